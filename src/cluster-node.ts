@@ -1,0 +1,225 @@
+/** What an application holds: one node of a cluster. */
+import { EventEmitter } from 'eventemitter3'
+import type { Decision, Role } from './core/types.js'
+import type { NodeEvents } from './node/events.js'
+import type { Classes, ClusterNodeOptions, NodeOptions } from './node/options.js'
+import { resolveOptions } from './node/options.js'
+import type { StartOptions } from './node/runtime.js'
+import { Runtime } from './node/runtime.js'
+import type { NodeStatus } from './node/status.js'
+import type { Tenure } from './node/tenure.js'
+import { abortable } from './node/tenure.js'
+import type { AnyAppStateClass } from './policy/sync-policy.js'
+import type { AppStateClass } from './policy/app-state.js'
+import { FilesApi } from './replication/files.js'
+import type { Transaction, TransactionOptions } from './replication/transaction.js'
+import { runTransaction } from './replication/transaction.js'
+import type { VaultIncident } from './replication/vault.js'
+import type { Receipt, WriteOptions } from './replication/writer-types.js'
+
+/** The names of a policy's classes of application state. */
+export type StateNames<C extends Classes> = {
+  [Name in keyof C]: C[Name] extends AnyAppStateClass ? Name : never
+}[keyof C] &
+  string
+
+/** What a class's `apply` takes. */
+export type ChangeOf<C extends Classes, Name extends keyof C> =
+  C[Name] extends AppStateClass<infer Change, infer _Result> ? Change : never
+
+/** Read access to the vault of this node. */
+export interface VaultApi {
+  /** All incidents, oldest first. */
+  list(): Promise<readonly VaultIncident[]>
+  /**
+   * Bytes of an object that an incident names.
+   * @param length - bytes at most, default 1 MiB
+   */
+  read(object: string, options?: { offset?: number; length?: number }): Promise<Uint8Array>
+  /** Removes an incident that was dealt with. */
+  remove(incident: VaultIncident): Promise<void>
+}
+
+const vaultReadBytes = 1024 * 1024
+
+/**
+ * One node of a cluster. Exactly one node of a cluster is active; the others are warm copies.
+ *
+ * @example
+ * ```ts
+ * const node = new ClusterNode({ cluster: 'voice', id: 'alpha', members, transport, storage, policy, secret })
+ * await node.start()
+ * await node.whileActive(async (tenure) => {
+ *   await node.files.write('messages/1.txt', 'hello', { signal: tenure.signal })
+ * })
+ * ```
+ */
+export class ClusterNode<C extends Classes = Classes> {
+  readonly #options: NodeOptions<C>
+  readonly #events = new EventEmitter<NodeEvents>()
+  readonly #runtime: Runtime
+  /** The synced files. Reads work on every node that has a complete copy, writes on the active. */
+  readonly files: FilesApi
+  /** What a divergence left on this node. */
+  readonly vault: VaultApi
+
+  /**
+   * @throws `OPTION_INVALID` naming the option; nothing is opened before {@link ClusterNode.start}
+   */
+  constructor(options: ClusterNodeOptions<C>) {
+    this.#options = resolveOptions(options)
+    this.#runtime = new Runtime(this.#options as unknown as NodeOptions, this.#events)
+    this.files = new FilesApi(this.#runtime)
+    const runtime = this.#runtime
+    this.vault = {
+      list: () => runtime.vault.list(),
+      read: (object, { offset = 0, length = vaultReadBytes } = {}) =>
+        runtime.vault.read(object, offset, length),
+      remove: (incident) => runtime.vault.remove(incident),
+    }
+  }
+
+  /** This node's id. */
+  get id(): string {
+    return this.#options.id
+  }
+
+  get role(): Role {
+    return this.#runtime.role
+  }
+
+  /** The tenure while this node is active. */
+  get tenure(): Tenure | undefined {
+    return this.#runtime.tenures.current
+  }
+
+  /** The address that peers reach this node at, once started. */
+  get address(): string | undefined {
+    return this.#runtime.address
+  }
+
+  /**
+   * Opens storage and transport and takes part in the cluster. Resolves when this node is standby or active for the
+   * first time; until then `status()` and the events tell how it goes.
+   *
+   * @throws `ADOPT_REQUIRED` when there are files in paths of synced classes and no history, without `adopt`
+   * @throws `STORAGE_LOCKED`, `STORAGE_FORMAT`, `STORAGE_FAILED`, `ADDRESS_IN_USE`, `ALREADY_STARTED`
+   * @throws `ABORTED` when `signal` aborted; the node is stopped then
+   */
+  async start(options: StartOptions = {}): Promise<void> {
+    await this.#runtime.start(options)
+  }
+
+  /**
+   * Leaves the cluster. An active node hands the role over first when a standby is in sync. Idempotent.
+   * @param options - `signal`: gives up the handover; the node stops all the same
+   */
+  async stop(options: { signal?: AbortSignal } = {}): Promise<void> {
+    await this.#runtime.stop(options.signal)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  /**
+   * Changes application state on all nodes. Only on the active.
+   *
+   * @returns what the write really got, with `apply`'s result
+   * @throws `NOT_ACTIVE` with the active in `details.active`
+   * @throws `CLASS_UNKNOWN`, `CLASS_KIND`, `QUEUE_FULL`, `WRITE_TOO_LARGE`, `WRITES_BLOCKED`, `ABORTED`
+   * @throws `OUTCOME_UNKNOWN` when the role was lost before the write was acknowledged
+   * @throws what `apply` threw, which is a replicated result as any other
+   */
+  update<Name extends StateNames<C>>(
+    className: Name,
+    change: ChangeOf<C, Name>,
+    options?: WriteOptions,
+  ): Promise<Receipt> {
+    return this.#runtime.submit({ kind: 'update', className, value: change }, options)
+  }
+
+  /**
+   * Several writes as one change: all or nothing, at one position, on every node. Nothing happens before `work` has
+   * resolved; reads inside see what is applied and the transaction's own writes.
+   *
+   * @throws `TX_CONFLICT` when what was read has changed meanwhile; run it again
+   * @throws what `work` threw; nothing has happened then
+   */
+  async transaction<Result>(
+    work: (transaction: Transaction) => Promise<Result> | Result,
+    options: TransactionOptions = {},
+  ): Promise<{ readonly receipt: Receipt; readonly value: Result }> {
+    return await runTransaction(this.#runtime, work, options)
+  }
+
+  /**
+   * Calls `serve` each time this node becomes active, with a tenure whose signal aborts when the role is lost. Resolves
+   * when the node stops or `signal` aborts; rejects with what `serve` throws while it still holds the role.
+   */
+  async whileActive(
+    serve: (tenure: Tenure) => Promise<void> | void,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const { stopped } = this.#runtime
+    const signal = options.signal === undefined ? stopped : AbortSignal.any([stopped, options.signal])
+    await this.#runtime.tenures.run(serve, signal)
+  }
+
+  /**
+   * Hands the role over to a standby that is in sync. Only on the active. Writes made meanwhile wait and go to the
+   * new active.
+   *
+   * @param options - `to`: the member; default the first in takeover order that is eligible
+   * @throws `NOT_ACTIVE`, `NO_ELIGIBLE_STANDBY` with the role unchanged; `SWITCHOVER_FAILED`, `SWITCHOVER_UNDER_WAY`
+   */
+  async switchover(options: { to?: string; signal?: AbortSignal } = {}): Promise<void> {
+    await abortable(this.#runtime.command({ name: 'switchover', to: options.to }), options.signal)
+  }
+
+  /**
+   * Takes over without waiting for these members: the operator's way out while the node reports `holding`.
+   * What they have and this node lacks is lost, or goes to the vault when they come back.
+   */
+  async takeOver(options: { withoutPeers: readonly string[]; signal?: AbortSignal }): Promise<void> {
+    const { withoutPeers } = options
+    await abortable(this.#runtime.command({ name: 'takeOver', withoutPeers }), options.signal)
+  }
+
+  /** The state of this node and what it knows of the others. */
+  status(): NodeStatus {
+    return this.#runtime.status()
+  }
+
+  /** The last decisions about roles: for each the rule and the facts it rests on. Oldest first. */
+  explain(): readonly Decision[] {
+    return this.#runtime.explain()
+  }
+
+  /** Calls `listener` with each event of this name. */
+  on<Name extends keyof NodeEvents>(
+    name: Name,
+    listener: (...event: NodeEvents[Name]) => void,
+  ): this {
+    this.#events.on(name, listener as never)
+    return this
+  }
+
+  /** Calls `listener` with the next event of this name. */
+  once<Name extends keyof NodeEvents>(
+    name: Name,
+    listener: (...event: NodeEvents[Name]) => void,
+  ): this {
+    this.#events.once(name, listener as never)
+    return this
+  }
+
+  off<Name extends keyof NodeEvents>(
+    name: Name,
+    listener: (...event: NodeEvents[Name]) => void,
+  ): this {
+    this.#events.off(name, listener as never)
+    return this
+  }
+}
+

@@ -1,0 +1,179 @@
+/**
+ * The active: whom it counts on, and when it gives up by itself. An active that was late asks first; one that
+ * nobody newer can hear steps down; one that is behind a member's copy steps down; one that meets promises
+ * that were never used opens a new term above them and goes on.
+ */
+import { relate, sameTerm, type Term } from '../replication/position.js'
+import { stampedBy } from './candidates.js'
+import { decide } from './explain.js'
+import { cannotAnswer, heard, isLate, provenEnd } from './liveness.js'
+import { checkRivals, relayedNewer } from './rivals.js'
+import { stepDown } from './roles.js'
+import { isAlone } from './round.js'
+import {
+  arm,
+  type CoreState,
+  disarm,
+  freeze,
+  type Peer,
+  passed,
+  peersOf,
+  persist,
+  send,
+  type Tenure,
+  takeId,
+  unfreeze,
+} from './state.js'
+import type { CoreInput } from './types.js'
+import { activesHeard, nextTerm, viewOf } from './views.js'
+
+export function checkActive(core: CoreState): void {
+  const { tenure } = core
+  if (core.role !== 'active' || tenure === undefined) return
+  countPeers(core)
+  // The role is being given up durably: nothing may open a term or step down in between.
+  if (core.handover?.phase === 'persisting') return
+  if (checkAsking(core, tenure) || checkBehind(core, tenure) || checkRivals(core, tenure)) return
+  checkUnusedPromises(core, tenure)
+}
+
+/** Tells the write path which peers cannot be counted on, once per change. */
+function countPeers(core: CoreState): void {
+  for (const peer of peersOf(core)) {
+    const counted = countedAs(core, peer)
+    const worse = peer.counted !== 'proven' && counted !== peer.counted
+    if (counted === 'yes' || counted === 'unknown') {
+      peer.counted = counted === 'yes' ? 'yes' : peer.counted
+    } else if (worse) {
+      peer.counted = counted
+      core.effects.push({ type: 'peerLost', peer: peer.id, proven: counted === 'proven' })
+      decide(core, 'peerLost', peer.id, { counted })
+    }
+  }
+}
+
+function countedAs(core: CoreState, peer: Peer): Peer['counted'] {
+  if (!heard(core, peer)) {
+    peer.deafSinceMs = undefined
+    return provenEnd(peer) ? 'proven' : 'silent'
+  }
+  if (peer.view === undefined || peer.view.hears.includes(core.options.nodeId)) {
+    peer.deafSinceMs = undefined
+    return 'yes'
+  }
+  // An accusation counts only from a node that is on time itself.
+  if (peer.view.late || isLate(core)) return 'unknown'
+  peer.deafSinceMs ??= core.nowMs
+  return core.nowMs - peer.deafSinceMs >= core.options.deadMs ? 'silent' : 'unknown'
+}
+
+/** An active that was late by more than `deadMs` accepts nothing until it knows that it was not replaced. */
+export function askAfterLate(core: CoreState, lateMs: number): void {
+  const { tenure } = core
+  if (tenure === undefined || lateMs <= core.options.deadMs) return
+  decide(core, 'late', 'ask', { lateMs })
+  freeze(core, 'late')
+  tenure.asking = { queryId: takeId(core), answered: new Set() }
+  arm(core, 'asking', core.options.deadMs)
+  askPeers(core, tenure)
+}
+
+/** The question of a late active; repeated with the heartbeat until it goes on. */
+export function askPeers(core: CoreState, tenure: Tenure): void {
+  if (tenure.asking === undefined) return
+  const { queryId } = tenure.asking
+  for (const peer of peersOf(core)) send(core, peer, { type: 'query', queryId, view: viewOf(core) })
+}
+
+/** True when it stepped down. */
+function checkAsking(core: CoreState, tenure: Tenure): boolean {
+  const { asking } = tenure
+  if (asking === undefined) return false
+  const newer = newerActive(core, tenure.term)
+  if (newer !== undefined) {
+    stepDown(core, `was late, and ${newer} is active in a newer term`)
+    return true
+  }
+  const open = peersOf(core).filter((peer) => !cannotAnswer(peer))
+  const able = open.filter((peer) => peer.link || heard(core, peer))
+  const allAnswered = able.every((peer) => asking.answered.has(peer.id))
+  const known = open.length === 0 || (able.length > 0 && allAnswered && !roundAbove(core, tenure))
+  if (!known && !passed(core, 'asking')) return false
+  decide(core, 'late', 'goOn', { answered: [...asking.answered] })
+  tenure.asking = undefined
+  disarm(core, 'asking')
+  unfreeze(core, 'late')
+  return false
+}
+
+function newerActive(core: CoreState, own: Term): string | undefined {
+  const direct = activesHeard(core).find(({ term }) => term.epoch > own.epoch)
+  return direct?.peer.id ?? relayedNewer(core, own)
+}
+
+function roundAbove(core: CoreState, tenure: Tenure): boolean {
+  return peersOf(core).some(
+    (peer) => heard(core, peer) && (peer.view?.round?.epoch ?? 0) > tenure.term.epoch,
+  )
+}
+
+/**
+ * True when it stepped down. Changes that this very process made cannot be ahead of it: its own facts
+ * are only older then than what a standby says.
+ */
+function checkBehind(core: CoreState, tenure: Tenure): boolean {
+  const ahead = peersOf(core).find((peer) => {
+    const copy = peer.view?.copy
+    // Cheap first: this is asked with every input, and histories may be long.
+    if (copy === undefined || copy.seq <= core.copy.seq) return false
+    if (!heard(core, peer) || !copy.complete) return false
+    return relate(core.copy, copy).kind === 'behind' && !stampedBy(copy, tenure.term)
+  })
+  if (ahead === undefined) return false
+  decide(core, 'behind', 'stepDown', { own: core.copy.seq, peer: ahead.id })
+  stepDown(core, `the copy of ${ahead.id} is ahead`)
+  return true
+}
+
+/** Promises to a term that nobody opened would keep their holders from following us. */
+function checkUnusedPromises(core: CoreState, tenure: Tenure): void {
+  if (tenure.reopening !== undefined || tenure.asking !== undefined) return
+  if (core.handover !== undefined || core.stopping !== undefined || tenure.rivals.size > 0) return
+  const holder = peersOf(core).find((peer) => heard(core, peer) && holdsUnused(core, peer, tenure))
+  if (holder === undefined) return
+  const term = nextTerm(core)
+  decide(core, 'unusedPromise', 'reopen', { holder: holder.id, epoch: term.epoch })
+  tenure.reopening = { term, persistId: persist(core, { promised: term }) }
+}
+
+function holdsUnused(core: CoreState, holder: Peer, tenure: Tenure): boolean {
+  const promised = holder.view?.promised
+  if (promised === undefined || sameTerm(promised, tenure.term)) return false
+  if (promised.epoch < tenure.term.epoch) return false
+  return !peersOf(core).some((peer) => {
+    const round = peer.view?.round
+    return heard(core, peer) && round !== undefined && sameTerm(round, promised)
+  })
+}
+
+export function reopenPersisted(core: CoreState, id: number): void {
+  const reopening = core.tenure?.reopening
+  if (reopening?.persistId !== id) return
+  reopening.persistId = undefined
+  core.effects.push({ type: 'openTerm', term: reopening.term, degraded: isAlone(core) })
+}
+
+export function termReopened(
+  core: CoreState,
+  input: Extract<CoreInput, { type: 'termOpened' }>,
+): void {
+  const { tenure } = core
+  if (tenure?.reopening === undefined || !sameTerm(tenure.reopening.term, input.term)) return
+  tenure.reopening = undefined
+  if (!input.ok) {
+    stepDown(core, `opening a higher term failed: ${input.reason ?? 'unknown'}`)
+    return
+  }
+  tenure.term = input.term
+  core.announce = true
+}

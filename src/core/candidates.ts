@@ -1,0 +1,112 @@
+/**
+ * Who should take the role, among those who can be asked.
+ *
+ * An empty copy loses against any with data. Across a fork the freshest history wins, and whoever is on the
+ * other side cannot fetch what it lacks, so it is no candidate. Without a fork anybody can fetch it: then
+ * `order` says whether the freshest or the first listed goes.
+ */
+import {
+  compareFreshness,
+  type Extent,
+  positionOf,
+  relate,
+  type Term,
+} from '../replication/position.js'
+import { heard } from './liveness.js'
+import { type CoreState, peersOf } from './state.js'
+import type { CopyFacts, DurableFacts, PeerView } from './types.js'
+
+/** A member as a source of data or a candidate. */
+export interface Standing {
+  readonly id: string
+  readonly index: number
+  readonly promotable: boolean
+  readonly copy: CopyFacts
+  readonly known: DurableFacts['known']
+  readonly lastStop: DurableFacts['lastStop']
+}
+
+/** This node and all peers that are heard. */
+export function standings(core: CoreState): Standing[] {
+  const found = [ownStanding(core)]
+  for (const peer of peersOf(core)) {
+    const { view } = peer
+    if (view === undefined || view.role === 'active' || view.role === 'stopped') continue
+    if (heard(core, peer)) found.push(peerStanding(peer.id, peer.index, peer.promotable, view))
+  }
+  return found
+}
+
+export function ownStanding(core: CoreState): Standing {
+  return {
+    id: core.options.nodeId,
+    index: core.index,
+    promotable: core.promotable,
+    copy: core.copy,
+    known: core.durable.known,
+    lastStop: core.tookPart ? 'crashed' : core.previousStop,
+  }
+}
+
+function peerStanding(id: string, index: number, promotable: boolean, view: PeerView): Standing {
+  const { copy, known, lastStop } = view
+  return { id, index, promotable, copy, known, lastStop }
+}
+
+export function isCandidate(standing: Standing): boolean {
+  const { copy } = standing
+  return standing.promotable && copy.complete && copy.ineligible === undefined
+}
+
+/** The member that should take the role; undefined when none may. */
+export function bestCandidate(
+  all: readonly Standing[],
+  excluded: ReadonlySet<string>,
+  order: 'freshest' | 'list',
+): Standing | undefined {
+  const candidates = all.filter((one) => isCandidate(one) && !excluded.has(one.id))
+  const best = freshest(candidates)
+  if (best === undefined || order === 'freshest') return best
+  return candidates
+    .filter((one) => best.copy.seq === 0 || one.copy.seq > 0)
+    .filter((one) => canFetch(one.copy, best.copy))
+    .sort((left, right) => left.index - right.index)[0]
+}
+
+/** The freshest copy; equal ones in takeover order. */
+export function freshest(all: readonly Standing[]): Standing | undefined {
+  return [...all].sort(
+    (left, right) => compareFreshness(right.copy, left.copy) || left.index - right.index,
+  )[0]
+}
+
+/** Whether a copy becomes equal to another one by fetching its suffix. */
+function canFetch(copy: CopyFacts, other: CopyFacts): boolean {
+  const { kind } = relate(copy, other)
+  return kind === 'behind' || kind === 'equal'
+}
+
+/** The copy with the most changes on the line of `copy`: observers and ineligible members count as sources. */
+export function longestOnLine(all: readonly Standing[], copy: CopyFacts): CopyFacts {
+  let longest = copy
+  for (const one of all) {
+    if (one.copy.complete && relate(longest, one.copy).kind === 'behind') longest = one.copy
+  }
+  return longest
+}
+
+/** Whether the copy that would be served is the one that the last active left behind when it stopped cleanly. */
+export function provenBy(all: readonly Standing[], best: Standing): boolean {
+  return all.some(
+    (proof) =>
+      proof.lastStop === 'active' &&
+      relate(best.copy, proof.copy).kind === 'equal' &&
+      all.every((other) => ['equal', 'ahead'].includes(relate(proof.copy, other.copy).kind)),
+  )
+}
+
+/** Whether the last change of a copy was made by the process that this term belongs to. */
+export function stampedBy(copy: Extent, writer: Term): boolean {
+  const last = positionOf(copy)?.term
+  return last?.nodeId === writer.nodeId && last.bootId === writer.bootId
+}

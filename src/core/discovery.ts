@@ -1,0 +1,253 @@
+/**
+ * Looking for an active, and deciding to become one. The rules, in this order: follow an active that is heard;
+ * leave alone an active that others hear; wait for those whose data may be needed; let the best candidate go.
+ */
+import { relate, sameTerm, type Term } from '../replication/position.js'
+import {
+  bestCandidate,
+  isCandidate,
+  longestOnLine,
+  ownStanding,
+  provenBy,
+  type Standing,
+  stampedBy,
+  standings,
+} from './candidates.js'
+import { decide } from './explain.js'
+import { follow } from './following.js'
+import { covers, learnRelayed } from './known.js'
+import { cannotAnswer, heard, isLate } from './liveness.js'
+import { missingAtStart, silentNeeded } from './needed.js'
+import { checkRound, startRound } from './round.js'
+import {
+  arm,
+  awaitCandidate,
+  type CoreState,
+  type Discovery,
+  disarm,
+  emitOnce,
+  type Peer,
+  passed,
+  peersOf,
+  running,
+} from './state.js'
+import { type ActiveSeen, activesHeard } from './views.js'
+
+export function checkDiscovery(core: CoreState): void {
+  const { discovery } = core
+  if (core.role !== 'discovering' || discovery === undefined) return
+  if (core.bootPersistId !== undefined || core.handover !== undefined) return
+  if (core.stopping !== undefined) return
+  if (core.round !== undefined) {
+    if (core.round.phase !== 'opening') checkRoundAgainstActives(core)
+    checkRound(core)
+    return
+  }
+  if (followActive(core)) return
+  if (core.pledge !== undefined && !pledgeEnded(core)) return
+  noteComplete(core, discovery)
+  if (!discovery.complete || leaveToOthers(core)) return
+  choose(core, discovery)
+}
+
+/** Rule (a): an active that is heard is followed, or waited for; true when there is one. */
+function followActive(core: CoreState): boolean {
+  const [active] = activesHeard(core)
+  if (active === undefined) return false
+  const why = notYet(core, active)
+  if (why === undefined) follow(core, active.peer.id, active.term)
+  else decide(core, 'discovery.active', 'wait', { active: active.peer.id, why })
+  return true
+}
+
+/**
+ * Why an active is not followed yet. One that is behind us steps down when it learns so from our view; one
+ * whose term is below our promise opens a new one above it.
+ */
+function notYet(core: CoreState, active: ActiveSeen): string | undefined {
+  const { promised } = core.durable
+  if (promised !== undefined && promised.epoch >= active.term.epoch) {
+    if (!sameTerm(promised, active.term)) return 'its term is not above the promised one'
+  }
+  const copy = active.peer.view?.copy
+  if (copy === undefined || relate(core.copy, copy).kind !== 'ahead') return undefined
+  // Changes of its own tenure came from itself: then its view is only older than our copy.
+  return stampedBy(core.copy, active.term) ? undefined : 'its copy is behind'
+}
+
+/** An active that is heard again ends our attempt, as long as our term is not being opened. */
+function checkRoundAgainstActives(core: CoreState): void {
+  const round = core.round
+  if (round === undefined) return
+  const [active] = activesHeard(core)
+  if (active !== undefined && active.term.epoch >= (round.handover?.from.epoch ?? 0)) {
+    round.abandoned = `${active.peer.id} is active`
+  } else if (round.handover === undefined && relayedActives(core).length > 0) {
+    round.abandoned = 'others hear the active'
+  }
+}
+
+/** A promise that was given holds us back until its candidate is active, gives up, falls silent, or takes too long. */
+function pledgeEnded(core: CoreState): boolean {
+  const { pledge } = core
+  if (pledge === undefined) return true
+  const candidate = core.peers.get(pledge.candidate)
+  const round = candidate?.view?.round
+  const under = round !== undefined && sameTerm(round, pledge.term)
+  const silent = candidate === undefined || !heard(core, candidate)
+  if (under && !silent && !passed(core, 'pledge')) return false
+  decide(core, 'pledge', 'ended', { candidate: pledge.candidate, silent })
+  core.pledge = undefined
+  disarm(core, 'pledge')
+  core.announce = true
+  return true
+}
+
+function noteComplete(core: CoreState, discovery: Discovery): void {
+  if (discovery.complete) return
+  const waiting = peersOf(core).filter(
+    (peer) => !cannotAnswer(peer) && !discovery.answered.has(peer.id),
+  )
+  if (waiting.length > 0 && !passed(core, 'discovery')) return
+  discovery.complete = true
+  decide(core, 'discovery', 'complete', { silent: waiting.map((peer) => peer.id) })
+}
+
+/** Peers that hear an active which we do not, with that active. */
+function relayedActives(
+  core: CoreState,
+): { readonly by: Peer; readonly id: string; readonly term: Term }[] {
+  const lowest = core.followed?.term.epoch ?? 0
+  const found: { readonly by: Peer; readonly id: string; readonly term: Term }[] = []
+  for (const by of peersOf(core)) {
+    const follows = by.view?.follows
+    if (follows === undefined || !heard(core, by) || by.view?.late) continue
+    if (!follows.heard || follows.id === core.options.nodeId) continue
+    if (follows.term.epoch < lowest) continue
+    // It tells us itself that it is not active: what others saw of it is older.
+    const active = core.peers.get(follows.id)
+    if (active !== undefined && heard(core, active)) continue
+    found.push({ by, id: follows.id, term: follows.term })
+  }
+  return found
+}
+
+/** Rule (b): whoever is heard by others as active is left alone, whatever we hear ourselves. */
+function leaveToOthers(core: CoreState): boolean {
+  const relayed = relayedActives(core)
+  const first = relayed[0]
+  if (first === undefined) return false
+  const heardBy = relayed.filter((one) => one.id === first.id).map((one) => one.by.id)
+  decide(core, 'takeover.ask', 'othersHearTheActive', { active: first.id, heardBy })
+  const key = `unreachable ${first.id} ${first.term.epoch}`
+  emitOnce(core, key, { name: 'activeUnreachable', active: first.id, heardBy })
+  for (const { by, term } of relayed) {
+    learnRelayed(core, term, by.view?.role === 'standby' ? by.view.copy.seq : 0)
+  }
+  return true
+}
+
+/** Rule (c): the best candidate goes, once nobody has to be waited for. */
+function choose(core: CoreState, discovery: Discovery): void {
+  const all = standings(core)
+  const best = bestCandidate(all, discovery.excluded, core.options.order)
+  if (isLate(core)) return
+  if (awaitOtherRound(core) || awaitStartup(core, all, best)) return
+  if (best === undefined) {
+    hold(core, 'no member in reach may be promoted', [])
+    return
+  }
+  if (!knowsEnough(core, all, best)) return
+  if (best.id !== core.options.nodeId) {
+    awaitBetter(core, discovery, best)
+    return
+  }
+  discovery.waitFor = undefined
+  const proven = provenBy(all, best)
+  const silent = silentNeeded(core, proven)
+  if (silent.wait.length > 0) {
+    decide(core, 'takeover.needed', 'wait', { silent: silent.wait })
+  } else if (silent.hold.length > 0) {
+    hold(core, 'missing members may hold acknowledged writes', silent.hold)
+  } else if (!running(core, 'backoff')) {
+    startRound(core)
+  }
+}
+
+export function hold(core: CoreState, reason: string, missing: readonly string[]): void {
+  decide(core, 'takeover', 'hold', { reason, missing })
+  emitOnce(core, `holding ${reason} ${missing.join()}`, { name: 'holding', missing, reason })
+}
+
+/** Another node's round is let finish, for as long as a promise to it would hold. */
+function awaitOtherRound(core: CoreState): boolean {
+  const term = peersOf(core)
+    .filter((peer) => heard(core, peer))
+    .map((peer) => peer.view?.round)
+    .find((round) => round !== undefined && round.nodeId !== core.options.nodeId)
+  if (term === undefined) {
+    core.otherRound = undefined
+    disarm(core, 'otherRound')
+    return false
+  }
+  if (core.otherRound === undefined || !sameTerm(core.otherRound, term)) {
+    core.otherRound = term
+    arm(core, 'otherRound', 2 * core.options.deadMs)
+  }
+  decide(core, 'takeover.otherRound', running(core, 'otherRound') ? 'wait' : 'ignore', { term })
+  return running(core, 'otherRound')
+}
+
+/**
+ * A cold start that is not proven waits for the members that are missing. Proof is the clean stop of the last
+ * active, as long as nothing in reach is ahead of it or forked from it.
+ */
+function awaitStartup(
+  core: CoreState,
+  all: readonly Standing[],
+  best: Standing | undefined,
+): boolean {
+  if (core.wasReplica || !running(core, 'startup')) return false
+  const missing = missingAtStart(core)
+  if (missing.length === 0 || (best !== undefined && provenBy(all, best))) return false
+  decide(core, 'start', 'wait', { missing })
+  return true
+}
+
+/** Whether what can be gathered covers every position that anybody in reach has heard of. */
+function knowsEnough(core: CoreState, all: readonly Standing[], best: Standing): boolean {
+  const copy = longestOnLine(all, best.copy)
+  const lacking = all.find((one) => one.known !== undefined && !holdsKnown(core, one, copy))
+  if (lacking?.known === undefined) return true
+  const { term } = lacking.known
+  emitOnce(core, `outdated ${term.epoch} ${term.nodeId}`, { name: 'outdated', known: term })
+  if (core.options.allowStale) {
+    decide(core, 'outdated', 'allowed', { known: lacking.known })
+    return true
+  }
+  hold(core, 'a later position is known than any copy in reach has', [term.nodeId])
+  return false
+}
+
+function holdsKnown(core: CoreState, one: Standing, copy: Standing['copy']): boolean {
+  if (one.known === undefined || covers(copy, one.known)) return true
+  // Its owner is in reach, so its copy is the latest that there is of that term.
+  const { nodeId } = one.known.term
+  const owner = nodeId === core.options.nodeId ? core.copy : undefined
+  const peer = core.peers.get(nodeId)
+  const there = owner ?? (peer !== undefined && heard(core, peer) ? peer.view?.copy : undefined)
+  return there?.complete === true && copy.seq >= there.seq && relate(copy, there).kind !== 'behind'
+}
+
+/** A better candidate is given `deadMs` to do something, and is passed over then. */
+function awaitBetter(core: CoreState, discovery: Discovery, best: Standing): void {
+  awaitCandidate(core, best.id)
+  if (!passed(core, 'wait')) {
+    decide(core, 'takeover.candidate', 'wait', { best: best.id, seq: best.copy.seq })
+    return
+  }
+  discovery.waitFor = undefined
+  if (!isCandidate(ownStanding(core))) return
+  discovery.excluded.add(best.id)
+  decide(core, 'takeover.candidate', 'passOver', { best: best.id })
+}

@@ -1,0 +1,144 @@
+/**
+ * Who is alive, in both directions, and whether we ourselves are on time.
+ *
+ * A peer is silent when no message came for `deadMs`; it is gone when our connection to it was reset or
+ * closed and the next dial was refused. A reset with the listener still up is no death, and a refused dial
+ * alone says only that nothing listens there now.
+ */
+import { arm, type CoreState, emit, type Peer, peersOf, running } from './state.js'
+import type { CoreInput, LinkCause, PeerView } from './types.js'
+
+/** A message came from it within `deadMs`. */
+export function heard(core: CoreState, peer: Peer): boolean {
+  if (peer.gone || peer.stopped || peer.heardAtMs === undefined) return false
+  return core.nowMs - peer.heardAtMs < core.options.deadMs
+}
+
+/** Heard, and we have a connection to speak to it. */
+export function reachable(core: CoreState, peer: Peer): boolean {
+  return peer.link && heard(core, peer)
+}
+
+/** Reachable, and it says that it hears us. */
+export function twoWay(core: CoreState, peer: Peer): boolean {
+  return reachable(core, peer) && (peer.view?.hears.includes(core.options.nodeId) ?? false)
+}
+
+/** Nobody can answer there now. */
+export function cannotAnswer(peer: Peer): boolean {
+  return peer.gone || peer.stopped || peer.refused
+}
+
+/** Ended for certain, as opposed to silent. */
+export function provenEnd(peer: Peer): boolean {
+  return peer.gone || peer.stopped
+}
+
+/** Whether we were late a moment ago and should not be believed about others, nor accuse them. */
+export function isLate(core: CoreState): boolean {
+  return running(core, 'late')
+}
+
+/**
+ * Moves the time on, and says by how much this input is later than any that was due. Ticks come several
+ * times per heartbeat, so a longer gap means that this process or machine stood still: whatever came
+ * meanwhile was not read, and nobody may be accused for it. Monotonic clocks stand still while a machine
+ * is suspended; the wall clock shows it.
+ */
+export function advance(core: CoreState, input: CoreInput): number {
+  const { heartbeatMs, deadMs } = core.options
+  const gapMs = input.nowMs - core.nowMs
+  const wallGapMs = input.wallMs - core.wallMs
+  core.nowMs = input.nowMs
+  core.wallMs = input.wallMs
+  if (!core.started) return 0
+  const stalled = gapMs > Math.max(2 * heartbeatMs, 250)
+  const suspended = wallGapMs - gapMs > deadMs
+  if (!stalled && !suspended) return 0
+  if (stalled) shift(core, gapMs)
+  arm(core, 'late', heartbeatMs)
+  const lateMs = suspended ? wallGapMs : gapMs
+  emit(core, { name: 'late', lateMs })
+  return lateMs
+}
+
+/** Extends every deadline by the time in which we could not have noticed anything. */
+function shift(core: CoreState, gapMs: number): void {
+  for (const [name, atMs] of core.timers) {
+    if (name !== 'heartbeat') core.timers.set(name, atMs + gapMs)
+  }
+  for (const peer of peersOf(core)) {
+    if (peer.heardAtMs !== undefined) peer.heardAtMs += gapMs
+    if (peer.deafSinceMs !== undefined) peer.deafSinceMs += gapMs
+  }
+  for (const [id, rival] of core.tenure?.rivals ?? []) {
+    const deafSinceMs = rival.deafSinceMs === undefined ? undefined : rival.deafSinceMs + gapMs
+    core.tenure?.rivals.set(id, { ...rival, sinceMs: rival.sinceMs + gapMs, deafSinceMs })
+  }
+}
+
+export function linkUp(core: CoreState, peer: Peer, bootId: string): void {
+  peer.link = true
+  peer.lostLink = false
+  peer.refused = false
+  peer.gone = false
+  peer.stopped = false
+  // Another process than the one that was heard: what that one said is void, and it is proven ended.
+  if (peer.view !== undefined && peer.view.bootId !== bootId) forget(core, peer)
+}
+
+function forget(core: CoreState, peer: Peer): void {
+  peer.view = undefined
+  peer.heardAtMs = undefined
+  reportPeer(core, peer)
+}
+
+export function linkDown(peer: Peer, cause: LinkCause): void {
+  peer.link = false
+  if (cause !== 'reset' && cause !== 'closed') return
+  peer.lostLink = true
+  peer.heardSinceLost = false
+}
+
+export function dialFailed(
+  core: CoreState,
+  peer: Peer,
+  cause: 'refused' | 'unreachable' | 'rejected',
+): void {
+  peer.link = false
+  peer.refused = cause === 'refused'
+  if (!peer.refused || !peer.lostLink) return
+  // A message since the connection ended says that the process lived on: then only silence makes the
+  // refused dial a proof (its last words may still have been under way).
+  const silentMs = core.nowMs - (peer.heardAtMs ?? Number.NEGATIVE_INFINITY)
+  if (!peer.heardSinceLost || silentMs >= 2 * core.options.heartbeatMs) peer.gone = true
+}
+
+/** Takes note of a message from a peer, and of the view in it. */
+export function noteHeard(core: CoreState, peer: Peer, view: PeerView | undefined): void {
+  peer.heardAtMs = core.nowMs
+  peer.heardSinceLost = true
+  peer.gone = false
+  peer.stopped = false
+  peer.refused = false
+  if (view !== undefined) peer.view = view
+}
+
+/** Emits `peerUp` and `peerDown`, once per change. */
+export function reportPeers(core: CoreState): void {
+  for (const peer of peersOf(core)) reportPeer(core, peer)
+}
+
+function reportPeer(core: CoreState, peer: Peer): void {
+  const up = heard(core, peer)
+  if (up === (peer.up ?? false)) return
+  peer.up = up
+  if (up) {
+    emit(core, { name: 'peerUp', peer: peer.id })
+    return
+  }
+  // A forgotten peer is one whose process was replaced by another.
+  const gone = peer.gone || peer.heardAtMs === undefined
+  const cause = peer.stopped ? 'stopped' : gone ? 'gone' : 'silent'
+  emit(core, { name: 'peerDown', peer: peer.id, cause })
+}

@@ -1,0 +1,75 @@
+/**
+ * The receiving side of a round: promise durably, cut the old stream, and only then report the own copy,
+ * which stays as it is until that round is over.
+ */
+import { sameTerm, type Term } from '../replication/position.js'
+import { decide } from './explain.js'
+import { becomeDiscovering } from './roles.js'
+import { abandonRound } from './round.js'
+import { arm, awaitCandidate, type CoreState, type Peer, persist, send, takeId } from './state.js'
+import type { CoreMessage } from './types.js'
+import { activesHeard, hearsFollowed, viewOf } from './views.js'
+
+type Refusal = Extract<CoreMessage, { type: 'promise' }>['refused']
+
+export function promiseRequested(core: CoreState, peer: Peer, term: Term): void {
+  const { pledge } = core
+  if (pledge !== undefined && sameTerm(pledge.term, term)) {
+    answerPledge(core)
+    return
+  }
+  const refused = refusal(core, peer, term)
+  decide(core, 'promise', refused ?? 'given', { to: peer.id, epoch: term.epoch })
+  if (refused !== undefined) {
+    send(core, peer, { type: 'promise', term, refused, view: viewOf(core) })
+    return
+  }
+  give(core, peer, term)
+}
+
+/** Of two rounds at once the higher epoch wins, and with equal ones the candidate first in takeover order. */
+function refusal(core: CoreState, peer: Peer, term: Term): Refusal {
+  const { round, durable } = core
+  if (core.role === 'active') return 'isActive'
+  if (hearsFollowed(core) || activesHeard(core).length > 0) return 'hearsActive'
+  if (core.handover !== undefined) return 'betterCandidate'
+  if (round !== undefined) {
+    if (round.phase === 'opening' || round.kind === 'handover') return 'betterCandidate'
+    if (round.term.epoch === term.epoch && core.index < peer.index) return 'betterCandidate'
+    if (round.term.epoch === term.epoch) round.abandoned = `${peer.id} goes first`
+  }
+  const { promised } = durable
+  const higher = promised !== undefined && promised.epoch >= term.epoch
+  return higher && !sameTerm(promised, term) ? 'promisedHigher' : undefined
+}
+
+function give(core: CoreState, peer: Peer, term: Term): void {
+  if (core.round !== undefined) abandonRound(core, `promised to ${peer.id}`)
+  if (core.role !== 'discovering') becomeDiscovering(core, `promised epoch ${term.epoch}`)
+  core.tookPart = true
+  const cutId = takeId(core)
+  core.effects.push({ type: 'cutStream', id: cutId })
+  const persistId = persist(core, { promised: term })
+  core.pledge = { term, candidate: peer.id, persistId, cutId }
+  arm(core, 'pledge', 2 * core.options.deadMs)
+  awaitCandidate(core, peer.id)
+}
+
+/** Says the promise once it is durable and the old stream is cut; said again whenever it is asked for. */
+export function answerPledge(core: CoreState): void {
+  const { pledge } = core
+  if (pledge === undefined || pledge.persistId !== undefined || pledge.cutId !== undefined) return
+  const peer = core.peers.get(pledge.candidate)
+  if (peer === undefined) return
+  send(core, peer, { type: 'promise', term: pledge.term, refused: undefined, view: viewOf(core) })
+}
+
+/** `persisted` and `cut` of a promise under way. */
+export function pledgeProgress(core: CoreState, id: number): void {
+  const { pledge } = core
+  if (pledge === undefined) return
+  if (pledge.persistId === id) pledge.persistId = undefined
+  else if (pledge.cutId === id) pledge.cutId = undefined
+  else return
+  answerPledge(core)
+}

@@ -1,0 +1,112 @@
+/**
+ * Two actives. The one of the lower term that the other cannot hear, neither directly nor through others, cannot
+ * settle it with that one and steps down; where a path exists it is reported.
+ */
+import type { Term } from '../replication/position.js'
+import { decide } from './explain.js'
+import { heard } from './liveness.js'
+import { stepDown } from './roles.js'
+import { type CoreState, emitOnce, peersOf, type Rival, type Tenure } from './state.js'
+import { activesHeard } from './views.js'
+
+/** True when it stepped down. */
+export function checkRivals(core: CoreState, tenure: Tenure): boolean {
+  refresh(core, tenure)
+  for (const rival of tenure.rivals.values()) {
+    if (rival.deafSinceMs !== undefined && lasted(core, rival.deafSinceMs)) {
+      decide(core, 'deaf', 'stepDown', { newer: rival.id, epoch: rival.term.epoch })
+      stepDown(core, `${rival.id} is active in a newer term and cannot hear this node`)
+      return true
+    }
+    if (rival.deafSinceMs === undefined && lasted(core, rival.sinceMs)) report(core, tenure, rival)
+  }
+  return false
+}
+
+function lasted(core: CoreState, sinceMs: number): boolean {
+  return core.nowMs - sinceMs >= core.options.deadMs
+}
+
+/** Newer is the higher epoch; of two equal ones neither is, and an operator or the heal decides. */
+function refresh(core: CoreState, tenure: Tenure): void {
+  const seen = activesSeen(core)
+  for (const id of tenure.rivals.keys()) if (!seen.has(id)) tenure.rivals.delete(id)
+  for (const [id, term] of seen) {
+    const before = tenure.rivals.get(id)
+    const newer = term.epoch > tenure.term.epoch
+    const deaf = newer && !pathTo(core, id)
+    tenure.rivals.set(id, {
+      id,
+      term,
+      sinceMs: before?.sinceMs ?? core.nowMs,
+      deafSinceMs: deaf ? (before?.deafSinceMs ?? core.nowMs) : undefined,
+    })
+  }
+}
+
+/** Other actives, heard or told of by others, each in its highest term. */
+function activesSeen(core: CoreState): Map<string, Term> {
+  const seen = new Map<string, Term>()
+  for (const { peer, term } of activesHeard(core)) seen.set(peer.id, term)
+  for (const peer of peersOf(core)) {
+    const follows = peer.view?.follows
+    if (follows === undefined || !follows.heard || !heard(core, peer) || peer.view?.late) continue
+    if (follows.id === core.options.nodeId) continue
+    const direct = core.peers.get(follows.id)
+    if (direct === undefined || heard(core, direct)) continue
+    const before = seen.get(follows.id)
+    if (before === undefined || before.epoch < follows.term.epoch)
+      seen.set(follows.id, follows.term)
+  }
+  return seen
+}
+
+/** The id of an active of a newer term that only others hear. */
+export function relayedNewer(core: CoreState, own: Term): string | undefined {
+  for (const [id, term] of activesSeen(core)) if (term.epoch > own.epoch) return id
+  return undefined
+}
+
+/**
+ * Whether what we say can reach `target` through members that hear one another. Of a target that we do not hear
+ * we do not know whom it hears; it is taken to hear those that hear it.
+ */
+function pathTo(core: CoreState, target: string): boolean {
+  const reached = new Set([core.options.nodeId])
+  for (let grew = true; grew; ) {
+    grew = false
+    for (const peer of peersOf(core)) {
+      if (reached.has(peer.id) || !hearsOneOf(core, peer.id, target, reached)) continue
+      reached.add(peer.id)
+      grew = true
+    }
+  }
+  return reached.has(target)
+}
+
+function hearsOneOf(
+  core: CoreState,
+  id: string,
+  target: string,
+  reached: ReadonlySet<string>,
+): boolean {
+  const peer = core.peers.get(id)
+  if (peer?.view !== undefined && heard(core, peer)) {
+    return peer.view.hears.some((other) => reached.has(other))
+  }
+  if (id !== target) return false
+  return peersOf(core).some(
+    (relay) =>
+      reached.has(relay.id) && heard(core, relay) && (relay.view?.hears.includes(target) ?? false),
+  )
+}
+
+function report(core: CoreState, tenure: Tenure, rival: Rival): void {
+  const own = { id: core.options.nodeId, term: tenure.term }
+  const actives = [own, { id: rival.id, term: rival.term }].sort(
+    (left, right) => left.term.epoch - right.term.epoch || (left.id < right.id ? -1 : 1),
+  )
+  const names = actives.map(({ id, term }) => `${term.epoch}-${id}`).join('/')
+  const incident = `${core.options.cluster}/split/${names}`
+  emitOnce(core, incident, { name: 'splitBrain', incident, actives })
+}

@@ -1,0 +1,122 @@
+/** One becomeX() for each role. Each does every reset that belongs to it; nothing else changes the role. */
+import { assertInvariant } from '../errors.js'
+import type { Term } from '../replication/position.js'
+import { decide } from './explain.js'
+import { arm, type CoreState, disarm, emit, peersOf, takeId } from './state.js'
+import type { Role } from './types.js'
+
+const legal: Readonly<Record<Role, readonly Role[]>> = {
+  stopped: ['discovering'],
+  discovering: ['restoring', 'active', 'stopped'],
+  restoring: ['standby', 'discovering', 'stopped'],
+  standby: ['discovering', 'stopped'],
+  active: ['discovering', 'stopped'],
+}
+
+function become(core: CoreState, role: Role, reason: string, term: Term | undefined): void {
+  assertInvariant(legal[core.role].includes(role), `no way from ${core.role} to ${role}`)
+  decide(core, 'role', role, { from: core.role, reason, epoch: term?.epoch })
+  core.role = role
+  core.announce = true
+  core.discovery = undefined
+  core.round = undefined
+  core.pledge = undefined
+  core.following = undefined
+  core.tenure = undefined
+  core.otherRound = undefined
+  // A change of role ends a freeze: the shell drops it together with the tenure.
+  core.frozenFor.clear()
+  disarm(
+    core,
+    'asking',
+    'discovery',
+    'wait',
+    'backoff',
+    'round',
+    'pledge',
+    'refollow',
+    'otherRound',
+  )
+  core.effects.push({ type: 'role', role, reason, term })
+}
+
+/** Looks for an active. Whatever stream was followed is left; the promise and the copy stay. */
+export function becomeDiscovering(core: CoreState, reason: string): void {
+  const followed = core.following !== undefined
+  const first = core.role === 'stopped'
+  if (!first) core.tookPart = true
+  markActiveLost(core)
+  become(core, 'discovering', reason, undefined)
+  if (followed) core.effects.push({ type: 'unfollow' })
+  if (first) arm(core, 'startup', core.options.startupWaitMs)
+  askAgain(core)
+}
+
+/** The silence of a needed member is counted from when the active was last heard, so that it is waited for once. */
+function markActiveLost(core: CoreState): void {
+  const active = core.followed === undefined ? undefined : core.peers.get(core.followed.id)
+  const lastHeardMs = core.role === 'active' ? undefined : active?.heardAtMs
+  core.timers.set('activeLost', Math.min(core.nowMs, lastHeardMs ?? core.nowMs))
+}
+
+/** A new search: everybody is asked again, and nobody is passed over any more. */
+export function askAgain(core: CoreState): void {
+  assertInvariant(core.role === 'discovering', 'only a discovering node asks')
+  core.discovery = {
+    queryId: takeId(core),
+    answered: new Set(),
+    complete: false,
+    waitFor: undefined,
+    excluded: new Set(),
+  }
+  arm(core, 'discovery', core.options.discoveryMs)
+  disarm(core, 'wait')
+  core.announce = true
+}
+
+export function becomeRestoring(core: CoreState, id: string, term: Term, persistId?: number): void {
+  core.tookPart = true
+  become(core, 'restoring', `following ${id}`, term)
+  core.followed = { id, term }
+  core.following = { id, term, persistId, attempts: 0 }
+  core.reported.clear()
+  core.withoutPeers.clear()
+}
+
+export function becomeStandby(core: CoreState): void {
+  const { following } = core
+  assertInvariant(following !== undefined, 'a standby follows')
+  become(core, 'standby', `caught up with ${following.id}`, following.term)
+  core.following = following
+  core.wasReplica = true
+  core.attempts = 0
+}
+
+export function becomeActive(core: CoreState, term: Term, reason: string): void {
+  become(core, 'active', reason, term)
+  core.tookPart = true
+  core.wasReplica = true
+  core.attempts = 0
+  core.tenure = { term, reopening: undefined, asking: undefined, rivals: new Map() }
+  core.reported.clear()
+  core.withoutPeers.clear()
+  for (const peer of peersOf(core)) {
+    peer.counted = 'unknown'
+    peer.deafSinceMs = undefined
+  }
+}
+
+/** The active gives up by itself. */
+export function stepDown(core: CoreState, reason: string): void {
+  assertInvariant(core.tenure !== undefined, 'only an active steps down')
+  emit(core, { name: 'steppedDown', reason, term: core.tenure.term })
+  becomeDiscovering(core, reason)
+}
+
+export function becomeStopped(core: CoreState, reason: string): void {
+  const followed = core.following !== undefined
+  become(core, 'stopped', reason, undefined)
+  if (followed) core.effects.push({ type: 'unfollow' })
+  core.announce = false
+  core.started = false
+}

@@ -1,0 +1,237 @@
+/**
+ * A round: the attempt of one candidate to become active. It cuts its old stream, promises its new epoch
+ * durably, asks all in reach to do the same, takes over the freshest of the frozen copies, and only then opens
+ * its term. Until that last step anything better ends it.
+ */
+import { compareFreshness, relate, sameTerm, type Term } from '../replication/position.js'
+import { isCandidate, ownStanding, provenBy, standings } from './candidates.js'
+import { decide } from './explain.js'
+import { outdated } from './known.js'
+import { heard } from './liveness.js'
+import { lastOwner, missingAtStart, neededMembers } from './needed.js'
+import { askAgain, becomeActive } from './roles.js'
+import {
+  arm,
+  type CoreState,
+  disarm,
+  emit,
+  passed,
+  peersOf,
+  persist,
+  type Round,
+  send,
+  takeId,
+} from './state.js'
+import type { CoreInput, CoreMessage, PeerView } from './types.js'
+import { highestEpoch, nextTerm, viewOf } from './views.js'
+
+export function startRound(core: CoreState): void {
+  begin(core, core.wasReplica ? 'takeOver' : 'coldStart', nextTerm(core), undefined)
+}
+
+export function begin(
+  core: CoreState,
+  kind: Round['kind'],
+  term: Term,
+  handover: Round['handover'],
+): void {
+  decide(core, 'round', 'begin', { kind, epoch: term.epoch, seq: core.copy.seq })
+  const cutId = takeId(core)
+  core.effects.push({ type: 'cutStream', id: cutId })
+  const from = handover?.giver ?? core.followed?.id ?? lastOwner(core)
+  core.round = {
+    kind,
+    term,
+    phase: 'preparing',
+    persistId: persist(core, { promised: term }),
+    cutId,
+    waitId: undefined,
+    promises: new Map(),
+    missing: [],
+    from,
+    handover,
+    abandoned: undefined,
+  }
+  core.announce = true
+}
+
+/** Ends the round; the next one waits longer each time, and not equally long on each node. */
+export function abandonRound(core: CoreState, why: string): void {
+  const { heartbeatMs, deadMs } = core.options
+  const delayMs = (heartbeatMs / 2) * 2 ** Math.min(core.attempts, 6) * (1 + core.index / 4)
+  decide(core, 'round', 'abandoned', { why, epoch: core.round?.term.epoch, delayMs })
+  core.round = undefined
+  core.attempts += 1
+  disarm(core, 'round')
+  arm(core, 'backoff', Math.min(delayMs, 4 * deadMs))
+  askAgain(core)
+}
+
+export function checkRound(core: CoreState): void {
+  const { round } = core
+  if (round === undefined || round.phase === 'opening') return
+  if (round.abandoned !== undefined) abandonRound(core, round.abandoned)
+  else if (round.phase === 'preparing') checkPrepared(core, round)
+  else if (round.phase === 'asking') checkAnswers(core, round)
+}
+
+function checkPrepared(core: CoreState, round: Round): void {
+  if (round.persistId !== undefined || round.cutId !== undefined) return
+  if (round.handover !== undefined) {
+    if (positionFits(core, round.handover.seq)) askGate(core, round)
+    else refuseHandover(core, round, 'the copy is not at the position of the handover')
+    return
+  }
+  round.phase = 'asking'
+  arm(core, 'round', core.options.deadMs)
+  for (const peer of peersOf(core)) {
+    send(core, peer, { type: 'promiseRequest', term: round.term, view: viewOf(core) })
+  }
+  checkAnswers(core, round)
+}
+
+function positionFits(core: CoreState, seq: number): boolean {
+  return core.copy.seq === seq && isCandidate(ownStanding(core))
+}
+
+function refuseHandover(core: CoreState, round: Round, reason: string): void {
+  const giver = core.peers.get(round.handover?.giver ?? '')
+  if (giver !== undefined && round.handover !== undefined) {
+    send(core, giver, { type: 'handoverRefused', from: round.handover.from, reason })
+  }
+  abandonRound(core, reason)
+}
+
+export function promiseReceived(
+  core: CoreState,
+  from: string,
+  message: Extract<CoreMessage, { type: 'promise' }>,
+): void {
+  const { round } = core
+  if (round === undefined || round.phase !== 'asking' || !sameTerm(round.term, message.term)) return
+  if (message.refused !== undefined) round.abandoned = `${from} refused: ${message.refused}`
+  else round.promises.set(from, message.view)
+}
+
+/** All who can be asked have answered, or took longer than a silent member may. */
+function checkAnswers(core: CoreState, round: Round): void {
+  const pending = peersOf(core).filter((peer) => heard(core, peer) && !round.promises.has(peer.id))
+  if (pending.length > 0 && !passed(core, 'round')) return
+  disarm(core, 'round')
+  round.missing = missingCopies(core, round)
+  if (round.missing.length > 0 && core.options.onMissingPeer === 'hold') {
+    abandonRound(core, `missing: ${round.missing.join()}`)
+    return
+  }
+  takeFreshest(core, round)
+}
+
+/** The members of which nobody can say whether they hold an acknowledged write that we lack. */
+function missingCopies(core: CoreState, round: Round): string[] {
+  if (round.kind !== 'takeOver' || round.promises.has(lastOwner(core) ?? '')) return []
+  return neededMembers(core)
+    .filter((peer) => !round.promises.has(peer.id))
+    .map((peer) => peer.id)
+}
+
+function takeFreshest(core: CoreState, round: Round): void {
+  const excluded = core.discovery?.excluded
+  let best: { readonly id: string; readonly view: PeerView } | undefined
+  for (const [id, view] of round.promises) {
+    if (!view.copy.complete) continue
+    const { kind } = relate(core.copy, view.copy)
+    const fresher = compareFreshness(view.copy, core.copy) > 0
+    if (fresher && kind !== 'behind' && mayLead(core, id, view) && !excluded?.has(id)) {
+      abandonRound(core, `${id} has the fresher history`)
+      return
+    }
+    if (kind !== 'behind') continue
+    if (best === undefined || compareFreshness(view.copy, best.view.copy) > 0) best = { id, view }
+  }
+  if (best === undefined) askGate(core, round)
+  else fetchFrom(core, round, best.id, best.view.copy.seq)
+}
+
+function mayLead(core: CoreState, id: string, view: PeerView): boolean {
+  return (core.peers.get(id)?.promotable ?? false) && view.copy.ineligible === undefined
+}
+
+function fetchFrom(core: CoreState, round: Round, peer: string, seq: number): void {
+  round.phase = 'fetching'
+  round.waitId = takeId(core)
+  decide(core, 'round.data', 'fetch', { peer, seq, own: core.copy.seq })
+  core.effects.push({ type: 'fetch', id: round.waitId, peer, seq })
+}
+
+export function fetched(core: CoreState, input: Extract<CoreInput, { type: 'fetched' }>): void {
+  const { round } = core
+  if (round?.phase !== 'fetching' || round.waitId !== input.id) return
+  if (!input.ok) round.abandoned = `fetching failed: ${input.reason ?? 'unknown'}`
+  else takeFreshest(core, round)
+}
+
+function askGate(core: CoreState, round: Round): void {
+  if (outdated(core) && !core.options.allowStale && !isOwnerOfKnown(core, round)) {
+    abandonRound(core, 'outdated')
+    return
+  }
+  round.phase = 'gate'
+  round.waitId = takeId(core)
+  core.effects.push({ type: 'mayBecomeActive', id: round.waitId, epoch: round.term.epoch })
+}
+
+/** The owner of the latest known term answered with its frozen copy: there is nothing later. */
+function isOwnerOfKnown(core: CoreState, round: Round): boolean {
+  const owner = core.durable.known?.term.nodeId
+  return owner === core.options.nodeId || (owner !== undefined && round.promises.has(owner))
+}
+
+export function gateAnswered(core: CoreState, id: number, ok: boolean): void {
+  const { round } = core
+  if (round?.phase !== 'gate' || round.waitId !== id) return
+  if (!ok) round.abandoned = 'the gate is closed'
+  else if (highestEpoch(core) > round.term.epoch) round.abandoned = 'a higher epoch was seen'
+  else openTerm(core, round)
+}
+
+function openTerm(core: CoreState, round: Round): void {
+  round.phase = 'opening'
+  core.effects.push({ type: 'openTerm', term: round.term, degraded: isAlone(core) })
+}
+
+/** No promotable member in reach: acknowledgements by standbys have nobody to wait for. */
+export function isAlone(core: CoreState): boolean {
+  return !peersOf(core).some((peer) => peer.promotable && peer.link && heard(core, peer))
+}
+
+export function roundOpened(
+  core: CoreState,
+  input: Extract<CoreInput, { type: 'termOpened' }>,
+): void {
+  const { round } = core
+  if (round?.phase !== 'opening' || !sameTerm(round.term, input.term)) return
+  if (!input.ok) {
+    abandonRound(core, `opening the term failed: ${input.reason ?? 'unknown'}`)
+    return
+  }
+  const { cluster, nodeId } = core.options
+  const { term, missing } = round
+  const incident = `${cluster}/${term.epoch}/${nodeId}`
+  const absent = unprovenWithout(core, round)
+  becomeActive(core, term, reasonOf(round))
+  if (round.kind === 'takeOver') {
+    emit(core, { name: 'failover', incident, from: round.from ?? nodeId, term })
+  }
+  if (missing.length > 0) emit(core, { name: 'possibleLoss', incident, missing })
+  if (absent.length > 0) emit(core, { name: 'unprovenStart', missing: absent })
+}
+
+function unprovenWithout(core: CoreState, round: Round): string[] {
+  if (round.kind !== 'coldStart' || provenBy(standings(core), ownStanding(core))) return []
+  return missingAtStart(core)
+}
+
+function reasonOf(round: Round): string {
+  if (round.kind === 'takeOver') return `took over from ${round.from ?? 'nobody'}`
+  return round.kind === 'coldStart' ? 'no active was found' : `handed over by ${round.from}`
+}

@@ -1,0 +1,374 @@
+/**
+ * The state of the core: plain data, so that it can be copied, compared and printed.
+ *
+ * Invariants: `durable` is what was last given to `persist`, so it may be ahead of the disk until `persisted`
+ * arrives; every step that depends on it waits for that id. `round`, `pledge`, `following`, `tenure` and
+ * `discovery` belong to one role each, and the becomeX() functions of `roles.ts` reset them.
+ */
+import { assertInvariant } from '../errors.js'
+import type { Term } from '../replication/position.js'
+import type {
+  CopyFacts,
+  CoreEffect,
+  CoreEvent,
+  CoreMessage,
+  CoreOptions,
+  Decision,
+  DurableFacts,
+  PeerView,
+  Role,
+} from './types.js'
+
+/** What is known of one other member. */
+export interface Peer {
+  readonly id: string
+  /** Place in the takeover order. */
+  readonly index: number
+  readonly promotable: boolean
+  /** Whether the connection on which we speak to it stands. */
+  link: boolean
+  /** That connection ended with reset or closed and has not come back. */
+  lostLink: boolean
+  /** A message came after that end. */
+  heardSinceLost: boolean
+  /** The last dial was refused: no process listens there now. */
+  refused: boolean
+  /** Its process is proven gone. */
+  gone: boolean
+  /** It said goodbye. */
+  stopped: boolean
+  heardAtMs: number | undefined
+  view: PeerView | undefined
+  /** As last reported by `peerUp` or `peerDown`; undefined before the first report. */
+  up: boolean | undefined
+  /** What the write path was last told of it, while we are active. */
+  counted: 'unknown' | 'yes' | 'silent' | 'proven'
+  /** Since when it is heard but does not hear us, while we are active. */
+  deafSinceMs: number | undefined
+  /** A query that could not be answered because our connection to it did not stand yet. */
+  owedQueryId: number | undefined
+}
+
+/** Points in time; `late` shifts all of them but the heartbeat. */
+export type TimerName =
+  | 'activeLost'
+  | 'asking'
+  | 'backoff'
+  | 'discovery'
+  | 'handover'
+  | 'heartbeat'
+  | 'known'
+  | 'late'
+  | 'otherRound'
+  | 'pledge'
+  | 'refollow'
+  | 'round'
+  | 'startup'
+  | 'stop'
+  | 'wait'
+
+/** One search for an active; a new one asks everybody again. */
+export interface Discovery {
+  readonly queryId: number
+  readonly answered: Set<string>
+  /** All who can answer did, or `discoveryMs` passed. */
+  complete: boolean
+  /** The better candidate that is waited for. */
+  waitFor: string | undefined
+  /** Better candidates that did nothing for `deadMs`. */
+  readonly excluded: Set<string>
+}
+
+/** The own attempt to become active. */
+export interface Round {
+  readonly kind: 'takeOver' | 'coldStart' | 'handover'
+  readonly term: Term
+  phase: 'preparing' | 'asking' | 'fetching' | 'gate' | 'opening'
+  /** Undefined once durable. */
+  persistId: number | undefined
+  /** Undefined once the old stream is cut. */
+  cutId: number | undefined
+  /** The fetch or gate under way. */
+  waitId: number | undefined
+  readonly promises: Map<string, PeerView>
+  /** Members whose frozen copy was needed and not had. */
+  missing: readonly string[]
+  /** Before whom the role was, for events. */
+  readonly from: string | undefined
+  readonly handover:
+    | { readonly from: Term; readonly seq: number; readonly giver: string }
+    | undefined
+  /** Why it ends with this step; set where the reason is learned, acted upon in one place. */
+  abandoned: string | undefined
+}
+
+/** A promise given to another node's round. */
+export interface Pledge {
+  readonly term: Term
+  readonly candidate: string
+  persistId: number | undefined
+  cutId: number | undefined
+}
+
+export interface Following {
+  readonly id: string
+  readonly term: Term
+  /** Undefined once the promise of that term is durable. */
+  persistId: number | undefined
+  attempts: number
+}
+
+/** Another active that was learned of. */
+export interface Rival {
+  readonly id: string
+  readonly term: Term
+  readonly sinceMs: number
+  /** Since when no path is known by which it hears us. */
+  deafSinceMs: number | undefined
+}
+
+export interface Tenure {
+  term: Term
+  /** Opens a term above promises that were never used. */
+  reopening: { readonly term: Term; persistId: number | undefined } | undefined
+  /** Asks after having been late, before it goes on. */
+  asking: { readonly queryId: number; readonly answered: Set<string> } | undefined
+  readonly rivals: Map<string, Rival>
+}
+
+/** The giving side of a switchover. */
+export interface Handover {
+  readonly commandId: number | undefined
+  readonly target: string
+  readonly from: Term
+  readonly offered: Term
+  phase: 'draining' | 'persisting' | 'offering'
+  drainId: number
+  persistId: number | undefined
+  seq: number
+}
+
+export interface Stopping {
+  readonly commandIds: number[]
+  phase: 'begin' | 'handover' | 'draining' | 'persisting'
+  drainId: number | undefined
+  persistId: number | undefined
+  /** What was persisted as the way of this stop. */
+  stopAs: DurableFacts['lastStop'] | undefined
+}
+
+export interface CoreState {
+  readonly options: CoreOptions
+  readonly index: number
+  readonly promotable: boolean
+  readonly peers: Map<string, Peer>
+  role: Role
+  started: boolean
+  /** The id of the persist that says `crashed`; undefined once durable. Nothing is decided before. */
+  bootPersistId: number | undefined
+  nowMs: number
+  wallMs: number
+  readonly timers: Map<TimerName, number>
+  copy: CopyFacts
+  durable: DurableFacts
+  /** How the run before this one ended. */
+  previousStop: DurableFacts['lastStop']
+  /** This run has been standby or active: a takeover rests on the in-sync set, not on `startupWaitMs`. */
+  wasReplica: boolean
+  /** This run changed its role or its promise: how the run before ended proves nothing any more. */
+  tookPart: boolean
+  /** The active it follows or last followed. */
+  followed: { readonly id: string; readonly term: Term } | undefined
+  /** The last term whose stream was caught up with. */
+  completedTerm: Term | undefined
+  discovery: Discovery | undefined
+  round: Round | undefined
+  pledge: Pledge | undefined
+  following: Following | undefined
+  tenure: Tenure | undefined
+  handover: Handover | undefined
+  stopping: Stopping | undefined
+  /** Failed attempts since the last success, for the back-off. */
+  attempts: number
+  /** The round of another node that is waited for. */
+  otherRound: Term | undefined
+  readonly withoutPeers: Set<string>
+  readonly frozenFor: Set<'late' | 'handover' | 'stop'>
+  /** Events that are said once per incident. */
+  readonly reported: Set<string>
+  /** A heartbeat goes out at the end of this step. */
+  announce: boolean
+  nextId: number
+  effects: CoreEffect[]
+  decisions: Decision[]
+}
+
+/** A core before its `start` input. */
+export function createCore(options: CoreOptions): CoreState {
+  const index = options.members.findIndex((member) => member.id === options.nodeId)
+  const ids = new Set(options.members.map((member) => member.id))
+  assertInvariant(ids.size === options.members.length, 'a member is listed twice')
+  assertInvariant(index >= 0, `the node ${options.nodeId} is not among the members`)
+  const peers = new Map<string, Peer>()
+  for (const [at, member] of options.members.entries()) {
+    if (at !== index) peers.set(member.id, createPeer(member.id, at, member.promotable))
+  }
+  return {
+    options,
+    index,
+    promotable: options.members[index]?.promotable ?? false,
+    peers,
+    role: 'stopped',
+    started: false,
+    bootPersistId: undefined,
+    nowMs: 0,
+    wallMs: 0,
+    timers: new Map(),
+    copy: emptyCopy,
+    durable: { promised: undefined, known: undefined, lastStop: 'never' },
+    previousStop: 'never',
+    wasReplica: false,
+    tookPart: false,
+    followed: undefined,
+    completedTerm: undefined,
+    discovery: undefined,
+    round: undefined,
+    pledge: undefined,
+    following: undefined,
+    tenure: undefined,
+    handover: undefined,
+    stopping: undefined,
+    attempts: 0,
+    otherRound: undefined,
+    withoutPeers: new Set(),
+    frozenFor: new Set(),
+    reported: new Set(),
+    announce: false,
+    nextId: 1,
+    effects: [],
+    decisions: [],
+  }
+}
+
+const emptyCopy: CopyFacts = {
+  history: [],
+  seq: 0,
+  durableSeq: 0,
+  complete: true,
+  inSync: undefined,
+  inSyncKnown: false,
+  ineligible: undefined,
+}
+
+function createPeer(id: string, index: number, promotable: boolean): Peer {
+  return {
+    id,
+    index,
+    promotable,
+    link: false,
+    lostLink: false,
+    heardSinceLost: false,
+    refused: false,
+    gone: false,
+    stopped: false,
+    heardAtMs: undefined,
+    view: undefined,
+    up: undefined,
+    counted: 'unknown',
+    deafSinceMs: undefined,
+    owedQueryId: undefined,
+  }
+}
+
+export function peersOf(core: CoreState): Peer[] {
+  return [...core.peers.values()]
+}
+
+export function arm(core: CoreState, name: TimerName, delayMs: number): void {
+  core.timers.set(name, core.nowMs + delayMs)
+}
+
+export function disarm(core: CoreState, ...names: TimerName[]): void {
+  for (const name of names) core.timers.delete(name)
+}
+
+/** Whether the timer is armed and its time has come. */
+export function passed(core: CoreState, name: TimerName): boolean {
+  const atMs = core.timers.get(name)
+  return atMs !== undefined && core.nowMs >= atMs
+}
+
+/** Whether the timer is armed and its time is still to come. */
+export function running(core: CoreState, name: TimerName): boolean {
+  const atMs = core.timers.get(name)
+  return atMs !== undefined && core.nowMs < atMs
+}
+
+/**
+ * Gives a better candidate `deadMs` from when it was first waited for. Promises given to it meanwhile do not
+ * extend that: one that asks again and again and never opens its term must not hold up the next one.
+ */
+export function awaitCandidate(core: CoreState, id: string): void {
+  const { discovery } = core
+  if (discovery === undefined || discovery.waitFor === id) return
+  discovery.waitFor = id
+  arm(core, 'wait', core.options.deadMs)
+}
+
+export function takeId(core: CoreState): number {
+  const id = core.nextId
+  core.nextId += 1
+  return id
+}
+
+/** We speak only on connections that we dialled: without one there is nothing to send on. */
+export function send(core: CoreState, peer: Peer, message: CoreMessage): void {
+  if (peer.link) core.effects.push({ type: 'send', to: peer.id, message })
+}
+
+/** Changes the durable facts; the returned id comes back with `persisted`. */
+export function persist(core: CoreState, change: Partial<DurableFacts>): number {
+  const before = core.durable.promised
+  const after = change.promised
+  assertInvariant(
+    after === undefined || before === undefined || after.epoch >= before.epoch,
+    'a promised epoch goes back',
+  )
+  core.durable = { ...core.durable, ...change }
+  const id = takeId(core)
+  core.effects.push({ type: 'persist', id, facts: core.durable })
+  return id
+}
+
+export function emit(core: CoreState, event: CoreEvent): void {
+  core.effects.push({ type: 'emit', event })
+}
+
+/** Emits an event unless one with this key was already emitted for the same incident. */
+export function emitOnce(core: CoreState, key: string, event: CoreEvent): void {
+  if (core.reported.has(key)) return
+  core.reported.add(key)
+  emit(core, event)
+}
+
+export function commandDone(
+  core: CoreState,
+  id: number | undefined,
+  error?: { readonly code: string; readonly message: string },
+): void {
+  if (id === undefined) return
+  core.effects.push(
+    error === undefined ? { type: 'commandDone', id } : { type: 'commandDone', id, error },
+  )
+}
+
+/** Holds writes back; the reasons are counted, so that one of them ending does not let writes through early. */
+export function freeze(core: CoreState, reason: 'late' | 'handover' | 'stop'): void {
+  if (core.frozenFor.size === 0) core.effects.push({ type: 'freeze' })
+  core.frozenFor.add(reason)
+}
+
+export function unfreeze(core: CoreState, reason: 'late' | 'handover' | 'stop'): void {
+  if (!core.frozenFor.delete(reason)) return
+  if (core.frozenFor.size === 0) core.effects.push({ type: 'unfreeze' })
+}

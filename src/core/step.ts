@@ -1,0 +1,257 @@
+/**
+ * The core's one entry: `step(state, input)` changes the state it is given and returns the effects, in the order
+ * in which they are to be carried out. First the time moves on, then the input is taken in, then everything
+ * that follows from the new facts is decided.
+ */
+import { assertInvariant } from '../errors.js'
+import { askAfterLate, askPeers, checkActive, reopenPersisted, termReopened } from './active.js'
+import { checkDiscovery } from './discovery.js'
+import { checkFollowing, followingReport, followPersisted } from './following.js'
+import { learnKnown, settleKnown } from './known.js'
+import { advance, dialFailed, linkDown, linkUp, noteHeard, reportPeers } from './liveness.js'
+import { pledgeProgress, promiseRequested } from './pledge.js'
+import { becomeDiscovering, stepDown } from './roles.js'
+import { fetched, gateAnswered, promiseReceived, roundOpened } from './round.js'
+import { arm, type CoreState, commandDone, type Peer, peersOf, persist, send } from './state.js'
+import { checkStop, stopCommand, stopDrained, stopPersisted } from './stop.js'
+import {
+  checkHandover,
+  handoverDrained,
+  handoverPersisted,
+  handoverReceived,
+  handoverRefused,
+  repeatOffer,
+  switchoverCommand,
+} from './switchover.js'
+import type { CoreEffect, CoreInput, CoreMessage } from './types.js'
+import { viewOf } from './views.js'
+
+export { explain } from './explain.js'
+export { type CoreState, createCore } from './state.js'
+export { viewOf } from './views.js'
+
+/** Takes one input in; the returned effects are to be carried out in their order. */
+export function step(core: CoreState, input: CoreInput): CoreEffect[] {
+  core.effects = []
+  const lateMs = advance(core, input)
+  if (lateMs > 0) askAfterLate(core, lateMs)
+  take(core, input)
+  if (core.started) {
+    settle(core)
+    beat(core)
+  }
+  return core.effects
+}
+
+/** Decides until nothing changes the role any more: losing the active may be followed by a takeover at once. */
+function settle(core: CoreState): void {
+  reportPeers(core)
+  for (let rounds = 0; core.started; rounds += 1) {
+    assertInvariant(rounds < 8, 'the roles change without an end')
+    const before = core.role
+    if (core.bootPersistId === undefined) learnKnown(core)
+    checkFollowing(core)
+    checkActive(core)
+    checkHandover(core)
+    checkStop(core)
+    checkDiscovery(core)
+    if (core.role === before) return
+  }
+}
+
+function take(core: CoreState, input: CoreInput): void {
+  switch (input.type) {
+    case 'start':
+      start(core, input)
+      break
+    case 'tick':
+      break
+    case 'message':
+      takeMessage(core, input.from, input.message)
+      break
+    case 'linkUp':
+    case 'linkDown':
+    case 'dialFailed':
+      takeLink(core, input)
+      break
+    case 'command':
+      takeCommand(core, input)
+      break
+    default:
+      if (core.started) takeProgress(core, input)
+  }
+}
+
+function start(core: CoreState, input: Extract<CoreInput, { type: 'start' }>): void {
+  assertInvariant(core.role === 'stopped' && !core.started, 'a core starts once')
+  core.started = true
+  core.copy = input.copy
+  core.previousStop = input.durable.lastStop
+  core.durable = input.durable
+  becomeDiscovering(core, 'started')
+  core.bootPersistId = persist(core, { lastStop: 'crashed' })
+}
+
+type LinkInput = Extract<CoreInput, { type: 'linkUp' | 'linkDown' | 'dialFailed' }>
+
+function takeLink(core: CoreState, input: LinkInput): void {
+  const peer = core.peers.get(input.peer)
+  if (peer === undefined) return
+  if (input.type === 'linkDown') {
+    linkDown(peer, input.cause)
+  } else if (input.type === 'dialFailed') {
+    dialFailed(core, peer, input.cause)
+  } else {
+    linkUp(core, peer, input.bootId)
+    if (core.started) greet(core, peer)
+  }
+}
+
+/** The first words on a new connection, so that nobody waits for the next heartbeat. */
+function greet(core: CoreState, peer: Peer): void {
+  if (peer.owedQueryId !== undefined) {
+    send(core, peer, { type: 'answer', queryId: peer.owedQueryId, view: viewOf(core) })
+    peer.owedQueryId = undefined
+  }
+  speak(core, peer)
+}
+
+function takeMessage(core: CoreState, from: string, message: CoreMessage): void {
+  const peer = core.peers.get(from)
+  if (peer === undefined || !core.started) return
+  noteHeard(core, peer, 'view' in message ? message.view : undefined)
+  switch (message.type) {
+    case 'heartbeat':
+      break
+    case 'query':
+      if (!peer.link) peer.owedQueryId = message.queryId
+      send(core, peer, { type: 'answer', queryId: message.queryId, view: viewOf(core) })
+      break
+    case 'answer':
+      if (core.discovery?.queryId === message.queryId) core.discovery.answered.add(from)
+      if (core.tenure?.asking?.queryId === message.queryId) core.tenure.asking.answered.add(from)
+      break
+    case 'promiseRequest':
+      // A silent active is lost before it is asked about, even if no tick came in between.
+      checkFollowing(core)
+      promiseRequested(core, peer, message.term)
+      break
+    case 'promise':
+      promiseReceived(core, from, message)
+      break
+    case 'handover':
+      handoverReceived(core, peer, message)
+      break
+    case 'handoverRefused':
+      handoverRefused(core, from, message)
+      break
+    case 'goodbye':
+      peer.stopped = true
+      break
+  }
+}
+
+function takeCommand(core: CoreState, input: Extract<CoreInput, { type: 'command' }>): void {
+  const { id, command } = input
+  if (!core.started) {
+    const error = { code: 'STOPPED', message: 'the node does not run' }
+    commandDone(core, id, command.name === 'stop' ? undefined : error)
+  } else if (command.name === 'switchover') {
+    switchoverCommand(core, id, command.to)
+  } else if (command.name === 'stop') {
+    stopCommand(core, id)
+  } else if (core.role === 'standby' || core.role === 'restoring') {
+    const message = `this node is ${core.role} and hears the active`
+    commandDone(core, id, { code: 'SWITCHOVER_FAILED', message })
+  } else {
+    for (const peer of command.withoutPeers) core.withoutPeers.add(peer)
+    commandDone(core, id)
+  }
+}
+
+type Progress = Exclude<
+  CoreInput,
+  LinkInput | { readonly type: 'start' | 'tick' | 'message' | 'command' }
+>
+
+/** What the shell reports of effects that it carried out. */
+function takeProgress(core: CoreState, input: Progress): void {
+  if ('copy' in input) {
+    core.copy = input.copy
+    settleKnown(core)
+  }
+  switch (input.type) {
+    case 'persisted':
+      takePersisted(core, input.id)
+      break
+    case 'copy':
+      break
+    case 'following':
+      followingReport(core, input)
+      break
+    case 'cut':
+      if (core.round?.cutId === input.id) core.round.cutId = undefined
+      pledgeProgress(core, input.id)
+      break
+    case 'fetched':
+      fetched(core, input)
+      break
+    case 'gate':
+      gateAnswered(core, input.id, input.ok)
+      break
+    case 'termOpened':
+      roundOpened(core, input)
+      termReopened(core, input)
+      break
+    case 'drained':
+      handoverDrained(core, input)
+      stopDrained(core, input)
+      break
+    case 'copyFailed':
+      core.copy = { ...core.copy, ineligible: input.reason }
+      if (core.role === 'active') stepDown(core, `the copy failed: ${input.reason}`)
+      break
+  }
+}
+
+function takePersisted(core: CoreState, id: number): void {
+  if (core.bootPersistId === id) core.bootPersistId = undefined
+  if (core.round?.persistId === id) core.round.persistId = undefined
+  pledgeProgress(core, id)
+  followPersisted(core, id)
+  reopenPersisted(core, id)
+  handoverPersisted(core, id)
+  stopPersisted(core, id)
+}
+
+/** Speaks to everybody when the heartbeat is due, and at once after anything that the others wait for. */
+function beat(core: CoreState): void {
+  const nextMs = core.timers.get('heartbeat')
+  const due = nextMs === undefined || core.nowMs >= nextMs
+  if (!due && !core.announce) return
+  core.announce = false
+  if (!core.started) return
+  // The next one is counted from when this one was due, so that they do not drift by the length of a tick.
+  const { heartbeatMs } = core.options
+  const onTime = due && nextMs !== undefined && core.nowMs - nextMs < heartbeatMs
+  arm(core, 'heartbeat', heartbeatMs - (onTime ? core.nowMs - nextMs : 0))
+  if (core.tenure?.asking !== undefined) {
+    askPeers(core, core.tenure)
+    return
+  }
+  repeatOffer(core)
+  for (const peer of peersOf(core)) speak(core, peer)
+}
+
+/** A node that discovers asks with each heartbeat; a candidate asks those again that have not promised. */
+function speak(core: CoreState, peer: Peer): void {
+  const { round, discovery } = core
+  const view = viewOf(core)
+  if (round !== undefined && round.phase === 'asking' && !round.promises.has(peer.id)) {
+    send(core, peer, { type: 'promiseRequest', term: round.term, view })
+  } else if (discovery !== undefined && round === undefined && core.handover === undefined) {
+    send(core, peer, { type: 'query', queryId: discovery.queryId, view })
+  } else {
+    send(core, peer, { type: 'heartbeat', view })
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The clean stop: an active hands over if it can; whoever stops says how it stopped, durably, before it says
+ * goodbye. Only an active that handed over to nobody may serve again without waiting for the others.
+ */
+import { decide } from './explain.js'
+import { becomeStopped } from './roles.js'
+import {
+  arm,
+  type CoreState,
+  commandDone,
+  disarm,
+  freeze,
+  passed,
+  peersOf,
+  persist,
+  type Stopping,
+  send,
+  takeId,
+} from './state.js'
+import { startHandover } from './switchover.js'
+import type { CoreInput, DurableFacts } from './types.js'
+import { viewOf } from './views.js'
+
+export function stopCommand(core: CoreState, id: number): void {
+  if (core.stopping !== undefined) {
+    core.stopping.commandIds.push(id)
+    return
+  }
+  core.stopping = {
+    commandIds: [id],
+    phase: 'begin',
+    drainId: undefined,
+    persistId: undefined,
+    stopAs: undefined,
+  }
+}
+
+export function checkStop(core: CoreState): void {
+  const { stopping } = core
+  if (stopping === undefined || core.bootPersistId !== undefined) return
+  if (stopping.phase === 'begin') beginStop(core, stopping)
+  if (stopping.phase === 'handover' && core.handover === undefined) {
+    if (core.role === 'active') drainOwn(core, stopping)
+    else persistStop(core, stopping, 'standby')
+  }
+  if (stopping.phase === 'draining') {
+    if (core.role !== 'active') persistStop(core, stopping, 'standby')
+    else if (passed(core, 'stop')) persistStop(core, stopping, 'crashed')
+  }
+}
+
+function beginStop(core: CoreState, stopping: Stopping): void {
+  if (core.handover !== undefined) {
+    stopping.phase = 'handover'
+  } else if (core.role !== 'active') {
+    // A node that took no part in anything leaves what its last run proved.
+    persistStop(core, stopping, core.tookPart ? 'standby' : core.previousStop)
+  } else if (core.tenure?.asking === undefined && startHandover(core, undefined, undefined)) {
+    stopping.phase = 'handover'
+  } else {
+    drainOwn(core, stopping)
+  }
+}
+
+function drainOwn(core: CoreState, stopping: Stopping): void {
+  stopping.phase = 'draining'
+  stopping.drainId = takeId(core)
+  const { nodeId, switchoverMs } = core.options
+  const deadlineMs = core.nowMs + switchoverMs
+  freeze(core, 'stop')
+  core.effects.push({ type: 'drain', id: stopping.drainId, target: nodeId, deadlineMs })
+  arm(core, 'stop', switchoverMs)
+}
+
+export function stopDrained(core: CoreState, input: Extract<CoreInput, { type: 'drained' }>): void {
+  const { stopping } = core
+  if (stopping?.phase !== 'draining' || stopping.drainId !== input.id) return
+  persistStop(core, stopping, input.ok ? 'active' : 'crashed')
+}
+
+function persistStop(core: CoreState, stopping: Stopping, stopAs: DurableFacts['lastStop']): void {
+  decide(core, 'stop', stopAs, { role: core.role })
+  stopping.phase = 'persisting'
+  stopping.stopAs = stopAs
+  stopping.persistId = persist(core, { lastStop: stopAs })
+}
+
+export function stopPersisted(core: CoreState, id: number): void {
+  const { stopping } = core
+  if (stopping?.persistId !== id) return
+  // The role was lost while the proof was being written: then it proves nothing.
+  if (stopping.stopAs === 'active' && core.role !== 'active') {
+    persistStop(core, stopping, 'standby')
+    return
+  }
+  disarm(core, 'stop', 'handover')
+  becomeStopped(core, 'stopped by command')
+  for (const peer of peersOf(core)) send(core, peer, { type: 'goodbye', view: viewOf(core) })
+  for (const commandId of stopping.commandIds) commandDone(core, commandId)
+  core.stopping = undefined
+}

@@ -1,0 +1,225 @@
+/**
+ * The planned handover: freeze, drain, give up durably, offer. From the moment the giving up is durable the old
+ * term never serves again, whatever becomes of the target.
+ */
+import { sameTerm, type Term } from '../replication/position.js'
+import { isCandidate, ownStanding } from './candidates.js'
+import { decide } from './explain.js'
+import { heard, twoWay } from './liveness.js'
+import { becomeDiscovering } from './roles.js'
+import { begin } from './round.js'
+import {
+  arm,
+  type CoreState,
+  commandDone,
+  disarm,
+  freeze,
+  type Handover,
+  type Peer,
+  passed,
+  peersOf,
+  persist,
+  send,
+  takeId,
+  unfreeze,
+} from './state.js'
+import type { CoreInput, CoreMessage } from './types.js'
+import { activesHeard, highestEpoch } from './views.js'
+
+export function switchoverCommand(core: CoreState, id: number, to: string | undefined): void {
+  const error = whyNot(core, to)
+  if (error !== undefined) commandDone(core, id, error)
+  else startHandover(core, id, to)
+}
+
+function whyNot(
+  core: CoreState,
+  to: string | undefined,
+): { readonly code: string; readonly message: string } | undefined {
+  if (core.role !== 'active') {
+    return { code: 'NOT_ACTIVE', message: `${core.options.nodeId} is ${core.role}` }
+  }
+  if (core.handover !== undefined || core.stopping !== undefined) {
+    return { code: 'SWITCHOVER_UNDER_WAY', message: 'the role is being given up already' }
+  }
+  if (core.tenure?.reopening !== undefined || core.tenure?.asking !== undefined) {
+    return { code: 'SWITCHOVER_FAILED', message: 'the active is making sure of its own term' }
+  }
+  if (eligibleTarget(core, to) !== undefined) return undefined
+  const who = to === undefined ? 'no standby' : `${to} is no standby that`
+  return { code: 'NO_ELIGIBLE_STANDBY', message: `${who} is in sync and in reach` }
+}
+
+/** The first in takeover order that may take the role, or `to` if that one may. */
+export function eligibleTarget(core: CoreState, to: string | undefined): Peer | undefined {
+  return peersOf(core).find((peer) => {
+    if (to !== undefined && peer.id !== to) return false
+    const { view } = peer
+    if (view === undefined || !peer.promotable || !twoWay(core, peer)) return false
+    if (view.role !== 'standby' || view.copy.ineligible !== undefined) return false
+    return core.copy.inSync?.includes(peer.id) ?? false
+  })
+}
+
+export function startHandover(
+  core: CoreState,
+  commandId: number | undefined,
+  to: string | undefined,
+): boolean {
+  const target = eligibleTarget(core, to)
+  const { tenure } = core
+  if (target?.view === undefined || tenure === undefined) return false
+  const offered: Term = {
+    epoch: highestEpoch(core) + 1,
+    nodeId: target.id,
+    bootId: target.view.bootId,
+  }
+  const drainId = takeId(core)
+  core.handover = {
+    commandId,
+    target: target.id,
+    from: tenure.term,
+    offered,
+    phase: 'draining',
+    drainId,
+    persistId: undefined,
+    seq: 0,
+  }
+  decide(core, 'switchover', 'begin', { target: target.id, epoch: offered.epoch })
+  freeze(core, 'handover')
+  const { switchoverMs } = core.options
+  core.effects.push({
+    type: 'drain',
+    id: drainId,
+    target: target.id,
+    deadlineMs: core.nowMs + switchoverMs,
+  })
+  arm(core, 'handover', switchoverMs)
+  return true
+}
+
+export function handoverDrained(
+  core: CoreState,
+  input: Extract<CoreInput, { type: 'drained' }>,
+): void {
+  const { handover } = core
+  if (handover?.phase !== 'draining' || handover.drainId !== input.id) return
+  if (!input.ok) {
+    failHandover(core, handover, input.reason ?? 'the target did not catch up in time')
+    return
+  }
+  // A target that fell silent or restarted meanwhile would leave nobody active.
+  if (eligibleTarget(core, handover.target)?.view?.bootId !== handover.offered.bootId) {
+    failHandover(core, handover, 'the target is not eligible any more')
+    return
+  }
+  if (highestEpoch(core) >= handover.offered.epoch) {
+    failHandover(core, handover, 'a higher epoch appeared')
+    return
+  }
+  handover.phase = 'persisting'
+  handover.seq = core.copy.seq
+  handover.persistId = persist(core, { promised: handover.offered })
+}
+
+/** Refused or late before it was given up: the role stays. Afterwards: the ordinary rules. */
+function failHandover(core: CoreState, handover: Handover, why: string): void {
+  decide(core, 'switchover', 'failed', { why, phase: handover.phase })
+  core.handover = undefined
+  disarm(core, 'handover')
+  unfreeze(core, 'handover')
+  commandDone(core, handover.commandId, { code: 'SWITCHOVER_FAILED', message: why })
+}
+
+export function handoverPersisted(core: CoreState, id: number): void {
+  const { handover } = core
+  if (handover?.phase !== 'persisting' || handover.persistId !== id) return
+  handover.phase = 'offering'
+  becomeDiscovering(core, `handing over to ${handover.target}`)
+  // Before the heartbeat that tells everybody of the new role, so that the target is first to know.
+  offer(core, handover)
+}
+
+/** Sent with every heartbeat until it is over. */
+export function repeatOffer(core: CoreState): void {
+  if (core.handover?.phase === 'offering') offer(core, core.handover)
+}
+
+function offer(core: CoreState, handover: Handover): void {
+  const target = core.peers.get(handover.target)
+  if (target === undefined) return
+  const { from, offered, seq } = handover
+  send(core, target, { type: 'handover', from, offered, seq })
+}
+
+export function checkHandover(core: CoreState): void {
+  const { handover } = core
+  if (handover === undefined) return
+  if (handover.phase === 'draining') {
+    if (core.role !== 'active') failHandover(core, handover, 'the role was lost')
+    else if (passed(core, 'handover')) failHandover(core, handover, 'draining took too long')
+    return
+  }
+  if (handover.phase !== 'offering') return
+  const newer = activesHeard(core).find(({ term }) => term.epoch >= handover.offered.epoch)
+  const target = core.peers.get(handover.target)
+  if (newer !== undefined && newer.peer.id === handover.target) {
+    decide(core, 'switchover', 'done', { target: handover.target, epoch: newer.term.epoch })
+    core.handover = undefined
+    disarm(core, 'handover')
+    commandDone(core, handover.commandId)
+  } else if (newer !== undefined) {
+    failHandover(core, handover, `${newer.peer.id} became active`)
+  } else if (target === undefined || !heard(core, target)) {
+    failHandover(core, handover, `${handover.target} vanished after the role was given up`)
+  } else if (passed(core, 'handover')) {
+    failHandover(core, handover, `${handover.target} did not become active in time`)
+  }
+}
+
+export function handoverRefused(
+  core: CoreState,
+  from: string,
+  message: Extract<CoreMessage, { type: 'handoverRefused' }>,
+): void {
+  const { handover } = core
+  if (handover?.phase !== 'offering' || from !== handover.target) return
+  if (sameTerm(handover.from, message.from)) failHandover(core, handover, message.reason)
+}
+
+/** The receiving side. What is offered is taken only at the exact position, which the cut stream shows. */
+export function handoverReceived(
+  core: CoreState,
+  giver: Peer,
+  message: Extract<CoreMessage, { type: 'handover' }>,
+): void {
+  const { from, offered, seq } = message
+  if (core.round?.handover !== undefined && sameTerm(core.round.term, offered)) return
+  if (core.role === 'active') return
+  // The giver has given up; its last heartbeat is older than this message.
+  if (giver.view !== undefined) {
+    giver.view = { ...giver.view, role: 'discovering', activeTerm: undefined, promised: offered }
+  }
+  const reason = whyRefuse(core, giver, from, offered)
+  decide(core, 'handover', reason ?? 'accept', { giver: giver.id, epoch: offered.epoch })
+  if (reason !== undefined) {
+    send(core, giver, { type: 'handoverRefused', from, reason })
+    return
+  }
+  becomeDiscovering(core, `taking over from ${giver.id}`)
+  begin(core, 'handover', offered, { from, seq, giver: giver.id })
+}
+
+function whyRefuse(core: CoreState, giver: Peer, from: Term, offered: Term): string | undefined {
+  const { nodeId, bootId } = core.options
+  const { followed, durable } = core
+  if (offered.nodeId !== nodeId || offered.bootId !== bootId)
+    return 'it is for another node or process'
+  if (core.stopping !== undefined) return 'this node is stopping'
+  if (core.role !== 'standby') return `this node is ${core.role}`
+  if (followed?.id !== giver.id || !sameTerm(followed.term, from)) return 'another term is followed'
+  if (!isCandidate(ownStanding(core))) return core.copy.ineligible ?? 'the copy may not be promoted'
+  const { promised } = durable
+  if (promised !== undefined && promised.epoch >= offered.epoch) return 'a higher epoch is promised'
+  return undefined
+}

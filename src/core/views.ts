@@ -1,0 +1,86 @@
+/** What this node says of itself, and the epochs that it has seen anywhere. */
+import { sameTerm, type Term } from '../replication/position.js'
+import { outdated } from './known.js'
+import { heard, isLate } from './liveness.js'
+import { type CoreState, type Peer, peersOf } from './state.js'
+import type { PeerView } from './types.js'
+
+export function viewOf(core: CoreState): PeerView {
+  return {
+    role: core.role,
+    bootId: core.options.bootId,
+    hears: peersOf(core)
+      .filter((peer) => heard(core, peer))
+      .map((peer) => peer.id),
+    activeTerm: core.role === 'active' ? core.tenure?.term : undefined,
+    follows: followsOf(core),
+    promised: core.durable.promised,
+    copy: core.copy,
+    outdated: outdated(core),
+    known: core.durable.known,
+    lastStop: core.tookPart ? 'crashed' : core.previousStop,
+    round: roundOf(core),
+    late: isLate(core),
+  }
+}
+
+function followsOf(core: CoreState): PeerView['follows'] {
+  if (core.role === 'active' || core.followed === undefined) return undefined
+  return { ...core.followed, heard: hearsFollowed(core) }
+}
+
+/** Whether the active that we follow or last followed is heard, and still active in that term. */
+export function hearsFollowed(core: CoreState): boolean {
+  if (core.followed === undefined) return false
+  const peer = core.peers.get(core.followed.id)
+  if (peer === undefined || !heard(core, peer)) return false
+  const term = peer.view?.activeTerm
+  return term !== undefined && sameTerm(term, core.followed.term)
+}
+
+function roundOf(core: CoreState): Term | undefined {
+  if (core.handover?.phase === 'offering') return core.handover.offered
+  return core.round?.term ?? core.pledge?.term
+}
+
+/** A member as an active in some term. */
+export interface ActiveSeen {
+  readonly peer: Peer
+  readonly term: Term
+}
+
+/** The peers that are heard as active, highest term first. */
+export function activesHeard(core: CoreState): ActiveSeen[] {
+  const found: ActiveSeen[] = []
+  for (const peer of peersOf(core)) {
+    const term = peer.view?.activeTerm
+    if (term !== undefined && heard(core, peer)) found.push({ peer, term })
+  }
+  return found.sort(
+    (left, right) => right.term.epoch - left.term.epoch || left.peer.index - right.peer.index,
+  )
+}
+
+/** The highest epoch seen anywhere: own facts, and all that any peer ever said of itself or of others. */
+export function highestEpoch(core: CoreState): number {
+  const terms: (Term | undefined)[] = [
+    core.durable.promised,
+    core.durable.known?.term,
+    core.copy.history.at(-1),
+    core.tenure?.term,
+    core.followed?.term,
+    core.pledge?.term,
+  ]
+  for (const { view } of peersOf(core)) {
+    if (view === undefined) continue
+    terms.push(view.activeTerm, view.follows?.term, view.promised, view.round)
+    terms.push(view.known?.term, view.copy.history.at(-1))
+  }
+  return Math.max(0, ...terms.map((term) => term?.epoch ?? 0))
+}
+
+/** A term of our own above every epoch seen. */
+export function nextTerm(core: CoreState): Term {
+  const { nodeId, bootId } = core.options
+  return { epoch: highestEpoch(core) + 1, nodeId, bootId }
+}

@@ -1,0 +1,382 @@
+/**
+ * Every error that hotspare reports on purpose. The table is the only source of truth: the type
+ * {@link ErrorCode} derives from it, and a test holds `docs/errors.md` to it. A code is stable within a
+ * major version; its wording is not.
+ */
+
+/** What the library knows about one error code. */
+export interface ErrorInfo {
+  /** Whether the same call may succeed later without anybody changing the call, options or files. */
+  readonly retryable: boolean
+  /** What happened, in one sentence. */
+  readonly summary: string
+  /** What the caller or operator does next, in one sentence. It ends every message. */
+  readonly whatToDo: string
+}
+
+const table = {
+  // The node, its role and its life cycle.
+  NOT_ACTIVE: {
+    retryable: true,
+    summary: 'The call needs the active node, and this node is not active.',
+    whatToDo: 'Send the call to the active node, or use a ClusterClient, which finds it.',
+  },
+  PRIMARY_OFFLINE: {
+    retryable: true,
+    summary: 'Changes of this class are accepted only while the primary is active.',
+    whatToDo: 'Wait until the primary is back, or change the order of the members.',
+  },
+  NOT_STARTED: {
+    retryable: false,
+    summary: 'The node was not started.',
+    whatToDo: 'Call start() and await it first.',
+  },
+  ALREADY_STARTED: {
+    retryable: false,
+    summary: 'The node was already started.',
+    whatToDo: 'Call start() once for each node; after stop(), construct a new node.',
+  },
+  STOPPED: {
+    retryable: false,
+    summary: 'The node was stopped before or during the call.',
+    whatToDo: 'Construct and start a new node.',
+  },
+  ABORTED: {
+    retryable: true,
+    summary: 'The call was given up because its signal aborted.',
+    whatToDo: 'Call again if the result is still wanted.',
+  },
+  OPTION_INVALID: {
+    retryable: false,
+    summary: 'An option has a value that cannot work.',
+    whatToDo: 'Correct the option that the message names.',
+  },
+
+  // The policy and its paths.
+  PATH_INVALID: {
+    retryable: false,
+    summary: 'A path breaks a rule that keeps it portable and inside the storage.',
+    whatToDo: "Use a relative path with '/' between plain names, as in 'messages/42.txt'.",
+  },
+  PATH_UNCLAIMED: {
+    retryable: false,
+    summary: 'No class of the SyncPolicy claims the path.',
+    whatToDo: 'Add a class whose globs match it, or use a path that a class claims.',
+  },
+  PATH_NEVER_SYNCED: {
+    retryable: false,
+    summary: 'The path belongs to a never-synced class, which hotspare does not touch.',
+    whatToDo: 'Read and write it with the file system, or move it to a synced class.',
+  },
+  PATH_CONFLICT: {
+    retryable: false,
+    summary:
+      'The path cannot exist beside another one, such as a file where a directory is needed.',
+    whatToDo: 'Remove the path that stands in the way, or choose another name.',
+  },
+  FILE_NOT_FOUND: {
+    retryable: false,
+    summary: 'There is no file at this path.',
+    whatToDo: 'Write the file first, or check the path.',
+  },
+  CLASS_UNKNOWN: {
+    retryable: false,
+    summary: 'The SyncPolicy declares no class of this name.',
+    whatToDo: 'Use one of the names that the message lists.',
+  },
+  CLASS_KIND: {
+    retryable: false,
+    summary: 'The call does not fit the kind of this class.',
+    whatToDo: 'Use the method that belongs to the kind, such as update() for appState().',
+  },
+  POLICY_CONFLICT: {
+    retryable: false,
+    summary: 'Two classes of the SyncPolicy claim the same path.',
+    whatToDo: "Make their globs disjoint, for example by excluding a part with '!' in one of them.",
+  },
+
+  // Writes and transactions.
+  WRITE_TOO_LARGE: {
+    retryable: false,
+    summary: 'A single write is larger than its limit.',
+    whatToDo: 'Split the write, stream it, or raise the limit that the message names.',
+  },
+  QUEUE_FULL: {
+    retryable: true,
+    summary: 'More work is waiting than the limit allows.',
+    whatToDo: 'Await earlier calls before making more, and try again.',
+  },
+  WRITES_BLOCKED: {
+    retryable: true,
+    summary: "No standby is in sync, and onNoStandby is 'block'.",
+    whatToDo: "Bring a standby back, or choose onNoStandby: 'degrade'.",
+  },
+  OUTCOME_UNKNOWN: {
+    retryable: false,
+    summary: 'The call was sent, but whether it took effect could not be learned.',
+    whatToDo: 'Read the data on the active before repeating a call that must not happen twice.',
+  },
+  TX_CONFLICT: {
+    retryable: true,
+    summary: 'What the transaction had read was changed before it committed.',
+    whatToDo: 'Run the whole transaction again.',
+  },
+  TX_CLOSED: {
+    retryable: false,
+    summary: 'The transaction was used after it had ended.',
+    whatToDo: 'Await everything inside the callback, and keep no reference to the transaction.',
+  },
+
+  // Handing over the role.
+  NO_ELIGIBLE_STANDBY: {
+    retryable: true,
+    summary: 'No standby may take the role now.',
+    whatToDo: 'Look into status().peers for the reason, and wait until one is in sync.',
+  },
+  SWITCHOVER_FAILED: {
+    retryable: true,
+    summary: 'The planned handover did not finish; the cluster settles by the ordinary rules.',
+    whatToDo: 'Check status() for who is active, then try again.',
+  },
+  SWITCHOVER_UNDER_WAY: {
+    retryable: true,
+    summary: 'Another handover is under way.',
+    whatToDo: 'Wait until it has ended.',
+  },
+
+  // Storage, journal, restore.
+  STORAGE_LOCKED: {
+    retryable: true,
+    summary: 'Another living process uses this storage.',
+    whatToDo: 'Stop the other process, or give this node a directory of its own.',
+  },
+  STORAGE_FULL: {
+    retryable: true,
+    summary: 'The storage has no space left.',
+    whatToDo: 'Free space on the device; the node goes on by itself.',
+  },
+  STORAGE_READ_ONLY: {
+    retryable: false,
+    summary: 'The storage cannot be written.',
+    whatToDo: 'Correct the permissions or the mount, then restart the node.',
+  },
+  STORAGE_FAILED: {
+    retryable: false,
+    summary: 'The storage reported a failure of the device or the operating system.',
+    whatToDo: 'Look at the cause; check the device, then restart the node.',
+  },
+  STORAGE_CORRUPT: {
+    retryable: false,
+    summary: 'Stored bytes fail their checksum.',
+    whatToDo: 'Check the device, then let the node restore its copy with rejoin().',
+  },
+  STORAGE_FORMAT: {
+    retryable: false,
+    summary: 'The storage was written in a format that this version does not know.',
+    whatToDo: 'Use the version of hotspare that wrote it, or a newer one.',
+  },
+  ADOPT_REQUIRED: {
+    retryable: false,
+    summary: 'The directory holds files from before hotspare was used there.',
+    whatToDo: 'Call start({ adopt: true }) on the one node whose files are to be kept.',
+  },
+  JOURNAL_CORRUPT: {
+    retryable: false,
+    summary: 'A record in the middle of the journal fails its checksum.',
+    whatToDo: 'Let the node restore its copy from a peer with rejoin(), and check the device.',
+  },
+  JOURNAL_TRIMMED: {
+    retryable: true,
+    summary: 'The journal no longer holds the positions asked for.',
+    whatToDo: 'Nothing if the node restores by itself; else raise journalBytesMax.',
+  },
+  VAULT_FULL: {
+    retryable: true,
+    summary: 'The vault has no room, and what was not exported is never evicted.',
+    whatToDo: 'Export and release incidents, or raise vaultBytesMax.',
+  },
+  RESTORE_FAILED: {
+    retryable: true,
+    summary: 'A restore did not finish; the previous copy is intact.',
+    whatToDo: 'Look at the cause; the node tries again with growing pauses.',
+  },
+
+  // Peers and the protocol.
+  PEER_REFUSED: {
+    retryable: false,
+    summary: 'The peer refused the connection for the reason that the message gives.',
+    whatToDo: 'Correct what the message names on one of the two nodes.',
+  },
+  PEER_UNREACHABLE: {
+    retryable: true,
+    summary: 'The peer cannot be reached.',
+    whatToDo: 'Check its address, the network, and whether it runs.',
+  },
+  HANDSHAKE_FAILED: {
+    retryable: false,
+    summary: 'The peer could not prove that it belongs to this cluster.',
+    whatToDo: 'Check that secret and cluster id are the same on both nodes.',
+  },
+  HANDSHAKE_VERSION: {
+    retryable: false,
+    summary: 'The two nodes share no version of the protocol.',
+    whatToDo: 'Upgrade the older node.',
+  },
+  PROTOCOL_VIOLATION: {
+    retryable: false,
+    summary: 'A peer sent something that the protocol does not allow.',
+    whatToDo: 'Check that only nodes of this cluster use its ports, and that versions match.',
+  },
+  FRAME_TOO_LARGE: {
+    retryable: false,
+    summary: 'A frame is longer than frameBytesMax.',
+    whatToDo: 'Use the same frameBytesMax on all nodes, and smaller values.',
+  },
+  FRAME_CORRUPT: {
+    retryable: true,
+    summary: 'A frame fails its checksum or its proof of origin.',
+    whatToDo: 'Nothing if it stays rare: the link is opened again; else check the network.',
+  },
+  CONNECTION_CLOSED: {
+    retryable: true,
+    summary: 'The connection ended before the call was answered.',
+    whatToDo: 'Try again; the link is opened again by itself.',
+  },
+  ADDRESS_IN_USE: {
+    retryable: false,
+    summary: 'The address to listen on is taken by another socket.',
+    whatToDo: 'Stop the other process or choose another port.',
+  },
+
+  // Terms and histories.
+  STALE_TERM: {
+    retryable: false,
+    summary: 'The stream belongs to a term that a newer one has replaced.',
+    whatToDo: 'Nothing: the stale node gives up the role and rejoins by itself.',
+  },
+  HISTORY_UNRELATED: {
+    retryable: false,
+    summary: 'Both nodes have data, and their histories share nothing.',
+    whatToDo: 'Decide which copy to keep, then call rejoin({ keep }) on one node.',
+  },
+  POLICY_MISMATCH: {
+    retryable: false,
+    summary: 'The nodes declare a class differently, so it is not replicated between them.',
+    whatToDo: 'Run the same SyncPolicy on both nodes.',
+  },
+
+  INTERNAL: {
+    retryable: false,
+    summary: 'An invariant of hotspare itself does not hold.',
+    whatToDo: 'Please report it, with the message and the stack.',
+  },
+} as const
+
+/** The code of a {@link HotspareError}. `docs/errors.md` lists each with its meaning and remedy. */
+export type ErrorCode = keyof typeof table
+
+/** All error codes with what they mean and what to do about them. */
+export const errorCodes: Readonly<Record<ErrorCode, ErrorInfo>> = table
+
+/** A value in the details of an error: plain data, so that it can be logged and sent to a peer. */
+export type ErrorDetail = string | number | boolean | null | undefined | readonly ErrorDetail[]
+
+/** Facts about one error, for programs. Which of them are present depends on the code. */
+export interface ErrorDetails {
+  /** The path that the error is about. */
+  readonly path?: string | undefined
+  /** The class of the SyncPolicy that the error is about. */
+  readonly className?: string | undefined
+  /** The option that has to change. */
+  readonly option?: string | undefined
+  /** The limit that was reached, in the unit of the option of that name. */
+  readonly limit?: number | undefined
+  /** What was there instead, in the same unit as `limit`. */
+  readonly actual?: number | undefined
+  /** The node that the error is about. */
+  readonly nodeId?: string | undefined
+  /** The active node, where it is known (`NOT_ACTIVE`). */
+  readonly activeId?: string | undefined
+  /** The address of the active node, where it is known (`NOT_ACTIVE`). */
+  readonly activeAddress?: string | undefined
+  /** Further facts. */
+  readonly [name: string]: ErrorDetail
+}
+
+/** What a {@link HotspareError} can carry besides its code and message. */
+export interface HotspareErrorOptions {
+  /** The error underneath, if any. */
+  readonly cause?: unknown
+  /** Facts for programs. */
+  readonly details?: ErrorDetails | undefined
+  /** Replaces the code's own answer to "may the same call succeed later?". */
+  readonly retryable?: boolean | undefined
+}
+
+/**
+ * The error that every failing call of the library rejects with. Programmer's misuse, such as an
+ * argument of the wrong type, is a `TypeError` instead.
+ *
+ * @example
+ * ```ts
+ * import { HotspareError } from 'hotspare'
+ *
+ * export function describe(error: unknown): string {
+ *   if (!HotspareError.is(error)) return 'a defect'
+ *   return error.retryable ? `later: ${error.message}` : `${error.code}: ${error.message}`
+ * }
+ * ```
+ */
+export class HotspareError extends Error {
+  static {
+    // On the prototype, so that the stack already shows it and it is no property of each error.
+    HotspareError.prototype.name = 'HotspareError'
+  }
+
+  /** What happened, stable within a major version. */
+  readonly code: ErrorCode
+  /** Whether the same call may succeed later. */
+  readonly retryable: boolean
+  /** Facts for programs; an empty object when there are none. */
+  readonly details: ErrorDetails
+
+  /**
+   * @param code - one of {@link errorCodes}
+   * @param what - what happened here, with names and numbers, without a full stop at the end; the
+   *   code's remedy is appended. The code's summary when empty.
+   * @param options - cause, details
+   */
+  constructor(code: ErrorCode, what: string = '', options: HotspareErrorOptions = {}) {
+    const info = errorCodes[code]
+    const sentence = what === '' ? info.summary : /[.!?]$/.test(what) ? what : `${what}.`
+    super(
+      `${sentence} ${info.whatToDo}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    )
+    this.code = code
+    this.retryable = options.retryable ?? info.retryable
+    this.details = options.details ?? {}
+  }
+
+  /**
+   * Whether a caught value is a HotspareError, and of this code if one is given.
+   *
+   * @param value - anything
+   * @param code - the code to look for; any when left out
+   */
+  static is(value: unknown, code?: ErrorCode): value is HotspareError {
+    return value instanceof HotspareError && (code === undefined || value.code === code)
+  }
+}
+
+/**
+ * Throws `INTERNAL` when an invariant does not hold. It stays in production: going on with a broken
+ * invariant could lose data, stopping cannot.
+ *
+ * @param condition - what must hold
+ * @param what - the invariant, said as what is wrong
+ * @throws `INTERNAL` when the condition is false
+ */
+export function assertInvariant(condition: boolean, what: string): asserts condition {
+  if (!condition) throw new HotspareError('INTERNAL', what)
+}

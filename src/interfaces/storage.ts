@@ -1,0 +1,224 @@
+/**
+ * What a storage adapter offers to a node. It has four parts, each with one rule of durability:
+ *
+ * - **documents**: small named values, replaced atomically and durably;
+ * - **logs**: append-only byte files, durable when `append` resolves;
+ * - **objects**: immutable bytes under a name (blobs, staged files, vaulted files), durable after `sync`;
+ * - **tree**: the application's own files, durable after `sync`.
+ *
+ * Nothing here knows of classes, positions or peers. Paths given to the tree were checked before: they
+ * are relative, `/`-separated, NFC, without `.`, `..`, NUL or reserved names; an adapter still makes
+ * sure that no link leads out of its root. Every failure is a `HotspareError` with one of the codes
+ * `STORAGE_FULL`, `STORAGE_READ_ONLY`, `STORAGE_FAILED`, `STORAGE_CORRUPT`, `STORAGE_FORMAT`, `STORAGE_LOCKED`;
+ * a name or path that breaks the rules is `PATH_INVALID`, a call above an adapter's limits `OPTION_INVALID`.
+ * After `close`, and after the adapter lost its lock, everything is refused with `STORAGE_FAILED`.
+ */
+export interface Storage {
+  /** A short name for logs, for example `directory`. */
+  readonly name: string
+  /**
+   * Opens the storage for one node and locks it against every other process.
+   * @throws `STORAGE_LOCKED` when another living node holds it.
+   */
+  open(owner: StorageOwner): Promise<OpenStorage>
+}
+
+/** Who opens a storage; written into its lock. */
+export interface StorageOwner {
+  readonly nodeId: string
+  readonly bootId: string
+}
+
+/** An opened, locked storage. */
+export interface OpenStorage {
+  readonly documents: DocumentStore
+  readonly logs: LogStore
+  readonly objects: ObjectStore
+  readonly tree: TreeStore
+  /** Waits for work under way, then releases the lock. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Small named values. Names are of the form `[a-z0-9._-]+(/[a-z0-9._-]+)*`. */
+export interface DocumentStore {
+  /** The value, or undefined when there is none. A value that fails its checksum is `STORAGE_CORRUPT`. */
+  read(name: string): Promise<Uint8Array | undefined>
+  /** Replaces the value; when it resolves the new value is durable, and a crash leaves the old or the new one. */
+  write(name: string, value: Uint8Array): Promise<void>
+  /** Removes the value, durably; removing nothing is no error. */
+  remove(name: string): Promise<void>
+  /** All names that start with `prefix`, sorted. */
+  list(prefix: string): Promise<string[]>
+}
+
+/** Append-only byte files in named areas (`journal`, `journal.next`). */
+export interface LogStore {
+  /** The logs of an area, sorted by name. */
+  list(area: string): Promise<LogInfo[]>
+  /**
+   * Opens a log for reading and appending; creates it, durably, when it does not exist. After a crash, what
+   * was appended durably may be followed by a torn append and by zeros: the reader verifies what it reads,
+   * and cuts the rest with `truncate`. After an orderly close `bytes` is exact.
+   * @throws `STORAGE_FAILED` when the log is open already.
+   */
+  open(area: string, name: string): Promise<Log>
+  /** Removes logs of an area, durably; those that do not exist are no error. None of them may be open. */
+  remove(area: string, names: readonly string[]): Promise<void>
+  /**
+   * Makes the logs of `from` the logs of `to`, durably; those that `to` had are removed. Idempotent:
+   * when `from` has no logs any more, it does nothing. No log of either area may be open.
+   */
+  replace(from: string, to: string): Promise<void>
+}
+
+/** One log of an area. */
+export interface LogInfo {
+  readonly name: string
+  readonly bytes: number
+}
+
+/** An open log. */
+export interface Log {
+  /** Bytes in the log, appends under way excluded. */
+  readonly bytes: number
+  /**
+   * Appends the parts, in order, as one stretch. Resolves when they are durable. One append at a time:
+   * the caller waits for the last one. After a rejected append the log accepts no further one until
+   * it is opened again, and what of the stretch is in the file is undefined.
+   */
+  append(parts: readonly Uint8Array[]): Promise<void>
+  /** Up to `length` bytes from `offset`; fewer only at the end. */
+  read(offset: number, length: number): Promise<Uint8Array>
+  /** Cuts the log to `bytes`, durably; it never grows. */
+  truncate(bytes: number): Promise<void>
+  close(): Promise<void>
+}
+
+/** Areas of objects: payloads of the journal, staged files of a restore, what a divergence left. */
+export type ObjectArea = 'blobs' | 'staging' | 'vault'
+
+/** Immutable bytes under a name, `[a-z0-9._-]+(/[a-z0-9._-]+)*`. */
+export interface ObjectStore {
+  /** The objects of an area whose names start with `prefix` (default all), sorted by name. */
+  list(area: ObjectArea, prefix?: string): Promise<ObjectInfo[]>
+  /**
+   * Writes slices of one buffer into objects; an object that does not exist is created. Slices of one
+   * object arrive in order of their offsets. Not durable before `sync`. The storage owns `buffer` from
+   * the call on (it may be transferred to a worker), unless it is a view of a larger one: then it is copied.
+   */
+  write(area: ObjectArea, buffer: Uint8Array, slices: readonly ObjectSlice[]): Promise<void>
+  /** Up to `length` bytes from `offset`; fewer only at the end. `STORAGE_FAILED` when there is no such object. */
+  read(area: ObjectArea, name: string, offset: number, length: number): Promise<Uint8Array>
+  /**
+   * Makes everything written to these objects (default: the whole area), and their names, durable. A failed
+   * `sync` is never followed by a successful one for the same bytes: the objects have to be written again.
+   */
+  sync(area: ObjectArea, names?: readonly string[]): Promise<void>
+  /**
+   * Removes objects; those that do not exist are no error. Names ending in `/` remove all below. Not
+   * durable before `sync`: after a crash a removed object may be there again.
+   */
+  remove(area: ObjectArea, names: readonly string[]): Promise<void>
+}
+
+/** One object. */
+export interface ObjectInfo {
+  readonly name: string
+  readonly bytes: number
+}
+
+/** `length` bytes at `start` of the buffer go to `offset` of the object `name`. */
+export interface ObjectSlice {
+  readonly name: string
+  readonly offset: number
+  readonly start: number
+  readonly length: number
+}
+
+/** What identifies a state of a file without reading it. */
+export interface FileStat {
+  readonly size: number
+  /** Modification time in milliseconds, with the fraction that the file system keeps. */
+  readonly mtimeMs: number
+  /** Inode number, as a number; 0 where the platform has none. */
+  readonly inode: number
+  /** Permission bits, `0o000` to `0o777`. */
+  readonly mode: number
+}
+
+/** A regular file of the tree. */
+export interface TreeEntry extends FileStat {
+  readonly path: string
+}
+
+/** The application's files. Everything below the storage's own folder (`.hotspare`) is invisible here. */
+export interface TreeStore {
+  /**
+   * All regular files, in batches, in no particular order. Links and special files are skipped and
+   * named once to `skipped`. Names that are no valid Unicode, and unreadable folders, are named there too.
+   */
+  scan(skipped: (path: string, why: string) => void): AsyncIterable<TreeEntry[]>
+  /** The state of files; undefined where there is no regular file. */
+  stat(paths: readonly string[]): Promise<(FileStat | undefined)[]>
+  /**
+   * Reads stretches of many files in one go. The answer packs them into one fresh buffer, in order,
+   * and says for each where it lies; `missing` where there is no such regular file; fewer bytes than asked only at
+   * the end of the file. `stat` is the file's state when its descriptor was opened.
+   */
+  read(requests: readonly ReadRequest[]): Promise<ReadAnswer>
+  /**
+   * Carries out operations in their order and answers each with the file's new state (undefined where the
+   * path holds no file now). Folders on the way are created; folders that a `remove` leaves empty are
+   * removed up to the root. Each operation is idempotent. A file where a folder is wanted is removed by
+   * `put`-like operations only when the operation says `force`; else, and where a folder
+   * with files stands at the path itself, `STORAGE_FAILED`. A link or special file at the path itself is
+   * replaced by put-like operations only with `force`, and left alone by all others; a link on the way is
+   * `STORAGE_FAILED`, always. After a failure the operations before it are done, those after it are not.
+   * Calls that touch the same paths are carried out in the order in which they were made; a small call may
+   * overtake a large one that has nothing to do with it. Not durable before `sync`.
+   */
+  apply(operations: readonly TreeOperation[]): Promise<(FileStat | undefined)[]>
+  /** Makes all that was applied to these paths, their folders included, durable. `all` stands for the whole tree. */
+  sync(paths: readonly string[] | 'all'): Promise<void>
+}
+
+/** A stretch to read. `length` is a maximum. */
+export interface ReadRequest {
+  readonly path: string
+  readonly offset: number
+  readonly length: number
+}
+
+/** What {@link TreeStore.read} found. */
+export interface ReadAnswer {
+  readonly buffer: Uint8Array
+  readonly results: readonly (ReadResult | 'missing')[]
+}
+
+/** Where one stretch lies in the answer's buffer. */
+export interface ReadResult {
+  readonly start: number
+  readonly length: number
+  readonly stat: FileStat
+}
+
+/** A change to the tree; each carries its absolute result, so doing it twice is harmless. */
+export type TreeOperation =
+  /** The file has exactly these bytes; written aside and renamed, so no reader sees half of it. */
+  | { readonly kind: 'put'; readonly path: string; readonly bytes: Uint8Array; readonly mode: number; readonly force?: boolean }
+  /** These bytes stand at `offset`, in place; a missing file is created (`mode` 0o644), a gap is filled with zeros. */
+  | { readonly kind: 'patch'; readonly path: string; readonly offset: number; readonly bytes: Uint8Array; readonly force?: boolean }
+  /** Like `patch`, with the bytes of an object. */
+  | { readonly kind: 'patchObject'; readonly path: string; readonly offset: number; readonly area: ObjectArea; readonly name: string; readonly force?: boolean }
+  /** The file has this size; missing is created, a gap is filled with zeros. */
+  | { readonly kind: 'truncate'; readonly path: string; readonly size: number; readonly force?: boolean }
+  | { readonly kind: 'remove'; readonly path: string }
+  /** The file has the object's bytes. `move`: the object is gone afterwards; doing it again when the object is gone does nothing. */
+  | { readonly kind: 'install'; readonly path: string; readonly area: ObjectArea; readonly name: string; readonly mode: number; readonly move: boolean; readonly force?: boolean }
+  /**
+   * The file's bytes become an object (in the vault); the file is gone afterwards unless `copy`. No file: nothing
+   * happens. The object is there already: it was kept before, so nothing happens either (a second round must
+   * not replace what the first one kept by what stands at the path now). An object made by `copy` is whole
+   * whenever it is there, also after a crash.
+   */
+  | { readonly kind: 'keep'; readonly path: string; readonly area: ObjectArea; readonly name: string; readonly copy: boolean }

@@ -1,0 +1,329 @@
+/**
+ * Feeds the core and carries out its effects, in their order. Here is the only place where a role changes.
+ *
+ * Invariants: inputs are stepped one at a time, in the order of their arrival (an effect that answers at once is an
+ * input of the next step, never of the running one); the core sees the present facts of the copy with each
+ * input; facts are written one after the other, and what depends on them waits for `persisted`.
+ */
+import debug from 'debug'
+import { explain } from '../core/explain.js'
+import type { CoreState } from '../core/state.js'
+import { createCore, step } from '../core/step.js'
+import type {
+  CopyFacts,
+  CoreCommand,
+  CoreEffect,
+  CoreEvent,
+  CoreInput,
+  CoreMessage,
+  Decision,
+  DurableFacts,
+  Role,
+} from '../core/types.js'
+import { HotspareError } from '../errors.js'
+import type { ErrorCode } from '../errors.js'
+import type { Term } from '../replication/position.js'
+import type { Links } from './links.js'
+import type { NodeOptions } from './options.js'
+import type { Replica } from './replica.js'
+
+const log = debug('hotspare:core')
+
+type WithoutTime<T> = T extends unknown ? Omit<T, 'nowMs' | 'wallMs'> : never
+/** An input without its time, which the driver adds. */
+export type DriverInput = WithoutTime<CoreInput>
+
+/** What the driver works with. */
+export interface DriverContext {
+  readonly options: NodeOptions
+  readonly bootId: string
+  readonly links: Links
+  readonly replica: Replica
+  writeFacts(facts: DurableFacts): Promise<void>
+  /** The role changed; called before anything that follows from it. */
+  onRole(role: Role, from: Role, reason: string, term: Term | undefined): void
+  onEvent(event: CoreEvent): void
+  onError(error: unknown): void
+}
+
+interface Command {
+  resolve(): void
+  reject(error: HotspareError): void
+}
+
+export class Driver {
+  readonly #context: DriverContext
+  readonly #state: CoreState
+  readonly #queue: DriverInput[] = []
+  readonly #commands = new Map<number, Command>()
+  #stepping = false
+  #role: Role = 'stopped'
+  #term: Term | undefined
+  #durable: DurableFacts
+  #facts: CopyFacts | undefined
+  #persisting: Promise<void> = Promise.resolve()
+  #nextCommand = 1
+  #lastStepMs: number
+  #timer: unknown
+  #open = true
+
+  constructor(context: DriverContext, durable: DurableFacts) {
+    this.#context = context
+    this.#durable = durable
+    const { options, bootId } = context
+    this.#lastStepMs = options.clock.nowMs()
+    this.#state = createCore({
+      nodeId: options.id,
+      bootId,
+      cluster: options.cluster,
+      members: options.members.map(({ id, observer }) => ({ id, promotable: observer !== true })),
+      heartbeatMs: options.heartbeatMs,
+      deadMs: options.deadMs,
+      discoveryMs: options.discoveryMs,
+      startupWaitMs: options.startupWaitMs,
+      degradeAfterMs: options.degradeAfterMs,
+      switchoverMs: options.switchoverMs,
+      onMissingPeer: options.onMissingPeer,
+      order: options.order,
+      allowStale: options.allowStale,
+    })
+  }
+
+  get role(): Role {
+    return this.#role
+  }
+
+  /** The term while this node is active. */
+  get term(): Term | undefined {
+    return this.#term
+  }
+
+  get durable(): DurableFacts {
+    return this.#durable
+  }
+
+  get state(): Readonly<CoreState> {
+    return this.#state
+  }
+
+  explain(): readonly Decision[] {
+    return explain(this.#state)
+  }
+
+  start(): void {
+    const copy = this.#context.replica.facts()
+    this.#facts = copy
+    this.input({ type: 'start', copy, durable: this.#durable })
+    this.#tick()
+  }
+
+  /** Milliseconds since the core last saw the time; large ones mean that this process was not running. */
+  get lateMs(): number {
+    return this.#context.options.clock.nowMs() - this.#lastStepMs
+  }
+
+  /** Gives the core an input, and carries out what follows from it. */
+  input(input: DriverInput): void {
+    if (!this.#open) return
+    this.#queue.push(input)
+    if (this.#stepping) return
+    this.#stepping = true
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        this.#step(next)
+      }
+    } finally {
+      this.#stepping = false
+    }
+  }
+
+  /** Resolves when the core has done the command. @throws the code that it answers with */
+  command(command: CoreCommand): Promise<void> {
+    const id = this.#nextCommand
+    this.#nextCommand += 1
+    return new Promise((resolve, reject) => {
+      this.#commands.set(id, { resolve, reject })
+      this.input({ type: 'command', id, command })
+    })
+  }
+
+  close(): void {
+    this.#open = false
+    this.#context.options.clock.clearTimer(this.#timer)
+    for (const command of this.#commands.values()) {
+      command.reject(new HotspareError('STOPPED', 'the node stopped before the command was done'))
+    }
+    this.#commands.clear()
+  }
+
+  /** Resolves when everything that was to be persisted is. */
+  settled(): Promise<void> {
+    return this.#persisting
+  }
+
+  #tick(): void {
+    if (!this.#open) return
+    this.input({ type: 'tick' })
+    const { clock, heartbeatMs } = this.#context.options
+    this.#timer = clock.setTimer(heartbeatMs / 4, () => this.#tick())
+  }
+
+  #step(input: DriverInput): void {
+    const { clock } = this.#context.options
+    const time = { nowMs: clock.nowMs(), wallMs: clock.wallMs() }
+    this.#lastStepMs = time.nowMs
+    const copy = this.#context.replica.facts()
+    if (input.type !== 'start' && !sameFacts(copy, this.#facts)) {
+      this.#facts = copy
+      this.#perform(step(this.#state, { ...time, type: 'copy', copy }))
+    }
+    this.#perform(step(this.#state, { ...time, ...input } as CoreInput))
+  }
+
+  #perform(effects: readonly CoreEffect[]): void {
+    for (const effect of effects) {
+      try {
+        this.#carryOut(effect)
+      } catch (error) {
+        this.#context.onError(error)
+      }
+    }
+  }
+
+  #carryOut(effect: CoreEffect): void {
+    const { links, replica } = this.#context
+    if (effect.type !== 'send') log('%s %o', this.#context.options.id, effect)
+    switch (effect.type) {
+      case 'send':
+        return void links.send(effect.to, 'core', effect.message satisfies CoreMessage)
+      case 'persist':
+        return this.#persist(effect.id, effect.facts)
+      case 'role':
+        return this.#become(effect.role, effect.reason, effect.term)
+      case 'follow':
+        return replica.follow(effect.peer, effect.term)
+      case 'unfollow':
+        return replica.unfollow()
+      case 'cutStream':
+        return this.#answer(replica.cutStream(), (copy) => ({ type: 'cut', id: effect.id, copy }))
+      case 'fetch':
+        return this.#fetch(effect.id, effect.peer, effect.seq)
+      case 'mayBecomeActive':
+        return this.#askGate(effect.id, effect.epoch)
+      case 'openTerm':
+        return this.#openTerm(effect.term, effect.degraded)
+      case 'freeze':
+        return replica.writer?.freeze()
+      case 'unfreeze':
+        return replica.writer?.unfreeze()
+      case 'drain':
+        return this.#drain(effect.id, effect.target, effect.deadlineMs)
+      case 'peerLost':
+        return replica.peerLost(effect.peer, effect.proven)
+      case 'commandDone':
+        return this.#commandDone(effect.id, effect.error)
+      case 'emit':
+        return this.#context.onEvent(effect.event)
+    }
+  }
+
+  #answer<T>(work: Promise<T>, input: (value: T) => DriverInput): void {
+    work.then(
+      (value) => this.input(input(value)),
+      (error: unknown) => this.#context.onError(error),
+    )
+  }
+
+  #persist(id: number, facts: DurableFacts): void {
+    this.#durable = facts
+    this.#persisting = this.#persisting.then(async () => {
+      try {
+        await this.#context.writeFacts(facts)
+      } catch (error) {
+        // What is not durable is not answered: the core goes on waiting, as with a disk that hangs.
+        this.#context.onError(error)
+        return
+      }
+      this.input({ type: 'persisted', id })
+    })
+  }
+
+  #become(role: Role, reason: string, term: Term | undefined): void {
+    const from = this.#role
+    this.#role = role
+    this.#term = role === 'active' ? term : undefined
+    this.#context.onRole(role, from, reason, term)
+  }
+
+  #fetch(id: number, peer: string, seq: number): void {
+    const { replica } = this.#context
+    replica.fetch(peer, seq).then(
+      () => this.input({ type: 'fetched', id, ok: true, copy: replica.facts() }),
+      (error: unknown) => {
+        const reason = String(error)
+        this.input({ type: 'fetched', id, ok: false, copy: replica.facts(), reason })
+      },
+    )
+  }
+
+  #askGate(id: number, epoch: number): void {
+    const { gate } = this.#context.options
+    if (gate === undefined) return void this.#queue.push({ type: 'gate', id, ok: true })
+    const { signal } = new AbortController()
+    gate.mayBecomeActive(epoch, signal).then(
+      (ok) => this.input({ type: 'gate', id, ok }),
+      (error: unknown) => {
+        this.#context.onError(error)
+        this.input({ type: 'gate', id, ok: false })
+      },
+    )
+  }
+
+  #openTerm(term: Term, degraded: boolean): void {
+    const { replica } = this.#context
+    replica.openTerm(term, degraded).then(
+      () => {
+        if (this.#role === 'active') this.#term = term
+        this.input({ type: 'termOpened', term, ok: true, copy: replica.facts() })
+        // The core may have turned away while the term was being opened: nobody serves then.
+        if (this.#role !== 'active') replica.endTenure(new HotspareError('NOT_ACTIVE', 'not promoted'))
+      },
+      (error: unknown) => {
+        const reason = String(error)
+        this.input({ type: 'termOpened', term, ok: false, copy: replica.facts(), reason })
+      },
+    )
+  }
+
+  #drain(id: number, target: string | undefined, deadlineMs: number): void {
+    const { replica } = this.#context
+    replica.drain(target, deadlineMs).then(
+      () => this.input({ type: 'drained', id, ok: true, copy: replica.facts() }),
+      (error: unknown) => {
+        const reason = String(error)
+        this.input({ type: 'drained', id, ok: false, copy: replica.facts(), reason })
+      },
+    )
+  }
+
+  #commandDone(id: number, error: { code: string; message: string } | undefined): void {
+    const command = this.#commands.get(id)
+    this.#commands.delete(id)
+    if (command === undefined) return
+    if (error === undefined) return command.resolve()
+    command.reject(new HotspareError(error.code as ErrorCode, error.message))
+  }
+}
+
+function sameFacts(left: CopyFacts, right: CopyFacts | undefined): boolean {
+  return (
+    right !== undefined &&
+    left.seq === right.seq &&
+    left.durableSeq === right.durableSeq &&
+    left.history === right.history &&
+    left.complete === right.complete &&
+    left.inSync === right.inSync &&
+    left.inSyncKnown === right.inSyncKnown &&
+    left.ineligible === right.ineligible
+  )
+}

@@ -1,0 +1,251 @@
+/**
+ * Connections between nodes. Each node speaks on the control connections that it dialled and listens on those that it
+ * accepted, so one-way faults stay one-way; streams and bulk transfers have connections of their own, so heartbeats
+ * never queue behind data.
+ *
+ * Invariants: at most one dialled control channel for each peer; a lost one is dialled again at once, because a
+ * refused dial after a closed connection is the proof that the peer's process is gone.
+ */
+import debug from 'debug'
+import { HotspareError } from '../errors.js'
+import type { Connection, Listener, TransportLimits } from '../interfaces/transport.js'
+import type { Channel } from '../protocol/channel.js'
+import { acceptChannel, dialChannel } from '../protocol/channel.js'
+import type { Envelope } from '../protocol/envelope.js'
+import { asEnvelope, envelope } from '../protocol/envelope.js'
+import type { Refusal } from '../protocol/handshake.js'
+import { HandshakeGuard } from '../protocol/handshake-guard.js'
+import type { Identity, Lane, OwnIdentity } from '../protocol/identity.js'
+import type { HandshakeKey } from '../protocol/keys.js'
+import { handshakeKey } from '../protocol/keys.js'
+import type { LinkCause } from '../core/types.js'
+import type { NodeOptions } from './options.js'
+import { libraryVersion } from './version.js'
+
+const log = debug('hotspare:links')
+
+/** Connections that a node accepts at the same time, for each member: three lanes, and as many dying ones. */
+const connectionsPerMember = 16
+/** Bytes that may be queued on one connection before its sender waits. */
+const sendBytesHigh = 512 * 1024
+
+/** What the node does with what happens on its connections. */
+export interface LinkHandlers {
+  linkUp(peer: string, identity: Identity): void
+  linkDown(peer: string, cause: LinkCause): void
+  dialFailed(peer: string, cause: 'refused' | 'unreachable' | 'rejected', error: HotspareError): void
+  received(from: string, message: Envelope): void
+  /** A follower dialled; the channel delivers nothing before its receivers are set. */
+  stream(channel: Channel): void
+  bulk(channel: Channel): void
+  /** A stranger or a peer was not let in. */
+  refused(peer: string, error: HotspareError): void
+  /** Whoever proved to be this peer was met, on either side. */
+  met(identity: Identity): void
+}
+
+interface PeerLink {
+  readonly id: string
+  readonly address: string
+  channel: Channel | undefined
+  timer: unknown
+  failure: string | undefined
+}
+
+export class Links {
+  readonly #options: NodeOptions
+  readonly #identity: OwnIdentity
+  readonly #handlers: LinkHandlers
+  readonly #key: HandshakeKey
+  readonly #limits: TransportLimits
+  readonly #guard = new HandshakeGuard()
+  readonly #peers = new Map<string, PeerLink>()
+  readonly #accepted = new Set<Channel>()
+  readonly #abort = new AbortController()
+  #listener: Listener | undefined
+  #nextId = 1
+  #open = true
+
+  constructor(options: NodeOptions, bootId: string, handlers: LinkHandlers) {
+    this.#options = options
+    this.#handlers = handlers
+    const { id, cluster, members, policy, appVersion } = options
+    const self = members.find((member) => member.id === id)
+    this.#identity = {
+      nodeId: id,
+      bootId,
+      kind: self?.observer === true ? 'observer' : 'member',
+      cluster,
+      libraryVersion,
+      ...(appVersion === undefined ? {} : { appVersion }),
+      features: [],
+      fingerprints: policy.fingerprints(),
+    }
+    this.#key = handshakeKey(options.secret, cluster)
+    this.#limits = {
+      frameBytesMax: options.frameBytesMax,
+      sendBytesHigh,
+      connectionsMax: connectionsPerMember * members.length,
+    }
+    for (const member of members) {
+      if (member.id === id) continue
+      const { address } = member
+      this.#peers.set(member.id, { id: member.id, address, channel: undefined, timer: undefined, failure: undefined })
+    }
+  }
+
+  /** The address that others reach this node at. */
+  get address(): string | undefined {
+    return this.#listener?.address
+  }
+
+  /** @throws `ADDRESS_IN_USE`, `OPTION_INVALID` */
+  async listen(): Promise<void> {
+    const { transport } = this.#options
+    this.#listener = await transport.listen((connection) => this.#accept(connection), this.#limits)
+  }
+
+  /** Begins to dial all peers. */
+  start(): void {
+    for (const peer of this.#peers.values()) void this.#dialControl(peer)
+  }
+
+  /** Sends a control message; dropped when there is no link, as the network would. */
+  send(to: string, type: string, body: unknown): boolean {
+    const channel = this.#peers.get(to)?.channel
+    if (channel === undefined) return false
+    const { cluster, id } = this.#options
+    const messageId = `${this.#identity.bootId}-${this.#nextId}`
+    this.#nextId += 1
+    channel.sendMessage(
+      envelope({ cluster, id: messageId, origin: id, destination: to, type, body }),
+    )
+    return true
+  }
+
+  /** Opens a stream or bulk lane to a peer. */
+  async dial(peer: string, lane: Lane, signal: AbortSignal): Promise<Channel> {
+    const link = this.#peers.get(peer)
+    if (link === undefined) throw new HotspareError('PEER_UNREACHABLE', `${peer} is no member`)
+    const both = AbortSignal.any([signal, this.#abort.signal])
+    return await dialChannel(this.#options.transport, link.address, {
+      ...this.#handshake(),
+      lane,
+      limits: this.#limits,
+      signal: both,
+      admit: (identity) => this.#admitDialled(peer, identity),
+    })
+  }
+
+  /** Ends all connections, then the listener: a refused dial says that this node is gone. */
+  async close(): Promise<void> {
+    this.#open = false
+    this.#abort.abort()
+    for (const peer of this.#peers.values()) {
+      this.#options.clock.clearTimer(peer.timer)
+      peer.channel?.close()
+      peer.channel = undefined
+    }
+    for (const channel of this.#accepted) channel.close()
+    await this.#listener?.close()
+  }
+
+  #handshake() {
+    const { clock, random, handshakeMs, integrity } = this.#options
+    return {
+      key: this.#key,
+      identity: this.#identity,
+      clock,
+      random,
+      handshakeMs,
+      bulkIntegrity: integrity,
+    } as const
+  }
+
+  #admitDialled(expected: string, identity: Identity): Refusal | undefined {
+    if (identity.nodeId === expected) return undefined
+    return { reason: 'otherNode', message: `the address of ${expected} answers as ${identity.nodeId}` }
+  }
+
+  #admit(identity: Identity): Refusal | undefined {
+    if (this.#peers.has(identity.nodeId)) return undefined
+    return { reason: 'unknownMember', message: `${identity.nodeId} is no member of this cluster` }
+  }
+
+  async #dialControl(peer: PeerLink): Promise<void> {
+    if (!this.#open) return
+    try {
+      const channel = await this.dial(peer.id, 'control', this.#abort.signal)
+      if (!this.#open) return channel.destroy()
+      peer.channel = channel
+      peer.failure = undefined
+      channel.onMessage(() => undefined)
+      channel.onClose((cause) => this.#onControlClosed(peer, channel, cause))
+      this.#handlers.met(channel.identity)
+      this.#handlers.linkUp(peer.id, channel.identity)
+    } catch (error) {
+      if (!this.#open) return
+      this.#onDialFailed(peer, error)
+    }
+  }
+
+  #onControlClosed(peer: PeerLink, channel: Channel, cause: LinkCause): void {
+    if (peer.channel !== channel) return
+    peer.channel = undefined
+    if (!this.#open) return
+    this.#handlers.linkDown(peer.id, cause)
+    void this.#dialControl(peer)
+  }
+
+  #onDialFailed(peer: PeerLink, raw: unknown): void {
+    const error =
+      raw instanceof HotspareError
+        ? raw
+        : new HotspareError('PEER_UNREACHABLE', `dialling ${peer.id} failed`, { cause: raw })
+    const { code } = error
+    const cause =
+      code === 'PEER_REFUSED' ? 'refused' : code.startsWith('HANDSHAKE') ? 'rejected' : 'unreachable'
+    if (peer.failure !== code) log('%s cannot reach %s: %s', this.#options.id, peer.id, error.message)
+    const first = peer.failure !== code
+    peer.failure = code
+    this.#handlers.dialFailed(peer.id, cause, error)
+    if (cause === 'rejected' && first) this.#handlers.refused(peer.id, error)
+    const { clock, heartbeatMs } = this.#options
+    peer.timer = clock.setTimer(heartbeatMs, () => void this.#dialControl(peer))
+  }
+
+  #accept(connection: Connection): void {
+    acceptChannel(connection, {
+      ...this.#handshake(),
+      limits: this.#limits,
+      guard: this.#guard,
+      admit: (identity) => this.#admit(identity),
+    }).then(
+      (channel) => this.#onAccepted(channel),
+      (error: unknown) => this.#onRejected(connection, error),
+    )
+  }
+
+  #onRejected(connection: Connection, error: unknown): void {
+    connection.destroy()
+    if (!this.#open || !(error instanceof HotspareError)) return
+    const failed = error.code === 'HANDSHAKE_FAILED' || error.code === 'HANDSHAKE_VERSION'
+    if (failed) this.#handlers.refused(connection.remote, error)
+  }
+
+  #onAccepted(channel: Channel): void {
+    if (!this.#open) return channel.destroy()
+    for (const old of this.#accepted) if (old.closed) this.#accepted.delete(old)
+    this.#accepted.add(channel)
+    this.#handlers.met(channel.identity)
+    if (channel.lane === 'stream') return this.#handlers.stream(channel)
+    if (channel.lane === 'bulk') return this.#handlers.bulk(channel)
+    const from = channel.identity.nodeId
+    channel.onMessage((raw) => {
+      const message = asEnvelope(raw)
+      const own = message.cluster === this.#options.cluster && message.destination === this.#options.id
+      // Only the sender's own messages: relaying is for the healing of split brains.
+      if (own && message.origin === from) this.#handlers.received(from, message)
+    })
+  }
+}

@@ -1,0 +1,225 @@
+/** Options of a node: what an application gives, checked and completed. */
+import { randomBytes } from 'node:crypto'
+import { HotspareError } from '../errors.js'
+import type { Clock } from '../interfaces/clock.js'
+import type { Random } from '../interfaces/random.js'
+import type { Storage } from '../interfaces/storage.js'
+import type { Transport } from '../interfaces/transport.js'
+import type { PromotionGate } from '../interfaces/witness.js'
+import type { ClassDeclaration, SyncPolicy } from '../policy/sync-policy.js'
+import type { NodeLogEvent } from './events.js'
+
+/** The classes of a policy by name. */
+export type Classes = Readonly<Record<string, ClassDeclaration>>
+
+/** A member of the cluster. Their order in the list is the takeover order. */
+export interface MemberOptions {
+  /** Unique within the cluster; letters, digits, `.`, `_` and `-`, at most 64. */
+  readonly id: string
+  /** What the transport dials to reach it, for tcp `host:port`. */
+  readonly address: string
+  /** True for a member that follows and holds a copy but is never promoted. Default false. */
+  readonly observer?: boolean
+}
+
+/** What a {@link ClusterNode} is made of. All durations are in milliseconds, all sizes in bytes. */
+export interface ClusterNodeOptions<C extends Classes = Classes> {
+  /** The name of the cluster; nodes of other clusters are refused. */
+  readonly cluster: string
+  /** This node's id, one of `members`. */
+  readonly id: string
+  /** All members, in takeover order, the same on every node. */
+  readonly members: readonly MemberOptions[]
+  readonly transport: Transport
+  readonly storage: Storage
+  /** What is synced, and how. Both ends compare their policies. */
+  readonly policy: SyncPolicy<C>
+  /** The shared secret, at least 16 bytes. Without one, everybody who can connect gets in. */
+  readonly secret?: string | Uint8Array
+  /** The application's version, for `status()` of the others. */
+  readonly appVersion?: string
+  /** How often every node tells every other one that it lives. Default 200. */
+  readonly heartbeatMs?: number
+  /** Silence after which a peer is dead. Default 2 000, at least 3 heartbeats. */
+  readonly deadMs?: number
+  /** Longest time a starting node looks for an active; ends early when all have answered. Default 1 000. */
+  readonly discoveryMs?: number
+  /** How long a node that may be outdated waits for the others after a total outage. Default 10 000. */
+  readonly startupWaitMs?: number
+  /** How long a standby may leave a write unacknowledged before it leaves the in-sync set. Default `deadMs`. */
+  readonly degradeAfterMs?: number
+  /** The deadline of a planned switchover. Default 10 000. */
+  readonly switchoverMs?: number
+  /** Longest time for a handshake. Default 5 000. */
+  readonly handshakeMs?: number
+  /** What writes with the level `standby` or `all` do while no standby is in sync. Default `degrade`. */
+  readonly onNoStandby?: 'degrade' | 'block'
+  /** What a takeover does while a member of the in-sync set is missing. Default `takeOver`. */
+  readonly onMissingPeer?: 'takeOver' | 'hold'
+  /** Who is promoted: the freshest copy, or the first of the list after it fetched what it lacks. Default `freshest`. */
+  readonly order?: 'freshest' | 'list'
+  /** Whether a node that knows of later data than it holds may serve. Default false. */
+  readonly allowStale?: boolean
+  /** How bulk bytes are protected without TLS: against accidents, or authenticated. Default `crc`. */
+  readonly integrity?: 'mac' | 'crc'
+  /** Longest frame on the wire. Default 1 MiB. */
+  readonly frameBytesMax?: number
+  /** Journal kept for members that come back. Default 256 MiB. */
+  readonly journalBytesMax?: number
+  /** What the vault may hold. Default 1 GiB. */
+  readonly vaultBytesMax?: number
+  /** Restores of this node are held below this rate. Default 0: as fast as it goes. */
+  readonly restoreBytesPerSecondMax?: number
+  /** Asked before this node becomes active; the place of a witness. Default: always yes. */
+  readonly gate?: PromotionGate
+  /** Where time comes from. Default: the machine's. */
+  readonly clock?: Clock
+  /** Where randomness comes from. Default: the machine's. */
+  readonly random?: Random
+  /** Called with every event, besides the `debug` namespace `hotspare:node`. */
+  readonly logger?: (event: NodeLogEvent) => void
+}
+
+/** Options with every default filled in. */
+export type NodeOptions<C extends Classes = Classes> = Required<
+  Omit<ClusterNodeOptions<C>, 'secret' | 'appVersion' | 'gate' | 'logger'>
+> &
+  Pick<ClusterNodeOptions<C>, 'secret' | 'appVersion' | 'gate' | 'logger'>
+
+/** The defaults; `degradeAfterMs` is that of `deadMs`. */
+export const nodeDefaults = {
+  heartbeatMs: 200,
+  deadMs: 2_000,
+  discoveryMs: 1_000,
+  startupWaitMs: 10_000,
+  switchoverMs: 10_000,
+  handshakeMs: 5_000,
+  onNoStandby: 'degrade',
+  onMissingPeer: 'takeOver',
+  order: 'freshest',
+  allowStale: false,
+  integrity: 'crc',
+  frameBytesMax: 1024 * 1024,
+  journalBytesMax: 256 * 1024 * 1024,
+  vaultBytesMax: 1024 * 1024 * 1024,
+  restoreBytesPerSecondMax: 0,
+} as const
+
+/** Members that a cluster may have. */
+export const membersMax = 64
+/** Shortest secret, in bytes. */
+export const secretBytesMin = 16
+
+/** The machine's time. */
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  setTimer: (delayMs, callback) => setTimeout(callback, delayMs),
+  clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout),
+}
+
+/** The machine's randomness. */
+export const systemRandom: Random = {
+  bytes: (count) => randomBytes(count),
+  number: () => randomBytes(4).readUInt32LE(0) / 2 ** 32,
+}
+
+const idPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
+function invalid(message: string): HotspareError {
+  return new HotspareError('OPTION_INVALID', message)
+}
+
+/**
+ * Checks options and fills in the defaults.
+ * @throws `OPTION_INVALID` naming the option and its value
+ */
+export function resolveOptions<C extends Classes>(given: ClusterNodeOptions<C>): NodeOptions<C> {
+  if (typeof given !== 'object' || given === null) throw new TypeError('options must be an object')
+  const deadMs = given.deadMs ?? nodeDefaults.deadMs
+  const options: NodeOptions<C> = {
+    ...nodeDefaults,
+    degradeAfterMs: deadMs,
+    clock: systemClock,
+    random: systemRandom,
+    ...withoutUndefined(given),
+  }
+  checkNames(options)
+  checkTimes(options)
+  checkSizes(options)
+  for (const name of ['transport', 'storage', 'policy'] as const) {
+    if (options[name] === undefined) throw invalid(`the option ${name} is missing`)
+  }
+  return options
+}
+
+function withoutUndefined<T extends object>(value: T): T {
+  const entries = Object.entries(value).filter(([, each]) => each !== undefined)
+  return Object.fromEntries(entries) as T
+}
+
+function checkNames(options: NodeOptions): void {
+  const { cluster, id, members, secret } = options
+  if (typeof cluster !== 'string' || !idPattern.test(cluster)) {
+    throw invalid(`cluster is ${JSON.stringify(cluster)}, wanted letters, digits, '.', '_' or '-'`)
+  }
+  if (!Array.isArray(members) || members.length === 0 || members.length > membersMax) {
+    throw invalid(`members must list 1 to ${membersMax} members`)
+  }
+  const seen = new Set<string>()
+  for (const member of members) {
+    if (typeof member.id !== 'string' || !idPattern.test(member.id)) {
+      throw invalid(`members holds the id ${JSON.stringify(member.id)}, wanted letters, digits, '.', '_' or '-'`)
+    }
+    if (typeof member.address !== 'string' || member.address.length === 0) {
+      throw invalid(`the member ${member.id} has no address`)
+    }
+    if (seen.has(member.id)) throw invalid(`members lists ${member.id} twice`)
+    seen.add(member.id)
+  }
+  if (!seen.has(id)) throw invalid(`id is ${JSON.stringify(id)}, which members does not list`)
+  if (members.every((member) => member.observer === true)) throw invalid('all members are observers')
+  if (secret !== undefined && Buffer.byteLength(secret) < secretBytesMin) {
+    throw invalid(`secret has ${Buffer.byteLength(secret)} bytes, wanted at least ${secretBytesMin}`)
+  }
+}
+
+function checkTimes(options: NodeOptions): void {
+  const names = ['heartbeatMs', 'deadMs', 'discoveryMs', 'startupWaitMs', 'degradeAfterMs', 'switchoverMs', 'handshakeMs'] as const
+  for (const name of names) {
+    const value = options[name]
+    const least = name === 'discoveryMs' || name === 'startupWaitMs' ? 0 : 1
+    if (!Number.isFinite(value) || value < least || value > 2 ** 31 - 1) {
+      throw invalid(`${name} is ${String(value)}, wanted milliseconds, at least ${least}`)
+    }
+  }
+  const { heartbeatMs, deadMs } = options
+  if (deadMs < 3 * heartbeatMs) {
+    throw invalid(`deadMs (${deadMs}) must be at least 3 x heartbeatMs (${heartbeatMs})`)
+  }
+}
+
+function checkSizes(options: NodeOptions): void {
+  const least = { frameBytesMax: 64 * 1024, journalBytesMax: 1024 * 1024, vaultBytesMax: 0, restoreBytesPerSecondMax: 0 }
+  for (const [name, min] of Object.entries(least)) {
+    const value = options[name as keyof typeof least]
+    if (!Number.isSafeInteger(value) || value < min) {
+      throw invalid(`${name} is ${String(value)}, wanted whole bytes, at least ${min}`)
+    }
+  }
+  if (options.frameBytesMax > 16 * 1024 * 1024) {
+    throw invalid(`frameBytesMax is ${options.frameBytesMax}, wanted at most 16 MiB`)
+  }
+  const choices = {
+    onNoStandby: ['degrade', 'block'],
+    onMissingPeer: ['takeOver', 'hold'],
+    order: ['freshest', 'list'],
+    integrity: ['mac', 'crc'],
+  } as const
+  for (const [name, values] of Object.entries(choices)) {
+    const value = options[name as keyof typeof choices]
+    if (!(values as readonly string[]).includes(value)) {
+      throw invalid(`${name} is ${JSON.stringify(value)}, wanted ${values.join(' or ')}`)
+    }
+  }
+}

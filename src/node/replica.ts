@@ -1,0 +1,450 @@
+/**
+ * The data side of a node: its copy and vault, the writer while it is active, the stream it follows while it is not, and
+ * the streams of those who follow it. It does what the core decided and reports what became of it.
+ *
+ * Invariants: a writer exists only between `openTerm` and `endTenure`; at most one stream is followed; nobody is
+ * served entries by a node without a writer.
+ */
+import type { CopyFacts } from '../core/types.js'
+import { HotspareError } from '../errors.js'
+import type { OpenStorage } from '../interfaces/storage.js'
+import type { Channel } from '../protocol/channel.js'
+import type { BlobRef } from '../replication/change.js'
+import { changesOf, readEntry, singlesOf } from '../replication/entry.js'
+import type { CopyEvent } from '../replication/copy-types.js'
+import { copyLimits } from '../replication/copy-types.js'
+import { LocalCopy } from '../replication/local-copy.js'
+import type { Term } from '../replication/position.js'
+import { sameTerm } from '../replication/position.js'
+import { fetchBlob } from '../replication/restore/blobs.js'
+import { BulkClient } from '../replication/stream/bulk-client.js'
+import { BulkServer } from '../replication/stream/bulk-server.js'
+import type { IncomingContext, IncomingEvent } from '../replication/stream/incoming.js'
+import { Incoming } from '../replication/stream/incoming.js'
+import type { OutgoingContext, OutgoingEvent } from '../replication/stream/outgoing.js'
+import { Outgoing } from '../replication/stream/outgoing.js'
+import type { VaultIncident } from '../replication/vault.js'
+import { Vault } from '../replication/vault.js'
+import { Writer } from '../replication/writer.js'
+import type { WriterEvent } from '../replication/writer-types.js'
+import { writerLimits } from '../replication/writer-types.js'
+import type { NodeOptions } from './options.js'
+
+/** What the data side tells the node. */
+export type ReplicaEvent =
+  | { readonly from: 'copy'; readonly event: CopyEvent }
+  | { readonly from: 'incoming'; readonly event: IncomingEvent }
+  | { readonly from: 'outgoing'; readonly event: OutgoingEvent }
+  | { readonly from: 'writer'; readonly event: WriterEvent }
+  | { readonly from: 'vault'; readonly event: VaultIncident }
+  | { readonly from: 'storage'; readonly event: 'failed' | 'recovered' }
+
+/** What the data side needs from the node. */
+export interface ReplicaHooks {
+  dial(peer: string, lane: 'stream' | 'bulk', signal: AbortSignal): Promise<Channel>
+  promised(): Term | undefined
+  /** Throws NOT_ACTIVE when this node may not act as active now. */
+  checkTenure(): void
+  /** Why a peer gets no data, or undefined. */
+  refusal(peer: string): string | undefined
+  report(event: ReplicaEvent): void
+}
+
+/** Bytes of journal entries asked for at a time by a candidate that lacks the end. */
+const fetchEntriesBytes = 256 * 1024
+/** Entries of a stream are at most this far from the frame limit, for the frame's own fields. */
+const frameSpareBytes = 4096
+
+export class Replica {
+  readonly copy: LocalCopy
+  readonly vault: Vault
+  readonly storage: OpenStorage
+  readonly #options: NodeOptions
+  readonly #hooks: ReplicaHooks
+  /** The last stream of each follower; an ended one is kept, so that the writer can be told that its peer is gone. */
+  readonly #outgoing = new Map<string, Outgoing>()
+  readonly #blobProgressMs = new Map<string, number>()
+  #writer: Writer | undefined
+  #term: Term | undefined
+  #incoming: Incoming | undefined
+  #followed: { readonly peer: string; readonly term: Term } | undefined
+  #inSyncKnown = false
+  #brokenAtMs: number | undefined
+  #ineligible: string | undefined
+  #restores = 0
+  readonly #bootId: string
+
+  private constructor(options: NodeOptions, bootId: string, hooks: ReplicaHooks, opened: Opened) {
+    this.#options = options
+    this.#bootId = bootId
+    this.#hooks = hooks
+    this.copy = opened.copy
+    this.vault = opened.vault
+    this.storage = opened.storage
+    this.copy.onFailure(() => this.#onStorageFailure())
+  }
+
+  static async open(
+    options: NodeOptions,
+    bootId: string,
+    storage: OpenStorage,
+    hooks: ReplicaHooks,
+  ): Promise<Replica> {
+    const { policy, clock, random, journalBytesMax, vaultBytesMax, id } = options
+    const vault = await Vault.open({
+      storage,
+      clock,
+      nodeId: id,
+      bytesMax: vaultBytesMax,
+      report: (event) => hooks.report({ from: 'vault', event }),
+    })
+    const copy = await LocalCopy.open({
+      storage,
+      policy,
+      clock,
+      random,
+      limits: { ...copyLimits, journalBytesMax },
+      emit: (event) => hooks.report({ from: 'copy', event }),
+    })
+    return new Replica(options, bootId, hooks, { copy, vault, storage })
+  }
+
+  get writer(): Writer | undefined {
+    return this.#writer
+  }
+
+  get term(): Term | undefined {
+    return this.#term
+  }
+
+  get incoming(): Incoming | undefined {
+    return this.#incoming
+  }
+
+  /** The active that is followed, or was until its stream broke. */
+  get followed(): string | undefined {
+    return this.#followed?.peer
+  }
+
+  get followedTerm(): Term | undefined {
+    return this.#followed?.term
+  }
+
+  get followers(): readonly Outgoing[] {
+    return [...this.#outgoing.values()].filter((outgoing) => outgoing.open)
+  }
+
+  facts(): CopyFacts {
+    const { copy } = this
+    const failed = copy.failed === undefined ? undefined : `storage: ${copy.failed.code}`
+    return {
+      history: copy.history,
+      seq: copy.seq,
+      durableSeq: copy.durableSeq,
+      complete: copy.complete,
+      inSync: copy.inSync,
+      inSyncKnown: this.#inSyncKnown,
+      ineligible: failed ?? this.#ineligible,
+    }
+  }
+
+  /** Follows a peer's stream until `unfollow`. */
+  follow(peer: string, term: Term): void {
+    this.unfollow()
+    this.#ineligible = undefined
+    this.#followed = { peer, term }
+    const incoming = new Incoming(this.#incomingContext(), peer, term)
+    this.#incoming = incoming
+    if (this.copy.failed === undefined) return incoming.start()
+    this.copy.reopen().then(
+      () => {
+        this.#hooks.report({ from: 'storage', event: 'recovered' })
+        if (this.#incoming === incoming) incoming.start()
+      },
+      (error: unknown) => {
+        if (this.#incoming !== incoming) return
+        this.#onIncoming({ name: 'broken', peer, reason: String(error) })
+      },
+    )
+  }
+
+  unfollow(): void {
+    this.#incoming?.stop()
+    this.#incoming = undefined
+  }
+
+  /** The own storage failed: nothing more can be taken in. */
+  breakStream(reason: string): void {
+    const incoming = this.#incoming
+    if (incoming === undefined) return
+    incoming.stop()
+    this.#onIncoming({ name: 'broken', peer: incoming.peer, reason })
+  }
+
+  /** Ends the stream; resolves when nothing of it can arrive any more and all that arrived is durable. */
+  async cutStream(): Promise<CopyFacts> {
+    this.unfollow()
+    if (this.copy.failed === undefined) await this.copy.flush().catch(() => undefined)
+    return this.facts()
+  }
+
+  /**
+   * The active was heard although its stream does not stand here: it may have changed the in-sync set
+   * meanwhile, so the one in this journal proves nothing any more.
+   */
+  heardActive(): void {
+    if (this.#brokenAtMs === undefined || this.#incoming?.inStep === true) return
+    const { clock, heartbeatMs } = this.#options
+    if (clock.nowMs() - this.#brokenAtMs > heartbeatMs) this.#inSyncKnown = false
+  }
+
+  /** Fetches the entries that this copy lacks from a peer whose copy continues it. */
+  async fetch(peer: string, seq: number): Promise<void> {
+    const abort = new AbortController()
+    const channel = await this.#hooks.dial(peer, 'bulk', abort.signal)
+    const bulk = new BulkClient(channel)
+    try {
+      while (this.copy.seq < seq) {
+        const before = this.copy.seq
+        const { extent } = this.copy
+        const request = { op: 'entries', extent, bytesMax: fetchEntriesBytes } as const
+        const { bytes } = await bulk.request(request)
+        await this.#appendFetched(bytes, bulk, abort.signal)
+        if (this.copy.seq === before) {
+          throw new HotspareError('RESTORE_FAILED', `${peer} has no entries after ${before}`)
+        }
+      }
+      await this.copy.flush()
+    } finally {
+      abort.abort()
+      bulk.close()
+    }
+  }
+
+  async #appendFetched(bytes: Uint8Array, bulk: BulkClient, signal: AbortSignal): Promise<void> {
+    for (let at = 0; at < bytes.length; ) {
+      const entry = readEntry(bytes, at)
+      if (typeof entry === 'string') {
+        throw new HotspareError('FRAME_CORRUPT', 'a fetched entry is damaged')
+      }
+      at += entry.header.length
+      const changes = entry.header.kind === 'changes' ? changesOf(entry) : undefined
+      for (const single of changes?.flatMap(singlesOf) ?? []) {
+        const blob = single.kind === 'put' || single.kind === 'patch' ? single.blob : undefined
+        if (blob === undefined || this.copy.blobs.has(blob.id)) continue
+        await fetchBlob(bulk, this.storage, blob, signal)
+        this.copy.blobs.add(blob.id, blob.bytes)
+      }
+      this.copy.append(entry, changes)
+      if (this.copy.congested) await this.copy.decongested()
+    }
+  }
+
+  /** Opens a term: the first of a tenure makes the writer, a further one goes on with it. */
+  async openTerm(term: Term, degraded: boolean): Promise<void> {
+    this.unfollow()
+    if (this.#writer !== undefined) {
+      await this.#writer.openTerm(term)
+    } else {
+      await this.copy.dropNext()
+      this.#writer = await this.#openWriter(term, degraded)
+    }
+    this.#term = term
+    this.#inSyncKnown = true
+    // A follower takes one term at a time: those of the old one ask again.
+    for (const outgoing of this.#outgoing.values()) outgoing.close()
+  }
+
+  #openWriter(term: Term, degraded: boolean): Promise<Writer> {
+    const { policy, clock, random, id, members, degradeAfterMs, onNoStandby } = this.#options
+    const inlineBytesMax = Math.min(
+      writerLimits.inlineBytesMax,
+      Math.floor((this.#options.frameBytesMax - frameSpareBytes) / 2),
+    )
+    const batchBytesMax = Math.min(writerLimits.batchBytesMax, inlineBytesMax * 2 - frameSpareBytes)
+    return Writer.open({
+      copy: this.copy,
+      policy,
+      clock,
+      random,
+      storage: this.storage,
+      term,
+      nodeId: id,
+      members: members.map((member) => ({ id: member.id, promotable: member.observer !== true })),
+      degradeAfterMs,
+      onNoStandby,
+      limits: { ...writerLimits, inlineBytesMax, batchBytesMax },
+      degraded,
+      blobs: { distribute: (blob) => this.#distribute(blob) },
+      emit: (event) => this.#hooks.report({ from: 'writer', event }),
+      checkTenure: () => this.#hooks.checkTenure(),
+    })
+  }
+
+  /** Ends the tenure: no write is accepted or acknowledged any more, and nobody is fed. */
+  endTenure(error: HotspareError): void {
+    const writer = this.#writer
+    this.#writer = undefined
+    this.#term = undefined
+    this.#inSyncKnown = false
+    for (const outgoing of this.#outgoing.values()) outgoing.close()
+    this.#outgoing.clear()
+    writer?.close(error)
+  }
+
+  /** Waits until all is durable here, and on `target` too; the writer was frozen before. */
+  async drain(target: string | undefined, deadlineMs: number): Promise<void> {
+    const { clock } = this.#options
+    const writer = this.#writer
+    if (writer === undefined) throw new HotspareError('NOT_ACTIVE', 'there is nothing to drain')
+    const late = (): HotspareError =>
+      new HotspareError('SWITCHOVER_FAILED', `${target ?? 'the journal'} did not keep up in time`)
+    await within(clock, deadlineMs, late, writer.drained())
+    if (target === undefined) return
+    for (;;) {
+      if (this.#writer !== writer) throw new HotspareError('NOT_ACTIVE', 'the role was lost')
+      const follower = writer.status.followers.find(({ id }) => id === target)
+      if (follower === undefined) throw new HotspareError('SWITCHOVER_FAILED', `${target} left`)
+      if (follower.lagSeq === 0) return
+      if (clock.nowMs() > deadlineMs) throw late()
+      await new Promise<void>((resolve) => clock.setTimer(1, resolve))
+    }
+  }
+
+  /** A peer is silent or gone. */
+  peerLost(peer: string, proven: boolean): void {
+    this.#outgoing.get(peer)?.lost(proven)
+  }
+
+  acceptStream(channel: Channel): void {
+    const peer = channel.identity.nodeId
+    this.#outgoing.get(peer)?.close()
+    this.#outgoing.set(peer, new Outgoing(channel, this.#outgoingContext()))
+  }
+
+  acceptBulk(channel: Channel): void {
+    const { copy, storage } = this
+    const peer = channel.identity.nodeId
+    const served = (): void => {
+      this.#blobProgressMs.set(peer, this.#options.clock.nowMs())
+    }
+    new BulkServer(channel, { copy, storage, served })
+  }
+
+  async close(): Promise<void> {
+    this.unfollow()
+    this.endTenure(new HotspareError('STOPPED', 'the node stopped'))
+    await this.copy.close()
+  }
+
+  /** Every in-sync follower gets the blob, or leaves the set when it makes no progress with it. */
+  async #distribute(blob: BlobRef): Promise<void> {
+    const counting = new Set(this.#writer?.status.inSync ?? [])
+    const followers = this.followers.filter((outgoing) => counting.has(outgoing.peer))
+    await Promise.all(followers.map((outgoing) => this.#sendBlob(outgoing, blob)))
+  }
+
+  async #sendBlob(outgoing: Outgoing, blob: BlobRef): Promise<void> {
+    const { clock, degradeAfterMs } = this.#options
+    this.#blobProgressMs.set(outgoing.peer, clock.nowMs())
+    let timer: unknown
+    const watch = (): void => {
+      const idleMs = clock.nowMs() - (this.#blobProgressMs.get(outgoing.peer) ?? 0)
+      if (idleMs >= degradeAfterMs) return outgoing.abandonBlob(blob.id)
+      timer = clock.setTimer(degradeAfterMs - idleMs, watch)
+    }
+    timer = clock.setTimer(degradeAfterMs, watch)
+    try {
+      await outgoing.offerBlob(blob)
+    } finally {
+      clock.clearTimer(timer)
+    }
+  }
+
+  #incomingContext(): IncomingContext {
+    const { copy, vault, storage } = this
+    const { policy, clock, id, restoreBytesPerSecondMax } = this.#options
+    const states = policy.stateClasses()
+    const declarations = policy.names().map((name) => policy.get(name))
+    return {
+      nodeId: id,
+      copy,
+      vault,
+      storage,
+      clock,
+      restoreBytesPerSecondMax,
+      stateClasses: states.map(({ name }) => name),
+      acknowledgeReceipt: declarations.some((one) => one !== undefined && 'durability' in one && one.durability === 'memory'),
+      claims: (path) => policy.classOf(path)?.declaration.kind === 'synced',
+      promised: () => this.#hooks.promised(),
+      dial: (peer, lane, signal) => this.#hooks.dial(peer, lane, signal),
+      report: (event) => this.#onIncoming(event),
+    }
+  }
+
+  #onIncoming(event: IncomingEvent): void {
+    const { clock } = this.#options
+    if (event.name === 'complete') {
+      this.#inSyncKnown = true
+      this.#brokenAtMs = undefined
+    }
+    if (event.name === 'broken' || event.name === 'refused') {
+      this.#incoming = undefined
+      this.#brokenAtMs ??= clock.nowMs()
+    }
+    if (event.name === 'refused' && event.code === 'POLICY_MISMATCH') this.#ineligible = event.reason
+    this.#hooks.report({ from: 'incoming', event })
+  }
+
+  #outgoingContext(): OutgoingContext {
+    const { members } = this.#options
+    return {
+      copy: this.copy,
+      serving: () =>
+        this.#writer === undefined || this.#term === undefined
+          ? undefined
+          : { writer: this.#writer, term: this.#term },
+      refusal: (peer) => this.#hooks.refusal(peer),
+      promotable: (peer) => members.find(({ id }) => id === peer)?.observer !== true,
+      newRestoreId: () => {
+        this.#restores += 1
+        return `${this.#bootId}-${this.#restores}`
+      },
+      report: (event) => this.#hooks.report({ from: 'outgoing', event }),
+    }
+  }
+
+  #onStorageFailure(): void {
+    this.#hooks.report({ from: 'storage', event: 'failed' })
+  }
+}
+
+interface Opened {
+  readonly copy: LocalCopy
+  readonly vault: Vault
+  readonly storage: OpenStorage
+}
+
+/** Settles as `work` does, or rejects at the deadline. */
+async function within<T>(
+  clock: NodeOptions['clock'],
+  deadlineMs: number,
+  late: () => Error,
+  work: Promise<T>,
+): Promise<T> {
+  let timer: unknown
+  const deadline = new Promise<never>((_resolve, reject) => {
+    timer = clock.setTimer(Math.max(0, deadlineMs - clock.nowMs()), () => reject(late()))
+  })
+  try {
+    return await Promise.race([work, deadline])
+  } finally {
+    clock.clearTimer(timer)
+  }
+}
+
+/** Whether a promise to `promised` forbids to follow `term`. */
+export function forbids(promised: Term | undefined, term: Term): boolean {
+  if (promised === undefined || promised.epoch < term.epoch) return false
+  return promised.epoch > term.epoch || !sameTerm(promised, term)
+}

@@ -1,0 +1,151 @@
+/** Turns what the parts of a node report into the node's events. One place for each event. */
+import type { CoreEvent } from '../core/types.js'
+import { HotspareError } from '../errors.js'
+import type { CopyEvent } from '../replication/copy-types.js'
+import type { IncomingEvent } from '../replication/stream/incoming.js'
+import type { OutgoingEvent } from '../replication/stream/outgoing.js'
+import type { VaultIncident } from '../replication/vault.js'
+import type { WriterEvent } from '../replication/writer-types.js'
+import type { NodeEvents } from './events.js'
+
+/** Gives an event to the application and to the log. */
+export type Emit = <Name extends keyof NodeEvents>(name: Name, ...event: NodeEvents[Name]) => void
+
+export function reportCore(emit: Emit, nodeId: string, event: CoreEvent): void {
+  switch (event.name) {
+    case 'failover':
+      return emit('failover', { incident: event.incident, from: event.from, to: nodeId, term: event.term })
+    case 'steppedDown':
+      return emit('steppedDown', { reason: event.reason, term: event.term })
+    case 'peerUp':
+      return emit('peerUp', { peer: event.peer })
+    case 'peerDown':
+      return emit('peerDown', { peer: event.peer, cause: event.cause })
+    case 'possibleLoss':
+      return emit('possibleLoss', { incident: event.incident, missing: event.missing })
+    case 'unprovenStart':
+      return emit('unprovenStart', { missing: event.missing })
+    case 'activeUnreachable':
+      return emit('activeUnreachable', { active: event.active, heardBy: event.heardBy })
+    case 'splitBrain':
+      return emit('splitBrain', { incident: event.incident, actives: event.actives })
+    case 'holding':
+      return emit('holding', { missing: event.missing, reason: event.reason })
+    case 'outdated':
+      return emit('outdated', { known: event.known })
+    case 'late':
+      return emit('late', { lateMs: event.lateMs })
+  }
+}
+
+export function reportCopy(emit: Emit, role: string, event: CopyEvent): void {
+  switch (event.name) {
+    case 'storageFailed':
+      return emit('storageFailed', { error: event.error })
+    case 'historyLost':
+      return emit('historyLost', { upTo: event.upTo })
+    case 'skippedPath':
+      return emit('skippedPath', { path: event.path, why: event.why })
+    case 'outsideChange': {
+      const outcome = role === 'active' ? 'adopted' : 'repaired'
+      return emit('outsideChange', { paths: event.paths, count: event.count, outcome })
+    }
+    case 'journalDamaged': {
+      const what = `the journal is damaged at ${event.where}, after change ${event.seq}: ${event.why}`
+      return emit('error', new HotspareError('JOURNAL_CORRUPT', what))
+    }
+    case 'applyFailed':
+    case 'checkpointFailed':
+      return emit('error', event.error)
+    case 'strangerClass': {
+      const what = `changes of the class ${event.className}, which this node does not have`
+      return emit('error', new HotspareError('POLICY_MISMATCH', what))
+    }
+    case 'stateLost': {
+      const what = `the state of ${event.className} could not be rebuilt: ${event.why}`
+      return emit('error', new HotspareError('STORAGE_CORRUPT', what))
+    }
+  }
+}
+
+export function reportWriter(emit: Emit, event: WriterEvent): void {
+  switch (event.name) {
+    case 'degraded':
+      return emit('degraded', { blocked: event.blocked })
+    case 'redundant':
+      return emit('redundant', {})
+    case 'standbyInSync':
+      return emit('standbyInSync', { peer: event.id })
+    case 'standbyLost':
+      return emit('standbyLost', { peer: event.id, reason: event.reason })
+  }
+}
+
+export function reportIncoming(emit: Emit, target: string, event: IncomingEvent): void {
+  const source = event.peer
+  switch (event.name) {
+    case 'started': {
+      const { restoreId, method } = event.plan
+      return emit('restoreStarted', { restoreId, target, source, method })
+    }
+    case 'complete': {
+      const { restoreId, method, files, bytesMoved, ms } = event
+      return emit('restored', { restoreId, target, source, method, files, bytesMoved, ms: Math.round(ms) })
+    }
+    case 'refused':
+      if (event.code === 'NOT_ACTIVE' || event.code === 'STALE_TERM') return
+      return emit('refused', { peer: event.peer, code: event.code, reason: event.reason })
+    default:
+      return
+  }
+}
+
+/** The source's side of a restore; `bytes` and `files` come with the target's report, before the end. */
+export class OutgoingReports {
+  readonly #emit: Emit
+  readonly #source: string
+  readonly #under = new Map<string, { method: NodeEvents['restored'][0]['method']; files: number; bytesMoved: number; ms: number }>()
+
+  constructor(emit: Emit, source: string) {
+    this.#emit = emit
+    this.#source = source
+  }
+
+  report(event: OutgoingEvent): void {
+    const source = this.#source
+    const target = event.peer
+    switch (event.name) {
+      case 'plan': {
+        const { restoreId, method } = event.plan
+        this.#under.set(target, { method, files: 0, bytesMoved: 0, ms: 0 })
+        return this.#emit('restoreStarted', { restoreId, target, source, method })
+      }
+      case 'progress': {
+        const method = this.#under.get(target)?.method ?? 'full'
+        const { restoreId, progress } = event
+        return this.#emit('restoreProgress', { restoreId, target, source, method, ...progress })
+      }
+      case 'restored': {
+        const { files, bytes, ms, plan } = event
+        this.#under.set(target, { method: plan.method, files, bytesMoved: bytes, ms })
+        return
+      }
+      case 'inStep': {
+        const done = this.#under.get(target)
+        this.#under.delete(target)
+        if (done === undefined) return
+        return this.#emit('restored', { restoreId: event.restoreId, target, source, ...done })
+      }
+      case 'refused':
+        return this.#emit('refused', { peer: target, code: event.code, reason: event.reason })
+      case 'ended':
+        this.#under.delete(target)
+    }
+  }
+}
+
+export function reportVault(emit: Emit, incident: VaultIncident): void {
+  const lostAcks = incident.changes.filter((change) => change.acknowledged === true).length
+  const unknownAcks = incident.changes.length - lostAcks
+  emit('vaulted', { incident, lostAcks, unknownAcks })
+}

@@ -1,0 +1,468 @@
+/**
+ * A running node: starts the adapters, feeds the core, carries out its effects through the replica, and gives the
+ * application its writes, tenures and events.
+ *
+ * Invariants: `#parts` exists from the end of the opening to the end of `stop()`; a write reaches the writer only
+ * through `submit`, which is the one place that decides between writing, holding and refusing.
+ */
+import debug from 'debug'
+import type { EventEmitter } from 'eventemitter3'
+import type { Decision, Role } from '../core/types.js'
+import { HotspareError } from '../errors.js'
+import type { OpenStorage } from '../interfaces/storage.js'
+import type { Channel } from '../protocol/channel.js'
+import type { Envelope } from '../protocol/envelope.js'
+import type { Identity } from '../protocol/identity.js'
+import type { WriteIntent } from '../replication/intent.js'
+import type { LocalCopy } from '../replication/local-copy.js'
+import type { Term } from '../replication/position.js'
+import type { Vault } from '../replication/vault.js'
+import type { Writer } from '../replication/writer.js'
+import type { Receipt, WriteOptions } from '../replication/writer-types.js'
+import { coreMessageOf } from './core-messages.js'
+import type { DriverInput } from './driver.js'
+import { Driver } from './driver.js'
+import { readFacts, writeFacts } from './durable-facts.js'
+import type { NodeEvents } from './events.js'
+import { Forwarding } from './forwarding.js'
+import { Links } from './links.js'
+import type { NodeOptions } from './options.js'
+import type { ReplicaEvent, ReplicaHooks } from './replica.js'
+import { Replica } from './replica.js'
+import type { Emit } from './reports.js'
+import {
+  OutgoingReports,
+  reportCopy,
+  reportCore,
+  reportIncoming,
+  reportVault,
+  reportWriter,
+} from './reports.js'
+import type { NodeStatus } from './status.js'
+import { activeOf, statusOf } from './status.js'
+import { abortable, TenureRunner } from './tenure.js'
+
+const log = debug('hotspare:node')
+
+/** Options of a start. */
+export interface StartOptions {
+  /** Takes files that are already in paths of synced classes as the beginning of the history. Default false. */
+  readonly adopt?: boolean
+  readonly signal?: AbortSignal
+}
+
+interface Parts {
+  readonly storage: OpenStorage
+  readonly replica: Replica
+  readonly links: Links
+  readonly driver: Driver
+}
+
+export class Runtime {
+  readonly tenures = new TenureRunner()
+  readonly #options: NodeOptions
+  readonly #events: EventEmitter<NodeEvents>
+  readonly #bootId: string
+  readonly #stop = new AbortController()
+  readonly #mismatches = new Map<string, string>()
+  readonly #appVersions = new Map<string, string>()
+  readonly #forwarding: Forwarding
+  readonly #outgoing: OutgoingReports
+  #started = false
+  #parts: Parts | undefined
+  #opening: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+  #restore: NodeStatus['restore']
+  #stuck: string | undefined
+  #settledOnce: (() => void) | undefined
+
+  constructor(options: NodeOptions, events: EventEmitter<NodeEvents>) {
+    this.#options = options
+    this.#events = events
+    this.#bootId = Buffer.from(options.random.bytes(8)).toString('hex')
+    this.#outgoing = new OutgoingReports(this.emit, options.id)
+    this.#forwarding = new Forwarding({
+      clock: options.clock,
+      bootId: this.#bootId,
+      holdMs: options.switchoverMs,
+      bytesMax: Math.floor(options.frameBytesMax / 2),
+      send: (to, type, body) => this.#parts?.links.send(to, type, body) ?? false,
+      submit: (intent, writeOptions) => this.submit(intent, writeOptions),
+    })
+  }
+
+  /** Aborts when the node stops. */
+  get stopped(): AbortSignal {
+    return this.#stop.signal
+  }
+
+  get role(): Role {
+    return this.#parts?.driver.role ?? 'stopped'
+  }
+
+  get address(): string | undefined {
+    return this.#parts?.links.address
+  }
+
+  get options(): NodeOptions {
+    return this.#options
+  }
+
+  /** @throws `NOT_STARTED`, `STOPPED` */
+  get copy(): LocalCopy {
+    return this.#running().replica.copy
+  }
+
+  /** @throws `NOT_STARTED`, `STOPPED` */
+  get vault(): Vault {
+    return this.#running().replica.vault
+  }
+
+  /** The writer. @throws `NOT_ACTIVE` naming the active */
+  get writer(): Writer {
+    const { writer } = this.#running().replica
+    if (writer === undefined || this.role !== 'active') throw this.notActive()
+    return writer
+  }
+
+  #running(): Parts {
+    if (this.#parts !== undefined) return this.#parts
+    if (this.#started) throw new HotspareError('STOPPED', `the node ${this.#options.id} is stopped`)
+    throw new HotspareError('NOT_STARTED', `the node ${this.#options.id} was not started`)
+  }
+
+  notActive(): HotspareError {
+    const { id } = this.#options
+    const active = this.#activeId()
+    const where = active === undefined ? 'none is known' : `${active} is`
+    const what = `${id} is ${this.role}, not active; ${where}`
+    return new HotspareError('NOT_ACTIVE', what, active === undefined ? {} : { details: { active } })
+  }
+
+  #activeId(): string | undefined {
+    const state = this.#parts?.driver.state
+    if (state === undefined) return undefined
+    const active = activeOf({ options: this.#options, role: this.role, state })
+    return active === this.#options.id && this.role !== 'active' ? undefined : active
+  }
+
+  readonly emit: Emit = (name, ...event) => {
+    const entry = { node: this.#options.id, name, atWallMs: this.#options.clock.wallMs(), event: event[0] }
+    log('%s %s %o', entry.node, name, entry.event)
+    try {
+      this.#options.logger?.(entry)
+      if (this.#events.listenerCount(name) > 0) {
+        this.#events.emit(name, ...(event as Parameters<EventEmitter<NodeEvents>['emit']>[1][]))
+      }
+    } catch (error) {
+      // A listener that throws must not stop the node.
+      log('a listener of %s threw: %o', name, error)
+    }
+  }
+
+  async start({ adopt = false, signal }: StartOptions): Promise<void> {
+    if (this.#started) throw new HotspareError('ALREADY_STARTED', `the node ${this.#options.id} was started before`)
+    this.#started = true
+    signal?.throwIfAborted()
+    const settled = new Promise<void>((resolve) => {
+      this.#settledOnce = resolve
+    })
+    this.#opening = this.#open(adopt)
+    await this.#opening
+    const stopped = new Promise<never>((_resolve, reject) => {
+      const error = new HotspareError('STOPPED', 'the node was stopped while it started')
+      this.#stop.signal.addEventListener('abort', () => reject(error), { once: true })
+    })
+    stopped.catch(() => undefined)
+    try {
+      await abortable(Promise.race([settled, stopped]), signal)
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
+  async #open(adopt: boolean): Promise<void> {
+    const { id, cluster } = this.#options
+    const storage = await this.#options.storage.open({ nodeId: id, bootId: this.#bootId })
+    const owner = { cluster, nodeId: id }
+    let links: Links | undefined
+    let replica: Replica | undefined
+    try {
+      const durable = await readFacts(storage.documents, owner)
+      replica = await Replica.open(this.#options, this.#bootId, storage, this.#replicaHooks())
+      await this.#adopt(replica, adopt, durable.promised?.epoch ?? 0)
+      links = this.#makeLinks()
+      const driver = new Driver(
+        {
+          options: this.#options,
+          bootId: this.#bootId,
+          links,
+          replica,
+          writeFacts: (facts) => writeFacts(storage.documents, owner, facts),
+          onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
+          onEvent: (event) => {
+            if (event.name === 'holding') this.#stuck = `holding: ${event.reason}`
+            reportCore(this.emit, id, event)
+          },
+          onError: (error) => this.emit('error', error),
+        },
+        durable,
+      )
+      this.#parts = { storage, replica, links, driver }
+      await links.listen()
+      driver.start()
+      links.start()
+    } catch (error) {
+      this.#parts = undefined
+      this.#stop.abort()
+      await links?.close().catch(() => undefined)
+      await replica?.close().catch(() => undefined)
+      await storage.close()
+      throw error
+    }
+  }
+
+  async #adopt(replica: Replica, adopt: boolean, promisedEpoch: number): Promise<void> {
+    const { copy } = replica
+    const { unknown } = copy.outside
+    if (copy.seq > 0 || unknown.length === 0) return
+    if (!adopt) {
+      const example = unknown[0]?.path ?? ''
+      throw new HotspareError(
+        'ADOPT_REQUIRED',
+        `${unknown.length} files (${example}, …) are in paths of synced classes and have no history here`,
+      )
+    }
+    await copy.adopt({ epoch: promisedEpoch + 1, nodeId: this.#options.id, bootId: this.#bootId })
+  }
+
+  #makeLinks(): Links {
+    const input = (what: DriverInput): void => this.#parts?.driver.input(what)
+    return new Links(this.#options, this.#bootId, {
+      linkUp: (peer, identity) => input({ type: 'linkUp', peer, bootId: identity.bootId }),
+      linkDown: (peer, cause) => {
+        input({ type: 'linkDown', peer, cause })
+        this.#forwarding.lost(peer)
+      },
+      dialFailed: (peer, cause) => input({ type: 'dialFailed', peer, cause }),
+      received: (from, message) => this.#receive(from, message),
+      stream: (channel) => this.#withReplica(channel, (replica) => replica.acceptStream(channel)),
+      bulk: (channel) => this.#withReplica(channel, (replica) => replica.acceptBulk(channel)),
+      refused: (peer, error) =>
+        this.emit('refused', { peer, code: error.code, reason: error.message }),
+      met: (identity) => this.#met(identity),
+    })
+  }
+
+  #withReplica(channel: Channel, use: (replica: Replica) => void): void {
+    const replica = this.#parts?.replica
+    if (replica === undefined) return channel.destroy()
+    use(replica)
+  }
+
+  #receive(from: string, message: Envelope): void {
+    const parts = this.#parts
+    if (parts === undefined) return
+    switch (message.type) {
+      case 'core': {
+        const body = coreMessageOf(message.body)
+        if ('view' in body && body.view.activeTerm !== undefined && from === parts.replica.followed) {
+          parts.replica.heardActive()
+        }
+        return parts.driver.input({ type: 'message', from, message: body })
+      }
+      case 'forward':
+        return this.#forwarding.onForward(from, message.body)
+      case 'forwarded':
+        return this.#forwarding.onForwarded(message.body)
+      default:
+        // A later version may say more; what is not understood is not an error.
+        log('%s: a message of the unknown type %s from %s', this.#options.id, message.type, from)
+    }
+  }
+
+  /** Compares classes with a peer: one that differs gets no data, and stays connected. */
+  #met(identity: Identity): void {
+    const peer = identity.nodeId
+    if (identity.appVersion !== undefined) this.#appVersions.set(peer, identity.appVersion)
+    const own = this.#options.policy.fingerprints()
+    const names = new Set([...Object.keys(own), ...Object.keys(identity.fingerprints)])
+    const differ = [...names].filter((name) => own[name] !== identity.fingerprints[name])
+    const known = this.#mismatches.get(peer)
+    if (differ.length === 0) return void this.#mismatches.delete(peer)
+    const reason = `the classes ${differ.sort().join(', ')} differ or are known to one side only`
+    this.#mismatches.set(peer, reason)
+    if (known !== reason) this.emit('configMismatch', { peer, reason })
+  }
+
+  #replicaHooks(): ReplicaHooks {
+    return {
+      dial: (peer, lane, signal) => this.#running().links.dial(peer, lane, signal),
+      promised: () => this.#parts?.driver.durable.promised,
+      checkTenure: () => this.#checkTenure(),
+      refusal: (peer) => this.#mismatches.get(peer),
+      report: (event) => this.#onReplica(event),
+    }
+  }
+
+  /** @throws `NOT_ACTIVE` when this node is not active, or was not running for so long that it has to ask first */
+  #checkTenure(): void {
+    const driver = this.#parts?.driver
+    if (driver === undefined || driver.role !== 'active') throw this.notActive()
+    if (driver.lateMs > this.#options.deadMs) driver.input({ type: 'tick' })
+    if (driver.state.tenure?.asking !== undefined || driver.role !== 'active') throw this.notActive()
+  }
+
+  #onReplica({ from, event }: ReplicaEvent): void {
+    const { id } = this.#options
+    switch (from) {
+      case 'copy':
+        return reportCopy(this.emit, this.role, event)
+      case 'writer':
+        return reportWriter(this.emit, event)
+      case 'vault':
+        return reportVault(this.emit, event)
+      case 'outgoing':
+        return this.#outgoing.report(event)
+      case 'incoming':
+        this.#onIncoming(event)
+        return reportIncoming(this.emit, id, event)
+      case 'storage':
+        return this.#onStorage(event)
+    }
+  }
+
+  #onIncoming(event: Extract<ReplicaEvent, { from: 'incoming' }>['event']): void {
+    const { peer } = event
+    const term = this.#parts?.replica.followedTerm
+    if (event.name === 'progress') {
+      const { progress, restoreId } = event
+      const method = this.#parts?.replica.incoming?.plan?.method ?? 'full'
+      this.#restore = { source: peer, method, ...progress }
+      const { id } = this.#options
+      this.emit('restoreProgress', { restoreId, target: id, source: peer, method, ...progress })
+      return
+    }
+    if (event.name !== 'started') this.#restore = undefined
+    if (term === undefined) return
+    if (event.name === 'complete') this.#stuck = undefined
+    if (event.name === 'refused') this.#stuck = `${event.code}: ${event.reason}`
+    if (event.name === 'broken' && /VAULT_FULL/.test(event.reason)) this.#stuck = event.reason
+    const reason = 'reason' in event ? event.reason : undefined
+    const input = { type: 'following', state: event.name, term } as const
+    this.#parts?.driver.input(reason === undefined ? input : { ...input, reason })
+  }
+
+  #onStorage(event: 'failed' | 'recovered'): void {
+    if (event === 'recovered') {
+      this.#stuck = undefined
+      return this.emit('storageRecovered', {})
+    }
+    const parts = this.#parts
+    const error = parts?.replica.copy.failed
+    const reason = error === undefined ? 'storage' : `${error.code}: ${error.message}`
+    this.#stuck = reason
+    if (this.role === 'active') return parts?.driver.input({ type: 'copyFailed', reason })
+    parts?.replica.breakStream(reason)
+  }
+
+  #onRole(role: Role, from: Role, reason: string, term: Term | undefined): void {
+    const parts = this.#parts
+    if (parts === undefined) return
+    if (from === 'active' && role !== 'active') this.#loseRole(parts, reason)
+    if (role === 'active' && term !== undefined) {
+      this.#stuck = undefined
+      this.tenures.begin(term)
+      this.#forwarding.flushHere()
+    }
+    const followed = parts.driver.state.followed?.id
+    if ((role === 'restoring' || role === 'standby') && followed !== undefined) {
+      this.#forwarding.flush(followed)
+    }
+    this.emit('role', { role, from, reason, term })
+    if (role === 'active' || role === 'standby') this.#settledOnce?.()
+  }
+
+  #loseRole(parts: Parts, reason: string): void {
+    const error = new HotspareError('NOT_ACTIVE', `${this.#options.id} gave up the role: ${reason}`)
+    // A planned handover: writes without a place go to the next active instead of failing.
+    if (parts.driver.state.handover !== undefined) {
+      this.#forwarding.hold(parts.replica.writer?.takeHeld() ?? [], error)
+    }
+    parts.replica.endTenure(error)
+    this.tenures.end(error)
+  }
+
+  /** Writes, holds or refuses. @throws `NOT_ACTIVE`, and all that {@link Writer.submit} throws */
+  submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
+    const parts = this.#parts
+    const writer = parts?.replica.writer
+    if (writer !== undefined && parts?.driver.role === 'active') return writer.submit(intent, options)
+    if (this.#forwarding.holding) return this.#forwarding.add(intent, options?.ack, options?.durability)
+    try {
+      this.#running()
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return Promise.reject(this.notActive())
+  }
+
+  async command(command: Parameters<Driver['command']>[0]): Promise<void> {
+    await this.#running().driver.command(command)
+  }
+
+  explain(): readonly Decision[] {
+    return this.#parts?.driver.explain() ?? []
+  }
+
+  status(): NodeStatus {
+    const parts = this.#parts
+    const stuck = this.#stuck
+    return statusOf({
+      options: this.#options,
+      role: this.role,
+      term: parts?.driver.term,
+      state: parts?.driver.state,
+      replica: parts?.replica,
+      mismatches: this.#mismatches,
+      appVersions: this.#appVersions,
+      restore: this.#restore,
+      stuck,
+    })
+  }
+
+  stop(signal?: AbortSignal): Promise<void> {
+    this.#stopping ??= this.#shutDown(signal)
+    return this.#stopping
+  }
+
+  async #shutDown(signal: AbortSignal | undefined): Promise<void> {
+    if (!this.#started) {
+      this.#started = true
+      this.#stop.abort()
+      return
+    }
+    await this.#opening?.catch(() => undefined)
+    const parts = this.#parts
+    if (parts === undefined) return void this.#stop.abort()
+    const { driver, replica, links, storage } = parts
+    try {
+      await abortable(driver.command({ name: 'stop' }), signal)
+    } catch (error) {
+      log('%s: the stop was not in order: %o', this.#options.id, error)
+    }
+    driver.close()
+    const error = new HotspareError('STOPPED', `the node ${this.#options.id} stopped`)
+    this.#forwarding.release(error)
+    this.#forwarding.lost(undefined)
+    this.tenures.end(error)
+    this.#stop.abort(error)
+    await driver.settled()
+    await replica.close().catch((failure: unknown) => this.emit('error', failure))
+    // The listener closes last: from then on a refused dial says that this node is gone.
+    await links.close()
+    await storage.close()
+    this.#parts = undefined
+  }
+}

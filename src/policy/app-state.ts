@@ -1,0 +1,96 @@
+import {
+  type AckLevel,
+  type ClassOptions,
+  type Durability,
+  resolveClassOptions,
+} from './class-options.js'
+
+/** A place in the history, as an application sees it: the number of a term and of a change. */
+export interface StatePosition {
+  /** The number of the term; it never goes back. */
+  readonly epoch: number
+  /** The sequence number of the change, over all classes. */
+  readonly seq: number
+}
+
+/** What an application provides for a class of its own state. */
+export interface AppStateHooks<Change, Result> {
+  /**
+   * The whole state as plain data. It is called between two applies, and what it returns must not
+   * change afterwards.
+   */
+  snapshot(): unknown
+  /** Replaces the whole state by what `snapshot` returned on another node, or earlier on this one. */
+  restore(snapshot: unknown): void | Promise<void>
+  /**
+   * Carries out one change, on every node, in the same order. It must be deterministic: nothing but
+   * the state, the change and the position may decide what it does. A throw is an outcome like any
+   * other and is replicated too.
+   */
+  apply(change: Change, position: StatePosition): Result
+  /**
+   * For an application that stores its state itself: the position stored with that state, read at
+   * start. Changes up to it are not applied again. Without it the state is rebuilt from the last
+   * snapshot and the journal.
+   */
+  position?(): StatePosition | undefined | Promise<StatePosition | undefined>
+}
+
+/** State that lives in the application; changes to it are replicated and applied on every node. */
+export interface AppStateClass<Change, Result> extends AppStateHooks<Change, Result> {
+  /** Tells the kinds of classes apart. */
+  readonly kind: 'appState'
+  /** How far a change has come before it is acknowledged. */
+  readonly ack: AckLevel
+  /** Whether that means memory or disk. */
+  readonly durability: Durability
+}
+
+/**
+ * Declares state that the application keeps itself, in memory or in a store of its own.
+ *
+ * @param hooks - `snapshot`, `restore`, `apply`, and `position` where the application persists
+ * @param options - acknowledgement and durability of the changes
+ * @returns the declaration, for a {@link SyncPolicy}
+ * @throws TypeError when a hook is missing
+ * @throws `OPTION_INVALID` for an option that cannot work
+ *
+ * @example
+ * ```ts
+ * const counters = new Map<string, number>()
+ * const calls = appState<{ name: string }, number>({
+ *   snapshot: () => [...counters],
+ *   restore: (snapshot) => {
+ *     counters.clear()
+ *     for (const [name, count] of snapshot as [string, number][]) counters.set(name, count)
+ *   },
+ *   apply: ({ name }) => {
+ *     const count = (counters.get(name) ?? 0) + 1
+ *     counters.set(name, count)
+ *     return count
+ *   },
+ * })
+ * ```
+ */
+export function appState<Change, Result>(
+  hooks: AppStateHooks<Change, Result>,
+  options?: ClassOptions,
+): AppStateClass<Change, Result> {
+  for (const name of ['snapshot', 'restore', 'apply'] as const) {
+    if (typeof hooks?.[name] !== 'function') throw new TypeError(`appState() needs ${name}()`)
+  }
+  const persisted = hooks.position
+  if (persisted !== undefined && typeof persisted !== 'function') {
+    throw new TypeError('appState() takes position() as a function')
+  }
+  const declaration: AppStateClass<Change, Result> = {
+    kind: 'appState',
+    ...resolveClassOptions(options),
+    // Called through the given object, so that hooks may be methods of a class.
+    snapshot: () => hooks.snapshot(),
+    restore: (snapshot) => hooks.restore(snapshot),
+    apply: (change, position) => hooks.apply(change, position),
+    ...(persisted === undefined ? {} : { position: () => persisted.call(hooks) }),
+  }
+  return Object.freeze(declaration)
+}

@@ -1,0 +1,55 @@
+import { HotspareError } from '../errors.js'
+
+/**
+ * Where a write of this class is before it is acknowledged.
+ *
+ * - `local`: in the journal of the active;
+ * - `standby`: also in the journal of at least one in-sync standby;
+ * - `all`: in the journals of all in-sync standbys.
+ */
+export type AckLevel = 'local' | 'standby' | 'all'
+
+/** Whether an acknowledgement waits for the journals in memory or on disk. */
+export type Durability = 'memory' | 'disk'
+
+/** What a class of replicated data can choose. */
+export interface ClassOptions {
+  /** How far a write has come before it is acknowledged. Default `'standby'`. */
+  readonly ack?: AckLevel | undefined
+  /** Whether that means memory or disk. Default `'disk'`. */
+  readonly durability?: Durability | undefined
+}
+
+/** The options of a class after defaults. */
+export interface ResolvedClassOptions {
+  readonly ack: AckLevel
+  readonly durability: Durability
+}
+
+const ackLevels: readonly string[] = ['local', 'standby', 'all'] satisfies AckLevel[]
+const durabilities: readonly string[] = ['memory', 'disk'] satisfies Durability[]
+
+/**
+ * Fills in the defaults and refuses what is not known.
+ *
+ * @throws `OPTION_INVALID` naming the option and the values it may have
+ */
+export function resolveClassOptions(options: ClassOptions = {}): ResolvedClassOptions {
+  const ack = options.ack ?? 'standby'
+  const durability = options.durability ?? 'disk'
+  requireOneOf('ack', ack, ackLevels)
+  requireOneOf('durability', durability, durabilities)
+  return { ack, durability }
+}
+
+function requireOneOf(option: string, value: string, allowed: readonly string[]): void {
+  if (allowed.includes(value)) return
+  const list = allowed.map((entry) => `'${entry}'`).join(', ')
+  throw new HotspareError(
+    'OPTION_INVALID',
+    `${option} is ${JSON.stringify(value)}, not one of ${list}`,
+    {
+      details: { option },
+    },
+  )
+}

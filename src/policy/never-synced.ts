@@ -1,0 +1,44 @@
+import { HotspareError } from '../errors.js'
+import { normaliseGlobs } from './glob.js'
+
+/** Files that belong to one machine: hotspare neither reads, sends, writes nor deletes them. */
+export interface NeverSyncedClass {
+  /** Tells the kinds of classes apart. */
+  readonly kind: 'neverSynced'
+  /** Which paths the class claims; a glob that begins with `!` takes paths away again. */
+  readonly globs: readonly string[]
+  /** Why these files stay on their machine; shown to operators. */
+  readonly reason: string
+}
+
+/**
+ * Declares files that are never touched, whatever another node says. A path that no class claims is
+ * never synced either; declaring it protects it against a later class that would claim it, and says
+ * why.
+ *
+ * @param globs - one glob or several, as for {@link synced}
+ * @param options - `reason`: why these files stay on their machine, at least one character
+ * @returns the declaration, for a {@link SyncPolicy}
+ * @throws `OPTION_INVALID` for a glob that cannot work, or an empty reason
+ *
+ * @example
+ * ```ts
+ * neverSynced(['properties.txt', 'logs/**'], { reason: 'differs per machine' })
+ * ```
+ */
+export function neverSynced(
+  globs: string | readonly string[],
+  options: { readonly reason: string },
+): NeverSyncedClass {
+  if (typeof options?.reason !== 'string') throw new TypeError('neverSynced() needs { reason }')
+  if (options.reason.trim() === '') {
+    throw new HotspareError('OPTION_INVALID', 'the reason of a never-synced class is empty', {
+      details: { option: 'reason' },
+    })
+  }
+  return Object.freeze({
+    kind: 'neverSynced',
+    globs: normaliseGlobs(globs),
+    reason: options.reason,
+  })
+}

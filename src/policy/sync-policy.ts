@@ -1,0 +1,229 @@
+import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { HotspareError } from '../errors.js'
+import type { AppStateClass } from './app-state.js'
+import { resolveClassOptions } from './class-options.js'
+import { compileGlobs, type GlobSet, normaliseGlobs } from './glob.js'
+import { findOverlap } from './glob-overlap.js'
+import type { NeverSyncedClass } from './never-synced.js'
+import { isValidPath } from './path-rules.js'
+import type { SyncedClass } from './synced.js'
+
+/** A class that claims paths. */
+export type FileClass = SyncedClass | NeverSyncedClass
+
+/** A class of application state, whatever its changes and results are. */
+export type AnyAppStateClass = AppStateClass<unknown, unknown>
+
+/** Any class that a {@link SyncPolicy} can hold. */
+export type ClassDeclaration = FileClass | AnyAppStateClass
+
+/** A class that claims paths, with its name. */
+export interface NamedFileClass {
+  /** The name under which the policy declares it. */
+  readonly name: string
+  /** What it declares. */
+  readonly declaration: FileClass
+}
+
+/** A class of application state, with its name. */
+export interface NamedStateClass {
+  /** The name under which the policy declares it. */
+  readonly name: string
+  /** What it declares. */
+  readonly declaration: AnyAppStateClass
+}
+
+/** Most classes in one policy. */
+export const classesMax: number = 256
+
+/** Most paths whose class is remembered, so that a path in steady use is matched only once. */
+const rememberedPathsMax = 8192
+
+/** A name is a word: it appears in logs, events, frames and names of stored files. */
+const namePattern = /^[a-z][a-z0-9_-]{0,63}$/i
+
+/** The format of the fingerprints; raise it when what goes into them changes. */
+const fingerprintFormat = 1
+
+interface CompiledClass extends NamedFileClass {
+  readonly globs: GlobSet
+}
+
+/**
+ * What is replicated, and how: a name for each class of data, with its rule. A path that no class
+ * claims is never synced. Every node of a cluster runs the same policy.
+ *
+ * @example
+ * ```ts
+ * import { appState, neverSynced, SyncPolicy, synced } from 'hotspare'
+ *
+ * const notes: string[] = []
+ * const policy = new SyncPolicy({
+ *   messages: synced('messages/**'),
+ *   data: synced(['data/**', '!data/tmp/**'], { ack: 'all' }),
+ *   notes: appState<string, number>({
+ *     snapshot: () => [...notes],
+ *     restore: (snapshot) => void notes.splice(0, notes.length, ...(snapshot as string[])),
+ *     apply: (note) => notes.push(note),
+ *   }),
+ *   local: neverSynced(['properties.txt', 'logs/**'], { reason: 'differs per machine' }),
+ * })
+ * policy.classOf('messages/42.txt')?.name // 'messages'
+ * ```
+ */
+export class SyncPolicy<
+  Classes extends Record<string, ClassDeclaration> = Record<string, ClassDeclaration>,
+> {
+  /** What the constructor was given, for the types of other calls. */
+  readonly classes: Readonly<Classes>
+  readonly #byName = new Map<string, ClassDeclaration>()
+  readonly #files: CompiledClass[] = []
+  readonly #states: NamedStateClass[] = []
+  /** The class of a path, or null for a path that no class claims. */
+  readonly #remembered = new LRUCache<string, { readonly found: NamedFileClass | undefined }>({
+    max: rememberedPathsMax,
+  })
+
+  /**
+   * @param classes - a declaration for each name: {@link synced}, {@link neverSynced} or
+   *   {@link appState}. Names begin with a letter and hold letters, digits, `_` and `-`, up to 64.
+   * @throws `POLICY_CONFLICT` when two classes claim the same path, naming both, and such a path
+   * @throws `OPTION_INVALID` for a name, glob or option that cannot work
+   * @throws TypeError when a declaration is none
+   */
+  constructor(classes: Classes) {
+    if (typeof classes !== 'object' || classes === null) {
+      throw new TypeError('SyncPolicy needs an object of classes')
+    }
+    const entries = Object.entries(classes)
+    if (entries.length > classesMax) {
+      throw new HotspareError(
+        'OPTION_INVALID',
+        `a policy holds at most ${classesMax} classes, not ${entries.length}`,
+        { details: { option: 'classes', limit: classesMax, actual: entries.length } },
+      )
+    }
+    for (const [name, declaration] of entries) this.#add(name, declaration)
+    this.#refuseOverlaps()
+    this.classes = Object.freeze({ ...classes })
+  }
+
+  #add(name: string, declaration: ClassDeclaration): void {
+    if (!namePattern.test(name)) {
+      throw new HotspareError(
+        'OPTION_INVALID',
+        `class name ${JSON.stringify(name)} is not a letter followed by up to 63 letters, digits, '_' or '-'`,
+        { details: { option: 'classes', className: name } },
+      )
+    }
+    switch (declaration?.kind) {
+      case 'synced':
+      case 'neverSynced': {
+        if (declaration.kind === 'synced') resolveClassOptions(declaration)
+        // Once more, because a declaration may also be written by hand.
+        const globs = compileGlobs(normaliseGlobs(declaration.globs))
+        this.#files.push({ name, declaration, globs })
+        break
+      }
+      case 'appState':
+        resolveClassOptions(declaration)
+        this.#states.push({ name, declaration })
+        break
+      default:
+        throw new TypeError(`class '${name}' is no synced(), neverSynced() or appState()`)
+    }
+    this.#byName.set(name, declaration)
+  }
+
+  #refuseOverlaps(): void {
+    for (const [at, first] of this.#files.entries()) {
+      for (const second of this.#files.slice(at + 1)) {
+        const overlap = findOverlap(first.globs, second.globs)
+        if (overlap === undefined) continue
+        throw conflict(
+          first,
+          second,
+          overlap.path,
+          ` ('${overlap.first}' and '${overlap.second}' meet there; if '${second.name}' should have it,` +
+            ` give '${first.name}' also the glob '!${overlap.second}')`,
+        )
+      }
+    }
+  }
+
+  /**
+   * The class that claims a path. The path has passed {@link checkPath}; for one that could not,
+   * the answer is undefined, because nothing can claim it.
+   *
+   * @param path - relative to the root of the storage
+   * @returns the class with its name, or undefined when no class claims the path
+   * @throws `POLICY_CONFLICT` when two classes claim it, where that could not be proven before
+   */
+  classOf(path: string): NamedFileClass | undefined {
+    const remembered = this.#remembered.get(path)
+    if (remembered !== undefined) return remembered.found
+    if (!isValidPath(path)) return undefined
+    let found: CompiledClass | undefined
+    for (const candidate of this.#files) {
+      if (!candidate.globs.matches(path)) continue
+      if (found !== undefined) throw conflict(found, candidate, path, '')
+      found = candidate
+    }
+    const answer =
+      found === undefined ? undefined : { name: found.name, declaration: found.declaration }
+    this.#remembered.set(path, { found: answer })
+    return answer
+  }
+
+  /** The declaration of a class, or undefined when there is none of this name. */
+  get(name: string): ClassDeclaration | undefined {
+    return this.#byName.get(name)
+  }
+
+  /** The names of all classes, in the order of declaration. */
+  names(): string[] {
+    return [...this.#byName.keys()]
+  }
+
+  /** The classes that claim paths, in the order of declaration. */
+  fileClasses(): NamedFileClass[] {
+    return this.#files.map(({ name, declaration }) => ({ name, declaration }))
+  }
+
+  /** The classes of application state, in the order of declaration. */
+  stateClasses(): NamedStateClass[] {
+    return [...this.#states]
+  }
+
+  /**
+   * For each replicated class, 16 hexadecimal digits that are equal on two nodes exactly when both
+   * treat its data alike: its kind, its globs in any order, and its durability. The acknowledgement
+   * level is left out, because the active alone decides by it, and so are never-synced classes, because
+   * machines may keep different files to themselves.
+   */
+  fingerprints(): Record<string, string> {
+    const result: Record<string, string> = {}
+    for (const [name, declaration] of this.#byName) {
+      if (declaration.kind === 'neverSynced') continue
+      const globs = declaration.kind === 'synced' ? normaliseGlobs(declaration.globs) : []
+      const facts = [fingerprintFormat, declaration.kind, [...globs].sort(), declaration.durability]
+      const digest = createHash('sha256').update(JSON.stringify(facts)).digest('hex')
+      result[name] = digest.slice(0, 16)
+    }
+    return result
+  }
+}
+
+function conflict(
+  first: NamedFileClass,
+  second: NamedFileClass,
+  path: string,
+  hint: string,
+): HotspareError {
+  return new HotspareError(
+    'POLICY_CONFLICT',
+    `classes '${first.name}' and '${second.name}' both claim '${path}'${hint}`,
+    { details: { className: first.name, otherClassName: second.name, path } },
+  )
+}

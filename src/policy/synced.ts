@@ -1,0 +1,44 @@
+import {
+  type AckLevel,
+  type ClassOptions,
+  type Durability,
+  resolveClassOptions,
+} from './class-options.js'
+import { normaliseGlobs } from './glob.js'
+
+/** Files that every node holds: restored when a node joins, updated continuously afterwards. */
+export interface SyncedClass {
+  /** Tells the kinds of classes apart. */
+  readonly kind: 'synced'
+  /** Which paths the class claims; a glob that begins with `!` takes paths away again. */
+  readonly globs: readonly string[]
+  /** How far a write has come before it is acknowledged. */
+  readonly ack: AckLevel
+  /** Whether that means memory or disk. */
+  readonly durability: Durability
+}
+
+/**
+ * Declares files that are replicated to every node.
+ *
+ * In a glob, `*` and `?` match within one part of a path (dot files too), `**` as a whole part matches
+ * any number of parts, so `config/**` matches `config` and everything below it, and `{a,b}` matches
+ * either. A glob that begins with `!` excludes, wherever it stands in the list.
+ *
+ * @param globs - one glob or several, relative, with `/` between the parts
+ * @param options - acknowledgement and durability of the writes
+ * @returns the declaration, for a {@link SyncPolicy}
+ * @throws `OPTION_INVALID` for a glob or option that cannot work
+ *
+ * @example
+ * ```ts
+ * new SyncPolicy({
+ *   messages: synced('messages/**'),
+ *   data: synced(['data/**', '!data/tmp/**'], { ack: 'all' }),
+ * })
+ * ```
+ */
+export function synced(globs: string | readonly string[], options?: ClassOptions): SyncedClass {
+  const resolved = resolveClassOptions(options)
+  return Object.freeze({ kind: 'synced', globs: normaliseGlobs(globs), ...resolved })
+}

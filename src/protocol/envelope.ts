@@ -1,0 +1,78 @@
+import { HotspareError } from '../errors.js'
+import { decode, encode } from './codec.js'
+import { asCount, asName, asRecord } from './shape.js'
+
+/**
+ * The wrapper of control messages. It says who wrote the message and for whom it is, so that a member
+ * that hears both can pass it on; the channel it arrives on only proves who passed it.
+ */
+export interface Envelope {
+  /** The version of this format. */
+  readonly v: 1
+  readonly cluster: string
+  /** Unique for each message of its origin; whoever relays drops repeated ones. */
+  readonly id: string
+  /** The node that wrote it. */
+  readonly origin: string
+  /** The node that it is for; `*` for everybody. */
+  readonly destination: string
+  /** How many nodes passed it on. */
+  readonly hops: number
+  /** What kind of message the body is. An unknown one is passed up as it is: later versions add some. */
+  readonly type: string
+  /** The message; its shape belongs to its type and is not checked here. */
+  readonly body: unknown
+}
+
+/** An envelope that was passed on more often is dropped. */
+export const HOPS_MAX = 4
+const NAME_LENGTH_MAX = 128
+
+/** What the sender fills in. */
+export type NewEnvelope = Omit<Envelope, 'v' | 'hops'>
+
+/** A fresh envelope. */
+export function envelope(parts: NewEnvelope): Envelope {
+  return { v: 1, hops: 0, ...parts }
+}
+
+/**
+ * The same envelope, passed on once more.
+ *
+ * @returns undefined when it was passed on often enough
+ */
+export function forwarded(passed: Envelope): Envelope | undefined {
+  return passed.hops >= HOPS_MAX ? undefined : { ...passed, hops: passed.hops + 1 }
+}
+
+/**
+ * Checks a decoded envelope, not its body.
+ *
+ * @throws `PROTOCOL_VIOLATION`
+ */
+export function asEnvelope(value: unknown): Envelope {
+  const record = asRecord(value, 'envelope')
+  if (record.v !== 1) {
+    throw new HotspareError('PROTOCOL_VIOLATION', 'An envelope has an unknown version')
+  }
+  return {
+    v: 1,
+    cluster: asName(record.cluster, 'cluster', NAME_LENGTH_MAX),
+    id: asName(record.id, 'id', NAME_LENGTH_MAX),
+    origin: asName(record.origin, 'origin', NAME_LENGTH_MAX),
+    destination: asName(record.destination, 'destination', NAME_LENGTH_MAX),
+    hops: asCount(record.hops, 'hops', HOPS_MAX),
+    type: asName(record.type, 'type', NAME_LENGTH_MAX),
+    body: record.body,
+  }
+}
+
+/** Encodes an envelope. @throws `TypeError` when the body cannot be encoded */
+export function encodeEnvelope(value: Envelope): Uint8Array {
+  return encode(value)
+}
+
+/** Decodes and checks an envelope. @throws `PROTOCOL_VIOLATION` */
+export function decodeEnvelope(bytes: Uint8Array): Envelope {
+  return asEnvelope(decode(bytes))
+}

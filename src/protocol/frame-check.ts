@@ -1,0 +1,116 @@
+import { createCipheriv, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import type { DirectionKeys } from './keys.js'
+
+/**
+ * The check at the end of each frame after the handshake, over a counter, the type and the payload.
+ * The counter is not sent: frames arrive in order or the connection has ended, so both ends know it,
+ * and a frame that was dropped, repeated, moved or taken from elsewhere fails its check.
+ *
+ * Short frames carry HMAC-SHA-256 (truncated to 16 bytes), long ones AES-256-GMAC with the counter as
+ * nonce: it costs more for each frame, but runs at 4 GB/s where SHA-256 does 1.6.
+ */
+
+/** `none` where TLS authenticates, `crc` against accidents, `mac` against everybody. */
+export type CheckMode = 'none' | 'crc' | 'mac'
+
+/** Frames whose payload is longer carry a GMAC. */
+const SHORT_BYTES_MAX = 2048
+const MAC_BYTES = 16
+const CRC_BYTES = 4
+/** Longest check. */
+export const CHECK_BYTES_MAX: number = MAC_BYTES
+
+const EMPTY = new Uint8Array(0)
+
+/** Length of the check of a mode, in bytes. */
+export function checkBytes(mode: CheckMode): number {
+  return mode === 'mac' ? MAC_BYTES : mode === 'crc' ? CRC_BYTES : 0
+}
+
+/** Makes, or verifies, the checks of one direction; each call takes the next counter. */
+export class FrameCheck {
+  readonly #short: ShortMac
+  readonly #longKey: KeyObject
+  /** Four zero bytes, the counter in eight, the type: the nonce is its first twelve bytes. */
+  readonly #head = Buffer.alloc(13)
+  readonly #nonce: Buffer = this.#head.subarray(0, 12)
+  #counter = 0
+
+  constructor(keys: DirectionKeys) {
+    this.#short = new ShortMac(keys.short)
+    this.#longKey = createSecretKey(keys.long)
+  }
+
+  /** The check of the next frame to send. */
+  make(mode: CheckMode, type: number, parts: readonly Uint8Array[], length: number): Uint8Array {
+    this.#next(type)
+    if (mode === 'none') return EMPTY
+    if (mode === 'crc') return this.#crc(parts)
+    return length > SHORT_BYTES_MAX ? this.#long(parts) : this.#short.make(this.#head, parts)
+  }
+
+  /** Whether `check` is that of the next frame received. */
+  verify(mode: CheckMode, type: number, payload: Uint8Array, check: Uint8Array): boolean {
+    const expected = this.make(mode, type, [payload], payload.length)
+    return expected.length === check.length && timingSafeEqual(expected, check)
+  }
+
+  #next(type: number): void {
+    const counter = this.#counter++
+    this.#head.writeUInt32BE(Math.floor(counter / 2 ** 32), 4)
+    this.#head.writeUInt32BE(counter >>> 0, 8)
+    this.#head[12] = type
+  }
+
+  #long(parts: readonly Uint8Array[]): Uint8Array {
+    const cipher = createCipheriv('aes-256-gcm', this.#longKey, this.#nonce)
+    cipher.setAAD(this.#head)
+    for (const part of parts) cipher.setAAD(part)
+    cipher.final()
+    return cipher.getAuthTag()
+  }
+
+  #crc(parts: readonly Uint8Array[]): Uint8Array {
+    let crc = crc32(this.#head)
+    for (const part of parts) crc = crc32(part, crc)
+    const check = Buffer.allocUnsafe(CRC_BYTES)
+    check.writeUInt32BE(crc)
+    return check
+  }
+}
+
+const HASH_BYTES = 32
+const BLOCK_BYTES = 64
+
+/**
+ * HMAC-SHA-256 over short inputs, out of two one-shot hashes: 1.5 us for each frame, where an `Hmac`
+ * object costs 4. (One-shot hashes that return a string are the fastest way into OpenSSL.)
+ */
+class ShortMac {
+  readonly #inner = Buffer.alloc(BLOCK_BYTES + 13 + SHORT_BYTES_MAX, 0x36)
+  readonly #outer = Buffer.alloc(BLOCK_BYTES + HASH_BYTES, 0x5c)
+
+  /** @param key - at most 64 bytes */
+  constructor(key: Uint8Array) {
+    for (const [index, byte] of key.entries()) {
+      this.#inner[index]! ^= byte
+      this.#outer[index]! ^= byte
+    }
+  }
+
+  make(head: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
+    let end = BLOCK_BYTES
+    this.#inner.set(head, end)
+    end += head.length
+    for (const part of parts) {
+      this.#inner.set(part, end)
+      end += part.length
+    }
+    const inner = hash('sha256', this.#inner.subarray(0, end), 'binary')
+    this.#outer.write(inner, BLOCK_BYTES, HASH_BYTES, 'binary')
+    const check = Buffer.allocUnsafe(MAC_BYTES)
+    check.write(hash('sha256', this.#outer, 'binary'), 0, MAC_BYTES, 'binary')
+    return check
+  }
+}

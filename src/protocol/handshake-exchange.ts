@@ -1,0 +1,121 @@
+import { HotspareError } from '../errors.js'
+import type { Clock, TimerHandle } from '../interfaces/clock.js'
+import type { CloseCause, Connection } from '../interfaces/transport.js'
+
+/** Limits of one handshake. */
+export interface ExchangeOptions {
+  readonly clock: Clock
+  /** Milliseconds for the whole handshake. */
+  readonly handshakeMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * One frame at a time on a connection: between two calls of `next()` the connection is paused, so that
+ * a peer cannot make this side hold more than one frame, and what follows the handshake waits for the
+ * channel. One deadline covers all of it.
+ */
+export class FrameExchange {
+  readonly #connection: Connection
+  readonly #options: ExchangeOptions
+  readonly #timer: TimerHandle
+  #frame: Uint8Array | undefined
+  #failure: HotspareError | undefined
+  #wake: (() => void) | undefined
+  #lastWord = false
+
+  constructor(connection: Connection, options: ExchangeOptions) {
+    this.#connection = connection
+    this.#options = options
+    connection.onFrame((frame) => {
+      connection.pause()
+      this.#frame = frame
+      this.#wake?.()
+    })
+    connection.onClose((cause) => this.#fail(ended(connection, cause)))
+    this.#timer = options.clock.setTimer(options.handshakeMs, () => {
+      this.#fail(late(connection, options.handshakeMs))
+    })
+    options.signal?.addEventListener('abort', this.#abort)
+    if (options.signal?.aborted) this.#abort()
+  }
+
+  /** The next frame. @throws what ended the exchange: `CONNECTION_CLOSED`, `HANDSHAKE_FAILED`, `ABORTED` */
+  async next(): Promise<Uint8Array> {
+    if (this.#frame === undefined && this.#failure === undefined) {
+      this.#connection.resume()
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    const frame = this.#frame
+    this.#frame = undefined
+    if (frame === undefined) throw this.#failure
+    return frame
+  }
+
+  send(frame: Uint8Array): void {
+    this.#connection.send([frame])
+  }
+
+  /** Sends a last frame; {@link end} then ends the connection in order, so that it arrives. */
+  sendLast(frame: Uint8Array): void {
+    this.#lastWord = true
+    this.send(frame)
+  }
+
+  /** Ends the connection. */
+  end(): void {
+    this.abandon()
+    if (this.#lastWord) this.#connection.close()
+    else this.#connection.destroy()
+  }
+
+  /** Ends it with this error, which `next()` throws. */
+  fail(error: HotspareError): void {
+    this.#fail(error)
+  }
+
+  /** Leaves the connection, paused, to whoever takes it over. @throws what ended it meanwhile */
+  release(): void {
+    this.abandon()
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  /** Stops the deadline and the signal. */
+  abandon(): void {
+    this.#options.clock.clearTimer(this.#timer)
+    this.#options.signal?.removeEventListener('abort', this.#abort)
+  }
+
+  readonly #abort = (): void => {
+    this.#fail(
+      new HotspareError('ABORTED', `The handshake with ${this.#connection.remote} was given up`, {
+        cause: this.#options.signal?.reason,
+      }),
+    )
+  }
+
+  #fail(error: HotspareError): void {
+    if (this.#failure !== undefined) return
+    this.#failure = error
+    this.#connection.destroy()
+    this.#wake?.()
+  }
+}
+
+function ended(connection: Connection, cause: CloseCause): HotspareError {
+  return new HotspareError(
+    cause === 'protocol' ? 'PROTOCOL_VIOLATION' : 'CONNECTION_CLOSED',
+    `The connection to ${connection.remote} ended during the handshake (${cause})`,
+    { details: { cause } },
+  )
+}
+
+function late(connection: Connection, handshakeMs: number): HotspareError {
+  return new HotspareError(
+    'HANDSHAKE_FAILED',
+    `${connection.remote} did not finish the handshake within ${handshakeMs} ms`,
+    { retryable: true, details: { reason: 'timeout', limit: handshakeMs, option: 'handshakeMs' } },
+  )
+}

@@ -1,0 +1,206 @@
+import { HotspareError } from '../errors.js'
+import { decode, encode } from './codec.js'
+import { asIdentity, type Identity, type Lane, lanes } from './identity.js'
+import { type DirectionKeys, handshakeTag, PROOF_BYTES, sameBytes } from './keys.js'
+import { asBoolean, asOptional, asRecord, asString } from './shape.js'
+import { magic, type VersionRange } from './version.js'
+
+/**
+ * The frames of a handshake. Those before the proofs have fixed layouts, so that a stranger's bytes
+ * meet no decoder; those after them are sealed with a session key.
+ *
+ * | frame | from | content |
+ * | --- | --- | --- |
+ * | hello | dialer | magic, 1, versions min and max, lane, nonce |
+ * | challenge | listener | magic, 2, versions min and max, chosen version, nonce |
+ * | unsupported | listener | magic, 3, versions min and max |
+ * | proof | dialer | 4, proof |
+ * | welcome | listener | 5, proof, sealed identity |
+ * | introduce | dialer | 6, sealed identity |
+ * | verdict | either | 7, sealed verdict |
+ */
+
+export const NONCE_BYTES = 32
+const HELLO_BYTES = 4 + 1 + 4 + 1 + NONCE_BYTES
+const CHALLENGE_BYTES = 4 + 1 + 4 + 2 + NONCE_BYTES
+const UNSUPPORTED_BYTES = 4 + 1 + 4
+/** Longest frame accepted from a peer that has proved nothing. */
+export const STRANGER_BYTES_MAX = 64
+const REASON_LENGTH_MAX = 64
+const MESSAGE_LENGTH_MAX = 512
+
+const KIND = {
+  hello: 1,
+  challenge: 2,
+  unsupported: 3,
+  proof: 4,
+  welcome: 5,
+  introduce: 6,
+  verdict: 7,
+} as const
+
+/** What the dialer opens with. */
+export interface Hello {
+  readonly versions: VersionRange
+  readonly lane: Lane
+}
+
+/** What the listener answers. */
+export type HelloAnswer =
+  | { readonly kind: 'challenge'; readonly versions: VersionRange; readonly version: number }
+  | { readonly kind: 'unsupported'; readonly versions: VersionRange }
+
+/** Accepted, or refused and why. */
+export interface Verdict {
+  readonly ok: boolean
+  /** A short word for programs. */
+  readonly reason?: string | undefined
+  /** A sentence for people. */
+  readonly message?: string | undefined
+}
+
+/** The error for a frame that is none of the handshake. */
+export function strange(what: string): HotspareError {
+  return new HotspareError('PROTOCOL_VIOLATION', `The peer does not speak this protocol: ${what}`)
+}
+
+function head(kind: number, versions: VersionRange, length: number): Buffer {
+  const frame = Buffer.alloc(length)
+  frame.set(magic, 0)
+  frame[4] = kind
+  frame.writeUInt16BE(versions.min, 5)
+  frame.writeUInt16BE(versions.max, 7)
+  return frame
+}
+
+function readHead(frame: Uint8Array): { bytes: Buffer; kind: number; versions: VersionRange } {
+  const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength)
+  if (bytes.length < UNSUPPORTED_BYTES) throw strange('its first frame is too short')
+  for (const [index, byte] of magic.entries()) {
+    if (bytes[index] !== byte) throw strange('its first frame does not begin with HSPR')
+  }
+  const versions = { min: bytes.readUInt16BE(5), max: bytes.readUInt16BE(7) }
+  return { bytes, kind: bytes[4]!, versions }
+}
+
+export function encodeHello(hello: Hello, nonce: Uint8Array): Uint8Array {
+  const frame = head(KIND.hello, hello.versions, HELLO_BYTES)
+  frame[9] = lanes.indexOf(hello.lane)
+  frame.set(nonce, 10)
+  return frame
+}
+
+/** The magic and the versions come first and stay in place for ever; the rest may change with versions. */
+export function decodeHello(frame: Uint8Array): VersionRange & { laneOf: () => Lane } {
+  const { bytes, kind, versions } = readHead(frame)
+  if (kind !== KIND.hello) throw strange('its first frame is no hello')
+  return {
+    ...versions,
+    laneOf: () => {
+      const lane = lanes[bytes[9] ?? lanes.length]
+      if (bytes.length !== HELLO_BYTES || lane === undefined)
+        throw strange('its hello is malformed')
+      return lane
+    },
+  }
+}
+
+export function encodeChallenge(
+  versions: VersionRange,
+  version: number,
+  nonce: Uint8Array,
+): Uint8Array {
+  const frame = head(KIND.challenge, versions, CHALLENGE_BYTES)
+  frame.writeUInt16BE(version, 9)
+  frame.set(nonce, 11)
+  return frame
+}
+
+export function encodeUnsupported(versions: VersionRange): Uint8Array {
+  return head(KIND.unsupported, versions, UNSUPPORTED_BYTES)
+}
+
+export function decodeHelloAnswer(frame: Uint8Array): HelloAnswer {
+  const { bytes, kind, versions } = readHead(frame)
+  if (kind === KIND.unsupported) return { kind: 'unsupported', versions }
+  if (kind !== KIND.challenge || bytes.length !== CHALLENGE_BYTES) {
+    throw strange('its first frame is no challenge')
+  }
+  return { kind: 'challenge', versions, version: bytes.readUInt16BE(9) }
+}
+
+export function encodeProof(proof: Uint8Array): Uint8Array {
+  return Buffer.concat([Uint8Array.of(KIND.proof), proof])
+}
+
+export function decodeProof(frame: Uint8Array): Uint8Array {
+  if (frame[0] !== KIND.proof || frame.length !== 1 + PROOF_BYTES) throw strange('no proof follows')
+  return frame.subarray(1)
+}
+
+function seal(keys: DirectionKeys, ...parts: Uint8Array[]): Uint8Array {
+  const body = Buffer.concat(parts)
+  return Buffer.concat([body, handshakeTag(keys, body)])
+}
+
+/** What was sealed; the tag is verified before anything is decoded. */
+function unseal(keys: DirectionKeys, frame: Uint8Array, kind: number): Uint8Array {
+  const body = frame.subarray(0, Math.max(0, frame.length - PROOF_BYTES))
+  if (!sameBytes(handshakeTag(keys, body), frame.subarray(body.length)) || body[0] !== kind) {
+    throw new HotspareError('FRAME_CORRUPT', 'A frame of the handshake was changed on its way')
+  }
+  return body.subarray(1)
+}
+
+export function encodeWelcome(
+  keys: DirectionKeys,
+  proof: Uint8Array,
+  identity: Identity,
+): Uint8Array {
+  return seal(keys, Uint8Array.of(KIND.welcome), proof, encode(identity))
+}
+
+/** The proof in a welcome, to be verified before {@link decodeWelcome}. */
+export function proofInWelcome(frame: Uint8Array): Uint8Array {
+  if (frame[0] !== KIND.welcome || frame.length < 1 + 2 * PROOF_BYTES) {
+    throw strange('no welcome follows')
+  }
+  return frame.subarray(1, 1 + PROOF_BYTES)
+}
+
+export function decodeWelcome(keys: DirectionKeys, frame: Uint8Array): Identity {
+  return asIdentity(decode(unseal(keys, frame, KIND.welcome).subarray(PROOF_BYTES)))
+}
+
+export function encodeIntroduce(keys: DirectionKeys, identity: Identity): Uint8Array {
+  return seal(keys, Uint8Array.of(KIND.introduce), encode(identity))
+}
+
+/** The identity, or the dialer's own refusal of the listener. */
+export function decodeIntroduce(keys: DirectionKeys, frame: Uint8Array): Identity | Verdict {
+  if (frame[0] === KIND.verdict) return decodeVerdict(keys, frame)
+  return asIdentity(decode(unseal(keys, frame, KIND.introduce)))
+}
+
+export function encodeVerdict(keys: DirectionKeys, verdict: Verdict): Uint8Array {
+  const { ok, reason = '', message = '' } = verdict
+  const short = {
+    ok,
+    reason: reason.slice(0, REASON_LENGTH_MAX),
+    message: message.slice(0, MESSAGE_LENGTH_MAX),
+  }
+  return seal(keys, Uint8Array.of(KIND.verdict), encode(short))
+}
+
+export function decodeVerdict(keys: DirectionKeys, frame: Uint8Array): Verdict {
+  const record = asRecord(decode(unseal(keys, frame, KIND.verdict)), 'verdict')
+  return {
+    ok: asBoolean(record.ok, 'ok'),
+    reason: asOptional(record.reason, 'reason', (value, field) =>
+      asString(value, field, REASON_LENGTH_MAX),
+    ),
+    message: asOptional(record.message, 'message', (value, field) =>
+      asString(value, field, MESSAGE_LENGTH_MAX),
+    ),
+  }
+}

@@ -1,0 +1,319 @@
+import { HotspareError } from '../errors.js'
+import type { Clock } from '../interfaces/clock.js'
+import type { Random } from '../interfaces/random.js'
+import type { Connection } from '../interfaces/transport.js'
+import { FrameExchange } from './handshake-exchange.js'
+import {
+  decodeHello,
+  decodeHelloAnswer,
+  decodeIntroduce,
+  decodeProof,
+  decodeVerdict,
+  decodeWelcome,
+  encodeChallenge,
+  encodeHello,
+  encodeIntroduce,
+  encodeProof,
+  encodeUnsupported,
+  encodeVerdict,
+  encodeWelcome,
+  NONCE_BYTES,
+  proofInWelcome,
+  STRANGER_BYTES_MAX,
+  type Verdict,
+} from './handshake-frames.js'
+import { HANDSHAKES_MAX, HandshakeGuard } from './handshake-guard.js'
+import {
+  type BulkIntegrity,
+  IDENTITY_BYTES_MAX,
+  type Identity,
+  type Lane,
+  type OwnIdentity,
+} from './identity.js'
+import {
+  type DirectionKeys,
+  type HandshakeKey,
+  proofOf,
+  sameBytes,
+  sessionKeys,
+  transcriptOf,
+} from './keys.js'
+import { commonVersion, protocolVersions, type VersionRange } from './version.js'
+
+/**
+ * Two ends prove to each other that they know the secret, then say who they are.
+ *
+ * ```text
+ * dialer                                        listener
+ *   hello: versions, lane, nonce          ->
+ *                                         <-    challenge: versions, chosen version, nonce
+ *   proof of everything above             ->    one HMAC decides; a wrong one is closed, unanswered
+ *   one HMAC decides                      <-    welcome: proof, identity (sealed)
+ *   introduce: identity (sealed)          ->    admits, or refuses with a reason
+ *                                         <-    verdict (sealed)
+ * ```
+ *
+ * Both nonces are in the transcript that both proofs and all session keys cover, so nothing recorded is
+ * worth anything later, and a version, a lane or a limit that was changed on the way ends it. Under TLS
+ * the transcript also covers the TLS session itself.
+ */
+
+/** A refusal of a peer that has proved the secret. */
+export interface Refusal {
+  /** A short word for programs, such as `unknownMember`. */
+  readonly reason: string
+  /** A sentence for people. */
+  readonly message?: string
+}
+
+/** What both ends of a handshake need. */
+export interface HandshakeOptions {
+  /** From `handshakeKey(secret, cluster)`, once for each node. */
+  readonly key: HandshakeKey
+  /** Who this end is. */
+  readonly identity: OwnIdentity
+  /** The limit given to the transport: the longest frame this end accepts. */
+  readonly frameBytesMax: number
+  readonly clock: Clock
+  readonly random: Random
+  /** What this end asks for bulk bytes; a CRC is used only when both ask for it. Default `mac`. */
+  readonly bulkIntegrity?: BulkIntegrity
+  /** Decides about a peer that has proved the secret, before it is told that it is in. */
+  readonly admit?: (peer: Identity) => Refusal | undefined
+  /** Milliseconds for the whole handshake. Default 5 000. */
+  readonly handshakeMs?: number
+  /** Replaces the versions that this end speaks, to try out rolling upgrades. */
+  readonly versions?: VersionRange
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What a handshake settled. */
+export interface Session {
+  readonly connection: Connection
+  readonly peer: Identity
+  readonly lane: Lane
+  readonly version: number
+  readonly sendKeys: DirectionKeys
+  readonly receiveKeys: DirectionKeys
+  /** The check of frames with bulk bytes, where frames are checked at all. */
+  readonly bulkIntegrity: BulkIntegrity
+  /** Whether the two share a secret. */
+  readonly hasSecret: boolean
+}
+
+const HANDSHAKE_MS = 5_000
+const WELCOME_BYTES_MAX = IDENTITY_BYTES_MAX + 1024
+
+/**
+ * The dialer's side.
+ *
+ * @throws `HANDSHAKE_FAILED` with `details.reason`, `HANDSHAKE_VERSION`, `PROTOCOL_VIOLATION`,
+ * `FRAME_CORRUPT`, `CONNECTION_CLOSED`, `ABORTED`
+ */
+export async function handshakeAsDialer(
+  connection: Connection,
+  lane: Lane,
+  options: HandshakeOptions,
+): Promise<Session> {
+  return exchanging(connection, options, async (exchange) => {
+    const versions = options.versions ?? protocolVersions
+    const hello = encodeHello({ versions, lane }, options.random.bytes(NONCE_BYTES))
+    exchange.send(hello)
+    const answer = await exchange.next()
+    const challenge = decodeHelloAnswer(answer)
+    const version = commonVersion(versions, challenge.versions)
+    if (challenge.kind === 'unsupported' || version !== challenge.version) {
+      throw versionsDiffer(connection, versions, challenge.versions)
+    }
+    const { key } = options
+    const transcript = transcriptOf([hello, answer, bindingOf(connection)])
+    exchange.send(encodeProof(proofOf(key, 'dialer', transcript)))
+    connection.limitFrames(WELCOME_BYTES_MAX)
+    const welcome = await exchange.next().catch((error: unknown) => {
+      throw closedUnanswered(connection, error)
+    })
+    if (!sameBytes(proofInWelcome(welcome), proofOf(key, 'listener', transcript))) {
+      throw notProved(connection)
+    }
+    const keys = sessionKeys(key, transcript)
+    const peer = decodeWelcome(keys.fromListener, welcome)
+    const refusal = refusalOf(peer, lane, options)
+    if (refusal !== undefined) {
+      exchange.sendLast(encodeVerdict(keys.fromDialer, { ok: false, ...refusal }))
+      throw refused(peer, refusal, 'here')
+    }
+    exchange.send(encodeIntroduce(keys.fromDialer, ownIdentity(lane, options)))
+    const verdict = decodeVerdict(keys.fromListener, await exchange.next())
+    if (!verdict.ok) throw refused(peer, verdict, 'peer')
+    return {
+      ...{ connection, peer, lane, version, hasSecret: key.hasSecret },
+      ...{ sendKeys: keys.fromDialer, receiveKeys: keys.fromListener },
+      bulkIntegrity: agreedIntegrity(peer, options),
+    }
+  })
+}
+
+/**
+ * The listener's side. A stranger costs a nonce, one HMAC, and a place among those that `guard` counts.
+ *
+ * @throws as {@link handshakeAsDialer}
+ */
+export async function handshakeAsListener(
+  connection: Connection,
+  options: HandshakeOptions & { readonly guard?: HandshakeGuard },
+): Promise<Session> {
+  const guard = options.guard ?? new HandshakeGuard()
+  return exchanging(connection, options, async (exchange) => {
+    const leave = guard.enter(() => exchange.fail(evicted(connection)))
+    try {
+      return await listenerSteps(connection, exchange, options)
+    } finally {
+      leave()
+    }
+  })
+}
+
+async function listenerSteps(
+  connection: Connection,
+  exchange: FrameExchange,
+  options: HandshakeOptions,
+): Promise<Session> {
+  const versions = options.versions ?? protocolVersions
+  const hello = await exchange.next()
+  const offered = decodeHello(hello)
+  const version = commonVersion(versions, offered)
+  if (version === undefined) {
+    exchange.sendLast(encodeUnsupported(versions))
+    throw versionsDiffer(connection, versions, offered)
+  }
+  const lane = offered.laneOf()
+  const challenge = encodeChallenge(versions, version, options.random.bytes(NONCE_BYTES))
+  exchange.send(challenge)
+  const proof = decodeProof(await exchange.next())
+  const { key } = options
+  const transcript = transcriptOf([hello, challenge, bindingOf(connection)])
+  if (!sameBytes(proof, proofOf(key, 'dialer', transcript))) throw notProved(connection)
+  const keys = sessionKeys(key, transcript)
+  const mine = proofOf(key, 'listener', transcript)
+  connection.limitFrames(WELCOME_BYTES_MAX)
+  exchange.send(encodeWelcome(keys.fromListener, mine, ownIdentity(lane, options)))
+  const peer = decodeIntroduce(keys.fromDialer, await exchange.next())
+  if ('ok' in peer) throw refused(undefined, peer, 'peer')
+  const refusal = refusalOf(peer, lane, options)
+  if (refusal !== undefined) {
+    exchange.sendLast(encodeVerdict(keys.fromListener, { ok: false, ...refusal }))
+    throw refused(peer, refusal, 'here')
+  }
+  connection.limitFrames(options.frameBytesMax)
+  exchange.send(encodeVerdict(keys.fromListener, { ok: true }))
+  return {
+    ...{ connection, peer, lane, version, hasSecret: key.hasSecret },
+    ...{ sendKeys: keys.fromListener, receiveKeys: keys.fromDialer },
+    bulkIntegrity: agreedIntegrity(peer, options),
+  }
+}
+
+/** Runs the steps of one side under the deadline, and ends the connection when they fail. */
+async function exchanging(
+  connection: Connection,
+  options: HandshakeOptions,
+  steps: (exchange: FrameExchange) => Promise<Session>,
+): Promise<Session> {
+  const { clock, handshakeMs = HANDSHAKE_MS, signal } = options
+  connection.limitFrames(STRANGER_BYTES_MAX)
+  const exchange = new FrameExchange(connection, { clock, handshakeMs, signal })
+  try {
+    const session = await steps(exchange)
+    exchange.release()
+    connection.limitFrames(options.frameBytesMax)
+    return session
+  } catch (error) {
+    exchange.end()
+    throw error
+  }
+}
+
+function ownIdentity(lane: Lane, options: HandshakeOptions): Identity {
+  return {
+    ...options.identity,
+    lane,
+    limits: { frameBytesMax: options.frameBytesMax },
+    integrity: { bulk: options.bulkIntegrity ?? 'mac' },
+    hasSecret: options.key.hasSecret,
+  }
+}
+
+function bindingOf(connection: Connection): Uint8Array {
+  return connection.binding ?? new Uint8Array(0)
+}
+
+function agreedIntegrity(peer: Identity, options: HandshakeOptions): BulkIntegrity {
+  return peer.integrity.bulk === 'crc' && options.bulkIntegrity === 'crc' ? 'crc' : 'mac'
+}
+
+/** The rules that hold for every node come before those of the caller. */
+function refusalOf(peer: Identity, lane: Lane, options: HandshakeOptions): Refusal | undefined {
+  const own = options.identity
+  if (peer.cluster !== own.cluster) {
+    return { reason: 'cluster', message: `One belongs to ${own.cluster}, one to ${peer.cluster}` }
+  }
+  if (peer.lane !== lane) return { reason: 'lane', message: 'The two name different lanes' }
+  if (peer.nodeId === own.nodeId) {
+    return peer.bootId === own.bootId
+      ? { reason: 'self', message: `${own.nodeId} dialled itself` }
+      : { reason: 'duplicateId', message: `Two running nodes have the id ${own.nodeId}` }
+  }
+  return options.admit?.(peer)
+}
+
+function refused(
+  peer: Identity | undefined,
+  verdict: Verdict | Refusal,
+  refusedBy: 'here' | 'peer',
+): HotspareError {
+  const reason = verdict.reason ?? 'unknown'
+  const who = peer === undefined ? 'The peer' : `The peer ${peer.nodeId}`
+  const what = refusedBy === 'here' ? `${who} was refused` : `${who} refused this node`
+  return new HotspareError('HANDSHAKE_FAILED', `${what}: ${verdict.message || reason}`, {
+    details: { reason, refusedBy, nodeId: peer?.nodeId },
+  })
+}
+
+function notProved(connection: Connection): HotspareError {
+  return new HotspareError(
+    'HANDSHAKE_FAILED',
+    `${connection.remote} could not prove the secret of this cluster`,
+    { details: { reason: 'proof', refusedBy: 'here' } },
+  )
+}
+
+/** A listener that is not convinced closes without a word; so does one that dies in that moment. */
+function closedUnanswered(connection: Connection, error: unknown): unknown {
+  if (!HotspareError.is(error, 'CONNECTION_CLOSED')) return error
+  return new HotspareError(
+    'HANDSHAKE_FAILED',
+    `${connection.remote} did not accept this node's proof of the secret, or went away`,
+    { cause: error, retryable: true, details: { reason: 'proof', refusedBy: 'peer' } },
+  )
+}
+
+function evicted(connection: Connection): HotspareError {
+  return new HotspareError(
+    'HANDSHAKE_FAILED',
+    `The handshake of ${connection.remote} gave way to newer ones (${HANDSHAKES_MAX} by default)`,
+    { retryable: true, details: { reason: 'handshakesMax', option: 'handshakesMax' } },
+  )
+}
+
+function versionsDiffer(
+  connection: Connection,
+  ours: VersionRange,
+  theirs: VersionRange,
+): HotspareError {
+  return new HotspareError(
+    'HANDSHAKE_VERSION',
+    `This node speaks protocol ${ours.min} to ${ours.max}, ` +
+      `${connection.remote} speaks ${theirs.min} to ${theirs.max}`,
+    { details: { ours: [ours.min, ours.max], theirs: [theirs.min, theirs.max] } },
+  )
+}

@@ -1,0 +1,86 @@
+import {
+  asArray,
+  asBoolean,
+  asCount,
+  asMap,
+  asName,
+  asOneOf,
+  asOptional,
+  asRecord,
+  asString,
+} from './shape.js'
+
+/** What a connection is for. Heartbeats have their own, so that they never queue behind bulk data. */
+export type Lane = 'control' | 'stream' | 'bulk'
+
+/** Whether a peer holds a copy and may be promoted, holds one only, or holds none. */
+export type PeerKind = 'member' | 'observer' | 'client'
+
+/** How bulk bytes are protected where TLS does not do it: authenticated, or against accidents only. */
+export type BulkIntegrity = 'mac' | 'crc'
+
+/** Who a peer says it is, and proved that it may say so. */
+export interface Identity {
+  readonly nodeId: string
+  /** Fresh at every start of the process. */
+  readonly bootId: string
+  readonly kind: PeerKind
+  readonly lane: Lane
+  readonly cluster: string
+  readonly libraryVersion: string
+  readonly appVersion?: string
+  /** Longest frame that the peer accepts, in bytes. */
+  readonly limits: { readonly frameBytesMax: number }
+  /** Optional abilities that later versions add. */
+  readonly features: readonly string[]
+  /** What has to be equal on both nodes, by name: the classes of the policy, the list of members. */
+  readonly fingerprints: Readonly<Record<string, string>>
+  /** What the peer asks for; bulk bytes carry a CRC only when both ask for it. */
+  readonly integrity: { readonly bulk: BulkIntegrity }
+  /** Whether the peer has a secret. */
+  readonly hasSecret: boolean
+}
+
+/** What a node says of itself; lane, limits and the rest are added from the options of the channel. */
+export type OwnIdentity = Omit<Identity, 'lane' | 'limits' | 'integrity' | 'hasSecret'>
+
+export const lanes: readonly Lane[] = ['control', 'stream', 'bulk']
+const kinds: readonly PeerKind[] = ['member', 'observer', 'client']
+const integrities: readonly BulkIntegrity[] = ['mac', 'crc']
+
+const NAME_LENGTH_MAX = 128
+const VALUE_LENGTH_MAX = 256
+const FEATURES_MAX = 64
+const FINGERPRINTS_MAX = 256
+/** Longest encoded identity, and so the longest frame during a handshake, is a little above this. */
+export const IDENTITY_BYTES_MAX: number = 64 * 1024
+
+/**
+ * Checks a decoded identity.
+ *
+ * @throws `PROTOCOL_VIOLATION`
+ */
+export function asIdentity(value: unknown): Identity {
+  const record = asRecord(value, 'identity')
+  const name = (each: unknown, field: string): string => asName(each, field, NAME_LENGTH_MAX)
+  const text = (each: unknown, field: string): string => asString(each, field, VALUE_LENGTH_MAX)
+  const appVersion = asOptional(record.appVersion, 'appVersion', name)
+  return {
+    nodeId: name(record.nodeId, 'nodeId'),
+    bootId: name(record.bootId, 'bootId'),
+    kind: asOneOf(record.kind, 'kind', kinds),
+    lane: asOneOf(record.lane, 'lane', lanes),
+    cluster: name(record.cluster, 'cluster'),
+    libraryVersion: name(record.libraryVersion, 'libraryVersion'),
+    ...(appVersion === undefined ? {} : { appVersion }),
+    limits: {
+      frameBytesMax: asCount(asRecord(record.limits, 'limits').frameBytesMax, 'frameBytesMax'),
+    },
+    features: asArray(record.features, 'features', FEATURES_MAX, name),
+    fingerprints: asMap(record.fingerprints, 'fingerprints', FINGERPRINTS_MAX, text),
+    integrity: {
+      bulk: asOneOf(asRecord(record.integrity, 'integrity').bulk, 'bulk', integrities),
+    },
+    hasSecret: asBoolean(record.hasSecret, 'hasSecret'),
+  }
+}

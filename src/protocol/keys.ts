@@ -1,0 +1,90 @@
+import { createHash, createHmac, hkdfSync, scryptSync, timingSafeEqual } from 'node:crypto'
+
+/**
+ * The keys of a handshake. One secret and the cluster id give one authentication key; that key and the
+ * nonces of both sides give the session keys, which are different in each direction and session.
+ */
+
+/** The key that a handshake proves; made once for each node by {@link handshakeKey}. */
+export interface HandshakeKey {
+  readonly bytes: Uint8Array
+  /** Whether there is a secret at all. */
+  readonly hasSecret: boolean
+}
+
+/** Makes a stolen proof costly to turn into a guessable secret; about 10 ms, once for each node. */
+const SCRYPT = { N: 4096, r: 8, p: 1 } as const
+const KEY_BYTES = 32
+export const PROOF_BYTES = 32
+
+/**
+ * The key for a secret and a cluster: a node with another secret, or of another cluster, cannot prove
+ * it. Without a secret everybody can, and the cluster is compared afterwards.
+ */
+export function handshakeKey(
+  secret: string | Uint8Array | undefined,
+  cluster: string,
+): HandshakeKey {
+  if (secret === undefined || secret.length === 0) {
+    return { bytes: new Uint8Array(KEY_BYTES), hasSecret: false }
+  }
+  const salt = createHash('sha256').update('hotspare cluster ').update(cluster).digest()
+  return { bytes: scryptSync(secret, salt, KEY_BYTES, SCRYPT), hasSecret: true }
+}
+
+/** One hash over everything that was said before the proofs, each part with its length. */
+export function transcriptOf(parts: readonly Uint8Array[]): Uint8Array {
+  const hash = createHash('sha256')
+  const length = Buffer.alloc(4)
+  for (const part of parts) {
+    length.writeUInt32BE(part.length)
+    hash.update(length).update(part)
+  }
+  return hash.digest()
+}
+
+/** What one side shows to prove the key. The side is part of it: a proof cannot be sent back. */
+export function proofOf(
+  key: HandshakeKey,
+  side: 'dialer' | 'listener',
+  transcript: Uint8Array,
+): Uint8Array {
+  return createHmac('sha256', key.bytes).update(`hotspare 1 ${side} `).update(transcript).digest()
+}
+
+/** Compares in constant time. */
+export function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && timingSafeEqual(one, other)
+}
+
+/** The keys of one direction. */
+export interface DirectionKeys {
+  /** Authenticates the rest of the handshake. */
+  readonly handshake: Uint8Array
+  /** Authenticates short frames (HMAC-SHA-256). */
+  readonly short: Uint8Array
+  /** Authenticates long frames (AES-256-GMAC). */
+  readonly long: Uint8Array
+}
+
+/** The keys of one session. */
+export interface SessionKeys {
+  readonly fromDialer: DirectionKeys
+  readonly fromListener: DirectionKeys
+}
+
+/** Derives the session keys; the transcript holds both nonces, so no session has those of another. */
+export function sessionKeys(key: HandshakeKey, transcript: Uint8Array): SessionKeys {
+  const bytes = Buffer.from(hkdfSync('sha256', key.bytes, transcript, 'hotspare 1 session', 192))
+  const part = (index: number): Uint8Array =>
+    bytes.subarray(index * KEY_BYTES, (index + 1) * KEY_BYTES)
+  return {
+    fromDialer: { handshake: part(0), short: part(1), long: part(2) },
+    fromListener: { handshake: part(3), short: part(4), long: part(5) },
+  }
+}
+
+/** The MAC of a later frame of the handshake. */
+export function handshakeTag(keys: DirectionKeys, bytes: Uint8Array): Uint8Array {
+  return createHmac('sha256', keys.handshake).update(bytes).digest()
+}

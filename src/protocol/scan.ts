@@ -1,0 +1,121 @@
+import { HotspareError } from '../errors.js'
+
+/**
+ * Walks over encoded MessagePack without building anything. The decoder behind it would allocate what
+ * an array announces, recurse as deep as the bytes say, and run extensions that make errors, regular
+ * expressions or record definitions: none of that is reached by bytes that did not pass here.
+ */
+
+/** Containers inside containers. */
+const DEPTH_MAX = 32
+
+/** Marks of {@link kinds}. */
+const SCALAR = 0
+const SIZED = 1
+const ARRAY = 2
+const MAP = 3
+const EXTENSION = 4
+const FORBIDDEN = 5
+
+interface Token {
+  readonly kind: number
+  /** Bytes of the length field behind the token. */
+  readonly lengthBytes: number
+  /** Bytes, or elements, when they follow from the token itself. */
+  readonly size: number
+}
+
+const tokens: readonly Token[] = Array.from({ length: 256 }, (_, token) => describe(token))
+// Parallel typed arrays: the walk runs for every message, and property loads would be its cost.
+const kinds: Uint8Array = Uint8Array.from(tokens, (token) => token.kind)
+const lengthBytesOf: Uint8Array = Uint8Array.from(tokens, (token) => token.lengthBytes)
+const sizes: Uint8Array = Uint8Array.from(tokens, (token) => token.size)
+
+function describe(token: number): Token {
+  const is = (kind: number, lengthBytes: number, size: number): Token => ({
+    kind,
+    lengthBytes,
+    size,
+  })
+  if (token <= 0x7f || token >= 0xe0) return is(SCALAR, 0, 0)
+  if (token <= 0x8f) return is(MAP, 0, token & 0x0f)
+  if (token <= 0x9f) return is(ARRAY, 0, token & 0x0f)
+  if (token <= 0xbf) return is(SIZED, 0, token & 0x1f)
+  if (token === 0xc1) return is(FORBIDDEN, 0, 0)
+  if (token <= 0xc3) return is(SCALAR, 0, 0)
+  if (token <= 0xc6) return is(SIZED, 1 << (token - 0xc4), 0)
+  if (token <= 0xc9) return is(EXTENSION, 1 << (token - 0xc7), 0)
+  if (token <= 0xcb) return is(SCALAR, 0, token === 0xca ? 4 : 8)
+  if (token <= 0xcf) return is(SCALAR, 0, 1 << (token - 0xcc))
+  if (token <= 0xd3) return is(SCALAR, 0, 1 << (token - 0xd0))
+  if (token <= 0xd8) return is(EXTENSION, 0, 1 << (token - 0xd4))
+  if (token <= 0xdb) return is(SIZED, 1 << (token - 0xd9), 0)
+  if (token <= 0xdd) return is(ARRAY, token === 0xdc ? 2 : 4, 0)
+  return is(MAP, token === 0xde ? 2 : 4, 0)
+}
+
+/**
+ * Checks that the bytes are exactly one value, of bounded depth, in which no announced length exceeds
+ * the bytes that are there.
+ *
+ * @throws `PROTOCOL_VIOLATION`
+ */
+export function scanMessage(bytes: Uint8Array): void {
+  const end = bytes.length
+  // left[depth]: values still to come in the container at that depth.
+  const left = [1]
+  let depth = 0
+  let at = 0
+  while (depth >= 0) {
+    if (left[depth] === 0) {
+      depth -= 1
+      continue
+    }
+    left[depth]! -= 1
+    if (at >= end) throw malformed('it ends early')
+    const token = bytes[at]!
+    const kind = kinds[token]!
+    const lengthBytes = lengthBytesOf[token]!
+    at += 1
+    let size = sizes[token]!
+    if (lengthBytes > 0) {
+      if (at + lengthBytes > end) throw malformed('it ends early')
+      size = readLength(bytes, at, lengthBytes)
+      at += lengthBytes
+    }
+    if (kind === SCALAR || kind === SIZED) {
+      at += size
+    } else if (kind === ARRAY || kind === MAP) {
+      const values = kind === MAP ? size * 2 : size
+      // Every value takes a byte at least.
+      if (values > end - at) throw malformed('it announces more than it holds')
+      depth += 1
+      if (depth > DEPTH_MAX) throw malformed(`it is nested deeper than ${DEPTH_MAX}`)
+      left[depth] = values
+    } else {
+      if (kind === FORBIDDEN) throw malformed('it holds a token that is never used')
+      checkExtension(bytes, at, size)
+      at += 1 + size
+    }
+    if (at > end) throw malformed('it ends early')
+  }
+  if (at !== end) throw malformed('bytes follow it')
+}
+
+function readLength(bytes: Uint8Array, at: number, count: number): number {
+  let length = 0
+  for (let index = 0; index < count; index++) length = length * 256 + bytes[at + index]!
+  return length
+}
+
+/** `undefined` is extension 0 with one zero byte; a date is extension -1 of 4, 8 or 12 bytes. */
+function checkExtension(bytes: Uint8Array, at: number, size: number): void {
+  const type = bytes[at]
+  if (type === 0 && size === 1 && bytes[at + 1] === 0) return
+  if (type === 0xff && (size === 4 || size === 8 || size === 12)) return
+  throw malformed('it holds an extension that is not allowed')
+}
+
+function malformed(why: string): HotspareError {
+  return new HotspareError('PROTOCOL_VIOLATION', `A message is malformed: ${why}`)
+}

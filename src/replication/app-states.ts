@@ -1,0 +1,140 @@
+/**
+ * The classes of application state: carries their changes out in order and keeps their snapshots.
+ *
+ * Invariants: a change is applied once in a process, in the order of the journal; a stored snapshot never holds a change
+ * that is not durable in the journal.
+ */
+import type { AnyAppStateClass, SyncPolicy } from '../policy/sync-policy.js'
+import type { StatePosition } from '../policy/app-state.js'
+import { decode, encode } from '../protocol/codec.js'
+import type { StateSnapshot, UpdateResult } from './copy-types.js'
+import { countOf, listOf } from './facts-shape.js'
+import { HotspareError } from '../errors.js'
+
+/** One class while the copy is open. */
+export interface StateSlot {
+  readonly name: string
+  readonly hooks: AnyAppStateClass
+  /** Changes up to this one are in the application's state. */
+  appliedSeq: number
+  /** What is stored (a snapshot, or nothing for a state that never changed) is the state after this change. */
+  coveredSeq: number
+  /** Bytes of changes since then. */
+  movedBytes: number
+  /** Bytes of the stored snapshot. */
+  snapshotBytes: number
+  /** Set when the state could not be rebuilt. */
+  lost: string | undefined
+}
+
+/** A stored or sent snapshot may be as long as the value behind it. */
+const snapshotBytesMax: number = 2 ** 31
+
+/** Snapshots are not written for less than this, except at the end of a run. */
+const movedBytesMin = 1024 * 1024
+
+/** Document names have no capitals: a capital becomes a dot and the small letter. */
+export function stateDocument(className: string): string {
+  return `state/${className.replace(/[A-Z]/g, (letter) => `.${letter.toLowerCase()}`)}`
+}
+
+export function encodeState(snapshot: StateSnapshot): Uint8Array {
+  return encode([1, snapshot.seq, snapshot.bytes])
+}
+
+export function decodeState(document: Uint8Array): StateSnapshot {
+  const fields = listOf(decode(document, { bytesMax: snapshotBytesMax }), 'state')
+  const [version, seq, bytes] = fields
+  if (version !== 1) {
+    throw new HotspareError('STORAGE_FORMAT', `a stored state has format version ${String(version)}`)
+  }
+  if (!(bytes instanceof Uint8Array)) throw new HotspareError('STORAGE_CORRUPT', 'a stored state')
+  return { seq: countOf(seq, 'seq'), bytes }
+}
+
+export class AppStates {
+  readonly #slots = new Map<string, StateSlot>()
+
+  constructor(policy: SyncPolicy) {
+    for (const { name, declaration } of policy.stateClasses()) {
+      this.#slots.set(name, {
+        name,
+        hooks: declaration,
+        appliedSeq: 0,
+        coveredSeq: 0,
+        movedBytes: 0,
+        snapshotBytes: 0,
+        lost: undefined,
+      })
+    }
+  }
+
+  get slots(): IterableIterator<StateSlot> {
+    return this.#slots.values()
+  }
+
+  get(className: string): StateSlot | undefined {
+    return this.#slots.get(className)
+  }
+
+  /** The classes that have to be restored. */
+  get lost(): string[] {
+    return [...this.slots].filter(({ lost }) => lost !== undefined).map(({ name }) => name)
+  }
+
+  /** Carries out one change, unless the state has it already. Undefined for a class that there is not. */
+  apply(
+    className: string,
+    value: unknown,
+    position: StatePosition,
+    bytes: number,
+  ): UpdateResult | 'unknown' {
+    const slot = this.#slots.get(className)
+    if (slot === undefined) return 'unknown'
+    if (position.seq <= slot.appliedSeq || slot.lost !== undefined) return undefined
+    slot.movedBytes += bytes
+    try {
+      return { ok: true, value: slot.hooks.apply(value, position) }
+    } catch (error) {
+      return { ok: false, error }
+    }
+  }
+
+  /** The encoded state of a class. `seq` is that of the last entry applied. */
+  snapshot(className: string, seq: number): StateSnapshot {
+    const slot = this.#slots.get(className)
+    if (slot === undefined) {
+      throw new HotspareError('CLASS_UNKNOWN', `the policy has no state class '${className}'`)
+    }
+    return { bytes: encode(slot.hooks.snapshot()), seq: Math.max(seq, slot.appliedSeq) }
+  }
+
+  /** The state stands after this change, and what comes is counted from there. */
+  startAt(slot: StateSlot, appliedSeq: number, coveredSeq: number): void {
+    slot.appliedSeq = appliedSeq
+    slot.coveredSeq = coveredSeq
+    slot.movedBytes = 0
+    slot.lost = undefined
+  }
+
+  /** Gives a snapshot to the application. */
+  async restore(slot: StateSlot, snapshot: StateSnapshot): Promise<void> {
+    // Copied, because the application may keep what it gets.
+    const value = decode(snapshot.bytes, { bytesMax: snapshotBytesMax, copyBytes: true })
+    await slot.hooks.restore(value)
+    slot.appliedSeq = snapshot.seq
+    slot.snapshotBytes = snapshot.bytes.length
+  }
+
+  /**
+   * Whether the state's snapshot is to be stored now. The larger the last one was, the more has to have moved, so
+   * that large states cost in proportion to what changes; `checkpointBytes` bounds what recovery replays.
+   */
+  isDue(slot: StateSlot, checkpointBytes: number, isLast: boolean): boolean {
+    if (slot.lost !== undefined || slot.movedBytes === 0) return false
+    if (slot.hooks.position !== undefined) return slot.movedBytes > checkpointBytes
+    if (isLast) return true
+    const wanted = Math.max(movedBytesMin, slot.snapshotBytes)
+    return slot.movedBytes >= Math.min(checkpointBytes, wanted)
+  }
+}

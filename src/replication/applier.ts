@@ -1,0 +1,304 @@
+/**
+ * Carries durable changes of files out on the tree, many at a time, and brings the index up to them.
+ *
+ * Invariants:
+ * - operations reach the tree in the order of their changes, and only after their entry is durable;
+ * - work leaves the queue when the tree has it; a failure leaves it there, for `retry()`;
+ * - what is coalesced away was superseded within the same batch, so a crash can only bring back the whole batch.
+ */
+import type { HotspareError } from '../errors.js'
+import type { FileStat, TreeStore } from '../interfaces/storage.js'
+import type { FileIndex } from './file-index.js'
+import { asStorageError } from './journal-errors.js'
+import { ApplyBatch } from './apply-batch.js'
+import type { Overlay, PendingOperation } from './overlay.js'
+
+/** The changes of files of one entry. */
+export interface ApplyWork {
+  readonly ordinal: number
+  /** Memory that the entry holds until it is applied. */
+  readonly bytes: number
+  readonly operations: readonly PendingOperation[]
+}
+
+export interface ApplierOptions {
+  readonly tree: TreeStore
+  readonly index: FileIndex
+  readonly overlay: Overlay
+  /** Whether a file standing where the path needs a folder may be removed. */
+  readonly mayForce: (path: string) => boolean
+  /** Work of this many bytes left the queue. */
+  readonly onApplied: (bytes: number) => void
+  readonly onFailure: (error: HotspareError, path: string | undefined) => void
+}
+
+/** Operations in one call of the tree. */
+const batchOperationsMax = 512
+/** Bytes in one call of the tree; one operation at least. */
+const batchBytesMax = 4 * 1024 * 1024
+
+export class Applier {
+  readonly #options: ApplierOptions
+  #queue: (ApplyWork | undefined)[] = []
+  #head = 0
+  /** Operations of the first work that are in the tree already. */
+  #done = 0
+  #released = 0
+  #isRunning = false
+  #holds = 0
+  readonly #waiting: (() => void)[] = []
+  failed: HotspareError | undefined
+  /**
+   * During recovery the tree may be ahead of the changes, so one that meets a folder where later there is one
+   * is put off until it is superseded.
+   */
+  isReplaying = false
+  readonly #blocked = new Map<string, PendingOperation[]>()
+  #blockedError: HotspareError | undefined
+
+  constructor(options: ApplierOptions) {
+    this.#options = options
+  }
+
+  /** The oldest change that is not in the tree; undefined when all are. */
+  get oldestSeq(): number | undefined {
+    return this.#queue[this.#head]?.operations[this.#done]?.seq
+  }
+
+  /** The newest change handed to the tree so far, whether it is there or not. */
+  startedSeq = 0
+
+  push(work: ApplyWork): void {
+    this.#queue.push(work)
+  }
+
+  /** Entries up to this ordinal are durable. */
+  release(ordinal: number): void {
+    this.#released = ordinal
+    if (!this.#isRunning) this.#run()
+  }
+
+  /** Resolves when nothing released is waiting, and with the failure when there is one. */
+  async settled(): Promise<void> {
+    while (this.failed === undefined && (this.#isRunning || this.#hasWork())) await this.#changed()
+    if (this.failed !== undefined) throw this.failed
+  }
+
+  /** Resolves when all changes up to `seq` are in the tree. */
+  async applied(seq: number): Promise<void> {
+    while ((this.oldestSeq ?? Number.POSITIVE_INFINITY) <= seq) {
+      if (this.failed !== undefined) throw this.failed
+      await this.#changed()
+    }
+  }
+
+  /** Runs `read` while nothing is written to the tree. */
+  async hold<T>(read: () => Promise<T>): Promise<T> {
+    this.#holds += 1
+    try {
+      while (this.#isRunning) await this.#changed()
+      return await read()
+    } finally {
+      this.#holds -= 1
+      if (!this.#isRunning) this.#run()
+      this.#notify()
+    }
+  }
+
+  /** After a failure: goes on where it stopped. */
+  retry(): void {
+    this.failed = undefined
+    if (!this.#isRunning) this.#run()
+  }
+
+  #changed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve)
+    })
+  }
+
+  #notify(): void {
+    if (this.#waiting.length > 0) for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  #hasWork(): boolean {
+    const work = this.#queue[this.#head]
+    return work !== undefined && work.ordinal <= this.#released
+  }
+
+  #run(): void {
+    if (this.failed !== undefined || this.#holds > 0 || !this.#hasWork()) return
+    const batch = this.#nextBatch()
+    this.#isRunning = true
+    this.startedSeq = Math.max(this.startedSeq, batch.lastSeq)
+    this.#options.tree.apply(batch.operations()).then(
+      (stats) => this.#finish(batch, stats),
+      (error: unknown) => {
+        void this.#afterFailure(batch, asStorageError(error))
+      },
+    )
+  }
+
+  /** What comes next, up to the limits. It stays in the queue. */
+  #nextBatch(): ApplyBatch {
+    const batch = new ApplyBatch(this.#options.overlay)
+    let { length } = this.#queue
+    for (let at = this.#head; at < length; at += 1) {
+      const work = this.#queue[at]
+      if (work === undefined || work.ordinal > this.#released) break
+      for (let from = at === this.#head ? this.#done : 0; from < work.operations.length; from += 1) {
+        const pending = work.operations[from]
+        if (pending !== undefined) batch.add(pending)
+        if (batch.length >= batchOperationsMax || batch.bytes >= batchBytesMax) {
+          length = 0
+          break
+        }
+      }
+    }
+    return batch
+  }
+
+  #finish(batch: ApplyBatch, stats: readonly (FileStat | undefined)[]): void {
+    const { index, overlay } = this.#options
+    batch.forEachResult(stats, (last, stat) => {
+      const { path } = last.operation
+      if (stat === undefined) index.remove(path, last.seq)
+      else index.set(path, recordOf(last, stat))
+    })
+    for (const pending of batch.all) overlay.applied(pending.operation.path)
+    this.#advance(batch.all.length)
+    this.#isRunning = false
+    this.#run()
+    this.#notify()
+  }
+
+  /** Takes operations that are done off the queue. */
+  #advance(operations: number): void {
+    let left = operations
+    while (left > 0) {
+      const work = this.#queue[this.#head]
+      if (work === undefined) break
+      const rest = work.operations.length - this.#done
+      if (left < rest) {
+        this.#done += left
+        break
+      }
+      left -= rest
+      this.#done = 0
+      this.#queue[this.#head] = undefined
+      this.#head += 1
+      this.#options.onApplied(work.bytes)
+    }
+    if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head)
+      this.#head = 0
+    }
+  }
+
+  /** A batch failed: finds out which operation it was, and carries out the others. */
+  async #afterFailure(batch: ApplyBatch, error: HotspareError): Promise<void> {
+    if (error.code !== 'STORAGE_FAILED') {
+      this.#fail(error, undefined)
+      return
+    }
+    const failure = await this.#oneByOne(batch)
+    if (failure !== undefined) this.#fail(failure.error, failure.path)
+  }
+
+  async #oneByOne(batch: ApplyBatch): Promise<{ error: HotspareError; path: string } | undefined> {
+    const blocked = new Map<string, { error: HotspareError; pending: PendingOperation[] }>()
+    const results: { last: PendingOperation; stat: FileStat | undefined }[] = []
+    for (const pending of batch.all) {
+      const { operation } = pending
+      const before = blocked.get(operation.path)
+      try {
+        const [stat] = await this.#applyAlone(pending)
+        results.push({ last: pending, stat })
+        const { kind } = operation
+        if (kind === 'put' || kind === 'install' || kind === 'remove') this.#unblock(operation.path, blocked)
+      } catch (cause) {
+        const error = asStorageError(cause)
+        if (error.code !== 'STORAGE_FAILED') return { error, path: operation.path }
+        const list = before?.pending ?? []
+        list.push(pending)
+        blocked.set(operation.path, { error: before?.error ?? error, pending: list })
+      }
+    }
+    const [first] = blocked
+    if (first !== undefined && !this.isReplaying) return { error: first[1].error, path: first[0] }
+    this.#putOff(blocked)
+    this.#finishAlone(batch, results)
+    return undefined
+  }
+
+  async #applyAlone(pending: PendingOperation): Promise<(FileStat | undefined)[]> {
+    const { tree, mayForce } = this.#options
+    const { operation } = pending
+    try {
+      return await tree.apply([operation])
+    } catch (error) {
+      if (operation.kind === 'remove' || !mayForce(operation.path)) throw error
+      return await tree.apply([{ ...operation, force: true }])
+    }
+  }
+
+  #unblock(path: string, blocked: Map<string, unknown>): void {
+    blocked.delete(path)
+    this.#blocked.delete(path)
+  }
+
+  #putOff(blocked: Map<string, { error: HotspareError; pending: PendingOperation[] }>): void {
+    for (const [path, { error, pending }] of blocked) {
+      const before = this.#blocked.get(path) ?? []
+      this.#blocked.set(path, [...before, ...pending])
+      this.#blockedError ??= error
+    }
+  }
+
+  #finishAlone(
+    batch: ApplyBatch,
+    results: readonly { last: PendingOperation; stat: FileStat | undefined }[],
+  ): void {
+    const { index, overlay } = this.#options
+    for (const { last, stat } of results) {
+      const { path } = last.operation
+      if (stat === undefined) index.remove(path, last.seq)
+      else index.set(path, recordOf(last, stat))
+    }
+    for (const pending of batch.all) overlay.applied(pending.operation.path)
+    this.#advance(batch.all.length)
+    this.#isRunning = false
+    this.#run()
+    this.#notify()
+  }
+
+  #fail(error: HotspareError, path: string | undefined): void {
+    this.failed = error
+    this.#isRunning = false
+    this.#notify()
+    this.#options.onFailure(error, path)
+  }
+
+  /** Recovery is over: what was put off and never superseded comes first, and has failed. */
+  endReplay(): void {
+    this.isReplaying = false
+    if (this.#blocked.size === 0) return
+    const operations = [...this.#blocked.values()].flat().sort((a, b) => a.seq - b.seq)
+    this.#blocked.clear()
+    for (const pending of operations) this.#options.overlay.push(pending)
+    this.#queue = [{ ordinal: 0, bytes: 0, operations }, ...this.#queue.slice(this.#head)]
+    this.#head = 0
+    this.#done = 0
+    const error = this.#blockedError
+    this.#blockedError = undefined
+    if (error !== undefined) this.#fail(error, operations[0]?.operation.path)
+  }
+}
+
+function recordOf(
+  pending: PendingOperation,
+  stat: FileStat,
+): FileStat & { className: string; version: number } {
+  const { size, mode, mtimeMs, inode } = stat
+  return { className: pending.className, version: pending.seq, size, mode, mtimeMs, inode }
+}

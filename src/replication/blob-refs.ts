@@ -1,0 +1,58 @@
+/**
+ * The blobs that records of the journal name: they are kept as long as the record is.
+ *
+ * Invariant: in the order of the last record that names each.
+ */
+export interface BlobRecord {
+  readonly seq: number
+  readonly bytes: number
+}
+
+export class BlobRefs {
+  readonly #refs = new Map<string, BlobRecord>()
+  /** Bytes of all blobs; they count in the journal's limit. */
+  bytes = 0
+
+  add(id: string, seq: number, bytes: number): void {
+    const known = this.#refs.get(id)
+    if (known !== undefined && known.seq >= seq) return
+    if (known === undefined) this.bytes += bytes
+    this.#refs.delete(id)
+    this.#refs.set(id, { seq, bytes })
+  }
+
+  has(id: string): boolean {
+    return this.#refs.has(id)
+  }
+
+  entries(): IterableIterator<[string, BlobRecord]> {
+    return this.#refs.entries()
+  }
+
+  /** Bytes of the blobs whose last record is at or before `seq`. */
+  bytesUpTo(seq: number): number {
+    let bytes = 0
+    for (const record of this.#refs.values()) {
+      if (record.seq > seq) break
+      bytes += record.bytes
+    }
+    return bytes
+  }
+
+  /** Forgets and names the blobs whose last record is at or before `seq`. */
+  takeUpTo(seq: number): string[] {
+    const ids: string[] = []
+    for (const [id, record] of this.#refs) {
+      if (record.seq > seq) break
+      this.#refs.delete(id)
+      this.bytes -= record.bytes
+      ids.push(id)
+    }
+    return ids
+  }
+
+  clear(): void {
+    this.#refs.clear()
+    this.bytes = 0
+  }
+}

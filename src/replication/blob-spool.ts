@@ -1,0 +1,203 @@
+/**
+ * Takes in content of unknown length with bounded memory: short content is collected, longer content goes to
+ * an object of the storage, piece by piece, with its checksum computed on the way.
+ */
+import { crc32 } from 'node:zlib'
+import { HotspareError } from '../errors.js'
+import type { Random } from '../interfaces/random.js'
+import type { ObjectStore } from '../interfaces/storage.js'
+import type { Durability } from '../policy/class-options.js'
+import type { BlobRef } from './change.js'
+import type { WriterLimits } from './writer-types.js'
+
+/** Content that a caller gives: bytes, text (as UTF-8), or anything that yields bytes. */
+export type ContentSource =
+  | Uint8Array
+  | string
+  | AsyncIterable<Uint8Array>
+  | Iterable<Uint8Array>
+  | ReadableStream<Uint8Array>
+
+/** How content is taken in. */
+export interface ContentOptions {
+  /** Whether a blob must be on disk before it is named. */
+  readonly durability: Durability
+  readonly signal?: AbortSignal | undefined
+  /** Content above this many bytes becomes a blob; default and maximum is the writer's `inlineBytesMax`. */
+  readonly inlineBytesMax?: number | undefined
+}
+
+/** Content as a change carries it: exactly one of the two is set. */
+export interface Content {
+  readonly bytes: Uint8Array | undefined
+  readonly blob: BlobRef | undefined
+}
+
+/** Bytes that are written to the storage at once. */
+const pieceBytes = 256 * 1024
+
+/** See the head of the file. */
+export class BlobSpool {
+  readonly #objects: ObjectStore
+  readonly #random: Random
+  readonly #limits: Pick<WriterLimits, 'inlineBytesMax' | 'blobBytesMax'>
+
+  constructor(
+    objects: ObjectStore,
+    random: Random,
+    limits: Pick<WriterLimits, 'inlineBytesMax' | 'blobBytesMax'>,
+  ) {
+    this.#objects = objects
+    this.#random = random
+    this.#limits = limits
+  }
+
+  /**
+   * Reads a source to its end. What it returns shares no memory with the source.
+   *
+   * @throws `WRITE_TOO_LARGE` above `blobBytesMax`; `ABORTED`; the failure of the storage; what the source threw.
+   *   Nothing is left behind then.
+   */
+  async collect(source: ContentSource, options: ContentOptions): Promise<Content> {
+    const inlineMax = Math.min(
+      options.inlineBytesMax ?? this.#limits.inlineBytesMax,
+      this.#limits.inlineBytesMax,
+    )
+    const spooled = new SpooledContent(this.#objects, blobName(this.#random), inlineMax)
+    try {
+      for await (const chunk of chunksOf(source)) {
+        if (options.signal?.aborted === true) throw aborted(options.signal)
+        if (!(chunk instanceof Uint8Array))
+          throw new TypeError('a content stream yields Uint8Array')
+        this.#requireSize(spooled.bytes + chunk.length)
+        await spooled.add(chunk)
+      }
+      if (options.signal?.aborted === true) throw aborted(options.signal)
+      return await spooled.end()
+    } catch (error) {
+      await spooled.remove()
+      throw error
+    }
+  }
+
+  /** Removes blobs that no change names; a failure leaves them to the next start. */
+  async discard(blobs: readonly BlobRef[]): Promise<void> {
+    await removeQuietly(
+      this.#objects,
+      blobs.map(({ id }) => id),
+    )
+  }
+
+  #requireSize(bytes: number): void {
+    const limit = this.#limits.blobBytesMax
+    if (bytes <= limit) return
+    throw new HotspareError(
+      'WRITE_TOO_LARGE',
+      `the content is longer than blobBytesMax = ${limit}`,
+      {
+        details: { option: 'blobBytesMax', limit, actual: bytes },
+      },
+    )
+  }
+}
+
+/** One content on its way: collected in pieces, written out as soon as it is too long to stay inline. */
+class SpooledContent {
+  readonly #objects: ObjectStore
+  readonly #name: string
+  readonly #inlineMax: number
+  #piece: Buffer = Buffer.alloc(0)
+  #filled = 0
+  #written = 0
+  #crc = 0
+  #started = false
+
+  constructor(objects: ObjectStore, name: string, inlineMax: number) {
+    this.#objects = objects
+    this.#name = name
+    this.#inlineMax = inlineMax
+  }
+
+  get bytes(): number {
+    return this.#written + this.#filled
+  }
+
+  async add(chunk: Uint8Array): Promise<void> {
+    let at = 0
+    while (at < chunk.length) {
+      this.#grow(chunk.length - at)
+      const part = chunk.subarray(at, at + this.#piece.length - this.#filled)
+      this.#piece.set(part, this.#filled)
+      this.#filled += part.length
+      at += part.length
+      if (this.#filled === pieceBytes) await this.#write()
+    }
+  }
+
+  async end(): Promise<Content> {
+    if (!this.#started && this.#filled <= this.#inlineMax) {
+      return { bytes: this.#piece.subarray(0, this.#filled), blob: undefined }
+    }
+    await this.#write()
+    const blob = { id: this.#name, bytes: this.#written, crc: this.#crc }
+    return { bytes: undefined, blob }
+  }
+
+  async remove(): Promise<void> {
+    if (this.#started) await removeQuietly(this.#objects, [this.#name])
+  }
+
+  /** Small content gets a small buffer; the storage may keep a piece, so that each is a buffer of its own. */
+  #grow(more: number): void {
+    const wanted = Math.min(pieceBytes, this.#filled + more)
+    if (wanted <= this.#piece.length) return
+    const size =
+      this.#filled === 0 ? wanted : Math.min(pieceBytes, Math.max(wanted, 2 * this.#filled))
+    const piece = Buffer.allocUnsafeSlow(size)
+    piece.set(this.#piece.subarray(0, this.#filled))
+    this.#piece = piece
+  }
+
+  async #write(): Promise<void> {
+    const length = this.#filled
+    const piece = this.#piece
+    if (length === 0 && this.#started) return
+    this.#piece = Buffer.alloc(0)
+    this.#filled = 0
+    this.#started = true
+    const bytes = piece.subarray(0, length)
+    this.#crc = crc32(bytes, this.#crc)
+    const slice = { name: this.#name, offset: this.#written, start: 0, length }
+    await this.#objects.write('blobs', length === piece.length ? piece : bytes, [slice])
+    this.#written += length
+  }
+}
+
+async function removeQuietly(objects: ObjectStore, names: readonly string[]): Promise<void> {
+  try {
+    await objects.remove('blobs', names)
+  } catch {
+    // An unnamed blob does no harm; the storage has reported why it cannot be removed to those who need it.
+  }
+}
+
+/** Objects are named by chance: nobody can foretell a name, and no two nodes choose the same. */
+function blobName(random: Random): string {
+  return Buffer.from(random.bytes(16)).toString('hex')
+}
+
+function aborted(signal: AbortSignal): HotspareError {
+  return new HotspareError('ABORTED', '', { cause: signal.reason })
+}
+
+/** The pieces of a source, one after the other. */
+async function* chunksOf(source: ContentSource): AsyncGenerator<Uint8Array> {
+  if (typeof source === 'string') yield Buffer.from(source)
+  else if (source instanceof Uint8Array) yield source
+  else if (typeof source === 'object' && source !== null && isIterable(source)) yield* source
+  else throw new TypeError('content is a Uint8Array, a string, or something that yields Uint8Array')
+}
+
+function isIterable(source: object): source is AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
+  return Symbol.asyncIterator in source || Symbol.iterator in source
+}

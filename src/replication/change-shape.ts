@@ -1,0 +1,93 @@
+/** Reads a change from its tuple. Nothing that was decoded is believed before it was looked at here. */
+import { HotspareError } from '../errors.js'
+import { checkPath } from '../policy/path-rules.js'
+import type { BlobRef, Change, SingleChange } from './change.js'
+import { changeKinds } from './change.js'
+
+/** Where the next payload bytes stand. */
+export interface PayloadCursor {
+  readonly bytes: Uint8Array
+  at: number
+}
+
+/** Changes in one transaction. */
+export const transactionChangesMax = 10_000
+
+const blobName = /^[a-z0-9][a-z0-9._-]{0,127}$/
+
+function malformed(field: string): HotspareError {
+  return new HotspareError('PROTOCOL_VIOLATION', `the field ${field} of a change is malformed`)
+}
+
+function text(value: unknown, field: string): string {
+  if (typeof value !== 'string' || value.length === 0 || value.length > 256) throw malformed(field)
+  return value
+}
+
+function pathOf(value: unknown): string {
+  if (typeof value !== 'string') throw malformed('path')
+  return checkPath(value)
+}
+
+function size(value: unknown, field: string): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw malformed(field)
+  return value
+}
+
+interface Payload {
+  readonly bytes: Uint8Array | undefined
+  readonly blob: BlobRef | undefined
+}
+
+function payload(tuple: readonly unknown[], at: number, cursor: PayloadCursor): Payload {
+  const length = size(tuple[at], 'length')
+  if (tuple.length > at + 1) {
+    const id = text(tuple[at + 1], 'blob')
+    if (!blobName.test(id)) throw malformed('blob')
+    return { bytes: undefined, blob: { id, bytes: length, crc: size(tuple[at + 2], 'crc') } }
+  }
+  const end = cursor.at + length
+  if (end > cursor.bytes.length) throw malformed('length')
+  const bytes = cursor.bytes.subarray(cursor.at, end)
+  cursor.at = end
+  return { bytes, blob: undefined }
+}
+
+/** The change that a tuple stands for; its inline bytes are views. */
+export function readChange(tuple: unknown, cursor: PayloadCursor): Change {
+  if (!Array.isArray(tuple)) throw malformed('tuple')
+  const fields: readonly unknown[] = tuple
+  if (fields[0] !== changeKinds.transaction) return readSingle(fields, cursor)
+  const inner = fields[1]
+  if (!Array.isArray(inner) || inner.length > transactionChangesMax) throw malformed('transaction')
+  const changes = inner.map((one: unknown): SingleChange => {
+    if (!Array.isArray(one)) throw malformed('tuple')
+    return readSingle(one, cursor)
+  })
+  return { kind: 'transaction', changes }
+}
+
+function readSingle(tuple: readonly unknown[], cursor: PayloadCursor): SingleChange {
+  const className = text(tuple[1], 'class')
+  switch (tuple[0]) {
+    case changeKinds.update:
+      return { kind: 'update', className, value: tuple[2] }
+    case changeKinds.put: {
+      const mode = size(tuple[3], 'mode') & 0o777
+      return { kind: 'put', className, path: pathOf(tuple[2]), mode, ...payload(tuple, 4, cursor) }
+    }
+    case changeKinds.patch: {
+      const offset = size(tuple[3], 'offset')
+      return { kind: 'patch', className, path: pathOf(tuple[2]), offset, ...payload(tuple, 4, cursor) }
+    }
+    case changeKinds.truncate:
+      return { kind: 'truncate', className, path: pathOf(tuple[2]), size: size(tuple[3], 'size') }
+    case changeKinds.remove:
+      return { kind: 'remove', className, path: pathOf(tuple[2]) }
+    default:
+      throw new HotspareError(
+        'STORAGE_FORMAT',
+        `a change of kind ${String(tuple[0])} was written by a newer version`,
+      )
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * The kinds of change that a batch may hold. On the wire and in the journal each is a tuple that starts with
+ * its kind; a later version may add kinds and may append fields to a tuple, and never changes the meaning of one.
+ *
+ * Bytes of files never pass through the codec: a change names a length, and its bytes stand, in the order of the
+ * changes, in the payload part of the entry; or they are a blob, named by `blob`.
+ */
+
+/** The numbers of the kinds, frozen in format version 1. */
+export const changeKinds = { put: 1, patch: 2, truncate: 3, remove: 4, update: 5, transaction: 6 } as const
+
+/** A payload that is too large for a batch: immutable, stored beside the journal, pinned by its record. */
+export interface BlobRef {
+  /** The object's name in the area `blobs`. */
+  readonly id: string
+  readonly bytes: number
+  /** crc32 of the content, for the transfer. */
+  readonly crc: number
+}
+
+/** The file has exactly these bytes. Exactly one of `bytes` and `blob` is set. */
+export interface PutChange {
+  readonly kind: 'put'
+  readonly className: string
+  readonly path: string
+  readonly mode: number
+  readonly bytes: Uint8Array | undefined
+  readonly blob: BlobRef | undefined
+}
+
+/** These bytes stand at this absolute offset; an append is one at the end. */
+export interface PatchChange {
+  readonly kind: 'patch'
+  readonly className: string
+  readonly path: string
+  readonly offset: number
+  readonly bytes: Uint8Array | undefined
+  readonly blob: BlobRef | undefined
+}
+
+/** The file has this size. */
+export interface TruncateChange {
+  readonly kind: 'truncate'
+  readonly className: string
+  readonly path: string
+  readonly size: number
+}
+
+/** There is no file at this path. */
+export interface RemoveChange {
+  readonly kind: 'remove'
+  readonly className: string
+  readonly path: string
+}
+
+/** A logical change of a class of application state. */
+export interface UpdateChange {
+  readonly kind: 'update'
+  readonly className: string
+  readonly value: unknown
+}
+
+/** Several changes at one position: all or nothing. They are of the other kinds. */
+export interface TransactionChange {
+  readonly kind: 'transaction'
+  readonly changes: readonly SingleChange[]
+}
+
+/** A change of a file. */
+export type FileChange = PutChange | PatchChange | TruncateChange | RemoveChange
+
+/** A change that is no transaction. */
+export type SingleChange = FileChange | UpdateChange
+
+/** One replicated modification; it has one sequence number. */
+export type Change = SingleChange | TransactionChange

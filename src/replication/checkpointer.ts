@@ -1,0 +1,183 @@
+/**
+ * Makes checkpoints: when they are due, and how.
+ *
+ * Invariants:
+ * - the document is written last: until then the one before is in force, and everything it names is still there;
+ * - the stored index may know changes after the checkpoint (it is written while the node works); recovery repeats these
+ *   from the journal, which has them, because nothing reaches the tree before it is durable there;
+ * - one checkpoint at a time.
+ */
+import type { TimerHandle } from '../interfaces/clock.js'
+import { encodeState, stateDocument } from './app-states.js'
+import { checkpointName, encodeCheckpoint } from './checkpoint-document.js'
+import type { Contents } from './contents.js'
+import type { LocalCopyOptions } from './copy-types.js'
+import type { IndexLog, IndexPlace } from './index-log.js'
+import type { Journal } from './journal.js'
+import { asStorageError } from './journal-errors.js'
+import type { JournalPlace } from './journal-scan.js'
+
+export class Checkpointer {
+  readonly #options: LocalCopyOptions
+  readonly #journal: Journal
+  readonly #contents: Contents
+  readonly #indexLog: IndexLog
+  #running: Promise<void> | undefined
+  #timer: TimerHandle | undefined
+  #isStopped = false
+  /** The last change of the checkpoint in force. */
+  seq: number
+  #place: string
+  /** Journal appended since then. */
+  #bytes = 0
+  #lostUpTo = 0
+  /** The lowest position of a known member; nothing below it is wanted. */
+  lowestPeerSeq: number = Number.POSITIVE_INFINITY
+
+  constructor(
+    options: LocalCopyOptions,
+    journal: Journal,
+    contents: Contents,
+    indexLog: IndexLog,
+    from: JournalPlace | undefined,
+  ) {
+    this.#options = options
+    this.#journal = journal
+    this.#contents = contents
+    this.#indexLog = indexLog
+    this.seq = from?.facts.seq ?? 0
+    this.#place = from === undefined ? '' : placeKey(from)
+  }
+
+  /** So many bytes were appended. */
+  note(bytes: number): void {
+    this.#bytes += bytes
+    const { clock, limits } = this.#options
+    if (this.#timer === undefined && !this.#isStopped) {
+      this.#timer = clock.setTimer(limits.checkpointMs, () => this.#due())
+    }
+    const isFull = this.#journal.bytes + this.#contents.blobs.bytes > limits.journalBytesMax
+    const wanted = isFull ? Math.min(limits.checkpointBytes, limits.segmentBytes) : limits.checkpointBytes
+    if (this.#bytes >= wanted) {
+      this.#bytes = 0
+      this.#due()
+    }
+  }
+
+  #due(): void {
+    this.#clearTimer()
+    if (this.#isStopped || this.#journal.failed !== undefined) return
+    if (this.#contents.applier.failed !== undefined) return
+    this.run(false).catch((error: unknown) => {
+      if (!this.#isStopped) this.#options.emit({ name: 'checkpointFailed', error: asStorageError(error) })
+    })
+  }
+
+  #clearTimer(): void {
+    if (this.#timer !== undefined) this.#options.clock.clearTimer(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** Makes one, or waits for the one under way and then makes one. `isLast`: the copy is about to be closed. */
+  async run(isLast: boolean): Promise<void> {
+    while (this.#running !== undefined) await this.#running.catch(() => undefined)
+    this.#running = this.#make(isLast).finally(() => {
+      this.#running = undefined
+    })
+    await this.#running
+  }
+
+  /** Makes no more by itself; waits for the one under way. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#clearTimer()
+    await this.#running?.catch(() => undefined)
+  }
+
+  async #make(isLast: boolean): Promise<void> {
+    const { storage } = this.#options
+    const { index, applier } = this.#contents
+    const place = this.#journal.durablePlace()
+    this.#bytes = 0
+    // Nothing was appended: the document in force says the same.
+    if (placeKey(place) === this.#place && index.dirty === 0) return
+    this.#coverQuietStates(place.facts.seq)
+    await applier.applied(place.facts.seq)
+    await this.#storeStates(isLast)
+    const dirty = index.takeDirty()
+    let written: IndexPlace & { before?: string }
+    try {
+      if (dirty.size > 0) await storage.tree.sync([...dirty])
+      written = await this.#indexLog.write(index, dirty)
+      await storage.documents.write(checkpointName, this.#document(place, written))
+    } catch (error) {
+      index.returnDirty(dirty)
+      throw error
+    }
+    this.seq = place.facts.seq
+    this.#place = placeKey(place)
+    if (written.before !== undefined) await this.#indexLog.remove(written.before)
+    await this.#trim()
+  }
+
+  #document(place: JournalPlace, index: IndexPlace): Uint8Array {
+    const { states, strangers, blobs } = this.#contents
+    const { tombstoneFloor } = this.#contents.index
+    const covered = [...states.slots].filter(({ lost }) => lost === undefined)
+    return encodeCheckpoint({
+      place,
+      index: { log: index.log, bytes: index.bytes },
+      tombstoneFloor,
+      states: new Map(covered.map(({ name, coveredSeq }) => [name, coveredSeq])),
+      strangers: [...strangers, ...states.lost],
+      blobs: [...blobs.entries()]
+        .filter(([, { seq }]) => seq <= place.facts.seq)
+        .map(([id, { seq, bytes }]) => ({ id, seq, bytes })),
+    })
+  }
+
+  /** What did not change since it was stored is stored up to here. */
+  #coverQuietStates(seq: number): void {
+    for (const slot of this.#contents.states.slots) {
+      if (slot.movedBytes === 0 && slot.coveredSeq < seq) slot.coveredSeq = seq
+    }
+  }
+
+  async #storeStates(isLast: boolean): Promise<void> {
+    const { states } = this.#contents
+    const { storage, limits } = this.#options
+    for (const slot of states.slots) {
+      if (!states.isDue(slot, limits.checkpointBytes, isLast)) continue
+      const snapshot = states.snapshot(slot.name, this.#journal.facts.seq)
+      const moved = slot.movedBytes
+      // A stored snapshot never holds what the journal could still lose.
+      await this.#journal.flushed()
+      const document = encodeState(snapshot)
+      await storage.documents.write(stateDocument(slot.name), document)
+      slot.movedBytes -= moved
+      slot.coveredSeq = snapshot.seq
+      slot.snapshotBytes = snapshot.bytes.length
+    }
+  }
+
+  /** Removes what the limit leaves no room for and recovery does not need. */
+  async #trim(): Promise<void> {
+    const { limits, storage, emit } = this.#options
+    const { blobs, states } = this.#contents
+    let safeSeq = this.seq
+    for (const { lost, coveredSeq } of states.slots) {
+      if (lost === undefined) safeSeq = Math.min(safeSeq, coveredSeq)
+    }
+    const upTo = await this.#journal.trim(limits.journalBytesMax, safeSeq, blobs)
+    if (upTo === undefined) return
+    const gone = blobs.takeUpTo(upTo)
+    if (gone.length > 0) await storage.objects.remove('blobs', gone)
+    if (upTo <= this.lowestPeerSeq || upTo <= this.#lostUpTo) return
+    this.#lostUpTo = upTo
+    emit({ name: 'historyLost', upTo })
+  }
+}
+
+function placeKey(place: JournalPlace): string {
+  return `${place.segment}:${place.offset}`
+}

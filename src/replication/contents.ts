@@ -1,0 +1,217 @@
+/**
+ * What the journal adds up to: files with their index, application state, blobs. Entries are taken in order, by a node
+ * that runs and by one that recovers alike.
+ *
+ * Invariant: a change is looked at once. Its effect on application state is there when `take` returns; its effect on
+ * files is in the overlay then, and in the tree after its entry is durable.
+ */
+import type { OpenStorage } from '../interfaces/storage.js'
+import type { HotspareError } from '../errors.js'
+import type { SyncPolicy } from '../policy/sync-policy.js'
+import { Applier } from './applier.js'
+import { AppStates } from './app-states.js'
+import { BlobRefs } from './blob-refs.js'
+import type { Change, FileChange, SingleChange } from './change.js'
+import { hasSyncedParent, syncedClassOf } from './copy-policy.js'
+import type { CopyEvent, UpdateResult } from './copy-types.js'
+import type { Entry } from './entry.js'
+import { entryHeaderBytes } from './entry.js'
+import { FileIndex } from './file-index.js'
+import type { FileOperation, PendingOperation } from './overlay.js'
+import { Overlay } from './overlay.js'
+
+export interface ContentsOptions {
+  readonly storage: OpenStorage
+  readonly policy: SyncPolicy
+  readonly emit: (event: CopyEvent) => void
+  readonly onApplied: () => void
+  readonly onApplyFailure: (error: HotspareError) => void
+}
+
+/** How `take` treats an entry. */
+export interface TakeOptions {
+  readonly ordinal: number
+  readonly wantsResults: boolean
+  /** Files are up to this change already; 0 to take all. */
+  readonly filesSeq: number
+}
+
+export class Contents {
+  readonly #options: ContentsOptions
+  readonly index: FileIndex = new FileIndex()
+  readonly overlay: Overlay = new Overlay(this.index)
+  readonly blobs: BlobRefs = new BlobRefs()
+  readonly states: AppStates
+  /** Classes of changes that this node's policy does not know, or not for that path. */
+  readonly strangers: Set<string> = new Set()
+  applier: Applier
+  /** Bytes of entries that are not in the tree yet. */
+  unappliedBytes = 0
+  // Of the entry being taken.
+  #payloadAt = 0
+  #operations: PendingOperation[] = []
+
+  constructor(options: ContentsOptions) {
+    this.#options = options
+    this.states = new AppStates(options.policy)
+    this.applier = this.#newApplier()
+  }
+
+  #newApplier(): Applier {
+    const { storage, policy, emit, onApplied, onApplyFailure } = this.#options
+    return new Applier({
+      tree: storage.tree,
+      index: this.index,
+      overlay: this.overlay,
+      mayForce: (path) => hasSyncedParent(policy, path),
+      onApplied: (bytes) => {
+        this.unappliedBytes -= bytes
+        onApplied()
+      },
+      onFailure: (error, path) => {
+        if (path !== undefined) emit({ name: 'applyFailed', path, error })
+        onApplyFailure(error)
+      },
+    })
+  }
+
+  /** Forgets all but the index, which the caller has brought to where the journal begins. */
+  restart(): void {
+    this.overlay.reset()
+    this.blobs.clear()
+    this.strangers.clear()
+    this.unappliedBytes = 0
+    this.applier = this.#newApplier()
+  }
+
+  /** The changes of the next entry. The bytes of files are taken from the entry, whoever made the changes. */
+  take(
+    entry: Entry,
+    changes: readonly Change[],
+    options: TakeOptions,
+  ): UpdateResult[] | undefined {
+    const { firstSeq, epoch, metaBytes } = entry.header
+    const results: UpdateResult[] | undefined = options.wantsResults
+      ? new Array<UpdateResult>(changes.length)
+      : undefined
+    const bytesEach = entry.bytes.length / changes.length
+    this.#payloadAt = entryHeaderBytes + metaBytes
+    for (let at = 0; at < changes.length; at += 1) {
+      const change = changes[at]
+      if (change === undefined) continue
+      const seq = firstSeq + at
+      let result: UpdateResult
+      if (change.kind === 'update') {
+        result = this.#update(change.className, change.value, epoch, seq, bytesEach)
+      } else if (change.kind === 'transaction') {
+        result = this.#transaction(change.changes, entry, seq, bytesEach, options.filesSeq)
+      } else this.#file(change, entry, seq, options.filesSeq)
+      if (results !== undefined) results[at] = result
+    }
+    if (this.#operations.length > 0) this.#queue(entry, options.ordinal)
+    return results
+  }
+
+  #queue(entry: Entry, ordinal: number): void {
+    const bytes = entry.bytes.length
+    this.unappliedBytes += bytes
+    this.applier.push({ ordinal, bytes, operations: this.#operations })
+    this.#operations = []
+  }
+
+  #update(
+    className: string,
+    value: unknown,
+    epoch: number,
+    seq: number,
+    bytes: number,
+  ): UpdateResult {
+    const result = this.states.apply(className, value, { epoch, seq }, bytes)
+    if (result !== 'unknown') return result
+    this.#stranger(className, undefined)
+    return undefined
+  }
+
+  /** The results of the updates in it, or the first throw. */
+  #transaction(
+    changes: readonly SingleChange[],
+    entry: Entry,
+    seq: number,
+    bytes: number,
+    filesSeq: number,
+  ): UpdateResult {
+    const values: unknown[] = []
+    let failure: UpdateResult
+    let updates = 0
+    for (const change of changes) {
+      if (change.kind !== 'update') {
+        this.#file(change, entry, seq, filesSeq)
+        values.push(undefined)
+        continue
+      }
+      updates += 1
+      const result = this.#update(change.className, change.value, entry.header.epoch, seq, bytes)
+      if (result?.ok === false) failure ??= result
+      values.push(result?.ok === true ? result.value : undefined)
+    }
+    if (updates === 0) return undefined
+    return failure ?? { ok: true, value: values }
+  }
+
+  #file(change: FileChange, entry: Entry, seq: number, filesSeq: number): void {
+    const { className, path } = change
+    let bytes: Uint8Array | undefined
+    let blobBytes = 0
+    if (change.kind === 'put' || change.kind === 'patch') {
+      if (change.blob === undefined) {
+        const end = this.#payloadAt + (change.bytes?.length ?? 0)
+        bytes = entry.bytes.subarray(this.#payloadAt, end)
+        this.#payloadAt = end
+      } else {
+        blobBytes = change.blob.bytes
+        this.blobs.add(change.blob.id, seq, blobBytes)
+      }
+    }
+    if (seq <= filesSeq) return
+    if (!this.#isOurs(path, className)) {
+      this.#stranger(className, path)
+      return
+    }
+    const pending = { seq, className, operation: operationOf(change, bytes), blobBytes }
+    this.overlay.push(pending)
+    this.#operations.push(pending)
+  }
+
+  /** A peer is not believed about paths: this node's own policy has to have it in that class. */
+  #isOurs(path: string, className: string): boolean {
+    // What is in the index was checked before.
+    if (this.index.get(path)?.className === className) return true
+    return syncedClassOf(this.#options.policy, path) === className
+  }
+
+  #stranger(className: string, path: string | undefined): void {
+    if (this.strangers.has(className)) return
+    this.strangers.add(className)
+    this.#options.emit({ name: 'strangerClass', className, path })
+  }
+}
+
+function operationOf(change: FileChange, bytes: Uint8Array | undefined): FileOperation {
+  const { path } = change
+  switch (change.kind) {
+    case 'put': {
+      const { mode, blob } = change
+      if (bytes !== undefined) return { kind: 'put', path, bytes, mode }
+      return { kind: 'install', path, area: 'blobs', name: blob?.id ?? '', mode, move: false }
+    }
+    case 'patch': {
+      const { offset, blob } = change
+      if (bytes !== undefined) return { kind: 'patch', path, offset, bytes }
+      return { kind: 'patchObject', path, offset, area: 'blobs', name: blob?.id ?? '' }
+    }
+    case 'truncate':
+      return { kind: 'truncate', path, size: change.size }
+    case 'remove':
+      return { kind: 'remove', path }
+  }
+}

@@ -1,0 +1,357 @@
+/**
+ * Files as an application reads and writes them. Reads are answered by the own copy on every node; writes go
+ * through the gate, which only the active opens.
+ */
+import { HotspareError } from '../errors.js'
+import { compileGlobs, normaliseGlobs } from '../policy/glob.js'
+import { checkPath } from '../policy/path-rules.js'
+import type { SyncPolicy } from '../policy/sync-policy.js'
+import type { SyncedClass } from '../policy/synced.js'
+import type { Content, ContentSource } from './blob-spool.js'
+import type { WriteIntent } from './intent.js'
+import type { ReadableCopy, WriteGate } from './write-gate.js'
+import type { Receipt, WriteOptions } from './writer-types.js'
+
+/** Options of {@link FilesApi.write}. */
+export interface FileWriteOptions extends WriteOptions {
+  /** Permission bits, 0 to 0o777. Default: those that the file has, 0o644 for a new one. */
+  readonly mode?: number | undefined
+}
+
+/** Options of {@link FilesApi.read}. */
+export interface FileReadOptions {
+  /** First byte, default 0. */
+  readonly offset?: number | undefined
+  /** Bytes at most; default all to the end. */
+  readonly length?: number | undefined
+  /** Gives the call up. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What is known of a file. */
+export interface FileInfo {
+  readonly path: string
+  /** In bytes. */
+  readonly size: number
+  /** Permission bits. */
+  readonly mode: number
+  /** The class that claims it. */
+  readonly className: string
+  /** Sequence number of its last change. */
+  readonly version: number
+}
+
+/** Where the files are and how they are written. */
+export interface FilesSource {
+  readonly policy: SyncPolicy
+  readonly gate: WriteGate
+  /** The node's copy. @throws `NOT_STARTED` and the like while there is none that may be read */
+  copy(): ReadableCopy
+}
+
+/** Bytes that a stream reads at once. */
+const streamBytes = 256 * 1024
+const defaultMode = 0o644
+
+/**
+ * The replicated files of a node: `node.files`.
+ *
+ * @example
+ * ```ts
+ * const receipt = await node.files.write('messages/42.txt', 'hello')
+ * await node.files.append('messages/42.txt', ' world')
+ * const bytes = await node.files.read('messages/42.txt')
+ * for (const { path, size } of await node.files.list('messages/')) console.log(path, size)
+ * ```
+ */
+export class FilesApi {
+  readonly #source: FilesSource
+
+  /** @param source - the node's policy, copy and gate */
+  constructor(source: FilesSource) {
+    this.#source = source
+  }
+
+  /**
+   * Replaces a file, or creates it. A reader sees the old bytes or the new ones, never a mixture. Content of any
+   * size is taken in with bounded memory; bytes are copied at once, a stream is read to its end first.
+   *
+   * @param path - relative, with `/` between the parts; claimed by a class of kind `synced`
+   * @param content - bytes, text (stored as UTF-8), or a stream of bytes
+   * @param options - mode, acknowledgement, durability, signal
+   * @returns what the write really got
+   * @throws `NOT_ACTIVE` on every node but the active one, naming it
+   * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `PATH_CONFLICT` for the path
+   * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content; nothing is left behind
+   * @throws `QUEUE_FULL`, `ABORTED`, `WRITES_BLOCKED`, `OUTCOME_UNKNOWN`
+   */
+  write(path: string, content: ContentSource, options: FileWriteOptions = {}): Promise<Receipt> {
+    return this.#change(path, content, options, ({ bytes, blob }, className) => {
+      const mode = options.mode ?? this.#source.copy().statFile(path)?.mode ?? defaultMode
+      return { kind: 'put', className, path, mode: checkMode(mode), bytes, blob }
+    })
+  }
+
+  /**
+   * Adds bytes to the end of a file, wherever that is when the write gets its place in the order; a missing
+   * file is created. Parameters and errors are those of {@link FilesApi.write}.
+   */
+  append(path: string, content: ContentSource, options: WriteOptions = {}): Promise<Receipt> {
+    return this.#change(path, content, options, ({ bytes, blob }, className) => {
+      return { kind: 'append', className, path, bytes, blob }
+    })
+  }
+
+  /**
+   * Writes bytes at an offset, in place; a missing file is created, a gap is filled with zeros. Other parameters
+   * and errors are those of {@link FilesApi.write}.
+   *
+   * @param offset - of the first byte, 0 or more
+   */
+  patch(
+    path: string,
+    offset: number,
+    content: ContentSource,
+    options: WriteOptions = {},
+  ): Promise<Receipt> {
+    return this.#change(path, content, options, ({ bytes, blob }, className) => {
+      return { kind: 'patch', className, path, offset: checkSize(offset, 'offset'), bytes, blob }
+    })
+  }
+
+  /**
+   * Gives a file this size; it is cut, or filled with zeros; a missing file is created.
+   *
+   * @param size - in bytes, 0 or more
+   */
+  truncate(path: string, size: number, options: WriteOptions = {}): Promise<Receipt> {
+    return this.#change(path, nothing, options, (_, className) => {
+      return { kind: 'truncate', className, path, size: checkSize(size, 'size') }
+    })
+  }
+
+  /** Removes a file. Removing one that does not exist is no error. */
+  remove(path: string, options: WriteOptions = {}): Promise<Receipt> {
+    return this.#change(path, nothing, options, (_, className) => {
+      return { kind: 'remove', className, path }
+    })
+  }
+
+  /**
+   * Reads a file, or a stretch of it, as the last change has it. On a standby it may lag behind the active.
+   *
+   * @returns the bytes; fewer than asked for only at the end of the file
+   * @throws `FILE_NOT_FOUND`, `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `ABORTED`
+   */
+  async read(path: string, options: FileReadOptions = {}): Promise<Uint8Array> {
+    const { signal } = options
+    throwIfAborted(signal)
+    const offset = checkSize(options.offset ?? 0, 'offset')
+    const length = options.length === undefined ? undefined : checkSize(options.length, 'length')
+    claimOf(this.#source.policy, path)
+    const bytes = await this.#source.copy().readFile(path, offset, length)
+    throwIfAborted(signal)
+    return bytes
+  }
+
+  /**
+   * Reads a file piece by piece, with bounded memory, up to the size it has when the reading begins. Changes made
+   * meanwhile may be seen in pieces that were not read yet.
+   *
+   * @throws as {@link FilesApi.read}
+   */
+  async *readStream(path: string, options: FileReadOptions = {}): AsyncGenerator<Uint8Array> {
+    claimOf(this.#source.policy, path)
+    const known = this.#source.copy().statFile(path)
+    if (known === undefined) throw notFound(path)
+    let at = checkSize(options.offset ?? 0, 'offset')
+    const end = Math.min(known.size, at + checkSize(options.length ?? known.size, 'length'))
+    while (at < end) {
+      const length = Math.min(streamBytes, end - at)
+      const bytes = await this.read(path, { offset: at, length, signal: options.signal })
+      if (bytes.length === 0) return
+      at += bytes.length
+      yield bytes
+    }
+  }
+
+  /**
+   * What is known of a file, without reading it; undefined when there is none.
+   *
+   * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`
+   */
+  async stat(path: string): Promise<FileInfo | undefined> {
+    return infoOf(this.#source.copy(), claimOf(this.#source.policy, path), path)
+  }
+
+  /**
+   * Files, sorted by path.
+   *
+   * @param pattern - what their paths begin with (default all), or a glob such as `messages/*.txt`
+   * @throws `OPTION_INVALID` for a glob that cannot work
+   */
+  async list(pattern = ''): Promise<FileInfo[]> {
+    const { policy } = this.#source
+    const copy = this.#source.copy()
+    const found: FileInfo[] = []
+    for (const path of listMatching(copy, pattern)) {
+      const claimed = policy.classOf(path)
+      if (claimed?.declaration.kind !== 'synced') continue
+      const info = infoOf(copy, { name: claimed.name }, path)
+      if (info !== undefined) found.push(info)
+    }
+    return found
+  }
+
+  /** Takes the content in, waits for room, and submits; nothing but a promise comes back. */
+  #change(
+    path: string,
+    content: ContentSource,
+    options: WriteOptions,
+    make: (content: Content, className: string) => WriteIntent,
+  ): Promise<Receipt> {
+    try {
+      const { name, declaration } = claimOf(this.#source.policy, path)
+      const { gate } = this.#source
+      const inline = inlineOf(content, gate.inlineBytesMax)
+      if (inline !== undefined) {
+        const intent = make({ bytes: inline, blob: undefined }, name)
+        const wait = gate.room(inline.length)
+        if (wait === undefined) return gate.submit(intent, options)
+        return submitLater(gate, wait, inline.length, intent, options)
+      }
+      // The other arguments are checked before the stream is read.
+      make({ bytes: nothing, blob: undefined }, name)
+      return this.#store(content, declaration, options, (stored) => make(stored, name))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async #store(
+    source: ContentSource,
+    declaration: SyncedClass,
+    options: WriteOptions,
+    make: (content: Content) => WriteIntent,
+  ): Promise<Receipt> {
+    const { gate } = this.#source
+    const durability = options.durability ?? declaration.durability
+    const content = await gate.store(source, { durability, signal: options.signal })
+    const bytes = content.bytes?.length ?? 0
+    const wait = gate.room(bytes)
+    if (wait === undefined) return gate.submit(make(content), options)
+    return submitLater(gate, wait, bytes, make(content), options)
+  }
+}
+
+const nothing = new Uint8Array(0)
+
+async function submitLater(
+  gate: WriteGate,
+  first: Promise<void>,
+  bytes: number,
+  intent: WriteIntent,
+  options: WriteOptions,
+): Promise<Receipt> {
+  let wait: Promise<void> | undefined = first
+  while (wait !== undefined) {
+    // A writer that ends meanwhile refuses the intent, and removes what it names.
+    await wait.catch(() => undefined)
+    if (options.signal?.aborted === true) break
+    wait = gate.room(bytes, true)
+    if (wait !== undefined && (await rejects(wait))) break
+  }
+  return gate.submit(intent, options)
+}
+
+/** Whether a promise has rejected already. */
+async function rejects(promise: Promise<void>): Promise<boolean> {
+  const pending = Promise.resolve(false)
+  return Promise.race([
+    promise.then(
+      () => false,
+      () => true,
+    ),
+    pending,
+  ])
+}
+
+/** Own bytes of content that is short enough to stay inline; undefined for all else. */
+export function inlineOf(content: ContentSource, inlineBytesMax: number): Uint8Array | undefined {
+  if (typeof content === 'string') {
+    // A character takes at least one byte.
+    if (content.length > inlineBytesMax) return undefined
+    const bytes = Buffer.from(content)
+    return bytes.length > inlineBytesMax ? undefined : bytes
+  }
+  if (!(content instanceof Uint8Array)) return undefined
+  if (content.length > inlineBytesMax) return undefined
+  // The caller may write into its buffer again at once; the change must not see that.
+  return Buffer.from(content)
+}
+
+/**
+ * The replicated class that claims a path.
+ *
+ * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`
+ */
+export function claimOf(
+  policy: SyncPolicy,
+  path: string,
+): { readonly name: string; readonly declaration: SyncedClass } {
+  const claimed = policy.classOf(checkPath(path))
+  if (claimed === undefined) {
+    throw new HotspareError('PATH_UNCLAIMED', `no class claims '${path}'`, { details: { path } })
+  }
+  const { name, declaration } = claimed
+  if (declaration.kind === 'synced') return { name, declaration }
+  throw new HotspareError(
+    'PATH_NEVER_SYNCED',
+    `'${path}' belongs to class '${name}', which is never synced: ${declaration.reason}`,
+    { details: { path, className: name } },
+  )
+}
+
+/** The paths that begin with a text, or match a glob; sorted. */
+export function listMatching(copy: ReadableCopy, pattern: string): string[] {
+  if (typeof pattern !== 'string')
+    throw new TypeError('list() takes a prefix or a glob as a string')
+  const wildcard = pattern.search(/[*?[\]{}!()]/)
+  if (wildcard < 0) return copy.listFiles(pattern)
+  const globs = compileGlobs(normaliseGlobs(pattern))
+  const prefix = pattern.slice(0, pattern.lastIndexOf('/', wildcard) + 1)
+  return copy.listFiles(prefix).filter((path) => globs.matches(path))
+}
+
+/** What a copy knows of a file. */
+export function infoOf(
+  copy: ReadableCopy,
+  claimed: { readonly name: string },
+  path: string,
+): FileInfo | undefined {
+  const known = copy.statFile(path)
+  if (known === undefined) return undefined
+  const { size, mode, version } = known
+  return { path, size, mode, className: claimed.name, version }
+}
+
+/** A number of bytes. */
+export function checkSize(value: number, name: string): number {
+  if (Number.isSafeInteger(value) && value >= 0) return value
+  throw new TypeError(`${name} is a whole number of bytes, 0 or more, not ${String(value)}`)
+}
+
+/** Permission bits. */
+export function checkMode(mode: number): number {
+  if (Number.isInteger(mode) && mode >= 0 && mode <= 0o777) return mode
+  throw new TypeError(`mode is a number from 0 to 0o777, not ${String(mode)}`)
+}
+
+/** There is no such file. */
+export function notFound(path: string): HotspareError {
+  return new HotspareError('FILE_NOT_FOUND', `there is no file '${path}'`, { details: { path } })
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new HotspareError('ABORTED', '', { cause: signal.reason })
+}

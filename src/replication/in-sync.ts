@@ -1,0 +1,312 @@
+/**
+ * The in-sync set: who is in it, who leaves it, and what the cluster does when nobody is.
+ *
+ * Invariants:
+ * - the set changes only by an entry of the journal; see `AckTracker` for when such an entry takes effect;
+ * - one timer at most runs, and only while a member owes an answer or the first wait of a term runs;
+ * - `standing` is `degraded` or `blocked` only while no member counts; it is `redundant` from when one counts until
+ *   the set is empty, and its emptiness durable.
+ */
+import type { Clock, TimerHandle } from '../interfaces/clock.js'
+import { AckTracker, type MembershipNews } from './ack-tracker.js'
+import { LagMeter } from './lag-meter.js'
+import { SilenceWatch } from './silence-watch.js'
+import type { Follower, FollowerStatus, WriterEvent } from './writer-types.js'
+
+/** What stands for a write that wants a standby. */
+export type Standing = 'redundant' | 'waiting' | 'degraded' | 'blocked'
+
+/** What the set needs from its writer. */
+export interface InSyncOptions {
+  readonly clock: Clock
+  readonly degradeAfterMs: number
+  readonly onNoStandby: 'degrade' | 'block'
+  /** Whether it starts without the first wait. */
+  readonly degraded: boolean
+  readonly lastOrdinal: number
+  readonly lastSeq: number
+  /** Journals the set; undefined when the journal takes nothing any more. */
+  append(members: readonly string[]): number | undefined
+  emit(event: WriterEvent): void
+  /** Thresholds or standing changed: somebody may be released. */
+  changed(): void
+}
+
+/** What is known of one follower; it outlives the streams that the follower opens one after the other. */
+interface FollowerRecord {
+  readonly id: string
+  handle: FollowerHandle
+  mayCount: boolean
+  received: number
+  durable: number
+  /** Since when it is silent, whether it owes an answer or not. */
+  lostSinceMs: number | undefined
+  /** When it was added to the set: it owes nothing from before. */
+  addedAtMs: number
+}
+
+/** A timer that fires later than this was held up by this node itself, in milliseconds. */
+const lateToleranceMs = 100
+
+/** See the head of the file. */
+export class InSyncSet {
+  readonly tracker: AckTracker = new AckTracker()
+  readonly #options: InSyncOptions
+  readonly #followers = new Map<string, FollowerRecord>()
+  readonly #silence: SilenceWatch
+  readonly #lag: LagMeter
+  #standing: Standing = 'waiting'
+  /** When the wait that a term begins with ends; undefined when it is over. */
+  #firstWaitEndsMs: number | undefined
+  #timer: TimerHandle | undefined
+  #dueMs = Number.POSITIVE_INFINITY
+  #closed = false
+
+  constructor(options: InSyncOptions) {
+    this.#options = options
+    this.#silence = new SilenceWatch(Math.min(100, Math.max(1, options.degradeAfterMs / 20)))
+    this.#lag = new LagMeter(options.lastOrdinal, options.lastSeq, options.clock.nowMs())
+  }
+
+  /** Begins the first wait of the term, or the state without one. */
+  start(): void {
+    if (this.#options.degraded) {
+      this.#degrade()
+      return
+    }
+    this.#firstWaitEndsMs = this.#options.clock.nowMs() + this.#options.degradeAfterMs
+    this.#arm(this.#firstWaitEndsMs)
+  }
+
+  get standing(): Standing {
+    return this.#standing
+  }
+
+  /** A follower's stream begins; an older stream of the same follower does not count any more. */
+  addFollower(id: string, mayCount: boolean): Follower {
+    const handle = new FollowerHandle(id, this)
+    const known = this.#followers.get(id)
+    if (known === undefined) {
+      const blank = { received: 0, durable: 0, lostSinceMs: undefined, addedAtMs: 0 }
+      this.#followers.set(id, { id, handle, mayCount, ...blank })
+      return handle
+    }
+    known.mayCount = mayCount
+    // Silent until its first answer on the new stream, and since when it was on the old one.
+    this.lost(known.handle, false, undefined)
+    known.handle = handle
+    // What it had only in memory may be gone, so that it starts from nothing until it answers.
+    known.received = 0
+    known.durable = 0
+    this.tracker.restart(id)
+    if (!mayCount) this.#remove(known, 'it may not count')
+    return handle
+  }
+
+  /** An entry was appended to the active's journal. */
+  appended(ordinal: number, lastSeq: number, bytes: number): void {
+    const nowMs = this.#options.clock.nowMs()
+    this.#lag.note(ordinal, lastSeq, bytes, nowMs)
+    if (this.tracker.isEmpty) return
+    this.#silence.appended(ordinal, this.tracker.leastDurable, nowMs)
+    if (this.#timer === undefined) this.#arm(nowMs + this.#options.degradeAfterMs)
+  }
+
+  /** Everything up to this ordinal is durable on the active. */
+  local(durableOrdinal: number): void {
+    this.#take(this.tracker.local(durableOrdinal))
+  }
+
+  /** Calls back from a follower's handle. */
+  answer(handle: FollowerHandle, received: number, durable: number): void {
+    const record = this.#recordOf(handle)
+    if (record === undefined) return
+    record.lostSinceMs = undefined
+    record.received = Math.max(record.received, received, durable)
+    record.durable = Math.max(record.durable, durable)
+    this.#take(this.tracker.answer(record.id, record.received, record.durable))
+    this.#options.changed()
+  }
+
+  /** @see Follower.caughtUp */
+  caughtUp(handle: FollowerHandle): void {
+    const record = this.#recordOf(handle)
+    if (record === undefined || !record.mayCount) return
+    record.lostSinceMs = undefined
+    const state = this.tracker.stateOf(record.id)
+    if (state === 'adding' || state === 'counting') return
+    const ordinal = this.#options.append([...this.tracker.members(), record.id])
+    if (ordinal === undefined) return
+    this.#take(this.tracker.add(record.id, ordinal, record.received, record.durable))
+    // The addition itself is the first thing that it owes an answer to.
+    const nowMs = this.#options.clock.nowMs()
+    record.addedAtMs = nowMs
+    this.#silence.appended(ordinal, this.tracker.leastDurable, nowMs)
+    if (this.#timer === undefined) this.#arm(nowMs + this.#options.degradeAfterMs)
+    this.#options.changed()
+  }
+
+  /** @see Follower.lost */
+  lost(handle: FollowerHandle, proven: boolean, sinceMs: number | undefined): void {
+    const record = this.#recordOf(handle)
+    if (record === undefined) return
+    if (proven) {
+      this.#remove(record, 'its process is gone')
+      return
+    }
+    if (record.lostSinceMs !== undefined) return
+    const owesSinceMs = this.#owesSinceMs(record) ?? Number.POSITIVE_INFINITY
+    record.lostSinceMs = Math.min(sinceMs ?? this.#options.clock.nowMs(), owesSinceMs)
+    const state = this.tracker.stateOf(record.id)
+    if (state === undefined || state === 'removing') return
+    this.#arm(Math.min(this.#dueMs, record.lostSinceMs + this.#options.degradeAfterMs))
+  }
+
+  /** @see Follower.leave */
+  leave(handle: FollowerHandle, reason: string): void {
+    const record = this.#recordOf(handle)
+    if (record !== undefined) this.#remove(record, reason)
+  }
+
+  /** How all followers stand. */
+  followers(): FollowerStatus[] {
+    const nowMs = this.#options.clock.nowMs()
+    return [...this.#followers.values()].map(({ id, durable }) => {
+      const membership = this.tracker.stateOf(id) ?? 'following'
+      const state = membership === 'counting' ? 'inSync' : membership
+      return { id, state, ...this.#lag.lagOf(durable, nowMs) }
+    })
+  }
+
+  /** Ends everything; calls of followers do nothing from here on. */
+  close(): void {
+    this.#closed = true
+    this.#disarm()
+  }
+
+  #recordOf(handle: FollowerHandle): FollowerRecord | undefined {
+    if (this.#closed) return undefined
+    const record = this.#followers.get(handle.id)
+    return record?.handle === handle ? record : undefined
+  }
+
+  #remove(record: FollowerRecord, reason: string): void {
+    const state = this.tracker.stateOf(record.id)
+    if (state !== 'adding' && state !== 'counting') return
+    const members = this.tracker.members().filter((id) => id !== record.id)
+    const ordinal = this.#options.append(members)
+    if (ordinal === undefined) return
+    this.#options.emit({ name: 'standbyLost', id: record.id, reason })
+    this.#take(this.tracker.remove(record.id, ordinal))
+    this.#options.changed()
+  }
+
+  #take(news: MembershipNews): void {
+    for (const id of news.counting) this.#options.emit({ name: 'standbyInSync', id })
+    if (this.tracker.counting > 0) {
+      if (this.#standing === 'redundant') return
+      this.#standing = 'redundant'
+      this.#firstWaitEndsMs = undefined
+      this.#options.emit({ name: 'redundant' })
+    } else if (this.#firstWaitEndsMs === undefined && this.tracker.isEmpty) {
+      // Whoever left was waited for before its removal, or was known to be gone.
+      this.#degrade()
+    }
+  }
+
+  #degrade(): void {
+    if (this.#standing === 'degraded' || this.#standing === 'blocked') return
+    const blocked = this.#options.onNoStandby === 'block'
+    this.#standing = blocked ? 'blocked' : 'degraded'
+    this.#options.emit({ name: 'degraded', blocked })
+    this.#options.changed()
+  }
+
+  #arm(dueMs: number): void {
+    if (this.#closed || !Number.isFinite(dueMs)) return
+    if (this.#timer !== undefined && this.#dueMs === dueMs) return
+    this.#disarm()
+    this.#dueMs = dueMs
+    const delayMs = Math.max(0, dueMs - this.#options.clock.nowMs())
+    this.#timer = this.#options.clock.setTimer(delayMs, () => this.#check())
+  }
+
+  #disarm(): void {
+    if (this.#timer !== undefined) this.#options.clock.clearTimer(this.#timer)
+    this.#timer = undefined
+    this.#dueMs = Number.POSITIVE_INFINITY
+  }
+
+  /** Removes who is silent for too long; the timer comes here. */
+  #check(): void {
+    const nowMs = this.#options.clock.nowMs()
+    this.#pardon(nowMs - this.#dueMs)
+    this.#timer = undefined
+    this.#dueMs = Number.POSITIVE_INFINITY
+    let nextMs = this.#checkFirstWait(nowMs)
+    for (const record of this.#followers.values()) {
+      const dueMs = this.#silentUntilMs(record)
+      if (dueMs <= nowMs) this.#remove(record, 'it is silent')
+      else nextMs = Math.min(nextMs, dueMs)
+    }
+    this.#arm(Math.min(nextMs, this.#dueMs))
+  }
+
+  /** A node that was held up itself distrusts itself before it accuses others. */
+  #pardon(lateMs: number): void {
+    if (lateMs <= lateToleranceMs) return
+    this.#silence.shift(lateMs)
+    if (this.#firstWaitEndsMs !== undefined) this.#firstWaitEndsMs += lateMs
+    for (const record of this.#followers.values()) {
+      if (record.lostSinceMs !== undefined) record.lostSinceMs += lateMs
+    }
+  }
+
+  #checkFirstWait(nowMs: number): number {
+    if (this.#firstWaitEndsMs === undefined) return Number.POSITIVE_INFINITY
+    if (this.#firstWaitEndsMs > nowMs) return this.#firstWaitEndsMs
+    this.#firstWaitEndsMs = undefined
+    if (this.tracker.isEmpty) this.#degrade()
+    return Number.POSITIVE_INFINITY
+  }
+
+  /** When a member has been silent for too long; never for one that owes nothing and is not lost. */
+  #silentUntilMs(record: FollowerRecord): number {
+    const state = this.tracker.stateOf(record.id)
+    if (state === undefined || state === 'removing') return Number.POSITIVE_INFINITY
+    const sinceMs = record.lostSinceMs ?? this.#owesSinceMs(record) ?? Number.POSITIVE_INFINITY
+    return sinceMs + this.#options.degradeAfterMs
+  }
+
+  #owesSinceMs(record: FollowerRecord): number | undefined {
+    const sinceMs = this.#silence.unansweredSinceMs(record.durable)
+    return sinceMs === undefined ? undefined : Math.max(sinceMs, record.addedAtMs)
+  }
+}
+
+/** What the shell holds of a follower. */
+class FollowerHandle implements Follower {
+  readonly id: string
+  readonly #set: InSyncSet
+
+  constructor(id: string, set: InSyncSet) {
+    this.id = id
+    this.#set = set
+  }
+
+  received(ordinal: number, durableOrdinal: number): void {
+    this.#set.answer(this, ordinal, durableOrdinal)
+  }
+
+  caughtUp(): void {
+    this.#set.caughtUp(this)
+  }
+
+  lost(proven: boolean, sinceMs?: number): void {
+    this.#set.lost(this, proven, sinceMs)
+  }
+
+  leave(reason: string): void {
+    this.#set.leave(this, reason)
+  }
+}

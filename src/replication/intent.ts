@@ -1,0 +1,82 @@
+/**
+ * What a caller asks for. Most intents are changes already; the others become one only when they get their
+ * place in the order, because what they mean depends on what stands before them.
+ */
+import type { BlobRef, Change, SingleChange } from './change.js'
+
+/** These bytes go to the end of the file, wherever that is then. Exactly one of `bytes` and `blob` is set. */
+export interface AppendIntent {
+  readonly kind: 'append'
+  readonly className: string
+  readonly path: string
+  readonly bytes: Uint8Array | undefined
+  readonly blob: BlobRef | undefined
+}
+
+/** What a transaction has read of a file: the sequence number of its last change, 0 where there was none. */
+export interface ReadExpectation {
+  readonly path: string
+  readonly version: number
+}
+
+/** What a transaction has read of a listing. */
+export interface ListExpectation {
+  readonly prefix: string
+  readonly paths: readonly string[]
+}
+
+/** Changes that happen together, and only if nothing was changed that their author had read. */
+export interface CommitIntent {
+  readonly kind: 'commit'
+  readonly changes: readonly SingleChange[]
+  readonly reads: readonly ReadExpectation[]
+  readonly lists: readonly ListExpectation[]
+}
+
+/** Anything that can be submitted to a {@link Writer}. It is plain data and can be sent to another node. */
+export type WriteIntent = Change | AppendIntent | CommitIntent
+
+/** The blobs that an intent names. */
+export function blobsOf(intent: WriteIntent): BlobRef[] {
+  switch (intent.kind) {
+    case 'put':
+    case 'patch':
+    case 'append':
+      return intent.blob === undefined ? [] : [intent.blob]
+    case 'transaction':
+    case 'commit':
+      return intent.changes.flatMap(blobsOf)
+    default:
+      return []
+  }
+}
+
+/**
+ * Bytes that an intent keeps in memory while it waits. Values of updates are opaque; strings and byte arrays
+ * are counted, for all else stands `valueBytes`, what updates took on average.
+ */
+export function bytesOf(intent: WriteIntent, valueBytes: number): number {
+  switch (intent.kind) {
+    case 'update': {
+      const { value } = intent
+      if (typeof value === 'string') return value.length + changeBytes
+      if (value instanceof Uint8Array) return value.length + changeBytes
+      return valueBytes
+    }
+    case 'put':
+    case 'patch':
+    case 'append':
+      return (intent.bytes?.length ?? 0) + intent.path.length + changeBytes
+    case 'transaction':
+    case 'commit': {
+      let sum = 0
+      for (const change of intent.changes) sum += bytesOf(change, valueBytes)
+      return sum
+    }
+    default:
+      return intent.path.length + changeBytes
+  }
+}
+
+/** What a change takes besides its payload, roughly. */
+export const changeBytes = 64

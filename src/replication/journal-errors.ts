@@ -1,0 +1,25 @@
+import { HotspareError } from '../errors.js'
+
+/** A failure of the storage, as a HotspareError. */
+export function asStorageError(error: unknown): HotspareError {
+  if (HotspareError.is(error)) return error
+  return new HotspareError('STORAGE_FAILED', String(error), { cause: error })
+}
+
+export function trimmed(afterSeq: number, firstSeq: number): HotspareError {
+  return new HotspareError(
+    'JOURNAL_TRIMMED',
+    `the journal begins at ${firstSeq}, and changes after ${afterSeq} were asked for`,
+  )
+}
+
+export function corrupt(segment: { readonly name: string }, offset: number): HotspareError {
+  return new HotspareError(
+    'JOURNAL_CORRUPT',
+    `the journal is damaged at byte ${offset} of ${segment.name}`,
+  )
+}
+
+export function closed(): HotspareError {
+  return new HotspareError('STOPPED', 'the reader of the journal was closed')
+}

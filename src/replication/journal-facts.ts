@@ -1,0 +1,113 @@
+/**
+ * What the entries of a journal, read in order, add up to.
+ *
+ * Invariants: `seq` rises by the count of each entry and by nothing else; an entry belongs to the last term of the
+ * history, or opens one of a higher epoch.
+ */
+import { HotspareError } from '../errors.js'
+import type { Entry } from './entry.js'
+import { inSyncOf, lastSeqOf, termOf, termTagOf } from './entry.js'
+import type { Extent, History, HistoryTerm } from './position.js'
+import { sameTerm, withTerm } from './position.js'
+
+/** A copy's place and the facts that its journal states up to there. */
+export interface JournalFacts extends Extent {
+  /** The highest acknowledged-up-to mark. */
+  readonly ackedSeq: number
+  /** The last in-sync set; undefined when none was journaled. */
+  readonly inSync: readonly string[] | undefined
+}
+
+export const noFacts: JournalFacts = { history: [], seq: 0, ackedSeq: 0, inSync: undefined }
+
+/** Follows a journal entry by entry. */
+export class FactsTracker implements JournalFacts {
+  history: History
+  seq: number
+  ackedSeq: number
+  inSync: readonly string[] | undefined
+  #epoch = 0
+  #tag = 0
+
+  constructor(facts: JournalFacts) {
+    this.history = facts.history
+    this.seq = facts.seq
+    this.ackedSeq = facts.ackedSeq
+    this.inSync = facts.inSync
+    this.#setTerm(facts.history.at(-1))
+  }
+
+  /** Begins anew with these facts. */
+  restart(facts: JournalFacts): void {
+    this.history = facts.history
+    this.seq = facts.seq
+    this.ackedSeq = facts.ackedSeq
+    this.inSync = facts.inSync
+    this.#setTerm(facts.history.at(-1))
+  }
+
+  /** A copy that does not move. */
+  snapshot(): JournalFacts {
+    const { history, seq, ackedSeq, inSync } = this
+    return { history, seq, ackedSeq, inSync }
+  }
+
+  /** The number of the last term. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /**
+   * Throws unless the entry is the next one.
+   * @throws `PROTOCOL_VIOLATION`
+   */
+  requireNext(entry: Entry): void {
+    const { header } = entry
+    if (header.firstSeq !== this.seq + 1) {
+      throw new HotspareError(
+        'PROTOCOL_VIOLATION',
+        `an entry begins at ${header.firstSeq} where ${this.seq + 1} is next`,
+      )
+    }
+    if (header.kind === 'term' && header.epoch > this.#epoch) return
+    // The term that is open already may be announced again: a stream that is resumed repeats it.
+    if (header.epoch === this.#epoch && header.termTag === this.#tag) return
+    throw new HotspareError(
+      'PROTOCOL_VIOLATION',
+      `an entry of a term of epoch ${header.epoch} follows one of epoch ${this.#epoch}`,
+    )
+  }
+
+  /** Takes the next entry in; it was checked before. */
+  advance(entry: Entry): void {
+    const { header } = entry
+    if (header.ackedSeq > this.ackedSeq) this.ackedSeq = header.ackedSeq
+    if (header.kind === 'changes') {
+      this.seq = lastSeqOf(header)
+      return
+    }
+    if (header.kind === 'inSync') {
+      this.inSync = inSyncOf(entry)
+      return
+    }
+    const term = termOf(entry)
+    const last = this.history.at(-1)
+    if (last !== undefined && sameTerm(last, term)) return
+    this.history = withTerm(this.history, term, this.seq)
+    this.#setTerm(this.history.at(-1))
+  }
+
+  #setTerm(term: HistoryTerm | undefined): void {
+    this.#epoch = term?.epoch ?? 0
+    this.#tag = term === undefined ? 0 : termTagOf(term)
+  }
+}
+
+/** Whether the term of the change at `seq` has this epoch, in a history that reaches it. */
+export function epochAt(history: History, seq: number): number | undefined {
+  for (let at = history.length - 1; at >= 0; at -= 1) {
+    const term = history[at]
+    if (term !== undefined && term.firstSeq <= seq) return term.epoch
+  }
+  return undefined
+}

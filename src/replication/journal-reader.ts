@@ -1,0 +1,230 @@
+/**
+ * Reads a journal in order, for a peer that follows or catches up: from the tail in memory where it can, else from the
+ * segments in big reads.
+ *
+ * Invariant: it stands either at an ordinal of the tail or at a place in a segment, right before the next entry.
+ */
+import { HotspareError } from '../errors.js'
+import type { Entry } from './entry.js'
+import { entryBytesMax, entryHeaderBytes, lastSeqOf, readEntry } from './entry.js'
+import type { Journal } from './journal.js'
+import { closed, corrupt, trimmed } from './journal-errors.js'
+import { looksLikeMark, markBytes } from './journal-format.js'
+import { loadSegmentHeader } from './journal-scan.js'
+import type { Segment, TailItem } from './tail.js'
+
+const readBytesMin = 1024 * 1024
+
+export class JournalReader {
+  readonly #journal: Journal
+  readonly #from: number
+  readonly #closed: () => void
+  #isClosed = false
+  /** Set while it reads from memory. */
+  #ordinal: number | undefined
+  /** The last entry given from memory. */
+  #last: TailItem | undefined
+  /** Set while it reads from the log; offset 0 stands for right after the header. */
+  #segment: Segment | undefined
+  #offset = 0
+  /** Changes up to this one were given. */
+  afterSeq: number
+  /** The journal was trimmed over it. */
+  lost = false
+
+  constructor(journal: Journal, afterSeq: number, closed: () => void) {
+    this.#journal = journal
+    this.#from = afterSeq
+    this.afterSeq = afterSeq
+    this.#closed = closed
+    this.#ordinal = this.#startInMemory()
+    if (this.#ordinal === undefined) this.#enter(this.#startSegment(), 0)
+  }
+
+  /** Whether there is something to read now. */
+  get hasMore(): boolean {
+    return this.#ordinal === undefined || this.#ordinal <= this.#journal.lastOrdinal
+  }
+
+  /**
+   * The next entries of up to `bytesMax` bytes (one at least), without waiting; empty at the tail. Undefined when
+   * they have to be read from the log: call `next`.
+   */
+  take(bytesMax: number): Entry[] | undefined {
+    this.#check()
+    if (this.#ordinal === undefined) this.#ordinal = this.#memoryAt()
+    if (this.#ordinal === undefined) return undefined
+    const { tail, lastOrdinal } = this.#journal
+    if (this.#ordinal <= lastOrdinal && this.#ordinal < tail.firstOrdinal) {
+      this.#fallBehind()
+      return undefined
+    }
+    const entries: Entry[] = []
+    let bytes = 0
+    while (this.#ordinal <= lastOrdinal) {
+      const item = tail.get(this.#ordinal)
+      if (item === undefined) break
+      bytes += item.entry.bytes.length
+      if (entries.length > 0 && bytes > bytesMax) break
+      entries.push(item.entry)
+      this.#last = item
+      this.#ordinal += 1
+    }
+    this.#moved(entries)
+    return entries
+  }
+
+  /**
+   * The next entries of about `bytesMax` bytes, one at least; empty at the tail.
+   * @throws `JOURNAL_TRIMMED` when they are gone, `JOURNAL_CORRUPT` when they are damaged
+   */
+  async next(bytesMax: number): Promise<Entry[]> {
+    for (;;) {
+      const taken = this.take(bytesMax)
+      if (taken !== undefined) return taken
+      const entries = await this.#read(bytesMax)
+      this.#check()
+      if (entries.length > 0) {
+        this.#moved(entries)
+        return entries
+      }
+    }
+  }
+
+  /** Resolves when there is more to read. Rejects when the signal aborts or the reader is closed. */
+  wait(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop = (): void => {
+        signal?.removeEventListener('abort', aborted)
+        forget()
+      }
+      const aborted = (): void => {
+        stop()
+        reject(new HotspareError('ABORTED', 'waiting for the journal was given up'))
+      }
+      const forget = this.#journal.wakeOnAppend(() => {
+        stop()
+        if (this.#isClosed) reject(closed())
+        else resolve()
+      })
+      if (signal?.aborted === true) aborted()
+      else if (this.#isClosed || this.lost || this.hasMore) {
+        stop()
+        resolve()
+      } else signal?.addEventListener('abort', aborted, { once: true })
+    })
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#leave()
+    this.#closed()
+  }
+
+  #check(): void {
+    if (this.#isClosed) throw closed()
+    if (this.lost) throw trimmed(this.afterSeq, this.#journal.firstSeq)
+  }
+
+  #moved(entries: readonly Entry[]): void {
+    const last = entries.at(-1)
+    if (last !== undefined) this.afterSeq = Math.max(this.afterSeq, lastSeqOf(last.header))
+  }
+
+  #startInMemory(): number | undefined {
+    // Entries that take no number may stand right behind the last change, so the tail alone proves a beginning
+    // only where an earlier entry is in it.
+    return this.#journal.tail.ordinalAfter(this.#from)
+  }
+
+  /** All entries of the segments before it begin at or before the wanted place. */
+  #startSegment(): Segment | undefined {
+    const { segments } = this.#journal
+    let start = segments[0]
+    for (const segment of segments) if (segment.firstSeq <= this.#from) start = segment
+    return start
+  }
+
+  #enter(segment: Segment | undefined, offset: number): void {
+    this.#leave()
+    this.#segment = segment
+    this.#offset = offset
+    if (segment !== undefined) this.#journal.files.enter(segment)
+  }
+
+  #leave(): void {
+    if (this.#segment !== undefined) this.#journal.files.leave(this.#segment)
+    this.#segment = undefined
+  }
+
+  /** The tail went on without it: back to the log, behind the last entry given. */
+  #fallBehind(): void {
+    const last = this.#last
+    this.#ordinal = undefined
+    if (last?.segment === undefined) this.#enter(this.#startSegment(), 0)
+    else this.#enter(last.segment, last.offset + last.entry.bytes.length)
+  }
+
+  /** The place in the log, as an ordinal of the tail. */
+  #memoryAt(): number | undefined {
+    const segment = this.#segment
+    if (segment === undefined || this.#offset === 0) return undefined
+    const { tail, durableOrdinal } = this.#journal
+    const isAtEnd =
+      segment === this.#journal.segments.at(-1) && this.#offset >= segment.bytes
+    const ordinal = isAtEnd
+      ? durableOrdinal + 1
+      : tail.ordinalAt(segment.number, this.#offset)
+    if (ordinal !== undefined) this.#leave()
+    return ordinal
+  }
+
+  /** What the next stretch of the log holds; empty when it only moved on. */
+  async #read(bytesMax: number): Promise<Entry[]> {
+    const segment = this.#segment
+    if (segment === undefined) throw new HotspareError('INTERNAL', 'a reader without a place')
+    const { files, segments } = this.#journal
+    if (this.#offset === 0) {
+      const read = (at: number, length: number): Promise<Uint8Array> =>
+        files.read(segment, at, length)
+      const header = await loadSegmentHeader({ read })
+      if (header === undefined) throw corrupt(segment, 0)
+      this.#offset = header.bytes
+      return []
+    }
+    if (this.#offset >= segment.bytes) {
+      const next = segments[segments.indexOf(segment) + 1]
+      // At the end of the last segment `take` goes on in memory.
+      if (next !== undefined) this.#enter(next, 0)
+      return []
+    }
+    return this.#parse(segment, Math.max(bytesMax, readBytesMin))
+  }
+
+  async #parse(segment: Segment, wanted: number): Promise<Entry[]> {
+    const start = this.#offset
+    const length = Math.min(wanted, segment.bytes - start)
+    const chunk = await this.#journal.files.read(segment, start, length)
+    const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+    const entries: Entry[] = []
+    let at = 0
+    while (at < view.length) {
+      if (looksLikeMark(view, at)) {
+        at += markBytes
+        continue
+      }
+      const entry = view.length < at + entryHeaderBytes ? 'incomplete' : readEntry(view, at)
+      if (entry === 'corrupt') throw corrupt(segment, start + at)
+      if (entry === 'incomplete') break
+      at += entry.bytes.length
+      if (entry.header.firstSeq > this.#from) entries.push(entry)
+    }
+    if (at === 0) {
+      if (length < wanted || wanted > entryBytesMax) throw corrupt(segment, start)
+      return this.#parse(segment, entryBytesMax + readBytesMin)
+    }
+    this.#offset = start + Math.min(at, view.length)
+    return entries
+  }
+}

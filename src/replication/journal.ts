@@ -1,0 +1,394 @@
+/**
+ * The ordered, durable record of entries: segments of a log area, group commit, and what readers need.
+ *
+ * Invariants:
+ * - ordinals count the entries appended in this process; `durableOrdinal <= handedOrdinal <= lastOrdinal`;
+ * - one append of the log is under way at most, and the next one begins only when the last is durable;
+ * - a segment is begun only when everything before it is durable;
+ * - after a failure nothing is handed to the log until `reopen()`, and nothing that was taken is forgotten.
+ */
+import type { Log, LogStore } from '../interfaces/storage.js'
+import type { Random } from '../interfaces/random.js'
+import { HotspareError } from '../errors.js'
+import type { Entry } from './entry.js'
+import type { JournalFacts } from './journal-facts.js'
+import { FactsTracker } from './journal-facts.js'
+import { encodeMark, encodeSegmentHeader, markBytes, segmentName } from './journal-format.js'
+import { asStorageError, trimmed } from './journal-errors.js'
+import { JournalReader } from './journal-reader.js'
+import type { JournalPlace, ScannedJournal } from './journal-scan.js'
+import { listSegments } from './journal-scan.js'
+import { SegmentFiles } from './segment-files.js'
+import type { Segment, TailItem } from './tail.js'
+import { Tail } from './tail.js'
+
+export interface JournalOptions {
+  readonly logs: LogStore
+  readonly area: string
+  readonly random: Random
+  /** A segment is closed when it has this many bytes. */
+  readonly segmentBytes: number
+  /** Bytes of durable entries kept in memory for readers. */
+  readonly tailBytesMax: number
+  /** Called when the storage failed. */
+  readonly onFailure: (error: HotspareError) => void
+}
+
+/** Keeps the journal from being trimmed after `afterSeq`, within the quota. */
+export interface JournalPin {
+  /** Entries after this one are wanted. */
+  readonly afterSeq: number
+  /** True when the quota was reached and the entries are gone. */
+  readonly lost: boolean
+  release(): void
+}
+
+/** The blobs that records of the journal name. */
+export interface BlobBytes {
+  readonly bytes: number
+  /** Bytes of those that go when the journal is trimmed up to `seq`. */
+  bytesUpTo(seq: number): number
+}
+
+/** Bytes that one append of the log carries at most (one entry at least). */
+const appendBytesMax = 8 * 1024 * 1024
+/** Pins hold the journal up to this many times its limit. */
+const pinnedTimes = 2
+
+export class Journal {
+  readonly #options: JournalOptions
+  readonly #appended: FactsTracker
+  readonly #durable: FactsTracker
+  readonly #segments: Segment[]
+  readonly #waiting = new Set<() => void>()
+  readonly #readers = new Set<JournalReader>()
+  readonly #pins = new Set<{ afterSeq: number; lost: boolean }>()
+  #durableListeners: readonly ((ordinal: number) => void)[] = []
+  #log: Log
+  #nonce: number
+  #isFlushing = false
+  #isClosed = false
+  #handedOrdinal: number
+  #handedBytes = 0
+  #bytes: number
+  lastOrdinal: number
+  durableOrdinal: number
+  failed: HotspareError | undefined
+  /** For readers. */
+  readonly tail: Tail
+  readonly files: SegmentFiles
+
+  private constructor(
+    options: JournalOptions,
+    scanned: ScannedJournal,
+    log: Log,
+    nonce: number,
+    ordinal: number,
+  ) {
+    this.#options = options
+    this.#appended = new FactsTracker(scanned.facts)
+    this.#durable = new FactsTracker(scanned.facts)
+    this.#segments = scanned.segments
+    this.#log = log
+    this.#nonce = nonce
+    this.#handedOrdinal = ordinal
+    this.lastOrdinal = ordinal
+    this.durableOrdinal = ordinal
+    this.tail = new Tail(ordinal + 1)
+    this.files = new SegmentFiles(options.logs, options.area)
+    this.files.setCurrent(this.#current, log)
+    this.#bytes = scanned.segments.reduce((sum, segment) => sum + segment.bytes, 0)
+  }
+
+  /** Goes on with what a scan found: cuts the torn end, or begins the first segment. Ordinals go on after `ordinal`. */
+  static async open(
+    options: JournalOptions,
+    scanned: ScannedJournal,
+    ordinal: number,
+  ): Promise<Journal> {
+    const { logs, area } = options
+    let segment = scanned.segments.at(-1)
+    if (segment === undefined) {
+      const firstSeq = scanned.facts.seq + 1
+      segment = { name: segmentName(firstSeq, 1), number: 1, firstSeq, bytes: 0 }
+      scanned.segments.push(segment)
+    }
+    const log = await logs.open(area, segment.name)
+    if (log.bytes > segment.bytes) await log.truncate(segment.bytes)
+    let { nonce } = scanned
+    if (nonce === undefined || segment.bytes === 0) {
+      nonce = nonceFrom(options.random)
+      const header = encodeSegmentHeader(nonce, scanned.facts)
+      await log.append([header])
+      segment.bytes = header.length
+    }
+    return new Journal(options, scanned, log, nonce, ordinal)
+  }
+
+  /** Empties the area and begins a journal that continues `facts`. */
+  static async create(options: JournalOptions, facts: JournalFacts): Promise<Journal> {
+    const old = await listSegments(options.logs, options.area)
+    if (old.length > 0) await options.logs.remove(options.area, old.map(({ name }) => name))
+    const scanned = { segments: [], facts, nonce: undefined, damage: undefined }
+    return Journal.open(options, scanned, 0)
+  }
+
+  /** After the last entry appended. */
+  get facts(): FactsTracker {
+    return this.#appended
+  }
+
+  get durableSeq(): number {
+    return this.#durable.seq
+  }
+
+  /** The oldest change that it can still give; one after the last when there is none. */
+  get firstSeq(): number {
+    return this.#segments[0]?.firstSeq ?? this.#appended.seq + 1
+  }
+
+  /** Durable bytes in all segments. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments
+  }
+
+  /** Entries up to this ordinal have a place in the log. */
+  get handedOrdinal(): number {
+    return this.#handedOrdinal
+  }
+
+  /** The end of what is durable. */
+  durablePlace(): JournalPlace {
+    const { name, bytes } = this.#current
+    return { segment: name, offset: bytes, facts: this.#durable.snapshot() }
+  }
+
+  onDurable(listener: (ordinal: number) => void): () => void {
+    this.#durableListeners = [...this.#durableListeners, listener]
+    return () => {
+      this.#durableListeners = this.#durableListeners.filter((other) => other !== listener)
+    }
+  }
+
+  /** Takes the next entry, which `facts.requireNext` admitted; it is on its way to the log when this returns. */
+  append(entry: Entry): number {
+    if (this.failed !== undefined) throw this.failed
+    this.#appended.advance(entry)
+    this.tail.push(entry)
+    this.lastOrdinal += 1
+    if (!this.#isFlushing) this.#flush()
+    if (this.#waiting.size > 0) this.#wake()
+    return this.lastOrdinal
+  }
+
+  /** Resolves when everything appended before is durable. */
+  flushed(): Promise<void> {
+    const wanted = this.lastOrdinal
+    if (this.failed !== undefined) return Promise.reject(this.failed)
+    if (this.durableOrdinal >= wanted) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const check = (): void => {
+        if (this.durableOrdinal >= wanted) resolve()
+        else if (this.failed !== undefined) reject(this.failed)
+        else return this.#settleLater(check)
+      }
+      this.#settleLater(check)
+    })
+  }
+
+  readonly #flushWaiters: (() => void)[] = []
+
+  #settleLater(check: () => void): void {
+    this.#flushWaiters.push(check)
+  }
+
+  #settleWaiters(): void {
+    if (this.#flushWaiters.length === 0) return
+    for (const check of this.#flushWaiters.splice(0)) check()
+  }
+
+  get #current(): Segment {
+    const segment = this.#segments.at(-1)
+    if (segment === undefined) throw new HotspareError('INTERNAL', 'a journal without a segment')
+    return segment
+  }
+
+  /** Hands what waits to the log, as one append. */
+  #flush(): void {
+    this.#isFlushing = true
+    const segment = this.#current
+    if (segment.bytes >= this.#options.segmentBytes) {
+      this.#roll().then(
+        () => this.#flush(),
+        (error: unknown) => this.#fail(error),
+      )
+      return
+    }
+    const parts: Uint8Array[] = [encodeMark(this.#nonce, segment.bytes)]
+    let offset = segment.bytes + markBytes
+    let ordinal = this.#handedOrdinal
+    while (ordinal < this.lastOrdinal && offset - segment.bytes < appendBytesMax) {
+      ordinal += 1
+      const item = this.#itemOf(ordinal)
+      item.segment = segment
+      item.offset = offset
+      offset += item.entry.bytes.length
+      parts.push(item.entry.bytes)
+    }
+    this.#handedOrdinal = ordinal
+    this.#handedBytes = offset - segment.bytes
+    this.#log.append(parts).then(this.#whenAppended, this.#whenFailed)
+  }
+
+  readonly #whenAppended = (): void => {
+    const segment = this.#current
+    segment.bytes += this.#handedBytes
+    this.#bytes += this.#handedBytes
+    for (let ordinal = this.durableOrdinal + 1; ordinal <= this.#handedOrdinal; ordinal += 1) {
+      this.#durable.advance(this.#itemOf(ordinal).entry)
+    }
+    this.durableOrdinal = this.#handedOrdinal
+    this.tail.shrink(this.durableOrdinal, this.#options.tailBytesMax)
+    this.#isFlushing = false
+    // The disk goes on before anybody hears of what is durable.
+    if (this.#handedOrdinal < this.lastOrdinal && !this.#isClosed) this.#flush()
+    for (const listener of this.#durableListeners) listener(this.durableOrdinal)
+    this.#settleWaiters()
+  }
+
+  readonly #whenFailed = (error: unknown): void => this.#fail(error)
+
+  #itemOf(ordinal: number): TailItem {
+    const item = this.tail.get(ordinal)
+    if (item === undefined) throw new HotspareError('INTERNAL', 'an entry left the tail too early')
+    return item
+  }
+
+  /** Begins the next segment. Everything before is durable, so the header's facts are the durable ones. */
+  async #roll(): Promise<void> {
+    const { logs, area, random } = this.#options
+    const number = this.#current.number + 1
+    const firstSeq = this.#durable.seq + 1
+    const segment = { name: segmentName(firstSeq, number), number, firstSeq, bytes: 0 }
+    const nonce = nonceFrom(random)
+    const log = await logs.open(area, segment.name)
+    try {
+      if (log.bytes > 0) await log.truncate(0)
+      const header = encodeSegmentHeader(nonce, this.#durable)
+      await log.append([header])
+      segment.bytes = header.length
+    } catch (error) {
+      await log.close().catch(() => undefined)
+      throw error
+    }
+    this.#segments.push(segment)
+    this.#bytes += segment.bytes
+    this.#log = log
+    this.#nonce = nonce
+    this.files.setCurrent(segment, log)
+  }
+
+  #fail(error: unknown): void {
+    this.failed = asStorageError(error)
+    this.#settleWaiters()
+    this.#options.onFailure(this.failed)
+  }
+
+  /** After a failure: cuts the log to its last durable byte and hands over again what was not durable. */
+  async reopen(): Promise<void> {
+    if (this.failed === undefined) return
+    const segment = this.#current
+    await this.#log.close().catch(() => undefined)
+    const { logs, area } = this.#options
+    const listed = await listSegments(logs, area)
+    // A segment whose begin failed.
+    const extra = listed.filter(({ number }) => number > segment.number).map(({ name }) => name)
+    if (extra.length > 0) await logs.remove(area, extra)
+    this.#log = await logs.open(area, segment.name)
+    this.files.setCurrent(segment, this.#log)
+    if (this.#log.bytes > segment.bytes) await this.#log.truncate(segment.bytes)
+    this.#handedOrdinal = this.durableOrdinal
+    this.failed = undefined
+    this.#isFlushing = false
+    if (this.#handedOrdinal < this.lastOrdinal) this.#flush()
+  }
+
+  /** Entries that begin after `afterSeq`, in order. */
+  reader(afterSeq: number): JournalReader {
+    if (afterSeq + 1 < this.firstSeq) throw trimmed(afterSeq, this.firstSeq)
+    const reader = new JournalReader(this, afterSeq, () => this.#readers.delete(reader))
+    this.#readers.add(reader)
+    return reader
+  }
+
+  pin(afterSeq: number): JournalPin {
+    if (afterSeq + 1 < this.firstSeq) throw trimmed(afterSeq, this.firstSeq)
+    const pin = { afterSeq, lost: false, release: (): void => void this.#pins.delete(pin) }
+    this.#pins.add(pin)
+    return pin
+  }
+
+  /** Calls back at the next append, once. */
+  wakeOnAppend(wake: () => void): () => void {
+    this.#waiting.add(wake)
+    return () => this.#waiting.delete(wake)
+  }
+
+  #wake(): void {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const wake of waiting) wake()
+  }
+
+  /**
+   * Removes whole segments, oldest first, while there are more than `bytesMax` bytes, those of blobs included, and only
+   * with changes up to `safeSeq`. Pins and readers hold them up to twice the limit. Answers the last change removed.
+   */
+  async trim(bytesMax: number, safeSeq: number, blobs: BlobBytes): Promise<number | undefined> {
+    const gone: Segment[] = []
+    let ownBytes = this.#bytes
+    let bytes = ownBytes + blobs.bytes
+    for (let at = 0; at < this.#segments.length - 1 && bytes > bytesMax; at += 1) {
+      const [segment, next] = [this.#segments[at], this.#segments[at + 1]]
+      if (segment === undefined || next === undefined || next.firstSeq - 1 > safeSeq) break
+      if (!this.#mayRemove(segment, next.firstSeq - 1, bytes > bytesMax * pinnedTimes)) break
+      gone.push(segment)
+      ownBytes -= segment.bytes
+      bytes = ownBytes + blobs.bytes - blobs.bytesUpTo(next.firstSeq - 1)
+    }
+    if (gone.length === 0) return undefined
+    this.#segments.splice(0, gone.length)
+    this.#bytes = ownBytes
+    for (const segment of gone) await this.files.forget(segment)
+    await this.#options.logs.remove(this.#options.area, gone.map(({ name }) => name))
+    return this.firstSeq - 1
+  }
+
+  /** Whether nobody holds a segment any more; over the quota the holders lose it. */
+  #mayRemove(segment: Segment, lastSeq: number, isOverQuota: boolean): boolean {
+    const holders = [...this.#readers, ...this.#pins].filter(({ afterSeq }) => afterSeq < lastSeq)
+    if (holders.length > 0 && !isOverQuota) return false
+    for (const holder of holders) holder.lost = true
+    return !this.files.isBusy(segment)
+  }
+
+  /** Waits for the append under way, then closes all files. Entries not handed over are lost: flush before. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    if (this.#isFlushing && this.failed === undefined) {
+      await new Promise<void>((resolve) => this.#settleLater(resolve))
+    }
+    for (const reader of [...this.#readers]) reader.close()
+    this.#wake()
+    await this.files.close()
+  }
+}
+
+function nonceFrom(random: Random): number {
+  const bytes = random.bytes(4)
+  return Buffer.from(bytes.buffer, bytes.byteOffset, 4).readUInt32LE(0)
+}

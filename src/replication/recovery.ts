@@ -1,0 +1,215 @@
+/**
+ * Brings a copy from what is on its storage to where its journal ends.
+ *
+ * The journal is the truth. The index begins at the checkpoint and the tree may be anywhere after it, so every change of a
+ * file after the checkpoint is carried out again, in order, skipping nothing. Application state begins at its own position
+ * or at its snapshot.
+ */
+import { HotspareError } from '../errors.js'
+import { decodeState, stateDocument } from './app-states.js'
+import type { StateSlot } from './app-states.js'
+import type { CheckpointDocument } from './checkpoint-document.js'
+import type { Contents } from './contents.js'
+import type { LocalCopyOptions, StateSnapshot } from './copy-types.js'
+import { changesOf } from './entry.js'
+import type { Entry } from './entry.js'
+import { epochAt, type JournalFacts, noFacts } from './journal-facts.js'
+import type { ScannedJournal, ScanStart } from './journal-scan.js'
+import { listSegments, scanJournal } from './journal-scan.js'
+import type { Segment } from './tail.js'
+
+export const journalArea = 'journal'
+
+/** Bytes of entries that recovery holds while the tree catches up. */
+const aheadBytesMax = 16 * 1024 * 1024
+
+/** Where a state class begins, while it is worked out. */
+interface StateBase {
+  readonly seq: number
+  readonly snapshot: StateSnapshot | undefined
+}
+
+/** Recovers into `contents`, whose index is at the checkpoint. */
+export class Recovery {
+  readonly #options: LocalCopyOptions
+  readonly #contents: Contents
+  readonly #checkpoint: CheckpointDocument | undefined
+  #segments: Segment[] = []
+
+  constructor(
+    options: LocalCopyOptions,
+    contents: Contents,
+    checkpoint: CheckpointDocument | undefined,
+  ) {
+    this.#options = options
+    this.#contents = contents
+    this.#checkpoint = checkpoint
+  }
+
+  async run(): Promise<ScannedJournal> {
+    const { logs } = this.#options.storage
+    this.#contents.restart()
+    for (const name of this.#checkpoint?.strangers ?? []) this.#contents.strangers.add(name)
+    for (const { id, seq, bytes } of this.#checkpoint?.blobs ?? []) {
+      this.#contents.blobs.add(id, seq, bytes)
+    }
+    this.#segments = await listSegments(logs, journalArea)
+    if (this.#segments.length === 0 && this.#checkpoint !== undefined) return this.#lostJournal()
+    await this.#startStates()
+    let scanned = await this.#replay(this.#scanStart())
+    if (scanned.facts.seq < this.#filesSeq) {
+      // Damage before the checkpoint: states that needed what was there are lost, files are not.
+      this.#loseStatesBelow(this.#filesSeq, 'the journal before the checkpoint is damaged')
+      scanned = await this.#replay(this.#checkpoint?.place)
+    }
+    this.#loseStatesAbove(scanned.facts.seq)
+    return scanned
+  }
+
+  /** Files are at this change before anything is replayed. */
+  get #filesSeq(): number {
+    return this.#checkpoint?.place.facts.seq ?? 0
+  }
+
+  get #journalStart(): number {
+    return (this.#segments[0]?.firstSeq ?? 1) - 1
+  }
+
+  #lostJournal(): ScannedJournal {
+    const facts = this.#checkpoint?.place.facts ?? noFacts
+    const why = 'the journal is missing'
+    for (const slot of this.#contents.states.slots) this.#lose(slot, why)
+    const damage = { segment: this.#checkpoint?.place.segment ?? '', offset: 0, why }
+    return { segments: [], facts, nonce: undefined, damage }
+  }
+
+  /** The checkpoint, or an earlier segment when a state needs changes before it. */
+  #scanStart(): ScanStart | undefined {
+    const place = this.#checkpoint?.place
+    if (place === undefined) return undefined
+    let seq = place.facts.seq
+    for (const { lost, appliedSeq } of this.#contents.states.slots) {
+      if (lost === undefined) seq = Math.min(seq, appliedSeq)
+    }
+    if (seq >= place.facts.seq) return place
+    let start = this.#segments[0]
+    for (const segment of this.#segments) if (segment.firstSeq <= seq + 1) start = segment
+    return start === undefined ? place : { segment: start.name }
+  }
+
+  async #replay(from: ScanStart | undefined): Promise<ScannedJournal> {
+    const { applier } = this.#contents
+    const { logs } = this.#options.storage
+    applier.isReplaying = true
+    let ordinal = 0
+    const scanned = await scanJournal(logs, journalArea, from, (entry) => {
+      ordinal += 1
+      this.#take(entry, ordinal)
+      applier.release(ordinal)
+      return this.#contents.unappliedBytes > aheadBytesMax ? applier.settled() : undefined
+    })
+    await applier.settled()
+    applier.release(Number.POSITIVE_INFINITY)
+    applier.endReplay()
+    return scanned
+  }
+
+  #take(entry: Entry, ordinal: number): void {
+    if (entry.header.kind !== 'changes') return
+    let changes: ReturnType<typeof changesOf>
+    try {
+      changes = changesOf(entry)
+    } catch (error) {
+      // It was checked before it was journaled, so only a newer version can have written it.
+      if (HotspareError.is(error, 'STORAGE_FORMAT')) throw error
+      throw new HotspareError('JOURNAL_CORRUPT', 'an entry holds no changes', { cause: error })
+    }
+    this.#contents.take(entry, changes, { ordinal, wantsResults: false, filesSeq: this.#filesSeq })
+  }
+
+  async #startStates(): Promise<void> {
+    const slots = [...this.#contents.states.slots]
+    const needsEnd = slots.some(({ hooks }) => hooks.position !== undefined)
+    const end = needsEnd ? await this.#findEnd() : undefined
+    for (const slot of slots) {
+      const base = await this.#baseOf(slot, end).catch((error: unknown) => String(error))
+      if (typeof base === 'string') {
+        this.#lose(slot, base)
+        continue
+      }
+      const { states } = this.#contents
+      if (base.snapshot !== undefined) await states.restore(slot, base.snapshot)
+      states.startAt(slot, base.seq, base.seq)
+    }
+  }
+
+  /** Where the journal ends; read without carrying anything out. */
+  async #findEnd(): Promise<JournalFacts> {
+    const { logs } = this.#options.storage
+    const scanned = await scanJournal(logs, journalArea, this.#checkpoint?.place, () => undefined)
+    return scanned.facts
+  }
+
+  /** Where the state of a class begins, or why it cannot be rebuilt. */
+  async #baseOf(slot: StateSlot, end: JournalFacts | undefined): Promise<StateBase | string> {
+    if (this.#contents.strangers.has(slot.name)) {
+      this.#contents.strangers.delete(slot.name)
+      return 'changes of the class were skipped'
+    }
+    const own = await slot.hooks.position?.()
+    if (own !== undefined && end !== undefined && this.#isOn(end, own.seq, own.epoch)) {
+      return { seq: own.seq, snapshot: undefined }
+    }
+    const covered = this.#coveredSeq(slot.name)
+    const snapshot = await this.#storedSnapshot(slot.name)
+    const seq = Math.max(covered, snapshot?.seq ?? 0)
+    if (seq < this.#journalStart) return 'the journal does not reach back to what is stored of it'
+    if (snapshot === undefined && own !== undefined) {
+      return 'its position is not in the journal, and there is no snapshot'
+    }
+    return { seq, snapshot }
+  }
+
+  #isOn(end: JournalFacts, seq: number, epoch: number): boolean {
+    if (seq > end.seq || seq < this.#journalStart) return false
+    return seq === 0 || epochAt(end.history, seq) === epoch
+  }
+
+  /** A class that the checkpoint does not know had no changes up to it. */
+  #coveredSeq(name: string): number {
+    const known = this.#checkpoint?.states
+    return known?.get(name) ?? this.#filesSeq
+  }
+
+  async #storedSnapshot(name: string): Promise<StateSnapshot | undefined> {
+    const { documents } = this.#options.storage
+    const document = await documents.read(stateDocument(name))
+    return document === undefined ? undefined : decodeState(document)
+  }
+
+  #loseStatesBelow(seq: number, why: string): void {
+    for (const slot of this.#contents.states.slots) {
+      if (slot.appliedSeq < seq) this.#lose(slot, why)
+    }
+  }
+
+  /** A state ahead of a journal that lost its end to damage. */
+  #loseStatesAbove(seq: number): void {
+    for (const slot of this.#contents.states.slots) {
+      if (slot.appliedSeq > seq) this.#lose(slot, 'it is ahead of the journal')
+    }
+  }
+
+  #lose(slot: StateSlot, why: string): void {
+    if (slot.lost !== undefined) return
+    slot.lost = why
+    this.#options.emit({ name: 'stateLost', className: slot.name, why })
+  }
+}
+
+/** The paths of an index that no synced class of this policy claims any more are none of ours. */
+export function dropUnclaimed(contents: Contents, isClaimed: (path: string, className: string) => boolean): void {
+  for (const [path, record] of [...contents.index.entries()]) {
+    if (!isClaimed(path, record.className)) contents.index.drop(path)
+  }
+}

@@ -1,0 +1,417 @@
+/**
+ * The target's side of a remote restore: compares the source's index with its own, fetches what differs into the
+ * staging area, and hands back the manifest with which the copy switches over. Until then nothing of the copy is
+ * touched, so an abort at any instant leaves it as it was.
+ *
+ * Invariants: at most {@link requestsMax} requests are under way, each of at most {@link batchBytes}; a staged file carries
+ * the version that its path had before its first byte was read; `#seenSeq` is a position that covers every
+ * change that any of the bytes read may hold.
+ */
+import { HotspareError } from '../../errors.js'
+import type { Clock } from '../../interfaces/clock.js'
+import type { ObjectSlice, OpenStorage } from '../../interfaces/storage.js'
+import { checkPath } from '../../policy/path-rules.js'
+import type { LocalCopy, RestoreManifest } from '../local-copy.js'
+import type { BulkAnswer, BulkClient } from '../stream/bulk-client.js'
+import type { IndexedFile, IndexedRemoval, PlanMessage, ReadStretch, RestoreProgress } from '../stream/wire.js'
+import { fieldsOf, indexPathsMax, listOf, seqOf } from '../stream/wire.js'
+import type { Vault } from '../vault.js'
+import type { StagedFile } from './staging.js'
+import { Staging } from './staging.js'
+
+/** Bytes asked for in one request. */
+export const batchBytes: number = 256 * 1024
+/** Files in one request. */
+const batchFilesMax = 512
+/** Requests under way at the same time. */
+export const requestsMax = 6
+/** The staging index is written when this much was fetched since the last time. */
+const saveEveryBytes = 128 * 1024 * 1024
+const progressEveryMs = 250
+
+/** What a restore works with. */
+export interface RestoreContext {
+  readonly copy: LocalCopy
+  readonly storage: OpenStorage
+  readonly vault: Vault
+  readonly clock: Clock
+  readonly stateClasses: readonly string[]
+  readonly plan: PlanMessage
+  readonly bulk: BulkClient
+  readonly signal: AbortSignal
+  /** 0: as fast as it goes. */
+  readonly bytesPerSecondMax: number
+  readonly peer: string
+  /** Whether a synced class of the own policy claims the path: all others stay untouched, whatever the source says. */
+  claims(path: string): boolean
+  progress(progress: RestoreProgress): void
+}
+
+interface Page {
+  readonly files: IndexedFile[]
+  readonly removed: IndexedRemoval[]
+  readonly next: number
+  readonly filesTotal: number
+  readonly bytesTotal: number
+  readonly complete: boolean
+  readonly tombstoneFloor: number
+}
+
+/** A batch of stretches, and the staged files that they belong to. */
+interface Batch {
+  readonly stretches: ReadStretch[]
+  readonly files: StagedFile[]
+  bytes: number
+}
+
+export class Restore {
+  readonly #context: RestoreContext
+  #staging!: Staging
+  readonly #install = new Map<string, { file: StagedFile }>()
+  readonly #remove = new Map<string, number>()
+  readonly #keep: string[] = []
+  readonly #states: { className: string; object: string; seq: number }[] = []
+  readonly #under = new Set<Promise<void>>()
+  #failure: unknown
+  #batch: Batch = { stretches: [], files: [], bytes: 0 }
+  #seenSeq: number
+  #complete = false
+  #tombstoneFloor = 0
+  #progress: RestoreProgress = { phase: 'index', files: 0, filesTotal: 0, bytes: 0, bytesTotal: 0 }
+  #reportedMs = Number.NEGATIVE_INFINITY
+  #unsavedBytes = 0
+  #paceFromMs = 0
+  #pacedBytes = 0
+
+  constructor(context: RestoreContext) {
+    this.#context = context
+    this.#seenSeq = context.plan.cut.seq
+  }
+
+  /** Fetches everything; nothing of the copy is changed yet. */
+  async fetch(): Promise<RestoreManifest> {
+    const { plan, storage, clock } = this.#context
+    this.#paceFromMs = clock.nowMs()
+    this.#staging = await Staging.open(storage, plan.cut)
+    this.#report('index', true)
+    const suspects = this.#suspects()
+    await this.#fetchIndex(suspects)
+    await this.#fetchPaths(suspects)
+    await this.#flushBatch()
+    await this.#settled()
+    await this.#fetchStates()
+    this.#report('switch', true)
+    await storage.objects.sync('staging')
+    const manifest = this.#manifest()
+    await this.#keepWhatGoes(manifest)
+    return manifest
+  }
+
+  /** Resolves when the new journal holds everything that the copied bytes may hold. */
+  async untilJournaled(journaledSeq: () => number): Promise<void> {
+    const { clock, signal } = this.#context
+    while (journaledSeq() < this.#seenSeq) {
+      signal.throwIfAborted()
+      await new Promise<void>((resolve) => clock.setTimer(2, resolve))
+    }
+  }
+
+  async clean(): Promise<void> {
+    await this.#staging.clean()
+    this.#report('done', true)
+  }
+
+  /** Paths whose content here cannot be trusted: touched beyond the fork, or found different at start. */
+  #suspects(): Set<string> {
+    const { copy, plan } = this.#context
+    if (plan.method === 'full') return new Set()
+    const suspects = new Set<string>()
+    const own = copy.index.changedSince(plan.commonSeq)
+    for (const file of own.files) suspects.add(file.path)
+    for (const removal of own.removed) suspects.add(removal.path)
+    for (const entry of copy.outside.unknown) suspects.add(entry.path)
+    for (const entry of copy.outside.differing) suspects.add(entry.path)
+    for (const path of copy.outside.missing) suspects.add(path)
+    return suspects
+  }
+
+  async #fetchIndex(suspects: ReadonlySet<string>): Promise<void> {
+    const { bulk, plan, copy } = this.#context
+    const forgotten = copy.index.tombstoneFloor > plan.commonSeq
+    const sinceSeq = plan.method === 'full' || forgotten ? 0 : plan.commonSeq
+    let from = 0
+    do {
+      const answer = await bulk.request({ op: 'index', sinceSeq, paths: [], from })
+      const page = pageOf(answer)
+      if (from === 0) {
+        this.#complete = page.complete
+        this.#tombstoneFloor = page.tombstoneFloor
+        const { filesTotal, bytesTotal } = page
+        this.#progress = { ...this.#progress, filesTotal, bytesTotal }
+      }
+      await this.#takePage(page, suspects)
+      from = page.next
+    } while (from > 0)
+  }
+
+  /** What the source has at the suspect paths, as far as its listing did not say so already. */
+  async #fetchPaths(suspects: ReadonlySet<string>): Promise<void> {
+    const { bulk, plan } = this.#context
+    const left = [...suspects].filter((path) => !this.#install.has(path) && !this.#remove.has(path))
+    for (let at = 0; at < left.length; at += indexPathsMax) {
+      const paths = left.slice(at, at + indexPathsMax)
+      const page = pageOf(await bulk.request({ op: 'index', sinceSeq: plan.commonSeq, paths, from: 0 }))
+      await this.#takePage(page, suspects)
+    }
+  }
+
+  async #takePage(page: Page, suspects: ReadonlySet<string>): Promise<void> {
+    const { claims } = this.#context
+    for (const { path, version } of page.removed) if (claims(path)) this.#remove.set(path, version)
+    for (const file of page.files) if (claims(file.path)) await this.#take(file, suspects)
+  }
+
+  async #take(file: IndexedFile, suspects: ReadonlySet<string>): Promise<void> {
+    const { copy, plan, signal } = this.#context
+    signal.throwIfAborted()
+    this.#throwFailure()
+    const own = copy.index.get(file.path)
+    const same = own?.version === file.version && file.version <= plan.commonSeq
+    if (same && plan.method !== 'full' && !suspects.has(file.path)) {
+      if (this.#complete) this.#keep.push(file.path)
+      this.#count(1, file.size)
+      return
+    }
+    const staged = this.#staging.files.get(file.path)
+    if (staged !== undefined && staged.version === file.version) {
+      staged.mode = file.mode
+      this.#install.set(file.path, { file: staged })
+      this.#count(0, staged.bytes)
+      if (staged.done) return this.#count(1, 0)
+      return this.#ask(staged, file.size)
+    }
+    const fresh = this.#staging.begin(file.path, file.version, file.mode)
+    this.#install.set(file.path, { file: fresh })
+    await this.#ask(fresh, file.size)
+  }
+
+  async #ask(file: StagedFile, size: number): Promise<void> {
+    if (size - file.bytes > batchBytes) return this.#askLarge(file, size)
+    const length = Math.max(0, size - file.bytes)
+    const full = this.#batch.bytes + length > batchBytes || this.#batch.files.length >= batchFilesMax
+    if (full) await this.#flushBatch()
+    this.#batch.stretches.push({ path: file.path, offset: file.bytes, length })
+    this.#batch.files.push(file)
+    this.#batch.bytes += length
+  }
+
+  async #askLarge(file: StagedFile, size: number): Promise<void> {
+    await this.#flushBatch()
+    for (let offset = file.bytes; offset < size; offset += batchBytes) {
+      const length = Math.min(batchBytes, size - offset)
+      await this.#request({ stretches: [{ path: file.path, offset, length }], files: [file], bytes: length })
+      if (file.done) return
+    }
+  }
+
+  async #flushBatch(): Promise<void> {
+    const batch = this.#batch
+    if (batch.files.length === 0) return
+    this.#batch = { stretches: [], files: [], bytes: 0 }
+    await this.#request(batch)
+  }
+
+  async #request(batch: Batch): Promise<void> {
+    const { bulk, signal } = this.#context
+    while (this.#under.size >= requestsMax) await Promise.race(this.#under)
+    this.#throwFailure()
+    signal.throwIfAborted()
+    await this.#pace(batch.bytes)
+    const { stretches } = batch
+    const requests = stretches.map(({ path, offset, length }) => [path, offset, length])
+    const work = bulk
+      .request({ op: 'read', requests: requests as unknown as ReadStretch[] })
+      .then((answer) => this.#store(batch, answer))
+      .catch((error: unknown) => {
+        this.#failure ??= error
+      })
+      .finally(() => this.#under.delete(work))
+    this.#under.add(work)
+  }
+
+  async #store(batch: Batch, answer: BulkAnswer): Promise<void> {
+    const body = fieldsOf(answer.body, 'answer')
+    const results = listOf(body['results'], 'results', batch.files.length)
+    this.#seenSeq = Math.max(this.#seenSeq, seqOf(body['seq'], 'seq'))
+    const slices: ObjectSlice[] = []
+    for (const [at, file] of batch.files.entries()) {
+      const stretch = batch.stretches[at]
+      if (stretch === undefined) continue
+      const slice = this.#sliceOf(file, stretch, results[at], answer.bytes.length)
+      if (slice !== undefined) slices.push(slice)
+    }
+    const { bytes } = answer
+    this.#unsavedBytes += bytes.length
+    if (slices.length > 0) await this.#context.storage.objects.write('staging', bytes, slices)
+    if (this.#unsavedBytes < saveEveryBytes) return
+    this.#unsavedBytes = 0
+    await this.#staging.save()
+  }
+
+  #sliceOf(file: StagedFile, stretch: ReadStretch, result: unknown, bytesMax: number): ObjectSlice | undefined {
+    if (result === null || result === undefined) {
+      // Removed meanwhile: the entries after the cut say so as well.
+      this.#install.delete(file.path)
+      this.#staging.files.delete(file.path)
+      file.done = true
+      return undefined
+    }
+    const [start, length, version, size, mode] = listOf(result, 'result', 5).map((n) => seqOf(n, 'result'))
+    if (start === undefined || length === undefined || version === undefined) throw malformed()
+    if (size === undefined || mode === undefined) throw malformed()
+    if (start + length > bytesMax || length > stretch.length) throw malformed()
+    file.mode = mode & 0o777
+    file.bytes = stretch.offset + length
+    // A file that changed while it was read is mended by the entries after the cut, but it is not what its version says.
+    if (version !== file.version) this.#staging.files.set(file.path, { ...file, version: -1 })
+    const last = file.bytes >= size || length < stretch.length
+    if (last && !file.done) {
+      file.done = true
+      this.#count(1, length)
+    } else {
+      this.#count(0, length)
+    }
+    return { name: file.object, offset: stretch.offset, start, length }
+  }
+
+  async #fetchStates(): Promise<void> {
+    const { bulk, storage, stateClasses } = this.#context
+    this.#report('state', true)
+    for (const className of stateClasses) {
+      const { body } = await bulk.request({ op: 'state', className })
+      const fields = fieldsOf(body, 'state')
+      const size = seqOf(fields['bytes'], 'bytes')
+      const seq = seqOf(fields['seq'], 'seq')
+      const object = `s${this.#states.length}`
+      await storage.objects.remove('staging', [object])
+      for (let offset = 0; offset < size; ) {
+        const request = { op: 'stateRead', className, offset, length: batchBytes } as const
+        const { bytes } = await bulk.request(request)
+        if (bytes.length === 0) throw malformed()
+        const slice = { name: object, offset, start: 0, length: bytes.length }
+        offset += bytes.length
+        this.#count(0, bytes.length)
+        await storage.objects.write('staging', bytes, [slice])
+      }
+      this.#states.push({ className, object, seq })
+      this.#seenSeq = Math.max(this.#seenSeq, seq)
+    }
+  }
+
+  #manifest(): RestoreManifest {
+    const { plan } = this.#context
+    const install = [...this.#install.values()].map(({ file }) => {
+      const { path, object, mode, bytes, version } = file
+      return { path, object, mode, size: bytes, version }
+    })
+    const remove = [...this.#remove]
+      .filter(([path]) => !this.#install.has(path))
+      .map(([path, version]) => ({ path, version }))
+    const { restoreId, cut, inSync } = plan
+    const states = this.#states
+    const complete = this.#complete || plan.method === 'full'
+    const keep = this.#keep
+    const tombstoneFloor = complete ? this.#context.plan.cut.seq : this.#tombstoneFloor
+    return { version: 1, restoreId, base: cut, inSync, install, remove, states, complete, keep, tombstoneFloor }
+  }
+
+  /** What lies on this disk and is in nobody's history, or goes in bulk, is kept in the vault. */
+  async #keepWhatGoes(manifest: RestoreManifest): Promise<void> {
+    const { vault, copy } = this.#context
+    const outside = [...copy.outside.unknown, ...copy.outside.differing].map(({ path }) => path)
+    if (outside.length > 0) await vault.keepFiles('outside', outside)
+    const known = copy.index.paths()
+    if (!manifest.complete || known.length === 0) return
+    const stay = new Set([...manifest.install.map(({ path }) => path), ...(manifest.keep ?? [])])
+    const going = known.filter((path) => !stay.has(path))
+    const large = going.length > massDeleteFiles && going.length > known.length * massDeleteShare
+    if (large) await vault.keepFiles('massDelete', going)
+  }
+
+  #count(files: number, bytes: number): void {
+    const { filesTotal, bytesTotal } = this.#progress
+    const done = { files: this.#progress.files + files, bytes: this.#progress.bytes + bytes }
+    this.#progress = {
+      phase: 'files',
+      ...done,
+      filesTotal: Math.max(filesTotal, done.files),
+      bytesTotal: Math.max(bytesTotal, done.bytes),
+    }
+    this.#report('files', false)
+  }
+
+  #report(phase: RestoreProgress['phase'], always: boolean): void {
+    const now = this.#context.clock.nowMs()
+    if (!always && now - this.#reportedMs < progressEveryMs) return
+    this.#reportedMs = now
+    this.#context.progress({ ...this.#progress, phase })
+  }
+
+  /** Holds the rate below the limit, by waiting before a request. */
+  async #pace(bytes: number): Promise<void> {
+    const { bytesPerSecondMax, clock } = this.#context
+    if (bytesPerSecondMax <= 0) return
+    const dueMs = this.#paceFromMs + (this.#pacedBytes / bytesPerSecondMax) * 1000
+    this.#pacedBytes += bytes
+    const waitMs = dueMs - clock.nowMs()
+    if (waitMs > 0) await new Promise<void>((resolve) => clock.setTimer(waitMs, resolve))
+  }
+
+  async #settled(): Promise<void> {
+    while (this.#under.size > 0) await Promise.race(this.#under)
+    this.#throwFailure()
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure
+  }
+}
+
+/** A restore that deletes more files than this, and more than the share, vaults them first. */
+const massDeleteFiles = 100
+const massDeleteShare = 0.2
+
+function malformed(): HotspareError {
+  return new HotspareError('PROTOCOL_VIOLATION', 'an answer of the source is malformed')
+}
+
+function pageOf(answer: BulkAnswer): Page {
+  const body = fieldsOf(answer.body, 'page')
+  const files = listOf(body['files'], 'files', indexPathsMax).map((one): IndexedFile => {
+    const [path, version, size, mode] = listOf(one, 'file', 4)
+    return {
+      path: pathOf(path),
+      version: seqOf(version, 'version'),
+      size: seqOf(size, 'size'),
+      mode: seqOf(mode, 'mode') & 0o777,
+    }
+  })
+  const removed = listOf(body['removed'], 'removed', 200_000).map((one): IndexedRemoval => {
+    const [path, version] = listOf(one, 'removal', 2)
+    return { path: pathOf(path), version: seqOf(version, 'version') }
+  })
+  return {
+    files,
+    removed,
+    next: seqOf(body['next'], 'next'),
+    filesTotal: seqOf(body['filesTotal'], 'filesTotal'),
+    bytesTotal: seqOf(body['bytesTotal'], 'bytesTotal'),
+    complete: body['complete'] === true,
+    tombstoneFloor: seqOf(body['tombstoneFloor'], 'tombstoneFloor'),
+  }
+}
+
+function pathOf(value: unknown): string {
+  if (typeof value !== 'string') throw malformed()
+  return checkPath(value)
+}

@@ -1,0 +1,226 @@
+/**
+ * Gives queued writes their place: forms a batch, encodes it once, appends it. It also writes the entries that
+ * carry no change: terms, in-sync sets, and the mark of what was acknowledged when nothing else carries it.
+ *
+ * Invariants:
+ * - entries are appended in the order of their sequence numbers, each with the term it was written in;
+ * - a write leaves the queue only when its entry was appended, or when it was refused;
+ * - every appended entry is told to the in-sync set before its writes can be released.
+ */
+import { HotspareError as Failure, type HotspareError } from '../errors.js'
+import type { Clock, TimerHandle } from '../interfaces/clock.js'
+import type { AckQueues, Write } from './ack-queues.js'
+import { BatchResolver } from './batch-resolver.js'
+import type { Change } from './change.js'
+import { type Entry, encodeChanges, encodeInSync, encodeTerm, lastSeqOf } from './entry.js'
+import type { Term } from './position.js'
+import type { WriteQueue } from './write-queue.js'
+import type { WriteOutcome, WriterCopy, WriterLimits } from './writer-types.js'
+
+/** What a sequencer works on. */
+export interface SequencerOptions {
+  readonly copy: WriterCopy
+  readonly clock: Clock
+  readonly limits: WriterLimits
+  readonly term: Term
+  readonly queue: WriteQueue
+  readonly queues: AckQueues
+  /** A write will never get a place. */
+  refuse(write: Write, error: unknown): void
+  /** An entry was appended. */
+  appended(ordinal: number, lastSeq: number, bytes: number): void
+  /** The journal takes nothing any more. */
+  failed(error: HotspareError): void
+  /** The set as the journal has it. */
+  members(): readonly string[]
+}
+
+/** How long the mark of acknowledged changes may lag behind, in milliseconds. */
+const markMs = 1000
+
+/** See the head of the file. */
+export class Sequencer {
+  readonly #options: SequencerOptions
+  readonly #copy: WriterCopy
+  readonly #resolver: BatchResolver
+  #term: Term
+  /** Changes in the next batch at most; lowered while a batch is found that does not fit an entry. */
+  #changesMax: number
+  #valueBytes = 128
+  /** The mark in the last entry. */
+  #marked: number
+  /** Whether anything was acknowledged by this writer: until then the inherited mark holds. */
+  #acknowledges = false
+  #appendedAtMs: number
+  #markTimer: TimerHandle | undefined
+  /** While no mark may be written on its own. */
+  #quiet = false
+
+  constructor(options: SequencerOptions) {
+    this.#options = options
+    this.#copy = options.copy
+    this.#term = options.term
+    this.#resolver = new BatchResolver(options.copy)
+    this.#changesMax = options.limits.batchChangesMax
+    this.#marked = options.copy.ackedSeq
+    this.#appendedAtMs = options.clock.nowMs()
+  }
+
+  /** What an update takes in a batch, on average of late, in bytes. */
+  get valueBytes(): number {
+    return this.#valueBytes
+  }
+
+  /** Appends the entry that opens a term; everything after it is written in that term. */
+  appendTerm(term: Term): void {
+    this.#append(encodeTerm(term, this.#copy.seq + 1, this.#ackedSeq()))
+    this.#term = term
+  }
+
+  /** Journals a set; undefined when the journal takes nothing any more. */
+  appendInSync(members: readonly string[]): number | undefined {
+    try {
+      const entry = encodeInSync(this.#term, this.#copy.seq + 1, this.#ackedSeq(), members)
+      return this.#append(entry).ordinal
+    } catch (error) {
+      this.#options.failed(asFailure(error))
+      return undefined
+    }
+  }
+
+  /** Appends the next batch of the queue. */
+  appendBatch(): void {
+    const { queue, queues } = this.#options
+    const writes: Write[] = []
+    const changes: Change[] = []
+    const passed = this.#form(writes, changes)
+    if (writes.length === 0) {
+      queue.shift(passed)
+      return
+    }
+    let entry: Entry
+    try {
+      entry = encodeChanges(this.#term, this.#copy.seq + 1, this.#ackedSeq(), changes)
+    } catch (error) {
+      this.#narrow(writes, error)
+      return
+    }
+    let appended: { ordinal: number; results: readonly WriteOutcome[] | undefined }
+    try {
+      appended = this.#append(entry, changes)
+    } catch (error) {
+      this.#options.failed(asFailure(error))
+      return
+    }
+    queue.shift(passed)
+    const { firstSeq, count, metaBytes } = entry.header
+    const { results } = appended
+    for (let at = 0; at < writes.length; at += 1) {
+      const write = writes[at]
+      if (write === undefined) continue
+      write.seq = firstSeq + at
+      if (results !== undefined) write.outcome = results[at]
+    }
+    queues.add(appended.ordinal, this.#term, writes)
+    this.#valueBytes = Math.ceil((this.#valueBytes * 7 + metaBytes / count) / 8)
+    const { batchChangesMax } = this.#options.limits
+    if (this.#changesMax < batchChangesMax) {
+      this.#changesMax = Math.min(batchChangesMax, this.#changesMax * 2)
+    }
+  }
+
+  /** Something was acknowledged: the mark must reach the journal before long. */
+  acknowledged(): void {
+    this.#acknowledges = true
+    if (this.#markTimer === undefined) this.#armMark(markMs)
+  }
+
+  /** Whether entries may be written without a change or an in-sync set that needs them. */
+  setQuiet(quiet: boolean): void {
+    this.#quiet = quiet
+    if (!quiet && this.#markTimer === undefined) this.#armMark(markMs)
+  }
+
+  /** Ends the timer. */
+  close(): void {
+    this.#quiet = true
+    if (this.#markTimer !== undefined) this.#options.clock.clearTimer(this.#markTimer)
+  }
+
+  /** Collects writes and their changes; answers how many places of the queue they take. */
+  #form(writes: Write[], changes: Change[]): number {
+    const { queue, limits } = this.#options
+    this.#resolver.reset()
+    let bytes = 0
+    for (let at = 0; ; at += 1) {
+      const write = queue.at(at)
+      if (write === undefined) return at
+      if (write.gone) continue
+      bytes += write.bytes
+      const full = bytes > limits.batchBytesMax || writes.length === this.#changesMax
+      if (full && writes.length > 0) return at
+      if (write.intent.kind === 'update') {
+        changes.push(write.intent)
+        writes.push(write)
+        continue
+      }
+      try {
+        changes.push(this.#resolver.resolve(write.intent))
+        writes.push(write)
+      } catch (error) {
+        queue.giveUp(write)
+        this.#options.refuse(write, error)
+      }
+    }
+  }
+
+  /** A batch could not be encoded: the next attempt is smaller, until the culprit stands alone. */
+  #narrow(writes: readonly Write[], error: unknown): void {
+    const only = writes[0]
+    if (writes.length > 1 || only === undefined) {
+      this.#changesMax = Math.ceil(writes.length / 2)
+      return
+    }
+    this.#options.queue.giveUp(only)
+    this.#options.refuse(only, error)
+  }
+
+  #append(
+    entry: Entry,
+    changes?: readonly Change[],
+  ): { ordinal: number; results: readonly WriteOutcome[] | undefined } {
+    const appended = this.#copy.append(entry, changes)
+    this.#marked = entry.header.ackedSeq
+    this.#appendedAtMs = this.#options.clock.nowMs()
+    this.#options.appended(appended.ordinal, lastSeqOf(entry.header), entry.bytes.length)
+    return appended
+  }
+
+  /**
+   * All changes up to this one are acknowledged. Changes of earlier terms count as acknowledged as soon as a
+   * later one is: whoever holds that one holds them too.
+   */
+  #ackedSeq(): number {
+    if (!this.#acknowledges) return this.#marked
+    return Math.max(this.#marked, this.#options.queues.ackedSeq(this.#copy.seq))
+  }
+
+  #armMark(delayMs: number): void {
+    this.#markTimer = this.#options.clock.setTimer(delayMs, () => this.#writeMark())
+  }
+
+  /** Writes the mark by itself, unless an entry carried it or will do so any moment. */
+  #writeMark(): void {
+    this.#markTimer = undefined
+    if (this.#quiet || this.#ackedSeq() === this.#marked) return
+    const idleMs = this.#options.clock.nowMs() - this.#appendedAtMs
+    if (idleMs < markMs) this.#armMark(markMs - idleMs)
+    else this.appendInSync(this.#options.members())
+  }
+}
+
+/** A storage failure as the error that callers get. */
+export function asFailure(error: unknown): HotspareError {
+  if (Failure.is(error)) return error
+  return new Failure('STORAGE_FAILED', 'the journal took no entry', { cause: error })
+}

@@ -1,0 +1,74 @@
+/** The asking side of a bulk lane: numbered requests, several under way, answers in any order. */
+import { HotspareError } from '../../errors.js'
+import type { Channel } from '../../protocol/channel.js'
+import type { BulkRequest } from './wire.js'
+import { frameTypes, readAnswer } from './wire.js'
+
+/** What came back. The bytes are a view of the frame. */
+export interface BulkAnswer {
+  readonly body: unknown
+  readonly bytes: Uint8Array
+}
+
+interface Waiter {
+  resolve(answer: BulkAnswer): void
+  reject(error: HotspareError): void
+}
+
+export class BulkClient {
+  readonly #channel: Channel
+  readonly #waiters = new Map<number, Waiter>()
+  #nextId = 1
+  #ended: HotspareError | undefined
+  /** Bytes received in answers, for the report of what a rejoin moved. */
+  bytesReceived = 0
+
+  constructor(channel: Channel) {
+    this.#channel = channel
+    channel.onFrame((type, payload) => this.#receive(type, payload))
+    channel.onClose(() => this.#end(new HotspareError('CONNECTION_CLOSED', 'the bulk lane ended')))
+  }
+
+  /** @throws `CONNECTION_CLOSED`, or the code that the other side answered with. */
+  request(request: BulkRequest): Promise<BulkAnswer> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended)
+    const id = this.#nextId
+    this.#nextId += 1
+    return new Promise((resolve, reject) => {
+      this.#waiters.set(id, { resolve, reject })
+      this.#channel.sendMessage({ id, ...request })
+    })
+  }
+
+  close(): void {
+    this.#end(new HotspareError('CONNECTION_CLOSED', 'the bulk lane was closed'))
+    this.#channel.close()
+  }
+
+  #receive(type: number, payload: Uint8Array): void {
+    if (type !== frameTypes.answer) return this.#violation('unexpected frame')
+    try {
+      const { head, bytes } = readAnswer(payload)
+      const waiter = this.#waiters.get(head.id)
+      if (waiter === undefined) return this.#violation('answer to no request')
+      this.#waiters.delete(head.id)
+      this.bytesReceived += payload.length
+      if (head.error === undefined) waiter.resolve({ body: head.body, bytes })
+      else waiter.reject(new HotspareError('RESTORE_FAILED', `${head.error.code}: ${head.error.message}`))
+    } catch (error) {
+      this.#violation(String(error))
+    }
+  }
+
+  #violation(why: string): void {
+    this.#end(new HotspareError('PROTOCOL_VIOLATION', `bulk lane: ${why}`))
+    this.#channel.destroy()
+  }
+
+  #end(error: HotspareError): void {
+    if (this.#ended !== undefined) return
+    this.#ended = error
+    for (const waiter of this.#waiters.values()) waiter.reject(error)
+    this.#waiters.clear()
+  }
+}

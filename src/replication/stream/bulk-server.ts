@@ -1,0 +1,215 @@
+/**
+ * The answering side of a bulk lane: index pages, file stretches, state snapshots, blobs, journal entries.
+ *
+ * Invariants: at most {@link bulkRequestsMax} requests wait; requests are answered in the order of their arrival, one
+ * at a time, and the next one is taken only when the channel's queue has room, so memory stays bounded
+ * whatever the other side asks for.
+ */
+import { HotspareError } from '../../errors.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
+import type { Channel } from '../../protocol/channel.js'
+import type { LocalCopy } from '../local-copy.js'
+import type { Extent } from '../position.js'
+import { relate } from '../position.js'
+import type { BulkRequest, ReadStretch } from './wire.js'
+import { answerParts, bulkRequestOf, frameTypes, indexPathsMax } from './wire.js'
+
+/** Requests that may wait on one bulk lane. */
+export const bulkRequestsMax = 64
+/** Bytes of one answer. */
+export const answerBytesMax: number = 512 * 1024
+
+/** What a bulk lane is served from. */
+export interface BulkSource {
+  readonly copy: LocalCopy
+  readonly storage: OpenStorage
+  /** Told of each answer, so that a slow blob can be told from a dead one. */
+  served(bytes: number): void
+}
+
+interface Answer {
+  readonly body: unknown
+  readonly bytes?: Uint8Array
+}
+
+/** Everything that one restore asks of the index, listed once. */
+interface Listing {
+  readonly sinceSeq: number
+  readonly complete: boolean
+  readonly files: readonly string[]
+  readonly removed: readonly string[]
+  readonly bytesTotal: number
+}
+
+export class BulkServer {
+  readonly #channel: Channel
+  readonly #source: BulkSource
+  readonly #queue: { id: number; request: BulkRequest }[] = []
+  readonly #snapshots = new Map<string, Uint8Array>()
+  #listing: Listing | undefined
+  #working = false
+  #open = true
+
+  constructor(channel: Channel, source: BulkSource) {
+    this.#channel = channel
+    this.#source = source
+    channel.onMessage((message) => this.#accept(message))
+    channel.onClose(() => {
+      this.#open = false
+      this.#queue.length = 0
+      this.#snapshots.clear()
+      this.#listing = undefined
+    })
+  }
+
+  #accept(message: unknown): void {
+    try {
+      const asked = bulkRequestOf(message)
+      if (this.#queue.length >= bulkRequestsMax) {
+        throw new HotspareError('PROTOCOL_VIOLATION', `more than ${bulkRequestsMax} bulk requests wait`)
+      }
+      this.#queue.push(asked)
+      if (!this.#working) void this.#work()
+    } catch {
+      this.#channel.destroy()
+    }
+  }
+
+  async #work(): Promise<void> {
+    this.#working = true
+    while (this.#open) {
+      const asked = this.#queue.shift()
+      if (asked === undefined) break
+      const parts = await this.#answerParts(asked.id, asked.request)
+      if (!this.#open) break
+      const bytes = parts.reduce((sum, part) => sum + part.length, 0)
+      const room = this.#channel.send(frameTypes.answer, parts)
+      this.#source.served(bytes)
+      if (!room) await this.#channel.drained()
+    }
+    this.#working = false
+  }
+
+  async #answerParts(id: number, request: BulkRequest): Promise<Uint8Array[]> {
+    try {
+      const { body, bytes } = await this.#answer(request)
+      return answerParts({ id, body }, bytes)
+    } catch (error) {
+      const code = error instanceof HotspareError ? error.code : 'INTERNAL'
+      const message = error instanceof Error ? error.message : String(error)
+      return answerParts({ id, error: { code, message: message.slice(0, 1024) } })
+    }
+  }
+
+  #answer(request: BulkRequest): Promise<Answer> {
+    switch (request.op) {
+      case 'index':
+        return this.#index(request.sinceSeq, request.paths, request.from)
+      case 'read':
+        return this.#read(request.requests)
+      case 'state':
+        return this.#state(request.className)
+      case 'stateRead':
+        return this.#stateRead(request.className, request.offset, request.length)
+      case 'blob':
+        return this.#blob(request.blob, request.offset, request.length)
+      case 'entries':
+        return this.#entries(request.extent, request.bytesMax)
+    }
+  }
+
+  /** A page of the listing (`from` > 0 or `paths` empty), or the present state of `paths`. */
+  async #index(sinceSeq: number, paths: readonly string[], from: number): Promise<Answer> {
+    // Everything listed must be in the tree: the entries that the follower gets begin at a cut taken before.
+    if (this.#listing?.sinceSeq !== sinceSeq) {
+      await this.#source.copy.settle()
+      this.#listing = this.#list(sinceSeq)
+    }
+    const listing = this.#listing
+    const { index } = this.#source.copy
+    const wanted = paths.length > 0 ? paths : listing.files.slice(from, from + indexPathsMax)
+    const files: [string, number, number, number][] = []
+    const removed: [string, number][] = []
+    for (const path of wanted) {
+      const file = index.get(path)
+      if (file === undefined) removed.push([path, index.tombstone(path) ?? 0])
+      else files.push([path, file.version, file.size, file.mode])
+    }
+    if (paths.length === 0 && from === 0) {
+      for (const path of listing.removed) {
+        if (index.get(path) === undefined) removed.push([path, index.tombstone(path) ?? 0])
+      }
+    }
+    const more = paths.length === 0 && from + wanted.length < listing.files.length
+    const { complete, bytesTotal } = listing
+    const { tombstoneFloor } = index
+    const next = more ? from + wanted.length : 0
+    const filesTotal = listing.files.length
+    return { body: { files, removed, next, filesTotal, bytesTotal, complete, tombstoneFloor } }
+  }
+
+  #list(sinceSeq: number): Listing {
+    const { index } = this.#source.copy
+    const complete = index.tombstoneFloor > sinceSeq || sinceSeq === 0
+    const changed = index.changedSince(complete ? 0 : sinceSeq)
+    let bytesTotal = 0
+    const files = changed.files.map((file) => {
+      bytesTotal += file.size
+      return file.path
+    })
+    const removed = complete ? [] : changed.removed.map((removal) => removal.path)
+    return { sinceSeq, complete, files, removed, bytesTotal }
+  }
+
+  async #read(stretches: readonly ReadStretch[]): Promise<Answer> {
+    const bytes = stretches.reduce((sum, stretch) => sum + stretch.length, 0)
+    if (bytes > answerBytesMax) {
+      throw new HotspareError('PROTOCOL_VIOLATION', `${bytes} bytes asked for, at most ${answerBytesMax}`)
+    }
+    const { copy } = this.#source
+    const { answer, versions } = await copy.readForTransfer(stretches)
+    const results = answer.results.map((result, at) =>
+      result === 'missing'
+        ? null
+        : [result.start, result.length, versions[at] ?? 0, result.stat.size, result.stat.mode],
+    )
+    // What was read may hold changes up to this position: the follower must have them before it switches.
+    return { body: { results, seq: copy.seq }, bytes: answer.buffer }
+  }
+
+  async #state(className: string): Promise<Answer> {
+    const { bytes, seq } = await this.#source.copy.stateSnapshot(className)
+    this.#snapshots.set(className, bytes)
+    return { body: { bytes: bytes.length, seq } }
+  }
+
+  async #stateRead(className: string, offset: number, length: number): Promise<Answer> {
+    const snapshot = this.#snapshots.get(className)
+    if (snapshot === undefined) throw new HotspareError('PROTOCOL_VIOLATION', 'no snapshot was asked for')
+    const bytes = snapshot.subarray(offset, offset + Math.min(length, answerBytesMax))
+    if (offset + bytes.length >= snapshot.length) this.#snapshots.delete(className)
+    return { body: {}, bytes }
+  }
+
+  async #blob(blob: string, offset: number, length: number): Promise<Answer> {
+    const wanted = Math.min(length, answerBytesMax)
+    return { body: {}, bytes: await this.#source.storage.objects.read('blobs', blob, offset, wanted) }
+  }
+
+  async #entries(extent: Extent, bytesMax: number): Promise<Answer> {
+    const { copy } = this.#source
+    const relation = relate(extent, copy.extent)
+    if (relation.kind !== 'behind' && relation.kind !== 'equal') {
+      throw new HotspareError('STALE_TERM', `the asker's copy is ${relation.kind}`)
+    }
+    await copy.flush()
+    const reader = copy.reader(extent.seq)
+    try {
+      const entries = await reader.next(Math.min(bytesMax, answerBytesMax))
+      const bytes = Buffer.concat(entries.map((entry) => entry.bytes))
+      return { body: { count: entries.length, seq: copy.seq, history: copy.history }, bytes }
+    } finally {
+      reader.close()
+    }
+  }
+}

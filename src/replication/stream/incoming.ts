@@ -1,0 +1,455 @@
+/**
+ * The follower's side of a stream: one attempt to follow one active in one term, from the dial to the break.
+ *
+ * Invariants:
+ * - entries are taken in the order of their arrival and counted; the n-th is acknowledged as n, never before it is
+ *   where the acknowledgement says;
+ * - while a restore runs, entries go to the journal that starts at the cut; during its switch they wait in a
+ *   bounded queue and the channel is paused;
+ * - after `stop()` nothing of this stream is appended any more.
+ */
+import { HotspareError } from '../../errors.js'
+import type { Clock } from '../../interfaces/clock.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
+import type { Channel } from '../../protocol/channel.js'
+import type { BlobRef, Change } from '../change.js'
+import type { Entry } from '../entry.js'
+import { changesOf, readEntry, singlesOf, termOf } from '../entry.js'
+import type { LocalCopy } from '../local-copy.js'
+import type { Extent, Term } from '../position.js'
+import { relate, sameTerm } from '../position.js'
+import { fetchBlob } from '../restore/blobs.js'
+import type { RestoreContext } from '../restore/target.js'
+import { Restore } from '../restore/target.js'
+import type { Vault } from '../vault.js'
+import { BulkClient } from './bulk-client.js'
+import type { PlanMessage, RestoreMethod, RestoreProgress, StreamMessage } from './wire.js'
+import { acknowledgeParts, frameTypes, streamMessageOf } from './wire.js'
+
+/** Bytes of entries that may wait while one is held up (a blob under way, a switch); above it the channel is paused. */
+export const waitingBytesMax: number = 4 * 1024 * 1024
+
+/** What a follower works with. */
+export interface IncomingContext {
+  readonly nodeId: string
+  readonly copy: LocalCopy
+  readonly storage: OpenStorage
+  readonly vault: Vault
+  readonly clock: Clock
+  readonly stateClasses: readonly string[]
+  /** True when a class acknowledges from memory, so that arrival itself is worth a frame. */
+  readonly acknowledgeReceipt: boolean
+  readonly restoreBytesPerSecondMax: number
+  claims(path: string): boolean
+  promised(): Term | undefined
+  dial(peer: string, lane: 'stream' | 'bulk', signal: AbortSignal): Promise<Channel>
+  report(event: IncomingEvent): void
+}
+
+/** What a follower tells its node. */
+export type IncomingEvent =
+  | { readonly name: 'started'; readonly peer: string; readonly plan: PlanMessage }
+  | { readonly name: 'progress'; readonly peer: string; readonly restoreId: string; readonly progress: RestoreProgress }
+  | {
+      readonly name: 'complete'
+      readonly peer: string
+      readonly restoreId: string
+      readonly method: RestoreMethod
+      readonly files: number
+      readonly bytesMoved: number
+      readonly ms: number
+    }
+  | { readonly name: 'refused'; readonly peer: string; readonly code: string; readonly reason: string }
+  | { readonly name: 'broken'; readonly peer: string; readonly reason: string }
+
+interface Waiting {
+  readonly entry: Entry
+  readonly changes: readonly Change[] | undefined
+}
+
+export class Incoming {
+  readonly peer: string
+  readonly term: Term
+  readonly #context: IncomingContext
+  readonly #abort = new AbortController()
+  #channel: Channel | undefined
+  #bulk: Promise<BulkClient> | undefined
+  #plan: PlanMessage | undefined
+  #stopped = false
+  #ended = false
+  /** Where entries go now. */
+  #target: 'copy' | 'next' | 'hold' = 'hold'
+  #received = 0
+  #durable = 0
+  #skipped = 0
+  #baseOrdinal = 0
+  #baseNumber = 0
+  #appended = false
+  #acknowledging = false
+  #held: Waiting[] = []
+  #heldBytes = 0
+  #draining = false
+  #unlisten: (() => void) | undefined
+  #inStep = false
+  #startedMs = 0
+  #entryBytes = 0
+  #files = 0
+
+  constructor(context: IncomingContext, peer: string, term: Term) {
+    this.#context = context
+    this.peer = peer
+    this.term = term
+  }
+
+  get plan(): PlanMessage | undefined {
+    return this.#plan
+  }
+
+  /** Whether the stream stands and the copy has all that there was when it began. */
+  get inStep(): boolean {
+    return this.#inStep && !this.#stopped
+  }
+
+  /** Begins; everything further is reported. */
+  start(): void {
+    this.#startedMs = this.#context.clock.nowMs()
+    void this.#open().catch((error: unknown) => this.#break(error))
+  }
+
+  /** Ends the stream; what was appended stays, nothing more is. */
+  stop(): void {
+    this.#stopped = true
+    this.#target = 'hold'
+    this.#abort.abort()
+    this.#unlisten?.()
+    this.#held = []
+    this.#channel?.destroy()
+    void this.#bulk?.then((bulk) => bulk.close()).catch(() => undefined)
+  }
+
+  async #open(): Promise<void> {
+    const { signal } = this.#abort
+    const channel = await this.#context.dial(this.peer, 'stream', signal)
+    if (this.#stopped) return channel.destroy()
+    this.#channel = channel
+    channel.onMessage((message) => this.#guard(() => this.#receive(streamMessageOf(message))))
+    channel.onFrame((type, payload) => this.#guard(() => this.#receiveEntry(type, payload)))
+    channel.onClose((cause) => this.#break(new Error(`the stream ended (${cause})`)))
+    const { copy } = this.#context
+    const { extent, complete } = copy
+    const repair = copy.needsRepair
+    const promised = this.#context.promised()
+    channel.sendMessage({ type: 'follow', term: this.term, promised, extent, complete, repair })
+  }
+
+  #guard(work: () => void): void {
+    if (this.#stopped) return
+    try {
+      work()
+    } catch (error) {
+      this.#break(error)
+    }
+  }
+
+  #break(error: unknown): void {
+    if (this.#stopped || this.#ended) return
+    this.#ended = true
+    this.stop()
+    const reason = error instanceof Error ? error.message : String(error)
+    this.#context.report({ name: 'broken', peer: this.peer, reason })
+  }
+
+  #receive(message: StreamMessage): void {
+    switch (message.type) {
+      case 'plan':
+        return this.#begin(message)
+      case 'refuse': {
+        this.#ended = true
+        this.stop()
+        const { code, reason } = message
+        return this.#context.report({ name: 'refused', peer: this.peer, code, reason })
+      }
+      case 'inStep':
+        return this.#onInStep()
+      case 'blob':
+        return void this.#takeBlob(message.blob).catch((error: unknown) => this.#break(error))
+      default:
+        throw new HotspareError('PROTOCOL_VIOLATION', `unexpected message ${message.type}`)
+    }
+  }
+
+  /** The plan is not believed: what is common is computed here again. */
+  #begin(plan: PlanMessage): void {
+    if (this.#plan !== undefined) throw new HotspareError('PROTOCOL_VIOLATION', 'a second plan')
+    if (!sameTerm(plan.term, this.term)) {
+      throw new HotspareError('STALE_TERM', `the active is in epoch ${plan.term.epoch} by now`)
+    }
+    const { copy } = this.#context
+    const relation = relate(copy.extent, plan.cut)
+    const diverged = relation.kind === 'diverged'
+    if (relation.kind === 'unrelated' || relation.kind === 'ahead') {
+      throw new HotspareError('HISTORY_UNRELATED', `this copy is ${relation.kind}`)
+    }
+    if (relation.commonSeq !== plan.commonSeq || diverged !== plan.diverged) {
+      throw new HotspareError('PROTOCOL_VIOLATION', 'the plan starts from another common position')
+    }
+    this.#plan = plan
+    this.#context.report({ name: 'started', peer: this.peer, plan })
+    void this.#prepare(plan).catch((error: unknown) => this.#break(error))
+  }
+
+  async #prepare(plan: PlanMessage): Promise<void> {
+    const { copy, vault } = this.#context
+    const restoring = plan.method === 'delta' || plan.method === 'full'
+    if (!restoring) {
+      await copy.dropNext()
+      this.#appendTo('copy')
+      this.#channel?.sendMessage({ type: 'ready' })
+      return
+    }
+    // Promise 5: before anything of this history is removed, it is in the vault.
+    if (plan.diverged) await vault.keepDivergence(copy, plan)
+    if (this.#stopped) return
+    await copy.beginNext(plan.cut, plan.inSync)
+    if (this.#stopped) return
+    this.#appendTo('next')
+    this.#channel?.sendMessage({ type: 'ready' })
+    await this.#restore(plan)
+  }
+
+  async #restore(plan: PlanMessage): Promise<void> {
+    const { copy, storage, vault, clock, stateClasses } = this.#context
+    const context: RestoreContext = {
+      copy,
+      storage,
+      vault,
+      clock,
+      stateClasses,
+      plan,
+      bulk: await this.#bulkClient(),
+      signal: this.#abort.signal,
+      bytesPerSecondMax: this.#context.restoreBytesPerSecondMax,
+      peer: this.peer,
+      claims: this.#context.claims,
+      progress: (progress) => this.#progress(plan, progress),
+    }
+    const restore = new Restore(context)
+    const manifest = await restore.fetch()
+    if (this.#stopped) return
+    await restore.untilJournaled(() => copy.nextSeq)
+    // From here to the end of the switch entries wait: they belong to whichever journal is current then.
+    this.#target = 'hold'
+    await copy.flushNext()
+    if (this.#stopped) return
+    await copy.switchTo(manifest)
+    await restore.clean()
+    this.#files = manifest.install.length + manifest.remove.length
+    if (this.#stopped) return
+    this.#appendTo('copy')
+    const ms = Math.round(clock.nowMs() - this.#startedMs)
+    const bytes = (await this.#bulkClient()).bytesReceived
+    this.#channel?.sendMessage({ type: 'restored', files: this.#files, bytes, ms })
+    this.#drain()
+    if (this.#inStep) this.#reportComplete()
+  }
+
+  #progress(plan: PlanMessage, progress: RestoreProgress): void {
+    if (this.#stopped) return
+    this.#channel?.sendMessage({ type: 'progress', progress })
+    this.#context.report({ name: 'progress', peer: this.peer, restoreId: plan.restoreId, progress })
+  }
+
+  #bulkClient(): Promise<BulkClient> {
+    this.#bulk ??= this.#context
+      .dial(this.peer, 'bulk', this.#abort.signal)
+      .then((channel) => new BulkClient(channel))
+    return this.#bulk
+  }
+
+  /** From now on entries are appended there; numbers and ordinals run in step from this point. */
+  #appendTo(target: 'copy' | 'next'): void {
+    const { copy } = this.#context
+    this.#unlisten?.()
+    this.#target = target
+    this.#baseNumber = this.#received - this.#held.length
+    const source = target === 'copy' ? copy : copy.next
+    this.#baseOrdinal = source.lastOrdinal
+    this.#durable = this.#baseNumber
+    this.#appended = false
+    this.#skipped = 0
+    this.#unlisten = source.onDurable((ordinal) => this.#onDurable(ordinal))
+    this.#acknowledgeSoon()
+  }
+
+  #onDurable(ordinal: number): void {
+    if (ordinal <= this.#baseOrdinal) return
+    this.#durable = this.#baseNumber + this.#skipped + (ordinal - this.#baseOrdinal)
+    this.#acknowledgeNow()
+    if (this.#inStep) this.#settle()
+  }
+
+  #receiveEntry(type: number, payload: Uint8Array): void {
+    if (type !== frameTypes.entry) throw new HotspareError('PROTOCOL_VIOLATION', 'unexpected frame')
+    const entry = readEntry(payload)
+    if (typeof entry === 'string' || entry.bytes.length !== payload.length) {
+      throw new HotspareError('FRAME_CORRUPT', 'an entry of the stream is damaged')
+    }
+    this.#received += 1
+    this.#entryBytes += payload.length
+    const changes = entry.header.kind === 'changes' ? changesOf(entry) : undefined
+    if (this.#mustWait(changes)) return this.#hold({ entry, changes })
+    this.#append(entry, changes)
+  }
+
+  #mustWait(changes: readonly Change[] | undefined): boolean {
+    if (this.#target === 'hold' || this.#held.length > 0) return true
+    if (this.#context.copy.congested) return true
+    return changes !== undefined && changes.some((change) => this.#lacksBlob(change))
+  }
+
+  #lacksBlob(change: Change): boolean {
+    if (change.kind !== 'put' && change.kind !== 'patch' && change.kind !== 'transaction') return false
+    return blobsOf(change).some((blob) => !this.#context.copy.blobs.has(blob.id))
+  }
+
+  #hold(waiting: Waiting): void {
+    this.#held.push(waiting)
+    this.#heldBytes += waiting.entry.bytes.length
+    if (this.#heldBytes > waitingBytesMax) this.#channel?.pause()
+    this.#drain()
+  }
+
+  /** Lets the waiting entries go on, in order, fetching the blobs they name. */
+  #drain(): void {
+    if (this.#draining || this.#stopped) return
+    this.#draining = true
+    void this.#drainHeld()
+      .catch((error: unknown) => this.#break(error))
+      .finally(() => {
+        this.#draining = false
+      })
+  }
+
+  async #drainHeld(): Promise<void> {
+    const { copy } = this.#context
+    for (;;) {
+      const first = this.#held[0]
+      if (first === undefined || this.#stopped || this.#target === 'hold') return
+      for (const change of first.changes ?? []) {
+        for (const blob of blobsOf(change)) {
+          if (!copy.blobs.has(blob.id)) await this.#fetchBlob(blob)
+        }
+      }
+      if (copy.congested) await copy.decongested()
+      if (this.#stopped || !this.#isTarget()) return
+      this.#held.shift()
+      this.#heldBytes -= first.entry.bytes.length
+      this.#append(first.entry, first.changes)
+      if (this.#heldBytes <= waitingBytesMax / 2) this.#channel?.resume()
+    }
+  }
+
+  #isTarget(): boolean {
+    return this.#target !== 'hold'
+  }
+
+  #append(entry: Entry, changes: readonly Change[] | undefined): void {
+    const { copy } = this.#context
+    const has = this.#target === 'next' ? copy.next.extent : copy.extent
+    if (!this.#appended && this.#isKnown(entry, has)) {
+      this.#skipped += 1
+      this.#durable = this.#baseNumber + this.#skipped
+    } else if (this.#target === 'next') {
+      this.#appended = true
+      copy.appendNext(entry)
+    } else {
+      this.#appended = true
+      copy.append(entry, changes)
+    }
+    if (this.#context.acknowledgeReceipt || !this.#appended) this.#acknowledgeSoon()
+  }
+
+  /** A stream begins at a position, and repeats the entries there that take no sequence number. */
+  #isKnown(entry: Entry, has: Extent): boolean {
+    if (entry.header.kind !== 'term') return false
+    const term = termOf(entry)
+    return has.history.some((known) => sameTerm(known, term))
+  }
+
+  /** All that came in one go is acknowledged by one frame. */
+  #acknowledgeSoon(): void {
+    if (this.#acknowledging) return
+    this.#acknowledging = true
+    queueMicrotask(() => {
+      if (this.#acknowledging) this.#acknowledgeNow()
+    })
+  }
+
+  #acknowledgeNow(): void {
+    this.#acknowledging = false
+    if (this.#stopped) return
+    const arrived = this.#received - this.#held.length
+    const durable = Math.min(this.#durable, arrived)
+    this.#channel?.send(frameTypes.acknowledge, acknowledgeParts(arrived, durable))
+  }
+
+  #onInStep(): void {
+    this.#inStep = true
+    this.#inStepNumber = this.#received
+    this.#settle()
+  }
+
+  #inStepNumber = 0
+  #completed = false
+
+  /** Reports once that everything up to the mark is durable here and no restore is under way. */
+  #settle(): void {
+    if (this.#completed || this.#target !== 'copy' || this.#durable < this.#inStepNumber) return
+    this.#reportComplete()
+  }
+
+  #reportComplete(): void {
+    const plan = this.#plan
+    if (plan === undefined || this.#completed || this.#durable < this.#inStepNumber) return
+    this.#completed = true
+    void this.#sumUp(plan).catch((error: unknown) => this.#break(error))
+  }
+
+  async #sumUp(plan: PlanMessage): Promise<void> {
+    const bulkBytes = this.#bulk === undefined ? 0 : (await this.#bulk).bytesReceived
+    const { restoreId, method } = plan
+    const bytesMoved = bulkBytes + this.#entryBytes
+    const ms = this.#context.clock.nowMs() - this.#startedMs
+    const files = this.#files
+    const { peer } = this
+    this.#context.report({ name: 'complete', peer, restoreId, method, files, bytesMoved, ms })
+  }
+
+  async #takeBlob(blob: BlobRef): Promise<void> {
+    if (!this.#context.copy.blobs.has(blob.id)) await this.#fetchBlob(blob)
+    this.#channel?.sendMessage({ type: 'blobHere', id: blob.id })
+  }
+
+  readonly #fetching = new Map<string, Promise<void>>()
+
+  #fetchBlob(blob: BlobRef): Promise<void> {
+    const under = this.#fetching.get(blob.id)
+    if (under !== undefined) return under
+    const work = this.#bulkClient()
+      .then((bulk) => fetchBlob(bulk, this.#context.storage, blob, this.#abort.signal))
+      .then(() => this.#context.copy.blobs.add(blob.id, blob.bytes))
+      .finally(() => this.#fetching.delete(blob.id))
+    this.#fetching.set(blob.id, work)
+    return work
+  }
+}
+
+function blobsOf(change: Change): BlobRef[] {
+  const blobs: BlobRef[] = []
+  for (const single of singlesOf(change)) {
+    if ((single.kind === 'put' || single.kind === 'patch') && single.blob !== undefined) {
+      blobs.push(single.blob)
+    }
+  }
+  return blobs
+}

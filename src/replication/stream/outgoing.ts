@@ -1,0 +1,346 @@
+/**
+ * The active's side of one follower's stream: decides how the follower catches up, then sends entries and takes
+ * acknowledgements.
+ *
+ * Invariants:
+ * - entries go out in journal order without a gap; the n-th entry of the stream is the one acknowledged as n;
+ * - `#marks` maps numbers of the stream to ordinals of the own copy, so that acknowledgements count for the writer;
+ * - live (straight from the append) only while everything before has been sent and the channel has room.
+ */
+import type { HotspareError } from '../../errors.js'
+import type { Channel } from '../../protocol/channel.js'
+import type { BlobRef } from '../change.js'
+import type { Entry } from '../entry.js'
+import type { JournalReader, LocalCopy } from '../local-copy.js'
+import type { Relation, Term } from '../position.js'
+import { relate, sameTerm } from '../position.js'
+import type { Follower, Writer } from '../writer.js'
+import type { FollowMessage, PlanMessage, RefuseMessage, RestoreProgress } from './wire.js'
+import { frameTypes, readAcknowledge, streamMessageOf } from './wire.js'
+
+/** Bytes read from the journal at a time while a follower catches up. */
+const catchUpBytes = 256 * 1024
+
+/** What the active has for a follower. */
+export interface OutgoingContext {
+  readonly copy: LocalCopy
+  /** The writer and term while this node is active, else undefined. */
+  serving(): { readonly writer: Writer; readonly term: Term } | undefined
+  /** Why this peer gets no data (a class that differs), or undefined. */
+  refusal(peer: string): string | undefined
+  promotable(peer: string): boolean
+  newRestoreId(): string
+  report(event: OutgoingEvent): void
+}
+
+/** What the active tells of its followers. */
+export type OutgoingEvent =
+  | { readonly name: 'plan'; readonly peer: string; readonly plan: PlanMessage }
+  | { readonly name: 'progress'; readonly peer: string; readonly restoreId: string; readonly progress: RestoreProgress }
+  | { readonly name: 'restored'; readonly peer: string; readonly plan: PlanMessage; readonly files: number; readonly bytes: number; readonly ms: number }
+  | { readonly name: 'inStep'; readonly peer: string; readonly restoreId: string }
+  | { readonly name: 'refused'; readonly peer: string; readonly code: string; readonly reason: string }
+  | { readonly name: 'ended'; readonly peer: string }
+
+/** The number of a sent entry and its ordinal in the own copy. */
+interface Mark {
+  readonly number: number
+  readonly ordinal: number
+}
+
+/** An entry appended while the stream was not live. */
+interface Pending {
+  readonly crcAndLength: number
+  readonly firstSeq: number
+  readonly ordinal: number
+}
+
+export class Outgoing {
+  readonly peer: string
+  readonly #channel: Channel
+  readonly #context: OutgoingContext
+  #follower: Follower | undefined
+  #plan: PlanMessage | undefined
+  #reader: JournalReader | undefined
+  #stopListening: (() => void) | undefined
+  #live = false
+  #open = true
+  #sent = 0
+  /** The last number and ordinal that were sent while live: consecutive, so one pair says all. */
+  #marks: Mark[] = []
+  #pending: Pending[] = []
+  #sentSeq = 0
+  #received = 0
+  #durable = 0
+  #inStepAt = 0
+  #restored = false
+  readonly #blobs = new Map<string, () => void>()
+
+  constructor(channel: Channel, context: OutgoingContext) {
+    this.peer = channel.identity.nodeId
+    this.#channel = channel
+    this.#context = context
+    channel.onMessage((message) => this.#guard(() => this.#receive(message)))
+    channel.onFrame((type, payload) => this.#guard(() => this.#acknowledge(type, payload)))
+    channel.onClose(() => this.close())
+  }
+
+  get open(): boolean {
+    return this.#open
+  }
+
+  /** Whether blobs must reach this follower before their records do. */
+  get counts(): boolean {
+    return this.#open && this.#follower !== undefined
+  }
+
+  close(): void {
+    if (!this.#open) return
+    this.#open = false
+    this.#live = false
+    this.#stopListening?.()
+    this.#reader?.close()
+    this.#channel.close()
+    this.#follower?.lost(false)
+    for (const done of this.#blobs.values()) done()
+    this.#blobs.clear()
+    this.#context.report({ name: 'ended', peer: this.peer })
+  }
+
+  /** The peer's process is gone or said goodbye: its acknowledgements are not waited for. */
+  lost(proven: boolean): void {
+    this.#follower?.lost(proven)
+  }
+
+  /** Offers a blob; resolves when the follower has it durably, or is not followed any more. */
+  offerBlob(blob: BlobRef): Promise<void> {
+    if (!this.#open) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#blobs.set(blob.id, resolve)
+      this.#channel.sendMessage({ type: 'blob', blob })
+    })
+  }
+
+  /** Gives up waiting for a blob: the follower is too slow for it and leaves the in-sync set. */
+  abandonBlob(id: string): void {
+    const done = this.#blobs.get(id)
+    if (done === undefined) return
+    this.#blobs.delete(id)
+    this.#follower?.lost(true)
+    done()
+  }
+
+  #guard(work: () => void): void {
+    if (!this.#open) return
+    try {
+      work()
+    } catch (error) {
+      this.#fail(error as HotspareError)
+    }
+  }
+
+  #fail(error: HotspareError): void {
+    this.#context.report({ name: 'refused', peer: this.peer, code: error.code ?? 'INTERNAL', reason: error.message })
+    this.#channel.destroy()
+    this.close()
+  }
+
+  #receive(raw: unknown): void {
+    const message = streamMessageOf(raw)
+    switch (message.type) {
+      case 'follow':
+        return this.#answerFollow(message)
+      case 'ready':
+        return this.#start()
+      case 'restored':
+        return this.#onRestored(message.files, message.bytes, message.ms)
+      case 'progress': {
+        const { progress } = message
+        const restoreId = this.#plan?.restoreId ?? ''
+        return this.#context.report({ name: 'progress', peer: this.peer, restoreId, progress })
+      }
+      case 'blobHere': {
+        const done = this.#blobs.get(message.id)
+        this.#blobs.delete(message.id)
+        return done?.()
+      }
+      default:
+        return this.#channel.destroy()
+    }
+  }
+
+  #refuse(code: RefuseMessage['code'], reason: string): void {
+    const refuse: RefuseMessage = { type: 'refuse', code, reason }
+    this.#channel.sendMessage(refuse)
+    this.#context.report({ name: 'refused', peer: this.peer, code, reason })
+    this.close()
+  }
+
+  #answerFollow(follow: FollowMessage): void {
+    if (this.#plan !== undefined) return this.#channel.destroy()
+    const serving = this.#context.serving()
+    if (serving === undefined) return this.#refuse('NOT_ACTIVE', 'this node is not active')
+    const { term } = serving
+    const { promised } = follow
+    const above = promised !== undefined && promised.epoch > term.epoch
+    const other = promised !== undefined && promised.epoch === term.epoch && !sameTerm(promised, term)
+    if (above || other) {
+      return this.#refuse('STALE_TERM', `epoch ${promised.epoch} was promised, this term has ${term.epoch}`)
+    }
+    const refusal = this.#context.refusal(this.peer)
+    if (refusal !== undefined) return this.#refuse('POLICY_MISMATCH', refusal)
+    const { copy } = this.#context
+    const relation = relate(follow.extent, copy.extent)
+    if (relation.kind === 'unrelated') {
+      return this.#refuse('HISTORY_UNRELATED', 'both copies have data and no common history')
+    }
+    if (relation.kind === 'ahead') {
+      return this.#refuse('STALE_TERM', 'the follower has changes that this node lacks')
+    }
+    this.#plan = this.#planFor(follow, relation, term)
+    this.#follower = serving.writer.addFollower(this.peer, {
+      promotable: this.#context.promotable(this.peer),
+      directAck: true,
+    })
+    this.#context.report({ name: 'plan', peer: this.peer, plan: this.#plan })
+    this.#channel.sendMessage(this.#plan)
+  }
+
+  #planFor(follow: FollowMessage, relation: Relation, term: Term): PlanMessage {
+    const { copy } = this.#context
+    const { commonSeq } = relation
+    const diverged = relation.kind === 'diverged'
+    const journal = commonSeq + 1 >= copy.firstSeq
+    let method: PlanMessage['method'] = relation.kind === 'equal' ? 'none' : 'journal'
+    if (diverged || follow.repair || !journal) method = 'delta'
+    if (!follow.complete || (follow.extent.seq === 0 && copy.seq > 0)) method = 'full'
+    const cut = copy.extent
+    const inSync = copy.inSync ?? []
+    const restoreId = this.#context.newRestoreId()
+    return { type: 'plan', method, restoreId, term, cut, inSync, commonSeq, diverged }
+  }
+
+  /** The follower is prepared: everything after its position, or after the cut, from here on without an end. */
+  #start(): void {
+    const plan = this.#plan
+    if (plan === undefined || this.#stopListening !== undefined) return this.#channel.destroy()
+    const restoring = plan.method === 'delta' || plan.method === 'full'
+    this.#sentSeq = restoring ? plan.cut.seq : plan.commonSeq
+    this.#restored = !restoring
+    this.#stopListening = this.#context.copy.onAppend((entry, ordinal) => this.#onAppend(entry, ordinal))
+    void this.#catchUp()
+  }
+
+  #onAppend(entry: Entry, ordinal: number): void {
+    if (this.#live) {
+      this.#send(entry, ordinal)
+      return
+    }
+    this.#pending.push({ crcAndLength: keyOf(entry), firstSeq: entry.header.firstSeq, ordinal })
+  }
+
+  #send(entry: Entry, ordinal: number): void {
+    this.#sent += 1
+    this.#sentSeq = entry.header.firstSeq + entry.header.count - 1
+    if (ordinal > 0) this.#mark(ordinal)
+    const room = this.#channel.send(frameTypes.entry, [entry.bytes])
+    if (!room && this.#live) {
+      this.#live = false
+      void this.#catchUp()
+    }
+  }
+
+  /** Remembers which ordinal has the number just sent; runs of consecutive pairs are kept as their last one. */
+  #mark(ordinal: number): void {
+    this.#marks.push({ number: this.#sent, ordinal })
+  }
+
+  async #catchUp(): Promise<void> {
+    try {
+      await this.#channel.drained()
+      while (this.#open) {
+        this.#reader ??= this.#context.copy.reader(this.#sentSeq)
+        const entries = await this.#reader.next(catchUpBytes)
+        if (!this.#open) return
+        for (const entry of entries) this.#send(entry, this.#ordinalOf(entry))
+        if (entries.length === 0 && this.#pending.length === 0) return this.#goLive()
+        if (this.#channel.queuedBytes > catchUpBytes) await this.#channel.drained()
+      }
+    } catch (error) {
+      if (this.#open) this.#fail(error as HotspareError)
+    }
+  }
+
+  /** The ordinal of an entry that was read, when it was appended after the stream began; else 0. */
+  #ordinalOf(entry: Entry): number {
+    const head = this.#pending[0]
+    if (head === undefined || head.firstSeq !== entry.header.firstSeq) return 0
+    if (head.crcAndLength !== keyOf(entry)) return 0
+    this.#pending.shift()
+    return head.ordinal
+  }
+
+  #goLive(): void {
+    this.#reader?.close()
+    this.#reader = undefined
+    this.#live = true
+    const { copy } = this.#context
+    // All that the copy holds has been sent, so this number stands for its last ordinal.
+    this.#mark(copy.lastOrdinal)
+    if (this.#inStepAt > 0) return
+    this.#inStepAt = Math.max(1, this.#sent)
+    this.#channel.sendMessage({ type: 'inStep', seq: copy.seq })
+    this.#settleInStep()
+  }
+
+  #onRestored(files: number, bytes: number, ms: number): void {
+    const plan = this.#plan
+    if (plan === undefined || this.#restored) return
+    this.#restored = true
+    this.#context.report({ name: 'restored', peer: this.peer, plan, files, bytes, ms })
+    this.#settleInStep()
+  }
+
+  #acknowledge(type: number, payload: Uint8Array): void {
+    if (type !== frameTypes.acknowledge) return this.#channel.destroy()
+    const { received, durable } = readAcknowledge(payload)
+    if (received > this.#sent || durable > received) return this.#channel.destroy()
+    this.#received = Math.max(received, this.#received)
+    this.#durable = Math.max(durable, this.#durable)
+    this.#tellWriter()
+    this.#settleInStep()
+  }
+
+  #tellWriter(): void {
+    let received = 0
+    let durable = 0
+    let drop = 0
+    for (const [at, mark] of this.#marks.entries()) {
+      if (mark.number > this.#received) break
+      received = mark.ordinal
+      if (mark.number <= this.#durable) {
+        durable = mark.ordinal
+        drop = at
+      }
+    }
+    if (drop > 0) this.#marks.splice(0, drop)
+    if (received > 0) this.#follower?.received(received, durable)
+  }
+
+  /** In step once it has durably what there was when the stream went live, and its restore switched over. */
+  #settleInStep(): void {
+    const plan = this.#plan
+    if (plan === undefined || !this.#restored || this.#inStepAt <= 0) return
+    if (this.#sent > 0 && this.#durable < this.#inStepAt) return
+    this.#inStepAt = Number.POSITIVE_INFINITY
+    this.#tellWriter()
+    this.#follower?.caughtUp()
+    this.#context.report({ name: 'inStep', peer: this.peer, restoreId: plan.restoreId })
+  }
+}
+
+function keyOf(entry: Entry): number {
+  const { bytes } = entry
+  const crc = (bytes[4] ?? 0) | ((bytes[5] ?? 0) << 8) | ((bytes[6] ?? 0) << 16) | ((bytes[7] ?? 0) << 24)
+  return (crc >>> 0) * 4096 + (entry.header.length % 4096)
+}

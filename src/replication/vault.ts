@@ -1,0 +1,283 @@
+/**
+ * The vault: what a node had and the surviving history has not. Nothing of a losing history is removed before it
+ * lies here, durable and checksummed.
+ *
+ * One incident is one sealed document `vault/<incident>` (the list of its changes) and objects below
+ * `<incident>/` in the area `vault`: the journal entries beyond the fork as they were, their blobs, and the
+ * present version of every file they touched. Nothing is ever evicted: at `vaultBytesMax` it is `VAULT_FULL`.
+ */
+import { createHash } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import { HotspareError } from '../errors.js'
+import type { Clock } from '../interfaces/clock.js'
+import type { ObjectSlice, OpenStorage, TreeOperation } from '../interfaces/storage.js'
+import { decode, encode } from '../protocol/codec.js'
+import type { BlobRef, Change } from './change.js'
+import type { Entry } from './entry.js'
+import { changesOf, singlesOf } from './entry.js'
+import type { LocalCopy } from './local-copy.js'
+import type { Extent } from './position.js'
+import { positionOf } from './position.js'
+import type { PlanMessage } from './stream/wire.js'
+
+/** Why something is in the vault. */
+export type VaultReason = 'divergence' | 'outside' | 'massDelete' | 'unusedRestore'
+
+/** A change on the losing side. */
+export interface LostChange {
+  readonly seq: number
+  readonly epoch: number
+  readonly kind: Change['kind']
+  readonly className: string | undefined
+  readonly paths: readonly string[]
+  /** Whether its caller had been told that it was safe; `unknown` beyond the last acknowledged-up-to mark. */
+  readonly acknowledged: true | 'unknown'
+}
+
+/** A file's bytes in the vault. */
+export interface VaultedFile {
+  readonly path: string
+  readonly object: string
+  readonly bytes: number
+}
+
+/** One incident, sealed. */
+export interface VaultIncident {
+  readonly version: 1
+  readonly id: string
+  readonly reason: VaultReason
+  readonly atWallMs: number
+  /** The last change that the surviving history has too. */
+  readonly commonSeq: number
+  /** The losing copy's history and end. */
+  readonly extent: Extent
+  readonly changes: readonly LostChange[]
+  /** True when there were more changes than {@link listedChangesMax}; all of them are in the journal object. */
+  readonly truncated: boolean
+  readonly files: readonly VaultedFile[]
+  /** The object with the journal entries, and its checksum. */
+  readonly journal: { readonly object: string; readonly bytes: number; readonly crc: number } | undefined
+  readonly blobs: readonly string[]
+}
+
+export interface VaultOptions {
+  readonly storage: OpenStorage
+  readonly clock: Clock
+  readonly nodeId: string
+  readonly bytesMax: number
+  report(incident: VaultIncident): void
+}
+
+/** Changes listed one by one in an incident. */
+export const listedChangesMax = 10_000
+const copyChunkBytes = 1024 * 1024
+const filesPerBatch = 256
+
+export class Vault {
+  readonly #options: VaultOptions
+  #bytes: number
+
+  private constructor(options: VaultOptions, bytes: number) {
+    this.#options = options
+    this.#bytes = bytes
+  }
+
+  static async open(options: VaultOptions): Promise<Vault> {
+    const objects = await options.storage.objects.list('vault')
+    return new Vault(options, objects.reduce((sum, object) => sum + object.bytes, 0))
+  }
+
+  /** Bytes in the vault. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** All incidents, oldest first. */
+  async list(): Promise<VaultIncident[]> {
+    const { documents } = this.#options.storage
+    const incidents: VaultIncident[] = []
+    for (const name of await documents.list('vault-incidents/')) {
+      const bytes = await documents.read(name)
+      if (bytes !== undefined) incidents.push(decode(bytes) as VaultIncident)
+    }
+    return incidents.sort((left, right) => left.atWallMs - right.atWallMs)
+  }
+
+  /** The bytes of an object of an incident. */
+  async read(object: string, offset: number, length: number): Promise<Uint8Array> {
+    return await this.#options.storage.objects.read('vault', object, offset, length)
+  }
+
+  /** Removes an incident that was looked at and is not needed any more. */
+  async remove(incident: VaultIncident): Promise<void> {
+    const { documents, objects } = this.#options.storage
+    await documents.remove(documentOf(incident.id))
+    const below = await objects.list('vault', `${slug(incident.id)}/`)
+    await objects.remove('vault', below.map(({ name }) => name))
+    this.#bytes -= below.reduce((sum, object) => sum + object.bytes, 0)
+  }
+
+  /** Keeps what this copy has beyond the plan's common position. */
+  async keepDivergence(copy: LocalCopy, plan: PlanMessage): Promise<VaultIncident> {
+    const { nodeId } = this.#options
+    await copy.settle()
+    // The same fork gives the same incident, however often the restore is tried again.
+    const { extent } = copy
+    const epoch = positionOf(extent)?.term.epoch ?? 0
+    const id = `divergence-${epoch}-${nodeId}-${plan.commonSeq}-${copy.seq}`
+    const sealed = await this.#sealed(id)
+    if (sealed !== undefined) return sealed
+    const changes: LostChange[] = []
+    const blobs = new Map<string, BlobRef>()
+    const touched = new Set<string>()
+    let truncated = false
+    const journal = await this.#keepJournal(id, copy, plan.commonSeq, (entry, change, seq) => {
+      for (const single of singlesOf(change)) {
+        if (single.kind !== 'update') touched.add(single.path)
+        if ((single.kind === 'put' || single.kind === 'patch') && single.blob) {
+          blobs.set(single.blob.id, single.blob)
+        }
+      }
+      truncated = changes.length >= listedChangesMax
+      if (!truncated) changes.push(lostChange(entry, change, seq, copy.ackedSeq))
+    })
+    for (const blob of blobs.values()) await this.#keepBlob(id, blob)
+    const files = await this.#keepTree(id, [...touched])
+    const { commonSeq } = plan
+    const kept = { commonSeq, extent, changes, truncated, files, journal, blobs: [...blobs.keys()] }
+    return await this.#seal({ id, reason: 'divergence', ...kept })
+  }
+
+  /** Keeps files that a restore is about to replace or remove. */
+  async keepFiles(reason: VaultReason, paths: readonly string[]): Promise<VaultIncident> {
+    const id = await this.#idOfFiles(reason, paths)
+    const sealed = await this.#sealed(id)
+    if (sealed !== undefined) return sealed
+    const files = await this.#keepTree(id, paths)
+    const empty = { commonSeq: 0, extent: { history: [], seq: 0 }, changes: [], truncated: false }
+    return await this.#seal({ id, reason, ...empty, files, journal: undefined, blobs: [] })
+  }
+
+  /** Files in the same state give the same incident, so that a restore tried again keeps them once. */
+  async #idOfFiles(reason: VaultReason, paths: readonly string[]): Promise<string> {
+    const hash = createHash('sha256')
+    for (let at = 0; at < paths.length; at += filesPerBatch) {
+      const batch = paths.slice(at, at + filesPerBatch)
+      const stats = await this.#options.storage.tree.stat(batch)
+      hash.update(JSON.stringify([batch, stats]))
+    }
+    return `${reason}-${this.#options.nodeId}-${hash.digest('hex').slice(0, 16)}`
+  }
+
+  async #sealed(id: string): Promise<VaultIncident | undefined> {
+    const bytes = await this.#options.storage.documents.read(documentOf(id))
+    return bytes === undefined ? undefined : (decode(bytes) as VaultIncident)
+  }
+
+  async #seal(parts: Omit<VaultIncident, 'version' | 'atWallMs'>): Promise<VaultIncident> {
+    const { storage, clock } = this.#options
+    const incident: VaultIncident = { version: 1, atWallMs: clock.wallMs(), ...parts }
+    const below = await storage.objects.list('vault', `${slug(parts.id)}/`)
+    await storage.objects.sync('vault', below.map(({ name }) => name))
+    await storage.documents.write(documentOf(parts.id), encode(incident))
+    this.#options.report(incident)
+    return incident
+  }
+
+  async #keepJournal(
+    id: string,
+    copy: LocalCopy,
+    afterSeq: number,
+    each: (entry: Entry, change: Change, seq: number) => void,
+  ): Promise<VaultIncident['journal']> {
+    const object = `${slug(id)}/journal`
+    await this.#options.storage.objects.remove('vault', [object])
+    const reader = copy.reader(Math.max(afterSeq, copy.firstSeq - 1))
+    let bytes = 0
+    let crc = 0
+    try {
+      for (;;) {
+        const entries = await reader.next(copyChunkBytes)
+        if (entries.length === 0) break
+        for (const entry of entries) {
+          if (entry.header.kind !== 'changes') continue
+          for (const [at, change] of changesOf(entry).entries()) each(entry, change, entry.header.firstSeq + at)
+        }
+        const chunk = Buffer.concat(entries.map((entry) => entry.bytes))
+        crc = crc32(chunk, crc)
+        await this.#write(object, bytes, chunk)
+        bytes += chunk.length
+      }
+    } finally {
+      reader.close()
+    }
+    return { object, bytes, crc }
+  }
+
+  async #keepBlob(id: string, blob: BlobRef): Promise<void> {
+    const { objects } = this.#options.storage
+    const object = `${slug(id)}/blobs/${blob.id}`
+    await objects.remove('vault', [object])
+    for (let offset = 0; offset < blob.bytes; ) {
+      const chunk = await objects.read('blobs', blob.id, offset, copyChunkBytes)
+      if (chunk.length === 0) break
+      const { length } = chunk
+      await this.#write(object, offset, chunk)
+      offset += length
+    }
+  }
+
+  async #write(name: string, offset: number, chunk: Uint8Array): Promise<void> {
+    this.#claim(chunk.length)
+    const slice: ObjectSlice = { name, offset, start: 0, length: chunk.length }
+    await this.#options.storage.objects.write('vault', chunk, [slice])
+  }
+
+  /** Copies the present bytes of files; paths without a file are left out. */
+  async #keepTree(id: string, paths: readonly string[]): Promise<VaultedFile[]> {
+    const { tree } = this.#options.storage
+    const files: VaultedFile[] = []
+    for (let at = 0; at < paths.length; at += filesPerBatch) {
+      const batch = paths.slice(at, at + filesPerBatch)
+      const stats = await tree.stat(batch)
+      const operations: TreeOperation[] = []
+      for (const [offset, path] of batch.entries()) {
+        const stat = stats[offset]
+        if (stat === undefined) continue
+        this.#claim(stat.size)
+        const object = `${slug(id)}/files/${at + offset}`
+        files.push({ path, object, bytes: stat.size })
+        operations.push({ kind: 'keep', path, area: 'vault', name: object, copy: true })
+      }
+      await tree.apply(operations)
+    }
+    return files
+  }
+
+  #claim(bytes: number): void {
+    const { bytesMax } = this.#options
+    if (this.#bytes + bytes > bytesMax) {
+      throw new HotspareError(
+        'VAULT_FULL',
+        `the vault holds ${this.#bytes} bytes, ${bytes} more would pass its limit of ${bytesMax}`,
+      )
+    }
+    this.#bytes += bytes
+  }
+}
+
+function lostChange(entry: Entry, change: Change, seq: number, ackedSeq: number): LostChange {
+  const singles = singlesOf(change)
+  const paths = singles.flatMap((single) => (single.kind === 'update' ? [] : [single.path]))
+  const className = singles[0]?.className
+  const acknowledged = seq <= ackedSeq ? true : 'unknown'
+  return { seq, epoch: entry.header.epoch, kind: change.kind, className, paths, acknowledged }
+}
+
+function slug(id: string): string {
+  return id.toLowerCase().replace(/[^a-z0-9._-]+/g, '-')
+}
+
+function documentOf(id: string): string {
+  return `vault-incidents/${slug(id)}`
+}

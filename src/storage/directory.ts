@@ -1,0 +1,170 @@
+/**
+ * Storage in a directory of the local file system: the application's files in it, and the node's own in
+ * the folder `.hotspare`.
+ *
+ * ```ts
+ * import { directory } from 'hotspare/storage/directory'
+ *
+ * const storage = directory('./data')
+ * const opened = await storage.open({ nodeId: 'alpha', bootId: 'b1' })
+ * await opened.tree.apply([
+ *   { kind: 'put', path: 'messages/42.txt', bytes: new TextEncoder().encode('hello'), mode: 0o644 },
+ * ])
+ * await opened.tree.sync(['messages/42.txt'])
+ * await opened.close()
+ * ```
+ *
+ * What it relies on: a local file system (hard and network-mounted ones differ in what fsync and rename
+ * promise), one process at a time (a lock file sees to it), and nobody but the application and this
+ * library writing below the root. Symbolic links below the root are never followed.
+ *
+ * @packageDocumentation
+ */
+
+import { lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { HotspareError } from '../errors.js'
+import type { OpenStorage, Storage, StorageOwner } from '../interfaces/storage.js'
+import { DirectoryDocuments } from './directory/documents.js'
+import { isMissing, replaceFile, syncFolder } from './directory/durable.js'
+import { storageError } from './directory/fs-error.js'
+import { Gate } from './directory/gate.js'
+import { decodeValue, encodeValue } from './directory/header.js'
+import { type Lane, openLane } from './directory/lane.js'
+import { Layout, objectAreas } from './directory/layout.js'
+import { DirectoryLock } from './directory/lock.js'
+import { DirectoryLogs } from './directory/logs.js'
+import { DirectoryObjects } from './directory/objects.js'
+import { Syncer } from './directory/syncer.js'
+import { DirectoryTree } from './directory/tree.js'
+import { storageFailed } from './failure.js'
+
+/** Options of {@link directory}. */
+export interface DirectoryOptions {
+  /**
+   * Whether files are read and written in worker threads. Without them the same work stalls the
+   * application's event loop while it lasts. Default true; falls back to the main thread where the
+   * worker's file is missing, as in a bundle.
+   */
+  readonly threads?: boolean
+}
+
+/**
+ * Storage in a directory, which is created when it is missing.
+ *
+ * @param root - the directory, absolute or relative to the working directory
+ * @throws TypeError when the root is empty
+ */
+export function directory(root: string, options: DirectoryOptions = {}): Storage {
+  if (typeof root !== 'string' || root === '') {
+    throw new TypeError('directory() needs the path of a directory')
+  }
+  const layout = new Layout(root, 'main')
+  const threads = options.threads ?? true
+  return { name: 'directory', open: (owner) => openDirectory(layout, owner, threads) }
+}
+
+async function openDirectory(
+  layout: Layout,
+  owner: StorageOwner,
+  threads: boolean,
+): Promise<OpenStorage> {
+  const gate = new Gate()
+  try {
+    await makeStateFolder(layout)
+    const lock = await DirectoryLock.take(layout, owner, (why) => gate.end(why))
+    try {
+      await checkFormat(layout)
+      await emptyTemporary(layout)
+      for (const area of objectAreas) await mkdir(layout.objectFolder(area), { recursive: true })
+      return new OpenDirectory(layout, gate, lock, threads)
+    } catch (error) {
+      await lock.release().catch(() => undefined)
+      throw error
+    }
+  } catch (error) {
+    throw storageError(error, 'cannot open the storage', layout.root)
+  }
+}
+
+/**
+ * Two lanes, so that neither side waits long for the other: on the active, a standby that joins reads
+ * everything while writes go on; on a standby, chunks of a restore arrive while updates are applied. Within
+ * one lane a piece of work lasts milliseconds, since callers bring limited pieces and large copies pause.
+ */
+class OpenDirectory implements OpenStorage {
+  readonly documents: DirectoryDocuments
+  readonly logs: DirectoryLogs
+  readonly objects: DirectoryObjects
+  readonly tree: DirectoryTree
+  readonly #gate: Gate
+  readonly #lock: DirectoryLock
+  readonly #lanes: readonly Lane[]
+  #closing: Promise<void> | undefined
+
+  constructor(layout: Layout, gate: Gate, lock: DirectoryLock, threads: boolean) {
+    const changes = openLane(layout.root, 'changes', threads)
+    const bulk = openLane(layout.root, 'bulk', threads)
+    const syncer = new Syncer(layout, bulk)
+    this.documents = new DirectoryDocuments(layout, gate)
+    this.logs = new DirectoryLogs(layout, gate)
+    this.objects = new DirectoryObjects(bulk, syncer, gate)
+    this.tree = new DirectoryTree({ changes, bulk, syncer, gate })
+    this.#gate = gate
+    this.#lock = lock
+    this.#lanes = [changes, bulk]
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#gate.end('the storage is closed')
+    await this.#gate.idle()
+    try {
+      await this.logs.closeAll()
+      for (const lane of this.#lanes) await lane.close()
+    } finally {
+      await this.#lock.release()
+    }
+  }
+}
+
+async function makeStateFolder(layout: Layout): Promise<void> {
+  await mkdir(layout.root, { recursive: true })
+  const first = await mkdir(layout.state, { recursive: true, mode: 0o700 })
+  const found = await lstat(layout.state)
+  // Behind a link there would be another file system, where nothing can be renamed into place.
+  if (!found.isDirectory()) throw storageFailed(`${layout.state} is no folder`, layout.state)
+  await mkdir(layout.temporary, { recursive: true })
+  if (first !== undefined) {
+    await syncFolder(layout.root)
+    await syncFolder(dirname(layout.root))
+  }
+}
+
+const formatText = 'hotspare storage'
+
+/** Writes the marker at the first open, and refuses a storage of a newer format at later ones. */
+async function checkFormat(layout: Layout): Promise<void> {
+  let file: Buffer
+  try {
+    file = await readFile(layout.format)
+  } catch (error) {
+    if (!isMissing(error)) throw error
+    await replaceFile(layout, layout.format, encodeValue('format', Buffer.from(formatText)))
+    return
+  }
+  const text = Buffer.from(decodeValue('format', file, layout.format)).toString()
+  if (text === formatText) return
+  throw new HotspareError('STORAGE_FORMAT', `${layout.format} says ${JSON.stringify(text)}`)
+}
+
+/** Removes what a crash left half written. */
+async function emptyTemporary(layout: Layout): Promise<void> {
+  for (const name of await readdir(layout.temporary)) {
+    await rm(`${layout.temporary}/${name}`, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,110 @@
+/** Documents as files of the state folder, each with a header, replaced by rename. */
+
+import { type FileHandle, open, readdir, readFile } from 'node:fs/promises'
+import type { DocumentStore } from '../../interfaces/storage.js'
+import { checkLimit, DOCUMENT_BYTES_MAX } from '../limits.js'
+import { isMissing, removeFile, replaceFile } from './durable.js'
+import { storageError } from './fs-error.js'
+import type { Gate } from './gate.js'
+import { decodeValue, encodeValue, HEADER_BYTES, startsLikeValue } from './header.js'
+import type { Layout } from './layout.js'
+
+/** The documents of one open directory. */
+export class DirectoryDocuments implements DocumentStore {
+  readonly #layout: Layout
+  readonly #gate: Gate
+  /** The last call on each name that is under way: two writes of one name must not overtake each other. */
+  readonly #busy = new Map<string, Promise<unknown>>()
+
+  constructor(layout: Layout, gate: Gate) {
+    this.#layout = layout
+    this.#gate = gate
+  }
+
+  read(name: string): Promise<Uint8Array | undefined> {
+    return this.#inTurn(name, 'cannot read the document', async (path) => {
+      try {
+        return decodeValue('document', await readFile(path), path)
+      } catch (error) {
+        if (isMissing(error)) return undefined
+        throw error
+      }
+    })
+  }
+
+  write(name: string, value: Uint8Array): Promise<void> {
+    return this.#inTurn(name, 'cannot write the document', async (path) => {
+      checkLimit(value.byteLength, DOCUMENT_BYTES_MAX, `the document ${name}, in bytes`)
+      await replaceFile(this.#layout, path, encodeValue('document', value))
+    })
+  }
+
+  remove(name: string): Promise<void> {
+    return this.#inTurn(name, 'cannot remove the document', async (path) => {
+      await removeFile(path)
+    })
+  }
+
+  list(prefix: string): Promise<string[]> {
+    return this.#gate.run(async () => {
+      const names: string[] = []
+      try {
+        await this.#collect('', prefix, names)
+      } catch (error) {
+        throw storageError(error, 'cannot list the documents of', this.#layout.state)
+      }
+      return names.sort()
+    })
+  }
+
+  async #collect(folder: string, prefix: string, names: string[]): Promise<void> {
+    const entries = await readdir(`${this.#layout.state}/${folder}`, { withFileTypes: true })
+    for (const entry of entries) {
+      if (folder === '' && !this.#layout.holdsDocuments(entry.name)) continue
+      const name = `${folder}${entry.name}`
+      if (entry.isDirectory()) {
+        const below = `${name}/`
+        if (below.startsWith(prefix) || prefix.startsWith(below)) {
+          await this.#collect(below, prefix, names)
+        }
+      } else if (entry.isFile() && name.startsWith(prefix) && (await this.#isDocument(name))) {
+        names.push(name)
+      }
+    }
+  }
+
+  /** Logs lie in folders beside the documents; the header tells them apart. */
+  async #isDocument(name: string): Promise<boolean> {
+    let handle: FileHandle
+    try {
+      handle = await open(`${this.#layout.state}/${name}`, 'r')
+    } catch (error) {
+      if (isMissing(error)) return false
+      throw error
+    }
+    try {
+      const start = Buffer.alloc(HEADER_BYTES)
+      const { bytesRead } = await handle.read(start, 0, HEADER_BYTES, 0)
+      return startsLikeValue(start.subarray(0, bytesRead))
+    } finally {
+      await handle.close()
+    }
+  }
+
+  #inTurn<T>(name: string, doing: string, action: (path: string) => Promise<T>): Promise<T> {
+    return this.#gate.run(async () => {
+      const path = this.#layout.documentPath(name)
+      const before = this.#busy.get(name) ?? Promise.resolve()
+      const turn = before.then(() => action(path))
+      const settled = turn.catch(() => undefined)
+      this.#busy.set(name, settled)
+      try {
+        return await turn
+      } catch (error) {
+        throw storageError(error, doing, path)
+      } finally {
+        if (this.#busy.get(name) === settled) this.#busy.delete(name)
+      }
+    })
+  }
+}

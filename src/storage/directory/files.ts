@@ -1,0 +1,130 @@
+/** Synchronous calls on single files, as the worker uses them. */
+
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readSync,
+  type Stats,
+  writeSync,
+} from 'node:fs'
+import type { FileStat } from '../../interfaces/storage.js'
+import { storageFailed } from '../failure.js'
+import { NO_FOLLOW } from './durable.js'
+import { errnoOf } from './fs-error.js'
+
+/** Bytes of a large file that are copied before others get their turn: a few milliseconds. */
+export const SLICE_BYTES: number = 4 * 1024 * 1024
+
+// Without O_NONBLOCK, opening a pipe would wait for its writer for ever.
+const NON_BLOCKING = constants.O_NONBLOCK ?? 0
+/** Flags for reading a file that may turn out to be a link or a pipe. */
+export const READ_FLAGS: number = constants.O_RDONLY | NO_FOLLOW | NON_BLOCKING
+/** Flags for writing into a file in place. */
+export const WRITE_FLAGS: number = constants.O_RDWR | constants.O_CREAT | NO_FOLLOW | NON_BLOCKING
+/** Flags for a file that must be new. */
+export const NEW_FLAGS: number =
+  constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW
+
+/** What of a file's stat the tree tells. */
+export function toFileStat(stats: Stats): FileStat {
+  return {
+    size: stats.size,
+    mtimeMs: stats.mtimeMs,
+    inode: stats.ino,
+    mode: stats.mode & 0o777,
+  }
+}
+
+/** The stat of what stands at a path, links not followed. */
+export function look(path: string): Stats | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })
+}
+
+/** The stat of a regular file; undefined for all else. */
+export function lookForFile(path: string): FileStat | undefined {
+  const stats = look(path)
+  return stats?.isFile() === true ? toFileStat(stats) : undefined
+}
+
+/** An open regular file. */
+export interface OpenFile {
+  readonly fd: number
+  readonly stats: Stats
+}
+
+/** Opens a regular file for reading; undefined when there is none at the path. */
+export function openToRead(path: string): OpenFile | undefined {
+  let fd: number
+  try {
+    fd = openSync(path, READ_FLAGS)
+  } catch (error) {
+    if (isNoFile(errnoOf(error))) return undefined
+    throw error
+  }
+  try {
+    const stats = fstatSync(fd)
+    if (stats.isFile()) return { fd, stats }
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+  closeSync(fd)
+  return undefined
+}
+
+/** Whether an open failed because there is no regular file: nothing, a link, a socket. */
+export function isNoFile(errno: string | undefined): boolean {
+  return (
+    errno === 'ENOENT' ||
+    errno === 'ENOTDIR' ||
+    errno === 'ELOOP' ||
+    errno === 'ENXIO' ||
+    errno === 'EISDIR'
+  )
+}
+
+/** Reads until the target is full or the file ends; answers the bytes read. */
+export function readFully(
+  fd: number,
+  target: Uint8Array,
+  start: number,
+  length: number,
+  position: number,
+): number {
+  let done = 0
+  while (done < length) {
+    const count = readSync(fd, target, start + done, length - done, position + done)
+    if (count === 0) break
+    done += count
+  }
+  return done
+}
+
+/** Writes all bytes at a position. */
+export function writeFully(fd: number, bytes: Uint8Array, position: number): void {
+  let done = 0
+  while (done < bytes.byteLength) {
+    const count = writeSync(fd, bytes, done, bytes.byteLength - done, position + done)
+    if (count === 0) throw storageFailed('the device took no bytes')
+    done += count
+  }
+}
+
+/**
+ * Copies a whole open file to a place in another one. Pauses (yields) after every slice, never for a
+ * file that is smaller than one.
+ */
+export function* copyBytes(from: OpenFile, to: number, offset: number): Generator<void, void> {
+  const buffer = Buffer.allocUnsafeSlow(Math.min(SLICE_BYTES, Math.max(1, from.stats.size)))
+  let done = 0
+  for (;;) {
+    const count = readFully(from.fd, buffer, 0, buffer.byteLength, done)
+    if (count > 0) writeFully(to, buffer.subarray(0, count), offset + done)
+    done += count
+    if (count < SLICE_BYTES) return
+    yield
+  }
+}

@@ -1,0 +1,34 @@
+/** Translates what the operating system says into the errors of a storage. */
+
+import { type ErrorCode, HotspareError } from '../../errors.js'
+
+const codes: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: 'STORAGE_FULL',
+  EDQUOT: 'STORAGE_FULL',
+  EROFS: 'STORAGE_READ_ONLY',
+}
+
+/** The errno name of an error of the operating system, for example `ENOENT`; undefined for others. */
+export function errnoOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  const { code } = error as NodeJS.ErrnoException
+  return typeof code === 'string' ? code : undefined
+}
+
+/**
+ * The HotspareError for a failed call; one that is a HotspareError already stays as it is.
+ *
+ * @param error - what was thrown
+ * @param doing - what was tried, for example `cannot write the document`
+ * @param path - the path that it was tried on
+ */
+export function storageError(error: unknown, doing: string, path: string): HotspareError {
+  if (error instanceof HotspareError) return error
+  const errno = errnoOf(error)
+  const reason = error instanceof Error ? error.message : String(error)
+  const code = (errno === undefined ? undefined : codes[errno]) ?? 'STORAGE_FAILED'
+  return new HotspareError(code, `${doing} ${JSON.stringify(path)}: ${reason}`, {
+    cause: error,
+    details: { path },
+  })
+}

@@ -1,0 +1,195 @@
+/**
+ * A lane carries work to an engine and the answers back. There are two kinds: a worker thread, and the main
+ * thread itself for where no thread can be started.
+ */
+
+import { existsSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
+import { type ErrorCode, errorCodes, HotspareError } from '../../errors.js'
+import { storageFailed } from '../failure.js'
+import { Engine } from './engine.js'
+import { Layout } from './layout.js'
+import type { Work, WorkKind } from './work.js'
+
+/** Where work is done. */
+export interface Lane {
+  /** Hands over a piece of work; `transfer` lists buffers that the caller gives away. */
+  call<Kind extends WorkKind>(
+    kind: Kind,
+    ask: Work[Kind]['ask'],
+    transfer?: readonly ArrayBuffer[],
+  ): Promise<Work[Kind]['answer']>
+  /** Waits for background work and ends. No call may be under way. */
+  close(): Promise<void>
+}
+
+/** What a worker is told at its start. */
+export interface WorkerStart {
+  readonly root: string
+  readonly lane: string
+}
+
+/** A piece of work on its way to a worker. */
+export interface WorkerAsk {
+  readonly id: number
+  readonly kind: WorkKind
+  readonly ask: unknown
+}
+
+/** An answer on its way back. */
+export type WorkerAnswer =
+  | { readonly id: number; readonly answer: unknown }
+  | { readonly id: number; readonly error: WireError }
+
+/** An error between threads, which would lose its class and code. */
+export interface WireError {
+  readonly code: ErrorCode
+  readonly what: string
+  readonly details: HotspareError['details']
+  readonly cause: ({ readonly message: string } & Partial<NodeJS.ErrnoException>) | undefined
+}
+
+/** Opens a lane: a worker thread when it is wanted and its file exists. */
+export function openLane(root: string, lane: string, threads: boolean): Lane {
+  const file = workerFile()
+  if (threads && file !== undefined) return new ThreadLane(file, { root, lane })
+  return new InlineLane(new Engine(new Layout(root, lane)))
+}
+
+/**
+ * The compiled worker; undefined when there is none. The one place that decides this: the sources run
+ * as TypeScript in tests, and a worker in TypeScript does not start, so that they use the built one.
+ */
+function workerFile(): URL | undefined {
+  const fromSource = import.meta.url.endsWith('.ts')
+  const place = fromSource ? '../../../dist/storage/directory/worker.js' : './worker.js'
+  const file = new URL(place, import.meta.url)
+  return existsSync(file) ? file : undefined
+}
+
+/** Does the work on the main thread. */
+class InlineLane implements Lane {
+  readonly #engine: Engine
+
+  constructor(engine: Engine) {
+    this.#engine = engine
+  }
+
+  async call<Kind extends WorkKind>(
+    kind: Kind,
+    ask: Work[Kind]['ask'],
+  ): Promise<Work[Kind]['answer']> {
+    return await this.#engine.do(kind, ask)
+  }
+
+  async close(): Promise<void> {
+    await this.#engine.do('settle', undefined)
+  }
+}
+
+interface Waiting {
+  readonly resolve: (answer: unknown) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Does the work in a thread, which is started with the first piece of work. */
+class ThreadLane implements Lane {
+  readonly #file: URL
+  readonly #start: WorkerStart
+  readonly #waiting = new Map<number, Waiting>()
+  #worker: Worker | undefined
+  #dead: Error | undefined
+  #lastId = 0
+
+  constructor(file: URL, start: WorkerStart) {
+    this.#file = file
+    this.#start = start
+  }
+
+  call<Kind extends WorkKind>(
+    kind: Kind,
+    ask: Work[Kind]['ask'],
+    transfer: readonly ArrayBuffer[] = [],
+  ): Promise<Work[Kind]['answer']> {
+    return new Promise<unknown>((resolve, reject) => {
+      if (this.#dead !== undefined) throw this.#dead
+      this.#worker ??= this.#startWorker()
+      this.#lastId += 1
+      const message: WorkerAsk = { id: this.#lastId, kind, ask }
+      this.#worker.postMessage(message, transfer)
+      // An idle storage does not keep the process alive; one that works does.
+      if (this.#waiting.size === 0) this.#worker.ref()
+      this.#waiting.set(message.id, { resolve, reject })
+    }) as Promise<Work[Kind]['answer']>
+  }
+
+  async close(): Promise<void> {
+    if (this.#worker === undefined || this.#dead !== undefined) return
+    await this.call('settle', undefined)
+    this.#dead = storageFailed('the storage is closed')
+    await this.#worker.terminate()
+  }
+
+  #startWorker(): Worker {
+    const worker = new Worker(this.#file, {
+      workerData: this.#start,
+      name: `hotspare-${this.#start.lane}`,
+      // Loaders and flags of the application are none of the worker's business.
+      execArgv: [],
+    })
+    worker.on('message', (message: WorkerAnswer) => this.#settle(message))
+    worker.on('error', (error) => this.#fail(error))
+    worker.on('exit', (code) => this.#fail(new Error(`the thread ended with ${code}`)))
+    return worker
+  }
+
+  #settle(message: WorkerAnswer): void {
+    const waiting = this.#waiting.get(message.id)
+    this.#waiting.delete(message.id)
+    if (this.#waiting.size === 0) this.#worker?.unref()
+    if ('error' in message) waiting?.reject(fromWire(message.error))
+    else waiting?.resolve(message.answer)
+  }
+
+  #fail(cause: Error): void {
+    this.#dead ??= new HotspareError(
+      'STORAGE_FAILED',
+      `the storage's ${this.#start.lane} thread ended`,
+      {
+        cause,
+      },
+    )
+    for (const waiting of this.#waiting.values()) waiting.reject(this.#dead)
+    this.#waiting.clear()
+  }
+}
+
+/** Prepares an error for another thread. */
+export function toWire(error: HotspareError): WireError {
+  // The message ends with the code's remedy, which the constructor on the other side adds again.
+  const remedy = ` ${errorCodes[error.code].whatToDo}`
+  const what = error.message.endsWith(remedy)
+    ? error.message.slice(0, -remedy.length)
+    : error.message
+  return { code: error.code, what, details: error.details, cause: wireCause(error.cause) }
+}
+
+function fromWire(wire: WireError): HotspareError {
+  const { cause, details } = wire
+  if (cause === undefined) return new HotspareError(wire.code, wire.what, { details })
+  const error = Object.assign(new Error(cause.message), cause)
+  return new HotspareError(wire.code, wire.what, { details, cause: error })
+}
+
+/** Errors keep their message between threads, and lose the fields that say what the system meant. */
+function wireCause(cause: unknown): WireError['cause'] {
+  if (!(cause instanceof Error)) return undefined
+  const { message, code, errno, syscall, path } = cause as NodeJS.ErrnoException
+  return {
+    message,
+    ...(code === undefined ? {} : { code }),
+    ...(errno === undefined ? {} : { errno }),
+    ...(syscall === undefined ? {} : { syscall }),
+    ...(path === undefined ? {} : { path }),
+  }
+}

@@ -1,0 +1,283 @@
+/**
+ * The lock file: one living process at a time on one directory.
+ *
+ * Node offers no lock of the operating system, so the file says who holds it, and the next one decides
+ * whether that process still lives:
+ *
+ * - same boot of the machine and same process namespace: by process id and the process's start time;
+ * - another boot of the same machine: it is gone;
+ * - anything else (another container, a shared disk): the file is watched. A holder touches it every
+ *   {@link TOUCH_EVERY_MS}; one that does not for {@link WATCH_MS} is taken for gone.
+ *
+ * A holder that was taken for gone although it lived notices at its next touch, and ends itself.
+ */
+
+import { randomUUID } from 'node:crypto'
+import { existsSync, readFileSync, readlinkSync } from 'node:fs'
+import { link, readFile, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HotspareError } from '../../errors.js'
+import type { StorageOwner } from '../../interfaces/storage.js'
+import { isMissing } from './durable.js'
+import { errnoOf } from './fs-error.js'
+import type { Layout } from './layout.js'
+
+/** How often a holder shows that it lives. */
+export const TOUCH_EVERY_MS = 1000
+/** How long a lock whose holder cannot be looked at must stay untouched to be taken. */
+export const WATCH_MS = 5000
+const ATTEMPTS_MAX = 5
+
+/** What a lock file says. Empty strings and 0 stand for what the platform does not tell. */
+interface LockContent {
+  readonly nodeId: string
+  readonly bootId: string
+  readonly token: string
+  readonly pid: number
+  readonly processStart: string
+  readonly machineBoot: string
+  readonly processNamespace: string
+  readonly host: string
+}
+
+/** A lock that is held. */
+export class DirectoryLock {
+  readonly #path: string
+  readonly #content: LockContent
+  readonly #timer: NodeJS.Timeout
+
+  private constructor(path: string, content: LockContent, lost: (why: string) => void) {
+    this.#path = path
+    this.#content = content
+    this.#timer = setInterval(() => {
+      void this.#touch(lost)
+    }, TOUCH_EVERY_MS)
+    this.#timer.unref()
+  }
+
+  /**
+   * Takes the lock.
+   *
+   * @param lost - told when another process has taken it nevertheless
+   * @throws `STORAGE_LOCKED` when a living process holds it
+   */
+  static async take(
+    layout: Layout,
+    owner: StorageOwner,
+    lost: (why: string) => void,
+  ): Promise<DirectoryLock> {
+    const content = describeThisProcess(owner)
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
+      if (await create(layout, content)) return new DirectoryLock(layout.lock, content, lost)
+      const holder = await readLock(layout.lock)
+      if (holder === undefined) continue
+      if (await isLiving(layout.lock, holder)) throw locked(layout, holder)
+      await setAside(layout, holder)
+    }
+    throw new HotspareError('STORAGE_LOCKED', `${layout.root} is being taken by others just now`)
+  }
+
+  /** Gives the lock back, unless somebody else has it. */
+  async release(): Promise<void> {
+    clearInterval(this.#timer)
+    const holder = await readLock(this.#path)
+    if (holder?.token !== this.#content.token) return
+    await unlink(this.#path).catch((error: unknown) => {
+      if (!isMissing(error)) throw error
+    })
+  }
+
+  async #touch(lost: (why: string) => void): Promise<void> {
+    try {
+      const holder = await readLock(this.#path)
+      if (holder?.token === this.#content.token) {
+        const now = new Date()
+        await utimes(this.#path, now, now)
+        return
+      }
+      clearInterval(this.#timer)
+      const taker = holder === undefined ? 'somebody removed it' : `${who(holder)} took it`
+      lost(`the lock of the storage was lost: ${taker}`)
+    } catch {
+      // A device that fails shows itself in the calls that matter; the lock stays as it is.
+    }
+  }
+}
+
+/** Creates the lock file with its content in one step. False when there is one. */
+async function create(layout: Layout, content: LockContent): Promise<boolean> {
+  const text = `${JSON.stringify(content, null, 2)}\n`
+  const temporary = `${layout.temporary}/lock-${content.token}`
+  await writeFile(temporary, text, { flag: 'wx', mode: 0o600 })
+  try {
+    await link(temporary, layout.lock)
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false
+    return await createInPlace(layout.lock, text)
+  } finally {
+    await unlink(temporary).catch(() => undefined)
+  }
+}
+
+/** For file systems without hard links. */
+async function createInPlace(path: string, text: string): Promise<boolean> {
+  try {
+    await writeFile(path, text, { flag: 'wx', mode: 0o600 })
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false
+    throw error
+  }
+}
+
+/** What the lock file says; undefined when there is none. One that cannot be understood has no token. */
+async function readLock(path: string): Promise<LockContent | undefined> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+  try {
+    const found: unknown = JSON.parse(text)
+    if (isLockContent(found)) return found
+  } catch {
+    // Fall through: not JSON.
+  }
+  return { ...unknownProcess, nodeId: 'unknown', bootId: 'unknown', token: '' }
+}
+
+const unknownProcess = { pid: 0, processStart: '', machineBoot: '', processNamespace: '', host: '' }
+
+function isLockContent(value: unknown): value is LockContent {
+  if (typeof value !== 'object' || value === null) return false
+  const record = value as Record<string, unknown>
+  const words = [
+    'nodeId',
+    'bootId',
+    'token',
+    'processStart',
+    'machineBoot',
+    'processNamespace',
+    'host',
+  ]
+  return words.every((word) => typeof record[word] === 'string') && Number.isInteger(record.pid)
+}
+
+async function isLiving(path: string, holder: LockContent): Promise<boolean> {
+  const here = thisMachine()
+  const knowsBoot = holder.machineBoot !== '' && here.machineBoot !== ''
+  if (knowsBoot && holder.host === here.host && holder.machineBoot !== here.machineBoot)
+    return false
+  const comparable =
+    holder.pid > 0 &&
+    holder.host === here.host &&
+    holder.machineBoot === here.machineBoot &&
+    holder.processNamespace === here.processNamespace
+  if (comparable) return isProcess(holder.pid, holder.processStart)
+  return await isTouched(path)
+}
+
+/** Whether the process with this id is the one that started then. */
+function isProcess(pid: number, start: string): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    // EPERM: it lives, under another user.
+    if (errnoOf(error) !== 'EPERM') return false
+  }
+  const now = processStart(pid)
+  return start === '' || now === '' || now === start
+}
+
+/** Watches whether the holder still touches its lock. */
+async function isTouched(path: string): Promise<boolean> {
+  const before = await modified(path)
+  const steps = 10
+  for (let step = 0; step < steps; step += 1) {
+    await sleep(WATCH_MS / steps)
+    if ((await modified(path)) !== before) return true
+  }
+  return false
+}
+
+async function modified(path: string): Promise<number> {
+  try {
+    return (await stat(path)).mtimeMs
+  } catch (error) {
+    if (isMissing(error)) return 0
+    throw error
+  }
+}
+
+/** Moves a dead holder's lock away; if another process was faster, its lock is put back. */
+async function setAside(layout: Layout, holder: LockContent): Promise<void> {
+  const aside = `${layout.temporary}/lock-${randomUUID()}`
+  try {
+    await rename(layout.lock, aside)
+  } catch (error) {
+    if (isMissing(error)) return
+    throw error
+  }
+  const moved = await readLock(aside)
+  if (moved !== undefined && moved.token !== holder.token) {
+    await link(aside, layout.lock).catch(() => undefined)
+  }
+  await unlink(aside).catch(() => undefined)
+}
+
+function describeThisProcess(owner: StorageOwner): LockContent {
+  return {
+    nodeId: owner.nodeId,
+    bootId: owner.bootId,
+    token: randomUUID(),
+    pid: process.pid,
+    processStart: processStart(process.pid),
+    ...thisMachine(),
+  }
+}
+
+function thisMachine(): { machineBoot: string; processNamespace: string; host: string } {
+  return {
+    machineBoot: readText('/proc/sys/kernel/random/boot_id'),
+    processNamespace: existsSync('/proc/self/ns/pid') ? readLink('/proc/self/ns/pid') : '',
+    host: hostname(),
+  }
+}
+
+/** When a process started, in ticks since the boot; '' where the platform does not tell. */
+function processStart(pid: number): string {
+  // The name of the program, in parentheses, may hold spaces: count the fields after it.
+  const text = readText(`/proc/${pid}/stat`)
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return fields[19] ?? ''
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch {
+    return ''
+  }
+}
+
+function readLink(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
+
+function who(holder: LockContent): string {
+  return `node ${holder.nodeId} (boot ${holder.bootId}, process ${holder.pid} on ${holder.host})`
+}
+
+function locked(layout: Layout, holder: LockContent): HotspareError {
+  return new HotspareError('STORAGE_LOCKED', `${layout.root} is held by ${who(holder)}`, {
+    details: { path: layout.lock, nodeId: holder.nodeId, pid: holder.pid },
+  })
+}

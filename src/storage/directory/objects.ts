@@ -1,0 +1,85 @@
+/** The objects of a directory, as the main thread offers them: checks, then hands the work over. */
+
+import type { ObjectArea, ObjectInfo, ObjectSlice, ObjectStore } from '../../interfaces/storage.js'
+import { checkCount, checkLimit, ITEMS_MAX, OBJECT_BYTES_MAX } from '../limits.js'
+import { checkName } from '../names.js'
+import type { Gate } from './gate.js'
+import type { Lane } from './lane.js'
+import type { Syncer } from './syncer.js'
+
+/** The objects of one open directory. */
+export class DirectoryObjects implements ObjectStore {
+  readonly #lane: Lane
+  readonly #syncer: Syncer
+  readonly #gate: Gate
+
+  constructor(lane: Lane, syncer: Syncer, gate: Gate) {
+    this.#lane = lane
+    this.#syncer = syncer
+    this.#gate = gate
+  }
+
+  list(area: ObjectArea, prefix: string = ''): Promise<ObjectInfo[]> {
+    return this.#gate.run(() => this.#lane.call('objectList', { area, prefix }))
+  }
+
+  write(area: ObjectArea, buffer: Uint8Array, slices: readonly ObjectSlice[]): Promise<void> {
+    return this.#gate.run(async () => {
+      checkLimit(buffer.byteLength, OBJECT_BYTES_MAX, 'the write of objects, in bytes')
+      checkLimit(slices.length, ITEMS_MAX, 'the slices of one write')
+      for (const slice of slices) checkSlice(slice, buffer.byteLength)
+      const own = ownBuffer(buffer)
+      await this.#lane.call('objectWrite', { area, buffer: own, slices }, [own.buffer])
+      for (const { name, offset } of slices) {
+        if (offset === 0) this.#syncer.renewed(area, name)
+      }
+    })
+  }
+
+  read(area: ObjectArea, name: string, offset: number, length: number): Promise<Uint8Array> {
+    return this.#gate.run(async () => {
+      checkCount(offset, 'the offset')
+      checkLimit(length, OBJECT_BYTES_MAX, 'the read of an object, in bytes')
+      return await this.#lane.call('objectRead', { area, name, offset, length })
+    })
+  }
+
+  sync(area: ObjectArea, names?: readonly string[]): Promise<void> {
+    return this.#gate.run(async () => {
+      if (names === undefined) {
+        await this.#syncer.syncAll(area, () => this.#allNames(area))
+      } else {
+        for (const name of names) checkName(name, 'object')
+        await this.#syncer.sync(area, names)
+      }
+    })
+  }
+
+  remove(area: ObjectArea, names: readonly string[]): Promise<void> {
+    return this.#gate.run(async () => {
+      checkLimit(names.length, ITEMS_MAX, 'the objects of one remove')
+      await this.#lane.call('objectRemove', { area, names })
+      for (const name of names) this.#syncer.renewed(area, name)
+    })
+  }
+
+  async *#allNames(area: ObjectArea): AsyncIterable<string[]> {
+    const objects = await this.#lane.call('objectList', { area, prefix: '' })
+    yield objects.map((object) => object.name)
+  }
+}
+
+function checkSlice(slice: ObjectSlice, bytes: number): void {
+  checkName(slice.name, 'object')
+  checkCount(slice.offset, 'the offset of a slice')
+  checkCount(slice.start, 'the start of a slice')
+  checkCount(slice.length, 'the length of a slice')
+  checkLimit(slice.start + slice.length, bytes, `the end of the slice of ${slice.name}`)
+}
+
+/** The buffer itself when it can be given away, a copy when it is a view of a larger one. */
+function ownBuffer(view: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = view
+  const whole = buffer instanceof ArrayBuffer && view.byteLength === buffer.byteLength
+  return whole ? (view as Uint8Array<ArrayBuffer>) : new Uint8Array(view)
+}

@@ -1,0 +1,151 @@
+/** Reads the tree with synchronous calls: stats, stretches of many files, and the whole of it. */
+
+import { closeSync, type Dir, opendirSync } from 'node:fs'
+import type { FileStat, ReadRequest } from '../../interfaces/storage.js'
+import { STATE_FOLDER } from '../names.js'
+import { look, lookForFile, openToRead, readFully, toFileStat } from './files.js'
+import type { Folders } from './folders.js'
+import { errnoOf } from './fs-error.js'
+import type { Layout } from './layout.js'
+import { type PackedRead, packStat, READ_NUMBERS, type ScanBatch, STAT_NUMBERS } from './work.js'
+
+/** Files in one batch of a scan. */
+const BATCH_FILES = 1000
+/** What a decoder puts in the place of bytes that are no Unicode. */
+const REPLACEMENT = '\uFFFD'
+
+/** The stats of files, packed. */
+export function statFiles(
+  layout: Layout,
+  paths: readonly string[],
+  folders: Folders,
+): Float64Array {
+  const stats = new Float64Array(paths.length * STAT_NUMBERS)
+  for (const [index, path] of paths.entries()) {
+    const found = folders.leadTo(path) ? lookForFile(layout.treePath(path)) : undefined
+    packStat(stats, index * STAT_NUMBERS, found)
+  }
+  return stats
+}
+
+/** Stretches of files, packed into one buffer. The caller checked the sum of the lengths. */
+export function readFiles(
+  layout: Layout,
+  requests: readonly ReadRequest[],
+  folders: Folders,
+): PackedRead {
+  let wanted = 0
+  for (const request of requests) wanted += request.length
+  const buffer = Buffer.allocUnsafeSlow(wanted)
+  const results = new Float64Array(requests.length * READ_NUMBERS)
+  let end = 0
+  for (const [index, request] of requests.entries()) {
+    const at = index * READ_NUMBERS
+    const file = folders.leadTo(request.path)
+      ? openToRead(layout.treePath(request.path))
+      : undefined
+    if (file === undefined) {
+      packStat(results, at + 2, undefined)
+      continue
+    }
+    try {
+      const length = readFully(file.fd, buffer, end, request.length, request.offset)
+      results[at] = end
+      results[at + 1] = length
+      packStat(results, at + 2, toFileStat(file.stats))
+      end += length
+    } finally {
+      closeSync(file.fd)
+    }
+  }
+  // Files shorter than asked: give the unused memory back instead of keeping it with the answer.
+  const packed =
+    end < wanted / 2
+      ? Buffer.from(Uint8Array.prototype.slice.call(buffer, 0, end))
+      : buffer.subarray(0, end)
+  return { buffer: packed, results }
+}
+
+/** Walks the whole tree, one batch at a time. */
+export class TreeScan {
+  readonly #layout: Layout
+  /** Folders still to be read, '' being the root. */
+  readonly #waiting: string[] = ['']
+  #open: { folder: string; handle: Dir } | undefined
+  #paths: string[] = []
+  #stats: FileStat[] = []
+  #skipped: [string, string][] = []
+
+  constructor(layout: Layout) {
+    this.#layout = layout
+  }
+
+  /** The next batch; `done` comes with the last one. */
+  next(): ScanBatch {
+    this.#paths = []
+    this.#stats = []
+    this.#skipped = []
+    let done = false
+    while (this.#paths.length + this.#skipped.length < BATCH_FILES && !done) done = !this.#step()
+    const stats = new Float64Array(this.#stats.length * STAT_NUMBERS)
+    for (const [index, stat] of this.#stats.entries()) packStat(stats, index * STAT_NUMBERS, stat)
+    return { paths: this.#paths, stats, skipped: this.#skipped, done }
+  }
+
+  /** Gives the open folder back. */
+  end(): void {
+    this.#open?.handle.closeSync()
+    this.#open = undefined
+    this.#waiting.length = 0
+  }
+
+  /** Takes one entry; false at the end of the tree. */
+  #step(): boolean {
+    if (this.#open === undefined) {
+      const folder = this.#waiting.pop()
+      if (folder === undefined) return false
+      this.#openFolder(folder)
+      return true
+    }
+    const { folder, handle } = this.#open
+    const entry = handle.readSync()
+    if (entry === null) {
+      handle.closeSync()
+      this.#open = undefined
+    } else if (folder !== '' || entry.name.toLowerCase() !== STATE_FOLDER) {
+      const path = folder === '' ? entry.name : `${folder}/${entry.name}`
+      if (entry.isDirectory() && !entry.name.includes(REPLACEMENT)) this.#waiting.push(path)
+      else this.#take(path)
+    }
+    return true
+  }
+
+  #openFolder(folder: string): void {
+    try {
+      const absolute = folder === '' ? this.#layout.root : this.#layout.treePath(folder)
+      // A link may have taken the folder's place since it was listed.
+      if (folder !== '' && look(absolute)?.isDirectory() !== true) return
+      this.#open = { folder, handle: opendirSync(absolute, { bufferSize: BATCH_FILES }) }
+    } catch (error) {
+      const errno = errnoOf(error)
+      if (folder === '' || errno === undefined) throw error
+      if (errno !== 'ENOENT') this.#skipped.push([folder, `the folder cannot be read: ${errno}`])
+    }
+  }
+
+  #take(path: string): void {
+    const stats = look(this.#layout.treePath(path))
+    if (stats === undefined) {
+      // Decoded with a replacement, the name leads nowhere; other names vanished since they were listed.
+      if (path.includes(REPLACEMENT)) this.#skipped.push([path, 'the name is no valid Unicode'])
+    } else if (stats.isFile()) {
+      this.#paths.push(path)
+      this.#stats.push(toFileStat(stats))
+    } else if (stats.isDirectory()) {
+      this.#waiting.push(path)
+    } else {
+      const what = stats.isSymbolicLink() ? 'a symbolic link' : 'a special file'
+      this.#skipped.push([path, `it is ${what}`])
+    }
+  }
+}

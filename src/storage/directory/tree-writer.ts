@@ -1,0 +1,308 @@
+/**
+ * Carries out one operation on the tree with synchronous calls. An operation is a generator: it pauses
+ * between slices of large files (after a pause the caller clears `folders`), and everything that decides
+ * (folders, what stands at the path) is looked at after the last pause, right before the change.
+ */
+
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  unlinkSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import type { FileStat, TreeOperation } from '../../interfaces/storage.js'
+import { storageFailed } from '../failure.js'
+import {
+  copyBytes,
+  look,
+  lookForFile,
+  NEW_FLAGS,
+  type OpenFile,
+  openToRead,
+  SLICE_BYTES,
+  toFileStat,
+  WRITE_FLAGS,
+  writeFully,
+} from './files.js'
+import type { Folders } from './folders.js'
+import { errnoOf } from './fs-error.js'
+import type { Layout } from './layout.js'
+
+/** Permission bits of a file that a patch or truncate creates. */
+const DEFAULT_MODE = 0o644
+
+type Operation<Kind extends TreeOperation['kind']> = Extract<TreeOperation, { kind: Kind }>
+type Steps = Generator<void, FileStat | undefined>
+
+/** Writes one tree. */
+export class TreeWriter {
+  readonly #layout: Layout
+
+  constructor(layout: Layout) {
+    this.#layout = layout
+  }
+
+  /** Carries out an operation and answers the file's new state. */
+  *apply(operation: TreeOperation, folders: Folders): Steps {
+    switch (operation.kind) {
+      case 'put':
+        return this.#put(operation, folders)
+      case 'patch':
+        return this.#patch(operation, folders)
+      case 'patchObject':
+        return yield* this.#patchObject(operation, folders)
+      case 'truncate':
+        return this.#truncate(operation, folders)
+      case 'remove':
+        return this.#remove(operation, folders)
+      case 'install':
+        return yield* this.#install(operation, folders)
+      case 'keep':
+        return yield* this.#keep(operation, folders)
+    }
+  }
+
+  #put(operation: Operation<'put'>, folders: Folders): FileStat {
+    const { path, bytes, mode, force = false } = operation
+    this.#makeWay(path, force, folders)
+    const temporary = this.#layout.newTemporary()
+    const fd = openSync(temporary, NEW_FLAGS, mode & 0o777)
+    try {
+      let written: FileStat
+      try {
+        writeFully(fd, bytes, 0)
+        written = toFileStat(fstatSync(fd))
+        // The process's umask may have taken bits away.
+        if (written.mode !== mode) fchmodSync(fd, mode & 0o777)
+      } finally {
+        closeSync(fd)
+      }
+      renameSync(temporary, this.#layout.treePath(path))
+      return { ...written, mode: mode & 0o777 }
+    } catch (error) {
+      discard(temporary)
+      throw error
+    }
+  }
+
+  #patch(operation: Operation<'patch'>, folders: Folders): FileStat {
+    const fd = this.#openInPlace(operation.path, operation.force, folders)
+    try {
+      writeFully(fd, operation.bytes, operation.offset)
+      // Writing nothing at an offset still says that the file reaches up to there.
+      if (operation.bytes.byteLength === 0) extend(fd, operation.offset)
+      return toFileStat(fstatSync(fd))
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  *#patchObject(operation: Operation<'patchObject'>, folders: Folders): Steps {
+    const object = this.#openObject(operation)
+    try {
+      const fd = this.#openInPlace(operation.path, operation.force, folders)
+      try {
+        yield* copyBytes(object, fd, operation.offset)
+        extend(fd, operation.offset)
+        return toFileStat(fstatSync(fd))
+      } finally {
+        closeSync(fd)
+      }
+    } finally {
+      closeSync(object.fd)
+    }
+  }
+
+  #truncate(operation: Operation<'truncate'>, folders: Folders): FileStat {
+    const fd = this.#openInPlace(operation.path, operation.force, folders)
+    try {
+      if (fstatSync(fd).size !== operation.size) ftruncateSync(fd, operation.size)
+      return toFileStat(fstatSync(fd))
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  #remove(operation: Operation<'remove'>, folders: Folders): FileStat | undefined {
+    const { path } = operation
+    if (!folders.leadToRemovable(path)) return undefined
+    const absolute = this.#layout.treePath(path)
+    if (lookForFile(absolute) !== undefined) unlinkSync(absolute)
+    folders.prune(path)
+    return undefined
+  }
+
+  *#install(operation: Operation<'install'>, folders: Folders): Steps {
+    const { path, mode, force = false } = operation
+    const object = this.#layout.objectPath(operation.area, operation.name)
+    const target = this.#layout.treePath(path)
+    const found = lookForFile(object)
+    if (found === undefined && operation.move) {
+      return folders.leadTo(path) ? lookForFile(target) : undefined
+    }
+    if (found === undefined) throw noObject(operation)
+    this.#makeWay(path, force, folders)
+    if (operation.move) {
+      if (found.mode !== mode) chmodSync(object, mode & 0o777)
+      renameSync(object, target)
+      return { ...found, mode: mode & 0o777 }
+    }
+    const temporary = this.#layout.newTemporary()
+    try {
+      yield* this.#copyObject(operation, found.size, temporary)
+      chmodSync(temporary, mode & 0o777)
+      this.#makeWay(path, force, folders)
+      renameSync(temporary, target)
+    } catch (error) {
+      discard(temporary)
+      throw error
+    }
+    return lookForFile(target)
+  }
+
+  *#copyObject(operation: Operation<'install'>, size: number, to: string): Generator<void, void> {
+    const { COPYFILE_EXCL, COPYFILE_FICLONE, COPYFILE_FICLONE_FORCE } = constants
+    const object = this.#layout.objectPath(operation.area, operation.name)
+    // The operating system copies small files at once, and clones large ones where it can.
+    const small = size < SLICE_BYTES
+    try {
+      copyFileSync(object, to, COPYFILE_EXCL | (small ? COPYFILE_FICLONE : COPYFILE_FICLONE_FORCE))
+      return
+    } catch (error) {
+      if (small || isOutOfSpace(error)) throw error
+      discard(to)
+    }
+    const from = this.#openObject(operation)
+    try {
+      yield* copyToNew(from, to, false)
+    } finally {
+      closeSync(from.fd)
+    }
+  }
+
+  *#keep(operation: Operation<'keep'>, folders: Folders): Steps {
+    const { path } = operation
+    if (!folders.leadToRemovable(path)) return undefined
+    const source = this.#layout.treePath(path)
+    const object = this.#layout.objectPath(operation.area, operation.name)
+    const found = lookForFile(source)
+    if (found === undefined || look(object) !== undefined) return found
+    if (!operation.copy) {
+      intoFolder(object, () => renameSync(source, object))
+      folders.prune(path)
+      return undefined
+    }
+    const from = openToRead(source)
+    if (from === undefined) return undefined
+    const temporary = this.#layout.newTemporary()
+    try {
+      // Synced before it gets its name: an object that is there is whole, even after a power cut.
+      yield* copyToNew(from, temporary, true)
+      intoFolder(object, () => renameSync(temporary, object))
+    } catch (error) {
+      discard(temporary)
+      throw error
+    } finally {
+      closeSync(from.fd)
+    }
+    return lookForFile(source)
+  }
+
+  #openObject(operation: Operation<'install' | 'patchObject'>): OpenFile {
+    const object = openToRead(this.#layout.objectPath(operation.area, operation.name))
+    if (object === undefined) throw noObject(operation)
+    return object
+  }
+
+  #openInPlace(path: string, force: boolean | undefined, folders: Folders): number {
+    this.#makeWay(path, force ?? false, folders)
+    const fd = openSync(this.#layout.treePath(path), WRITE_FLAGS, DEFAULT_MODE)
+    if (fstatSync(fd).isFile()) return fd
+    closeSync(fd)
+    throw storageFailed(`${JSON.stringify(path)} is no regular file`, path)
+  }
+
+  /** Makes the folders, and clears the path of what is no regular file. */
+  #makeWay(path: string, force: boolean, folders: Folders): void {
+    folders.make(path, force)
+    const absolute = this.#layout.treePath(path)
+    const stats = look(absolute)
+    if (stats === undefined || stats.isFile()) return
+    if (stats.isDirectory()) {
+      removeEmptyFolders(absolute, path)
+      folders.clear()
+    } else if (force) {
+      unlinkSync(absolute)
+    } else {
+      const what = stats.isSymbolicLink() ? 'a symbolic link' : 'a special file'
+      throw storageFailed(`${JSON.stringify(path)} is ${what}, and is left as it is`, path)
+    }
+  }
+}
+
+function* copyToNew(from: OpenFile, to: string, sync: boolean): Generator<void, void> {
+  const fd = openSync(to, NEW_FLAGS, DEFAULT_MODE)
+  try {
+    yield* copyBytes(from, fd, 0)
+    if (sync) fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Runs a rename; when the folder of its target is missing, makes it first. */
+function intoFolder(target: string, move: () => void): void {
+  try {
+    move()
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    mkdirSync(dirname(target), { recursive: true })
+    move()
+  }
+}
+
+/** Removes a folder that holds nothing but folders. */
+function removeEmptyFolders(absolute: string, path: string): void {
+  for (const entry of readdirSync(absolute, { withFileTypes: true })) {
+    if (!entry.isDirectory()) {
+      throw storageFailed(`${JSON.stringify(path)} is a folder with files in it`, path)
+    }
+    removeEmptyFolders(`${absolute}/${entry.name}`, path)
+  }
+  rmdirSync(absolute)
+}
+
+function extend(fd: number, size: number): void {
+  if (fstatSync(fd).size < size) ftruncateSync(fd, size)
+}
+
+function isOutOfSpace(error: unknown): boolean {
+  const errno = errnoOf(error)
+  return errno === 'ENOSPC' || errno === 'EDQUOT'
+}
+
+function discard(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // It was never made, or was renamed already; what stays is removed at the next open.
+  }
+}
+
+function noObject(operation: Operation<'install' | 'patchObject'>): Error {
+  return storageFailed(
+    `there is no object ${operation.area}/${operation.name} for ${JSON.stringify(operation.path)}`,
+    operation.path,
+  )
+}

@@ -1,0 +1,186 @@
+/** The application's files, as the main thread offers them: checks, then hands the work over. */
+
+import type {
+  FileStat,
+  ReadAnswer,
+  ReadRequest,
+  ReadResult,
+  TreeEntry,
+  TreeOperation,
+  TreeStore,
+} from '../../interfaces/storage.js'
+import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } from '../limits.js'
+import { checkName, checkTreePath } from '../names.js'
+import type { Gate } from './gate.js'
+import type { Lane } from './lane.js'
+import type { Syncer } from './syncer.js'
+import { READ_NUMBERS, type ScanBatch, STAT_NUMBERS, unpackStat, unpackStats } from './work.js'
+
+/** What the tree works with. */
+export interface TreeParts {
+  /** Where changes are made. */
+  readonly changes: Lane
+  /** Where everything is read. */
+  readonly bulk: Lane
+  readonly syncer: Syncer
+  readonly gate: Gate
+}
+
+/** The tree of one open directory. */
+export class DirectoryTree implements TreeStore {
+  readonly #parts: TreeParts
+  #lastScan = 0
+
+  constructor(parts: TreeParts) {
+    this.#parts = parts
+  }
+
+  async *scan(skipped: (path: string, why: string) => void): AsyncIterable<TreeEntry[]> {
+    const { bulk, gate } = this.#parts
+    this.#lastScan += 1
+    const scan = this.#lastScan
+    const fetch = (): Promise<ScanBatch> => gate.run(() => bulk.call('scan', { scan }))
+    let ended = false
+    try {
+      let coming = fetch()
+      while (!ended) {
+        const batch = await coming
+        ended = batch.done
+        if (!ended) {
+          // The next batch is read while the caller works on this one; its failure is seen above.
+          coming = fetch()
+          coming.catch(() => undefined)
+        }
+        for (const [path, why] of batch.skipped) skipped(path, why)
+        if (batch.paths.length > 0) yield entriesOf(batch)
+      }
+    } finally {
+      if (!ended) await gate.run(() => bulk.call('scanEnd', { scan })).catch(() => undefined)
+    }
+  }
+
+  stat(paths: readonly string[]): Promise<(FileStat | undefined)[]> {
+    const { bulk, gate } = this.#parts
+    return gate.run(async () => {
+      checkLimit(paths.length, ITEMS_MAX, 'the paths of one stat')
+      for (const path of paths) checkTreePath(path)
+      return unpackStats(await bulk.call('stat', { paths }))
+    })
+  }
+
+  read(requests: readonly ReadRequest[]): Promise<ReadAnswer> {
+    const { bulk, gate } = this.#parts
+    return gate.run(async () => {
+      checkLimit(requests.length, ITEMS_MAX, 'the requests of one read')
+      let bytes = 0
+      for (const request of requests) {
+        checkTreePath(request.path)
+        checkCount(request.offset, 'the offset')
+        checkCount(request.length, 'the length')
+        bytes += request.length
+      }
+      checkLimit(bytes, READ_BYTES_MAX, 'the read of files, in bytes')
+      const { buffer, results } = await bulk.call('read', { requests })
+      return { buffer, results: unpackResults(results) }
+    })
+  }
+
+  apply(operations: readonly TreeOperation[]): Promise<(FileStat | undefined)[]> {
+    const { changes, gate, syncer } = this.#parts
+    return gate.run(async () => {
+      checkLimit(operations.length, ITEMS_MAX, 'the operations of one apply')
+      for (const operation of operations) checkOperation(operation)
+      const { packed, buffer } = pack(operations)
+      const stats = await changes.call('apply', { operations: packed }, buffer)
+      for (const operation of operations) {
+        // New bytes in a new file: a failed sync of the old ones no longer counts.
+        if (replaces(operation)) syncer.renewed('tree', operation.path)
+      }
+      return unpackStats(stats)
+    })
+  }
+
+  sync(paths: readonly string[] | 'all'): Promise<void> {
+    const { gate, syncer } = this.#parts
+    return gate.run(async () => {
+      if (paths === 'all') {
+        await syncer.syncAll('tree', () => this.#allPaths())
+      } else {
+        for (const path of paths) checkTreePath(path)
+        await syncer.sync('tree', paths)
+      }
+    })
+  }
+
+  async *#allPaths(): AsyncIterable<string[]> {
+    for await (const entries of this.scan(() => undefined)) {
+      yield entries.map((entry) => entry.path)
+    }
+  }
+}
+
+function entriesOf(batch: ScanBatch): TreeEntry[] {
+  const { paths, stats } = batch
+  return paths.map((path, index) => {
+    const at = index * STAT_NUMBERS
+    return {
+      path,
+      size: stats[at]!,
+      mtimeMs: stats[at + 1]!,
+      inode: stats[at + 2]!,
+      mode: stats[at + 3]!,
+    }
+  })
+}
+
+function unpackResults(packed: Float64Array): (ReadResult | 'missing')[] {
+  const results: (ReadResult | 'missing')[] = []
+  for (let at = 0; at < packed.length; at += READ_NUMBERS) {
+    const stat = unpackStat(packed, at + 2)
+    results.push(
+      stat === undefined ? 'missing' : { start: packed[at]!, length: packed[at + 1]!, stat },
+    )
+  }
+  return results
+}
+
+function checkOperation(operation: TreeOperation): void {
+  checkTreePath(operation.path)
+  if ('offset' in operation) checkCount(operation.offset, 'the offset')
+  if ('size' in operation) checkCount(operation.size, 'the size')
+  if ('mode' in operation) checkCount(operation.mode, 'the mode')
+  if ('area' in operation) checkName(operation.name, 'object')
+}
+
+/** Operations whose bytes lie in one fresh buffer, which can be handed to another thread. */
+function pack(operations: readonly TreeOperation[]): {
+  packed: readonly TreeOperation[]
+  buffer: ArrayBuffer[]
+} {
+  let bytes = 0
+  for (const operation of operations) {
+    if ('bytes' in operation) bytes += operation.bytes.byteLength
+  }
+  checkLimit(bytes, APPLY_BYTES_MAX, 'the bytes of one apply')
+  if (bytes === 0) return { packed: operations, buffer: [] }
+  const target = Buffer.allocUnsafeSlow(bytes)
+  let end = 0
+  const packed = operations.map((operation) => {
+    if (!('bytes' in operation)) return operation
+    const start = end
+    target.set(operation.bytes, start)
+    end += operation.bytes.byteLength
+    return { ...operation, bytes: target.subarray(start, end) }
+  })
+  return { packed, buffer: [target.buffer] }
+}
+
+function replaces(operation: TreeOperation): boolean {
+  const { kind } = operation
+  return (
+    kind === 'put' ||
+    kind === 'install' ||
+    kind === 'remove' ||
+    (kind === 'keep' && !operation.copy)
+  )
+}

@@ -1,0 +1,92 @@
+/** What the main thread asks of a worker, and what comes back. Plain data and buffers only. */
+
+import type {
+  FileStat,
+  ObjectArea,
+  ObjectInfo,
+  ObjectSlice,
+  ReadRequest,
+  TreeOperation,
+} from '../../interfaces/storage.js'
+
+/** Every kind of work, with its question and answer. */
+export interface Work {
+  stat: { ask: { readonly paths: readonly string[] }; answer: Float64Array }
+  read: { ask: { readonly requests: readonly ReadRequest[] }; answer: PackedRead }
+  apply: { ask: { readonly operations: readonly TreeOperation[] }; answer: Float64Array }
+  scan: { ask: { readonly scan: number }; answer: ScanBatch }
+  scanEnd: { ask: { readonly scan: number }; answer: undefined }
+  syncFiles: { ask: SyncRequest; answer: undefined }
+  objectList: { ask: { readonly area: ObjectArea; readonly prefix: string }; answer: ObjectInfo[] }
+  objectWrite: { ask: ObjectWrite; answer: undefined }
+  objectRead: { ask: ObjectRead; answer: Uint8Array }
+  objectRemove: {
+    ask: { readonly area: ObjectArea; readonly names: readonly string[] }
+    answer: undefined
+  }
+  /** Waits for what goes on in the background. */
+  settle: { ask: undefined; answer: undefined }
+}
+
+export type WorkKind = keyof Work
+
+/** Stretches of files in one buffer, and per request `start`, `length` and the four numbers of its stat. */
+export interface PackedRead {
+  readonly buffer: Uint8Array
+  readonly results: Float64Array
+}
+
+/** One batch of a scan. */
+export interface ScanBatch {
+  readonly paths: readonly string[]
+  readonly stats: Float64Array
+  readonly skipped: readonly (readonly [path: string, why: string])[]
+  readonly done: boolean
+}
+
+/** Files to fsync, with all folders above them up to the tree's root or the state folder. */
+export interface SyncRequest {
+  readonly base: 'tree' | ObjectArea
+  readonly names: readonly string[]
+}
+
+export interface ObjectWrite {
+  readonly area: ObjectArea
+  readonly buffer: Uint8Array
+  readonly slices: readonly ObjectSlice[]
+}
+
+export interface ObjectRead {
+  readonly area: ObjectArea
+  readonly name: string
+  readonly offset: number
+  readonly length: number
+}
+
+/** Numbers of one packed stat: size, mtimeMs, inode, mode. */
+export const STAT_NUMBERS = 4
+/** Numbers of one packed read result: start, length, and a stat. */
+export const READ_NUMBERS: number = 2 + STAT_NUMBERS
+
+/** Writes a stat as four numbers at `at`; a missing one has the size NaN. */
+export function packStat(target: Float64Array, at: number, stat: FileStat | undefined): void {
+  target[at] = stat === undefined ? Number.NaN : stat.size
+  if (stat === undefined) return
+  target[at + 1] = stat.mtimeMs
+  target[at + 2] = stat.inode
+  target[at + 3] = stat.mode
+}
+
+/** Reads what {@link packStat} wrote. */
+export function unpackStat(source: Float64Array, at: number): FileStat | undefined {
+  const size = source[at]!
+  if (Number.isNaN(size)) return undefined
+  return { size, mtimeMs: source[at + 1]!, inode: source[at + 2]!, mode: source[at + 3]! }
+}
+
+/** Reads many stats. */
+export function unpackStats(source: Float64Array): (FileStat | undefined)[] {
+  const stats: (FileStat | undefined)[] = []
+  for (let at = 0; at < source.length; at += STAT_NUMBERS) stats.push(unpackStat(source, at))
+  return stats
+}

@@ -1,0 +1,46 @@
+/** The thread of one lane: takes work from the main thread and gives answers back. */
+
+import { parentPort, workerData } from 'node:worker_threads'
+import { Engine } from './engine.js'
+import { storageError } from './fs-error.js'
+import { toWire, type WorkerAnswer, type WorkerAsk, type WorkerStart } from './lane.js'
+import { Layout } from './layout.js'
+import type { PackedRead } from './work.js'
+
+const start = workerData as WorkerStart
+const engine = new Engine(new Layout(start.root, start.lane))
+
+parentPort?.on('message', (message: WorkerAsk) => {
+  const { id } = message
+  const fail = (error: unknown): void => {
+    send({ id, error: toWire(storageError(error, 'the storage failed in', start.root)) })
+  }
+  try {
+    // The kind and its question come from one typed call on the other side.
+    const outcome = engine.do(message.kind, message.ask as never) as unknown
+    if (outcome instanceof Promise) outcome.then((answer) => send({ id, answer }), fail)
+    else send({ id, answer: outcome })
+  } catch (error) {
+    fail(error)
+  }
+})
+
+function send(message: WorkerAnswer): void {
+  parentPort?.postMessage(message, 'answer' in message ? buffersOf(message.answer) : [])
+}
+
+/** The buffers of an answer that can be handed over without a copy. */
+function buffersOf(answer: unknown): ArrayBuffer[] {
+  if (ArrayBuffer.isView(answer)) return whole(answer)
+  if (typeof answer !== 'object' || answer === null) return []
+  if ('results' in answer) {
+    const { buffer, results } = answer as PackedRead
+    return [...whole(buffer), ...whole(results)]
+  }
+  if ('stats' in answer && ArrayBuffer.isView(answer.stats)) return whole(answer.stats)
+  return []
+}
+
+function whole(view: ArrayBufferView): ArrayBuffer[] {
+  return view.buffer instanceof ArrayBuffer && view.byteLength > 0 ? [view.buffer] : []
+}

@@ -1,0 +1,47 @@
+/**
+ * What one call to a storage may carry. The callers above stay far below; the limits are there so that
+ * a defect or a hostile number ends in an error instead of in all of the memory.
+ */
+
+import { HotspareError } from '../errors.js'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/** Bytes that one `tree.read` may ask for. */
+export const READ_BYTES_MAX: number = 16 * MIB
+/** Bytes that the operations of one `tree.apply` may carry. */
+export const APPLY_BYTES_MAX: number = 64 * MIB
+/** Operations, paths, requests or slices in one call. */
+export const ITEMS_MAX = 262_144
+/** Bytes of one document. */
+export const DOCUMENT_BYTES_MAX: number = 64 * MIB
+/** Bytes that one `objects.write` may carry and one `objects.read` may ask for. */
+export const OBJECT_BYTES_MAX: number = 64 * MIB
+/** Bytes that one `log.append` may carry and one `log.read` may return. */
+export const LOG_BYTES_MAX: number = 256 * MIB
+
+/**
+ * Refuses what is above a limit.
+ *
+ * @throws `OPTION_INVALID` with both numbers
+ */
+export function checkLimit(actual: number, limit: number, what: string): void {
+  if (actual <= limit) return
+  throw new HotspareError('OPTION_INVALID', `${what}: ${actual} is above the limit of ${limit}`, {
+    details: { limit, actual },
+  })
+}
+
+/**
+ * Refuses what is no offset or length.
+ *
+ * @throws `OPTION_INVALID`
+ */
+export function checkCount(value: number, what: string): void {
+  if (Number.isSafeInteger(value) && value >= 0) return
+  throw new HotspareError(
+    'OPTION_INVALID',
+    `${what} is ${value}, and must be a whole number from 0`,
+  )
+}

@@ -1,0 +1,215 @@
+/**
+ * Storage in memory, for tests, simulations and nodes that keep nothing. Its content belongs to the factory's
+ * object and outlives every opening, so that a node can be stopped and started again on it. It can crash: what
+ * was not made durable is then kept, lost or torn as a real disk may.
+ *
+ * ```ts
+ * import { memory } from 'hotspare/storage/memory'
+ *
+ * const storage = memory()
+ * const first = await storage.open({ nodeId: 'alpha', bootId: 'b1' })
+ * await first.documents.write('meta', new Uint8Array([1, 2, 3]))
+ * await first.close()
+ *
+ * const second = await storage.open({ nodeId: 'alpha', bootId: 'b2' })
+ * await second.documents.read('meta') // the three bytes
+ * ```
+ *
+ * @packageDocumentation
+ */
+
+import { HotspareError } from '../errors.js'
+import type { Clock } from '../interfaces/clock.js'
+import type { Random } from '../interfaces/random.js'
+import type { ObjectArea, OpenStorage, Storage, StorageOwner } from '../interfaces/storage.js'
+import { Bytes, flip } from './memory/bytes.js'
+import { Content, objectKey } from './memory/content.js'
+import { MemoryDocuments } from './memory/documents.js'
+import { MemoryLogs } from './memory/logs.js'
+import { MemoryObjects } from './memory/objects.js'
+import { type MemoryFaults, Runner } from './memory/runner.js'
+import { MemoryTree } from './memory/tree.js'
+import { checkTreePath } from './names.js'
+
+export type { MemoryFaults, MemoryOperation } from './memory/runner.js'
+
+/** Options of {@link memory}. */
+export interface MemoryOptions {
+  /** The clock that `faults.latency` counts on, and that gives files their times. Default: none. */
+  readonly clock?: Clock
+  /**
+   * Keeps nothing for a crash, and references to appended bytes instead of copies: the caller must not
+   * change them afterwards. A crash then loses only what was under way. Default false.
+   */
+  readonly fast?: boolean
+}
+
+/** What {@link MemoryStorage.flipBit} damages. */
+export type FlipTarget =
+  | { readonly kind: 'document'; readonly name: string }
+  | { readonly kind: 'log'; readonly area: string; readonly name: string }
+  | { readonly kind: 'object'; readonly area: ObjectArea; readonly name: string }
+  | { readonly kind: 'file'; readonly path: string }
+
+/** Another program's view of the files: it needs no lock, and what it does is durable at once. */
+export interface OutsideFiles {
+  /** All paths, sorted. */
+  list(): string[]
+  /** The bytes of a file, or undefined. */
+  read(path: string): Uint8Array | undefined
+  /** Replaces a file; what stands in the way of its path is removed. */
+  write(path: string, bytes: Uint8Array, mode?: number): void
+  remove(path: string): void
+}
+
+/** Storage in memory, with what a test does to it. */
+export interface MemoryStorage extends Storage {
+  /** What goes wrong; change it at any time. */
+  readonly faults: MemoryFaults
+  /** The files as other programs see them. */
+  readonly outside: OutsideFiles
+  /** Who has it open; undefined when nobody has. */
+  readonly owner: StorageOwner | undefined
+  /**
+   * The machine stops now. Calls under way are done in part or not at all; what was not durable is kept,
+   * lost or torn at random, unless only the process died. The lock is released, and the open handle is dead.
+   *
+   * @param random - decides what is kept
+   * @param options - `powerCut: false` for the death of the process alone, which loses nothing that was
+   *   written. Default true.
+   */
+  crash(random: Random, options?: { readonly powerCut?: boolean }): void
+  /** Turns over one bit of what is stored. False when there is nothing. */
+  flipBit(target: FlipTarget, random: Random): boolean
+}
+
+/** Storage in memory. */
+export function memory(options: MemoryOptions = {}): MemoryStorage {
+  return new Memory(options)
+}
+
+class Memory implements MemoryStorage {
+  readonly name = 'memory'
+  readonly outside: OutsideFiles
+  readonly #content: Content
+  readonly #clock: Clock | undefined
+  #open: { owner: StorageOwner; runner: Runner } | undefined
+
+  constructor(options: MemoryOptions) {
+    this.#clock = options.clock
+    this.#content = new Content(options.fast ?? false, options.clock)
+    this.outside = outsideOf(this.#content)
+  }
+
+  get faults(): MemoryFaults {
+    return this.#content.faults
+  }
+
+  get owner(): StorageOwner | undefined {
+    return this.#open?.owner
+  }
+
+  async open(owner: StorageOwner): Promise<OpenStorage> {
+    const holder = this.#open?.owner
+    if (holder !== undefined) {
+      const who = `node ${holder.nodeId} (boot ${holder.bootId})`
+      throw new HotspareError('STORAGE_LOCKED', `the memory is held by ${who}`, {
+        details: { nodeId: holder.nodeId },
+      })
+    }
+    this.#content.checkChange(false)
+    const runner = new Runner(this.faults, this.#clock)
+    this.#open = { owner, runner }
+    return new OpenMemory(this.#content, runner, () => {
+      if (this.#open?.runner === runner) this.#open = undefined
+    })
+  }
+
+  crash(random: Random, options: { readonly powerCut?: boolean } = {}): void {
+    this.#open?.runner.crash(random, 'the storage crashed')
+    this.#open = undefined
+    for (const logs of this.#content.logs.values()) {
+      for (const log of logs.values()) log.crash(random)
+    }
+    if (options.powerCut === false || this.#content.fast) return
+    // In this order: a lost rename puts files back where they came from.
+    this.#content.tree.crash(random)
+    this.#content.objects.crash(random)
+  }
+
+  flipBit(target: FlipTarget, random: Random): boolean {
+    const { documents, damaged, logs, objects, tree } = this.#content
+    switch (target.kind) {
+      case 'document':
+        if (documents.has(target.name)) damaged.add(target.name)
+        return documents.has(target.name)
+      case 'log':
+        return logs.get(target.area)?.get(target.name)?.flip(random) ?? false
+      case 'object':
+        return objects.flip(objectKey(target.area, target.name), random)
+      case 'file': {
+        const file = tree.get(target.path)
+        if (file === undefined) return false
+        const bytes = file.bytes.view().slice()
+        if (!flip(bytes, random)) return false
+        // A failing disk tells nobody: size, time and inode stay.
+        tree.change(target.path, { file: { ...file, bytes: new Bytes(bytes) }, tears: 'never' })
+        tree.sync(target.path)
+        return true
+      }
+    }
+  }
+}
+
+class OpenMemory implements OpenStorage {
+  readonly documents: MemoryDocuments
+  readonly logs: MemoryLogs
+  readonly objects: MemoryObjects
+  readonly tree: MemoryTree
+  readonly #content: Content
+  readonly #runner: Runner
+  readonly #unlock: () => void
+  #closing: Promise<void> | undefined
+
+  constructor(content: Content, runner: Runner, unlock: () => void) {
+    this.documents = new MemoryDocuments(content, runner)
+    this.logs = new MemoryLogs(content, runner)
+    this.objects = new MemoryObjects(content, runner)
+    this.tree = new MemoryTree(content, runner)
+    this.#content = content
+    this.#runner = runner
+    this.#unlock = unlock
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const ended = await this.#runner.end('the storage is closed')
+    if (ended === 'crashed') return
+    for (const logs of this.#content.logs.values()) {
+      for (const log of logs.values()) log.open = false
+    }
+    this.#unlock()
+  }
+}
+
+function outsideOf({ tree }: Content): OutsideFiles {
+  return {
+    list: () => tree.paths().sort(),
+    read: (path) => tree.get(path)?.bytes.view().slice(),
+    write: (path, bytes, mode = 0o644) => {
+      checkTreePath(path)
+      tree.makeWay(path, true)
+      tree.change(path, { file: tree.newFile(new Bytes(bytes.slice()), mode), tears: 'never' })
+      tree.sync(path)
+    },
+    remove: (path) => {
+      if (tree.get(path) === undefined) return
+      tree.change(path, { file: undefined, tears: 'never' })
+      tree.sync(path)
+    },
+  }
+}

@@ -1,0 +1,90 @@
+/** Bytes that grow in place, until somebody needs them to stay as they are. */
+
+import type { Random } from '../../interfaces/random.js'
+
+/** A growing stretch of bytes. Once frozen it never changes: the next change is made to a copy. */
+export class Bytes {
+  #buffer: Uint8Array
+  #length: number
+  #frozen = false
+
+  constructor(initial: Uint8Array = new Uint8Array()) {
+    this.#buffer = initial
+    this.#length = initial.byteLength
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  /** The bytes as they are now. Valid until the next change; not to be written to. */
+  view(start: number = 0, end: number = this.#length): Uint8Array {
+    return this.#buffer.subarray(Math.min(start, this.#length), Math.min(end, this.#length))
+  }
+
+  /** Promises that these bytes stay; answers itself. */
+  freeze(): this {
+    this.#frozen = true
+    return this
+  }
+
+  /** The bytes with others at an offset, a gap filled with zeros: itself, or a copy when frozen. */
+  with(offset: number, bytes: Uint8Array): Bytes {
+    const end = offset + bytes.byteLength
+    const target = this.#toChange(Math.max(this.#length, end))
+    target.#buffer.set(bytes, offset)
+    target.#length = Math.max(target.#length, end)
+    return target
+  }
+
+  /** The bytes cut or filled with zeros to a length: itself, or a copy when frozen. */
+  resized(length: number): Bytes {
+    const target = this.#toChange(length)
+    if (length < target.#length) target.#buffer.fill(0, length, target.#length)
+    target.#length = length
+    return target
+  }
+
+  #toChange(capacity: number): Bytes {
+    const fits = capacity <= this.#buffer.byteLength
+    if (!this.#frozen && fits) return this
+    const size = fits ? this.#buffer.byteLength : Math.max(capacity, this.#length * 2, 64)
+    const buffer = new Uint8Array(size)
+    buffer.set(this.view())
+    if (!this.#frozen) {
+      this.#buffer = buffer
+      return this
+    }
+    const copy = new Bytes()
+    copy.#buffer = buffer
+    copy.#length = this.#length
+    return copy
+  }
+}
+
+/** A whole number from 0 to `max`, both included. */
+export function pick(random: Random, max: number): number {
+  return Math.min(max, Math.floor(random.number() * (max + 1)))
+}
+
+/** True or false, equally often. */
+export function toss(random: Random): boolean {
+  return random.number() < 0.5
+}
+
+/** What a power cut leaves of bytes that were on their way: a part, or all with a tail of zeros. */
+export function tear(bytes: Uint8Array, random: Random): Uint8Array {
+  const cut = pick(random, bytes.byteLength)
+  if (toss(random)) return bytes.slice(0, cut)
+  const torn = bytes.slice()
+  torn.fill(0, cut)
+  return torn
+}
+
+/** Turns one bit over. False when there are no bytes. */
+export function flip(bytes: Uint8Array, random: Random): boolean {
+  if (bytes.byteLength === 0) return false
+  const at = pick(random, bytes.byteLength - 1)
+  bytes[at] = bytes[at]! ^ (1 << pick(random, 7))
+  return true
+}

@@ -1,0 +1,54 @@
+/** What a memory storage holds: it outlives every opening of it, as a disk outlives a process. */
+
+import { HotspareError } from '../../errors.js'
+import type { Clock } from '../../interfaces/clock.js'
+import type { ObjectArea } from '../../interfaces/storage.js'
+import { storageFailed } from '../failure.js'
+import type { LogContent } from './log-content.js'
+import { ObjectContent } from './object-content.js'
+import type { MemoryFaults } from './runner.js'
+import { TreeContent } from './tree-content.js'
+
+/** Everything in one memory storage. */
+export class Content {
+  readonly documents: Map<string, Uint8Array> = new Map()
+  /** Documents that fail their checksum. */
+  readonly damaged: Set<string> = new Set()
+  /** Logs by area and name. */
+  readonly logs: Map<string, Map<string, LogContent>> = new Map()
+  readonly objects: ObjectContent
+  readonly tree: TreeContent
+  readonly faults: MemoryFaults = {
+    full: false,
+    readOnly: false,
+    failNextSync: false,
+    latency: undefined,
+  }
+  /** Whether nothing is kept for a crash. */
+  readonly fast: boolean
+
+  constructor(fast: boolean, clock: Clock | undefined) {
+    this.fast = fast
+    this.objects = new ObjectContent(!fast)
+    this.tree = new TreeContent(!fast, this.objects, clock)
+  }
+
+  /** @throws `STORAGE_READ_ONLY`, and `STORAGE_FULL` when the change needs room */
+  checkChange(needsRoom: boolean): void {
+    if (this.faults.readOnly)
+      throw new HotspareError('STORAGE_READ_ONLY', 'the memory is read-only')
+    if (needsRoom && this.faults.full) throw new HotspareError('STORAGE_FULL', 'the memory is full')
+  }
+
+  /** @throws `STORAGE_FAILED` once after `failNextSync` was set */
+  checkSync(): void {
+    if (!this.faults.failNextSync) return
+    this.faults.failNextSync = false
+    throw storageFailed('the memory failed to sync, as it was told to')
+  }
+}
+
+/** The key of an object among all areas. */
+export function objectKey(area: ObjectArea, name: string): string {
+  return `${area}/${name}`
+}

@@ -1,0 +1,139 @@
+/**
+ * Objects in memory, with what of them a power cut would leave. Two maps: what is there, and what was
+ * there at the last sync. An object that came from the tree by a rename is *linked*: the rename is one step on
+ * a real disk, so that the tree decides, after a crash, on which side the file is.
+ */
+
+import type { Random } from '../../interfaces/random.js'
+import { Bytes, flip, pick, tear, toss } from './bytes.js'
+
+/** All objects, under `area/name`. */
+export class ObjectContent {
+  readonly #tracked: boolean
+  readonly #present = new Map<string, Bytes>()
+  readonly #durable = new Map<string, Bytes>()
+  /** Objects whose fate is the tree's, with what to do when they are synced. */
+  readonly #linked = new Map<string, () => void>()
+  /** Objects whose last sync failed. */
+  readonly failed: Set<string> = new Set()
+
+  constructor(tracked: boolean) {
+    this.#tracked = tracked
+  }
+
+  keys(): IterableIterator<string> {
+    return this.#present.keys()
+  }
+
+  get(key: string): Bytes | undefined {
+    return this.#present.get(key)
+  }
+
+  isDurable(key: string): boolean {
+    return this.#present.has(key) && this.#present.get(key) === this.#durable.get(key)
+  }
+
+  write(key: string, offset: number, bytes: Uint8Array): void {
+    // Whoever writes a new file in its place has given the moved one up.
+    this.#linked.get(key)?.()
+    if (offset === 0) this.failed.delete(key)
+    this.#present.set(key, (this.#present.get(key) ?? new Bytes()).with(offset, bytes))
+  }
+
+  /** An object that is durable as soon as it is there. */
+  addWhole(key: string, bytes: Bytes): void {
+    this.#present.set(key, bytes)
+    if (this.#tracked) this.#durable.set(key, bytes.freeze())
+  }
+
+  remove(key: string): void {
+    this.#linked.get(key)?.()
+    this.failed.delete(key)
+    this.#present.delete(key)
+  }
+
+  sync(key: string): void {
+    this.#linked.get(key)?.()
+    const bytes = this.#present.get(key)
+    if (bytes === undefined) this.#durable.delete(key)
+    else if (this.#tracked) this.#durable.set(key, bytes.freeze())
+  }
+
+  /** Every name that is there, or was at the last sync. */
+  allKeys(): Set<string> {
+    return new Set([...this.#present.keys(), ...this.#durable.keys()])
+  }
+
+  /** Moves an object into the tree. Answers how to take that back when a crash loses the rename. */
+  moveOut(key: string): () => void {
+    const bytes = this.#present.get(key)
+    const durable = this.#durable.get(key)
+    this.#linked.get(key)?.()
+    this.#present.delete(key)
+    this.#durable.delete(key)
+    return () => {
+      if (bytes === undefined || this.#present.has(key)) return
+      this.#present.set(key, bytes)
+      if (durable !== undefined) this.#durable.set(key, durable)
+    }
+  }
+
+  /**
+   * Moves a file of the tree in.
+   *
+   * @param synced - told when a sync of the object makes the rename durable
+   */
+  moveIn(key: string, bytes: Bytes, synced: () => void): void {
+    this.#present.set(key, bytes)
+    if (this.#tracked) this.#linked.set(key, synced)
+  }
+
+  /** The rename that brought the object is durable. */
+  settleMove(key: string): void {
+    this.#linked.delete(key)
+    const bytes = this.#present.get(key)
+    if (bytes !== undefined) this.#durable.set(key, bytes.freeze())
+  }
+
+  /** The rename that brought the object was lost. */
+  undoMove(key: string): void {
+    if (this.#linked.delete(key)) this.#present.delete(key)
+  }
+
+  /** What a power cut leaves. The tree has crashed before. */
+  crash(random: Random): void {
+    for (const key of [...this.allKeys()].sort()) {
+      const present = this.#present.get(key)
+      const durable = this.#durable.get(key)
+      if (present === durable) continue
+      const left = toss(random) ? tornState(present, durable, random) : durable
+      if (left === undefined) this.#present.delete(key)
+      else this.#present.set(key, left)
+      this.sync(key)
+    }
+    this.failed.clear()
+  }
+
+  flip(key: string, random: Random): boolean {
+    const bytes = this.#present.get(key)
+    if (bytes === undefined) return false
+    const copy = bytes.view().slice()
+    const done = flip(copy, random)
+    const flipped = new Bytes(copy)
+    if (this.#durable.get(key) === bytes) this.#durable.set(key, flipped.freeze())
+    this.#present.set(key, flipped)
+    return done
+  }
+}
+
+/** An unsynced object after a power cut: as it was written, or torn behind what was durable. */
+function tornState(
+  present: Bytes | undefined,
+  durable: Bytes | undefined,
+  random: Random,
+): Bytes | undefined {
+  if (present === undefined || pick(random, 2) === 0) return present
+  const safe = durable === undefined ? 0 : Math.min(durable.length, present.length)
+  const torn = tear(present.view(safe), random)
+  return new Bytes(present.view(0, safe).slice()).with(safe, torn)
+}

@@ -1,0 +1,154 @@
+/**
+ * Runs every call of one open memory storage: at once, or after a latency on the injected clock, one after
+ * the other in each channel as a device would. No real timer, so that a run can be repeated exactly.
+ */
+
+import type { Clock, TimerHandle } from '../../interfaces/clock.js'
+import type { Random } from '../../interfaces/random.js'
+import { storageFailed } from '../failure.js'
+
+/** What a call does, as a latency function is told it. */
+export type MemoryOperation =
+  | 'documents.read'
+  | 'documents.write'
+  | 'documents.remove'
+  | 'documents.list'
+  | 'logs.list'
+  | 'logs.open'
+  | 'logs.remove'
+  | 'logs.replace'
+  | 'log.append'
+  | 'log.read'
+  | 'log.truncate'
+  | 'objects.list'
+  | 'objects.write'
+  | 'objects.read'
+  | 'objects.sync'
+  | 'objects.remove'
+  | 'tree.scan'
+  | 'tree.stat'
+  | 'tree.read'
+  | 'tree.apply'
+  | 'tree.sync'
+
+/** What can go wrong, and how long things take. Change it at any time; it holds for later calls. */
+export interface MemoryFaults {
+  /** Everything that writes is refused with `STORAGE_FULL`. Default false. */
+  full: boolean
+  /** Everything that changes something, `open` included, is refused with `STORAGE_READ_ONLY`. Default false. */
+  readOnly: boolean
+  /** The next call that makes something durable fails with `STORAGE_FAILED`; then false again. */
+  failNextSync: boolean
+  /** Milliseconds that a call takes on the clock of the storage; ignored without one. Default: none. */
+  latency: ((operation: MemoryOperation) => number) | undefined
+}
+
+/** One call. */
+export interface Call<T> {
+  readonly operation: MemoryOperation
+  /** Calls of one channel are carried out in order. */
+  readonly channel: string
+  readonly effect: () => T
+  /** What a crash in the middle of the call leaves. Default: nothing. */
+  readonly partial?: (random: Random) => void
+}
+
+interface Queued {
+  readonly call: Call<unknown>
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+  timer: TimerHandle
+}
+
+/** The calls of one open storage. */
+export class Runner {
+  readonly #faults: MemoryFaults
+  readonly #clock: Clock | undefined
+  readonly #channels = new Map<string, Queued[]>()
+  #ended: string | undefined
+  #crashed = false
+  #idle: (() => void) | undefined
+
+  constructor(faults: MemoryFaults, clock: Clock | undefined) {
+    this.#faults = faults
+    this.#clock = clock
+  }
+
+  /** @throws `STORAGE_FAILED` after the end */
+  check(): void {
+    if (this.#ended !== undefined) throw storageFailed(this.#ended)
+  }
+
+  /** Whether calls take effect at once: no latency, and nothing waits. */
+  get immediate(): boolean {
+    return this.#faults.latency === undefined && this.#channels.size === 0
+  }
+
+  /** Carries out a call. */
+  run<T>(call: Call<T>): Promise<T> {
+    return new Promise<unknown>((resolve, reject) => {
+      this.check()
+      if (this.#clock === undefined || this.immediate) {
+        resolve(call.effect())
+        return
+      }
+      const queue = this.#channels.get(call.channel)
+      const item: Queued = { call, resolve, reject, timer: undefined }
+      if (queue === undefined) {
+        this.#channels.set(call.channel, [item])
+        this.#begin(this.#clock, item)
+      } else {
+        queue.push(item)
+      }
+    }) as Promise<T>
+  }
+
+  /** Refuses every later call; those under way are finished, unless a crash comes first. */
+  async end(why: string): Promise<'done' | 'crashed'> {
+    this.#ended ??= why
+    if (this.#channels.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve
+      })
+    }
+    return this.#crashed ? 'crashed' : 'done'
+  }
+
+  /** Stops in the middle: of each channel, the call under way leaves what it leaves, the others nothing. */
+  crash(random: Random, why: string): void {
+    this.#ended = why
+    this.#crashed = true
+    for (const queue of this.#channels.values()) {
+      if (this.#clock !== undefined) this.#clock.clearTimer(queue[0]?.timer)
+      queue[0]?.call.partial?.(random)
+      for (const item of queue) item.reject(storageFailed(why))
+    }
+    this.#channels.clear()
+    this.#idle?.()
+  }
+
+  #begin(clock: Clock, item: Queued): void {
+    const latencyMs = this.#faults.latency?.(item.call.operation) ?? 0
+    item.timer = clock.setTimer(latencyMs, () => {
+      try {
+        item.resolve(item.call.effect())
+      } catch (error) {
+        item.reject(error)
+      }
+      this.#next(clock, item.call.channel)
+    })
+  }
+
+  #next(clock: Clock, channel: string): void {
+    const queue = this.#channels.get(channel)
+    if (queue === undefined) return
+    queue.shift()
+    const next = queue[0]
+    if (next !== undefined) {
+      this.#begin(clock, next)
+      return
+    }
+    this.#channels.delete(channel)
+    if (this.#channels.size === 0) this.#idle?.()
+  }
+}

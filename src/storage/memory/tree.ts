@@ -1,0 +1,145 @@
+/** The application's files in an open memory storage. */
+
+import type {
+  FileStat,
+  ReadAnswer,
+  ReadRequest,
+  ReadResult,
+  TreeEntry,
+  TreeOperation,
+  TreeStore,
+} from '../../interfaces/storage.js'
+import { storageFailed } from '../failure.js'
+import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } from '../limits.js'
+import { checkName, checkTreePath } from '../names.js'
+import { pick } from './bytes.js'
+import type { Content } from './content.js'
+import type { Runner } from './runner.js'
+import { carryOut, needsRoom } from './tree-operations.js'
+
+/** Files in one batch of a scan. */
+const BATCH_FILES = 1000
+
+export class MemoryTree implements TreeStore {
+  readonly #content: Content
+  readonly #runner: Runner
+
+  constructor(content: Content, runner: Runner) {
+    this.#content = content
+    this.#runner = runner
+  }
+
+  async *scan(_skipped: (path: string, why: string) => void): AsyncIterable<TreeEntry[]> {
+    const { tree } = this.#content
+    const paths = tree.paths()
+    for (let start = 0; start < paths.length; start += BATCH_FILES) {
+      const effect = (): TreeEntry[] =>
+        paths.slice(start, start + BATCH_FILES).flatMap((path) => tree.entry(path) ?? [])
+      const entries = await this.#runner.run({ operation: 'tree.scan', channel: 'scan', effect })
+      if (entries.length > 0) yield entries
+    }
+    this.#runner.check()
+  }
+
+  async stat(paths: readonly string[]): Promise<(FileStat | undefined)[]> {
+    checkLimit(paths.length, ITEMS_MAX, 'the paths of one stat')
+    for (const path of paths) checkTreePath(path)
+    const effect = (): (FileStat | undefined)[] =>
+      paths.map((path) => this.#content.tree.stat(path))
+    return await this.#runner.run({ operation: 'tree.stat', channel: 'tree.read', effect })
+  }
+
+  async read(requests: readonly ReadRequest[]): Promise<ReadAnswer> {
+    checkLimit(requests.length, ITEMS_MAX, 'the requests of one read')
+    let bytes = 0
+    for (const { path, offset, length } of requests) {
+      checkTreePath(path)
+      checkCount(offset, 'the offset')
+      checkCount(length, 'the length')
+      bytes += length
+    }
+    checkLimit(bytes, READ_BYTES_MAX, 'the read of files, in bytes')
+    const effect = (): ReadAnswer => this.#readAll(requests)
+    return await this.#runner.run({ operation: 'tree.read', channel: 'tree.read', effect })
+  }
+
+  async apply(operations: readonly TreeOperation[]): Promise<(FileStat | undefined)[]> {
+    checkLimit(operations.length, ITEMS_MAX, 'the operations of one apply')
+    let bytes = 0
+    for (const operation of operations) {
+      checkOperation(operation)
+      if ('bytes' in operation) bytes += operation.bytes.byteLength
+    }
+    checkLimit(bytes, APPLY_BYTES_MAX, 'the bytes of one apply')
+    // A call that waits must not see what the caller does to its bytes later.
+    const own = this.#runner.immediate ? operations : operations.map(withOwnBytes)
+    return await this.#runner.run({
+      operation: 'tree.apply',
+      channel: 'tree.apply',
+      effect: () => own.map((operation) => this.#carryOut(operation)),
+      partial: (random) => {
+        try {
+          for (const operation of own.slice(0, pick(random, own.length))) this.#carryOut(operation)
+        } catch {
+          // The operation that would have failed: the process did not live to hear of it.
+        }
+      },
+    })
+  }
+
+  async sync(paths: readonly string[] | 'all'): Promise<void> {
+    if (paths !== 'all') for (const path of paths) checkTreePath(path)
+    const { tree } = this.#content
+    const effect = (): void => {
+      const bad = [...tree.failed].find((path) => paths === 'all' || paths.includes(path))
+      if (bad !== undefined) throw storageFailed(`an earlier sync of ${bad} failed`, bad)
+      try {
+        this.#content.checkSync()
+      } catch (error) {
+        for (const path of paths === 'all' ? tree.paths() : paths) tree.failed.add(path)
+        throw error
+      }
+      if (paths === 'all') tree.syncAll()
+      else for (const path of paths) tree.sync(path)
+    }
+    await this.#runner.run({ operation: 'tree.sync', channel: 'tree.sync', effect })
+  }
+
+  #carryOut(operation: TreeOperation): FileStat | undefined {
+    this.#content.checkChange(needsRoom(operation))
+    return carryOut(this.#content, operation)
+  }
+
+  #readAll(requests: readonly ReadRequest[]): ReadAnswer {
+    const { tree } = this.#content
+    const parts: Uint8Array[] = []
+    let start = 0
+    const results = requests.map(({ path, offset, length }): ReadResult | 'missing' => {
+      const stat = tree.stat(path)
+      const part = tree.get(path)?.bytes.view(offset, offset + length)
+      if (stat === undefined || part === undefined) return 'missing'
+      parts.push(part)
+      start += part.byteLength
+      return { start: start - part.byteLength, length: part.byteLength, stat }
+    })
+    const buffer = new Uint8Array(start)
+    let end = 0
+    for (const part of parts) {
+      buffer.set(part, end)
+      end += part.byteLength
+    }
+    return { buffer, results }
+  }
+}
+
+function checkOperation(operation: TreeOperation): void {
+  checkTreePath(operation.path)
+  if ('offset' in operation) checkCount(operation.offset, 'the offset')
+  if ('size' in operation) checkCount(operation.size, 'the size')
+  if ('mode' in operation) checkCount(operation.mode, 'the mode')
+  if ('area' in operation) checkName(operation.name, 'object')
+}
+
+function withOwnBytes(operation: TreeOperation): TreeOperation {
+  return 'bytes' in operation ? { ...operation, bytes: operation.bytes.slice() } : operation
+}

@@ -1,0 +1,64 @@
+import type { Connection, Listener, Transport, TransportLimits } from '../interfaces/transport.js'
+
+/** Two transports that reach each other. */
+export interface KitPair {
+  /** Listens. */
+  readonly a: Transport
+  /** Dials. */
+  readonly b: Transport
+  /**
+   * A transport that listens on this very address. Needed where `a` listens on any free port; left out,
+   * `a` is used again.
+   */
+  readonly listenAgain?: (address: string) => Transport
+  /** Ends whatever `create` began. */
+  readonly cleanup: () => Promise<void>
+}
+
+/** The limits that the kit uses unless a test is about them. */
+export const kitLimits: TransportLimits = {
+  frameBytesMax: 1024 * 1024,
+  sendBytesHigh: 256 * 1024,
+  connectionsMax: 100,
+}
+
+const UNTIL_MS = 10_000
+
+/** Resolves as soon as the condition holds. */
+export async function until(condition: () => boolean): Promise<void> {
+  const startMs = performance.now()
+  while (!condition()) {
+    if (performance.now() - startMs > UNTIL_MS) {
+      throw new Error(`Not within ${UNTIL_MS} ms: ${condition.toString()}`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+}
+
+/** Two ends of a connection and the listener that took it. */
+export interface LinkedPair {
+  readonly near: Connection
+  readonly far: Connection
+  readonly listener: Listener
+}
+
+/** Opens one connection from `b` to `a`. */
+export async function linked(pair: KitPair): Promise<LinkedPair> {
+  let far: Connection | undefined
+  const listener = await pair.a.listen((connection) => {
+    far = connection
+  }, kitLimits)
+  const near = await pair.b.dial(listener.address, kitLimits)
+  await until(() => far !== undefined)
+  return { near, far: far!, listener }
+}
+
+/** Collects the frames of a connection. */
+export function received(connection: Connection, onEach: () => void = () => {}): Uint8Array[] {
+  const frames: Uint8Array[] = []
+  connection.onFrame((frame) => {
+    frames.push(frame)
+    onEach()
+  })
+  return frames
+}

@@ -1,0 +1,148 @@
+/**
+ * A network inside one process, for tests and simulations: its links can be cut one way, delayed and
+ * broken, its machines crashed, frozen and switched off.
+ *
+ * @example
+ * ```ts
+ * import { memoryNetwork } from 'hotspare/transport/memory'
+ *
+ * const network = memoryNetwork({ latencyMs: 1 })
+ * export const alpha = network.transport('alpha:1')
+ * export const beta = network.transport('beta:1')
+ *
+ * // beta hears alpha no more, alpha still hears beta.
+ * network.cut('alpha:1', 'beta:1')
+ * ```
+ *
+ * @packageDocumentation
+ */
+import { HotspareError } from '../errors.js'
+import type { Clock } from '../interfaces/clock.js'
+import type { Transport } from '../interfaces/transport.js'
+import type { LinkQuality } from './memory/link.js'
+import { Network } from './memory/network.js'
+import { clockScheduler, realScheduler } from './memory/scheduler.js'
+
+export type { LinkQuality }
+
+/** Options of {@link memoryNetwork}. */
+export interface MemoryNetworkOptions extends LinkQuality {
+  /**
+   * Everything happens on this clock, and with the same `random` the same way each time. Left out,
+   * frames arrive in the next turn of the event loop, and delays are real.
+   */
+  readonly clock?: Clock
+  /** Where jitter and loss come from. Default `Math.random`. */
+  readonly random?: { number(): number }
+  /** Milliseconds until a dial without an answer fails with `PEER_UNREACHABLE`. Default 3 000. */
+  readonly dialTimeoutMs?: number
+  /** Whether connections count as secure, so that frames on them carry no checks. Default `false`. */
+  readonly secure?: boolean
+}
+
+/** A network inside one process. Addresses are any strings; each is a machine with one process. */
+export interface MemoryNetwork {
+  /**
+   * The transport of the process that runs at an address now. It listens there, and dials from there.
+   * After a `crash()` or `powerOff()` the next process needs a new one; the old one does nothing any more.
+   */
+  transport(address: string): Transport
+  /** Nothing gets from one address to the other, in this direction: frames, dials and ends are held. */
+  cut(from: string, to: string): void
+  /**
+   * Ends a cut. What was held arrives late, in order, as TCP would do it; with `break`, connections
+   * that had frames held are broken instead.
+   */
+  heal(from: string, to: string, options?: { readonly break?: boolean }): void
+  /** Changes how one direction behaves; what is left out stays. */
+  setLink(from: string, to: string, quality: LinkQuality): void
+  /** Breaks all connections between two addresses at once: both ends see a `reset`. */
+  breakConnections(one: string, other: string): void
+  /** Takes a machine off the network: silence in both directions, no reset, dials time out. */
+  isolate(address: string): void
+  /** Puts an isolated machine back; what was held arrives late. */
+  rejoin(address: string): void
+  /** The process is gone, the machine is not: its peers see a `reset`, later dials are refused. */
+  crash(address: string): void
+  /** The machine is gone with its process: silence, until {@link powerOn}. */
+  powerOff(address: string): void
+  /** The machine runs again, without a process: old connections of its peers see a `reset`. */
+  powerOn(address: string): void
+  /** The process stands still (SIGSTOP): its machine still answers dials, but nothing is taken. */
+  freeze(address: string): void
+  /** The process goes on, and gets everything that arrived meanwhile. */
+  thaw(address: string): void
+}
+
+const DIAL_TIMEOUT_MS = 3_000
+
+/**
+ * Makes a network.
+ *
+ * @param options - its clock, its randomness, and how all its links behave at first
+ * @throws `OPTION_INVALID`
+ */
+export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork {
+  const { clock, random = { number: Math.random }, dialTimeoutMs = DIAL_TIMEOUT_MS } = options
+  checkQuality(options)
+  const network = new Network({
+    scheduler: clock === undefined ? realScheduler() : clockScheduler(clock),
+    random,
+    quality: options,
+    dialTimeoutMs,
+    secure: options.secure ?? false,
+  })
+  const machine = (address: string) => network.machine(address)
+  const link = (from: string, to: string) => network.link(machine(from), machine(to))
+  /** Changes a machine, then lets go on what that freed. */
+  const change = (address: string, state: { isolated?: boolean; frozen?: boolean }): void => {
+    Object.assign(machine(address), state)
+    network.release()
+  }
+  return {
+    transport: (address) => network.transport(machine(address)),
+    cut: (from, to) => {
+      link(from, to).cut = true
+    },
+    heal: (from, to, { break: breaks = false } = {}) => {
+      if (breaks) network.breakConnections(machine(from), machine(to), true)
+      link(from, to).cut = false
+      network.release()
+    },
+    setLink: (from, to, quality) => {
+      checkQuality(quality)
+      network.setQuality(link(from, to), quality)
+    },
+    breakConnections: (one, other) => {
+      network.breakConnections(machine(one), machine(other), false)
+    },
+    isolate: (address) => change(address, { isolated: true }),
+    rejoin: (address) => change(address, { isolated: false }),
+    freeze: (address) => change(address, { frozen: true }),
+    thaw: (address) => change(address, { frozen: false }),
+    crash: (address) => network.kill(machine(address), false),
+    powerOff: (address) => {
+      machine(address).off = true
+      network.kill(machine(address), true)
+    },
+    powerOn: (address) => {
+      if (!machine(address).off) return
+      machine(address).off = false
+      network.resetPeersOf(machine(address))
+      network.release()
+    },
+  }
+}
+
+function checkQuality(quality: LinkQuality): void {
+  const { latencyMs = 0, jitterMs = 0, lossRate = 0, bytesPerSecond = 1 } = quality
+  const valid =
+    latencyMs >= 0 && jitterMs >= 0 && lossRate >= 0 && lossRate <= 1 && bytesPerSecond > 0
+  if (valid) return
+  throw new HotspareError(
+    'OPTION_INVALID',
+    `A link cannot have latencyMs ${latencyMs}, jitterMs ${jitterMs}, lossRate ${lossRate} and ` +
+      `bytesPerSecond ${bytesPerSecond}: none may be negative, and a rate is 0 to 1`,
+    { details: { option: 'latencyMs' } },
+  )
+}

@@ -1,0 +1,219 @@
+import { HotspareError } from '../../errors.js'
+import type { CloseCause, Connection, TransportLimits } from '../../interfaces/transport.js'
+import type { Link } from './link.js'
+import { Pipe, type PipeItem } from './pipe.js'
+import type { Scheduler } from './scheduler.js'
+
+/**
+ * One end of a connection. What it sends goes through its pipe to the peer, the end included, so that
+ * a blocked way holds back everything alike.
+ */
+export class MemoryConnection implements Connection {
+  readonly remote: string
+  readonly secure: boolean
+  readonly link: Link
+  readonly limits: TransportLimits
+  /** Set right after both ends were made. */
+  peer!: MemoryConnection
+  readonly #pipe: Pipe
+  readonly #onEnd: (connection: MemoryConnection) => void
+  #frameBytesMax: number
+  #receive: ((frame: Uint8Array) => void) | undefined
+  #closed: ((cause: CloseCause) => void) | undefined
+  #cause: CloseCause | undefined
+  #dead = false
+  #paused = false
+  #drainWaiters: (() => void)[] = []
+
+  /** @param onEnd - told when this end is over, whichever way */
+  constructor(
+    link: Link,
+    limits: TransportLimits,
+    secure: boolean,
+    scheduler: Scheduler,
+    onEnd: (connection: MemoryConnection) => void,
+  ) {
+    this.link = link
+    this.limits = limits
+    this.secure = secure
+    this.remote = link.to.address
+    this.#onEnd = onEnd
+    this.#frameBytesMax = limits.frameBytesMax
+    const way = {
+      blocked: () => link.blocked() || link.to.frozen,
+      delayMs: (bytes: number) => link.delayMs(bytes),
+    }
+    this.#pipe = new Pipe(way, scheduler, () => this.#releaseWaiters())
+  }
+
+  get queuedBytes(): number {
+    return this.#pipe.bytes
+  }
+
+  /** Whether anything this end sent has not arrived. */
+  get busy(): boolean {
+    return this.#pipe.busy
+  }
+
+  get ended(): boolean {
+    return this.#cause !== undefined || this.#dead
+  }
+
+  send(parts: readonly Uint8Array[]): boolean {
+    let length = 0
+    for (const part of parts) length += part.length
+    if (length > this.limits.frameBytesMax) throw tooLarge(length, this.limits.frameBytesMax)
+    if (this.ended) return true
+    const frame = join(parts, length)
+    const { peer } = this
+    if (this.link.loses()) this.sendEvent(() => this.breakBoth())
+    else {
+      this.#pipe.push({
+        bytes: length + 4,
+        ready: () => peer.#takesFrames(),
+        deliver: () => peer.#arrive(frame),
+      })
+    }
+    return this.#pipe.bytes <= this.limits.sendBytesHigh
+  }
+
+  drained(): Promise<void> {
+    if (this.ended || this.#pipe.bytes <= this.limits.sendBytesHigh) return Promise.resolve()
+    return new Promise((resolve) => this.#drainWaiters.push(resolve))
+  }
+
+  onFrame(receive: (frame: Uint8Array) => void): void {
+    this.#receive = receive
+    this.peer.#pipe.wake()
+  }
+
+  onClose(closed: (cause: CloseCause) => void): void {
+    this.#closed = closed
+    if (this.#cause !== undefined) queueMicrotask(() => this.#tell())
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.peer.#pipe.wake()
+  }
+
+  limitFrames(bytesMax: number): void {
+    this.#frameBytesMax = Math.min(bytesMax, this.limits.frameBytesMax)
+  }
+
+  close(): void {
+    if (this.ended) return
+    this.sendEnd('closed')
+    this.end('closed')
+  }
+
+  destroy(): void {
+    if (this.ended) return
+    this.#pipe.clear()
+    this.sendEnd('reset')
+    this.end('closed')
+  }
+
+  /** Ends this end, and tells its owner. */
+  end(cause: CloseCause): void {
+    if (this.ended) return
+    this.#cause = cause
+    this.#leave()
+    queueMicrotask(() => this.#tell())
+  }
+
+  /** The process is gone: this end does nothing and tells nobody any more. */
+  die(): void {
+    if (this.ended) return
+    this.#dead = true
+    this.#leave()
+  }
+
+  /** Sends the end of this side behind everything else. */
+  sendEnd(cause: CloseCause): void {
+    const { peer } = this
+    this.#push({ bytes: 0, ready: () => !peer.#paused, deliver: () => peer.end(cause) })
+  }
+
+  /** Sends something that is no frame and needs no receiver. */
+  sendEvent(arrive: () => void): void {
+    this.#push({ bytes: 0, ready: () => true, deliver: arrive })
+  }
+
+  /** Both ends are over, without waiting for any way. */
+  breakBoth(): void {
+    this.end('reset')
+    this.peer.end('reset')
+  }
+
+  /** Drops what this end sent and what has not arrived. */
+  dropSent(): void {
+    this.#pipe.clear()
+  }
+
+  /** The way of this end's frames may be free again. */
+  wayChanged(): void {
+    this.#pipe.wake()
+  }
+
+  #push(item: PipeItem): void {
+    this.#pipe.push(item)
+  }
+
+  #takesFrames(): boolean {
+    return this.ended || (!this.#paused && this.#receive !== undefined)
+  }
+
+  #arrive(frame: Uint8Array): void {
+    if (this.ended) return
+    if (frame.length > this.#frameBytesMax) {
+      this.#pipe.clear()
+      this.sendEnd('reset')
+      this.end('protocol')
+    } else {
+      this.#receive?.(frame)
+    }
+  }
+
+  /** What the peer still sends finds nobody; what this end sent stays on its way. */
+  #leave(): void {
+    this.#releaseWaiters()
+    this.peer.#pipe.wake()
+    this.#onEnd(this)
+  }
+
+  #tell(): void {
+    const closed = this.#closed
+    if (closed === undefined || this.#cause === undefined || this.#dead) return
+    this.#closed = undefined
+    closed(this.#cause)
+  }
+
+  #releaseWaiters(): void {
+    if (!this.ended && this.#pipe.bytes > this.limits.sendBytesHigh) return
+    const waiters = this.#drainWaiters
+    this.#drainWaiters = []
+    for (const resolve of waiters) resolve()
+  }
+}
+
+/** Always a copy: the receiver owns its frame, whoever else was sent the same parts. */
+function join(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const frame = Buffer.allocUnsafeSlow(length)
+  let at = 0
+  for (const part of parts) {
+    frame.set(part, at)
+    at += part.length
+  }
+  return frame
+}
+
+function tooLarge(actual: number, limit: number): HotspareError {
+  return new HotspareError('FRAME_TOO_LARGE', `A frame of ${actual} bytes exceeds ${limit} bytes`, {
+    details: { option: 'frameBytesMax', limit, actual },
+  })
+}

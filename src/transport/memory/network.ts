@@ -1,0 +1,253 @@
+import { HotspareError } from '../../errors.js'
+import type {
+  Connection,
+  Listener,
+  Transport,
+  TransportLimits,
+} from '../../interfaces/transport.js'
+import { MemoryConnection } from './connection.js'
+import { complete, Link, type LinkQuality, type Machine } from './link.js'
+import type { Scheduler } from './scheduler.js'
+
+/** What a network is made of. */
+export interface NetworkParts {
+  readonly scheduler: Scheduler
+  readonly random: { number(): number }
+  readonly quality: LinkQuality
+  readonly dialTimeoutMs: number
+  readonly secure: boolean
+}
+
+interface OpenListener {
+  readonly accept: (connection: Connection) => void
+  readonly limits: TransportLimits
+  readonly connections: Set<MemoryConnection>
+}
+
+/**
+ * All machines, links and connections.
+ *
+ * Invariants: everything iterates in the order in which it was made, so a run on a given clock and
+ * random source repeats exactly; nothing a dead process began has any further effect on it.
+ */
+export class Network {
+  readonly #parts: NetworkParts
+  readonly #machines = new Map<string, Machine>()
+  readonly #links = new Map<Machine, Map<Machine, Link>>()
+  readonly #listeners = new Map<Machine, OpenListener>()
+  readonly #connections = new Set<MemoryConnection>()
+  #pruneAbove = 64
+
+  constructor(parts: NetworkParts) {
+    this.#parts = parts
+  }
+
+  machine(address: string): Machine {
+    const known = this.#machines.get(address)
+    if (known !== undefined) return known
+    const off = { isolated: false, off: false, frozen: false }
+    const made: Machine = { address, generation: 0, ...off }
+    this.#machines.set(address, made)
+    return made
+  }
+
+  link(from: Machine, to: Machine): Link {
+    let links = this.#links.get(from)
+    if (links === undefined) {
+      links = new Map()
+      this.#links.set(from, links)
+    }
+    let link = links.get(to)
+    if (link === undefined) {
+      const { quality, scheduler, random } = this.#parts
+      link = new Link(from, to, quality, scheduler, random)
+      links.set(to, link)
+    }
+    return link
+  }
+
+  setQuality(link: Link, quality: LinkQuality): void {
+    link.quality = complete({ ...link.quality, ...quality })
+  }
+
+  /** The transport of the process that runs on a machine now. */
+  transport(machine: Machine): Transport {
+    const { generation } = machine
+    const alive = (): boolean => machine.generation === generation
+    return {
+      name: 'memory',
+      listen: async (accept, limits) => {
+        if (alive()) return this.#listen(machine, accept, limits)
+        return new Promise<never>(() => {})
+      },
+      dial: (address, limits, signal) => {
+        // The process is gone: nobody is there to be answered.
+        if (!alive()) return new Promise<never>(() => {})
+        return this.#dial(machine, this.machine(address), limits, signal)
+      },
+    }
+  }
+
+  /** Frames and packets that a fault held back go on where it is over. */
+  release(): void {
+    for (const links of this.#links.values()) {
+      for (const link of links.values()) if (!link.blocked()) link.release()
+    }
+    for (const connection of this.#connections) {
+      if (connection.busy) connection.wayChanged()
+      else if (connection.ended) this.#connections.delete(connection)
+    }
+  }
+
+  /** Breaks the connections between two machines at once; with `held`, only those with held frames. */
+  breakConnections(from: Machine, to: Machine, held: boolean): void {
+    for (const connection of [...this.#connections]) {
+      const { link } = connection
+      const there = link.from === from && link.to === to
+      const back = link.from === to && link.to === from
+      if (held ? there && connection.busy : there || back) connection.breakBoth()
+    }
+  }
+
+  /** The process of a machine is gone. Its peers learn of it unless the machine went off with it. */
+  kill(machine: Machine, silently: boolean): void {
+    machine.generation += 1
+    machine.frozen = false
+    this.#listeners.delete(machine)
+    for (const connection of [...this.#connections]) {
+      if (connection.link.from !== machine || connection.ended) continue
+      if (silently) connection.dropSent()
+      else connection.sendEnd('reset')
+      connection.die()
+    }
+  }
+
+  /** A machine that came back knows nothing of its connections, and says so to who still has one. */
+  resetPeersOf(machine: Machine): void {
+    for (const connection of [...this.#connections]) {
+      if (connection.link.to !== machine || connection.ended || !connection.peer.ended) continue
+      connection.peer.sendEnd('reset')
+    }
+  }
+
+  #listen(
+    machine: Machine,
+    accept: (connection: Connection) => void,
+    limits: TransportLimits,
+  ): Listener {
+    if (this.#listeners.has(machine)) {
+      throw new HotspareError('ADDRESS_IN_USE', `Somebody listens on ${machine.address} already`, {
+        details: { address: machine.address },
+      })
+    }
+    const listener: OpenListener = { accept, limits, connections: new Set() }
+    this.#listeners.set(machine, listener)
+    return {
+      address: machine.address,
+      close: async () => {
+        if (this.#listeners.get(machine) === listener) this.#listeners.delete(machine)
+      },
+    }
+  }
+
+  /** Three packets, as TCP does it: the listener learns of the connection with the third. */
+  #dial(
+    from: Machine,
+    to: Machine,
+    limits: TransportLimits,
+    signal: AbortSignal | undefined,
+  ): Promise<Connection> {
+    const { generation } = from
+    return new Promise((resolve, reject) => {
+      let settled = false
+      const settle = (outcome: () => void): void => {
+        if (settled || from.generation !== generation) return
+        settled = true
+        cancel()
+        signal?.removeEventListener('abort', onAbort)
+        outcome()
+      }
+      const fail = (error: HotspareError): void => settle(() => reject(error))
+      const onAbort = (): void => fail(aborted(to, signal))
+      const cancel = this.#parts.scheduler.after(this.#parts.dialTimeoutMs, () =>
+        fail(unreachable(to, this.#parts.dialTimeoutMs)),
+      )
+      signal?.addEventListener('abort', onAbort, { once: true })
+      if (signal?.aborted) return onAbort()
+      this.link(from, to).carry(() => {
+        const listener = this.#listeners.get(to)
+        this.link(to, from).carry(() => {
+          if (listener === undefined) fail(nobody(to))
+          else settle(() => resolve(this.#connect(from, to, limits, listener)))
+        })
+      })
+    })
+  }
+
+  #connect(
+    from: Machine,
+    to: Machine,
+    limits: TransportLimits,
+    listener: OpenListener,
+  ): Connection {
+    const { scheduler, secure } = this.#parts
+    const dialed = new MemoryConnection(this.link(from, to), limits, secure, scheduler, () => {})
+    const onEnd = (ended: MemoryConnection): void => {
+      listener.connections.delete(ended)
+    }
+    const accepted = new MemoryConnection(
+      this.link(to, from),
+      listener.limits,
+      secure,
+      scheduler,
+      onEnd,
+    )
+    dialed.peer = accepted
+    accepted.peer = dialed
+    this.#prune()
+    this.#connections.add(dialed).add(accepted)
+    dialed.sendEvent(() => this.#accept(to, listener, accepted))
+    return dialed
+  }
+
+  #accept(machine: Machine, listener: OpenListener, accepted: MemoryConnection): void {
+    if (accepted.ended) return
+    const gone = this.#listeners.get(machine) !== listener
+    if (gone || listener.connections.size >= listener.limits.connectionsMax) {
+      accepted.destroy()
+      return
+    }
+    listener.connections.add(accepted)
+    listener.accept(accepted)
+  }
+
+  /** Forgets ended connections now and then. */
+  #prune(): void {
+    if (this.#connections.size <= this.#pruneAbove) return
+    for (const connection of this.#connections) {
+      if (connection.ended && !connection.busy) this.#connections.delete(connection)
+    }
+    this.#pruneAbove = 64 + 2 * this.#connections.size
+  }
+}
+
+function nobody(to: Machine): HotspareError {
+  return new HotspareError('PEER_REFUSED', `Nobody listens on ${to.address}`, {
+    retryable: true,
+    details: { address: to.address, reason: 'noListener' },
+  })
+}
+
+function unreachable(to: Machine, timeoutMs: number): HotspareError {
+  return new HotspareError(
+    'PEER_UNREACHABLE',
+    `${to.address} cannot be reached: no answer within ${timeoutMs} ms`,
+    { details: { address: to.address } },
+  )
+}
+
+function aborted(to: Machine, signal: AbortSignal | undefined): HotspareError {
+  return new HotspareError('ABORTED', `Dialling ${to.address} was given up`, {
+    cause: signal?.reason,
+  })
+}

@@ -1,0 +1,142 @@
+import type { Scheduler } from './scheduler.js'
+
+/**
+ * One direction of one connection: what was sent and not yet taken, in order.
+ *
+ * Invariants: items leave in the order they came; none before it is due; none while the way is blocked
+ * or the receiver is not ready. One timer at most is set, for the first item.
+ */
+
+/** Something on its way. */
+export interface PipeItem {
+  /** Bytes that count in the sender's queue. */
+  readonly bytes: number
+  /** Whether the receiver takes it now. */
+  ready(): boolean
+  deliver(): void
+}
+
+/** What a pipe runs through. */
+export interface PipeWay {
+  /** Whether nothing gets through now; {@link Pipe.wake} is called when that changes. */
+  blocked(): boolean
+  /** Milliseconds that an item of so many bytes takes. */
+  delayMs(bytes: number): number
+}
+
+export class Pipe {
+  readonly #way: PipeWay
+  readonly #scheduler: Scheduler
+  readonly #onTaken: () => void
+  #items: { item: PipeItem; dueMs: number }[] = []
+  #head = 0
+  #bytes = 0
+  #lastDueMs = 0
+  #cancel: (() => void) | undefined
+  #pumping = false
+  #heldUp = false
+
+  /** @param onTaken - called when items were taken, so that the sender may go on */
+  constructor(way: PipeWay, scheduler: Scheduler, onTaken: () => void) {
+    this.#way = way
+    this.#scheduler = scheduler
+    this.#onTaken = onTaken
+  }
+
+  /** Bytes on their way. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Whether anything is on its way. */
+  get busy(): boolean {
+    return this.#head < this.#items.length
+  }
+
+  push(item: PipeItem): void {
+    const dueMs = this.#scheduler.nowMs() + this.#way.delayMs(item.bytes)
+    this.#lastDueMs = Math.max(this.#lastDueMs, dueMs)
+    this.#items.push({ item, dueMs: this.#lastDueMs })
+    this.#bytes += item.bytes
+    this.#arm()
+  }
+
+  /** Drops everything. */
+  clear(): void {
+    this.#items = []
+    this.#head = 0
+    this.#bytes = 0
+    this.#cancel?.()
+    this.#cancel = undefined
+  }
+
+  /**
+   * The way may be free again, or the receiver ready: goes on, but not within this call. What was held
+   * by a blocked way starts again now, as retransmitted bytes do.
+   */
+  wake(): void {
+    if (this.#heldUp && !this.#way.blocked()) this.#restart()
+    this.#arm()
+  }
+
+  #restart(): void {
+    this.#heldUp = false
+    const nowMs = this.#scheduler.nowMs()
+    let dueMs = nowMs
+    for (let index = this.#head; index < this.#items.length; index++) {
+      const entry = this.#items[index]!
+      dueMs = Math.max(dueMs, entry.dueMs, nowMs + this.#way.delayMs(entry.item.bytes))
+      entry.dueMs = dueMs
+    }
+    this.#lastDueMs = Math.max(this.#lastDueMs, dueMs)
+    this.#cancel?.()
+    this.#cancel = undefined
+  }
+
+  #arm(): void {
+    if (this.#cancel !== undefined || this.#pumping) return
+    const first = this.#items[this.#head]
+    if (first === undefined || this.#held() || !first.item.ready()) return
+    const delayMs = Math.max(0, first.dueMs - this.#scheduler.nowMs())
+    this.#cancel = this.#scheduler.after(delayMs, this.#pump)
+  }
+
+  #held(): boolean {
+    const blocked = this.#way.blocked()
+    if (blocked) this.#heldUp = true
+    return blocked
+  }
+
+  readonly #pump = (): void => {
+    this.#cancel = undefined
+    this.#pumping = true
+    const before = this.#bytes
+    try {
+      const nowMs = this.#scheduler.nowMs()
+      for (;;) {
+        const first = this.#items[this.#head]
+        if (first === undefined || first.dueMs > nowMs) break
+        if (this.#held() || !first.item.ready()) break
+        this.#take(first.item)
+      }
+    } finally {
+      this.#pumping = false
+      this.#arm()
+      if (this.#bytes < before) this.#onTaken()
+    }
+  }
+
+  #take(item: PipeItem): void {
+    this.#head += 1
+    this.#bytes -= item.bytes
+    // Taken items are cut off now and then, not one by one: that would move the rest each time.
+    if (this.#head === this.#items.length) {
+      this.#items = []
+      this.#head = 0
+    } else if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
+      this.#items.splice(0, this.#head)
+      this.#head = 0
+    }
+    item.deliver()
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Connections over TCP, with or without TLS.
+ *
+ * @example
+ * ```ts
+ * import { tcp } from 'hotspare/transport/tcp'
+ *
+ * export const transport = tcp({ listen: '0.0.0.0:7400' })
+ * ```
+ *
+ * @packageDocumentation
+ */
+import type { PeerCertificate, SecureContextOptions } from 'node:tls'
+import { HotspareError } from '../errors.js'
+import type { Transport } from '../interfaces/transport.js'
+import { parseAddress } from './tcp/address.js'
+import { dialTcp } from './tcp/dial.js'
+import { listenTcp } from './tcp/listen.js'
+
+/**
+ * TLS for both directions: a node uses the same key and certificate when it listens and when it dials.
+ * Everything that `tls.createSecureContext()` takes, and what follows.
+ */
+export interface TcpTlsOptions extends SecureContextOptions {
+  /** The name that the peer's certificate must carry; default: the host that is dialled. */
+  readonly servername?: string
+  /** Whether those who dial must show a certificate too. Default `false`: they prove the secret. */
+  readonly requestCert?: boolean
+  /** Whether a certificate that no `ca` vouches for is refused. Default `true`. */
+  readonly rejectUnauthorized?: boolean
+  /** Replaces the check of the name in the peer's certificate; an error that it returns refuses the peer. */
+  readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined
+}
+
+/** Options of {@link tcp}. */
+export interface TcpOptions {
+  /**
+   * Where to listen, `host:port` or `[ipv6]:port`; port 0 takes any free port. Left out, the
+   * transport can only dial, which is enough for a `ClusterClient`.
+   */
+  readonly listen?: string
+  /** Encrypts and authenticates all connections. Left out, frames carry a MAC but can be read. */
+  readonly tls?: TcpTlsOptions
+  /** Milliseconds until an attempt to connect, TLS included, is given up. Default 3 000. */
+  readonly dialTimeoutMs?: number
+  /** Idle milliseconds before the operating system probes a connection; 0 switches it off. Default 10 000. */
+  readonly keepAliveMs?: number
+}
+
+const DIAL_TIMEOUT_MS = 3_000
+const KEEP_ALIVE_MS = 10_000
+const TIMEOUT_MS_MAX = 2 ** 31 - 1
+
+/**
+ * A transport over TCP.
+ *
+ * A dial that the peer's machine refuses rejects with `PEER_REFUSED`: proof that the process is gone.
+ * That proof is as good as the network: a firewall that *rejects* instead of dropping looks the same.
+ *
+ * @param options - where to listen, TLS, timeouts
+ * @throws `OPTION_INVALID` when an address or a timeout cannot work
+ *
+ * @example
+ * ```ts
+ * import { readFileSync } from 'node:fs'
+ * import { tcp } from 'hotspare/transport/tcp'
+ *
+ * export const transport = tcp({
+ *   listen: '[::]:7400',
+ *   tls: {
+ *     key: readFileSync('node.key'),
+ *     cert: readFileSync('node.crt'),
+ *     ca: readFileSync('cluster-ca.crt'),
+ *   },
+ * })
+ * ```
+ */
+export function tcp(options: TcpOptions = {}): Transport {
+  const { listen, tls } = options
+  const dialTimeoutMs = milliseconds('dialTimeoutMs', options.dialTimeoutMs, DIAL_TIMEOUT_MS, 1)
+  const keepAliveMs = milliseconds('keepAliveMs', options.keepAliveMs, KEEP_ALIVE_MS, 0)
+  if (listen !== undefined) parseAddress(listen, 'listen')
+  return {
+    name: 'tcp',
+    async listen(accept, limits) {
+      if (listen === undefined) {
+        throw new HotspareError('OPTION_INVALID', 'tcp() was given no address to listen on', {
+          details: { option: 'listen' },
+        })
+      }
+      return listenTcp(accept, {
+        address: listen,
+        tls,
+        keepAliveMs,
+        handshakeMs: dialTimeoutMs,
+        limits,
+      })
+    },
+    dial: (address, limits, signal) =>
+      dialTcp(address, { tls, keepAliveMs, dialTimeoutMs, limits, signal }),
+  }
+}
+
+function milliseconds(option: string, value: number | undefined, byDefault: number, min: number) {
+  if (value === undefined) return byDefault
+  if (Number.isSafeInteger(value) && value >= min && value <= TIMEOUT_MS_MAX) return value
+  throw new HotspareError(
+    'OPTION_INVALID',
+    `tcp(): ${option} is ${value}; it must be a whole number from ${min} to ${TIMEOUT_MS_MAX}`,
+    { details: { option } },
+  )
+}

@@ -1,0 +1,140 @@
+import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net'
+import { type TLSSocket, connect as tlsConnect } from 'node:tls'
+import { HotspareError } from '../../errors.js'
+import type { Connection, TransportLimits } from '../../interfaces/transport.js'
+import type { TcpTlsOptions } from '../tcp.js'
+import { type HostPort, parseAddress } from './address.js'
+import { TcpConnection } from './connection.js'
+import { FrameReader } from './frame-reader.js'
+import { bindingOf } from './tls.js'
+
+/** What {@link dialTcp} needs besides the address. */
+export interface DialParts {
+  readonly tls: TcpTlsOptions | undefined
+  readonly keepAliveMs: number
+  readonly dialTimeoutMs: number
+  readonly limits: TransportLimits
+  readonly signal: AbortSignal | undefined
+}
+
+/**
+ * Opens a connection.
+ *
+ * @throws `PEER_REFUSED`, `PEER_UNREACHABLE`, `ABORTED`, `OPTION_INVALID`
+ */
+export async function dialTcp(address: string, parts: DialParts): Promise<Connection> {
+  const target = parseAddress(address, 'dial')
+  if (parts.signal?.aborted) throw aborted(address, parts.signal)
+  const reader = new FrameReader(parts.limits.frameBytesMax)
+  let connection: TcpConnection | undefined
+  const socket =
+    parts.tls === undefined
+      ? connect(plainOptions(target, parts, reader, () => connection?.received()))
+      : tlsConnect(tlsOptions(target, parts, parts.tls))
+  // A late error, of a socket that nobody holds yet or any more, must not crash the process.
+  socket.on('error', () => {})
+  await connected(socket, address, parts)
+  connection = new TcpConnection({
+    socket,
+    reader,
+    readsIntoReader: parts.tls === undefined,
+    limits: parts.limits,
+    remote: address,
+    binding: parts.tls === undefined ? undefined : bindingOf(socket as TLSSocket),
+  })
+  // Bytes may have arrived between the connection and this line.
+  connection.received()
+  return connection
+}
+
+/** Reading straight into the reader's buffer saves a third of the receiver's CPU. */
+function plainOptions(
+  target: HostPort,
+  parts: DialParts,
+  reader: FrameReader,
+  received: () => void,
+): NetConnectOpts {
+  return {
+    ...common(target, parts),
+    onread: {
+      buffer: () => reader.reserve(),
+      callback: (count) => {
+        reader.commit(count)
+        received()
+        return true
+      },
+    },
+  }
+}
+
+function tlsOptions(target: HostPort, parts: DialParts, tls: TcpTlsOptions): object {
+  // A name is checked against the certificate; for an address the certificate must list the address.
+  const servername = tls.servername ?? (isIP(target.host) === 0 ? target.host : undefined)
+  const options = { ...common(target, parts), ...tls }
+  return servername === undefined ? options : { ...options, servername }
+}
+
+function common(target: HostPort, parts: DialParts) {
+  return {
+    host: target.host,
+    port: target.port,
+    noDelay: true,
+    keepAlive: parts.keepAliveMs > 0,
+    keepAliveInitialDelay: parts.keepAliveMs,
+  }
+}
+
+function connected(socket: Socket, address: string, parts: DialParts): Promise<void> {
+  const { signal, dialTimeoutMs, tls } = parts
+  return new Promise((resolve, reject) => {
+    const settle = (error?: HotspareError): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+      socket.removeListener('error', onError)
+      socket.removeListener('close', onClose)
+      socket.removeListener(ready, onReady)
+      if (error === undefined) {
+        resolve()
+      } else {
+        socket.destroy()
+        reject(error)
+      }
+    }
+    const ready = tls === undefined ? 'connect' : 'secureConnect'
+    const onReady = (): void => settle()
+    const onAbort = (): void => settle(aborted(address, signal))
+    const onError = (error: Error): void => settle(dialError(address, error))
+    const onClose = (): void => settle(unreachable(address, 'the connection ended at once'))
+    const timer = setTimeout(
+      () => settle(unreachable(address, `no answer within ${dialTimeoutMs} ms`)),
+      dialTimeoutMs,
+    )
+    signal?.addEventListener('abort', onAbort, { once: true })
+    socket.once('error', onError)
+    socket.once('close', onClose)
+    socket.once(ready, onReady)
+  })
+}
+
+/** A name may stand for several addresses: only when all of them refused is the process gone. */
+function dialError(address: string, error: Error): HotspareError {
+  const errors = error instanceof AggregateError ? error.errors : [error]
+  const refused = errors.every((each: NodeJS.ErrnoException) => each.code === 'ECONNREFUSED')
+  if (!refused) return unreachable(address, error.message || String(errors[0]), error)
+  return new HotspareError('PEER_REFUSED', `Nobody listens on ${address}`, {
+    cause: error,
+    retryable: true,
+    details: { address, reason: 'noListener' },
+  })
+}
+
+function unreachable(address: string, why: string, cause?: Error): HotspareError {
+  return new HotspareError('PEER_UNREACHABLE', `${address} cannot be reached: ${why}`, {
+    cause,
+    details: { address },
+  })
+}
+
+function aborted(address: string, signal: AbortSignal | undefined): HotspareError {
+  return new HotspareError('ABORTED', `Dialling ${address} was given up`, { cause: signal?.reason })
+}

@@ -1,0 +1,118 @@
+import type { Socket } from 'node:net'
+import { GOODBYE, HEADER_BYTES } from './frame-reader.js'
+
+/**
+ * Puts frames on a socket: everything queued in one turn of the event loop, or while the last write
+ * was under way, leaves in one `writev`. Small parts are copied together, large ones go as they are.
+ */
+
+/** Parts up to this length are copied: cheaper than one more element of the writev. */
+const COPY_BYTES_MAX = 2048
+const SCRATCH_BYTES = 32 * 1024
+
+export class FrameWriter {
+  readonly #socket: Socket
+  readonly #onProgress: () => void
+  #chunks: Uint8Array[] = []
+  #scratch: Buffer = Buffer.alloc(0)
+  #scratchStart = 0
+  #scratchEnd = 0
+  #pendingBytes = 0
+  #writingBytes = 0
+  #scheduled = false
+  #stopped = false
+
+  /** @param onProgress - called after each write that the network took over */
+  constructor(socket: Socket, onProgress: () => void) {
+    this.#socket = socket
+    this.#onProgress = onProgress
+  }
+
+  /** Bytes not yet given to the network. */
+  get queuedBytes(): number {
+    return this.#pendingBytes + this.#writingBytes
+  }
+
+  /** Queues one frame of `length` bytes in all. */
+  push(parts: readonly Uint8Array[], length: number): void {
+    this.#header(length)
+    for (const part of parts) {
+      if (part.length > COPY_BYTES_MAX) {
+        this.#cut()
+        this.#chunks.push(part)
+      } else {
+        this.#room(part.length)
+        this.#scratch.set(part, this.#scratchEnd)
+        this.#scratchEnd += part.length
+      }
+    }
+    this.#pendingBytes += HEADER_BYTES + length
+    if (this.#scheduled || this.#writingBytes > 0) return
+    this.#scheduled = true
+    process.nextTick(this.#flush)
+  }
+
+  /** Writes what is queued and the good-bye, then ends the sending side of the socket. */
+  end(): void {
+    this.#header(GOODBYE)
+    this.#pendingBytes += HEADER_BYTES
+    this.#write()
+    this.#stopped = true
+    this.#socket.end()
+  }
+
+  /** Drops what is queued. */
+  stop(): void {
+    this.#stopped = true
+    this.#chunks = []
+    this.#pendingBytes = 0
+    this.#writingBytes = 0
+  }
+
+  readonly #flush = (): void => {
+    this.#scheduled = false
+    if (!this.#stopped && this.#writingBytes === 0 && this.#pendingBytes > 0) this.#write()
+  }
+
+  #write(): void {
+    this.#cut()
+    const chunks = this.#chunks
+    const bytes = this.#pendingBytes
+    this.#chunks = []
+    this.#pendingBytes = 0
+    this.#writingBytes += bytes
+    const last = chunks.length - 1
+    if (last > 0) this.#socket.cork()
+    for (let index = 0; index < last; index++) this.#socket.write(chunks[index]!)
+    this.#socket.write(chunks[last]!, () => this.#written(bytes))
+    if (last > 0) this.#socket.uncork()
+  }
+
+  #written(bytes: number): void {
+    if (this.#stopped) return
+    this.#writingBytes -= bytes
+    this.#flush()
+    this.#onProgress()
+  }
+
+  #header(length: number): void {
+    this.#room(HEADER_BYTES)
+    this.#scratch.writeUInt32BE(length, this.#scratchEnd)
+    this.#scratchEnd += HEADER_BYTES
+  }
+
+  /** Makes sure that the scratch takes `bytes` more. What was written to it is never written again. */
+  #room(bytes: number): void {
+    if (this.#scratchEnd + bytes <= this.#scratch.length) return
+    this.#cut()
+    this.#scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+    this.#scratchStart = 0
+    this.#scratchEnd = 0
+  }
+
+  #cut(): void {
+    if (this.#scratchEnd === this.#scratchStart) return
+    this.#chunks.push(this.#scratch.subarray(this.#scratchStart, this.#scratchEnd))
+    this.#scratchStart = this.#scratchEnd
+  }
+}

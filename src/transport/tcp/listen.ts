@@ -1,0 +1,109 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import {
+  createServer as createTlsServer,
+  type TLSSocket,
+  type TlsOptions,
+  type Server as TlsServer,
+} from 'node:tls'
+import debug from 'debug'
+import { HotspareError } from '../../errors.js'
+import type { Connection, Listener, TransportLimits } from '../../interfaces/transport.js'
+import type { TcpTlsOptions } from '../tcp.js'
+import { formatAddress, parseAddress } from './address.js'
+import { TcpConnection } from './connection.js'
+import { FrameReader } from './frame-reader.js'
+import { bindingOf } from './tls.js'
+
+const log = debug('hotspare:tcp')
+
+/** What {@link listenTcp} needs besides the receiver of connections. */
+export interface ListenParts {
+  readonly address: string
+  readonly tls: TcpTlsOptions | undefined
+  readonly keepAliveMs: number
+  readonly handshakeMs: number
+  readonly limits: TransportLimits
+}
+
+/**
+ * Listens on an address.
+ *
+ * @throws `ADDRESS_IN_USE`, `OPTION_INVALID`
+ */
+export async function listenTcp(
+  accept: (connection: Connection) => void,
+  parts: ListenParts,
+): Promise<Listener> {
+  const { host, port } = parseAddress(parts.address, 'listen')
+  const server = makeServer(accept, parts)
+  server.maxConnections = parts.limits.connectionsMax
+  server.on('drop', () => log('connectionsMax (%d) reached', parts.limits.connectionsMax))
+  await opened(server, host, port, parts.address)
+  server.on('error', (error) => log('listener %s: %s', parts.address, error.message))
+  const bound = server.address()
+  const realPort = typeof bound === 'object' && bound !== null ? bound.port : port
+  return {
+    address: formatAddress(host, realPort),
+    // The callback of close() waits for all connections; the socket itself is closed at once.
+    close: async () => {
+      server.close()
+    },
+  }
+}
+
+function makeServer(accept: (connection: Connection) => void, parts: ListenParts): Server {
+  const take = (socket: Socket, binding: Uint8Array | undefined): void => {
+    accept(
+      new TcpConnection({
+        socket,
+        reader: new FrameReader(parts.limits.frameBytesMax),
+        readsIntoReader: false,
+        limits: parts.limits,
+        remote: formatAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0),
+        binding,
+      }),
+    )
+  }
+  const common = {
+    noDelay: true,
+    keepAlive: parts.keepAliveMs > 0,
+    keepAliveInitialDelay: parts.keepAliveMs,
+  }
+  if (parts.tls === undefined) return createServer(common, (socket) => take(socket, undefined))
+  const options = { ...common, ...parts.tls, handshakeTimeout: parts.handshakeMs }
+  const server = tlsServer(options, (socket) => take(socket, bindingOf(socket)))
+  server.on('tlsClientError', (error, socket) => {
+    log('TLS handshake with %s failed: %s', socket.remoteAddress, error.message)
+    socket.destroy()
+  })
+  return server
+}
+
+function tlsServer(options: TlsOptions, take: (socket: TLSSocket) => void): TlsServer {
+  try {
+    return createTlsServer(options, take)
+  } catch (error) {
+    throw new HotspareError('OPTION_INVALID', `TLS cannot use these options: ${String(error)}`, {
+      cause: error,
+      details: { option: 'tls' },
+    })
+  }
+}
+
+function opened(server: Server, host: string, port: number, address: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const code = error.code === 'EADDRINUSE' ? 'ADDRESS_IN_USE' : 'OPTION_INVALID'
+      reject(
+        new HotspareError(code, `Cannot listen on ${address}: ${error.message}`, {
+          cause: error,
+          details: { option: 'listen', address },
+        }),
+      )
+    })
+    server.listen(port, host, () => {
+      server.removeAllListeners('error')
+      resolve()
+    })
+  })
+}

@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest'
+import { cutOff, healAll, settled } from './clusters.js'
+import { World } from './world.js'
+
+describe('the active and its standbys', () => {
+  it('SES-1: both sides send heartbeats every heartbeatMs', () => {
+    const world = settled(2)
+    world.sent = []
+    world.run(10_000)
+    for (const from of ['n1', 'n2']) {
+      const beats = world.sent.filter((one) => one.from === from && one.type === 'heartbeat')
+      expect(beats.length).toBeGreaterThanOrEqual(49)
+      expect(beats.length).toBeLessThanOrEqual(51)
+    }
+  })
+
+  it('ROL-10: it keeps serving when all standbys vanish, with one event each', () => {
+    const world = settled(3)
+    world.kill('n2')
+    world.kill('n3')
+    for (let writes = 0; writes < 100; writes += 1) {
+      expect(world.write('n1')).toBe(true)
+      world.run(100)
+    }
+    expect(world.events('n1', 'peerDown')).toEqual([
+      { name: 'peerDown', peer: 'n2', cause: 'gone' },
+      { name: 'peerDown', peer: 'n3', cause: 'gone' },
+    ])
+    expect(world.roles('n1')).toEqual([])
+    const lost = world.said.filter((said) => said.what.startsWith('peerLost'))
+    expect(lost.map((said) => said.what)).toEqual(['peerLost n2 proven', 'peerLost n3 proven'])
+  })
+
+  it('a standby that does not hear the active is not counted, though it is heard itself', () => {
+    const world = settled(3)
+    world.cutLink('n1', 'n2', false)
+    world.run(6_000)
+    const lost = world.said.filter((said) => said.node === 'n1' && said.what.startsWith('peerLost'))
+    expect(lost.map((said) => said.what)).toEqual(['peerLost n2'])
+    expect(world.actives()).toEqual(['n1'])
+  })
+
+  it('it steps down when a member in reach is ahead of it', () => {
+    const world = new World(['n1', 'n2'])
+    const history = [{ epoch: 1, nodeId: 'n2', bootId: 'old', firstSeq: 1 }]
+    world.node('n1').disk.history = history
+    world.node('n1').disk.seq = 3
+    world.node('n2').disk.history = history
+    world.node('n2').disk.seq = 8
+    cutOff(world, 'n1')
+    world.start('n1')
+    world.until(() => world.role('n1') === 'active', 15_000)
+    healAll(world)
+    world.start('n2')
+    world.run(5_000)
+    expect(world.events('n1', 'steppedDown')).toHaveLength(1)
+    expect(world.actives()).toEqual(['n2'])
+    expect(world.role('n1')).toBe('standby')
+    expect(world.node('n1').disk.seq).toBe(8)
+  })
+
+  it('it steps down when its copy fails, and is not promoted again', () => {
+    const world = settled(2)
+    world.node('n1').ineligible = 'journal failed'
+    world.input(world.node('n1'), { type: 'copyFailed', reason: 'journal failed' })
+    world.until(() => world.role('n2') === 'active', 5_000)
+    expect(world.events('n1', 'steppedDown')).toHaveLength(1)
+    world.until(() => world.role('n1') === 'standby', 2_000)
+  })
+})
+
+describe('one-way loss', () => {
+  it('SES-2, GEN-7: an active that nobody hears is replaced and gives up', () => {
+    for (const count of [2, 3]) {
+      const world = settled(count)
+      for (let at = 2; at <= count; at += 1) world.cutLink('n1', `n${at}`, false)
+      world.until(() => world.role('n2') === 'active', 5_000)
+      world.until(() => world.role('n1') !== 'active', 5_000)
+      world.run(10_000)
+      expect(world.actives(), `${count} nodes`).toEqual(['n2'])
+    }
+  })
+
+  it('GEN-7: an active that hears nobody keeps the role', () => {
+    for (const count of [2, 3]) {
+      const world = settled(count)
+      for (let at = 2; at <= count; at += 1) world.cutLink(`n${at}`, 'n1', false)
+      world.run(20_000)
+      expect(world.actives(), `${count} nodes`).toEqual(['n1'])
+    }
+  })
+
+  it('GEN-7: of three nodes one link lost in one direction promotes nobody', () => {
+    const pairs = [
+      ['n1', 'n2'],
+      ['n2', 'n1'],
+      ['n2', 'n3'],
+      ['n1', 'n3'],
+    ] as const
+    for (const [from, to] of pairs) {
+      const world = settled(3)
+      world.cutLink(from, to, false)
+      world.run(20_000)
+      expect(world.actives(), `${from} to ${to}`).toEqual(['n1'])
+    }
+  })
+})
+
+describe('two actives', () => {
+  it('a healed partition is reported by both, once, with the same incident', () => {
+    const world = settled(2)
+    cutOff(world, 'n1')
+    world.until(() => world.actives().length === 2, 10_000)
+    world.write('n1')
+    world.write('n2')
+    healAll(world)
+    world.run(30_000)
+    expect(world.actives()).toEqual(['n1', 'n2'])
+    const [left, ...more] = world.events('n1', 'splitBrain')
+    expect(more).toEqual([])
+    expect(world.events('n2', 'splitBrain')).toEqual([left])
+    expect(left).toMatchObject({ actives: [{ id: 'n1' }, { id: 'n2' }] })
+  })
+
+  it('without changes on the older side the copies are no fork: the one behind steps down', () => {
+    const world = settled(2)
+    cutOff(world, 'n1')
+    world.until(() => world.actives().length === 2, 10_000)
+    world.write('n2')
+    healAll(world)
+    world.run(3_000)
+    expect(world.actives()).toEqual(['n2'])
+    expect(world.role('n1')).toBe('standby')
+  })
+
+  it('a standby does not leave its active for another one', () => {
+    const world = settled(3)
+    world.cutLink('n1', 'n2')
+    world.cutLink('n2', 'n3')
+    world.until(() => world.role('n2') === 'active', 10_000)
+    world.write('n1')
+    world.write('n2')
+    world.heal('n2', 'n3')
+    world.run(10_000)
+    expect(world.role('n3')).toBe('standby')
+    expect(world.node('n3').core.following?.id).toBe('n1')
+  })
+})
+
+describe('promises that were never used', () => {
+  it('a new term is opened above them, and the tenure goes on', () => {
+    const world = settled(2)
+    cutOff(world, 'n1')
+    world.node('n2').gateOpen = false
+    world.until(() => (world.node('n2').disk.durable.promised?.epoch ?? 0) > 1, 10_000)
+    healAll(world)
+    world.until(() => world.role('n2') === 'standby', 10_000)
+    expect(world.actives()).toEqual(['n1'])
+    expect(world.roles('n1')).toEqual([])
+    expect(world.node('n1').core.tenure?.term.epoch).toBeGreaterThan(2)
+    expect(world.write('n1')).toBe(true)
+    world.run(1_000)
+    expect(world.node('n2').disk.seq).toBe(world.node('n1').disk.seq)
+  })
+
+  it('the other standbys follow the new term without leaving their role', () => {
+    const world = settled(3)
+    cutOff(world, 'n2')
+    world.node('n2').gateOpen = false
+    world.run(8_000)
+    world.said = []
+    healAll(world)
+    world.run(8_000)
+    expect(world.role('n2')).toBe('standby')
+    expect(world.roles('n3')).toEqual([])
+    expect(world.roles('n1')).toEqual([])
+    world.write('n1')
+    world.run(500)
+    expect(world.node('n3').disk.seq).toBe(world.node('n1').disk.seq)
+  })
+})

@@ -1,0 +1,86 @@
+/** What must hold in every world; each violation throws at once, at the step that caused it. */
+import type { CoreState } from '../../src/core/step.js'
+import {
+  type History,
+  positionOf,
+  relate,
+  sameTerm,
+  type Term,
+} from '../../src/replication/position.js'
+
+interface Copy {
+  readonly history: History
+  readonly seq: number
+}
+
+export class Ledger {
+  /** Terms that were opened, by whom. */
+  opens: { readonly by: string; readonly term: Term }[] = []
+  /** The highest durable promise of each node. */
+  promises: Map<string, Term> = new Map()
+  activeEpochs: Map<string, number> = new Map()
+  /** Acknowledged positions, as copies that end there; `safe` when a standby had them too. */
+  acks: { readonly copy: Copy; readonly safe: boolean }[] = []
+  /** Off where a partition may leave two actives. */
+  uniqueEpochs = false
+
+  promised(node: string, term: Term | undefined): void {
+    const before = this.promises.get(node)
+    if (term === undefined) return
+    if (before !== undefined) {
+      check(term.epoch >= before.epoch, `${node} went back from ${before.epoch} to ${term.epoch}`)
+      const two = term.epoch === before.epoch && !sameTerm(term, before)
+      check(!two, `${node} promised two terms of epoch ${term.epoch}`)
+    }
+    this.promises.set(node, term)
+  }
+
+  opened(node: string, term: Term, core: CoreState): void {
+    check(term.nodeId === node, `${node} opened a term of ${term.nodeId}`)
+    check(term.bootId === core.options.bootId, `${node} opened a term of another process`)
+    const promised = this.promises.get(node)
+    check(
+      promised !== undefined && (sameTerm(promised, term) || promised.epoch > term.epoch),
+      `${node} opened ${term.epoch} without having promised it durably`,
+    )
+    for (const { by, term: other } of this.opens) {
+      check(!sameTerm(other, term), `${node} opened ${term.epoch} twice`)
+      const clash = other.epoch === term.epoch && (this.uniqueEpochs || by === node)
+      check(!clash, `${by} and ${node} both opened epoch ${term.epoch}`)
+    }
+    this.opens.push({ by: node, term })
+  }
+
+  stepped(node: string, core: CoreState): void {
+    const epoch = core.role === 'active' ? core.tenure?.term.epoch : undefined
+    if (epoch === undefined) return
+    const before = this.activeEpochs.get(node) ?? 0
+    check(epoch >= before, `the epoch of ${node} went back`)
+    this.activeEpochs.set(node, epoch)
+  }
+
+  written(_copy: Copy): void {}
+
+  acknowledge(copy: Copy, safe: boolean): void {
+    this.acks.push({ copy: { history: copy.history, seq: copy.seq }, safe })
+  }
+
+  restoring(_mine: Copy, _theirs: Copy): void {}
+
+  /** Acknowledged writes that this copy lacks. */
+  lost(copy: Copy): number {
+    return this.acks.filter((ack) => {
+      if (!ack.safe) return false
+      const { kind } = relate(copy, ack.copy)
+      return kind !== 'equal' && kind !== 'ahead'
+    }).length
+  }
+}
+
+export function lastTermOf(copy: Copy): Term | undefined {
+  return positionOf(copy)?.term
+}
+
+function check(condition: boolean, what: string): asserts condition {
+  if (!condition) throw new Error(`violated: ${what}`)
+}

@@ -1,0 +1,170 @@
+import { describe, expect, it } from 'vitest'
+import { cutOff, healAll, settled } from './clusters.js'
+
+describe('switchover', () => {
+  it('ROL-12: the role moves at once and nothing acknowledged is lost', () => {
+    const world = settled(3)
+    world.write('n1')
+    const id = world.command('n1', { name: 'switchover', to: undefined })
+    const tookMs = world.until(() => world.role('n2') === 'active', 1_000)
+    expect(tookMs).toBeLessThan(100)
+    world.until(() => world.role('n1') === 'standby' && world.role('n3') === 'standby', 1_000)
+    expect(world.outcome(id)).toBe('ok')
+    expect(world.ledger.lost(world.node('n2').disk)).toBe(0)
+    expect(world.roles('n1')).toEqual(['discovering', 'restoring', 'standby'])
+    expect(world.write('n2')).toBe(true)
+  })
+
+  it('ROL-12: to a named standby, back and forth', () => {
+    const world = settled(3)
+    let active = 'n1'
+    for (const to of ['n3', 'n1', 'n2', 'n3', 'n2', 'n1']) {
+      const id = world.command(active, { name: 'switchover', to })
+      world.until(() => world.role(to) === 'active', 1_000)
+      world.run(500)
+      expect(world.outcome(id)).toBe('ok')
+      expect(world.actives()).toEqual([to])
+      expect(world.write(to)).toBe(true)
+      active = to
+    }
+    expect(world.node('n2').disk.seq).toBe(11)
+  })
+
+  it('ROL-12: on a standby it is refused', () => {
+    const world = settled(2)
+    const id = world.command('n2', { name: 'switchover', to: undefined })
+    expect(world.outcome(id)).toBe('NOT_ACTIVE')
+    world.run(1_000)
+    expect(world.said.filter((said) => said.role)).toEqual([])
+  })
+
+  it('ROL-12: without an eligible standby it is refused and the role stays', () => {
+    const world = settled(2)
+    world.kill('n2')
+    world.run(100)
+    const first = world.command('n1', { name: 'switchover', to: undefined })
+    const second = world.command('n1', { name: 'switchover', to: 'nobody' })
+    expect([world.outcome(first), world.outcome(second)]).toEqual([
+      'NO_ELIGIBLE_STANDBY',
+      'NO_ELIGIBLE_STANDBY',
+    ])
+    expect(world.write('n1')).toBe(true)
+  })
+
+  it('a second one meanwhile is refused', () => {
+    const world = settled(2)
+    world.node('n2').lagging = true
+    world.write('n1')
+    world.command('n1', { name: 'switchover', to: 'n2' })
+    const second = world.command('n1', { name: 'switchover', to: 'n2' })
+    expect(world.outcome(second)).toBe('SWITCHOVER_UNDER_WAY')
+  })
+
+  it('when the drain takes too long the role stays and writes go on', () => {
+    const world = settled(2)
+    world.node('n2').lagging = true
+    world.write('n1')
+    const id = world.command('n1', { name: 'switchover', to: 'n2' })
+    expect(world.write('n1')).toBe(false)
+    world.run(6_000)
+    expect(world.outcome(id)).toBe('SWITCHOVER_FAILED')
+    expect(world.roles('n1')).toEqual([])
+    expect(world.write('n1')).toBe(true)
+  })
+
+  it('when the target vanishes after the hand-over the old one serves again, in a new term', () => {
+    const world = settled(2)
+    world.node('n2').gateOpen = false
+    const id = world.command('n1', { name: 'switchover', to: 'n2' })
+    world.until(() => world.role('n1') === 'discovering', 1_000)
+    world.run(20)
+    world.kill('n2')
+    world.until(() => world.role('n1') === 'active', 5_000)
+    expect(world.outcome(id)).toBe('SWITCHOVER_FAILED')
+    expect(world.node('n1').core.tenure?.term.epoch).toBeGreaterThan(2)
+  })
+
+  it('when the target falls silent after the hand-over too', () => {
+    const world = settled(2)
+    const id = world.command('n1', { name: 'switchover', to: 'n2' })
+    world.until(() => world.role('n1') === 'discovering', 1_000)
+    cutOff(world, 'n1')
+    world.until(() => world.role('n1') === 'active', 10_000)
+    expect(world.outcome(id)).toBe('SWITCHOVER_FAILED')
+    healAll(world)
+    world.run(100)
+    expect(world.ledger.opens.length).toBeGreaterThanOrEqual(2)
+  })
+
+  it('a target that may not take the role refuses, and the old one serves again', () => {
+    const world = settled(2)
+    const id = world.command('n1', { name: 'switchover', to: 'n2' })
+    world.node('n2').ineligible = 'disk full'
+    world.copyInput(world.node('n2'))
+    world.until(() => world.outcome(id) !== undefined, 10_000)
+    expect(world.outcome(id)).toBe('SWITCHOVER_FAILED')
+    world.until(() => world.role('n1') === 'active', 10_000)
+  })
+})
+
+describe('stop', () => {
+  it('a standby leaves; the active notices at once', () => {
+    const world = settled(2)
+    const id = world.command('n2', { name: 'stop' })
+    world.until(() => world.role('n2') === 'dead', 1_000)
+    expect(world.outcome(id)).toBe('ok')
+    expect(world.node('n2').disk.durable.lastStop).toBe('standby')
+    expect(world.events('n1', 'peerDown')).toEqual([
+      { name: 'peerDown', peer: 'n2', cause: 'stopped' },
+    ])
+  })
+
+  it('an active hands over first', () => {
+    const world = settled(3)
+    const id = world.command('n1', { name: 'stop' })
+    world.until(() => world.role('n1') === 'dead', 1_000)
+    expect(world.outcome(id)).toBe('ok')
+    expect(world.actives()).toEqual(['n2'])
+    expect(world.node('n1').disk.durable.lastStop).toBe('standby')
+    expect(world.events('n2', 'failover')).toEqual([])
+  })
+
+  it('an active without an eligible standby records that it handed over to nobody', () => {
+    const world = settled(2)
+    world.kill('n2')
+    world.run(100)
+    const id = world.command('n1', { name: 'stop' })
+    world.until(() => world.role('n1') === 'dead', 1_000)
+    expect(world.outcome(id)).toBe('ok')
+    expect(world.node('n1').disk.durable.lastStop).toBe('active')
+  })
+
+  it('all stops one after the other leave one that starts without waiting', () => {
+    const world = settled(3)
+    for (const id of ['n1', 'n2', 'n3']) {
+      world.command(id, { name: 'stop' })
+      world.until(() => world.role(id) === 'dead', 7_000)
+      world.run(100)
+    }
+    expect(world.node('n3').disk.durable.lastStop).toBe('active')
+    world.start('n3')
+    expect(world.until(() => world.role('n3') === 'active', 2_000)).toBeLessThan(1_200)
+  })
+
+  it('a second stop is answered together with the first', () => {
+    const world = settled(2)
+    const ids = [world.command('n1', { name: 'stop' }), world.command('n1', { name: 'stop' })]
+    world.until(() => world.role('n1') === 'dead', 2_000)
+    expect(ids.map((id) => world.outcome(id))).toEqual(['ok', 'ok'])
+  })
+
+  it('a stop in the middle of a takeover ends it', () => {
+    const world = settled(2)
+    world.node('n2').gateOpen = false
+    world.kill('n1')
+    world.run(50)
+    world.command('n2', { name: 'stop' })
+    world.until(() => world.role('n2') === 'dead', 1_000)
+    expect(world.node('n2').disk.durable.lastStop).toBe('standby')
+  })
+})

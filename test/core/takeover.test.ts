@@ -1,0 +1,392 @@
+import { describe, expect, it } from 'vitest'
+import { explain } from '../../src/core/step.js'
+import { cutOff, healAll, names, settled } from './clusters.js'
+import type { World } from './world.js'
+
+describe('failure detection', () => {
+  it('ROL-5: a frozen active is left not before deadMs and not after two more heartbeats', () => {
+    const world = settled(2)
+    world.freeze('n1', 60_000)
+    const tookMs = world.until(() => world.role('n2') !== 'standby', 5_000)
+    expect(tookMs).toBeGreaterThanOrEqual(2_000 - 200)
+    expect(tookMs).toBeLessThanOrEqual(2_000 + 2 * 200)
+    world.until(() => world.role('n2') === 'active', 2_000)
+  })
+
+  it('ROL-5: a blip of half deadMs changes no role', () => {
+    const world = settled(3)
+    cutOff(world, 'n1')
+    world.run(1_000)
+    healAll(world)
+    world.run(5_000)
+    expect(world.said.filter((said) => said.role)).toEqual([])
+  })
+
+  for (const count of [2, 3, 4, 5]) {
+    it(`ROL-6, ROL-14: a killed active of ${count} is replaced at once, 100 rounds`, () => {
+      const world = settled(count)
+      for (let round = 0; round < 100; round += 1) {
+        const [active = ''] = world.actives()
+        for (let writes = 0; writes < 3; writes += 1) world.write(active)
+        world.kill(active)
+        const tookMs = world.until(() => world.actives().length === 1, 5_000)
+        expect(tookMs, `round ${round}`).toBeLessThan(100)
+        const [next = ''] = world.actives()
+        expect(world.write(next)).toBe(true)
+        expect(world.ledger.lost(world.node(next).disk)).toBe(0)
+        world.start(active)
+        world.until(
+          () => names(count).every((id) => id === next || world.role(id) === 'standby'),
+          5_000,
+        )
+        world.run(100)
+      }
+    })
+  }
+
+  it('ROL-6: with two nodes no timer runs between the refused dial and the open term', () => {
+    const world = settled(2)
+    world.kill('n1')
+    const tookMs = world.until(() => world.role('n2') === 'active', 100)
+    // One persist, one gate, one open term, and the network.
+    expect(tookMs).toBeLessThan(10)
+    expect(world.events('n2', 'possibleLoss')).toEqual([])
+  })
+
+  it('ROL-6: a reset with the listener still up is no death', () => {
+    const world = settled(2)
+    world.links.delete('n2>n1')
+    world.inputLater(0, 'n2', { type: 'linkDown', peer: 'n1', cause: 'reset' })
+    world.push(1, { kind: 'dial', from: 'n2', to: 'n1', boot: 1 })
+    world.run(5_000)
+    expect(world.roles('n2')).toEqual([])
+  })
+
+  it('ROL-6: a refused dial of a peer that still sends is no death', () => {
+    const world = settled(2)
+    world.inputLater(0, 'n2', { type: 'linkDown', peer: 'n1', cause: 'reset' })
+    world.run(250)
+    for (let tries = 0; tries < 20; tries += 1) {
+      world.inputLater(50 * tries, 'n2', { type: 'dialFailed', peer: 'n1', cause: 'refused' })
+    }
+    world.run(2_000)
+    expect(world.roles('n2')).toEqual([])
+  })
+
+  it('ROL-6: a process that restarted before the redial is dead all the same', () => {
+    const world = settled(2)
+    world.kill('n1')
+    world.start('n1')
+    const tookMs = world.until(() => world.actives().length === 1, 1_000)
+    expect(tookMs).toBeLessThan(500)
+    world.run(3_000)
+    expect(world.ledger.lost(world.node(world.actives()[0] ?? '').disk)).toBe(0)
+  })
+
+  it('ROL-9: killed, frozen or cut off, the active is replaced', () => {
+    const ways = {
+      kill: (world: World) => world.kill('n1'),
+      freeze: (world: World) => world.freeze('n1', 60_000),
+      cut: (world: World) => cutOff(world, 'n1'),
+    }
+    for (const fail of Object.values(ways)) {
+      const world = settled(3)
+      fail(world)
+      world.until(() => world.role('n2') === 'active', 4_000)
+      world.until(() => world.role('n3') === 'standby', 1_000)
+    }
+  })
+
+  it('a late standby extends its deadlines instead of accusing the active', () => {
+    const world = settled(2)
+    world.freeze('n2', 10_000)
+    world.run(15_000)
+    expect(world.roles('n2')).toEqual([])
+    expect(world.events('n2', 'late')).toHaveLength(1)
+  })
+})
+
+describe('asking before taking over', () => {
+  it('ROL-7: an active that comes back during discovery keeps the role', () => {
+    const world = settled(2)
+    cutOff(world, 'n1')
+    world.until(() => world.role('n2') === 'discovering', 3_000)
+    world.run(200)
+    healAll(world)
+    world.run(3_000)
+    expect(world.actives()).toEqual(['n1'])
+    expect(world.roles('n2')).toEqual(['discovering', 'restoring', 'standby'])
+    expect(world.roles('n1')).toEqual([])
+  })
+
+  it('ROL-18: a standby that lost the active alone does not promote itself', () => {
+    const world = settled(3)
+    world.cutLink('n1', 'n2')
+    world.run(20_000)
+    expect(world.actives()).toEqual(['n1'])
+    expect(world.roles('n2')).toEqual(['discovering'])
+    expect(world.events('n2', 'activeUnreachable')).toEqual([
+      { name: 'activeUnreachable', active: 'n1', heardBy: ['n3'] },
+    ])
+    healAll(world)
+    world.until(() => world.role('n2') === 'standby', 1_000)
+  })
+
+  it('ROL-18: what it missed meanwhile makes it outdated, so it does not serve alone later', () => {
+    const world = settled(3)
+    world.cutLink('n1', 'n2')
+    world.run(5_000)
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    world.run(5_000)
+    world.kill('n1')
+    world.kill('n3')
+    world.run(30_000)
+    expect(world.actives()).toEqual([])
+    expect(world.events('n2', 'holding').length).toBeGreaterThan(0)
+    expect(world.events('n2', 'outdated')).toHaveLength(1)
+    world.start('n3')
+    world.until(() => world.actives().length === 1, 15_000)
+    expect(world.ledger.lost(world.node(world.actives()[0] ?? '').disk)).toBe(0)
+  })
+
+  it('a receiver that hears the active refuses to promise', () => {
+    const world = settled(3)
+    const term = { epoch: 9, nodeId: 'n2', bootId: 'n2.1' }
+    const { core } = world.node('n3')
+    const view = core.peers.get('n2')?.view
+    if (view === undefined) throw new Error('n3 has no view of n2')
+    world.input(world.node('n3'), {
+      type: 'message',
+      from: 'n2',
+      message: { type: 'promiseRequest', term, view },
+    })
+    world.run(50)
+    expect(core.durable.promised?.epoch).toBe(1)
+    expect(explain(core).at(-1)).toMatchObject({ rule: 'promise', outcome: 'hearsActive' })
+  })
+})
+
+describe('who takes over', () => {
+  it('ROL-17: the freshest goes, not the first listed', () => {
+    const world = settled(3)
+    world.node('n2').lagging = true
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    world.run(50)
+    world.kill('n1')
+    world.until(() => world.role('n3') === 'active', 3_000)
+    world.node('n2').lagging = false
+    world.until(() => world.role('n2') === 'standby', 3_000)
+    expect(world.node('n2').disk.seq).toBe(10)
+  })
+
+  it("ROL-17: with order 'list' the first listed goes, after fetching what it lacks", () => {
+    const world = settled(3, { order: 'list' })
+    world.node('n2').lagging = true
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    world.run(50)
+    world.kill('n1')
+    world.until(() => world.role('n2') === 'active', 3_000)
+    expect(world.node('n2').disk.seq).toBe(10)
+  })
+
+  it('a candidate fetches the missing suffix from an observer too', () => {
+    const members = [
+      { id: 'n1', promotable: true },
+      { id: 'n2', promotable: true },
+      { id: 'o1', promotable: false },
+    ]
+    const world = settled(3, { members })
+    world.node('n2').lagging = true
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    world.run(50)
+    world.kill('n1')
+    world.until(() => world.role('n2') === 'active', 3_000)
+    expect(world.node('n2').disk.seq).toBe(10)
+    expect(world.roles('o1')).not.toContain('active')
+  })
+
+  it('an observer is never promoted, even alone', () => {
+    const members = [
+      { id: 'n1', promotable: true },
+      { id: 'o1', promotable: false },
+    ]
+    const world = settled(2, { members })
+    world.kill('n1')
+    world.run(30_000)
+    expect(world.actives()).toEqual([])
+  })
+
+  it('ROL-16: a node that was restoring does not serve, because it knows of a later term', () => {
+    const world = settled(2)
+    world.kill('n2')
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    world.node('n2').restoreMs = 2_000
+    world.start('n2')
+    world.until(() => world.role('n2') === 'restoring', 1_000)
+    world.run(100)
+    world.kill('n1')
+    world.run(30_000)
+    expect(world.actives()).toEqual([])
+    expect(world.events('n2', 'outdated')).toHaveLength(1)
+    world.start('n1')
+    world.until(() => world.actives().includes('n1'), 15_000)
+    expect(world.ledger.lost(world.node('n1').disk)).toBe(0)
+  })
+
+  it('ROL-16: allowStale lets it serve its previous complete copy', () => {
+    const world = settled(2, { allowStale: true })
+    world.kill('n2')
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    world.node('n2').restoreMs = 2_000
+    world.start('n2')
+    world.until(() => world.role('n2') === 'restoring', 1_000)
+    world.kill('n1')
+    world.until(() => world.role('n2') === 'active', 15_000)
+    expect(world.node('n2').disk.seq).toBe(5)
+  })
+
+  it('ROL-16: while a complete one exists, that one is promoted', () => {
+    const world = settled(3)
+    world.kill('n2')
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    world.node('n2').restoreMs = 3_000
+    world.start('n2')
+    world.until(() => world.role('n2') === 'restoring', 1_000)
+    world.kill('n1')
+    world.until(() => world.role('n3') === 'active', 3_000)
+  })
+
+  it('an ineligible standby is passed over', () => {
+    const world = settled(3)
+    world.node('n2').ineligible = 'disk full'
+    world.copyInput(world.node('n2'))
+    world.run(500)
+    world.kill('n1')
+    world.until(() => world.role('n3') === 'active', 1_000)
+  })
+
+  it('a candidate that does nothing is passed over after deadMs', () => {
+    const world = settled(3)
+    world.node('n2').gateOpen = false
+    world.kill('n1')
+    world.until(() => world.role('n3') === 'active', 12_000)
+  })
+
+  it('a closed gate is asked again with growing pauses', () => {
+    const world = settled(2)
+    world.node('n2').gateOpen = false
+    world.kill('n1')
+    world.run(5_000)
+    expect(world.role('n2')).toBe('discovering')
+    world.node('n2').gateOpen = true
+    world.until(() => world.role('n2') === 'active', 10_000)
+  })
+})
+
+describe('missing members', () => {
+  it('a silent member of the in-sync set is waited for, then possibleLoss names it', () => {
+    const world = settled(3)
+    cutOff(world, 'n3')
+    world.run(100)
+    // The active dies before it removes n3 from the set.
+    world.kill('n1')
+    const tookMs = world.until(() => world.role('n2') === 'active', 5_000)
+    expect(tookMs).toBeGreaterThan(1_500)
+    expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
+  })
+
+  it('a removed member is not missed', () => {
+    const world = settled(3)
+    cutOff(world, 'n3')
+    world.run(4_000)
+    world.said = []
+    world.kill('n1')
+    const tookMs = world.until(() => world.role('n2') === 'active', 5_000)
+    expect(tookMs).toBeLessThan(1_500)
+    expect(world.events('n2', 'possibleLoss')).toEqual([])
+  })
+
+  it("onMissingPeer 'hold' waits until the operator says otherwise", () => {
+    const world = settled(3, { onMissingPeer: 'hold' })
+    world.cutLink('n3', 'n2')
+    world.cutLink('n3', 'n1')
+    world.run(100)
+    world.kill('n1')
+    world.run(20_000)
+    expect(world.role('n2')).toBe('discovering')
+    expect(world.events('n2', 'holding')).toMatchObject([{ missing: ['n3'] }])
+    const id = world.command('n2', { name: 'takeOver', withoutPeers: ['n3'] })
+    world.until(() => world.role('n2') === 'active', 1_000)
+    expect(world.outcome(id)).toBe('ok')
+  })
+
+  it('takeOver is refused where the active is heard', () => {
+    const world = settled(2)
+    const id = world.command('n2', { name: 'takeOver', withoutPeers: ['n1'] })
+    expect(world.outcome(id)).toBe('SWITCHOVER_FAILED')
+  })
+
+  it('the failover names its incident, the lost active and the new term', () => {
+    const world = settled(2)
+    world.kill('n1')
+    world.until(() => world.role('n2') === 'active', 1_000)
+    expect(world.events('n2', 'failover')).toEqual([
+      {
+        name: 'failover',
+        incident: 'test/2/n2',
+        from: 'n1',
+        term: { epoch: 2, nodeId: 'n2', bootId: 'n2.1' },
+      },
+    ])
+  })
+})
+
+describe('fencing', () => {
+  it('ROL-19: a frozen active that resumes gives up before it accepts anything', () => {
+    const world = settled(2)
+    world.freeze('n1', 6_000)
+    world.until(() => world.role('n2') === 'active', 5_000)
+    world.write('n2')
+    world.until(() => !world.node('n1').frozen, 5_000)
+    expect(world.write('n1')).toBe(false)
+    world.until(() => world.role('n1') === 'standby', 1_000)
+    expect(world.events('n1', 'steppedDown')).toHaveLength(1)
+    expect(world.actives()).toEqual(['n2'])
+    expect(world.node('n1').disk.history.at(-1)?.epoch).toBe(2)
+  })
+
+  it('ROL-19: every term has a higher epoch than the one before, on every node', () => {
+    const world = settled(3)
+    for (let round = 0; round < 6; round += 1) {
+      const [active = ''] = world.actives()
+      world.kill(active)
+      world.until(() => world.actives().length === 1, 5_000)
+      world.run(200)
+      world.start(active)
+      world.run(1_000)
+    }
+    const epochs = world.ledger.opens.map((open) => open.term.epoch)
+    expect(epochs).toEqual([...epochs].sort((left, right) => left - right))
+    expect(new Set(epochs).size).toBe(epochs.length)
+  })
+
+  it('ROL-19: after a suspend that only the wall clock shows the active asks first', () => {
+    const world = settled(2)
+    world.wallOffsetMs += 60_000
+    world.until(() => world.node('n1').writesFrozen, 60)
+    world.until(() => !world.node('n1').writesFrozen, 500)
+    expect(world.roles('n1')).toEqual([])
+    expect(world.events('n1', 'late')).toHaveLength(1)
+  })
+
+  it('a late active without anybody to ask goes on after deadMs', () => {
+    const world = settled(2)
+    cutOff(world, 'n2')
+    world.run(5_000)
+    world.freeze('n1', 5_000)
+    world.until(() => world.node('n1').writesFrozen, 6_000)
+    const tookMs = world.until(() => !world.node('n1').writesFrozen, 5_000)
+    expect(tookMs).toBeGreaterThanOrEqual(1_900)
+    expect(world.role('n1')).toBe('active')
+  })
+})

@@ -1,0 +1,677 @@
+/**
+ * A small world for cores: virtual time, a network whose directed links can be cut, and a shell for each node
+ * that carries out effects on a made-up copy (a history and a sequence number). Plain data throughout, so
+ * that the explorer can copy a world.
+ */
+import { type CoreState, createCore, step, viewOf } from '../../src/core/step.js'
+import type {
+  CopyFacts,
+  CoreCommand,
+  CoreEffect,
+  CoreEvent,
+  CoreInput,
+  CoreMember,
+  CoreMessage,
+  CoreOptions,
+  DurableFacts,
+  Role,
+} from '../../src/core/types.js'
+import { type History, type Term, withTerm } from '../../src/replication/position.js'
+import { Ledger } from './ledger.js'
+
+export interface Disk {
+  durable: DurableFacts
+  history: History
+  seq: number
+  inSync: readonly string[] | undefined
+}
+
+export interface NodeSim {
+  readonly id: string
+  boot: number
+  alive: boolean
+  frozen: boolean
+  core: CoreState
+  disk: Disk
+  inSyncKnown: boolean
+  ineligible: string | undefined
+  /** The stream that is followed; it moves data once `caughtUp`. */
+  stream: { peer: string; term: Term; caughtUp: boolean } | undefined
+  term: Term | undefined
+  writesFrozen: boolean
+  drain: { id: number; target: string; deadlineMs: number } | undefined
+  gateOpen: boolean
+  /** The standby takes updates, but late: nothing arrives while this is set. */
+  lagging: boolean
+  restoreMs: number
+}
+
+/** What comes next; `at` is the virtual time. */
+export type Item = { readonly at: number; readonly order: number } & (
+  | {
+      readonly kind: 'message'
+      readonly from: string
+      readonly to: string
+      readonly boots: string
+      readonly message: CoreMessage
+    }
+  | { readonly kind: 'input'; readonly node: string; readonly boot: number; readonly input: Body }
+  | {
+      readonly kind: 'persist'
+      readonly node: string
+      readonly boot: number
+      readonly id: number
+      readonly facts: DurableFacts
+    }
+  | { readonly kind: 'dial'; readonly from: string; readonly to: string; readonly boot: number }
+  | { readonly kind: 'restore'; readonly node: string; readonly boot: number; readonly term: Term }
+  | { readonly kind: 'open'; readonly node: string; readonly boot: number; readonly term: Term }
+)
+
+/** An input without its times. */
+export type Body = CoreInput extends infer One
+  ? One extends CoreInput
+    ? Omit<One, 'nowMs' | 'wallMs'>
+    : never
+  : never
+
+export interface WorldOptions extends Partial<Omit<CoreOptions, 'nodeId' | 'bootId' | 'members'>> {
+  readonly members?: readonly CoreMember[]
+  /** No timers and no dials by themselves: the explorer decides what comes next. */
+  readonly manual?: boolean
+}
+
+export interface Said {
+  readonly atMs: number
+  readonly node: string
+  readonly what: string
+  readonly event?: CoreEvent
+  readonly role?: Role
+  readonly done?: { readonly id: number; readonly error: string | undefined }
+}
+
+const defaults = {
+  cluster: 'test',
+  heartbeatMs: 200,
+  deadMs: 2_000,
+  discoveryMs: 1_000,
+  startupWaitMs: 10_000,
+  degradeAfterMs: 2_000,
+  switchoverMs: 5_000,
+  onMissingPeer: 'takeOver',
+  order: 'freshest',
+  allowStale: false,
+} as const
+
+export class World {
+  nowMs = 1_000
+  wallOffsetMs = 1_000_000
+  readonly members: readonly CoreMember[]
+  readonly nodes: Map<string, NodeSim> = new Map()
+  readonly options: WorldOptions
+  queue: Item[] = []
+  orders = 0
+  /** Directed links that lose everything. */
+  cuts: Set<string> = new Set()
+  /** Standing connections `from>to`, with the boot of both ends. */
+  links: Map<string, string> = new Map()
+  said: Said[] = []
+  sent: {
+    readonly atMs: number
+    readonly from: string
+    readonly to: string
+    readonly type: string
+  }[] = []
+  ledger: Ledger = new Ledger()
+  latencyMs = 1
+  diskMs = 2
+  /** Answers to commands come back under these ids. */
+  commands = 0
+
+  constructor(ids: readonly string[], options: WorldOptions = {}) {
+    this.options = options
+    this.members = options.members ?? ids.map((id) => ({ id, promotable: true }))
+    for (const { id } of this.members) this.nodes.set(id, this.#blank(id))
+  }
+
+  #blank(id: string): NodeSim {
+    return {
+      id,
+      boot: 0,
+      alive: false,
+      frozen: false,
+      core: this.#createCore(id, 0),
+      disk: { durable: neverRan, history: [], seq: 0, inSync: undefined },
+      inSyncKnown: false,
+      ineligible: undefined,
+      stream: undefined,
+      term: undefined,
+      writesFrozen: false,
+      drain: undefined,
+      gateOpen: true,
+      lagging: false,
+      restoreMs: 5,
+    }
+  }
+
+  #createCore(id: string, boot: number): CoreState {
+    const { members: _, manual: __, ...rest } = this.options
+    return createCore({
+      ...defaults,
+      ...rest,
+      nodeId: id,
+      bootId: `${id}.${boot}`,
+      members: this.members,
+    })
+  }
+
+  node(id: string): NodeSim {
+    const node = this.nodes.get(id)
+    if (node === undefined) throw new Error(`no node ${id}`)
+    return node
+  }
+
+  // ── What a test does ──────────────────────────────────────────────────────────────────────────
+
+  start(id: string): void {
+    const node = this.node(id)
+    if (node.alive) throw new Error(`${id} runs`)
+    node.boot += 1
+    node.alive = true
+    node.frozen = false
+    node.inSyncKnown = false
+    node.stream = undefined
+    node.term = undefined
+    node.writesFrozen = false
+    node.drain = undefined
+    node.core = this.#createCore(id, node.boot)
+    this.input(node, { type: 'start', copy: this.copyOf(node), durable: node.disk.durable })
+    for (const { id: other } of this.members) {
+      if (other === id) continue
+      this.push(0, { kind: 'dial', from: id, to: other, boot: node.boot })
+    }
+    if (this.options.manual !== true) this.#tickLater(node)
+  }
+
+  /** SIGKILL: the machine lives on, so its connections are reset and dials are refused. */
+  kill(id: string): void {
+    const node = this.node(id)
+    node.alive = false
+    node.stream = undefined
+    node.term = undefined
+    for (const link of [...this.links.keys()]) {
+      const [from = '', to = ''] = link.split('>')
+      if (from === id) this.links.delete(link)
+      if (to !== id) continue
+      this.links.delete(link)
+      if (this.cut(id, from)) continue
+      this.inputLater(this.latencyMs, from, { type: 'linkDown', peer: id, cause: 'reset' })
+      this.push(this.latencyMs, { kind: 'dial', from, to: id, boot: this.node(from).boot })
+    }
+  }
+
+  /** SIGSTOP. What arrives meanwhile waits. */
+  freeze(id: string, forMs: number): void {
+    this.node(id).frozen = true
+    this.later(forMs, () => this.thaw(id))
+  }
+
+  thaw(id: string): void {
+    this.node(id).frozen = false
+  }
+
+  readonly #calls: { at: number; call: () => void }[] = []
+
+  later(delayMs: number, call: () => void): void {
+    this.#calls.push({ at: this.nowMs + delayMs, call })
+  }
+
+  cutLink(from: string, to: string, both = true): void {
+    this.cuts.add(`${from}>${to}`)
+    if (both) this.cuts.add(`${to}>${from}`)
+  }
+
+  heal(from: string, to: string): void {
+    this.cuts.delete(`${from}>${to}`)
+    this.cuts.delete(`${to}>${from}`)
+  }
+
+  cut(from: string, to: string): boolean {
+    return this.cuts.has(`${from}>${to}`)
+  }
+
+  command(id: string, command: CoreCommand): number {
+    this.commands += 1
+    const commandId = this.commands
+    this.input(this.node(id), { type: 'command', id: commandId, command })
+    return commandId
+  }
+
+  /** The answer to a command: undefined so far, 'ok', or the code of its error. */
+  outcome(id: number): string | undefined {
+    const done = this.said.find((said) => said.done?.id === id)?.done
+    return done === undefined ? undefined : (done.error ?? 'ok')
+  }
+
+  /** One write on this node; false when it does not serve. Followers get it when links allow. */
+  write(id: string): boolean {
+    const node = this.node(id)
+    // A shell that may have stood still lets the core look at the clock before it accepts anything.
+    if (this.nowMs - node.core.nowMs > node.core.options.heartbeatMs) this.input(node, { type: 'tick' })
+    if (node.term === undefined || node.writesFrozen || !node.alive || node.frozen) return false
+    if (node.disk.history.at(-1)?.epoch !== node.term.epoch) return false
+    node.disk.seq += 1
+    this.ledger.written(node.disk)
+    this.copyInput(node)
+    let copies = 0
+    for (const follower of this.nodes.values()) {
+      if (!this.#flows(node, follower) || follower.lagging) continue
+      this.#replicate(node, follower)
+      if (node.disk.inSync?.includes(follower.id)) copies += 1
+    }
+    const needs = (node.disk.inSync ?? []).length > 1
+    if (copies > 0 || !needs) this.ledger.acknowledge(node.disk, needs)
+    return true
+  }
+
+  run(forMs: number): void {
+    const endMs = this.nowMs + forMs
+    for (;;) {
+      const nextMs = Math.min(this.#nextAt(), ...this.#calls.map((one) => one.at))
+      if (nextMs > endMs) break
+      this.nowMs = Math.max(this.nowMs, nextMs)
+      this.#runCalls()
+      this.#runItems()
+    }
+    this.nowMs = endMs
+  }
+
+  /** Runs until the condition holds; the time it took, or a thrown error. */
+  until(condition: () => boolean, maxMs: number, what = 'the condition'): number {
+    const beganMs = this.nowMs
+    while (!condition()) {
+      if (this.nowMs - beganMs > maxMs) {
+        throw new Error(`${what} did not come true in ${maxMs} ms\n${this.describe()}`)
+      }
+      this.run(1)
+    }
+    return this.nowMs - beganMs
+  }
+
+  actives(): string[] {
+    return [...this.nodes.values()]
+      .filter((node) => node.alive && node.core.role === 'active')
+      .map((node) => node.id)
+  }
+
+  role(id: string): Role | 'dead' {
+    const node = this.node(id)
+    return node.alive ? node.core.role : 'dead'
+  }
+
+  events(node: string, name: CoreEvent['name']): CoreEvent[] {
+    return this.said.flatMap((said) =>
+      said.node === node && said.event?.name === name ? [said.event] : [],
+    )
+  }
+
+  roles(node: string): Role[] {
+    return this.said.flatMap((said) => (said.node === node && said.role ? [said.role] : []))
+  }
+
+  describe(): string {
+    return [...this.nodes.values()].map((node) => this.status(node.id)).join('\n')
+  }
+
+  status(id: string): string {
+    const node = this.node(id)
+    if (!node.alive) return `${id} dead seq=${node.disk.seq}`
+    const { core } = node
+    const promised = core.durable.promised
+    const parts = [id, core.role, `seq=${node.disk.seq}`]
+    if (core.tenure !== undefined) parts.push(`term=${core.tenure.term.epoch}`)
+    if (core.following !== undefined) parts.push(`follows=${core.following.id}`)
+    if (promised !== undefined) parts.push(`promised=${promised.epoch}-${promised.nodeId}`)
+    if (viewOf(core).outdated) parts.push('outdated')
+    return parts.join(' ')
+  }
+
+  // ── The network and the shells ────────────────────────────────────────────────────────────────
+
+  push(delayMs: number, item: ItemBody): void {
+    this.orders += 1
+    this.queue.push({ ...item, at: this.nowMs + delayMs, order: this.orders } as Item)
+  }
+
+  inputLater(delayMs: number, id: string, input: Body): void {
+    this.push(delayMs, { kind: 'input', node: id, boot: this.node(id).boot, input })
+  }
+
+  #tickLater(node: NodeSim): void {
+    const everyMs = node.core.options.heartbeatMs / 4
+    this.inputLater(everyMs, node.id, { type: 'tick' })
+  }
+
+  #nextAt(): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const item of this.queue) if (item.at < next) next = item.at
+    return next
+  }
+
+  #runCalls(): void {
+    for (let at = 0; at < this.#calls.length; at += 1) {
+      const one = this.#calls[at]
+      if (one === undefined || one.at > this.nowMs) continue
+      this.#calls.splice(at, 1)
+      at -= 1
+      one.call()
+    }
+  }
+
+  #runItems(): void {
+    const due = this.queue.filter((item) => item.at <= this.nowMs)
+    if (due.length === 0) return
+    this.queue = this.queue.filter((item) => item.at > this.nowMs)
+    due.sort((left, right) => left.at - right.at || left.order - right.order)
+    for (const item of due) this.fire(item)
+  }
+
+  /** Lets one thing happen. */
+  fire(item: Item): void {
+    const owner = this.node(
+      item.kind === 'message' ? item.to : 'node' in item ? item.node : item.from,
+    )
+    if (!owner.alive) return
+    if (owner.frozen) {
+      // Waits until the process runs again; ticks do not pile up, the others do.
+      this.queue.push({ ...item, at: this.nowMs + 10 })
+      return
+    }
+    if (item.kind !== 'message' && item.boot !== owner.boot) return
+    switch (item.kind) {
+      case 'message':
+        this.#deliver(owner, item)
+        break
+      case 'input':
+        this.input(owner, item.input)
+        if (item.input.type === 'tick' && this.options.manual !== true) this.#tickLater(owner)
+        break
+      case 'persist':
+        owner.disk.durable = item.facts
+        this.ledger.promised(owner.id, item.facts.promised)
+        this.input(owner, { type: 'persisted', id: item.id })
+        break
+      case 'dial':
+        this.#dial(owner, item.to)
+        break
+      case 'restore':
+        this.#restore(owner, item.term)
+        break
+      case 'open':
+        this.#open(owner, item.term)
+        break
+    }
+  }
+
+  #deliver(to: NodeSim, item: Extract<Item, { kind: 'message' }>): void {
+    if (this.cut(item.from, item.to) || this.links.get(`${item.from}>${item.to}`) !== item.boots)
+      return
+    this.input(to, { type: 'message', from: item.from, message: item.message })
+  }
+
+  #dial(from: NodeSim, to: string): void {
+    const link = `${from.id}>${to}`
+    if (this.links.has(link)) return
+    const target = this.node(to)
+    const again = (delayMs: number): void =>
+      this.push(delayMs, { kind: 'dial', from: from.id, to, boot: from.boot })
+    if (this.cut(from.id, to) || this.cut(to, from.id)) {
+      this.input(from, { type: 'dialFailed', peer: to, cause: 'unreachable' })
+      again(200)
+    } else if (!target.alive) {
+      this.input(from, { type: 'dialFailed', peer: to, cause: 'refused' })
+      again(50)
+    } else if (target.frozen) {
+      again(50)
+    } else {
+      this.links.set(link, boots(from, target))
+      this.input(from, { type: 'linkUp', peer: to, bootId: target.core.options.bootId })
+    }
+  }
+
+  input(node: NodeSim, body: Body): void {
+    if (!node.alive) return
+    const input = {
+      ...body,
+      nowMs: this.nowMs,
+      wallMs: this.nowMs + this.wallOffsetMs,
+    } as CoreInput
+    const effects = step(node.core, input)
+    this.ledger.stepped(node.id, node.core)
+    for (const effect of effects) this.#carryOut(node, effect)
+  }
+
+  copyOf(node: NodeSim): CopyFacts {
+    const { disk } = node
+    const active = node.core.role === 'active'
+    return {
+      history: disk.history,
+      seq: disk.seq,
+      durableSeq: disk.seq,
+      complete: true,
+      inSync: disk.inSync,
+      inSyncKnown: active || node.inSyncKnown,
+      ineligible: node.ineligible,
+    }
+  }
+
+  copyInput(node: NodeSim): void {
+    this.input(node, { type: 'copy', copy: this.copyOf(node) })
+  }
+
+  #carryOut(node: NodeSim, effect: CoreEffect): void {
+    const { id, boot } = node
+    switch (effect.type) {
+      case 'send':
+        this.#send(node, effect.to, effect.message)
+        break
+      case 'persist':
+        this.push(this.diskMs, {
+          kind: 'persist',
+          node: id,
+          boot,
+          id: effect.id,
+          facts: effect.facts,
+        })
+        break
+      case 'role':
+        this.#say(node, `${effect.role} (${effect.reason})`, { role: effect.role })
+        this.#roleChanged(node, effect.role, effect.term)
+        break
+      case 'follow':
+        node.stream = { peer: effect.peer, term: effect.term, caughtUp: false }
+        this.push(node.restoreMs, { kind: 'restore', node: id, boot, term: effect.term })
+        break
+      case 'unfollow':
+        node.stream = undefined
+        break
+      case 'cutStream':
+        node.stream = undefined
+        this.inputLater(1, id, { type: 'cut', id: effect.id, copy: this.copyOf(node) })
+        break
+      case 'fetch':
+        this.#fetch(node, effect.id, effect.peer)
+        break
+      case 'mayBecomeActive':
+        this.inputLater(1, id, { type: 'gate', id: effect.id, ok: node.gateOpen })
+        break
+      case 'openTerm':
+        this.push(this.diskMs, { kind: 'open', node: id, boot, term: effect.term })
+        break
+      case 'freeze':
+        node.writesFrozen = true
+        break
+      case 'unfreeze':
+        node.writesFrozen = false
+        break
+      case 'drain':
+        node.drain = effect
+        this.#tryDrain(node)
+        break
+      case 'peerLost':
+        this.#leaveSet(node, effect.peer)
+        this.#say(node, `peerLost ${effect.peer}${effect.proven ? ' proven' : ''}`, {})
+        break
+      case 'commandDone':
+        this.#say(node, `done ${effect.id} ${effect.error?.code ?? 'ok'}`, {
+          done: { id: effect.id, error: effect.error?.code },
+        })
+        break
+      case 'emit':
+        this.#say(node, eventText(effect.event), { event: effect.event })
+        break
+    }
+  }
+
+  #say(node: NodeSim, what: string, more: Partial<Said>): void {
+    this.said.push({ ...more, atMs: this.nowMs, node: node.id, what })
+  }
+
+  #send(node: NodeSim, to: string, message: CoreMessage): void {
+    const standing = this.links.get(`${node.id}>${to}`)
+    this.sent.push({ atMs: this.nowMs, from: node.id, to, type: message.type })
+    if (this.sent.length > 5_000) this.sent.splice(0, 2_500)
+    if (standing === undefined || this.cut(node.id, to)) return
+    this.push(this.latencyMs, {
+      kind: 'message',
+      from: node.id,
+      to,
+      boots: standing,
+      message: message,
+    })
+  }
+
+  #roleChanged(node: NodeSim, role: Role, term: Term | undefined): void {
+    node.writesFrozen = false
+    node.drain = undefined
+    node.term = role === 'active' ? term : undefined
+    if (role === 'active') {
+      node.disk.inSync = [node.id]
+      this.inputLater(0, node.id, { type: 'copy', copy: this.copyOf(node) })
+    }
+    if (role === 'restoring') node.inSyncKnown = false
+    if (role === 'stopped') {
+      this.later(0, () => this.#closed(node.id))
+    }
+  }
+
+  /** After a clean stop the process ends, its listener last. */
+  #closed(id: string): void {
+    if (this.node(id).core.role === 'stopped')
+      this.later(5, () => this.node(id).alive && this.kill(id))
+  }
+
+  #open(node: NodeSim, term: Term): void {
+    node.disk.history = withTerm(node.disk.history, term, node.disk.seq)
+    this.ledger.opened(node.id, term, node.core)
+    this.input(node, { type: 'termOpened', term, ok: true, copy: this.copyOf(node) })
+    if (node.core.role === 'active') node.term = node.core.tenure?.term
+  }
+
+  #flows(active: NodeSim, follower: NodeSim): boolean {
+    const { stream } = follower
+    if (stream === undefined || !stream.caughtUp || stream.peer !== active.id) return false
+    if (!follower.alive || follower.frozen || !active.alive || active.frozen) return false
+    return !this.cut(active.id, follower.id) && !this.cut(follower.id, active.id)
+  }
+
+  /** The follower becomes what the active is. */
+  #replicate(active: NodeSim, follower: NodeSim): void {
+    follower.disk.history = active.disk.history
+    follower.disk.seq = active.disk.seq
+    follower.disk.inSync = active.disk.inSync
+    follower.inSyncKnown = true
+    this.copyInput(follower)
+    if (active.drain !== undefined) this.#tryDrain(active)
+  }
+
+  #restore(node: NodeSim, term: Term): void {
+    const { stream } = node
+    if (stream === undefined || stream.caughtUp || stream.term.epoch !== term.epoch) return
+    const active = this.node(stream.peer)
+    const cut = this.cut(active.id, node.id) || this.cut(node.id, active.id)
+    const serves = active.alive && !active.frozen && active.term?.epoch === term.epoch && !cut
+    if (!serves) {
+      this.input(node, { type: 'following', state: 'broken', term })
+      return
+    }
+    this.input(node, { type: 'following', state: 'started', term })
+    if (node.stream !== stream) return
+    stream.caughtUp = true
+    this.ledger.restoring(node.disk, active.disk)
+    if (!node.lagging) this.#replicate(active, node)
+    this.input(node, { type: 'following', state: 'complete', term })
+    if (this.members.find((member) => member.id === node.id)?.promotable === false) return
+    if (node.ineligible !== undefined || node.lagging) return
+    active.disk.inSync = [...new Set([...(active.disk.inSync ?? []), node.id])].sort()
+    for (const other of this.nodes.values()) {
+      if (this.#flows(active, other)) this.#replicate(active, other)
+    }
+    this.copyInput(active)
+  }
+
+  #leaveSet(node: NodeSim, peer: string): void {
+    const before = node.disk.inSync ?? []
+    if (!before.includes(peer)) return
+    node.disk.inSync = before.filter((id) => id !== peer)
+    for (const other of this.nodes.values()) {
+      if (this.#flows(node, other) && !other.lagging) this.#replicate(node, other)
+    }
+    this.inputLater(0, node.id, { type: 'copy', copy: this.copyOf(node) })
+  }
+
+  #fetch(node: NodeSim, id: number, peer: string): void {
+    const source = this.node(peer)
+    const ok =
+      source.alive && !source.frozen && !this.cut(peer, node.id) && !this.cut(node.id, peer)
+    if (ok) {
+      node.disk.history = source.disk.history
+      node.disk.seq = source.disk.seq
+    }
+    this.inputLater(3, node.id, { type: 'fetched', id, ok, copy: this.copyOf(node) })
+  }
+
+  #tryDrain(node: NodeSim): void {
+    const { drain } = node
+    if (drain === undefined) return
+    const target = this.node(drain.target)
+    const ready =
+      target === node ||
+      (this.#flows(node, target) && target.disk.seq === node.disk.seq && !target.lagging)
+    if (!ready) return
+    node.drain = undefined
+    this.inputLater(2, node.id, {
+      type: 'drained',
+      id: drain.id,
+      ok: true,
+      copy: this.copyOf(node),
+    })
+  }
+}
+
+const neverRan: DurableFacts = { promised: undefined, known: undefined, lastStop: 'never' }
+
+type ItemBody = Item extends infer One
+  ? One extends Item
+    ? Omit<One, 'at' | 'order'>
+    : never
+  : never
+
+function boots(from: NodeSim, to: NodeSim): string {
+  return `${from.boot}-${to.boot}`
+}
+
+function eventText(event: CoreEvent): string {
+  const { name, ...rest } = event
+  return `event ${name} ${JSON.stringify(rest)}`
+}

@@ -42,6 +42,15 @@ export interface VaultApi {
 
 const vaultReadBytes = 1024 * 1024
 
+const runtimes = new WeakMap<object, Runtime>()
+
+/** What runs inside a node: for the simulator of this package, and no part of what an application sees. */
+export function runtimeOf(node: object): Runtime {
+  const runtime = runtimes.get(node)
+  if (runtime === undefined) throw new TypeError('not a node')
+  return runtime
+}
+
 /**
  * One node of a cluster. Exactly one node of a cluster is active; the others are warm copies.
  *
@@ -71,6 +80,7 @@ export class ClusterNode<C extends Classes = Classes> {
     this.#runtime = new Runtime(this.#options as unknown as NodeOptions, this.#events)
     this.files = new FilesApi(this.#runtime)
     const runtime = this.#runtime
+    runtimes.set(this, runtime)
     this.vault = {
       list: () => runtime.vault.list(),
       read: (object, { offset = 0, length = vaultReadBytes } = {}) =>

@@ -1,7 +1,7 @@
 /**
- * The active: whom it counts on, and when it gives up by itself. An active that was late asks first; one that
- * nobody newer can hear steps down; one that is behind a member's copy steps down; one that meets promises
- * that were never used opens a new term above them and goes on.
+ * The active: whom it counts on, and when it gives up by itself. An active that was late asks
+ * first; one that nobody newer can hear steps down; one that is behind a member's copy steps down;
+ * one that meets promises that were never used opens a new term above them and goes on.
  */
 import { relate, sameTerm, type Term } from '../replication/position.js'
 import { stampedBy } from './candidates.js'
@@ -67,7 +67,10 @@ function countedAs(core: CoreState, peer: Peer): Peer['counted'] {
   return core.nowMs - peer.deafSinceMs >= core.options.deadMs ? 'silent' : 'unknown'
 }
 
-/** An active that was late by more than `deadMs` accepts nothing until it knows that it was not replaced. */
+/**
+ * An active that was late by more than `deadMs` accepts nothing until it knows that it was not
+ * replaced.
+ */
 export function askAfterLate(core: CoreState, lateMs: number): void {
   const { tenure } = core
   if (tenure === undefined || lateMs <= core.options.deadMs) return
@@ -118,8 +121,8 @@ function roundAbove(core: CoreState, tenure: Tenure): boolean {
 }
 
 /**
- * True when it stepped down. Changes that this very process made cannot be ahead of it: its own facts
- * are only older then than what a standby says.
+ * True when it stepped down. Changes that this very process made cannot be ahead of it: its own
+ * facts are only older then than what a standby says.
  */
 function checkBehind(core: CoreState, tenure: Tenure): boolean {
   const ahead = peersOf(core).find((peer) => {

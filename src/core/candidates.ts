@@ -1,9 +1,9 @@
 /**
  * Who should take the role, among those who can be asked.
  *
- * An empty copy loses against any with data. Across a fork the freshest history wins, and whoever is on the
- * other side cannot fetch what it lacks, so it is no candidate. Without a fork anybody can fetch it: then
- * `order` says whether the freshest or the first listed goes.
+ * An empty copy loses against any with data. Across a fork the freshest history wins, and whoever
+ * is on the other side cannot fetch what it lacks, so it is no candidate. Without a fork anybody
+ * can fetch it: then `order` says whether the freshest or the first listed goes.
  */
 import {
   compareFreshness,
@@ -86,7 +86,10 @@ function canFetch(copy: CopyFacts, other: CopyFacts): boolean {
   return kind === 'behind' || kind === 'equal'
 }
 
-/** The copy with the most changes on the line of `copy`: observers and ineligible members count as sources. */
+/**
+ * The copy with the most changes on the line of `copy`: observers and ineligible members count as
+ * sources.
+ */
 export function longestOnLine(all: readonly Standing[], copy: CopyFacts): CopyFacts {
   let longest = copy
   for (const one of all) {
@@ -95,7 +98,10 @@ export function longestOnLine(all: readonly Standing[], copy: CopyFacts): CopyFa
   return longest
 }
 
-/** Whether the copy that would be served is the one that the last active left behind when it stopped cleanly. */
+/**
+ * Whether the copy that would be served is the one that the last active left behind when it stopped
+ * cleanly.
+ */
 export function provenBy(all: readonly Standing[], best: Standing): boolean {
   return all.some(
     (proof) =>

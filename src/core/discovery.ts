@@ -1,6 +1,7 @@
 /**
- * Looking for an active, and deciding to become one. The rules, in this order: follow an active that is heard;
- * leave alone an active that others hear; wait for those whose data may be needed; let the best candidate go.
+ * Looking for an active, and deciding to become one. The rules, in this order: follow an active
+ * that is heard; leave alone an active that others hear; wait for those whose data may be needed;
+ * let the best candidate go.
  */
 import { relate, sameTerm, type Term } from '../replication/position.js'
 import {
@@ -61,8 +62,8 @@ function followActive(core: CoreState): boolean {
 }
 
 /**
- * Why an active is not followed yet. One that is behind us steps down when it learns so from our view; one
- * whose term is below our promise opens a new one above it.
+ * Why an active is not followed yet. One that is behind us steps down when it learns so from our
+ * view; one whose term is below our promise opens a new one above it.
  */
 function notYet(core: CoreState, active: ActiveSeen): string | undefined {
   const { promised } = core.durable
@@ -87,7 +88,10 @@ function checkRoundAgainstActives(core: CoreState): void {
   }
 }
 
-/** A promise that was given holds us back until its candidate is active, gives up, falls silent, or takes too long. */
+/**
+ * A promise that was given holds us back until its candidate is active, gives up, falls silent, or
+ * takes too long.
+ */
 function pledgeEnded(core: CoreState): boolean {
   const { pledge } = core
   if (pledge === undefined) return true
@@ -137,7 +141,15 @@ function leaveToOthers(core: CoreState): boolean {
   const relayed = relayedActives(core)
   const first = relayed[0]
   if (first === undefined) return false
-  const heardBy = relayed.filter((one) => one.id === first.id).map((one) => one.by.id)
+  // A view from before this search may only be older than the loss; its owner is waited for all the
+  // same.
+  const heardBy = relayed
+    .filter((one) => one.id === first.id && spokeSince(core, one.by))
+    .map((one) => one.by.id)
+  if (heardBy.length === 0) {
+    decide(core, 'takeover.ask', 'wait', { for: relayed.map((one) => one.by.id) })
+    return true
+  }
   decide(core, 'takeover.ask', 'othersHearTheActive', { active: first.id, heardBy })
   const key = `unreachable ${first.id} ${first.term.epoch}`
   emitOnce(core, key, { name: 'activeUnreachable', active: first.id, heardBy })
@@ -145,6 +157,11 @@ function leaveToOthers(core: CoreState): boolean {
     learnRelayed(core, term, by.view?.role === 'standby' ? by.view.copy.seq : 0)
   }
   return true
+}
+
+function spokeSince(core: CoreState, peer: Peer): boolean {
+  const beganMs = (core.timers.get('discovery') ?? 0) - core.options.discoveryMs
+  return (peer.heardAtMs ?? 0) > beganMs
 }
 
 /** Rule (c): the best candidate goes, once nobody has to be waited for. */
@@ -199,8 +216,8 @@ function awaitOtherRound(core: CoreState): boolean {
 }
 
 /**
- * A cold start that is not proven waits for the members that are missing. Proof is the clean stop of the last
- * active, as long as nothing in reach is ahead of it or forked from it.
+ * A cold start that is not proven waits for the members that are missing. Proof is the clean stop
+ * of the last active, as long as nothing in reach is ahead of it or forked from it.
  */
 function awaitStartup(
   core: CoreState,

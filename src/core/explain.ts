@@ -6,8 +6,8 @@ import type { Decision } from './types.js'
 export const decisionsMax = 64
 
 /**
- * Records a decision. Deadlines are looked at again with every input, so the same decision of the same rule
- * in a row is kept once, at the time when it was first taken.
+ * Records a decision. Deadlines are looked at again with every input, so the same decision of the
+ * same rule in a row is kept once, at the time when it was first taken.
  */
 export function decide(
   core: CoreState,

@@ -1,4 +1,6 @@
-/** Following an active: restoring and standby. A node that hears its active never starts a takeover. */
+/**
+ * Following an active: restoring and standby. A node that hears its active never starts a takeover.
+ */
 import { sameTerm, type Term } from '../replication/position.js'
 import { decide } from './explain.js'
 import { settleKnown } from './known.js'
@@ -8,7 +10,10 @@ import { arm, type CoreState, disarm, type Following, passed, persist } from './
 import type { CoreInput } from './types.js'
 import { hearsFollowed } from './views.js'
 
-/** Begins to follow; the term is promised durably first, so that an older stream is refused from then on. */
+/**
+ * Begins to follow; the term is promised durably first, so that an older stream is refused from
+ * then on.
+ */
 export function follow(core: CoreState, id: string, term: Term): void {
   decide(core, 'follow', id, { epoch: term.epoch })
   becomeRestoring(core, id, term, promise(core, term))
@@ -33,7 +38,10 @@ export function followPersisted(core: CoreState, id: number): void {
   startStream(core)
 }
 
-/** How the stream goes, as the shell reports it. Reports of an earlier term are late and say nothing. */
+/**
+ * How the stream goes, as the shell reports it. Reports of an earlier term are late and say
+ * nothing.
+ */
 export function followingReport(
   core: CoreState,
   input: Extract<CoreInput, { type: 'following' }>,
@@ -52,7 +60,10 @@ export function followingReport(
   }
 }
 
-/** A standby whose stream broke stays one: it was caught up, and the lost stream shows in its copy facts. */
+/**
+ * A standby whose stream broke stays one: it was caught up, and the lost stream shows in its copy
+ * facts.
+ */
 function retryLater(
   core: CoreState,
   following: Following,

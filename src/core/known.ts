@@ -1,6 +1,6 @@
 /**
- * The highest position heard of, kept durably: a node that knows of a later one than it holds is outdated
- * and does not serve by itself, however long it waited for the others.
+ * The highest position heard of, kept durably: a node that knows of a later one than it holds is
+ * outdated and does not serve by itself, however long it waited for the others.
  */
 import { type Extent, sameTerm, type Term } from '../replication/position.js'
 import { heard } from './liveness.js'
@@ -21,7 +21,10 @@ export function outdated(core: CoreState): boolean {
   return known !== undefined && !holds(core, known)
 }
 
-/** A term whose stream was caught up with is held, even before it has a change to put into the history. */
+/**
+ * A term whose stream was caught up with is held, even before it has a change to put into the
+ * history.
+ */
 function holds(core: CoreState, known: Known): boolean {
   if (covers(core.copy, known)) return true
   const completed = core.completedTerm
@@ -29,7 +32,10 @@ function holds(core: CoreState, known: Known): boolean {
   return sameTerm(completed, known.term) || completed.epoch > known.term.epoch
 }
 
-/** Raises the known position. Nothing waits for it to be durable: it only makes this node more careful. */
+/**
+ * Raises the known position. Nothing waits for it to be durable: it only makes this node more
+ * careful.
+ */
 function raiseKnown(core: CoreState, term: Term, seq: number): void {
   const { known } = core.durable
   if (holds(core, { term, seq })) return
@@ -50,9 +56,10 @@ export function settleKnown(core: CoreState): void {
 }
 
 /**
- * Learns from the actives that are heard: a term that is newer than our history at once; a later position in a
- * term that we know at most once per `deadMs`, for it moves with every write. A standby that counts as in
- * sync is behind only by what is under way, which the active does not acknowledge without it.
+ * Learns from the actives that are heard: a term that is newer than our history at once; a later
+ * position in a term that we know at most once per `deadMs`, for it moves with every write. A
+ * standby that counts as in sync is behind only by what is under way, which the active does not
+ * acknowledge without it.
  */
 export function learnKnown(core: CoreState): void {
   if (core.role === 'active') return
@@ -72,8 +79,8 @@ export function learnKnown(core: CoreState): void {
 }
 
 /**
- * Learns through a peer that hears an active which we do not. Its position counts only when this has lasted
- * for `deadMs`: right after the loss of an active the others may not have noticed yet.
+ * Learns through a peer that hears an active which we do not. Its position counts only when this
+ * has lasted for `deadMs`: right after the loss of an active the others may not have noticed yet.
  */
 export function learnRelayed(core: CoreState, term: Term, seq: number): void {
   if (term.epoch > knownEpoch(core)) raiseKnown(core, term, 0)

@@ -1,9 +1,9 @@
 /**
  * Who is alive, in both directions, and whether we ourselves are on time.
  *
- * A peer is silent when no message came for `deadMs`; it is gone when our connection to it was reset or
- * closed and the next dial was refused. A reset with the listener still up is no death, and a refused dial
- * alone says only that nothing listens there now.
+ * A peer is silent when no message came for `deadMs`; it is gone when our connection to it was
+ * reset or closed and the next dial was refused. A reset with the listener still up is no death,
+ * and a refused dial alone says only that nothing listens there now.
  */
 import { arm, type CoreState, emit, type Peer, peersOf, running } from './state.js'
 import type { CoreInput, LinkCause, PeerView } from './types.js'
@@ -40,10 +40,10 @@ export function isLate(core: CoreState): boolean {
 }
 
 /**
- * Moves the time on, and says by how much this input is later than any that was due. Ticks come several
- * times per heartbeat, so a longer gap means that this process or machine stood still: whatever came
- * meanwhile was not read, and nobody may be accused for it. Monotonic clocks stand still while a machine
- * is suspended; the wall clock shows it.
+ * Moves the time on, and says by how much this input is later than any that was due. Ticks come
+ * several times per heartbeat, so a longer gap means that this process or machine stood still:
+ * whatever came meanwhile was not read, and nobody may be accused for it. Monotonic clocks stand
+ * still while a machine is suspended; the wall clock shows it.
  */
 export function advance(core: CoreState, input: CoreInput): number {
   const { heartbeatMs, deadMs } = core.options
@@ -83,7 +83,8 @@ export function linkUp(core: CoreState, peer: Peer, bootId: string): void {
   peer.refused = false
   peer.gone = false
   peer.stopped = false
-  // Another process than the one that was heard: what that one said is void, and it is proven ended.
+  // Another process than the one that was heard: what that one said is void, and it is proven
+  // ended.
   if (peer.view !== undefined && peer.view.bootId !== bootId) forget(core, peer)
 }
 
@@ -108,7 +109,8 @@ export function dialFailed(
   peer.link = false
   peer.refused = cause === 'refused'
   if (!peer.refused || !peer.lostLink) return
-  // A message since the connection ended says that the process lived on: then only silence makes the
+  // A message since the connection ended says that the process lived on: then only silence makes
+  // the
   // refused dial a proof (its last words may still have been under way).
   const silentMs = core.nowMs - (peer.heardAtMs ?? Number.NEGATIVE_INFINITY)
   if (!peer.heardSinceLost || silentMs >= 2 * core.options.heartbeatMs) peer.gone = true

@@ -1,6 +1,6 @@
 /**
- * Whose frozen copy a takeover needs, so that no acknowledged write is left behind: the in-sync set that was
- * journaled last, or, where that is not known, every promotable member.
+ * Whose frozen copy a takeover needs, so that no acknowledged write is left behind: the in-sync set
+ * that was journaled last, or, where that is not known, every promotable member.
  */
 import { heard, provenEnd } from './liveness.js'
 import { type CoreState, type Peer, peersOf } from './state.js'
@@ -14,8 +14,9 @@ export function lastOwner(core: CoreState): string | undefined {
 }
 
 /**
- * The other members whose copies count. A member of the set need not ask the lost active: what was acknowledged
- * is on some member of the set. One outside the set does, for it may lack what the active alone had.
+ * The other members whose copies count. A member of the set need not ask the lost active: what was
+ * acknowledged is on some member of the set. One outside the set does, for it may lack what the
+ * active alone had.
  */
 export function neededMembers(core: CoreState): Peer[] {
   const { copy, options } = core
@@ -24,14 +25,15 @@ export function neededMembers(core: CoreState): Peer[] {
   const known = copy.inSyncKnown && copy.inSync !== undefined
   const inSync = known ? copy.inSync : undefined
   return peersOf(core).filter((peer) => {
-    if (core.withoutPeers.has(peer.id)) return false
     if (inSync === undefined) return peer.promotable
     if (peer.id === owner) return !inSync.includes(options.nodeId)
     return inSync.includes(peer.id)
   })
 }
 
-/** The needed members that are not heard: those still waited for, and those for which `hold` holds. */
+/**
+ * The needed members that are not heard: those still waited for, and those for which `hold` holds.
+ */
 export function silentNeeded(core: CoreState, proven: boolean): { wait: string[]; hold: string[] } {
   const wait: string[] = []
   const hold: string[] = []
@@ -41,7 +43,7 @@ export function silentNeeded(core: CoreState, proven: boolean): { wait: string[]
   }
   if (ownerAnswers(core)) return { wait, hold }
   for (const peer of neededMembers(core)) {
-    if (heard(core, peer)) continue
+    if (heard(core, peer) || core.withoutPeers.has(peer.id)) continue
     if (!provenEnd(peer) && !peer.refused && core.nowMs < silentUntilMs(core, peer))
       wait.push(peer.id)
     if (core.options.onMissingPeer === 'hold') hold.push(peer.id)
@@ -56,15 +58,18 @@ function ownerAnswers(core: CoreState): boolean {
 }
 
 /**
- * Counted from when it was last heard, but not from before the active was lost: a member that was silent for
- * long before gets its time to come back, and one that fell silent together with the active costs no more.
+ * Counted from when it was last heard, but not from before the active was lost: a member that was
+ * silent for long before gets its time to come back, and one that fell silent together with the
+ * active costs no more.
  */
 function silentUntilMs(core: CoreState, peer: Peer): number {
   const activeLostMs = core.timers.get('activeLost') ?? core.nowMs
   return Math.max(peer.heardAtMs ?? 0, activeLostMs) + core.options.deadMs
 }
 
-/** Promotable members that are not heard; observers hold nothing that is acknowledged nowhere else. */
+/**
+ * Promotable members that are not heard; observers hold nothing that is acknowledged nowhere else.
+ */
 export function missingAtStart(core: CoreState): string[] {
   return peersOf(core)
     .filter((peer) => peer.promotable && !heard(core, peer) && !core.withoutPeers.has(peer.id))

@@ -1,6 +1,6 @@
 /**
- * The receiving side of a round: promise durably, cut the old stream, and only then report the own copy,
- * which stays as it is until that round is over.
+ * The receiving side of a round: promise durably, cut the old stream, and only then report the own
+ * copy, which stays as it is until that round is over.
  */
 import { sameTerm, type Term } from '../replication/position.js'
 import { decide } from './explain.js'
@@ -27,7 +27,10 @@ export function promiseRequested(core: CoreState, peer: Peer, term: Term): void 
   give(core, peer, term)
 }
 
-/** Of two rounds at once the higher epoch wins, and with equal ones the candidate first in takeover order. */
+/**
+ * Of two rounds at once the higher epoch wins, and with equal ones the candidate first in takeover
+ * order.
+ */
 function refusal(core: CoreState, peer: Peer, term: Term): Refusal {
   const { round, durable } = core
   if (core.role === 'active') return 'isActive'
@@ -55,7 +58,10 @@ function give(core: CoreState, peer: Peer, term: Term): void {
   awaitCandidate(core, peer.id)
 }
 
-/** Says the promise once it is durable and the old stream is cut; said again whenever it is asked for. */
+/**
+ * Says the promise once it is durable and the old stream is cut; said again whenever it is asked
+ * for.
+ */
 export function answerPledge(core: CoreState): void {
   const { pledge } = core
   if (pledge === undefined || pledge.persistId !== undefined || pledge.cutId !== undefined) return

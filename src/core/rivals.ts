@@ -1,6 +1,6 @@
 /**
- * Two actives. The one of the lower term that the other cannot hear, neither directly nor through others, cannot
- * settle it with that one and steps down; where a path exists it is reported.
+ * Two actives. The one of the lower term that the other cannot hear, neither directly nor through
+ * others, cannot settle it with that one and steps down; where a path exists it is reported.
  */
 import type { Term } from '../replication/position.js'
 import { decide } from './explain.js'
@@ -68,8 +68,8 @@ export function relayedNewer(core: CoreState, own: Term): string | undefined {
 }
 
 /**
- * Whether what we say can reach `target` through members that hear one another. Of a target that we do not hear
- * we do not know whom it hears; it is taken to hear those that hear it.
+ * Whether what we say can reach `target` through members that hear one another. Of a target that we
+ * do not hear we do not know whom it hears; it is taken to hear those that hear it.
  */
 function pathTo(core: CoreState, target: string): boolean {
   const reached = new Set([core.options.nodeId])

@@ -1,4 +1,7 @@
-/** One becomeX() for each role. Each does every reset that belongs to it; nothing else changes the role. */
+/**
+ * One becomeX() for each role. Each does every reset that belongs to it; nothing else changes the
+ * role.
+ */
 import { assertInvariant } from '../errors.js'
 import type { Term } from '../replication/position.js'
 import { decide } from './explain.js'
@@ -52,7 +55,10 @@ export function becomeDiscovering(core: CoreState, reason: string): void {
   askAgain(core)
 }
 
-/** The silence of a needed member is counted from when the active was last heard, so that it is waited for once. */
+/**
+ * The silence of a needed member is counted from when the active was last heard, so that it is
+ * waited for once.
+ */
 function markActiveLost(core: CoreState): void {
   const active = core.followed === undefined ? undefined : core.peers.get(core.followed.id)
   const lastHeardMs = core.role === 'active' ? undefined : active?.heardAtMs

@@ -1,7 +1,7 @@
 /**
- * A round: the attempt of one candidate to become active. It cuts its old stream, promises its new epoch
- * durably, asks all in reach to do the same, takes over the freshest of the frozen copies, and only then opens
- * its term. Until that last step anything better ends it.
+ * A round: the attempt of one candidate to become active. It cuts its old stream, promises its new
+ * epoch durably, asks all in reach to do the same, takes over the freshest of the frozen copies,
+ * and only then opens its term. Until that last step anything better ends it.
  */
 import { compareFreshness, relate, sameTerm, type Term } from '../replication/position.js'
 import { isCandidate, ownStanding, provenBy, standings } from './candidates.js'
@@ -119,8 +119,9 @@ function checkAnswers(core: CoreState, round: Round): void {
   if (pending.length > 0 && !passed(core, 'round')) return
   disarm(core, 'round')
   round.missing = missingCopies(core, round)
-  if (round.missing.length > 0 && core.options.onMissingPeer === 'hold') {
-    abandonRound(core, `missing: ${round.missing.join()}`)
+  const held = round.missing.filter((id) => !core.withoutPeers.has(id))
+  if (held.length > 0 && core.options.onMissingPeer === 'hold') {
+    abandonRound(core, `missing: ${held.join()}`)
     return
   }
   takeFreshest(core, round)
@@ -190,7 +191,9 @@ export function gateAnswered(core: CoreState, id: number, ok: boolean): void {
   const { round } = core
   if (round?.phase !== 'gate' || round.waitId !== id) return
   if (!ok) round.abandoned = 'the gate is closed'
-  else if (highestEpoch(core) > round.term.epoch) round.abandoned = 'a higher epoch was seen'
+  // An equal one too: two terms of one epoch would leave nobody to say which of them is newer.
+  else if (highestEpoch(core, round.term) >= round.term.epoch)
+    round.abandoned = 'the epoch is taken'
   else openTerm(core, round)
 }
 

@@ -1,9 +1,10 @@
 /**
  * The state of the core: plain data, so that it can be copied, compared and printed.
  *
- * Invariants: `durable` is what was last given to `persist`, so it may be ahead of the disk until `persisted`
- * arrives; every step that depends on it waits for that id. `round`, `pledge`, `following`, `tenure` and
- * `discovery` belong to one role each, and the becomeX() functions of `roles.ts` reset them.
+ * Invariants: `durable` is what was last given to `persist`, so it may be ahead of the disk until
+ * `persisted` arrives; every step that depends on it waits for that id. `round`, `pledge`,
+ * `following`, `tenure` and `discovery` belong to one role each, and the becomeX() functions of
+ * `roles.ts` reset them.
  */
 import { assertInvariant } from '../errors.js'
 import type { Term } from '../replication/position.js'
@@ -164,7 +165,9 @@ export interface CoreState {
   readonly peers: Map<string, Peer>
   role: Role
   started: boolean
-  /** The id of the persist that says `crashed`; undefined once durable. Nothing is decided before. */
+  /**
+   * The id of the persist that says `crashed`; undefined once durable. Nothing is decided before.
+   */
   bootPersistId: number | undefined
   nowMs: number
   wallMs: number
@@ -173,7 +176,10 @@ export interface CoreState {
   durable: DurableFacts
   /** How the run before this one ended. */
   previousStop: DurableFacts['lastStop']
-  /** This run has been standby or active: a takeover rests on the in-sync set, not on `startupWaitMs`. */
+  /**
+   * This run has been standby or active: a takeover rests on the in-sync set, not on
+   * `startupWaitMs`.
+   */
   wasReplica: boolean
   /** This run changed its role or its promise: how the run before ended proves nothing any more. */
   tookPart: boolean
@@ -305,8 +311,9 @@ export function running(core: CoreState, name: TimerName): boolean {
 }
 
 /**
- * Gives a better candidate `deadMs` from when it was first waited for. Promises given to it meanwhile do not
- * extend that: one that asks again and again and never opens its term must not hold up the next one.
+ * Gives a better candidate `deadMs` from when it was first waited for. Promises given to it
+ * meanwhile do not extend that: one that asks again and again and never opens its term must not
+ * hold up the next one.
  */
 export function awaitCandidate(core: CoreState, id: string): void {
   const { discovery } = core
@@ -362,7 +369,10 @@ export function commandDone(
   )
 }
 
-/** Holds writes back; the reasons are counted, so that one of them ending does not let writes through early. */
+/**
+ * Holds writes back; the reasons are counted, so that one of them ending does not let writes
+ * through early.
+ */
 export function freeze(core: CoreState, reason: 'late' | 'handover' | 'stop'): void {
   if (core.frozenFor.size === 0) core.effects.push({ type: 'freeze' })
   core.frozenFor.add(reason)

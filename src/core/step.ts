@@ -1,7 +1,7 @@
 /**
- * The core's one entry: `step(state, input)` changes the state it is given and returns the effects, in the order
- * in which they are to be carried out. First the time moves on, then the input is taken in, then everything
- * that follows from the new facts is decided.
+ * The core's one entry: `step(state, input)` changes the state it is given and returns the effects,
+ * in the order in which they are to be carried out. First the time moves on, then the input is
+ * taken in, then everything that follows from the new facts is decided.
  */
 import { assertInvariant } from '../errors.js'
 import { askAfterLate, askPeers, checkActive, reopenPersisted, termReopened } from './active.js'
@@ -43,7 +43,10 @@ export function step(core: CoreState, input: CoreInput): CoreEffect[] {
   return core.effects
 }
 
-/** Decides until nothing changes the role any more: losing the active may be followed by a takeover at once. */
+/**
+ * Decides until nothing changes the role any more: losing the active may be followed by a takeover
+ * at once.
+ */
 function settle(core: CoreState): void {
   reportPeers(core)
   for (let rounds = 0; core.started; rounds += 1) {
@@ -224,14 +227,18 @@ function takePersisted(core: CoreState, id: number): void {
   stopPersisted(core, id)
 }
 
-/** Speaks to everybody when the heartbeat is due, and at once after anything that the others wait for. */
+/**
+ * Speaks to everybody when the heartbeat is due, and at once after anything that the others wait
+ * for.
+ */
 function beat(core: CoreState): void {
   const nextMs = core.timers.get('heartbeat')
   const due = nextMs === undefined || core.nowMs >= nextMs
   if (!due && !core.announce) return
   core.announce = false
   if (!core.started) return
-  // The next one is counted from when this one was due, so that they do not drift by the length of a tick.
+  // The next one is counted from when this one was due, so that they do not drift by the length of
+  // a tick.
   const { heartbeatMs } = core.options
   const onTime = due && nextMs !== undefined && core.nowMs - nextMs < heartbeatMs
   arm(core, 'heartbeat', heartbeatMs - (onTime ? core.nowMs - nextMs : 0))
@@ -243,7 +250,10 @@ function beat(core: CoreState): void {
   for (const peer of peersOf(core)) speak(core, peer)
 }
 
-/** A node that discovers asks with each heartbeat; a candidate asks those again that have not promised. */
+/**
+ * A node that discovers asks with each heartbeat; a candidate asks those again that have not
+ * promised.
+ */
 function speak(core: CoreState, peer: Peer): void {
   const { round, discovery } = core
   const view = viewOf(core)

@@ -1,6 +1,7 @@
 /**
- * The clean stop: an active hands over if it can; whoever stops says how it stopped, durably, before it says
- * goodbye. Only an active that handed over to nobody may serve again without waiting for the others.
+ * The clean stop: an active hands over if it can; whoever stops says how it stopped, durably,
+ * before it says goodbye. Only an active that handed over to nobody may serve again without waiting
+ * for the others.
  */
 import { decide } from './explain.js'
 import { becomeStopped } from './roles.js'
@@ -88,8 +89,9 @@ function persistStop(core: CoreState, stopping: Stopping, stopAs: DurableFacts['
 export function stopPersisted(core: CoreState, id: number): void {
   const { stopping } = core
   if (stopping?.persistId !== id) return
-  // The role was lost while the proof was being written: then it proves nothing.
-  if (stopping.stopAs === 'active' && core.role !== 'active') {
+  // The role was lost, or a promise given, while the proof was being written: then it proves
+  // nothing.
+  if (stopping.stopAs === 'active' && core.role !== 'active' && core.tookPart) {
     persistStop(core, stopping, 'standby')
     return
   }

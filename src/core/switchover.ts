@@ -1,6 +1,6 @@
 /**
- * The planned handover: freeze, drain, give up durably, offer. From the moment the giving up is durable the old
- * term never serves again, whatever becomes of the target.
+ * The planned handover: freeze, drain, give up durably, offer. From the moment the giving up is
+ * durable the old term never serves again, whatever becomes of the target.
  */
 import { sameTerm, type Term } from '../replication/position.js'
 import { isCandidate, ownStanding } from './candidates.js'
@@ -187,7 +187,10 @@ export function handoverRefused(
   if (sameTerm(handover.from, message.from)) failHandover(core, handover, message.reason)
 }
 
-/** The receiving side. What is offered is taken only at the exact position, which the cut stream shows. */
+/**
+ * The receiving side. What is offered is taken only at the exact position, which the cut stream
+ * shows.
+ */
 export function handoverReceived(
   core: CoreState,
   giver: Peer,

@@ -1,9 +1,10 @@
 /**
- * The vocabulary of the core: what goes in, what comes out, and what nodes tell each other about roles.
+ * The vocabulary of the core: what goes in, what comes out, and what nodes tell each other about
+ * roles.
  *
- * The core decides who is active and why. It is pure: `step(state, input)` changes nothing but the state it
- * is given, reads no clock and draws no randomness; every input carries the time. The shell feeds it and
- * carries out its effects in the order in which they are returned.
+ * The core decides who is active and why. It is pure: `step(state, input)` changes nothing but the
+ * state it is given, reads no clock and draws no randomness; every input carries the time. The
+ * shell feeds it and carries out its effects in the order in which they are returned.
  */
 import type { Extent, Term } from '../replication/position.js'
 
@@ -14,28 +15,43 @@ export type Role = 'stopped' | 'discovering' | 'restoring' | 'standby' | 'active
 export interface CopyFacts extends Extent {
   /** The sequence number up to which the journal is durable here. */
   readonly durableSeq: number
-  /** False while the copy on disk is no consistent state (a journal damaged in the middle, a roll-forward not finished). */
+  /**
+   * False while the copy on disk is no consistent state (a journal damaged in the middle, a roll-
+   * forward not finished).
+   */
   readonly complete: boolean
   /** The last journaled in-sync set; undefined when the journal holds none. */
   readonly inSync: readonly string[] | undefined
   /**
-   * Whether `inSync` may be trusted for a takeover: this node has followed the stream without a gap since
-   * that fact was journaled. False after a restart, or after it lacked the stream while others heard the active.
+   * Whether `inSync` may be trusted for a takeover: this node has followed the stream without a gap
+   * since that fact was journaled. False after a restart, or after it lacked the stream while
+   * others heard the active.
    */
   readonly inSyncKnown: boolean
-  /** Why this copy may not be promoted (full disk, policy mismatch, observer); undefined when it may. */
+  /**
+   * Why this copy may not be promoted (full disk, policy mismatch, observer); undefined when it
+   * may.
+   */
   readonly ineligible: string | undefined
 }
 
-/** What the node keeps durably about roles, in one document. Every change of it is an effect `persist`. */
+/**
+ * What the node keeps durably about roles, in one document. Every change of it is an effect
+ * `persist`.
+ */
 export interface DurableFacts {
-  /** The highest term promised: streams of lower ones, or of another of the same epoch, are refused. */
+  /**
+   * The highest term promised: streams of lower ones, or of another of the same epoch, are refused.
+   */
   readonly promised: Term | undefined
-  /** The highest position heard of (term that was really opened, with its sequence number), for `outdated`. */
+  /**
+   * The highest position heard of (term that was really opened, with its sequence number), for
+   * `outdated`.
+   */
   readonly known: { readonly term: Term; readonly seq: number } | undefined
   /**
-   * How the last run ended: `crashed` while running (written at start), `active` for a clean stop of an active that handed
-   * over to nobody, `standby` for any other clean stop.
+   * How the last run ended: `crashed` while running (written at start), `active` for a clean stop
+   * of an active that handed over to nobody, `standby` for any other clean stop.
    */
   readonly lastStop: 'never' | 'crashed' | 'active' | 'standby'
 }
@@ -54,7 +70,10 @@ export interface CoreOptions {
   readonly degradeAfterMs: number
   readonly switchoverMs: number
   readonly onMissingPeer: 'takeOver' | 'hold'
-  /** `freshest`: position before takeover order; `list`: takeover order before position (the loss is then yours). */
+  /**
+   * `freshest`: position before takeover order; `list`: takeover order before position (the loss is
+   * then yours).
+   */
   readonly order: 'freshest' | 'list'
   readonly allowStale: boolean
 }
@@ -69,7 +88,10 @@ export interface CoreMember {
 export interface PeerView {
   readonly role: Role
   readonly bootId: string
-  /** Members heard within `deadMs` (the receiver finds itself here when it is heard: liveness is two-way). */
+  /**
+   * Members heard within `deadMs` (the receiver finds itself here when it is heard: liveness is
+   * two-way).
+   */
   readonly hears: readonly string[]
   /** The term it is active in, only while it is active. */
   readonly activeTerm: Term | undefined
@@ -93,17 +115,26 @@ export interface PeerView {
 
 /** Messages between cores. */
 export type CoreMessage =
-  /** Every `heartbeatMs`, and at once after a change of role. History only where it changed is a matter of the shell. */
+  /**
+   * Every `heartbeatMs`, and at once after a change of role. History only where it changed is a
+   * matter of the shell.
+   */
   | { readonly type: 'heartbeat'; readonly view: PeerView }
   /** Asks for an `answer`; sent to all by a node that discovers, or by an active that was late. */
   | { readonly type: 'query'; readonly queryId: number; readonly view: PeerView }
   | { readonly type: 'answer'; readonly queryId: number; readonly view: PeerView }
-  /** Asks to promise `term`; the receiver cuts its old stream, promises durably, and answers with its frozen copy. */
+  /**
+   * Asks to promise `term`; the receiver cuts its old stream, promises durably, and answers with
+   * its frozen copy.
+   */
   | { readonly type: 'promiseRequest'; readonly term: Term; readonly view: PeerView }
   | {
       readonly type: 'promise'
       readonly term: Term
-      /** Why it does not promise: it hears the active, promised higher, is active itself, is a better candidate. */
+      /**
+       * Why it does not promise: it hears the active, promised higher, is active itself, is a
+       * better candidate.
+       */
       readonly refused:
         | 'hearsActive'
         | 'promisedHigher'
@@ -135,7 +166,10 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
   /** The connection on which we speak to this peer stands (handshake done). */
   | { readonly type: 'linkUp'; readonly peer: string; readonly bootId: string }
   | { readonly type: 'linkDown'; readonly peer: string; readonly cause: LinkCause }
-  /** `refused` is the proof that its process is gone, given that the link was reset or closed before. */
+  /**
+   * `refused` is the proof that its process is gone, given that the link was reset or closed
+   * before.
+   */
   | {
       readonly type: 'dialFailed'
       readonly peer: string
@@ -145,14 +179,20 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
   | { readonly type: 'persisted'; readonly id: number }
   /** Facts of the own copy changed. */
   | { readonly type: 'copy'; readonly copy: CopyFacts }
-  /** How following goes: `started` (plan known), `complete` (caught up: may be a standby), `broken`, `refused`. */
+  /**
+   * How following goes: `started` (plan known), `complete` (caught up: may be a standby), `broken`,
+   * `refused`.
+   */
   | {
       readonly type: 'following'
       readonly state: 'started' | 'complete' | 'broken' | 'refused'
       readonly term: Term
       readonly reason?: string
     }
-  /** Answer to `cutStream`: nothing of the old stream arrives any more, and all that arrived is durable. */
+  /**
+   * Answer to `cutStream`: nothing of the old stream arrives any more, and all that arrived is
+   * durable.
+   */
   | { readonly type: 'cut'; readonly id: number; readonly copy: CopyFacts }
   /** Answer to `fetch`: the missing suffix is here and durable, or why not. */
   | {
@@ -172,7 +212,10 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
       readonly copy: CopyFacts
       readonly reason?: string
     }
-  /** Answer to `drain`: writes are frozen and the target has everything durably up to the copy's seq; or it took too long. */
+  /**
+   * Answer to `drain`: writes are frozen and the target has everything durably up to the copy's
+   * seq; or it took too long.
+   */
   | {
       readonly type: 'drained'
       readonly id: number
@@ -189,7 +232,10 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
 export type CoreCommand =
   | { readonly name: 'switchover'; readonly to: string | undefined }
   | { readonly name: 'stop' }
-  /** The way out of `onMissingPeer: 'hold'` and of `startupWaitMs`: take over without waiting for these members. */
+  /**
+   * The way out of `onMissingPeer: 'hold'` and of `startupWaitMs`: take over without waiting for
+   * these members.
+   */
   | { readonly name: 'takeOver'; readonly withoutPeers: readonly string[] }
 
 /** What the shell must do, in order. */
@@ -203,7 +249,9 @@ export type CoreEffect =
       readonly reason: string
       readonly term: Term | undefined
     }
-  /** Follow this peer's stream (its first frame says the plan); ends with `unfollow` or `cutStream`. */
+  /**
+   * Follow this peer's stream (its first frame says the plan); ends with `unfollow` or `cutStream`.
+   */
   | { readonly type: 'follow'; readonly peer: string; readonly term: Term }
   | { readonly type: 'unfollow' }
   | { readonly type: 'cutStream'; readonly id: number }
@@ -214,8 +262,9 @@ export type CoreEffect =
   | { readonly type: 'freeze' }
   | { readonly type: 'unfreeze' }
   /**
-   * Freeze has been said before. Bring everything to `target` durably and answer `drained`; the own node id as target
-   * means that everything accepted so far is durable here (a clean stop without a standby).
+   * Freeze has been said before. Bring everything to `target` durably and answer `drained`; the own
+   * node id as target means that everything accepted so far is durable here (a clean stop without a
+   * standby).
    */
   | {
       readonly type: 'drain'
@@ -223,7 +272,10 @@ export type CoreEffect =
       readonly target: string
       readonly deadlineMs: number
     }
-  /** This peer does not count as in sync any more; `proven` when its process is gone or it said goodbye. */
+  /**
+   * This peer does not count as in sync any more; `proven` when its process is gone or it said
+   * goodbye.
+   */
   | { readonly type: 'peerLost'; readonly peer: string; readonly proven: boolean }
   | {
       readonly type: 'commandDone'

@@ -61,8 +61,11 @@ export function activesHeard(core: CoreState): ActiveSeen[] {
   )
 }
 
-/** The highest epoch seen anywhere: own facts, and all that any peer ever said of itself or of others. */
-export function highestEpoch(core: CoreState): number {
+/**
+ * The highest epoch seen anywhere, other than in the term `own`: own facts, and all that any peer
+ * ever said of itself or of others.
+ */
+export function highestEpoch(core: CoreState, own?: Term): number {
   const terms: (Term | undefined)[] = [
     core.durable.promised,
     core.durable.known?.term,
@@ -76,7 +79,12 @@ export function highestEpoch(core: CoreState): number {
     terms.push(view.activeTerm, view.follows?.term, view.promised, view.round)
     terms.push(view.known?.term, view.copy.history.at(-1))
   }
-  return Math.max(0, ...terms.map((term) => term?.epoch ?? 0))
+  let highest = 0
+  for (const term of terms) {
+    const counts = term !== undefined && (own === undefined || !sameTerm(term, own))
+    if (counts) highest = Math.max(highest, term.epoch)
+  }
+  return highest
 }
 
 /** A term of our own above every epoch seen. */

@@ -56,6 +56,10 @@ function viewOf(value: unknown): PeerView {
     }),
     promised: optional(fields['promised'], (each) => termOfFields(each, 'promised')),
     copy: copyOf(fields['copy']),
+    known: optional(fields['known'], (each) => {
+      const known = fieldsOf(each, 'known')
+      return { term: termOfFields(known['term'], 'known.term'), seq: seqOf(known['seq'], 'known.seq') }
+    }),
     outdated: fields['outdated'] === true,
     lastStop: oneOf(fields['lastStop'], stops, 'lastStop'),
     round: optional(fields['round'], (each) => termOfFields(each, 'round')),

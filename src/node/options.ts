@@ -86,8 +86,30 @@ export type NodeOptions<C extends Classes = Classes> = Required<
 > &
   Pick<ClusterNodeOptions<C>, 'secret' | 'appVersion' | 'gate' | 'logger'>
 
+/** The options that have a default of their own. */
+export type NodeDefaults = Readonly<
+  Required<
+    Omit<
+      ClusterNodeOptions,
+      | 'cluster'
+      | 'id'
+      | 'members'
+      | 'transport'
+      | 'storage'
+      | 'policy'
+      | 'secret'
+      | 'appVersion'
+      | 'degradeAfterMs'
+      | 'gate'
+      | 'clock'
+      | 'random'
+      | 'logger'
+    >
+  >
+>
+
 /** The defaults; `degradeAfterMs` is that of `deadMs`. */
-export const nodeDefaults = {
+export const nodeDefaults: NodeDefaults = {
   heartbeatMs: 200,
   deadMs: 2_000,
   discoveryMs: 1_000,
@@ -103,7 +125,7 @@ export const nodeDefaults = {
   journalBytesMax: 256 * 1024 * 1024,
   vaultBytesMax: 1024 * 1024 * 1024,
   restoreBytesPerSecondMax: 0,
-} as const
+}
 
 /** Members that a cluster may have. */
 export const membersMax = 64

@@ -11,12 +11,12 @@ import type { OpenStorage } from '../interfaces/storage.js'
 import type { Channel } from '../protocol/channel.js'
 import type { BlobRef } from '../replication/change.js'
 import { changesOf, readEntry, singlesOf } from '../replication/entry.js'
-import type { CopyEvent } from '../replication/copy-types.js'
+import type { CopyEvent, OutsideReport } from '../replication/copy-types.js'
 import { copyLimits } from '../replication/copy-types.js'
 import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
 import { sameTerm } from '../replication/position.js'
-import { fetchBlob } from '../replication/restore/blobs.js'
+import { fetchBlob, fetchEntries } from '../replication/restore/blobs.js'
 import { BulkClient } from '../replication/stream/bulk-client.js'
 import { BulkServer } from '../replication/stream/bulk-server.js'
 import type { IncomingContext, IncomingEvent } from '../replication/stream/incoming.js'
@@ -24,6 +24,7 @@ import { Incoming } from '../replication/stream/incoming.js'
 import type { OutgoingContext, OutgoingEvent } from '../replication/stream/outgoing.js'
 import { Outgoing } from '../replication/stream/outgoing.js'
 import type { VaultIncident } from '../replication/vault.js'
+import { nothingOutside } from '../replication/tree-scan.js'
 import { Vault } from '../replication/vault.js'
 import { Writer } from '../replication/writer.js'
 import type { WriterEvent } from '../replication/writer-types.js'
@@ -50,8 +51,6 @@ export interface ReplicaHooks {
   report(event: ReplicaEvent): void
 }
 
-/** Bytes of journal entries asked for at a time by a candidate that lacks the end. */
-const fetchEntriesBytes = 256 * 1024
 /** Entries of a stream are at most this far from the frame limit, for the frame's own fields. */
 const frameSpareBytes = 4096
 
@@ -72,6 +71,7 @@ export class Replica {
   #brokenAtMs: number | undefined
   #ineligible: string | undefined
   #restores = 0
+  #outside: OutsideReport
   readonly #bootId: string
 
   private constructor(options: NodeOptions, bootId: string, hooks: ReplicaHooks, opened: Opened) {
@@ -81,6 +81,7 @@ export class Replica {
     this.copy = opened.copy
     this.vault = opened.vault
     this.storage = opened.storage
+    this.#outside = opened.copy.outside
     this.copy.onFailure(() => this.#onStorageFailure())
   }
 
@@ -206,9 +207,7 @@ export class Replica {
     try {
       while (this.copy.seq < seq) {
         const before = this.copy.seq
-        const { extent } = this.copy
-        const request = { op: 'entries', extent, bytesMax: fetchEntriesBytes } as const
-        const { bytes } = await bulk.request(request)
+        const bytes = await fetchEntries(bulk, this.copy.extent)
         await this.#appendFetched(bytes, bulk, abort.signal)
         if (this.copy.seq === before) {
           throw new HotspareError('RESTORE_FAILED', `${peer} has no entries after ${before}`)
@@ -231,9 +230,7 @@ export class Replica {
       const changes = entry.header.kind === 'changes' ? changesOf(entry) : undefined
       for (const single of changes?.flatMap(singlesOf) ?? []) {
         const blob = single.kind === 'put' || single.kind === 'patch' ? single.blob : undefined
-        if (blob === undefined || this.copy.blobs.has(blob.id)) continue
-        await fetchBlob(bulk, this.storage, blob, signal)
-        this.copy.blobs.add(blob.id, blob.bytes)
+        if (blob !== undefined) await fetchBlob(bulk, this.storage, blob, signal)
       }
       this.copy.append(entry, changes)
       if (this.copy.congested) await this.copy.decongested()
@@ -374,6 +371,10 @@ export class Replica {
       clock,
       restoreBytesPerSecondMax,
       stateClasses: states.map(({ name }) => name),
+      outside: () => this.#outside,
+      outsideRepaired: () => {
+        this.#outside = nothingOutside
+      },
       acknowledgeReceipt: declarations.some((one) => one !== undefined && 'durability' in one && one.durability === 'memory'),
       claims: (path) => policy.classOf(path)?.declaration.kind === 'synced',
       promised: () => this.#hooks.promised(),

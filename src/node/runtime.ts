@@ -18,7 +18,9 @@ import type { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
 import type { Vault } from '../replication/vault.js'
 import type { Writer } from '../replication/writer.js'
+import type { WriteGate } from '../replication/write-gate.js'
 import type { Receipt, WriteOptions } from '../replication/writer-types.js'
+import { writerLimits } from '../replication/writer-types.js'
 import { coreMessageOf } from './core-messages.js'
 import type { DriverInput } from './driver.js'
 import { Driver } from './driver.js'
@@ -59,7 +61,7 @@ interface Parts {
 }
 
 export class Runtime {
-  readonly tenures = new TenureRunner()
+  readonly tenures: TenureRunner = new TenureRunner()
   readonly #options: NodeOptions
   readonly #events: EventEmitter<NodeEvents>
   readonly #bootId: string
@@ -104,13 +106,25 @@ export class Runtime {
     return this.#parts?.links.address
   }
 
-  get options(): NodeOptions {
-    return this.#options
+  get policy(): NodeOptions['policy'] {
+    return this.#options.policy
   }
 
   /** @throws `NOT_STARTED`, `STOPPED` */
-  get copy(): LocalCopy {
+  copy(): LocalCopy {
     return this.#running().replica.copy
+  }
+
+  /** Where files and transactions write. */
+  readonly gate: WriteGate = {
+    inlineBytesMax: writerLimits.inlineBytesMax,
+    submit: (intent, options) => this.submit(intent, options),
+    room: (bytes, again) => this.#parts?.replica.writer?.room(bytes, again),
+    store: async (source, options) => await this.writer.store(source, options),
+    readBlob: async (blob, offset, length) =>
+      await this.#running().storage.objects.read('blobs', blob.id, offset, length),
+    discard: async (blobs) =>
+      await this.#running().storage.objects.remove('blobs', blobs.map(({ id }) => id)),
   }
 
   /** @throws `NOT_STARTED`, `STOPPED` */
@@ -152,7 +166,7 @@ export class Runtime {
     try {
       this.#options.logger?.(entry)
       if (this.#events.listenerCount(name) > 0) {
-        this.#events.emit(name, ...(event as Parameters<EventEmitter<NodeEvents>['emit']>[1][]))
+        this.#events.emit(name, ...(event as never))
       }
     } catch (error) {
       // A listener that throws must not stop the node.

@@ -4,12 +4,13 @@
  * Invariants: a change is applied once in a process, in the order of the journal; a stored snapshot never holds a change
  * that is not durable in the journal.
  */
-import type { AnyAppStateClass, SyncPolicy } from '../policy/sync-policy.js'
+
+import { HotspareError } from '../errors.js'
 import type { StatePosition } from '../policy/app-state.js'
+import type { AnyAppStateClass, SyncPolicy } from '../policy/sync-policy.js'
 import { decode, encode } from '../protocol/codec.js'
 import type { StateSnapshot, UpdateResult } from './copy-types.js'
 import { countOf, listOf } from './facts-shape.js'
-import { HotspareError } from '../errors.js'
 
 /** One class while the copy is open. */
 export interface StateSlot {
@@ -23,6 +24,8 @@ export interface StateSlot {
   movedBytes: number
   /** Bytes of the stored snapshot. */
   snapshotBytes: number
+  /** Whether the application has been given anything in this process. */
+  wasChanged: boolean
   /** Set when the state could not be rebuilt. */
   lost: string | undefined
 }
@@ -46,7 +49,10 @@ export function decodeState(document: Uint8Array): StateSnapshot {
   const fields = listOf(decode(document, { bytesMax: snapshotBytesMax }), 'state')
   const [version, seq, bytes] = fields
   if (version !== 1) {
-    throw new HotspareError('STORAGE_FORMAT', `a stored state has format version ${String(version)}`)
+    throw new HotspareError(
+      'STORAGE_FORMAT',
+      `a stored state has format version ${String(version)}`,
+    )
   }
   if (!(bytes instanceof Uint8Array)) throw new HotspareError('STORAGE_CORRUPT', 'a stored state')
   return { seq: countOf(seq, 'seq'), bytes }
@@ -64,6 +70,7 @@ export class AppStates {
         coveredSeq: 0,
         movedBytes: 0,
         snapshotBytes: 0,
+        wasChanged: false,
         lost: undefined,
       })
     }
@@ -93,6 +100,7 @@ export class AppStates {
     if (slot === undefined) return 'unknown'
     if (position.seq <= slot.appliedSeq || slot.lost !== undefined) return undefined
     slot.movedBytes += bytes
+    slot.wasChanged = true
     try {
       return { ok: true, value: slot.hooks.apply(value, position) }
     } catch (error) {
@@ -122,6 +130,7 @@ export class AppStates {
     // Copied, because the application may keep what it gets.
     const value = decode(snapshot.bytes, { bytesMax: snapshotBytesMax, copyBytes: true })
     await slot.hooks.restore(value)
+    slot.wasChanged = true
     slot.appliedSeq = snapshot.seq
     slot.snapshotBytes = snapshot.bytes.length
   }

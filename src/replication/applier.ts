@@ -8,9 +8,9 @@
  */
 import type { HotspareError } from '../errors.js'
 import type { FileStat, TreeStore } from '../interfaces/storage.js'
+import { ApplyBatch } from './apply-batch.js'
 import type { FileIndex } from './file-index.js'
 import { asStorageError } from './journal-errors.js'
-import { ApplyBatch } from './apply-batch.js'
 import type { Overlay, PendingOperation } from './overlay.js'
 
 /** The changes of files of one entry. */
@@ -146,7 +146,11 @@ export class Applier {
     for (let at = this.#head; at < length; at += 1) {
       const work = this.#queue[at]
       if (work === undefined || work.ordinal > this.#released) break
-      for (let from = at === this.#head ? this.#done : 0; from < work.operations.length; from += 1) {
+      for (
+        let from = at === this.#head ? this.#done : 0;
+        from < work.operations.length;
+        from += 1
+      ) {
         const pending = work.operations[from]
         if (pending !== undefined) batch.add(pending)
         if (batch.length >= batchOperationsMax || batch.bytes >= batchBytesMax) {
@@ -215,7 +219,8 @@ export class Applier {
         const [stat] = await this.#applyAlone(pending)
         results.push({ last: pending, stat })
         const { kind } = operation
-        if (kind === 'put' || kind === 'install' || kind === 'remove') this.#unblock(operation.path, blocked)
+        if (kind === 'put' || kind === 'install' || kind === 'remove')
+          this.#unblock(operation.path, blocked)
       } catch (cause) {
         const error = asStorageError(cause)
         if (error.code !== 'STORAGE_FAILED') return { error, path: operation.path }

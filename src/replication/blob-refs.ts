@@ -1,19 +1,42 @@
 /**
- * The blobs that records of the journal name: they are kept as long as the record is.
+ * The blobs that are stored here: those that records of the journal name, kept as long as the record is, and those that
+ * came before their record.
  *
- * Invariant: in the order of the last record that names each.
+ * Invariants: the named ones are in the order of the last record that names each; a blob is in one of the two groups.
  */
+/** What others may know and say of stored blobs. */
+export interface StoredBlobs {
+  /** Whether the blob is stored here. */
+  has(id: string): boolean
+  /** It is stored here now, and its record will follow. */
+  add(id: string, bytes: number): void
+}
+
 export interface BlobRecord {
   readonly seq: number
   readonly bytes: number
 }
 
-export class BlobRefs {
+export class BlobRefs implements StoredBlobs {
   readonly #refs = new Map<string, BlobRecord>()
   /** Bytes of all blobs; they count in the journal's limit. */
   bytes = 0
 
-  add(id: string, seq: number, bytes: number): void {
+  readonly #waiting = new Map<string, number>()
+
+  add(id: string, bytes: number): void {
+    if (this.has(id)) return
+    this.#waiting.set(id, bytes)
+    this.bytes += bytes
+  }
+
+  /** A record names it. */
+  refer(id: string, seq: number, bytes: number): void {
+    const waiting = this.#waiting.get(id)
+    if (waiting !== undefined) {
+      this.#waiting.delete(id)
+      this.bytes -= waiting
+    }
     const known = this.#refs.get(id)
     if (known !== undefined && known.seq >= seq) return
     if (known === undefined) this.bytes += bytes
@@ -22,7 +45,7 @@ export class BlobRefs {
   }
 
   has(id: string): boolean {
-    return this.#refs.has(id)
+    return this.#refs.has(id) || this.#waiting.has(id)
   }
 
   entries(): IterableIterator<[string, BlobRecord]> {
@@ -53,6 +76,7 @@ export class BlobRefs {
 
   clear(): void {
     this.#refs.clear()
+    this.#waiting.clear()
     this.bytes = 0
   }
 }

@@ -8,7 +8,8 @@ import type { Random } from '../interfaces/random.js'
 import type { ObjectStore } from '../interfaces/storage.js'
 import type { Durability } from '../policy/class-options.js'
 import type { BlobRef } from './change.js'
-import type { WriterLimits } from './writer-types.js'
+import { aborted } from './write-errors.js'
+import type { BlobDistribution, WriterLimits } from './writer-types.js'
 
 /** Content that a caller gives: bytes, text (as UTF-8), or anything that yields bytes. */
 export type ContentSource =
@@ -36,20 +37,52 @@ export interface Content {
 /** Bytes that are written to the storage at once. */
 const pieceBytes = 256 * 1024
 
+/** What a spool works with. */
+export interface SpoolOptions {
+  readonly objects: ObjectStore
+  readonly random: Random
+  readonly limits: Pick<WriterLimits, 'inlineBytesMax' | 'blobBytesMax'>
+  readonly distribution: BlobDistribution
+}
+
 /** See the head of the file. */
 export class BlobSpool {
   readonly #objects: ObjectStore
   readonly #random: Random
   readonly #limits: Pick<WriterLimits, 'inlineBytesMax' | 'blobBytesMax'>
+  readonly #distribution: BlobDistribution
 
-  constructor(
-    objects: ObjectStore,
-    random: Random,
-    limits: Pick<WriterLimits, 'inlineBytesMax' | 'blobBytesMax'>,
-  ) {
-    this.#objects = objects
-    this.#random = random
-    this.#limits = limits
+  constructor(options: SpoolOptions) {
+    this.#objects = options.objects
+    this.#random = options.random
+    this.#limits = options.limits
+    this.#distribution = options.distribution
+  }
+
+  /**
+   * Takes content in; a blob is on the storage, and with every follower of the in-sync set, when it resolves.
+   *
+   * @throws as {@link BlobSpool.collect}
+   */
+  async store(source: ContentSource, options: ContentOptions): Promise<Content> {
+    const content = await this.collect(source, options)
+    const { blob } = content
+    if (blob === undefined) return content
+    const { signal } = options
+    try {
+      if (options.durability === 'disk') await this.#objects.sync('blobs', [blob.id])
+      if (signal?.aborted !== true) await this.#distribution.distribute(blob)
+      if (signal?.aborted === true) throw aborted(signal)
+      return content
+    } catch (error) {
+      await this.discard([blob])
+      throw error
+    }
+  }
+
+  /** Reads from a blob. */
+  read(blob: BlobRef, offset: number, length: number): Promise<Uint8Array> {
+    return this.#objects.read('blobs', blob.id, offset, length)
   }
 
   /**
@@ -184,10 +217,6 @@ async function removeQuietly(objects: ObjectStore, names: readonly string[]): Pr
 /** Objects are named by chance: nobody can foretell a name, and no two nodes choose the same. */
 function blobName(random: Random): string {
   return Buffer.from(random.bytes(16)).toString('hex')
-}
-
-function aborted(signal: AbortSignal): HotspareError {
-  return new HotspareError('ABORTED', '', { cause: signal.reason })
 }
 
 /** The pieces of a source, one after the other. */

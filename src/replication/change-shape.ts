@@ -78,7 +78,13 @@ function readSingle(tuple: readonly unknown[], cursor: PayloadCursor): SingleCha
     }
     case changeKinds.patch: {
       const offset = size(tuple[3], 'offset')
-      return { kind: 'patch', className, path: pathOf(tuple[2]), offset, ...payload(tuple, 4, cursor) }
+      return {
+        kind: 'patch',
+        className,
+        path: pathOf(tuple[2]),
+        offset,
+        ...payload(tuple, 4, cursor),
+      }
     }
     case changeKinds.truncate:
       return { kind: 'truncate', className, path: pathOf(tuple[2]), size: size(tuple[3], 'size') }

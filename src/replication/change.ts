@@ -7,7 +7,14 @@
  */
 
 /** The numbers of the kinds, frozen in format version 1. */
-export const changeKinds = { put: 1, patch: 2, truncate: 3, remove: 4, update: 5, transaction: 6 } as const
+export const changeKinds = {
+  put: 1,
+  patch: 2,
+  truncate: 3,
+  remove: 4,
+  update: 5,
+  transaction: 6,
+} as const
 
 /** A payload that is too large for a batch: immutable, stored beside the journal, pinned by its record. */
 export interface BlobRef {

@@ -57,7 +57,9 @@ export class Checkpointer {
       this.#timer = clock.setTimer(limits.checkpointMs, () => this.#due())
     }
     const isFull = this.#journal.bytes + this.#contents.blobs.bytes > limits.journalBytesMax
-    const wanted = isFull ? Math.min(limits.checkpointBytes, limits.segmentBytes) : limits.checkpointBytes
+    const wanted = isFull
+      ? Math.min(limits.checkpointBytes, limits.segmentBytes)
+      : limits.checkpointBytes
     if (this.#bytes >= wanted) {
       this.#bytes = 0
       this.#due()
@@ -69,7 +71,8 @@ export class Checkpointer {
     if (this.#isStopped || this.#journal.failed !== undefined) return
     if (this.#contents.applier.failed !== undefined) return
     this.run(false).catch((error: unknown) => {
-      if (!this.#isStopped) this.#options.emit({ name: 'checkpointFailed', error: asStorageError(error) })
+      if (!this.#isStopped)
+        this.#options.emit({ name: 'checkpointFailed', error: asStorageError(error) })
     })
   }
 
@@ -92,6 +95,11 @@ export class Checkpointer {
     this.#isStopped = true
     this.#clearTimer()
     await this.#running?.catch(() => undefined)
+  }
+
+  /** Goes on after `stop`. */
+  start(): void {
+    this.#isStopped = false
   }
 
   async #make(isLast: boolean): Promise<void> {

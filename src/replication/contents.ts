@@ -5,11 +5,12 @@
  * Invariant: a change is looked at once. Its effect on application state is there when `take` returns; its effect on
  * files is in the overlay then, and in the tree after its entry is durable.
  */
-import type { OpenStorage } from '../interfaces/storage.js'
+
 import type { HotspareError } from '../errors.js'
+import type { OpenStorage } from '../interfaces/storage.js'
 import type { SyncPolicy } from '../policy/sync-policy.js'
-import { Applier } from './applier.js'
 import { AppStates } from './app-states.js'
+import { Applier } from './applier.js'
 import { BlobRefs } from './blob-refs.js'
 import type { Change, FileChange, SingleChange } from './change.js'
 import { hasSyncedParent, syncedClassOf } from './copy-policy.js'
@@ -42,8 +43,10 @@ export class Contents {
   readonly overlay: Overlay = new Overlay(this.index)
   readonly blobs: BlobRefs = new BlobRefs()
   readonly states: AppStates
-  /** Classes of changes that this node's policy does not know, or not for that path. */
+  /** Classes that this node's policy does not have, of which changes were journaled. */
   readonly strangers: Set<string> = new Set()
+  /** Classes that were reported, be they strangers or asked for a path that they do not claim here. */
+  readonly #reported = new Set<string>()
   applier: Applier
   /** Bytes of entries that are not in the tree yet. */
   unappliedBytes = 0
@@ -55,6 +58,11 @@ export class Contents {
     this.#options = options
     this.states = new AppStates(options.policy)
     this.applier = this.#newApplier()
+  }
+
+  /** Classes of files that this node's policy has now, of which changes were journaled before it had them. */
+  get lacking(): string[] {
+    return [...this.strangers].filter((name) => this.#options.policy.get(name) !== undefined)
   }
 
   #newApplier(): Applier {
@@ -85,11 +93,7 @@ export class Contents {
   }
 
   /** The changes of the next entry. The bytes of files are taken from the entry, whoever made the changes. */
-  take(
-    entry: Entry,
-    changes: readonly Change[],
-    options: TakeOptions,
-  ): UpdateResult[] | undefined {
+  take(entry: Entry, changes: readonly Change[], options: TakeOptions): UpdateResult[] | undefined {
     const { firstSeq, epoch, metaBytes } = entry.header
     const results: UpdateResult[] | undefined = options.wantsResults
       ? new Array<UpdateResult>(changes.length)
@@ -169,7 +173,7 @@ export class Contents {
         this.#payloadAt = end
       } else {
         blobBytes = change.blob.bytes
-        this.blobs.add(change.blob.id, seq, blobBytes)
+        this.blobs.refer(change.blob.id, seq, blobBytes)
       }
     }
     if (seq <= filesSeq) return
@@ -190,8 +194,9 @@ export class Contents {
   }
 
   #stranger(className: string, path: string | undefined): void {
-    if (this.strangers.has(className)) return
-    this.strangers.add(className)
+    if (this.#reported.has(className)) return
+    this.#reported.add(className)
+    if (this.#options.policy.get(className) === undefined) this.strangers.add(className)
     this.#options.emit({ name: 'strangerClass', className, path })
   }
 }

@@ -42,13 +42,22 @@ export type CopyEvent =
   /** A link, a special file, an unreadable folder or a name that is no text. */
   | { readonly name: 'skippedPath'; readonly path: string; readonly why: string }
   /** Bytes that had been durable fail their check; the copy is not complete. */
-  | { readonly name: 'journalDamaged'; readonly where: string; readonly why: string; readonly seq: number }
+  | {
+      readonly name: 'journalDamaged'
+      readonly where: string
+      readonly why: string
+      readonly seq: number
+    }
   /** Files of synced classes were changed while the copy was closed; `LocalCopy.outside` names them. */
   | { readonly name: 'outsideChange'; readonly paths: readonly string[]; readonly count: number }
   /** A change of a file cannot be carried out on the tree. */
   | { readonly name: 'applyFailed'; readonly path: string; readonly error: HotspareError }
   /** Changes of a class, or of a path, that this node's policy does not have were journaled and not applied. */
-  | { readonly name: 'strangerClass'; readonly className: string; readonly path: string | undefined }
+  | {
+      readonly name: 'strangerClass'
+      readonly className: string
+      readonly path: string | undefined
+    }
   /** A class of application state could not be rebuilt and has to be restored. */
   | { readonly name: 'stateLost'; readonly className: string; readonly why: string }
   /** A checkpoint failed; it is tried again. */

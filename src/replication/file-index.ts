@@ -62,8 +62,9 @@ export class FileIndex {
   }
 
   /** All paths that begin with the prefix, in no order. */
-  *paths(prefix: string = ''): IterableIterator<string> {
-    for (const path of this.#files.keys()) if (path.startsWith(prefix)) yield path
+  paths(prefix: string = ''): string[] {
+    const paths = [...this.#files.keys()]
+    return prefix === '' ? paths : paths.filter((path) => path.startsWith(prefix))
   }
 
   /** All files, in no order. */
@@ -119,6 +120,13 @@ export class FileIndex {
     for (const [path, version] of this.#tombstones) {
       if (version <= floor) this.#tombstones.delete(path)
     }
+  }
+
+  /** Brings tombstones that were read in any order into that of their versions. */
+  sortTombstones(): void {
+    const sorted = [...this.#tombstones].sort((left, right) => left[1] - right[1])
+    this.#tombstones.clear()
+    for (const [path, version] of sorted) this.#tombstones.set(path, version)
   }
 
   /** The path is none of this node's any more (its policy changed, or a restore replaced everything). */

@@ -39,6 +39,8 @@ interface FollowerRecord {
   mayCount: boolean
   received: number
   durable: number
+  /** Whether it said anything on its present stream; until then it may lack everything. */
+  heard: boolean
   /** Since when it is silent, whether it owes an answer or not. */
   lostSinceMs: number | undefined
   /** When it was added to the set: it owes nothing from before. */
@@ -87,7 +89,7 @@ export class InSyncSet {
     const handle = new FollowerHandle(id, this)
     const known = this.#followers.get(id)
     if (known === undefined) {
-      const blank = { received: 0, durable: 0, lostSinceMs: undefined, addedAtMs: 0 }
+      const blank = { received: 0, durable: 0, heard: false, lostSinceMs: undefined, addedAtMs: 0 }
       this.#followers.set(id, { id, handle, mayCount, ...blank })
       return handle
     }
@@ -98,6 +100,7 @@ export class InSyncSet {
     // What it had only in memory may be gone, so that it starts from nothing until it answers.
     known.received = 0
     known.durable = 0
+    known.heard = false
     this.tracker.restart(id)
     if (!mayCount) this.#remove(known, 'it may not count')
     return handle
@@ -122,6 +125,7 @@ export class InSyncSet {
     const record = this.#recordOf(handle)
     if (record === undefined) return
     record.lostSinceMs = undefined
+    record.heard = true
     record.received = Math.max(record.received, received, durable)
     record.durable = Math.max(record.durable, durable)
     this.#take(this.tracker.answer(record.id, record.received, record.durable))
@@ -133,6 +137,7 @@ export class InSyncSet {
     const record = this.#recordOf(handle)
     if (record === undefined || !record.mayCount) return
     record.lostSinceMs = undefined
+    record.heard = true
     const state = this.tracker.stateOf(record.id)
     if (state === 'adding' || state === 'counting') return
     const ordinal = this.#options.append([...this.tracker.members(), record.id])
@@ -171,10 +176,10 @@ export class InSyncSet {
   /** How all followers stand. */
   followers(): FollowerStatus[] {
     const nowMs = this.#options.clock.nowMs()
-    return [...this.#followers.values()].map(({ id, durable }) => {
+    return [...this.#followers.values()].map(({ id, durable, heard }) => {
       const membership = this.tracker.stateOf(id) ?? 'following'
       const state = membership === 'counting' ? 'inSync' : membership
-      return { id, state, ...this.#lag.lagOf(durable, nowMs) }
+      return { id, state, ...this.#lag.lagOf(heard ? durable : -1, nowMs) }
     })
   }
 
@@ -255,10 +260,13 @@ export class InSyncSet {
   /** A node that was held up itself distrusts itself before it accuses others. */
   #pardon(lateMs: number): void {
     if (lateMs <= lateToleranceMs) return
-    this.#silence.shift(lateMs)
-    if (this.#firstWaitEndsMs !== undefined) this.#firstWaitEndsMs += lateMs
+    // Answers that came meanwhile have yet to be read, so that a little more than the delay is granted.
+    const grantedMs = lateMs + Math.min(lateMs, this.#options.degradeAfterMs)
+    this.#silence.shift(grantedMs)
+    if (this.#firstWaitEndsMs !== undefined) this.#firstWaitEndsMs += grantedMs
     for (const record of this.#followers.values()) {
-      if (record.lostSinceMs !== undefined) record.lostSinceMs += lateMs
+      record.addedAtMs += grantedMs
+      if (record.lostSinceMs !== undefined) record.lostSinceMs += grantedMs
     }
   }
 

@@ -131,7 +131,10 @@ export class IndexLog {
   }
 
   /** Writes what changed, or everything when it is due, durably. `before` names a log that is not needed any more. */
-  async write(index: FileIndex, changed: Iterable<string>): Promise<IndexPlace & { before?: string }> {
+  async write(
+    index: FileIndex,
+    changed: Iterable<string>,
+  ): Promise<IndexPlace & { before?: string }> {
     const before = this.#name
     if (!this.isDue && this.#name !== undefined) {
       await this.#append(index, changed)
@@ -146,6 +149,13 @@ export class IndexLog {
 
   async remove(name: string): Promise<void> {
     await this.#logs.remove(area, [name])
+  }
+
+  /** Removes what is left of other checkpoints. */
+  async removeOthers(kept: string): Promise<void> {
+    const names = (await this.#logs.list(area)).map(({ name }) => name)
+    const others = names.filter((name) => name !== kept)
+    if (others.length > 0) await this.#logs.remove(area, others)
   }
 
   /** Closes the log; the next write begins a new one. */
@@ -191,7 +201,7 @@ export class IndexLog {
 
 /** All that the index knows, as it is now: it goes on changing while it is written. */
 function allPaths(index: FileIndex): string[] {
-  const paths = [...index.paths()]
+  const paths = index.paths()
   for (const [path] of index.removed()) paths.push(path)
   return paths
 }

@@ -1,14 +1,17 @@
 /** Checks intents that another node forwards. */
 import { HotspareError } from '../errors.js'
 import { checkPath } from '../policy/path-rules.js'
-import { transactionChangesMax } from './change-shape.js'
 import type { SingleChange } from './change.js'
+import { transactionChangesMax } from './change-shape.js'
 import type { ListExpectation, ReadExpectation, WriteIntent } from './intent.js'
 import type { Fields } from './stream/wire.js'
 import { fieldsOf, listOf, seqOf, textOf } from './stream/wire.js'
 
 function bad(field: string): HotspareError {
-  return new HotspareError('PROTOCOL_VIOLATION', `the field ${field} of a forwarded write is malformed`)
+  return new HotspareError(
+    'PROTOCOL_VIOLATION',
+    `the field ${field} of a forwarded write is malformed`,
+  )
 }
 
 function bytesOf(fields: Fields): Uint8Array {
@@ -18,7 +21,10 @@ function bytesOf(fields: Fields): Uint8Array {
 }
 
 function target(fields: Fields): { className: string; path: string } {
-  return { className: textOf(fields['className'], 'className', 256), path: checkPath(textOf(fields['path'], 'path')) }
+  return {
+    className: textOf(fields['className'], 'className', 256),
+    path: checkPath(textOf(fields['path'], 'path')),
+  }
 }
 
 function singleOf(value: unknown): SingleChange {
@@ -37,7 +43,11 @@ function singleOf(value: unknown): SingleChange {
     case 'remove':
       return { kind: 'remove', ...target(fields) }
     case 'update':
-      return { kind: 'update', className: textOf(fields['className'], 'className', 256), value: fields['value'] }
+      return {
+        kind: 'update',
+        className: textOf(fields['className'], 'className', 256),
+        value: fields['value'],
+      }
     default:
       throw bad('kind')
   }
@@ -45,7 +55,10 @@ function singleOf(value: unknown): SingleChange {
 
 function readOf(value: unknown): ReadExpectation {
   const fields = fieldsOf(value, 'read')
-  return { path: checkPath(textOf(fields['path'], 'path')), version: seqOf(fields['version'], 'version') }
+  return {
+    path: checkPath(textOf(fields['path'], 'path')),
+    version: seqOf(fields['version'], 'version'),
+  }
 }
 
 function listedOf(value: unknown): ListExpectation {

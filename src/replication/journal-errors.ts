@@ -23,3 +23,8 @@ export function corrupt(segment: { readonly name: string }, offset: number): Hot
 export function closed(): HotspareError {
   return new HotspareError('STOPPED', 'the reader of the journal was closed')
 }
+
+/** Why a damaged journal takes no entries. */
+export function damaged(damage: { readonly segment: string; readonly why: string }): HotspareError {
+  return new HotspareError('JOURNAL_CORRUPT', `${damage.segment}: ${damage.why}`)
+}

@@ -18,8 +18,8 @@
 import { crc32 } from 'node:zlib'
 import { HotspareError } from '../errors.js'
 import { decode, encode } from '../protocol/codec.js'
-import type { JournalFacts } from './journal-facts.js'
 import { readFacts, writeFacts } from './facts-shape.js'
+import type { JournalFacts } from './journal-facts.js'
 
 export const segmentFormatVersion = 1
 export const markBytes = 16

@@ -171,11 +171,8 @@ export class JournalReader {
     const segment = this.#segment
     if (segment === undefined || this.#offset === 0) return undefined
     const { tail, durableOrdinal } = this.#journal
-    const isAtEnd =
-      segment === this.#journal.segments.at(-1) && this.#offset >= segment.bytes
-    const ordinal = isAtEnd
-      ? durableOrdinal + 1
-      : tail.ordinalAt(segment.number, this.#offset)
+    const isAtEnd = segment === this.#journal.segments.at(-1) && this.#offset >= segment.bytes
+    const ordinal = isAtEnd ? durableOrdinal + 1 : tail.ordinalAt(segment.number, this.#offset)
     if (ordinal !== undefined) this.#leave()
     return ordinal
   }

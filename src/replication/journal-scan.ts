@@ -8,6 +8,9 @@
 import type { Log, LogStore } from '../interfaces/storage.js'
 import type { Entry } from './entry.js'
 import { entryBytesMax, entryHeaderBytes, readEntry } from './entry.js'
+import type { JournalFacts } from './journal-facts.js'
+import { FactsTracker, noFacts } from './journal-facts.js'
+import type { SegmentHeader } from './journal-format.js'
 import {
   findMark,
   isMark,
@@ -17,9 +20,6 @@ import {
   readSegmentHeader,
   segmentHeaderBytes,
 } from './journal-format.js'
-import type { SegmentHeader } from './journal-format.js'
-import type { JournalFacts } from './journal-facts.js'
-import { FactsTracker, noFacts } from './journal-facts.js'
 import type { Segment } from './tail.js'
 
 /** A place in the journal: right before an entry, with the facts that hold there. */
@@ -87,7 +87,7 @@ export async function scanJournal(
   const first = from === undefined ? 0 : segments.findIndex(({ name }) => name === from.segment)
   if (from !== undefined && first < 0) {
     const damage = { segment: from.segment, offset: 0, why: 'the segment is missing' }
-    return { segments, facts: tracker.snapshot(), nonce: undefined, damage }
+    return { segments: [], facts: tracker.snapshot(), nonce: undefined, damage }
   }
   let nonce: number | undefined
   for (let at = first; at < segments.length; at += 1) {
@@ -97,13 +97,15 @@ export async function scanJournal(
     const log = await logs.open(area, segment.name)
     try {
       const offset = at === first ? place?.offset : undefined
-      const scan = new SegmentScan(log, segment, isLast, tracker)
+      const scan = new SegmentScan(log, isLast, tracker)
       const follows = at === first || segments[at - 1]?.number === segment.number - 1
       const why = follows ? await scan.run(offset, visit) : 'the segment before it is missing'
       nonce = scan.nonce
       if (why !== undefined) {
         const damage = { segment: segment.name, offset: scan.offset, why }
-        return { segments, facts: tracker.snapshot(), nonce, damage }
+        segment.bytes = scan.offset
+        const readable = segments.slice(0, at + 1)
+        return { segments: readable, facts: tracker.snapshot(), nonce, damage }
       }
       // The torn end of the last segment.
       segment.bytes = scan.offset
@@ -117,16 +119,14 @@ export async function scanJournal(
 /** Reads one segment. */
 class SegmentScan {
   readonly #log: Log
-  readonly #segment: Segment
   readonly #isLast: boolean
   readonly #tracker: FactsTracker
   /** End of what is sound so far. */
   offset = 0
   nonce: number | undefined
 
-  constructor(log: Log, segment: Segment, isLast: boolean, tracker: FactsTracker) {
+  constructor(log: Log, isLast: boolean, tracker: FactsTracker) {
     this.#log = log
-    this.#segment = segment
     this.#isLast = isLast
     this.#tracker = tracker
   }

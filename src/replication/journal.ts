@@ -7,14 +7,15 @@
  * - a segment is begun only when everything before it is durable;
  * - after a failure nothing is handed to the log until `reopen()`, and nothing that was taken is forgotten.
  */
-import type { Log, LogStore } from '../interfaces/storage.js'
-import type { Random } from '../interfaces/random.js'
+
 import { HotspareError } from '../errors.js'
+import type { Random } from '../interfaces/random.js'
+import type { Log, LogStore } from '../interfaces/storage.js'
 import type { Entry } from './entry.js'
+import { asStorageError, damaged, trimmed } from './journal-errors.js'
 import type { JournalFacts } from './journal-facts.js'
 import { FactsTracker } from './journal-facts.js'
 import { encodeMark, encodeSegmentHeader, markBytes, segmentName } from './journal-format.js'
-import { asStorageError, trimmed } from './journal-errors.js'
 import { JournalReader } from './journal-reader.js'
 import type { JournalPlace, ScannedJournal } from './journal-scan.js'
 import { listSegments } from './journal-scan.js'
@@ -100,7 +101,10 @@ export class Journal {
     this.#bytes = scanned.segments.reduce((sum, segment) => sum + segment.bytes, 0)
   }
 
-  /** Goes on with what a scan found: cuts the torn end, or begins the first segment. Ordinals go on after `ordinal`. */
+  /**
+   * Goes on with what a scan found: cuts the torn end, or begins the first segment. A damaged journal is left as it
+   * is, and takes nothing. Ordinals go on after `ordinal`.
+   */
   static async open(
     options: JournalOptions,
     scanned: ScannedJournal,
@@ -114,21 +118,29 @@ export class Journal {
       scanned.segments.push(segment)
     }
     const log = await logs.open(area, segment.name)
-    if (log.bytes > segment.bytes) await log.truncate(segment.bytes)
     let { nonce } = scanned
-    if (nonce === undefined || segment.bytes === 0) {
+    const isDamaged = scanned.damage !== undefined && segment.name === scanned.damage.segment
+    if (isDamaged) nonce ??= 0
+    else if (log.bytes > segment.bytes) await log.truncate(segment.bytes)
+    if (nonce === undefined || (segment.bytes === 0 && !isDamaged)) {
       nonce = nonceFrom(options.random)
       const header = encodeSegmentHeader(nonce, scanned.facts)
       await log.append([header])
       segment.bytes = header.length
     }
-    return new Journal(options, scanned, log, nonce, ordinal)
+    const journal = new Journal(options, scanned, log, nonce, ordinal)
+    if (scanned.damage !== undefined) journal.failed = damaged(scanned.damage)
+    return journal
   }
 
   /** Empties the area and begins a journal that continues `facts`. */
   static async create(options: JournalOptions, facts: JournalFacts): Promise<Journal> {
     const old = await listSegments(options.logs, options.area)
-    if (old.length > 0) await options.logs.remove(options.area, old.map(({ name }) => name))
+    if (old.length > 0)
+      await options.logs.remove(
+        options.area,
+        old.map(({ name }) => name),
+      )
     const scanned = { segments: [], facts, nonce: undefined, damage: undefined }
     return Journal.open(options, scanned, 0)
   }
@@ -146,6 +158,9 @@ export class Journal {
   get firstSeq(): number {
     return this.#segments[0]?.firstSeq ?? this.#appended.seq + 1
   }
+
+  /** Bytes of entries that are not durable yet. */
+  undurableBytes = 0
 
   /** Durable bytes in all segments. */
   get bytes(): number {
@@ -180,6 +195,7 @@ export class Journal {
     this.#appended.advance(entry)
     this.tail.push(entry)
     this.lastOrdinal += 1
+    this.undurableBytes += entry.bytes.length
     if (!this.#isFlushing) this.#flush()
     if (this.#waiting.size > 0) this.#wake()
     return this.lastOrdinal
@@ -194,7 +210,7 @@ export class Journal {
       const check = (): void => {
         if (this.durableOrdinal >= wanted) resolve()
         else if (this.failed !== undefined) reject(this.failed)
-        else return this.#settleLater(check)
+        else this.#settleLater(check)
       }
       this.#settleLater(check)
     })
@@ -249,7 +265,9 @@ export class Journal {
     segment.bytes += this.#handedBytes
     this.#bytes += this.#handedBytes
     for (let ordinal = this.durableOrdinal + 1; ordinal <= this.#handedOrdinal; ordinal += 1) {
-      this.#durable.advance(this.#itemOf(ordinal).entry)
+      const { entry } = this.#itemOf(ordinal)
+      this.#durable.advance(entry)
+      this.undurableBytes -= entry.bytes.length
     }
     this.durableOrdinal = this.#handedOrdinal
     this.tail.shrink(this.durableOrdinal, this.#options.tailBytesMax)
@@ -301,6 +319,7 @@ export class Journal {
   /** After a failure: cuts the log to its last durable byte and hands over again what was not durable. */
   async reopen(): Promise<void> {
     if (this.failed === undefined) return
+    if (this.failed.code === 'JOURNAL_CORRUPT') throw this.failed
     const segment = this.#current
     await this.#log.close().catch(() => undefined)
     const { logs, area } = this.#options
@@ -364,7 +383,10 @@ export class Journal {
     this.#segments.splice(0, gone.length)
     this.#bytes = ownBytes
     for (const segment of gone) await this.files.forget(segment)
-    await this.#options.logs.remove(this.#options.area, gone.map(({ name }) => name))
+    await this.#options.logs.remove(
+      this.#options.area,
+      gone.map(({ name }) => name),
+    )
     return this.firstSeq - 1
   }
 

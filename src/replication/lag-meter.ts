@@ -44,14 +44,6 @@ export class LagMeter {
     this.#stride *= 2
   }
 
-  /** Everything up to this ordinal is held by all: older marks are of no use. */
-  forget(ordinal: number): void {
-    if (this.#last.ordinal <= ordinal) {
-      this.#marks = [this.#last]
-      this.#stride = 1
-    }
-  }
-
   /** How far behind one is who has everything up to this ordinal. A mark's coarseness may overstate it. */
   lagOf(ordinal: number, nowMs: number): Lag {
     const last = this.#last
@@ -65,7 +57,8 @@ export class LagMeter {
       }
       had = mark
     }
-    const from = had ?? lacks
+    // Of one who is older than all marks nothing is known, so that it may lack everything.
+    const from = had ?? { seq: 0, bytes: 0 }
     return {
       lagSeq: last.seq - from.seq,
       lagBytes: last.bytes - from.bytes,

@@ -1,11 +1,15 @@
 /**
  * Positions and histories: the only thing by which data is ever ordered. No clock, no uptime.
  *
- * Invariants of a history: epochs rise strictly; `firstSeq` rises strictly (a term without changes is
- * dropped when the next one opens, so that it never looks like a divergence); sequence numbers start at 1.
+ * Invariants of a history: epochs rise strictly; `firstSeq` rises strictly (a term without changes
+ * is dropped when the next one opens, so that it never looks like a divergence); sequence numbers
+ * start at 1.
  */
 
-/** What a writer's changes are stamped with. Always compared whole: equal epochs of different nodes are different terms. */
+/**
+ * What a writer's changes are stamped with. Always compared whole: equal epochs of different nodes
+ * are different terms.
+ */
 export interface Term {
   readonly epoch: number
   readonly nodeId: string
@@ -60,16 +64,18 @@ export function positionOf(extent: Extent): Position | undefined {
   return { term, seq: extent.seq }
 }
 
-/** How two copies relate. `commonSeq` is the last sequence number whose change both have in common. */
+/**
+ * How two copies relate. `commonSeq` is the last sequence number whose change both have in common.
+ */
 export interface Relation {
   readonly kind: 'equal' | 'behind' | 'ahead' | 'diverged' | 'unrelated'
   readonly commonSeq: number
 }
 
 /**
- * Compares two copies, seen from the left one: `behind` when the right one continues it, `ahead` when it
- * continues the right one, `diverged` when both have changes after the fork, `unrelated` when both have
- * changes and nothing in common.
+ * Compares two copies, seen from the left one: `behind` when the right one continues it, `ahead`
+ * when it continues the right one, `diverged` when both have changes after the fork, `unrelated`
+ * when both have changes and nothing in common.
  */
 export function relate(left: Extent, right: Extent): Relation {
   if (left.seq === 0 || right.seq === 0) {
@@ -86,8 +92,8 @@ export function relate(left: Extent, right: Extent): Relation {
 }
 
 /**
- * The end of the last term that both have. Terms older than the oldest both kept prove nothing, so the
- * search goes from the newest common term back.
+ * The end of the last term that both have. Terms older than the oldest both kept prove nothing, so
+ * the search goes from the newest common term back.
  */
 function lastCommonSeq(left: Extent, right: Extent): number | undefined {
   const leftTerms = termsWithChanges(left)
@@ -111,8 +117,9 @@ function termEnd(extent: Extent, terms: History, at: number): number {
 }
 
 /**
- * Orders two copies where no active decides (a cold start): without a fork the longer one is fresher; across a
- * fork the higher epoch of the last term that has changes, then the sequence. Positive when left is fresher.
+ * Orders two copies where no active decides (a cold start): without a fork the longer one is
+ * fresher; across a fork the higher epoch of the last term that has changes, then the sequence.
+ * Positive when left is fresher.
  */
 export function compareFreshness(left: Extent, right: Extent): number {
   const { kind } = relate(left, right)

@@ -6,13 +6,13 @@
  * or at its snapshot.
  */
 import { HotspareError } from '../errors.js'
-import { decodeState, stateDocument } from './app-states.js'
 import type { StateSlot } from './app-states.js'
+import { decodeState, stateDocument } from './app-states.js'
 import type { CheckpointDocument } from './checkpoint-document.js'
 import type { Contents } from './contents.js'
 import type { LocalCopyOptions, StateSnapshot } from './copy-types.js'
-import { changesOf } from './entry.js'
 import type { Entry } from './entry.js'
+import { changesOf } from './entry.js'
 import { epochAt, type JournalFacts, noFacts } from './journal-facts.js'
 import type { ScannedJournal, ScanStart } from './journal-scan.js'
 import { listSegments, scanJournal } from './journal-scan.js'
@@ -29,19 +29,25 @@ interface StateBase {
   readonly snapshot: StateSnapshot | undefined
 }
 
-/** Recovers into `contents`, whose index is at the checkpoint. */
+/**
+ * Recovers into `contents`, whose index is at the checkpoint. `isStart`: the application was started with the copy; after
+ * a switch what it has in memory is of the old copy, and what it stored, too.
+ */
 export class Recovery {
   readonly #options: LocalCopyOptions
   readonly #contents: Contents
   readonly #checkpoint: CheckpointDocument | undefined
+  readonly #isStart: boolean
   #segments: Segment[] = []
 
   constructor(
     options: LocalCopyOptions,
     contents: Contents,
     checkpoint: CheckpointDocument | undefined,
+    isStart: boolean,
   ) {
     this.#options = options
+    this.#isStart = isStart
     this.#contents = contents
     this.#checkpoint = checkpoint
   }
@@ -51,7 +57,7 @@ export class Recovery {
     this.#contents.restart()
     for (const name of this.#checkpoint?.strangers ?? []) this.#contents.strangers.add(name)
     for (const { id, seq, bytes } of this.#checkpoint?.blobs ?? []) {
-      this.#contents.blobs.add(id, seq, bytes)
+      this.#contents.blobs.refer(id, seq, bytes)
     }
     this.#segments = await listSegments(logs, journalArea)
     if (this.#segments.length === 0 && this.#checkpoint !== undefined) return this.#lostJournal()
@@ -109,7 +115,8 @@ export class Recovery {
       return this.#contents.unappliedBytes > aheadBytesMax ? applier.settled() : undefined
     })
     await applier.settled()
-    applier.release(Number.POSITIVE_INFINITY)
+    // From here on entries count anew.
+    applier.release(0)
     applier.endReplay()
     return scanned
   }
@@ -156,18 +163,18 @@ export class Recovery {
       this.#contents.strangers.delete(slot.name)
       return 'changes of the class were skipped'
     }
-    const own = await slot.hooks.position?.()
-    if (own !== undefined && end !== undefined && this.#isOn(end, own.seq, own.epoch)) {
-      return { seq: own.seq, snapshot: undefined }
-    }
-    const covered = this.#coveredSeq(slot.name)
+    const own = this.#isStart ? await slot.hooks.position?.() : undefined
     const snapshot = await this.#storedSnapshot(slot.name)
-    const seq = Math.max(covered, snapshot?.seq ?? 0)
-    if (seq < this.#journalStart) return 'the journal does not reach back to what is stored of it'
-    if (snapshot === undefined && own !== undefined) {
-      return 'its position is not in the journal, and there is no snapshot'
+    // A snapshot newer than the application's own position is from a restore that it has not noted yet.
+    if (own !== undefined && end !== undefined && own.seq >= (snapshot?.seq ?? 0)) {
+      if (this.#isOn(end, own.seq, own.epoch)) return { seq: own.seq, snapshot: undefined }
     }
-    return { seq, snapshot }
+    const seq = Math.max(this.#coveredSeq(slot.name), snapshot?.seq ?? 0)
+    if (seq < this.#journalStart) return 'the journal does not reach back to what is stored of it'
+    if (snapshot !== undefined) return { seq, snapshot }
+    if (own !== undefined) return 'its position is not in the journal, and there is no snapshot'
+    if (slot.wasChanged) return 'the restore brought no snapshot of it'
+    return { seq, snapshot: undefined }
   }
 
   #isOn(end: JournalFacts, seq: number, epoch: number): boolean {
@@ -204,12 +211,5 @@ export class Recovery {
     if (slot.lost !== undefined) return
     slot.lost = why
     this.#options.emit({ name: 'stateLost', className: slot.name, why })
-  }
-}
-
-/** The paths of an index that no synced class of this policy claims any more are none of ours. */
-export function dropUnclaimed(contents: Contents, isClaimed: (path: string, className: string) => boolean): void {
-  for (const [path, record] of [...contents.index.entries()]) {
-    if (!isClaimed(path, record.className)) contents.index.drop(path)
   }
 }

@@ -7,13 +7,14 @@
  * - a write leaves the queue only when its entry was appended, or when it was refused;
  * - every appended entry is told to the in-sync set before its writes can be released.
  */
-import { HotspareError as Failure, type HotspareError } from '../errors.js'
+import type { HotspareError } from '../errors.js'
 import type { Clock, TimerHandle } from '../interfaces/clock.js'
 import type { AckQueues, Write } from './ack-queues.js'
 import { BatchResolver } from './batch-resolver.js'
 import type { Change } from './change.js'
 import { type Entry, encodeChanges, encodeInSync, encodeTerm, lastSeqOf } from './entry.js'
 import type { Term } from './position.js'
+import { asFailure } from './write-errors.js'
 import type { WriteQueue } from './write-queue.js'
 import type { WriteOutcome, WriterCopy, WriterLimits } from './writer-types.js'
 
@@ -217,10 +218,4 @@ export class Sequencer {
     if (idleMs < markMs) this.#armMark(markMs - idleMs)
     else this.appendInSync(this.#options.members())
   }
-}
-
-/** A storage failure as the error that callers get. */
-export function asFailure(error: unknown): HotspareError {
-  if (Failure.is(error)) return error
-  return new Failure('STORAGE_FAILED', 'the journal took no entry', { cause: error })
 }

@@ -27,9 +27,7 @@ export interface TailItem {
 /** Whether a place comes before another. */
 function isBefore(item: TailItem, number: number, offset: number): boolean {
   if (item.segment === undefined) return false
-  return item.segment.number === number
-    ? item.offset < offset
-    : item.segment.number < number
+  return item.segment.number === number ? item.offset < offset : item.segment.number < number
 }
 
 export class Tail {

@@ -11,7 +11,6 @@ import {
   type FileReadOptions,
   type FilesSource,
 } from './files.js'
-import { blobsOf } from './intent.js'
 import { TransactionView } from './transaction-view.js'
 import type { Receipt, WriteOptions } from './writer-types.js'
 

@@ -56,7 +56,9 @@ export interface VaultIncident {
   readonly truncated: boolean
   readonly files: readonly VaultedFile[]
   /** The object with the journal entries, and its checksum. */
-  readonly journal: { readonly object: string; readonly bytes: number; readonly crc: number } | undefined
+  readonly journal:
+    | { readonly object: string; readonly bytes: number; readonly crc: number }
+    | undefined
   readonly blobs: readonly string[]
 }
 
@@ -84,7 +86,10 @@ export class Vault {
 
   static async open(options: VaultOptions): Promise<Vault> {
     const objects = await options.storage.objects.list('vault')
-    return new Vault(options, objects.reduce((sum, object) => sum + object.bytes, 0))
+    return new Vault(
+      options,
+      objects.reduce((sum, object) => sum + object.bytes, 0),
+    )
   }
 
   /** Bytes in the vault. */
@@ -113,7 +118,10 @@ export class Vault {
     const { documents, objects } = this.#options.storage
     await documents.remove(documentOf(incident.id))
     const below = await objects.list('vault', `${slug(incident.id)}/`)
-    await objects.remove('vault', below.map(({ name }) => name))
+    await objects.remove(
+      'vault',
+      below.map(({ name }) => name),
+    )
     this.#bytes -= below.reduce((sum, object) => sum + object.bytes, 0)
   }
 
@@ -178,7 +186,10 @@ export class Vault {
     const { storage, clock } = this.#options
     const incident: VaultIncident = { version: 1, atWallMs: clock.wallMs(), ...parts }
     const below = await storage.objects.list('vault', `${slug(parts.id)}/`)
-    await storage.objects.sync('vault', below.map(({ name }) => name))
+    await storage.objects.sync(
+      'vault',
+      below.map(({ name }) => name),
+    )
     await storage.documents.write(documentOf(parts.id), encode(incident))
     this.#options.report(incident)
     return incident
@@ -201,7 +212,8 @@ export class Vault {
         if (entries.length === 0) break
         for (const entry of entries) {
           if (entry.header.kind !== 'changes') continue
-          for (const [at, change] of changesOf(entry).entries()) each(entry, change, entry.header.firstSeq + at)
+          for (const [at, change] of changesOf(entry).entries())
+            each(entry, change, entry.header.firstSeq + at)
         }
         const chunk = Buffer.concat(entries.map((entry) => entry.bytes))
         crc = crc32(chunk, crc)

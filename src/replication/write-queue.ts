@@ -4,8 +4,9 @@
  * Invariant: `bytes` and `length` count what can still get a place; a write that was given up stays in the line
  * until it is passed, and counts no more.
  */
-import { HotspareError } from '../errors.js'
+import type { HotspareError } from '../errors.js'
 import type { Write } from './ack-queues.js'
+import { queueFull } from './write-errors.js'
 
 interface RoomWaiter {
   readonly bytes: number
@@ -132,11 +133,4 @@ export class WriteQueue {
   closeRoom(error: HotspareError): void {
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
   }
-}
-
-/** More waits than a limit allows. */
-export function queueFull(option: string, limit: number): HotspareError {
-  return new HotspareError('QUEUE_FULL', `more writes wait than ${option} = ${limit} allows`, {
-    details: { option, limit },
-  })
 }

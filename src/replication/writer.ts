@@ -7,18 +7,21 @@
  * - no change gets a place while the writer is frozen or opens a term, and nothing is appended after `close`;
  * - the tenure is checked when a write comes in, before it gets its place, and before it is acknowledged.
  */
-import { nextTick } from 'node:process'
-import { HotspareError } from '../errors.js'
+import type { HotspareError } from '../errors.js'
 import type { TimerHandle } from '../interfaces/clock.js'
-import { AckQueues, ackOf, durabilityOf, type Write } from './ack-queues.js'
+import { AckQueues } from './ack-queues.js'
 import { BlobSpool, type Content, type ContentOptions, type ContentSource } from './blob-spool.js'
 import type { BlobRef } from './change.js'
 import { ClassRules } from './class-rules.js'
+import { FlushPacing } from './flush-pacing.js'
 import { InSyncSet } from './in-sync.js'
-import { blobsOf, bytesOf, type WriteIntent } from './intent.js'
+import type { WriteIntent } from './intent.js'
 import type { Term } from './position.js'
-import { asFailure, Sequencer } from './sequencer.js'
-import { queueFull, WriteQueue } from './write-queue.js'
+import { Sequencer } from './sequencer.js'
+import { asFailure, outcomeUnknown } from './write-errors.js'
+import type { WriteGate } from './write-gate.js'
+import { WriteIntake } from './write-intake.js'
+import type { WriteQueue } from './write-queue.js'
 import type {
   Follower,
   HeldWrite,
@@ -29,45 +32,29 @@ import type {
   WriterStatus,
 } from './writer-types.js'
 
+export type { Follower, HeldWrite, Receipt, WriteOptions, WriterOptions, WriterStatus }
+
 /** Entries appended in one go before the event loop gets its turn. */
 const entriesPerTurnMax = 4
-/** Flushes in one turn of the event loop, where acknowledgements need none: others want to live, too. */
-const flushesPerTurnMax = 64
 /** When a tenure in doubt is looked at again, in milliseconds. */
 const tenureRetryMs = 10
 
-// `new Promise` hands its functions to a callback; one that is shared needs no closure for each write.
-let givenResolve: (receipt: Receipt) => void
-let givenReject: (error: unknown) => void
-function give(resolve: (receipt: Receipt) => void, reject: (error: unknown) => void): void {
-  givenResolve = resolve
-  givenReject = reject
-}
-
 /** See the head of the file. */
-export class Writer {
+export class Writer implements WriteGate {
   readonly #options: WriterOptions
   readonly #copy: WriterCopy
-  readonly #rules: ClassRules
+  readonly #intake: WriteIntake
   readonly #queue: WriteQueue
   readonly #queues: AckQueues = new AckQueues()
   readonly #sequencer: Sequencer
   readonly #inSync: InSyncSet
   readonly #spool: BlobSpool
   readonly #unlisten: (() => void)[] = []
-  // Bound once. The flush stands behind everything that is ready to run now, so that all callers who were
-  // answered together are in the next batch together; a lone write waits for nobody.
-  readonly #flush = (): void => this.#flushQueue()
-  readonly #arm = (): void => nextTick(this.#flush)
-  readonly #newTurn = (): void => {
-    this.#flushes = 0
-  }
+  readonly #pacing = new FlushPacing(() => this.#flush())
   #closed: HotspareError | undefined
   #frozen = false
   #opening = 0
   #congested = false
-  #scheduled = false
-  #flushes = 0
   #tenureTimer: TimerHandle | undefined
   #drainWaiters: { resolve(seq: number): void; reject(error: unknown): void }[] = []
 
@@ -93,10 +80,23 @@ export class Writer {
   private constructor(options: WriterOptions) {
     this.#options = options
     this.#copy = options.copy
-    this.#rules = new ClassRules(options.policy)
     const { copy, clock, limits, term, members, nodeId } = options
-    this.#queue = new WriteQueue(limits.queueBytesMax, limits.queueWritesMax)
-    this.#spool = new BlobSpool(options.storage.objects, options.random, limits)
+    const { objects } = options.storage
+    this.#spool = new BlobSpool({
+      objects,
+      random: options.random,
+      limits,
+      distribution: options.blobs,
+    })
+    this.#intake = new WriteIntake({
+      rules: new ClassRules(options.policy),
+      limits,
+      valueBytes: () => this.#sequencer.valueBytes,
+      unacknowledged: () => this.#queues.waiting,
+      isBlocked: (level) => this.#inSync.standing === 'blocked' && level > 1,
+      discard: (blobs) => this.#spool.discard(blobs),
+    })
+    this.#queue = this.#intake.queue
     const alone = members.every(({ id, promotable }) => id === nodeId || !promotable)
     this.#inSync = new InSyncSet({
       clock,
@@ -117,7 +117,7 @@ export class Writer {
       term,
       queue: this.#queue,
       queues: this.#queues,
-      refuse: (write, error) => this.#refuse(write, error),
+      refuse: (write, error) => this.#intake.refuse(write, error),
       appended: (ordinal, lastSeq, bytes) => inSync.appended(ordinal, lastSeq, bytes),
       failed: (error) => this.close(error),
       members: () => inSync.tracker.members(),
@@ -132,8 +132,8 @@ export class Writer {
       }),
       this.#copy.onFailure((error) => this.close(error)),
     )
-    this.#inSync.local(this.#copy.durableOrdinal)
     this.#inSync.start()
+    this.#inSync.local(this.#copy.durableOrdinal)
   }
 
   /**
@@ -169,34 +169,16 @@ export class Writer {
    * @throws what `apply` threw
    */
   submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
-    let level: number
-    let bytes: number
     try {
       if (this.#closed !== undefined) throw this.#closed
       this.#options.checkTenure()
-      level = this.#rules.levelFor(intent, options)
-      bytes = bytesOf(intent, this.#sequencer.valueBytes)
-      this.#requireRoom(bytes, options?.signal)
+      const promise = this.#intake.take(intent, options)
+      this.#schedule()
+      return promise
     } catch (error) {
-      this.#discardOf(intent)
+      this.#intake.discard(intent)
       return Promise.reject(error)
     }
-    const promise = new Promise<Receipt>(give)
-    const write: Write = {
-      intent,
-      level,
-      bytes,
-      resolve: givenResolve,
-      reject: givenReject,
-      seq: 0,
-      outcome: undefined,
-      gone: false,
-      unlisten: undefined,
-    }
-    this.#queue.push(write)
-    if (options?.signal !== undefined) this.#listen(write, options.signal)
-    if (!this.#scheduled) this.#schedule()
-    return promise
   }
 
   /** Undefined when so many bytes may be submitted now; else a promise for when to ask `again`. */
@@ -209,21 +191,24 @@ export class Writer {
    * Takes in content of any size: small content is returned, larger content becomes a blob, which then is on
    * this storage and with every follower of the in-sync set.
    */
-  async store(source: ContentSource, options: ContentOptions): Promise<Content> {
-    const content = await this.#spool.collect(source, options)
-    const { blob } = content
-    if (blob === undefined) return content
-    try {
-      if (options.durability === 'disk') {
-        await this.#options.storage.objects.sync('blobs', [blob.id])
-      }
-      options.signal?.throwIfAborted()
-      await this.#options.blobs.distribute(blob)
-      return content
-    } catch (error) {
-      await this.#spool.discard([blob])
-      throw options.signal?.aborted === true ? aborted(options.signal) : error
-    }
+  store(source: ContentSource, options: ContentOptions): Promise<Content> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed)
+    return this.#spool.store(source, options)
+  }
+
+  /** Reads from a blob that was stored. */
+  readBlob(blob: BlobRef, offset: number, length: number): Promise<Uint8Array> {
+    return this.#spool.read(blob, offset, length)
+  }
+
+  /** Removes blobs that were stored and will not be named by a change. */
+  discard(blobs: readonly BlobRef[]): Promise<void> {
+    return this.#spool.discard(blobs)
+  }
+
+  /** Content above this many bytes becomes a blob. */
+  get inlineBytesMax(): number {
+    return this.#options.limits.inlineBytesMax
   }
 
   /** Lets writes come in, and gives none of them a place. */
@@ -243,19 +228,7 @@ export class Writer {
 
   /** Takes out the writes without a place; whoever takes them answers them. */
   takeHeld(): HeldWrite[] {
-    return this.#queue.takeAll().map((write) => ({
-      intent: write.intent,
-      ack: ackOf(write.level),
-      durability: durabilityOf(write.level),
-      resolve: (receipt) => {
-        write.unlisten?.()
-        write.resolve(receipt)
-      },
-      reject: (error) => {
-        write.unlisten?.()
-        write.reject(error)
-      },
-    }))
+    return this.#intake.takeHeld()
   }
 
   /**
@@ -278,21 +251,6 @@ export class Writer {
     return this.#inSync.addFollower(id, options.promotable && options.directAck)
   }
 
-  /** Reads from a blob that was stored and is not named by a change yet. */
-  readBlob(blob: BlobRef, offset: number, length: number): Promise<Uint8Array> {
-    return this.#options.storage.objects.read('blobs', blob.id, offset, length)
-  }
-
-  /** Removes blobs that were stored and will not be named. */
-  discard(blobs: readonly BlobRef[]): Promise<void> {
-    return this.#spool.discard(blobs)
-  }
-
-  /** Content above this many bytes becomes a blob. */
-  get inlineBytesMax(): number {
-    return this.#options.limits.inlineBytesMax
-  }
-
   /** Looks again at a tenure that was in doubt. It is looked at by itself, too, a little later. */
   recheck(): void {
     this.#advance()
@@ -313,7 +271,7 @@ export class Writer {
       write.unlisten?.()
       write.reject(outcomeUnknown(write.seq, error))
     }
-    for (const write of this.#queue.takeAll()) this.#refuse(write, error)
+    for (const write of this.#queue.takeAll()) this.#intake.refuse(write, error)
     this.#queue.closeRoom(error)
     for (const waiter of this.#drainWaiters.splice(0)) waiter.reject(error)
   }
@@ -333,57 +291,15 @@ export class Writer {
     }
   }
 
-  #requireRoom(bytes: number, signal: AbortSignal | undefined): void {
-    if (signal?.aborted === true) throw aborted(signal)
-    const { queueBytesMax, queueWritesMax } = this.#options.limits
-    if (this.#queue.length + this.#queues.waiting >= queueWritesMax) {
-      throw queueFull('queueWritesMax', queueWritesMax)
-    }
-    if (!this.#queue.fits(bytes)) throw queueFull('queueBytesMax', queueBytesMax)
-  }
-
-  #listen(write: Write, signal: AbortSignal): void {
-    const abort = (): void => {
-      write.unlisten = undefined
-      if (write.seq === 0) {
-        this.#queue.giveUp(write)
-        this.#refuse(write, aborted(signal))
-        return
-      }
-      write.gone = true
-      const blocked = this.#inSync.standing === 'blocked' && write.level > 1
-      write.reject(givenUp(write.seq, blocked, signal))
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    write.unlisten = () => signal.removeEventListener('abort', abort)
-  }
-
-  /** Answers a write that never got a place; its blobs are nobody's any more. */
-  #refuse(write: Write, error: unknown): void {
-    write.unlisten?.()
-    this.#discardOf(write.intent)
-    write.reject(error)
-  }
-
-  #discardOf(intent: WriteIntent): void {
-    if (intent.kind === 'update') return
-    const blobs = blobsOf(intent)
-    if (blobs.length > 0) void this.#spool.discard(blobs)
-  }
-
   #schedule(): void {
-    if (this.#scheduled || this.#closed !== undefined || this.#isHeld) return
-    this.#scheduled = true
-    if (this.#flushes >= flushesPerTurnMax) setImmediate(this.#flush)
-    else queueMicrotask(this.#arm)
+    if (this.#closed === undefined && !this.#isHeld) this.#pacing.schedule()
   }
 
   get #isHeld(): boolean {
     return this.#frozen || this.#opening > 0 || this.#congested
   }
 
-  #flushQueue(): void {
-    this.#scheduled = false
+  #flush(): void {
     if (this.#closed !== undefined || this.#isHeld || !this.#isTenured()) return
     for (let entries = 0; !this.#queue.isEmpty; entries += 1) {
       if (this.#copy.congested) {
@@ -392,19 +308,15 @@ export class Writer {
       }
       if (this.#gathers()) break
       if (entries === entriesPerTurnMax) {
-        this.#scheduled = true
-        setImmediate(this.#flush)
+        this.#pacing.nextTurn()
         break
       }
       this.#sequencer.appendBatch()
       if (this.#closed !== undefined) return
     }
     this.#queue.announceRoom()
+    if (this.#release()) this.#pacing.answeredAtOnce()
     if (this.#drainWaiters.length > 0) this.#checkDrained()
-    if (!this.#release()) return
-    // Somebody was answered without a turn of the event loop, and may come back at once.
-    this.#flushes += 1
-    if (this.#flushes === 1) setImmediate(this.#newTurn)
   }
 
   /** Whether writes should gather while the disk works: they would wait for it anyway. */
@@ -467,24 +379,4 @@ export class Writer {
     if (this.#copy.durableOrdinal < this.#copy.lastOrdinal) return
     for (const waiter of this.#drainWaiters.splice(0)) waiter.resolve(this.#copy.seq)
   }
-}
-
-function aborted(signal: AbortSignal): HotspareError {
-  return new HotspareError('ABORTED', '', { cause: signal.reason })
-}
-
-function givenUp(seq: number, blocked: boolean, signal: AbortSignal): HotspareError {
-  return new HotspareError(
-    blocked ? 'WRITES_BLOCKED' : 'ABORTED',
-    `the write was given up while it waited for its acknowledgement; it stands in the journal at ${seq}`,
-    { cause: signal.reason, retryable: false, details: { seq } },
-  )
-}
-
-function outcomeUnknown(seq: number, cause: HotspareError): HotspareError {
-  return new HotspareError(
-    'OUTCOME_UNKNOWN',
-    `the write stands in this node's journal at ${seq}, and was not acknowledged before the role ended`,
-    { cause, details: { seq } },
-  )
 }

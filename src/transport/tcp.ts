@@ -16,6 +16,7 @@ import type { Transport } from '../interfaces/transport.js'
 import { parseAddress } from './tcp/address.js'
 import { dialTcp } from './tcp/dial.js'
 import { listenTcp } from './tcp/listen.js'
+import { secureContextOf } from './tcp/tls.js'
 
 /**
  * TLS for both directions: a node uses the same key and certificate when it listens and when it dials.
@@ -58,7 +59,7 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1
  * That proof is as good as the network: a firewall that *rejects* instead of dropping looks the same.
  *
  * @param options - where to listen, TLS, timeouts
- * @throws `OPTION_INVALID` when an address or a timeout cannot work
+ * @throws `OPTION_INVALID` when an address, a timeout, a key or a certificate cannot work
  *
  * @example
  * ```ts
@@ -80,6 +81,7 @@ export function tcp(options: TcpOptions = {}): Transport {
   const dialTimeoutMs = milliseconds('dialTimeoutMs', options.dialTimeoutMs, DIAL_TIMEOUT_MS, 1)
   const keepAliveMs = milliseconds('keepAliveMs', options.keepAliveMs, KEEP_ALIVE_MS, 0)
   if (listen !== undefined) parseAddress(listen, 'listen')
+  const secureContext = tls === undefined ? undefined : secureContextOf(tls)
   return {
     name: 'tcp',
     async listen(accept, limits) {
@@ -97,7 +99,7 @@ export function tcp(options: TcpOptions = {}): Transport {
       })
     },
     dial: (address, limits, signal) =>
-      dialTcp(address, { tls, keepAliveMs, dialTimeoutMs, limits, signal }),
+      dialTcp(address, { tls, secureContext, keepAliveMs, dialTimeoutMs, limits, signal }),
   }
 }
 

@@ -5,7 +5,9 @@ export function names(count: number): string[] {
   return Array.from({ length: count }, (_, at) => `n${at + 1}`)
 }
 
-/** All nodes run, the first is active, the others are standbys in sync, and five writes were made. */
+/**
+ * All nodes run, the first is active, the others are standbys in sync, and five writes were made.
+ */
 export function settled(count: number, options: WorldOptions = {}): World {
   const ids = options.members?.map((member) => member.id) ?? names(count)
   const world = new World(ids, options)

@@ -1,12 +1,6 @@
 /** What must hold in every world; each violation throws at once, at the step that caused it. */
 import type { CoreState } from '../../src/core/step.js'
-import {
-  type History,
-  positionOf,
-  relate,
-  sameTerm,
-  type Term,
-} from '../../src/replication/position.js'
+import { type History, relate, sameTerm, type Term } from '../../src/replication/position.js'
 
 interface Copy {
   readonly history: History
@@ -21,8 +15,21 @@ export class Ledger {
   activeEpochs: Map<string, number> = new Map()
   /** Acknowledged positions, as copies that end there; `safe` when a standby had them too. */
   acks: { readonly copy: Copy; readonly safe: boolean }[] = []
-  /** Off where a partition may leave two actives. */
-  uniqueEpochs = false
+  /**
+   * Two were active at once: only a partition, or messages that took too long, may bring that
+   * about.
+   */
+  twoActives = false
+
+  clone(): Ledger {
+    const copy = new Ledger()
+    copy.opens = [...this.opens]
+    copy.promises = new Map(this.promises)
+    copy.activeEpochs = new Map(this.activeEpochs)
+    copy.acks = this.acks
+    copy.twoActives = this.twoActives
+    return copy
+  }
 
   promised(node: string, term: Term | undefined): void {
     const before = this.promises.get(node)
@@ -45,10 +52,22 @@ export class Ledger {
     )
     for (const { by, term: other } of this.opens) {
       check(!sameTerm(other, term), `${node} opened ${term.epoch} twice`)
-      const clash = other.epoch === term.epoch && (this.uniqueEpochs || by === node)
-      check(!clash, `${by} and ${node} both opened epoch ${term.epoch}`)
+      check(other.epoch !== term.epoch || by !== node, `${node} opened epoch ${term.epoch} twice`)
     }
     this.opens.push({ by: node, term })
+  }
+
+  /**
+   * Two sides of a partition may choose the same number; whoever has heard of one of them opens no
+   * other.
+   */
+  opening(node: string, term: Term, core: CoreState): void {
+    for (const [id, { view }] of core.peers) {
+      for (const other of [view?.promised, view?.activeTerm, view?.follows?.term, view?.round]) {
+        if (other === undefined || sameTerm(other, term)) continue
+        check(other.epoch < term.epoch, `${node} opens ${term.epoch} knowing of ${id}`)
+      }
+    }
   }
 
   stepped(node: string, core: CoreState): void {
@@ -59,13 +78,9 @@ export class Ledger {
     this.activeEpochs.set(node, epoch)
   }
 
-  written(_copy: Copy): void {}
-
   acknowledge(copy: Copy, safe: boolean): void {
     this.acks.push({ copy: { history: copy.history, seq: copy.seq }, safe })
   }
-
-  restoring(_mine: Copy, _theirs: Copy): void {}
 
   /** Acknowledged writes that this copy lacks. */
   lost(copy: Copy): number {
@@ -75,10 +90,6 @@ export class Ledger {
       return kind !== 'equal' && kind !== 'ahead'
     }).length
   }
-}
-
-export function lastTermOf(copy: Copy): Term | undefined {
-  return positionOf(copy)?.term
 }
 
 function check(condition: boolean, what: string): asserts condition {

@@ -318,6 +318,7 @@ describe('missing members', () => {
     const id = world.command('n2', { name: 'takeOver', withoutPeers: ['n3'] })
     world.until(() => world.role('n2') === 'active', 1_000)
     expect(world.outcome(id)).toBe('ok')
+    expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
   })
 
   it('takeOver is refused where the active is heard', () => {

@@ -1,7 +1,7 @@
 /**
- * A small world for cores: virtual time, a network whose directed links can be cut, and a shell for each node
- * that carries out effects on a made-up copy (a history and a sequence number). Plain data throughout, so
- * that the explorer can copy a world.
+ * A small world for cores: virtual time, a network whose directed links can be cut, and a shell for
+ * each node that carries out effects on a made-up copy (a history and a sequence number). Plain
+ * data throughout, so that the explorer can copy a world.
  */
 import { type CoreState, createCore, step, viewOf } from '../../src/core/step.js'
 import type {
@@ -31,6 +31,8 @@ export interface NodeSim {
   boot: number
   alive: boolean
   frozen: boolean
+  /** What arrived while it was frozen, in order. */
+  backlog: Item[]
   core: CoreState
   disk: Disk
   inSyncKnown: boolean
@@ -109,6 +111,7 @@ export class World {
   readonly members: readonly CoreMember[]
   readonly nodes: Map<string, NodeSim> = new Map()
   readonly options: WorldOptions
+  manual: boolean
   queue: Item[] = []
   orders = 0
   /** Directed links that lose everything. */
@@ -130,6 +133,7 @@ export class World {
 
   constructor(ids: readonly string[], options: WorldOptions = {}) {
     this.options = options
+    this.manual = options.manual ?? false
     this.members = options.members ?? ids.map((id) => ({ id, promotable: true }))
     for (const { id } of this.members) this.nodes.set(id, this.#blank(id))
   }
@@ -140,6 +144,7 @@ export class World {
       boot: 0,
       alive: false,
       frozen: false,
+      backlog: [],
       core: this.#createCore(id, 0),
       disk: { durable: neverRan, history: [], seq: 0, inSync: undefined },
       inSyncKnown: false,
@@ -179,6 +184,7 @@ export class World {
     node.boot += 1
     node.alive = true
     node.frozen = false
+    node.backlog = []
     node.inSyncKnown = false
     node.stream = undefined
     node.term = undefined
@@ -190,7 +196,7 @@ export class World {
       if (other === id) continue
       this.push(0, { kind: 'dial', from: id, to: other, boot: node.boot })
     }
-    if (this.options.manual !== true) this.#tickLater(node)
+    if (!this.manual) this.#tickLater(node)
   }
 
   /** SIGKILL: the machine lives on, so its connections are reset and dials are refused. */
@@ -204,9 +210,16 @@ export class World {
       if (from === id) this.links.delete(link)
       if (to !== id) continue
       this.links.delete(link)
-      if (this.cut(id, from)) continue
-      this.inputLater(this.latencyMs, from, { type: 'linkDown', peer: id, cause: 'reset' })
-      this.push(this.latencyMs, { kind: 'dial', from, to: id, boot: this.node(from).boot })
+      // Behind a cut nobody is told: the shell finds out by itself that nothing is acknowledged any
+      // more.
+      const cut = this.cut(id, from)
+      const delayMs = cut ? 1_000 : this.latencyMs
+      this.inputLater(delayMs, from, {
+        type: 'linkDown',
+        peer: id,
+        cause: cut ? 'timeout' : 'reset',
+      })
+      this.push(delayMs, { kind: 'dial', from, to: id, boot: this.node(from).boot })
     }
   }
 
@@ -217,7 +230,10 @@ export class World {
   }
 
   thaw(id: string): void {
-    this.node(id).frozen = false
+    const node = this.node(id)
+    node.frozen = false
+    for (const item of node.backlog) this.push(0, item)
+    node.backlog = []
   }
 
   readonly #calls: { at: number; call: () => void }[] = []
@@ -257,11 +273,11 @@ export class World {
   write(id: string): boolean {
     const node = this.node(id)
     // A shell that may have stood still lets the core look at the clock before it accepts anything.
-    if (this.nowMs - node.core.nowMs > node.core.options.heartbeatMs) this.input(node, { type: 'tick' })
+    if (this.nowMs - node.core.nowMs > node.core.options.heartbeatMs)
+      this.input(node, { type: 'tick' })
     if (node.term === undefined || node.writesFrozen || !node.alive || node.frozen) return false
     if (node.disk.history.at(-1)?.epoch !== node.term.epoch) return false
     node.disk.seq += 1
-    this.ledger.written(node.disk)
     this.copyInput(node)
     let copies = 0
     for (const follower of this.nodes.values()) {
@@ -336,6 +352,34 @@ export class World {
     return parts.join(' ')
   }
 
+  /**
+   * The same world once more, for another way on from here. Calls set up by `later` are not copied.
+   */
+  clone(): World {
+    const copy = new World([], { ...this.options, members: this.members })
+    copy.nowMs = this.nowMs
+    copy.queue = [...this.queue]
+    copy.orders = this.orders
+    copy.cuts = new Set(this.cuts)
+    copy.links = new Map(this.links)
+    copy.commands = this.commands
+    copy.ledger = this.ledger.clone()
+    for (const [id, node] of this.nodes) {
+      const { options } = node.core
+      // The decisions are long and play no part in what comes next.
+      const core = { ...node.core, options: undefined, decisions: [], effects: [] }
+      const twin = structuredClone({ ...node, core })
+      copy.nodes.set(id, { ...twin, core: { ...twin.core, options } } as NodeSim)
+    }
+    return copy
+  }
+
+  /** Lets time run by itself again, after a world was driven by hand. */
+  drive(): void {
+    this.manual = false
+    for (const node of this.nodes.values()) if (node.alive) this.#tickLater(node)
+  }
+
   // ── The network and the shells ────────────────────────────────────────────────────────────────
 
   push(delayMs: number, item: ItemBody): void {
@@ -383,8 +427,7 @@ export class World {
     )
     if (!owner.alive) return
     if (owner.frozen) {
-      // Waits until the process runs again; ticks do not pile up, the others do.
-      this.queue.push({ ...item, at: this.nowMs + 10 })
+      owner.backlog.push(item)
       return
     }
     if (item.kind !== 'message' && item.boot !== owner.boot) return
@@ -394,7 +437,7 @@ export class World {
         break
       case 'input':
         this.input(owner, item.input)
-        if (item.input.type === 'tick' && this.options.manual !== true) this.#tickLater(owner)
+        if (item.input.type === 'tick' && !this.manual) this.#tickLater(owner)
         break
       case 'persist':
         owner.disk.durable = item.facts
@@ -506,6 +549,7 @@ export class World {
         this.inputLater(1, id, { type: 'gate', id: effect.id, ok: node.gateOpen })
         break
       case 'openTerm':
+        this.ledger.opening(id, effect.term, node.core)
         this.push(this.diskMs, { kind: 'open', node: id, boot, term: effect.term })
         break
       case 'freeze':
@@ -608,7 +652,6 @@ export class World {
     this.input(node, { type: 'following', state: 'started', term })
     if (node.stream !== stream) return
     stream.caughtUp = true
-    this.ledger.restoring(node.disk, active.disk)
     if (!node.lagging) this.#replicate(active, node)
     this.input(node, { type: 'following', state: 'complete', term })
     if (this.members.find((member) => member.id === node.id)?.promotable === false) return

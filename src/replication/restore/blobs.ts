@@ -1,13 +1,29 @@
-/** Brings one blob over a bulk lane into the own storage, durable and verified. */
+/** Brings single things over a bulk lane: a blob into the own storage, durable and verified; journal entries. */
 import { crc32 } from 'node:zlib'
 import { HotspareError } from '../../errors.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { BlobRef } from '../change.js'
+import { entryBytesMax } from '../entry.js'
+import type { Extent } from '../position.js'
 import type { BulkClient } from '../stream/bulk-client.js'
+import { fieldsOf, seqOf } from '../stream/wire.js'
 
 const chunkBytes = 256 * 1024
 /** Requests under way for one blob. */
 const window = 4
+
+/** Whether an earlier stream has brought it whole: a blob's bytes never change. */
+async function hasBlob(storage: OpenStorage, blob: BlobRef): Promise<boolean> {
+  const found = await storage.objects.list('blobs', blob.id)
+  if (!found.some(({ name, bytes }) => name === blob.id && bytes === blob.bytes)) return false
+  let crc = 0
+  for (let offset = 0; offset < blob.bytes; offset += chunkBytes) {
+    crc = crc32(await storage.objects.read('blobs', blob.id, offset, chunkBytes), crc)
+  }
+  if (crc !== blob.crc) return false
+  await storage.objects.sync('blobs', [blob.id])
+  return true
+}
 
 export async function fetchBlob(
   bulk: BulkClient,
@@ -15,6 +31,7 @@ export async function fetchBlob(
   blob: BlobRef,
   signal: AbortSignal,
 ): Promise<void> {
+  if (await hasBlob(storage, blob)) return
   await storage.objects.remove('blobs', [blob.id])
   let crc = 0
   let asked = 0
@@ -45,4 +62,21 @@ export async function fetchBlob(
     throw new HotspareError('FRAME_CORRUPT', `the blob ${blob.id} arrived damaged`)
   }
   if (blob.bytes > 0) await storage.objects.sync('blobs', [blob.id])
+}
+
+/** Whole entries that follow a position, as many as fit one answer, at least one; none when there are none. */
+export async function fetchEntries(bulk: BulkClient, extent: Extent): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  let offset = 0
+  let total = 0
+  do {
+    const { body, bytes } = await bulk.request({ op: 'entries', extent, offset })
+    total = seqOf(fieldsOf(body, 'entries')['total'], 'total')
+    if (total > entryBytesMax || (bytes.length === 0 && offset < total)) {
+      throw new HotspareError('PROTOCOL_VIOLATION', 'an answer with journal entries is malformed')
+    }
+    parts.push(bytes)
+    offset += bytes.length
+  } while (offset < total)
+  return parts.length === 1 ? (parts[0] ?? Buffer.alloc(0)) : Buffer.concat(parts)
 }

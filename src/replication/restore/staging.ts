@@ -25,7 +25,7 @@ const documentName = 'staging-index'
 const stagedFilesMax = 4_000_000
 
 export class Staging {
-  readonly files = new Map<string, StagedFile>()
+  readonly files: Map<string, StagedFile> = new Map()
   readonly #storage: OpenStorage
   readonly #base: Extent
   #nextObject = 1
@@ -100,7 +100,11 @@ export class Staging {
   async clean(): Promise<void> {
     await this.#storage.documents.remove(documentName)
     const objects = await this.#storage.objects.list('staging')
-    if (objects.length > 0) await this.#storage.objects.remove('staging', objects.map(({ name }) => name))
+    if (objects.length > 0)
+      await this.#storage.objects.remove(
+        'staging',
+        objects.map(({ name }) => name),
+      )
     this.files.clear()
   }
 }

@@ -11,9 +11,17 @@ import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { ObjectSlice, OpenStorage } from '../../interfaces/storage.js'
 import { checkPath } from '../../policy/path-rules.js'
-import type { LocalCopy, RestoreManifest } from '../local-copy.js'
+import type { OutsideReport } from '../copy-types.js'
+import type { LocalCopy } from '../local-copy.js'
+import type { RestoreManifest, VersionedPath } from '../restore-manifest.js'
 import type { BulkAnswer, BulkClient } from '../stream/bulk-client.js'
-import type { IndexedFile, IndexedRemoval, PlanMessage, ReadStretch, RestoreProgress } from '../stream/wire.js'
+import type {
+  IndexedFile,
+  IndexedRemoval,
+  PlanMessage,
+  ReadStretch,
+  RestoreProgress,
+} from '../stream/wire.js'
 import { fieldsOf, indexPathsMax, listOf, seqOf } from '../stream/wire.js'
 import type { Vault } from '../vault.js'
 import type { StagedFile } from './staging.js'
@@ -37,6 +45,8 @@ export interface RestoreContext {
   readonly clock: Clock
   readonly stateClasses: readonly string[]
   readonly plan: PlanMessage
+  /** Files that were found changed here at start and not repaired since. */
+  readonly outside: OutsideReport
   readonly bulk: BulkClient
   readonly signal: AbortSignal
   /** 0: as fast as it goes. */
@@ -69,7 +79,7 @@ export class Restore {
   #staging!: Staging
   readonly #install = new Map<string, { file: StagedFile }>()
   readonly #remove = new Map<string, number>()
-  readonly #keep: string[] = []
+  readonly #keep: VersionedPath[] = []
   readonly #states: { className: string; object: string; seq: number }[] = []
   readonly #under = new Set<Promise<void>>()
   #failure: unknown
@@ -123,15 +133,15 @@ export class Restore {
 
   /** Paths whose content here cannot be trusted: touched beyond the fork, or found different at start. */
   #suspects(): Set<string> {
-    const { copy, plan } = this.#context
+    const { copy, plan, outside } = this.#context
     if (plan.method === 'full') return new Set()
     const suspects = new Set<string>()
     const own = copy.index.changedSince(plan.commonSeq)
     for (const file of own.files) suspects.add(file.path)
     for (const removal of own.removed) suspects.add(removal.path)
-    for (const entry of copy.outside.unknown) suspects.add(entry.path)
-    for (const entry of copy.outside.differing) suspects.add(entry.path)
-    for (const path of copy.outside.missing) suspects.add(path)
+    for (const entry of outside.unknown) suspects.add(entry.path)
+    for (const entry of outside.differing) suspects.add(entry.path)
+    for (const path of outside.missing) suspects.add(path)
     return suspects
   }
 
@@ -160,7 +170,9 @@ export class Restore {
     const left = [...suspects].filter((path) => !this.#install.has(path) && !this.#remove.has(path))
     for (let at = 0; at < left.length; at += indexPathsMax) {
       const paths = left.slice(at, at + indexPathsMax)
-      const page = pageOf(await bulk.request({ op: 'index', sinceSeq: plan.commonSeq, paths, from: 0 }))
+      const page = pageOf(
+        await bulk.request({ op: 'index', sinceSeq: plan.commonSeq, paths, from: 0 }),
+      )
       await this.#takePage(page, suspects)
     }
   }
@@ -178,7 +190,7 @@ export class Restore {
     const own = copy.index.get(file.path)
     const same = own?.version === file.version && file.version <= plan.commonSeq
     if (same && plan.method !== 'full' && !suspects.has(file.path)) {
-      if (this.#complete) this.#keep.push(file.path)
+      if (this.#complete) this.#keep.push({ path: file.path, version: file.version })
       this.#count(1, file.size)
       return
     }
@@ -198,7 +210,8 @@ export class Restore {
   async #ask(file: StagedFile, size: number): Promise<void> {
     if (size - file.bytes > batchBytes) return this.#askLarge(file, size)
     const length = Math.max(0, size - file.bytes)
-    const full = this.#batch.bytes + length > batchBytes || this.#batch.files.length >= batchFilesMax
+    const full =
+      this.#batch.bytes + length > batchBytes || this.#batch.files.length >= batchFilesMax
     if (full) await this.#flushBatch()
     this.#batch.stretches.push({ path: file.path, offset: file.bytes, length })
     this.#batch.files.push(file)
@@ -209,7 +222,11 @@ export class Restore {
     await this.#flushBatch()
     for (let offset = file.bytes; offset < size; offset += batchBytes) {
       const length = Math.min(batchBytes, size - offset)
-      await this.#request({ stretches: [{ path: file.path, offset, length }], files: [file], bytes: length })
+      await this.#request({
+        stretches: [{ path: file.path, offset, length }],
+        files: [file],
+        bytes: length,
+      })
       if (file.done) return
     }
   }
@@ -258,7 +275,12 @@ export class Restore {
     await this.#staging.save()
   }
 
-  #sliceOf(file: StagedFile, stretch: ReadStretch, result: unknown, bytesMax: number): ObjectSlice | undefined {
+  #sliceOf(
+    file: StagedFile,
+    stretch: ReadStretch,
+    result: unknown,
+    bytesMax: number,
+  ): ObjectSlice | undefined {
     if (result === null || result === undefined) {
       // Removed meanwhile: the entries after the cut say so as well.
       this.#install.delete(file.path)
@@ -266,7 +288,9 @@ export class Restore {
       file.done = true
       return undefined
     }
-    const [start, length, version, size, mode] = listOf(result, 'result', 5).map((n) => seqOf(n, 'result'))
+    const [start, length, version, size, mode] = listOf(result, 'result', 5).map((n) =>
+      seqOf(n, 'result'),
+    )
     if (start === undefined || length === undefined || version === undefined) throw malformed()
     if (size === undefined || mode === undefined) throw malformed()
     if (start + length > bytesMax || length > stretch.length) throw malformed()
@@ -322,17 +346,28 @@ export class Restore {
     const complete = this.#complete || plan.method === 'full'
     const keep = this.#keep
     const tombstoneFloor = complete ? this.#context.plan.cut.seq : this.#tombstoneFloor
-    return { version: 1, restoreId, base: cut, inSync, install, remove, states, complete, keep, tombstoneFloor }
+    return {
+      version: 1,
+      restoreId,
+      base: cut,
+      inSync,
+      install,
+      remove,
+      states,
+      complete,
+      keep,
+      tombstoneFloor,
+    }
   }
 
   /** What lies on this disk and is in nobody's history, or goes in bulk, is kept in the vault. */
   async #keepWhatGoes(manifest: RestoreManifest): Promise<void> {
-    const { vault, copy } = this.#context
-    const outside = [...copy.outside.unknown, ...copy.outside.differing].map(({ path }) => path)
-    if (outside.length > 0) await vault.keepFiles('outside', outside)
-    const known = copy.index.paths()
+    const { vault, copy, outside } = this.#context
+    const changed = [...outside.unknown, ...outside.differing].map(({ path }) => path)
+    if (changed.length > 0) await vault.keepFiles('outside', changed)
+    const known = [...copy.index.entries()].map(([path]) => path)
     if (!manifest.complete || known.length === 0) return
-    const stay = new Set([...manifest.install.map(({ path }) => path), ...(manifest.keep ?? [])])
+    const stay = new Set([...manifest.install, ...(manifest.keep ?? [])].map(({ path }) => path))
     const going = known.filter((path) => !stay.has(path))
     const large = going.length > massDeleteFiles && going.length > known.length * massDeleteShare
     if (large) await vault.keepFiles('massDelete', going)

@@ -54,7 +54,10 @@ export class BulkClient {
       this.#waiters.delete(head.id)
       this.bytesReceived += payload.length
       if (head.error === undefined) waiter.resolve({ body: head.body, bytes })
-      else waiter.reject(new HotspareError('RESTORE_FAILED', `${head.error.code}: ${head.error.message}`))
+      else
+        waiter.reject(
+          new HotspareError('RESTORE_FAILED', `${head.error.code}: ${head.error.message}`),
+        )
     } catch (error) {
       this.#violation(String(error))
     }

@@ -66,7 +66,10 @@ export class BulkServer {
     try {
       const asked = bulkRequestOf(message)
       if (this.#queue.length >= bulkRequestsMax) {
-        throw new HotspareError('PROTOCOL_VIOLATION', `more than ${bulkRequestsMax} bulk requests wait`)
+        throw new HotspareError(
+          'PROTOCOL_VIOLATION',
+          `more than ${bulkRequestsMax} bulk requests wait`,
+        )
       }
       this.#queue.push(asked)
       if (!this.#working) void this.#work()
@@ -114,7 +117,7 @@ export class BulkServer {
       case 'blob':
         return this.#blob(request.blob, request.offset, request.length)
       case 'entries':
-        return this.#entries(request.extent, request.bytesMax)
+        return this.#entries(request.extent, request.offset)
     }
   }
 
@@ -164,17 +167,20 @@ export class BulkServer {
   async #read(stretches: readonly ReadStretch[]): Promise<Answer> {
     const bytes = stretches.reduce((sum, stretch) => sum + stretch.length, 0)
     if (bytes > answerBytesMax) {
-      throw new HotspareError('PROTOCOL_VIOLATION', `${bytes} bytes asked for, at most ${answerBytesMax}`)
+      throw new HotspareError(
+        'PROTOCOL_VIOLATION',
+        `${bytes} bytes asked for, at most ${answerBytesMax}`,
+      )
     }
     const { copy } = this.#source
-    const { answer, versions } = await copy.readForTransfer(stretches)
-    const results = answer.results.map((result, at) =>
+    const { buffer, results: read, versions } = await copy.readForTransfer(stretches)
+    const results = read.map((result, at) =>
       result === 'missing'
         ? null
         : [result.start, result.length, versions[at] ?? 0, result.stat.size, result.stat.mode],
     )
     // What was read may hold changes up to this position: the follower must have them before it switches.
-    return { body: { results, seq: copy.seq }, bytes: answer.buffer }
+    return { body: { results, seq: copy.seq }, bytes: buffer }
   }
 
   async #state(className: string): Promise<Answer> {
@@ -185,7 +191,8 @@ export class BulkServer {
 
   async #stateRead(className: string, offset: number, length: number): Promise<Answer> {
     const snapshot = this.#snapshots.get(className)
-    if (snapshot === undefined) throw new HotspareError('PROTOCOL_VIOLATION', 'no snapshot was asked for')
+    if (snapshot === undefined)
+      throw new HotspareError('PROTOCOL_VIOLATION', 'no snapshot was asked for')
     const bytes = snapshot.subarray(offset, offset + Math.min(length, answerBytesMax))
     if (offset + bytes.length >= snapshot.length) this.#snapshots.delete(className)
     return { body: {}, bytes }
@@ -193,10 +200,13 @@ export class BulkServer {
 
   async #blob(blob: string, offset: number, length: number): Promise<Answer> {
     const wanted = Math.min(length, answerBytesMax)
-    return { body: {}, bytes: await this.#source.storage.objects.read('blobs', blob, offset, wanted) }
+    return {
+      body: {},
+      bytes: await this.#source.storage.objects.read('blobs', blob, offset, wanted),
+    }
   }
 
-  async #entries(extent: Extent, bytesMax: number): Promise<Answer> {
+  async #entries(extent: Extent, offset: number): Promise<Answer> {
     const { copy } = this.#source
     const relation = relate(extent, copy.extent)
     if (relation.kind !== 'behind' && relation.kind !== 'equal') {
@@ -205,9 +215,12 @@ export class BulkServer {
     await copy.flush()
     const reader = copy.reader(extent.seq)
     try {
-      const entries = await reader.next(Math.min(bytesMax, answerBytesMax))
-      const bytes = Buffer.concat(entries.map((entry) => entry.bytes))
-      return { body: { count: entries.length, seq: copy.seq, history: copy.history }, bytes }
+      const entries = await reader.next(answerBytesMax)
+      const all = Buffer.concat(entries.map((entry) => entry.bytes))
+      if (all.length <= answerBytesMax) return { body: { total: all.length }, bytes: all }
+      const first = entries[0]?.bytes ?? all
+      const end = Math.min(first.length, offset + answerBytesMax)
+      return { body: { total: first.length }, bytes: first.subarray(offset, end) }
     } finally {
       reader.close()
     }

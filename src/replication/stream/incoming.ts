@@ -13,10 +13,11 @@ import type { Clock } from '../../interfaces/clock.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { Channel } from '../../protocol/channel.js'
 import type { BlobRef, Change } from '../change.js'
+import type { OutsideReport } from '../copy-types.js'
 import type { Entry } from '../entry.js'
-import { changesOf, readEntry, singlesOf, termOf } from '../entry.js'
+import { changesOf, entryBytesMax, readEntry, singlesOf, termOf } from '../entry.js'
 import type { LocalCopy } from '../local-copy.js'
-import type { Extent, Term } from '../position.js'
+import type { Term } from '../position.js'
 import { relate, sameTerm } from '../position.js'
 import { fetchBlob } from '../restore/blobs.js'
 import type { RestoreContext } from '../restore/target.js'
@@ -37,6 +38,10 @@ export interface IncomingContext {
   readonly vault: Vault
   readonly clock: Clock
   readonly stateClasses: readonly string[]
+  /** Files that were found changed at start and not repaired since. */
+  outside(): OutsideReport
+  /** A restore has put them right. */
+  outsideRepaired(): void
   /** True when a class acknowledges from memory, so that arrival itself is worth a frame. */
   readonly acknowledgeReceipt: boolean
   readonly restoreBytesPerSecondMax: number
@@ -49,7 +54,12 @@ export interface IncomingContext {
 /** What a follower tells its node. */
 export type IncomingEvent =
   | { readonly name: 'started'; readonly peer: string; readonly plan: PlanMessage }
-  | { readonly name: 'progress'; readonly peer: string; readonly restoreId: string; readonly progress: RestoreProgress }
+  | {
+      readonly name: 'progress'
+      readonly peer: string
+      readonly restoreId: string
+      readonly progress: RestoreProgress
+    }
   | {
       readonly name: 'complete'
       readonly peer: string
@@ -59,7 +69,12 @@ export type IncomingEvent =
       readonly bytesMoved: number
       readonly ms: number
     }
-  | { readonly name: 'refused'; readonly peer: string; readonly code: string; readonly reason: string }
+  | {
+      readonly name: 'refused'
+      readonly peer: string
+      readonly code: string
+      readonly reason: string
+    }
   | { readonly name: 'broken'; readonly peer: string; readonly reason: string }
 
 interface Waiting {
@@ -133,11 +148,12 @@ export class Incoming {
     if (this.#stopped) return channel.destroy()
     this.#channel = channel
     channel.onMessage((message) => this.#guard(() => this.#receive(streamMessageOf(message))))
-    channel.onFrame((type, payload) => this.#guard(() => this.#receiveEntry(type, payload)))
+    channel.onFrame((type, payload) => this.#guard(() => this.#receiveFrame(type, payload)))
     channel.onClose((cause) => this.#break(new Error(`the stream ended (${cause})`)))
     const { copy } = this.#context
     const { extent, complete } = copy
-    const repair = copy.needsRepair
+    const { unknown, differing, missing } = this.#context.outside()
+    const repair = unknown.length + differing.length + missing.length > 0
     const promised = this.#context.promised()
     channel.sendMessage({ type: 'follow', term: this.term, promised, extent, complete, repair })
   }
@@ -225,6 +241,7 @@ export class Incoming {
       vault,
       clock,
       stateClasses,
+      outside: this.#context.outside(),
       plan,
       bulk: await this.#bulkClient(),
       signal: this.#abort.signal,
@@ -242,6 +259,7 @@ export class Incoming {
     await copy.flushNext()
     if (this.#stopped) return
     await copy.switchTo(manifest)
+    this.#context.outsideRepaired()
     await restore.clean()
     this.#files = manifest.install.length + manifest.remove.length
     if (this.#stopped) return
@@ -272,12 +290,16 @@ export class Incoming {
     this.#unlisten?.()
     this.#target = target
     this.#baseNumber = this.#received - this.#held.length
-    const source = target === 'copy' ? copy : copy.next
-    this.#baseOrdinal = source.lastOrdinal
     this.#durable = this.#baseNumber
-    this.#appended = false
     this.#skipped = 0
-    this.#unlisten = source.onDurable((ordinal) => this.#onDurable(ordinal))
+    const onDurable = (ordinal: number): void => this.#onDurable(ordinal)
+    if (target === 'copy') {
+      this.#baseOrdinal = copy.lastOrdinal
+      this.#unlisten = copy.onDurable(onDurable)
+    } else {
+      this.#baseOrdinal = 0
+      this.#unlisten = copy.onNextDurable(onDurable)
+    }
     this.#acknowledgeSoon()
   }
 
@@ -286,6 +308,24 @@ export class Incoming {
     this.#durable = this.#baseNumber + this.#skipped + (ordinal - this.#baseOrdinal)
     this.#acknowledgeNow()
     if (this.#inStep) this.#settle()
+  }
+
+  /** The frames of an entry that is longer than one. */
+  #parts: Uint8Array[] = []
+  #partsBytes = 0
+
+  #receiveFrame(type: number, payload: Uint8Array): void {
+    if (type === frameTypes.entryPart) {
+      this.#partsBytes += payload.length
+      if (this.#partsBytes > entryBytesMax) throw new HotspareError('FRAME_TOO_LARGE', 'an entry')
+      this.#parts.push(payload)
+      return
+    }
+    if (this.#parts.length === 0) return this.#receiveEntry(type, payload)
+    const whole = Buffer.concat([...this.#parts, payload])
+    this.#parts = []
+    this.#partsBytes = 0
+    this.#receiveEntry(type, whole)
   }
 
   #receiveEntry(type: number, payload: Uint8Array): void {
@@ -308,8 +348,9 @@ export class Incoming {
   }
 
   #lacksBlob(change: Change): boolean {
-    if (change.kind !== 'put' && change.kind !== 'patch' && change.kind !== 'transaction') return false
-    return blobsOf(change).some((blob) => !this.#context.copy.blobs.has(blob.id))
+    if (change.kind !== 'put' && change.kind !== 'patch' && change.kind !== 'transaction')
+      return false
+    return blobsOf(change).some((blob) => !this.#blobsHere.has(blob.id))
   }
 
   #hold(waiting: Waiting): void {
@@ -337,7 +378,7 @@ export class Incoming {
       if (first === undefined || this.#stopped || this.#target === 'hold') return
       for (const change of first.changes ?? []) {
         for (const blob of blobsOf(change)) {
-          if (!copy.blobs.has(blob.id)) await this.#fetchBlob(blob)
+          await this.#fetchBlob(blob)
         }
       }
       if (copy.congested) await copy.decongested()
@@ -355,8 +396,7 @@ export class Incoming {
 
   #append(entry: Entry, changes: readonly Change[] | undefined): void {
     const { copy } = this.#context
-    const has = this.#target === 'next' ? copy.next.extent : copy.extent
-    if (!this.#appended && this.#isKnown(entry, has)) {
+    if (!this.#appended && this.#isKnown(entry)) {
       this.#skipped += 1
       this.#durable = this.#baseNumber + this.#skipped
     } else if (this.#target === 'next') {
@@ -370,10 +410,12 @@ export class Incoming {
   }
 
   /** A stream begins at a position, and repeats the entries there that take no sequence number. */
-  #isKnown(entry: Entry, has: Extent): boolean {
+  #isKnown(entry: Entry): boolean {
     if (entry.header.kind !== 'term') return false
     const term = termOf(entry)
-    return has.history.some((known) => sameTerm(known, term))
+    const { copy } = this.#context
+    const history = this.#target === 'next' ? this.#plan?.cut.history : copy.history
+    return (history ?? []).some((known) => sameTerm(known, term))
   }
 
   /** All that came in one go is acknowledged by one frame. */
@@ -426,21 +468,27 @@ export class Incoming {
   }
 
   async #takeBlob(blob: BlobRef): Promise<void> {
-    if (!this.#context.copy.blobs.has(blob.id)) await this.#fetchBlob(blob)
+    await this.#fetchBlob(blob)
     this.#channel?.sendMessage({ type: 'blobHere', id: blob.id })
   }
 
+  /** Blobs that are known to be in the storage, durably, as long as this stream lasts. */
+  readonly #blobsHere = new Set<string>()
   readonly #fetching = new Map<string, Promise<void>>()
 
+  /** Makes sure that a blob is in the storage, durably; resolves at once when it is known to be. */
   #fetchBlob(blob: BlobRef): Promise<void> {
+    if (this.#blobsHere.has(blob.id)) return Promise.resolve()
     const under = this.#fetching.get(blob.id)
     if (under !== undefined) return under
-    const work = this.#bulkClient()
-      .then((bulk) => fetchBlob(bulk, this.#context.storage, blob, this.#abort.signal))
-      .then(() => this.#context.copy.blobs.add(blob.id, blob.bytes))
-      .finally(() => this.#fetching.delete(blob.id))
+    const work = this.#bringBlob(blob).finally(() => this.#fetching.delete(blob.id))
     this.#fetching.set(blob.id, work)
     return work
+  }
+
+  async #bringBlob(blob: BlobRef): Promise<void> {
+    await fetchBlob(await this.#bulkClient(), this.#context.storage, blob, this.#abort.signal)
+    this.#blobsHere.add(blob.id)
   }
 }
 

@@ -11,10 +11,12 @@ import type { HotspareError } from '../../errors.js'
 import type { Channel } from '../../protocol/channel.js'
 import type { BlobRef } from '../change.js'
 import type { Entry } from '../entry.js'
-import type { JournalReader, LocalCopy } from '../local-copy.js'
+import type { JournalReader } from '../journal-reader.js'
+import type { LocalCopy } from '../local-copy.js'
 import type { Relation, Term } from '../position.js'
 import { relate, sameTerm } from '../position.js'
-import type { Follower, Writer } from '../writer.js'
+import type { Writer } from '../writer.js'
+import type { Follower } from '../writer-types.js'
 import type { FollowMessage, PlanMessage, RefuseMessage, RestoreProgress } from './wire.js'
 import { frameTypes, readAcknowledge, streamMessageOf } from './wire.js'
 
@@ -36,10 +38,27 @@ export interface OutgoingContext {
 /** What the active tells of its followers. */
 export type OutgoingEvent =
   | { readonly name: 'plan'; readonly peer: string; readonly plan: PlanMessage }
-  | { readonly name: 'progress'; readonly peer: string; readonly restoreId: string; readonly progress: RestoreProgress }
-  | { readonly name: 'restored'; readonly peer: string; readonly plan: PlanMessage; readonly files: number; readonly bytes: number; readonly ms: number }
+  | {
+      readonly name: 'progress'
+      readonly peer: string
+      readonly restoreId: string
+      readonly progress: RestoreProgress
+    }
+  | {
+      readonly name: 'restored'
+      readonly peer: string
+      readonly plan: PlanMessage
+      readonly files: number
+      readonly bytes: number
+      readonly ms: number
+    }
   | { readonly name: 'inStep'; readonly peer: string; readonly restoreId: string }
-  | { readonly name: 'refused'; readonly peer: string; readonly code: string; readonly reason: string }
+  | {
+      readonly name: 'refused'
+      readonly peer: string
+      readonly code: string
+      readonly reason: string
+    }
   | { readonly name: 'ended'; readonly peer: string }
 
 /** The number of a sent entry and its ordinal in the own copy. */
@@ -140,7 +159,12 @@ export class Outgoing {
   }
 
   #fail(error: HotspareError): void {
-    this.#context.report({ name: 'refused', peer: this.peer, code: error.code ?? 'INTERNAL', reason: error.message })
+    this.#context.report({
+      name: 'refused',
+      peer: this.peer,
+      code: error.code ?? 'INTERNAL',
+      reason: error.message,
+    })
     this.#channel.destroy()
     this.close()
   }
@@ -183,9 +207,13 @@ export class Outgoing {
     const { term } = serving
     const { promised } = follow
     const above = promised !== undefined && promised.epoch > term.epoch
-    const other = promised !== undefined && promised.epoch === term.epoch && !sameTerm(promised, term)
+    const other =
+      promised !== undefined && promised.epoch === term.epoch && !sameTerm(promised, term)
     if (above || other) {
-      return this.#refuse('STALE_TERM', `epoch ${promised.epoch} was promised, this term has ${term.epoch}`)
+      return this.#refuse(
+        'STALE_TERM',
+        `epoch ${promised.epoch} was promised, this term has ${term.epoch}`,
+      )
     }
     const refusal = this.#context.refusal(this.peer)
     if (refusal !== undefined) return this.#refuse('POLICY_MISMATCH', refusal)
@@ -227,7 +255,9 @@ export class Outgoing {
     const restoring = plan.method === 'delta' || plan.method === 'full'
     this.#sentSeq = restoring ? plan.cut.seq : plan.commonSeq
     this.#restored = !restoring
-    this.#stopListening = this.#context.copy.onAppend((entry, ordinal) => this.#onAppend(entry, ordinal))
+    this.#stopListening = this.#context.copy.onAppend((entry, ordinal) =>
+      this.#onAppend(entry, ordinal),
+    )
     void this.#catchUp()
   }
 
@@ -243,11 +273,21 @@ export class Outgoing {
     this.#sent += 1
     this.#sentSeq = entry.header.firstSeq + entry.header.count - 1
     if (ordinal > 0) this.#mark(ordinal)
-    const room = this.#channel.send(frameTypes.entry, [entry.bytes])
+    const room = this.#transmit(entry.bytes)
     if (!room && this.#live) {
       this.#live = false
       void this.#catchUp()
     }
+  }
+
+  #transmit(bytes: Uint8Array): boolean {
+    const { payloadBytesMax } = this.#channel
+    let rest = bytes
+    while (rest.length > payloadBytesMax) {
+      this.#channel.send(frameTypes.entryPart, [rest.subarray(0, payloadBytesMax)])
+      rest = rest.subarray(payloadBytesMax)
+    }
+    return this.#channel.send(frameTypes.entry, [rest])
   }
 
   /** Remembers which ordinal has the number just sent; runs of consecutive pairs are kept as their last one. */
@@ -341,6 +381,7 @@ export class Outgoing {
 
 function keyOf(entry: Entry): number {
   const { bytes } = entry
-  const crc = (bytes[4] ?? 0) | ((bytes[5] ?? 0) << 8) | ((bytes[6] ?? 0) << 16) | ((bytes[7] ?? 0) << 24)
+  const crc =
+    (bytes[4] ?? 0) | ((bytes[5] ?? 0) << 8) | ((bytes[6] ?? 0) << 16) | ((bytes[7] ?? 0) << 24)
   return (crc >>> 0) * 4096 + (entry.header.length % 4096)
 }

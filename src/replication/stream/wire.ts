@@ -14,7 +14,13 @@ import type { Extent, History, HistoryTerm, Term } from '../position.js'
 import { historyTermsMax } from '../position.js'
 
 /** Frame types above the channel; 0 is a message of the channel itself. */
-export const frameTypes = { entry: 1, acknowledge: 2, answer: 3 } as const
+export const frameTypes = {
+  entry: 1,
+  acknowledge: 2,
+  answer: 3,
+  /** A stretch of an entry that is longer than a frame; the frame of type `entry` that follows is its end. */
+  entryPart: 4,
+} as const
 
 /** How a joining node's copy is brought to the active's state. */
 export type RestoreMethod = 'none' | 'journal' | 'delta' | 'full'
@@ -50,7 +56,12 @@ export interface PlanMessage {
 /** Source to follower: I do not serve you. */
 export interface RefuseMessage {
   readonly type: 'refuse'
-  readonly code: 'NOT_ACTIVE' | 'STALE_TERM' | 'HISTORY_UNRELATED' | 'POLICY_MISMATCH' | 'QUEUE_FULL'
+  readonly code:
+    | 'NOT_ACTIVE'
+    | 'STALE_TERM'
+    | 'HISTORY_UNRELATED'
+    | 'POLICY_MISMATCH'
+    | 'QUEUE_FULL'
   readonly reason: string
 }
 
@@ -64,7 +75,12 @@ export type StreamMessage =
   /** Source to follower: you have all that there was when this was sent. */
   | { readonly type: 'inStep'; readonly seq: number }
   /** Follower to source: the restore has switched over; acknowledgements count from here. */
-  | { readonly type: 'restored'; readonly files: number; readonly bytes: number; readonly ms: number }
+  | {
+      readonly type: 'restored'
+      readonly files: number
+      readonly bytes: number
+      readonly ms: number
+    }
   /** Source to follower: fetch this blob, its record comes once every in-sync follower has it. */
   | { readonly type: 'blob'; readonly blob: BlobRef }
   /** Follower to source: the blob is here, durably. */
@@ -101,14 +117,27 @@ export type BulkRequest =
    * The files to move, in pages: those with a version above `sinceSeq`, and those among `paths`. `from` is the
    * cursor of the last page, 0 at first.
    */
-  | { readonly op: 'index'; readonly sinceSeq: number; readonly paths: readonly string[]; readonly from: number }
+  | {
+      readonly op: 'index'
+      readonly sinceSeq: number
+      readonly paths: readonly string[]
+      readonly from: number
+    }
   | { readonly op: 'read'; readonly requests: readonly ReadStretch[] }
   /** Prepares a snapshot of a class of application state and says its size and position. */
   | { readonly op: 'state'; readonly className: string }
-  | { readonly op: 'stateRead'; readonly className: string; readonly offset: number; readonly length: number }
+  | {
+      readonly op: 'stateRead'
+      readonly className: string
+      readonly offset: number
+      readonly length: number
+    }
   | { readonly op: 'blob'; readonly blob: string; readonly offset: number; readonly length: number }
-  /** Journal entries after a position, for a candidate that lacks the end. */
-  | { readonly op: 'entries'; readonly extent: Extent; readonly bytesMax: number }
+  /**
+   * Journal entries after a position, for a candidate that lacks the end. One that is longer than an answer is asked for
+   * from several offsets.
+   */
+  | { readonly op: 'entries'; readonly extent: Extent; readonly offset: number }
 
 /** A stretch of a file. */
 export interface ReadStretch {
@@ -130,7 +159,10 @@ export const indexPathsMax = 4096
 export const readStretchesMax = 1024
 
 function bad(field: string): HotspareError {
-  return new HotspareError('PROTOCOL_VIOLATION', `the field ${field} of a replication message is malformed`)
+  return new HotspareError(
+    'PROTOCOL_VIOLATION',
+    `the field ${field} of a replication message is malformed`,
+  )
 }
 
 /** A decoded value whose fields are still to be looked at. */
@@ -290,18 +322,25 @@ function requestOf(fields: Fields): BulkRequest {
       }
     }
     case 'read':
-      return { op: 'read', requests: listOf(fields['requests'], 'requests', readStretchesMax).map(stretchOf) }
+      return {
+        op: 'read',
+        requests: listOf(fields['requests'], 'requests', readStretchesMax).map(stretchOf),
+      }
     case 'state':
       return { op: 'state', className: textOf(fields['className'], 'className', 256) }
     case 'stateRead':
-      return { op: 'stateRead', className: textOf(fields['className'], 'className', 256), ...stretch() }
+      return {
+        op: 'stateRead',
+        className: textOf(fields['className'], 'className', 256),
+        ...stretch(),
+      }
     case 'blob':
       return { op: 'blob', blob: textOf(fields['blob'], 'blob', 128), ...stretch() }
     case 'entries':
       return {
         op: 'entries',
         extent: extentOf(fields['extent'], 'extent'),
-        bytesMax: seqOf(fields['bytesMax'], 'bytesMax'),
+        offset: seqOf(fields['offset'], 'offset'),
       }
     default:
       throw bad('op')
@@ -337,7 +376,13 @@ export function readAnswer(payload: Uint8Array): { head: AnswerHead; bytes: Uint
   const bytes = payload.subarray(end)
   if (error === undefined || error === null) return { head, bytes }
   const { code, message } = fieldsOf(error, 'error')
-  return { head: { ...head, error: { code: textOf(code, 'code'), message: textOf(message, 'message', 4096) } }, bytes }
+  return {
+    head: {
+      ...head,
+      error: { code: textOf(code, 'code'), message: textOf(message, 'message', 4096) },
+    },
+    bytes,
+  }
 }
 
 /** An acknowledgement: how many entries of this stream arrived, and how many of them are durable; two f64. */

@@ -60,19 +60,21 @@ export class DirectoryLock {
    * Takes the lock.
    *
    * @param lost - told when another process has taken it nevertheless
+   * @param watchMs - how long a holder that cannot be looked at is watched
    * @throws `STORAGE_LOCKED` when a living process holds it
    */
   static async take(
     layout: Layout,
     owner: StorageOwner,
     lost: (why: string) => void,
+    watchMs: number = WATCH_MS,
   ): Promise<DirectoryLock> {
     const content = describeThisProcess(owner)
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
       if (await create(layout, content)) return new DirectoryLock(layout.lock, content, lost)
       const holder = await readLock(layout.lock)
       if (holder === undefined) continue
-      if (await isLiving(layout.lock, holder)) throw locked(layout, holder)
+      if (await isLiving(layout.lock, holder, watchMs)) throw locked(layout, holder)
       await setAside(layout, holder)
     }
     throw new HotspareError('STORAGE_LOCKED', `${layout.root} is being taken by others just now`)
@@ -167,7 +169,7 @@ function isLockContent(value: unknown): value is LockContent {
   return words.every((word) => typeof record[word] === 'string') && Number.isInteger(record.pid)
 }
 
-async function isLiving(path: string, holder: LockContent): Promise<boolean> {
+async function isLiving(path: string, holder: LockContent, watchMs: number): Promise<boolean> {
   const here = thisMachine()
   const knowsBoot = holder.machineBoot !== '' && here.machineBoot !== ''
   if (knowsBoot && holder.host === here.host && holder.machineBoot !== here.machineBoot)
@@ -178,7 +180,7 @@ async function isLiving(path: string, holder: LockContent): Promise<boolean> {
     holder.machineBoot === here.machineBoot &&
     holder.processNamespace === here.processNamespace
   if (comparable) return isProcess(holder.pid, holder.processStart)
-  return await isTouched(path)
+  return await isTouched(path, watchMs)
 }
 
 /** Whether the process with this id is the one that started then. */
@@ -194,11 +196,11 @@ function isProcess(pid: number, start: string): boolean {
 }
 
 /** Watches whether the holder still touches its lock. */
-async function isTouched(path: string): Promise<boolean> {
+async function isTouched(path: string, watchMs: number): Promise<boolean> {
   const before = await modified(path)
   const steps = 10
   for (let step = 0; step < steps; step += 1) {
-    await sleep(WATCH_MS / steps)
+    await sleep(watchMs / steps)
     if ((await modified(path)) !== before) return true
   }
   return false

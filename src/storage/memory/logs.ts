@@ -172,8 +172,8 @@ class MemoryLog implements Log {
     if (this.#ended === 'it was closed') return
     if (this.#busy) throw storageFailed(`the log ${this.#name} is closed while it is written`)
     this.#ended = 'it was closed'
-    this.#runner.check()
-    this.#log.open = false
+    // After the end of the storage the log may be open again, on another handle.
+    if (!this.#runner.ended) this.#log.open = false
   }
 
   async #change(

@@ -79,6 +79,10 @@ export class Runner {
     if (this.#ended !== undefined) throw storageFailed(this.#ended)
   }
 
+  get ended(): boolean {
+    return this.#ended !== undefined
+  }
+
   /** Whether calls take effect at once: no latency, and nothing waits. */
   get immediate(): boolean {
     return this.#faults.latency === undefined && this.#channels.size === 0

@@ -1,5 +1,5 @@
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net'
-import { type TLSSocket, connect as tlsConnect } from 'node:tls'
+import { type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { HotspareError } from '../../errors.js'
 import type { Connection, TransportLimits } from '../../interfaces/transport.js'
 import type { TcpTlsOptions } from '../tcp.js'
@@ -11,6 +11,8 @@ import { bindingOf } from './tls.js'
 /** What {@link dialTcp} needs besides the address. */
 export interface DialParts {
   readonly tls: TcpTlsOptions | undefined
+  /** The keys of `tls`, read once for all dials. */
+  readonly secureContext: SecureContext | undefined
   readonly keepAliveMs: number
   readonly dialTimeoutMs: number
   readonly limits: TransportLimits
@@ -70,7 +72,7 @@ function plainOptions(
 function tlsOptions(target: HostPort, parts: DialParts, tls: TcpTlsOptions): object {
   // A name is checked against the certificate; for an address the certificate must list the address.
   const servername = tls.servername ?? (isIP(target.host) === 0 ? target.host : undefined)
-  const options = { ...common(target, parts), ...tls }
+  const options = { ...common(target, parts), ...tls, secureContext: parts.secureContext }
   return servername === undefined ? options : { ...options, servername }
 }
 

@@ -1,10 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import {
-  createServer as createTlsServer,
-  type TLSSocket,
-  type TlsOptions,
-  type Server as TlsServer,
-} from 'node:tls'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import debug from 'debug'
 import { HotspareError } from '../../errors.js'
 import type { Connection, Listener, TransportLimits } from '../../interfaces/transport.js'
@@ -71,23 +66,12 @@ function makeServer(accept: (connection: Connection) => void, parts: ListenParts
   }
   if (parts.tls === undefined) return createServer(common, (socket) => take(socket, undefined))
   const options = { ...common, ...parts.tls, handshakeTimeout: parts.handshakeMs }
-  const server = tlsServer(options, (socket) => take(socket, bindingOf(socket)))
+  const server = createTlsServer(options, (socket: TLSSocket) => take(socket, bindingOf(socket)))
   server.on('tlsClientError', (error, socket) => {
     log('TLS handshake with %s failed: %s', socket.remoteAddress, error.message)
     socket.destroy()
   })
   return server
-}
-
-function tlsServer(options: TlsOptions, take: (socket: TLSSocket) => void): TlsServer {
-  try {
-    return createTlsServer(options, take)
-  } catch (error) {
-    throw new HotspareError('OPTION_INVALID', `TLS cannot use these options: ${String(error)}`, {
-      cause: error,
-      details: { option: 'tls' },
-    })
-  }
 }
 
 function opened(server: Server, host: string, port: number, address: string): Promise<void> {

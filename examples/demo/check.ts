@@ -1,0 +1,65 @@
+/** The final account: every file on every disk, and every acknowledged write. */
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { countOf, pathOf } from './content.js'
+import type { Ack } from './messages.js'
+import { type FoundFile, filesBelow } from './tree.js'
+
+/** What lies on one disk: the hash of each replicated file. */
+export interface Disk {
+  readonly hashes: ReadonlyMap<string, string>
+  readonly bytes: number
+}
+
+/** Files that belong to the machine: the library's own state, and what the policy never syncs. */
+function isLocal(path: string): boolean {
+  return path === '.hotspare' || path === 'machine.txt'
+}
+
+function hashOf(file: string): string {
+  return createHash('sha256').update(readFileSync(file)).digest('hex')
+}
+
+export function readDisk(folder: string): Disk {
+  const files = filesBelow(folder, isLocal)
+  const hashes = new Map(files.map(({ path }) => [path, hashOf(join(folder, path))]))
+  return { hashes, bytes: files.reduce((sum, file) => sum + file.bytes, 0) }
+}
+
+/** Paths that are not equal on all disks. */
+export function differing(disks: readonly Disk[]): string[] {
+  const paths = new Set(disks.flatMap((disk) => [...disk.hashes.keys()]))
+  return [...paths].filter((path) => {
+    return new Set(disks.map((disk) => disk.hashes.get(path))).size > 1
+  })
+}
+
+/** Files of the tree that a disk lacks, or holds with other bytes. */
+export function differingFromTree(
+  disk: Disk,
+  tree: { readonly folder: string; readonly files: readonly FoundFile[] },
+  refused: ReadonlySet<string>,
+): string[] {
+  return tree.files
+    .map(({ path }) => path)
+    .filter((path) => !refused.has(path))
+    .filter((path) => disk.hashes.get(`tree/${path}`) !== hashOf(join(tree.folder, path)))
+}
+
+/** Acknowledged writes that are on this disk neither themselves nor by a later write to the same file. */
+export function lostWrites(folder: string, acks: readonly Ack[]): Ack[] {
+  const last = new Map<string, Ack>()
+  for (const ack of acks) {
+    const path = pathOf(ack.writer, ack.count)
+    if ((last.get(path)?.count ?? -1) < ack.count) last.set(path, ack)
+  }
+  const found = new Map<string, number>()
+  for (const [path, { writer }] of last) {
+    const file = join(folder, path)
+    const count = existsSync(file) ? countOf(writer, readFileSync(file)) : undefined
+    // The bytes of a write belong to its own file only.
+    if (count !== undefined && pathOf(writer, count) === path) found.set(path, count)
+  }
+  return acks.filter(({ writer, count }) => (found.get(pathOf(writer, count)) ?? -1) < count)
+}

@@ -1,0 +1,69 @@
+/** What the demo and its node processes say to each other over the IPC channel of a forked process. */
+import type { NodeLogEvent, NodeStatus } from 'hotspare'
+import type { FoundFile } from './tree.js'
+
+/** How a node is set up; all else is the library's default. */
+export interface Plan {
+  readonly id: string
+  /** In takeover order. */
+  readonly members: readonly { readonly id: string; readonly address: string }[]
+  readonly folder: string
+  /** How long it waits for the others after a total outage; shorter where the demo starts one alone. */
+  readonly startupWaitMs?: number
+}
+
+/** What the demo can ask of a node: the argument and the answer of each job. */
+export interface Jobs {
+  start: { readonly takes: Plan; readonly gives: undefined }
+  /** Copies a directory tree into the replicated files, through the API. */
+  seed: { readonly takes: Seed; readonly gives: Seeded }
+  /** Writes files while this node is active, from now on, until `endLoad`. */
+  beginLoad: { readonly takes: { readonly callers: number }; readonly gives: undefined }
+  endLoad: { readonly takes: undefined; readonly gives: undefined }
+  status: { readonly takes: undefined; readonly gives: NodeStatus }
+  switchover: { readonly takes: { readonly to: string }; readonly gives: undefined }
+  stop: { readonly takes: undefined; readonly gives: undefined }
+}
+
+/** A tree to copy. */
+export interface Seed {
+  readonly folder: string
+  readonly files: readonly FoundFile[]
+}
+
+/** What a seeding did. */
+export interface Seeded {
+  readonly files: number
+  readonly bytes: number
+  /** Files whose names some platform cannot store; the API refused them. */
+  readonly refused: readonly string[]
+}
+
+/** A write that the library acknowledged. */
+export interface Ack {
+  readonly writer: string
+  readonly count: number
+  /** By the clock that all processes of one machine share. */
+  readonly atMs: number
+}
+
+export interface Request {
+  readonly id: number
+  readonly job: keyof Jobs
+  readonly argument: unknown
+}
+
+/** What a node process says: answers to requests, and news. */
+export type Message =
+  | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'failure'; readonly id: number; readonly reason: string }
+  | { readonly kind: 'event'; readonly event: NodeLogEvent }
+  | { readonly kind: 'seeded'; readonly files: number; readonly bytes: number }
+  | { readonly kind: 'acks'; readonly acks: readonly Ack[] }
+  /** A write that failed although the node did not lose its role: there should be none. */
+  | { readonly kind: 'writeFailed'; readonly writer: string; readonly reason: string }
+
+/** Milliseconds of a monotonic clock that all processes of one machine share. */
+export function machineMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6
+}

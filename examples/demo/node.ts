@@ -1,0 +1,169 @@
+/** One node of the demo, in a process of its own, as an application would hold it. */
+import { createReadStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ClusterNode, HotspareError, neverSynced, SyncPolicy, synced, type Tenure } from 'hotspare'
+import { directory } from 'hotspare/storage/directory'
+import { tcp } from 'hotspare/transport/tcp'
+import { contentOf, pathOf } from './content.js'
+import {
+  type Ack,
+  type Jobs,
+  type Message,
+  machineMs,
+  type Plan,
+  type Request,
+  type Seed,
+  type Seeded,
+} from './messages.js'
+import type { FoundFile } from './tree.js'
+
+/** Files that are copied at the same time. */
+const seedCallers = 64
+/** Larger files are streamed instead of read into memory. */
+const streamedBytes = 256 * 1024
+/** How long a writer rests after each acknowledgement. */
+const restMs = 2
+/** Restores of small trees are over in no time: progress that comes faster than this is left out. */
+const seedNewsMs = 50
+
+let node: ClusterNode | undefined
+let callers = 0
+
+function running(): ClusterNode {
+  if (node === undefined) throw new Error('the node was not started')
+  return node
+}
+
+function say(message: Message): void {
+  process.send?.(message)
+}
+
+async function start({ id, members, folder, startupWaitMs }: Plan): Promise<undefined> {
+  const listen = members.find((member) => member.id === id)?.address ?? ''
+  const options = startupWaitMs === undefined ? {} : { startupWaitMs }
+  node = new ClusterNode({
+    cluster: 'demo',
+    id,
+    members,
+    transport: tcp({ listen }),
+    storage: directory(folder),
+    secret: 'the shared secret of the demo',
+    policy: new SyncPolicy({
+      tree: synced('tree/**'),
+      live: synced('live/**'),
+      own: neverSynced('machine.txt', { reason: 'names the machine' }),
+    }),
+    logger: (event) => say({ kind: 'event', event }),
+    ...options,
+  })
+  void node.whileActive(serve)
+  await node.start()
+  return undefined
+}
+
+/** What an application does while its node is active: here, its callers write. */
+async function serve(tenure: Tenure): Promise<void> {
+  const work = Array.from({ length: callers }, (_, index) => {
+    return write(tenure, `${running().id}-${tenure.epoch}-${index}`)
+  })
+  await Promise.all(work)
+}
+
+async function write(tenure: Tenure, writer: string): Promise<void> {
+  const { files } = running()
+  const acks: Ack[] = []
+  for (let count = 0; callers > 0 && !tenure.signal.aborted; count += 1) {
+    try {
+      await files.write(pathOf(writer, count), contentOf(writer, count))
+      acks.push({ writer, count, atMs: machineMs() })
+      say({ kind: 'acks', acks: acks.splice(0) })
+    } catch (error) {
+      // The role went away in between: nobody was told that this write is safe.
+      const gone = HotspareError.is(error, 'NOT_ACTIVE') || HotspareError.is(error, 'STOPPED')
+      if (!gone) say({ kind: 'writeFailed', writer, reason: String(error) })
+    }
+    await sleep(restMs)
+  }
+}
+
+async function seed({ folder, files }: Seed): Promise<Seeded> {
+  const left = files.values()
+  const refused: string[] = []
+  let done = 0
+  let bytes = 0
+  let toldMs = machineMs()
+  const copy = async (): Promise<void> => {
+    for (const file of left) {
+      if (await copyFile(folder, file)) {
+        done += 1
+        bytes += file.bytes
+      } else refused.push(file.path)
+      if (machineMs() - toldMs < seedNewsMs) continue
+      toldMs = machineMs()
+      say({ kind: 'seeded', files: done, bytes })
+    }
+  }
+  await Promise.all(Array.from({ length: seedCallers }, copy))
+  return { files: done, bytes, refused }
+}
+
+/** False for a name that not every platform can store. */
+async function copyFile(folder: string, { path, bytes, mode }: FoundFile): Promise<boolean> {
+  const source = join(folder, path)
+  try {
+    const content = bytes > streamedBytes ? createReadStream(source) : await readFile(source)
+    await running().files.write(`tree/${path}`, content, { mode })
+    return true
+  } catch (error) {
+    if (HotspareError.is(error, 'PATH_INVALID')) return false
+    throw error
+  }
+}
+
+/** Writers begin with the next tenure, so one that has begun already gets them now. */
+function beginLoad(wanted: { readonly callers: number }): undefined {
+  const first = callers === 0
+  callers = wanted.callers
+  const { tenure } = running()
+  if (first && tenure !== undefined) void serve(tenure)
+  return undefined
+}
+
+function endLoad(): undefined {
+  callers = 0
+  return undefined
+}
+
+const jobs: {
+  [Name in keyof Jobs]: (
+    argument: Jobs[Name]['takes'],
+  ) => Promise<Jobs[Name]['gives']> | Jobs[Name]['gives']
+} = {
+  start,
+  seed,
+  beginLoad,
+  endLoad,
+  status: () => running().status(),
+  switchover: async ({ to }) => {
+    await running().switchover({ to })
+    return undefined
+  },
+  stop: async () => {
+    await running().stop()
+    return undefined
+  },
+}
+
+async function answer({ id, job, argument }: Request): Promise<void> {
+  try {
+    const value = await jobs[job](argument as never)
+    say({ kind: 'answer', id, value })
+  } catch (error) {
+    say({ kind: 'failure', id, reason: error instanceof Error ? error.message : String(error) })
+  }
+}
+
+process.on('message', (request: Request) => void answer(request))
+process.once('disconnect', () => process.exit())

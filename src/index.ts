@@ -1,0 +1,80 @@
+/**
+ * Active-standby replication for Node servers: one node of a small cluster is active, every other one is a warm copy,
+ * ready to take over.
+ *
+ * @example
+ * ```ts
+ * import { ClusterNode, SyncPolicy, appState, neverSynced, synced } from 'hotspare'
+ * import { directory } from 'hotspare/storage/directory'
+ * import { tcp } from 'hotspare/transport/tcp'
+ *
+ * const greetings = new Map<string, string>()
+ * const node = new ClusterNode({
+ *   cluster: 'voice',
+ *   id: 'alpha',
+ *   members: [
+ *     { id: 'alpha', address: '10.0.0.1:7400' },
+ *     { id: 'beta', address: '10.0.0.2:7400' },
+ *   ],
+ *   transport: tcp({ listen: '0.0.0.0:7400' }),
+ *   storage: directory('./data'),
+ *   secret: 'at least sixteen bytes of secret',
+ *   policy: new SyncPolicy({
+ *     messages: synced('messages/**'),
+ *     greetings: appState({
+ *       snapshot: () => [...greetings],
+ *       restore: (snapshot) => {
+ *         greetings.clear()
+ *         for (const [name, text] of snapshot as [string, string][]) greetings.set(name, text)
+ *       },
+ *       apply: ({ name, text }: { name: string; text: string }) => void greetings.set(name, text),
+ *     }),
+ *     local: neverSynced(['properties.txt', 'logs/**'], { reason: 'differs per machine' }),
+ *   }),
+ * })
+ *
+ * await node.start()
+ * await node.whileActive(async (tenure) => {
+ *   await node.files.write('messages/42.txt', 'hello', { signal: tenure.signal })
+ *   await node.update('greetings', { name: 'ann', text: 'hi' })
+ * })
+ * ```
+ *
+ * @packageDocumentation
+ */
+export type { ChangeOf, StateNames, VaultApi } from './cluster-node.js'
+export { ClusterNode } from './cluster-node.js'
+export type { Decision, Role } from './core/types.js'
+export type { ErrorCode, ErrorDetail, ErrorDetails, ErrorInfo, HotspareErrorOptions } from './errors.js'
+export { errorCodes, HotspareError } from './errors.js'
+export type { Clock, TimerHandle } from './interfaces/clock.js'
+export type { Random } from './interfaces/random.js'
+export type * from './interfaces/storage.js'
+export type * from './interfaces/transport.js'
+export type { PromotionGate } from './interfaces/witness.js'
+export type { NodeEvents, NodeLogEvent, RestoredEvent, RestoreEvent, RoleEvent } from './node/events.js'
+export type { Classes, ClusterNodeOptions, MemberOptions } from './node/options.js'
+export { membersMax, nodeDefaults, secretBytesMin } from './node/options.js'
+export type { StartOptions } from './node/runtime.js'
+export type { NodeStatus, OperatorState, PeerStatus } from './node/status.js'
+export type { Tenure } from './node/tenure.js'
+export type { AppStateClass, AppStateHooks, StatePosition } from './policy/app-state.js'
+export { appState } from './policy/app-state.js'
+export type { AckLevel, ClassOptions, Durability } from './policy/class-options.js'
+export type { NeverSyncedClass } from './policy/never-synced.js'
+export { neverSynced } from './policy/never-synced.js'
+export type {
+  AnyAppStateClass,
+  ClassDeclaration,
+  FileClass,
+  NamedFileClass,
+  NamedStateClass,
+} from './policy/sync-policy.js'
+export { classesMax, SyncPolicy } from './policy/sync-policy.js'
+export type { SyncedClass } from './policy/synced.js'
+export { synced } from './policy/synced.js'
+export type { FileInfo, FileReadOptions, FilesApi, FileWriteOptions } from './replication/files.js'
+export type { Extent, History, HistoryTerm, Position, Term } from './replication/position.js'
+export type { RestoreMethod, RestoreProgress } from './replication/stream/wire.js'
+export type { LostChange, VaultedFile, VaultIncident, VaultReason } from './replication/vault.js'
+export type { Receipt, WriteOptions } from './replication/writer-types.js'

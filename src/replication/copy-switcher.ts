@@ -1,0 +1,285 @@
+/**
+ * The target's side of a restore: the new journal beside the old one, and the switch to it.
+ *
+ * Invariant: `isPending` from the moment the manifest may be durable until the new copy is open.
+ */
+import { HotspareError } from '../errors.js'
+import type { Contents } from './contents.js'
+import type { LoadedCopy, LoadOptions } from './copy-loader.js'
+import { journalOptions, switchCopy } from './copy-loader.js'
+import { syncedClassOf } from './copy-policy.js'
+import type { Entry } from './entry.js'
+import { changesOf } from './entry.js'
+import { Journal } from './journal.js'
+import { asStorageError } from './journal-errors.js'
+import { Listeners } from './listeners.js'
+import type { Extent, Term } from './position.js'
+import { relate } from './position.js'
+import type { InstallState, RestoreManifest, VersionedPath } from './restore-manifest.js'
+import { encodeManifest, manifestName } from './restore-manifest.js'
+import { factsAt, nextArea } from './switch.js'
+
+/** What the switcher does to the copy. */
+export interface SwitchHost {
+  current(): LoadedCopy
+  replace(loaded: LoadedCopy): void
+  fail(error: HotspareError): void
+}
+
+const statPaths = 512
+
+/** The new journal beside the old one. */
+export interface NextJournal {
+  readonly extent: Extent
+  /** Ordinals count the entries appended to it. */
+  readonly lastOrdinal: number
+  readonly durableOrdinal: number
+  /** Called, synchronously, whenever `durableOrdinal` moves. */
+  onDurable(listener: (durableOrdinal: number) => void): () => void
+}
+
+export class CopySwitcher {
+  readonly #options: LoadOptions
+  readonly #host: SwitchHost
+  #next: Journal | undefined
+  #manifest: RestoreManifest | undefined
+  /** Set when the write of a manifest failed: it may be durable or not. */
+  #isInDoubt = false
+  #isSwitching = false
+  readonly #durable = new Listeners<[ordinal: number]>()
+  lowestPeerSeq: number = Number.POSITIVE_INFINITY
+  failed: HotspareError | undefined
+
+  constructor(options: LoadOptions, host: SwitchHost) {
+    this.#options = options
+    this.#host = host
+  }
+
+  get isPending(): boolean {
+    return this.#isSwitching || this.#manifest !== undefined || this.#isInDoubt
+  }
+
+  get #contents(): Contents {
+    return this.#options.contents
+  }
+
+  /** The journal that was begun. */
+  #open(): Journal {
+    if (this.#next === undefined) throw new HotspareError('INTERNAL', 'no restore was begun')
+    return this.#next
+  }
+
+  get next(): NextJournal {
+    const next = this.#open()
+    const { facts, lastOrdinal, durableOrdinal } = next
+    const { history, seq } = facts
+    const onDurable = (listener: (ordinal: number) => void): (() => void) =>
+      this.#durable.add(listener)
+    return { extent: { history, seq }, lastOrdinal, durableOrdinal, onDurable }
+  }
+
+  async begin(base: Extent, inSync: readonly string[] | undefined): Promise<void> {
+    await this.#next?.close()
+    this.#next = undefined
+    // A failure of the new journal ends the restore, not the copy.
+    const options = { ...journalOptions(this.#options, nextArea, 0), onFailure: () => undefined }
+    const next = await Journal.create(options, factsAt(base, inSync))
+    next.onDurable((ordinal) => this.#durable.call(ordinal))
+    this.#next = next
+  }
+
+  append(entry: Entry): number {
+    const next = this.#open()
+    next.facts.requireNext(entry)
+    // Read now, while a malformed one can still be refused.
+    if (entry.header.kind === 'changes') changesOf(entry)
+    return next.append(entry)
+  }
+
+  get nextSeq(): number {
+    return this.#open().facts.seq
+  }
+
+  async flush(): Promise<void> {
+    await this.#open().flushed()
+  }
+
+  async drop(): Promise<void> {
+    await this.#next?.close()
+    this.#next = undefined
+    const { logs } = this.#options.copy.storage
+    const names = (await logs.list(nextArea)).map(({ name }) => name)
+    if (names.length > 0) await logs.remove(nextArea, names)
+  }
+
+  async switchTo(manifest: RestoreManifest): Promise<void> {
+    if (this.isPending) throw new HotspareError('INTERNAL', 'a switch is under way')
+    const next = this.#open()
+    this.#requireMatch(manifest, next)
+    this.#isSwitching = true
+    try {
+      await next.flushed()
+      await this.#requireKept(manifest)
+      await this.#settleOld()
+      await this.#stage(manifest)
+      this.#manifest = manifest
+      await this.#finish()
+    } finally {
+      this.#isSwitching = false
+    }
+  }
+
+  /** A manifest that the new journal does not lead on from would be a copy of no instant. */
+  #requireMatch(manifest: RestoreManifest, next: Journal): void {
+    const { base, install, states } = manifest
+    const { history, seq } = next.facts
+    const relation = relate({ history, seq }, base).kind
+    const isOn = base.seq === 0 || relation === 'equal' || relation === 'ahead'
+    if (!isOn || next.firstSeq !== base.seq + 1) {
+      throw new HotspareError('RESTORE_FAILED', 'the new journal does not begin at the cut')
+    }
+    const needed = Math.max(0, ...states.map((state) => state.seq))
+    let newest = needed
+    for (const { version } of install) if (version > newest) newest = version
+    if (newest > seq) {
+      throw new HotspareError(
+        'RESTORE_FAILED',
+        `the new journal ends at ${seq}, and what was restored needs it up to ${newest}`,
+      )
+    }
+  }
+
+  async #requireKept(manifest: RestoreManifest): Promise<void> {
+    const keep = (manifest.keep ?? []).map(({ path }) => path)
+    const { tree } = this.#options.copy.storage
+    for (let at = 0; at < keep.length; at += statPaths) {
+      const batch = keep.slice(at, at + statPaths)
+      const stats = await tree.stat(batch)
+      const missing = stats.indexOf(undefined)
+      if (missing < 0) continue
+      throw new HotspareError('RESTORE_FAILED', `'${batch[missing]}' is gone meanwhile`)
+    }
+  }
+
+  /** The index on disk becomes exact, so that a crash during the switch finds the same one. */
+  async #settleOld(): Promise<void> {
+    const { journal, checkpointer } = this.#host.current()
+    try {
+      await journal.flushed()
+      await this.#contents.applier.settled()
+      await checkpointer.run(false)
+    } catch {
+      // A copy that failed or is damaged is replaced all the same; the scan of the next start finds what differs.
+    }
+    await checkpointer.stop()
+  }
+
+  async #stage(manifest: RestoreManifest): Promise<void> {
+    const { objects, documents } = this.#options.copy.storage
+    const names = [...manifest.install, ...manifest.states].map(({ object }) => object)
+    if (names.length > 0) await objects.sync('staging', names)
+    try {
+      await documents.write(manifestName, encodeManifest(manifest))
+    } catch (error) {
+      this.#isInDoubt = true
+      this.failed = asStorageError(error)
+      await this.#withdraw().catch(() => this.#host.fail(asStorageError(error)))
+      throw error
+    }
+  }
+
+  /** Makes sure that a manifest whose write failed is not there. */
+  async #withdraw(): Promise<void> {
+    await this.#options.copy.storage.documents.remove(manifestName)
+    this.#isInDoubt = false
+    this.failed = undefined
+    this.#host.current().checkpointer.start()
+  }
+
+  async #finish(): Promise<void> {
+    const manifest = this.#manifest
+    if (manifest === undefined) return
+    const old = this.#host.current()
+    try {
+      await this.#next?.close()
+      this.#next = undefined
+      await old.journal.close()
+      const loaded = await switchCopy(this.#options, manifest, old)
+      loaded.checkpointer.lowestPeerSeq = this.lowestPeerSeq
+      this.#manifest = undefined
+      this.failed = undefined
+      this.#host.replace(loaded)
+    } catch (error) {
+      this.failed = asStorageError(error)
+      this.#host.fail(this.failed)
+      throw this.failed
+    }
+  }
+
+  /** After a failure: goes on where it stopped. */
+  async retry(): Promise<void> {
+    if (this.#isInDoubt) await this.#withdraw()
+    if (this.#manifest === undefined) return
+    this.#isSwitching = true
+    try {
+      await this.#finish()
+    } finally {
+      this.#isSwitching = false
+    }
+  }
+
+  async adopt(term: Term): Promise<void> {
+    const { journal } = this.#host.current()
+    if (journal.facts.seq !== 0) {
+      throw new HotspareError('INTERNAL', 'only a copy without changes can adopt files')
+    }
+    const { epoch, nodeId, bootId } = term
+    const base = { history: [{ epoch, nodeId, bootId, firstSeq: 1 }], seq: 1 }
+    const restoreId = `adopt-${epoch}`
+    await this.begin(base, undefined)
+    const keep = await this.#claimedPaths()
+    const states = await this.#stageStates(restoreId)
+    await this.switchTo({
+      version: 1,
+      restoreId,
+      base,
+      install: [],
+      remove: [],
+      states,
+      complete: false,
+      keep,
+      tombstoneFloor: 0,
+    })
+  }
+
+  async #claimedPaths(): Promise<VersionedPath[]> {
+    const { storage, policy } = this.#options.copy
+    const keep: VersionedPath[] = []
+    for await (const batch of storage.tree.scan(() => undefined)) {
+      for (const { path } of batch) {
+        if (syncedClassOf(policy, path) !== undefined) keep.push({ path, version: 1 })
+      }
+    }
+    return keep
+  }
+
+  /** Applications may have state from before, too. */
+  async #stageStates(prefix: string): Promise<InstallState[]> {
+    const { storage, policy } = this.#options.copy
+    const staged: InstallState[] = []
+    for (const [at, { name }] of policy.stateClasses().entries()) {
+      const { bytes } = this.#contents.states.snapshot(name, 0)
+      const object = `${prefix}/state-${at}`
+      const slice = { name: object, offset: 0, start: 0, length: bytes.length }
+      await storage.objects.remove('staging', [object])
+      await storage.objects.write('staging', bytes, [slice])
+      staged.push({ className: name, object, seq: 1 })
+    }
+    return staged
+  }
+
+  async close(): Promise<void> {
+    await this.#next?.close()
+    this.#next = undefined
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Reads of files: what is in the tree with what is pending on top.
+ *
+ * Invariant: what is read is one state of the file, the newest appended one. A change that reaches the tree while it is
+ * read from there would mix two states, so the read is done again, and at last with the applier held.
+ */
+import { HotspareError } from '../errors.js'
+import type { OpenStorage, ReadRequest } from '../interfaces/storage.js'
+import type { Contents } from './contents.js'
+import type { TransferAnswer } from './copy-types.js'
+import type { PendingOperation } from './overlay.js'
+
+/** Reads tried before the applier is held. */
+const triesMax = 3
+
+/** What a read needs, as it was when it began. */
+interface Capture {
+  readonly from: number
+  readonly length: number
+  readonly version: number
+  readonly seq: number
+  /** Pending operations, the first one absolute when nothing of the tree is needed. */
+  readonly operations: readonly PendingOperation[]
+  readonly needsTree: boolean
+}
+
+export class FileReads {
+  readonly #storage: OpenStorage
+  readonly #contents: Contents
+  readonly #seq: () => number
+
+  constructor(storage: OpenStorage, contents: Contents, seq: () => number) {
+    this.#storage = storage
+    this.#contents = contents
+    this.#seq = seq
+  }
+
+  /** @throws `FILE_NOT_FOUND` */
+  async read(path: string, offset: number, length: number): Promise<Uint8Array> {
+    for (let tries = 0; tries < triesMax; tries += 1) {
+      const capture = this.#capture(path, offset, length)
+      const bytes = await this.#compose(path, capture)
+      if (!capture.needsTree || this.#isStill(path, capture)) return bytes
+    }
+    return this.#contents.applier.hold(() =>
+      this.#compose(path, this.#capture(path, offset, length)),
+    )
+  }
+
+  #capture(path: string, offset: number, length: number): Capture {
+    const { overlay } = this.#contents
+    const stat = overlay.stat(path)
+    if (stat === undefined) throw notFound(path)
+    const pending = overlay.get(path)
+    const from = Math.min(offset, stat.size)
+    const first = Math.max(pending?.head ?? 0, pending?.base ?? 0)
+    return {
+      from,
+      length: Math.max(0, Math.min(length, stat.size - from)),
+      version: stat.version,
+      seq: this.#seq(),
+      operations: pending?.operations.slice(first) ?? [],
+      needsTree: pending === undefined || pending.base < pending.head,
+    }
+  }
+
+  /** Whether nothing newer than what was captured can have reached the tree. */
+  #isStill(path: string, capture: Capture): boolean {
+    const { overlay, applier } = this.#contents
+    return applier.startedSeq <= capture.seq || overlay.stat(path)?.version === capture.version
+  }
+
+  async #compose(path: string, capture: Capture): Promise<Uint8Array> {
+    const { from, length, operations } = capture
+    const tree = capture.needsTree ? await this.#readTree(path, from, length) : undefined
+    if (operations.length === 0) {
+      if (tree === undefined) throw notFound(path)
+      return tree
+    }
+    const bytes = new Uint8Array(length)
+    if (tree !== undefined) bytes.set(tree)
+    for (const pending of operations) await this.#lay(bytes, from, pending)
+    return bytes
+  }
+
+  async #readTree(path: string, offset: number, length: number): Promise<Uint8Array | undefined> {
+    const answer = await this.#storage.tree.read([{ path, offset, length }])
+    const [result] = answer.results
+    if (result === undefined || result === 'missing') return undefined
+    return answer.buffer.subarray(result.start, result.start + result.length)
+  }
+
+  /** Does to the window of the file that begins at `from` what the operation does to the file. */
+  async #lay(window: Uint8Array, from: number, pending: PendingOperation): Promise<void> {
+    const { operation, blobBytes } = pending
+    switch (operation.kind) {
+      case 'put':
+        window.fill(0)
+        place(window, from, operation.bytes, 0)
+        return
+      case 'patch':
+        place(window, from, operation.bytes, operation.offset)
+        return
+      case 'truncate':
+        if (operation.size < from + window.length) {
+          window.fill(0, Math.max(0, operation.size - from))
+        }
+        return
+      case 'remove':
+        window.fill(0)
+        return
+      case 'install':
+        window.fill(0)
+        await this.#layObject(window, from, operation.name, 0, blobBytes)
+        return
+      case 'patchObject':
+        await this.#layObject(window, from, operation.name, operation.offset, blobBytes)
+    }
+  }
+
+  async #layObject(
+    window: Uint8Array,
+    from: number,
+    name: string,
+    offset: number,
+    objectBytes: number,
+  ): Promise<void> {
+    const start = Math.max(from, offset)
+    const length = Math.min(from + window.length, offset + objectBytes) - start
+    if (length <= 0) return
+    const bytes = await this.#storage.objects.read('blobs', name, start - offset, length)
+    place(window, from, bytes, start)
+  }
+
+  /** All paths that begin with the prefix, sorted. */
+  list(prefix: string): string[] {
+    const { index, overlay } = this.#contents
+    const paths: string[] = []
+    for (const path of index.paths(prefix)) {
+      if (overlay.get(path)?.exists !== false) paths.push(path)
+    }
+    for (const [path, pending] of overlay.paths()) {
+      const isNew = pending.exists && index.get(path) === undefined
+      if (isNew && path.startsWith(prefix)) paths.push(path)
+    }
+    return paths.sort()
+  }
+
+  /** Bytes as the tree has them, with versions that they are at least as new as. */
+  async readForTransfer(requests: readonly ReadRequest[]): Promise<TransferAnswer> {
+    const { index } = this.#contents
+    const versions = requests.map(({ path }) => index.get(path)?.version ?? 0)
+    const { buffer, results } = await this.#storage.tree.read(requests)
+    return { buffer, results, versions }
+  }
+}
+
+/** Copies what of `bytes`, which stand at `at` of the file, lies in the window. */
+function place(window: Uint8Array, from: number, bytes: Uint8Array, at: number): void {
+  const start = Math.max(from, at)
+  const end = Math.min(from + window.length, at + bytes.length)
+  if (end > start) window.set(bytes.subarray(start - at, end - at), start - from)
+}
+
+function notFound(path: string): HotspareError {
+  return new HotspareError('FILE_NOT_FOUND', `there is no file '${path}'`, { details: { path } })
+}

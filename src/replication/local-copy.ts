@@ -1,0 +1,435 @@
+/**
+ * One node's copy on its storage: journal, version index, files, application state. No network.
+ *
+ * Invariants:
+ * - entries are taken in order, one at a time, and each is on its way to the journal before `append` returns;
+ * - application state is changed at once, files only after their entry is durable here;
+ * - after a failure nothing is taken until `reopen()`, and nothing that was taken is forgotten;
+ * - `complete` is false while the copy is no consistent state, and it is then neither served nor promoted.
+ */
+import { HotspareError } from '../errors.js'
+import type { ReadRequest } from '../interfaces/storage.js'
+import type { StoredBlobs } from './blob-refs.js'
+import type { Change } from './change.js'
+import { Contents } from './contents.js'
+import type { LoadedCopy, LoadOptions } from './copy-loader.js'
+import { openCopy } from './copy-loader.js'
+import type { NextJournal } from './copy-switcher.js'
+import { CopySwitcher } from './copy-switcher.js'
+import type {
+  FileRecord,
+  LocalCopyOptions,
+  OutsideReport,
+  StateSnapshot,
+  TransferAnswer,
+  UpdateResult,
+} from './copy-types.js'
+import type { Entry } from './entry.js'
+import { changesOf } from './entry.js'
+import type { FileIndex } from './file-index.js'
+import { FileReads } from './file-reads.js'
+import type { JournalPin } from './journal.js'
+import type { FactsTracker } from './journal-facts.js'
+import type { JournalReader } from './journal-reader.js'
+import { Listeners } from './listeners.js'
+import type { Extent, History, Position, Term } from './position.js'
+import { positionOf } from './position.js'
+import type { RestoreManifest } from './restore-manifest.js'
+import { nothingOutside, scanTree } from './tree-scan.js'
+
+export type { NextJournal } from './copy-switcher.js'
+export type { CopyEvent, CopyLimits, LocalCopyOptions, UpdateResult } from './copy-types.js'
+export type { FileIndex } from './file-index.js'
+export type { JournalReader } from './journal-reader.js'
+export type { RestoreManifest } from './restore-manifest.js'
+
+export class LocalCopy {
+  readonly #options: LocalCopyOptions
+  readonly #contents: Contents
+  readonly #reads: FileReads
+  readonly #switcher: CopySwitcher
+  readonly #durable = new Listeners<[ordinal: number]>()
+  readonly #appended = new Listeners<[entry: Entry, ordinal: number]>()
+  readonly #failures = new Listeners<[error: HotspareError]>()
+  #decongested: (() => void)[] = []
+  #loaded: LoadedCopy | undefined
+  #outside: OutsideReport = nothingOutside
+  #isClosed = false
+
+  private constructor(options: LocalCopyOptions) {
+    this.#options = options
+    const { storage, policy, emit } = options
+    const onApplyFailure = (error: HotspareError): void => this.#whenFailed(error)
+    const onApplied = (): void => this.#relieve()
+    this.#contents = new Contents({ storage, policy, emit, onApplied, onApplyFailure })
+    this.#reads = new FileReads(storage, this.#contents, () => this.seq)
+    this.#switcher = new CopySwitcher(this.#loadOptions, {
+      current: () => this.#parts,
+      replace: (loaded) => {
+        this.#outside = nothingOutside
+        this.#use(loaded)
+      },
+      fail: (error) => this.#whenFailed(error),
+    })
+  }
+
+  /**
+   * Opens the copy that the storage holds: finishes a switch that was under way, repeats what the journal has beyond
+   * the last checkpoint, and compares the tree with the index. The `restore` hook of a state class is called once, with
+   * its stored snapshot, when there is one; then its `apply` with what the journal has after that.
+   *
+   * @throws `STORAGE_FULL` and the like when what the journal holds cannot be carried out; try again later
+   * @throws `STORAGE_FORMAT` when a newer version wrote the storage
+   */
+  static async open(options: LocalCopyOptions): Promise<LocalCopy> {
+    const copy = new LocalCopy(options)
+    copy.#use(await openCopy(copy.#loadOptions))
+    copy.#outside = await scanTree(options, copy.index)
+    return copy
+  }
+
+  get #loadOptions(): LoadOptions {
+    const onFailure = (error: HotspareError): void => this.#whenFailed(error)
+    return { copy: this.#options, contents: this.#contents, onFailure }
+  }
+
+  #use(loaded: LoadedCopy): void {
+    this.#loaded = loaded
+    loaded.journal.onDurable((ordinal) => this.#whenDurable(ordinal))
+    this.#relieve()
+  }
+
+  get #parts(): LoadedCopy {
+    if (this.#loaded === undefined) throw new HotspareError('INTERNAL', 'the copy is not open')
+    return this.#loaded
+  }
+
+  get #facts(): FactsTracker {
+    return this.#parts.journal.facts
+  }
+
+  /** The versions of all files. */
+  get index(): FileIndex {
+    return this.#contents.index
+  }
+
+  get history(): History {
+    return this.#facts.history
+  }
+
+  /** The last change appended. */
+  get seq(): number {
+    return this.#loaded?.journal.facts.seq ?? 0
+  }
+
+  /** The last change that is durable in the journal. */
+  get durableSeq(): number {
+    return this.#parts.journal.durableSeq
+  }
+
+  /** All changes up to this one are in the tree. */
+  get appliedSeq(): number {
+    const oldest = this.#contents.applier.oldestSeq
+    return oldest === undefined ? this.durableSeq : Math.min(oldest - 1, this.durableSeq)
+  }
+
+  get position(): Position | undefined {
+    return positionOf(this.#facts)
+  }
+
+  get extent(): Extent {
+    return { history: this.history, seq: this.seq }
+  }
+
+  /** The highest acknowledged-up-to mark in any entry. */
+  get ackedSeq(): number {
+    return this.#facts.ackedSeq
+  }
+
+  /** The last journaled in-sync set. */
+  get inSync(): readonly string[] | undefined {
+    return this.#facts.inSync
+  }
+
+  /** False while the copy is no consistent state: a damaged journal, a switch under way, a lost state. */
+  get complete(): boolean {
+    const { damage } = this.#parts
+    return damage === undefined && !this.#switcher.isPending && this.stateNeedsRestore.length === 0
+  }
+
+  /** Classes of which the copy lacks changes; a restore has to bring them. */
+  get stateNeedsRestore(): string[] {
+    const { states, lacking } = this.#contents
+    return [...states.lost, ...lacking]
+  }
+
+  /** True when files differ from the index, or classes lack changes: a restore has to mend them. */
+  get needsRepair(): boolean {
+    const { unknown, differing, missing } = this.#outside
+    return unknown.length + differing.length + missing.length + this.stateNeedsRestore.length > 0
+  }
+
+  /** The blobs that are stored here: named by the journal, or added before the record that names them. */
+  get blobs(): StoredBlobs {
+    return this.#contents.blobs
+  }
+
+  /** The oldest change still in the journal; one after the last when there is none. */
+  get firstSeq(): number {
+    return this.#parts.journal.firstSeq
+  }
+
+  /** Why nothing can be appended now. */
+  get failed(): HotspareError | undefined {
+    return this.#switcher.failed ?? this.#loaded?.journal.failed ?? this.#contents.applier.failed
+  }
+
+  /** What was found changed in the tree when the copy was opened. */
+  get outside(): OutsideReport {
+    return this.#outside
+  }
+
+  get lastOrdinal(): number {
+    return this.#parts.journal.lastOrdinal
+  }
+
+  get durableOrdinal(): number {
+    return this.#parts.journal.durableOrdinal
+  }
+
+  /**
+   * Takes the next entry. Its updates of application state are applied now; its changes of files follow when it is
+   * durable. `changes` are those of the entry, where the caller has them; their results are answered then.
+   *
+   * @throws `PROTOCOL_VIOLATION` for an entry that is not the next one or is malformed; nothing has changed then
+   * @throws the failure, while there is one
+   */
+  append(
+    entry: Entry,
+    changes?: readonly Change[],
+  ): { ordinal: number; results: readonly UpdateResult[] | undefined } {
+    this.#refuse()
+    const { journal, checkpointer } = this.#parts
+    journal.facts.requireNext(entry)
+    const isBatch = entry.header.kind === 'changes'
+    const decoded = isBatch ? (changes ?? changesOf(entry)) : undefined
+    const ordinal = journal.append(entry)
+    let results: readonly UpdateResult[] | undefined
+    if (decoded !== undefined) {
+      const wantsResults = changes !== undefined
+      results = this.#contents.take(entry, decoded, { ordinal, wantsResults, filesSeq: 0 })
+    }
+    checkpointer.note(entry.bytes.length)
+    this.#appended.call(entry, ordinal)
+    return { ordinal, results }
+  }
+
+  #refuse(): void {
+    if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
+    if (this.#switcher.isPending) {
+      throw this.failed ?? new HotspareError('RESTORE_FAILED', 'a restore is being switched to')
+    }
+    const { failed } = this
+    if (failed !== undefined) throw failed
+  }
+
+  /** Called, synchronously, whenever `durableOrdinal` moves. */
+  onDurable(listener: (durableOrdinal: number) => void): () => void {
+    return this.#durable.add(listener)
+  }
+
+  onAppend(listener: (entry: Entry, ordinal: number) => void): () => void {
+    return this.#appended.add(listener)
+  }
+
+  onFailure(listener: (error: HotspareError) => void): () => void {
+    return this.#failures.add(listener)
+  }
+
+  readonly #whenDurable = (ordinal: number): void => {
+    // Whoever waits for the journal hears of it before the tree gets its work.
+    this.#durable.call(ordinal)
+    this.#contents.applier.release(ordinal)
+    this.#relieve()
+  }
+
+  #whenFailed(error: HotspareError): void {
+    this.#options.emit({ name: 'storageFailed', error })
+    this.#relieve()
+    this.#failures.call(error)
+  }
+
+  get #pendingBytes(): number {
+    return Math.max(this.#parts.journal.undurableBytes, this.#contents.unappliedBytes)
+  }
+
+  /** More is pending than the limit: callers stop appending. */
+  get congested(): boolean {
+    return this.#pendingBytes >= this.#options.limits.pendingBytesMax
+  }
+
+  /** Resolves when half of the limit is free again, or the copy failed. */
+  decongested(): Promise<void> {
+    if (!this.congested || this.failed !== undefined) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#decongested.push(resolve)
+    })
+  }
+
+  #relieve(): void {
+    if (this.#decongested.length === 0) return
+    const isLow = this.#pendingBytes <= this.#options.limits.pendingBytesMax / 2
+    if (!isLow && this.failed === undefined && !this.#isClosed) return
+    for (const resolve of this.#decongested.splice(0)) resolve()
+  }
+
+  /** Resolves when everything appended is durable; rejects when the storage failed. */
+  flush(): Promise<void> {
+    return this.#parts.journal.flushed()
+  }
+
+  /** Resolves when everything appended is durable and in the tree. */
+  async settle(): Promise<void> {
+    const { seq } = this
+    await this.flush()
+    await this.#contents.applier.applied(seq)
+  }
+
+  /**
+   * Entries that begin after `afterSeq`, in order, durable or not.
+   * @throws `JOURNAL_TRIMMED` when the journal begins later
+   */
+  reader(afterSeq: number): JournalReader {
+    return this.#parts.journal.reader(afterSeq)
+  }
+
+  /** Keeps what comes after `afterSeq` in the journal, up to twice its limit. */
+  pin(afterSeq: number): JournalPin {
+    return this.#parts.journal.pin(afterSeq)
+  }
+
+  /** The lowest position of a known member: trimming beyond it is reported as `historyLost`. */
+  setLowestPeerSeq(seq: number): void {
+    this.#switcher.lowestPeerSeq = seq
+    this.#parts.checkpointer.lowestPeerSeq = seq
+  }
+
+  checkpoint(): Promise<void> {
+    return this.#parts.checkpointer.run(false)
+  }
+
+  /**
+   * The file as the last appended change has it.
+   * @throws `FILE_NOT_FOUND`
+   */
+  readFile(
+    path: string,
+    offset: number = 0,
+    length: number = Number.MAX_SAFE_INTEGER,
+  ): Promise<Uint8Array> {
+    return this.#reads.read(path, offset, length)
+  }
+
+  /** The file as the last appended change has it. */
+  statFile(path: string): FileRecord | undefined {
+    return this.#contents.overlay.stat(path)
+  }
+
+  /** Whether files lie below this path, as the last appended change has it. */
+  hasFilesBelow(path: string): boolean {
+    return this.#contents.overlay.folders.has(path)
+  }
+
+  /** All files whose paths begin with the prefix, sorted. */
+  listFiles(prefix: string = ''): string[] {
+    return this.#reads.list(prefix)
+  }
+
+  /** Bytes of the tree, which may be behind the last changes, with versions that they are at least as new as. */
+  readForTransfer(requests: readonly ReadRequest[]): Promise<TransferAnswer> {
+    return this.#reads.readForTransfer(requests)
+  }
+
+  /**
+   * The state of a class with the last change in it; that change may not be durable yet.
+   * @throws `CLASS_UNKNOWN`
+   */
+  async stateSnapshot(className: string): Promise<StateSnapshot> {
+    return this.#contents.states.snapshot(className, this.seq)
+  }
+
+  /** Begins a new journal beside this one, at the cut `base` of a source. */
+  beginNext(base: Extent, inSync?: readonly string[]): Promise<void> {
+    return this.#switcher.begin(base, inSync)
+  }
+
+  /** Takes the next entry after the cut into the new journal. Answers its ordinal there. */
+  appendNext(entry: Entry): number {
+    return this.#switcher.append(entry)
+  }
+
+  /** The new journal. */
+  get next(): NextJournal {
+    return this.#switcher.next
+  }
+
+  /** The last change in the new journal. */
+  get nextSeq(): number {
+    return this.#switcher.nextSeq
+  }
+
+  /** Called, synchronously, whenever the durable ordinal of the new journal moves. */
+  onNextDurable(listener: (durableOrdinal: number) => void): () => void {
+    return this.#switcher.next.onDurable(listener)
+  }
+
+  flushNext(): Promise<void> {
+    return this.#switcher.flush()
+  }
+
+  dropNext(): Promise<void> {
+    return this.#switcher.drop()
+  }
+
+  /**
+   * Makes a staged restore and the new journal the copy. Until its manifest is durable the old copy is intact; from then
+   * on the switch is finished, here or by the next `open` or `reopen`. All readers are closed.
+   */
+  switchTo(manifest: RestoreManifest): Promise<void> {
+    return this.#switcher.switchTo(manifest)
+  }
+
+  /** Takes files that were there before the library, and the state as it is, as the first change of a new history. */
+  adopt(term: Term): Promise<void> {
+    return this.#switcher.adopt(term)
+  }
+
+  /** After a failure: tries again what failed. Rejects when it fails again. */
+  async reopen(): Promise<void> {
+    if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
+    await this.#switcher.retry()
+    await this.#parts.journal.reopen()
+    this.#contents.applier.retry()
+    await this.#contents.applier.settled()
+  }
+
+  /** Makes everything durable, and a last checkpoint, where the storage lets it; then closes all files. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    const { journal, checkpointer, indexLog } = this.#parts
+    try {
+      if (this.failed === undefined) {
+        await this.settle()
+        await checkpointer.run(true)
+      }
+    } catch {
+      // Reported by `onFailure`; the journal has what is not in the checkpoint.
+    }
+    await checkpointer.stop()
+    await this.#switcher.close()
+    await journal.close()
+    await indexLog.close()
+    this.#relieve()
+  }
+}

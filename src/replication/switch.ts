@@ -1,0 +1,225 @@
+/**
+ * The switch from the old copy to a staged one.
+ *
+ * Invariants:
+ * - before the manifest is durable nothing of the old copy is touched; from then on only `rollForward` leads out;
+ * - each step can be done again, whole or in part, with the same result, and none needs what a later one removes;
+ * - paths that no synced class of this node claims are not touched, whatever the manifest says.
+ */
+import { HotspareError } from '../errors.js'
+import type { FileStat, TreeOperation } from '../interfaces/storage.js'
+import { encodeState, stateDocument } from './app-states.js'
+import type { CheckpointDocument } from './checkpoint-document.js'
+import { checkpointName, encodeCheckpoint } from './checkpoint-document.js'
+import type { Contents } from './contents.js'
+import { hasSyncedParent, syncedClassOf } from './copy-policy.js'
+import type { LocalCopyOptions } from './copy-types.js'
+import type { IndexLog } from './index-log.js'
+import type { JournalFacts } from './journal-facts.js'
+import type { JournalPlace } from './journal-scan.js'
+import { listSegments, loadSegmentHeader } from './journal-scan.js'
+import { journalArea } from './recovery.js'
+import type { RestoreManifest } from './restore-manifest.js'
+import { manifestName } from './restore-manifest.js'
+
+export const nextArea = 'journal.next'
+
+const batchOperations = 512
+
+const noStat: FileStat = { size: 0, mtimeMs: 0, inode: 0, mode: 0 }
+
+/** A file that the manifest put in its place, or found there. */
+interface SettledFile {
+  readonly path: string
+  readonly version: number
+  readonly stat: FileStat
+}
+
+export class Switch {
+  readonly #options: LocalCopyOptions
+  readonly #manifest: RestoreManifest
+  readonly #contents: Contents
+  readonly #indexLog: IndexLog
+
+  /** `contents.index` is at the checkpoint in force, or further along in this same switch. */
+  constructor(
+    options: LocalCopyOptions,
+    manifest: RestoreManifest,
+    contents: Contents,
+    indexLog: IndexLog,
+  ) {
+    this.#options = options
+    this.#manifest = manifest
+    this.#contents = contents
+    this.#indexLog = indexLog
+  }
+
+  /** Finishes the switch; afterwards the journal is the new one, and recovery goes on from the answer. */
+  async rollForward(): Promise<CheckpointDocument> {
+    const { storage } = this.#options
+    const { complete } = this.#manifest
+    const surplus = complete ? await this.#surplus() : []
+    const removed = this.#manifest.remove.filter(({ path }) => this.#classOf(path) !== undefined)
+    await this.#removeFiles([...removed.map(({ path }) => path), ...surplus])
+    const installed = await this.#installFiles()
+    const kept = await this.#keptFiles()
+    await storage.tree.sync([
+      ...removed.map(({ path }) => path),
+      ...surplus,
+      ...installed.map(({ path }) => path),
+    ])
+    await this.#storeStates()
+    this.#updateIndex([...installed, ...kept])
+    if (complete) await this.#indexLog.close()
+    const dirty = this.#contents.index.takeDirty()
+    const written = await this.#indexLog.write(this.#contents.index, dirty)
+    await storage.logs.replace(nextArea, journalArea)
+    const document: CheckpointDocument = {
+      place: await this.#journalStart(),
+      index: { log: written.log, bytes: written.bytes },
+      tombstoneFloor: this.#contents.index.tombstoneFloor,
+      states: this.#coveredStates(),
+      strangers: [],
+      blobs: [],
+    }
+    await storage.documents.write(checkpointName, encodeCheckpoint(document))
+    await storage.documents.remove(manifestName)
+    await this.#cleanUp(written.log)
+    return document
+  }
+
+  #classOf(path: string): string | undefined {
+    return syncedClassOf(this.#options.policy, path)
+  }
+
+  /** What is in the tree or the index, is ours, and is not named by the manifest. */
+  async #surplus(): Promise<string[]> {
+    const { storage } = this.#options
+    const wanted = new Set<string>()
+    for (const { path } of this.#manifest.install) wanted.add(path)
+    for (const { path } of this.#manifest.keep ?? []) wanted.add(path)
+    const surplus: string[] = []
+    for await (const batch of storage.tree.scan(() => undefined)) {
+      for (const { path } of batch) {
+        if (!wanted.has(path) && this.#classOf(path) !== undefined) surplus.push(path)
+      }
+    }
+    return surplus
+  }
+
+  async #removeFiles(paths: readonly string[]): Promise<void> {
+    for (let at = 0; at < paths.length; at += batchOperations) {
+      const batch = paths.slice(at, at + batchOperations)
+      await this.#options.storage.tree.apply(batch.map((path) => ({ kind: 'remove', path })))
+    }
+  }
+
+  async #installFiles(): Promise<SettledFile[]> {
+    const { storage, policy } = this.#options
+    const install = this.#manifest.install.filter(({ path }) => this.#classOf(path) !== undefined)
+    const settled: SettledFile[] = []
+    for (let at = 0; at < install.length; at += batchOperations) {
+      const batch = install.slice(at, at + batchOperations)
+      const operations = batch.map(({ path, object, mode }): TreeOperation => {
+        const operation = { kind: 'install', path, area: 'staging', name: object, mode } as const
+        // A file above that is ours is one of the old copy; any other is not to be touched.
+        const force = hasSyncedParent(policy, path)
+        return { ...operation, move: true, ...(force ? { force } : {}) }
+      })
+      const stats = await storage.tree.apply(operations)
+      for (const [index, file] of batch.entries()) {
+        const stat = stats[index]
+        if (stat === undefined) throw this.#missing(file.path)
+        settled.push({ path: file.path, version: file.version, stat })
+      }
+    }
+    return settled
+  }
+
+  #missing(path: string): HotspareError {
+    const { restoreId } = this.#manifest
+    return new HotspareError('RESTORE_FAILED', `restore ${restoreId} has lost its file '${path}'`)
+  }
+
+  /** Kept files as they are. One that vanished keeps a record, so that the scan of the next start finds it missing. */
+  async #keptFiles(): Promise<SettledFile[]> {
+    const keep = (this.#manifest.keep ?? []).filter(({ path }) => this.#classOf(path) !== undefined)
+    const settled: SettledFile[] = []
+    for (let at = 0; at < keep.length; at += batchOperations) {
+      const batch = keep.slice(at, at + batchOperations)
+      const stats = await this.#options.storage.tree.stat(batch.map(({ path }) => path))
+      for (const [index, { path, version }] of batch.entries()) {
+        settled.push({ path, version, stat: stats[index] ?? noStat })
+      }
+    }
+    return settled
+  }
+
+  #updateIndex(settled: readonly SettledFile[]): void {
+    const { index } = this.#contents
+    const { manifest, complete } = { manifest: this.#manifest, complete: this.#manifest.complete }
+    if (complete) index.clear()
+    const remove = [...manifest.remove].sort((left, right) => left.version - right.version)
+    for (const { path, version } of remove) index.remove(path, version)
+    for (const { path, version, stat } of settled) {
+      const className = this.#classOf(path)
+      if (className === undefined) continue
+      const { size, mode, mtimeMs, inode } = stat
+      index.set(path, { className, version, size, mode, mtimeMs, inode })
+    }
+    index.raiseFloor(manifest.tombstoneFloor)
+  }
+
+  async #storeStates(): Promise<void> {
+    const { storage } = this.#options
+    for (const { className, object, seq } of this.#manifest.states) {
+      const found = await storage.objects.list('staging', object)
+      const info = found.find(({ name }) => name === object)
+      if (info === undefined) throw this.#missing(object)
+      const bytes = await storage.objects.read('staging', object, 0, info.bytes)
+      await storage.documents.write(stateDocument(className), encodeState({ bytes, seq }))
+    }
+    for (const { name } of this.#options.policy.stateClasses()) {
+      if (this.#manifest.states.some(({ className }) => className === name)) continue
+      // The source had no such class: nothing of the old history may come back.
+      await storage.documents.remove(stateDocument(name))
+    }
+  }
+
+  #coveredStates(): Map<string, number> {
+    return new Map(this.#manifest.states.map(({ className, seq }) => [className, seq]))
+  }
+
+  async #journalStart(): Promise<JournalPlace> {
+    const { logs } = this.#options.storage
+    const first = (await listSegments(logs, journalArea))[0]
+    if (first === undefined) throw new HotspareError('RESTORE_FAILED', 'the new journal is missing')
+    const log = await logs.open(journalArea, first.name)
+    try {
+      const header = await loadSegmentHeader(log)
+      if (header === undefined) throw new HotspareError('JOURNAL_CORRUPT', first.name)
+      return { segment: first.name, offset: header.bytes, facts: header.facts }
+    } finally {
+      await log.close()
+    }
+  }
+
+  async #cleanUp(indexLog: string): Promise<void> {
+    const { objects } = this.#options.storage
+    await this.#indexLog.removeOthers(indexLog)
+    const staged = await objects.list('staging')
+    if (staged.length > 0)
+      await objects.remove(
+        'staging',
+        staged.map(({ name }) => name),
+      )
+  }
+}
+
+/** Facts with which `journal.next` begins. */
+export function factsAt(
+  base: { readonly history: JournalFacts['history']; readonly seq: number },
+  inSync: readonly string[] | undefined,
+): JournalFacts {
+  return { history: base.history, seq: base.seq, ackedSeq: 0, inSync }
+}

@@ -1,0 +1,38 @@
+/** The errors of writes that came in and were not acknowledged. */
+import { HotspareError } from '../errors.js'
+
+/** The caller gave up before the write had a place: it never happens. */
+export function aborted(signal: AbortSignal): HotspareError {
+  return new HotspareError('ABORTED', '', { cause: signal.reason })
+}
+
+/** The caller gave up while the write waited for its acknowledgement: it has happened here. */
+export function givenUp(seq: number, blocked: boolean, signal: AbortSignal): HotspareError {
+  return new HotspareError(
+    blocked ? 'WRITES_BLOCKED' : 'ABORTED',
+    `the write was given up while it waited for its acknowledgement; it stands in the journal at ${seq}`,
+    { cause: signal.reason, retryable: false, details: { seq } },
+  )
+}
+
+/** The role or the storage was lost before the acknowledgement. */
+export function outcomeUnknown(seq: number, cause: HotspareError): HotspareError {
+  return new HotspareError(
+    'OUTCOME_UNKNOWN',
+    `the write stands in this node's journal at ${seq}, and was not acknowledged before the role ended`,
+    { cause, details: { seq } },
+  )
+}
+
+/** More waits than a limit allows. */
+export function queueFull(option: string, limit: number): HotspareError {
+  return new HotspareError('QUEUE_FULL', `more writes wait than ${option} = ${limit} allows`, {
+    details: { option, limit },
+  })
+}
+
+/** A failure of the storage as callers get it. */
+export function asFailure(error: unknown): HotspareError {
+  if (HotspareError.is(error)) return error
+  return new HotspareError('STORAGE_FAILED', 'the journal took no entry', { cause: error })
+}

@@ -1,0 +1,115 @@
+/** A simulated machine: its disk and clock, and the process that runs on it now, with a real node in it. */
+import { ClusterNode, runtimeOf } from '../../cluster-node.js'
+import type { HotspareError } from '../../errors.js'
+import type { NodeLogEvent } from '../../node/events.js'
+import type { ClusterNodeOptions, MemberOptions } from '../../node/options.js'
+import type { Runtime } from '../../node/runtime.js'
+import type { LocalCopy } from '../../replication/local-copy.js'
+import type { Extent } from '../../replication/position.js'
+import type { MemoryStorage } from '../../storage/memory.js'
+import type { MemoryNetwork } from '../../transport/memory.js'
+import { heldTransport } from './held-transport.js'
+import type { RegisterChange, SimulatedClasses } from './register.js'
+import { Register, simulatedPolicy } from './register.js'
+import type { SeededRandom } from './seeded-random.js'
+import { MachineClock, ProcessClock } from './virtual-clock.js'
+
+/** Options of the simulated nodes, as far as a schedule chooses them. */
+export type NodeChoices = Partial<
+  Omit<ClusterNodeOptions<SimulatedClasses>, 'id' | 'members' | 'transport' | 'storage' | 'policy'>
+>
+
+/** What a process tells the world. */
+export interface ProcessHooks {
+  onEvent(process: Process, event: NodeLogEvent): void
+  onApply(process: Process, change: RegisterChange, at: { epoch: number; seq: number }): void
+}
+
+/** One run of a node, from its start to its stop or death. */
+export class Process {
+  readonly id: string
+  readonly boot: number
+  readonly node: ClusterNode<SimulatedClasses>
+  readonly register: Register
+  readonly clock: ProcessClock
+  /** How `start()` ended so far. */
+  started: 'starting' | 'started' | HotspareError = 'starting'
+  stopping: Promise<void> | undefined
+  alive: boolean = true
+
+  constructor(machine: Machine, options: ProcessOptions) {
+    const { members, network, choices, random, hooks } = options
+    this.id = machine.id
+    this.boot = machine.boots
+    this.clock = new ProcessClock(machine.clock)
+    this.register = new Register((change, at) => hooks.onApply(this, change, at))
+    this.node = new ClusterNode<SimulatedClasses>({
+      cluster: 'simulated',
+      ...choices,
+      id: machine.id,
+      members,
+      transport: heldTransport(network.transport(machine.address), machine.clock),
+      storage: machine.storage,
+      policy: simulatedPolicy(this.register),
+      clock: this.clock,
+      random,
+      logger: (event) => {
+        if (this.alive) hooks.onEvent(this, event)
+      },
+    })
+  }
+
+  get runtime(): Runtime {
+    return runtimeOf(this.node)
+  }
+
+  /** Its copy, once opened. */
+  get copy(): LocalCopy | undefined {
+    try {
+      return this.runtime.copy()
+    } catch {
+      return undefined
+    }
+  }
+
+  /** What its journal holds durably. */
+  get durable(): Extent | undefined {
+    const copy = this.copy
+    return copy === undefined ? undefined : { history: copy.history, seq: copy.durableSeq }
+  }
+}
+
+/** What a process is made of. */
+export interface ProcessOptions {
+  readonly members: readonly MemberOptions[]
+  readonly network: MemoryNetwork
+  readonly choices: NodeChoices
+  readonly random: SeededRandom
+  readonly hooks: ProcessHooks
+}
+
+/** A machine with a disk that outlives its processes. */
+export class Machine {
+  readonly id: string
+  readonly address: string
+  readonly clock: MachineClock
+  readonly storage: MemoryStorage
+  boots: number = 0
+  process: Process | undefined
+  /** Without power: nothing can be started. */
+  off: boolean = false
+  /** A bit of its disk was turned over: what was durable may be gone. */
+  damaged: boolean = false
+
+  constructor(id: string, clock: MachineClock, storage: MemoryStorage) {
+    this.id = id
+    this.address = `${id}:1`
+    this.clock = clock
+    this.storage = storage
+  }
+
+  /** The process while it is alive and moves. */
+  get running(): Process | undefined {
+    return this.clock.held ? undefined : this.process
+  }
+}

@@ -1,0 +1,53 @@
+/** What happened, as lines for people and as one hash that tells two runs apart. */
+import type { Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
+
+/** Lines kept when all of them are not asked for. */
+const keptLines = 400
+
+/** The record of a run. */
+export class Timeline {
+  readonly #hash: Hash = createHash('sha256')
+  readonly #verbose: ((line: string) => void) | undefined
+  readonly #lines: string[] = []
+  #count = 0
+
+  /** @param verbose - gets each line at once */
+  constructor(verbose?: (line: string) => void) {
+    this.#verbose = verbose
+  }
+
+  /** @param detail - plain data */
+  add(atMs: number, who: string, what: string, detail?: unknown): void {
+    const text = detail === undefined ? '' : ` ${plain(detail)}`
+    const line = `${atMs.toFixed(1).padStart(9)} ${who} ${what}${text}`
+    this.#hash.update(line)
+    this.#count += 1
+    this.#verbose?.(line)
+    this.#lines.push(line)
+    if (this.#lines.length > 2 * keptLines) this.#lines.splice(0, keptLines)
+  }
+
+  /** The last lines. */
+  tail(count: number = keptLines): string[] {
+    return this.#lines.slice(-count)
+  }
+
+  /** Lines so far. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** The hash of all lines; ends the record. */
+  digest(): string {
+    return this.#hash.digest('hex').slice(0, 16)
+  }
+}
+
+function plain(detail: unknown): string {
+  return JSON.stringify(detail, (_key, value: unknown) => {
+    if (value instanceof Error) return { code: (value as { code?: string }).code, message: value.message }
+    if (value instanceof Uint8Array) return `${value.length} bytes`
+    return value
+  })
+}

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import type { TreeOperation } from '../../interfaces/storage.js'
+import {
+  bytesOf,
+  fileText,
+  type KitTest,
+  objectText,
+  put,
+  refused,
+  scanned,
+  writeObject,
+} from './harness.js'
+
+/** Operations between the tree and the objects, and durability. */
+export const treeMoveTests: readonly KitTest[] = [
+  {
+    title: 'tree: install gives the file the object’s bytes; with move the object is gone',
+    run: async ({ opened, again }) => {
+      const { tree } = opened
+      await writeObject(opened, 'staging', 'm', 'moved')
+      await writeObject(opened, 'staging', 'c', 'copied')
+      await put(tree, 'b', 'before, and longer')
+      const answer = await tree.apply([
+        { kind: 'install', path: 'a/m', area: 'staging', name: 'm', mode: 0o600, move: true },
+        { kind: 'install', path: 'b', area: 'staging', name: 'c', mode: 0o755, move: false },
+      ])
+      assert.deepEqual(answer, await tree.stat(['a/m', 'b']))
+      assert.deepEqual(
+        answer.map((stat) => stat?.mode),
+        [0o600, 0o755],
+      )
+      assert.deepEqual(await opened.objects.list('staging'), [{ name: 'c', bytes: 6 }])
+      // The copy is a file of its own.
+      await tree.apply([{ kind: 'patch', path: 'b', offset: 0, bytes: bytesOf('XXX') }])
+      assert.equal(await objectText(opened, 'staging', 'c'), 'copied')
+      await tree.sync('all')
+      const next = await again()
+      assert.equal(await fileText(next.tree, 'a/m'), 'moved')
+      assert.equal(await fileText(next.tree, 'b'), 'XXXied')
+    },
+  },
+  {
+    title:
+      'tree: install with move of an object that is gone does nothing; without move it is refused',
+    run: async ({ opened }) => {
+      const { tree } = opened
+      await put(tree, 'f', 'installed before')
+      const install = { kind: 'install', area: 'staging', name: 'none', mode: 0o600 } as const
+      const [there] = await tree.apply([{ ...install, path: 'f', move: true }])
+      assert.equal(there?.size, 16)
+      assert.equal(there?.mode, 0o644)
+      const [nothing] = await tree.apply([{ ...install, path: 'g/h', move: true }])
+      assert.equal(nothing, undefined)
+      await refused(tree.apply([{ ...install, path: 'f', move: false }]), 'STORAGE_FAILED')
+      assert.equal(await fileText(tree, 'f'), 'installed before')
+      assert.deepEqual(await scanned(tree), ['f'])
+    },
+  },
+  {
+    title:
+      'tree: keep moves a file into an area, with copy it stays; without a file nothing happens',
+    run: async ({ opened, again }) => {
+      const { tree } = opened
+      await put(tree, 'a/moved', 'moved')
+      await put(tree, 'copied', 'copied')
+      const answer = await tree.apply([
+        { kind: 'keep', path: 'a/moved', area: 'vault', name: 'i1/a', copy: false },
+        { kind: 'keep', path: 'copied', area: 'vault', name: 'i1/b', copy: true },
+        { kind: 'keep', path: 'none', area: 'vault', name: 'i1/c', copy: false },
+      ])
+      assert.deepEqual(
+        answer.map((stat) => stat?.size),
+        [undefined, 6, undefined],
+      )
+      assert.deepEqual(await scanned(tree), ['copied'])
+      await tree.apply([{ kind: 'patch', path: 'copied', offset: 0, bytes: bytesOf('XXX') }])
+      await opened.objects.sync('vault')
+      const next = await again()
+      assert.deepEqual(await next.objects.list('vault'), [
+        { name: 'i1/a', bytes: 5 },
+        { name: 'i1/b', bytes: 6 },
+      ])
+      assert.equal(await objectText(next, 'vault', 'i1/b'), 'copied')
+    },
+  },
+  {
+    title: 'HEAL-14: keep never replaces what an earlier keep put under the name',
+    run: async ({ opened }) => {
+      const { tree } = opened
+      for (const copy of [false, true]) {
+        const name = `kept-${copy}`
+        await put(tree, 'f', 'the loser’s')
+        const keep: TreeOperation = { kind: 'keep', path: 'f', area: 'vault', name, copy }
+        await tree.apply([keep])
+        await put(tree, 'f', 'the winner’s')
+        const [stat] = await tree.apply([keep])
+        assert.equal(stat?.size, bytesOf('the winner’s').byteLength)
+        assert.equal(await fileText(tree, 'f'), 'the winner’s')
+        assert.equal(await objectText(opened, 'vault', name), 'the loser’s')
+      }
+    },
+  },
+  {
+    title:
+      'tree: large objects are installed, patched and kept whole, and small calls on other paths go on',
+    run: async ({ opened }) => {
+      const { tree } = opened
+      const size = 9 * 1024 * 1024 + 5
+      const large = Buffer.alloc(size, 'large ')
+      await opened.objects.write('blobs', new Uint8Array(large), [
+        { name: 'o', offset: 0, start: 0, length: size },
+      ])
+      const calls = [
+        tree.apply([
+          { kind: 'install', path: 'big', area: 'blobs', name: 'o', mode: 0o600, move: false },
+          { kind: 'patchObject', path: 'big', offset: 3, area: 'blobs', name: 'o' },
+          { kind: 'keep', path: 'big', area: 'vault', name: 'o', copy: true },
+        ]),
+        tree.apply([{ kind: 'put', path: 'small', bytes: bytesOf('x'), mode: 0o644 }]),
+        tree.apply([{ kind: 'patch', path: 'big', offset: 0, bytes: bytesOf('last') }]),
+      ]
+      const answers = await Promise.all(calls)
+      assert.deepEqual(
+        answers[0]?.map((stat) => stat?.size),
+        [size, size + 3, size + 3],
+      )
+      const expected = Buffer.concat([large.subarray(0, 3), large])
+      const vaulted = await opened.objects.read('vault', 'o', 0, size + 10)
+      assert.ok(expected.equals(vaulted))
+      expected.set(bytesOf('last'))
+      const { buffer } = await tree.read([{ path: 'big', offset: 0, length: size + 10 }])
+      assert.ok(expected.equals(buffer))
+    },
+  },
+  {
+    title: 'tree: sync takes some paths, many, all, none, and paths that are gone',
+    run: async ({ opened }) => {
+      const { tree } = opened
+      const paths = Array.from({ length: 100 }, (_, index) => `d${index % 7}/f${index}`)
+      await tree.apply(
+        paths.map((path) => ({ kind: 'put', path, bytes: bytesOf(path), mode: 0o644 }) as const),
+      )
+      await tree.apply([{ kind: 'remove', path: 'd0/f0' }])
+      await tree.sync(paths.slice(0, 10))
+      await tree.sync(paths)
+      await tree.sync([])
+      await tree.sync(['never/was'])
+      await tree.sync('all')
+      assert.equal((await scanned(tree)).length, 99)
+    },
+  },
+]

@@ -1,0 +1,276 @@
+import { describe, expect, test } from 'vitest'
+import type { HotspareError } from '../../src/errors.js'
+import { acceptChannel, type Channel, dialChannel } from '../../src/protocol/channel.js'
+import { HandshakeGuard } from '../../src/protocol/handshake-guard.js'
+import { kitLimits, until } from '../../src/testing/transport-kit-support.js'
+import { memoryNetwork } from '../../src/transport/memory.js'
+import { honest, key, meet, type Result } from './meet.js'
+import { identityOf, realClock, realRandom, VirtualClock } from './support.js'
+
+describe('two nodes that belong together', () => {
+  test('SES-25: they learn who the other is, and talk in both directions', async () => {
+    const more = { appVersion: '1.2', features: ['x'], fingerprints: { messages: 'abc' } }
+    const { dialer, listener } = await meet({ lane: 'stream', identity: more }, {})
+    expect(dialer?.identity).toMatchObject({ nodeId: 'alpha', kind: 'member', lane: 'stream' })
+    expect(listener?.identity).toMatchObject({ nodeId: 'beta', lane: 'stream', ...more })
+    expect(listener?.lane).toBe('stream')
+    const log: unknown[] = []
+    listener?.onMessage((message) => log.push(message))
+    listener?.onFrame((type, payload) => log.push([type, ...payload]))
+    dialer?.sendMessage({ hello: 1 })
+    dialer?.send(7, [Uint8Array.of(1, 2), Uint8Array.of(3)])
+    dialer?.onMessage((message) => log.push(message))
+    listener?.sendMessage('back')
+    await until(() => log.length === 3)
+    expect(log).toContainEqual({ hello: 1 })
+    expect(log).toContainEqual([7, 1, 2, 3])
+    expect(log).toContainEqual('back')
+  })
+
+  test('what is sent right after the handshake waits for the receiver', async () => {
+    const { dialer, listener } = await meet({}, {})
+    listener?.sendMessage(1)
+    listener?.send(3, [Uint8Array.of(9)])
+    dialer?.sendMessage(2)
+    const log: unknown[] = []
+    dialer?.onMessage((message) => log.push(message))
+    dialer?.onFrame((type) => log.push(`frame ${type}`))
+    listener?.onMessage((message) => log.push(message))
+    await until(() => log.length === 3)
+    expect(log.filter((each) => each !== 2)).toEqual([1, 'frame 3'])
+  })
+
+  test.each([
+    ['with a secret', 'secret', false],
+    ['without a secret', undefined, false],
+    ['over a secure transport', 'secret', true],
+  ])('frames of all sizes pass %s, the end too', async (_, secret, secure) => {
+    const side = { key: key(secret), lane: 'bulk' as const, bulkIntegrity: 'crc' as const }
+    const { dialer, listener } = await meet(side, side, honest, secure)
+    const sizes = [0, 1, 2047, 2048, 2049, 5000, dialer!.payloadBytesMax]
+    const got: number[] = []
+    listener?.onFrame((_type, payload) => got.push(payload.length))
+    for (const size of sizes) dialer?.send(200, [new Uint8Array(size)])
+    await until(() => got.length === sizes.length)
+    expect(got).toEqual(sizes)
+    expect(() => dialer?.send(1, [new Uint8Array(dialer.payloadBytesMax + 1)])).toThrow(
+      expect.objectContaining({ code: 'FRAME_TOO_LARGE' }),
+    )
+    let cause = ''
+    listener?.onClose((why) => {
+      cause = why
+    })
+    dialer?.close()
+    await until(() => cause !== '')
+    expect(cause).toBe('closed')
+  })
+
+  test('the smaller frame limit of the two holds', async () => {
+    const limits = { ...kitLimits, frameBytesMax: 5000 }
+    const { dialer, listener } = await meet({}, { limits })
+    expect(dialer?.payloadBytesMax).toBe(listener?.payloadBytesMax)
+    expect(dialer?.payloadBytesMax).toBeLessThan(5000)
+  })
+})
+
+describe('SES-25: strangers', () => {
+  test.each([
+    ['another secret', key('secret'), key('other')],
+    ['no secret against one', key(undefined), key('secret')],
+    ['one secret against none', key('secret'), key(undefined)],
+    ['another cluster', key('secret', 'test'), key('secret', 'elsewhere')],
+  ])('%s: refused on both ends, nothing of the listener is revealed', async (_, ours, theirs) => {
+    const said: Uint8Array[] = []
+    const result = await meet({ key: ours }, { key: theirs }, (frame, from) => {
+      if (from === 'listener') said.push(frame)
+      return [frame]
+    })
+    expect(result.dialerError).toMatchObject({ code: 'HANDSHAKE_FAILED' })
+    expect(result.dialerError?.details).toMatchObject({ reason: 'proof' })
+    expect(result.listenerError?.details).toMatchObject({ reason: 'proof', refusedBy: 'here' })
+    expect(said.length).toBe(1)
+    expect(Buffer.concat(said).includes('alpha')).toBe(false)
+  })
+
+  test('a listener without the secret learns nothing of the dialer', async () => {
+    const said: Uint8Array[] = []
+    // It answers the proof with a welcome of its own making, as if it had believed it.
+    const result = await meet({}, { key: key('other') }, (frame, from, index) => {
+      if (from === 'dialer') said.push(frame)
+      if (from === 'listener' && index === 1) return [Buffer.concat([Uint8Array.of(5), frame])]
+      return [frame]
+    })
+    expect(result.dialerError).toMatchObject({ code: 'HANDSHAKE_FAILED' })
+    expect(Buffer.concat(said).includes('beta')).toBe(false)
+  })
+
+  test('what a dialer shows cannot be shown back to it: a mirror fails', async () => {
+    const network = memoryNetwork()
+    await network.transport('mirror').listen((connection) => {
+      connection.onFrame((frame) => connection.send([frame]))
+    }, kitLimits)
+    const dialing = dialChannel(network.transport('b'), 'mirror', {
+      ...{ key: key('secret'), clock: realClock, random: realRandom, limits: kitLimits },
+      ...{ lane: 'control', identity: identityOf('beta') },
+    })
+    await expect(dialing).rejects.toMatchObject({ code: 'PROTOCOL_VIOLATION' })
+  })
+
+  test('a recorded handshake cannot be replayed, in either direction', async () => {
+    const recorded: Record<string, Uint8Array[]> = { dialer: [], listener: [] }
+    const first = await meet({}, {}, (frame, from) => {
+      recorded[from]?.push(frame)
+      return [frame]
+    })
+    expect(first.dialer).toBeDefined()
+    for (const side of ['dialer', 'listener'] as const) {
+      const result = await meet({}, {}, (frame, from, index) =>
+        from === side ? [recorded[side]?.[index] ?? frame] : [frame],
+      )
+      expect(result.dialer, `replayed ${side}`).toBeUndefined()
+      expect(result.listener, `replayed ${side}`).toBeUndefined()
+    }
+  })
+
+  test('every bit of the handshake matters: no downgrade of versions, lanes or limits', async () => {
+    const lengths: Record<string, number[]> = { dialer: [], listener: [] }
+    await meet({}, {}, (frame, from) => {
+      lengths[from]?.push(frame.length)
+      return [frame]
+    })
+    for (const side of ['dialer', 'listener'] as const) {
+      for (const [at, length] of lengths[side]!.entries()) {
+        for (let byte = 0; byte < length; byte += length > 100 ? 7 : 1) {
+          const bit = 1 << (byte % 8)
+          let last = false
+          const result = await meet({}, {}, (frame, from, index) => {
+            if (from !== side || index !== at) return [frame]
+            const changed = Uint8Array.from(frame)
+            changed[byte]! ^= bit
+            last = from === 'listener' && index === lengths.listener!.length - 1
+            return [changed]
+          })
+          const where = `${side} frame ${at}, byte ${byte}`
+          expect(result.dialer, where).toBeUndefined()
+          // Only the last word comes after the listener has decided.
+          if (!last) expect(result.listener, where).toBeUndefined()
+        }
+      }
+    }
+  }, 60_000)
+
+  test('a peer that says nothing is given up after handshakeMs', async () => {
+    const clock = new VirtualClock()
+    const network = memoryNetwork({ clock })
+    let error: HotspareError | undefined
+    const guard = new HandshakeGuard()
+    await network.transport('a').listen((connection) => {
+      acceptChannel(connection, {
+        ...{ key: key('secret'), clock, random: realRandom, limits: kitLimits, guard },
+        identity: identityOf('alpha'),
+      }).catch((reason) => {
+        error = reason
+      })
+    }, kitLimits)
+    void network.transport('b').dial('a', kitLimits)
+    await clock.advance(4_999)
+    expect([error, guard.count]).toEqual([undefined, 1])
+    await clock.advance(1)
+    expect(error).toMatchObject({ code: 'HANDSHAKE_FAILED', details: { reason: 'timeout' } })
+    expect(guard.count).toBe(0)
+  })
+
+  test('handshakesMax: the oldest stranger gives way, an honest peer gets in', async () => {
+    const network = memoryNetwork()
+    const guard = new HandshakeGuard(3)
+    const errors: HotspareError[] = []
+    let channel: Channel | undefined
+    const common = { key: key('secret'), clock: realClock, random: realRandom, limits: kitLimits }
+    await network.transport('a').listen((connection) => {
+      acceptChannel(connection, { ...common, guard, identity: identityOf('alpha') }).then(
+        (accepted) => {
+          channel = accepted
+        },
+        (error) => errors.push(error),
+      )
+    }, kitLimits)
+    const stranger = network.transport('x')
+    for (let count = 0; count < 10; count++) await stranger.dial('a', kitLimits)
+    await until(() => errors.length === 7)
+    expect(guard.count).toBe(3)
+    await dialChannel(network.transport('b'), 'a', {
+      ...common,
+      ...{ lane: 'control', identity: identityOf('beta') },
+    })
+    await until(() => channel !== undefined)
+    expect(errors[7]?.details).toMatchObject({ reason: 'handshakesMax' })
+  })
+
+  test('an aborted dial ends the handshake', async () => {
+    const controller = new AbortController()
+    const result = await meet({ signal: controller.signal }, {}, (frame, from, index) => {
+      if (from === 'dialer' && index === 1) controller.abort()
+      return [frame]
+    })
+    expect(result.dialerError).toMatchObject({ code: 'ABORTED' })
+    expect(result.listenerError).toBeDefined()
+  })
+})
+
+describe('refusals among those who know the secret', () => {
+  const reasonsOf = (result: Result) => [
+    result.dialerError?.details.reason,
+    result.listenerError?.details.reason,
+  ]
+
+  test('a node that dialled itself, and one with the id of another', async () => {
+    const self = await meet({ identity: { nodeId: 'alpha', bootId: 'alpha-boot' } }, {})
+    expect(reasonsOf(self)).toEqual(['self', 'self'])
+    const twin = await meet({ identity: { nodeId: 'alpha', bootId: 'other' } }, {})
+    expect(reasonsOf(twin)).toEqual(['duplicateId', 'duplicateId'])
+    expect(twin.dialerError?.code).toBe('HANDSHAKE_FAILED')
+  })
+
+  test('without a secret another cluster is named as the reason', async () => {
+    const none = { key: key(undefined) }
+    const result = await meet({ ...none, identity: { cluster: 'elsewhere' } }, none)
+    expect(reasonsOf(result)).toEqual(['cluster', 'cluster'])
+  })
+
+  test('either end may refuse, and both learn why', async () => {
+    const refusal = { reason: 'unknownMember', message: 'beta is not listed' }
+    const byListener = await meet({}, { admit: () => refusal })
+    expect(reasonsOf(byListener)).toEqual(['unknownMember', 'unknownMember'])
+    expect(byListener.dialerError?.message).toContain('beta is not listed')
+    expect(byListener.dialerError?.details.refusedBy).toBe('peer')
+    const byDialer = await meet({ admit: () => refusal }, {})
+    expect(reasonsOf(byDialer)).toEqual(['unknownMember', 'unknownMember'])
+    expect(byDialer.listenerError?.details.refusedBy).toBe('peer')
+  })
+})
+
+describe('GEN-6: versions', () => {
+  test('the highest common version is used, in a rolling upgrade in either order', async () => {
+    const newer = { versions: { min: 1, max: 2 } }
+    expect((await meet(newer, {})).dialer?.version).toBe(1)
+    expect((await meet({}, newer)).listener?.version).toBe(1)
+    expect((await meet(newer, newer)).dialer?.version).toBe(2)
+  })
+
+  test('no common version is said clearly on both ends', async () => {
+    for (const [ours, theirs] of [
+      [{ min: 2, max: 3 }, undefined],
+      [undefined, { min: 2, max: 3 }],
+    ]) {
+      const result = await meet(
+        ours === undefined ? {} : { versions: ours },
+        theirs === undefined ? {} : { versions: theirs },
+      )
+      for (const error of [result.dialerError, result.listenerError]) {
+        expect(error?.code).toBe('HANDSHAKE_VERSION')
+        expect(error?.message).toMatch(/1 to 1/)
+        expect(error?.message).toMatch(/2 to 3/)
+      }
+    }
+  })
+})

@@ -1,0 +1,503 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import {
+  chmod,
+  cp,
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { HotspareError } from '../../src/errors.js'
+import type { OpenStorage } from '../../src/interfaces/storage.js'
+import { Layout } from '../../src/storage/directory/layout.js'
+import { DirectoryLock } from '../../src/storage/directory/lock.js'
+import { directory } from '../../src/storage/directory.js'
+
+const owner = { nodeId: 'alpha', bootId: 'boot-1' }
+let base: string
+let root: string
+let opened: OpenStorage | undefined
+const children: ChildProcess[] = []
+
+beforeEach(async () => {
+  base = await mkdtemp(join(tmpdir(), 'hotspare-directory-'))
+  root = join(base, 'root')
+})
+
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  await opened?.close()
+  opened = undefined
+  await rm(base, { recursive: true, force: true })
+})
+
+async function open(threads = false): Promise<OpenStorage> {
+  opened = await directory(root, { threads }).open(owner)
+  return opened
+}
+
+async function close(): Promise<void> {
+  await opened?.close()
+  opened = undefined
+}
+
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text)
+}
+
+function codeOf(call: Promise<unknown>): Promise<string> {
+  return call.then(
+    () => 'no error',
+    (error: unknown) => (HotspareError.is(error) ? error.code : String(error)),
+  )
+}
+
+async function retryUntil(condition: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 10_000
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error('the condition did not come true')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+describe('the lock', () => {
+  const lockPath = (): string => join(root, '.hotspare/lock')
+
+  /** A lock file as this machine writes it, with some facts changed. */
+  async function plantLock(changes: Record<string, unknown>): Promise<void> {
+    await open()
+    const content = JSON.parse(await readFile(lockPath(), 'utf8')) as Record<string, unknown>
+    await close()
+    await writeFile(
+      lockPath(),
+      JSON.stringify({ ...content, nodeId: 'other', token: 't', ...changes }),
+    )
+  }
+
+  function startProcess(): number {
+    const child = spawn('sleep', ['60'])
+    children.push(child)
+    return child.pid ?? 0
+  }
+
+  test('names the owner, its boot id and the process, and goes with close', async () => {
+    await open()
+    const content = JSON.parse(await readFile(lockPath(), 'utf8')) as Record<string, unknown>
+    expect(content).toMatchObject({ nodeId: 'alpha', bootId: 'boot-1', pid: process.pid })
+    await close()
+    expect(existsSync(lockPath())).toBe(false)
+  })
+
+  test('of a living process is respected, and the error names it', async () => {
+    const pid = startProcess()
+    await plantLock({ pid, processStart: '' })
+    const error: unknown = await open().catch((caught: unknown) => caught)
+    expect(HotspareError.is(error, 'STORAGE_LOCKED')).toBe(true)
+    expect(String(error)).toContain('other')
+    expect(String(error)).toContain(String(pid))
+  })
+
+  test('of a process that is gone is taken', async () => {
+    await plantLock({ pid: spawnSync('true').pid })
+    await open()
+    expect(JSON.parse(await readFile(lockPath(), 'utf8'))).toMatchObject({ nodeId: 'alpha' })
+  })
+
+  test.runIf(process.platform === 'linux')(
+    'of an earlier process with the same id is taken',
+    async () => {
+      await plantLock({ pid: startProcess(), processStart: '1' })
+      await open()
+    },
+  )
+
+  test.runIf(process.platform === 'linux')('of another boot of this machine is taken', async () => {
+    await plantLock({ pid: process.pid, machineBoot: 'another boot' })
+    await open()
+  })
+
+  test('of a holder that cannot be looked at is taken only when it is not touched', async () => {
+    await plantLock({ pid: 1, host: 'elsewhere' })
+    const layout = new Layout(root, 'test')
+    let touches = 0
+    const toucher = setInterval(() => {
+      touches += 1
+      const then = new Date(touches * 1000)
+      void utimes(lockPath(), then, then)
+    }, 10)
+    const take = (): Promise<DirectoryLock> =>
+      DirectoryLock.take(layout, owner, () => undefined, 300)
+    expect(await codeOf(take())).toBe('STORAGE_LOCKED')
+    clearInterval(toucher)
+    const lock = await take()
+    await lock.release()
+  })
+
+  test('that another process took nevertheless ends the storage', async () => {
+    const { documents } = await open()
+    await writeFile(lockPath(), JSON.stringify({ nodeId: 'thief' }))
+    await retryUntil(
+      async () => (await codeOf(documents.write('meta', bytesOf('x')))) !== 'no error',
+    )
+    expect(await codeOf(documents.write('meta', bytesOf('x')))).toBe('STORAGE_FAILED')
+    await close()
+    expect(existsSync(lockPath())).toBe(true)
+  })
+
+  test('is one process’s only, also when many open at once', async () => {
+    await plantLock({ pid: spawnSync('true').pid })
+    const storages = Array.from({ length: 8 }, () => directory(root, { threads: false }))
+    const results = await Promise.allSettled(storages.map((storage) => storage.open(owner)))
+    const winners = results.filter((result) => result.status === 'fulfilled')
+    expect(winners).toHaveLength(1)
+    for (const winner of winners) await winner.value.close()
+  })
+
+  const built = new URL('../../dist/storage/directory.js', import.meta.url)
+  test.runIf(existsSync(built))(
+    'of a killed process is taken, that of a living one is not',
+    async () => {
+      const program = `
+      const { directory } = await import(${JSON.stringify(built.href)})
+      const storage = await directory(${JSON.stringify(root)}).open({ nodeId: 'killed', bootId: 'b' })
+      await storage.tree.apply([{ kind: 'put', path: 'f', bytes: new Uint8Array(3), mode: 0o644 }])
+      console.log('open')
+      setInterval(() => {}, 1000)`
+      const child = spawn(process.execPath, ['--input-type=module', '-e', program])
+      children.push(child)
+      await new Promise((resolve) => child.stdout.once('data', resolve))
+      expect(await codeOf(open())).toBe('STORAGE_LOCKED')
+      const gone = new Promise((resolve) => child.once('exit', resolve))
+      child.kill('SIGKILL')
+      await gone
+      const { tree } = await open()
+      expect((await tree.stat(['f']))[0]?.size).toBe(3)
+    },
+  )
+
+  test.runIf(existsSync(built))('an idle open storage keeps no process alive', () => {
+    const program = `
+      const { directory } = await import(${JSON.stringify(built.href)})
+      const storage = await directory(${JSON.stringify(root)}).open({ nodeId: 'a', bootId: 'b' })
+      await storage.tree.stat(['f'])`
+    const options = { timeout: 15_000 }
+    const child = spawnSync(process.execPath, ['--input-type=module', '-e', program], options)
+    expect(child.status).toBe(0)
+  })
+})
+
+describe('symbolic links', () => {
+  let outside: string
+
+  beforeEach(async () => {
+    outside = join(base, 'outside')
+    await mkdir(outside)
+    await writeFile(join(outside, 'secret'), 'secret')
+    await mkdir(root)
+    await symlink(outside, join(root, 'folder'))
+    await symlink(join(outside, 'secret'), join(root, 'file'))
+  })
+
+  afterEach(async () => {
+    expect(await readdir(outside)).toEqual(['secret'])
+    expect(await readFile(join(outside, 'secret'), 'utf8')).toBe('secret')
+  })
+
+  test('SYN-22: a link on the way is never followed by an operation, whatever its kind', async () => {
+    const { tree, objects } = await open()
+    await objects.write('blobs', bytesOf('x'), [{ name: 'o', offset: 0, start: 0, length: 1 }])
+    const place = { area: 'blobs', name: 'o' } as const
+    for (const name of ['secret', 'new', 'deep/new']) {
+      const path = `folder/${name}`
+      const operations = [
+        { kind: 'put', path, bytes: bytesOf('x'), mode: 0o644, force: true },
+        { kind: 'patch', path, offset: 0, bytes: bytesOf('x'), force: true },
+        { kind: 'patchObject', path, offset: 0, ...place, force: true },
+        { kind: 'truncate', path, size: 0, force: true },
+        { kind: 'remove', path },
+        { kind: 'install', path, ...place, mode: 0o644, move: true, force: true },
+        { kind: 'keep', path, area: 'vault', name: 'v', copy: false },
+        { kind: 'keep', path, area: 'vault', name: 'v', copy: true },
+      ] as const
+      for (const operation of operations) {
+        const call = tree.apply([operation])
+        expect(await codeOf(call), `${operation.kind} ${path}`).toBe('STORAGE_FAILED')
+        await expect(call).rejects.toThrow(/symbolic link/)
+      }
+    }
+    expect(await objects.list('vault')).toEqual([])
+    expect(await objects.list('blobs')).toHaveLength(1)
+  })
+
+  test('SYN-22: nothing is read through a link, on the way or at the path itself', async () => {
+    const { tree } = await open()
+    expect(await tree.stat(['folder/secret', 'file'])).toEqual([undefined, undefined])
+    const answer = await tree.read([
+      { path: 'folder/secret', offset: 0, length: 10 },
+      { path: 'file', offset: 0, length: 10 },
+    ])
+    expect(answer.results).toEqual(['missing', 'missing'])
+    expect(answer.buffer.byteLength).toBe(0)
+    await tree.sync(['folder/secret', 'file'])
+  })
+
+  test('a link at the path itself is replaced with force, and left alone without', async () => {
+    const { tree } = await open()
+    const operation = { kind: 'put', path: 'file', bytes: bytesOf('mine'), mode: 0o644 } as const
+    expect(await codeOf(tree.apply([operation]))).toBe('STORAGE_FAILED')
+    expect(
+      await codeOf(tree.apply([{ kind: 'patch', path: 'file', offset: 0, bytes: bytesOf('x') }])),
+    ).toBe('STORAGE_FAILED')
+    await tree.apply([
+      { kind: 'remove', path: 'file' },
+      { kind: 'keep', path: 'file', area: 'vault', name: 'v', copy: false },
+    ])
+    expect((await readdir(root)).sort()).toEqual(['.hotspare', 'file', 'folder'])
+    await tree.apply([{ ...operation, force: true }])
+    expect(await readFile(join(root, 'file'), 'utf8')).toBe('mine')
+  })
+
+  test('a scan skips links and special files, and names each once', async () => {
+    spawnSync('mkfifo', [join(root, 'pipe')])
+    await writeFile(join(root, 'plain'), 'x')
+    const { tree } = await open()
+    const skipped: string[] = []
+    const paths: string[] = []
+    for await (const batch of tree.scan((path, why) => skipped.push(`${path}: ${why}`))) {
+      paths.push(...batch.map((entry) => entry.path))
+    }
+    expect(paths).toEqual(['plain'])
+    expect(skipped.sort()).toEqual([
+      'file: it is a symbolic link',
+      'folder: it is a symbolic link',
+      'pipe: it is a special file',
+    ])
+    expect((await tree.read([{ path: 'pipe', offset: 0, length: 1 }])).results).toEqual(['missing'])
+  })
+
+  test('the storage’s own folder may not be a link', async () => {
+    await symlink(outside, join(root, '.hotspare'))
+    expect(await codeOf(open())).toBe('STORAGE_FAILED')
+  })
+})
+
+describe('what a scan cannot read', () => {
+  test('names that are no valid Unicode are skipped, files and folders', async () => {
+    await mkdir(root)
+    const bad = Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0x62, 0xff, 0x64])])
+    await writeFile(bad, 'x')
+    await mkdir(Buffer.concat([bad, Buffer.from('folder')]))
+    await writeFile(join(root, 'odd but valid \uFFFD'), 'x')
+    const { tree } = await open()
+    const skipped: string[] = []
+    for await (const batch of tree.scan((_path, why) => skipped.push(why))) {
+      expect(batch.map((entry) => entry.path)).toEqual(['odd but valid \uFFFD'])
+    }
+    expect(skipped).toEqual(['the name is no valid Unicode', 'the name is no valid Unicode'])
+  })
+
+  test.runIf(process.getuid?.() !== 0)(
+    'a folder without permission is named, and the scan goes on',
+    async () => {
+      await mkdir(join(root, 'closed'), { recursive: true })
+      await writeFile(join(root, 'plain'), 'x')
+      await chmod(join(root, 'closed'), 0)
+      const { tree } = await open()
+      const skipped: string[] = []
+      for await (const batch of tree.scan((path) => skipped.push(path)))
+        expect(batch).toHaveLength(1)
+      expect(skipped).toEqual(['closed'])
+      await chmod(join(root, 'closed'), 0o700)
+    },
+  )
+})
+
+describe('what lies on the disk', () => {
+  test('a document with any byte damaged, cut or added is never read as a value', async () => {
+    const { documents } = await open()
+    const path = join(root, '.hotspare/index/1')
+    await documents.write('index/1', bytesOf('the value'))
+    const whole = await readFile(path)
+    for (let at = 0; at < whole.byteLength; at += 1) {
+      const damaged = Buffer.from(whole)
+      damaged[at] = damaged[at]! ^ 0x10
+      await writeFile(path, damaged)
+      const expected = at === 4 || at === 5 ? 'STORAGE_FORMAT' : 'STORAGE_CORRUPT'
+      expect(await codeOf(documents.read('index/1')), `byte ${at}`).toBe(expected)
+    }
+    for (const length of [0, 3, 15, 16, whole.byteLength - 1]) {
+      await writeFile(path, whole.subarray(0, length))
+      expect(await codeOf(documents.read('index/1')), `length ${length}`).toBe('STORAGE_CORRUPT')
+    }
+    await writeFile(path, Buffer.concat([whole, Buffer.from([0])]))
+    expect(await codeOf(documents.read('index/1'))).toBe('STORAGE_CORRUPT')
+    await documents.write('index/1', bytesOf('mended'))
+    expect(Buffer.from((await documents.read('index/1')) ?? []).toString()).toBe('mended')
+  })
+
+  test('a storage of an unknown format is not opened, and not changed', async () => {
+    await open()
+    await close()
+    const path = join(root, '.hotspare/format')
+    const marker = await readFile(path)
+    marker.writeUInt16LE(2, 4)
+    await writeFile(path, marker)
+    expect(await codeOf(open())).toBe('STORAGE_FORMAT')
+    expect((await readFile(path)).equals(marker)).toBe(true)
+    expect(existsSync(join(root, '.hotspare/lock'))).toBe(false)
+  })
+
+  test('documents, logs and objects lie where the documentation says', async () => {
+    const { documents, logs, objects } = await open()
+    await documents.write('meta', bytesOf('x'))
+    await documents.write('index/1', bytesOf('x'))
+    await (await logs.open('journal', '000001')).append([bytesOf('x')])
+    await objects.write('vault', bytesOf('x'), [{ name: 'i1/f', offset: 0, start: 0, length: 1 }])
+    for (const path of ['lock', 'format', 'meta', 'index/1', 'journal/000001', 'vault/i1/f']) {
+      expect(existsSync(join(root, '.hotspare', path)), path).toBe(true)
+    }
+    expect((await stat(join(root, '.hotspare'))).mode & 0o077).toBe(0)
+    for (const name of ['lock', 'format', 'tmp/x', 'blobs', 'vault/x']) {
+      expect(await codeOf(documents.write(name, bytesOf('x'))), name).toBe('PATH_INVALID')
+    }
+    expect(await codeOf(logs.open('staging', '1'))).toBe('PATH_INVALID')
+  })
+
+  test('half-written files of an earlier process are removed at the next open', async () => {
+    await open()
+    await close()
+    await writeFile(join(root, '.hotspare/tmp/changes-1'), 'half')
+    await mkdir(join(root, '.hotspare/tmp/bulk-1/deep'), { recursive: true })
+    const { tree } = await open()
+    expect(await readdir(join(root, '.hotspare/tmp'))).toEqual([])
+    await tree.apply([{ kind: 'put', path: 'f', bytes: bytesOf('x'), mode: 0o644 }])
+    expect(await readdir(join(root, '.hotspare/tmp'))).toEqual([])
+  })
+
+  test('a log after a crash has what was appended, and nothing but zeros behind it', async () => {
+    const { logs } = await open()
+    const log = await logs.open('journal', '1')
+    await log.append([bytesOf('durable')])
+    const copy = join(base, 'copy')
+    await cp(root, copy, { recursive: true })
+    await rm(join(copy, '.hotspare/lock'))
+    const crashed = await directory(copy, { threads: false }).open(owner)
+    const reopened = await crashed.logs.open('journal', '1')
+    const all = await reopened.read(0, reopened.bytes)
+    expect(Buffer.from(all.subarray(0, 7)).toString()).toBe('durable')
+    expect(all.subarray(7).every((byte) => byte === 0)).toBe(true)
+    await reopened.truncate(7)
+    await reopened.append([bytesOf('!')])
+    await crashed.close()
+    expect(await readFile(join(copy, '.hotspare/journal/1'), 'utf8')).toBe('durable!')
+  })
+
+  test('an interrupted replacement of logs is finished by doing it again', async () => {
+    for (const [area, text] of [
+      ['journal', 'old'],
+      ['journal.next', 'new!'],
+    ] as const) {
+      const log = await (await open()).logs.open(area, '1')
+      await log.append([bytesOf(text)])
+      await close()
+    }
+    // A crash after the old area was moved aside, before the new one got its name.
+    await rename(join(root, '.hotspare/journal'), join(root, '.hotspare/tmp/main-1'))
+    const { logs } = await open()
+    expect(await logs.list('journal')).toEqual([])
+    await logs.replace('journal.next', 'journal')
+    await logs.replace('journal.next', 'journal')
+    expect(await logs.list('journal')).toEqual([{ name: '1', bytes: 4 }])
+    expect(await readdir(join(root, '.hotspare/tmp'))).toEqual([])
+  })
+
+  test('a put replaces a hard link’s name, and leaves the other name’s bytes', async () => {
+    await mkdir(root)
+    await writeFile(join(root, 'a'), 'shared')
+    await link(join(root, 'a'), join(root, 'b'))
+    const { tree } = await open()
+    await tree.apply([{ kind: 'put', path: 'a', bytes: bytesOf('new'), mode: 0o644 }])
+    expect(await readFile(join(root, 'b'), 'utf8')).toBe('shared')
+  })
+
+  test('an empty folder in the place of a file gives way', async () => {
+    await mkdir(join(root, 'a/b/c'), { recursive: true })
+    const { tree } = await open()
+    await tree.apply([{ kind: 'put', path: 'a', bytes: bytesOf('x'), mode: 0o644 }])
+    expect(await readFile(join(root, 'a'), 'utf8')).toBe('x')
+  })
+
+  test('SYN-28: what nobody names is untouched: other files, their times and empty folders', async () => {
+    await mkdir(join(root, 'theirs/empty'), { recursive: true })
+    await writeFile(join(root, 'theirs/log'), 'third party')
+    const before = await stat(join(root, 'theirs/log'))
+    const { tree } = await open()
+    await tree.apply([
+      { kind: 'put', path: 'theirs/ours', bytes: bytesOf('x'), mode: 0o644 },
+      { kind: 'remove', path: 'theirs/ours' },
+    ])
+    await tree.sync('all')
+    await close()
+    const after = await stat(join(root, 'theirs/log'))
+    expect([after.mtimeMs, after.ino, after.size]).toEqual([
+      before.mtimeMs,
+      before.ino,
+      before.size,
+    ])
+    expect((await readdir(join(root, 'theirs'))).sort()).toEqual(['empty', 'log'])
+  })
+
+  test('misuse is a TypeError', () => {
+    expect(() => directory('')).toThrow(TypeError)
+  })
+})
+
+// Needs the right to mount: elsewhere the same is shown by failing calls, in storage-failures.test.ts.
+const mountable = process.getuid?.() === 0 && canMount()
+describe.runIf(mountable)('a file system without room', () => {
+  test('GEN-8: is STORAGE_FULL for every kind of write, and reading goes on', async () => {
+    await mkdir(root)
+    spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', root])
+    try {
+      const { documents, logs, objects, tree } = await open()
+      const log = await logs.open('journal', '1')
+      await log.append([bytesOf('before')])
+      const large = new Uint8Array(2_000_000).fill(1)
+      const put = { kind: 'put', path: 'f', bytes: large, mode: 0o644 } as const
+      expect(await codeOf(tree.apply([put]))).toBe('STORAGE_FULL')
+      expect(await readdir(join(root, '.hotspare/tmp'))).toEqual([])
+      expect(await codeOf(documents.write('meta', large))).toBe('STORAGE_FULL')
+      const slices = [{ name: 'o', offset: 0, start: 0, length: large.byteLength }]
+      expect(await codeOf(objects.write('blobs', new Uint8Array(large), slices))).toBe(
+        'STORAGE_FULL',
+      )
+      await objects.remove('blobs', ['o'])
+      expect(await codeOf(log.append([large]))).toBe('STORAGE_FULL')
+      expect(await codeOf(log.append([bytesOf('x')]))).toBe('STORAGE_FAILED')
+      await log.close()
+      const again = await logs.open('journal', '1')
+      await again.truncate(6)
+      await again.append([bytesOf(' and after')])
+      expect(Buffer.from(await again.read(0, 100)).toString()).toBe('before and after')
+      await close()
+    } finally {
+      spawnSync('umount', [root])
+    }
+  })
+})
+
+function canMount(): boolean {
+  const probe = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', tmpdir()])
+  return probe.status === 0
+}

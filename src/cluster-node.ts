@@ -11,7 +11,7 @@ import type { Tenure } from './node/tenure.js'
 import { abortable } from './node/tenure.js'
 import type { AnyAppStateClass } from './policy/sync-policy.js'
 import type { AppStateClass } from './policy/app-state.js'
-import { FilesApi } from './replication/files.js'
+import type { FilesApi } from './replication/files.js'
 import type { Transaction, TransactionOptions } from './replication/transaction.js'
 import { runTransaction } from './replication/transaction.js'
 import type { VaultIncident } from './replication/vault.js'
@@ -78,7 +78,7 @@ export class ClusterNode<C extends Classes = Classes> {
   constructor(options: ClusterNodeOptions<C>) {
     this.#options = resolveOptions(options)
     this.#runtime = new Runtime(this.#options as unknown as NodeOptions, this.#events)
-    this.files = new FilesApi(this.#runtime)
+    this.files = this.#runtime.files
     const runtime = this.#runtime
     runtimes.set(this, runtime)
     this.vault = {

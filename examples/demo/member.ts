@@ -97,7 +97,10 @@ export class Member {
   }
 
   #take(message: Message): void {
-    if (message.kind !== 'answer' && message.kind !== 'failure') return this.#onNews(this, message)
+    if (message.kind !== 'answer' && message.kind !== 'failure') {
+      this.#onNews(this, message)
+      return
+    }
     const waiting = this.#waiting.get(message.id)
     this.#waiting.delete(message.id)
     if (message.kind === 'answer') waiting?.resolve(message.value)

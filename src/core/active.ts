@@ -3,29 +3,17 @@
  * first; one that nobody newer can hear steps down; one that is behind a member's copy steps down;
  * one that meets promises that were never used opens a new term above them and goes on.
  */
-import { relate, sameTerm, type Term } from '../replication/position.js'
+import { relate, sameTerm } from '../replication/position.js'
+import { checkAsking } from './asking.js'
 import { stampedBy } from './candidates.js'
 import { decide } from './explain.js'
-import { cannotAnswer, heard, isLate, provenEnd } from './liveness.js'
-import { checkRivals, relayedNewer } from './rivals.js'
+import { heard, isLate, provenEnd } from './liveness.js'
+import { checkRivals } from './rivals.js'
 import { stepDown } from './roles.js'
 import { isAlone } from './round.js'
-import {
-  arm,
-  type CoreState,
-  disarm,
-  freeze,
-  type Peer,
-  passed,
-  peersOf,
-  persist,
-  send,
-  type Tenure,
-  takeId,
-  unfreeze,
-} from './state.js'
+import { type CoreState, type Peer, peersOf, persist, type Tenure } from './state.js'
 import type { CoreInput } from './types.js'
-import { activesHeard, nextTerm, viewOf } from './views.js'
+import { nextTerm } from './views.js'
 
 export function checkActive(core: CoreState): void {
   const { tenure } = core
@@ -65,59 +53,6 @@ function countedAs(core: CoreState, peer: Peer): Peer['counted'] {
   if (peer.view.late || isLate(core)) return 'unknown'
   peer.deafSinceMs ??= core.nowMs
   return core.nowMs - peer.deafSinceMs >= core.options.deadMs ? 'silent' : 'unknown'
-}
-
-/**
- * An active that was late by more than `deadMs` accepts nothing until it knows that it was not
- * replaced.
- */
-export function askAfterLate(core: CoreState, lateMs: number): void {
-  const { tenure } = core
-  if (tenure === undefined || lateMs <= core.options.deadMs) return
-  decide(core, 'late', 'ask', { lateMs })
-  freeze(core, 'late')
-  tenure.asking = { queryId: takeId(core), answered: new Set() }
-  arm(core, 'asking', core.options.deadMs)
-  askPeers(core, tenure)
-}
-
-/** The question of a late active; repeated with the heartbeat until it goes on. */
-export function askPeers(core: CoreState, tenure: Tenure): void {
-  if (tenure.asking === undefined) return
-  const { queryId } = tenure.asking
-  for (const peer of peersOf(core)) send(core, peer, { type: 'query', queryId, view: viewOf(core) })
-}
-
-/** True when it stepped down. */
-function checkAsking(core: CoreState, tenure: Tenure): boolean {
-  const { asking } = tenure
-  if (asking === undefined) return false
-  const newer = newerActive(core, tenure.term)
-  if (newer !== undefined) {
-    stepDown(core, `was late, and ${newer} is active in a newer term`)
-    return true
-  }
-  const open = peersOf(core).filter((peer) => !cannotAnswer(peer))
-  const able = open.filter((peer) => peer.link || heard(core, peer))
-  const allAnswered = able.every((peer) => asking.answered.has(peer.id))
-  const known = open.length === 0 || (able.length > 0 && allAnswered && !roundAbove(core, tenure))
-  if (!known && !passed(core, 'asking')) return false
-  decide(core, 'late', 'goOn', { answered: [...asking.answered] })
-  tenure.asking = undefined
-  disarm(core, 'asking')
-  unfreeze(core, 'late')
-  return false
-}
-
-function newerActive(core: CoreState, own: Term): string | undefined {
-  const direct = activesHeard(core).find(({ term }) => term.epoch > own.epoch)
-  return direct?.peer.id ?? relayedNewer(core, own)
-}
-
-function roundAbove(core: CoreState, tenure: Tenure): boolean {
-  return peersOf(core).some(
-    (peer) => heard(core, peer) && (peer.view?.round?.epoch ?? 0) > tenure.term.epoch,
-  )
 }
 
 /**

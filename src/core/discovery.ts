@@ -44,8 +44,9 @@ export function checkDiscovery(core: CoreState): void {
     checkRound(core)
     return
   }
-  if (followActive(core)) return
-  if (core.pledge !== undefined && !pledgeEnded(core)) return
+  // Before anything else: an active below the promise waits for the promise to be over.
+  const pledged = !pledgeEnded(core)
+  if (followActive(core) || pledged) return
   noteComplete(core, discovery)
   if (!discovery.complete || leaveToOthers(core)) return
   choose(core, discovery)

@@ -4,6 +4,7 @@
  * and only then opens its term. Until that last step anything better ends it.
  */
 import { compareFreshness, relate, sameTerm, type Term } from '../replication/position.js'
+import { askAfterLate } from './asking.js'
 import { isCandidate, ownStanding, provenBy, standings } from './candidates.js'
 import { decide } from './explain.js'
 import { outdated } from './known.js'
@@ -51,6 +52,7 @@ export function begin(
     from,
     handover,
     abandoned: undefined,
+    lateMs: 0,
   }
   core.announce = true
 }
@@ -60,6 +62,7 @@ export function abandonRound(core: CoreState, why: string): void {
   const { heartbeatMs, deadMs } = core.options
   const delayMs = (heartbeatMs / 2) * 2 ** Math.min(core.attempts, 6) * (1 + core.index / 4)
   decide(core, 'round', 'abandoned', { why, epoch: core.round?.term.epoch, delayMs })
+  refuseHandover(core, why)
   core.round = undefined
   core.attempts += 1
   disarm(core, 'round')
@@ -79,7 +82,7 @@ function checkPrepared(core: CoreState, round: Round): void {
   if (round.persistId !== undefined || round.cutId !== undefined) return
   if (round.handover !== undefined) {
     if (positionFits(core, round.handover.seq)) askGate(core, round)
-    else refuseHandover(core, round, 'the copy is not at the position of the handover')
+    else abandonRound(core, 'the copy is not at the position of the handover')
     return
   }
   round.phase = 'asking'
@@ -94,12 +97,13 @@ function positionFits(core: CoreState, seq: number): boolean {
   return core.copy.seq === seq && isCandidate(ownStanding(core))
 }
 
-function refuseHandover(core: CoreState, round: Round, reason: string): void {
-  const giver = core.peers.get(round.handover?.giver ?? '')
-  if (giver !== undefined && round.handover !== undefined) {
-    send(core, giver, { type: 'handoverRefused', from: round.handover.from, reason })
+/** Tells the giver of a handover that it failed, so that it need not wait for its deadline. */
+function refuseHandover(core: CoreState, reason: string): void {
+  const offer = core.round?.handover
+  const giver = core.peers.get(offer?.giver ?? '')
+  if (offer !== undefined && giver !== undefined) {
+    send(core, giver, { type: 'handoverRefused', from: offer.from, reason })
   }
-  abandonRound(core, reason)
 }
 
 export function promiseReceived(
@@ -222,6 +226,7 @@ export function roundOpened(
   const incident = `${cluster}/${term.epoch}/${nodeId}`
   const absent = unprovenWithout(core, round)
   becomeActive(core, term, reasonOf(round))
+  if (round.lateMs > 0) askAfterLate(core, round.lateMs)
   if (round.kind === 'takeOver') {
     emit(core, { name: 'failover', incident, from: round.from ?? nodeId, term })
   }

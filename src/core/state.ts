@@ -101,6 +101,8 @@ export interface Round {
     | undefined
   /** Why it ends with this step; set where the reason is learned, acted upon in one place. */
   abandoned: string | undefined
+  /** How late we were while the term was being opened: then we ask before we serve. */
+  lateMs: number
 }
 
 /** A promise given to another node's round. */

@@ -4,7 +4,8 @@
  * taken in, then everything that follows from the new facts is decided.
  */
 import { assertInvariant } from '../errors.js'
-import { askAfterLate, askPeers, checkActive, reopenPersisted, termReopened } from './active.js'
+import { checkActive, reopenPersisted, termReopened } from './active.js'
+import { afterLate, askPeers } from './asking.js'
 import { checkDiscovery } from './discovery.js'
 import { checkFollowing, followingReport, followPersisted } from './following.js'
 import { learnKnown, settleKnown } from './known.js'
@@ -34,7 +35,7 @@ export { viewOf } from './views.js'
 export function step(core: CoreState, input: CoreInput): CoreEffect[] {
   core.effects = []
   const lateMs = advance(core, input)
-  if (lateMs > 0) askAfterLate(core, lateMs)
+  if (lateMs > 0) afterLate(core, lateMs)
   take(core, input)
   if (core.started) {
     settle(core)

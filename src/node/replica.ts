@@ -24,6 +24,7 @@ import { Incoming } from '../replication/stream/incoming.js'
 import type { OutgoingContext, OutgoingEvent } from '../replication/stream/outgoing.js'
 import { Outgoing } from '../replication/stream/outgoing.js'
 import type { VaultIncident } from '../replication/vault.js'
+import { nextArea } from '../replication/switch.js'
 import { nothingOutside } from '../replication/tree-scan.js'
 import { Vault } from '../replication/vault.js'
 import { Writer } from '../replication/writer.js'
@@ -50,9 +51,6 @@ export interface ReplicaHooks {
   refusal(peer: string): string | undefined
   report(event: ReplicaEvent): void
 }
-
-/** Entries of a stream are at most this far from the frame limit, for the frame's own fields. */
-const frameSpareBytes = 4096
 
 export class Replica {
   readonly copy: LocalCopy
@@ -149,6 +147,15 @@ export class Replica {
     }
   }
 
+  /** What was found changed on this disk at start and not put right since. */
+  get outside(): OutsideReport {
+    return this.#outside
+  }
+
+  outsideRepaired(): void {
+    this.#outside = nothingOutside
+  }
+
   /** Follows a peer's stream until `unfollow`. */
   follow(peer: string, term: Term): void {
     this.unfollow()
@@ -241,24 +248,22 @@ export class Replica {
   async openTerm(term: Term, degraded: boolean): Promise<void> {
     this.unfollow()
     if (this.#writer !== undefined) {
+      // A follower takes one term at a time: those of the old one ask again, when the new one stands.
+      this.#term = undefined
+      for (const outgoing of this.#outgoing.values()) outgoing.close()
       await this.#writer.openTerm(term)
     } else {
+      await this.copy.closeNext()
+      await this.vault.keepUnusedJournal(nextArea)
       await this.copy.dropNext()
       this.#writer = await this.#openWriter(term, degraded)
     }
     this.#term = term
     this.#inSyncKnown = true
-    // A follower takes one term at a time: those of the old one ask again.
-    for (const outgoing of this.#outgoing.values()) outgoing.close()
   }
 
   #openWriter(term: Term, degraded: boolean): Promise<Writer> {
     const { policy, clock, random, id, members, degradeAfterMs, onNoStandby } = this.#options
-    const inlineBytesMax = Math.min(
-      writerLimits.inlineBytesMax,
-      Math.floor((this.#options.frameBytesMax - frameSpareBytes) / 2),
-    )
-    const batchBytesMax = Math.min(writerLimits.batchBytesMax, inlineBytesMax * 2 - frameSpareBytes)
     return Writer.open({
       copy: this.copy,
       policy,
@@ -270,7 +275,7 @@ export class Replica {
       members: members.map((member) => ({ id: member.id, promotable: member.observer !== true })),
       degradeAfterMs,
       onNoStandby,
-      limits: { ...writerLimits, inlineBytesMax, batchBytesMax },
+      limits: writerLimits,
       degraded,
       blobs: { distribute: (blob) => this.#distribute(blob) },
       emit: (event) => this.#hooks.report({ from: 'writer', event }),
@@ -372,9 +377,7 @@ export class Replica {
       restoreBytesPerSecondMax,
       stateClasses: states.map(({ name }) => name),
       outside: () => this.#outside,
-      outsideRepaired: () => {
-        this.#outside = nothingOutside
-      },
+      outsideRepaired: () => this.outsideRepaired(),
       acknowledgeReceipt: declarations.some((one) => one !== undefined && 'durability' in one && one.durability === 'memory'),
       claims: (path) => policy.classOf(path)?.declaration.kind === 'synced',
       promised: () => this.#hooks.promised(),

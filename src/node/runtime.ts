@@ -13,6 +13,7 @@ import type { OpenStorage } from '../interfaces/storage.js'
 import type { Channel } from '../protocol/channel.js'
 import type { Envelope } from '../protocol/envelope.js'
 import type { Identity } from '../protocol/identity.js'
+import { FilesApi } from '../replication/files.js'
 import type { WriteIntent } from '../replication/intent.js'
 import type { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
@@ -21,6 +22,7 @@ import type { Writer } from '../replication/writer.js'
 import type { WriteGate } from '../replication/write-gate.js'
 import type { Receipt, WriteOptions } from '../replication/writer-types.js'
 import { writerLimits } from '../replication/writer-types.js'
+import { adoptOutside } from './adoption.js'
 import { coreMessageOf } from './core-messages.js'
 import type { DriverInput } from './driver.js'
 import { Driver } from './driver.js'
@@ -61,6 +63,7 @@ interface Parts {
 }
 
 export class Runtime {
+  readonly files: FilesApi = new FilesApi(this)
   readonly tenures: TenureRunner = new TenureRunner()
   readonly #options: NodeOptions
   readonly #events: EventEmitter<NodeEvents>
@@ -284,7 +287,8 @@ export class Runtime {
         if ('view' in body && body.view.activeTerm !== undefined && from === parts.replica.followed) {
           parts.replica.heardActive()
         }
-        return parts.driver.input({ type: 'message', from, message: body })
+        parts.driver.input({ type: 'message', from, message: body })
+        return this.#noteLowestPeer(parts)
       }
       case 'forward':
         return this.#forwarding.onForward(from, message.body)
@@ -294,6 +298,15 @@ export class Runtime {
         // A later version may say more; what is not understood is not an error.
         log('%s: a message of the unknown type %s from %s', this.#options.id, message.type, from)
     }
+  }
+
+  /** Whoever was heard of may come back for what it lacks. */
+  #noteLowestPeer({ driver, replica }: Parts): void {
+    let lowest = Number.POSITIVE_INFINITY
+    for (const { view } of driver.state.peers.values()) {
+      if (view !== undefined) lowest = Math.min(lowest, view.copy.seq)
+    }
+    replica.copy.setLowestPeerSeq(lowest)
   }
 
   /** Compares classes with a peer: one that differs gets no data, and stays connected. */
@@ -389,6 +402,7 @@ export class Runtime {
       this.#stuck = undefined
       this.tenures.begin(term)
       this.#forwarding.flushHere()
+      this.#takeOutside(parts)
     }
     const followed = parts.driver.state.followed?.id
     if ((role === 'restoring' || role === 'standby') && followed !== undefined) {
@@ -396,6 +410,14 @@ export class Runtime {
     }
     this.emit('role', { role, from, reason, term })
     if (role === 'active' || role === 'standby') this.#settledOnce?.()
+  }
+
+  /** What changed on this disk while the node was stopped becomes part of the history. */
+  #takeOutside({ replica, storage }: Parts): void {
+    const { outside } = replica
+    if (outside.unknown.length + outside.differing.length + outside.missing.length === 0) return
+    replica.outsideRepaired()
+    adoptOutside(this.files, storage, outside).catch((error: unknown) => this.emit('error', error))
   }
 
   #loseRole(parts: Parts, reason: string): void {

@@ -53,7 +53,10 @@ export interface Channel {
   onFrame(receive: (type: number, payload: Uint8Array) => void): void
   /** Sets the receiver of decoded messages, whose shape is not checked yet. */
   onMessage(receive: (message: unknown) => void): void
-  /** Sets the one who is told of the end, once; told soon when it has ended already. */
+  /**
+   * Sets the one who is told of the end, once; told soon when it has ended already. Like frames, the
+   * end of the peer waits until a receiver is set.
+   */
   onClose(closed: ChannelClosed): void
   /** Resolves when the queue is below the limit, or the channel ended. */
   drained(): Promise<void>

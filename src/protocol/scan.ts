@@ -86,12 +86,10 @@ export function scanMessage(bytes: Uint8Array): void {
     if (kind === SCALAR || kind === SIZED) {
       at += size
     } else if (kind === ARRAY || kind === MAP) {
-      const values = kind === MAP ? size * 2 : size
-      // Every value takes a byte at least.
-      if (values > end - at) throw malformed('it announces more than it holds')
       depth += 1
       if (depth > DEPTH_MAX) throw malformed(`it is nested deeper than ${DEPTH_MAX}`)
-      left[depth] = values
+      // Every value takes a byte at least: more than there are bytes ends early, before anything is built.
+      left[depth] = kind === MAP ? size * 2 : size
     } else {
       if (kind === FORBIDDEN) throw malformed('it holds a token that is never used')
       checkExtension(bytes, at, size)

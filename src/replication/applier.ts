@@ -8,10 +8,10 @@
  */
 import type { HotspareError } from '../errors.js'
 import type { FileStat, TreeStore } from '../interfaces/storage.js'
-import { ApplyBatch } from './apply-batch.js'
+import { ApplyBatch, isAbsolute } from './apply-batch.js'
 import type { FileIndex } from './file-index.js'
 import { asStorageError } from './journal-errors.js'
-import type { Overlay, PendingOperation } from './overlay.js'
+import type { FileOperation, Overlay, PendingOperation } from './overlay.js'
 
 /** The changes of files of one entry. */
 export interface ApplyWork {
@@ -169,11 +169,17 @@ export class Applier {
       if (stat === undefined) index.remove(path, last.seq)
       else index.set(path, recordOf(last, stat))
     })
+    if (this.#blocked.size > 0) for (const { operation } of batch.all) this.#unblock(operation)
     for (const pending of batch.all) overlay.applied(pending.operation.path)
     this.#advance(batch.all.length)
     this.#isRunning = false
     this.#run()
     this.#notify()
+  }
+
+  /** What was put off is superseded by an operation that does not depend on what was before. */
+  #unblock(operation: FileOperation): void {
+    if (isAbsolute(operation)) this.#blocked.delete(operation.path)
   }
 
   /** Takes operations that are done off the queue. */
@@ -218,9 +224,8 @@ export class Applier {
       try {
         const [stat] = await this.#applyAlone(pending)
         results.push({ last: pending, stat })
-        const { kind } = operation
-        if (kind === 'put' || kind === 'install' || kind === 'remove')
-          this.#unblock(operation.path, blocked)
+        this.#unblock(operation)
+        if (isAbsolute(operation)) blocked.delete(operation.path)
       } catch (cause) {
         const error = asStorageError(cause)
         if (error.code !== 'STORAGE_FAILED') return { error, path: operation.path }
@@ -245,11 +250,6 @@ export class Applier {
       if (operation.kind === 'remove' || !mayForce(operation.path)) throw error
       return await tree.apply([{ ...operation, force: true }])
     }
-  }
-
-  #unblock(path: string, blocked: Map<string, unknown>): void {
-    blocked.delete(path)
-    this.#blocked.delete(path)
   }
 
   #putOff(blocked: Map<string, { error: HotspareError; pending: PendingOperation[] }>): void {

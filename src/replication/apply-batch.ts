@@ -45,7 +45,7 @@ export class ApplyBatch {
     const isAlone = path !== undefined && path.operations.length - path.head <= 1
     const before = isAlone ? undefined : this.#lastOf.get(operation.path)
     if (before !== undefined && merge(before, pending, end)) return
-    if (before !== undefined && replaces(operation)) this.#dropAll(operation.path)
+    if (before !== undefined && isAbsolute(operation)) this.#dropAll(operation.path)
     const slot = { last: pending, more: [], end, isDropped: false, first: operation }
     this.#slots.push(slot)
     if (!isAlone) this.#lastOf.set(operation.path, slot)
@@ -81,7 +81,8 @@ export class ApplyBatch {
   }
 }
 
-function replaces(operation: FileOperation): boolean {
+/** Whether the result does not depend on what was there before. */
+export function isAbsolute(operation: FileOperation): boolean {
   return operation.kind === 'put' || operation.kind === 'install' || operation.kind === 'remove'
 }
 

@@ -104,9 +104,14 @@ export class CopySwitcher {
     await this.#open().flushed()
   }
 
-  async drop(): Promise<void> {
+  /** Leaves what was received on the disk. */
+  async stop(): Promise<void> {
     await this.#next?.close()
     this.#next = undefined
+  }
+
+  async drop(): Promise<void> {
+    await this.stop()
     const { logs } = this.#options.copy.storage
     const names = (await logs.list(nextArea)).map(({ name }) => name)
     if (names.length > 0) await logs.remove(nextArea, names)

@@ -387,6 +387,11 @@ export class LocalCopy {
     return this.#switcher.flush()
   }
 
+  /** Ends the new journal and leaves what it holds on the disk, until the next `beginNext` or `dropNext`. */
+  closeNext(): Promise<void> {
+    return this.#switcher.stop()
+  }
+
   dropNext(): Promise<void> {
     return this.#switcher.drop()
   }
@@ -408,7 +413,9 @@ export class LocalCopy {
   async reopen(): Promise<void> {
     if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
     await this.#switcher.retry()
-    await this.#parts.journal.reopen()
+    const { journal } = this.#parts
+    await journal.reopen()
+    await journal.flushed()
     this.#contents.applier.retry()
     await this.#contents.applier.settled()
   }

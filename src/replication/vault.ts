@@ -166,6 +166,41 @@ export class Vault {
     return await this.#seal({ id, reason, ...empty, files, journal: undefined, blobs: [] })
   }
 
+  /**
+   * Keeps the journal of a restore that was not finished, before it is dropped: its entries may be all that is left of
+   * an active that died meanwhile.
+   */
+  async keepUnusedJournal(area: string): Promise<VaultIncident | undefined> {
+    const { logs } = this.#options.storage
+    const segments = await logs.list(area)
+    const total = segments.reduce((sum, segment) => sum + segment.bytes, 0)
+    const first = segments[0]
+    if (first === undefined || total === 0) return undefined
+    const id = `unusedRestore-${this.#options.nodeId}-${first.name}-${total}`
+    const sealed = await this.#sealed(id)
+    if (sealed !== undefined) return sealed
+    const object = `${slug(id)}/journal`
+    await this.#options.storage.objects.remove('vault', [object])
+    let bytes = 0
+    let crc = 0
+    for (const { name } of segments) {
+      const log = await logs.open(area, name)
+      for (let offset = 0; offset < log.bytes; ) {
+        const chunk = await log.read(offset, copyChunkBytes)
+        if (chunk.length === 0) break
+        const { length } = chunk
+        crc = crc32(chunk, crc)
+        await this.#write(object, bytes, chunk)
+        offset += length
+        bytes += length
+      }
+      await log.close()
+    }
+    const journal = { object, bytes, crc }
+    const nothing = { commonSeq: 0, extent: { history: [], seq: 0 }, changes: [], files: [], blobs: [] }
+    return await this.#seal({ id, reason: 'unusedRestore', ...nothing, truncated: true, journal })
+  }
+
   /** Files in the same state give the same incident, so that a restore tried again keeps them once. */
   async #idOfFiles(reason: VaultReason, paths: readonly string[]): Promise<string> {
     const hash = createHash('sha256')

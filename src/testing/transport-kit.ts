@@ -202,6 +202,27 @@ const checks: Record<string, Check> = {
     assert.equal(nearCause, 'closed')
   },
 
+  'close() loses nothing when neither end was reading': async (pair) => {
+    const { near, far } = await linked(pair)
+    far.pause()
+    near.pause()
+    while (near.send([bytes(100_000, 1)])) await new Promise((resolve) => setImmediate(resolve))
+    far.send([bytes(50, 7)])
+    const log: string[] = []
+    let farEnded = false
+    far.onClose(() => {
+      farEnded = true
+    })
+    far.close()
+    await until(() => farEnded)
+    const frames = received(near, () => log.push('frame'))
+    near.onClose((cause) => log.push(cause))
+    near.resume()
+    await until(() => log.length === 2)
+    assert.deepEqual(log, ['frame', 'closed'])
+    assert.deepEqual(Uint8Array.from(frames[0]!), bytes(50, 7))
+  },
+
   'destroy() ends at once, and the peer learns that it was not in order': async (pair) => {
     const { near, far } = await linked(pair)
     received(far)

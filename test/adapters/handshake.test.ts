@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { HotspareError } from '../../src/errors.js'
 import { acceptChannel, type Channel, dialChannel } from '../../src/protocol/channel.js'
+import { encodeChallenge } from '../../src/protocol/handshake-frames.js'
 import { HandshakeGuard } from '../../src/protocol/handshake-guard.js'
 import { kitLimits, until } from '../../src/testing/transport-kit-support.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
@@ -92,16 +93,27 @@ describe('SES-25: strangers', () => {
     expect(Buffer.concat(said).includes('alpha')).toBe(false)
   })
 
-  test('a listener without the secret learns nothing of the dialer', async () => {
-    const said: Uint8Array[] = []
-    // It answers the proof with a welcome of its own making, as if it had believed it.
-    const result = await meet({}, { key: key('other') }, (frame, from, index) => {
-      if (from === 'dialer') said.push(frame)
-      if (from === 'listener' && index === 1) return [Buffer.concat([Uint8Array.of(5), frame])]
-      return [frame]
+  test('a listener that repeats the proof it was shown is no member, and learns nothing', async () => {
+    const network = memoryNetwork()
+    const heard: Uint8Array[] = []
+    await network.transport('thief').listen((connection) => {
+      connection.onFrame((frame) => {
+        heard.push(frame)
+        if (heard.length === 1) connection.send([encodeChallenge({ min: 1, max: 1 }, 1, nonce)])
+        else connection.send([Uint8Array.of(5), frame.subarray(1), new Uint8Array(200)])
+      })
+    }, kitLimits)
+    const nonce = realRandom.bytes(32)
+    const dialing = dialChannel(network.transport('b'), 'thief', {
+      ...{ key: key('secret'), clock: realClock, random: realRandom, limits: kitLimits },
+      ...{ lane: 'control', identity: identityOf('beta') },
     })
-    expect(result.dialerError).toMatchObject({ code: 'HANDSHAKE_FAILED' })
-    expect(Buffer.concat(said).includes('beta')).toBe(false)
+    await expect(dialing).rejects.toMatchObject({
+      code: 'HANDSHAKE_FAILED',
+      details: { reason: 'proof', refusedBy: 'here' },
+    })
+    expect(heard.length).toBe(2)
+    expect(Buffer.concat(heard).includes('beta')).toBe(false)
   })
 
   test('what a dialer shows cannot be shown back to it: a mirror fails', async () => {

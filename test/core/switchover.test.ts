@@ -100,7 +100,7 @@ describe('switchover', () => {
     const world = settled(2)
     const id = world.command('n1', { name: 'switchover', to: 'n2' })
     world.node('n2').ineligible = 'disk full'
-    world.copyInput(world.node('n2'))
+    world.factsChanged('n2')
     world.until(() => world.outcome(id) !== undefined, 10_000)
     expect(world.outcome(id)).toBe('SWITCHOVER_FAILED')
     world.until(() => world.role('n1') === 'active', 10_000)

@@ -259,7 +259,7 @@ describe('who takes over', () => {
   it('an ineligible standby is passed over', () => {
     const world = settled(3)
     world.node('n2').ineligible = 'disk full'
-    world.copyInput(world.node('n2'))
+    world.factsChanged('n2')
     world.run(500)
     world.kill('n1')
     world.until(() => world.role('n3') === 'active', 1_000)

@@ -5,9 +5,7 @@
  */
 import { type CoreState, createCore, step, viewOf } from '../../src/core/step.js'
 import type {
-  CopyFacts,
   CoreCommand,
-  CoreEffect,
   CoreEvent,
   CoreInput,
   CoreMember,
@@ -16,8 +14,9 @@ import type {
   DurableFacts,
   Role,
 } from '../../src/core/types.js'
-import { type History, type Term, withTerm } from '../../src/replication/position.js'
+import type { History, Term } from '../../src/replication/position.js'
 import { Ledger } from './ledger.js'
+import { carryOut, copyInput, copyOf, flows, open, replicate, restore } from './shell.js'
 
 export interface Disk {
   durable: DurableFacts
@@ -43,6 +42,8 @@ export interface NodeSim {
   writesFrozen: boolean
   drain: { id: number; target: string; deadlineMs: number } | undefined
   gateOpen: boolean
+  /** Opening a term fails. */
+  opens: boolean
   /** The standby takes updates, but late: nothing arrives while this is set. */
   lagging: boolean
   restoreMs: number
@@ -154,6 +155,7 @@ export class World {
       writesFrozen: false,
       drain: undefined,
       gateOpen: true,
+      opens: true,
       lagging: false,
       restoreMs: 5,
     }
@@ -191,7 +193,7 @@ export class World {
     node.writesFrozen = false
     node.drain = undefined
     node.core = this.#createCore(id, node.boot)
-    this.input(node, { type: 'start', copy: this.copyOf(node), durable: node.disk.durable })
+    this.input(node, { type: 'start', copy: copyOf(this, node), durable: node.disk.durable })
     for (const { id: other } of this.members) {
       if (other === id) continue
       this.push(0, { kind: 'dial', from: id, to: other, boot: node.boot })
@@ -278,16 +280,21 @@ export class World {
     if (node.term === undefined || node.writesFrozen || !node.alive || node.frozen) return false
     if (node.disk.history.at(-1)?.epoch !== node.term.epoch) return false
     node.disk.seq += 1
-    this.copyInput(node)
+    copyInput(this, node)
     let copies = 0
     for (const follower of this.nodes.values()) {
-      if (!this.#flows(node, follower) || follower.lagging) continue
-      this.#replicate(node, follower)
+      if (!flows(this, node, follower) || follower.lagging) continue
+      replicate(this, node, follower)
       if (node.disk.inSync?.includes(follower.id)) copies += 1
     }
     const needs = (node.disk.inSync ?? []).length > 1
     if (copies > 0 || !needs) this.ledger.acknowledge(node.disk, needs)
     return true
+  }
+
+  /** The shell reports the facts of the copy anew. */
+  factsChanged(id: string): void {
+    copyInput(this, this.node(id))
   }
 
   run(forMs: number): void {
@@ -448,10 +455,10 @@ export class World {
         this.#dial(owner, item.to)
         break
       case 'restore':
-        this.#restore(owner, item.term)
+        restore(this, owner, item.term)
         break
       case 'open':
-        this.#open(owner, item.term)
+        open(this, owner, item.term)
         break
     }
   }
@@ -491,214 +498,7 @@ export class World {
     } as CoreInput
     const effects = step(node.core, input)
     this.ledger.stepped(node.id, node.core)
-    for (const effect of effects) this.#carryOut(node, effect)
-  }
-
-  copyOf(node: NodeSim): CopyFacts {
-    const { disk } = node
-    const active = node.core.role === 'active'
-    return {
-      history: disk.history,
-      seq: disk.seq,
-      durableSeq: disk.seq,
-      complete: true,
-      inSync: disk.inSync,
-      inSyncKnown: active || node.inSyncKnown,
-      ineligible: node.ineligible,
-    }
-  }
-
-  copyInput(node: NodeSim): void {
-    this.input(node, { type: 'copy', copy: this.copyOf(node) })
-  }
-
-  #carryOut(node: NodeSim, effect: CoreEffect): void {
-    const { id, boot } = node
-    switch (effect.type) {
-      case 'send':
-        this.#send(node, effect.to, effect.message)
-        break
-      case 'persist':
-        this.push(this.diskMs, {
-          kind: 'persist',
-          node: id,
-          boot,
-          id: effect.id,
-          facts: effect.facts,
-        })
-        break
-      case 'role':
-        this.#say(node, `${effect.role} (${effect.reason})`, { role: effect.role })
-        this.#roleChanged(node, effect.role, effect.term)
-        break
-      case 'follow':
-        node.stream = { peer: effect.peer, term: effect.term, caughtUp: false }
-        this.push(node.restoreMs, { kind: 'restore', node: id, boot, term: effect.term })
-        break
-      case 'unfollow':
-        node.stream = undefined
-        break
-      case 'cutStream':
-        node.stream = undefined
-        this.inputLater(1, id, { type: 'cut', id: effect.id, copy: this.copyOf(node) })
-        break
-      case 'fetch':
-        this.#fetch(node, effect.id, effect.peer)
-        break
-      case 'mayBecomeActive':
-        this.inputLater(1, id, { type: 'gate', id: effect.id, ok: node.gateOpen })
-        break
-      case 'openTerm':
-        this.ledger.opening(id, effect.term, node.core)
-        this.push(this.diskMs, { kind: 'open', node: id, boot, term: effect.term })
-        break
-      case 'freeze':
-        node.writesFrozen = true
-        break
-      case 'unfreeze':
-        node.writesFrozen = false
-        break
-      case 'drain':
-        node.drain = effect
-        this.#tryDrain(node)
-        break
-      case 'peerLost':
-        this.#leaveSet(node, effect.peer)
-        this.#say(node, `peerLost ${effect.peer}${effect.proven ? ' proven' : ''}`, {})
-        break
-      case 'commandDone':
-        this.#say(node, `done ${effect.id} ${effect.error?.code ?? 'ok'}`, {
-          done: { id: effect.id, error: effect.error?.code },
-        })
-        break
-      case 'emit':
-        this.#say(node, eventText(effect.event), { event: effect.event })
-        break
-    }
-  }
-
-  #say(node: NodeSim, what: string, more: Partial<Said>): void {
-    this.said.push({ ...more, atMs: this.nowMs, node: node.id, what })
-  }
-
-  #send(node: NodeSim, to: string, message: CoreMessage): void {
-    const standing = this.links.get(`${node.id}>${to}`)
-    this.sent.push({ atMs: this.nowMs, from: node.id, to, type: message.type })
-    if (this.sent.length > 5_000) this.sent.splice(0, 2_500)
-    if (standing === undefined || this.cut(node.id, to)) return
-    this.push(this.latencyMs, {
-      kind: 'message',
-      from: node.id,
-      to,
-      boots: standing,
-      message: message,
-    })
-  }
-
-  #roleChanged(node: NodeSim, role: Role, term: Term | undefined): void {
-    node.writesFrozen = false
-    node.drain = undefined
-    node.term = role === 'active' ? term : undefined
-    if (role === 'active') {
-      node.disk.inSync = [node.id]
-      this.inputLater(0, node.id, { type: 'copy', copy: this.copyOf(node) })
-    }
-    if (role === 'restoring') node.inSyncKnown = false
-    if (role === 'stopped') {
-      this.later(0, () => this.#closed(node.id))
-    }
-  }
-
-  /** After a clean stop the process ends, its listener last. */
-  #closed(id: string): void {
-    if (this.node(id).core.role === 'stopped')
-      this.later(5, () => this.node(id).alive && this.kill(id))
-  }
-
-  #open(node: NodeSim, term: Term): void {
-    node.disk.history = withTerm(node.disk.history, term, node.disk.seq)
-    this.ledger.opened(node.id, term, node.core)
-    this.input(node, { type: 'termOpened', term, ok: true, copy: this.copyOf(node) })
-    if (node.core.role === 'active') node.term = node.core.tenure?.term
-  }
-
-  #flows(active: NodeSim, follower: NodeSim): boolean {
-    const { stream } = follower
-    if (stream === undefined || !stream.caughtUp || stream.peer !== active.id) return false
-    if (!follower.alive || follower.frozen || !active.alive || active.frozen) return false
-    return !this.cut(active.id, follower.id) && !this.cut(follower.id, active.id)
-  }
-
-  /** The follower becomes what the active is. */
-  #replicate(active: NodeSim, follower: NodeSim): void {
-    follower.disk.history = active.disk.history
-    follower.disk.seq = active.disk.seq
-    follower.disk.inSync = active.disk.inSync
-    follower.inSyncKnown = true
-    this.copyInput(follower)
-    if (active.drain !== undefined) this.#tryDrain(active)
-  }
-
-  #restore(node: NodeSim, term: Term): void {
-    const { stream } = node
-    if (stream === undefined || stream.caughtUp || stream.term.epoch !== term.epoch) return
-    const active = this.node(stream.peer)
-    const cut = this.cut(active.id, node.id) || this.cut(node.id, active.id)
-    const serves = active.alive && !active.frozen && active.term?.epoch === term.epoch && !cut
-    if (!serves) {
-      this.input(node, { type: 'following', state: 'broken', term })
-      return
-    }
-    this.input(node, { type: 'following', state: 'started', term })
-    if (node.stream !== stream) return
-    stream.caughtUp = true
-    if (!node.lagging) this.#replicate(active, node)
-    this.input(node, { type: 'following', state: 'complete', term })
-    if (this.members.find((member) => member.id === node.id)?.promotable === false) return
-    if (node.ineligible !== undefined || node.lagging) return
-    active.disk.inSync = [...new Set([...(active.disk.inSync ?? []), node.id])].sort()
-    for (const other of this.nodes.values()) {
-      if (this.#flows(active, other)) this.#replicate(active, other)
-    }
-    this.copyInput(active)
-  }
-
-  #leaveSet(node: NodeSim, peer: string): void {
-    const before = node.disk.inSync ?? []
-    if (!before.includes(peer)) return
-    node.disk.inSync = before.filter((id) => id !== peer)
-    for (const other of this.nodes.values()) {
-      if (this.#flows(node, other) && !other.lagging) this.#replicate(node, other)
-    }
-    this.inputLater(0, node.id, { type: 'copy', copy: this.copyOf(node) })
-  }
-
-  #fetch(node: NodeSim, id: number, peer: string): void {
-    const source = this.node(peer)
-    const ok =
-      source.alive && !source.frozen && !this.cut(peer, node.id) && !this.cut(node.id, peer)
-    if (ok) {
-      node.disk.history = source.disk.history
-      node.disk.seq = source.disk.seq
-    }
-    this.inputLater(3, node.id, { type: 'fetched', id, ok, copy: this.copyOf(node) })
-  }
-
-  #tryDrain(node: NodeSim): void {
-    const { drain } = node
-    if (drain === undefined) return
-    const target = this.node(drain.target)
-    const ready =
-      target === node ||
-      (this.#flows(node, target) && target.disk.seq === node.disk.seq && !target.lagging)
-    if (!ready) return
-    node.drain = undefined
-    this.inputLater(2, node.id, {
-      type: 'drained',
-      id: drain.id,
-      ok: true,
-      copy: this.copyOf(node),
-    })
+    for (const effect of effects) carryOut(this, node, effect)
   }
 }
 
@@ -710,11 +510,6 @@ type ItemBody = Item extends infer One
     : never
   : never
 
-function boots(from: NodeSim, to: NodeSim): string {
+export function boots(from: NodeSim, to: NodeSim): string {
   return `${from.boot}-${to.boot}`
-}
-
-function eventText(event: CoreEvent): string {
-  const { name, ...rest } = event
-  return `event ${name} ${JSON.stringify(rest)}`
 }

@@ -173,12 +173,17 @@ export class BulkServer {
       )
     }
     const { copy } = this.#source
-    const { buffer, results: read, versions } = await copy.readForTransfer(stretches)
-    const results = read.map((result, at) =>
-      result === 'missing'
-        ? null
-        : [result.start, result.length, versions[at] ?? 0, result.stat.size, result.stat.mode],
-    )
+    // Only what the index has is read at all: whoever asks for never-synced files is told that there are none.
+    const own = stretches.filter(({ path }) => copy.index.get(path) !== undefined)
+    const { buffer, results: read, versions } = await copy.readForTransfer(own)
+    let next = 0
+    const results = stretches.map((stretch) => {
+      if (own[next] !== stretch) return null
+      const [result, version] = [read[next], versions[next]]
+      next += 1
+      if (result === undefined || result === 'missing') return null
+      return [result.start, result.length, version ?? 0, result.stat.size, result.stat.mode]
+    })
     // What was read may hold changes up to this position: the follower must have them before it switches.
     return { body: { results, seq: copy.seq }, bytes: buffer }
   }

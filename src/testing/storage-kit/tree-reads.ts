@@ -95,7 +95,7 @@ export const treeReadTests: readonly KitTest[] = [
     run: async ({ opened }) => {
       const { tree } = opened
       const paths = Array.from(
-        { length: 2500 },
+        { length: 1200 },
         (_, index) => `d${index % 13}/e${index % 3}/f${index}`,
       )
       const stats = await tree.apply(
@@ -121,7 +121,7 @@ export const treeReadTests: readonly KitTest[] = [
     run: async ({ opened }) => {
       const { tree } = opened
       for await (const batch of tree.scan(assert.fail)) assert.equal(batch.length, -1)
-      const paths = Array.from({ length: 2500 }, (_, index) => `f${index}`)
+      const paths = Array.from({ length: 1200 }, (_, index) => `f${index}`)
       await tree.apply(paths.map((path) => ({ kind: 'truncate', path, size: 0 }) as const))
       for await (const batch of tree.scan(assert.fail)) {
         assert.ok(batch.length < paths.length)

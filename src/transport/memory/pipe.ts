@@ -31,7 +31,6 @@ export class Pipe {
   #items: { item: PipeItem; dueMs: number }[] = []
   #head = 0
   #bytes = 0
-  #lastDueMs = 0
   #cancel: (() => void) | undefined
   #pumping = false
   #heldUp = false
@@ -54,9 +53,9 @@ export class Pipe {
   }
 
   push(item: PipeItem): void {
+    // A later item may be due before an earlier one: it waits, since only the first one is looked at.
     const dueMs = this.#scheduler.nowMs() + this.#way.delayMs(item.bytes)
-    this.#lastDueMs = Math.max(this.#lastDueMs, dueMs)
-    this.#items.push({ item, dueMs: this.#lastDueMs })
+    this.#items.push({ item, dueMs })
     this.#bytes += item.bytes
     this.#arm()
   }
@@ -82,13 +81,10 @@ export class Pipe {
   #restart(): void {
     this.#heldUp = false
     const nowMs = this.#scheduler.nowMs()
-    let dueMs = nowMs
     for (let index = this.#head; index < this.#items.length; index++) {
       const entry = this.#items[index]!
-      dueMs = Math.max(dueMs, entry.dueMs, nowMs + this.#way.delayMs(entry.item.bytes))
-      entry.dueMs = dueMs
+      entry.dueMs = Math.max(entry.dueMs, nowMs + this.#way.delayMs(entry.item.bytes))
     }
-    this.#lastDueMs = Math.max(this.#lastDueMs, dueMs)
     this.#cancel?.()
     this.#cancel = undefined
   }

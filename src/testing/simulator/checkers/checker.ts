@@ -1,0 +1,32 @@
+/** What a checker of one promise is told, and how it reports. */
+import type { NodeLogEvent } from '../../../node/events.js'
+import type { Machine, Process } from '../machine.js'
+import type { RegisterChange } from '../register.js'
+import type { WriteRecord } from '../writes.js'
+
+/** How a process ended. */
+export type ProcessEnd = 'killed' | 'stopped'
+
+/** One promise, watched during a run. All of its methods are optional; none of them changes the world. */
+export interface Checker {
+  /** A short name, for reports. */
+  readonly name: string
+  /** A node said something. */
+  event?(process: Process, event: NodeLogEvent): void
+  /** Called often for every living process, and at each of its events. */
+  observe?(process: Process): void
+  /** A change of the register was applied. */
+  applied?(process: Process, change: RegisterChange, at: { epoch: number; seq: number }): void
+  /** A write was answered. */
+  settled?(write: WriteRecord, process: Process): void
+  started?(process: Process): void
+  /** Called before the process ends, while its state can still be read. */
+  ending?(process: Process, how: ProcessEnd): void
+  /** A machine goes on after it stood still. */
+  thawed?(machine: Machine, frozenMs: number): void
+  /** The faults are over, all nodes are back, one is active and all others are in sync with it. */
+  quiet?(): Promise<void> | void
+}
+
+/** Reports that a promise was broken. */
+export type Report = (message: string) => void

@@ -1,0 +1,186 @@
+/** An application that writes: on whichever node says that it is active, and now and then on one that is not. */
+import type { AckLevel, Durability } from '../../policy/class-options.js'
+import type { Receipt } from '../../replication/writer-types.js'
+import type { Process } from './machine.js'
+import type { SeededRandom } from './seeded-random.js'
+import type { World } from './world.js'
+import type { WriteAction, WriteRecord } from './writes.js'
+import { outcomeOf } from './writes.js'
+
+/** How much is written. */
+export interface WorkloadOptions {
+  /** Mean milliseconds between two writes. Default 150. */
+  readonly everyMs?: number
+  /** Share of writes above the limit of what goes into a batch. Default 0.01. */
+  readonly largeShare?: number
+  /** Paths that are written to. Default 12. */
+  readonly paths?: number
+}
+
+const largeBytes = 150 * 1024
+const levels: readonly AckLevel[] = ['standby', 'standby', 'standby', 'standby', 'all', 'local']
+const names = ['red', 'green', 'blue']
+
+/** Makes writes until it is paused, and records them in the world. */
+export class Workload {
+  readonly #world: World
+  readonly #random: SeededRandom
+  readonly #options: Required<WorkloadOptions>
+  #running = false
+  #open = 0
+
+  constructor(world: World, options: WorkloadOptions = {}) {
+    this.#world = world
+    this.#random = world.random.fork()
+    this.#options = { everyMs: 150, largeShare: 0.01, paths: 12, ...options }
+  }
+
+  /** Writes that living processes have not answered. */
+  get open(): number {
+    return this.#open
+  }
+
+  resume(): void {
+    if (this.#running) return
+    this.#running = true
+    this.#next()
+  }
+
+  pause(): void {
+    this.#running = false
+  }
+
+  #next(): void {
+    this.#world.later(this.#random.number() * 2 * this.#options.everyMs, () => {
+      if (!this.#running) return
+      this.#burst()
+      this.#next()
+    })
+  }
+
+  #burst(): void {
+    const count = this.#random.chance(0.1) ? this.#random.between(2, 8) : 1
+    const machines = [...this.#world.machines.values()]
+    for (const { running } of machines) {
+      if (running === undefined || running.started === 'starting') continue
+      const active = running.node.role === 'active'
+      if (!active && !this.#random.chance(0.02)) continue
+      for (let at = 0; at < count; at += 1) this.write(running, this.#action())
+    }
+  }
+
+  /** Makes one write. */
+  write(
+    process: Process,
+    action: WriteAction,
+    options: { readonly ack?: AckLevel; readonly durability?: Durability } = {},
+  ): WriteRecord {
+    const { writes, nowMs } = this.#world
+    const write: WriteRecord = {
+      id: writes.length + 1,
+      node: process.id,
+      boot: process.boot,
+      action: named(action, writes.length + 1),
+      ack: options.ack ?? this.#random.pick(levels),
+      durability: options.durability ?? (this.#random.chance(0.2) ? 'memory' : 'disk'),
+      submittedMs: nowMs,
+      settledMs: undefined,
+      outcome: { kind: 'open' },
+    }
+    writes.push(write)
+    this.#open += 1
+    const settle = (outcome: WriteRecord['outcome']): void => {
+      if (!process.alive) return
+      this.#open -= 1
+      write.settledMs = this.#world.nowMs
+      write.outcome = outcome
+      this.#note(write)
+      this.#world.settled(write, process)
+    }
+    perform(process, write).then(
+      (receipt) => settle({ kind: 'acknowledged', receipt }),
+      (error: unknown) => settle(outcomeOf(error)),
+    )
+    return write
+  }
+
+  /** Writes of a process that is gone are open for ever. */
+  died(process: Process): void {
+    for (const write of this.#world.writes) {
+      if (write.node === process.id && write.boot === process.boot && write.outcome.kind === 'open') this.#open -= 1
+    }
+  }
+
+  #note({ id, node, action, ack, outcome }: WriteRecord): void {
+    const what = `${action.kind} ${ack}`
+    const detail =
+      outcome.kind === 'acknowledged'
+        ? `${outcome.receipt.position.term.epoch}/${outcome.receipt.position.seq} ${outcome.receipt.ack}`
+        : `${outcome.kind} ${'code' in outcome ? outcome.code : ''}`
+    this.#world.timeline.add(this.#world.nowMs, node, `write ${id} ${what}`, detail)
+  }
+
+  #action(): WriteAction {
+    const random = this.#random
+    const path = this.#path()
+    const roll = random.number()
+    if (roll < 0.3) return { kind: 'put', path, bytes: this.#content() }
+    if (roll < 0.5) return { kind: 'append', path, bytes: random.bytes(random.between(1, 40)) }
+    if (roll < 0.6) {
+      return { kind: 'patch', path, offset: random.below(300), bytes: random.bytes(random.between(1, 60)) }
+    }
+    if (roll < 0.65) return { kind: 'truncate', path, size: random.below(400) }
+    if (roll < 0.72) return { kind: 'remove', path }
+    if (roll < 0.92) return { kind: 'update', name: random.pick(names), fails: random.chance(0.03) }
+    const puts = [path, this.#path()].map((each) => ({ path: each, bytes: random.bytes(20) }))
+    return { kind: 'transaction', puts: puts[0]?.path === puts[1]?.path ? puts.slice(1) : puts, name: random.pick(names) }
+  }
+
+  #path(): string {
+    const folder = this.#random.chance(0.15) ? 'quick' : 'data'
+    return `${folder}/f${this.#random.below(this.#options.paths)}`
+  }
+
+  #content(): Uint8Array {
+    const random = this.#random
+    if (!random.chance(this.#options.largeShare)) return random.bytes(random.between(8, 400))
+    const bytes = new Uint8Array(largeBytes + random.below(largeBytes))
+    bytes.set(random.bytes(64))
+    return bytes.fill(random.below(256), 64)
+  }
+}
+
+/** Every content begins with the number of its write, so that no two are equal. */
+function named(action: WriteAction, id: number): WriteAction {
+  if (action.kind !== 'put') return action
+  const label = new TextEncoder().encode(`#${id};`)
+  const bytes = new Uint8Array(label.length + action.bytes.length)
+  bytes.set(label)
+  bytes.set(action.bytes, label.length)
+  return { ...action, bytes }
+}
+
+function perform({ node }: Process, { id, action, ack, durability }: WriteRecord): Promise<Receipt> {
+  const options = { ack, durability }
+  switch (action.kind) {
+    case 'put':
+      return node.files.write(action.path, action.bytes, options)
+    case 'append':
+      return node.files.append(action.path, action.bytes, options)
+    case 'patch':
+      return node.files.patch(action.path, action.offset, action.bytes, options)
+    case 'truncate':
+      return node.files.truncate(action.path, action.size, options)
+    case 'remove':
+      return node.files.remove(action.path, options)
+    case 'update':
+      return node.update('register', { id, name: action.name, fails: action.fails }, options)
+    case 'transaction':
+      return node
+        .transaction(async (transaction) => {
+          for (const { path, bytes } of action.puts) await transaction.files.write(path, bytes)
+          transaction.update('register', { id, name: action.name })
+        }, options)
+        .then(({ receipt }) => receipt)
+  }
+}

@@ -1,0 +1,474 @@
+/**
+ * A cluster of real nodes on virtual time, memory storage and a memory network, with everything that can be done to it.
+ *
+ * Invariants: everything random comes from the seed; nothing happens outside of `run` and `until`; a dead process
+ * has no effect any more.
+ */
+import { HotspareError } from '../../errors.js'
+import type { NodeLogEvent } from '../../node/events.js'
+import type { MemberOptions } from '../../node/options.js'
+import { memory } from '../../storage/memory.js'
+import type { MemoryNetwork } from '../../transport/memory.js'
+import { memoryNetwork } from '../../transport/memory.js'
+import type { Checker, ProcessEnd, Report } from './checkers/checker.js'
+import type { NodeChoices } from './machine.js'
+import { Machine, Process } from './machine.js'
+import { SeededRandom } from './seeded-random.js'
+import { Timeline } from './timeline.js'
+import { drained, MachineClock, VirtualClock } from './virtual-clock.js'
+import type { WriteRecord } from './writes.js'
+
+/** What a world is made of. */
+export interface WorldOptions {
+  readonly seed: number
+  /** How many members, named `n1`, `n2`, …. Default 3. */
+  readonly nodes?: number
+  /** Which of them are observers. */
+  readonly observers?: readonly string[]
+  /** Options of all nodes. */
+  readonly choices?: NodeChoices
+  /** Options of one node, on top of those of all. */
+  readonly choicesOf?: (id: string) => NodeChoices
+  readonly latencyMs?: number
+  readonly jitterMs?: number
+  /** Milliseconds of one disk operation; 0 means at once. Default 0. */
+  readonly diskMs?: number
+  /** Whether connections count as secure, which saves the checks of frames. Default true. */
+  readonly secure?: boolean
+  /** Gets each line of the timeline. */
+  readonly verbose?: (line: string) => void
+}
+
+/** Something that excuses the loss of an acknowledged write: the nodes reported it, or it is no fault of theirs. */
+export interface Excuse {
+  readonly atMs: number
+  readonly kind: 'possibleLoss' | 'unprovenStart' | 'splitBrain' | 'takeOver' | 'damage' | 'twoActives'
+  readonly node: string
+}
+
+/** A broken promise. */
+export interface Violation {
+  readonly checker: string
+  readonly message: string
+}
+
+const sampleMs = 100
+/** Events that would only fill the timeline. */
+const unlisted: ReadonlySet<string> = new Set(['restoreProgress', 'peerUp', 'peerDown'])
+
+export class World {
+  readonly seed: number
+  readonly clock: VirtualClock = new VirtualClock()
+  readonly random: SeededRandom
+  readonly network: MemoryNetwork
+  readonly members: readonly MemberOptions[]
+  readonly machines: Map<string, Machine> = new Map()
+  readonly timeline: Timeline
+  readonly violations: Violation[] = []
+  readonly excuses: Excuse[] = []
+  readonly writes: WriteRecord[] = []
+  /** Faults that promise 2 makes an exception for: cuts, pauses, slow links. */
+  disturbances: number = 0
+  /** One node that is no member and does not know the secret. */
+  intruder: Machine | undefined
+  readonly #options: WorldOptions
+  readonly #checkers: Checker[] = []
+  readonly #cuts = new Set<string>()
+  readonly #frozen = new Map<string, { sinceMs: number; suspended: boolean }>()
+  #splitSinceMs: number | undefined
+
+  constructor(options: WorldOptions) {
+    this.seed = options.seed
+    this.#options = options
+    this.random = new SeededRandom(options.seed)
+    this.timeline = new Timeline(options.verbose)
+    const { nodes = 3, observers = [], latencyMs = 1, jitterMs = 0, secure = true } = options
+    const ids = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
+    this.members = ids.map((id) => ({ id, address: `${id}:1`, observer: observers.includes(id) }))
+    this.network = memoryNetwork({
+      clock: this.clock,
+      random: this.random.fork(),
+      latencyMs,
+      jitterMs,
+      secure,
+    })
+    for (const id of ids) this.machines.set(id, this.#newMachine(id))
+    this.#sample()
+  }
+
+  #newMachine(id: string): Machine {
+    const clock = new MachineClock(this.clock, {
+      monotonicOffsetMs: this.random.below(1_000_000),
+      wallOffsetMs: (this.random.number() - 0.5) * 7 * 86_400_000,
+    })
+    const storage = memory({ clock })
+    const { diskMs = 0 } = this.#options
+    if (diskMs > 0) storage.faults.latency = () => diskMs
+    return new Machine(id, clock, storage)
+  }
+
+  get nowMs(): number {
+    return this.clock.nowMs()
+  }
+
+  /** Adds checkers; each is given a way to report. */
+  check(...checkers: ((world: World, report: Report) => Checker)[]): void {
+    for (const make of checkers) {
+      const name = { of: '' }
+      const checker = make(this, (message) => this.violate(name.of, message))
+      name.of = checker.name
+      this.#checkers.push(checker)
+    }
+  }
+
+  /** Notes a broken promise. */
+  violate(checker: string, message: string): void {
+    this.timeline.add(this.nowMs, checker, 'VIOLATION', message)
+    if (this.violations.length < 50) this.violations.push({ checker, message })
+  }
+
+  excuse(kind: Excuse['kind'], node: string): void {
+    this.excuses.push({ atMs: this.nowMs, kind, node })
+  }
+
+  machine(id: string): Machine {
+    const machine = this.machines.get(id)
+    if (machine === undefined) throw new Error(`there is no machine ${id}`)
+    return machine
+  }
+
+  /** The living process of a machine. */
+  process(id: string): Process {
+    const { process } = this.machine(id)
+    if (process === undefined) throw new Error(`nothing runs on ${id}`)
+    return process
+  }
+
+  /** All members' living processes. */
+  get processes(): Process[] {
+    return [...this.machines.values()].flatMap(({ process }) => (process === undefined ? [] : [process]))
+  }
+
+  actives(): string[] {
+    return this.processes.filter(({ node }) => node.role === 'active').map(({ id }) => id)
+  }
+
+  // ── Time ──────────────────────────────────────────────────────────────────────────────────────
+
+  async run(forMs: number): Promise<void> {
+    await drained()
+    await this.clock.advance(this.nowMs + forMs)
+  }
+
+  /** Runs until the condition holds, asked after each event. False when it does not within `maxMs`. */
+  async until(condition: () => boolean, maxMs: number): Promise<boolean> {
+    await drained()
+    if (condition()) return true
+    let holds = false
+    await this.clock.advance(this.nowMs + maxMs, () => {
+      holds = condition()
+      return holds
+    })
+    return holds || condition()
+  }
+
+  later(delayMs: number, call: () => void): void {
+    this.clock.setTimer(delayMs, call)
+  }
+
+  /** Waits for a promise of a node while the time runs. @throws what it throws, or when it takes too long */
+  async settle<T>(work: Promise<T>, maxMs: number = 60_000): Promise<T> {
+    let done = false
+    const outcome = work.then(
+      (value) => {
+        done = true
+        return { value }
+      },
+      (error: unknown) => {
+        done = true
+        return { error }
+      },
+    )
+    if (!(await this.until(() => done, maxMs))) throw new Error(`not done within ${maxMs} ms`)
+    const result = await outcome
+    if ('error' in result) throw result.error
+    return result.value
+  }
+
+  // ── Processes ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Starts a new process on a machine that has none. */
+  start(id: string, machine: Machine = this.machine(id)): Process {
+    if (machine.process !== undefined) throw new Error(`${id} runs already`)
+    if (machine.off) throw new Error(`${id} has no power`)
+    machine.boots += 1
+    const process = new Process(machine, {
+      members: machine === this.intruder ? this.#intruderMembers(machine) : this.members,
+      network: this.network,
+      choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id) },
+      random: this.random.fork(),
+      hooks: {
+        onEvent: (from, event) => this.#onEvent(from, event),
+        onApply: (from, change, at) => this.#each((checker) => checker.applied?.(from, change, at)),
+      },
+    })
+    machine.process = process
+    this.timeline.add(this.nowMs, id, 'start', process.boot)
+    this.#each((checker) => checker.started?.(process))
+    process.node.start().then(
+      () => {
+        process.started = 'started'
+      },
+      (error: unknown) => this.#onStartFailed(machine, process, error),
+    )
+    return process
+  }
+
+  #intruderMembers(machine: Machine): readonly MemberOptions[] {
+    // It takes the place of a member whose name it knows, at an address of its own.
+    return this.members.map((member) =>
+      member.id === machine.id ? { ...member, address: machine.address } : member,
+    )
+  }
+
+  #onStartFailed(machine: Machine, process: Process, error: unknown): void {
+    if (!process.alive || process.stopping !== undefined) return
+    process.started = error as HotspareError
+    this.timeline.add(this.nowMs, machine.id, 'startFailed', error)
+    this.#over(machine, process, 'killed')
+  }
+
+  startAll(): void {
+    for (const { id } of this.members) this.start(id)
+  }
+
+  /** SIGKILL: what was written stays, the machine lives on. */
+  kill(id: string): void {
+    const machine = this.machine(id)
+    const { process } = machine
+    if (process === undefined) return
+    this.timeline.add(this.nowMs, id, 'kill')
+    this.#over(machine, process, 'killed')
+    this.network.crash(machine.address)
+    machine.storage.crash(this.random, { powerCut: false })
+  }
+
+  /** The power of the machine fails: what was not synced may be lost, and nobody is told. */
+  powerOff(id: string): void {
+    const machine = this.machine(id)
+    if (machine.off) return
+    this.timeline.add(this.nowMs, id, 'powerOff')
+    machine.off = true
+    if (machine.process !== undefined) this.#over(machine, machine.process, 'killed')
+    this.network.powerOff(machine.address)
+    machine.storage.crash(this.random)
+  }
+
+  powerOn(id: string): void {
+    const machine = this.machine(id)
+    if (!machine.off) return
+    this.timeline.add(this.nowMs, id, 'powerOn')
+    machine.off = false
+    this.network.powerOn(machine.address)
+  }
+
+  /** A stop in order. Resolves when it is done, unless the process dies first. */
+  stop(id: string): Promise<void> {
+    const machine = this.machine(id)
+    const process = this.process(id)
+    if (process.stopping !== undefined) return process.stopping
+    this.timeline.add(this.nowMs, id, 'stop')
+    process.stopping = process.node.stop().then(
+      () => {
+        if (!process.alive) return
+        this.timeline.add(this.nowMs, id, 'stopped')
+        this.#over(machine, process, 'stopped')
+      },
+      (error: unknown) => this.violate('stop', `${id} could not be stopped: ${String(error)}`),
+    )
+    return process.stopping
+  }
+
+  #over(machine: Machine, process: Process, how: ProcessEnd): void {
+    if (machine !== this.intruder) this.#each((checker) => checker.ending?.(process, how))
+    process.alive = false
+    process.clock.die()
+    machine.process = undefined
+    machine.clock.forget()
+    this.#frozen.delete(machine.id)
+    this.#noteActives()
+  }
+
+  /** The process stands still (SIGSTOP), or with `suspend` the whole machine, whose monotonic clock stops. */
+  freeze(id: string, forMs: number, options: { readonly suspend?: boolean } = {}): void {
+    const machine = this.machine(id)
+    if (machine.process === undefined || machine.clock.held) return
+    const { suspend = false } = options
+    this.timeline.add(this.nowMs, id, suspend ? 'suspend' : 'freeze', forMs)
+    this.disturbances += 1
+    const pause = { sinceMs: this.nowMs, suspended: suspend }
+    this.#frozen.set(id, pause)
+    machine.clock.hold()
+    this.network.freeze(machine.address)
+    this.later(forMs, () => {
+      if (this.#frozen.get(id) === pause) this.thaw(id)
+    })
+  }
+
+  thaw(id: string): void {
+    const pause = this.#frozen.get(id)
+    const machine = this.machine(id)
+    if (pause === undefined) return
+    this.#frozen.delete(id)
+    const frozenMs = this.nowMs - pause.sinceMs
+    this.timeline.add(this.nowMs, id, 'thaw')
+    const framesFirst = this.random.chance(0.5)
+    if (framesFirst) this.network.thaw(machine.address)
+    machine.clock.release(pause.suspended ? frozenMs : 0)
+    if (!framesFirst) this.network.thaw(machine.address)
+    this.#each((checker) => checker.thawed?.(machine, frozenMs))
+  }
+
+  get frozen(): string[] {
+    return [...this.#frozen.keys()]
+  }
+
+  // ── The network ───────────────────────────────────────────────────────────────────────────────
+
+  /** Nothing gets from one node to the other; in both directions unless `oneWay`. */
+  cut(from: string, to: string, options: { readonly oneWay?: boolean } = {}): void {
+    this.timeline.add(this.nowMs, from, options.oneWay === true ? 'cut>' : 'cut', to)
+    this.disturbances += 1
+    this.#cut(from, to)
+    if (options.oneWay !== true) this.#cut(to, from)
+  }
+
+  #cut(from: string, to: string): void {
+    this.#cuts.add(`${from}>${to}`)
+    this.network.cut(this.machine(from).address, this.machine(to).address)
+  }
+
+  /** Cuts all links between the two groups. */
+  partition(one: readonly string[], other: readonly string[]): void {
+    for (const left of one) for (const right of other) this.cut(left, right)
+  }
+
+  /** Ends all cuts. @param options - `break`: connections with held frames break */
+  heal(options: { readonly break?: boolean } = {}): void {
+    if (this.#cuts.size === 0) return
+    this.timeline.add(this.nowMs, 'network', 'heal')
+    for (const link of this.#cuts) {
+      const [from = '', to = ''] = link.split('>')
+      this.network.heal(this.machine(from).address, this.machine(to).address, options)
+    }
+    this.#cuts.clear()
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cuts.has(`${from}>${to}`)
+  }
+
+  /** Changes how all links between two nodes behave. */
+  slow(one: string, other: string, latencyMs: number): void {
+    this.disturbances += 1
+    this.timeline.add(this.nowMs, one, 'slow', { other, latencyMs })
+    this.#quality(one, other, latencyMs)
+  }
+
+  #quality(one: string, other: string, latencyMs: number): void {
+    const [left, right] = [this.machine(one).address, this.machine(other).address]
+    this.network.setLink(left, right, { latencyMs })
+    this.network.setLink(right, left, { latencyMs })
+  }
+
+  /** Ends everything that was done to the network, disks and power; starts nothing. */
+  mend(): void {
+    this.heal()
+    const { latencyMs = 1, diskMs = 0 } = this.#options
+    for (const { id: one } of this.members) {
+      for (const { id: other } of this.members) {
+        if (one !== other) this.network.setLink(`${one}:1`, `${other}:1`, { latencyMs, lossRate: 0 })
+      }
+    }
+    for (const machine of this.machines.values()) {
+      if (machine.off) this.powerOn(machine.id)
+      machine.storage.faults.full = false
+      machine.storage.faults.readOnly = false
+      machine.storage.faults.failNextSync = false
+      machine.storage.faults.latency = diskMs > 0 ? () => diskMs : undefined
+    }
+    for (const id of this.frozen) this.thaw(id)
+  }
+
+  // ── What happens ──────────────────────────────────────────────────────────────────────────────
+
+  /** A node with a wrong secret, at an address of its own, that calls itself `id`. */
+  addIntruder(id: string): void {
+    const machine = this.#newMachine(id)
+    Object.assign(machine, { address: 'stranger:1' })
+    this.intruder = machine
+  }
+
+  /** A write was answered. */
+  settled(write: WriteRecord, process: Process): void {
+    this.#each((checker) => checker.settled?.(write, process))
+  }
+
+  /** Everything is well again: checkers look at the whole. */
+  async quiet(): Promise<void> {
+    for (const checker of this.#checkers) await checker.quiet?.()
+  }
+
+  #each(call: (checker: Checker) => void): void {
+    for (const checker of this.#checkers) call(checker)
+  }
+
+  #onEvent(process: Process, event: NodeLogEvent): void {
+    const stranger = process === this.intruder?.process
+    const who = stranger ? 'stranger' : process.id
+    if (!unlisted.has(event.name)) this.timeline.add(this.nowMs, who, event.name, listed(event))
+    if (stranger) return
+    const { name } = event
+    if (name === 'possibleLoss' || name === 'unprovenStart' || name === 'splitBrain') {
+      this.excuse(name, process.id)
+    }
+    if (name === 'role') this.#noteActives()
+    this.#each((checker) => checker.event?.(process, event))
+    this.#observe(process)
+  }
+
+  /** While there are two actives, what either of them acknowledges may be lost with it. */
+  #noteActives(): void {
+    const two = this.actives().length > 1
+    if (!two && this.#splitSinceMs !== undefined) this.excuse('twoActives', '')
+    this.#splitSinceMs = two ? (this.#splitSinceMs ?? this.nowMs) : undefined
+  }
+
+  #observe(process: Process): void {
+    for (const checker of this.#checkers) checker.observe?.(process)
+  }
+
+  #sample(): void {
+    for (const process of this.processes) this.#observe(process)
+    this.later(sampleMs, () => this.#sample())
+  }
+
+  /** One line a node. */
+  describe(): string {
+    const lines = [...this.machines.values()].map((machine) => {
+      const { id, process, off, clock } = machine
+      if (process === undefined) return `${id} ${off ? 'off' : 'dead'}`
+      const status = process.node.status()
+      const at = `${status.term?.epoch ?? '-'} seq ${process.copy?.seq ?? '-'}`
+      const more = `promised ${status.epoch} active ${status.active ?? '-'} inSync ${status.inSync.join()}`
+      return `${id} ${clock.held ? 'frozen ' : ''}${status.role} term ${at} ${more} ${status.stuck ?? ''}`
+    })
+    return lines.join('\n')
+  }
+}
+
+function listed({ name, event }: NodeLogEvent): unknown {
+  if (name !== 'vaulted') return event
+  const { incident, ...counts } = event as { incident: { id: string; reason: string } }
+  return { incident: incident.id, reason: incident.reason, ...counts }
+}

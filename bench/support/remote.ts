@@ -40,7 +40,7 @@ export class Remote<Job> {
   /** @param script - the child's program, beside this file */
   constructor(script: string) {
     this.#child = fork(fileURLToPath(new URL(script, import.meta.url)), {
-      execArgv: ['--import', 'tsx', ...profiling(script)],
+      execArgv: ['--import', 'tsx', ...profiling()],
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
@@ -99,16 +99,10 @@ export class Remote<Job> {
   }
 }
 
-/** With HOTSPARE_BENCH_PROFILE=DIR every child writes a processor profile there when it ends in order. */
-function profiling(script: string): string[] {
+/** With HOTSPARE_BENCH_PROFILE=DIR every child writes processor profiles there when it ends in order. */
+function profiling(): string[] {
   const folder = process.env.HOTSPARE_BENCH_PROFILE
   if (folder === undefined) return []
   mkdirSync(folder, { recursive: true })
-  const name = script.replace(/[^a-z-]/g, '')
-  return [
-    '--cpu-prof',
-    '--cpu-prof-interval=200',
-    `--cpu-prof-dir=${folder}`,
-    `--cpu-prof-name=${name}-${Date.now()}-${Math.floor(Math.random() * 1000)}.cpuprofile`,
-  ]
+  return ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${folder}`]
 }

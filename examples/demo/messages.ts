@@ -58,7 +58,12 @@ export type Message =
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'failure'; readonly id: number; readonly reason: string }
   | { readonly kind: 'event'; readonly event: NodeLogEvent }
-  | { readonly kind: 'seeded'; readonly files: number; readonly bytes: number }
+  | {
+      readonly kind: 'seeded'
+      readonly files: number
+      readonly filesTotal: number
+      readonly bytes: number
+    }
   | { readonly kind: 'acks'; readonly acks: readonly Ack[] }
   /** A write that failed although the node did not lose its role: there should be none. */
   | { readonly kind: 'writeFailed'; readonly writer: string; readonly reason: string }

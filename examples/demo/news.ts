@@ -26,8 +26,9 @@ export class News {
       this.#timeline.bad(`a write failed: ${message.reason}`, member.id)
     }
     if (message.kind === 'seeded') {
-      const text = `${message.files} files, ${bytesText(message.bytes)}`
-      this.#timeline.say(text, member.id)
+      const { files, filesTotal, bytes } = message
+      const text = `copy: ${files} of ${filesTotal} files, ${bytesText(bytes)}`
+      this.#timeline.bar(member.id, files / filesTotal, text)
     }
     for (const look of [...this.#watching]) look()
   }

@@ -25,7 +25,7 @@ const seedCallers = 64
 const streamedBytes = 256 * 1024
 /** How long a writer rests after each acknowledgement. */
 const restMs = 2
-/** Restores of small trees are over in no time: progress that comes faster than this is left out. */
+/** News of the copying that come faster than this are left out. */
 const seedNewsMs = 50
 
 let node: ClusterNode | undefined
@@ -102,7 +102,7 @@ async function seed({ folder, files }: Seed): Promise<Seeded> {
       } else refused.push(file.path)
       if (machineMs() - toldMs < seedNewsMs) continue
       toldMs = machineMs()
-      say({ kind: 'seeded', files: done, bytes })
+      say({ kind: 'seeded', files: done, filesTotal: files.length, bytes })
     }
   }
   await Promise.all(Array.from({ length: seedCallers }, copy))

@@ -99,6 +99,7 @@ export class Story {
     const beganMs = performance.now()
     const seeded = await first.ask('seed', { folder, files })
     this.#refused = new Set(seeded.refused)
+    this.#timeline.endBar(first.id)
     const tookMs = performance.now() - beganMs
     const rate = `${Math.round((seeded.files / tookMs) * 1000)} files a second`
     this.#timeline.good(`wrote ${seeded.files} files in ${msText(tookMs)}, ${rate}`, first.id)

@@ -39,12 +39,12 @@ export interface Tree {
 
 const filesMin = 2_000
 const filesMax = 5_000
-const filesWanted = 3_000
+const filesWanted = 2_500
 const bytesMax = 100 * 1024 * 1024
-const packageBytesMax = 16 * 1024 * 1024
+const packageBytesMax = 4 * 1024 * 1024
 
 /**
- * The tree that every install has: whole packages of `node_modules`, by name, until there are three thousand files.
+ * The tree that every install has: whole packages of `node_modules`, by name, until there are enough files.
  * Their number and sizes are counted, never assumed.
  */
 export function installedPackages(modules: string): Tree {

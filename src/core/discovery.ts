@@ -97,6 +97,8 @@ function pledgeEnded(core: CoreState): boolean {
   const { pledge } = core
   if (pledge === undefined) return true
   const candidate = core.peers.get(pledge.candidate)
+  const opened = candidate?.view?.activeTerm
+  if (opened !== undefined && sameTerm(opened, pledge.term)) return true
   const round = candidate?.view?.round
   const under = round !== undefined && sameTerm(round, pledge.term)
   const silent = candidate === undefined || !heard(core, candidate)

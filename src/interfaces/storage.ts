@@ -39,7 +39,10 @@ export interface OpenStorage {
   close(): Promise<void>
 }
 
-/** Small named values. Names are of the form `[a-z0-9._-]+(/[a-z0-9._-]+)*`. */
+/**
+ * Small named values. Names are of the form `[a-z0-9._-]+(/[a-z0-9._-]+)*`; neither they nor areas of logs begin with
+ * a part that an adapter uses itself (`lock`, `format`, `tmp` and the areas of objects).
+ */
 export interface DocumentStore {
   /** The value, or undefined when there is none. A value that fails its checksum is `STORAGE_CORRUPT`. */
   read(name: string): Promise<Uint8Array | undefined>
@@ -205,20 +208,58 @@ export interface ReadResult {
 /** A change to the tree; each carries its absolute result, so doing it twice is harmless. */
 export type TreeOperation =
   /** The file has exactly these bytes; written aside and renamed, so no reader sees half of it. */
-  | { readonly kind: 'put'; readonly path: string; readonly bytes: Uint8Array; readonly mode: number; readonly force?: boolean }
+  | {
+      readonly kind: 'put'
+      readonly path: string
+      readonly bytes: Uint8Array
+      readonly mode: number
+      readonly force?: boolean
+    }
   /** These bytes stand at `offset`, in place; a missing file is created (`mode` 0o644), a gap is filled with zeros. */
-  | { readonly kind: 'patch'; readonly path: string; readonly offset: number; readonly bytes: Uint8Array; readonly force?: boolean }
+  | {
+      readonly kind: 'patch'
+      readonly path: string
+      readonly offset: number
+      readonly bytes: Uint8Array
+      readonly force?: boolean
+    }
   /** Like `patch`, with the bytes of an object. */
-  | { readonly kind: 'patchObject'; readonly path: string; readonly offset: number; readonly area: ObjectArea; readonly name: string; readonly force?: boolean }
+  | {
+      readonly kind: 'patchObject'
+      readonly path: string
+      readonly offset: number
+      readonly area: ObjectArea
+      readonly name: string
+      readonly force?: boolean
+    }
   /** The file has this size; missing is created, a gap is filled with zeros. */
-  | { readonly kind: 'truncate'; readonly path: string; readonly size: number; readonly force?: boolean }
+  | {
+      readonly kind: 'truncate'
+      readonly path: string
+      readonly size: number
+      readonly force?: boolean
+    }
   | { readonly kind: 'remove'; readonly path: string }
   /** The file has the object's bytes. `move`: the object is gone afterwards; doing it again when the object is gone does nothing. */
-  | { readonly kind: 'install'; readonly path: string; readonly area: ObjectArea; readonly name: string; readonly mode: number; readonly move: boolean; readonly force?: boolean }
+  | {
+      readonly kind: 'install'
+      readonly path: string
+      readonly area: ObjectArea
+      readonly name: string
+      readonly mode: number
+      readonly move: boolean
+      readonly force?: boolean
+    }
   /**
    * The file's bytes become an object (in the vault); the file is gone afterwards unless `copy`. No file: nothing
    * happens. The object is there already: it was kept before, so nothing happens either (a second round must
    * not replace what the first one kept by what stands at the path now). An object made by `copy` is whole
    * whenever it is there, also after a crash.
    */
-  | { readonly kind: 'keep'; readonly path: string; readonly area: ObjectArea; readonly name: string; readonly copy: boolean }
+  | {
+      readonly kind: 'keep'
+      readonly path: string
+      readonly area: ObjectArea
+      readonly name: string
+      readonly copy: boolean
+    }

@@ -190,8 +190,8 @@ function answer(
   durable: boolean,
   degraded: boolean,
 ): void {
+  // One that was given up has its answer already; another one changes nothing.
   if (write.unlisten !== undefined) write.unlisten()
-  if (write.gone) return
   const { outcome } = write
   const position = { term, seq: write.seq }
   if (outcome === undefined) {

@@ -26,6 +26,8 @@ export interface StateSlot {
   snapshotBytes: number
   /** Whether the application has been given anything in this process. */
   wasChanged: boolean
+  /** Whether the last try to take its snapshot failed. */
+  hasFailed: boolean
   /** Set when the state could not be rebuilt. */
   lost: string | undefined
 }
@@ -71,6 +73,7 @@ export class AppStates {
         movedBytes: 0,
         snapshotBytes: 0,
         wasChanged: false,
+        hasFailed: false,
         lost: undefined,
       })
     }

@@ -45,6 +45,7 @@ export class Applier {
   #done = 0
   #released = 0
   #isRunning = false
+  #isStopped = false
   #holds = 0
   readonly #waiting: (() => void)[] = []
   failed: HotspareError | undefined
@@ -105,6 +106,12 @@ export class Applier {
     }
   }
 
+  /** Does nothing more; waits for the work under way. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    while (this.#isRunning) await this.#changed()
+  }
+
   /** After a failure: goes on where it stopped. */
   retry(): void {
     this.failed = undefined
@@ -127,7 +134,8 @@ export class Applier {
   }
 
   #run(): void {
-    if (this.failed !== undefined || this.#holds > 0 || !this.#hasWork()) return
+    if (this.failed !== undefined || this.#isStopped) return
+    if (this.#holds > 0 || !this.#hasWork()) return
     const batch = this.#nextBatch()
     this.#isRunning = true
     this.startedSeq = Math.max(this.startedSeq, batch.lastSeq)

@@ -13,6 +13,9 @@ export interface PayloadCursor {
 /** Changes in one transaction. */
 export const transactionChangesMax = 10_000
 
+/** Largest file that a change may make, in bytes: a peer is not believed about sizes. */
+export const fileBytesMax: number = 2 ** 44
+
 const blobName = /^[a-z0-9][a-z0-9._-]{0,127}$/
 
 function malformed(field: string): HotspareError {
@@ -34,13 +37,20 @@ function size(value: unknown, field: string): number {
   return value
 }
 
+/** A place or size in a file. */
+function fileSize(value: unknown, field: string): number {
+  const bytes = size(value, field)
+  if (bytes > fileBytesMax) throw malformed(field)
+  return bytes
+}
+
 interface Payload {
   readonly bytes: Uint8Array | undefined
   readonly blob: BlobRef | undefined
 }
 
 function payload(tuple: readonly unknown[], at: number, cursor: PayloadCursor): Payload {
-  const length = size(tuple[at], 'length')
+  const length = fileSize(tuple[at], 'length')
   if (tuple.length > at + 1) {
     const id = text(tuple[at + 1], 'blob')
     if (!blobName.test(id)) throw malformed('blob')
@@ -77,7 +87,7 @@ function readSingle(tuple: readonly unknown[], cursor: PayloadCursor): SingleCha
       return { kind: 'put', className, path: pathOf(tuple[2]), mode, ...payload(tuple, 4, cursor) }
     }
     case changeKinds.patch: {
-      const offset = size(tuple[3], 'offset')
+      const offset = fileSize(tuple[3], 'offset')
       return {
         kind: 'patch',
         className,
@@ -87,7 +97,12 @@ function readSingle(tuple: readonly unknown[], cursor: PayloadCursor): SingleCha
       }
     }
     case changeKinds.truncate:
-      return { kind: 'truncate', className, path: pathOf(tuple[2]), size: size(tuple[3], 'size') }
+      return {
+        kind: 'truncate',
+        className,
+        path: pathOf(tuple[2]),
+        size: fileSize(tuple[3], 'size'),
+      }
     case changeKinds.remove:
       return { kind: 'remove', className, path: pathOf(tuple[2]) }
     default:

@@ -7,11 +7,13 @@
  *   from the journal, which has them, because nothing reaches the tree before it is durable there;
  * - one checkpoint at a time.
  */
+import { HotspareError } from '../errors.js'
 import type { TimerHandle } from '../interfaces/clock.js'
+import type { StateSlot } from './app-states.js'
 import { encodeState, stateDocument } from './app-states.js'
 import { checkpointName, encodeCheckpoint } from './checkpoint-document.js'
 import type { Contents } from './contents.js'
-import type { LocalCopyOptions } from './copy-types.js'
+import type { LocalCopyOptions, StateSnapshot } from './copy-types.js'
 import type { IndexLog, IndexPlace } from './index-log.js'
 import type { Journal } from './journal.js'
 import { asStorageError } from './journal-errors.js'
@@ -22,6 +24,7 @@ export class Checkpointer {
   readonly #journal: Journal
   readonly #contents: Contents
   readonly #indexLog: IndexLog
+  readonly #onFailure: (error: HotspareError) => void
   #running: Promise<void> | undefined
   #timer: TimerHandle | undefined
   #isStopped = false
@@ -31,6 +34,8 @@ export class Checkpointer {
   /** Journal appended since then. */
   #bytes = 0
   #lostUpTo = 0
+  /** Why the last one failed. */
+  failed: HotspareError | undefined
   /** The lowest position of a known member; nothing below it is wanted. */
   lowestPeerSeq: number = Number.POSITIVE_INFINITY
 
@@ -40,8 +45,10 @@ export class Checkpointer {
     contents: Contents,
     indexLog: IndexLog,
     from: JournalPlace | undefined,
+    onFailure: (error: HotspareError) => void,
   ) {
     this.#options = options
+    this.#onFailure = onFailure
     this.#journal = journal
     this.#contents = contents
     this.#indexLog = indexLog
@@ -70,10 +77,8 @@ export class Checkpointer {
     this.#clearTimer()
     if (this.#isStopped || this.#journal.failed !== undefined) return
     if (this.#contents.applier.failed !== undefined) return
-    this.run(false).catch((error: unknown) => {
-      if (!this.#isStopped)
-        this.#options.emit({ name: 'checkpointFailed', error: asStorageError(error) })
-    })
+    // A failure is kept, and reported, by then.
+    this.run(false).catch(() => undefined)
   }
 
   #clearTimer(): void {
@@ -84,10 +89,25 @@ export class Checkpointer {
   /** Makes one, or waits for the one under way and then makes one. `isLast`: the copy is about to be closed. */
   async run(isLast: boolean): Promise<void> {
     while (this.#running !== undefined) await this.#running.catch(() => undefined)
-    this.#running = this.#make(isLast).finally(() => {
+    this.#running = this.#make(isLast)
+    try {
+      await this.#running
+      this.failed = undefined
+    } catch (error) {
+      this.#fail(asStorageError(error))
+      throw error
+    } finally {
       this.#running = undefined
-    })
-    await this.#running
+    }
+  }
+
+  /** What cannot be made durable any more must not grow: the copy fails, unless it has failed already. */
+  #fail(error: HotspareError): void {
+    if (this.#isStopped) return
+    if (this.#journal.failed !== undefined || this.#contents.applier.failed !== undefined) return
+    this.failed = error
+    this.#options.emit({ name: 'checkpointFailed', error })
+    this.#onFailure(error)
   }
 
   /** Makes no more by itself; waits for the one under way. */
@@ -105,15 +125,16 @@ export class Checkpointer {
   async #make(isLast: boolean): Promise<void> {
     const { storage } = this.#options
     const { index, applier } = this.#contents
-    const place = this.#journal.durablePlace()
     this.#bytes = 0
+    await this.#journal.flushed()
+    const place = this.#journal.durablePlace()
     // Nothing was appended: the document in force says the same.
     if (placeKey(place) === this.#place && index.dirty === 0) return
     this.#coverQuietStates(place.facts.seq)
     await applier.applied(place.facts.seq)
     await this.#storeStates(isLast)
     const dirty = index.takeDirty()
-    let written: IndexPlace & { before?: string }
+    let written: IndexPlace
     try {
       if (dirty.size > 0) await storage.tree.sync([...dirty])
       written = await this.#indexLog.write(index, dirty)
@@ -124,7 +145,7 @@ export class Checkpointer {
     }
     this.seq = place.facts.seq
     this.#place = placeKey(place)
-    if (written.before !== undefined) await this.#indexLog.remove(written.before)
+    await this.#indexLog.removeStale()
     await this.#trim()
   }
 
@@ -156,7 +177,8 @@ export class Checkpointer {
     const { storage, limits } = this.#options
     for (const slot of states.slots) {
       if (!states.isDue(slot, limits.checkpointBytes, isLast)) continue
-      const snapshot = states.snapshot(slot.name, this.#journal.facts.seq)
+      const snapshot = this.#snapshot(slot)
+      if (snapshot === undefined) continue
       const moved = slot.movedBytes
       // A stored snapshot never holds what the journal could still lose.
       await this.#journal.flushed()
@@ -168,13 +190,31 @@ export class Checkpointer {
     }
   }
 
+  /** The state now; undefined when the application's hook failed. */
+  #snapshot(slot: StateSlot): StateSnapshot | undefined {
+    try {
+      const snapshot = this.#contents.states.snapshot(slot.name, this.#journal.facts.seq)
+      slot.hasFailed = false
+      return snapshot
+    } catch (cause) {
+      slot.hasFailed = true
+      const error = new HotspareError('INTERNAL', `the snapshot of '${slot.name}' failed`, {
+        cause,
+      })
+      this.#options.emit({ name: 'checkpointFailed', error })
+      return undefined
+    }
+  }
+
   /** Removes what the limit leaves no room for and recovery does not need. */
   async #trim(): Promise<void> {
     const { limits, storage, emit } = this.#options
     const { blobs, states } = this.#contents
     let safeSeq = this.seq
-    for (const { lost, coveredSeq } of states.slots) {
-      if (lost === undefined) safeSeq = Math.min(safeSeq, coveredSeq)
+    const isOver = this.#journal.bytes > limits.journalBytesMax * 2
+    for (const { lost, hasFailed, coveredSeq } of states.slots) {
+      // A state without a snapshot holds the journal only so long; after a restart it has to be restored then.
+      if (lost === undefined && !(hasFailed && isOver)) safeSeq = Math.min(safeSeq, coveredSeq)
     }
     const upTo = await this.#journal.trim(limits.journalBytesMax, safeSeq, blobs)
     if (upTo === undefined) return

@@ -133,7 +133,7 @@ async function startJournal(
   const settings = journalOptions(options, journalArea, copy.limits.tailBytesMax)
   const journal = await Journal.open(settings, scanned, ordinal)
   const place = checkpoint?.place
-  const checkpointer = new Checkpointer(copy, journal, contents, indexLog, place)
+  const checkpointer = new Checkpointer(copy, journal, contents, indexLog, place, options.onFailure)
   return { journal, indexLog, checkpointer, damage }
 }
 

@@ -209,6 +209,7 @@ export class CopySwitcher {
       await this.#next?.close()
       this.#next = undefined
       await old.journal.close()
+      await this.#contents.applier.stop()
       const loaded = await switchCopy(this.#options, manifest, old)
       loaded.checkpointer.lowestPeerSeq = this.lowestPeerSeq
       this.#manifest = undefined

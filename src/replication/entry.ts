@@ -252,16 +252,25 @@ export function termOf(entry: Entry): Term {
   const meta = metaOf(entry)
   if (!Array.isArray(meta)) throw malformed('term')
   const [epoch, nodeId, bootId] = meta as unknown[]
-  if (epoch !== entry.header.epoch || typeof nodeId !== 'string' || typeof bootId !== 'string') {
-    throw malformed('term')
-  }
-  return { epoch: entry.header.epoch, nodeId, bootId }
+  if (epoch !== entry.header.epoch || !isId(nodeId) || !isId(bootId)) throw malformed('term')
+  const term = { epoch: entry.header.epoch, nodeId, bootId }
+  if (termTagOf(term) !== entry.header.termTag) throw malformed('term')
+  return term
+}
+
+/** Longest id of a node, a boot or a member, in UTF-16 units. */
+const idLengthMax = 256
+/** Members in an in-sync set, far above `membersMax`. */
+const inSyncMax = 1024
+
+function isId(value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= idLengthMax
 }
 
 /** The members of an entry of kind `inSync`. */
 export function inSyncOf(entry: Entry): string[] {
   const meta = metaOf(entry)
-  if (!Array.isArray(meta) || !meta.every((id): id is string => typeof id === 'string')) {
+  if (!Array.isArray(meta) || meta.length > inSyncMax || !meta.every(isId)) {
     throw malformed('in-sync set')
   }
   return meta

@@ -8,7 +8,8 @@ import { checkPath } from '../policy/path-rules.js'
 import type { SyncPolicy } from '../policy/sync-policy.js'
 import type { SyncedClass } from '../policy/synced.js'
 import type { Content, ContentSource } from './blob-spool.js'
-import type { WriteIntent } from './intent.js'
+import { blobsOf, type WriteIntent } from './intent.js'
+import { aborted } from './write-errors.js'
 import type { ReadableCopy, WriteGate } from './write-gate.js'
 import type { Receipt, WriteOptions } from './writer-types.js'
 
@@ -246,6 +247,7 @@ export class FilesApi {
 
 const nothing = new Uint8Array(0)
 
+/** Waits for room first. What the intent refers to is removed when it never comes to that. */
 async function submitLater(
   gate: WriteGate,
   first: Promise<void>,
@@ -253,27 +255,29 @@ async function submitLater(
   intent: WriteIntent,
   options: WriteOptions,
 ): Promise<Receipt> {
-  let wait: Promise<void> | undefined = first
-  while (wait !== undefined) {
-    // A writer that ends meanwhile refuses the intent, and removes what it names.
-    await wait.catch(() => undefined)
-    if (options.signal?.aborted === true) break
-    wait = gate.room(bytes, true)
-    if (wait !== undefined && (await rejects(wait))) break
+  try {
+    let wait: Promise<void> | undefined = first
+    while (wait !== undefined) {
+      await unlessAborted(wait, options.signal)
+      wait = gate.room(bytes, true)
+    }
+  } catch (error) {
+    const blobs = blobsOf(intent)
+    if (blobs.length > 0) await gate.discard(blobs)
+    throw error
   }
   return gate.submit(intent, options)
 }
 
-/** Whether a promise has rejected already. */
-async function rejects(promise: Promise<void>): Promise<boolean> {
-  const pending = Promise.resolve(false)
-  return Promise.race([
-    promise.then(
-      () => false,
-      () => true,
-    ),
-    pending,
-  ])
+/** The promise, or a rejection as soon as the signal aborts. */
+function unlessAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(aborted(signal))
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
 }
 
 /** Own bytes of content that is short enough to stay inline; undefined for all else. */
@@ -353,5 +357,5 @@ export function notFound(path: string): HotspareError {
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw new HotspareError('ABORTED', '', { cause: signal.reason })
+  if (signal?.aborted === true) throw aborted(signal)
 }

@@ -94,7 +94,8 @@ function mtimeOf(value: unknown): number {
 export class IndexLog {
   readonly #logs: LogStore
   #log: Log | undefined
-  #name: string | undefined
+  #name = ''
+  #stale: string[] = []
   #bytes = 0
   /** Length after it was last written as a whole. */
   #wholeBytes = 0
@@ -118,6 +119,8 @@ export class IndexLog {
       await log.close()
       throw error
     }
+    const names = (await this.#logs.list(area)).map(({ name }) => name)
+    this.#stale = names.filter((name) => name !== place.log)
     this.#log = log
     this.#name = place.log
     this.#bytes = place.bytes
@@ -130,32 +133,21 @@ export class IndexLog {
     return this.#log === undefined || this.#bytes > Math.max(compactBytesMin, this.#wholeBytes * 2)
   }
 
-  /** Writes what changed, or everything when it is due, durably. `before` names a log that is not needed any more. */
-  async write(
-    index: FileIndex,
-    changed: Iterable<string>,
-  ): Promise<IndexPlace & { before?: string }> {
-    const before = this.#name
-    if (!this.isDue && this.#name !== undefined) {
-      await this.#append(index, changed)
-      return { log: this.#name, bytes: this.#bytes }
-    }
-    await this.#begin()
-    await this.#append(index, allPaths(index))
-    this.#wholeBytes = this.#bytes
-    const log = this.#name ?? ''
-    return { log, bytes: this.#bytes, ...(before === undefined ? {} : { before }) }
+  /** Writes what changed, or everything when it is due, durably. */
+  async write(index: FileIndex, changed: Iterable<string>): Promise<IndexPlace> {
+    if (this.isDue) {
+      await this.#begin()
+      await this.#append(index, allPaths(index))
+      this.#wholeBytes = this.#bytes
+    } else await this.#append(index, changed)
+    return { log: this.#name, bytes: this.#bytes }
   }
 
-  async remove(name: string): Promise<void> {
-    await this.#logs.remove(area, [name])
-  }
-
-  /** Removes what is left of other checkpoints. */
-  async removeOthers(kept: string): Promise<void> {
-    const names = (await this.#logs.list(area)).map(({ name }) => name)
-    const others = names.filter((name) => name !== kept)
-    if (others.length > 0) await this.#logs.remove(area, others)
+  /** Removes the logs that no checkpoint names any more. The one just written is in force. */
+  async removeStale(): Promise<void> {
+    if (this.#stale.length === 0) return
+    await this.#logs.remove(area, this.#stale)
+    this.#stale = []
   }
 
   /** Closes the log; the next write begins a new one. */
@@ -167,8 +159,9 @@ export class IndexLog {
 
   async #begin(): Promise<void> {
     await this.close()
-    const names = (await this.#logs.list(area)).map(({ name }) => Number.parseInt(name, 10))
-    const number = Math.max(0, ...names.filter((one) => Number.isSafeInteger(one))) + 1
+    this.#stale = (await this.#logs.list(area)).map(({ name }) => name)
+    const numbers = this.#stale.map((name) => Number.parseInt(name, 10))
+    const number = Math.max(0, ...numbers.filter((one) => Number.isSafeInteger(one))) + 1
     this.#name = `${String(number).padStart(8, '0')}.log`
     this.#log = await this.#logs.open(area, this.#name)
     this.#bytes = 0

@@ -2,7 +2,8 @@
  * What the entries of a journal, read in order, add up to.
  *
  * Invariants: `seq` rises by the count of each entry and by nothing else; an entry belongs to the last term of the
- * history, or opens one of a higher epoch.
+ * history, or opens one of a higher epoch than the last change. A term without changes leaves nothing behind: the
+ * history that goes on after it may never have known it, and its next term may have a lower epoch.
  */
 import { HotspareError } from '../errors.js'
 import type { Entry } from './entry.js'
@@ -58,7 +59,7 @@ export class FactsTracker implements JournalFacts {
   }
 
   /**
-   * Throws unless the entry is the next one.
+   * Throws unless the entry is the next one, and is one that `advance` can take in.
    * @throws `PROTOCOL_VIOLATION`
    */
   requireNext(entry: Entry): void {
@@ -69,7 +70,11 @@ export class FactsTracker implements JournalFacts {
         `an entry begins at ${header.firstSeq} where ${this.seq + 1} is next`,
       )
     }
-    if (header.kind === 'term' && header.epoch > this.#epoch) return
+    if (header.kind === 'inSync') inSyncOf(entry)
+    if (header.kind === 'term') {
+      termOf(entry)
+      if (header.epoch > (epochAt(this.history, this.seq) ?? 0)) return
+    }
     // The term that is open already may be announced again: a stream that is resumed repeats it.
     if (header.epoch === this.#epoch && header.termTag === this.#tag) return
     throw new HotspareError(

@@ -107,6 +107,19 @@ export function isMark(view: Buffer, at: number, nonce: number, offset: number):
   return view.readUInt32LE(at + 12) === crc32(view.subarray(at, at + 12))
 }
 
+/**
+ * Whether a sound mark of any segment stands in its place in bytes that begin at `offset`; for a segment whose header, and
+ * so its nonce, cannot be read.
+ */
+export function hasAnyMark(view: Buffer, offset: number): boolean {
+  const wanted = Buffer.from([0xff, 0xff, 0xff, 0xff])
+  for (let at = view.indexOf(wanted); at >= 0; at = view.indexOf(wanted, at + 1)) {
+    if (view.length < at + markBytes) return false
+    if (isMark(view, at, view.readUInt32LE(at + 4), offset + at)) return true
+  }
+  return false
+}
+
 /** The first sound mark in bytes that begin at `offset` of the segment; undefined when there is none. */
 export function findMark(view: Buffer, nonce: number, offset: number): number | undefined {
   const wanted = Buffer.alloc(8)

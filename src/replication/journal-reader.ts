@@ -24,9 +24,13 @@ export class JournalReader {
   #ordinal: number | undefined
   /** The last entry given from memory. */
   #last: TailItem | undefined
+  /** Where it came from the log, while it gave nothing from memory since. */
+  #left: { readonly segment: Segment; readonly offset: number } | undefined
   /** Set while it reads from the log; offset 0 stands for right after the header. */
   #segment: Segment | undefined
   #offset = 0
+  /** Entries read from the log in one go and not given yet. */
+  #ahead: Entry[] = []
   /** Changes up to this one were given. */
   afterSeq: number
   /** The journal was trimmed over it. */
@@ -43,7 +47,8 @@ export class JournalReader {
 
   /** Whether there is something to read now. */
   get hasMore(): boolean {
-    return this.#ordinal === undefined || this.#ordinal <= this.#journal.lastOrdinal
+    if (this.#ordinal === undefined || this.#ahead.length > 0) return true
+    return this.#ordinal <= this.#journal.lastOrdinal
   }
 
   /**
@@ -52,6 +57,7 @@ export class JournalReader {
    */
   take(bytesMax: number): Entry[] | undefined {
     this.#check()
+    if (this.#ahead.length > 0) return this.#giveAhead(bytesMax)
     if (this.#ordinal === undefined) this.#ordinal = this.#memoryAt()
     if (this.#ordinal === undefined) return undefined
     const { tail, lastOrdinal } = this.#journal
@@ -82,13 +88,21 @@ export class JournalReader {
     for (;;) {
       const taken = this.take(bytesMax)
       if (taken !== undefined) return taken
-      const entries = await this.#read(bytesMax)
-      this.#check()
-      if (entries.length > 0) {
-        this.#moved(entries)
-        return entries
-      }
+      this.#ahead = await this.#read(bytesMax)
     }
+  }
+
+  #giveAhead(bytesMax: number): Entry[] {
+    let count = 0
+    let bytes = 0
+    for (const entry of this.#ahead) {
+      bytes += entry.bytes.length
+      if (count > 0 && bytes > bytesMax) break
+      count += 1
+    }
+    const entries = this.#ahead.splice(0, count)
+    this.#moved(entries)
+    return entries
   }
 
   /** Resolves when there is more to read. Rejects when the signal aborts or the reader is closed. */
@@ -161,9 +175,14 @@ export class JournalReader {
   /** The tail went on without it: back to the log, behind the last entry given. */
   #fallBehind(): void {
     const last = this.#last
+    const left = this.#left
     this.#ordinal = undefined
-    if (last?.segment === undefined) this.#enter(this.#startSegment(), 0)
-    else this.#enter(last.segment, last.offset + last.entry.bytes.length)
+    this.#last = undefined
+    this.#left = undefined
+    if (last?.segment !== undefined) {
+      this.#enter(last.segment, last.offset + last.entry.bytes.length)
+    } else if (left !== undefined) this.#enter(left.segment, left.offset)
+    else this.#enter(this.#startSegment(), 0)
   }
 
   /** The place in the log, as an ordinal of the tail. */
@@ -173,7 +192,9 @@ export class JournalReader {
     const { tail, durableOrdinal } = this.#journal
     const isAtEnd = segment === this.#journal.segments.at(-1) && this.#offset >= segment.bytes
     const ordinal = isAtEnd ? durableOrdinal + 1 : tail.ordinalAt(segment.number, this.#offset)
-    if (ordinal !== undefined) this.#leave()
+    if (ordinal === undefined) return undefined
+    this.#left = { segment, offset: this.#offset }
+    this.#leave()
     return ordinal
   }
 

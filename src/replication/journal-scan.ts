@@ -13,6 +13,7 @@ import { FactsTracker, noFacts } from './journal-facts.js'
 import type { SegmentHeader } from './journal-format.js'
 import {
   findMark,
+  hasAnyMark,
   isMark,
   looksLikeMark,
   markBytes,
@@ -135,7 +136,7 @@ class SegmentScan {
   async run(offset: number | undefined, visit: VisitEntry): Promise<string | undefined> {
     const header = await loadSegmentHeader(this.#log)
     if (header === undefined) {
-      const isTorn = this.#isLast && offset === undefined
+      const isTorn = this.#isLast && offset === undefined && !(await this.#hasMarks())
       // A torn header was to be the first append of this segment, so nothing in it was ever durable.
       return isTorn ? undefined : 'the header of the segment is damaged'
     }
@@ -144,10 +145,32 @@ class SegmentScan {
     if (this.offset > this.#log.bytes) return 'the end of the segment is missing'
     const isStart = offset === undefined && this.#tracker.seq === 0
     if (isStart && this.#tracker.history.length === 0) this.#restart(header)
-    else if (offset === undefined && header.facts.seq !== this.#tracker.seq) {
+    else if (offset === undefined && !this.#continues(header.facts)) {
       return `the segment begins after ${header.facts.seq}, not after ${this.#tracker.seq}`
     }
     return this.#entries(header.nonce, visit)
+  }
+
+  async #hasMarks(): Promise<boolean> {
+    for (let at = 0; at < this.#log.bytes; at += readBytes) {
+      if (hasAnyMark(await this.#view(at, readBytes + markBytes), at)) return true
+    }
+    return false
+  }
+
+  async #view(offset: number, length: number): Promise<Buffer> {
+    const chunk = await this.#log.read(offset, length)
+    return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+  }
+
+  /** Whether a segment with these facts follows what was read so far. */
+  #continues(facts: JournalFacts): boolean {
+    const { seq, history, inSync } = this.#tracker
+    return (
+      facts.seq === seq &&
+      facts.history.at(-1)?.epoch === history.at(-1)?.epoch &&
+      facts.inSync?.join() === inSync?.join()
+    )
   }
 
   /** The first segment there is says where the journal begins. */
@@ -160,8 +183,7 @@ class SegmentScan {
     let wanted = readBytes
     while (this.offset < end) {
       const length = Math.min(wanted, end - this.offset)
-      const chunk = await this.#log.read(this.offset, length)
-      const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+      const view = await this.#view(this.offset, length)
       const start = this.offset
       const stopped = await this.#readChunk(view, nonce, visit)
       if (stopped === undefined) continue
@@ -203,15 +225,18 @@ class SegmentScan {
     return undefined
   }
 
-  /** Damage when something that was written later is sound, and a torn end when nothing is. */
+  /**
+   * Damage when something that was written later is sound, and a torn end when nothing is. Zeros up to the end are
+   * room that the storage claimed ahead and that a crash left; what should stand there is missed by the next segment.
+   */
   async #judge(nonce: number, why: string): Promise<string | undefined> {
-    if (!this.#isLast) return why
+    let isEmpty = true
     for (let at = this.offset; at < this.#log.bytes; at += readBytes) {
-      const chunk = await this.#log.read(at, readBytes + markBytes)
-      const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+      const view = await this.#view(at, readBytes + markBytes)
+      isEmpty &&= view.every((byte) => byte === 0)
       const mark = findMark(view, nonce, at)
       if (mark !== undefined && mark > this.offset) return why
     }
-    return undefined
+    return this.#isLast || isEmpty ? undefined : why
   }
 }

@@ -181,7 +181,9 @@ export class LocalCopy {
 
   /** Why nothing can be appended now. */
   get failed(): HotspareError | undefined {
-    return this.#switcher.failed ?? this.#loaded?.journal.failed ?? this.#contents.applier.failed
+    const { journal, checkpointer } = this.#loaded ?? {}
+    const { applier } = this.#contents
+    return this.#switcher.failed ?? journal?.failed ?? applier.failed ?? checkpointer?.failed
   }
 
   /** What was found changed in the tree when the copy was opened. */
@@ -418,6 +420,8 @@ export class LocalCopy {
     await journal.flushed()
     this.#contents.applier.retry()
     await this.#contents.applier.settled()
+    const { checkpointer } = this.#parts
+    if (checkpointer.failed !== undefined) await checkpointer.run(false)
   }
 
   /** Makes everything durable, and a last checkpoint, where the storage lets it; then closes all files. Idempotent. */

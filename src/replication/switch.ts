@@ -60,14 +60,13 @@ export class Switch {
     const { complete } = this.#manifest
     const surplus = complete ? await this.#surplus() : []
     const removed = this.#manifest.remove.filter(({ path }) => this.#classOf(path) !== undefined)
-    await this.#removeFiles([...removed.map(({ path }) => path), ...surplus])
+    const gone = [...removed.map(({ path }) => path), ...surplus]
+    await this.#removeFiles(gone)
+    // Before anything is installed: where a file takes the place of a folder, a crash must not bring back both.
+    if (gone.length > 0) await storage.tree.sync(gone)
     const installed = await this.#installFiles()
     const kept = await this.#keptFiles()
-    await storage.tree.sync([
-      ...removed.map(({ path }) => path),
-      ...surplus,
-      ...installed.map(({ path }) => path),
-    ])
+    if (installed.length > 0) await storage.tree.sync(installed.map(({ path }) => path))
     await this.#storeStates()
     this.#updateIndex([...installed, ...kept])
     if (complete) await this.#indexLog.close()
@@ -84,7 +83,7 @@ export class Switch {
     }
     await storage.documents.write(checkpointName, encodeCheckpoint(document))
     await storage.documents.remove(manifestName)
-    await this.#cleanUp(written.log)
+    await this.#cleanUp()
     return document
   }
 
@@ -157,10 +156,12 @@ export class Switch {
 
   #updateIndex(settled: readonly SettledFile[]): void {
     const { index } = this.#contents
-    const { manifest, complete } = { manifest: this.#manifest, complete: this.#manifest.complete }
-    if (complete) index.clear()
+    const manifest = this.#manifest
+    if (manifest.complete) index.clear()
     const remove = [...manifest.remove].sort((left, right) => left.version - right.version)
-    for (const { path, version } of remove) index.remove(path, version)
+    for (const { path, version } of remove) {
+      if (this.#classOf(path) !== undefined) index.remove(path, version)
+    }
     for (const { path, version, stat } of settled) {
       const className = this.#classOf(path)
       if (className === undefined) continue
@@ -204,9 +205,9 @@ export class Switch {
     }
   }
 
-  async #cleanUp(indexLog: string): Promise<void> {
+  async #cleanUp(): Promise<void> {
     const { objects } = this.#options.storage
-    await this.#indexLog.removeOthers(indexLog)
+    await this.#indexLog.removeStale()
     const staged = await objects.list('staging')
     if (staged.length > 0)
       await objects.remove(

@@ -44,7 +44,7 @@ export interface Transaction {
 
 /** A committed transaction. */
 export interface TransactionResult<Value> {
-  /** What the commit really got; its `result` holds what `apply` returned or threw for each change. */
+  /** What the commit really got; its `result` holds what `apply` returned, for each change in order. */
   readonly receipt: Receipt
   /** What the callback returned. */
   readonly value: Value
@@ -63,7 +63,8 @@ const inlineTotalMax = 4 * 1024 * 1024
  * Runs a transaction. Nothing happens before the callback has returned and everything it began has ended.
  *
  * @throws `TX_CONFLICT` when what was read has changed; `TX_CLOSED` for a use after the end
- * @throws what the callback threw; what a write throws
+ * @throws what the callback threw, and then nothing has happened; what a write throws
+ * @throws what the first failing `apply` threw; a throw undoes nothing, and the rest has happened
  */
 export async function runTransaction<Value>(
   source: TransactionSource,
@@ -136,7 +137,8 @@ class OpenTransaction implements Transaction {
     this.files = this.#makeFiles()
   }
 
-  update(className: string, change: unknown): void {
+  // A property, so that the callback may take it out of its argument.
+  readonly update = (className: string, change: unknown): void => {
     this.require()
     const declaration = this.#source.policy.get(className)
     if (declaration?.kind !== 'appState') {

@@ -183,8 +183,8 @@ export class Writer implements WriteGate {
 
   /** Undefined when so many bytes may be submitted now; else a promise for when to ask `again`. */
   room(bytes: number, again = false): Promise<void> | undefined {
-    if (this.#closed !== undefined) return Promise.reject(this.#closed)
-    return this.#queue.room(bytes, again)
+    // Whoever comes too late is told by `submit`.
+    return this.#closed === undefined ? this.#queue.room(bytes, again) : undefined
   }
 
   /**

@@ -8,6 +8,16 @@ import { HotspareError } from '../errors.js'
 /** The folder of the storage itself inside the root. */
 export const STATE_FOLDER = '.hotspare'
 
+/** Names inside it that adapters use themselves, and that no document or area of logs may take. */
+export const reservedNames: ReadonlySet<string> = new Set([
+  'lock',
+  'format',
+  'tmp',
+  'blobs',
+  'staging',
+  'vault',
+])
+
 const NAME_LENGTH_MAX = 1024
 const PATH_LENGTH_MAX = 4096
 const plainName = /^[a-z0-9._-]+(?:\/[a-z0-9._-]+)*$/
@@ -15,23 +25,48 @@ const plainPart = /^[a-z0-9._-]+$/
 const emptyOrDots = /(?:^|\/)\.{0,2}(?:\/|$)/
 
 /**
- * Checks the name of a document or object: `[a-z0-9._-]+(/[a-z0-9._-]+)*`, and no part `.` or `..`.
+ * Checks the name of an object: `[a-z0-9._-]+(/[a-z0-9._-]+)*`, and no part `.` or `..`.
  *
  * @throws `PATH_INVALID`
  */
-export function checkName(name: string, what: string): void {
-  if (name.length <= NAME_LENGTH_MAX && plainName.test(name) && !emptyOrDots.test(name)) return
-  throw new HotspareError('PATH_INVALID', `${JSON.stringify(name)} is no name of a ${what}`)
+export function checkObjectName(name: string): void {
+  check(name, plainName, 'object')
 }
 
 /**
- * Checks the name of a log or of its area, which has one part only.
+ * Checks the name of a document, which is that of an object with a first part that is not reserved.
  *
  * @throws `PATH_INVALID`
  */
-export function checkPart(name: string, what: string): void {
-  if (name.length <= NAME_LENGTH_MAX && plainPart.test(name) && !emptyOrDots.test(name)) return
-  throw new HotspareError('PATH_INVALID', `${JSON.stringify(name)} is no name of a ${what}`)
+export function checkDocumentName(name: string): void {
+  check(name, plainName, 'document')
+}
+
+/**
+ * Checks the name of an area of logs, which has one part that is not reserved.
+ *
+ * @throws `PATH_INVALID`
+ */
+export function checkLogArea(name: string): void {
+  check(name, plainPart, 'log area')
+}
+
+/**
+ * Checks the name of a log, which has one part.
+ *
+ * @throws `PATH_INVALID`
+ */
+export function checkLogName(name: string): void {
+  check(name, plainPart, 'log')
+}
+
+function check(name: string, pattern: RegExp, what: string): void {
+  const wellFormed = name.length <= NAME_LENGTH_MAX && pattern.test(name) && !emptyOrDots.test(name)
+  const inState = what === 'document' || what === 'log area'
+  const taken = inState && reservedNames.has(name.split('/', 1)[0] ?? '')
+  if (wellFormed && !taken) return
+  const reason = taken ? 'is reserved, and no name of a' : 'is no name of a'
+  throw new HotspareError('PATH_INVALID', `${JSON.stringify(name)} ${reason} ${what}`)
 }
 
 /**

@@ -28,6 +28,27 @@ describe('two nodes that belong together', () => {
     expect(log).toContainEqual('back')
   })
 
+  test('what is sent in the same breath as the last word of the handshake is not lost', async () => {
+    const network = memoryNetwork()
+    const common = { key: key('secret'), clock: realClock, random: realRandom, limits: kitLimits }
+    const guard = new HandshakeGuard()
+    await network.transport('a').listen((connection) => {
+      void acceptChannel(connection, { ...common, guard, identity: identityOf('alpha') }).then(
+        (channel) => {
+          for (let count = 0; count < 5; count++) channel.sendMessage(count)
+        },
+      )
+    }, kitLimits)
+    const channel = await dialChannel(network.transport('b'), 'a', {
+      ...common,
+      ...{ lane: 'control', identity: identityOf('beta') },
+    })
+    const log: unknown[] = []
+    channel.onMessage((message) => log.push(message))
+    await until(() => log.length === 5)
+    expect(log).toEqual([0, 1, 2, 3, 4])
+  })
+
   test('what is sent right after the handshake waits for the receiver', async () => {
     const { dialer, listener } = await meet({}, {})
     listener?.sendMessage(1)

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -159,5 +159,38 @@ describe('a device that fails', () => {
     await objects.remove('blobs', ['o'])
     await write()
     await objects.sync('blobs', ['o'])
+  })
+
+  test('without the program that flushes a file system, every file is synced by itself', async () => {
+    const { tree, objects } = opened
+    await tree.apply([{ kind: 'put', path: 'a/f', bytes: bytesOf('x'), mode: 0o644 }])
+    await objects.write('blobs', bytesOf('x'), [{ name: 'o', offset: 0, start: 0, length: 1 }])
+    vi.stubEnv('PATH', '')
+    try {
+      await tree.sync('all')
+      await objects.sync('blobs')
+      fail.sync = 'EIO'
+      expect(await codeOf(tree.sync('all'))).toBe('STORAGE_FAILED')
+      expect(await codeOf(objects.sync('blobs'))).toBe('STORAGE_FAILED')
+    } finally {
+      vi.unstubAllEnvs()
+    }
+  })
+
+  test('a failed flush of the file system ends all syncs until the storage is opened again', async () => {
+    const programs = join(root, 'programs')
+    await mkdir(programs)
+    const program =
+      '#!/bin/sh\n[ "$1" = --help ] && echo --file-system && exit 0\necho broken >&2\nexit 1\n'
+    await writeFile(join(programs, 'sync'), program)
+    await chmod(join(programs, 'sync'), 0o755)
+    vi.stubEnv('PATH', `${programs}:${process.env.PATH ?? ''}`)
+    try {
+      await expect(opened.tree.sync('all')).rejects.toThrow(/broken/)
+    } finally {
+      vi.unstubAllEnvs()
+    }
+    expect(await codeOf(opened.tree.sync('all'))).toBe('STORAGE_FAILED')
+    expect(await codeOf(opened.objects.sync('vault', ['x']))).toBe('STORAGE_FAILED')
   })
 })

@@ -148,6 +148,20 @@ describe('two actives', () => {
 })
 
 describe('promises that were never used', () => {
+  it('a promise does not outlive the round it was given to, whoever is heard meanwhile', () => {
+    const world = settled(3)
+    cutOff(world, 'n1')
+    world.node('n2').opens = false
+    world.node('n2').gateOpen = false
+    world.until(() => world.node('n3').core.pledge !== undefined, 10_000)
+    // n3 hears the active again, but not the candidate that it promised to.
+    world.cutLink('n2', 'n3')
+    world.heal('n1', 'n3')
+    world.until(() => world.role('n3') === 'standby', 10_000)
+    expect(world.actives()).toEqual(['n1'])
+    expect(world.roles('n1')).toEqual([])
+  })
+
   it('a new term is opened above them, and the tenure goes on', () => {
     const world = settled(2)
     cutOff(world, 'n1')

@@ -1,5 +1,6 @@
 /** Ready clusters for tests. */
-import { World, type WorldOptions } from './world.js'
+import { World } from './world.js'
+import type { WorldOptions } from './world-types.js'
 
 export function names(count: number): string[] {
   return Array.from({ length: count }, (_, at) => `n${at + 1}`)

@@ -11,7 +11,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { explain } from '../../src/core/step.js'
-import { World, type WorldOptions } from './world.js'
+import { World } from './world.js'
+import type { WorldOptions } from './world-types.js'
 
 const folder = new URL('../scenarios/', import.meta.url)
 

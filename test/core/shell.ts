@@ -1,7 +1,9 @@
 /** The made-up shell of each node: it carries out effects on a copy that is a history and a number. */
+import { viewOf } from '../../src/core/step.js'
 import type { CopyFacts, CoreEffect, CoreEvent, CoreMessage, Role } from '../../src/core/types.js'
 import { type Term, withTerm } from '../../src/replication/position.js'
-import type { NodeSim, Said, World } from './world.js'
+import type { World } from './world.js'
+import type { NodeSim, Said } from './world-types.js'
 
 export function copyOf(_world: World, node: NodeSim): CopyFacts {
   const { disk } = node
@@ -218,4 +220,18 @@ export function tryDrain(world: World, node: NodeSim): void {
 function eventText(event: CoreEvent): string {
   const { name, ...rest } = event
   return `event ${name} ${JSON.stringify(rest)}`
+}
+
+/** One line about a node. */
+export function statusOf(node: NodeSim): string {
+  const { id } = node
+  if (!node.alive) return `${id} dead seq=${node.disk.seq}`
+  const { core } = node
+  const promised = core.durable.promised
+  const parts = [id, core.role, `seq=${node.disk.seq}`]
+  if (core.tenure !== undefined) parts.push(`term=${core.tenure.term.epoch}`)
+  if (core.following !== undefined) parts.push(`follows=${core.following.id}`)
+  if (promised !== undefined) parts.push(`promised=${promised.epoch}-${promised.nodeId}`)
+  if (viewOf(core).outdated) parts.push('outdated')
+  return parts.join(' ')
 }

@@ -96,6 +96,16 @@ describe('switchover', () => {
     expect(world.ledger.opens.length).toBeGreaterThanOrEqual(2)
   })
 
+  it('a target that cannot open its term says so at once', () => {
+    const world = settled(2)
+    world.node('n2').opens = false
+    const id = world.command('n1', { name: 'switchover', to: 'n2' })
+    const tookMs = world.until(() => world.outcome(id) !== undefined, 10_000)
+    expect(tookMs).toBeLessThan(100)
+    expect(world.outcome(id)).toBe('SWITCHOVER_FAILED')
+    world.until(() => world.role('n1') === 'active', 5_000)
+  })
+
   it('a target that may not take the role refuses, and the old one serves again', () => {
     const world = settled(2)
     const id = world.command('n1', { name: 'switchover', to: 'n2' })

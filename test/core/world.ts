@@ -3,95 +3,18 @@
  * each node that carries out effects on a made-up copy (a history and a sequence number). Plain
  * data throughout, so that the explorer can copy a world.
  */
-import { type CoreState, createCore, step, viewOf } from '../../src/core/step.js'
+import { type CoreState, createCore, step } from '../../src/core/step.js'
 import type {
   CoreCommand,
   CoreEvent,
   CoreInput,
   CoreMember,
-  CoreMessage,
-  CoreOptions,
   DurableFacts,
   Role,
 } from '../../src/core/types.js'
-import type { History, Term } from '../../src/replication/position.js'
 import { Ledger } from './ledger.js'
-import { carryOut, copyInput, copyOf, flows, open, replicate, restore } from './shell.js'
-
-export interface Disk {
-  durable: DurableFacts
-  history: History
-  seq: number
-  inSync: readonly string[] | undefined
-}
-
-export interface NodeSim {
-  readonly id: string
-  boot: number
-  alive: boolean
-  frozen: boolean
-  /** What arrived while it was frozen, in order. */
-  backlog: Item[]
-  core: CoreState
-  disk: Disk
-  inSyncKnown: boolean
-  ineligible: string | undefined
-  /** The stream that is followed; it moves data once `caughtUp`. */
-  stream: { peer: string; term: Term; caughtUp: boolean } | undefined
-  term: Term | undefined
-  writesFrozen: boolean
-  drain: { id: number; target: string; deadlineMs: number } | undefined
-  gateOpen: boolean
-  /** Opening a term fails. */
-  opens: boolean
-  /** The standby takes updates, but late: nothing arrives while this is set. */
-  lagging: boolean
-  restoreMs: number
-}
-
-/** What comes next; `at` is the virtual time. */
-export type Item = { readonly at: number; readonly order: number } & (
-  | {
-      readonly kind: 'message'
-      readonly from: string
-      readonly to: string
-      readonly boots: string
-      readonly message: CoreMessage
-    }
-  | { readonly kind: 'input'; readonly node: string; readonly boot: number; readonly input: Body }
-  | {
-      readonly kind: 'persist'
-      readonly node: string
-      readonly boot: number
-      readonly id: number
-      readonly facts: DurableFacts
-    }
-  | { readonly kind: 'dial'; readonly from: string; readonly to: string; readonly boot: number }
-  | { readonly kind: 'restore'; readonly node: string; readonly boot: number; readonly term: Term }
-  | { readonly kind: 'open'; readonly node: string; readonly boot: number; readonly term: Term }
-)
-
-/** An input without its times. */
-export type Body = CoreInput extends infer One
-  ? One extends CoreInput
-    ? Omit<One, 'nowMs' | 'wallMs'>
-    : never
-  : never
-
-export interface WorldOptions extends Partial<Omit<CoreOptions, 'nodeId' | 'bootId' | 'members'>> {
-  readonly members?: readonly CoreMember[]
-  /** No timers and no dials by themselves: the explorer decides what comes next. */
-  readonly manual?: boolean
-}
-
-export interface Said {
-  readonly atMs: number
-  readonly node: string
-  readonly what: string
-  readonly event?: CoreEvent
-  readonly role?: Role
-  readonly done?: { readonly id: number; readonly error: string | undefined }
-}
+import { carryOut, copyInput, copyOf, flows, open, replicate, restore, statusOf } from './shell.js'
+import type { Body, Item, ItemBody, NodeSim, Said, WorldOptions } from './world-types.js'
 
 const defaults = {
   cluster: 'test',
@@ -343,42 +266,7 @@ export class World {
   }
 
   describe(): string {
-    return [...this.nodes.values()].map((node) => this.status(node.id)).join('\n')
-  }
-
-  status(id: string): string {
-    const node = this.node(id)
-    if (!node.alive) return `${id} dead seq=${node.disk.seq}`
-    const { core } = node
-    const promised = core.durable.promised
-    const parts = [id, core.role, `seq=${node.disk.seq}`]
-    if (core.tenure !== undefined) parts.push(`term=${core.tenure.term.epoch}`)
-    if (core.following !== undefined) parts.push(`follows=${core.following.id}`)
-    if (promised !== undefined) parts.push(`promised=${promised.epoch}-${promised.nodeId}`)
-    if (viewOf(core).outdated) parts.push('outdated')
-    return parts.join(' ')
-  }
-
-  /**
-   * The same world once more, for another way on from here. Calls set up by `later` are not copied.
-   */
-  clone(): World {
-    const copy = new World([], { ...this.options, members: this.members })
-    copy.nowMs = this.nowMs
-    copy.queue = [...this.queue]
-    copy.orders = this.orders
-    copy.cuts = new Set(this.cuts)
-    copy.links = new Map(this.links)
-    copy.commands = this.commands
-    copy.ledger = this.ledger.clone()
-    for (const [id, node] of this.nodes) {
-      const { options } = node.core
-      // The decisions are long and play no part in what comes next.
-      const core = { ...node.core, options: undefined, decisions: [], effects: [] }
-      const twin = structuredClone({ ...node, core })
-      copy.nodes.set(id, { ...twin, core: { ...twin.core, options } } as NodeSim)
-    }
-    return copy
+    return [...this.nodes.values()].map((node) => statusOf(node)).join('\n')
   }
 
   /** Lets time run by itself again, after a world was driven by hand. */
@@ -503,12 +391,6 @@ export class World {
 }
 
 const neverRan: DurableFacts = { promised: undefined, known: undefined, lastStop: 'never' }
-
-type ItemBody = Item extends infer One
-  ? One extends Item
-    ? Omit<One, 'at' | 'order'>
-    : never
-  : never
 
 export function boots(from: NodeSim, to: NodeSim): string {
   return `${from.boot}-${to.boot}`

@@ -37,7 +37,8 @@ async function live(
   const model = Model.after(changes)
   for (let left = random.below(40); left > 0; left -= 1) {
     const batch: Change[] = []
-    for (let size = random.below(4) + 1; size > 0; size -= 1) batch.push(randomChange(random, model))
+    for (let size = random.below(4) + 1; size > 0; size -= 1)
+      batch.push(randomChange(random, model))
     copy.append(maker.batch(...batch))
     changes.push(...batch)
     const what = random.number()
@@ -195,7 +196,9 @@ describe('recovery', () => {
       const maker = new EntryMaker()
       node.copy.append(maker.open())
       for (let at = 0; at < 30; at += 1) {
-        node.copy.append(maker.batch(put('docs/a', `version ${at} ${'-'.repeat(300)}`), update('x', 1)))
+        node.copy.append(
+          maker.batch(put('docs/a', `version ${at} ${'-'.repeat(300)}`), update('x', 1)),
+        )
         await node.copy.flush()
       }
       await node.copy.settle()
@@ -212,7 +215,9 @@ describe('recovery', () => {
         continue
       }
       damaged += 1
-      expect(again.events, where).toContainEqual(expect.objectContaining({ name: 'journalDamaged' }))
+      expect(again.events, where).toContainEqual(
+        expect.objectContaining({ name: 'journalDamaged' }),
+      )
       const [entries, seq] = [again.copy.seq / 2, again.copy.seq]
       expect(seq, where).toBeLessThan(60)
       expect(again.state.values.get('x') ?? 0, where).toBe(entries)
@@ -343,7 +348,7 @@ describe('recovery', () => {
     await again.copy.close()
   })
 
-  test('a file open at the checkpoint keeps its content through one that fails', async () => {
+  test('a file whose sync failed fails the copy, and the next start writes it again', async () => {
     const node = await startNode()
     const maker = new EntryMaker()
     node.copy.append(maker.open())
@@ -351,11 +356,14 @@ describe('recovery', () => {
     await node.copy.settle()
     node.storage.faults.failNextSync = true
     await expect(node.copy.checkpoint()).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
-    await node.copy.checkpoint()
+    expect(node.copy.failed?.code).toBe('STORAGE_FAILED')
+    expect(() => node.copy.append(maker.batch(put('docs/b', 'b')))).toThrow()
+    expect(node.events.map(({ name }) => name)).toEqual(['checkpointFailed', 'storageFailed'])
     node.storage.crash(new SeededRandom(1))
     const again = await startNode(node.storage)
     expect(treeOf(node.storage)).toEqual({ 'docs/a': 'a' })
-    expect(again.copy.outside.differing).toEqual([])
+    await again.copy.checkpoint()
+    expect(again.copy.failed).toBeUndefined()
     await again.copy.close()
   })
 })

@@ -18,7 +18,7 @@ import type { Entry } from '../../src/replication/entry.js'
 import { encodeChanges, encodeInSync, encodeTerm } from '../../src/replication/entry.js'
 import { LocalCopy } from '../../src/replication/local-copy.js'
 import type { Term } from '../../src/replication/position.js'
-import { memory, type MemoryStorage } from '../../src/storage/memory.js'
+import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { TestClock } from './writer-support.js'
 
 export const text = (value: string): Uint8Array => new TextEncoder().encode(value)

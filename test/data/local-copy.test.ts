@@ -256,7 +256,9 @@ describe('a local copy', () => {
     await copy.flush()
     await expect(copy.settle()).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
     expect(copy.failed?.code).toBe('STORAGE_FAILED')
-    expect(node.events).toContainEqual(expect.objectContaining({ name: 'applyFailed', path: 'docs/a' }))
+    expect(node.events).toContainEqual(
+      expect.objectContaining({ name: 'applyFailed', path: 'docs/a' }),
+    )
     expect(untext(await copy.readFile('docs/a'))).toBe('a')
     expect(copy.durableSeq).toBe(2)
     node.storage.outside.remove('docs/a/alien')

@@ -4,7 +4,8 @@ import { AckTracker, type Thresholds } from '../../src/replication/ack-tracker.j
 
 /** One line of a table: what happens, and the thresholds afterwards as `standby/all` in memory, then on disk. */
 type Step =
-  | ['add' | 'remove', id: string, ordinal: number, expected: string]
+  | ['add', id: string, ordinal: number, expected: string]
+  | ['remove', id: string, ordinal: number, expected: string]
   | ['answer', id: string, received: number, durable: number, expected: string]
   | ['restart', id: string, expected: string]
   | ['local', durable: number, expected: string]
@@ -188,11 +189,26 @@ class NaiveModel {
 
 const ids = ['b', 'c', 'd']
 const command = fc.oneof(
-  { weight: 2, arbitrary: fc.record({ op: fc.constant('append' as const), id: fc.constantFrom(...ids) }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant('toggle' as const), id: fc.constantFrom(...ids) }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('restart' as const), id: fc.constantFrom(...ids) }) },
-  { weight: 3, arbitrary: fc.record({ op: fc.constant('local' as const), id: fc.constantFrom(...ids) }) },
-  { weight: 5, arbitrary: fc.record({ op: fc.constant('answer' as const), id: fc.constantFrom(...ids) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ op: fc.constant('append' as const), id: fc.constantFrom(...ids) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ op: fc.constant('toggle' as const), id: fc.constantFrom(...ids) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ op: fc.constant('restart' as const), id: fc.constantFrom(...ids) }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ op: fc.constant('local' as const), id: fc.constantFrom(...ids) }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({ op: fc.constant('answer' as const), id: fc.constantFrom(...ids) }),
+  },
 )
 const script = fc.array(fc.tuple(command, fc.nat(1000), fc.nat(1000)), { maxLength: 80 })
 

@@ -152,6 +152,61 @@ describe('degrading', () => {
     expect(await stateOf(write)).toBe('resolved')
   })
 
+  it('a new stream that never answers is silence, even when nothing is written', async () => {
+    const bench = await openWriter()
+    const beta = inSync(bench, 'beta')
+    await settle()
+    beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
+    bench.clock.advance(60_000)
+    bench.writer.addFollower('beta', { promotable: true, directAck: true })
+    bench.clock.advance(1999)
+    expect(bench.writer.status.inSync).toEqual(['beta'])
+    bench.clock.advance(1)
+    await settle()
+    expect(bench.writer.status).toMatchObject({ inSync: [], degraded: true })
+  })
+
+  it('what a follower had in memory does not count any more on its new stream', async () => {
+    const bench = await openWriter()
+    const beta = inSync(bench, 'beta')
+    const gamma = inSync(bench, 'gamma')
+    const before = bench.copy.lastOrdinal
+    for (const follower of [beta, gamma]) follower.received(before, before)
+    const write = bench.writer.submit(
+      { kind: 'update', className: 'volatile', value: 1 },
+      { ack: 'all' },
+    )
+    await settle()
+    beta.received(bench.copy.lastOrdinal, before)
+    const again = bench.writer.addFollower('beta', { promotable: true, directAck: true })
+    gamma.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
+    expect(await stateOf(write)).toBe('pending')
+    again.received(bench.copy.lastOrdinal, before)
+    expect(await stateOf(write)).toBe('resolved')
+  })
+
+  it('one that was just added owes nothing from before', async () => {
+    const bench = await openWriter()
+    const beta = inSync(bench, 'beta')
+    const before = bench.copy.lastOrdinal
+    beta.received(before, before)
+    bench.writer.submit(change).catch(() => {})
+    await settle()
+    bench.clock.advance(1500)
+    const gamma = bench.writer.addFollower('gamma', { promotable: true, directAck: true })
+    gamma.received(bench.copy.lastOrdinal, before)
+    gamma.caughtUp()
+    bench.clock.advance(1999)
+    await settle()
+    expect(bench.writer.status.followers).toMatchObject([
+      { id: 'beta', state: 'following' },
+      { state: 'adding' },
+    ])
+    gamma.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
+    await settle()
+    expect(bench.writer.status).toMatchObject({ inSync: ['gamma'], degraded: false })
+  })
+
   it('sinceMs: a standby found silent was silent before', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
@@ -299,7 +354,11 @@ describe('degrading', () => {
     beta.leave('its disk is full')
     await settle()
     expect((await write).ack).toBe('local')
-    expect(bench.events).toContainEqual({ name: 'standbyLost', id: 'beta', reason: 'its disk is full' })
+    expect(bench.events).toContainEqual({
+      name: 'standbyLost',
+      id: 'beta',
+      reason: 'its disk is full',
+    })
     beta.caughtUp()
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     await settle()

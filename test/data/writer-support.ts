@@ -3,12 +3,17 @@ import { HotspareError } from '../../src/errors.js'
 import type { Clock } from '../../src/interfaces/clock.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { appState } from '../../src/policy/app-state.js'
+import { neverSynced } from '../../src/policy/never-synced.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'
 import { synced } from '../../src/policy/synced.js'
-import { neverSynced } from '../../src/policy/never-synced.js'
 import type { Change, FileChange } from '../../src/replication/change.js'
-import { changesOf, type Entry, inSyncOf, lastSeqOf } from '../../src/replication/entry.js'
-import { singlesOf } from '../../src/replication/entry.js'
+import {
+  changesOf,
+  type Entry,
+  inSyncOf,
+  lastSeqOf,
+  singlesOf,
+} from '../../src/replication/entry.js'
 import { Writer } from '../../src/replication/writer.js'
 import {
   type KnownFile,
@@ -85,7 +90,6 @@ export class FakeCopy implements WriterCopy {
   prompt = true
   readonly entries: Entry[] = []
   readonly files = new Map<string, FakeFile>()
-  readonly blobs = new Map<string, Uint8Array>()
   apply: (change: unknown) => WriteOutcome = (value) => ({ ok: true, value })
   readonly #durable = new Set<(ordinal: number) => void>()
   readonly #failure = new Set<(error: HotspareError) => void>()
@@ -101,7 +105,9 @@ export class FakeCopy implements WriterCopy {
     if (this.prompt) queueMicrotask(() => this.makeDurable())
     const ordinal = this.lastOrdinal
     if (entry.header.kind !== 'changes') return { ordinal, results: undefined }
-    const results = changesOf(entry).map((change, at) => this.#take(change, entry.header.firstSeq + at))
+    const results = changesOf(entry).map((change, at) =>
+      this.#take(change, entry.header.firstSeq + at),
+    )
     return { ordinal, results }
   }
 
@@ -128,7 +134,7 @@ export class FakeCopy implements WriterCopy {
       this.files.set(change.path, { bytes, mode, version: seq })
       return
     }
-    const content = change.bytes ?? this.blobs.get(change.blob?.id ?? '') ?? Buffer.alloc(0)
+    const content = change.bytes ?? Buffer.alloc(change.blob?.bytes ?? 0)
     const offset = change.kind === 'patch' ? change.offset : 0
     const bytes = Buffer.alloc(Math.max(old.length, offset + content.length))
     bytes.set(old)
@@ -292,7 +298,9 @@ export async function settle(): Promise<void> {
 }
 
 /** What became of a promise by now. */
-export async function stateOf(promise: Promise<unknown>): Promise<'pending' | 'resolved' | 'rejected'> {
+export async function stateOf(
+  promise: Promise<unknown>,
+): Promise<'pending' | 'resolved' | 'rejected'> {
   await settle()
   return Promise.race([
     promise.then(

@@ -28,7 +28,9 @@ describe('opening', () => {
     expect(await stateOf(opening)).toBe('pending')
     copy.makeDurable()
     await opening
-    expect(copy.entries.map(({ header }) => [header.kind, header.firstSeq, header.ackedSeq])).toEqual([
+    expect(
+      copy.entries.map(({ header }) => [header.kind, header.firstSeq, header.ackedSeq]),
+    ).toEqual([
       ['term', 42, 30],
       ['inSync', 42, 30],
     ])
@@ -125,7 +127,10 @@ describe('batches', () => {
     const sizesOf = async (values: unknown[]): Promise<number[]> => {
       const before = bench.copy.batches().length
       await Promise.all(values.map((value) => bench.writer.submit(update('volatile', value))))
-      return bench.copy.batches().slice(before).map((batch) => batch.length)
+      return bench.copy
+        .batches()
+        .slice(before)
+        .map((batch) => batch.length)
     }
     expect(await sizesOf(Array(25).fill('x'))).toEqual([10, 10, 5])
     expect(await sizesOf(Array(5).fill('x'.repeat(400)))).toEqual([2, 2, 1])
@@ -136,7 +141,9 @@ describe('batches', () => {
     const bench = await openWriter({ degraded: true })
     const huge = 'x'.repeat(17 * 1024 * 1024)
     const values = [1, 2, 2n ** 80n, 3, { huge }, 4, 5]
-    const outcomes = await Promise.all(values.map((value) => codeOf(bench.writer.submit(update('state', value)))))
+    const outcomes = await Promise.all(
+      values.map((value) => codeOf(bench.writer.submit(update('state', value)))),
+    )
     expect(outcomes.map((code) => code.slice(0, 15))).toEqual([
       'resolved',
       'resolved',
@@ -147,7 +154,9 @@ describe('batches', () => {
       'resolved',
     ])
     const stored = bench.copy.batches().flat()
-    expect(stored.map((change) => change.kind === 'update' && change.value)).toEqual([1, 2, 3, 4, 5])
+    expect(stored.map((change) => change.kind === 'update' && change.value)).toEqual([
+      1, 2, 3, 4, 5,
+    ])
     expect(bench.copy.seq).toBe(5)
   })
 
@@ -261,7 +270,9 @@ describe('acknowledgements (GEN-2, promise 4)', () => {
 describe('the tenure', () => {
   it('GEN-1: nothing is taken in without it', async () => {
     const bench = await openWriter({ degraded: true })
-    bench.tenure.error = new HotspareError('NOT_ACTIVE', 'beta is active', { details: { activeId: 'beta' } })
+    bench.tenure.error = new HotspareError('NOT_ACTIVE', 'beta is active', {
+      details: { activeId: 'beta' },
+    })
     const write = bench.writer.submit(update('state'))
     await expect(write).rejects.toMatchObject({ code: 'NOT_ACTIVE', details: { activeId: 'beta' } })
     await settle()
@@ -316,7 +327,11 @@ describe('closing', () => {
     const error = new HotspareError('NOT_ACTIVE')
     bench.writer.close(error)
     bench.writer.close(new HotspareError('STOPPED'))
-    await expect(placed).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN', cause: error, details: { seq: 1 } })
+    await expect(placed).rejects.toMatchObject({
+      code: 'OUTCOME_UNKNOWN',
+      cause: error,
+      details: { seq: 1 },
+    })
     await expect(waiting).rejects.toBe(error)
     await expect(drained).rejects.toBe(error)
     await expect(bench.writer.submit(update('state', 3))).rejects.toBe(error)
@@ -346,7 +361,12 @@ describe('freezing', () => {
     expect(await bench.writer.drained()).toBe(1)
     bench.writer.unfreeze()
     await Promise.all(writes)
-    expect(bench.copy.batches().flat().map((one) => one.kind === 'update' && one.value)).toEqual([0, 1, 2, 3])
+    expect(
+      bench.copy
+        .batches()
+        .flat()
+        .map((one) => one.kind === 'update' && one.value),
+    ).toEqual([0, 1, 2, 3])
   })
 
   it('still acknowledges what has its place, and drains to the local disk', async () => {
@@ -370,7 +390,12 @@ describe('freezing', () => {
     const write = bench.writer.submit(update('state', 7), { ack: 'all' })
     const held = bench.writer.takeHeld()
     expect(held).toMatchObject([{ intent: update('state', 7), ack: 'all', durability: 'disk' }])
-    const receipt: Receipt = { position: { term, seq: 99 }, ack: 'all', durable: true, degraded: false }
+    const receipt: Receipt = {
+      position: { term, seq: 99 },
+      ack: 'all',
+      durable: true,
+      degraded: false,
+    }
     bench.writer.close(new HotspareError('NOT_ACTIVE'))
     held[0]?.resolve(receipt)
     expect(await write).toBe(receipt)
@@ -393,7 +418,11 @@ describe('giving up', () => {
     const write = bench.writer.submit(update('state', 1), { signal: abort.signal })
     const other = bench.writer.submit(update('state', 2))
     abort.abort(new Error('why'))
-    await expect(write).rejects.toMatchObject({ code: 'ABORTED', retryable: true, cause: new Error('why') })
+    await expect(write).rejects.toMatchObject({
+      code: 'ABORTED',
+      retryable: true,
+      cause: new Error('why'),
+    })
     expect(bench.writer.status).toMatchObject({ queuedWrites: 1 })
     bench.writer.unfreeze()
     expect((await other).position.seq).toBe(1)
@@ -407,12 +436,18 @@ describe('giving up', () => {
     const write = bench.writer.submit(update('state'), { signal: abort.signal })
     await settle()
     abort.abort()
-    await expect(write).rejects.toMatchObject({ code: 'ABORTED', retryable: false, details: { seq: 1 } })
+    await expect(write).rejects.toMatchObject({
+      code: 'ABORTED',
+      retryable: false,
+      details: { seq: 1 },
+    })
   })
 
   it('a signal that aborted before is heard, and listeners go when the write is answered', async () => {
     const bench = await openWriter({ degraded: true })
-    expect(await codeOf(bench.writer.submit(update('state'), { signal: AbortSignal.abort() }))).toBe('ABORTED')
+    expect(
+      await codeOf(bench.writer.submit(update('state'), { signal: AbortSignal.abort() })),
+    ).toBe('ABORTED')
     const { signal } = new AbortController()
     const remove = vi.spyOn(signal, 'removeEventListener')
     await bench.writer.submit(update('state'), { signal })
@@ -474,6 +509,31 @@ describe('the mark of what was acknowledged', () => {
     expect(bench.copy.entries.at(-1)?.header).toMatchObject({ firstSeq: 4, ackedSeq: 3 })
   })
 
+  it('holds back at the first one that waits, at whatever level', async () => {
+    const bench = await openWriter()
+    const beta = inSync(bench, 'beta')
+    const gamma = inSync(bench, 'gamma')
+    const before = bench.copy.lastOrdinal
+    for (const follower of [beta, gamma]) follower.received(before, before)
+    const writes = [
+      bench.writer.submit(update('state', 1)),
+      bench.writer.submit(update('state', 2), { ack: 'all' }),
+      bench.writer.submit(update('state', 3), { ack: 'all', durability: 'memory' }),
+    ]
+    await settle()
+    await bench.writer.submit(update('local', 4))
+    await bench.writer.submit(update('local', 5))
+    expect(bench.copy.entries.at(-1)?.header.ackedSeq).toBe(0)
+    beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
+    await bench.writer.submit(update('local', 6))
+    expect(bench.copy.entries.at(-1)?.header.ackedSeq).toBe(1)
+    gamma.received(bench.copy.lastOrdinal, 0)
+    await bench.writer.submit(update('local', 7))
+    expect(bench.copy.entries.at(-1)?.header.ackedSeq).toBe(1)
+    gamma.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
+    await Promise.all(writes)
+  })
+
   it('is written within a second when nothing else carries it, once', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
@@ -486,7 +546,11 @@ describe('the mark of what was acknowledged', () => {
     expect(bench.copy.entries.length).toBe(before)
     bench.clock.advance(1)
     expect(bench.copy.entries.length).toBe(before + 1)
-    expect(bench.copy.entries.at(-1)?.header).toMatchObject({ kind: 'inSync', ackedSeq: 1, firstSeq: 2 })
+    expect(bench.copy.entries.at(-1)?.header).toMatchObject({
+      kind: 'inSync',
+      ackedSeq: 1,
+      firstSeq: 2,
+    })
     expect(bench.copy.sets().at(-1)).toEqual(['beta'])
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     bench.clock.advance(60_000)

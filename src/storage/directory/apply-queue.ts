@@ -13,15 +13,16 @@ interface Entry {
   readonly keys: readonly string[]
   /** The keys and everything above them; made when first asked for. */
   index: { keys: Set<string>; above: Set<string> } | undefined
-  readonly start: () => void
-  started: boolean
+  /** Unfinished calls before it that share a path with it. */
+  waitsFor: number
+  /** Calls behind it that share a path with it. */
+  readonly waiting: Entry[]
+  readonly step: () => void
 }
 
 /** Calls that are not finished, in the order in which they were made. */
 export class ApplyQueue {
-  readonly #unfinished: Entry[] = []
-  #inRound = false
-  #roundWanted = false
+  readonly #unfinished = new Set<Entry>()
 
   /**
    * Runs a call in its turn.
@@ -30,7 +31,7 @@ export class ApplyQueue {
    * @param task - the call; it is not advanced before its turn
    */
   run<T>(keys: readonly string[], task: PausingTask<T>): T | Promise<T> {
-    if (this.#unfinished.length === 0) {
+    if (!this.#mustWait(keys)) {
       const first = task.next()
       if (first.done === true) return first.value
     }
@@ -48,55 +49,41 @@ export class ApplyQueue {
         }
         this.#finish(entry)
       }
-      const entry: Entry = { keys, index: undefined, start: step, started: false }
-      this.#unfinished.push(entry)
-      // The first of all has paused already: let the others see their messages before it goes on.
-      if (this.#unfinished.length === 1) {
-        entry.started = true
-        setImmediate(step)
-      } else {
-        this.#startFree()
-      }
+      const entry = this.#add(keys, step)
+      if (entry.waitsFor === 0) setImmediate(step)
     })
   }
 
+  #mustWait(keys: readonly string[]): boolean {
+    for (const older of this.#unfinished) if (conflict(older, keys)) return true
+    return false
+  }
+
+  #add(keys: readonly string[], step: () => void): Entry {
+    const entry: Entry = { keys, index: undefined, waitsFor: 0, waiting: [], step }
+    for (const older of this.#unfinished) {
+      if (!conflict(older, keys)) continue
+      older.waiting.push(entry)
+      entry.waitsFor += 1
+    }
+    this.#unfinished.add(entry)
+    return entry
+  }
+
   #finish(entry: Entry): void {
-    this.#unfinished.splice(this.#unfinished.indexOf(entry), 1)
-    this.#startFree()
-  }
-
-  /** Starts every waiting call that shares nothing with an unfinished one before it. */
-  #startFree(): void {
-    // A call that ends at once comes back here: note it and go round again, instead of ever deeper.
-    this.#roundWanted = true
-    if (this.#inRound) return
-    this.#inRound = true
-    while (this.#roundWanted) {
-      this.#roundWanted = false
-      for (const entry of this.#startable()) {
-        entry.started = true
-        entry.start()
-      }
+    this.#unfinished.delete(entry)
+    for (const next of entry.waiting) {
+      next.waitsFor -= 1
+      if (next.waitsFor === 0) setImmediate(next.step)
     }
-    this.#inRound = false
-  }
-
-  #startable(): Entry[] {
-    const free: Entry[] = []
-    for (const [index, entry] of this.#unfinished.entries()) {
-      if (entry.started) continue
-      const before = this.#unfinished.slice(0, index)
-      if (!before.some((older) => conflict(older, entry))) free.push(entry)
-    }
-    return free
   }
 }
 
-/** Whether two calls touch the same path, or one a path below the other's. */
-function conflict(older: Entry, newer: Entry): boolean {
+/** Whether a call touches a path of an older one, or a path above or below one. */
+function conflict(older: Entry, newer: readonly string[]): boolean {
   older.index ??= makeIndex(older.keys)
   const { keys, above } = older.index
-  for (const key of newer.keys) {
+  for (const key of newer) {
     if (keys.has(key) || above.has(key)) return true
     for (let slash = key.lastIndexOf('/'); slash > 0; slash = key.lastIndexOf('/', slash - 1)) {
       if (keys.has(key.slice(0, slash))) return true

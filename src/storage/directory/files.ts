@@ -15,8 +15,8 @@ import { storageFailed } from '../failure.js'
 import { NO_FOLLOW } from './durable.js'
 import { errnoOf } from './fs-error.js'
 
-/** Bytes of a large file that are copied before others get their turn: a few milliseconds. */
-export const SLICE_BYTES: number = 4 * 1024 * 1024
+/** Bytes of a large file that are copied before others get their turn: a millisecond, or some when the disk is busy. */
+export const SLICE_BYTES: number = 1024 * 1024
 
 // Without O_NONBLOCK, opening a pipe would wait for its writer for ever.
 const NON_BLOCKING = constants.O_NONBLOCK ?? 0

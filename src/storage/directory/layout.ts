@@ -3,13 +3,16 @@
 import { resolve } from 'node:path'
 import { HotspareError } from '../../errors.js'
 import type { ObjectArea } from '../../interfaces/storage.js'
-import { checkName, checkPart, STATE_FOLDER } from '../names.js'
+import {
+  checkDocumentName,
+  checkLogArea,
+  checkObjectName,
+  reservedNames,
+  STATE_FOLDER,
+} from '../names.js'
 
 /** The areas of objects, each a folder of its own. */
 export const objectAreas: readonly ObjectArea[] = ['blobs', 'staging', 'vault']
-
-/** Names inside the state folder that no document and no area of logs may take. */
-const reserved: ReadonlySet<string> = new Set(['lock', 'format', 'tmp', ...objectAreas])
 
 /** The paths of one storage. */
 export class Layout {
@@ -50,15 +53,13 @@ export class Layout {
 
   /** @throws `PATH_INVALID` */
   documentPath(name: string): string {
-    checkName(name, 'document')
-    refuseReserved(name.split('/', 1)[0] ?? '', 'document')
+    checkDocumentName(name)
     return `${this.state}/${name}`
   }
 
   /** @throws `PATH_INVALID` */
   logFolder(area: string): string {
-    checkPart(area, 'log area')
-    refuseReserved(area, 'log area')
+    checkLogArea(area)
     return `${this.state}/${area}`
   }
 
@@ -70,20 +71,12 @@ export class Layout {
 
   /** @throws `PATH_INVALID` */
   objectPath(area: ObjectArea, name: string): string {
-    checkName(name, 'object')
+    checkObjectName(name)
     return `${this.objectFolder(area)}/${name}`
   }
 
   /** Whether an entry of the state folder can hold documents. */
   holdsDocuments(entry: string): boolean {
-    return !reserved.has(entry)
+    return !reservedNames.has(entry)
   }
-}
-
-function refuseReserved(name: string, what: string): void {
-  if (!reserved.has(name)) return
-  throw new HotspareError(
-    'PATH_INVALID',
-    `${JSON.stringify(name)} is reserved, no name of a ${what}`,
-  )
 }

@@ -4,7 +4,7 @@ import { close, constants, fstat, open as openFile } from 'node:fs'
 import { lstat, open, readdir, rename, rm, unlink } from 'node:fs/promises'
 import type { Log, LogInfo, LogStore } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
-import { checkPart } from '../names.js'
+import { checkLogName } from '../names.js'
 import { isMissing, makeFolder, NO_FOLLOW, syncFolder } from './durable.js'
 import { storageError } from './fs-error.js'
 import type { Gate } from './gate.js'
@@ -37,7 +37,7 @@ export class DirectoryLogs implements LogStore {
   }
 
   async open(area: string, name: string): Promise<Log> {
-    checkPart(name, 'log')
+    checkLogName(name)
     const folder = this.#layout.logFolder(area)
     return this.#run('cannot open the log', `${folder}/${name}`, async (path) => {
       if (this.#open.has(path)) throw storageFailed(`the log ${path} is open already`, path)
@@ -54,7 +54,7 @@ export class DirectoryLogs implements LogStore {
   }
 
   async remove(area: string, names: readonly string[]): Promise<void> {
-    for (const name of names) checkPart(name, 'log')
+    for (const name of names) checkLogName(name)
     return this.#run('cannot remove logs of', this.#layout.logFolder(area), async (folder) => {
       for (const name of names) this.#mustBeClosed(`${folder}/${name}`)
       let removed = 0

@@ -14,7 +14,7 @@ import {
 import { dirname } from 'node:path'
 import type { ObjectArea, ObjectInfo } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
-import { checkName } from '../names.js'
+import { checkObjectName } from '../names.js'
 import { isMissing, NO_FOLLOW } from './durable.js'
 import { look, openToRead, readFully, writeFully } from './files.js'
 import { errnoOf } from './fs-error.js'
@@ -97,7 +97,7 @@ export function removeObjects(
   const aside: string[] = []
   for (const name of names) {
     const folder = name.endsWith('/')
-    checkName(folder ? name.slice(0, -1) : name, 'object')
+    checkObjectName(folder ? name.slice(0, -1) : name)
     const path = `${root}/${folder ? name.slice(0, -1) : name}`
     try {
       if (folder) {

@@ -2,7 +2,7 @@
 
 import type { ObjectArea, ObjectInfo, ObjectSlice, ObjectStore } from '../../interfaces/storage.js'
 import { checkCount, checkLimit, ITEMS_MAX, OBJECT_BYTES_MAX } from '../limits.js'
-import { checkName } from '../names.js'
+import { checkObjectName } from '../names.js'
 import type { Gate } from './gate.js'
 import type { Lane } from './lane.js'
 import type { Syncer } from './syncer.js'
@@ -49,7 +49,7 @@ export class DirectoryObjects implements ObjectStore {
       if (names === undefined) {
         await this.#syncer.syncAll(area, () => this.#allNames(area))
       } else {
-        for (const name of names) checkName(name, 'object')
+        for (const name of names) checkObjectName(name)
         await this.#syncer.sync(area, names)
       }
     })
@@ -70,7 +70,7 @@ export class DirectoryObjects implements ObjectStore {
 }
 
 function checkSlice(slice: ObjectSlice, bytes: number): void {
-  checkName(slice.name, 'object')
+  checkObjectName(slice.name)
   checkCount(slice.offset, 'the offset of a slice')
   checkCount(slice.start, 'the start of a slice')
   checkCount(slice.length, 'the length of a slice')

@@ -10,7 +10,7 @@ import type {
   TreeStore,
 } from '../../interfaces/storage.js'
 import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } from '../limits.js'
-import { checkName, checkTreePath } from '../names.js'
+import { checkObjectName, checkTreePath } from '../names.js'
 import type { Gate } from './gate.js'
 import type { Lane } from './lane.js'
 import type { Syncer } from './syncer.js'
@@ -149,7 +149,7 @@ function checkOperation(operation: TreeOperation): void {
   if ('offset' in operation) checkCount(operation.offset, 'the offset')
   if ('size' in operation) checkCount(operation.size, 'the size')
   if ('mode' in operation) checkCount(operation.mode, 'the mode')
-  if ('area' in operation) checkName(operation.name, 'object')
+  if ('area' in operation) checkObjectName(operation.name)
 }
 
 /** Operations whose bytes lie in one fresh buffer, which can be handed to another thread. */

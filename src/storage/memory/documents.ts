@@ -3,7 +3,7 @@
 import { HotspareError } from '../../errors.js'
 import type { DocumentStore } from '../../interfaces/storage.js'
 import { checkLimit, DOCUMENT_BYTES_MAX } from '../limits.js'
-import { checkName } from '../names.js'
+import { checkDocumentName } from '../names.js'
 import { toss } from './bytes.js'
 import type { Content } from './content.js'
 import type { Runner } from './runner.js'
@@ -18,7 +18,7 @@ export class MemoryDocuments implements DocumentStore {
   }
 
   async read(name: string): Promise<Uint8Array | undefined> {
-    checkName(name, 'document')
+    checkDocumentName(name)
     const effect = (): Uint8Array | undefined => {
       if (this.#content.damaged.has(name)) {
         throw new HotspareError('STORAGE_CORRUPT', `the document ${name} is damaged`)
@@ -29,7 +29,7 @@ export class MemoryDocuments implements DocumentStore {
   }
 
   async write(name: string, value: Uint8Array): Promise<void> {
-    checkName(name, 'document')
+    checkDocumentName(name)
     checkLimit(value.byteLength, DOCUMENT_BYTES_MAX, `the document ${name}, in bytes`)
     const copy = value.slice()
     const store = (): void => {
@@ -47,7 +47,7 @@ export class MemoryDocuments implements DocumentStore {
   }
 
   async remove(name: string): Promise<void> {
-    checkName(name, 'document')
+    checkDocumentName(name)
     const drop = (): void => {
       this.#content.documents.delete(name)
       this.#content.damaged.delete(name)

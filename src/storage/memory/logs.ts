@@ -4,7 +4,7 @@ import type { Random } from '../../interfaces/random.js'
 import type { Log, LogInfo, LogStore } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { checkCount, checkLimit, LOG_BYTES_MAX } from '../limits.js'
-import { checkPart } from '../names.js'
+import { checkLogArea, checkLogName } from '../names.js'
 import { pick, toss } from './bytes.js'
 import type { Content } from './content.js'
 import { joined, LogContent } from './log-content.js'
@@ -22,7 +22,7 @@ export class MemoryLogs implements LogStore {
   }
 
   async list(area: string): Promise<LogInfo[]> {
-    checkPart(area, 'log area')
+    checkLogArea(area)
     return await this.#run('logs.list', () => {
       const logs = this.#content.logs.get(area) ?? new Map<string, LogContent>()
       return [...logs]
@@ -32,8 +32,8 @@ export class MemoryLogs implements LogStore {
   }
 
   async open(area: string, name: string): Promise<Log> {
-    checkPart(area, 'log area')
-    checkPart(name, 'log')
+    checkLogArea(area)
+    checkLogName(name)
     return await this.#run('logs.open', () => {
       const logs = this.#content.logs.get(area) ?? new Map<string, LogContent>()
       let log = logs.get(name)
@@ -51,8 +51,8 @@ export class MemoryLogs implements LogStore {
   }
 
   async remove(area: string, names: readonly string[]): Promise<void> {
-    checkPart(area, 'log area')
-    for (const name of names) checkPart(name, 'log')
+    checkLogArea(area)
+    for (const name of names) checkLogName(name)
     const drop = (): void => {
       for (const name of names) this.#content.logs.get(area)?.delete(name)
     }
@@ -68,8 +68,8 @@ export class MemoryLogs implements LogStore {
   }
 
   async replace(from: string, to: string): Promise<void> {
-    checkPart(from, 'log area')
-    checkPart(to, 'log area')
+    checkLogArea(from)
+    checkLogArea(to)
     const move = (): void => {
       const source = this.#content.logs.get(from)
       if (from === to || source === undefined || source.size === 0) return

@@ -4,7 +4,7 @@ import type { Random } from '../../interfaces/random.js'
 import type { ObjectArea, ObjectInfo, ObjectSlice, ObjectStore } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { checkCount, checkLimit, ITEMS_MAX, OBJECT_BYTES_MAX } from '../limits.js'
-import { checkName } from '../names.js'
+import { checkObjectName } from '../names.js'
 import { pick } from './bytes.js'
 import { type Content, objectKey } from './content.js'
 import type { MemoryOperation, Runner } from './runner.js'
@@ -31,7 +31,7 @@ export class MemoryObjects implements ObjectStore {
     checkLimit(buffer.byteLength, OBJECT_BYTES_MAX, 'the write of objects, in bytes')
     checkLimit(slices.length, ITEMS_MAX, 'the slices of one write')
     for (const { name, offset, start, length } of slices) {
-      checkName(name, 'object')
+      checkObjectName(name)
       checkCount(offset, 'the offset of a slice')
       checkCount(start, 'the start of a slice')
       checkCount(length, 'the length of a slice')
@@ -55,7 +55,7 @@ export class MemoryObjects implements ObjectStore {
   }
 
   async read(area: ObjectArea, name: string, offset: number, length: number): Promise<Uint8Array> {
-    checkName(name, 'object')
+    checkObjectName(name)
     checkCount(offset, 'the offset')
     checkLimit(length, OBJECT_BYTES_MAX, 'the read of an object, in bytes')
     return await this.#run('objects.read', area, () => {
@@ -66,7 +66,7 @@ export class MemoryObjects implements ObjectStore {
   }
 
   async sync(area: ObjectArea, names?: readonly string[]): Promise<void> {
-    for (const name of names ?? []) checkName(name, 'object')
+    for (const name of names ?? []) checkObjectName(name)
     await this.#run('objects.sync', area, () => {
       const { objects } = this.#content
       const all = names?.map((name) => objectKey(area, name)) ?? this.#allKeys(area)
@@ -86,7 +86,7 @@ export class MemoryObjects implements ObjectStore {
     const all: string[] = []
     for (const name of names) {
       const folder = name.endsWith('/')
-      checkName(folder ? name.slice(0, -1) : name, 'object')
+      checkObjectName(folder ? name.slice(0, -1) : name)
       if (folder) all.push(...this.#namesIn(area, name))
       else all.push(name)
     }

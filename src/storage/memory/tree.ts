@@ -11,7 +11,7 @@ import type {
 } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } from '../limits.js'
-import { checkName, checkTreePath } from '../names.js'
+import { checkObjectName, checkTreePath } from '../names.js'
 import { pick } from './bytes.js'
 import type { Content } from './content.js'
 import type { Runner } from './runner.js'
@@ -137,7 +137,7 @@ function checkOperation(operation: TreeOperation): void {
   if ('offset' in operation) checkCount(operation.offset, 'the offset')
   if ('size' in operation) checkCount(operation.size, 'the size')
   if ('mode' in operation) checkCount(operation.mode, 'the mode')
-  if ('area' in operation) checkName(operation.name, 'object')
+  if ('area' in operation) checkObjectName(operation.name)
 }
 
 function withOwnBytes(operation: TreeOperation): TreeOperation {

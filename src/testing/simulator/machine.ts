@@ -101,9 +101,9 @@ export class Machine {
   /** A bit of its disk was turned over: what was durable may be gone. */
   damaged: boolean = false
 
-  constructor(id: string, clock: MachineClock, storage: MemoryStorage) {
+  constructor(id: string, address: string, clock: MachineClock, storage: MemoryStorage) {
     this.id = id
-    this.address = `${id}:1`
+    this.address = address
     this.clock = clock
     this.storage = storage
   }

@@ -27,17 +27,11 @@ export class Workload {
   readonly #random: SeededRandom
   readonly #options: Required<WorkloadOptions>
   #running = false
-  #open = 0
 
   constructor(world: World, options: WorkloadOptions = {}) {
     this.#world = world
     this.#random = world.random.fork()
     this.#options = { everyMs: 150, largeShare: 0.01, paths: 12, ...options }
-  }
-
-  /** Writes that living processes have not answered. */
-  get open(): number {
-    return this.#open
   }
 
   resume(): void {
@@ -78,8 +72,7 @@ export class Workload {
     const { writes, nowMs } = this.#world
     const write: WriteRecord = {
       id: writes.length + 1,
-      node: process.id,
-      boot: process.boot,
+      process,
       action: named(action, writes.length + 1),
       ack: options.ack ?? this.#random.pick(levels),
       durability: options.durability ?? (this.#random.chance(0.2) ? 'memory' : 'disk'),
@@ -88,10 +81,10 @@ export class Workload {
       outcome: { kind: 'open' },
     }
     writes.push(write)
-    this.#open += 1
+    this.#world.openWrites += 1
     const settle = (outcome: WriteRecord['outcome']): void => {
       if (!process.alive) return
-      this.#open -= 1
+      this.#world.openWrites -= 1
       write.settledMs = this.#world.nowMs
       write.outcome = outcome
       this.#note(write)
@@ -104,20 +97,13 @@ export class Workload {
     return write
   }
 
-  /** Writes of a process that is gone are open for ever. */
-  died(process: Process): void {
-    for (const write of this.#world.writes) {
-      if (write.node === process.id && write.boot === process.boot && write.outcome.kind === 'open') this.#open -= 1
-    }
-  }
-
-  #note({ id, node, action, ack, outcome }: WriteRecord): void {
+  #note({ id, process, action, ack, outcome }: WriteRecord): void {
     const what = `${action.kind} ${ack}`
     const detail =
       outcome.kind === 'acknowledged'
         ? `${outcome.receipt.position.term.epoch}/${outcome.receipt.position.seq} ${outcome.receipt.ack}`
         : `${outcome.kind} ${'code' in outcome ? outcome.code : ''}`
-    this.#world.timeline.add(this.#world.nowMs, node, `write ${id} ${what}`, detail)
+    this.#world.timeline.add(this.#world.nowMs, process.id, `write ${id} ${what}`, detail)
   }
 
   #action(): WriteAction {

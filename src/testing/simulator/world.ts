@@ -35,6 +35,8 @@ export interface WorldOptions {
   readonly diskMs?: number
   /** Whether connections count as secure, which saves the checks of frames. Default true. */
   readonly secure?: boolean
+  /** The wrong secret of one more node, which is no member. */
+  readonly intruderKnows?: string
   /** Gets each line of the timeline. */
   readonly verbose?: (line: string) => void
 }
@@ -67,10 +69,16 @@ export class World {
   readonly violations: Violation[] = []
   readonly excuses: Excuse[] = []
   readonly writes: WriteRecord[] = []
+  /** Writes that living processes have not answered. */
+  openWrites: number = 0
   /** Faults that promise 2 makes an exception for: cuts, pauses, slow links. */
   disturbances: number = 0
-  /** One node that is no member and does not know the secret. */
+  /** Links that are slower than they were made. */
+  slowLinks: number = 0
+  /** A node that calls itself like the last member, at an address of its own, and does not know the secret. */
   intruder: Machine | undefined
+  /** Whether the schedule has so few faults that nothing acknowledged may be lost. */
+  strict: boolean = false
   readonly #options: WorldOptions
   readonly #checkers: Checker[] = []
   readonly #cuts = new Set<string>()
@@ -92,11 +100,14 @@ export class World {
       jitterMs,
       secure,
     })
-    for (const id of ids) this.machines.set(id, this.#newMachine(id))
+    for (const id of ids) this.machines.set(id, this.#newMachine(id, `${id}:1`))
+    if (options.intruderKnows !== undefined) {
+      this.intruder = this.#newMachine(`n${nodes}`, 'stranger:1')
+    }
     this.#sample()
   }
 
-  #newMachine(id: string): Machine {
+  #newMachine(id: string, address: string): Machine {
     const clock = new MachineClock(this.clock, {
       monotonicOffsetMs: this.random.below(1_000_000),
       wallOffsetMs: (this.random.number() - 0.5) * 7 * 86_400_000,
@@ -104,7 +115,7 @@ export class World {
     const storage = memory({ clock })
     const { diskMs = 0 } = this.#options
     if (diskMs > 0) storage.faults.latency = () => diskMs
-    return new Machine(id, clock, storage)
+    return new Machine(id, address, clock, storage)
   }
 
   get nowMs(): number {
@@ -202,19 +213,23 @@ export class World {
     if (machine.process !== undefined) throw new Error(`${id} runs already`)
     if (machine.off) throw new Error(`${id} has no power`)
     machine.boots += 1
+    const { intruderKnows: secret } = this.#options
+    const wrong = machine === this.intruder && secret !== undefined ? { secret } : {}
     const process = new Process(machine, {
       members: machine === this.intruder ? this.#intruderMembers(machine) : this.members,
       network: this.network,
-      choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id) },
+      choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id), ...wrong },
       random: this.random.fork(),
       hooks: {
         onEvent: (from, event) => this.#onEvent(from, event),
-        onApply: (from, change, at) => this.#each((checker) => checker.applied?.(from, change, at)),
+        onApply: (from, change, at) => {
+          if (from.alive) this.#each((checker) => checker.applied?.(from, change, at))
+        },
       },
     })
     machine.process = process
-    this.timeline.add(this.nowMs, id, 'start', process.boot)
-    this.#each((checker) => checker.started?.(process))
+    this.timeline.add(this.nowMs, machine === this.intruder ? 'stranger' : id, 'start', process.boot)
+    if (machine !== this.intruder) this.#each((checker) => checker.started?.(process))
     process.node.start().then(
       () => {
         process.started = 'started'
@@ -243,8 +258,7 @@ export class World {
   }
 
   /** SIGKILL: what was written stays, the machine lives on. */
-  kill(id: string): void {
-    const machine = this.machine(id)
+  kill(id: string, machine: Machine = this.machine(id)): void {
     const { process } = machine
     if (process === undefined) return
     this.timeline.add(this.nowMs, id, 'kill')
@@ -291,6 +305,9 @@ export class World {
 
   #over(machine: Machine, process: Process, how: ProcessEnd): void {
     if (machine !== this.intruder) this.#each((checker) => checker.ending?.(process, how))
+    for (const write of this.writes) {
+      if (write.outcome.kind === 'open' && write.process === process) this.openWrites -= 1
+    }
     process.alive = false
     process.clock.die()
     machine.process = undefined
@@ -371,6 +388,7 @@ export class World {
   /** Changes how all links between two nodes behave. */
   slow(one: string, other: string, latencyMs: number): void {
     this.disturbances += 1
+    this.slowLinks += 1
     this.timeline.add(this.nowMs, one, 'slow', { other, latencyMs })
     this.#quality(one, other, latencyMs)
   }
@@ -384,6 +402,7 @@ export class World {
   /** Ends everything that was done to the network, disks and power; starts nothing. */
   mend(): void {
     this.heal()
+    this.slowLinks = 0
     const { latencyMs = 1, diskMs = 0 } = this.#options
     for (const { id: one } of this.members) {
       for (const { id: other } of this.members) {
@@ -402,13 +421,6 @@ export class World {
 
   // ── What happens ──────────────────────────────────────────────────────────────────────────────
 
-  /** A node with a wrong secret, at an address of its own, that calls itself `id`. */
-  addIntruder(id: string): void {
-    const machine = this.#newMachine(id)
-    Object.assign(machine, { address: 'stranger:1' })
-    this.intruder = machine
-  }
-
   /** A write was answered. */
   settled(write: WriteRecord, process: Process): void {
     this.#each((checker) => checker.settled?.(write, process))
@@ -416,7 +428,11 @@ export class World {
 
   /** Everything is well again: checkers look at the whole. */
   async quiet(): Promise<void> {
-    for (const checker of this.#checkers) await checker.quiet?.()
+    for (const checker of this.#checkers) {
+      const looking = checker.quiet?.()
+      // What it reads may take time, which passes only here.
+      if (looking !== undefined) await this.settle(looking)
+    }
   }
 
   #each(call: (checker: Checker) => void): void {
@@ -429,6 +445,9 @@ export class World {
     if (!unlisted.has(event.name)) this.timeline.add(this.nowMs, who, event.name, listed(event))
     if (stranger) return
     const { name } = event
+    if (this.strict && (name === 'possibleLoss' || name === 'unprovenStart')) {
+      this.violate('strict', `${process.id} reports ${name} although only one thing failed`)
+    }
     if (name === 'possibleLoss' || name === 'unprovenStart' || name === 'splitBrain') {
       this.excuse(name, process.id)
     }

@@ -1,6 +1,7 @@
 /** Every write that the workload made, and what became of it. */
 import type { AckLevel, Durability } from '../../policy/class-options.js'
 import type { Receipt } from '../../replication/writer-types.js'
+import type { Process } from './machine.js'
 
 /** What a write does. */
 export type WriteAction =
@@ -25,8 +26,8 @@ export type WriteOutcome =
 /** One write. */
 export interface WriteRecord {
   readonly id: number
-  readonly node: string
-  readonly boot: number
+  /** The process that it was given to. */
+  readonly process: Process
   readonly action: WriteAction
   readonly ack: AckLevel
   readonly durability: Durability

@@ -1,0 +1,55 @@
+/** Promise 8: catching up costs what changed. A copy that only lacks the end of the journal is not copied anew. */
+import type { NodeLogEvent, RestoredEvent, RestoreEvent } from '../../../node/events.js'
+import { relate } from '../../../replication/position.js'
+import type { Process } from '../machine.js'
+import type { World } from '../world.js'
+import type { Checker, Report } from './checker.js'
+
+class CatchUp implements Checker {
+  readonly name = 'catch-up'
+  readonly #world: World
+  readonly #report: Report
+  /** For each restore under way, the most files that it has a reason to move. */
+  readonly #bounds = new Map<string, { files: number; writes: number }>()
+
+  constructor(world: World, report: Report) {
+    this.#world = world
+    this.#report = report
+  }
+
+  event(process: Process, { name, event }: NodeLogEvent): void {
+    if (name === 'restoreStarted') this.#started(process, event as RestoreEvent)
+    if (name === 'restored') this.#restored(process, event as RestoredEvent)
+  }
+
+  #started(process: Process, { restoreId, target, source, method }: RestoreEvent): void {
+    if (process.id !== target || method === 'none' || method === 'journal') return
+    const own = process.copy
+    const theirs = this.#world.machine(source).process?.copy
+    if (own === undefined || theirs === undefined || this.#world.machine(target).damaged) return
+    const { kind, commonSeq } = relate(own.extent, theirs.extent)
+    const { unknown, differing, missing } = own.outside
+    const outside = unknown.length + differing.length + missing.length
+    const sound = own.complete && outside === 0 && own.seq > 0
+    const continues = kind === 'equal' || kind === 'behind'
+    if (sound && continues && theirs.firstSeq <= own.seq + 1) {
+      this.#report(`${target} at ${own.seq} does a ${method} restore from ${source} at ${theirs.seq}, which continues it`)
+    }
+    if (method === 'full') return
+    const changed = [own, theirs].map(({ index }) => index.changedSince(commonSeq))
+    const files = changed.reduce((sum, each) => sum + each.files.length + each.removed.length, outside)
+    this.#bounds.set(restoreId, { files, writes: this.#world.writes.length })
+  }
+
+  #restored(process: Process, { restoreId, target, method, files, bytesMoved }: RestoredEvent): void {
+    if (process.id !== target) return
+    const bound = this.#bounds.get(restoreId)
+    this.#bounds.delete(restoreId)
+    if (bound === undefined) return
+    const writes = this.#world.writes.length - bound.writes
+    if (files <= bound.files + 2 * writes) return
+    this.#report(`a ${method} restore of ${target} moved ${files} files (${bytesMoved} bytes), ${bound.files} had changed`)
+  }
+}
+
+export const catchUp = (world: World, report: Report): Checker => new CatchUp(world, report)

@@ -1,0 +1,52 @@
+/** Promise 6: a half copy is never served and never promoted; and copies that are in sync are equal. */
+import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
+import { contentOf } from '../content.js'
+import type { Machine, Process } from '../machine.js'
+import type { World } from '../world.js'
+import { survivor } from '../extents.js'
+import type { Checker, Report } from './checker.js'
+
+class Complete implements Checker {
+  readonly name = 'complete'
+  readonly #world: World
+  readonly #report: Report
+
+  constructor(world: World, report: Report) {
+    this.#world = world
+    this.#report = report
+  }
+
+  event(process: Process, { name, event }: NodeLogEvent): void {
+    if (name !== 'role') return
+    const { role } = event as RoleEvent
+    if (role === 'standby' || role === 'active') this.observe(process)
+  }
+
+  observe({ id, node }: Process): void {
+    const { role, complete } = node.status()
+    if (complete || (role !== 'standby' && role !== 'active')) return
+    this.#report(`${id} is ${role} with an incomplete copy`)
+  }
+
+  quiet(): void {
+    const { id } = survivor(this.#world)
+    const active = this.#world.machine(id)
+    for (const machine of this.#world.machines.values()) {
+      if (machine !== active) this.#compare(active, machine)
+    }
+  }
+
+  #compare(active: Machine, other: Machine): void {
+    const [left, right] = [contentOf(active), contentOf(other)]
+    for (const path of new Set([...left.keys(), ...right.keys()])) {
+      const [one, two] = [left.get(path), right.get(path)]
+      if (one !== undefined && two !== undefined && Buffer.compare(one, two) === 0) continue
+      const sizes = `${one?.length ?? 'no'} and ${two?.length ?? 'no'} bytes`
+      this.#report(`${path} differs between ${active.id} and ${other.id}: ${sizes}`)
+    }
+    const [mine, its] = [active, other].map(({ process }) => JSON.stringify(process?.register.content()))
+    if (mine !== its) this.#report(`the register differs between ${active.id} and ${other.id}: ${mine} and ${its}`)
+  }
+}
+
+export const complete = (world: World, report: Report): Checker => new Complete(world, report)

@@ -1,0 +1,115 @@
+/**
+ * What the surviving copy holds is what its history says: files as the writes in it left them, application state with
+ * each of its changes once, and nothing of writes that were refused or belong to another history.
+ */
+import { after, contentOf, replaces } from '../content.js'
+import { contains, survivor } from '../extents.js'
+import type { Process } from '../machine.js'
+import type { RegisterChange } from '../register.js'
+import type { World } from '../world.js'
+import type { WriteRecord } from '../writes.js'
+import { pathsOf } from '../writes.js'
+import type { Checker, Report } from './checker.js'
+
+class HistoryHolds implements Checker {
+  readonly name = 'history'
+  readonly #world: World
+  readonly #report: Report
+  readonly #applied = new Map<Process, number>()
+
+  constructor(world: World, report: Report) {
+    this.#world = world
+    this.#report = report
+  }
+
+  applied(process: Process, { id }: RegisterChange, { seq }: { seq: number }): void {
+    const before = this.#applied.get(process) ?? 0
+    // After a rewind the same process applies changes of a lower number again.
+    if (seq === before) this.#report(`${process.id} applied ${seq} twice, the last time as write ${id}`)
+    this.#applied.set(process, seq)
+  }
+
+  quiet(): void {
+    const final = survivor(this.#world)
+    const bySeq = new Map<number, WriteRecord>()
+    for (const write of this.#world.writes) {
+      const { outcome } = write
+      if (outcome.kind !== 'acknowledged' || !contains(final, outcome.receipt.position)) continue
+      bySeq.set(outcome.receipt.position.seq, write)
+    }
+    this.#checkFiles(final.id, bySeq)
+    this.#checkRegister(final.id, new Set([...bySeq.values()].map(({ id }) => id)))
+  }
+
+  #checkFiles(id: string, bySeq: ReadonlyMap<number, WriteRecord>): void {
+    const copy = this.#world.process(id).copy
+    const content = contentOf(this.#world.machine(id))
+    const paths = new Set([...content.keys(), ...[...bySeq.values()].flatMap(({ action }) => pathsOf(action))])
+    for (const path of paths) {
+      const version = copy?.index.get(path)?.version ?? copy?.index.tombstone(path)
+      const expected = version === undefined ? undefined : expectedAt(path, version, bySeq)
+      if (expected === undefined) continue
+      const found = content.get(path)
+      if (same(found, expected.bytes)) continue
+      const lengths = `${found?.length ?? 'no'} bytes, expected ${expected.bytes?.length ?? 'none'}`
+      this.#report(`${path} on ${id} is not what change ${version} left: ${lengths}`)
+    }
+    this.#checkVersions(id, bySeq)
+  }
+
+  /** No file is older than the last acknowledged write to it. */
+  #checkVersions(id: string, bySeq: ReadonlyMap<number, WriteRecord>): void {
+    const index = this.#world.process(id).copy?.index
+    for (const [seq, { id: write, action }] of bySeq) {
+      for (const path of pathsOf(action)) {
+        const version = index?.get(path)?.version ?? index?.tombstone(path)
+        // Removing what is not there leaves nothing behind.
+        if (action.kind === 'remove' && index?.get(path) === undefined) continue
+        if (version !== undefined && version >= seq) continue
+        this.#report(`${path} on ${id} has version ${version ?? 'none'}, write ${write} at ${seq} is missing`)
+      }
+    }
+  }
+
+  #checkRegister(id: string, present: ReadonlySet<number>): void {
+    const ids = this.#world.process(id).register.ids()
+    const found = new Set(ids)
+    if (found.size !== ids.length) this.#report(`a change is twice in the register of ${id}: ${ids.join()}`)
+    for (const write of this.#world.writes) {
+      const { action, outcome } = write
+      const changes = action.kind === 'transaction' || (action.kind === 'update' && !action.fails)
+      if (!changes) continue
+      const isThere = found.has(write.id)
+      if (present.has(write.id) && !isThere) this.#report(`write ${write.id} is missing in the register of ${id}`)
+      if (!isThere || present.has(write.id)) continue
+      if (outcome.kind === 'refused') this.#report(`write ${write.id}, refused as ${outcome.code}, is in the register`)
+      if (outcome.kind === 'acknowledged') this.#report(`write ${write.id} of another history is in the register`)
+    }
+  }
+}
+
+/** What the known writes left at a path; undefined when an unknown one may be among them. */
+function expectedAt(
+  path: string,
+  version: number,
+  bySeq: ReadonlyMap<number, WriteRecord>,
+): { bytes: Uint8Array | undefined } | undefined {
+  const actions = []
+  for (let seq = version; seq > 0; seq -= 1) {
+    const write = bySeq.get(seq)
+    if (write === undefined) return undefined
+    if (!pathsOf(write.action).includes(path)) continue
+    actions.push(write.action)
+    if (replaces(write.action)) break
+  }
+  let bytes: Uint8Array | undefined
+  for (const action of actions.reverse()) bytes = after(action, path, bytes)
+  return { bytes }
+}
+
+function same(left: Uint8Array | undefined, right: Uint8Array | undefined): boolean {
+  if (left === undefined || right === undefined) return left === right
+  return Buffer.compare(left, right) === 0
+}
+
+export const historyHolds = (world: World, report: Report): Checker => new HistoryHolds(world, report)

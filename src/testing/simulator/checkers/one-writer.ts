@@ -1,0 +1,93 @@
+/** Promise 1: one writer per term, and old terms are fenced. */
+import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
+import type { Term } from '../../../replication/position.js'
+import { sameTerm } from '../../../replication/position.js'
+import { written } from '../extents.js'
+import type { Machine, Process } from '../machine.js'
+import type { World } from '../world.js'
+import type { WriteRecord } from '../writes.js'
+import type { Checker, Report } from './checker.js'
+
+class OneWriter implements Checker {
+  readonly name = 'one-writer'
+  readonly #world: World
+  readonly #report: Report
+  /** The last term that each node opened. */
+  readonly #opened = new Map<string, Term>()
+  /** By process: what one had not promised durably when it died, the next one does not know. */
+  readonly #promised = new Map<Process, number>()
+  /** Which write has which position. */
+  readonly #positions = new Map<string, number>()
+  /** Nodes that stood still for long, with the terms that were active elsewhere when they went on. */
+  readonly #stale = new Map<string, { own: Term; newer: string; epoch: number }>()
+
+  constructor(world: World, report: Report) {
+    this.#world = world
+    this.#report = report
+  }
+
+  event(process: Process, { name, event }: NodeLogEvent): void {
+    if (name !== 'role') return
+    const { role, term } = event as RoleEvent
+    if (role !== 'active') return void this.#stale.delete(process.id)
+    if (term === undefined) return this.#report(`${process.id} is active without a term`)
+    this.#open(process, term)
+  }
+
+  observe(process: Process): void {
+    const { term, epoch, role } = process.node.status()
+    if (role === 'active' && term !== undefined) this.#open(process, term)
+    const before = this.#promised.get(process) ?? 0
+    if (role === 'stopped') return
+    if (epoch < before) this.#report(`${process.id} went back from epoch ${before} to ${epoch}`)
+    this.#promised.set(process, Math.max(before, epoch))
+  }
+
+  #open(process: Process, term: Term): void {
+    const before = this.#opened.get(process.id)
+    if (before !== undefined && sameTerm(before, term)) return
+    if (term.nodeId !== process.id) this.#report(`${process.id} serves in the term of ${term.nodeId}`)
+    if (before !== undefined && term.epoch <= before.epoch) {
+      this.#report(`${process.id} opened epoch ${term.epoch} after ${before.epoch}`)
+    }
+    this.#opened.set(process.id, term)
+    this.#stale.delete(process.id)
+  }
+
+  thawed(machine: Machine, frozenMs: number): void {
+    const { process, id } = machine
+    const own = process?.node.role === 'active' ? process.node.status().term : undefined
+    if (process === undefined || own === undefined) return
+    if (frozenMs <= process.node.status().options.deadMs) return
+    for (const other of this.#world.processes) {
+      const term = other.node.status().term
+      if (term === undefined || term.epoch <= own.epoch || !this.#connected(id, other.id)) continue
+      this.#stale.set(id, { own, newer: other.id, epoch: term.epoch })
+    }
+  }
+
+  #connected(one: string, other: string): boolean {
+    const world = this.#world
+    if (world.slowLinks > 0 || world.isCut(one, other) || world.isCut(other, one)) return false
+    return !world.frozen.includes(other)
+  }
+
+  settled(write: WriteRecord, process: Process): void {
+    if (write.outcome.kind !== 'acknowledged') return
+    const { position } = write.outcome.receipt
+    const key = `${written(position.term)}-${position.term.bootId}/${position.seq}`
+    const before = this.#positions.get(key)
+    if (before !== undefined) this.#report(`the writes ${before} and ${write.id} are both at ${key}`)
+    this.#positions.set(key, write.id)
+    const stale = this.#stale.get(process.id)
+    if (stale === undefined || !sameTerm(stale.own, position.term)) return
+    const rival = this.#world.machine(stale.newer).process
+    if (rival?.node.role !== 'active' || !this.#connected(process.id, stale.newer)) return
+    this.#report(
+      `${process.id} acknowledged write ${write.id} in ${written(stale.own)} after a pause, ` +
+        `while ${stale.newer} is active in epoch ${stale.epoch} and reachable`,
+    )
+  }
+}
+
+export const oneWriter = (world: World, report: Report): Checker => new OneWriter(world, report)

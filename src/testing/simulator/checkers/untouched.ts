@@ -1,0 +1,34 @@
+/** Promise 7: files that are never synced, or that no class claims, stay as they are on each machine. */
+import type { Machine } from '../machine.js'
+import type { World } from '../world.js'
+import type { Checker, Report } from './checker.js'
+
+const planted = ['properties.txt', 'logs/server.log', 'elsewhere/notes.txt', 'data.txt']
+
+/** Puts files of its own onto every machine; call it before anything is started. */
+export const untouched = (world: World, report: Report): Checker => {
+  const content = (machine: Machine, path: string): string => `${path} of ${machine.id} alone`
+  for (const machine of world.machines.values()) {
+    for (const path of planted) {
+      machine.storage.outside.write(path, new TextEncoder().encode(content(machine, path)))
+    }
+  }
+  const look = (machine: Machine): void => {
+    for (const path of planted) {
+      const bytes = machine.storage.outside.read(path)
+      const found = bytes === undefined ? undefined : new TextDecoder().decode(bytes)
+      if (found !== content(machine, path)) report(`${path} on ${machine.id} is now ${found ?? 'gone'}`)
+    }
+    for (const path of machine.storage.outside.list()) {
+      const known = planted.includes(path) || /^(data|quick)\//.test(path)
+      if (!known) report(`${path} appeared on ${machine.id}`)
+    }
+  }
+  return {
+    name: 'untouched',
+    ending: ({ id }) => look(world.machine(id)),
+    quiet: () => {
+      for (const machine of world.machines.values()) look(machine)
+    },
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Promise 5: nothing is discarded silently; and, with it, what a journal held durably it still holds after any crash.
+ * Whatever a node's history had and has no more is listed in an incident of its vault.
+ */
+import type { NodeLogEvent } from '../../../node/events.js'
+import type { Extent } from '../../../replication/position.js'
+import { relate } from '../../../replication/position.js'
+import type { VaultIncident } from '../../../replication/vault.js'
+import { termAt, written } from '../extents.js'
+import type { Process } from '../machine.js'
+import type { World } from '../world.js'
+import type { Checker, Report } from './checker.js'
+
+class Vaulted implements Checker {
+  readonly name = 'vaulted'
+  readonly #world: World
+  readonly #report: Report
+  readonly #last = new Map<string, { extent: Extent; boot: number }>()
+  readonly #incidents = new Map<string, VaultIncident[]>()
+
+  constructor(world: World, report: Report) {
+    this.#world = world
+    this.#report = report
+  }
+
+  event(process: Process, { name, event }: NodeLogEvent): void {
+    if (name !== 'vaulted') return
+    const { incident } = event as { incident: VaultIncident }
+    const incidents = this.#incidents.get(process.id) ?? []
+    incidents.push(incident)
+    this.#incidents.set(process.id, incidents)
+  }
+
+  observe(process: Process): void {
+    const extent = process.durable
+    if (extent === undefined) return
+    const last = this.#last.get(process.id)
+    if (last !== undefined) this.#compare(process, last, extent)
+    const grew = last?.extent.history === extent.history && last.extent.seq === extent.seq
+    if (!grew || last.boot !== process.boot) this.#last.set(process.id, { extent, boot: process.boot })
+  }
+
+  ending(process: Process): void {
+    this.observe(process)
+  }
+
+  #compare(process: Process, last: { extent: Extent; boot: number }, now: Extent): void {
+    const before = last.extent
+    if (before.history === now.history && before.seq <= now.seq) return
+    const { kind, commonSeq } = relate(before, now)
+    if (kind === 'equal' || kind === 'behind') return
+    const { id } = process
+    if (this.#world.machine(id).damaged) return
+    const what = `${id} lost ${commonSeq + 1} to ${before.seq}`
+    if (last.boot !== process.boot) {
+      return this.#report(`${what} when it was started again, which had been durable`)
+    }
+    const listed = this.#listed(id)
+    for (let seq = commonSeq + 1; seq <= before.seq; seq += 1) {
+      const term = termAt(before, seq)
+      if (term === undefined || listed.has(`${term.epoch}/${seq}`)) continue
+      return this.#report(`${what}, and ${written(term)}/${seq} is in no incident of its vault`)
+    }
+  }
+
+  #listed(id: string): Set<string> {
+    const incidents = this.#incidents.get(id) ?? []
+    return new Set(incidents.flatMap(({ changes }) => changes.map(({ epoch, seq }) => `${epoch}/${seq}`)))
+  }
+
+  async quiet(): Promise<void> {
+    for (const { id, node } of this.#world.processes) {
+      const kept = new Set((await node.vault.list()).map((incident) => incident.id))
+      for (const incident of this.#incidents.get(id) ?? []) {
+        if (!kept.has(incident.id)) this.#report(`${id} reported ${incident.id}, which is not in its vault`)
+      }
+    }
+    this.#acknowledgedOnes()
+  }
+
+  /** What a node acknowledged itself, at whichever level, is in the surviving history or in its vault. */
+  #acknowledgedOnes(): void {
+    const [active = ''] = this.#world.actives()
+    const final = this.#world.process(active).durable
+    if (final === undefined) return
+    for (const { outcome, id } of this.#world.writes) {
+      if (outcome.kind !== 'acknowledged' || !outcome.receipt.durable) continue
+      const { term, seq } = outcome.receipt.position
+      const kept = termAt(final, seq)
+      if (kept?.epoch === term.epoch && kept.nodeId === term.nodeId) continue
+      if (this.#world.machine(term.nodeId).damaged) continue
+      if (this.#listed(term.nodeId).has(`${term.epoch}/${seq}`)) continue
+      this.#report(`write ${id} at ${written(term)}/${seq} is neither on ${active} nor in the vault of ${term.nodeId}`)
+    }
+  }
+}
+
+export const vaulted = (world: World, report: Report): Checker => new Vaulted(world, report)

@@ -1,0 +1,90 @@
+/** The end of all faults, and what must come true then by itself: one active, all others in sync with it. */
+import type { SeededRandom } from './seeded-random.js'
+import type { Workload } from './workload.js'
+import type { World } from './world.js'
+
+/** How long a cluster may take until it is well, once nothing is wrong any more. */
+const boundMs = 90_000
+/** After this long nothing changes any more where two actives met. */
+const splitMs = 15_000
+const lookMs = 250
+
+/** Mends everything, starts everybody, and waits. False when the cluster does not recover, which is reported. */
+export async function recover(world: World, random: SeededRandom, load: Workload): Promise<boolean> {
+  world.timeline.add(world.nowMs, 'world', 'recover')
+  world.mend()
+  load.resume()
+  const beganMs = world.nowMs
+  let splitSinceMs: number | undefined
+  while (world.nowMs - beganMs < boundMs) {
+    startIdle(world)
+    await world.run(lookMs)
+    const split = world.actives().length > 1
+    splitSinceMs = split ? (splitSinceMs ?? world.nowMs) : undefined
+    if (splitSinceMs !== undefined && world.nowMs - splitSinceMs > splitMs) {
+      await resolve(world, random)
+      splitSinceMs = undefined
+    }
+    const calm = world.nowMs - beganMs > 1_000
+    if (calm) load.pause()
+    if (calm && why(world) === undefined) return await stays(world)
+  }
+  world.violate('recovery', `not recovered after ${boundMs} ms: ${why(world)}\n${world.describe()}`)
+  return false
+}
+
+function startIdle(world: World): void {
+  for (const machine of world.machines.values()) {
+    if (machine.process === undefined && !machine.off) world.start(machine.id)
+  }
+}
+
+/** What an operator does while split brains do not heal: keeps one active, and restarts the others. */
+async function resolve(world: World, random: SeededRandom): Promise<void> {
+  const actives = world.actives()
+  for (const id of actives) {
+    const reported = world.excuses.some(({ kind, node }) => kind === 'splitBrain' && node === id)
+    if (!reported) world.violate('recovery', `${id} is one of two actives that meet, and did not report splitBrain`)
+  }
+  const stays = keeper(world, random, actives)
+  world.timeline.add(world.nowMs, 'world', 'resolve', { stays })
+  for (const id of actives) if (id !== stays) world.kill(id)
+  await world.run(3_000)
+}
+
+/** In a schedule with single faults the newest term, which is the one that has everything acknowledged. */
+function keeper(world: World, random: SeededRandom, actives: readonly string[]): string {
+  if (!world.strict) return random.pick(actives)
+  const epoch = (id: string): number => world.process(id).node.status().term?.epoch ?? 0
+  return [...actives].sort((left, right) => epoch(right) - epoch(left))[0] ?? ''
+}
+
+/** What is missing; undefined when all is well. */
+function why(world: World): string | undefined {
+  const actives = world.actives()
+  const [active] = actives
+  if (active === undefined || actives.length > 1) return `${actives.length} actives`
+  const { copy, node } = world.process(active)
+  const { inSync, degraded } = node.status()
+  if (world.members.length > 1 && degraded) return `${active} is degraded`
+  for (const { id, observer } of world.members) {
+    const { process } = world.machine(id)
+    if (process === undefined || process.started !== 'started') return `${id} is not started`
+    if (id !== active && process.node.role !== 'standby') return `${id} is ${process.node.role}`
+    if (id !== active && observer !== true && !inSync.includes(id)) return `${id} is not in sync`
+    const { seq, durableSeq, appliedSeq } = process.copy ?? {}
+    const current = seq === copy?.seq && durableSeq === seq && appliedSeq === seq
+    if (!current) return `${id} is at ${seq}, durable ${durableSeq}, applied ${appliedSeq}, ${active} at ${copy?.seq}`
+  }
+  return world.openWrites > 0 ? `${world.openWrites} writes are not answered` : undefined
+}
+
+/** Once well, it stays so. */
+async function stays(world: World): Promise<boolean> {
+  const [active] = world.actives()
+  await world.run(1_500)
+  const changed = why(world)
+  if (changed === undefined && world.actives()[0] === active) return true
+  world.violate('recovery', `was in step with ${active}, and then: ${changed ?? 'another active'}\n${world.describe()}`)
+  return false
+}

@@ -1,0 +1,157 @@
+/** One run: a seed decides everything about it. */
+import { allCheckers } from './checkers/index.js'
+import type { ProfileName } from './faults.js'
+import { fail, profileNames } from './faults.js'
+import type { NodeChoices } from './machine.js'
+import { recover } from './recovery.js'
+import { SeededRandom } from './seeded-random.js'
+import { drained } from './virtual-clock.js'
+import { Workload } from './workload.js'
+import type { Violation, WorldOptions } from './world.js'
+import { World } from './world.js'
+
+/** What a run may be told beside its seed; left out, the seed decides. */
+export interface SimulationOptions {
+  readonly nodes?: number
+  readonly profile?: ProfileName
+  /** Gets each line of the timeline. */
+  readonly verbose?: (line: string) => void
+}
+
+/** What a run found. */
+export interface SimulationResult {
+  readonly seed: number
+  readonly profile: ProfileName
+  readonly nodes: number
+  readonly violations: readonly Violation[]
+  /** The same for every run of a seed. */
+  readonly hash: string
+  readonly virtualMs: number
+  readonly events: number
+  readonly writes: number
+  readonly acknowledged: number
+  /** The end of the timeline. */
+  readonly tail: readonly string[]
+}
+
+/**
+ * Runs a cluster of real nodes through the faults of a seed, and checks every promise.
+ *
+ * @param seed - a whole number; the same one gives the same run
+ */
+export async function simulate(seed: number, options: SimulationOptions = {}): Promise<SimulationResult> {
+  const random = new SeededRandom(seed)
+  const profile = options.profile ?? profileOf(random)
+  const nodes = options.nodes ?? random.between(2, 4)
+  const world = new World(worldOptions(seed, nodes, random, options))
+  world.strict = profile === 'single' || profile === 'calm'
+  world.check(...allCheckers)
+  const load = new Workload(world, { everyMs: random.pick([60, 150, 300]) })
+  const unhandled = (error: unknown): void => {
+    world.violate('unhandled', `an unhandled rejection: ${error instanceof Error ? error.stack : String(error)}`)
+  }
+  process.on('unhandledRejection', unhandled)
+  try {
+    await play(world, random, profile, load)
+  } catch (error) {
+    world.violate('run', error instanceof Error ? (error.stack ?? error.message) : String(error))
+  } finally {
+    end(world)
+    await drained()
+    process.off('unhandledRejection', unhandled)
+  }
+  const acknowledged = world.writes.filter(({ outcome }) => outcome.kind === 'acknowledged').length
+  return {
+    seed,
+    profile,
+    nodes,
+    violations: world.violations,
+    hash: world.timeline.digest(),
+    virtualMs: world.nowMs,
+    events: world.clock.events,
+    writes: world.writes.length,
+    acknowledged,
+    tail: world.timeline.tail(),
+  }
+}
+
+function profileOf(random: SeededRandom): ProfileName {
+  const rare = random.chance(0.04)
+  return rare ? 'calm' : random.pick(profileNames.filter((name) => name !== 'calm'))
+}
+
+function worldOptions(seed: number, nodes: number, random: SeededRandom, options: SimulationOptions): WorldOptions {
+  const secret = random.chance(0.06)
+  const [heartbeatMs, deadMs] = random.pick([
+    [200, 2_000],
+    [300, 1_500],
+    [500, 2_000],
+    [400, 3_000],
+  ] as const)
+  const choices: NodeChoices = {
+    heartbeatMs,
+    deadMs,
+    startupWaitMs: random.between(3_000, 10_000),
+    ...(secret ? { secret: 'the secret of the simulated cluster' } : {}),
+    ...(random.chance(0.2) ? { order: 'list' as const } : {}),
+  }
+  return {
+    seed: seed ^ 0x5f3759df,
+    nodes,
+    choices,
+    latencyMs: random.between(1, 5),
+    jitterMs: random.below(5),
+    diskMs: random.chance(0.5) ? 0 : random.between(1, 8),
+    secure: random.chance(0.8),
+    ...(secret ? { intruderKnows: 'not the secret of this cluster' } : {}),
+    ...(nodes > 2 && random.chance(0.1) ? { observers: [`n${nodes}`] } : {}),
+    ...(options.verbose === undefined ? {} : { verbose: options.verbose }),
+  }
+}
+
+async function play(world: World, random: SeededRandom, profile: ProfileName, load: Workload): Promise<void> {
+  await begin(world, random, profile, load)
+  if (!(await recover(world, random, load))) return
+  await world.quiet()
+  for (let phase = profile === 'single' ? 4 : 2; phase > 0 && world.violations.length === 0; phase -= 1) {
+    load.resume()
+    await disturb(world, random, profile)
+    if (!(await recover(world, random, load))) return
+    await world.quiet()
+  }
+}
+
+/** All at once, or one after the other. */
+async function begin(world: World, random: SeededRandom, profile: ProfileName, load: Workload): Promise<void> {
+  if (world.intruder !== undefined) world.start(world.intruder.id, world.intruder)
+  const together = profile === 'calm' || profile === 'single' || random.chance(0.6)
+  if (together) {
+    world.startAll()
+    await world.until(() => world.actives().length === 1, 15_000)
+    return
+  }
+  load.resume()
+  for (const { id } of world.members) {
+    world.start(id)
+    await world.run(random.between(0, 4_000))
+  }
+}
+
+async function disturb(world: World, random: SeededRandom, profile: ProfileName): Promise<void> {
+  const untilMs = world.nowMs + random.between(6_000, 20_000)
+  if (profile === 'calm' || profile === 'single') {
+    await world.run(random.between(200, 3_000))
+    fail(world, random, profile)
+    await world.run(random.between(0, 8_000))
+    return
+  }
+  while (world.nowMs < untilMs) {
+    await world.run(random.chance(0.3) ? random.below(60) : random.below(2_500))
+    fail(world, random, profile)
+  }
+}
+
+function end(world: World): void {
+  for (const { id } of world.members) world.kill(id)
+  if (world.intruder !== undefined) world.kill('stranger', world.intruder)
+}

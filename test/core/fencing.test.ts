@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest'
+import { cutOff, settled } from './clusters.js'
+
+describe('fencing', () => {
+  it('ROL-19: a frozen active that resumes gives up before it accepts anything', () => {
+    const world = settled(2)
+    world.freeze('n1', 6_000)
+    world.until(() => world.role('n2') === 'active', 5_000)
+    world.write('n2')
+    world.until(() => !world.node('n1').frozen, 5_000)
+    expect(world.write('n1')).toBe(false)
+    world.until(() => world.role('n1') === 'standby', 1_000)
+    expect(world.events('n1', 'steppedDown')).toHaveLength(1)
+    expect(world.actives()).toEqual(['n2'])
+    expect(world.node('n1').disk.history.at(-1)?.epoch).toBe(2)
+  })
+
+  it('ROL-19: every term has a higher epoch than the one before, on every node', () => {
+    const world = settled(3)
+    for (let round = 0; round < 6; round += 1) {
+      const [active = ''] = world.actives()
+      world.kill(active)
+      world.until(() => world.actives().length === 1, 5_000)
+      world.run(200)
+      world.start(active)
+      world.run(1_000)
+    }
+    const epochs = world.ledger.opens.map((open) => open.term.epoch)
+    expect(epochs).toEqual([...epochs].sort((left, right) => left - right))
+    expect(new Set(epochs).size).toBe(epochs.length)
+  })
+
+  it('ROL-19: after a suspend that only the wall clock shows the active asks first', () => {
+    const world = settled(2)
+    world.wallOffsetMs += 60_000
+    world.until(() => world.node('n1').writesFrozen, 60)
+    world.until(() => !world.node('n1').writesFrozen, 500)
+    expect(world.roles('n1')).toEqual([])
+    expect(world.events('n1', 'late')).toHaveLength(1)
+  })
+
+  it('ROL-19: a candidate that stood still while its term was opened asks before it serves', () => {
+    const world = settled(3)
+    world.kill('n1')
+    world.until(() => world.node('n2').core.round?.phase === 'opening', 1_000)
+    world.freeze('n2', 8_000)
+    world.until(() => world.role('n3') === 'active', 7_000)
+    world.run(8_000)
+    expect(world.actives()).toEqual(['n3'])
+    expect(world.role('n2')).toBe('standby')
+    expect(world.write('n2')).toBe(false)
+  })
+
+  it('a late active without anybody to ask goes on after deadMs', () => {
+    const world = settled(2)
+    cutOff(world, 'n2')
+    world.run(5_000)
+    world.freeze('n1', 5_000)
+    world.until(() => world.node('n1').writesFrozen, 6_000)
+    const tookMs = world.until(() => !world.node('n1').writesFrozen, 5_000)
+    expect(tookMs).toBeGreaterThanOrEqual(1_900)
+    expect(world.role('n1')).toBe('active')
+  })
+})

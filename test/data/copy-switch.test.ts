@@ -1,0 +1,381 @@
+import { describe, expect, test } from 'vitest'
+import type { OpenStorage } from '../../src/interfaces/storage.js'
+import { encode } from '../../src/protocol/codec.js'
+import type { LocalCopy, RestoreManifest } from '../../src/replication/local-copy.js'
+import type { Term } from '../../src/replication/position.js'
+import { type MemoryStorage, memory } from '../../src/storage/memory.js'
+import {
+  contentOf,
+  EntryMaker,
+  openCopy,
+  owner,
+  patch,
+  put,
+  SeededRandom,
+  startNode,
+  TestState,
+  testPolicy,
+  text,
+  treeOf,
+  update,
+  watched,
+} from './copy-support.js'
+
+const oldTerm: Term = { epoch: 1, nodeId: 'alpha', bootId: 'old' }
+const newTerm: Term = { epoch: 2, nodeId: 'beta', bootId: 'new' }
+const base = {
+  history: [
+    { ...oldTerm, firstSeq: 1 },
+    { ...newTerm, firstSeq: 3 },
+  ],
+  seq: 50,
+}
+
+const oldContent = {
+  files: { 'docs/a': 'old a', 'docs/f/g': 'old g', 'docs/keep': 'kept', 'docs/x': 'alien' },
+  values: { x: 4, y: 1 },
+}
+
+const newContent = {
+  files: {
+    'docs/a': 'new a, longer',
+    'docs/f': 'a file now',
+    'docs/keep': 'kept',
+    'docs/n/e/w': 'late',
+    'docs/n/later': 'later',
+  },
+  values: { x: 10, z: 3 },
+}
+
+/** A target with an old copy of its own, and files beside it that are nobody's business. */
+async function target(): Promise<MemoryStorage> {
+  const storage = memory()
+  storage.outside.write('local/settings', text('mine'))
+  storage.outside.write('docs-not-claimed', text('mine'))
+  const node = await startNode(storage)
+  const maker = new EntryMaker(oldTerm)
+  const { copy } = node
+  copy.append(maker.open())
+  copy.append(maker.batch(put('docs/a', 'old a'), put('docs/f/g', 'old g'), put('docs/keep', 'k')))
+  await copy.checkpoint()
+  copy.append(maker.batch(put('docs/keep', 'kept'), put('docs/x', 'alien')))
+  copy.append(maker.batch(update('x', 4), update('y', 1)))
+  await copy.settle()
+  storage.crash(new SeededRandom(1), { powerCut: false })
+  return storage
+}
+
+async function stage(storage: OpenStorage, name: string, bytes: Uint8Array): Promise<void> {
+  const slice = { name, offset: 0, start: 0, length: bytes.length }
+  await storage.objects.write('staging', bytes, [slice])
+}
+
+/** Everything a restore does on the target's side. */
+async function restore(copy: LocalCopy, storage: OpenStorage): Promise<void> {
+  await copy.beginNext(base, ['alpha'])
+  await stage(storage, 'r1/a', text('new a, longer'))
+  await stage(storage, 'r1/f', text('a file now'))
+  await stage(storage, 'r1/n', text('la'))
+  await stage(storage, 'r1/kv', encode([['x', 10]]))
+  const maker = new EntryMaker(newTerm, 50)
+  copy.appendNext(maker.batch(put('docs/n/later', 'later')))
+  copy.appendNext(maker.batch(patch('docs/n/e/w', 2, 'te'), update('x', 99)))
+  copy.appendNext(maker.batch(update('z', 3)))
+  await copy.flushNext()
+  await copy.switchTo(manifest)
+}
+
+const install = (path: string, object: string, version: number): RestoreManifest['install'][0] => ({
+  path,
+  object: `r1/${object}`,
+  mode: 0o640,
+  size: 1,
+  version,
+})
+
+const manifest: RestoreManifest = {
+  version: 1,
+  restoreId: 'r1',
+  base,
+  inSync: ['alpha'],
+  install: [install('docs/a', 'a', 40), install('docs/f', 'f', 41), install('docs/n/e/w', 'n', 42)],
+  remove: [],
+  // The snapshot was taken after the first update of x in the new journal.
+  states: [{ className: 'kv', object: 'r1/kv', seq: 53 }],
+  complete: true,
+  keep: [{ path: 'docs/keep', version: 45 }],
+  tombstoneFloor: 50,
+}
+
+async function openTarget(storage: MemoryStorage, wrap?: (inner: OpenStorage) => OpenStorage) {
+  const inner = await storage.open(owner())
+  const used = wrap === undefined ? inner : wrap(inner)
+  const state = new TestState()
+  const copy = await openCopy(used, testPolicy(state))
+  return { copy, state, used, storage, policy: testPolicy(state), events: [] }
+}
+
+function untouched(storage: MemoryStorage): unknown {
+  const outside = treeOf(storage, '')
+  return [outside['local/settings'], outside['docs-not-claimed']]
+}
+
+describe('the switch to a staged restore', () => {
+  test('SYN-3 SYN-22 replaces everything that is synced, aliens included, and nothing else', async () => {
+    const storage = await target()
+    storage.outside.write('docs/planted', text('alien'))
+    const node = await openTarget(storage)
+    expect(node.copy.outside.unknown.map(({ path }) => path)).toEqual(['docs/planted'])
+    await restore(node.copy, node.used)
+    expect(node.copy.complete).toBe(true)
+    expect(node.copy.needsRepair).toBe(false)
+    await node.copy.settle()
+    expect(await contentOf(node)).toEqual(newContent)
+    expect(treeOf(storage)).toEqual(newContent.files)
+    expect(untouched(storage)).toEqual(['mine', 'mine'])
+    expect(node.copy.extent).toEqual({ history: base.history, seq: 54 })
+    expect(node.copy.inSync).toEqual(['alpha'])
+    expect(node.copy.firstSeq).toBe(51)
+    expect(node.copy.index.get('docs/keep')?.version).toBe(45)
+    expect(node.copy.index.get('docs/a')).toMatchObject({ version: 40, mode: 0o640 })
+    expect(node.copy.index.tombstoneFloor).toBe(50)
+    expect(await node.used.objects.list('staging')).toEqual([])
+    const maker = new EntryMaker(newTerm, 54)
+    const { ordinal } = node.copy.append(maker.batch(put('docs/a', 'and on')))
+    expect(ordinal).toBe(node.copy.lastOrdinal)
+    await node.copy.close()
+    storage.crash(new SeededRandom(1))
+    const again = await openTarget(storage)
+    expect(again.copy.seq).toBe(55)
+    expect(again.copy.outside).toEqual({ unknown: [], differing: [], missing: [] })
+    expect(treeOf(storage)['docs/a']).toBe('and on')
+    await again.copy.close()
+  })
+
+  test('SYN-33 a crash at any call leaves the old copy whole, or the new one', async () => {
+    let olds = 0
+    let news = 0
+    for (let calls = 0; ; calls += 1) {
+      const random = new SeededRandom(calls + 1)
+      const storage = await target()
+      let left = calls
+      let isDone = false
+      const node = await openTarget(storage, (inner) =>
+        watched(inner, () => {
+          if (left === 0) storage.crash(random)
+          left -= 1
+        }),
+      ).catch(() => undefined)
+      if (node !== undefined) {
+        isDone = await restore(node.copy, node.used).then(
+          () => true,
+          () => false,
+        )
+      }
+      storage.crash(random)
+      const again = await openTarget(storage)
+      const where = `crash before call ${calls}`
+      expect(again.copy.complete, where).toBe(true)
+      const content = await contentOf(again)
+      const isNew = content.files['docs/f'] !== undefined
+      expect(content, where).toEqual(isNew ? newContent : oldContent)
+      expect(treeOf(storage), where).toEqual(content.files)
+      expect(again.copy.seq, where).toBe(isNew ? 54 : 7)
+      expect(untouched(storage), where).toEqual(['mine', 'mine'])
+      expect(again.copy.outside, where).toEqual({ unknown: [], differing: [], missing: [] })
+      if (isDone) expect(isNew, where).toBe(true)
+      if (isNew) news += 1
+      else olds += 1
+      await again.copy.close()
+      if (isDone && left > 0) break
+    }
+    expect(olds).toBeGreaterThan(10)
+    expect(news).toBeGreaterThan(10)
+  }, 60_000)
+
+  test('SYN-33 a crash at any call of the roll-forward at the next start, too', async () => {
+    for (let calls = 0; calls < 60; calls += 1) {
+      const random = new SeededRandom(calls + 1000)
+      const storage = await target()
+      // The first crash comes as soon as the manifest is durable.
+      let isStaged = false
+      const node = await openTarget(storage, (inner) =>
+        watched(inner, (what) => {
+          if (isStaged) storage.crash(random, { powerCut: false })
+          isStaged = what === 'documents.write' && isSwitching
+        }),
+      )
+      let isSwitching = false
+      await node.copy.beginNext(base, ['alpha'])
+      isSwitching = true
+      await restore(node.copy, node.used).catch(() => undefined)
+      storage.crash(random, { powerCut: false })
+      let left = calls
+      const second = await openTarget(storage, (inner) =>
+        watched(inner, () => {
+          if (left === 0) storage.crash(random)
+          left -= 1
+        }),
+      ).catch(() => undefined)
+      await second?.copy.close()
+      storage.crash(random)
+      const again = await openTarget(storage)
+      const content = await contentOf(again)
+      const isNew = content.files['docs/f'] !== undefined
+      const where = `crash before call ${calls} of the second start`
+      expect(content, where).toEqual(isNew ? newContent : oldContent)
+      expect(treeOf(storage), where).toEqual(content.files)
+      expect(again.copy.complete, where).toBe(true)
+      await again.copy.close()
+    }
+  }, 60_000)
+
+  test('a disk that fills up during the switch leaves it pending; reopen finishes it', async () => {
+    const storage = await target()
+    let isOn = false
+    const node = await openTarget(storage, (inner) =>
+      watched(inner, (what) => {
+        if (isOn && what === 'tree.apply') storage.faults.full = true
+      }),
+    )
+    isOn = true
+    await expect(restore(node.copy, node.used)).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+    expect(node.copy.complete).toBe(false)
+    expect(node.copy.failed?.code).toBe('STORAGE_FULL')
+    expect(() => node.copy.append(new EntryMaker(newTerm, 54).batch(update('x', 1)))).toThrow()
+    await expect(node.copy.reopen()).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+    isOn = false
+    storage.faults.full = false
+    await node.copy.reopen()
+    expect(node.copy.complete).toBe(true)
+    expect(await contentOf(node)).toEqual(newContent)
+    await node.copy.close()
+  })
+
+  test('a manifest that cannot be written leaves the old copy in force', async () => {
+    const storage = await target()
+    let isOn = false
+    const node = await openTarget(storage, (inner) =>
+      watched(inner, (what) => {
+        storage.faults.full = isOn && what === 'documents.write'
+      }),
+    )
+    await node.copy.checkpoint()
+    isOn = true
+    await expect(restore(node.copy, node.used)).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+    isOn = false
+    storage.faults.full = false
+    expect(node.copy.complete).toBe(true)
+    expect(await contentOf(node)).toEqual(oldContent)
+    node.copy.append(new EntryMaker(oldTerm, 7).batch(update('x', 1)))
+    await node.copy.close()
+    const again = await openTarget(await reopened(storage))
+    expect(again.copy.seq).toBe(8)
+    await again.copy.close()
+  })
+
+  test('a new journal that does not reach what was restored is refused', async () => {
+    const node = await openTarget(await target())
+    const refused = { code: 'RESTORE_FAILED' }
+    await node.copy.beginNext({ ...base, seq: 49 })
+    await expect(node.copy.switchTo(manifest)).rejects.toMatchObject(refused)
+    await node.copy.beginNext(base)
+    await expect(node.copy.switchTo(manifest)).rejects.toMatchObject(refused)
+    await node.copy.dropNext()
+    expect(await contentOf(node)).toEqual(oldContent)
+    expect(node.copy.complete).toBe(true)
+    await node.copy.close()
+  })
+
+  test('a delta replaces what it names, and leaves tombstones', async () => {
+    const storage = await target()
+    const node = await openTarget(storage)
+    await node.copy.beginNext(base)
+    await stage(node.used, 'r2/a', text('new a'))
+    await stage(node.used, 'r2/kv', encode([['x', 1]]))
+    await node.copy.switchTo({
+      version: 1,
+      restoreId: 'r2',
+      base,
+      install: [{ path: 'docs/a', object: 'r2/a', mode: 0o644, size: 5, version: 30 }],
+      remove: [
+        { path: 'docs/x', version: 33 },
+        { path: 'local/settings', version: 34 },
+        { path: 'docs/never-here', version: 32 },
+      ],
+      states: [{ className: 'kv', object: 'r2/kv', seq: 50 }],
+      complete: false,
+      tombstoneFloor: 2,
+    })
+    const files = { 'docs/a': 'new a', 'docs/f/g': 'old g', 'docs/keep': 'kept' }
+    expect(await contentOf(node)).toEqual({ files, values: { x: 1 } })
+    expect(untouched(storage)).toEqual(['mine', 'mine'])
+    expect(node.copy.index.changedSince(31)).toMatchObject({
+      files: [],
+      removed: [
+        { path: 'docs/never-here', version: 32 },
+        { path: 'docs/x', version: 33 },
+      ],
+    })
+    expect(node.copy.index.get('docs/f/g')?.version).toBe(2)
+    await node.copy.close()
+  })
+
+  test('a state that the restore did not bring is lost, and reported', async () => {
+    const node = await openTarget(await target())
+    await node.copy.beginNext(base)
+    await node.copy.switchTo({ ...manifest, install: [], keep: [], states: [] })
+    expect(node.copy.stateNeedsRestore).toEqual(['kv'])
+    expect(node.copy.complete).toBe(false)
+    await node.copy.close()
+  })
+
+  test('a copy with damage in its journal is mended by a restore', async () => {
+    const storage = await target()
+    const raw = await storage.open(owner())
+    const [segment] = await raw.logs.list('journal')
+    await raw.logs.remove('journal', [segment?.name ?? ''])
+    await raw.close()
+    const node = await openTarget(storage)
+    expect(node.copy.complete).toBe(false)
+    await restore(node.copy, node.used)
+    expect(node.copy.complete).toBe(true)
+    expect(node.copy.failed).toBeUndefined()
+    expect(await contentOf(node)).toEqual(newContent)
+    await node.copy.close()
+  })
+
+  test('files from before the library are adopted as the first change, nothing copied', async () => {
+    const storage = memory()
+    storage.outside.write('docs/a', text('was here'))
+    storage.outside.write('config/b', text('was here, too'))
+    storage.outside.write('local/c', text('mine'))
+    const node = await startNode(storage)
+    node.state.values.set('before', 7)
+    expect(node.copy.seq).toBe(0)
+    expect(node.copy.outside.unknown).toHaveLength(2)
+    await node.copy.adopt(newTerm)
+    expect(node.copy.extent).toEqual({ history: [{ ...newTerm, firstSeq: 1 }], seq: 1 })
+    expect(node.copy.listFiles()).toEqual(['config/b', 'docs/a'])
+    expect(node.copy.index.get('docs/a')).toMatchObject({ version: 1, className: 'docs', size: 8 })
+    expect(node.copy.needsRepair).toBe(false)
+    expect(node.copy.firstSeq).toBe(2)
+    const maker = new EntryMaker(newTerm, 1)
+    node.copy.append(maker.batch(update('x', 1)))
+    await node.copy.close()
+    const again = await startNode(await reopened(storage))
+    expect(again.state.values).toEqual(new Map(Object.entries({ before: 7, x: 1 })))
+    expect(again.copy.seq).toBe(2)
+    expect(treeOf(storage, '')).toEqual({
+      'config/b': 'was here, too',
+      'docs/a': 'was here',
+      'local/c': 'mine',
+    })
+    await again.copy.close()
+  })
+})
+
+async function reopened(storage: MemoryStorage): Promise<MemoryStorage> {
+  storage.crash(new SeededRandom(4))
+  return storage
+}

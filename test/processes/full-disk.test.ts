@@ -1,0 +1,68 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { TestCluster } from '../support/cluster.js'
+import { retryUntil } from '../support/wait.js'
+
+const mib = 1024 * 1024
+const diskBytes = 24 * mib
+
+/** A small file system of its own, which only a privileged user can mount. */
+const mountPoint = mkdtempSync(join(tmpdir(), 'hotspare-small-disk-'))
+const mounted = mount()
+
+function mount(): boolean {
+  try {
+    const options = `size=${diskBytes},nr_inodes=100000`
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', mountPoint], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+let cluster: TestCluster | undefined
+
+beforeAll(() => {
+  if (!mounted) process.stderr.write('GEN-8 is skipped: mounting a small tmpfs needs privileges\n')
+})
+
+afterEach(() => cluster?.end())
+
+afterAll(() => {
+  if (mounted) execFileSync('umount', [mountPoint])
+  rmSync(mountPoint, { recursive: true, force: true })
+})
+
+describe('a standby whose disk is full', () => {
+  it.skipIf(!mounted)('GEN-8: says so and leaves the in-sync set, the active goes on; it recovers when there is room again', async () => {
+    const folder = join(mountPoint, 'beta')
+    const ballast = join(mountPoint, 'ballast')
+    mkdirSync(folder)
+    cluster = await TestCluster.running({ nodes: 2, folders: { beta: folder } })
+    const active = cluster.node('alpha')
+    const standby = cluster.node('beta')
+    expect(await cluster.active()).toBe(active)
+    const since = active.events.length
+    writeFileSync(ballast, Buffer.alloc(diskBytes - 6 * mib))
+    await cluster.beginLoad()
+    await active.ask('fill', { prefix: 'data/much', files: 64, bytes: 128 * 1024 })
+    await retryUntil('the standby to say so', () => standby.logged('storageFailed').length > 0)
+    const lost = await retryUntil('it to leave the set', () => active.logged('standbyLost', since)[0])
+    expect(lost.peer).toBe('beta')
+    const { state, stuck } = await standby.status()
+    expect(state).toBe('failed')
+    expect(stuck).toContain('STORAGE_FULL')
+    await cluster.written(20)
+    expect(active.refused).toEqual([])
+    expect(active.roles(since)).toEqual([])
+    rmSync(ballast)
+    expect(await cluster.settled()).toBe(active)
+    expect(standby.logged('storageRecovered').length).toBeGreaterThan(0)
+    await cluster.endLoad()
+    await cluster.caughtUp()
+    for (const node of cluster.nodes) expect(await cluster.missing(node), node.id).toEqual([])
+  })
+})

@@ -19,12 +19,7 @@ const table = {
   NOT_ACTIVE: {
     retryable: true,
     summary: 'The call needs the active node, and this node is not active.',
-    whatToDo: 'Send the call to the active node, or use a ClusterClient, which finds it.',
-  },
-  PRIMARY_OFFLINE: {
-    retryable: true,
-    summary: 'Changes of this class are accepted only while the primary is active.',
-    whatToDo: 'Wait until the primary is back, or change the order of the members.',
+    whatToDo: 'Send the call to the active node, which details.active names where it is known.',
   },
   NOT_STARTED: {
     retryable: false,
@@ -203,9 +198,9 @@ const table = {
 
   // Peers and the protocol.
   PEER_REFUSED: {
-    retryable: false,
-    summary: 'The peer refused the connection for the reason that the message gives.',
-    whatToDo: 'Correct what the message names on one of the two nodes.',
+    retryable: true,
+    summary: 'Nobody listens at the address of the peer.',
+    whatToDo: 'Start the node there, or correct its address in members.',
   },
   PEER_UNREACHABLE: {
     retryable: true,
@@ -214,8 +209,8 @@ const table = {
   },
   HANDSHAKE_FAILED: {
     retryable: false,
-    summary: 'The peer could not prove that it belongs to this cluster.',
-    whatToDo: 'Check that secret and cluster id are the same on both nodes.',
+    summary: 'One of two nodes did not let the other one in.',
+    whatToDo: 'See details.reason; secret, cluster and members must be the same on both nodes, ids unique.',
   },
   HANDSHAKE_VERSION: {
     retryable: false,

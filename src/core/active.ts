@@ -13,7 +13,7 @@ import { stepDown } from './roles.js'
 import { isAlone } from './round.js'
 import { type CoreState, type Peer, peersOf, persist, type Tenure } from './state.js'
 import type { CoreInput } from './types.js'
-import { nextTerm } from './views.js'
+import { highestEpoch, nextTerm } from './views.js'
 
 export function checkActive(core: CoreState): void {
   const { tenure } = core
@@ -95,9 +95,15 @@ function holdsUnused(core: CoreState, holder: Peer, tenure: Tenure): boolean {
 }
 
 export function reopenPersisted(core: CoreState, id: number): void {
-  const reopening = core.tenure?.reopening
-  if (reopening?.persistId !== id) return
+  const { tenure } = core
+  const reopening = tenure?.reopening
+  if (tenure === undefined || reopening?.persistId !== id) return
   reopening.persistId = undefined
+  // Somebody else was found to hold that epoch meanwhile: the search begins again, above it.
+  if (highestEpoch(core, reopening.term) >= reopening.term.epoch) {
+    tenure.reopening = undefined
+    return
+  }
   core.effects.push({ type: 'openTerm', term: reopening.term, degraded: isAlone(core) })
 }
 

@@ -60,6 +60,8 @@ export class Replica {
   readonly #hooks: ReplicaHooks
   /** The last stream of each follower; an ended one is kept, so that the writer can be told that its peer is gone. */
   readonly #outgoing = new Map<string, Outgoing>()
+  /** Peers whose process is gone, in this tenure, until they come back. */
+  readonly #provenGone = new Set<string>()
   readonly #blobProgressMs = new Map<string, number>()
   #writer: Writer | undefined
   #term: Term | undefined
@@ -95,6 +97,7 @@ export class Replica {
       clock,
       nodeId: id,
       bytesMax: vaultBytesMax,
+      stateClasses: policy.stateClasses().map(({ name }) => name),
       report: (event) => hooks.report({ from: 'vault', event }),
     })
     const copy = await LocalCopy.open({
@@ -291,6 +294,7 @@ export class Replica {
     this.#inSyncKnown = false
     for (const outgoing of this.#outgoing.values()) outgoing.close()
     this.#outgoing.clear()
+    this.#provenGone.clear()
     writer?.close(error)
   }
 
@@ -316,10 +320,17 @@ export class Replica {
   /** A peer is silent or gone. */
   peerLost(peer: string, proven: boolean): void {
     this.#outgoing.get(peer)?.lost(proven)
+    if (!proven) return
+    this.#provenGone.add(peer)
+    const left = this.#options.members.filter(
+      ({ id, observer }) => id !== this.#options.id && observer !== true && !this.#provenGone.has(id),
+    )
+    if (left.length === 0) this.#writer?.nobodyInReach()
   }
 
   acceptStream(channel: Channel): void {
     const peer = channel.identity.nodeId
+    this.#provenGone.delete(peer)
     this.#outgoing.get(peer)?.close()
     this.#outgoing.set(peer, new Outgoing(channel, this.#outgoingContext()))
   }

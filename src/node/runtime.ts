@@ -73,6 +73,7 @@ export class Runtime {
   readonly #appVersions = new Map<string, string>()
   readonly #forwarding: Forwarding
   readonly #outgoing: OutgoingReports
+  readonly #transactions = new Set<(error: HotspareError) => void>()
   #started = false
   #parts: Parts | undefined
   #opening: Promise<void> | undefined
@@ -140,6 +141,12 @@ export class Runtime {
     const { writer } = this.#running().replica
     if (writer === undefined || this.role !== 'active') throw this.notActive()
     return writer
+  }
+
+  /** Transactions that are open; `abort` ends one early. */
+  onTransaction(abort: (error: HotspareError) => void): () => void {
+    this.#transactions.add(abort)
+    return () => this.#transactions.delete(abort)
   }
 
   #running(): Parts {
@@ -425,9 +432,18 @@ export class Runtime {
     // A planned handover: writes without a place go to the next active instead of failing.
     if (parts.driver.state.handover !== undefined) {
       this.#forwarding.hold(parts.replica.writer?.takeHeld() ?? [], error)
+      const open = [...this.#transactions]
+      const { clock, switchoverMs } = this.#options
+      clock.setTimer(switchoverMs, () => this.#abortTransactions(open, error))
+    } else {
+      this.#abortTransactions([...this.#transactions], error)
     }
     parts.replica.endTenure(error)
     this.tenures.end(error)
+  }
+
+  #abortTransactions(open: readonly ((error: HotspareError) => void)[], error: HotspareError): void {
+    for (const abort of open) if (this.#transactions.has(abort)) abort(error)
   }
 
   /** Writes, holds or refuses. @throws `NOT_ACTIVE`, and all that {@link Writer.submit} throws */
@@ -492,6 +508,7 @@ export class Runtime {
     const error = new HotspareError('STOPPED', `the node ${this.#options.id} stopped`)
     this.#forwarding.release(error)
     this.#forwarding.lost(undefined)
+    this.#abortTransactions([...this.#transactions], error)
     this.tenures.end(error)
     this.#stop.abort(error)
     await driver.settled()

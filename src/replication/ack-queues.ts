@@ -1,8 +1,9 @@
 /**
  * Writes that have their place in the order and wait for their acknowledgement.
  *
- * Invariants: one first-in-first-out queue a level; a batch's writes of one level stay together, so that a
- * release costs one comparison a batch; every write of a queue has a higher sequence number than those before it.
+ * Invariants: one first-in-first-out queue a level; a batch's writes of one level stay together, so
+ * that a release costs one comparison a batch; every write of a queue has a higher sequence number
+ * than those before it.
  */
 import type { AckLevel, Durability } from '../policy/class-options.js'
 import type { Thresholds } from './ack-tracker.js'
@@ -94,7 +95,8 @@ export class AckQueues {
   }
 
   /**
-   * All changes up to this sequence number are acknowledged. `lastSeq` is the last one that has its place.
+   * All changes up to this sequence number are acknowledged. `lastSeq` is the last one that has its
+   * place.
    */
   ackedSeq(lastSeq: number): number {
     let acked = lastSeq
@@ -199,7 +201,8 @@ function answer(
   } else if (outcome.ok) {
     write.resolve({ position, ack, durable, degraded, result: outcome.value })
   } else {
-    // A throw is an outcome like any other: the change has its place, and every node threw the same.
+    // A throw is an outcome like any other: the change has its place, and every node threw the
+    // same.
     write.reject(outcome.error)
   }
 }

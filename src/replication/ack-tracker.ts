@@ -1,12 +1,13 @@
 /**
- * Which entries count as held by whom. It turns the cumulative answers of followers into thresholds: all
- * entries up to an ordinal are held at a level. It knows no clock, no network and no waiting caller.
+ * Which entries count as held by whom. It turns the cumulative answers of followers into
+ * thresholds: all entries up to an ordinal are held at a level. It knows no clock, no network and
+ * no waiting caller.
  *
  * Invariants:
- * - a member's answers count from the moment when the entry with its addition is durable on the active and on
- *   every other member of the set, until the entry with its removal is appended;
- * - `all` includes every member that some journal may still name: added and not yet counting, and removed
- *   while the removal is not durable on the active;
+ * - a member's answers count from the moment when the entry with its addition is durable on the
+ *   active and on every other member of the set, until the entry with its removal is appended;
+ * - `all` includes every member that some journal may still name: added and not yet counting, and
+ *   removed while the removal is not durable on the active;
  * - on disk means on the active's disk too;
  * - the ordinals of one follower never go back, except that a new stream of it starts from nothing.
  */

@@ -1,6 +1,7 @@
 /**
- * Turns intents into changes at the moment when they get their place in the order. It knows what the earlier
- * changes of the same batch do to files, because the copy learns of them only when the batch is appended.
+ * Turns intents into changes at the moment when they get their place in the order. It knows what
+ * the earlier changes of the same batch do to files, because the copy learns of them only when the
+ * batch is appended.
  */
 import { HotspareError } from '../errors.js'
 import type { Change, FileChange, SingleChange } from './change.js'

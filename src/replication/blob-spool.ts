@@ -1,6 +1,6 @@
 /**
- * Takes in content of unknown length with bounded memory: short content is collected, longer content goes to
- * an object of the storage, piece by piece, with its checksum computed on the way.
+ * Takes in content of unknown length with bounded memory: short content is collected, longer
+ * content goes to an object of the storage, piece by piece, with its checksum computed on the way.
  */
 import { crc32 } from 'node:zlib'
 import { HotspareError } from '../errors.js'
@@ -24,7 +24,10 @@ export interface ContentOptions {
   /** Whether a blob must be on disk before it is named. */
   readonly durability: Durability
   readonly signal?: AbortSignal | undefined
-  /** Content above this many bytes becomes a blob; default and maximum is the writer's `inlineBytesMax`. */
+  /**
+   * Content above this many bytes becomes a blob; default and maximum is the writer's
+   * `inlineBytesMax`.
+   */
   readonly inlineBytesMax?: number | undefined
 }
 
@@ -60,7 +63,8 @@ export class BlobSpool {
   }
 
   /**
-   * Takes content in; a blob is on the storage, and with every follower of the in-sync set, when it resolves.
+   * Takes content in; a blob is on the storage, and with every follower of the in-sync set, when it
+   * resolves.
    *
    * @throws as {@link BlobSpool.collect}
    */
@@ -88,8 +92,8 @@ export class BlobSpool {
   /**
    * Reads a source to its end. What it returns shares no memory with the source.
    *
-   * @throws `WRITE_TOO_LARGE` above `blobBytesMax`; `ABORTED`; the failure of the storage; what the source threw.
-   *   Nothing is left behind then.
+   * @throws `WRITE_TOO_LARGE` above `blobBytesMax`; `ABORTED`; the failure of the storage; what the
+   *   source threw. Nothing is left behind then.
    */
   async collect(source: ContentSource, options: ContentOptions): Promise<Content> {
     const inlineMax = Math.min(
@@ -134,7 +138,10 @@ export class BlobSpool {
   }
 }
 
-/** One content on its way: collected in pieces, written out as soon as it is too long to stay inline. */
+/**
+ * One content on its way: collected in pieces, written out as soon as it is too long to stay
+ * inline.
+ */
 class SpooledContent {
   readonly #objects: ObjectStore
   readonly #name: string
@@ -180,7 +187,10 @@ class SpooledContent {
     if (this.#started) await removeQuietly(this.#objects, [this.#name])
   }
 
-  /** Small content gets a small buffer; the storage may keep a piece, so that each is a buffer of its own. */
+  /**
+   * Small content gets a small buffer; the storage may keep a piece, so that each is a buffer of
+   * its own.
+   */
   #grow(more: number): void {
     const wanted = Math.min(pieceBytes, this.#filled + more)
     if (wanted <= this.#piece.length) return
@@ -210,7 +220,8 @@ async function removeQuietly(objects: ObjectStore, names: readonly string[]): Pr
   try {
     await objects.remove('blobs', names)
   } catch {
-    // An unnamed blob does no harm; the storage has reported why it cannot be removed to those who need it.
+    // An unnamed blob does no harm; the storage has reported why it cannot be removed to those who
+    // need it.
   }
 }
 

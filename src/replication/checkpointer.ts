@@ -19,6 +19,9 @@ import type { Journal } from './journal.js'
 import { asStorageError } from './journal-errors.js'
 import type { JournalPlace } from './journal-scan.js'
 
+/** Blobs of this share of the journal's limit end a segment. */
+const blobShare: number = 1 / 16
+
 export class Checkpointer {
   readonly #options: LocalCopyOptions
   readonly #journal: Journal
@@ -33,6 +36,8 @@ export class Checkpointer {
   #place: string
   /** Journal appended since then. */
   #bytes = 0
+  /** Bytes of blobs when the segment was begun for them. */
+  #blobBytes = 0
   #lostUpTo = 0
   /** Why the last one failed. */
   failed: HotspareError | undefined
@@ -67,10 +72,22 @@ export class Checkpointer {
     const wanted = isFull
       ? Math.min(limits.checkpointBytes, limits.segmentBytes)
       : limits.checkpointBytes
+    this.#noteBlobs()
     if (this.#bytes >= wanted) {
       this.#bytes = 0
       this.#due()
     }
+  }
+
+  /** Blobs go with the segment that names them, so many of them end it early. */
+  #noteBlobs(): void {
+    const { bytes } = this.#contents.blobs
+    if (bytes < this.#blobBytes) this.#blobBytes = bytes
+    const added = bytes - this.#blobBytes
+    if (added < this.#options.limits.journalBytesMax * blobShare) return
+    this.#blobBytes = bytes
+    this.#bytes += added
+    this.#journal.rollSoon()
   }
 
   #due(): void {

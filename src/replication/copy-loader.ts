@@ -6,9 +6,10 @@ import { Checkpointer } from './checkpointer.js'
 import type { Contents } from './contents.js'
 import type { LocalCopyOptions } from './copy-types.js'
 import { IndexLog } from './index-log.js'
-import type { JournalOptions } from './journal.js'
 import { Journal } from './journal.js'
 import type { JournalDamage } from './journal-scan.js'
+import { listSegments } from './journal-scan.js'
+import type { JournalOptions } from './journal-types.js'
 import { journalArea, Recovery } from './recovery.js'
 import type { RestoreManifest } from './restore-manifest.js'
 import { readManifest } from './restore-manifest.js'
@@ -47,15 +48,15 @@ export async function openCopy(options: LoadOptions): Promise<LoadedCopy> {
   const { storage } = options.copy
   const { contents } = options
   const indexLog = new IndexLog(storage.logs)
-  const finds: Finds = { damage: undefined }
-  const manifest = await believe(finds, 'switch', () => readManifest(storage.documents))
-  let checkpoint = await believe(finds, 'checkpoint', () => readCheckpoint(storage.documents))
-  if (checkpoint !== undefined) checkpoint = await loadIndex(finds, indexLog, contents, checkpoint)
-  if (manifest !== undefined) {
-    checkpoint = await new Switch(options.copy, manifest, contents, indexLog).rollForward()
+  const switching = await believe('switch', () => readManifest(storage.documents))
+  const { checkpoint, damage } = await openCheckpoint(options, indexLog)
+  let place = checkpoint
+  if (switching.value !== undefined) {
+    place = await new Switch(options.copy, switching.value, contents, indexLog).rollForward()
   }
   followPolicy(options.copy, contents.index)
-  const loaded = await startJournal(options, checkpoint, indexLog, 0, true, finds.damage)
+  const found = switching.damage ?? (switching.value === undefined ? damage : undefined)
+  const loaded = await startJournal(options, place, indexLog, 0, true, found)
   await removeOrphans(options)
   return loaded
 }
@@ -78,40 +79,52 @@ export async function switchCopy(
   return loaded
 }
 
-interface Finds {
-  damage: JournalDamage | undefined
+/** What was read, or why it cannot be believed. */
+interface Belief<T> {
+  readonly value: T | undefined
+  readonly damage: JournalDamage | undefined
 }
 
-/** What was read; undefined, noted as damage, when it fails its check. */
-async function believe<T>(
-  finds: Finds,
-  what: string,
-  read: () => Promise<T>,
-): Promise<T | undefined> {
+async function believe<T>(what: string, read: () => Promise<T>): Promise<Belief<T>> {
   try {
-    return await read()
+    return { value: await read(), damage: undefined }
   } catch (error) {
-    if (
-      !HotspareError.is(error, 'STORAGE_CORRUPT') &&
-      !HotspareError.is(error, 'PROTOCOL_VIOLATION')
-    ) {
-      throw error
-    }
-    finds.damage = { segment: what, offset: 0, why: error.message }
-    return undefined
+    const isBroken =
+      HotspareError.is(error, 'STORAGE_CORRUPT') || HotspareError.is(error, 'PROTOCOL_VIOLATION')
+    if (!isBroken) throw error
+    return { value: undefined, damage: { segment: what, offset: 0, why: error.message } }
   }
 }
 
-async function loadIndex(
-  finds: Finds,
+/**
+ * The checkpoint, with the index brought up to it. When one of them is broken, a journal that begins with the first
+ * change makes up for both; any other does not.
+ */
+async function openCheckpoint(
+  options: LoadOptions,
   indexLog: IndexLog,
-  contents: Contents,
-  checkpoint: CheckpointDocument,
-): Promise<CheckpointDocument> {
-  await believe(finds, 'index', () => indexLog.load(checkpoint.index, contents.index))
-  contents.index.sortTombstones()
-  contents.index.raiseFloor(checkpoint.tombstoneFloor)
-  return checkpoint
+): Promise<{
+  readonly checkpoint: CheckpointDocument | undefined
+  readonly damage: JournalDamage | undefined
+}> {
+  const { storage } = options.copy
+  const { index } = options.contents
+  const { value: checkpoint, damage } = await believe('checkpoint', () =>
+    readCheckpoint(storage.documents),
+  )
+  if (checkpoint === undefined && damage === undefined) return { checkpoint, damage }
+  const loaded =
+    checkpoint === undefined
+      ? { value: undefined, damage }
+      : await believe('index', () => indexLog.load(checkpoint.index, index))
+  if (checkpoint !== undefined && loaded.damage === undefined) {
+    index.sortTombstones()
+    index.raiseFloor(checkpoint.tombstoneFloor)
+    return { checkpoint, damage: undefined }
+  }
+  index.clear()
+  const [first] = await listSegments(storage.logs, journalArea)
+  return { checkpoint: undefined, damage: first?.firstSeq === 1 ? undefined : loaded.damage }
 }
 
 async function startJournal(
@@ -123,8 +136,9 @@ async function startJournal(
   found: JournalDamage | undefined,
 ): Promise<LoadedCopy> {
   const { contents, copy } = options
-  const scanned = await new Recovery(copy, contents, checkpoint, isStart).run()
-  const damage = found ?? scanned.damage
+  const recovered = await new Recovery(copy, contents, checkpoint, isStart).run()
+  const damage = found ?? recovered.damage
+  const scanned = { ...recovered, damage }
   if (damage !== undefined) {
     const { segment, offset, why } = damage
     const where = `${segment}:${offset}`

@@ -1,6 +1,6 @@
 /**
- * Files as an application reads and writes them. Reads are answered by the own copy on every node; writes go
- * through the gate, which only the active opens.
+ * Files as an application reads and writes them. Reads are answered by the own copy on every node;
+ * writes go through the gate, which only the active opens.
  */
 import { HotspareError } from '../errors.js'
 import { compileGlobs, normaliseGlobs } from '../policy/glob.js'
@@ -74,8 +74,9 @@ export class FilesApi {
   }
 
   /**
-   * Replaces a file, or creates it. A reader sees the old bytes or the new ones, never a mixture. Content of any
-   * size is taken in with bounded memory; bytes are copied at once, a stream is read to its end first.
+   * Replaces a file, or creates it. A reader sees the old bytes or the new ones, never a mixture.
+   * Content of any size is taken in with bounded memory; bytes are copied at once, a stream is read
+   * to its end first.
    *
    * @param path - relative, with `/` between the parts; claimed by a class of kind `synced`
    * @param content - bytes, text (stored as UTF-8), or a stream of bytes
@@ -83,7 +84,8 @@ export class FilesApi {
    * @returns what the write really got
    * @throws `NOT_ACTIVE` on every node but the active one, naming it
    * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `PATH_CONFLICT` for the path
-   * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content; nothing is left behind
+   * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content; nothing is left
+   *   behind
    * @throws `QUEUE_FULL`, `ABORTED`, `WRITES_BLOCKED`, `OUTCOME_UNKNOWN`
    */
   write(path: string, content: ContentSource, options: FileWriteOptions = {}): Promise<Receipt> {
@@ -94,8 +96,8 @@ export class FilesApi {
   }
 
   /**
-   * Adds bytes to the end of a file, wherever that is when the write gets its place in the order; a missing
-   * file is created. Parameters and errors are those of {@link FilesApi.write}.
+   * Adds bytes to the end of a file, wherever that is when the write gets its place in the order; a
+   * missing file is created. Parameters and errors are those of {@link FilesApi.write}.
    */
   append(path: string, content: ContentSource, options: WriteOptions = {}): Promise<Receipt> {
     return this.#change(path, content, options, ({ bytes, blob }, className) => {
@@ -104,8 +106,8 @@ export class FilesApi {
   }
 
   /**
-   * Writes bytes at an offset, in place; a missing file is created, a gap is filled with zeros. Other parameters
-   * and errors are those of {@link FilesApi.write}.
+   * Writes bytes at an offset, in place; a missing file is created, a gap is filled with zeros.
+   * Other parameters and errors are those of {@link FilesApi.write}.
    *
    * @param offset - of the first byte, 0 or more
    */
@@ -139,7 +141,8 @@ export class FilesApi {
   }
 
   /**
-   * Reads a file, or a stretch of it, as the last change has it. On a standby it may lag behind the active.
+   * Reads a file, or a stretch of it, as the last change has it. On a standby it may lag behind the
+   * active.
    *
    * @returns the bytes; fewer than asked for only at the end of the file
    * @throws `FILE_NOT_FOUND`, `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `ABORTED`
@@ -156,8 +159,8 @@ export class FilesApi {
   }
 
   /**
-   * Reads a file piece by piece, with bounded memory, up to the size it has when the reading begins. Changes made
-   * meanwhile may be seen in pieces that were not read yet.
+   * Reads a file piece by piece, with bounded memory, up to the size it has when the reading
+   * begins. Changes made meanwhile may be seen in pieces that were not read yet.
    *
    * @throws as {@link FilesApi.read}
    */

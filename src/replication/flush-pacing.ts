@@ -1,8 +1,8 @@
 /**
- * When the next flush runs: behind everything that is ready to run now, so that all callers who were answered
- * together are in the next batch together, and a lone write waits for nobody. Where acknowledgements need no
- * turn of the event loop, callers and flushes could go on for ever among themselves; then it takes a turn now and
- * then, for the sake of heartbeats and everybody else.
+ * When the next flush runs: behind everything that is ready to run now, so that all callers who
+ * were answered together are in the next batch together, and a lone write waits for nobody. Where
+ * acknowledgements need no turn of the event loop, callers and flushes could go on for ever among
+ * themselves; then it takes a turn now and then, for the sake of heartbeats and everybody else.
  */
 import { nextTick } from 'node:process'
 
@@ -12,8 +12,8 @@ const flushesPerTurnMax = 64
 /** See the head of the file. */
 export class FlushPacing {
   readonly #run: () => void
-  // A tick runs before pending microtasks when it is asked for outside of one, and after all of them when it is
-  // asked for inside of one: hence both.
+  // A tick runs before pending microtasks when it is asked for outside of one, and after all of
+  // them when it is asked for inside of one: hence both.
   readonly #arm = (): void => nextTick(this.#run)
   readonly #newTurn = (): void => {
     this.#answered = 0

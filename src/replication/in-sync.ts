@@ -2,10 +2,12 @@
  * The in-sync set: who is in it, who leaves it, and what the cluster does when nobody is.
  *
  * Invariants:
- * - the set changes only by an entry of the journal; see `AckTracker` for when such an entry takes effect;
- * - one timer at most runs, and only while a member owes an answer or the first wait of a term runs;
- * - `standing` is `degraded` or `blocked` only while no member counts; it is `redundant` from when one counts until
- *   the set is empty, and its emptiness durable.
+ * - the set changes only by an entry of the journal; see `AckTracker` for when such an entry takes
+ *   effect;
+ * - one timer at most runs, and only while a member owes an answer or the first wait of a term
+ *   runs;
+ * - `standing` is `degraded` or `blocked` only while no member counts; it is `redundant` from when
+ *   one counts until the set is empty, and its emptiness durable.
  */
 import type { Clock, TimerHandle } from '../interfaces/clock.js'
 import { AckTracker, type MembershipNews } from './ack-tracker.js'
@@ -32,7 +34,10 @@ export interface InSyncOptions {
   changed(): void
 }
 
-/** What is known of one follower; it outlives the streams that the follower opens one after the other. */
+/**
+ * What is known of one follower; it outlives the streams that the follower opens one after the
+ * other.
+ */
 interface FollowerRecord {
   readonly id: string
   handle: FollowerHandle
@@ -41,6 +46,8 @@ interface FollowerRecord {
   durable: number
   /** Whether it said anything on its present stream; until then it may lack everything. */
   heard: boolean
+  /** Whether it had caught up on its present stream. */
+  caughtUp: boolean
   /** Since when it is silent, whether it owes an answer or not. */
   lostSinceMs: number | undefined
   /** When it was added to the set: it owes nothing from before. */
@@ -80,6 +87,13 @@ export class InSyncSet {
     this.#arm(this.#firstWaitEndsMs)
   }
 
+  /** No member that could count is in reach, proven: the wait that a term begins with would be for nobody. */
+  endFirstWait(): void {
+    if (this.#firstWaitEndsMs === undefined) return
+    this.#firstWaitEndsMs = undefined
+    if (this.tracker.isEmpty) this.#degrade()
+  }
+
   get standing(): Standing {
     return this.#standing
   }
@@ -89,8 +103,9 @@ export class InSyncSet {
     const handle = new FollowerHandle(id, this)
     const known = this.#followers.get(id)
     if (known === undefined) {
-      const blank = { received: 0, durable: 0, heard: false, lostSinceMs: undefined, addedAtMs: 0 }
-      this.#followers.set(id, { id, handle, mayCount, ...blank })
+      const blank = { received: 0, durable: 0, heard: false, caughtUp: false }
+      const times = { lostSinceMs: undefined, addedAtMs: 0 }
+      this.#followers.set(id, { id, handle, mayCount, ...blank, ...times })
       return handle
     }
     known.mayCount = mayCount
@@ -101,6 +116,7 @@ export class InSyncSet {
     known.received = 0
     known.durable = 0
     known.heard = false
+    known.caughtUp = false
     this.tracker.restart(id)
     if (!mayCount) this.#remove(known, 'it may not count')
     return handle
@@ -129,7 +145,16 @@ export class InSyncSet {
     record.received = Math.max(record.received, received, durable)
     record.durable = Math.max(record.durable, durable)
     this.#take(this.tracker.answer(record.id, record.received, record.durable))
+    // It was removed while its stream stood, because it was silent for a while: it may come back.
+    if (record.caughtUp && this.#isCurrent(record)) this.caughtUp(handle)
     this.#options.changed()
+  }
+
+  /** Whether it lacks nothing but what is on its way. */
+  #isCurrent({ id, durable }: FollowerRecord): boolean {
+    if (this.tracker.stateOf(id) !== undefined) return false
+    const { clock, degradeAfterMs } = this.#options
+    return this.#lag.lagOf(durable, clock.nowMs()).lagMs < degradeAfterMs / 4
   }
 
   /** @see Follower.caughtUp */
@@ -138,6 +163,7 @@ export class InSyncSet {
     if (record === undefined || !record.mayCount) return
     record.lostSinceMs = undefined
     record.heard = true
+    record.caughtUp = true
     const state = this.tracker.stateOf(record.id)
     if (state === 'adding' || state === 'counting') return
     const ordinal = this.#options.append([...this.tracker.members(), record.id])
@@ -260,7 +286,8 @@ export class InSyncSet {
   /** A node that was held up itself distrusts itself before it accuses others. */
   #pardon(lateMs: number): void {
     if (lateMs <= lateToleranceMs) return
-    // Answers that came meanwhile have yet to be read, so that a little more than the delay is granted.
+    // Answers that came meanwhile have yet to be read, so that a little more than the delay is
+    // granted.
     const grantedMs = lateMs + Math.min(lateMs, this.#options.degradeAfterMs)
     this.#silence.shift(grantedMs)
     if (this.#firstWaitEndsMs !== undefined) this.#firstWaitEndsMs += grantedMs
@@ -278,7 +305,9 @@ export class InSyncSet {
     return Number.POSITIVE_INFINITY
   }
 
-  /** When a member has been silent for too long; never for one that owes nothing and is not lost. */
+  /**
+   * When a member has been silent for too long; never for one that owes nothing and is not lost.
+   */
   #silentUntilMs(record: FollowerRecord): number {
     const state = this.tracker.stateOf(record.id)
     if (state === undefined || state === 'removing') return Number.POSITIVE_INFINITY

@@ -1,10 +1,13 @@
 /**
- * What a caller asks for. Most intents are changes already; the others become one only when they get their
- * place in the order, because what they mean depends on what stands before them.
+ * What a caller asks for. Most intents are changes already; the others become one only when they
+ * get their place in the order, because what they mean depends on what stands before them.
  */
 import type { BlobRef, Change, SingleChange } from './change.js'
 
-/** These bytes go to the end of the file, wherever that is then. Exactly one of `bytes` and `blob` is set. */
+/**
+ * These bytes go to the end of the file, wherever that is then. Exactly one of `bytes` and `blob`
+ * is set.
+ */
 export interface AppendIntent {
   readonly kind: 'append'
   readonly className: string
@@ -13,7 +16,10 @@ export interface AppendIntent {
   readonly blob: BlobRef | undefined
 }
 
-/** What a transaction has read of a file: the sequence number of its last change, 0 where there was none. */
+/**
+ * What a transaction has read of a file: the sequence number of its last change, 0 where there was
+ * none.
+ */
 export interface ReadExpectation {
   readonly path: string
   readonly version: number
@@ -33,7 +39,10 @@ export interface CommitIntent {
   readonly lists: readonly ListExpectation[]
 }
 
-/** Anything that can be submitted to a {@link Writer}. It is plain data and can be sent to another node. */
+/**
+ * Anything that can be submitted to a {@link Writer}. It is plain data and can be sent to another
+ * node.
+ */
 export type WriteIntent = Change | AppendIntent | CommitIntent
 
 /** The blobs that an intent names. */
@@ -52,8 +61,8 @@ export function blobsOf(intent: WriteIntent): BlobRef[] {
 }
 
 /**
- * Bytes that an intent keeps in memory while it waits. Values of updates are opaque; strings and byte arrays
- * are counted, for all else stands `valueBytes`, what updates took on average.
+ * Bytes that an intent keeps in memory while it waits. Values of updates are opaque; strings and
+ * byte arrays are counted, for all else stands `valueBytes`, what updates took on average.
  */
 export function bytesOf(intent: WriteIntent, valueBytes: number): number {
   switch (intent.kind) {

@@ -3,7 +3,7 @@
  *
  * Invariants: `seq` rises by the count of each entry and by nothing else; an entry belongs to the last term of the
  * history, or opens one of a higher epoch than the last change. A term without changes leaves nothing behind: the
- * history that goes on after it may never have known it, and its next term may have a lower epoch.
+ * history that goes on after it may never have known it, so that its next entry may be of a lower epoch.
  */
 import { HotspareError } from '../errors.js'
 import type { Entry } from './entry.js'
@@ -76,7 +76,7 @@ export class FactsTracker implements JournalFacts {
       if (header.epoch > (epochAt(this.history, this.seq) ?? 0)) return
     }
     // The term that is open already may be announced again: a stream that is resumed repeats it.
-    if (header.epoch === this.#epoch && header.termTag === this.#tag) return
+    if (this.#isOpen(entry) || this.#goesOn(entry)) return
     throw new HotspareError(
       'PROTOCOL_VIOLATION',
       `an entry of a term of epoch ${header.epoch} follows one of epoch ${this.#epoch}`,
@@ -87,6 +87,7 @@ export class FactsTracker implements JournalFacts {
   advance(entry: Entry): void {
     const { header } = entry
     if (header.ackedSeq > this.ackedSeq) this.ackedSeq = header.ackedSeq
+    if (header.kind !== 'term' && !this.#isOpen(entry)) this.#dropUnused()
     if (header.kind === 'changes') {
       this.seq = lastSeqOf(header)
       return
@@ -99,6 +100,25 @@ export class FactsTracker implements JournalFacts {
     const last = this.history.at(-1)
     if (last !== undefined && sameTerm(last, term)) return
     this.history = withTerm(this.history, term, this.seq)
+    this.#setTerm(this.history.at(-1))
+  }
+
+  #isOpen({ header }: Entry): boolean {
+    return header.epoch === this.#epoch && header.termTag === this.#tag
+  }
+
+  /** Whether it is of the term of the last change, which terms without changes have followed. */
+  #goesOn({ header }: Entry): boolean {
+    const settled = this.#used().at(-1)
+    return settled?.epoch === header.epoch && termTagOf(settled) === header.termTag
+  }
+
+  #used(): History {
+    return this.history.filter((term) => term.firstSeq <= this.seq)
+  }
+
+  #dropUnused(): void {
+    this.history = this.#used()
     this.#setTerm(this.history.at(-1))
   }
 

@@ -10,7 +10,7 @@
 
 import { HotspareError } from '../errors.js'
 import type { Random } from '../interfaces/random.js'
-import type { Log, LogStore } from '../interfaces/storage.js'
+import type { Log } from '../interfaces/storage.js'
 import type { Entry } from './entry.js'
 import { asStorageError, damaged, trimmed } from './journal-errors.js'
 import type { JournalFacts } from './journal-facts.js'
@@ -19,37 +19,10 @@ import { encodeMark, encodeSegmentHeader, markBytes, segmentName } from './journ
 import { JournalReader } from './journal-reader.js'
 import type { JournalPlace, ScannedJournal } from './journal-scan.js'
 import { listSegments } from './journal-scan.js'
+import type { BlobBytes, JournalOptions, JournalPin } from './journal-types.js'
 import { SegmentFiles } from './segment-files.js'
 import type { Segment, TailItem } from './tail.js'
 import { Tail } from './tail.js'
-
-export interface JournalOptions {
-  readonly logs: LogStore
-  readonly area: string
-  readonly random: Random
-  /** A segment is closed when it has this many bytes. */
-  readonly segmentBytes: number
-  /** Bytes of durable entries kept in memory for readers. */
-  readonly tailBytesMax: number
-  /** Called when the storage failed. */
-  readonly onFailure: (error: HotspareError) => void
-}
-
-/** Keeps the journal from being trimmed after `afterSeq`, within the quota. */
-export interface JournalPin {
-  /** Entries after this one are wanted. */
-  readonly afterSeq: number
-  /** True when the quota was reached and the entries are gone. */
-  readonly lost: boolean
-  release(): void
-}
-
-/** The blobs that records of the journal name. */
-export interface BlobBytes {
-  readonly bytes: number
-  /** Bytes of those that go when the journal is trimmed up to `seq`. */
-  bytesUpTo(seq: number): number
-}
 
 /** Bytes that one append of the log carries at most (one entry at least). */
 const appendBytesMax = 8 * 1024 * 1024
@@ -69,6 +42,7 @@ export class Journal {
   #nonce: number
   #isFlushing = false
   #isClosed = false
+  #isRollWanted = false
   #handedOrdinal: number
   #handedBytes = 0
   #bytes: number
@@ -237,7 +211,8 @@ export class Journal {
   #flush(): void {
     this.#isFlushing = true
     const segment = this.#current
-    if (segment.bytes >= this.#options.segmentBytes) {
+    if (segment.bytes >= this.#options.segmentBytes || this.#isRollWanted) {
+      this.#isRollWanted = false
       this.#roll().then(
         () => this.#flush(),
         (error: unknown) => this.#fail(error),
@@ -284,6 +259,11 @@ export class Journal {
     const item = this.tail.get(ordinal)
     if (item === undefined) throw new HotspareError('INTERNAL', 'an entry left the tail too early')
     return item
+  }
+
+  /** Begins a new segment with the next entry, so that what was written so far can be trimmed before it. */
+  rollSoon(): void {
+    this.#isRollWanted = true
   }
 
   /** Begins the next segment. Everything before is durable, so the header's facts are the durable ones. */

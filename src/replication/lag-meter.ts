@@ -1,6 +1,7 @@
 /**
- * How far behind an ordinal is, in changes, bytes and time, from a bounded number of marks. The marks grow
- * coarser with age, so that a follower that is far behind costs no more memory than one that is not.
+ * How far behind an ordinal is, in changes, bytes and time, from a bounded number of marks. The
+ * marks grow coarser with age, so that a follower that is far behind costs no more memory than one
+ * that is not.
  */
 
 interface Mark {
@@ -44,7 +45,10 @@ export class LagMeter {
     this.#stride *= 2
   }
 
-  /** How far behind one is who has everything up to this ordinal. A mark's coarseness may overstate it. */
+  /**
+   * How far behind one is who has everything up to this ordinal. A mark's coarseness may overstate
+   * it.
+   */
   lagOf(ordinal: number, nowMs: number): Lag {
     const last = this.#last
     if (ordinal >= last.ordinal) return { lagSeq: 0, lagBytes: 0, lagMs: 0 }

@@ -8,68 +8,46 @@
  * - `complete` is false while the copy is no consistent state, and it is then neither served nor promoted.
  */
 import { HotspareError } from '../errors.js'
-import type { ReadRequest } from '../interfaces/storage.js'
-import type { StoredBlobs } from './blob-refs.js'
 import type { Change } from './change.js'
-import { Contents } from './contents.js'
+import { Congestion } from './congestion.js'
 import type { LoadedCopy, LoadOptions } from './copy-loader.js'
 import { openCopy } from './copy-loader.js'
 import type { NextJournal } from './copy-switcher.js'
 import { CopySwitcher } from './copy-switcher.js'
-import type {
-  FileRecord,
-  LocalCopyOptions,
-  OutsideReport,
-  StateSnapshot,
-  TransferAnswer,
-  UpdateResult,
-} from './copy-types.js'
+import type { LocalCopyOptions, OutsideReport, UpdateResult } from './copy-types.js'
+import { CopyView } from './copy-view.js'
 import type { Entry } from './entry.js'
 import { changesOf } from './entry.js'
-import type { FileIndex } from './file-index.js'
-import { FileReads } from './file-reads.js'
-import type { JournalPin } from './journal.js'
-import type { FactsTracker } from './journal-facts.js'
-import type { JournalReader } from './journal-reader.js'
 import { Listeners } from './listeners.js'
-import type { Extent, History, Position, Term } from './position.js'
-import { positionOf } from './position.js'
+import type { Extent, Term } from './position.js'
 import type { RestoreManifest } from './restore-manifest.js'
 import { nothingOutside, scanTree } from './tree-scan.js'
 
-export type { NextJournal } from './copy-switcher.js'
-export type { CopyEvent, CopyLimits, LocalCopyOptions, UpdateResult } from './copy-types.js'
-export type { FileIndex } from './file-index.js'
-export type { JournalReader } from './journal-reader.js'
-export type { RestoreManifest } from './restore-manifest.js'
-
-export class LocalCopy {
+export class LocalCopy extends CopyView {
   readonly #options: LocalCopyOptions
-  readonly #contents: Contents
-  readonly #reads: FileReads
   readonly #switcher: CopySwitcher
   readonly #durable = new Listeners<[ordinal: number]>()
   readonly #appended = new Listeners<[entry: Entry, ordinal: number]>()
   readonly #failures = new Listeners<[error: HotspareError]>()
-  #decongested: (() => void)[] = []
-  #loaded: LoadedCopy | undefined
+  readonly #congestion: Congestion
   #outside: OutsideReport = nothingOutside
   #isClosed = false
 
   private constructor(options: LocalCopyOptions) {
+    super(options)
     this.#options = options
-    const { storage, policy, emit } = options
-    const onApplyFailure = (error: HotspareError): void => this.#whenFailed(error)
-    const onApplied = (): void => this.#relieve()
-    this.#contents = new Contents({ storage, policy, emit, onApplied, onApplyFailure })
-    this.#reads = new FileReads(storage, this.#contents, () => this.seq)
+    this.#congestion = new Congestion(
+      options.limits.pendingBytesMax,
+      () => Math.max(this.loaded?.journal.undurableBytes ?? 0, this.contents.unappliedBytes),
+      () => this.#isClosed || this.failed !== undefined,
+    )
     this.#switcher = new CopySwitcher(this.#loadOptions, {
-      current: () => this.#parts,
+      current: () => this.parts,
       replace: (loaded) => {
         this.#outside = nothingOutside
         this.#use(loaded)
       },
-      fail: (error) => this.#whenFailed(error),
+      fail: (error) => this.whenFailed(error),
     })
   }
 
@@ -89,77 +67,25 @@ export class LocalCopy {
   }
 
   get #loadOptions(): LoadOptions {
-    const onFailure = (error: HotspareError): void => this.#whenFailed(error)
-    return { copy: this.#options, contents: this.#contents, onFailure }
+    const onFailure = (error: HotspareError): void => this.whenFailed(error)
+    return { copy: this.#options, contents: this.contents, onFailure }
   }
 
   #use(loaded: LoadedCopy): void {
-    this.#loaded = loaded
+    this.loaded = loaded
     loaded.journal.onDurable((ordinal) => this.#whenDurable(ordinal))
-    this.#relieve()
-  }
-
-  get #parts(): LoadedCopy {
-    if (this.#loaded === undefined) throw new HotspareError('INTERNAL', 'the copy is not open')
-    return this.#loaded
-  }
-
-  get #facts(): FactsTracker {
-    return this.#parts.journal.facts
-  }
-
-  /** The versions of all files. */
-  get index(): FileIndex {
-    return this.#contents.index
-  }
-
-  get history(): History {
-    return this.#facts.history
-  }
-
-  /** The last change appended. */
-  get seq(): number {
-    return this.#loaded?.journal.facts.seq ?? 0
-  }
-
-  /** The last change that is durable in the journal. */
-  get durableSeq(): number {
-    return this.#parts.journal.durableSeq
-  }
-
-  /** All changes up to this one are in the tree. */
-  get appliedSeq(): number {
-    const oldest = this.#contents.applier.oldestSeq
-    return oldest === undefined ? this.durableSeq : Math.min(oldest - 1, this.durableSeq)
-  }
-
-  get position(): Position | undefined {
-    return positionOf(this.#facts)
-  }
-
-  get extent(): Extent {
-    return { history: this.history, seq: this.seq }
-  }
-
-  /** The highest acknowledged-up-to mark in any entry. */
-  get ackedSeq(): number {
-    return this.#facts.ackedSeq
-  }
-
-  /** The last journaled in-sync set. */
-  get inSync(): readonly string[] | undefined {
-    return this.#facts.inSync
+    this.#congestion.check()
   }
 
   /** False while the copy is no consistent state: a damaged journal, a switch under way, a lost state. */
   get complete(): boolean {
-    const { damage } = this.#parts
+    const { damage } = this.parts
     return damage === undefined && !this.#switcher.isPending && this.stateNeedsRestore.length === 0
   }
 
   /** Classes of which the copy lacks changes; a restore has to bring them. */
   get stateNeedsRestore(): string[] {
-    const { states, lacking } = this.#contents
+    const { states, lacking } = this.contents
     return [...states.lost, ...lacking]
   }
 
@@ -169,34 +95,16 @@ export class LocalCopy {
     return unknown.length + differing.length + missing.length + this.stateNeedsRestore.length > 0
   }
 
-  /** The blobs that are stored here: named by the journal, or added before the record that names them. */
-  get blobs(): StoredBlobs {
-    return this.#contents.blobs
-  }
-
-  /** The oldest change still in the journal; one after the last when there is none. */
-  get firstSeq(): number {
-    return this.#parts.journal.firstSeq
-  }
-
   /** Why nothing can be appended now. */
   get failed(): HotspareError | undefined {
-    const { journal, checkpointer } = this.#loaded ?? {}
-    const { applier } = this.#contents
+    const { journal, checkpointer } = this.loaded ?? {}
+    const { applier } = this.contents
     return this.#switcher.failed ?? journal?.failed ?? applier.failed ?? checkpointer?.failed
   }
 
   /** What was found changed in the tree when the copy was opened. */
   get outside(): OutsideReport {
     return this.#outside
-  }
-
-  get lastOrdinal(): number {
-    return this.#parts.journal.lastOrdinal
-  }
-
-  get durableOrdinal(): number {
-    return this.#parts.journal.durableOrdinal
   }
 
   /**
@@ -211,7 +119,7 @@ export class LocalCopy {
     changes?: readonly Change[],
   ): { ordinal: number; results: readonly UpdateResult[] | undefined } {
     this.#refuse()
-    const { journal, checkpointer } = this.#parts
+    const { journal, checkpointer } = this.parts
     journal.facts.requireNext(entry)
     const isBatch = entry.header.kind === 'changes'
     const decoded = isBatch ? (changes ?? changesOf(entry)) : undefined
@@ -219,7 +127,7 @@ export class LocalCopy {
     let results: readonly UpdateResult[] | undefined
     if (decoded !== undefined) {
       const wantsResults = changes !== undefined
-      results = this.#contents.take(entry, decoded, { ordinal, wantsResults, filesSeq: 0 })
+      results = this.contents.take(entry, decoded, { ordinal, wantsResults, filesSeq: 0 })
     }
     checkpointer.note(entry.bytes.length)
     this.#appended.call(entry, ordinal)
@@ -248,116 +156,53 @@ export class LocalCopy {
     return this.#failures.add(listener)
   }
 
-  readonly #whenDurable = (ordinal: number): void => {
+  #whenDurable(ordinal: number): void {
     // Whoever waits for the journal hears of it before the tree gets its work.
     this.#durable.call(ordinal)
-    this.#contents.applier.release(ordinal)
-    this.#relieve()
+    this.contents.applier.release(ordinal)
+    this.#congestion.check()
   }
 
-  #whenFailed(error: HotspareError): void {
+  protected override whenApplied(): void {
+    this.#congestion.check()
+  }
+
+  protected override whenFailed(error: HotspareError): void {
     this.#options.emit({ name: 'storageFailed', error })
-    this.#relieve()
+    this.#congestion.check()
     this.#failures.call(error)
-  }
-
-  get #pendingBytes(): number {
-    return Math.max(this.#parts.journal.undurableBytes, this.#contents.unappliedBytes)
   }
 
   /** More is pending than the limit: callers stop appending. */
   get congested(): boolean {
-    return this.#pendingBytes >= this.#options.limits.pendingBytesMax
+    return this.#congestion.isHigh
   }
 
   /** Resolves when half of the limit is free again, or the copy failed. */
   decongested(): Promise<void> {
-    if (!this.congested || this.failed !== undefined) return Promise.resolve()
-    return new Promise((resolve) => {
-      this.#decongested.push(resolve)
-    })
-  }
-
-  #relieve(): void {
-    if (this.#decongested.length === 0) return
-    const isLow = this.#pendingBytes <= this.#options.limits.pendingBytesMax / 2
-    if (!isLow && this.failed === undefined && !this.#isClosed) return
-    for (const resolve of this.#decongested.splice(0)) resolve()
+    return this.#congestion.relieved()
   }
 
   /** Resolves when everything appended is durable; rejects when the storage failed. */
   flush(): Promise<void> {
-    return this.#parts.journal.flushed()
+    return this.parts.journal.flushed()
   }
 
   /** Resolves when everything appended is durable and in the tree. */
   async settle(): Promise<void> {
     const { seq } = this
     await this.flush()
-    await this.#contents.applier.applied(seq)
-  }
-
-  /**
-   * Entries that begin after `afterSeq`, in order, durable or not.
-   * @throws `JOURNAL_TRIMMED` when the journal begins later
-   */
-  reader(afterSeq: number): JournalReader {
-    return this.#parts.journal.reader(afterSeq)
-  }
-
-  /** Keeps what comes after `afterSeq` in the journal, up to twice its limit. */
-  pin(afterSeq: number): JournalPin {
-    return this.#parts.journal.pin(afterSeq)
+    await this.contents.applier.applied(seq)
   }
 
   /** The lowest position of a known member: trimming beyond it is reported as `historyLost`. */
   setLowestPeerSeq(seq: number): void {
     this.#switcher.lowestPeerSeq = seq
-    this.#parts.checkpointer.lowestPeerSeq = seq
+    this.parts.checkpointer.lowestPeerSeq = seq
   }
 
   checkpoint(): Promise<void> {
-    return this.#parts.checkpointer.run(false)
-  }
-
-  /**
-   * The file as the last appended change has it.
-   * @throws `FILE_NOT_FOUND`
-   */
-  readFile(
-    path: string,
-    offset: number = 0,
-    length: number = Number.MAX_SAFE_INTEGER,
-  ): Promise<Uint8Array> {
-    return this.#reads.read(path, offset, length)
-  }
-
-  /** The file as the last appended change has it. */
-  statFile(path: string): FileRecord | undefined {
-    return this.#contents.overlay.stat(path)
-  }
-
-  /** Whether files lie below this path, as the last appended change has it. */
-  hasFilesBelow(path: string): boolean {
-    return this.#contents.overlay.folders.has(path)
-  }
-
-  /** All files whose paths begin with the prefix, sorted. */
-  listFiles(prefix: string = ''): string[] {
-    return this.#reads.list(prefix)
-  }
-
-  /** Bytes of the tree, which may be behind the last changes, with versions that they are at least as new as. */
-  readForTransfer(requests: readonly ReadRequest[]): Promise<TransferAnswer> {
-    return this.#reads.readForTransfer(requests)
-  }
-
-  /**
-   * The state of a class with the last change in it; that change may not be durable yet.
-   * @throws `CLASS_UNKNOWN`
-   */
-  async stateSnapshot(className: string): Promise<StateSnapshot> {
-    return this.#contents.states.snapshot(className, this.seq)
+    return this.parts.checkpointer.run(false)
   }
 
   /** Begins a new journal beside this one, at the cut `base` of a source. */
@@ -415,12 +260,12 @@ export class LocalCopy {
   async reopen(): Promise<void> {
     if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
     await this.#switcher.retry()
-    const { journal } = this.#parts
+    const { journal } = this.parts
     await journal.reopen()
     await journal.flushed()
-    this.#contents.applier.retry()
-    await this.#contents.applier.settled()
-    const { checkpointer } = this.#parts
+    this.contents.applier.retry()
+    await this.contents.applier.settled()
+    const { checkpointer } = this.parts
     if (checkpointer.failed !== undefined) await checkpointer.run(false)
   }
 
@@ -428,7 +273,7 @@ export class LocalCopy {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    const { journal, checkpointer, indexLog } = this.#parts
+    const { journal, checkpointer, indexLog } = this.parts
     try {
       if (this.failed === undefined) {
         await this.settle()
@@ -441,6 +286,6 @@ export class LocalCopy {
     await this.#switcher.close()
     await journal.close()
     await indexLog.close()
-    this.#relieve()
+    this.#congestion.check()
   }
 }

@@ -1,9 +1,11 @@
 /**
- * Gives queued writes their place: forms a batch, encodes it once, appends it. It also writes the entries that
- * carry no change: terms, in-sync sets, and the mark of what was acknowledged when nothing else carries it.
+ * Gives queued writes their place: forms a batch, encodes it once, appends it. It also writes the
+ * entries that carry no change: terms, in-sync sets, and the mark of what was acknowledged when
+ * nothing else carries it.
  *
  * Invariants:
- * - entries are appended in the order of their sequence numbers, each with the term it was written in;
+ * - entries are appended in the order of their sequence numbers, each with the term it was written
+ *   in;
  * - a write leaves the queue only when its entry was appended, or when it was refused;
  * - every appended entry is told to the in-sync set before its writes can be released.
  */
@@ -45,7 +47,9 @@ export class Sequencer {
   readonly #copy: WriterCopy
   readonly #resolver: BatchResolver
   #term: Term
-  /** Changes in the next batch at most; lowered while a batch is found that does not fit an entry. */
+  /**
+   * Changes in the next batch at most; lowered while a batch is found that does not fit an entry.
+   */
   #changesMax: number
   #valueBytes = 128
   /** The mark in the last entry. */
@@ -198,8 +202,8 @@ export class Sequencer {
   }
 
   /**
-   * All changes up to this one are acknowledged. Changes of earlier terms count as acknowledged as soon as a
-   * later one is: whoever holds that one holds them too.
+   * All changes up to this one are acknowledged. Changes of earlier terms count as acknowledged as
+   * soon as a later one is: whoever holds that one holds them too.
    */
   #ackedSeq(): number {
     if (!this.#acknowledges) return this.#marked

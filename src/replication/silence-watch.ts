@@ -1,7 +1,8 @@
 /**
- * Since when a follower leaves something unanswered. Entries are not remembered one by one: marks are set at
- * most every `granularityMs`, and exactly when everything before was answered, so that a lone write is judged
- * to the millisecond and a flood costs nothing. Between two marks the later time counts, in the follower's favour.
+ * Since when a follower leaves something unanswered. Entries are not remembered one by one: marks
+ * are set at most every `granularityMs`, and exactly when everything before was answered, so that a
+ * lone write is judged to the millisecond and a flood costs nothing. Between two marks the later
+ * time counts, in the follower's favour.
  */
 
 interface AppendMark {

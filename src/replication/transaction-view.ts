@@ -1,9 +1,9 @@
 /**
- * What a transaction sees: the files of the copy with its own changes on top, and what it has read, which must
- * still be so when it commits.
+ * What a transaction sees: the files of the copy with its own changes on top, and what it has read,
+ * which must still be so when it commits.
  *
- * Invariant: a path is read from the copy at one version only; a second reading that finds another one ends the
- * transaction with TX_CONFLICT.
+ * Invariant: a path is read from the copy at one version only; a second reading that finds another
+ * one ends the transaction with TX_CONFLICT.
  */
 import { HotspareError } from '../errors.js'
 import type { BlobRef, FileChange, SingleChange } from './change.js'

@@ -17,11 +17,17 @@ import type { Receipt, WriteOptions } from './writer-types.js'
 /** Options of a transaction: those of a write, for the commit; `signal` gives up the whole. */
 export type TransactionOptions = WriteOptions
 
-/** The files inside a transaction. Calls are carried out one after the other, in the order they were made. */
+/**
+ * The files inside a transaction. Calls are carried out one after the other, in the order they were
+ * made.
+ */
 export interface TransactionFiles {
   /** Replaces or creates a file. @throws as `files.write` */
   write(path: string, content: ContentSource, options?: { readonly mode?: number }): Promise<void>
-  /** Adds to the end of a file, which counts as reading its size. @throws as `files.append`, `TX_CONFLICT` */
+  /**
+   * Adds to the end of a file, which counts as reading its size. @throws as `files.append`,
+   * `TX_CONFLICT`
+   */
   append(path: string, content: ContentSource): Promise<void>
   /** Writes at an offset. @throws as `files.patch` */
   patch(path: string, offset: number, content: ContentSource): Promise<void>
@@ -35,16 +41,22 @@ export interface TransactionFiles {
   list(pattern?: string): Promise<Pick<FileInfo, 'path' | 'size'>[]>
 }
 
-/** What the callback of `node.transaction` gets. It is of no use after the callback has returned. */
+/**
+ * What the callback of `node.transaction` gets. It is of no use after the callback has returned.
+ */
 export interface Transaction {
   readonly files: TransactionFiles
-  /** Adds a change of application state; it is applied with the rest, when the transaction commits. */
+  /**
+   * Adds a change of application state; it is applied with the rest, when the transaction commits.
+   */
   update(className: string, change: unknown): void
 }
 
 /** A committed transaction. */
 export interface TransactionResult<Value> {
-  /** What the commit really got; its `result` holds what `apply` returned, for each change in order. */
+  /**
+   * What the commit really got; its `result` holds what `apply` returned, for each change in order.
+   */
   readonly receipt: Receipt
   /** What the callback returned. */
   readonly value: Value
@@ -52,7 +64,10 @@ export interface TransactionResult<Value> {
 
 /** Where transactions live; a source may keep account of the open ones. */
 export interface TransactionSource extends FilesSource {
-  /** Called when a transaction begins; returns what is called at its end. `abort` ends it early, with an error. */
+  /**
+   * Called when a transaction begins; returns what is called at its end. `abort` ends it early,
+   * with an error.
+   */
   onTransaction?(abort: (error: HotspareError) => void): () => void
 }
 
@@ -60,7 +75,8 @@ export interface TransactionSource extends FilesSource {
 const inlineTotalMax = 4 * 1024 * 1024
 
 /**
- * Runs a transaction. Nothing happens before the callback has returned and everything it began has ended.
+ * Runs a transaction. Nothing happens before the callback has returned and everything it began has
+ * ended.
  *
  * @throws `TX_CONFLICT` when what was read has changed; `TX_CLOSED` for a use after the end
  * @throws what the callback threw, and then nothing has happened; what a write throws
@@ -157,7 +173,10 @@ class OpenTransaction implements Transaction {
     throw this.#reason ?? new HotspareError('TX_CLOSED')
   }
 
-  /** Waits for calls that the callback did not wait for; one of them failing is a failure of the whole. */
+  /**
+   * Waits for calls that the callback did not wait for; one of them failing is a failure of the
+   * whole.
+   */
   async settled(): Promise<void> {
     while (this.#pending > 0) {
       await this.#last
@@ -193,7 +212,8 @@ class OpenTransaction implements Transaction {
       this.require()
       return await operation()
     })
-    // A call that nobody waits for any more when the callback has returned is a failure of the whole.
+    // A call that nobody waits for any more when the callback has returned is a failure of the
+    // whole.
     this.#last = turn.then(
       () => {
         this.#pending -= 1
@@ -253,7 +273,8 @@ class OpenTransaction implements Transaction {
     source: ContentSource,
     make: (className: string, stored: Content) => SingleChange,
   ): Promise<void> {
-    // Bytes are copied now, because the caller may use its buffer again before the call has its turn.
+    // Bytes are copied now, because the caller may use its buffer again before the call has its
+    // turn.
     const content = source instanceof Uint8Array ? Buffer.from(source) : source
     return this.#inTurn(async () => {
       const { name, declaration } = claimOf(this.#source.policy, path)

@@ -41,6 +41,13 @@ export interface VaultedFile {
   readonly bytes: number
 }
 
+/** A class's state in the vault. */
+export interface VaultedState {
+  readonly className: string
+  readonly object: string
+  readonly bytes: number
+}
+
 /** One incident, sealed. */
 export interface VaultIncident {
   readonly version: 1
@@ -51,10 +58,16 @@ export interface VaultIncident {
   readonly commonSeq: number
   /** The losing copy's history and end. */
   readonly extent: Extent
+  /**
+   * The changes that this node had journaled. Those between `commonSeq` and the first of them came to it by a restore:
+   * `files` and `states` hold what they left.
+   */
   readonly changes: readonly LostChange[]
   /** True when there were more changes than {@link listedChangesMax}; all of them are in the journal object. */
   readonly truncated: boolean
   readonly files: readonly VaultedFile[]
+  /** The application's states as the losing side had them, encoded as a restore sends them. */
+  readonly states: readonly VaultedState[]
   /** The object with the journal entries, and its checksum. */
   readonly journal:
     | { readonly object: string; readonly bytes: number; readonly crc: number }
@@ -67,6 +80,8 @@ export interface VaultOptions {
   readonly clock: Clock
   readonly nodeId: string
   readonly bytesMax: number
+  /** The classes of application state. */
+  readonly stateClasses: readonly string[]
   report(incident: VaultIncident): void
 }
 
@@ -129,15 +144,18 @@ export class Vault {
   async keepDivergence(copy: LocalCopy, plan: PlanMessage): Promise<VaultIncident> {
     const { nodeId } = this.#options
     await copy.settle()
-    // The same fork gives the same incident, however often the restore is tried again.
+    // The same fork gives the same incident, however often the restore is tried again. The term is named whole: another
+    // divergence may end in one of the same epoch, at the same change.
     const { extent } = copy
-    const epoch = positionOf(extent)?.term.epoch ?? 0
-    const id = `divergence-${epoch}-${nodeId}-${plan.commonSeq}-${copy.seq}`
+    const term = positionOf(extent)?.term
+    const ending = term === undefined ? '0' : `${term.epoch}-${term.nodeId}-${term.bootId}`
+    const id = `divergence-${nodeId}-${ending}-${plan.commonSeq}-${copy.seq}`
     const sealed = await this.#sealed(id)
     if (sealed !== undefined) return sealed
     const changes: LostChange[] = []
     const blobs = new Map<string, BlobRef>()
-    const touched = new Set<string>()
+    // By the index, not by the journal: that reaches back no further than the last restore of this copy.
+    const touched = new Set(copy.index.changedSince(plan.commonSeq).files.map(({ path }) => path))
     let truncated = false
     const journal = await this.#keepJournal(id, copy, plan.commonSeq, (entry, change, seq) => {
       for (const single of singlesOf(change)) {
@@ -151,9 +169,24 @@ export class Vault {
     })
     for (const blob of blobs.values()) await this.#keepBlob(id, blob)
     const files = await this.#keepTree(id, [...touched])
+    const states = await this.#keepStates(id, copy)
     const { commonSeq } = plan
-    const kept = { commonSeq, extent, changes, truncated, files, journal, blobs: [...blobs.keys()] }
-    return await this.#seal({ id, reason: 'divergence', ...kept })
+    const kept = { commonSeq, extent, changes, truncated, files, states, journal }
+    return await this.#seal({ id, reason: 'divergence', ...kept, blobs: [...blobs.keys()] })
+  }
+
+  async #keepStates(id: string, copy: LocalCopy): Promise<VaultedState[]> {
+    const states: VaultedState[] = []
+    for (const [at, className] of this.#options.stateClasses.entries()) {
+      const { bytes } = await copy.stateSnapshot(className)
+      const object = `${slug(id)}/states/${at}`
+      await this.#options.storage.objects.remove('vault', [object])
+      for (let offset = 0; offset < bytes.length; offset += copyChunkBytes) {
+        await this.#write(object, offset, bytes.slice(offset, offset + copyChunkBytes))
+      }
+      states.push({ className, object, bytes: bytes.length })
+    }
+    return states
   }
 
   /** Keeps files that a restore is about to replace or remove. */
@@ -163,7 +196,7 @@ export class Vault {
     if (sealed !== undefined) return sealed
     const files = await this.#keepTree(id, paths)
     const empty = { commonSeq: 0, extent: { history: [], seq: 0 }, changes: [], truncated: false }
-    return await this.#seal({ id, reason, ...empty, files, journal: undefined, blobs: [] })
+    return await this.#seal({ id, reason, ...empty, files, states: [], journal: undefined, blobs: [] })
   }
 
   /**
@@ -198,7 +231,8 @@ export class Vault {
     }
     const journal = { object, bytes, crc }
     const nothing = { commonSeq: 0, extent: { history: [], seq: 0 }, changes: [], files: [], blobs: [] }
-    return await this.#seal({ id, reason: 'unusedRestore', ...nothing, truncated: true, journal })
+    const kept = { ...nothing, states: [], truncated: true, journal }
+    return await this.#seal({ id, reason: 'unusedRestore', ...kept })
   }
 
   /** Files in the same state give the same incident, so that a restore tried again keeps them once. */

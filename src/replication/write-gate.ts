@@ -4,7 +4,10 @@ import type { BlobRef } from './change.js'
 import type { WriteIntent } from './intent.js'
 import type { KnownFile, Receipt, WriteOptions } from './writer-types.js'
 
-/** What a {@link Writer} offers to those who write. A node's own gate checks its role and passes everything on. */
+/**
+ * What a {@link Writer} offers to those who write. A node's own gate checks its role and passes
+ * everything on.
+ */
 export interface WriteGate {
   /** Content above this many bytes becomes a blob. */
   readonly inlineBytesMax: number

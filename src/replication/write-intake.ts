@@ -1,8 +1,8 @@
 /**
  * Where writes come in: checks them, makes the promise that their caller gets, and queues them.
  *
- * Invariants: what is refused here never happens, and what it stored is removed; every write that is taken in is
- * answered once, by whoever takes it out of the queue, or here.
+ * Invariants: what is refused here never happens, and what it stored is removed; every write that
+ * is taken in is answered once, by whoever takes it out of the queue, or here.
  */
 import { ackOf, durabilityOf, type Write } from './ack-queues.js'
 import type { BlobRef } from './change.js'
@@ -12,7 +12,8 @@ import { aborted, givenUp, queueFull } from './write-errors.js'
 import { WriteQueue } from './write-queue.js'
 import type { HeldWrite, Receipt, WriteOptions, WriterLimits } from './writer-types.js'
 
-// `new Promise` hands its functions to a callback; one that is shared needs no closure for each write.
+// `new Promise` hands its functions to a callback; one that is shared needs no closure for each
+// write.
 let givenResolve: (receipt: Receipt) => void
 let givenReject: (error: unknown) => void
 function give(resolve: (receipt: Receipt) => void, reject: (error: unknown) => void): void {

@@ -1,8 +1,8 @@
 /**
  * Writes without a place in the order, first in, first out, with their bytes counted.
  *
- * Invariant: `bytes` and `length` count what can still get a place; a write that was given up stays in the line
- * until it is passed, and counts no more.
+ * Invariant: `bytes` and `length` count what can still get a place; a write that was given up stays
+ * in the line until it is passed, and counts no more.
  */
 import type { HotspareError } from '../errors.js'
 import type { Write } from './ack-queues.js'
@@ -102,8 +102,8 @@ export class WriteQueue {
   }
 
   /**
-   * Undefined when there is room for these bytes; else a promise for a moment when there is, after which the
-   * caller asks again, and then goes before those who came later.
+   * Undefined when there is room for these bytes; else a promise for a moment when there is, after
+   * which the caller asks again, and then goes before those who came later.
    */
   room(bytes: number, again: boolean): Promise<void> | undefined {
     if (this.fits(bytes) && (again || this.#waiters.length === 0)) return undefined

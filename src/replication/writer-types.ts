@@ -124,8 +124,8 @@ export interface WriteOptions {
   /** Whether that means memory or disk. Default: what its class says. */
   readonly durability?: Durability | undefined
   /**
-   * Gives the call up. A write that has no place in the order yet then never happens; one that has stands in
-   * the journal, and the error says so (`retryable` is false).
+   * Gives the call up. A write that has no place in the order yet then never happens; one that has
+   * stands in the journal, and the error says so (`retryable` is false).
    */
   readonly signal?: AbortSignal | undefined
 }
@@ -134,7 +134,10 @@ export interface WriteOptions {
 export interface Receipt {
   /** Its place in the history. */
   readonly position: Position
-  /** The level at which it was acknowledged: what was asked for, or `local` while the cluster is degraded. */
+  /**
+   * The level at which it was acknowledged: what was asked for, or `local` while the cluster is
+   * degraded.
+   */
   readonly ack: AckLevel
   /** Whether it is on disk at every place that its level names. */
   readonly durable: boolean
@@ -144,7 +147,9 @@ export interface Receipt {
   readonly result?: unknown
 }
 
-/** A write that waits without a place in the order, taken out of the writer to be sent elsewhere. */
+/**
+ * A write that waits without a place in the order, taken out of the writer to be sent elsewhere.
+ */
 export interface HeldWrite {
   readonly intent: WriteIntent
   readonly ack: AckLevel
@@ -181,7 +186,10 @@ export interface WriterStatus {
   readonly followers: readonly FollowerStatus[]
 }
 
-/** One follower of the active's stream. Calls on a handle that was replaced by a newer one do nothing. */
+/**
+ * One follower of the active's stream. Calls on a handle that was replaced by a newer one do
+ * nothing.
+ */
 export interface Follower {
   readonly id: string
   /** It holds every entry up to these ordinals of this process: in memory, and on disk. */
@@ -189,8 +197,9 @@ export interface Follower {
   /** It has all there was when its stream went live: it may join the in-sync set. */
   caughtUp(): void
   /**
-   * Its stream ended, or it is silent. `proven`: its process is gone, or said goodbye; it is removed from the
-   * set at once. Otherwise it has until `degradeAfterMs` after `sinceMs` (of the clock; default now) to answer.
+   * Its stream ended, or it is silent. `proven`: its process is gone, or said goodbye; it is
+   * removed from the set at once. Otherwise it has until `degradeAfterMs` after `sinceMs` (of the
+   * clock; default now) to answer.
    */
   lost(proven: boolean, sinceMs?: number): void
   /** It cannot keep up or said that it cannot hold the data: it is removed from the set at once. */

@@ -1,11 +1,13 @@
 /**
- * The active's write path: takes writes in, gives them their place in batches that form by themselves, and
- * answers each when its entry is held where its level says.
+ * The active's write path: takes writes in, gives them their place in batches that form by
+ * themselves, and answers each when its entry is held where its level says.
  *
  * Invariants:
  * - a write is queued, then has its place (`seq`), then is answered; it never goes back;
- * - no change gets a place while the writer is frozen or opens a term, and nothing is appended after `close`;
- * - the tenure is checked when a write comes in, before it gets its place, and before it is acknowledged.
+ * - no change gets a place while the writer is frozen or opens a term, and nothing is appended
+ *   after `close`;
+ * - the tenure is checked when a write comes in, before it gets its place, and before it is
+ *   acknowledged.
  */
 import type { HotspareError } from '../errors.js'
 import type { TimerHandle } from '../interfaces/clock.js'
@@ -155,8 +157,8 @@ export class Writer implements WriteGate {
   }
 
   /**
-   * Gives a write its place and resolves when it is acknowledged at its level. The intent, with all that it
-   * refers to, belongs to the writer from here on.
+   * Gives a write its place and resolves when it is acknowledged at its level. The intent, with all
+   * that it refers to, belongs to the writer from here on.
    *
    * @returns what the write really got
    * @throws `NOT_ACTIVE` when this node may not act as active
@@ -188,8 +190,8 @@ export class Writer implements WriteGate {
   }
 
   /**
-   * Takes in content of any size: small content is returned, larger content becomes a blob, which then is on
-   * this storage and with every follower of the in-sync set.
+   * Takes in content of any size: small content is returned, larger content becomes a blob, which
+   * then is on this storage and with every follower of the in-sync set.
    */
   store(source: ContentSource, options: ContentOptions): Promise<Content> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
@@ -232,8 +234,8 @@ export class Writer implements WriteGate {
   }
 
   /**
-   * Resolves with the last sequence number as soon as nothing waits for a place (a frozen writer gives none)
-   * and everything is on the local disk.
+   * Resolves with the last sequence number as soon as nothing waits for a place (a frozen writer
+   * gives none) and everything is on the local disk.
    */
   drained(): Promise<number> {
     return new Promise((resolve, reject) => {
@@ -246,19 +248,27 @@ export class Writer implements WriteGate {
     })
   }
 
-  /** A follower's stream begins. Only one that is promotable and answers itself can join the in-sync set. */
+  /**
+   * A follower's stream begins. Only one that is promotable and answers itself can join the in-sync
+   * set.
+   */
   addFollower(id: string, options: { promotable: boolean; directAck: boolean }): Follower {
     return this.#inSync.addFollower(id, options.promotable && options.directAck)
   }
 
   /** Looks again at a tenure that was in doubt. It is looked at by itself, too, a little later. */
+  /** All promotable members are proven gone: writes wait for none of them. */
+  nobodyInReach(): void {
+    this.#inSync.endFirstWait()
+  }
+
   recheck(): void {
     this.#advance()
   }
 
   /**
-   * Ends the writer. Writes without a place reject with `error`; those with one that are not acknowledged
-   * reject with `OUTCOME_UNKNOWN`. Idempotent.
+   * Ends the writer. Writes without a place reject with `error`; those with one that are not
+   * acknowledged reject with `OUTCOME_UNKNOWN`. Idempotent.
    */
   close(error: HotspareError): void {
     if (this.#closed !== undefined) return

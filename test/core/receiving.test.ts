@@ -100,6 +100,22 @@ describe('what ends a round', () => {
   })
 })
 
+describe('a new term above promises that were never used', () => {
+  it('ROL-19: it goes above one that is learned of while the first is being written', () => {
+    const world = settled(3)
+    const { core } = world.node('n1')
+    const promised = { epoch: 4, nodeId: 'n2', bootId: 'x' }
+    say(world, 'n2', 'n1', { type: 'heartbeat', view: view(world, 'n2', { promised }) })
+    expect(core.tenure?.reopening?.term.epoch).toBe(5)
+    const same = { epoch: 5, nodeId: 'n3', bootId: 'x' }
+    say(world, 'n3', 'n1', { type: 'heartbeat', view: view(world, 'n3', { promised: same }) })
+    world.run(1_000)
+    expect(core.tenure?.term.epoch).toBe(6)
+    expect(world.ledger.opens.map((open) => open.term.epoch)).toEqual([1, 6])
+    expect(world.roles('n1')).toEqual([])
+  })
+})
+
 describe('another process under the same id', () => {
   it('ROL-6: its link is the proof that the active that was followed is dead', () => {
     const world = settled(2)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Change } from '../../src/replication/change.js'
 import { listSegments } from '../../src/replication/journal-scan.js'
-import { memory } from '../../src/storage/memory.js'
+import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import {
   contentOf,
   EntryMaker,
@@ -24,7 +24,7 @@ import {
   watched,
 } from './copy-support.js'
 
-const rounds = 150
+const rounds = 60
 
 /** A stretch of a node's life: random entries, random waits and checkpoints. Answers the changes appended. */
 async function live(
@@ -85,7 +85,7 @@ describe('recovery', () => {
   }, 60_000)
 
   test('after a crash at any call of the storage, the opening of it included', async () => {
-    for (let seed = 1; seed <= 120; seed += 1) {
+    for (let seed = 1; seed <= 50; seed += 1) {
       const random = new SeededRandom(seed * 7919)
       const storage = memory()
       const changes: Change[] = []
@@ -255,30 +255,95 @@ describe('recovery', () => {
     await again.copy.close()
   })
 
-  test('a lost journal, a broken checkpoint and a broken index make the copy incomplete', async () => {
-    const storage = memory()
-    const node = await startNode(storage)
+  test('a broken checkpoint or index is made up for by a journal that begins with the first change', async () => {
+    for (const isTrimmed of [false, true]) {
+      for (const what of ['index', 'checkpoint'] as const) {
+        const storage = memory()
+        const limits = { ...smallLimits, journalBytesMax: isTrimmed ? 8000 : 1e9 }
+        const node = await startNode(storage, { limits })
+        const maker = new EntryMaker()
+        node.copy.append(maker.open())
+        for (let at = 0; at < 40; at += 1) {
+          node.copy.append(maker.batch(put(`docs/${at}`, 'x'.repeat(400)), update('x', 1)))
+          await node.copy.flush()
+        }
+        await node.copy.close()
+        storage.crash(new SeededRandom(1), { powerCut: false })
+        await breakIt(storage, what)
+        const again = await startNode(storage, { limits })
+        const where = `${what}, ${isTrimmed ? 'trimmed' : 'whole'}`
+        expect(again.copy.complete, where).toBe(!isTrimmed)
+        if (!isTrimmed) {
+          expect(again.copy.listFiles(), where).toHaveLength(40)
+          expect(again.state.values.get('x'), where).toBe(40)
+          continue
+        }
+        expect(again.events, where).toContainEqual(
+          expect.objectContaining({ name: 'journalDamaged' }),
+        )
+        expect(() => again.copy.append(maker.batch(update('x', 1)))).toThrow()
+      }
+    }
+  })
+
+  test('a journal that is gone makes the copy incomplete, and it stays so', async () => {
+    const node = await startNode()
     const maker = new EntryMaker()
     node.copy.append(maker.open())
     node.copy.append(maker.batch(put('docs/a', 'a'), update('x', 1)))
     await node.copy.close()
-    for (const what of ['index', 'checkpoint', 'journal'] as const) {
-      storage.crash(new SeededRandom(1))
-      const raw = await storage.open(owner())
-      const area = what === 'checkpoint' ? 'index' : what
-      const [log] = await raw.logs.list(area)
-      if (what === 'journal') await raw.logs.remove('journal', [log?.name ?? ''])
-      await raw.close()
-      if (what === 'index') {
-        storage.flipBit({ kind: 'log', area, name: log?.name ?? '' }, new SeededRandom(3))
-      }
-      if (what === 'checkpoint') {
-        storage.flipBit({ kind: 'document', name: 'checkpoint' }, new SeededRandom(3))
-      }
-      const again = await startNode(storage)
-      expect(again.copy.complete, what).toBe(false)
-      expect(again.events, what).toContainEqual(expect.objectContaining({ name: 'journalDamaged' }))
+    node.storage.crash(new SeededRandom(1))
+    const raw = await node.storage.open(owner())
+    const logs = await raw.logs.list('journal')
+    await raw.logs.remove(
+      'journal',
+      logs.map(({ name }) => name),
+    )
+    await raw.close()
+    for (let start = 0; start < 2; start += 1) {
+      const again = await startNode(node.storage)
+      expect(again.copy.complete).toBe(false)
+      expect(again.copy.seq).toBe(2)
+      expect(again.events).toContainEqual(expect.objectContaining({ name: 'journalDamaged' }))
+      await again.copy.close()
+      node.storage.crash(new SeededRandom(1))
     }
+  })
+
+  test('blobs are kept as long as their record, and what no record names goes at the start', async () => {
+    const storage = memory()
+    const limits = { ...smallLimits, journalBytesMax: 20_000, checkpointBytes: 5000 }
+    const node = await startNode(storage, { limits })
+    const inner = node.copy
+    const maker = new EntryMaker()
+    inner.append(maker.open())
+    await node.store('orphan', 10)
+    for (let at = 0; at < 30; at += 1) {
+      const id = `blob${at}`
+      await node.store(id, 3000)
+      inner.blobs.add(id, 3000)
+      expect(inner.blobs.has(id)).toBe(true)
+      const blob = { id, bytes: 3000, crc: 0 }
+      const change = { kind: 'put', className: 'docs', path: `docs/${at}`, mode: 0o644 } as const
+      inner.append(maker.batch({ ...change, bytes: undefined, blob }))
+      expect(inner.statFile(`docs/${at}`)?.size).toBe(3000)
+      expect((await inner.readFile(`docs/${at}`)).length).toBe(3000)
+      await inner.settle()
+    }
+    await inner.checkpoint()
+    // The limit counts them, and they go with the segment that names them.
+    const left = await node.stored()
+    expect(left.length).toBeLessThan(12)
+    expect(left).toContain('blob29')
+    expect(inner.blobs.has('blob0')).toBe(false)
+    await inner.close()
+    storage.crash(new SeededRandom(1))
+    const again = await startNode(storage, { limits })
+    expect(await again.stored()).not.toContain('orphan')
+    expect(await again.stored()).toContain('blob29')
+    expect(again.copy.blobs.has('blob29')).toBe(true)
+    expect(again.copy.listFiles()).toHaveLength(30)
+    await again.copy.close()
   })
 
   test('what was changed in the tree meanwhile is reported, by size, time and inode alone', async () => {
@@ -367,3 +432,14 @@ describe('recovery', () => {
     await again.copy.close()
   })
 })
+
+async function breakIt(storage: MemoryStorage, what: 'index' | 'checkpoint'): Promise<void> {
+  const random = new SeededRandom(3)
+  if (what === 'checkpoint') storage.flipBit({ kind: 'document', name: 'checkpoint' }, random)
+  else {
+    const raw = await storage.open(owner())
+    const [log] = await raw.logs.list('index')
+    await raw.close()
+    storage.flipBit({ kind: 'log', area: 'index', name: log?.name ?? '' }, random)
+  }
+}

@@ -82,6 +82,10 @@ export interface TestNode {
   readonly policy: SyncPolicy
   readonly events: CopyEvent[]
   copy: LocalCopy
+  /** Puts an object into the area of blobs. */
+  store(id: string, bytes: number): Promise<void>
+  /** Names of all blobs. */
+  stored(): Promise<string[]>
 }
 
 export const smallLimits: CopyLimits = {
@@ -137,8 +141,16 @@ export async function startNode(
   const state = new TestState()
   const policy = testPolicy(state)
   const events = options.events ?? []
-  const copy = await openCopy(await storage.open(owner()), policy, { ...options, events })
-  return { storage, state, policy, events, copy }
+  const open = await storage.open(owner())
+  const copy = await openCopy(open, policy, { ...options, events })
+  const store = async (id: string, bytes: number): Promise<void> => {
+    const slice = { name: id, offset: 0, start: 0, length: bytes }
+    await open.objects.write('blobs', new Uint8Array(bytes).fill(97), [slice])
+    await open.objects.sync('blobs', [id])
+  }
+  const stored = async (): Promise<string[]> =>
+    (await open.objects.list('blobs')).map(({ name }) => name)
+  return { storage, state, policy, events, copy, store, stored }
 }
 
 /** Makes entries in order, as an active would. */
@@ -301,7 +313,9 @@ function propose(random: SeededRandom, model: Model): SingleChange {
 }
 
 /** What the copy answers, file by file. */
-export async function contentOf(node: TestNode): Promise<ReturnType<Model['plain']>> {
+export async function contentOf(
+  node: Pick<TestNode, 'copy' | 'state'>,
+): Promise<ReturnType<Model['plain']>> {
   const files: Record<string, string> = {}
   for (const path of node.copy.listFiles()) files[path] = untext(await node.copy.readFile(path))
   const values = [...node.state.values].sort(([a], [b]) => (a < b ? -1 : 1))

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { encode } from '../../src/protocol/codec.js'
-import type { LocalCopy, RestoreManifest } from '../../src/replication/local-copy.js'
+import type { LocalCopy } from '../../src/replication/local-copy.js'
 import type { Term } from '../../src/replication/position.js'
+import type { RestoreManifest } from '../../src/replication/restore-manifest.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import {
   contentOf,

@@ -200,7 +200,7 @@ describe('degrading', () => {
     await settle()
     expect(bench.writer.status.followers).toMatchObject([
       { id: 'beta', state: 'following' },
-      { state: 'adding' },
+      { id: 'gamma', state: 'inSync' },
     ])
     gamma.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     await settle()

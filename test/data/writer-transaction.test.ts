@@ -149,6 +149,17 @@ describe('transactions', () => {
     expect(text(await bench.files.read('files/count'))).toBe('21')
   })
 
+  it('TX_CONFLICT: an append reads the size of its file', async () => {
+    const bench = await open()
+    await bench.files.write('files/log', 'one ')
+    const conflicting = bench.run(async ({ files }) => {
+      await files.append('files/log', 'mine')
+      await bench.files.append('files/log', 'theirs')
+    })
+    expect(await codeOf(conflicting)).toBe('TX_CONFLICT')
+    expect(text(await bench.files.read('files/log'))).toBe('one theirs')
+  })
+
   it('what it wrote without reading does not conflict', async () => {
     const bench = await open()
     await bench.files.write('files/a', '1')

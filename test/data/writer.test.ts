@@ -52,7 +52,8 @@ describe('opening', () => {
     bench.copy.prompt = false
     const next = { ...term, epoch: 9 }
     const opening = bench.writer.openTerm(next)
-    const write = bench.writer.submit(update('state', 'new'))
+    // In memory nothing would make it wait, but the term.
+    const write = bench.writer.submit(update('volatile', 'new'))
     await settle()
     expect(bench.copy.entries.at(-1)?.header.kind).toBe('term')
     bench.copy.makeDurable()

@@ -37,32 +37,38 @@ afterAll(() => {
 })
 
 describe('a standby whose disk is full', () => {
-  it.skipIf(!mounted)('GEN-8: says so and leaves the in-sync set, the active goes on; it recovers when there is room again', async () => {
-    const folder = join(mountPoint, 'beta')
-    const ballast = join(mountPoint, 'ballast')
-    mkdirSync(folder)
-    cluster = await TestCluster.running({ nodes: 2, folders: { beta: folder } })
-    const active = cluster.node('alpha')
-    const standby = cluster.node('beta')
-    expect(await cluster.active()).toBe(active)
-    const since = active.events.length
-    writeFileSync(ballast, Buffer.alloc(diskBytes - 6 * mib))
-    await cluster.beginLoad()
-    await active.ask('fill', { prefix: 'data/much', files: 64, bytes: 128 * 1024 })
-    await retryUntil('the standby to say so', () => standby.logged('storageFailed').length > 0)
-    const lost = await retryUntil('it to leave the set', () => active.logged('standbyLost', since)[0])
-    expect(lost.peer).toBe('beta')
-    const { state, stuck } = await standby.status()
-    expect(state).toBe('failed')
-    expect(stuck).toContain('STORAGE_FULL')
-    await cluster.written(20)
-    expect(active.refused).toEqual([])
-    expect(active.roles(since)).toEqual([])
-    rmSync(ballast)
-    expect(await cluster.settled()).toBe(active)
-    expect(standby.logged('storageRecovered').length).toBeGreaterThan(0)
-    await cluster.endLoad()
-    await cluster.caughtUp()
-    for (const node of cluster.nodes) expect(await cluster.missing(node), node.id).toEqual([])
-  })
+  it.skipIf(!mounted)(
+    'GEN-8: says so and leaves the in-sync set, the active goes on; it recovers when there is room again',
+    async () => {
+      const folder = join(mountPoint, 'beta')
+      const ballast = join(mountPoint, 'ballast')
+      mkdirSync(folder)
+      cluster = await TestCluster.running({ nodes: 2, folders: { beta: folder } })
+      const active = cluster.node('alpha')
+      const standby = cluster.node('beta')
+      expect(await cluster.active()).toBe(active)
+      const since = active.events.length
+      writeFileSync(ballast, Buffer.alloc(diskBytes - 6 * mib))
+      await cluster.beginLoad()
+      await active.ask('fill', { prefix: 'data/much', files: 64, bytes: 128 * 1024 })
+      await retryUntil('the standby to say so', () => standby.logged('storageFailed').length > 0)
+      const lost = await retryUntil(
+        'it to leave the set',
+        () => active.logged('standbyLost', since)[0],
+      )
+      expect(lost.peer).toBe('beta')
+      const { state, stuck } = await standby.status()
+      expect(state).toBe('failed')
+      expect(stuck).toContain('STORAGE_FULL')
+      await cluster.written(20)
+      expect(active.refused).toEqual([])
+      expect(active.roles(since)).toEqual([])
+      rmSync(ballast)
+      expect(await cluster.settled()).toBe(active)
+      expect(standby.logged('storageRecovered').length).toBeGreaterThan(0)
+      await cluster.endLoad()
+      await cluster.caughtUp()
+      for (const node of cluster.nodes) expect(await cluster.missing(node), node.id).toEqual([])
+    },
+  )
 })

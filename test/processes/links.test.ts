@@ -22,7 +22,10 @@ describe('links that are cut', () => {
     const { active, standby } = await pair()
     cluster.cutOneWay(active, standby)
     await standby.becomes('active')
-    await retryUntil('the old active to give up', async () => (await active.status()).role !== 'active')
+    await retryUntil(
+      'the old active to give up',
+      async () => (await active.status()).role !== 'active',
+    )
     await staysTrue('it stays so', async () => (await cluster.actives()).length === 1, deadMs / 2)
     cluster.mend()
     expect(await cluster.settled()).toBe(standby)
@@ -59,9 +62,13 @@ describe('links that are cut', () => {
       if (at !== 1) {
         await retryUntil('the report', () => deaf.logged('activeUnreachable', from).length > 0)
       }
-      await staysTrue('nobody is promoted', () => {
-        return cluster.nodes.every((node, index) => !node.roles(since[index]).includes('active'))
-      }, deadMs)
+      await staysTrue(
+        'nobody is promoted',
+        () => {
+          return cluster.nodes.every((node, index) => !node.roles(since[index]).includes('active'))
+        },
+        deadMs,
+      )
       expect((await active.status()).role).toBe('active')
       await active.ask('write', { path: `data/${at}.txt`, content: 'served' })
       cluster.mend()

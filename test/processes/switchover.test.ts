@@ -41,7 +41,9 @@ describe('a planned switchover', () => {
       code: 'NO_ELIGIBLE_STANDBY',
     })
     await cluster.kill(standby)
-    await expect(active.ask('switchover', {})).rejects.toMatchObject({ code: 'NO_ELIGIBLE_STANDBY' })
+    await expect(active.ask('switchover', {})).rejects.toMatchObject({
+      code: 'NO_ELIGIBLE_STANDBY',
+    })
     expect((await active.status()).role).toBe('active')
     await active.ask('write', { path: 'data/still.txt', content: 'serving' })
   })

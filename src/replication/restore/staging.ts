@@ -18,6 +18,8 @@ export interface StagedFile {
   mode: number
   bytes: number
   done: boolean
+  /** Bytes from the start that are in the object; `bytes` counts from when they arrived. */
+  written: number
 }
 
 const documentName = 'staging-index'
@@ -68,6 +70,7 @@ export class Staging {
         mode: seqOf(mode, 'mode'),
         bytes: seqOf(size, 'bytes'),
         done: done === true,
+        written: seqOf(size, 'bytes'),
       }
     })
     return files.filter((file) => file.version <= relation.commonSeq)
@@ -77,22 +80,24 @@ export class Staging {
   begin(path: string, version: number, mode: number): StagedFile {
     const object = `f${this.#nextObject}`
     this.#nextObject += 1
-    const file = { path, object, version, mode, bytes: 0, done: false }
+    const file = { path, object, version, mode, bytes: 0, done: false, written: 0 }
     this.files.set(path, file)
     return file
   }
 
-  /** Writes the index; what it names was made durable before. */
+  /** Writes the index of what is in the staging area by now, once that is durable. */
   async save(): Promise<void> {
-    await this.#storage.objects.sync('staging')
-    const files = [...this.files.values()].map((file) => [
+    // A version below zero marks bytes that are mended by the entries after the cut, in this attempt only.
+    const kept = [...this.files.values()].filter((file) => file.version >= 0)
+    const files = kept.map((file) => [
       file.path,
       file.object,
       file.version,
       file.mode,
-      file.bytes,
-      file.done,
+      file.written,
+      file.done && file.written === file.bytes,
     ])
+    await this.#storage.objects.sync('staging')
     await this.#storage.documents.write(documentName, encode({ base: this.#base, files }))
   }
 

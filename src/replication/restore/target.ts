@@ -33,8 +33,9 @@ export const batchBytes: number = 256 * 1024
 const batchFilesMax = 512
 /** Requests under way at the same time. */
 export const requestsMax = 6
-/** The staging index is written when this much was fetched since the last time. */
-const saveEveryBytes = 128 * 1024 * 1024
+/** The staging index is written again after this time, and after so many times as long as the last one took. */
+const saveEveryMs = 1000
+const savePause = 20
 const progressEveryMs = 250
 
 /** What a restore works with. */
@@ -89,7 +90,8 @@ export class Restore {
   #tombstoneFloor = 0
   #progress: RestoreProgress = { phase: 'index', files: 0, filesTotal: 0, bytes: 0, bytesTotal: 0 }
   #reportedMs = Number.NEGATIVE_INFINITY
-  #unsavedBytes = 0
+  #saving = false
+  #nextSaveMs = 0
   #paceFromMs = 0
   #pacedBytes = 0
 
@@ -102,6 +104,7 @@ export class Restore {
   async fetch(): Promise<RestoreManifest> {
     const { plan, storage, clock } = this.#context
     this.#paceFromMs = clock.nowMs()
+    this.#nextSaveMs = this.#paceFromMs + saveEveryMs
     this.#staging = await Staging.open(storage, plan.cut)
     this.#report('index', true)
     const suspects = this.#suspects()
@@ -268,11 +271,26 @@ export class Restore {
       if (slice !== undefined) slices.push(slice)
     }
     const { bytes } = answer
-    this.#unsavedBytes += bytes.length
     if (slices.length > 0) await this.#context.storage.objects.write('staging', bytes, slices)
-    if (this.#unsavedBytes < saveEveryBytes) return
-    this.#unsavedBytes = 0
-    await this.#staging.save()
+    // Writes may overtake each other: what lies behind a gap is fetched again after a restart.
+    const files = new Map(batch.files.map((file) => [file.object, file]))
+    for (const { name, offset, length } of slices) {
+      const file = files.get(name)
+      if (file !== undefined && file.written === offset) file.written += length
+    }
+    await this.#save()
+  }
+
+  /** Keeps what a restart need not fetch again. */
+  async #save(): Promise<void> {
+    const { clock } = this.#context
+    if (this.#saving || clock.nowMs() < this.#nextSaveMs) return
+    this.#saving = true
+    const fromMs = clock.nowMs()
+    await this.#staging.save().finally(() => {
+      this.#saving = false
+    })
+    this.#nextSaveMs = clock.nowMs() + Math.max(saveEveryMs, savePause * (clock.nowMs() - fromMs))
   }
 
   #sliceOf(

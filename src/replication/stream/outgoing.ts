@@ -145,7 +145,7 @@ export class Outgoing {
     const done = this.#blobs.get(id)
     if (done === undefined) return
     this.#blobs.delete(id)
-    this.#follower?.lost(true)
+    this.#follower?.leave('it is too slow for a large file')
     done()
   }
 

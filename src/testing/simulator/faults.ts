@@ -78,6 +78,12 @@ const isolate: Fault = (world, random) => {
   world.partition([id], world.members.map((one) => one.id).filter((one) => one !== id))
 }
 
+const isolateActive: Fault = (world) => {
+  const [id] = world.actives()
+  if (id === undefined) return
+  world.partition([id], world.members.map((one) => one.id).filter((one) => one !== id))
+}
+
 const heal: Fault = (world, random) => world.heal({ break: random.chance(0.5) })
 
 const slow: Fault = (world, random) => {
@@ -176,8 +182,7 @@ const profiles: Record<ProfileName, readonly Weighted[]> = {
     [2, stop],
     [2, switchover],
     [2, freeze],
-    [2, isolate],
-    [1, cut],
+    [2, isolateActive],
     [1, reset],
   ],
   crashes,

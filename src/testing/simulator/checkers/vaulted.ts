@@ -29,6 +29,16 @@ class Vaulted implements Checker {
     const incidents = this.#incidents.get(process.id) ?? []
     incidents.push(incident)
     this.#incidents.set(process.id, incidents)
+    if (incident.reason === 'divergence') this.#checkFiles(process, incident)
+  }
+
+  /** It holds every file that the losing history changed, as it is now, and the state. */
+  #checkFiles({ id, copy }: Process, incident: VaultIncident): void {
+    const kept = new Set(incident.files.map(({ path }) => path))
+    for (const { path } of copy?.index.changedSince(incident.commonSeq).files ?? []) {
+      if (!kept.has(path)) this.#report(`${path} of ${id} is not in ${incident.id}`)
+    }
+    if (incident.states.length === 0) this.#report(`${incident.id} of ${id} holds no state`)
   }
 
   observe(process: Process): void {
@@ -65,7 +75,7 @@ class Vaulted implements Checker {
 
   #listed(id: string): Set<string> {
     const incidents = this.#incidents.get(id) ?? []
-    return new Set(incidents.flatMap(({ changes }) => changes.map(({ epoch, seq }) => `${epoch}/${seq}`)))
+    return new Set(incidents.flatMap((incident) => [...positionsOf(incident)]))
   }
 
   async quiet(): Promise<void> {
@@ -93,6 +103,14 @@ class Vaulted implements Checker {
       this.#report(`write ${id} at ${written(term)}/${seq} is neither on ${active} nor in the vault of ${term.nodeId}`)
     }
   }
+}
+
+/** What an incident covers: changes one by one, and those before them whose files and states it holds. */
+function* positionsOf({ commonSeq, extent, changes, reason }: VaultIncident): Generator<string> {
+  if (reason !== 'divergence') return
+  for (const { epoch, seq } of changes) yield `${epoch}/${seq}`
+  const first = changes[0]?.seq ?? extent.seq + 1
+  for (let seq = commonSeq + 1; seq < first; seq += 1) yield `${termAt(extent, seq)?.epoch}/${seq}`
 }
 
 export const vaulted = (world: World, report: Report): Checker => new Vaulted(world, report)

@@ -1,0 +1,162 @@
+/** All that can be asked of a copy without changing it. */
+import { HotspareError } from '../errors.js'
+import type { ReadRequest } from '../interfaces/storage.js'
+import type { StoredBlobs } from './blob-refs.js'
+import { Contents } from './contents.js'
+import type { LoadedCopy } from './copy-loader.js'
+import type { FileRecord, LocalCopyOptions, StateSnapshot, TransferAnswer } from './copy-types.js'
+import type { FileIndex } from './file-index.js'
+import { FileReads } from './file-reads.js'
+import type { FactsTracker } from './journal-facts.js'
+import type { JournalReader } from './journal-reader.js'
+import type { JournalPin } from './journal-types.js'
+import type { Extent, History, Position } from './position.js'
+import { positionOf } from './position.js'
+
+export abstract class CopyView {
+  protected readonly contents: Contents
+  readonly #reads: FileReads
+  /** The parts that a switch replaces; undefined until the copy is open. */
+  protected loaded: LoadedCopy | undefined
+
+  protected constructor(options: LocalCopyOptions) {
+    const { storage, policy, emit } = options
+    this.contents = new Contents({
+      storage,
+      policy,
+      emit,
+      onApplied: () => this.whenApplied(),
+      onApplyFailure: (error) => this.whenFailed(error),
+    })
+    this.#reads = new FileReads(storage, this.contents, () => this.seq)
+  }
+
+  /** Changes of files reached the tree. */
+  protected abstract whenApplied(): void
+
+  /** Changes of files cannot reach the tree. */
+  protected abstract whenFailed(error: HotspareError): void
+
+  protected get parts(): LoadedCopy {
+    if (this.loaded === undefined) throw new HotspareError('INTERNAL', 'the copy is not open')
+    return this.loaded
+  }
+
+  get #facts(): FactsTracker {
+    return this.parts.journal.facts
+  }
+
+  /** The versions of all files. */
+  get index(): FileIndex {
+    return this.contents.index
+  }
+
+  get history(): History {
+    return this.#facts.history
+  }
+
+  /** The last change appended. */
+  get seq(): number {
+    return this.loaded?.journal.facts.seq ?? 0
+  }
+
+  /** The last change that is durable in the journal. */
+  get durableSeq(): number {
+    return this.parts.journal.durableSeq
+  }
+
+  /** All changes up to this one are in the tree. */
+  get appliedSeq(): number {
+    const oldest = this.contents.applier.oldestSeq
+    return oldest === undefined ? this.durableSeq : Math.min(oldest - 1, this.durableSeq)
+  }
+
+  get position(): Position | undefined {
+    return positionOf(this.#facts)
+  }
+
+  get extent(): Extent {
+    return { history: this.history, seq: this.seq }
+  }
+
+  /** The highest acknowledged-up-to mark in any entry. */
+  get ackedSeq(): number {
+    return this.#facts.ackedSeq
+  }
+
+  /** The last journaled in-sync set. */
+  get inSync(): readonly string[] | undefined {
+    return this.#facts.inSync
+  }
+
+  /** The blobs that are stored here: named by the journal, or added before the record that names them. */
+  get blobs(): StoredBlobs {
+    return this.contents.blobs
+  }
+
+  /** The oldest change still in the journal; one after the last when there is none. */
+  get firstSeq(): number {
+    return this.parts.journal.firstSeq
+  }
+
+  get lastOrdinal(): number {
+    return this.parts.journal.lastOrdinal
+  }
+
+  get durableOrdinal(): number {
+    return this.parts.journal.durableOrdinal
+  }
+
+  /**
+   * Entries that begin after `afterSeq`, in order, durable or not.
+   * @throws `JOURNAL_TRIMMED` when the journal begins later
+   */
+  reader(afterSeq: number): JournalReader {
+    return this.parts.journal.reader(afterSeq)
+  }
+
+  /** Keeps what comes after `afterSeq` in the journal, up to twice its limit. */
+  pin(afterSeq: number): JournalPin {
+    return this.parts.journal.pin(afterSeq)
+  }
+
+  /**
+   * The file as the last appended change has it.
+   * @throws `FILE_NOT_FOUND`
+   */
+  readFile(
+    path: string,
+    offset: number = 0,
+    length: number = Number.MAX_SAFE_INTEGER,
+  ): Promise<Uint8Array> {
+    return this.#reads.read(path, offset, length)
+  }
+
+  /** The file as the last appended change has it. */
+  statFile(path: string): FileRecord | undefined {
+    return this.contents.overlay.stat(path)
+  }
+
+  /** Whether files lie below this path, as the last appended change has it. */
+  hasFilesBelow(path: string): boolean {
+    return this.contents.overlay.folders.has(path)
+  }
+
+  /** All files whose paths begin with the prefix, sorted. */
+  listFiles(prefix: string = ''): string[] {
+    return this.#reads.list(prefix)
+  }
+
+  /** Bytes of the tree, which may be behind the last changes, with versions that they are at least as new as. */
+  readForTransfer(requests: readonly ReadRequest[]): Promise<TransferAnswer> {
+    return this.#reads.readForTransfer(requests)
+  }
+
+  /**
+   * The state of a class with the last change in it; that change may not be durable yet.
+   * @throws `CLASS_UNKNOWN`
+   */
+  async stateSnapshot(className: string): Promise<StateSnapshot> {
+    return this.contents.states.snapshot(className, this.seq)
+  }
+}

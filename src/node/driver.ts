@@ -164,8 +164,24 @@ export class Driver {
   #tick(): void {
     if (!this.#open) return
     this.input({ type: 'tick' })
+    this.#reviveLinks()
     const { clock, heartbeatMs } = this.#context.options
     this.#timer = clock.setTimer(heartbeatMs / 4, () => this.#tick())
+  }
+
+  /**
+   * A connection into a network that lost it can stay open for minutes, and longer than the fault lasts. One over which
+   * nothing comes to pass is dialled anew.
+   */
+  #reviveLinks(): void {
+    const { links, options } = this.#context
+    const nowMs = options.clock.nowMs()
+    for (const peer of this.#state.peers.values()) {
+      if (!peer.link) continue
+      const silentMs = nowMs - (peer.heardAtMs ?? Number.NEGATIVE_INFINITY)
+      const deafMs = peer.deafSinceMs === undefined ? 0 : nowMs - peer.deafSinceMs
+      if (Math.max(silentMs, deafMs) >= options.deadMs) links.redial(peer.id, options.deadMs)
+    }
   }
 
   #step(input: DriverInput): void {
@@ -236,16 +252,21 @@ export class Driver {
 
   #persist(id: number, facts: DurableFacts): void {
     this.#durable = facts
-    this.#persisting = this.#persisting.then(async () => {
+    this.#persisting = this.#persisting.then(() => this.#writeDurably(id, facts))
+  }
+
+  /** What is not durable is not answered: the core waits, and a disk that was full is tried again. */
+  async #writeDurably(id: number, facts: DurableFacts): Promise<void> {
+    const { clock, heartbeatMs } = this.#context.options
+    for (let attempt = 0; this.#open; attempt += 1) {
       try {
         await this.#context.writeFacts(facts)
+        return this.input({ type: 'persisted', id })
       } catch (error) {
-        // What is not durable is not answered: the core goes on waiting, as with a disk that hangs.
-        this.#context.onError(error)
-        return
+        if (attempt === 0) this.#context.onError(error)
+        await new Promise<void>((resolve) => clock.setTimer(heartbeatMs, resolve))
       }
-      this.input({ type: 'persisted', id })
-    })
+    }
   }
 
   #become(role: Role, reason: string, term: Term | undefined): void {

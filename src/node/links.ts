@@ -48,9 +48,12 @@ interface PeerLink {
   readonly id: string
   readonly address: string
   channel: Channel | undefined
+  upSinceMs: number
   timer: unknown
   failure: string | undefined
 }
+
+const noLink = { channel: undefined, upSinceMs: 0, timer: undefined, failure: undefined }
 
 export class Links {
   readonly #options: NodeOptions
@@ -90,7 +93,7 @@ export class Links {
     for (const member of members) {
       if (member.id === id) continue
       const { address } = member
-      this.#peers.set(member.id, { id: member.id, address, channel: undefined, timer: undefined, failure: undefined })
+      this.#peers.set(member.id, { id: member.id, address, ...noLink })
     }
   }
 
@@ -121,6 +124,13 @@ export class Links {
       envelope({ cluster, id: messageId, origin: id, destination: to, type, body }),
     )
     return true
+  }
+
+  /** Ends a control link that is older than `olderThanMs` and dials it anew. */
+  redial(to: string, olderThanMs: number): void {
+    const peer = this.#peers.get(to)
+    const ageMs = this.#options.clock.nowMs() - (peer?.upSinceMs ?? 0)
+    if (peer?.channel !== undefined && ageMs >= olderThanMs) peer.channel.destroy()
   }
 
   /** Opens a stream or bulk lane to a peer. */
@@ -174,10 +184,15 @@ export class Links {
 
   async #dialControl(peer: PeerLink): Promise<void> {
     if (!this.#open) return
+    const { clock, deadMs } = this.#options
+    // After a fault of the network a fresh attempt comes through sooner than an old one that backs off.
+    const attempt = new AbortController()
+    const timer = clock.setTimer(deadMs, () => attempt.abort())
     try {
-      const channel = await this.dial(peer.id, 'control', this.#abort.signal)
+      const channel = await this.dial(peer.id, 'control', attempt.signal)
       if (!this.#open) return channel.destroy()
       peer.channel = channel
+      peer.upSinceMs = this.#options.clock.nowMs()
       peer.failure = undefined
       channel.onMessage(() => undefined)
       channel.onClose((cause) => this.#onControlClosed(peer, channel, cause))
@@ -186,6 +201,8 @@ export class Links {
     } catch (error) {
       if (!this.#open) return
       this.#onDialFailed(peer, error)
+    } finally {
+      clock.clearTimer(timer)
     }
   }
 

@@ -71,6 +71,9 @@ export class Replica {
   #brokenAtMs: number | undefined
   #ineligible: string | undefined
   #restores = 0
+  #reopening: Promise<void> | undefined
+  #retryTimer: unknown
+  #closed = false
   #outside: OutsideReport
   readonly #bootId: string
 
@@ -141,7 +144,8 @@ export class Replica {
     const failed = copy.failed === undefined ? undefined : `storage: ${copy.failed.code}`
     return {
       history: copy.history,
-      seq: copy.seq,
+      // What a failed disk did not take cannot be had from here either.
+      seq: failed === undefined ? copy.seq : copy.durableSeq,
       durableSeq: copy.durableSeq,
       complete: copy.complete,
       inSync: copy.inSync,
@@ -167,9 +171,8 @@ export class Replica {
     const incoming = new Incoming(this.#incomingContext(), peer, term)
     this.#incoming = incoming
     if (this.copy.failed === undefined) return incoming.start()
-    this.copy.reopen().then(
+    this.#reopen().then(
       () => {
-        this.#hooks.report({ from: 'storage', event: 'recovered' })
         if (this.#incoming === incoming) incoming.start()
       },
       (error: unknown) => {
@@ -345,6 +348,8 @@ export class Replica {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
+    this.#options.clock.clearTimer(this.#retryTimer)
     this.unfollow()
     this.endTenure(new HotspareError('STOPPED', 'the node stopped'))
     await this.copy.close()
@@ -431,6 +436,28 @@ export class Replica {
 
   #onStorageFailure(): void {
     this.#hooks.report({ from: 'storage', event: 'failed' })
+    this.#retryStorage()
+  }
+
+  /** A disk that was full has room again some time: that is looked for also while no stream is followed. */
+  #retryStorage(): void {
+    const { clock, deadMs } = this.#options
+    clock.clearTimer(this.#retryTimer)
+    this.#retryTimer = clock.setTimer(deadMs / 2, () => {
+      if (this.#closed || this.copy.failed === undefined) return
+      if (this.#writer !== undefined) return this.#retryStorage()
+      this.#reopen().catch(() => this.#retryStorage())
+    })
+  }
+
+  #reopen(): Promise<void> {
+    this.#reopening ??= this.copy
+      .reopen()
+      .then(() => this.#hooks.report({ from: 'storage', event: 'recovered' }))
+      .finally(() => {
+        this.#reopening = undefined
+      })
+    return this.#reopening
   }
 }
 

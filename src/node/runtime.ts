@@ -344,7 +344,7 @@ export class Runtime {
   #checkTenure(): void {
     const driver = this.#parts?.driver
     if (driver === undefined || driver.role !== 'active') throw this.notActive()
-    if (driver.lateMs > this.#options.deadMs) driver.input({ type: 'tick' })
+    if (driver.lateMs > this.#options.heartbeatMs) driver.input({ type: 'tick' })
     if (driver.state.tenure?.asking !== undefined || driver.role !== 'active') throw this.notActive()
   }
 

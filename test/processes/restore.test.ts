@@ -75,11 +75,11 @@ describe('copies that are brought up to date', () => {
     await cluster.start(active)
     await active.ask('fill', { prefix: 'data/base', files: 300, bytes: 64 * 1024 })
     joining.boot()
-    const starting = cluster.start(joining, { restoreBytesPerSecondMax: 8 * 1024 * 1024 })
+    const starting = cluster.start(joining, { restoreBytesPerSecondMax: 6 * 1024 * 1024 })
     starting.catch(() => undefined)
     const half = await retryUntil('half of the restore', () => {
       const told = joining.logged('restoreProgress').at(-1)
-      return told !== undefined && told.files > 100 && told.files < 280 ? told : undefined
+      return told !== undefined && told.files > 170 && told.files < 280 ? told : undefined
     })
     await cluster.kill(joining)
     // Nothing of the half copy is where the application would find it.

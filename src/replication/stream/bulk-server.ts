@@ -217,7 +217,8 @@ export class BulkServer {
     if (relation.kind !== 'behind' && relation.kind !== 'equal') {
       throw new HotspareError('STALE_TERM', `the asker's copy is ${relation.kind}`)
     }
-    await copy.flush()
+    // A disk that takes nothing any more may still be read.
+    if (copy.failed === undefined) await copy.flush()
     const reader = copy.reader(extent.seq)
     try {
       const entries = await reader.next(answerBytesMax)

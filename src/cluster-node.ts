@@ -12,7 +12,11 @@ import { abortable } from './node/tenure.js'
 import type { AnyAppStateClass } from './policy/sync-policy.js'
 import type { AppStateClass } from './policy/app-state.js'
 import type { FilesApi } from './replication/files.js'
-import type { Transaction, TransactionOptions } from './replication/transaction.js'
+import type {
+  Transaction,
+  TransactionOptions,
+  TransactionResult,
+} from './replication/transaction.js'
 import { runTransaction } from './replication/transaction.js'
 import type { VaultIncident } from './replication/vault.js'
 import type { Receipt, WriteOptions } from './replication/writer-types.js'
@@ -32,11 +36,12 @@ export interface VaultApi {
   /** All incidents, oldest first. */
   list(): Promise<readonly VaultIncident[]>
   /**
-   * Bytes of an object that an incident names.
-   * @param length - bytes at most, default 1 MiB
+   * Bytes of an object that an incident names; fewer than asked only at its end.
+   * @param object - the `object` of a file, a state or the journal of an incident
+   * @param options - `offset`: the first byte, default 0; `length`: bytes at most, default 1 MiB
    */
   read(object: string, options?: { offset?: number; length?: number }): Promise<Uint8Array>
-  /** Removes an incident that was dealt with. */
+  /** Removes an incident that was dealt with, and gives its room back. */
   remove(incident: VaultIncident): Promise<void>
 }
 
@@ -94,6 +99,7 @@ export class ClusterNode<C extends Classes = Classes> {
     return this.#options.id
   }
 
+  /** What this node is doing; `stopped` before `start()` and after `stop()`. */
   get role(): Role {
     return this.#runtime.role
   }
@@ -128,6 +134,7 @@ export class ClusterNode<C extends Classes = Classes> {
     await this.#runtime.stop(options.signal)
   }
 
+  /** Stops the node at the end of an `await using` block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
@@ -159,7 +166,7 @@ export class ClusterNode<C extends Classes = Classes> {
   async transaction<Result>(
     work: (transaction: Transaction) => Promise<Result> | Result,
     options: TransactionOptions = {},
-  ): Promise<{ readonly receipt: Receipt; readonly value: Result }> {
+  ): Promise<TransactionResult<Result>> {
     return await runTransaction(this.#runtime, work, options)
   }
 
@@ -224,6 +231,7 @@ export class ClusterNode<C extends Classes = Classes> {
     return this
   }
 
+  /** Takes a listener away again. */
   off<Name extends keyof NodeEvents>(
     name: Name,
     listener: (...event: NodeEvents[Name]) => void,

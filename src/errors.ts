@@ -290,10 +290,8 @@ export interface ErrorDetails {
   readonly actual?: number | undefined
   /** The node that the error is about. */
   readonly nodeId?: string | undefined
-  /** The active node, where it is known (`NOT_ACTIVE`). */
-  readonly activeId?: string | undefined
-  /** The address of the active node, where it is known (`NOT_ACTIVE`). */
-  readonly activeAddress?: string | undefined
+  /** The id of the active node, where it is known (`NOT_ACTIVE`). */
+  readonly active?: string | undefined
   /** Further facts. */
   readonly [name: string]: ErrorDetail
 }

@@ -52,8 +52,15 @@ export type { Random } from './interfaces/random.js'
 export type * from './interfaces/storage.js'
 export type * from './interfaces/transport.js'
 export type { PromotionGate } from './interfaces/witness.js'
-export type { NodeEvents, NodeLogEvent, RestoredEvent, RestoreEvent, RoleEvent } from './node/events.js'
-export type { Classes, ClusterNodeOptions, MemberOptions } from './node/options.js'
+export type {
+  NodeEvents,
+  NodeLogEvent,
+  PeerEvent,
+  RestoredEvent,
+  RestoreEvent,
+  RoleEvent,
+} from './node/events.js'
+export type { Classes, ClusterNodeOptions, MemberOptions, NodeDefaults } from './node/options.js'
 export { membersMax, nodeDefaults, secretBytesMin } from './node/options.js'
 export type { StartOptions } from './node/runtime.js'
 export type { NodeStatus, OperatorState, PeerStatus } from './node/status.js'
@@ -73,8 +80,15 @@ export type {
 export { classesMax, SyncPolicy } from './policy/sync-policy.js'
 export type { SyncedClass } from './policy/synced.js'
 export { synced } from './policy/synced.js'
+export type { ContentSource } from './replication/blob-spool.js'
 export type { FileInfo, FileReadOptions, FilesApi, FileWriteOptions } from './replication/files.js'
 export type { Extent, History, HistoryTerm, Position, Term } from './replication/position.js'
 export type { RestoreMethod, RestoreProgress } from './replication/stream/wire.js'
+export type {
+  Transaction,
+  TransactionFiles,
+  TransactionOptions,
+  TransactionResult,
+} from './replication/transaction.js'
 export type { LostChange, VaultedFile, VaultedState, VaultIncident, VaultReason } from './replication/vault.js'
 export type { Receipt, WriteOptions } from './replication/writer-types.js'

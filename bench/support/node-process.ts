@@ -50,17 +50,17 @@ const policy = new SyncPolicy({
 
 type BenchClusterNode = ClusterNode<(typeof policy)['classes']>
 
-let prepared: BenchClusterNode | undefined
+let held: BenchClusterNode | undefined
 let writers: Writers | undefined
 
 function node(): BenchClusterNode {
-  if (prepared === undefined) throw new Error('no node was prepared')
-  return prepared
+  if (held === undefined) throw new Error('no node was prepared')
+  return held
 }
 
 function prepare({ id, members, directory: folder, startupWaitMs }: NodePlan): void {
   const listen = members.find((member) => member.id === id)?.address ?? ''
-  prepared = new ClusterNode({
+  held = new ClusterNode({
     cluster: 'bench',
     id,
     members,
@@ -91,20 +91,23 @@ function when(event: 'role' | 'standbyInSync', holds: () => boolean): Promise<nu
   })
 }
 
-const template = Buffer.alloc(64 * 1024, 0x61)
+const prepared: Uint8Array[][] = []
 let nextKey = 0
 
-/** A fresh value with the next key: a node owns what it is given. */
-function freshValue(bytes: number): Uint8Array {
-  const value = Buffer.from(template.subarray(0, bytes))
+/** A value with the next key. Like the commands for the peers they are made beforehand; nobody changes them. */
+function nextValue(bytes: number): Uint8Array {
+  const ready = (prepared[bytes] ??= Array.from({ length: keys }, (_, key) => {
+    const value = Buffer.alloc(bytes, 0x61)
+    value.writeUInt32LE(key, 0)
+    return value
+  }))
   nextKey = (nextKey + 1) % keys
-  value.writeUInt32LE(nextKey, 0)
-  return value
+  return ready[nextKey] ?? new Uint8Array(bytes)
 }
 
 async function firstWrite(className: 'memory' | 'disk'): Promise<number> {
   await when('role', () => node().role === 'active')
-  await node().update(className, freshValue(100))
+  await node().update(className, nextValue(100))
   return machineMs()
 }
 
@@ -158,13 +161,13 @@ function carryOut(job: NodeJob): unknown {
     case 'inSync':
       return when('standbyInSync', () => node().status().inSync.length >= job.members)
     case 'load':
-      return closedLoop(job.load, () => node().update(job.className, freshValue(job.load.bytes)))
+      return closedLoop(job.load, () => node().update(job.className, nextValue(job.load.bytes)))
     case 'firstWrite':
       return firstWrite(job.className)
     case 'beginWrites': {
       const { className, load } = job
       writers = new Writers(node(), load.callers, () =>
-        node().update(className, freshValue(load.bytes)),
+        node().update(className, nextValue(load.bytes)),
       )
       return undefined
     }
@@ -175,7 +178,7 @@ function carryOut(job: NodeJob): unknown {
         .switchover({ to: job.to })
         .then(() => machineMs())
     case 'stream':
-      return streamUpdates(job.count, () => node().update('stream', freshValue(job.bytes)))
+      return streamUpdates(job.count, () => node().update('stream', nextValue(job.bytes)))
     case 'mark':
       marked = applied
       return undefined

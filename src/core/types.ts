@@ -321,8 +321,12 @@ export type CoreEvent =
 
 /** One decision, for `explain()`: which rule, from which facts. */
 export interface Decision {
+  /** When it was taken first: milliseconds of the node's monotonic clock. */
   readonly atMs: number
+  /** The rule, for example `takeover.needed`. */
   readonly rule: string
+  /** What the rule said, for example `wait`. */
   readonly outcome: string
+  /** The facts it rests on, as plain data; which ones depends on the rule. */
   readonly inputs: Readonly<Record<string, unknown>>
 }

@@ -25,15 +25,21 @@ export interface Storage {
 
 /** Who opens a storage; written into its lock. */
 export interface StorageOwner {
+  /** The member that this node is. */
   readonly nodeId: string
+  /** Drawn anew at every start, so that two processes of one node are told apart. */
   readonly bootId: string
 }
 
 /** An opened, locked storage. */
 export interface OpenStorage {
+  /** Small named values. */
   readonly documents: DocumentStore
+  /** Append-only byte files: the journal and the index. */
   readonly logs: LogStore
+  /** Immutable bytes: blobs, staged files, the vault. */
   readonly objects: ObjectStore
+  /** The application's files. */
   readonly tree: TreeStore
   /** Waits for work under way, then releases the lock. Idempotent. */
   close(): Promise<void>
@@ -76,7 +82,9 @@ export interface LogStore {
 
 /** One log of an area. */
 export interface LogInfo {
+  /** Unique within its area. */
   readonly name: string
+  /** Its length on disk; after a crash that includes a torn end. */
   readonly bytes: number
 }
 
@@ -94,6 +102,7 @@ export interface Log {
   read(offset: number, length: number): Promise<Uint8Array>
   /** Cuts the log to `bytes`, durably; it never grows. */
   truncate(bytes: number): Promise<void>
+  /** Waits for the append under way and closes the log. Idempotent. */
   close(): Promise<void>
 }
 
@@ -126,20 +135,27 @@ export interface ObjectStore {
 
 /** One object. */
 export interface ObjectInfo {
+  /** Unique within its area. */
   readonly name: string
+  /** Its length. */
   readonly bytes: number
 }
 
 /** `length` bytes at `start` of the buffer go to `offset` of the object `name`. */
 export interface ObjectSlice {
+  /** The object, created when it does not exist. */
   readonly name: string
+  /** Where in the object the bytes go. */
   readonly offset: number
+  /** Where in the buffer they begin. */
   readonly start: number
+  /** How many bytes. */
   readonly length: number
 }
 
 /** What identifies a state of a file without reading it. */
 export interface FileStat {
+  /** In bytes. */
   readonly size: number
   /** Modification time in milliseconds, with the fraction that the file system keeps. */
   readonly mtimeMs: number
@@ -151,6 +167,7 @@ export interface FileStat {
 
 /** A regular file of the tree. */
 export interface TreeEntry extends FileStat {
+  /** Relative to the root, with `/` between the parts. */
   readonly path: string
 }
 
@@ -187,21 +204,29 @@ export interface TreeStore {
 
 /** A stretch to read. `length` is a maximum. */
 export interface ReadRequest {
+  /** The file. */
   readonly path: string
+  /** The first byte; at or beyond the end there is nothing to read. */
   readonly offset: number
+  /** Bytes at most. */
   readonly length: number
 }
 
 /** What {@link TreeStore.read} found. */
 export interface ReadAnswer {
+  /** All stretches, one after the other; it belongs to the caller. */
   readonly buffer: Uint8Array
+  /** One for each request, in order; `missing` where there is no regular file. */
   readonly results: readonly (ReadResult | 'missing')[]
 }
 
 /** Where one stretch lies in the answer's buffer. */
 export interface ReadResult {
+  /** The first byte of the stretch in the buffer. */
   readonly start: number
+  /** Bytes read; fewer than asked only at the end of the file. */
   readonly length: number
+  /** The file when its descriptor was opened. */
   readonly stat: FileStat
 }
 
@@ -209,45 +234,78 @@ export interface ReadResult {
 export type TreeOperation =
   /** The file has exactly these bytes; written aside and renamed, so no reader sees half of it. */
   | {
+      /** Tells the operations apart. */
       readonly kind: 'put'
+      /** Relative to the root, checked before. */
       readonly path: string
+      /** The whole content. */
       readonly bytes: Uint8Array
+      /** Permission bits, 0 to 0o777. */
       readonly mode: number
+      /** Whether what stands in the way is removed: files on the way, a link or special file at the path. Default false. */
       readonly force?: boolean
     }
   /** These bytes stand at `offset`, in place; a missing file is created (`mode` 0o644), a gap is filled with zeros. */
   | {
+      /** Tells the operations apart. */
       readonly kind: 'patch'
+      /** Relative to the root, checked before. */
       readonly path: string
+      /** Where in the file the bytes go. */
       readonly offset: number
+      /** What stands there afterwards. */
       readonly bytes: Uint8Array
+      /** Whether what stands in the way is removed: files on the way, a link or special file at the path. Default false. */
       readonly force?: boolean
     }
   /** Like `patch`, with the bytes of an object. */
   | {
+      /** Tells the operations apart. */
       readonly kind: 'patchObject'
+      /** Relative to the root, checked before. */
       readonly path: string
+      /** Where in the file the object's bytes go. */
       readonly offset: number
+      /** Where the object lies. */
       readonly area: ObjectArea
+      /** The object; it stays. */
       readonly name: string
+      /** Whether what stands in the way is removed: files on the way, a link or special file at the path. Default false. */
       readonly force?: boolean
     }
   /** The file has this size; missing is created, a gap is filled with zeros. */
   | {
+      /** Tells the operations apart. */
       readonly kind: 'truncate'
+      /** Relative to the root, checked before. */
       readonly path: string
+      /** Bytes that the file has afterwards. */
       readonly size: number
+      /** Whether what stands in the way is removed: files on the way, a link or special file at the path. Default false. */
       readonly force?: boolean
     }
-  | { readonly kind: 'remove'; readonly path: string }
+  /** No file stands at the path; removing nothing is no error. */
+  | {
+      /** Tells the operations apart. */
+      readonly kind: 'remove'
+      /** Relative to the root, checked before. */
+      readonly path: string
+    }
   /** The file has the object's bytes. `move`: the object is gone afterwards; doing it again when the object is gone does nothing. */
   | {
+      /** Tells the operations apart. */
       readonly kind: 'install'
+      /** Relative to the root, checked before. */
       readonly path: string
+      /** Where the object lies. */
       readonly area: ObjectArea
+      /** The object with the whole content. */
       readonly name: string
+      /** Permission bits, 0 to 0o777. */
       readonly mode: number
+      /** Whether the object may be renamed into place instead of being copied. */
       readonly move: boolean
+      /** Whether what stands in the way is removed: files on the way, a link or special file at the path. Default false. */
       readonly force?: boolean
     }
   /**
@@ -257,9 +315,14 @@ export type TreeOperation =
    * whenever it is there, also after a crash.
    */
   | {
+      /** Tells the operations apart. */
       readonly kind: 'keep'
+      /** Relative to the root, checked before. */
       readonly path: string
+      /** Where the object goes. */
       readonly area: ObjectArea
+      /** The object that gets the file's bytes. */
       readonly name: string
+      /** Whether the file stays. */
       readonly copy: boolean
     }

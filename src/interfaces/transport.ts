@@ -80,6 +80,7 @@ export interface Connection {
    * the other side is noticed, until `resume()`; it never delivers from within that call.
    */
   pause(): void
+  /** Reads on after `pause()`; without one it does nothing. */
   resume(): void
   /**
    * Changes the longest frame that is accepted from now on: a small one until the peer has proved

@@ -7,8 +7,11 @@ import type { VaultIncident } from '../replication/vault.js'
 
 /** A change of the node's role. */
 export interface RoleEvent {
+  /** What the node is doing now. */
   readonly role: Role
+  /** What it was doing before. */
   readonly from: Role
+  /** Why, in words, for people. */
   readonly reason: string
   /** The term, while the role is `active`. */
   readonly term: Term | undefined
@@ -16,75 +19,228 @@ export interface RoleEvent {
 
 /** A remote restore, told on both sides with the same `restoreId`. */
 export interface RestoreEvent {
+  /** The same on both sides; every attempt has one of its own. */
   readonly restoreId: string
   /** The node whose copy is brought up to date. */
   readonly target: string
   /** The node it is brought up to date from. */
   readonly source: string
+  /** `none`: nothing was missing; `journal`: its rest; `delta`: the files that changed; `full`: everything. */
   readonly method: RestoreMethod
 }
 
 /** The end of a remote restore: the target is a standby again. */
 export interface RestoredEvent extends RestoreEvent {
+  /** Files that were moved. */
   readonly files: number
+  /** Bytes that came over the wire for it. */
   readonly bytesMoved: number
+  /** How long it took. */
   readonly ms: number
+}
+
+/** Something about one peer. */
+export interface PeerEvent {
+  /** Its id; of one that was refused before it said who it is, its address. */
+  readonly peer: string
 }
 
 /** The events of a node, by name. */
 export interface NodeEvents {
+  /** The node's role changed. */
   role: [event: RoleEvent]
   /** This node became active after the loss of another. */
-  failover: [event: { readonly incident: string; readonly from: string; readonly to: string; readonly term: Term }]
+  failover: [
+    event: {
+      /** Names this takeover in all events about it. */
+      readonly incident: string
+      /** The node that was active before. */
+      readonly from: string
+      /** The node that is active now: this one. */
+      readonly to: string
+      /** The term that it opened. */
+      readonly term: Term
+    },
+  ]
   /** This node is not active any more, and did not hand over. */
-  steppedDown: [event: { readonly reason: string; readonly term: Term }]
-  peerUp: [event: { readonly peer: string }]
-  peerDown: [event: { readonly peer: string; readonly cause: 'silent' | 'gone' | 'stopped' }]
+  steppedDown: [
+    event: {
+      /** Why, in words, for people. */
+      readonly reason: string
+      /** The term that it gave up. */
+      readonly term: Term
+    },
+  ]
+  /** A peer is heard, for the first time or again. */
+  peerUp: [event: PeerEvent]
+  /** A peer is not heard any more. */
+  peerDown: [
+    event: PeerEvent & {
+      /** `silent` for `deadMs`; `gone`: its process is dead, that is proven; `stopped`: it said goodbye. */
+      readonly cause: 'silent' | 'gone' | 'stopped'
+    },
+  ]
+  /** A restore began, with this node as its target or source. */
   restoreStarted: [event: RestoreEvent]
+  /** How far a restore is; at most a few times a second. */
   restoreProgress: [event: RestoreEvent & RestoreProgress]
   /** The target completed its restore and rejoined. */
   restored: [event: RestoredEvent]
   /** A standby's acknowledgements count from now on. */
-  standbyInSync: [event: { readonly peer: string }]
-  standbyLost: [event: { readonly peer: string; readonly reason: string }]
+  standbyInSync: [event: PeerEvent]
+  /** A standby's acknowledgements do not count any more. */
+  standbyLost: [
+    event: PeerEvent & {
+      /** Why, in words, for people. */
+      readonly reason: string
+    },
+  ]
   /** No standby is in sync: writes go on with one copy, or wait when `blocked`. */
-  degraded: [event: { readonly blocked: boolean }]
+  degraded: [
+    event: {
+      /** True with `onNoStandby: 'block'`. */
+      readonly blocked: boolean
+    },
+  ]
+  /** At least one standby is in sync: the loss of any one machine is survived. */
   redundant: [event: Record<string, never>]
   /** A takeover went on without these members of the in-sync set: acknowledged writes may be missing. */
-  possibleLoss: [event: { readonly incident: string; readonly missing: readonly string[] }]
+  possibleLoss: [
+    event: {
+      /** That of the `failover`. */
+      readonly incident: string
+      /** The members that may have more. */
+      readonly missing: readonly string[]
+    },
+  ]
   /** This node serves although these members, which may hold newer data, did not show up. */
-  unprovenStart: [event: { readonly missing: readonly string[] }]
+  unprovenStart: [
+    event: {
+      /** The members that were waited for. */
+      readonly missing: readonly string[]
+    },
+  ]
   /** This node waits for an operator or for these members before it serves. */
-  holding: [event: { readonly missing: readonly string[]; readonly reason: string }]
-  outdated: [event: { readonly known: Term }]
+  holding: [
+    event: {
+      /** The members whose return would end the wait; empty when no member in reach may be promoted. */
+      readonly missing: readonly string[]
+      /** Why, in words, for people. */
+      readonly reason: string
+    },
+  ]
+  /** Later data is known of than any copy in reach holds. */
+  outdated: [
+    event: {
+      /** The term of that data; its node has it. */
+      readonly known: Term
+    },
+  ]
   /** Others hear the active, this node does not. */
-  activeUnreachable: [event: { readonly active: string; readonly heardBy: readonly string[] }]
-  splitBrain: [event: { readonly incident: string; readonly actives: readonly { readonly id: string; readonly term: Term }[] }]
+  activeUnreachable: [
+    event: {
+      /** The active. */
+      readonly active: string
+      /** The members that hear it. */
+      readonly heardBy: readonly string[]
+    },
+  ]
+  /** Two nodes are active. */
+  splitBrain: [
+    event: {
+      /** Names this pair of actives; the same on both. */
+      readonly incident: string
+      /** Both of them, the lower epoch first. */
+      readonly actives: readonly {
+        /** The active node. */
+        readonly id: string
+        /** The term that it is active in. */
+        readonly term: Term
+      }[]
+    },
+  ]
   /** Something that the surviving history does not have went into the vault. */
-  vaulted: [event: { readonly incident: VaultIncident; readonly lostAcks: number; readonly unknownAcks: number }]
+  vaulted: [
+    event: {
+      /** What it was, and where it lies. */
+      readonly incident: VaultIncident
+      /** Listed changes whose callers had been told that they are safe. */
+      readonly lostAcks: number
+      /** Listed changes of which it is not known. */
+      readonly unknownAcks: number
+    },
+  ]
   /** A peer's classes or library differ from ours; it gets no data. */
-  configMismatch: [event: { readonly peer: string; readonly reason: string }]
+  configMismatch: [
+    event: PeerEvent & {
+      /** Which classes differ, in words, for people. */
+      readonly reason: string
+    },
+  ]
   /** A peer was refused, or refused us. */
-  refused: [event: { readonly peer: string; readonly code: string; readonly reason: string }]
+  refused: [
+    event: PeerEvent & {
+      /** An error code, for example `HANDSHAKE_FAILED`. */
+      readonly code: string
+      /** Why, in words, for people. */
+      readonly reason: string
+    },
+  ]
   /** This node's storage failed; a standby leaves the in-sync set, an active gives up the role. */
-  storageFailed: [event: { readonly error: HotspareError }]
+  storageFailed: [
+    event: {
+      /** What the storage said, for example `STORAGE_FULL`. */
+      readonly error: HotspareError
+    },
+  ]
+  /** The storage takes writes again. */
   storageRecovered: [event: Record<string, never>]
   /** The journal no longer reaches back to what a known member lacks: it will need a restore. */
-  historyLost: [event: { readonly upTo: number }]
+  historyLost: [
+    event: {
+      /** The sequence number of the last change that was trimmed. */
+      readonly upTo: number
+    },
+  ]
   /** Paths that are not synced because of what they are (links, special files, odd names). */
-  skippedPath: [event: { readonly path: string; readonly why: string }]
+  skippedPath: [
+    event: {
+      /** Relative to the root of the storage. */
+      readonly path: string
+      /** What it is, in words, for people. */
+      readonly why: string
+    },
+  ]
   /** Files of synced classes changed while the node was stopped. */
-  outsideChange: [event: { readonly paths: readonly string[]; readonly count: number; readonly outcome: 'repaired' | 'adopted' }]
+  outsideChange: [
+    event: {
+      /** The first of them, at most 100. */
+      readonly paths: readonly string[]
+      /** How many there are. */
+      readonly count: number
+      /** `adopted`: they become changes of this active; `repaired`: they go to the vault, and the active's version comes back. */
+      readonly outcome: 'repaired' | 'adopted'
+    },
+  ]
   /** The process was late by this much and distrusted itself. */
-  late: [event: { readonly lateMs: number }]
+  late: [
+    event: {
+      /** In milliseconds. */
+      readonly lateMs: number
+    },
+  ]
+  /** Something failed that no call of the application was waiting for. Without a listener it is only logged. */
   error: [error: unknown]
 }
 
 /** An event as the logger gets it. */
 export interface NodeLogEvent {
+  /** The id of the node. */
   readonly node: string
+  /** Which event. */
   readonly name: keyof NodeEvents
   /** Wall clock, milliseconds since 1970, for people. */
   readonly atWallMs: number
+  /** What a listener of this event gets. */
   readonly event: unknown
 }

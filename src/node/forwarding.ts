@@ -94,7 +94,7 @@ export class Forwarding {
   }
 
   /** This node is active again itself. */
-  async flushHere(): Promise<void> {
+  flushHere(): void {
     if (!this.#holding) return
     this.#holding = false
     this.#context.clock.clearTimer(this.#deadline)

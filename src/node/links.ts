@@ -126,11 +126,28 @@ export class Links {
     return true
   }
 
-  /** Ends a control link that is older than `olderThanMs` and dials it anew. */
+  /**
+   * Dials a peer anew whose control link is older than `olderThanMs`. The old link stays until the new one stands: where
+   * one direction is lost, it may be the only one over which this node is heard.
+   */
   redial(to: string, olderThanMs: number): void {
     const peer = this.#peers.get(to)
-    const ageMs = this.#options.clock.nowMs() - (peer?.upSinceMs ?? 0)
-    if (peer?.channel !== undefined && ageMs >= olderThanMs) peer.channel.destroy()
+    const nowMs = this.#options.clock.nowMs()
+    if (peer?.channel === undefined || nowMs - peer.upSinceMs < olderThanMs) return
+    peer.upSinceMs = nowMs
+    void this.#replaceControl(peer, peer.channel)
+  }
+
+  async #replaceControl(peer: PeerLink, old: Channel): Promise<void> {
+    try {
+      const channel = await this.#dialInTime(peer)
+      if (!this.#open || peer.channel !== old) return channel.destroy()
+      this.#take(peer, channel)
+      old.destroy()
+    } catch (error) {
+      // Refused: whoever had the other end is gone, and the old link ends as one that is reset.
+      if (error instanceof HotspareError && error.code === 'PEER_REFUSED') old.destroy()
+    }
   }
 
   /** Opens a stream or bulk lane to a peer. */
@@ -184,26 +201,36 @@ export class Links {
 
   async #dialControl(peer: PeerLink): Promise<void> {
     if (!this.#open) return
-    const { clock, deadMs } = this.#options
-    // After a fault of the network a fresh attempt comes through sooner than an old one that backs off.
-    const attempt = new AbortController()
-    const timer = clock.setTimer(deadMs, () => attempt.abort())
     try {
-      const channel = await this.dial(peer.id, 'control', attempt.signal)
+      const channel = await this.#dialInTime(peer)
       if (!this.#open) return channel.destroy()
-      peer.channel = channel
-      peer.upSinceMs = this.#options.clock.nowMs()
-      peer.failure = undefined
-      channel.onMessage(() => undefined)
-      channel.onClose((cause) => this.#onControlClosed(peer, channel, cause))
-      this.#handlers.met(channel.identity)
-      this.#handlers.linkUp(peer.id, channel.identity)
+      this.#take(peer, channel)
     } catch (error) {
       if (!this.#open) return
       this.#onDialFailed(peer, error)
+    }
+  }
+
+  /** After a fault of the network a fresh attempt comes through sooner than an old one that backs off. */
+  async #dialInTime(peer: PeerLink): Promise<Channel> {
+    const { clock, deadMs } = this.#options
+    const attempt = new AbortController()
+    const timer = clock.setTimer(deadMs, () => attempt.abort())
+    try {
+      return await this.dial(peer.id, 'control', attempt.signal)
     } finally {
       clock.clearTimer(timer)
     }
+  }
+
+  #take(peer: PeerLink, channel: Channel): void {
+    peer.channel = channel
+    peer.upSinceMs = this.#options.clock.nowMs()
+    peer.failure = undefined
+    channel.onMessage(() => undefined)
+    channel.onClose((cause) => this.#onControlClosed(peer, channel, cause))
+    this.#handlers.met(channel.identity)
+    this.#handlers.linkUp(peer.id, channel.identity)
   }
 
   #onControlClosed(peer: PeerLink, channel: Channel, cause: LinkCause): void {

@@ -30,7 +30,9 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
   readonly id: string
   /** All members, in takeover order, the same on every node. */
   readonly members: readonly MemberOptions[]
+  /** How nodes reach each other, for example `tcp()`. */
   readonly transport: Transport
+  /** Where this node keeps its copy, for example `directory()`; for this node alone. */
   readonly storage: Storage
   /** What is synced, and how. Both ends compare their policies. */
   readonly policy: SyncPolicy<C>

@@ -170,7 +170,9 @@ export class Replica {
     this.#followed = { peer, term }
     const incoming = new Incoming(this.#incomingContext(), peer, term)
     this.#incoming = incoming
-    if (this.copy.failed === undefined) return incoming.start()
+    const { failed } = this.copy
+    // A damaged journal cannot be opened again; a full restore replaces it.
+    if (failed === undefined || failed.code === 'JOURNAL_CORRUPT') return incoming.start()
     this.#reopen().then(
       () => {
         if (this.#incoming === incoming) incoming.start()
@@ -444,7 +446,8 @@ export class Replica {
     const { clock, deadMs } = this.#options
     clock.clearTimer(this.#retryTimer)
     this.#retryTimer = clock.setTimer(deadMs / 2, () => {
-      if (this.#closed || this.copy.failed === undefined) return
+      const { failed } = this.copy
+      if (this.#closed || failed === undefined || failed.code === 'JOURNAL_CORRUPT') return
       if (this.#writer !== undefined) return this.#retryStorage()
       this.#reopen().catch(() => this.#retryStorage())
     })

@@ -52,6 +52,7 @@ const log = debug('hotspare:node')
 export interface StartOptions {
   /** Takes files that are already in paths of synced classes as the beginning of the history. Default false. */
   readonly adopt?: boolean
+  /** Gives the start up: the node is stopped, and the call rejects. */
   readonly signal?: AbortSignal
 }
 

@@ -7,12 +7,17 @@ import type { RestoreProgress } from '../replication/stream/wire.js'
 import type { NodeOptions } from './options.js'
 import type { Replica } from './replica.js'
 
-/** The derived operator's word. */
+/**
+ * The operator's word for what a node does: `searching` stands for the roles `discovering` and `restoring`, `failed` for a
+ * node that is not active and whose storage failed, `shutdown` for one that does not run.
+ */
 export type OperatorState = 'searching' | 'active' | 'standby' | 'failed' | 'shutdown'
 
 /** What is known of one peer. */
 export interface PeerStatus {
+  /** Its id, as `members` lists it. */
   readonly id: string
+  /** What it said last; undefined when it was never heard. */
   readonly role: Role | undefined
   /** Whether something was heard of it within `deadMs`. */
   readonly heard: boolean
@@ -20,47 +25,81 @@ export interface PeerStatus {
   readonly hearsUs: boolean
   /** Milliseconds since something was heard of it; undefined when nothing ever was. */
   readonly lastContactMs: number | undefined
+  /** The sequence number of the last change that it said to have; undefined when it was never heard. */
   readonly seq: number | undefined
+  /** Whether its acknowledgements count, as far as this node knows. */
   readonly inSync: boolean
-  /** Only on the active: changes, bytes and milliseconds that its disk is behind. */
-  readonly lag: { readonly changes: number; readonly bytes: number; readonly ms: number } | undefined
+  /** How far its disk is behind; only on the active, and only while it follows, else undefined. */
+  readonly lag:
+    | {
+        /** Changes that it has not on its disk. */
+        readonly changes: number
+        /** Bytes of journal that it has not on its disk. */
+        readonly bytes: number
+        /** Age of the oldest of them in milliseconds; 0 when it has all. */
+        readonly ms: number
+      }
+    | undefined
   /** Why it gets no data, when its classes differ. */
   readonly mismatch: string | undefined
+  /** The `appVersion` that it was started with; undefined without one, or when it was never met. */
   readonly appVersion: string | undefined
 }
 
 /** The state of a node. */
 export interface NodeStatus {
+  /** This node's id. */
   readonly id: string
+  /** The name of the cluster. */
   readonly cluster: string
+  /** What this node is doing. */
   readonly role: Role
+  /** The same in the operator's words. */
   readonly state: OperatorState
-  /** The highest epoch this node took part in. */
+  /** The highest epoch this node took part in; 0 before the first. */
   readonly epoch: number
+  /** The term in which this node is active; undefined while it is not. */
   readonly term: Term | undefined
   /** The active, as far as it is known. */
   readonly active: string | undefined
+  /** The last change that this node's copy has; undefined for an empty copy and for a stopped node. */
   readonly position: Position | undefined
   /** Whether the copy is a consistent state that may be served. */
   readonly complete: boolean
+  /** The members of the in-sync set, without the active; on other nodes as the journal says. */
   readonly inSync: readonly string[]
-  /** Writes with the level `standby` are acknowledged with one copy, or wait when `blocked`. */
+  /** On the active: no standby is in sync, and writes with the level `standby` are acknowledged with one copy. */
   readonly degraded: boolean
+  /** On the active: no standby is in sync, and such writes wait (`onNoStandby: 'block'`). */
   readonly blocked: boolean
   /** Whether the loss of any one machine is survived now, as far as this node knows. */
   readonly redundant: boolean
-  /** A restore under way on this node. */
-  readonly restore: ({ readonly source: string; readonly method: string } & RestoreProgress) | undefined
-  /** Why this node makes no progress, and what would help. */
+  /** A restore under way on this node, else undefined. */
+  readonly restore:
+    | ({
+        /** The node that the copy comes from. */
+        readonly source: string
+        /** How: the rest of the journal, a delta, or everything. */
+        readonly method: string
+      } & RestoreProgress)
+    | undefined
+  /** Why this node makes no progress, often beginning with an error code; undefined when nothing is in its way. */
   readonly stuck: string | undefined
+  /** All other members, in takeover order. */
   readonly peers: readonly PeerStatus[]
   /** Bytes that the vault holds. */
   readonly vaultBytes: number
+  /** The timers that this node runs with, defaults filled in, in milliseconds. */
   readonly options: {
+    /** How often it says that it lives. */
     readonly heartbeatMs: number
+    /** Silence after which a peer is dead. */
     readonly deadMs: number
+    /** The longest search for an active at start. */
     readonly discoveryMs: number
+    /** The wait for the others after a total outage. */
     readonly startupWaitMs: number
+    /** How long a silent standby holds up acknowledgements. */
     readonly degradeAfterMs: number
   }
 }

@@ -153,8 +153,8 @@ export class SyncPolicy<
   }
 
   /**
-   * The class that claims a path. The path has passed {@link checkPath}; for one that could not,
-   * the answer is undefined, because nothing can claim it.
+   * The class that claims a path. A path that breaks the rules for paths (absolute, with `..` and the
+   * like) is claimed by none.
    *
    * @param path - relative to the root of the storage
    * @returns the class with its name, or undefined when no class claims the path

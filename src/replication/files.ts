@@ -31,6 +31,7 @@ export interface FileReadOptions {
 
 /** What is known of a file. */
 export interface FileInfo {
+  /** Relative to the root of the storage, with `/` between the parts. */
   readonly path: string
   /** In bytes. */
   readonly size: number

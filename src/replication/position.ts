@@ -11,13 +11,17 @@
  * are different terms.
  */
 export interface Term {
+  /** Its number, from 1; it never goes back on any node. */
   readonly epoch: number
+  /** The node that is active in it. */
   readonly nodeId: string
+  /** That node's process: drawn anew at every start. */
   readonly bootId: string
 }
 
 /** A term of a history, with the sequence number that its first change has (or would have). */
 export interface HistoryTerm extends Term {
+  /** The sequence number of its first change; rises from term to term. */
   readonly firstSeq: number
 }
 
@@ -26,13 +30,17 @@ export type History = readonly HistoryTerm[]
 
 /** A place in a history: the term of the last change, and its sequence number. */
 export interface Position {
+  /** The term that stamped the change. */
   readonly term: Term
+  /** The sequence number of the change, from 1, over all classes and terms. */
   readonly seq: number
 }
 
 /** A copy's history and the sequence number of its last change; 0 when it has none. */
 export interface Extent {
+  /** The terms that it went through, oldest first. */
   readonly history: History
+  /** The sequence number of its last change; 0 for an empty copy. */
   readonly seq: number
 }
 

@@ -45,6 +45,7 @@ export interface TransactionFiles {
  * What the callback of `node.transaction` gets. It is of no use after the callback has returned.
  */
 export interface Transaction {
+  /** Reads and writes of files, within the transaction. */
   readonly files: TransactionFiles
   /**
    * Adds a change of application state; it is applied with the rest, when the transaction commits.

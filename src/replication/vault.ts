@@ -20,15 +20,24 @@ import type { Extent } from './position.js'
 import { positionOf } from './position.js'
 import type { PlanMessage } from './stream/wire.js'
 
-/** Why something is in the vault. */
+/**
+ * Why something is in the vault: `divergence`: changes that the surviving history does not have; `outside`: files that
+ * another program changed; `massDelete`: files that a restore was about to remove in bulk; `unusedRestore`: the journal
+ * of a restore that did not finish.
+ */
 export type VaultReason = 'divergence' | 'outside' | 'massDelete' | 'unusedRestore'
 
 /** A change on the losing side. */
 export interface LostChange {
+  /** Its sequence number in the losing history. */
   readonly seq: number
+  /** The number of the term that stamped it. */
   readonly epoch: number
+  /** What it did. */
   readonly kind: Change['kind']
+  /** Its class; of a transaction, that of its first change; undefined for an empty one. */
   readonly className: string | undefined
+  /** The files that it touched; none for application state. */
   readonly paths: readonly string[]
   /** Whether its caller had been told that it was safe; `unknown` beyond the last acknowledged-up-to mark. */
   readonly acknowledged: true | 'unknown'
@@ -36,23 +45,33 @@ export interface LostChange {
 
 /** A file's bytes in the vault. */
 export interface VaultedFile {
+  /** Where the file stood. */
   readonly path: string
+  /** What `vault.read` takes to give its bytes. */
   readonly object: string
+  /** Its size. */
   readonly bytes: number
 }
 
 /** A class's state in the vault. */
 export interface VaultedState {
+  /** The class of application state. */
   readonly className: string
+  /** What `vault.read` takes to give its bytes. */
   readonly object: string
+  /** Bytes of the encoded snapshot. */
   readonly bytes: number
 }
 
 /** One incident, sealed. */
 export interface VaultIncident {
+  /** The format of this description. */
   readonly version: 1
+  /** Unique on this node; the same loss gives the same id, however often it is met. */
   readonly id: string
+  /** Why it was kept. */
   readonly reason: VaultReason
+  /** Wall clock when it was sealed, milliseconds since 1970, for people. */
   readonly atWallMs: number
   /** The last change that the surviving history has too. */
   readonly commonSeq: number
@@ -63,15 +82,24 @@ export interface VaultIncident {
    * `files` and `states` hold what they left.
    */
   readonly changes: readonly LostChange[]
-  /** True when there were more changes than {@link listedChangesMax}; all of them are in the journal object. */
+  /** True when `changes` does not list all of them (at most 10 000); the journal object holds them all. */
   readonly truncated: boolean
+  /** The present version of every file that the losing side touched. */
   readonly files: readonly VaultedFile[]
   /** The application's states as the losing side had them, encoded as a restore sends them. */
   readonly states: readonly VaultedState[]
-  /** The object with the journal entries, and its checksum. */
+  /** The journal entries as they were; undefined where only files were kept. */
   readonly journal:
-    | { readonly object: string; readonly bytes: number; readonly crc: number }
+    | {
+        /** What `vault.read` takes to give its bytes. */
+        readonly object: string
+        /** Its size. */
+        readonly bytes: number
+        /** CRC-32 of its bytes. */
+        readonly crc: number
+      }
     | undefined
+  /** The ids of the blobs that the journal entries name. */
   readonly blobs: readonly string[]
 }
 

@@ -2,6 +2,11 @@
  * Storage in a directory of the local file system: the application's files in it, and the node's own in
  * the folder `.hotspare`.
  *
+ * What it relies on: a local file system (network-mounted ones differ in what fsync and rename promise),
+ * one process at a time (a lock file sees to it), and nobody but the application and this library
+ * writing below the root. Symbolic links below the root are never followed.
+ *
+ * @example
  * ```ts
  * import { directory } from 'hotspare/storage/directory'
  *
@@ -13,10 +18,6 @@
  * await opened.tree.sync(['messages/42.txt'])
  * await opened.close()
  * ```
- *
- * What it relies on: a local file system (hard and network-mounted ones differ in what fsync and rename
- * promise), one process at a time (a lock file sees to it), and nobody but the application and this
- * library writing below the root. Symbolic links below the root are never followed.
  *
  * @packageDocumentation
  */

@@ -3,6 +3,7 @@
  * object and outlives every opening, so that a node can be stopped and started again on it. It can crash: what
  * was not made durable is then kept, lost or torn as a real disk may.
  *
+ * @example
  * ```ts
  * import { memory } from 'hotspare/storage/memory'
  *
@@ -46,10 +47,34 @@ export interface MemoryOptions {
 
 /** What {@link MemoryStorage.flipBit} damages. */
 export type FlipTarget =
-  | { readonly kind: 'document'; readonly name: string }
-  | { readonly kind: 'log'; readonly area: string; readonly name: string }
-  | { readonly kind: 'object'; readonly area: ObjectArea; readonly name: string }
-  | { readonly kind: 'file'; readonly path: string }
+  | {
+      /** A document. */
+      readonly kind: 'document'
+      /** Its name. */
+      readonly name: string
+    }
+  | {
+      /** A log. */
+      readonly kind: 'log'
+      /** Its area, for example `journal`. */
+      readonly area: string
+      /** Its name within the area. */
+      readonly name: string
+    }
+  | {
+      /** An object. */
+      readonly kind: 'object'
+      /** Its area. */
+      readonly area: ObjectArea
+      /** Its name within the area. */
+      readonly name: string
+    }
+  | {
+      /** A file of the tree. */
+      readonly kind: 'file'
+      /** Relative to the root. */
+      readonly path: string
+    }
 
 /** Another program's view of the files: it needs no lock, and what it does is durable at once. */
 export interface OutsideFiles {
@@ -59,6 +84,7 @@ export interface OutsideFiles {
   read(path: string): Uint8Array | undefined
   /** Replaces a file; what stands in the way of its path is removed. */
   write(path: string, bytes: Uint8Array, mode?: number): void
+  /** Removes a file; removing nothing is no error. */
   remove(path: string): void
 }
 

@@ -32,8 +32,11 @@ export interface MemoryNetworkOptions extends LinkQuality {
    * frames arrive in the next turn of the event loop, and delays are real.
    */
   readonly clock?: Clock
-  /** Where jitter and loss come from. Default `Math.random`. */
-  readonly random?: { number(): number }
+  /** Where jitter and loss come from; a `Random` will do. Default `Math.random`. */
+  readonly random?: {
+    /** A number in [0, 1). */
+    number(): number
+  }
   /** Milliseconds until a dial without an answer fails with `PEER_UNREACHABLE`. Default 3 000. */
   readonly dialTimeoutMs?: number
   /** Whether connections count as secure, so that frames on them carry no checks. Default `false`. */

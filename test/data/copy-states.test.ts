@@ -8,13 +8,17 @@ import type { LocalCopy } from '../../src/replication/local-copy.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import {
   EntryMaker,
+  gated,
   openCopy,
   owner,
   put,
   SeededRandom,
   smallLimits,
   startNode,
+  TestState,
+  testPolicy,
   update,
+  watched,
 } from './copy-support.js'
 
 /** An application that stores its state itself, with the position, whenever it is told to. */
@@ -233,6 +237,40 @@ describe('classes of application state', () => {
     await copy.close()
   })
 
+  test('a stored snapshot waits until the journal has all that is in it', async () => {
+    const calls: string[] = []
+    let isHeld = false
+    let release: () => void = () => undefined
+    const hold = (): Promise<void> =>
+      isHeld ? new Promise<void>((resolve) => (release = resolve)) : Promise.resolve()
+    const open = gated(await memory().open(owner()), 'append', hold)
+    const state = new TestState()
+    const limits = { ...smallLimits, checkpointBytes: 1 }
+    const copy = await openCopy(
+      watched(open, (what) => calls.push(what)),
+      testPolicy(state),
+      { limits },
+    )
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    copy.append(maker.batch(update('x', 1)))
+    await copy.flush()
+    await copy.checkpoint()
+    copy.append(maker.batch(update('x', 1)))
+    await copy.flush()
+    calls.length = 0
+    isHeld = true
+    const made = copy.checkpoint()
+    copy.append(maker.batch(update('x', 1)))
+    await turns(20)
+    expect(calls).not.toContain('documents.write')
+    isHeld = false
+    release()
+    await made
+    expect(calls).toContain('documents.write')
+    await copy.close()
+  })
+
   test('a snapshot hook that throws does not stop the copy', async () => {
     const storage = memory()
     const events: CopyEvent[] = []
@@ -264,4 +302,8 @@ const pad = (length: number): string => 'p'.repeat(length)
 function crashed(storage: MemoryStorage): MemoryStorage {
   storage.crash(new SeededRandom(1), { powerCut: false })
   return storage
+}
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve))
 }

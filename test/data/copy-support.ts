@@ -353,3 +353,22 @@ export function watched(storage: OpenStorage, before: (what: string) => void): O
     close: () => storage.close(),
   }
 }
+
+/** Holds calls of logs and the tree with this name back until `gate` resolves. */
+export function gated(storage: OpenStorage, name: string, gate: () => Promise<void>): OpenStorage {
+  const wrap = <T extends object>(target: T): T =>
+    new Proxy(target, {
+      get(object, key) {
+        const value: unknown = Reflect.get(object, key, object)
+        if (typeof value !== 'function') return value
+        return (...args: unknown[]): unknown => {
+          const call = (): unknown => Reflect.apply(value, object, args)
+          if (key === name) return gate().then(call)
+          return key === 'open' ? (call() as Promise<Log>).then((log) => wrap(log)) : call()
+        }
+      },
+    })
+  const { documents, objects } = storage
+  const [logs, tree] = [wrap(storage.logs), wrap(storage.tree)]
+  return { documents, objects, logs, tree, close: () => storage.close() }
+}

@@ -8,6 +8,7 @@ import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import {
   contentOf,
   EntryMaker,
+  gated,
   openCopy,
   owner,
   patch,
@@ -82,7 +83,7 @@ async function restore(copy: LocalCopy, storage: OpenStorage): Promise<void> {
   copy.appendNext(maker.batch(put('docs/n/later', 'later')))
   copy.appendNext(maker.batch(patch('docs/n/e/w', 2, 'te'), update('x', 99)))
   copy.appendNext(maker.batch(update('z', 3)))
-  await copy.flushNext()
+  // Not flushed: the switch itself waits until the new journal is durable.
   await copy.switchTo(manifest)
 }
 
@@ -285,6 +286,33 @@ describe('the switch to a staged restore', () => {
     await node.copy.dropNext()
     expect(await contentOf(node)).toEqual(oldContent)
     expect(node.copy.complete).toBe(true)
+    await node.copy.close()
+  })
+
+  test('the manifest waits until the new journal is durable', async () => {
+    const storage = await target()
+    const calls: string[] = []
+    let isHeld = false
+    let release: () => void = () => undefined
+    const hold = (): Promise<void> =>
+      isHeld ? new Promise<void>((resolve) => (release = resolve)) : Promise.resolve()
+    const node = await openTarget(storage, (inner) =>
+      watched(gated(inner, 'append', hold), (what) => calls.push(what)),
+    )
+    await node.copy.checkpoint()
+    await node.copy.beginNext(base)
+    calls.length = 0
+    isHeld = true
+    node.copy.appendNext(new EntryMaker(newTerm, 50).batch(update('x', 1)))
+    const states = [{ className: 'kv', object: 'r1/kv', seq: 51 }]
+    await stage(node.used, 'r1/kv', encode([['x', 10]]))
+    const switched = node.copy.switchTo({ ...manifest, install: [], keep: [], states })
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+    expect(calls).not.toContain('documents.write')
+    isHeld = false
+    release()
+    await switched
+    expect(node.copy.seq).toBe(51)
     await node.copy.close()
   })
 

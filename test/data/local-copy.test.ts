@@ -1,12 +1,19 @@
 import { describe, expect, test } from 'vitest'
+import type { LocalCopy } from '../../src/replication/local-copy.js'
+import { memory } from '../../src/storage/memory.js'
 import {
   contentOf,
   EntryMaker,
+  gated,
+  openCopy,
   owner,
   patch,
   put,
   remove,
+  smallLimits,
   startNode,
+  TestState,
+  testPolicy,
   text,
   treeOf,
   truncate,
@@ -109,6 +116,38 @@ describe('a local copy', () => {
       if (letter > 'm') await copy.flush()
     }
     for (const read of await Promise.all(reads)) expect(new Set(read).size).toBe(1)
+  })
+
+  test('a read that a newer change overtakes is done again, and at last holds the tree', async () => {
+    const inner = await memory().open(owner())
+    const maker = new EntryMaker()
+    let overtakes = 0
+    let copy: LocalCopy | undefined
+    const storage = gated(inner, 'read', async () => {
+      if (overtakes === 0 || copy === undefined) return
+      overtakes -= 1
+      const mark = String(overtakes % 10)
+      copy.append(maker.batch(put('docs/a', mark.repeat(30))))
+      copy.append(maker.batch(patch('docs/a', 10, mark.repeat(10))))
+      await copy.flush()
+      // While the tree is held this change waits for the read.
+      await Promise.race([copy.settle(), new Promise((resolve) => setTimeout(resolve, 20))])
+    })
+    copy = await openCopy(storage, testPolicy(new TestState()))
+    copy.append(maker.open())
+    copy.append(maker.batch(put('docs/a', 'a'.repeat(30))))
+    await copy.settle()
+    for (const times of [1, 2, 3, 4, 5]) {
+      copy.append(maker.batch(patch('docs/a', 0, 'b'.repeat(10))))
+      overtakes = times
+      const read = await copy.readFile('docs/a')
+      // Either before all that overtook it, or after one of those: never a mixture.
+      expect(untext(read)).toMatch(/^(b{10}(a{20}|c{20})|(\d)\3{29})$/)
+      await copy.settle()
+      copy.append(maker.batch(put('docs/a', 'c'.repeat(30))))
+      await copy.settle()
+    }
+    await copy.close()
   })
 
   test('updates are applied in order, and their results answered; a throw is a result', async () => {
@@ -269,8 +308,7 @@ describe('a local copy', () => {
   })
 
   test('above pendingBytesMax the copy is congested until half is free', async () => {
-    const limits = (await import('./copy-support.js')).smallLimits
-    const node = await startNode(undefined, { limits: { ...limits, pendingBytesMax: 1000 } })
+    const node = await startNode(undefined, { limits: { ...smallLimits, pendingBytesMax: 1000 } })
     const maker = new EntryMaker()
     node.copy.append(maker.open())
     await node.copy.settle()

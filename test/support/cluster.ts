@@ -193,7 +193,7 @@ export class TestCluster {
   }
 
   /** Acknowledged writes that are not there on a node: none, if all is well. */
-  async missing(node: TestNode): Promise<string[]> {
+  async missing(node: TestNode, acks: readonly Ack[] = this.acks): Promise<string[]> {
     const { applied, repeated } = await node.ask('ledger')
     const files = new Map<string, Promise<string>>()
     const read = (path: string): Promise<string> => {
@@ -202,7 +202,7 @@ export class TestCluster {
       return known
     }
     const missing = repeated.map((what) => `${what} was applied twice`)
-    for (const { writer, count, kind } of this.acks) {
+    for (const { writer, count, kind } of acks) {
       const there =
         kind === 'update'
           ? has(applied[writer], count)

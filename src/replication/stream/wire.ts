@@ -90,10 +90,18 @@ export type StreamMessage =
 
 /** How far a restore is. Bytes and files are those of the whole restore. */
 export interface RestoreProgress {
+  /**
+   * What is under way: `vault` keeps what would be lost, `index` asks what differs, `files` and `state` copy,
+   * `switch` puts the new copy in place of the old one, `done` is the end.
+   */
   readonly phase: 'vault' | 'index' | 'files' | 'state' | 'switch' | 'done'
+  /** Files that are here in full. */
   readonly files: number
+  /** Files to move, as far as the index is known. */
   readonly filesTotal: number
+  /** Bytes of files that are here. */
   readonly bytes: number
+  /** Bytes of files to move, as far as the index is known. */
   readonly bytesTotal: number
 }
 

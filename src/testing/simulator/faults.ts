@@ -1,4 +1,5 @@
 /** What goes wrong, by a schedule that comes from the seed. */
+import { segmentName } from '../../replication/journal-format.js'
 import type { SeededRandom } from './seeded-random.js'
 import type { World } from './world.js'
 
@@ -135,7 +136,7 @@ const flip: Fault = (world, random) => {
   const idle = [...world.machines.values()].filter(({ process, off }) => process === undefined && !off)
   const machine = idle[0]
   if (machine === undefined || world.actives().length === 0) return
-  for (const name of journalLogs(world, machine.id)) {
+  for (const name of segmentNames(world.writes.length)) {
     if (!machine.storage.flipBit({ kind: 'log', area: 'journal', name }, random)) continue
     world.timeline.add(world.nowMs, machine.id, 'flip', name)
     world.excuse('damage', machine.id)
@@ -144,9 +145,11 @@ const flip: Fault = (world, random) => {
   }
 }
 
-/** The names that a node gives its first segments. */
-function journalLogs(_world: World, _id: string): string[] {
-  return ['0000000000000001-1.log', '0000000000000001-0.log']
+/** Every name that a first or second segment may have: nobody lists the logs of a storage that is closed. */
+function* segmentNames(changes: number): Generator<string> {
+  for (let number = 1; number <= 2; number += 1) {
+    for (let seq = 1; seq <= changes + 1; seq += 1) yield segmentName(seq, number)
+  }
 }
 
 type Weighted = readonly [number, Fault]

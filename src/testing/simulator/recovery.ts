@@ -27,9 +27,9 @@ export async function recover(world: World, random: SeededRandom, load: Workload
     }
     const calm = world.nowMs - beganMs > 1_000
     if (calm) load.pause()
-    if (calm && why(world) === undefined) return await stays(world)
+    if (calm && missing(world) === undefined) return await stays(world)
   }
-  world.violate('recovery', `not recovered after ${boundMs} ms: ${why(world)}\n${world.describe()}`)
+  world.violate('recovery', `not recovered after ${boundMs} ms: ${missing(world)}\n${world.describe()}`)
   return false
 }
 
@@ -59,8 +59,8 @@ function keeper(world: World, random: SeededRandom, actives: readonly string[]):
   return [...actives].sort((left, right) => epoch(right) - epoch(left))[0] ?? ''
 }
 
-/** What is missing; undefined when all is well. */
-function why(world: World): string | undefined {
+/** What is missing until all nodes are there, one is active, and all others are in sync with it; undefined when nothing is. */
+export function missing(world: World): string | undefined {
   const actives = world.actives()
   const [active] = actives
   if (active === undefined || actives.length > 1) return `${actives.length} actives`
@@ -83,7 +83,7 @@ function why(world: World): string | undefined {
 async function stays(world: World): Promise<boolean> {
   const [active] = world.actives()
   await world.run(1_500)
-  const changed = why(world)
+  const changed = missing(world)
   if (changed === undefined && world.actives()[0] === active) return true
   world.violate('recovery', `was in step with ${active}, and then: ${changed ?? 'another active'}\n${world.describe()}`)
   return false

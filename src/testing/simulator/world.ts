@@ -69,6 +69,8 @@ export class World {
   readonly violations: Violation[] = []
   readonly excuses: Excuse[] = []
   readonly writes: WriteRecord[] = []
+  /** What the members said, but for progress. */
+  readonly events: NodeLogEvent[] = []
   /** Writes that living processes have not answered. */
   openWrites: number = 0
   /** Faults that promise 2 makes an exception for: cuts, pauses, slow links. */
@@ -445,6 +447,7 @@ export class World {
     if (!unlisted.has(event.name)) this.timeline.add(this.nowMs, who, event.name, listed(event))
     if (stranger) return
     const { name } = event
+    if (name !== 'restoreProgress') this.events.push(event)
     if (this.strict && (name === 'possibleLoss' || name === 'unprovenStart')) {
       this.violate('strict', `${process.id} reports ${name} although only one thing failed`)
     }

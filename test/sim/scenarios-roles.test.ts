@@ -1,0 +1,258 @@
+import { describe, expect, it } from 'vitest'
+import {
+  allIsWell,
+  answer,
+  busy,
+  code,
+  eventsOf,
+  inStep,
+  noViolation,
+  quit,
+  roles,
+  settled,
+  until,
+  watched,
+  write,
+} from './support.js'
+
+const deadMs = 2_000
+
+describe('start', () => {
+  it('ROL-4: of three nodes started at once always the first listed becomes active (50 starts)', async () => {
+    for (let seed = 1; seed <= 50; seed += 1) {
+      const world = watched({ seed, latencyMs: 1 + (seed % 7), jitterMs: seed % 5 })
+      world.startAll()
+      await inStep(world)
+      expect(world.actives(), `seed ${seed}`).toEqual(['n1'])
+      expect(roles(world, 'n2')).toEqual(['discovering', 'restoring', 'standby'])
+      noViolation(world)
+      quit(world)
+    }
+  })
+
+  it('ROL-20: after a total outage the newest data wins, although a stale node came first', async () => {
+    const world = await settled({ nodes: 2 })
+    await world.settle(world.stop('n2'))
+    const newest = await write(world, 'n1', 'data/newest')
+    expect(newest.outcome.kind).toBe('acknowledged')
+    await world.settle(world.stop('n1'))
+    world.start('n2')
+    await world.run(5_000)
+    expect(world.actives()).toEqual([])
+    world.start('n1')
+    await inStep(world)
+    expect(world.actives()).toEqual(['n1'])
+    expect(await world.settle(world.process('n2').node.files.read('data/newest'))).toHaveLength(20 + 3)
+    await allIsWell(world)
+  })
+
+  it('GEN-5: thirty seconds pass in milliseconds', async () => {
+    const world = await settled()
+    const beganMs = performance.now()
+    const virtualMs = world.nowMs
+    await world.run(30_000)
+    expect(world.nowMs - virtualMs).toBe(30_000)
+    expect(performance.now() - beganMs).toBeLessThan(15_000)
+    await allIsWell(world)
+  })
+})
+
+describe('failover', () => {
+  it('ROL-6: a killed active is replaced without waiting for deadMs', async () => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const world = await settled({ seed, diskMs: seed % 3 })
+      busy(world)
+      await world.run(200 + seed * 13)
+      world.kill('n1')
+      const tookMs = await until(world, () => world.actives().length === 1)
+      expect(tookMs).toBeLessThan(deadMs / 4)
+      const first = await write(world, world.actives()[0] ?? '', 'data/after')
+      expect(first.outcome.kind).toBe('acknowledged')
+      noViolation(world)
+      quit(world)
+    }
+  })
+
+  it('ROL-6: a reset with the listener still up is no death', async () => {
+    const world = await settled()
+    for (let round = 0; round < 10; round += 1) {
+      world.network.breakConnections('n1:1', 'n2:1')
+      await world.run(150)
+    }
+    expect(world.actives()).toEqual(['n1'])
+    expect(roles(world, 'n2')).not.toContain('active')
+    await allIsWell(world)
+  })
+
+  it('ROL-9: killed, frozen or cut off: the standby takes over', async () => {
+    for (const how of ['kill', 'freeze', 'cut'] as const) {
+      const world = await settled({ nodes: 2 })
+      if (how === 'kill') world.kill('n1')
+      if (how === 'freeze') world.freeze('n1', 20_000)
+      if (how === 'cut') world.cut('n1', 'n2')
+      await until(world, () => world.process('n2').node.role === 'active', 3 * deadMs)
+      noViolation(world)
+      quit(world)
+    }
+  })
+
+  it('ROL-10 and ROL-11: an active goes on alone and says so; one that was replaced comes back as standby', async () => {
+    const world = await settled()
+    world.kill('n2')
+    world.kill('n3')
+    const alone = await write(world, 'n1')
+    expect(alone.outcome.kind).toBe('acknowledged')
+    expect(eventsOf(world, 'n1', 'standbyLost')).toHaveLength(2)
+    world.start('n2')
+    world.start('n3')
+    await inStep(world)
+    world.kill('n1')
+    await until(world, () => world.actives().length === 1)
+    const [active] = world.actives()
+    world.start('n1')
+    await inStep(world)
+    expect(world.actives()).toEqual([active])
+    expect(world.process('n1').node.role).toBe('standby')
+    await allIsWell(world)
+  })
+
+  it('ROL-14: two to five nodes lose their active, and take it back as a standby', async () => {
+    for (let nodes = 2; nodes <= 5; nodes += 1) {
+      const world = await settled({ nodes, seed: nodes })
+      const load = busy(world, 50)
+      await world.run(500)
+      world.kill('n1')
+      await until(world, () => world.actives().length === 1)
+      world.start('n1')
+      await world.run(2_000)
+      load.pause()
+      await allIsWell(world)
+    }
+  })
+
+  it('ROL-18: one link cut of three is no reason to take over', async () => {
+    const world = await settled()
+    world.cut('n1', 'n2')
+    await world.run(5 * deadMs)
+    expect(world.actives()).toEqual(['n1'])
+    expect(eventsOf(world, 'n2', 'activeUnreachable').length).toBeGreaterThan(0)
+    world.heal()
+    await allIsWell(world)
+  })
+
+  it('HEAL-15: a hundred blips shorter than deadMs promote nobody', async () => {
+    const world = await settled({ nodes: 2 })
+    for (let blip = 0; blip < 100; blip += 1) {
+      world.cut('n1', 'n2')
+      await world.run(world.random.between(100, deadMs - 400))
+      world.heal({ break: blip % 2 === 0 })
+      await world.run(world.random.between(300, 800))
+    }
+    expect(roles(world, 'n2')).not.toContain('active')
+    await allIsWell(world)
+  })
+
+  it('ROL-8: kills and starts at random never make two actives while all links are up (200 rounds)', async () => {
+    const world = await settled({ seed: 8 })
+    const load = busy(world, 200)
+    for (let round = 0; round < 200; round += 1) {
+      const { id } = world.random.pick(world.members)
+      if (world.machine(id).process === undefined) world.start(id)
+      else world.kill(id)
+      await world.run(world.random.below(600))
+    }
+    for (const { id } of world.members) if (world.machine(id).process === undefined) world.start(id)
+    load.pause()
+    await allIsWell(world)
+  })
+})
+
+describe('an active that was late', () => {
+  it('ROL-19: a resumed active acknowledges nothing and steps down', async () => {
+    const world = await settled()
+    const load = busy(world, 100)
+    await world.run(1_000)
+    world.freeze('n1', 4 * deadMs)
+    await until(world, () => world.actives().length === 2, 3 * deadMs)
+    await until(world, () => world.frozen.length === 0)
+    const late = await write(world, 'n1', 'data/late')
+    expect(['NOT_ACTIVE', 'OUTCOME_UNKNOWN']).toContain(code(late))
+    await until(world, () => world.actives().length === 1)
+    expect(world.actives()).not.toContain('n1')
+    load.pause()
+    await allIsWell(world)
+  })
+
+  it('SES-2: the active that is not heard any more gives up to the one that took over', async () => {
+    const world = await settled({ nodes: 2 })
+    world.cut('n1', 'n2', { oneWay: true })
+    await until(world, () => world.process('n2').node.role === 'active', 3 * deadMs)
+    await until(world, () => world.process('n1').node.role !== 'active', 3 * deadMs)
+    await world.run(10 * deadMs)
+    expect(world.actives()).toEqual(['n2'])
+    world.heal()
+    await allIsWell(world)
+  })
+
+  it('GEN-7: a link lost in one direction never leaves two actives', async () => {
+    for (const nodes of [2, 3]) {
+      for (const [from, to] of [['n1', 'n2'], ['n2', 'n1']] as const) {
+        const world = await settled({ nodes })
+        world.cut(from, to, { oneWay: true })
+        await world.run(15 * deadMs)
+        expect(world.actives(), `${from}>${to} of ${nodes}`).toHaveLength(1)
+        world.heal()
+        await allIsWell(world)
+      }
+    }
+  })
+})
+
+describe('planned', () => {
+  it('ROL-12: the role is handed over at once, and no write is lost', async () => {
+    const world = await settled()
+    const load = busy(world, 20)
+    await world.run(500)
+    expect(await answer(world, world.process('n2').node.switchover())).toBe('NOT_ACTIVE')
+    const beganMs = world.nowMs
+    expect(await answer(world, world.process('n1').node.switchover({ to: 'n2' }))).toBe('done')
+    await until(world, () => world.process('n2').node.role === 'active')
+    expect(world.nowMs - beganMs).toBeLessThan(deadMs)
+    await world.run(1_000)
+    load.pause()
+    const failed = world.writes.filter(({ process, outcome }) => process.id === 'n1' && outcome.kind === 'unknown')
+    expect(failed).toEqual([])
+    await allIsWell(world)
+  })
+
+  it('ROL-12: without an eligible standby the role stays', async () => {
+    const world = await settled({ nodes: 2 })
+    world.kill('n2')
+    await world.run(1_000)
+    expect(await answer(world, world.process('n1').node.switchover())).toBe('NO_ELIGIBLE_STANDBY')
+    expect(world.actives()).toEqual(['n1'])
+    quit(world)
+  })
+
+  it('ROL-15: a planned outage of the standbys and the network costs nothing', async () => {
+    const world = await settled()
+    const load = busy(world, 50)
+    await world.run(500)
+    for (const id of ['n2', 'n3']) await world.settle(world.stop(id))
+    world.partition(['n1'], ['n2', 'n3'])
+    await world.run(5 * deadMs)
+    world.heal({ break: true })
+    await world.run(500)
+    world.start('n2')
+    world.start('n3')
+    await world.run(3_000)
+    load.pause()
+    await inStep(world)
+    expect(world.actives()).toEqual(['n1'])
+    const failed = world.writes.filter(({ process, outcome }) => process.id === 'n1' && outcome.kind !== 'acknowledged')
+    // What a write itself asks for in vain is refused at any time.
+    expect(failed.filter((each) => !['FILE_NOT_FOUND', 'undefined'].includes(code(each)) && !code(each).includes('on purpose'))).toEqual([])
+    expect(eventsOf(world, 'n1', 'steppedDown')).toEqual([])
+    await allIsWell(world)
+  })
+})

@@ -163,7 +163,8 @@ const table = {
   STORAGE_CORRUPT: {
     retryable: false,
     summary: 'Stored bytes fail their checksum.',
-    whatToDo: 'Check the device, then let the node restore its copy with rejoin().',
+    whatToDo:
+      'Check the device, then start the node on an empty directory: it restores its copy from the active.',
   },
   STORAGE_FORMAT: {
     retryable: false,
@@ -178,7 +179,7 @@ const table = {
   JOURNAL_CORRUPT: {
     retryable: false,
     summary: 'A record in the middle of the journal fails its checksum.',
-    whatToDo: 'Let the node restore its copy from a peer with rejoin(), and check the device.',
+    whatToDo: 'Check the device; the node restores its copy from the active by itself.',
   },
   JOURNAL_TRIMMED: {
     retryable: true,
@@ -188,7 +189,7 @@ const table = {
   VAULT_FULL: {
     retryable: true,
     summary: 'The vault has no room, and what was not exported is never evicted.',
-    whatToDo: 'Export and release incidents, or raise vaultBytesMax.',
+    whatToDo: 'Export incidents with node.vault and remove them, or raise vaultBytesMax.',
   },
   RESTORE_FAILED: {
     retryable: true,
@@ -252,7 +253,8 @@ const table = {
   HISTORY_UNRELATED: {
     retryable: false,
     summary: 'Both nodes have data, and their histories share nothing.',
-    whatToDo: 'Decide which copy to keep, then call rejoin({ keep }) on one node.',
+    whatToDo:
+      'Decide which copy to keep; stop the other node, move its directory away and start it on an empty one.',
   },
   POLICY_MISMATCH: {
     retryable: false,

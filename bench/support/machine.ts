@@ -10,19 +10,6 @@ export function describeMachine(): string {
   return `${processors.length} x ${model}, ${memoryGib} GiB, ${system}, Node ${process.version}`
 }
 
-/** Bytes that the loopback interface has carried; undefined where the system does not say. */
-export function loopbackBytes(): number | undefined {
-  try {
-    const line = readFileSync('/proc/net/dev', 'utf8')
-      .split('\n')
-      .find((text) => text.trim().startsWith('lo:'))
-    const received = line?.trim().split(/[:\s]+/)[1]
-    return received === undefined ? undefined : Number(received)
-  } catch {
-    return undefined
-  }
-}
-
 /** Whether somebody listens on this TCP port of the machine; true where the system does not say. */
 export function isListening(port: number): boolean {
   try {

@@ -31,6 +31,10 @@ export type NodeJob =
   | { readonly kind: 'start'; readonly adopt: boolean }
   /** Answers with the time at which the node had this role. */
   | { readonly kind: 'role'; readonly role: 'active' | 'standby' }
+  /** Answers with the bytes that the last restore of this node moved, as its event says. */
+  | { readonly kind: 'movedBytes' }
+  /** Answers with the time at which this node last began to hear another one. */
+  | { readonly kind: 'peerUp' }
   /** On the active: answers with the time at which so many members were in sync, itself not counted. */
   | { readonly kind: 'inSync'; readonly members: number }
   /** Updates of a class by concurrent callers; answers with a `LoadResult`. */

@@ -51,6 +51,8 @@ const policy = new SyncPolicy({
 type BenchClusterNode = ClusterNode<(typeof policy)['classes']>
 
 let held: BenchClusterNode | undefined
+let movedBytes = 0
+let peerUpMs = 0
 let writers: Writers | undefined
 
 function node(): BenchClusterNode {
@@ -69,6 +71,12 @@ function prepare({ id, members, directory: folder, startupWaitMs }: NodePlan): v
     secret: 'the secret of the benches',
     policy,
     ...(startupWaitMs === undefined ? {} : { startupWaitMs }),
+  })
+  held.on('restored', (event) => {
+    movedBytes = event.bytesMoved
+  })
+  held.on('peerUp', () => {
+    peerUpMs = machineMs()
   })
 }
 
@@ -91,18 +99,24 @@ function when(event: 'role' | 'standbyInSync', holds: () => boolean): Promise<nu
   })
 }
 
-const prepared: Uint8Array[][] = []
+const prepared = new Map<number, readonly Uint8Array[]>()
 let nextKey = 0
 
 /** A value with the next key. Like the commands for the peers they are made beforehand; nobody changes them. */
 function nextValue(bytes: number): Uint8Array {
-  const ready = (prepared[bytes] ??= Array.from({ length: keys }, (_, key) => {
-    const value = Buffer.alloc(bytes, 0x61)
-    value.writeUInt32LE(key, 0)
-    return value
-  }))
+  let ready = prepared.get(bytes)
+  if (ready === undefined) {
+    ready = Array.from({ length: keys }, (_, key) => valueWith(key, bytes))
+    prepared.set(bytes, ready)
+  }
   nextKey = (nextKey + 1) % keys
-  return ready[nextKey] ?? new Uint8Array(bytes)
+  return ready[nextKey] ?? valueWith(nextKey, bytes)
+}
+
+function valueWith(key: number, bytes: number): Uint8Array {
+  const value = Buffer.alloc(bytes, 0x61)
+  value.writeUInt32LE(key, 0)
+  return value
 }
 
 async function firstWrite(className: 'memory' | 'disk'): Promise<number> {
@@ -158,6 +172,10 @@ function carryOut(job: NodeJob): unknown {
       return start(job.adopt)
     case 'role':
       return when('role', () => node().role === job.role)
+    case 'movedBytes':
+      return movedBytes
+    case 'peerUp':
+      return peerUpMs
     case 'inSync':
       return when('standbyInSync', () => node().status().inSync.length >= job.members)
     case 'load':

@@ -1,7 +1,7 @@
 import { machineMs, type Written } from './node-job.js'
 
-/** Updates under way at once in a stream. */
-const streamWindow = 8192
+/** Updates under way at once in a stream; more of them only keep the garbage collector busy. */
+const streamWindow = 2048
 
 /** Makes so many updates, a bounded number of them under way at once; gives the time of the first call. */
 export async function streamUpdates(

@@ -55,6 +55,11 @@ async function main(): Promise<boolean> {
     else timeline.bad(`something is wrong: ${text}`)
     if (values.json) process.stdout.write(`${JSON.stringify(found)}\n`)
     return ok
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    timeline.bad(reason)
+    if (values.json) process.stdout.write(`${JSON.stringify({ ok: false, error: reason })}\n`)
+    return false
   } finally {
     if (values.keep) timeline.say(`left behind: ${root}`)
     else await story.cleanUp()

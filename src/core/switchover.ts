@@ -155,14 +155,17 @@ function offer(core: CoreState, handover: Handover): void {
 export function checkHandover(core: CoreState): void {
   const { handover } = core
   if (handover === undefined) return
+  const target = core.peers.get(handover.target)
+  const vanished = target === undefined || !heard(core, target)
   if (handover.phase === 'draining') {
     if (core.role !== 'active') failHandover(core, handover, 'the role was lost')
+    // Nothing is written meanwhile: whoever is gone is not waited for.
+    else if (vanished) failHandover(core, handover, `${handover.target} vanished`)
     else if (passed(core, 'handover')) failHandover(core, handover, 'draining took too long')
     return
   }
   if (handover.phase !== 'offering') return
   const newer = activesHeard(core).find(({ term }) => term.epoch >= handover.offered.epoch)
-  const target = core.peers.get(handover.target)
   if (newer !== undefined && newer.peer.id === handover.target) {
     decide(core, 'switchover', 'done', { target: handover.target, epoch: newer.term.epoch })
     core.handover = undefined
@@ -170,7 +173,7 @@ export function checkHandover(core: CoreState): void {
     commandDone(core, handover.commandId)
   } else if (newer !== undefined) {
     failHandover(core, handover, `${newer.peer.id} became active`)
-  } else if (target === undefined || !heard(core, target)) {
+  } else if (vanished) {
     failHandover(core, handover, `${handover.target} vanished after the role was given up`)
   } else if (passed(core, 'handover')) {
     failHandover(core, handover, `${handover.target} did not become active in time`)

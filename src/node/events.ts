@@ -33,7 +33,7 @@ export interface RestoreEvent {
 export interface RestoredEvent extends RestoreEvent {
   /** Files that were moved. */
   readonly files: number
-  /** Bytes that came over the wire for it. */
+  /** Bytes of files and state that came over the wire for it. */
   readonly bytesMoved: number
   /** How long it took. */
   readonly ms: number

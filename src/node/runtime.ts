@@ -251,7 +251,8 @@ export class Runtime {
   async #adopt(replica: Replica, adopt: boolean, promisedEpoch: number): Promise<void> {
     const { copy } = replica
     const { unknown } = copy.outside
-    if (copy.seq > 0 || unknown.length === 0) return
+    // A copy that is damaged is not without history: a peer restores it.
+    if (copy.seq > 0 || !copy.complete || unknown.length === 0) return
     if (!adopt) {
       const example = unknown[0]?.path ?? ''
       throw new HotspareError(

@@ -93,18 +93,12 @@ export function isValidPath(path: string): boolean {
 /**
  * Checks a path: relative, separated by `/`, in Unicode form NFC, at most {@link pathBytesMax} bytes,
  * without empty, `.` or `..` parts, without names that some system cannot store, and outside
- * `.hotspare`.
+ * `.hotspare`. So `messages/42.txt` passes, and `../secret` does not.
  *
  * @param path - the path as an application or a peer gave it
  * @returns the same path
  * @throws `PATH_INVALID` naming the path and what is wrong with it
  * @throws TypeError when the path is no string
- *
- * @example
- * ```ts
- * checkPath('messages/42.txt') // 'messages/42.txt'
- * checkPath('../secret')       // throws PATH_INVALID
- * ```
  */
 export function checkPath(path: string): string {
   if (typeof path !== 'string') throw new TypeError(`a path is a string, not ${typeof path}`)

@@ -84,6 +84,11 @@ export interface VaultIncident {
   readonly changes: readonly LostChange[]
   /** True when `changes` does not list all of them (at most 10 000); the journal object holds them all. */
   readonly truncated: boolean
+  /**
+   * True when the losing journal could not be read to its end: `changes` and the journal object then end where the damage
+   * begins, `files` and `states` are whole all the same.
+   */
+  readonly damaged: boolean
   /** The present version of every file that the losing side touched. */
   readonly files: readonly VaultedFile[]
   /** The application's states as the losing side had them, encoded as a restore sends them. */
@@ -185,21 +190,26 @@ export class Vault {
     // By the index, not by the journal: that reaches back no further than the last restore of this copy.
     const touched = new Set(copy.index.changedSince(plan.commonSeq).files.map(({ path }) => path))
     let truncated = false
-    const journal = await this.#keepJournal(id, copy, plan.commonSeq, (entry, change, seq) => {
-      for (const single of singlesOf(change)) {
-        if (single.kind !== 'update') touched.add(single.path)
-        if ((single.kind === 'put' || single.kind === 'patch') && single.blob) {
-          blobs.set(single.blob.id, single.blob)
+    const { journal, damaged } = await this.#keepJournal(
+      id,
+      copy,
+      plan.commonSeq,
+      (entry, change, seq) => {
+        for (const single of singlesOf(change)) {
+          if (single.kind !== 'update') touched.add(single.path)
+          if ((single.kind === 'put' || single.kind === 'patch') && single.blob) {
+            blobs.set(single.blob.id, single.blob)
+          }
         }
-      }
-      truncated = changes.length >= listedChangesMax
-      if (!truncated) changes.push(lostChange(entry, change, seq, copy.ackedSeq))
-    })
+        truncated = changes.length >= listedChangesMax
+        if (!truncated) changes.push(lostChange(entry, change, seq, copy.ackedSeq))
+      },
+    )
     for (const blob of blobs.values()) await this.#keepBlob(id, blob)
     const files = await this.#keepTree(id, [...touched])
     const states = await this.#keepStates(id, copy)
     const { commonSeq } = plan
-    const kept = { commonSeq, extent, changes, truncated, files, states, journal }
+    const kept = { commonSeq, extent, changes, truncated, damaged, files, states, journal }
     return await this.#seal({ id, reason: 'divergence', ...kept, blobs: [...blobs.keys()] })
   }
 
@@ -223,8 +233,22 @@ export class Vault {
     const sealed = await this.#sealed(id)
     if (sealed !== undefined) return sealed
     const files = await this.#keepTree(id, paths)
-    const empty = { commonSeq: 0, extent: { history: [], seq: 0 }, changes: [], truncated: false }
-    return await this.#seal({ id, reason, ...empty, files, states: [], journal: undefined, blobs: [] })
+    const empty = {
+      commonSeq: 0,
+      extent: { history: [], seq: 0 },
+      changes: [],
+      truncated: false,
+      damaged: false,
+    }
+    return await this.#seal({
+      id,
+      reason,
+      ...empty,
+      files,
+      states: [],
+      journal: undefined,
+      blobs: [],
+    })
   }
 
   /**
@@ -258,8 +282,14 @@ export class Vault {
       await log.close()
     }
     const journal = { object, bytes, crc }
-    const nothing = { commonSeq: 0, extent: { history: [], seq: 0 }, changes: [], files: [], blobs: [] }
-    const kept = { ...nothing, states: [], truncated: true, journal }
+    const nothing = {
+      commonSeq: 0,
+      extent: { history: [], seq: 0 },
+      changes: [],
+      files: [],
+      blobs: [],
+    }
+    const kept = { ...nothing, states: [], truncated: true, damaged: false, journal }
     return await this.#seal({ id, reason: 'unusedRestore', ...kept })
   }
 
@@ -297,15 +327,20 @@ export class Vault {
     copy: LocalCopy,
     afterSeq: number,
     each: (entry: Entry, change: Change, seq: number) => void,
-  ): Promise<VaultIncident['journal']> {
+  ): Promise<Pick<VaultIncident, 'journal' | 'damaged'>> {
     const object = `${slug(id)}/journal`
     await this.#options.storage.objects.remove('vault', [object])
     const reader = copy.reader(Math.max(afterSeq, copy.firstSeq - 1))
     let bytes = 0
     let crc = 0
+    let damaged = false
     try {
       for (;;) {
-        const entries = await reader.next(copyChunkBytes)
+        const entries = await reader.next(copyChunkBytes).catch((error: unknown) => {
+          damaged = (error as HotspareError).code === 'JOURNAL_CORRUPT'
+          if (damaged) return []
+          throw error
+        })
         if (entries.length === 0) break
         for (const entry of entries) {
           if (entry.header.kind !== 'changes') continue
@@ -320,7 +355,7 @@ export class Vault {
     } finally {
       reader.close()
     }
-    return { object, bytes, crc }
+    return { journal: { object, bytes, crc }, damaged }
   }
 
   async #keepBlob(id: string, blob: BlobRef): Promise<void> {

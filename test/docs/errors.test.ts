@@ -29,7 +29,7 @@ describe('docs/errors.md', () => {
 describe('HotspareError', () => {
   it('says what happened and what to do next', () => {
     const error = new HotspareError('NOT_ACTIVE', 'node beta is a standby; alpha is active', {
-      details: { nodeId: 'beta', activeId: 'alpha' },
+      details: { nodeId: 'beta', active: 'alpha' },
     })
     expect(error.message).toBe(
       `node beta is a standby; alpha is active. ${errorCodes.NOT_ACTIVE.whatToDo}`,
@@ -37,7 +37,7 @@ describe('HotspareError', () => {
     expect(error).toMatchObject({
       code: 'NOT_ACTIVE',
       retryable: true,
-      details: { activeId: 'alpha' },
+      details: { active: 'alpha' },
     })
     expect(error.name).toBe('HotspareError')
     expect(error.stack).toMatch(/^HotspareError: node beta/)

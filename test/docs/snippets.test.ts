@@ -40,7 +40,7 @@ function blocksOf(page: string): Block[] {
   const blocks: Block[] = []
   for (let at = 0; at < lines.length; at += 1) {
     if (lines[at]?.trim() !== '```ts') continue
-    const end = lines.indexOf('```', at + 1)
+    const end = lines.findIndex((line, index) => index > at && line.trim() === '```')
     if (end < 0) throw new Error(`${page}:${at + 1}: the block does not end`)
     blocks.push({ page, line: at + 2, text: lines.slice(at + 1, end).join('\n') })
     at = end
@@ -74,8 +74,14 @@ function check(blocks: readonly Block[]): Map<string, string[]> {
   const said = new Map<string, string[]>()
   for (const block of blocks) {
     const file = program.getSourceFile(fileOf(block))
-    const found = [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)]
-    said.set(nameOf(block), found.map((one) => describeProblem(block, one)))
+    const found = [
+      ...program.getSyntacticDiagnostics(file),
+      ...program.getSemanticDiagnostics(file),
+    ]
+    said.set(
+      nameOf(block),
+      found.map((one) => describeProblem(block, one)),
+    )
   }
   return said
 }
@@ -107,7 +113,9 @@ describe('examples in the documentation', () => {
 
   it('are there', () => {
     const found = new Set(blocks.map(({ page }) => page))
-    expect([...found]).toEqual(expect.arrayContaining(['README.md', 'docs/adapters.md', 'src/index.ts']))
+    expect([...found]).toEqual(
+      expect.arrayContaining(['README.md', 'docs/adapters.md', 'src/index.ts']),
+    )
   })
 
   it('are really checked', () => {

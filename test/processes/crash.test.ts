@@ -30,7 +30,7 @@ describe('the process of the active dies', () => {
     cluster = await TestCluster.running({ nodes: 3, heartbeatMs: 200, deadMs })
     const took: number[] = []
     for (let round = 0; round < rounds; round += 1) {
-      await cluster.beginLoad()
+      await cluster.beginLoad({ callers: 4, restMs: 5 })
       await cluster.written(60)
       const victim = await cluster.active()
       took.push(await killRound(victim))

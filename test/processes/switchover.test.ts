@@ -47,4 +47,23 @@ describe('a planned switchover', () => {
     expect((await active.status()).role).toBe('active')
     await active.ask('write', { path: 'data/still.txt', content: 'serving' })
   })
+
+  it('ROL-12: a target that dies while the active drains is not waited for, and the active goes on', async () => {
+    cluster = await TestCluster.running({ nodes: 2, deadMs })
+    const active = await cluster.active()
+    const [standby] = cluster.nodes.filter((node) => node !== active)
+    if (standby === undefined) throw new Error('there is no standby')
+    await cluster.beginLoad()
+    await cluster.written(20)
+    standby.signal('SIGSTOP')
+    const beganMs = machineMs()
+    const handing = expect(active.ask('switchover', {})).rejects.toMatchObject({
+      code: 'SWITCHOVER_FAILED',
+    })
+    await cluster.kill(standby)
+    await handing
+    await cluster.written(20)
+    expect(machineMs() - beganMs).toBeLessThan(deadMs)
+    expect(active.refused).toEqual([])
+  })
 })

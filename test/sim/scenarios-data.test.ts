@@ -1,5 +1,18 @@
 import { describe, expect, it } from 'vitest'
-import { allIsWell, busy, code, eventsOf, inStep, noViolation, quit, roles, settled, until, watched, write } from './support.js'
+import {
+  allIsWell,
+  busy,
+  code,
+  eventsOf,
+  inStep,
+  noViolation,
+  quit,
+  roles,
+  settled,
+  until,
+  watched,
+  write,
+} from './support.js'
 
 const deadMs = 2_000
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
@@ -8,7 +21,12 @@ describe('acknowledged writes', () => {
   it('GEN-2 and SYN-1: the active is killed at any instant, and nothing acknowledged is lost (100 rounds)', async () => {
     let acknowledged = 0
     for (let seed = 1; seed <= 10; seed += 1) {
-      const world = await settled({ seed, nodes: 2 + (seed % 2), diskMs: seed % 4, latencyMs: 1 + (seed % 3) })
+      const world = await settled({
+        seed,
+        nodes: 2 + (seed % 2),
+        diskMs: seed % 4,
+        latencyMs: 1 + (seed % 3),
+      })
       world.strict = true
       const load = busy(world, 10)
       for (let round = 0; round < 10; round += 1) {
@@ -46,7 +64,10 @@ describe('acknowledged writes', () => {
 
   it('SYN-34: a flood of writes is no failure', async () => {
     const world = await settled({ nodes: 2, latencyMs: 2 })
-    for (const [from, to] of [['n1', 'n2'], ['n2', 'n1']] as const) {
+    for (const [from, to] of [
+      ['n1', 'n2'],
+      ['n2', 'n1'],
+    ] as const) {
       world.network.setLink(`${from}:1`, `${to}:1`, { bytesPerSecond: 400_000 })
     }
     const endMs = world.nowMs + 10 * deadMs
@@ -104,13 +125,16 @@ describe('remote restore', () => {
     const world = watched({ nodes: 2, choices: { restoreBytesPerSecondMax: 60_000 } })
     world.start('n1')
     await until(world, () => world.actives().length === 1)
-    for (let file = 0; file < 10; file += 1) await write(world, 'n1', `data/large${file}`, { bytes: 30_000, ack: 'local' })
+    for (let file = 0; file < 10; file += 1)
+      await write(world, 'n1', `data/large${file}`, { bytes: 30_000, ack: 'local' })
     world.start('n2')
     const load = busy(world, 30)
     await until(world, () => world.process('n2').node.role === 'restoring')
     await until(world, () => world.process('n2').node.role === 'standby', 60_000)
     expect(eventsOf(world, 'n2', 'restored')).toMatchObject([{ method: 'full' }])
-    const slow = world.writes.filter(({ settledMs, submittedMs }) => (settledMs ?? world.nowMs) - submittedMs > 100)
+    const slow = world.writes.filter(
+      ({ settledMs, submittedMs }) => (settledMs ?? world.nowMs) - submittedMs > 100,
+    )
     expect(slow).toEqual([])
     await world.run(500)
     load.pause()
@@ -121,7 +145,8 @@ describe('remote restore', () => {
     const world = watched({ nodes: 2, choices: { restoreBytesPerSecondMax: 60_000 } })
     world.start('n1')
     await until(world, () => world.actives().length === 1)
-    for (let file = 0; file < 10; file += 1) await write(world, 'n1', `data/large${file}`, { bytes: 30_000, ack: 'local' })
+    for (let file = 0; file < 10; file += 1)
+      await write(world, 'n1', `data/large${file}`, { bytes: 30_000, ack: 'local' })
     world.start('n2')
     await until(world, () => world.process('n2').node.role === 'restoring')
     await world.run(2_500)
@@ -136,12 +161,18 @@ describe('remote restore', () => {
 
   it('SYN-33: killed in the middle of a restore, a standby still has its old copy', async () => {
     for (let seed = 1; seed <= 8; seed += 1) {
-      const world = await settled({ seed, nodes: 2, diskMs: 2, choices: { allowStale: true, startupWaitMs: 1_000 } })
+      const world = await settled({
+        seed,
+        nodes: 2,
+        diskMs: 2,
+        choices: { allowStale: true, startupWaitMs: 1_000 },
+      })
       const old = await write(world, 'n1', 'data/old')
       await inStep(world)
       await world.settle(world.stop('n2'))
       world.machine('n2').storage.outside.write('data/alien', text('makes it a restore'))
-      for (let file = 0; file < 5; file += 1) await write(world, 'n1', `data/new${file}`, { bytes: 50_000 })
+      for (let file = 0; file < 5; file += 1)
+        await write(world, 'n1', `data/new${file}`, { bytes: 50_000 })
       world.start('n2')
       await until(world, () => world.process('n2').node.role === 'restoring')
       await world.run(world.random.below(60))
@@ -174,7 +205,9 @@ describe('strangers', () => {
     await inStep(world)
     await write(world, 'n1')
     await world.run(5_000)
-    expect(eventsOf(world, 'n1', 'refused')).toContainEqual(expect.objectContaining({ code: 'HANDSHAKE_FAILED' }))
+    expect(eventsOf(world, 'n1', 'refused')).toContainEqual(
+      expect.objectContaining({ code: 'HANDSHAKE_FAILED' }),
+    )
     expect(intruder.storage.outside.list()).toEqual([])
     world.kill('stranger', intruder)
     await allIsWell(world)

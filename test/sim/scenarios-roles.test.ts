@@ -42,7 +42,9 @@ describe('start', () => {
     world.start('n1')
     await inStep(world)
     expect(world.actives()).toEqual(['n1'])
-    expect(await world.settle(world.process('n2').node.files.read('data/newest'))).toHaveLength(20 + 3)
+    expect(await world.settle(world.process('n2').node.files.read('data/newest'))).toHaveLength(
+      20 + 3,
+    )
     await allIsWell(world)
   })
 
@@ -196,7 +198,10 @@ describe('an active that was late', () => {
 
   it('GEN-7: a link lost in one direction never leaves two actives', async () => {
     for (const nodes of [2, 3]) {
-      for (const [from, to] of [['n1', 'n2'], ['n2', 'n1']] as const) {
+      for (const [from, to] of [
+        ['n1', 'n2'],
+        ['n2', 'n1'],
+      ] as const) {
         const world = await settled({ nodes })
         world.cut(from, to, { oneWay: true })
         await world.run(15 * deadMs)
@@ -220,7 +225,9 @@ describe('planned', () => {
     expect(world.nowMs - beganMs).toBeLessThan(deadMs)
     await world.run(1_000)
     load.pause()
-    const failed = world.writes.filter(({ process, outcome }) => process.id === 'n1' && outcome.kind === 'unknown')
+    const failed = world.writes.filter(
+      ({ process, outcome }) => process.id === 'n1' && outcome.kind === 'unknown',
+    )
     expect(failed).toEqual([])
     await allIsWell(world)
   })
@@ -249,9 +256,17 @@ describe('planned', () => {
     load.pause()
     await inStep(world)
     expect(world.actives()).toEqual(['n1'])
-    const failed = world.writes.filter(({ process, outcome }) => process.id === 'n1' && outcome.kind !== 'acknowledged')
+    const failed = world.writes.filter(
+      ({ process, outcome }) => process.id === 'n1' && outcome.kind !== 'acknowledged',
+    )
     // What a write itself asks for in vain is refused at any time.
-    expect(failed.filter((each) => !['FILE_NOT_FOUND', 'undefined'].includes(code(each)) && !code(each).includes('on purpose'))).toEqual([])
+    expect(
+      failed.filter(
+        (each) =>
+          !['FILE_NOT_FOUND', 'undefined'].includes(code(each)) &&
+          !code(each).includes('on purpose'),
+      ),
+    ).toEqual([])
     expect(eventsOf(world, 'n1', 'steppedDown')).toEqual([])
     await allIsWell(world)
   })

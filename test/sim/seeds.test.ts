@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { type ProfileName, profileNames } from '../../src/testing/simulator/faults.js'
 import { simulate } from '../../src/testing/simulator/run.js'
 
-const seedsEach: Record<ProfileName, number> = { calm: 5, single: 25, crashes: 25, disk: 25, network: 25, everything: 30 }
+const seedsEach: Record<ProfileName, number> = {
+  calm: 5,
+  single: 25,
+  crashes: 25,
+  disk: 25,
+  network: 25,
+  everything: 30,
+}
 
 async function run(seed: number, profile: ProfileName): Promise<void> {
   const { violations, tail } = await simulate(seed, { profile })

@@ -22,14 +22,22 @@ export function watched(options: Partial<WorldOptions> = {}): World {
 
 export async function inStep(world: World, maxMs = 30_000): Promise<void> {
   const came = await world.until(() => missing(world) === undefined, maxMs)
-  if (!came) throw new Error(`${missing(world)}\n${world.describe()}\n${world.timeline.tail(80).join('\n')}`)
+  if (!came)
+    throw new Error(`${missing(world)}\n${world.describe()}\n${world.timeline.tail(80).join('\n')}`)
 }
 
 /** Waits for a condition. */
-export async function until(world: World, condition: () => boolean, maxMs = 30_000): Promise<number> {
+export async function until(
+  world: World,
+  condition: () => boolean,
+  maxMs = 30_000,
+): Promise<number> {
   const beganMs = world.nowMs
   const came = await world.until(condition, maxMs)
-  if (!came) throw new Error(`not within ${maxMs} ms\n${world.describe()}\n${world.timeline.tail(60).join('\n')}`)
+  if (!came)
+    throw new Error(
+      `not within ${maxMs} ms\n${world.describe()}\n${world.timeline.tail(60).join('\n')}`,
+    )
   return world.nowMs - beganMs
 }
 
@@ -63,7 +71,11 @@ export async function write(
   writes += 1
   const load = new Workload(world)
   const bytes = new Uint8Array(options.bytes ?? 20).fill(writes)
-  const record = load.write(world.process(id), { kind: 'put', path, bytes }, { durability: 'disk', ack: options.ack ?? 'standby' })
+  const record = load.write(
+    world.process(id),
+    { kind: 'put', path, bytes },
+    { durability: 'disk', ack: options.ack ?? 'standby' },
+  )
   await world.until(() => record.outcome.kind !== 'open', 20_000)
   return record
 }
@@ -82,7 +94,9 @@ export function roles(world: World, id: string): string[] {
 }
 
 export function eventsOf(world: World, id: string, name: string): unknown[] {
-  return world.events.flatMap((event) => (event.node === id && event.name === name ? [event.event] : []))
+  return world.events.flatMap((event) =>
+    event.node === id && event.name === name ? [event.event] : [],
+  )
 }
 
 export function code(record: WriteRecord): string {

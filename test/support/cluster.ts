@@ -27,6 +27,7 @@ export class TestCluster {
   readonly acks: Ack[] = []
   readonly folder: string
   readonly #proxies: ReadonlyMap<string, LinkProxy>
+  #load: Load | undefined
 
   private constructor(
     folder: string,
@@ -81,6 +82,7 @@ export class TestCluster {
   async start(node: TestNode, tuning: Tuning = {}): Promise<void> {
     for (const [link, proxy] of this.#proxies) if (link.endsWith(`>${node.id}`)) await proxy.open()
     await node.start(tuning)
+    if (this.#load !== undefined) await node.ask('beginLoad', this.#load)
   }
 
   /** The process dies, and its machine refuses connections. */
@@ -168,11 +170,14 @@ export class TestCluster {
     return await retryUntil('one active and all others in sync', look, limitMs)
   }
 
+  /** From now on whoever is active writes, nodes that are started later too. */
   async beginLoad(load: Load = { callers: 6, restMs: 1 }): Promise<void> {
+    this.#load = load
     await Promise.all(this.alive.map((node) => node.ask('beginLoad', load)))
   }
 
   async endLoad(): Promise<void> {
+    this.#load = undefined
     await Promise.all(this.alive.map((node) => node.ask('endLoad')))
   }
 

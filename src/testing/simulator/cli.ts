@@ -59,7 +59,8 @@ function taskOf(): { task: Task; jobs: number } | undefined {
   })
   if (values.help === true) return undefined
   const profile = profileNames.find((name) => name === values.profile)
-  if (values.profile !== undefined && profile === undefined) throw new TypeError(`--profile is ${values.profile}`)
+  if (values.profile !== undefined && profile === undefined)
+    throw new TypeError(`--profile is ${values.profile}`)
   return {
     task: {
       first: wholeNumber(values.seed, 'seed', 0) ?? 1,
@@ -114,7 +115,9 @@ function runChild({ first, count, step, nodes, profile }: Task): Promise<Found[]
   if (nodes !== undefined) argv.push('--nodes', String(nodes))
   if (profile !== undefined) argv.push('--profile', profile)
   return new Promise((resolve, reject) => {
-    const child = fork(fileURLToPath(import.meta.url), argv, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const child = fork(fileURLToPath(import.meta.url), argv, {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
     let found: Found[] | undefined
     child.on('message', (message) => {
       found = message as Found[]

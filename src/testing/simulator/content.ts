@@ -14,7 +14,11 @@ export function contentOf({ storage }: Machine): Map<string, Uint8Array> {
 }
 
 /** A file's bytes after an action; undefined when there is no file. */
-export function after(action: WriteAction, path: string, before: Uint8Array | undefined): Uint8Array | undefined {
+export function after(
+  action: WriteAction,
+  path: string,
+  before: Uint8Array | undefined,
+): Uint8Array | undefined {
   switch (action.kind) {
     case 'put':
       return action.bytes

@@ -25,6 +25,7 @@ export function written({ epoch, nodeId }: Term): string {
 export function survivor(world: World): Extent & { readonly id: string } {
   const [id, other] = world.actives()
   const copy = id === undefined ? undefined : world.process(id).copy
-  if (id === undefined || other !== undefined || copy === undefined) throw new Error('not one active')
+  if (id === undefined || other !== undefined || copy === undefined)
+    throw new Error('not one active')
   return { id, history: copy.history, seq: copy.seq }
 }

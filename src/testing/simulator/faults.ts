@@ -33,7 +33,9 @@ const powerOff: Fault = (world, random) => {
 }
 
 const start: Fault = (world) => {
-  const idle = [...world.machines.values()].filter(({ process, off }) => process === undefined && !off)
+  const idle = [...world.machines.values()].filter(
+    ({ process, off }) => process === undefined && !off,
+  )
   for (const { id } of idle.slice(0, 1)) world.start(id)
 }
 
@@ -76,13 +78,19 @@ const cut: Fault = (world, random) => {
 
 const isolate: Fault = (world, random) => {
   const id = victim(world, random)
-  world.partition([id], world.members.map((one) => one.id).filter((one) => one !== id))
+  world.partition(
+    [id],
+    world.members.map((one) => one.id).filter((one) => one !== id),
+  )
 }
 
 const isolateActive: Fault = (world) => {
   const [id] = world.actives()
   if (id === undefined) return
-  world.partition([id], world.members.map((one) => one.id).filter((one) => one !== id))
+  world.partition(
+    [id],
+    world.members.map((one) => one.id).filter((one) => one !== id),
+  )
 }
 
 const heal: Fault = (world, random) => world.heal({ break: random.chance(0.5) })
@@ -133,7 +141,9 @@ const slowDisk: Fault = (world, random) => {
 
 /** A bit of a stopped node's journal turns over, while others have the same data. */
 const flip: Fault = (world, random) => {
-  const idle = [...world.machines.values()].filter(({ process, off }) => process === undefined && !off)
+  const idle = [...world.machines.values()].filter(
+    ({ process, off }) => process === undefined && !off,
+  )
   const machine = idle[0]
   if (machine === undefined || world.actives().length === 0) return
   for (const name of segmentNames(world.writes.length)) {
@@ -201,6 +211,8 @@ export function fail(world: World, random: SeededRandom, profile: ProfileName): 
   let left = random.number() * total
   for (const [weight, fault] of faults) {
     left -= weight
-    if (left < 0) return fault(world, random)
+    if (left >= 0) continue
+    fault(world, random)
+    return
   }
 }

@@ -12,7 +12,7 @@ import { heldTransport } from './held-transport.js'
 import type { RegisterChange, SimulatedClasses } from './register.js'
 import { Register, simulatedPolicy } from './register.js'
 import type { SeededRandom } from './seeded-random.js'
-import { MachineClock, ProcessClock } from './virtual-clock.js'
+import { type MachineClock, ProcessClock } from './virtual-clock.js'
 
 /** Options of the simulated nodes, as far as a schedule chooses them. */
 export type NodeChoices = Partial<

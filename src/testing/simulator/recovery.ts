@@ -10,7 +10,11 @@ const splitMs = 15_000
 const lookMs = 250
 
 /** Mends everything, starts everybody, and waits. False when the cluster does not recover, which is reported. */
-export async function recover(world: World, random: SeededRandom, load: Workload): Promise<boolean> {
+export async function recover(
+  world: World,
+  random: SeededRandom,
+  load: Workload,
+): Promise<boolean> {
   world.timeline.add(world.nowMs, 'world', 'recover')
   world.mend()
   load.resume()
@@ -29,7 +33,10 @@ export async function recover(world: World, random: SeededRandom, load: Workload
     if (calm) load.pause()
     if (calm && missing(world) === undefined) return await stays(world)
   }
-  world.violate('recovery', `not recovered after ${boundMs} ms: ${missing(world)}\n${world.describe()}`)
+  world.violate(
+    'recovery',
+    `not recovered after ${boundMs} ms: ${missing(world)}\n${world.describe()}`,
+  )
   return false
 }
 
@@ -44,7 +51,11 @@ async function resolve(world: World, random: SeededRandom): Promise<void> {
   const actives = world.actives()
   for (const id of actives) {
     const reported = world.excuses.some(({ kind, node }) => kind === 'splitBrain' && node === id)
-    if (!reported) world.violate('recovery', `${id} is one of two actives that meet, and did not report splitBrain`)
+    if (!reported)
+      world.violate(
+        'recovery',
+        `${id} is one of two actives that meet, and did not report splitBrain`,
+      )
   }
   const stays = keeper(world, random, actives)
   world.timeline.add(world.nowMs, 'world', 'resolve', { stays })
@@ -74,7 +85,8 @@ export function missing(world: World): string | undefined {
     if (id !== active && observer !== true && !inSync.includes(id)) return `${id} is not in sync`
     const { seq, durableSeq, appliedSeq } = process.copy ?? {}
     const current = seq === copy?.seq && durableSeq === seq && appliedSeq === seq
-    if (!current) return `${id} is at ${seq}, durable ${durableSeq}, applied ${appliedSeq}, ${active} at ${copy?.seq}`
+    if (!current)
+      return `${id} is at ${seq}, durable ${durableSeq}, applied ${appliedSeq}, ${active} at ${copy?.seq}`
   }
   return world.openWrites > 0 ? `${world.openWrites} writes are not answered` : undefined
 }
@@ -85,6 +97,9 @@ async function stays(world: World): Promise<boolean> {
   await world.run(1_500)
   const changed = missing(world)
   if (changed === undefined && world.actives()[0] === active) return true
-  world.violate('recovery', `was in step with ${active}, and then: ${changed ?? 'another active'}\n${world.describe()}`)
+  world.violate(
+    'recovery',
+    `was in step with ${active}, and then: ${changed ?? 'another active'}\n${world.describe()}`,
+  )
   return false
 }

@@ -5,9 +5,10 @@ import { fail, profileNames } from './faults.js'
 import type { NodeChoices } from './machine.js'
 import { recover } from './recovery.js'
 import { SeededRandom } from './seeded-random.js'
+import type { Violation } from './stage.js'
 import { drained } from './virtual-clock.js'
 import { Workload } from './workload.js'
-import type { Violation, WorldOptions } from './world.js'
+import type { WorldOptions } from './world.js'
 import { World } from './world.js'
 
 /** What a run may be told beside its seed; left out, the seed decides. */
@@ -39,16 +40,23 @@ export interface SimulationResult {
  *
  * @param seed - a whole number; the same one gives the same run
  */
-export async function simulate(seed: number, options: SimulationOptions = {}): Promise<SimulationResult> {
+export async function simulate(
+  seed: number,
+  options: SimulationOptions = {},
+): Promise<SimulationResult> {
   const random = new SeededRandom(seed)
-  const profile = options.profile ?? profileOf(random)
-  const nodes = options.nodes ?? random.between(2, 4)
+  // Drawn in any case: what is asked for changes nothing else about the run.
+  const drawn = { profile: profileOf(random), nodes: random.between(2, 4) }
+  const { profile = drawn.profile, nodes = drawn.nodes } = options
   const world = new World(worldOptions(seed, nodes, random, options))
   world.strict = profile === 'single' || profile === 'calm'
   world.check(...allCheckers)
   const load = new Workload(world, { everyMs: random.pick([60, 150, 300]) })
   const unhandled = (error: unknown): void => {
-    world.violate('unhandled', `an unhandled rejection: ${error instanceof Error ? error.stack : String(error)}`)
+    world.violate(
+      'unhandled',
+      `an unhandled rejection: ${error instanceof Error ? error.stack : String(error)}`,
+    )
   }
   process.on('unhandledRejection', unhandled)
   try {
@@ -80,7 +88,12 @@ function profileOf(random: SeededRandom): ProfileName {
   return rare ? 'calm' : random.pick(profileNames.filter((name) => name !== 'calm'))
 }
 
-function worldOptions(seed: number, nodes: number, random: SeededRandom, options: SimulationOptions): WorldOptions {
+function worldOptions(
+  seed: number,
+  nodes: number,
+  random: SeededRandom,
+  options: SimulationOptions,
+): WorldOptions {
   const secret = random.chance(0.06)
   const [heartbeatMs, deadMs] = random.pick([
     [200, 2_000],
@@ -109,11 +122,20 @@ function worldOptions(seed: number, nodes: number, random: SeededRandom, options
   }
 }
 
-async function play(world: World, random: SeededRandom, profile: ProfileName, load: Workload): Promise<void> {
+async function play(
+  world: World,
+  random: SeededRandom,
+  profile: ProfileName,
+  load: Workload,
+): Promise<void> {
   await begin(world, random, profile, load)
   if (!(await recover(world, random, load))) return
   await world.quiet()
-  for (let phase = profile === 'single' ? 4 : 2; phase > 0 && world.violations.length === 0; phase -= 1) {
+  for (
+    let phase = profile === 'single' ? 4 : 2;
+    phase > 0 && world.violations.length === 0;
+    phase -= 1
+  ) {
     load.resume()
     await disturb(world, random, profile)
     if (!(await recover(world, random, load))) return
@@ -122,7 +144,12 @@ async function play(world: World, random: SeededRandom, profile: ProfileName, lo
 }
 
 /** All at once, or one after the other. */
-async function begin(world: World, random: SeededRandom, profile: ProfileName, load: Workload): Promise<void> {
+async function begin(
+  world: World,
+  random: SeededRandom,
+  profile: ProfileName,
+  load: Workload,
+): Promise<void> {
   if (world.intruder !== undefined) world.start(world.intruder.id, world.intruder)
   const together = profile === 'calm' || profile === 'single' || random.chance(0.6)
   if (together) {

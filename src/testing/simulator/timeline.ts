@@ -46,7 +46,8 @@ export class Timeline {
 
 function plain(detail: unknown): string {
   return JSON.stringify(detail, (_key, value: unknown) => {
-    if (value instanceof Error) return { code: (value as { code?: string }).code, message: value.message }
+    if (value instanceof Error)
+      return { code: (value as { code?: string }).code, message: value.message }
     if (value instanceof Uint8Array) return `${value.length} bytes`
     return value
   })

@@ -135,7 +135,10 @@ export class MachineClock implements Clock {
   }
 
   setTimer(delayMs: number, callback: () => void): TimerHandle {
-    const timer: { callback: (() => void) | undefined; base: TimerHandle } = { callback, base: undefined }
+    const timer: { callback: (() => void) | undefined; base: TimerHandle } = {
+      callback,
+      base: undefined,
+    }
     const run = (): void => {
       const due = timer.callback
       timer.callback = undefined

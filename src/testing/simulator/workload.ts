@@ -113,13 +113,22 @@ export class Workload {
     if (roll < 0.3) return { kind: 'put', path, bytes: this.#content() }
     if (roll < 0.5) return { kind: 'append', path, bytes: random.bytes(random.between(1, 40)) }
     if (roll < 0.6) {
-      return { kind: 'patch', path, offset: random.below(300), bytes: random.bytes(random.between(1, 60)) }
+      return {
+        kind: 'patch',
+        path,
+        offset: random.below(300),
+        bytes: random.bytes(random.between(1, 60)),
+      }
     }
     if (roll < 0.65) return { kind: 'truncate', path, size: random.below(400) }
     if (roll < 0.72) return { kind: 'remove', path }
     if (roll < 0.92) return { kind: 'update', name: random.pick(names), fails: random.chance(0.03) }
     const puts = [path, this.#path()].map((each) => ({ path: each, bytes: random.bytes(20) }))
-    return { kind: 'transaction', puts: puts[0]?.path === puts[1]?.path ? puts.slice(1) : puts, name: random.pick(names) }
+    return {
+      kind: 'transaction',
+      puts: puts[0]?.path === puts[1]?.path ? puts.slice(1) : puts,
+      name: random.pick(names),
+    }
   }
 
   #path(): string {
@@ -146,7 +155,10 @@ function named(action: WriteAction, id: number): WriteAction {
   return { ...action, bytes }
 }
 
-function perform({ node }: Process, { id, action, ack, durability }: WriteRecord): Promise<Receipt> {
+function perform(
+  { node }: Process,
+  { id, action, ack, durability }: WriteRecord,
+): Promise<Receipt> {
   const options = { ack, durability }
   switch (action.kind) {
     case 'put':

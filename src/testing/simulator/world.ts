@@ -4,7 +4,7 @@
  * Invariants: everything random comes from the seed; nothing happens outside of `run` and `until`; a dead process
  * has no effect any more.
  */
-import { HotspareError } from '../../errors.js'
+import type { HotspareError } from '../../errors.js'
 import type { NodeLogEvent } from '../../node/events.js'
 import type { MemberOptions } from '../../node/options.js'
 import { memory } from '../../storage/memory.js'
@@ -14,9 +14,8 @@ import type { Checker, ProcessEnd, Report } from './checkers/checker.js'
 import type { NodeChoices } from './machine.js'
 import { Machine, Process } from './machine.js'
 import { SeededRandom } from './seeded-random.js'
-import { Timeline } from './timeline.js'
-import { drained, MachineClock, VirtualClock } from './virtual-clock.js'
-import type { WriteRecord } from './writes.js'
+import { Stage } from './stage.js'
+import { MachineClock } from './virtual-clock.js'
 
 /** What a world is made of. */
 export interface WorldOptions {
@@ -41,57 +40,28 @@ export interface WorldOptions {
   readonly verbose?: (line: string) => void
 }
 
-/** Something that excuses the loss of an acknowledged write: the nodes reported it, or it is no fault of theirs. */
-export interface Excuse {
-  readonly atMs: number
-  readonly kind: 'possibleLoss' | 'unprovenStart' | 'splitBrain' | 'takeOver' | 'damage' | 'twoActives'
-  readonly node: string
-}
-
-/** A broken promise. */
-export interface Violation {
-  readonly checker: string
-  readonly message: string
-}
-
 const sampleMs = 100
 /** Events that would only fill the timeline. */
 const unlisted: ReadonlySet<string> = new Set(['restoreProgress', 'peerUp', 'peerDown'])
 
-export class World {
-  readonly seed: number
-  readonly clock: VirtualClock = new VirtualClock()
+export class World extends Stage {
   readonly random: SeededRandom
   readonly network: MemoryNetwork
   readonly members: readonly MemberOptions[]
   readonly machines: Map<string, Machine> = new Map()
-  readonly timeline: Timeline
-  readonly violations: Violation[] = []
-  readonly excuses: Excuse[] = []
-  readonly writes: WriteRecord[] = []
-  /** What the members said, but for progress. */
-  readonly events: NodeLogEvent[] = []
-  /** Writes that living processes have not answered. */
-  openWrites: number = 0
-  /** Faults that promise 2 makes an exception for: cuts, pauses, slow links. */
-  disturbances: number = 0
-  /** Links that are slower than they were made. */
-  slowLinks: number = 0
   /** A node that calls itself like the last member, at an address of its own, and does not know the secret. */
   intruder: Machine | undefined
   /** Whether the schedule has so few faults that nothing acknowledged may be lost. */
   strict: boolean = false
   readonly #options: WorldOptions
-  readonly #checkers: Checker[] = []
   readonly #cuts = new Set<string>()
   readonly #frozen = new Map<string, { sinceMs: number; suspended: boolean }>()
   #splitSinceMs: number | undefined
 
   constructor(options: WorldOptions) {
-    this.seed = options.seed
+    super(options.seed, options.verbose)
     this.#options = options
     this.random = new SeededRandom(options.seed)
-    this.timeline = new Timeline(options.verbose)
     const { nodes = 3, observers = [], latencyMs = 1, jitterMs = 0, secure = true } = options
     const ids = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
     this.members = ids.map((id) => ({ id, address: `${id}:1`, observer: observers.includes(id) }))
@@ -120,28 +90,9 @@ export class World {
     return new Machine(id, address, clock, storage)
   }
 
-  get nowMs(): number {
-    return this.clock.nowMs()
-  }
-
   /** Adds checkers; each is given a way to report. */
   check(...checkers: ((world: World, report: Report) => Checker)[]): void {
-    for (const make of checkers) {
-      const name = { of: '' }
-      const checker = make(this, (message) => this.violate(name.of, message))
-      name.of = checker.name
-      this.#checkers.push(checker)
-    }
-  }
-
-  /** Notes a broken promise. */
-  violate(checker: string, message: string): void {
-    this.timeline.add(this.nowMs, checker, 'VIOLATION', message)
-    if (this.violations.length < 50) this.violations.push({ checker, message })
-  }
-
-  excuse(kind: Excuse['kind'], node: string): void {
-    this.excuses.push({ atMs: this.nowMs, kind, node })
+    for (const make of checkers) this.addChecker((report) => make(this, report))
   }
 
   machine(id: string): Machine {
@@ -159,53 +110,13 @@ export class World {
 
   /** All members' living processes. */
   get processes(): Process[] {
-    return [...this.machines.values()].flatMap(({ process }) => (process === undefined ? [] : [process]))
+    return [...this.machines.values()].flatMap(({ process }) =>
+      process === undefined ? [] : [process],
+    )
   }
 
   actives(): string[] {
     return this.processes.filter(({ node }) => node.role === 'active').map(({ id }) => id)
-  }
-
-  // ── Time ──────────────────────────────────────────────────────────────────────────────────────
-
-  async run(forMs: number): Promise<void> {
-    await drained()
-    await this.clock.advance(this.nowMs + forMs)
-  }
-
-  /** Runs until the condition holds, asked after each event. False when it does not within `maxMs`. */
-  async until(condition: () => boolean, maxMs: number): Promise<boolean> {
-    await drained()
-    if (condition()) return true
-    let holds = false
-    await this.clock.advance(this.nowMs + maxMs, () => {
-      holds = condition()
-      return holds
-    })
-    return holds || condition()
-  }
-
-  later(delayMs: number, call: () => void): void {
-    this.clock.setTimer(delayMs, call)
-  }
-
-  /** Waits for a promise of a node while the time runs. @throws what it throws, or when it takes too long */
-  async settle<T>(work: Promise<T>, maxMs: number = 60_000): Promise<T> {
-    let done = false
-    const outcome = work.then(
-      (value) => {
-        done = true
-        return { value }
-      },
-      (error: unknown) => {
-        done = true
-        return { error }
-      },
-    )
-    if (!(await this.until(() => done, maxMs))) throw new Error(`not done within ${maxMs} ms`)
-    const result = await outcome
-    if ('error' in result) throw result.error
-    return result.value
   }
 
   // ── Processes ─────────────────────────────────────────────────────────────────────────────────
@@ -225,13 +136,18 @@ export class World {
       hooks: {
         onEvent: (from, event) => this.#onEvent(from, event),
         onApply: (from, change, at) => {
-          if (from.alive) this.#each((checker) => checker.applied?.(from, change, at))
+          if (from.alive) this.tell((checker) => checker.applied?.(from, change, at))
         },
       },
     })
     machine.process = process
-    this.timeline.add(this.nowMs, machine === this.intruder ? 'stranger' : id, 'start', process.boot)
-    if (machine !== this.intruder) this.#each((checker) => checker.started?.(process))
+    this.timeline.add(
+      this.nowMs,
+      machine === this.intruder ? 'stranger' : id,
+      'start',
+      process.boot,
+    )
+    if (machine !== this.intruder) this.tell((checker) => checker.started?.(process))
     process.node.start().then(
       () => {
         process.started = 'started'
@@ -306,7 +222,7 @@ export class World {
   }
 
   #over(machine: Machine, process: Process, how: ProcessEnd): void {
-    if (machine !== this.intruder) this.#each((checker) => checker.ending?.(process, how))
+    if (machine !== this.intruder) this.tell((checker) => checker.ending?.(process, how))
     for (const write of this.writes) {
       if (write.outcome.kind === 'open' && write.process === process) this.openWrites -= 1
     }
@@ -345,7 +261,7 @@ export class World {
     if (framesFirst) this.network.thaw(machine.address)
     machine.clock.release(pause.suspended ? frozenMs : 0)
     if (!framesFirst) this.network.thaw(machine.address)
-    this.#each((checker) => checker.thawed?.(machine, frozenMs))
+    this.tell((checker) => checker.thawed?.(machine, frozenMs))
   }
 
   get frozen(): string[] {
@@ -408,7 +324,8 @@ export class World {
     const { latencyMs = 1, diskMs = 0 } = this.#options
     for (const { id: one } of this.members) {
       for (const { id: other } of this.members) {
-        if (one !== other) this.network.setLink(`${one}:1`, `${other}:1`, { latencyMs, lossRate: 0 })
+        if (one !== other)
+          this.network.setLink(`${one}:1`, `${other}:1`, { latencyMs, lossRate: 0 })
       }
     }
     for (const machine of this.machines.values()) {
@@ -422,24 +339,6 @@ export class World {
   }
 
   // ── What happens ──────────────────────────────────────────────────────────────────────────────
-
-  /** A write was answered. */
-  settled(write: WriteRecord, process: Process): void {
-    this.#each((checker) => checker.settled?.(write, process))
-  }
-
-  /** Everything is well again: checkers look at the whole. */
-  async quiet(): Promise<void> {
-    for (const checker of this.#checkers) {
-      const looking = checker.quiet?.()
-      // What it reads may take time, which passes only here.
-      if (looking !== undefined) await this.settle(looking)
-    }
-  }
-
-  #each(call: (checker: Checker) => void): void {
-    for (const checker of this.#checkers) call(checker)
-  }
 
   #onEvent(process: Process, event: NodeLogEvent): void {
     const stranger = process === this.intruder?.process
@@ -455,7 +354,7 @@ export class World {
       this.excuse(name, process.id)
     }
     if (name === 'role') this.#noteActives()
-    this.#each((checker) => checker.event?.(process, event))
+    this.tell((checker) => checker.event?.(process, event))
     this.#observe(process)
   }
 
@@ -467,7 +366,7 @@ export class World {
   }
 
   #observe(process: Process): void {
-    for (const checker of this.#checkers) checker.observe?.(process)
+    this.tell((checker) => checker.observe?.(process))
   }
 
   #sample(): void {

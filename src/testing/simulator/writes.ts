@@ -7,11 +7,20 @@ import type { Process } from './machine.js'
 export type WriteAction =
   | { readonly kind: 'put'; readonly path: string; readonly bytes: Uint8Array }
   | { readonly kind: 'append'; readonly path: string; readonly bytes: Uint8Array }
-  | { readonly kind: 'patch'; readonly path: string; readonly offset: number; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'patch'
+      readonly path: string
+      readonly offset: number
+      readonly bytes: Uint8Array
+    }
   | { readonly kind: 'truncate'; readonly path: string; readonly size: number }
   | { readonly kind: 'remove'; readonly path: string }
   | { readonly kind: 'update'; readonly name: string; readonly fails: boolean }
-  | { readonly kind: 'transaction'; readonly puts: readonly { path: string; bytes: Uint8Array }[]; readonly name: string }
+  | {
+      readonly kind: 'transaction'
+      readonly puts: readonly { path: string; bytes: Uint8Array }[]
+      readonly name: string
+    }
 
 /** How a write ended. */
 export type WriteOutcome =

@@ -24,11 +24,13 @@ class Acknowledged implements Checker {
     const what = `write ${write.id} (${write.ack}) of ${process.id}`
     const { position, ack, degraded, durable } = receipt
     if (ack !== write.ack && !(ack === 'local' && degraded)) {
-      return this.#report(`${what} got ${ack}${degraded ? ', degraded' : ''}`)
+      this.#report(`${what} got ${ack}${degraded ? ', degraded' : ''}`)
+      return
     }
     if (write.durability === 'disk' && !durable) this.#report(`${what} is not durable`)
     const active = position.term.nodeId
-    if (!this.#holds(active, position, durable)) this.#report(`${what} is not in the journal of ${active}`)
+    if (!this.#holds(active, position, durable))
+      this.#report(`${what} is not in the journal of ${active}`)
     if (ack === 'local') return
     const { members } = this.#world
     const others = members.filter(({ id, observer }) => id !== active && observer !== true)
@@ -71,4 +73,5 @@ class Acknowledged implements Checker {
   }
 }
 
-export const acknowledged = (world: World, report: Report): Checker => new Acknowledged(world, report)
+export const acknowledged = (world: World, report: Report): Checker =>
+  new Acknowledged(world, report)

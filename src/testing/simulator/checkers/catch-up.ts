@@ -33,22 +33,32 @@ class CatchUp implements Checker {
     const sound = own.complete && outside === 0 && own.seq > 0
     const continues = kind === 'equal' || kind === 'behind'
     if (sound && continues && theirs.firstSeq <= own.seq + 1) {
-      this.#report(`${target} at ${own.seq} does a ${method} restore from ${source} at ${theirs.seq}, which continues it`)
+      this.#report(
+        `${target} at ${own.seq} does a ${method} restore from ${source} at ${theirs.seq}, which continues it`,
+      )
     }
     if (method === 'full') return
     const changed = [own, theirs].map(({ index }) => index.changedSince(commonSeq))
-    const files = changed.reduce((sum, each) => sum + each.files.length + each.removed.length, outside)
+    const files = changed.reduce(
+      (sum, each) => sum + each.files.length + each.removed.length,
+      outside,
+    )
     this.#bounds.set(restoreId, { files, writes: this.#world.writes.length })
   }
 
-  #restored(process: Process, { restoreId, target, method, files, bytesMoved }: RestoredEvent): void {
+  #restored(
+    process: Process,
+    { restoreId, target, method, files, bytesMoved }: RestoredEvent,
+  ): void {
     if (process.id !== target) return
     const bound = this.#bounds.get(restoreId)
     this.#bounds.delete(restoreId)
     if (bound === undefined) return
     const writes = this.#world.writes.length - bound.writes
     if (files <= bound.files + 2 * writes) return
-    this.#report(`a ${method} restore of ${target} moved ${files} files (${bytesMoved} bytes), ${bound.files} had changed`)
+    this.#report(
+      `a ${method} restore of ${target} moved ${files} files (${bytesMoved} bytes), ${bound.files} had changed`,
+    )
   }
 }
 

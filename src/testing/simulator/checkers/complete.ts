@@ -1,9 +1,9 @@
 /** Promise 6: a half copy is never served and never promoted; and copies that are in sync are equal. */
 import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
 import { contentOf } from '../content.js'
+import { survivor } from '../extents.js'
 import type { Machine, Process } from '../machine.js'
 import type { World } from '../world.js'
-import { survivor } from '../extents.js'
 import type { Checker, Report } from './checker.js'
 
 class Complete implements Checker {
@@ -44,8 +44,11 @@ class Complete implements Checker {
       const sizes = `${one?.length ?? 'no'} and ${two?.length ?? 'no'} bytes`
       this.#report(`${path} differs between ${active.id} and ${other.id}: ${sizes}`)
     }
-    const [mine, its] = [active, other].map(({ process }) => JSON.stringify(process?.register.content()))
-    if (mine !== its) this.#report(`the register differs between ${active.id} and ${other.id}: ${mine} and ${its}`)
+    const [mine, its] = [active, other].map(({ process }) =>
+      JSON.stringify(process?.register.content()),
+    )
+    if (mine !== its)
+      this.#report(`the register differs between ${active.id} and ${other.id}: ${mine} and ${its}`)
   }
 }
 

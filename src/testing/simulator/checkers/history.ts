@@ -25,7 +25,8 @@ class HistoryHolds implements Checker {
   applied(process: Process, { id }: RegisterChange, { seq }: { seq: number }): void {
     const before = this.#applied.get(process) ?? 0
     // After a rewind the same process applies changes of a lower number again.
-    if (seq === before) this.#report(`${process.id} applied ${seq} twice, the last time as write ${id}`)
+    if (seq === before)
+      this.#report(`${process.id} applied ${seq} twice, the last time as write ${id}`)
     this.#applied.set(process, seq)
   }
 
@@ -44,7 +45,10 @@ class HistoryHolds implements Checker {
   #checkFiles(id: string, bySeq: ReadonlyMap<number, WriteRecord>): void {
     const copy = this.#world.process(id).copy
     const content = contentOf(this.#world.machine(id))
-    const paths = new Set([...content.keys(), ...[...bySeq.values()].flatMap(({ action }) => pathsOf(action))])
+    const paths = new Set([
+      ...content.keys(),
+      ...[...bySeq.values()].flatMap(({ action }) => pathsOf(action)),
+    ])
     for (const path of paths) {
       const version = copy?.index.get(path)?.version ?? copy?.index.tombstone(path)
       const expected = version === undefined ? undefined : expectedAt(path, version, bySeq)
@@ -60,30 +64,48 @@ class HistoryHolds implements Checker {
   /** No file is older than the last acknowledged write to it. */
   #checkVersions(id: string, bySeq: ReadonlyMap<number, WriteRecord>): void {
     const index = this.#world.process(id).copy?.index
-    for (const [seq, { id: write, action }] of bySeq) {
-      for (const path of pathsOf(action)) {
-        const version = index?.get(path)?.version ?? index?.tombstone(path)
-        // Removing what is not there leaves nothing behind.
-        if (action.kind === 'remove' && index?.get(path) === undefined) continue
-        if (version !== undefined && version >= seq) continue
-        this.#report(`${path} on ${id} has version ${version ?? 'none'}, write ${write} at ${seq} is missing`)
+    const last = new Map<string, { seq: number; write: WriteRecord }>()
+    for (const [seq, write] of bySeq) {
+      for (const path of pathsOf(write.action)) {
+        if ((last.get(path)?.seq ?? 0) < seq) last.set(path, { seq, write })
       }
     }
+    for (const [path, { seq, write }] of last) {
+      const version = index?.get(path)?.version ?? index?.tombstone(path)
+      if (version !== undefined && version >= seq) continue
+      // What was removed is not known any more where a full restore came after it.
+      if (index?.get(path) === undefined && this.#mayBeGone(path, write)) continue
+      const found = `has version ${version ?? 'none'}`
+      this.#report(`${path} on ${id} ${found}, write ${write.id} at ${seq} is missing`)
+    }
+  }
+
+  #mayBeGone(path: string, { action }: WriteRecord): boolean {
+    if (action.kind === 'remove') return true
+    return this.#world.writes.some((write) => {
+      const { kind } = write.outcome
+      const unknown = kind === 'open' || kind === 'unknown'
+      return unknown && write.action.kind === 'remove' && write.action.path === path
+    })
   }
 
   #checkRegister(id: string, present: ReadonlySet<number>): void {
     const ids = this.#world.process(id).register.ids()
     const found = new Set(ids)
-    if (found.size !== ids.length) this.#report(`a change is twice in the register of ${id}: ${ids.join()}`)
+    if (found.size !== ids.length)
+      this.#report(`a change is twice in the register of ${id}: ${ids.join()}`)
     for (const write of this.#world.writes) {
       const { action, outcome } = write
       const changes = action.kind === 'transaction' || (action.kind === 'update' && !action.fails)
       if (!changes) continue
       const isThere = found.has(write.id)
-      if (present.has(write.id) && !isThere) this.#report(`write ${write.id} is missing in the register of ${id}`)
+      if (present.has(write.id) && !isThere)
+        this.#report(`write ${write.id} is missing in the register of ${id}`)
       if (!isThere || present.has(write.id)) continue
-      if (outcome.kind === 'refused') this.#report(`write ${write.id}, refused as ${outcome.code}, is in the register`)
-      if (outcome.kind === 'acknowledged') this.#report(`write ${write.id} of another history is in the register`)
+      if (outcome.kind === 'refused')
+        this.#report(`write ${write.id}, refused as ${outcome.code}, is in the register`)
+      if (outcome.kind === 'acknowledged')
+        this.#report(`write ${write.id} of another history is in the register`)
     }
   }
 }
@@ -112,4 +134,5 @@ function same(left: Uint8Array | undefined, right: Uint8Array | undefined): bool
   return Buffer.compare(left, right) === 0
 }
 
-export const historyHolds = (world: World, report: Report): Checker => new HistoryHolds(world, report)
+export const historyHolds = (world: World, report: Report): Checker =>
+  new HistoryHolds(world, report)

@@ -9,7 +9,8 @@ export const limits = (_world: World, report: Report): Checker => ({
   name: 'limits',
   observe(process: Process): void {
     const { vaultBytes, role } = process.node.status()
-    if (vaultBytes > nodeDefaults.vaultBytesMax) report(`the vault of ${process.id} holds ${vaultBytes} bytes`)
+    if (vaultBytes > nodeDefaults.vaultBytesMax)
+      report(`the vault of ${process.id} holds ${vaultBytes} bytes`)
     if (role !== 'active' || process.copy === undefined) return
     const { queuedBytes, queuedWrites } = process.runtime.writer.status
     if (queuedBytes > writerLimits.queueBytesMax || queuedWrites > writerLimits.queueWritesMax) {

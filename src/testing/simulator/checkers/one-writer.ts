@@ -30,8 +30,8 @@ class OneWriter implements Checker {
     if (name !== 'role') return
     const { role, term } = event as RoleEvent
     if (role !== 'active') return void this.#stale.delete(process.id)
-    if (term === undefined) return this.#report(`${process.id} is active without a term`)
-    this.#open(process, term)
+    if (term === undefined) this.#report(`${process.id} is active without a term`)
+    else this.#open(process, term)
   }
 
   observe(process: Process): void {
@@ -46,7 +46,8 @@ class OneWriter implements Checker {
   #open(process: Process, term: Term): void {
     const before = this.#opened.get(process.id)
     if (before !== undefined && sameTerm(before, term)) return
-    if (term.nodeId !== process.id) this.#report(`${process.id} serves in the term of ${term.nodeId}`)
+    if (term.nodeId !== process.id)
+      this.#report(`${process.id} serves in the term of ${term.nodeId}`)
     if (before !== undefined && term.epoch <= before.epoch) {
       this.#report(`${process.id} opened epoch ${term.epoch} after ${before.epoch}`)
     }
@@ -77,7 +78,8 @@ class OneWriter implements Checker {
     const { position } = write.outcome.receipt
     const key = `${written(position.term)}-${position.term.bootId}/${position.seq}`
     const before = this.#positions.get(key)
-    if (before !== undefined) this.#report(`the writes ${before} and ${write.id} are both at ${key}`)
+    if (before !== undefined)
+      this.#report(`the writes ${before} and ${write.id} are both at ${key}`)
     this.#positions.set(key, write.id)
     const stale = this.#stale.get(process.id)
     if (stale === undefined || !sameTerm(stale.own, position.term)) return

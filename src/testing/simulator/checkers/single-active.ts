@@ -9,6 +9,7 @@ export const singleActive = (world: World, report: Report): Checker => ({
   event(_process: Process, { name }: NodeLogEvent): void {
     if (name !== 'role' || world.disturbances > 0) return
     const actives = world.actives()
-    if (actives.length > 1) report(`${actives.join(' and ')} are active at the same time, with all links up`)
+    if (actives.length > 1)
+      report(`${actives.join(' and ')} are active at the same time, with all links up`)
   },
 })

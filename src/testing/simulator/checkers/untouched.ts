@@ -17,7 +17,8 @@ export const untouched = (world: World, report: Report): Checker => {
     for (const path of planted) {
       const bytes = machine.storage.outside.read(path)
       const found = bytes === undefined ? undefined : new TextDecoder().decode(bytes)
-      if (found !== content(machine, path)) report(`${path} on ${machine.id} is now ${found ?? 'gone'}`)
+      if (found !== content(machine, path))
+        report(`${path} on ${machine.id} is now ${found ?? 'gone'}`)
     }
     for (const path of machine.storage.outside.list()) {
       const known = planted.includes(path) || /^(data|quick)\//.test(path)

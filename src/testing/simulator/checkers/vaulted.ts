@@ -47,7 +47,8 @@ class Vaulted implements Checker {
     const last = this.#last.get(process.id)
     if (last !== undefined) this.#compare(process, last, extent)
     const grew = last?.extent.history === extent.history && last.extent.seq === extent.seq
-    if (!grew || last.boot !== process.boot) this.#last.set(process.id, { extent, boot: process.boot })
+    if (!grew || last.boot !== process.boot)
+      this.#last.set(process.id, { extent, boot: process.boot })
   }
 
   ending(process: Process): void {
@@ -63,13 +64,15 @@ class Vaulted implements Checker {
     if (this.#world.machine(id).damaged) return
     const what = `${id} lost ${commonSeq + 1} to ${before.seq}`
     if (last.boot !== process.boot) {
-      return this.#report(`${what} when it was started again, which had been durable`)
+      this.#report(`${what} when it was started again, which had been durable`)
+      return
     }
     const listed = this.#listed(id)
     for (let seq = commonSeq + 1; seq <= before.seq; seq += 1) {
       const term = termAt(before, seq)
       if (term === undefined || listed.has(`${term.epoch}/${seq}`)) continue
-      return this.#report(`${what}, and ${written(term)}/${seq} is in no incident of its vault`)
+      this.#report(`${what}, and ${written(term)}/${seq} is in no incident of its vault`)
+      return
     }
   }
 
@@ -82,7 +85,8 @@ class Vaulted implements Checker {
     for (const { id, node } of this.#world.processes) {
       const kept = new Set((await node.vault.list()).map((incident) => incident.id))
       for (const incident of this.#incidents.get(id) ?? []) {
-        if (!kept.has(incident.id)) this.#report(`${id} reported ${incident.id}, which is not in its vault`)
+        if (!kept.has(incident.id))
+          this.#report(`${id} reported ${incident.id}, which is not in its vault`)
       }
     }
     this.#acknowledgedOnes()
@@ -100,7 +104,9 @@ class Vaulted implements Checker {
       if (kept?.epoch === term.epoch && kept.nodeId === term.nodeId) continue
       if (this.#world.machine(term.nodeId).damaged) continue
       if (this.#listed(term.nodeId).has(`${term.epoch}/${seq}`)) continue
-      this.#report(`write ${id} at ${written(term)}/${seq} is neither on ${active} nor in the vault of ${term.nodeId}`)
+      this.#report(
+        `write ${id} at ${written(term)}/${seq} is neither on ${active} nor in the vault of ${term.nodeId}`,
+      )
     }
   }
 }

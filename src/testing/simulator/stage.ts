@@ -1,0 +1,131 @@
+/** What every simulated world has: its time, the record of what happened, and those who check it. */
+import type { NodeLogEvent } from '../../node/events.js'
+import type { Checker, Report } from './checkers/checker.js'
+import type { Process } from './machine.js'
+import { Timeline } from './timeline.js'
+import { drained, VirtualClock } from './virtual-clock.js'
+import type { WriteRecord } from './writes.js'
+
+/** Something that excuses the loss of an acknowledged write: the nodes reported it, or it is no fault of theirs. */
+export interface Excuse {
+  readonly atMs: number
+  readonly kind:
+    | 'possibleLoss'
+    | 'unprovenStart'
+    | 'splitBrain'
+    | 'takeOver'
+    | 'damage'
+    | 'twoActives'
+  readonly node: string
+}
+
+/** A broken promise. */
+export interface Violation {
+  readonly checker: string
+  readonly message: string
+}
+
+/** Time, record and checkers of a world. */
+export class Stage {
+  readonly seed: number
+  readonly clock: VirtualClock = new VirtualClock()
+  readonly timeline: Timeline
+  readonly violations: Violation[] = []
+  readonly excuses: Excuse[] = []
+  readonly writes: WriteRecord[] = []
+  /** What the members said, but for progress. */
+  readonly events: NodeLogEvent[] = []
+  /** Writes that living processes have not answered. */
+  openWrites: number = 0
+  /** Faults that promise 2 makes an exception for: cuts, pauses, slow links. */
+  disturbances: number = 0
+  /** Links that are slower than they were made. */
+  slowLinks: number = 0
+  readonly #checkers: Checker[] = []
+
+  constructor(seed: number, verbose: ((line: string) => void) | undefined) {
+    this.seed = seed
+    this.timeline = new Timeline(verbose)
+  }
+
+  get nowMs(): number {
+    return this.clock.nowMs()
+  }
+
+  async run(forMs: number): Promise<void> {
+    await drained()
+    await this.clock.advance(this.nowMs + forMs)
+  }
+
+  /** Runs until the condition holds, asked after each event. False when it does not within `maxMs`. */
+  async until(condition: () => boolean, maxMs: number): Promise<boolean> {
+    await drained()
+    if (condition()) return true
+    let holds = false
+    await this.clock.advance(this.nowMs + maxMs, () => {
+      holds = condition()
+      return holds
+    })
+    return holds || condition()
+  }
+
+  later(delayMs: number, call: () => void): void {
+    this.clock.setTimer(delayMs, call)
+  }
+
+  /** Waits for a promise of a node while the time runs. @throws what it throws, or when it takes too long */
+  async settle<T>(work: Promise<T>, maxMs: number = 60_000): Promise<T> {
+    let done = false
+    const outcome = work.then(
+      (value) => {
+        done = true
+        return { value }
+      },
+      (error: unknown) => {
+        done = true
+        return { error }
+      },
+    )
+    if (!(await this.until(() => done, maxMs))) throw new Error(`not done within ${maxMs} ms`)
+    const result = await outcome
+    if ('error' in result) throw result.error
+    return result.value
+  }
+
+  /** Adds a checker, which is given a way to report. */
+  protected addChecker(make: (report: Report) => Checker): void {
+    const name = { of: '' }
+    const checker = make((message) => this.violate(name.of, message))
+    name.of = checker.name
+    this.#checkers.push(checker)
+  }
+
+  /** Notes a broken promise. */
+  violate(checker: string, message: string): void {
+    this.timeline.add(this.nowMs, checker, 'VIOLATION', message)
+    if (this.violations.length < 50) this.violations.push({ checker, message })
+  }
+
+  excuse(kind: Excuse['kind'], node: string): void {
+    this.excuses.push({ atMs: this.nowMs, kind, node })
+  }
+
+  /** A write was answered. */
+  settled(write: WriteRecord, process: Process): void {
+    this.tell((checker) => checker.settled?.(write, process))
+  }
+
+  /** Everything is well again: checkers look at the whole. */
+  async quiet(): Promise<void> {
+    for (const checker of this.#checkers) {
+      const looking = checker.quiet?.()
+      // What it reads may take time, which passes only here.
+      if (looking !== undefined) await this.settle(looking)
+    }
+  }
+
+  /** Tells all checkers. */
+  protected tell(call: (checker: Checker) => void): void {
+    for (const checker of this.#checkers) call(checker)
+  }
+}

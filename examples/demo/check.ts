@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { countOf, pathOf } from './content.js'
 import type { Ack } from './messages.js'
-import { type FoundFile, filesBelow } from './tree.js'
+import { filesBelow } from './tree.js'
 
 /** What lies on one disk: the hash of each replicated file. */
 export interface Disk {
@@ -35,16 +35,12 @@ export function differing(disks: readonly Disk[]): string[] {
   })
 }
 
-/** Files of the tree that a disk lacks, or holds with other bytes. */
-export function differingFromTree(
-  disk: Disk,
-  tree: { readonly folder: string; readonly files: readonly FoundFile[] },
-  refused: ReadonlySet<string>,
-): string[] {
-  return tree.files
+/** Files of the tree that a disk lacks, or holds with other bytes than were written. */
+export function differingFromTree(disk: Disk, tree: ReadonlyMap<string, string>): string[] {
+  return [...tree]
+    .map(([path, hash]) => ({ path: `tree/${path}`, hash }))
+    .filter(({ path, hash }) => disk.hashes.get(path) !== hash)
     .map(({ path }) => path)
-    .filter((path) => !refused.has(path))
-    .filter((path) => disk.hashes.get(`tree/${path}`) !== hashOf(join(tree.folder, path)))
 }
 
 /** Acknowledged writes that are on this disk neither themselves nor by a later write to the same file. */

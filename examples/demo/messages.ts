@@ -33,8 +33,9 @@ export interface Seed {
 
 /** What a seeding did. */
 export interface Seeded {
-  readonly files: number
   readonly bytes: number
+  /** The hash of each file as it was written; who owns the tree may change it meanwhile. */
+  readonly hashes: ReadonlyMap<string, string>
   /** Files whose names some platform cannot store; the API refused them. */
   readonly refused: readonly string[]
 }

@@ -1,4 +1,5 @@
 /** One node of the demo, in a process of its own, as an application would hold it. */
+import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -91,33 +92,47 @@ async function write(tenure: Tenure, writer: string): Promise<void> {
 async function seed({ folder, files }: Seed): Promise<Seeded> {
   const left = files.values()
   const refused: string[] = []
-  let done = 0
+  const hashes = new Map<string, string>()
   let bytes = 0
   let toldMs = machineMs()
   const copy = async (): Promise<void> => {
     for (const file of left) {
-      if (await copyFile(folder, file)) {
-        done += 1
+      const hash = await copyFile(folder, file)
+      if (hash === undefined) {
+        refused.push(file.path)
+      } else {
+        hashes.set(file.path, hash)
         bytes += file.bytes
-      } else refused.push(file.path)
+      }
       if (machineMs() - toldMs < seedNewsMs) continue
       toldMs = machineMs()
-      say({ kind: 'seeded', files: done, filesTotal: files.length, bytes })
+      say({ kind: 'seeded', files: hashes.size, filesTotal: files.length, bytes })
     }
   }
   await Promise.all(Array.from({ length: seedCallers }, copy))
-  return { files: done, bytes, refused }
+  return { bytes, hashes, refused }
 }
 
-/** False for a name that not every platform can store. */
-async function copyFile(folder: string, { path, bytes, mode }: FoundFile): Promise<boolean> {
+/** Gives the hash of what was written; nothing for a name that not every platform can store. */
+async function copyFile(
+  folder: string,
+  { path, bytes, mode }: FoundFile,
+): Promise<string | undefined> {
   const source = join(folder, path)
+  const hash = createHash('sha256')
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    for await (const piece of createReadStream(source)) {
+      hash.update(piece)
+      yield piece
+    }
+  }
   try {
-    const content = bytes > streamedBytes ? createReadStream(source) : await readFile(source)
+    const content = bytes > streamedBytes ? pieces() : await readFile(source)
+    if (content instanceof Uint8Array) hash.update(content)
     await running().files.write(`tree/${path}`, content, { mode })
-    return true
+    return hash.digest('hex')
   } catch (error) {
-    if (HotspareError.is(error, 'PATH_INVALID')) return false
+    if (HotspareError.is(error, 'PATH_INVALID')) return undefined
     throw error
   }
 }

@@ -36,7 +36,7 @@ export class Story {
   readonly #timeline: Timeline
   readonly #news: News
   readonly #members: Member[] = []
-  #refused: ReadonlySet<string> = new Set()
+  #seeded: ReadonlyMap<string, string> = new Map()
 
   constructor(tree: Tree, root: string, timeline: Timeline) {
     this.#tree = tree
@@ -98,11 +98,12 @@ export class Story {
     )
     const beganMs = performance.now()
     const seeded = await first.ask('seed', { folder, files })
-    this.#refused = new Set(seeded.refused)
+    this.#seeded = seeded.hashes
     this.#timeline.endBar(first.id)
     const tookMs = performance.now() - beganMs
-    const rate = `${Math.round((seeded.files / tookMs) * 1000)} files a second`
-    this.#timeline.good(`wrote ${seeded.files} files in ${msText(tookMs)}, ${rate}`, first.id)
+    const count = seeded.hashes.size
+    const rate = `${Math.round((count / tookMs) * 1000)} files a second`
+    this.#timeline.good(`wrote ${count} files in ${msText(tookMs)}, ${rate}`, first.id)
     if (seeded.refused.length > 0) {
       const [example] = seeded.refused
       this.#timeline.say(`refused ${seeded.refused.length} names such as ${example}`, first.id)
@@ -185,8 +186,7 @@ export class Story {
     if (first === undefined) throw new Error('no disks')
     const wrong = new Set(differing(disks))
     for (const disk of disks) {
-      for (const path of differingFromTree(disk, this.#tree, this.#refused))
-        wrong.add(`tree/${path}`)
+      for (const path of differingFromTree(disk, this.#seeded)) wrong.add(path)
     }
     const lost = this.#members.flatMap(({ plan }) => lostWrites(plan.folder, this.#news.acks))
     const lostAckedWrites = new Set(lost).size

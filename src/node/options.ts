@@ -160,6 +160,10 @@ function invalid(message: string): HotspareError {
  */
 export function resolveOptions<C extends Classes>(given: ClusterNodeOptions<C>): NodeOptions<C> {
   if (typeof given !== 'object' || given === null) throw new TypeError('options must be an object')
+  if ('secret' in given && given.secret === undefined) {
+    // An environment variable that is not set must not open the cluster to everybody.
+    throw invalid('secret is given and undefined; leave the option out to run without a secret')
+  }
   const deadMs = given.deadMs ?? nodeDefaults.deadMs
   const options: NodeOptions<C> = {
     ...nodeDefaults,

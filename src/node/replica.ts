@@ -40,6 +40,8 @@ export type ReplicaEvent =
   | { readonly from: 'writer'; readonly event: WriterEvent }
   | { readonly from: 'vault'; readonly event: VaultIncident }
   | { readonly from: 'storage'; readonly event: 'failed' | 'recovered' }
+  /** Files that had changed on this disk were put right. */
+  | { readonly from: 'outside'; readonly event: OutsideReport }
 
 /** What the data side needs from the node. */
 export interface ReplicaHooks {
@@ -75,6 +77,8 @@ export class Replica {
   #retryTimer: unknown
   #closed = false
   #outside: OutsideReport
+  /** The journal up to here cannot be read any more: who lacks it gets a restore. */
+  #unreadableSeq = 0
   readonly #bootId: string
 
   private constructor(options: NodeOptions, bootId: string, hooks: ReplicaHooks, opened: Opened) {
@@ -159,7 +163,7 @@ export class Replica {
     return this.#outside
   }
 
-  outsideRepaired(): void {
+  outsideSettled(): void {
     this.#outside = nothingOutside
   }
 
@@ -179,7 +183,7 @@ export class Replica {
       },
       (error: unknown) => {
         if (this.#incoming !== incoming) return
-        this.#onIncoming({ name: 'broken', peer, reason: String(error) })
+        this.#onIncoming({ name: 'broken', peer, code: undefined, reason: String(error) })
       },
     )
   }
@@ -194,7 +198,7 @@ export class Replica {
     const incoming = this.#incoming
     if (incoming === undefined) return
     incoming.stop()
-    this.#onIncoming({ name: 'broken', peer: incoming.peer, reason })
+    this.#onIncoming({ name: 'broken', peer: incoming.peer, code: undefined, reason })
   }
 
   /** Ends the stream; resolves when nothing of it can arrive any more and all that arrived is durable. */
@@ -395,7 +399,10 @@ export class Replica {
       restoreBytesPerSecondMax,
       stateClasses: states.map(({ name }) => name),
       outside: () => this.#outside,
-      outsideRepaired: () => this.outsideRepaired(),
+      outsideRepaired: () => {
+        this.#hooks.report({ from: 'outside', event: this.#outside })
+        this.outsideSettled()
+      },
       acknowledgeReceipt: declarations.some((one) => one !== undefined && 'durability' in one && one.durability === 'memory'),
       claims: (path) => policy.classOf(path)?.declaration.kind === 'synced',
       promised: () => this.#hooks.promised(),
@@ -427,6 +434,10 @@ export class Replica {
           ? undefined
           : { writer: this.#writer, term: this.#term },
       refusal: (peer) => this.#hooks.refusal(peer),
+      readableAfter: () => this.#unreadableSeq,
+      unreadable: () => {
+        this.#unreadableSeq = this.copy.seq
+      },
       promotable: (peer) => members.find(({ id }) => id === peer)?.observer !== true,
       newRestoreId: () => {
         this.#restores += 1

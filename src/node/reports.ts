@@ -1,7 +1,7 @@
 /** Turns what the parts of a node report into the node's events. One place for each event. */
 import type { CoreEvent } from '../core/types.js'
 import { HotspareError } from '../errors.js'
-import type { CopyEvent } from '../replication/copy-types.js'
+import type { CopyEvent, OutsideReport } from '../replication/copy-types.js'
 import type { IncomingEvent } from '../replication/stream/incoming.js'
 import type { OutgoingEvent } from '../replication/stream/outgoing.js'
 import type { VaultIncident } from '../replication/vault.js'
@@ -38,7 +38,7 @@ export function reportCore(emit: Emit, nodeId: string, event: CoreEvent): void {
   }
 }
 
-export function reportCopy(emit: Emit, role: string, event: CopyEvent): void {
+export function reportCopy(emit: Emit, event: CopyEvent): void {
   switch (event.name) {
     case 'storageFailed':
       return emit('storageFailed', { error: event.error })
@@ -46,10 +46,9 @@ export function reportCopy(emit: Emit, role: string, event: CopyEvent): void {
       return emit('historyLost', { upTo: event.upTo })
     case 'skippedPath':
       return emit('skippedPath', { path: event.path, why: event.why })
-    case 'outsideChange': {
-      const outcome = role === 'active' ? 'adopted' : 'repaired'
-      return emit('outsideChange', { paths: event.paths, count: event.count, outcome })
-    }
+    case 'outsideChange':
+      // Reported when it is known what becomes of it.
+      return
     case 'journalDamaged': {
       const what = `the journal is damaged at ${event.where}, after change ${event.seq}: ${event.why}`
       return emit('error', new HotspareError('JOURNAL_CORRUPT', what))
@@ -66,6 +65,20 @@ export function reportCopy(emit: Emit, role: string, event: CopyEvent): void {
       return emit('error', new HotspareError('STORAGE_CORRUPT', what))
     }
   }
+}
+
+/** Files that changed while the node was stopped: paths that are named in one event. */
+const outsidePathsMax = 100
+
+export function reportOutside(
+  emit: Emit,
+  outside: OutsideReport,
+  outcome: 'repaired' | 'adopted',
+): void {
+  const found = [...outside.unknown, ...outside.differing].map(({ path }) => path)
+  const paths = [...found, ...outside.missing]
+  if (paths.length === 0) return
+  emit('outsideChange', { paths: paths.slice(0, outsidePathsMax), count: paths.length, outcome })
 }
 
 export function reportWriter(emit: Emit, event: WriterEvent): void {

@@ -39,6 +39,7 @@ import {
   reportCopy,
   reportCore,
   reportIncoming,
+  reportOutside,
   reportVault,
   reportWriter,
 } from './reports.js'
@@ -187,8 +188,10 @@ export class Runtime {
 
   async start({ adopt = false, signal }: StartOptions): Promise<void> {
     if (this.#started) throw new HotspareError('ALREADY_STARTED', `the node ${this.#options.id} was started before`)
+    if (signal?.aborted === true) {
+      throw new HotspareError('ABORTED', 'the start was given up', { cause: signal.reason })
+    }
     this.#started = true
-    signal?.throwIfAborted()
     const settled = new Promise<void>((resolve) => {
       this.#settledOnce = resolve
     })
@@ -354,7 +357,7 @@ export class Runtime {
     const { id } = this.#options
     switch (from) {
       case 'copy':
-        return reportCopy(this.emit, this.role, event)
+        return reportCopy(this.emit, event)
       case 'writer':
         return reportWriter(this.emit, event)
       case 'vault':
@@ -366,6 +369,8 @@ export class Runtime {
         return reportIncoming(this.emit, id, event)
       case 'storage':
         return this.#onStorage(event)
+      case 'outside':
+        return reportOutside(this.emit, event, 'repaired')
     }
   }
 
@@ -384,7 +389,7 @@ export class Runtime {
     if (term === undefined) return
     if (event.name === 'complete') this.#stuck = undefined
     if (event.name === 'refused') this.#stuck = `${event.code}: ${event.reason}`
-    if (event.name === 'broken' && /VAULT_FULL/.test(event.reason)) this.#stuck = event.reason
+    if (event.name === 'broken' && event.code === 'VAULT_FULL') this.#stuck = event.reason
     const reason = 'reason' in event ? event.reason : undefined
     const input = { type: 'following', state: event.name, term } as const
     this.#parts?.driver.input(reason === undefined ? input : { ...input, reason })
@@ -425,7 +430,8 @@ export class Runtime {
   #takeOutside({ replica, storage }: Parts): void {
     const { outside } = replica
     if (outside.unknown.length + outside.differing.length + outside.missing.length === 0) return
-    replica.outsideRepaired()
+    replica.outsideSettled()
+    reportOutside(this.emit, outside, 'adopted')
     adoptOutside(this.files, storage, outside).catch((error: unknown) => this.emit('error', error))
   }
 

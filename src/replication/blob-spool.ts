@@ -74,7 +74,8 @@ export class BlobSpool {
     if (blob === undefined) return content
     const { signal } = options
     try {
-      if (options.durability === 'disk') await this.#objects.sync('blobs', [blob.id])
+      // Whatever the durability: a record on disk whose blob a power cut took could never be applied.
+      await this.#objects.sync('blobs', [blob.id])
       if (signal?.aborted !== true) await this.#distribution.distribute(blob)
       if (signal?.aborted === true) throw aborted(signal)
       return content

@@ -6,11 +6,19 @@
  */
 import { HotspareError } from '../errors.js'
 import type { Entry } from './entry.js'
-import { entryBytesMax, entryHeaderBytes, lastSeqOf, readEntry } from './entry.js'
+import {
+  encodeTerm,
+  entryBytesMax,
+  entryHeaderBytes,
+  lastSeqOf,
+  readEntry,
+  termTagOf,
+} from './entry.js'
 import type { Journal } from './journal.js'
 import { closed, corrupt, trimmed } from './journal-errors.js'
 import { looksLikeMark, markBytes } from './journal-format.js'
 import { loadSegmentHeader } from './journal-scan.js'
+import type { HistoryTerm } from './position.js'
 import type { Segment, TailItem } from './tail.js'
 
 const readBytesMin = 1024 * 1024
@@ -31,6 +39,8 @@ export class JournalReader {
   #offset = 0
   /** Entries read from the log in one go and not given yet. */
   #ahead: Entry[] = []
+  /** Whether the first entry was given. */
+  #isBegun = false
   /** Changes up to this one were given. */
   afterSeq: number
   /** The journal was trimmed over it. */
@@ -56,6 +66,15 @@ export class JournalReader {
    * they have to be read from the log: call `next`.
    */
   take(bytesMax: number): Entry[] | undefined {
+    for (;;) {
+      const entries = this.#take(bytesMax)
+      if (this.#isBegun || entries === undefined || entries.length === 0) return entries
+      const begun = this.#begin(entries)
+      if (begun.length > 0) return begun
+    }
+  }
+
+  #take(bytesMax: number): Entry[] | undefined {
     this.#check()
     if (this.#ahead.length > 0) return this.#giveAhead(bytesMax)
     if (this.#ordinal === undefined) this.#ordinal = this.#memoryAt()
@@ -90,6 +109,26 @@ export class JournalReader {
       if (taken !== undefined) return taken
       this.#ahead = await this.#read(bytesMax)
     }
+  }
+
+  /**
+   * A journal that begins at the cut of a restore, or was trimmed, lacks the entry of a term that was opened right
+   * there: it is made anew from the history. In-sync sets of a term there that never had a change are left out.
+   */
+  #begin(entries: Entry[]): Entry[] {
+    const { history } = this.#journal.facts
+    const opened = history.find((term) => term.firstSeq === this.#from + 1)
+    const before = history.findLast((term) => term.firstSeq <= this.#from)
+    const known = entries.findIndex(
+      (entry) => entry.header.kind !== 'inSync' || isOf(entry, opened) || isOf(entry, before),
+    )
+    if (known < 0) return []
+    this.#isBegun = true
+    const rest = entries.slice(known)
+    const first = rest[0]
+    if (opened === undefined || first === undefined) return rest
+    if (first.header.kind === 'term' || !isOf(first, opened)) return rest
+    return [encodeTerm(opened, opened.firstSeq, 0), ...rest]
   }
 
   #giveAhead(bytesMax: number): Entry[] {
@@ -245,4 +284,8 @@ export class JournalReader {
     this.#offset = start + Math.min(at, view.length)
     return entries
   }
+}
+
+function isOf({ header }: Entry, term: HistoryTerm | undefined): boolean {
+  return term?.epoch === header.epoch && termTagOf(term) === header.termTag
 }

@@ -92,15 +92,12 @@ export class Journal {
       scanned.segments.push(segment)
     }
     const log = await logs.open(area, segment.name)
-    let { nonce } = scanned
-    const isDamaged = scanned.damage !== undefined && segment.name === scanned.damage.segment
-    if (isDamaged) nonce ??= 0
-    else if (log.bytes > segment.bytes) await log.truncate(segment.bytes)
-    if (nonce === undefined || (segment.bytes === 0 && !isDamaged)) {
-      nonce = nonceFrom(options.random)
-      const header = encodeSegmentHeader(nonce, scanned.facts)
-      await log.append([header])
-      segment.bytes = header.length
+    let nonce: number
+    try {
+      nonce = await prepare(log, segment, scanned, options.random)
+    } catch (error) {
+      await log.close().catch(() => undefined)
+      throw error
     }
     const journal = new Journal(options, scanned, log, nonce, ordinal)
     if (scanned.damage !== undefined) journal.failed = damaged(scanned.damage)
@@ -393,4 +390,21 @@ export class Journal {
 function nonceFrom(random: Random): number {
   const bytes = random.bytes(4)
   return Buffer.from(bytes.buffer, bytes.byteOffset, 4).readUInt32LE(0)
+}
+
+/** Cuts the torn end of the last segment and writes its header where there is none; answers its nonce. */
+async function prepare(
+  log: Log,
+  segment: Segment,
+  { damage, facts, nonce }: ScannedJournal,
+  random: Random,
+): Promise<number> {
+  if (damage !== undefined && segment.name === damage.segment) return nonce ?? 0
+  if (log.bytes > segment.bytes) await log.truncate(segment.bytes)
+  if (nonce !== undefined && segment.bytes > 0) return nonce
+  const fresh = nonce ?? nonceFrom(random)
+  const header = encodeSegmentHeader(fresh, facts)
+  await log.append([header])
+  segment.bytes = header.length
+  return fresh
 }

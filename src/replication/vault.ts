@@ -176,7 +176,8 @@ export class Vault {
   /** Keeps what this copy has beyond the plan's common position. */
   async keepDivergence(copy: LocalCopy, plan: PlanMessage): Promise<VaultIncident> {
     const { nodeId } = this.#options
-    await copy.settle()
+    // A damaged journal takes nothing any more, and what was before the damage is applied.
+    if (copy.failed === undefined) await copy.settle()
     // The same fork gives the same incident, however often the restore is tried again. The term is named whole: another
     // divergence may end in one of the same epoch, at the same change.
     const { extent } = copy
@@ -270,16 +271,19 @@ export class Vault {
     let crc = 0
     for (const { name } of segments) {
       const log = await logs.open(area, name)
-      for (let offset = 0; offset < log.bytes; ) {
-        const chunk = await log.read(offset, copyChunkBytes)
-        if (chunk.length === 0) break
-        const { length } = chunk
-        crc = crc32(chunk, crc)
-        await this.#write(object, bytes, chunk)
-        offset += length
-        bytes += length
+      try {
+        for (let offset = 0; offset < log.bytes; ) {
+          const chunk = await log.read(offset, copyChunkBytes)
+          if (chunk.length === 0) break
+          const { length } = chunk
+          crc = crc32(chunk, crc)
+          await this.#write(object, bytes, chunk)
+          offset += length
+          bytes += length
+        }
+      } finally {
+        await log.close()
       }
-      await log.close()
     }
     const journal = { object, bytes, crc }
     const nothing = {

@@ -8,7 +8,7 @@
  *   bounded queue and the channel is paused;
  * - after `stop()` nothing of this stream is appended any more.
  */
-import { HotspareError } from '../../errors.js'
+import { type ErrorCode, HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { Channel } from '../../protocol/channel.js'
@@ -75,7 +75,12 @@ export type IncomingEvent =
       readonly code: string
       readonly reason: string
     }
-  | { readonly name: 'broken'; readonly peer: string; readonly reason: string }
+  | {
+      readonly name: 'broken'
+      readonly peer: string
+      readonly code: ErrorCode | undefined
+      readonly reason: string
+    }
 
 interface Waiting {
   readonly entry: Entry
@@ -172,7 +177,8 @@ export class Incoming {
     this.#ended = true
     this.stop()
     const reason = error instanceof Error ? error.message : String(error)
-    this.#context.report({ name: 'broken', peer: this.peer, reason })
+    const code = error instanceof HotspareError ? error.code : undefined
+    this.#context.report({ name: 'broken', peer: this.peer, code, reason })
   }
 
   #receive(message: StreamMessage): void {
@@ -224,7 +230,10 @@ export class Incoming {
       return
     }
     // Promise 5: before anything of this history is removed, it is in the vault.
-    if (plan.diverged) await vault.keepDivergence(copy, plan)
+    if (plan.diverged) {
+      this.#progress(plan, { phase: 'vault', files: 0, filesTotal: 0, bytes: 0, bytesTotal: 0 })
+      await vault.keepDivergence(copy, plan)
+    }
     if (this.#stopped) return
     await copy.beginNext(plan.cut, plan.inSync)
     if (this.#stopped) return

@@ -7,7 +7,7 @@
  * - `#marks` maps numbers of the stream to ordinals of the own copy, so that acknowledgements count for the writer;
  * - live (straight from the append) only while everything before has been sent and the channel has room.
  */
-import type { HotspareError } from '../../errors.js'
+import { HotspareError } from '../../errors.js'
 import type { Channel } from '../../protocol/channel.js'
 import type { BlobRef } from '../change.js'
 import type { Entry } from '../entry.js'
@@ -31,6 +31,10 @@ export interface OutgoingContext {
   /** Why this peer gets no data (a class that differs), or undefined. */
   refusal(peer: string): string | undefined
   promotable(peer: string): boolean
+  /** Followers that lack changes up to this one cannot get them from the journal. */
+  readableAfter(): number
+  /** The journal turned out to be damaged. */
+  unreadable(): void
   newRestoreId(): string
   report(event: OutgoingEvent): void
 }
@@ -238,7 +242,7 @@ export class Outgoing {
     const { copy } = this.#context
     const { commonSeq } = relation
     const diverged = relation.kind === 'diverged'
-    const journal = commonSeq + 1 >= copy.firstSeq
+    const journal = commonSeq + 1 >= copy.firstSeq && commonSeq >= this.#context.readableAfter()
     let method: PlanMessage['method'] = relation.kind === 'equal' ? 'none' : 'journal'
     if (diverged || follow.repair || !journal) method = 'delta'
     if (!follow.complete || (follow.extent.seq === 0 && copy.seq > 0)) method = 'full'
@@ -307,6 +311,7 @@ export class Outgoing {
         if (this.#channel.queuedBytes > catchUpBytes) await this.#channel.drained()
       }
     } catch (error) {
+      if (HotspareError.is(error, 'JOURNAL_CORRUPT')) this.#context.unreadable()
       if (this.#open) this.#fail(error as HotspareError)
     }
   }

@@ -27,6 +27,8 @@ class CatchUp implements Checker {
     const own = process.copy
     const theirs = this.#world.machine(source).process?.copy
     if (own === undefined || theirs === undefined || this.#world.machine(target).damaged) return
+    // A source whose journal a flipped bit made unreadable has only its index to go by.
+    if (this.#world.machine(source).damaged) return
     const { kind, commonSeq } = relate(own.extent, theirs.extent)
     const { unknown, differing, missing } = own.outside
     const outside = unknown.length + differing.length + missing.length

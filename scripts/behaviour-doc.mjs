@@ -15,7 +15,9 @@ export function idsByFile() {
   for (const file of files) {
     const text = readFileSync(join(root, file), 'utf8')
     // A title is a string that begins with ids: `ROL-1: …` or `ROL-1, ROL-2: …`; a script says it in its first line.
-    const titles = text.matchAll(/(?:['"`]|^# )((?:[A-Z]{3,4}-\d+)(?:(?:, | and |\/)[A-Z]{3,4}-\d+)*):/gm)
+    const titles = text.matchAll(
+      /(?:['"`]|^# )((?:[A-Z]{3,4}-\d+)(?:(?:, | and |\/)[A-Z]{3,4}-\d+)*):/gm,
+    )
     const ids = new Set([...titles].flatMap((match) => match[1].match(/[A-Z]{3,4}-\d+/g)))
     if (ids.size > 0) found.set(file, ids)
   }
@@ -35,7 +37,9 @@ export function behaviourDocument() {
   for (const [group, behaviours] of Object.entries(groups)) {
     lines.push('', `## ${group}`, '', '| id | behaviour | shown by |', '| --- | --- | --- |')
     for (const [id, text] of Object.entries(behaviours)) {
-      const shown = [...files].filter(([, ids]) => ids.has(id)).map(([file]) => `[${file.slice(5)}](../${file})`)
+      const shown = [...files]
+        .filter(([, ids]) => ids.has(id))
+        .map(([file]) => `[${file.slice(5)}](../${file})`)
       lines.push(`| ${id} | ${text} | ${shown.join(', ') || '**nothing**'} |`)
     }
   }

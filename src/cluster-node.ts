@@ -9,8 +9,8 @@ import { Runtime } from './node/runtime.js'
 import type { NodeStatus } from './node/status.js'
 import type { Tenure } from './node/tenure.js'
 import { abortable } from './node/tenure.js'
-import type { AnyAppStateClass } from './policy/sync-policy.js'
 import type { AppStateClass } from './policy/app-state.js'
+import type { AnyAppStateClass } from './policy/sync-policy.js'
 import type { FilesApi } from './replication/files.js'
 import type {
   Transaction,
@@ -179,7 +179,8 @@ export class ClusterNode<C extends Classes = Classes> {
     options: { signal?: AbortSignal } = {},
   ): Promise<void> {
     const { stopped } = this.#runtime
-    const signal = options.signal === undefined ? stopped : AbortSignal.any([stopped, options.signal])
+    const signal =
+      options.signal === undefined ? stopped : AbortSignal.any([stopped, options.signal])
     await this.#runtime.tenures.run(serve, signal)
   }
 
@@ -198,7 +199,10 @@ export class ClusterNode<C extends Classes = Classes> {
    * Takes over without waiting for these members: the operator's way out while the node reports `holding`.
    * What they have and this node lacks is lost, or goes to the vault when they come back.
    */
-  async takeOver(options: { withoutPeers: readonly string[]; signal?: AbortSignal }): Promise<void> {
+  async takeOver(options: {
+    withoutPeers: readonly string[]
+    signal?: AbortSignal
+  }): Promise<void> {
     const { withoutPeers } = options
     await abortable(this.#runtime.command({ name: 'takeOver', withoutPeers }), options.signal)
   }
@@ -240,4 +244,3 @@ export class ClusterNode<C extends Classes = Classes> {
     return this
   }
 }
-

@@ -211,7 +211,8 @@ const table = {
   HANDSHAKE_FAILED: {
     retryable: false,
     summary: 'One of two nodes did not let the other one in.',
-    whatToDo: 'See details.reason; secret, cluster and members must be the same on both nodes, ids unique.',
+    whatToDo:
+      'See details.reason; secret, cluster and members must be the same on both nodes, ids unique.',
   },
   HANDSHAKE_VERSION: {
     retryable: false,

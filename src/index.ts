@@ -45,7 +45,13 @@
 export type { ChangeOf, StateNames, VaultApi } from './cluster-node.js'
 export { ClusterNode } from './cluster-node.js'
 export type { Decision, Role } from './core/types.js'
-export type { ErrorCode, ErrorDetail, ErrorDetails, ErrorInfo, HotspareErrorOptions } from './errors.js'
+export type {
+  ErrorCode,
+  ErrorDetail,
+  ErrorDetails,
+  ErrorInfo,
+  HotspareErrorOptions,
+} from './errors.js'
 export { errorCodes, HotspareError } from './errors.js'
 export type { Clock, TimerHandle } from './interfaces/clock.js'
 export type { Random } from './interfaces/random.js'
@@ -90,5 +96,11 @@ export type {
   TransactionOptions,
   TransactionResult,
 } from './replication/transaction.js'
-export type { LostChange, VaultedFile, VaultedState, VaultIncident, VaultReason } from './replication/vault.js'
+export type {
+  LostChange,
+  VaultedFile,
+  VaultedState,
+  VaultIncident,
+  VaultReason,
+} from './replication/vault.js'
 export type { Receipt, WriteOptions } from './replication/writer-types.js'

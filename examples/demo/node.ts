@@ -25,7 +25,7 @@ const seedCallers = 64
 /** Larger files are streamed instead of read into memory. */
 const streamedBytes = 256 * 1024
 /** How long a writer rests after each acknowledgement. */
-const restMs = 2
+const restMs = 5
 /** News of the copying that come faster than this are left out. */
 const seedNewsMs = 50
 

@@ -1,7 +1,14 @@
 /** Checks what peers say to the core. A peer that knows the secret is still not believed about shapes and sizes. */
 import type { CopyFacts, CoreMessage, DurableFacts, PeerView, Role } from '../core/types.js'
 import { HotspareError } from '../errors.js'
-import { extentOf, fieldsOf, listOf, seqOf, termOfFields, textOf } from '../replication/stream/wire.js'
+import {
+  extentOf,
+  fieldsOf,
+  listOf,
+  seqOf,
+  termOfFields,
+  textOf,
+} from '../replication/stream/wire.js'
 import { membersMax } from './options.js'
 
 const roles: readonly Role[] = ['stopped', 'discovering', 'restoring', 'standby', 'active']
@@ -10,7 +17,10 @@ const refusals = ['hearsActive', 'promisedHigher', 'isActive', 'betterCandidate'
 const idLengthMax = 64
 
 function bad(field: string): HotspareError {
-  return new HotspareError('PROTOCOL_VIOLATION', `the field ${field} of a control message is malformed`)
+  return new HotspareError(
+    'PROTOCOL_VIOLATION',
+    `the field ${field} of a control message is malformed`,
+  )
 }
 
 function oneOf<T extends string>(value: unknown, all: readonly T[], field: string): T {
@@ -31,74 +41,77 @@ function copyOf(value: unknown): CopyFacts {
   const fields = fieldsOf(value, 'copy')
   return {
     ...extentOf(value, 'copy'),
-    durableSeq: seqOf(fields['durableSeq'], 'durableSeq'),
-    complete: fields['complete'] === true,
-    inSync: optional(fields['inSync'], (each) => ids(each, 'inSync')),
-    inSyncKnown: fields['inSyncKnown'] === true,
-    ineligible: optional(fields['ineligible'], (each) => textOf(each, 'ineligible')),
+    durableSeq: seqOf(fields.durableSeq, 'durableSeq'),
+    complete: fields.complete === true,
+    inSync: optional(fields.inSync, (each) => ids(each, 'inSync')),
+    inSyncKnown: fields.inSyncKnown === true,
+    ineligible: optional(fields.ineligible, (each) => textOf(each, 'ineligible')),
   }
 }
 
 function viewOf(value: unknown): PeerView {
   const fields = fieldsOf(value, 'view')
   return {
-    role: oneOf(fields['role'], roles, 'role'),
-    bootId: textOf(fields['bootId'], 'bootId', 256),
-    hears: ids(fields['hears'], 'hears'),
-    activeTerm: optional(fields['activeTerm'], (each) => termOfFields(each, 'activeTerm')),
-    follows: optional(fields['follows'], (each) => {
+    role: oneOf(fields.role, roles, 'role'),
+    bootId: textOf(fields.bootId, 'bootId', 256),
+    hears: ids(fields.hears, 'hears'),
+    activeTerm: optional(fields.activeTerm, (each) => termOfFields(each, 'activeTerm')),
+    follows: optional(fields.follows, (each) => {
       const follows = fieldsOf(each, 'follows')
       return {
-        id: textOf(follows['id'], 'follows.id', idLengthMax),
-        term: termOfFields(follows['term'], 'follows.term'),
-        heard: follows['heard'] === true,
+        id: textOf(follows.id, 'follows.id', idLengthMax),
+        term: termOfFields(follows.term, 'follows.term'),
+        heard: follows.heard === true,
       }
     }),
-    promised: optional(fields['promised'], (each) => termOfFields(each, 'promised')),
-    copy: copyOf(fields['copy']),
-    known: optional(fields['known'], (each) => {
+    promised: optional(fields.promised, (each) => termOfFields(each, 'promised')),
+    copy: copyOf(fields.copy),
+    known: optional(fields.known, (each) => {
       const known = fieldsOf(each, 'known')
-      return { term: termOfFields(known['term'], 'known.term'), seq: seqOf(known['seq'], 'known.seq') }
+      return {
+        term: termOfFields(known.term, 'known.term'),
+        seq: seqOf(known.seq, 'known.seq'),
+      }
     }),
-    outdated: fields['outdated'] === true,
-    lastStop: oneOf(fields['lastStop'], stops, 'lastStop'),
-    round: optional(fields['round'], (each) => termOfFields(each, 'round')),
-    late: fields['late'] === true,
+    outdated: fields.outdated === true,
+    lastStop: oneOf(fields.lastStop, stops, 'lastStop'),
+    round: optional(fields.round, (each) => termOfFields(each, 'round')),
+    late: fields.late === true,
   }
 }
 
 /** Reads a message to the core. @throws `PROTOCOL_VIOLATION` */
 export function coreMessageOf(value: unknown): CoreMessage {
   const fields = fieldsOf(value, 'message')
-  const view = (): PeerView => viewOf(fields['view'])
-  switch (fields['type']) {
+  const view = (): PeerView => viewOf(fields.view)
+  switch (fields.type) {
     case 'heartbeat':
       return { type: 'heartbeat', view: view() }
     case 'query':
-      return { type: 'query', queryId: seqOf(fields['queryId'], 'queryId'), view: view() }
+      return { type: 'query', queryId: seqOf(fields.queryId, 'queryId'), view: view() }
     case 'answer':
-      return { type: 'answer', queryId: seqOf(fields['queryId'], 'queryId'), view: view() }
+      return { type: 'answer', queryId: seqOf(fields.queryId, 'queryId'), view: view() }
     case 'promiseRequest':
-      return { type: 'promiseRequest', term: termOfFields(fields['term'], 'term'), view: view() }
+      return { type: 'promiseRequest', term: termOfFields(fields.term, 'term'), view: view() }
     case 'promise':
       return {
         type: 'promise',
-        term: termOfFields(fields['term'], 'term'),
-        refused: optional(fields['refused'], (each) => oneOf(each, refusals, 'refused')),
+        term: termOfFields(fields.term, 'term'),
+        refused: optional(fields.refused, (each) => oneOf(each, refusals, 'refused')),
         view: view(),
       }
     case 'handover':
       return {
         type: 'handover',
-        from: termOfFields(fields['from'], 'from'),
-        offered: termOfFields(fields['offered'], 'offered'),
-        seq: seqOf(fields['seq'], 'seq'),
+        from: termOfFields(fields.from, 'from'),
+        offered: termOfFields(fields.offered, 'offered'),
+        seq: seqOf(fields.seq, 'seq'),
       }
     case 'handoverRefused':
       return {
         type: 'handoverRefused',
-        from: termOfFields(fields['from'], 'from'),
-        reason: textOf(fields['reason'], 'reason', 4096),
+        from: termOfFields(fields.from, 'from'),
+        reason: textOf(fields.reason, 'reason', 4096),
       }
     case 'goodbye':
       return { type: 'goodbye', view: view() }

@@ -20,8 +20,8 @@ import type {
   DurableFacts,
   Role,
 } from '../core/types.js'
-import { HotspareError } from '../errors.js'
 import type { ErrorCode } from '../errors.js'
+import { HotspareError } from '../errors.js'
 import type { Term } from '../replication/position.js'
 import type { Links } from './links.js'
 import type { NodeOptions } from './options.js'
@@ -307,7 +307,8 @@ export class Driver {
         if (this.#role === 'active') this.#term = term
         this.input({ type: 'termOpened', term, ok: true, copy: replica.facts() })
         // The core may have turned away while the term was being opened: nobody serves then.
-        if (this.#role !== 'active') replica.endTenure(new HotspareError('NOT_ACTIVE', 'not promoted'))
+        if (this.#role !== 'active')
+          replica.endTenure(new HotspareError('NOT_ACTIVE', 'not promoted'))
       },
       (error: unknown) => {
         const reason = String(error)

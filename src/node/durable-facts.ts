@@ -19,15 +19,18 @@ export interface FactsOwner {
 }
 
 /** @throws `STORAGE_FORMAT` when the storage belongs to another node, cluster or a newer version */
-export async function readFacts(documents: DocumentStore, owner: FactsOwner): Promise<DurableFacts> {
+export async function readFacts(
+  documents: DocumentStore,
+  owner: FactsOwner,
+): Promise<DurableFacts> {
   const bytes = await documents.read(documentName)
   if (bytes === undefined) return noFacts
   const fields = fieldsOf(decode(bytes), 'meta')
-  if (fields['version'] !== documentVersion) {
-    throw new HotspareError('STORAGE_FORMAT', `meta has version ${String(fields['version'])}`)
+  if (fields.version !== documentVersion) {
+    throw new HotspareError('STORAGE_FORMAT', `meta has version ${String(fields.version)}`)
   }
-  const cluster = textOf(fields['cluster'], 'cluster')
-  const nodeId = textOf(fields['nodeId'], 'nodeId')
+  const cluster = textOf(fields.cluster, 'cluster')
+  const nodeId = textOf(fields.nodeId, 'nodeId')
   if (cluster !== owner.cluster || nodeId !== owner.nodeId) {
     throw new HotspareError(
       'STORAGE_FORMAT',
@@ -36,7 +39,8 @@ export async function readFacts(documents: DocumentStore, owner: FactsOwner): Pr
   }
   const { promised, known, lastStop } = fields
   const stop = stops.find((one) => one === lastStop)
-  if (stop === undefined) throw new HotspareError('STORAGE_FORMAT', 'meta holds an unknown lastStop')
+  if (stop === undefined)
+    throw new HotspareError('STORAGE_FORMAT', 'meta holds an unknown lastStop')
   return {
     promised: isNothing(promised) ? undefined : termOfFields(promised, 'promised'),
     known: isNothing(known) ? undefined : knownOf(known),
@@ -50,7 +54,10 @@ function isNothing(value: unknown): boolean {
 
 function knownOf(value: unknown): NonNullable<DurableFacts['known']> {
   const fields = fieldsOf(value, 'known')
-  return { term: termOfFields(fields['term'], 'known.term'), seq: seqOf(fields['seq'], 'known.seq') }
+  return {
+    term: termOfFields(fields.term, 'known.term'),
+    seq: seqOf(fields.seq, 'known.seq'),
+  }
 }
 
 export async function writeFacts(
@@ -61,6 +68,14 @@ export async function writeFacts(
   const { cluster, nodeId } = owner
   const { promised, known, lastStop } = facts
   // `members` is the place of the replicated list, with the position that set it as its version.
-  const document = { version: documentVersion, cluster, nodeId, promised, known, lastStop, members: null }
+  const document = {
+    version: documentVersion,
+    cluster,
+    nodeId,
+    promised,
+    known,
+    lastStop,
+    members: null,
+  }
   await documents.write(documentName, encode(document))
 }

@@ -74,7 +74,11 @@ export class Forwarding {
   }
 
   /** Holds one more write. @throws `QUEUE_FULL` */
-  add(intent: WriteIntent, ack: AckLevel | undefined, durability: Durability | undefined): Promise<Receipt> {
+  add(
+    intent: WriteIntent,
+    ack: AckLevel | undefined,
+    durability: Durability | undefined,
+  ): Promise<Receipt> {
     if (this.#held.length >= heldWritesMax) {
       const message = `${heldWritesMax} writes wait for the end of the switchover`
       return Promise.reject(new HotspareError('QUEUE_FULL', message))
@@ -145,7 +149,7 @@ export class Forwarding {
   /** A write that a former active forwards. */
   onForward(from: string, body: unknown): void {
     const fields = fieldsOf(body, 'forward')
-    const id = textOf(fields['id'], 'id', 128)
+    const id = textOf(fields.id, 'id', 128)
     let answer = this.#remembered.get(id)
     if (answer === undefined) {
       answer = this.#apply(fields)
@@ -157,10 +161,10 @@ export class Forwarding {
   async #apply(fields: ReturnType<typeof fieldsOf>): Promise<Answer> {
     try {
       const options: WriteOptions = {
-        ack: levelOf(fields['ack'], ['local', 'standby', 'all']),
-        durability: levelOf(fields['durability'], ['memory', 'disk']),
+        ack: levelOf(fields.ack, ['local', 'standby', 'all']),
+        durability: levelOf(fields.durability, ['memory', 'disk']),
       }
-      return { receipt: await this.#context.submit(intentOf(fields['intent']), options) }
+      return { receipt: await this.#context.submit(intentOf(fields.intent), options) }
     } catch (error) {
       const code = error instanceof HotspareError ? error.code : 'INTERNAL'
       const message = error instanceof Error ? error.message : String(error)
@@ -171,15 +175,15 @@ export class Forwarding {
   /** The answer to a write that this node forwarded. */
   onForwarded(body: unknown): void {
     const fields = fieldsOf(body, 'forwarded')
-    const id = textOf(fields['id'], 'id', 128)
+    const id = textOf(fields.id, 'id', 128)
     const sent = this.#sent.get(id)
     if (sent === undefined) return
     this.#context.clock.clearTimer(sent.timer)
     this.#sent.delete(id)
-    if (fields['error'] === undefined || fields['error'] === null) {
-      return sent.write.resolve(receiptOf(fields['receipt']))
+    if (fields.error === undefined || fields.error === null) {
+      return sent.write.resolve(receiptOf(fields.receipt))
     }
-    const { code, message } = fieldsOf(fields['error'], 'error')
+    const { code, message } = fieldsOf(fields.error, 'error')
     const text = textOf(message, 'message', 4096)
     sent.write.reject(new HotspareError(textOf(code, 'code', 64) as ErrorCode, text))
   }
@@ -191,13 +195,13 @@ function levelOf<T extends string>(value: unknown, all: readonly T[]): T | undef
 
 function receiptOf(value: unknown): Receipt {
   const fields = fieldsOf(value, 'receipt')
-  const position = fieldsOf(fields['position'], 'position')
-  const term = termOfFields(position['term'], 'term')
+  const position = fieldsOf(fields.position, 'position')
+  const term = termOfFields(position.term, 'term')
   return {
-    position: { term, seq: seqOf(position['seq'], 'seq') },
-    ack: levelOf(fields['ack'], ['local', 'standby', 'all']) ?? 'local',
-    durable: fields['durable'] === true,
-    degraded: fields['degraded'] === true,
-    ...(fields['result'] === undefined ? {} : { result: fields['result'] }),
+    position: { term, seq: seqOf(position.seq, 'seq') },
+    ack: levelOf(fields.ack, ['local', 'standby', 'all']) ?? 'local',
+    durable: fields.durable === true,
+    degraded: fields.degraded === true,
+    ...(fields.result === undefined ? {} : { result: fields.result }),
   }
 }

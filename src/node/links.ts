@@ -7,6 +7,7 @@
  * refused dial after a closed connection is the proof that the peer's process is gone.
  */
 import debug from 'debug'
+import type { LinkCause } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { Connection, Listener, TransportLimits } from '../interfaces/transport.js'
 import type { Channel } from '../protocol/channel.js'
@@ -18,7 +19,6 @@ import { HandshakeGuard } from '../protocol/handshake-guard.js'
 import type { Identity, Lane, OwnIdentity } from '../protocol/identity.js'
 import type { HandshakeKey } from '../protocol/keys.js'
 import { handshakeKey } from '../protocol/keys.js'
-import type { LinkCause } from '../core/types.js'
 import type { NodeOptions } from './options.js'
 import { libraryVersion } from './version.js'
 
@@ -33,7 +33,11 @@ const sendBytesHigh = 512 * 1024
 export interface LinkHandlers {
   linkUp(peer: string, identity: Identity): void
   linkDown(peer: string, cause: LinkCause): void
-  dialFailed(peer: string, cause: 'refused' | 'unreachable' | 'rejected', error: HotspareError): void
+  dialFailed(
+    peer: string,
+    cause: 'refused' | 'unreachable' | 'rejected',
+    error: HotspareError,
+  ): void
   received(from: string, message: Envelope): void
   /** A follower dialled; the channel delivers nothing before its receivers are set. */
   stream(channel: Channel): void
@@ -191,7 +195,10 @@ export class Links {
 
   #admitDialled(expected: string, identity: Identity): Refusal | undefined {
     if (identity.nodeId === expected) return undefined
-    return { reason: 'otherNode', message: `the address of ${expected} answers as ${identity.nodeId}` }
+    return {
+      reason: 'otherNode',
+      message: `the address of ${expected} answers as ${identity.nodeId}`,
+    }
   }
 
   #admit(identity: Identity): Refusal | undefined {
@@ -248,8 +255,13 @@ export class Links {
         : new HotspareError('PEER_UNREACHABLE', `dialling ${peer.id} failed`, { cause: raw })
     const { code } = error
     const cause =
-      code === 'PEER_REFUSED' ? 'refused' : code.startsWith('HANDSHAKE') ? 'rejected' : 'unreachable'
-    if (peer.failure !== code) log('%s cannot reach %s: %s', this.#options.id, peer.id, error.message)
+      code === 'PEER_REFUSED'
+        ? 'refused'
+        : code.startsWith('HANDSHAKE')
+          ? 'rejected'
+          : 'unreachable'
+    if (peer.failure !== code)
+      log('%s cannot reach %s: %s', this.#options.id, peer.id, error.message)
     const first = peer.failure !== code
     peer.failure = code
     this.#handlers.dialFailed(peer.id, cause, error)
@@ -287,7 +299,8 @@ export class Links {
     const from = channel.identity.nodeId
     channel.onMessage((raw) => {
       const message = asEnvelope(raw)
-      const own = message.cluster === this.#options.cluster && message.destination === this.#options.id
+      const own =
+        message.cluster === this.#options.cluster && message.destination === this.#options.id
       // Only the sender's own messages: relaying is for the healing of split brains.
       if (own && message.origin === from) this.#handlers.received(from, message)
     })

@@ -197,7 +197,9 @@ function checkNames(options: NodeOptions): void {
   const seen = new Set<string>()
   for (const member of members) {
     if (typeof member.id !== 'string' || !idPattern.test(member.id)) {
-      throw invalid(`members holds the id ${JSON.stringify(member.id)}, wanted letters, digits, '.', '_' or '-'`)
+      throw invalid(
+        `members holds the id ${JSON.stringify(member.id)}, wanted letters, digits, '.', '_' or '-'`,
+      )
     }
     if (typeof member.address !== 'string' || member.address.length === 0) {
       throw invalid(`the member ${member.id} has no address`)
@@ -206,14 +208,25 @@ function checkNames(options: NodeOptions): void {
     seen.add(member.id)
   }
   if (!seen.has(id)) throw invalid(`id is ${JSON.stringify(id)}, which members does not list`)
-  if (members.every((member) => member.observer === true)) throw invalid('all members are observers')
+  if (members.every((member) => member.observer === true))
+    throw invalid('all members are observers')
   if (secret !== undefined && Buffer.byteLength(secret) < secretBytesMin) {
-    throw invalid(`secret has ${Buffer.byteLength(secret)} bytes, wanted at least ${secretBytesMin}`)
+    throw invalid(
+      `secret has ${Buffer.byteLength(secret)} bytes, wanted at least ${secretBytesMin}`,
+    )
   }
 }
 
 function checkTimes(options: NodeOptions): void {
-  const names = ['heartbeatMs', 'deadMs', 'discoveryMs', 'startupWaitMs', 'degradeAfterMs', 'switchoverMs', 'handshakeMs'] as const
+  const names = [
+    'heartbeatMs',
+    'deadMs',
+    'discoveryMs',
+    'startupWaitMs',
+    'degradeAfterMs',
+    'switchoverMs',
+    'handshakeMs',
+  ] as const
   for (const name of names) {
     const value = options[name]
     const least = name === 'discoveryMs' || name === 'startupWaitMs' ? 0 : 1
@@ -228,7 +241,12 @@ function checkTimes(options: NodeOptions): void {
 }
 
 function checkSizes(options: NodeOptions): void {
-  const least = { frameBytesMax: 64 * 1024, journalBytesMax: 1024 * 1024, vaultBytesMax: 0, restoreBytesPerSecondMax: 0 }
+  const least = {
+    frameBytesMax: 64 * 1024,
+    journalBytesMax: 1024 * 1024,
+    vaultBytesMax: 0,
+    restoreBytesPerSecondMax: 0,
+  }
   for (const [name, min] of Object.entries(least)) {
     const value = options[name as keyof typeof least]
     if (!Number.isSafeInteger(value) || value < min) {

@@ -10,9 +10,9 @@ import { HotspareError } from '../errors.js'
 import type { OpenStorage } from '../interfaces/storage.js'
 import type { Channel } from '../protocol/channel.js'
 import type { BlobRef } from '../replication/change.js'
-import { changesOf, readEntry, singlesOf } from '../replication/entry.js'
 import type { CopyEvent, OutsideReport } from '../replication/copy-types.js'
 import { copyLimits } from '../replication/copy-types.js'
+import { changesOf, readEntry, singlesOf } from '../replication/entry.js'
 import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
 import { sameTerm } from '../replication/position.js'
@@ -23,9 +23,9 @@ import type { IncomingContext, IncomingEvent } from '../replication/stream/incom
 import { Incoming } from '../replication/stream/incoming.js'
 import type { OutgoingContext, OutgoingEvent } from '../replication/stream/outgoing.js'
 import { Outgoing } from '../replication/stream/outgoing.js'
-import type { VaultIncident } from '../replication/vault.js'
 import { nextArea } from '../replication/switch.js'
 import { nothingOutside } from '../replication/tree-scan.js'
+import type { VaultIncident } from '../replication/vault.js'
 import { Vault } from '../replication/vault.js'
 import { Writer } from '../replication/writer.js'
 import type { WriterEvent } from '../replication/writer-types.js'
@@ -332,7 +332,8 @@ export class Replica {
     if (!proven) return
     this.#provenGone.add(peer)
     const left = this.#options.members.filter(
-      ({ id, observer }) => id !== this.#options.id && observer !== true && !this.#provenGone.has(id),
+      ({ id, observer }) =>
+        id !== this.#options.id && observer !== true && !this.#provenGone.has(id),
     )
     if (left.length === 0) this.#writer?.nobodyInReach()
   }
@@ -403,7 +404,9 @@ export class Replica {
         this.#hooks.report({ from: 'outside', event: this.#outside })
         this.outsideSettled()
       },
-      acknowledgeReceipt: declarations.some((one) => one !== undefined && 'durability' in one && one.durability === 'memory'),
+      acknowledgeReceipt: declarations.some(
+        (one) => one !== undefined && 'durability' in one && one.durability === 'memory',
+      ),
       claims: (path) => policy.classOf(path)?.declaration.kind === 'synced',
       promised: () => this.#hooks.promised(),
       dial: (peer, lane, signal) => this.#hooks.dial(peer, lane, signal),
@@ -421,7 +424,8 @@ export class Replica {
       this.#incoming = undefined
       this.#brokenAtMs ??= clock.nowMs()
     }
-    if (event.name === 'refused' && event.code === 'POLICY_MISMATCH') this.#ineligible = event.reason
+    if (event.name === 'refused' && event.code === 'POLICY_MISMATCH')
+      this.#ineligible = event.reason
     this.#hooks.report({ from: 'incoming', event })
   }
 

@@ -14,7 +14,12 @@ export type Emit = <Name extends keyof NodeEvents>(name: Name, ...event: NodeEve
 export function reportCore(emit: Emit, nodeId: string, event: CoreEvent): void {
   switch (event.name) {
     case 'failover':
-      return emit('failover', { incident: event.incident, from: event.from, to: nodeId, term: event.term })
+      return emit('failover', {
+        incident: event.incident,
+        from: event.from,
+        to: nodeId,
+        term: event.term,
+      })
     case 'steppedDown':
       return emit('steppedDown', { reason: event.reason, term: event.term })
     case 'peerUp':
@@ -103,7 +108,15 @@ export function reportIncoming(emit: Emit, target: string, event: IncomingEvent)
     }
     case 'complete': {
       const { restoreId, method, files, bytesMoved, ms } = event
-      return emit('restored', { restoreId, target, source, method, files, bytesMoved, ms: Math.round(ms) })
+      return emit('restored', {
+        restoreId,
+        target,
+        source,
+        method,
+        files,
+        bytesMoved,
+        ms: Math.round(ms),
+      })
     }
     case 'refused':
       if (event.code === 'NOT_ACTIVE' || event.code === 'STALE_TERM') return
@@ -117,7 +130,10 @@ export function reportIncoming(emit: Emit, target: string, event: IncomingEvent)
 export class OutgoingReports {
   readonly #emit: Emit
   readonly #source: string
-  readonly #under = new Map<string, { method: NodeEvents['restored'][0]['method']; files: number; bytesMoved: number; ms: number }>()
+  readonly #under = new Map<
+    string,
+    { method: NodeEvents['restored'][0]['method']; files: number; bytesMoved: number; ms: number }
+  >()
 
   constructor(emit: Emit, source: string) {
     this.#emit = emit

@@ -18,8 +18,8 @@ import type { WriteIntent } from '../replication/intent.js'
 import type { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
 import type { Vault } from '../replication/vault.js'
-import type { Writer } from '../replication/writer.js'
 import type { WriteGate } from '../replication/write-gate.js'
+import type { Writer } from '../replication/writer.js'
 import type { Receipt, WriteOptions } from '../replication/writer-types.js'
 import { writerLimits } from '../replication/writer-types.js'
 import { adoptOutside } from './adoption.js'
@@ -130,7 +130,10 @@ export class Runtime {
     readBlob: async (blob, offset, length) =>
       await this.#running().storage.objects.read('blobs', blob.id, offset, length),
     discard: async (blobs) =>
-      await this.#running().storage.objects.remove('blobs', blobs.map(({ id }) => id)),
+      await this.#running().storage.objects.remove(
+        'blobs',
+        blobs.map(({ id }) => id),
+      ),
   }
 
   /** @throws `NOT_STARTED`, `STOPPED` */
@@ -162,7 +165,11 @@ export class Runtime {
     const active = this.#activeId()
     const where = active === undefined ? 'none is known' : `${active} is`
     const what = `${id} is ${this.role}, not active; ${where}`
-    return new HotspareError('NOT_ACTIVE', what, active === undefined ? {} : { details: { active } })
+    return new HotspareError(
+      'NOT_ACTIVE',
+      what,
+      active === undefined ? {} : { details: { active } },
+    )
   }
 
   #activeId(): string | undefined {
@@ -173,7 +180,12 @@ export class Runtime {
   }
 
   readonly emit: Emit = (name, ...event) => {
-    const entry = { node: this.#options.id, name, atWallMs: this.#options.clock.wallMs(), event: event[0] }
+    const entry = {
+      node: this.#options.id,
+      name,
+      atWallMs: this.#options.clock.wallMs(),
+      event: event[0],
+    }
     log('%s %s %o', entry.node, name, entry.event)
     try {
       this.#options.logger?.(entry)
@@ -187,7 +199,8 @@ export class Runtime {
   }
 
   async start({ adopt = false, signal }: StartOptions): Promise<void> {
-    if (this.#started) throw new HotspareError('ALREADY_STARTED', `the node ${this.#options.id} was started before`)
+    if (this.#started)
+      throw new HotspareError('ALREADY_STARTED', `the node ${this.#options.id} was started before`)
     if (signal?.aborted === true) {
       throw new HotspareError('ABORTED', 'the start was given up', { cause: signal.reason })
     }
@@ -296,7 +309,11 @@ export class Runtime {
     switch (message.type) {
       case 'core': {
         const body = coreMessageOf(message.body)
-        if ('view' in body && body.view.activeTerm !== undefined && from === parts.replica.followed) {
+        if (
+          'view' in body &&
+          body.view.activeTerm !== undefined &&
+          from === parts.replica.followed
+        ) {
           parts.replica.heardActive()
         }
         parts.driver.input({ type: 'message', from, message: body })
@@ -350,7 +367,8 @@ export class Runtime {
     const driver = this.#parts?.driver
     if (driver === undefined || driver.role !== 'active') throw this.notActive()
     if (driver.lateMs > this.#options.heartbeatMs) driver.input({ type: 'tick' })
-    if (driver.state.tenure?.asking !== undefined || driver.role !== 'active') throw this.notActive()
+    if (driver.state.tenure?.asking !== undefined || driver.role !== 'active')
+      throw this.notActive()
   }
 
   #onReplica({ from, event }: ReplicaEvent): void {
@@ -450,7 +468,10 @@ export class Runtime {
     this.tenures.end(error)
   }
 
-  #abortTransactions(open: readonly ((error: HotspareError) => void)[], error: HotspareError): void {
+  #abortTransactions(
+    open: readonly ((error: HotspareError) => void)[],
+    error: HotspareError,
+  ): void {
     for (const abort of open) if (this.#transactions.has(abort)) abort(error)
   }
 
@@ -458,8 +479,10 @@ export class Runtime {
   submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
     const parts = this.#parts
     const writer = parts?.replica.writer
-    if (writer !== undefined && parts?.driver.role === 'active') return writer.submit(intent, options)
-    if (this.#forwarding.holding) return this.#forwarding.add(intent, options?.ack, options?.durability)
+    if (writer !== undefined && parts?.driver.role === 'active')
+      return writer.submit(intent, options)
+    if (this.#forwarding.holding)
+      return this.#forwarding.add(intent, options?.ack, options?.durability)
     try {
       this.#running()
     } catch (error) {

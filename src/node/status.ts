@@ -140,21 +140,26 @@ export function statusOf(parts: StatusParts): NodeStatus {
     redundant: active !== undefined && inSync.length > 0,
     restore: parts.restore,
     stuck: parts.stuck,
-    peers: options.members.filter((member) => member.id !== id).map((member) => peerStatus(parts, member.id, inSync)),
+    peers: options.members
+      .filter((member) => member.id !== id)
+      .map((member) => peerStatus(parts, member.id, inSync)),
     vaultBytes: replica?.vault.bytes ?? 0,
     options: { heartbeatMs, deadMs, discoveryMs, startupWaitMs, degradeAfterMs },
   }
 }
 
 /** The active: this node, or the one it follows or last followed while that one is heard. */
-export function activeOf(parts: Pick<StatusParts, 'options' | 'role' | 'state'>): string | undefined {
+export function activeOf(
+  parts: Pick<StatusParts, 'options' | 'role' | 'state'>,
+): string | undefined {
   const { options, role, state } = parts
   if (role === 'active') return options.id
   if (role === 'standby' || role === 'restoring') return state?.followed?.id
   let best: { id: string; epoch: number } | undefined
   for (const peer of state?.peers.values() ?? []) {
     const epoch = peer.view?.activeTerm?.epoch
-    const heard = peer.heardAtMs !== undefined && (state?.nowMs ?? 0) - peer.heardAtMs < options.deadMs
+    const heard =
+      peer.heardAtMs !== undefined && (state?.nowMs ?? 0) - peer.heardAtMs < options.deadMs
     if (epoch === undefined || !heard || peer.gone || peer.stopped) continue
     if (best === undefined || epoch > best.epoch) best = { id: peer.id, epoch }
   }

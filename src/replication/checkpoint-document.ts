@@ -38,30 +38,30 @@ export function encodeCheckpoint(document: CheckpointDocument): Uint8Array {
 
 export function decodeCheckpoint(bytes: Uint8Array): CheckpointDocument {
   const fields = fieldsOf(decode(bytes), 'checkpoint')
-  if (fields['version'] !== checkpointFormatVersion) {
+  if (fields.version !== checkpointFormatVersion) {
     throw new HotspareError(
       'STORAGE_FORMAT',
-      `a checkpoint has format version ${String(fields['version'])}`,
+      `a checkpoint has format version ${String(fields.version)}`,
     )
   }
-  const states = listOf(fields['states'], 'states').map((one): [string, number] => {
+  const states = listOf(fields.states, 'states').map((one): [string, number] => {
     const state = listOf(one, 'state')
     return [textOf(state[0], 'state'), countOf(state[1], 'state')]
   })
   return {
     place: {
-      segment: textOf(fields['segment'], 'segment'),
-      offset: countOf(fields['offset'], 'offset'),
-      facts: readFacts(fields['facts']),
+      segment: textOf(fields.segment, 'segment'),
+      offset: countOf(fields.offset, 'offset'),
+      facts: readFacts(fields.facts),
     },
     index: {
-      log: textOf(fields['indexLog'], 'indexLog'),
-      bytes: countOf(fields['indexBytes'], 'indexBytes'),
+      log: textOf(fields.indexLog, 'indexLog'),
+      bytes: countOf(fields.indexBytes, 'indexBytes'),
     },
-    tombstoneFloor: countOf(fields['tombstoneFloor'], 'tombstoneFloor'),
+    tombstoneFloor: countOf(fields.tombstoneFloor, 'tombstoneFloor'),
     states: new Map(states),
-    strangers: textsOf(fields['strangers'], 'strangers'),
-    blobs: listOf(fields['blobs'], 'blobs').map((one) => {
+    strangers: textsOf(fields.strangers, 'strangers'),
+    blobs: listOf(fields.blobs, 'blobs').map((one) => {
       const blob = listOf(one, 'blob')
       return {
         id: textOf(blob[0], 'id'),

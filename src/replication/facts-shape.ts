@@ -70,9 +70,9 @@ export function readFacts(value: unknown): JournalFacts {
   const fields = fieldsOf(value, 'facts')
   const { inSync } = fields
   return {
-    history: readHistory(fields['history']),
-    seq: countOf(fields['seq'], 'seq'),
-    ackedSeq: countOf(fields['ackedSeq'], 'ackedSeq'),
+    history: readHistory(fields.history),
+    seq: countOf(fields.seq, 'seq'),
+    ackedSeq: countOf(fields.ackedSeq, 'ackedSeq'),
     inSync: inSync === null || inSync === undefined ? undefined : textsOf(inSync, 'inSync'),
   }
 }

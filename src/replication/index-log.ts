@@ -61,11 +61,11 @@ export function encodeIndexBlock(index: FileIndex, paths: readonly string[]): Ui
 /** Brings the index up to a block. Its bytes were checked. */
 export function readIndexBlock(meta: Uint8Array, index: FileIndex): void {
   const fields = fieldsOf(decode(meta), 'index block')
-  if (fields['v'] !== indexFormatVersion) {
-    throw new HotspareError('STORAGE_FORMAT', `an index has format version ${String(fields['v'])}`)
+  if (fields.v !== indexFormatVersion) {
+    throw new HotspareError('STORAGE_FORMAT', `an index has format version ${String(fields.v)}`)
   }
-  const classes = listOf(fields['c'], 'c').map((one) => textOf(one, 'class'))
-  for (const one of listOf(fields['f'], 'f')) {
+  const classes = listOf(fields.c, 'c').map((one) => textOf(one, 'class'))
+  for (const one of listOf(fields.f, 'f')) {
     const file = listOf(one, 'file')
     const className = classes[countOf(file[1], 'class')]
     if (className === undefined) throw new HotspareError('STORAGE_CORRUPT', 'a class in the index')
@@ -78,11 +78,11 @@ export function readIndexBlock(meta: Uint8Array, index: FileIndex): void {
       inode: numberOf(file[6], 'inode'),
     })
   }
-  for (const one of listOf(fields['r'], 'r')) {
+  for (const one of listOf(fields.r, 'r')) {
     const tombstone = listOf(one, 'tombstone')
     index.remove(textOf(tombstone[0], 'path'), countOf(tombstone[1], 'version'))
   }
-  for (const one of listOf(fields['d'], 'd')) index.drop(textOf(one, 'path'))
+  for (const one of listOf(fields.d, 'd')) index.drop(textOf(one, 'path'))
 }
 
 /** A file may be older than 1970. */

@@ -9,9 +9,9 @@
  */
 
 import { HotspareError } from '../errors.js'
-import type { Random } from '../interfaces/random.js'
 import type { Log } from '../interfaces/storage.js'
 import type { Entry } from './entry.js'
+import { beginSegment, nonceFrom } from './journal-begin.js'
 import { asStorageError, damaged, trimmed } from './journal-errors.js'
 import type { JournalFacts } from './journal-facts.js'
 import { FactsTracker } from './journal-facts.js'
@@ -94,7 +94,7 @@ export class Journal {
     const log = await logs.open(area, segment.name)
     let nonce: number
     try {
-      nonce = await prepare(log, segment, scanned, options.random)
+      nonce = await beginSegment(log, segment, scanned, options.random)
     } catch (error) {
       await log.close().catch(() => undefined)
       throw error
@@ -385,26 +385,4 @@ export class Journal {
     this.#wake()
     await this.files.close()
   }
-}
-
-function nonceFrom(random: Random): number {
-  const bytes = random.bytes(4)
-  return Buffer.from(bytes.buffer, bytes.byteOffset, 4).readUInt32LE(0)
-}
-
-/** Cuts the torn end of the last segment and writes its header where there is none; answers its nonce. */
-async function prepare(
-  log: Log,
-  segment: Segment,
-  { damage, facts, nonce }: ScannedJournal,
-  random: Random,
-): Promise<number> {
-  if (damage !== undefined && segment.name === damage.segment) return nonce ?? 0
-  if (log.bytes > segment.bytes) await log.truncate(segment.bytes)
-  if (nonce !== undefined && segment.bytes > 0) return nonce
-  const fresh = nonce ?? nonceFrom(random)
-  const header = encodeSegmentHeader(fresh, facts)
-  await log.append([header])
-  segment.bytes = header.length
-  return fresh
 }

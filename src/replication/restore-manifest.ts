@@ -86,19 +86,19 @@ export function encodeManifest(manifest: RestoreManifest): Uint8Array {
 
 export function decodeManifest(bytes: Uint8Array): RestoreManifest {
   const fields = fieldsOf(decode(bytes, { bytesMax: manifestBytesMax }), 'manifest')
-  if (fields['version'] !== 1) {
+  if (fields.version !== 1) {
     throw new HotspareError(
       'STORAGE_FORMAT',
-      `a restore manifest has format version ${String(fields['version'])}`,
+      `a restore manifest has format version ${String(fields.version)}`,
     )
   }
   const { inSync } = fields
   return {
     version: 1,
-    restoreId: textOf(fields['restoreId'], 'restoreId'),
-    base: { history: readHistory(fields['history']), seq: countOf(fields['seq'], 'seq') },
+    restoreId: textOf(fields.restoreId, 'restoreId'),
+    base: { history: readHistory(fields.history), seq: countOf(fields.seq, 'seq') },
     inSync: inSync === null ? undefined : textsOf(inSync, 'inSync'),
-    install: listOf(fields['install'], 'install').map((one) => {
+    install: listOf(fields.install, 'install').map((one) => {
       const file = listOf(one, 'install')
       return {
         path: checkPath(textOf(file[0], 'path')),
@@ -108,8 +108,8 @@ export function decodeManifest(bytes: Uint8Array): RestoreManifest {
         version: countOf(file[4], 'version'),
       }
     }),
-    remove: listOf(fields['remove'], 'remove').map(readVersioned),
-    states: listOf(fields['states'], 'states').map((one) => {
+    remove: listOf(fields.remove, 'remove').map(readVersioned),
+    states: listOf(fields.states, 'states').map((one) => {
       const state = listOf(one, 'state')
       return {
         className: textOf(state[0], 'className'),
@@ -117,9 +117,9 @@ export function decodeManifest(bytes: Uint8Array): RestoreManifest {
         seq: countOf(state[2], 'seq'),
       }
     }),
-    complete: fields['complete'] === true,
-    keep: listOf(fields['keep'], 'keep').map(readVersioned),
-    tombstoneFloor: countOf(fields['tombstoneFloor'], 'tombstoneFloor'),
+    complete: fields.complete === true,
+    keep: listOf(fields.keep, 'keep').map(readVersioned),
+    tombstoneFloor: countOf(fields.tombstoneFloor, 'tombstoneFloor'),
   }
 }
 

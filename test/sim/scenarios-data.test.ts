@@ -18,7 +18,9 @@ const deadMs = 2_000
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 
 describe('acknowledged writes', () => {
-  it('GEN-2 and SYN-1: the active is killed at any instant, and nothing acknowledged is lost (100 rounds)', async () => {
+  it('GEN-2 and SYN-1: the active is killed at any instant, and nothing acknowledged is lost (100 rounds)', {
+    timeout: 60_000,
+  }, async () => {
     let acknowledged = 0
     for (let seed = 1; seed <= 10; seed += 1) {
       const world = await settled({

@@ -18,7 +18,9 @@ import {
 const deadMs = 2_000
 
 describe('start', () => {
-  it('ROL-4: of three nodes started at once always the first listed becomes active (50 starts)', async () => {
+  it('ROL-4: of three nodes started at once always the first listed becomes active (50 starts)', {
+    timeout: 60_000,
+  }, async () => {
     for (let seed = 1; seed <= 50; seed += 1) {
       const world = watched({ seed, latencyMs: 1 + (seed % 7), jitterMs: seed % 5 })
       world.startAll()
@@ -154,7 +156,9 @@ describe('failover', () => {
     await allIsWell(world)
   })
 
-  it('ROL-8: kills and starts at random never make two actives while all links are up (200 rounds)', async () => {
+  it('ROL-8: kills and starts at random never make two actives while all links are up (200 rounds)', {
+    timeout: 60_000,
+  }, async () => {
     const world = await settled({ seed: 8 })
     const load = busy(world, 200)
     for (let round = 0; round < 200; round += 1) {

@@ -21,9 +21,14 @@ export function watched(options: Partial<WorldOptions> = {}): World {
 }
 
 export async function inStep(world: World, maxMs = 30_000): Promise<void> {
-  const came = await world.until(() => missing(world) === undefined, maxMs)
-  if (!came)
-    throw new Error(`${missing(world)}\n${world.describe()}\n${world.timeline.tail(80).join('\n')}`)
+  const untilMs = world.nowMs + maxMs
+  while (missing(world) !== undefined) {
+    if (world.nowMs >= untilMs) {
+      const lines = world.timeline.tail(80).join('\n')
+      throw new Error(`${missing(world)}\n${world.describe()}\n${lines}`)
+    }
+    await world.run(10)
+  }
 }
 
 /** Waits for a condition. */

@@ -71,7 +71,7 @@ export async function fetchEntries(bulk: BulkClient, extent: Extent): Promise<Ui
   let total = 0
   do {
     const { body, bytes } = await bulk.request({ op: 'entries', extent, offset })
-    total = seqOf(fieldsOf(body, 'entries')['total'], 'total')
+    total = seqOf(fieldsOf(body, 'entries').total, 'total')
     if (total > entryBytesMax || (bytes.length === 0 && offset < total)) {
       throw new HotspareError('PROTOCOL_VIOLATION', 'an answer with journal entries is malformed')
     }

@@ -59,9 +59,9 @@ export class Staging {
     if (bytes === undefined) return []
     const fields = fieldsOf(decode(bytes), 'staging')
     // Versions mean something only within one history.
-    const relation = relate(extentOf(fields['base'], 'base'), this.#base)
+    const relation = relate(extentOf(fields.base, 'base'), this.#base)
     if (relation.kind === 'unrelated') return []
-    const files = listOf(fields['files'], 'files', stagedFilesMax).map((one): StagedFile => {
+    const files = listOf(fields.files, 'files', stagedFilesMax).map((one): StagedFile => {
       const [path, object, version, mode, size, done] = listOf(one, 'file', 6)
       return {
         path: textOf(path, 'path', 4096),

@@ -261,8 +261,8 @@ export class Restore {
 
   async #store(batch: Batch, answer: BulkAnswer): Promise<void> {
     const body = fieldsOf(answer.body, 'answer')
-    const results = listOf(body['results'], 'results', batch.files.length)
-    this.#seenSeq = Math.max(this.#seenSeq, seqOf(body['seq'], 'seq'))
+    const results = listOf(body.results, 'results', batch.files.length)
+    this.#seenSeq = Math.max(this.#seenSeq, seqOf(body.seq, 'seq'))
     const slices: ObjectSlice[] = []
     for (const [at, file] of batch.files.entries()) {
       const stretch = batch.stretches[at]
@@ -332,8 +332,8 @@ export class Restore {
     for (const className of stateClasses) {
       const { body } = await bulk.request({ op: 'state', className })
       const fields = fieldsOf(body, 'state')
-      const size = seqOf(fields['bytes'], 'bytes')
-      const seq = seqOf(fields['seq'], 'seq')
+      const size = seqOf(fields.bytes, 'bytes')
+      const seq = seqOf(fields.seq, 'seq')
       const object = `s${this.#states.length}`
       await storage.objects.remove('staging', [object])
       for (let offset = 0; offset < size; ) {
@@ -440,7 +440,7 @@ function malformed(): HotspareError {
 
 function pageOf(answer: BulkAnswer): Page {
   const body = fieldsOf(answer.body, 'page')
-  const files = listOf(body['files'], 'files', indexPathsMax).map((one): IndexedFile => {
+  const files = listOf(body.files, 'files', indexPathsMax).map((one): IndexedFile => {
     const [path, version, size, mode] = listOf(one, 'file', 4)
     return {
       path: pathOf(path),
@@ -449,18 +449,18 @@ function pageOf(answer: BulkAnswer): Page {
       mode: seqOf(mode, 'mode') & 0o777,
     }
   })
-  const removed = listOf(body['removed'], 'removed', 200_000).map((one): IndexedRemoval => {
+  const removed = listOf(body.removed, 'removed', 200_000).map((one): IndexedRemoval => {
     const [path, version] = listOf(one, 'removal', 2)
     return { path: pathOf(path), version: seqOf(version, 'version') }
   })
   return {
     files,
     removed,
-    next: seqOf(body['next'], 'next'),
-    filesTotal: seqOf(body['filesTotal'], 'filesTotal'),
-    bytesTotal: seqOf(body['bytesTotal'], 'bytesTotal'),
-    complete: body['complete'] === true,
-    tombstoneFloor: seqOf(body['tombstoneFloor'], 'tombstoneFloor'),
+    next: seqOf(body.next, 'next'),
+    filesTotal: seqOf(body.filesTotal, 'filesTotal'),
+    bytesTotal: seqOf(body.bytesTotal, 'bytesTotal'),
+    complete: body.complete === true,
+    tombstoneFloor: seqOf(body.tombstoneFloor, 'tombstoneFloor'),
   }
 }
 

@@ -353,7 +353,7 @@ export class Incoming {
   #mustWait(changes: readonly Change[] | undefined): boolean {
     if (this.#target === 'hold' || this.#held.length > 0) return true
     if (this.#context.copy.congested) return true
-    return changes !== undefined && changes.some((change) => this.#lacksBlob(change))
+    return changes?.some((change) => this.#lacksBlob(change)) ?? false
   }
 
   #lacksBlob(change: Change): boolean {

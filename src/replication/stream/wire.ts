@@ -199,16 +199,16 @@ export function listOf(value: unknown, name: string, lengthMax: number): readonl
 export function termOfFields(value: unknown, name: string): Term {
   const fields = fieldsOf(value, name)
   return {
-    epoch: seqOf(fields['epoch'], `${name}.epoch`),
-    nodeId: textOf(fields['nodeId'], `${name}.nodeId`, 256),
-    bootId: textOf(fields['bootId'], `${name}.bootId`, 256),
+    epoch: seqOf(fields.epoch, `${name}.epoch`),
+    nodeId: textOf(fields.nodeId, `${name}.nodeId`, 256),
+    bootId: textOf(fields.bootId, `${name}.bootId`, 256),
   }
 }
 
 /** A history, checked to rise in epochs and positions. */
 export function historyOf(value: unknown, name: string): History {
   const terms = listOf(value, name, historyTermsMax).map((one): HistoryTerm => {
-    const firstSeq = seqOf(fieldsOf(one, name)['firstSeq'], `${name}.firstSeq`)
+    const firstSeq = seqOf(fieldsOf(one, name).firstSeq, `${name}.firstSeq`)
     return { ...termOfFields(one, name), firstSeq }
   })
   for (let at = 1; at < terms.length; at += 1) {
@@ -222,7 +222,7 @@ export function historyOf(value: unknown, name: string): History {
 
 export function extentOf(value: unknown, name: string): Extent {
   const fields = fieldsOf(value, name)
-  return { history: historyOf(fields['history'], name), seq: seqOf(fields['seq'], `${name}.seq`) }
+  return { history: historyOf(fields.history, name), seq: seqOf(fields.seq, `${name}.seq`) }
 }
 
 const methods: readonly string[] = ['none', 'journal', 'delta', 'full']
@@ -230,79 +230,79 @@ const phases: readonly string[] = ['vault', 'index', 'files', 'state', 'switch',
 
 function progressOf(value: unknown): RestoreProgress {
   const fields = fieldsOf(value, 'progress')
-  const phase = textOf(fields['phase'], 'phase')
+  const phase = textOf(fields.phase, 'phase')
   if (!phases.includes(phase)) throw bad('phase')
   return {
     phase: phase as RestoreProgress['phase'],
-    files: seqOf(fields['files'], 'files'),
-    filesTotal: seqOf(fields['filesTotal'], 'filesTotal'),
-    bytes: seqOf(fields['bytes'], 'bytes'),
-    bytesTotal: seqOf(fields['bytesTotal'], 'bytesTotal'),
+    files: seqOf(fields.files, 'files'),
+    filesTotal: seqOf(fields.filesTotal, 'filesTotal'),
+    bytes: seqOf(fields.bytes, 'bytes'),
+    bytesTotal: seqOf(fields.bytesTotal, 'bytesTotal'),
   }
 }
 
 function blobOf(value: unknown): BlobRef {
   const fields = fieldsOf(value, 'blob')
-  const id = textOf(fields['id'], 'blob.id', 128)
-  return { id, bytes: seqOf(fields['bytes'], 'blob.bytes'), crc: seqOf(fields['crc'], 'blob.crc') }
+  const id = textOf(fields.id, 'blob.id', 128)
+  return { id, bytes: seqOf(fields.bytes, 'blob.bytes'), crc: seqOf(fields.crc, 'blob.crc') }
 }
 
 function planOf(fields: Fields): PlanMessage {
-  const method = textOf(fields['method'], 'method')
+  const method = textOf(fields.method, 'method')
   if (!methods.includes(method)) throw bad('method')
   return {
     type: 'plan',
     method: method as RestoreMethod,
-    restoreId: textOf(fields['restoreId'], 'restoreId', 128),
-    term: termOfFields(fields['term'], 'term'),
-    cut: extentOf(fields['cut'], 'cut'),
-    inSync: listOf(fields['inSync'], 'inSync', 64).map((id) => textOf(id, 'inSync', 256)),
-    commonSeq: seqOf(fields['commonSeq'], 'commonSeq'),
-    diverged: fields['diverged'] === true,
+    restoreId: textOf(fields.restoreId, 'restoreId', 128),
+    term: termOfFields(fields.term, 'term'),
+    cut: extentOf(fields.cut, 'cut'),
+    inSync: listOf(fields.inSync, 'inSync', 64).map((id) => textOf(id, 'inSync', 256)),
+    commonSeq: seqOf(fields.commonSeq, 'commonSeq'),
+    diverged: fields.diverged === true,
   }
 }
 
 /** Reads a message of the stream lane. @throws `PROTOCOL_VIOLATION` */
 export function streamMessageOf(value: unknown): StreamMessage {
   const fields = fieldsOf(value, 'message')
-  switch (fields['type']) {
+  switch (fields.type) {
     case 'follow':
       return {
         type: 'follow',
-        term: termOfFields(fields['term'], 'term'),
+        term: termOfFields(fields.term, 'term'),
         promised:
-          fields['promised'] === undefined || fields['promised'] === null
+          fields.promised === undefined || fields.promised === null
             ? undefined
-            : termOfFields(fields['promised'], 'promised'),
-        extent: extentOf(fields['extent'], 'extent'),
-        complete: fields['complete'] === true,
-        repair: fields['repair'] === true,
+            : termOfFields(fields.promised, 'promised'),
+        extent: extentOf(fields.extent, 'extent'),
+        complete: fields.complete === true,
+        repair: fields.repair === true,
       }
     case 'plan':
       return planOf(fields)
     case 'refuse':
       return {
         type: 'refuse',
-        code: textOf(fields['code'], 'code') as RefuseMessage['code'],
-        reason: textOf(fields['reason'], 'reason', 4096),
+        code: textOf(fields.code, 'code') as RefuseMessage['code'],
+        reason: textOf(fields.reason, 'reason', 4096),
       }
     case 'ready':
       return { type: 'ready' }
     case 'inStep':
-      return { type: 'inStep', seq: seqOf(fields['seq'], 'seq') }
+      return { type: 'inStep', seq: seqOf(fields.seq, 'seq') }
     case 'restored':
       return {
         type: 'restored',
-        files: seqOf(fields['files'], 'files'),
-        bytes: seqOf(fields['bytes'], 'bytes'),
-        ms: seqOf(fields['ms'], 'ms'),
+        files: seqOf(fields.files, 'files'),
+        bytes: seqOf(fields.bytes, 'bytes'),
+        ms: seqOf(fields.ms, 'ms'),
       }
     case 'blob':
-      return { type: 'blob', blob: blobOf(fields['blob']) }
+      return { type: 'blob', blob: blobOf(fields.blob) }
     case 'blobHere':
-      return { type: 'blobHere', id: textOf(fields['id'], 'id', 128) }
+      return { type: 'blobHere', id: textOf(fields.id, 'id', 128) }
     case 'progress':
-      return { type: 'progress', progress: progressOf(fields['progress']) }
+      return { type: 'progress', progress: progressOf(fields.progress) }
     default:
       throw bad('type')
   }
@@ -311,44 +311,44 @@ export function streamMessageOf(value: unknown): StreamMessage {
 /** Reads a request of the bulk lane. @throws `PROTOCOL_VIOLATION` */
 export function bulkRequestOf(value: unknown): { id: number; request: BulkRequest } {
   const fields = fieldsOf(value, 'request')
-  return { id: seqOf(fields['id'], 'id'), request: requestOf(fields) }
+  return { id: seqOf(fields.id, 'id'), request: requestOf(fields) }
 }
 
 function requestOf(fields: Fields): BulkRequest {
   const stretch = (): { offset: number; length: number } => ({
-    offset: seqOf(fields['offset'], 'offset'),
-    length: seqOf(fields['length'], 'length'),
+    offset: seqOf(fields.offset, 'offset'),
+    length: seqOf(fields.length, 'length'),
   })
-  switch (fields['op']) {
+  switch (fields.op) {
     case 'index': {
-      const paths = listOf(fields['paths'], 'paths', indexPathsMax)
+      const paths = listOf(fields.paths, 'paths', indexPathsMax)
       return {
         op: 'index',
-        sinceSeq: seqOf(fields['sinceSeq'], 'sinceSeq'),
+        sinceSeq: seqOf(fields.sinceSeq, 'sinceSeq'),
         paths: paths.map((path) => textOf(path, 'path', 4096)),
-        from: seqOf(fields['from'], 'from'),
+        from: seqOf(fields.from, 'from'),
       }
     }
     case 'read':
       return {
         op: 'read',
-        requests: listOf(fields['requests'], 'requests', readStretchesMax).map(stretchOf),
+        requests: listOf(fields.requests, 'requests', readStretchesMax).map(stretchOf),
       }
     case 'state':
-      return { op: 'state', className: textOf(fields['className'], 'className', 256) }
+      return { op: 'state', className: textOf(fields.className, 'className', 256) }
     case 'stateRead':
       return {
         op: 'stateRead',
-        className: textOf(fields['className'], 'className', 256),
+        className: textOf(fields.className, 'className', 256),
         ...stretch(),
       }
     case 'blob':
-      return { op: 'blob', blob: textOf(fields['blob'], 'blob', 128), ...stretch() }
+      return { op: 'blob', blob: textOf(fields.blob, 'blob', 128), ...stretch() }
     case 'entries':
       return {
         op: 'entries',
-        extent: extentOf(fields['extent'], 'extent'),
-        offset: seqOf(fields['offset'], 'offset'),
+        extent: extentOf(fields.extent, 'extent'),
+        offset: seqOf(fields.offset, 'offset'),
       }
     default:
       throw bad('op')
@@ -379,8 +379,8 @@ export function readAnswer(payload: Uint8Array): { head: AnswerHead; bytes: Uint
   const end = 4 + view.readUInt32LE(0)
   if (end > payload.length) throw bad('answer')
   const fields = fieldsOf(decode(payload.subarray(4, end)), 'answer')
-  const error = fields['error']
-  const head: AnswerHead = { id: seqOf(fields['id'], 'id'), body: fields['body'] }
+  const error = fields.error
+  const head: AnswerHead = { id: seqOf(fields.id, 'id'), body: fields.body }
   const bytes = payload.subarray(end)
   if (error === undefined || error === null) return { head, bytes }
   const { code, message } = fieldsOf(error, 'error')

@@ -12,6 +12,7 @@ class Acknowledged implements Checker {
   readonly #report: Report
   /** Writes whose loss was reported already. */
   readonly #lost = new Set<number>()
+  #quietMs = 0
 
   constructor(world: World, report: Report) {
     this.#world = world
@@ -55,6 +56,11 @@ class Acknowledged implements Checker {
   }
 
   quiet(): void {
+    this.#compare()
+    this.#quietMs = this.#world.nowMs
+  }
+
+  #compare(): void {
     const final = survivor(this.#world)
     for (const write of this.#world.writes) {
       if (write.outcome.kind !== 'acknowledged' || this.#lost.has(write.id)) continue
@@ -68,8 +74,10 @@ class Acknowledged implements Checker {
     }
   }
 
+  /** All had one history when all was well the last time: whatever forked it since was reported since. */
   #excused({ settledMs }: WriteRecord): boolean {
-    return this.#world.excuses.some(({ atMs }) => atMs >= (settledMs ?? 0))
+    const sinceMs = Math.min(this.#quietMs, settledMs ?? 0)
+    return this.#world.excuses.some(({ atMs }) => atMs >= sinceMs)
   }
 }
 

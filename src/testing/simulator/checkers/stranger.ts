@@ -7,10 +7,12 @@ import type { Checker, Report } from './checker.js'
 export const stranger = (world: World, report: Report): Checker => ({
   name: 'stranger',
   event(process: Process, { name, event }: NodeLogEvent): void {
-    if (name !== 'restoreStarted' || world.intruder?.process === undefined) return
-    const { target } = event as { target: string }
-    // It calls itself as a member that is not running.
-    if (target === world.intruder.id && world.machine(target).process === undefined) {
+    const { intruder } = world
+    // It calls itself like a member that is not running now.
+    if (intruder?.process === undefined || world.machine(intruder.id).process !== undefined) return
+    const { peer, target } = event as { peer?: string; target?: string }
+    if (name === 'peerUp' && peer === intruder.id) report(`${process.id} hears a stranger`)
+    if (name === 'restoreStarted' && target === intruder.id) {
       report(`${process.id} gives its data to a stranger`)
     }
   },

@@ -49,6 +49,8 @@ export interface ReplicaHooks {
   promised(): Term | undefined
   /** Throws NOT_ACTIVE when this node may not act as active now. */
   checkTenure(): void
+  /** Throws NOT_ACTIVE when this node is not active. */
+  checkRole(): void
   /** Why a peer gets no data, or undefined. */
   refusal(peer: string): string | undefined
   report(event: ReplicaEvent): void
@@ -292,6 +294,7 @@ export class Replica {
       blobs: { distribute: (blob) => this.#distribute(blob) },
       emit: (event) => this.#hooks.report({ from: 'writer', event }),
       checkTenure: () => this.#hooks.checkTenure(),
+      checkRole: () => this.#hooks.checkRole(),
     })
   }
 

@@ -357,18 +357,27 @@ export class Runtime {
       dial: (peer, lane, signal) => this.#running().links.dial(peer, lane, signal),
       promised: () => this.#parts?.driver.durable.promised,
       checkTenure: () => this.#checkTenure(),
+      checkRole: () => this.#checkRole(),
       refusal: (peer) => this.#mismatches.get(peer),
       report: (event) => this.#onReplica(event),
     }
   }
 
-  /** @throws `NOT_ACTIVE` when this node is not active, or was not running for so long that it has to ask first */
-  #checkTenure(): void {
+  /**
+   * A node that was not running for a while looks at the time first: it may have to ask whether it still is active.
+   * @throws `NOT_ACTIVE`
+   */
+  #checkRole(): void {
     const driver = this.#parts?.driver
     if (driver === undefined || driver.role !== 'active') throw this.notActive()
     if (driver.lateMs > this.#options.heartbeatMs) driver.input({ type: 'tick' })
-    if (driver.state.tenure?.asking !== undefined || driver.role !== 'active')
-      throw this.notActive()
+    if (driver.role !== 'active') throw this.notActive()
+  }
+
+  /** @throws `NOT_ACTIVE` also while it asks: writes wait then, and none is acknowledged */
+  #checkTenure(): void {
+    this.#checkRole()
+    if (this.#parts?.driver.state.tenure?.asking !== undefined) throw this.notActive()
   }
 
   #onReplica({ from, event }: ReplicaEvent): void {

@@ -173,7 +173,7 @@ export class Writer implements WriteGate {
   submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
     try {
       if (this.#closed !== undefined) throw this.#closed
-      this.#options.checkTenure()
+      this.#options.checkRole()
       const promise = this.#intake.take(intent, options)
       this.#schedule()
       return promise

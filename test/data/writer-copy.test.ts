@@ -78,6 +78,7 @@ async function openWriter(node: NodeParts, epoch = 1, degraded = true): Promise<
     blobs: { distribute: async () => {} },
     emit: () => {},
     checkTenure: () => {},
+    checkRole: () => {},
   })
 }
 

@@ -278,6 +278,9 @@ export async function openWriter(
     checkTenure: () => {
       if (tenure.error !== undefined) throw tenure.error
     },
+    checkRole: () => {
+      if (tenure.error !== undefined) throw tenure.error
+    },
     ...options,
   })
   return { copy, clock, events, storage, writer, tenure }

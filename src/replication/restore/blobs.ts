@@ -21,8 +21,13 @@ async function hasBlob(storage: OpenStorage, blob: BlobRef): Promise<boolean> {
     crc = crc32(await storage.objects.read('blobs', blob.id, offset, chunkBytes), crc)
   }
   if (crc !== blob.crc) return false
-  await storage.objects.sync('blobs', [blob.id])
-  return true
+  try {
+    await storage.objects.sync('blobs', [blob.id])
+    return true
+  } catch {
+    // After a failed sync nobody knows what is on the disk: it is written anew.
+    return false
+  }
 }
 
 export async function fetchBlob(

@@ -15,19 +15,20 @@ class HistoryHolds implements Checker {
   readonly name = 'history'
   readonly #world: World
   readonly #report: Report
-  readonly #applied = new Map<Process, number>()
+  readonly #applied = new Map<Process, string>()
 
   constructor(world: World, report: Report) {
     this.#world = world
     this.#report = report
   }
 
-  applied(process: Process, { id }: RegisterChange, { seq }: { seq: number }): void {
-    const before = this.#applied.get(process) ?? 0
+  applied(process: Process, { id }: RegisterChange, at: { epoch: number; seq: number }): void {
+    const key = `${at.epoch}/${at.seq}`
     // After a rewind the same process applies changes of a lower number again.
-    if (seq === before)
-      this.#report(`${process.id} applied ${seq} twice, the last time as write ${id}`)
-    this.#applied.set(process, seq)
+    if (this.#applied.get(process) === key) {
+      this.#report(`${process.id} applied ${key} twice, the last time as write ${id}`)
+    }
+    this.#applied.set(process, key)
   }
 
   quiet(): void {

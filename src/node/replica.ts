@@ -15,7 +15,6 @@ import { copyLimits } from '../replication/copy-types.js'
 import { changesOf, readEntry, singlesOf } from '../replication/entry.js'
 import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
-import { sameTerm } from '../replication/position.js'
 import { fetchBlob, fetchEntries } from '../replication/restore/blobs.js'
 import { BulkClient } from '../replication/stream/bulk-client.js'
 import { BulkServer } from '../replication/stream/bulk-server.js'
@@ -504,10 +503,4 @@ async function within<T>(
   } finally {
     clock.clearTimer(timer)
   }
-}
-
-/** Whether a promise to `promised` forbids to follow `term`. */
-export function forbids(promised: Term | undefined, term: Term): boolean {
-  if (promised === undefined || promised.epoch < term.epoch) return false
-  return promised.epoch > term.epoch || !sameTerm(promised, term)
 }

@@ -37,15 +37,6 @@ export function envelope(parts: NewEnvelope): Envelope {
 }
 
 /**
- * The same envelope, passed on once more.
- *
- * @returns undefined when it was passed on often enough
- */
-export function forwarded(passed: Envelope): Envelope | undefined {
-  return passed.hops >= HOPS_MAX ? undefined : { ...passed, hops: passed.hops + 1 }
-}
-
-/**
  * Checks a decoded envelope, not its body.
  *
  * @throws `PROTOCOL_VIOLATION`

@@ -67,25 +67,9 @@ export function asCount(
   return value
 }
 
-/** A finite number. @throws `PROTOCOL_VIOLATION` */
-export function asNumber(value: unknown, field: string): number {
-  if (typeof value !== 'number' || !Number.isFinite(value)) {
-    throw violation(field, 'a finite number')
-  }
-  return value
-}
-
 /** True or false. @throws `PROTOCOL_VIOLATION` */
 export function asBoolean(value: unknown, field: string): boolean {
   if (typeof value !== 'boolean') throw violation(field, 'true or false')
-  return value
-}
-
-/** Bytes, at most `bytesMax` of them. @throws `PROTOCOL_VIOLATION` */
-export function asBytes(value: unknown, field: string, bytesMax: number): Uint8Array {
-  if (!(value instanceof Uint8Array) || value.length > bytesMax) {
-    throw violation(field, `at most ${bytesMax} bytes`)
-  }
   return value
 }
 

@@ -1,0 +1,122 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { appState, ClusterNode, neverSynced, SyncPolicy, synced } from '../../src/index.js'
+import { type MemoryStorage, memory } from '../../src/storage/memory.js'
+import { memoryNetwork } from '../../src/transport/memory.js'
+
+// Whole nodes on the real clock, on a network and disks in memory: what an application sees.
+
+interface Machine {
+  readonly node: ClusterNode
+  readonly state: Map<string, unknown>
+  readonly storage: MemoryStorage
+}
+
+const network = memoryNetwork({})
+const running = new Set<ClusterNode>()
+let clusters = 0
+
+function cluster(): (id: 'alpha' | 'beta', storage?: MemoryStorage) => Machine {
+  clusters += 1
+  const name = `c${clusters}`
+  const members = ['alpha', 'beta'].map((id) => ({ id, address: `${name}-${id}` }))
+  return (id, storage = memory()) => {
+    const state = new Map<string, unknown>()
+    const node = new ClusterNode({
+      cluster: name,
+      id,
+      members,
+      storage,
+      transport: network.transport(`${name}-${id}`),
+      heartbeatMs: 20,
+      deadMs: 500,
+      discoveryMs: 100,
+      startupWaitMs: 200,
+      policy: new SyncPolicy({
+        files: synced('files/**'),
+        state: appState({
+          snapshot: () => [...state],
+          restore: (snapshot) => {
+            state.clear()
+            for (const [key, value] of snapshot as [string, unknown][]) state.set(key, value)
+          },
+          apply: ({ key, value }: { key: string; value: unknown }) => {
+            state.set(key, value)
+          },
+        }),
+        local: neverSynced(['properties.txt', 'logs/**'], { reason: 'differs per machine' }),
+      }),
+    }) as unknown as ClusterNode
+    running.add(node)
+    return { node, state, storage }
+  }
+}
+
+async function put(machine: Machine, path: string, text: string): Promise<void> {
+  await machine.storage.outside.write(path, Buffer.from(text))
+}
+
+async function text(machine: Machine, path: string): Promise<string> {
+  return Buffer.from((await machine.storage.outside.read(path)) ?? []).toString()
+}
+
+afterEach(async () => {
+  await Promise.all([...running].map((node) => node.stop()))
+  running.clear()
+})
+
+describe('a cluster of two', () => {
+  it('ROL-2: a node that finds an active restores from it and is a standby with the same data', async () => {
+    const make = cluster()
+    const alpha = make('alpha')
+    await alpha.node.start()
+    for (let key = 0; key < 1000; key += 1) {
+      void alpha.node.update('state' as never, { key: `k${key}`, value: key } as never)
+    }
+    await alpha.node.files.write('files/last', 'written after the thousand')
+    const beta = make('beta')
+    const methods: string[] = []
+    beta.node.on('restored', ({ method }) => methods.push(method))
+    await beta.node.start()
+    expect(beta.node.role).toBe('standby')
+    expect([...beta.state]).toEqual([...alpha.state])
+    expect(beta.state.size).toBe(1000)
+    await vi.waitFor(() => expect(methods).toEqual(['full']))
+  })
+
+  it('SYN-5: binary payloads of any size arrive as they are', async () => {
+    const make = cluster()
+    const [alpha, beta] = [make('alpha'), make('beta')]
+    await Promise.all([alpha.node.start(), beta.node.start()])
+    for (const size of [0, 1, 256, 70_000, 1_500_000]) {
+      const bytes = Uint8Array.from({ length: size }, (_, at) => (at * 31 + size) % 256)
+      await alpha.node.files.write(`files/${size}`, bytes, { ack: 'all' })
+      expect(Buffer.from(await beta.node.files.read(`files/${size}`)).equals(bytes)).toBe(true)
+    }
+  })
+
+  it('SYN-23, SYN-24, SYN-25: settings and logs of one machine survive restore, failover and rejoin', async () => {
+    const make = cluster()
+    let alpha = make('alpha')
+    const beta = make('beta')
+    for (const [machine, level] of [
+      [alpha, 'debug'],
+      [beta, 'error'],
+    ] as const) {
+      await put(machine, 'properties.txt', `log.level=${level}`)
+      await put(machine, 'logs/server.log', `lines of ${machine.node.id}`)
+    }
+    await alpha.node.start()
+    await alpha.node.files.write('files/a', '1')
+    await beta.node.start()
+    await alpha.node.stop()
+    await vi.waitFor(() => expect(beta.node.role).toBe('active'), { timeout: 5000 })
+    await beta.node.files.write('files/a', '2')
+    alpha = make('alpha', alpha.storage)
+    await alpha.node.start()
+    expect(Buffer.from(await alpha.node.files.read('files/a')).toString()).toBe('2')
+    expect(await text(alpha, 'properties.txt')).toBe('log.level=debug')
+    expect(await text(beta, 'properties.txt')).toBe('log.level=error')
+    expect(await text(alpha, 'logs/server.log')).toBe('lines of alpha')
+    expect(await text(beta, 'logs/server.log')).toBe('lines of beta')
+  })
+})

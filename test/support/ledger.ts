@@ -36,7 +36,7 @@ function join(ranges: Ranges, at: number): void {
   if ((ranges[at - 1] ?? 0) + 1 === ranges[at]) ranges.splice(at - 1, 2)
 }
 
-class LedgerState {
+export class LedgerState {
   #applied = new Map<string, Ranges>()
   #repeated: string[] = []
 

@@ -27,20 +27,3 @@ export function nonceFrom(random: Random): number {
   const bytes = random.bytes(4)
   return Buffer.from(bytes.buffer, bytes.byteOffset, 4).readUInt32LE(0)
 }
-
-/** Cuts the torn end of the last segment and writes its header where there is none; answers its nonce. */
-async function prepare(
-  log: Log,
-  segment: Segment,
-  { damage, facts, nonce }: ScannedJournal,
-  random: Random,
-): Promise<number> {
-  if (damage !== undefined && segment.name === damage.segment) return nonce ?? 0
-  if (log.bytes > segment.bytes) await log.truncate(segment.bytes)
-  if (nonce !== undefined && segment.bytes > 0) return nonce
-  const fresh = nonceFrom(random)
-  const header = encodeSegmentHeader(fresh, facts)
-  await log.append([header])
-  segment.bytes = header.length
-  return fresh
-}

@@ -3,7 +3,7 @@
  * that is heard; leave alone an active that others hear; wait for those whose data may be needed;
  * let the best candidate go.
  */
-import { relate, sameTerm, type Term } from '../replication/position.js'
+import { compareFreshness, relate, sameTerm, type Term } from '../replication/position.js'
 import {
   bestCandidate,
   isCandidate,
@@ -256,7 +256,7 @@ function holdsKnown(core: CoreState, one: Standing, copy: Standing['copy']): boo
   const owner = nodeId === core.options.nodeId ? core.copy : undefined
   const peer = core.peers.get(nodeId)
   const there = owner ?? (peer !== undefined && heard(core, peer) ? peer.view?.copy : undefined)
-  return there?.complete === true && copy.seq >= there.seq && relate(copy, there).kind !== 'behind'
+  return there?.complete === true && compareFreshness(copy, there) >= 0
 }
 
 /** A better candidate is given `deadMs` to do something, and is passed over then. */

@@ -65,6 +65,8 @@ export class Driver {
   #nextCommand = 1
   #lastStepMs: number
   #timer: unknown
+  /** Since when a peer says that it does not hear us. */
+  readonly #deafSince = new Map<string, number>()
   #open = true
 
   constructor(context: DriverContext, durable: DurableFacts) {
@@ -179,9 +181,21 @@ export class Driver {
     for (const peer of this.#state.peers.values()) {
       if (!peer.link) continue
       const silentMs = nowMs - (peer.heardAtMs ?? Number.NEGATIVE_INFINITY)
-      const deafMs = peer.deafSinceMs === undefined ? 0 : nowMs - peer.deafSinceMs
+      const deafMs = this.#deafMs(peer.id, nowMs)
       if (Math.max(silentMs, deafMs) >= options.deadMs) links.redial(peer.id, options.deadMs)
     }
+  }
+
+  /** For how long a peer has said that it does not hear us, whatever our role. */
+  #deafMs(id: string, nowMs: number): number {
+    const hears = this.#state.peers.get(id)?.view?.hears
+    if (hears === undefined || hears.includes(this.#context.options.id)) {
+      this.#deafSince.delete(id)
+      return 0
+    }
+    const sinceMs = this.#deafSince.get(id) ?? nowMs
+    this.#deafSince.set(id, sinceMs)
+    return nowMs - sinceMs
   }
 
   #step(input: DriverInput): void {

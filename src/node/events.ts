@@ -233,14 +233,16 @@ export interface NodeEvents {
   error: [error: unknown]
 }
 
-/** An event as the logger gets it. */
-export interface NodeLogEvent {
-  /** The id of the node. */
-  readonly node: string
-  /** Which event. */
-  readonly name: keyof NodeEvents
-  /** Wall clock, milliseconds since 1970, for people. */
-  readonly atWallMs: number
-  /** What a listener of this event gets. */
-  readonly event: unknown
-}
+/** An event as the logger gets it: `name` tells what `event` is. */
+export type NodeLogEvent = {
+  [Name in keyof NodeEvents]: {
+    /** The id of the node. */
+    readonly node: string
+    /** Which event. */
+    readonly name: Name
+    /** Wall clock, milliseconds since 1970, for people. */
+    readonly atWallMs: number
+    /** What a listener of this event gets. */
+    readonly event: NodeEvents[Name][0]
+  }
+}[keyof NodeEvents]

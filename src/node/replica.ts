@@ -55,6 +55,9 @@ export interface ReplicaHooks {
   report(event: ReplicaEvent): void
 }
 
+/** A target that is further behind than this catches up before writes are held for a switchover. */
+const drainBytesMax = 64 * 1024
+
 export class Replica {
   readonly copy: LocalCopy
   readonly vault: Vault
@@ -309,20 +312,43 @@ export class Replica {
     writer?.close(error)
   }
 
-  /** Waits until all is durable here, and on `target` too; the writer was frozen before. */
+  /**
+   * Waits until all is durable here, and on `target` too. The writer was frozen before; while the target is far behind,
+   * writes go on, so that callers are held only for the last stretch.
+   */
   async drain(target: string | undefined, deadlineMs: number): Promise<void> {
-    const { clock } = this.#options
+    const { clock, id } = this.#options
     const writer = this.#writer
     if (writer === undefined) throw new HotspareError('NOT_ACTIVE', 'there is nothing to drain')
     const late = (): HotspareError =>
       new HotspareError('SWITCHOVER_FAILED', `${target ?? 'the journal'} did not keep up in time`)
+    const other = target === id ? undefined : target
+    if (other !== undefined && this.#lagBytes(writer, other) > drainBytesMax) {
+      writer.unfreeze()
+      await this.#untilClose(writer, other, drainBytesMax, deadlineMs, late)
+      writer.freeze()
+    }
     await within(clock, deadlineMs, late, writer.drained())
-    if (target === undefined) return
-    for (;;) {
-      if (this.#writer !== writer) throw new HotspareError('NOT_ACTIVE', 'the role was lost')
-      const follower = writer.status.followers.find(({ id }) => id === target)
-      if (follower === undefined) throw new HotspareError('SWITCHOVER_FAILED', `${target} left`)
-      if (follower.lagSeq === 0) return
+    if (other !== undefined) await this.#untilClose(writer, other, 0, deadlineMs, late)
+  }
+
+  /** Bytes of journal that the target's disk is behind. */
+  #lagBytes(writer: Writer, target: string): number {
+    if (this.#writer !== writer) throw new HotspareError('NOT_ACTIVE', 'the role was lost')
+    const follower = writer.status.followers.find((one) => one.id === target)
+    if (follower === undefined) throw new HotspareError('SWITCHOVER_FAILED', `${target} left`)
+    return follower.lagSeq === 0 ? 0 : Math.max(1, follower.lagBytes)
+  }
+
+  async #untilClose(
+    writer: Writer,
+    target: string,
+    bytesMax: number,
+    deadlineMs: number,
+    late: () => HotspareError,
+  ): Promise<void> {
+    const { clock } = this.#options
+    while (this.#lagBytes(writer, target) > bytesMax) {
       if (clock.nowMs() > deadlineMs) throw late()
       await new Promise<void>((resolve) => clock.setTimer(1, resolve))
     }

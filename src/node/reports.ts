@@ -126,50 +126,27 @@ export function reportIncoming(emit: Emit, target: string, event: IncomingEvent)
   }
 }
 
-/** The source's side of a restore; `bytes` and `files` come with the target's report, before the end. */
-export class OutgoingReports {
-  readonly #emit: Emit
-  readonly #source: string
-  readonly #under = new Map<
-    string,
-    { method: NodeEvents['restored'][0]['method']; files: number; bytesMoved: number; ms: number }
-  >()
-
-  constructor(emit: Emit, source: string) {
-    this.#emit = emit
-    this.#source = source
-  }
-
-  report(event: OutgoingEvent): void {
-    const source = this.#source
-    const target = event.peer
-    switch (event.name) {
-      case 'plan': {
-        const { restoreId, method } = event.plan
-        this.#under.set(target, { method, files: 0, bytesMoved: 0, ms: 0 })
-        return this.#emit('restoreStarted', { restoreId, target, source, method })
-      }
-      case 'progress': {
-        const method = this.#under.get(target)?.method ?? 'full'
-        const { restoreId, progress } = event
-        return this.#emit('restoreProgress', { restoreId, target, source, method, ...progress })
-      }
-      case 'restored': {
-        const { files, bytes, ms, plan } = event
-        this.#under.set(target, { method: plan.method, files, bytesMoved: bytes, ms })
-        return
-      }
-      case 'inStep': {
-        const done = this.#under.get(target)
-        this.#under.delete(target)
-        if (done === undefined) return
-        return this.#emit('restored', { restoreId: event.restoreId, target, source, ...done })
-      }
-      case 'refused':
-        return this.#emit('refused', { peer: target, code: event.code, reason: event.reason })
-      case 'ended':
-        this.#under.delete(target)
+/** The source's side of the restores of its followers. */
+export function reportOutgoing(emit: Emit, source: string, event: OutgoingEvent): void {
+  const target = event.peer
+  switch (event.name) {
+    case 'plan': {
+      const { restoreId, method } = event.plan
+      return emit('restoreStarted', { restoreId, target, source, method })
     }
+    case 'progress': {
+      const { restoreId, method, progress } = event
+      return emit('restoreProgress', { restoreId, target, source, method, ...progress })
+    }
+    case 'rejoined': {
+      const { files, bytes: bytesMoved, ms } = event
+      const { restoreId, method } = event.plan
+      return emit('restored', { restoreId, target, source, method, files, bytesMoved, ms })
+    }
+    case 'refused':
+      return emit('refused', { peer: target, code: event.code, reason: event.reason })
+    case 'ended':
+      return
   }
 }
 

@@ -27,7 +27,7 @@ import { coreMessageOf } from './core-messages.js'
 import type { DriverInput } from './driver.js'
 import { Driver } from './driver.js'
 import { readFacts, writeFacts } from './durable-facts.js'
-import type { NodeEvents } from './events.js'
+import type { NodeEvents, NodeLogEvent } from './events.js'
 import { Forwarding } from './forwarding.js'
 import { Links } from './links.js'
 import type { NodeOptions } from './options.js'
@@ -35,10 +35,10 @@ import type { ReplicaEvent, ReplicaHooks } from './replica.js'
 import { Replica } from './replica.js'
 import type { Emit } from './reports.js'
 import {
-  OutgoingReports,
   reportCopy,
   reportCore,
   reportIncoming,
+  reportOutgoing,
   reportOutside,
   reportVault,
   reportWriter,
@@ -74,7 +74,6 @@ export class Runtime {
   readonly #mismatches = new Map<string, string>()
   readonly #appVersions = new Map<string, string>()
   readonly #forwarding: Forwarding
-  readonly #outgoing: OutgoingReports
   readonly #transactions = new Set<(error: HotspareError) => void>()
   #started = false
   #parts: Parts | undefined
@@ -88,7 +87,6 @@ export class Runtime {
     this.#options = options
     this.#events = events
     this.#bootId = Buffer.from(options.random.bytes(8)).toString('hex')
-    this.#outgoing = new OutgoingReports(this.emit, options.id)
     this.#forwarding = new Forwarding({
       clock: options.clock,
       bootId: this.#bootId,
@@ -188,7 +186,7 @@ export class Runtime {
     }
     log('%s %s %o', entry.node, name, entry.event)
     try {
-      this.#options.logger?.(entry)
+      this.#options.logger?.(entry as NodeLogEvent)
       if (this.#events.listenerCount(name) > 0) {
         this.#events.emit(name, ...(event as never))
       }
@@ -390,7 +388,7 @@ export class Runtime {
       case 'vault':
         return reportVault(this.emit, event)
       case 'outgoing':
-        return this.#outgoing.report(event)
+        return reportOutgoing(this.emit, id, event)
       case 'incoming':
         this.#onIncoming(event)
         return reportIncoming(this.emit, id, event)

@@ -29,8 +29,8 @@ export const copyLimits: CopyLimits = {
   segmentBytes: 16 * mib,
   tailBytesMax: 8 * mib,
   pendingBytesMax: 32 * mib,
-  checkpointBytes: 64 * mib,
-  checkpointMs: 30_000,
+  checkpointBytes: 32 * mib,
+  checkpointMs: 10_000,
 }
 
 /** What a copy reports. */

@@ -273,9 +273,7 @@ export class Incoming {
     this.#files = manifest.install.length + manifest.remove.length
     if (this.#stopped) return
     this.#appendTo('copy')
-    const ms = Math.round(clock.nowMs() - this.#startedMs)
-    const bytes = (await this.#bulkClient()).bytesReceived
-    this.#channel?.sendMessage({ type: 'restored', files: this.#files, bytes, ms })
+    this.#channel?.sendMessage({ type: 'restored' })
     this.#drain()
     if (this.#inStep) this.#reportComplete()
   }
@@ -470,9 +468,10 @@ export class Incoming {
     const bulkBytes = this.#bulk === undefined ? 0 : (await this.#bulk).bytesReceived
     const { restoreId, method } = plan
     const bytesMoved = bulkBytes + this.#entryBytes
-    const ms = this.#context.clock.nowMs() - this.#startedMs
+    const ms = Math.round(this.#context.clock.nowMs() - this.#startedMs)
     const files = this.#files
     const { peer } = this
+    this.#channel?.sendMessage({ type: 'rejoined', files, bytes: bytesMoved, ms })
     this.#context.report({ name: 'complete', peer, restoreId, method, files, bytesMoved, ms })
   }
 

@@ -17,7 +17,13 @@ import type { Relation, Term } from '../position.js'
 import { relate, sameTerm } from '../position.js'
 import type { Writer } from '../writer.js'
 import type { Follower } from '../writer-types.js'
-import type { FollowMessage, PlanMessage, RefuseMessage, RestoreProgress } from './wire.js'
+import type {
+  FollowMessage,
+  PlanMessage,
+  RefuseMessage,
+  RestoreMethod,
+  RestoreProgress,
+} from './wire.js'
 import { frameTypes, readAcknowledge, streamMessageOf } from './wire.js'
 
 /** Bytes read from the journal at a time while a follower catches up. */
@@ -46,17 +52,17 @@ export type OutgoingEvent =
       readonly name: 'progress'
       readonly peer: string
       readonly restoreId: string
+      readonly method: RestoreMethod
       readonly progress: RestoreProgress
     }
   | {
-      readonly name: 'restored'
+      readonly name: 'rejoined'
       readonly peer: string
       readonly plan: PlanMessage
       readonly files: number
       readonly bytes: number
       readonly ms: number
     }
-  | { readonly name: 'inStep'; readonly peer: string; readonly restoreId: string }
   | {
       readonly name: 'refused'
       readonly peer: string
@@ -97,6 +103,7 @@ export class Outgoing {
   #durable = 0
   #inStepAt = 0
   #restored = false
+  #rejoined = false
   readonly #blobs = new Map<string, () => void>()
 
   constructor(channel: Channel, context: OutgoingContext) {
@@ -181,11 +188,16 @@ export class Outgoing {
       case 'ready':
         return this.#start()
       case 'restored':
-        return this.#onRestored(message.files, message.bytes, message.ms)
+        return this.#onRestored()
+      case 'rejoined':
+        return this.#onRejoined(message.files, message.bytes, message.ms)
       case 'progress': {
+        const plan = this.#plan
+        if (plan === undefined) return this.#channel.destroy()
+        const { restoreId, method } = plan
         const { progress } = message
-        const restoreId = this.#plan?.restoreId ?? ''
-        return this.#context.report({ name: 'progress', peer: this.peer, restoreId, progress })
+        const { peer } = this
+        return this.#context.report({ name: 'progress', peer, restoreId, method, progress })
       }
       case 'blobHere': {
         const done = this.#blobs.get(message.id)
@@ -338,12 +350,17 @@ export class Outgoing {
     this.#settleInStep()
   }
 
-  #onRestored(files: number, bytes: number, ms: number): void {
-    const plan = this.#plan
-    if (plan === undefined || this.#restored) return
+  #onRestored(): void {
+    if (this.#plan === undefined || this.#restored) return
     this.#restored = true
-    this.#context.report({ name: 'restored', peer: this.peer, plan, files, bytes, ms })
     this.#settleInStep()
+  }
+
+  #onRejoined(files: number, bytes: number, ms: number): void {
+    const plan = this.#plan
+    if (plan === undefined || this.#rejoined) return
+    this.#rejoined = true
+    this.#context.report({ name: 'rejoined', peer: this.peer, plan, files, bytes, ms })
   }
 
   #acknowledge(type: number, payload: Uint8Array): void {
@@ -380,7 +397,6 @@ export class Outgoing {
     this.#inStepAt = Number.POSITIVE_INFINITY
     this.#tellWriter()
     this.#follower?.caughtUp()
-    this.#context.report({ name: 'inStep', peer: this.peer, restoreId: plan.restoreId })
   }
 }
 

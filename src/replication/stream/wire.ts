@@ -75,16 +75,18 @@ export type StreamMessage =
   /** Source to follower: you have all that there was when this was sent. */
   | { readonly type: 'inStep'; readonly seq: number }
   /** Follower to source: the restore has switched over; acknowledgements count from here. */
-  | {
-      readonly type: 'restored'
-      readonly files: number
-      readonly bytes: number
-      readonly ms: number
-    }
+  | { readonly type: 'restored' }
   /** Source to follower: fetch this blob, its record comes once every in-sync follower has it. */
   | { readonly type: 'blob'; readonly blob: BlobRef }
   /** Follower to source: the blob is here, durably. */
   | { readonly type: 'blobHere'; readonly id: string }
+  /** Follower to source: everything is here; what it took, so that both sides can report the same. */
+  | {
+      readonly type: 'rejoined'
+      readonly files: number
+      readonly bytes: number
+      readonly ms: number
+    }
   /** Follower to source: how the restore goes, so that both sides can report it. */
   | { readonly type: 'progress'; readonly progress: RestoreProgress }
 
@@ -291,8 +293,10 @@ export function streamMessageOf(value: unknown): StreamMessage {
     case 'inStep':
       return { type: 'inStep', seq: seqOf(fields.seq, 'seq') }
     case 'restored':
+      return { type: 'restored' }
+    case 'rejoined':
       return {
-        type: 'restored',
+        type: 'rejoined',
         files: seqOf(fields.files, 'files'),
         bytes: seqOf(fields.bytes, 'bytes'),
         ms: seqOf(fields.ms, 'ms'),

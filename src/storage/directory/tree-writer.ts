@@ -30,6 +30,7 @@ import {
   NEW_FLAGS,
   type OpenFile,
   openToRead,
+  readFully,
   SLICE_BYTES,
   toFileStat,
   WRITE_FLAGS,
@@ -76,6 +77,8 @@ export class TreeWriter {
   #put(operation: Operation<'put'>, folders: Folders): FileStat {
     const { path, bytes, mode, force = false } = operation
     this.#makeWay(path, force, folders)
+    const same = this.#holds(path, bytes, mode & 0o777)
+    if (same !== undefined) return same
     const temporary = this.#layout.newTemporary()
     const fd = openSync(temporary, NEW_FLAGS, mode & 0o777)
     try {
@@ -93,6 +96,24 @@ export class TreeWriter {
     } catch (error) {
       discard(temporary)
       throw error
+    }
+  }
+
+  /**
+   * The file's state when it has these bytes and this mode already. A recovery repeats everything since the last
+   * checkpoint, most of which is there; a rename over an existing file makes some file systems write it out at once.
+   */
+  #holds(path: string, bytes: Uint8Array, mode: number): FileStat | undefined {
+    const found = lookForFile(this.#layout.treePath(path))
+    if (found === undefined || found.size !== bytes.byteLength || found.mode !== mode) return undefined
+    const file = openToRead(this.#layout.treePath(path))
+    if (file === undefined) return undefined
+    try {
+      const held = Buffer.allocUnsafe(bytes.byteLength)
+      const length = readFully(file.fd, held, 0, held.length, 0)
+      return length === held.length && held.equals(bytes) ? toFileStat(fstatSync(file.fd)) : undefined
+    } finally {
+      closeSync(file.fd)
     }
   }
 

@@ -23,6 +23,7 @@ export async function recover(
   while (world.nowMs - beganMs < boundMs) {
     startIdle(world)
     await world.run(lookMs)
+    if (world.nowMs - beganMs > splitMs) restartStuck(world)
     const split = world.actives().length > 1
     splitSinceMs = split ? (splitSinceMs ?? world.nowMs) : undefined
     if (splitSinceMs !== undefined && world.nowMs - splitSinceMs > splitMs) {
@@ -43,6 +44,13 @@ export async function recover(
 function startIdle(world: World): void {
   for (const machine of world.machines.values()) {
     if (machine.process === undefined && !machine.off) world.start(machine.id)
+  }
+}
+
+/** What the error of a disk that failed says that an operator does: the node is restarted. */
+function restartStuck(world: World): void {
+  for (const { id, node } of world.processes) {
+    if (node.status().stuck?.startsWith('STORAGE_FAILED') === true) world.kill(id)
   }
 }
 

@@ -127,6 +127,8 @@ export class Network {
     for (const connection of [...this.#connections]) {
       if (connection.link.to !== machine || connection.ended || !connection.peer.ended) continue
       connection.peer.sendEnd('reset')
+      // The dead end may have been forgotten; what it sends now can still be held up on its way.
+      this.#connections.add(connection.peer)
     }
   }
 

@@ -55,7 +55,10 @@ export function followingReport(
     disarm(core, 'refollow')
     settleKnown(core)
     if (core.role === 'restoring') becomeStandby(core)
-  } else if (input.state !== 'started') {
+  } else if (input.state === 'started') {
+    const restores = input.restoring === true && core.role === 'standby'
+    if (restores) becomeRestoring(core, following.id, following.term)
+  } else {
     retryLater(core, following, input.state, input.reason)
   }
 }

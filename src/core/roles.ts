@@ -12,7 +12,7 @@ const legal: Readonly<Record<Role, readonly Role[]>> = {
   stopped: ['discovering'],
   discovering: ['restoring', 'active', 'stopped'],
   restoring: ['standby', 'discovering', 'stopped'],
-  standby: ['discovering', 'stopped'],
+  standby: ['restoring', 'discovering', 'stopped'],
   active: ['discovering', 'stopped'],
 }
 

@@ -187,6 +187,8 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
       readonly type: 'following'
       readonly state: 'started' | 'complete' | 'broken' | 'refused'
       readonly term: Term
+      /** With `started`: the copy is replaced, so that it is no standby's until that is complete. */
+      readonly restoring?: boolean
       readonly reason?: string
     }
   /**

@@ -416,7 +416,9 @@ export class Runtime {
     if (event.name === 'refused') this.#stuck = `${event.code}: ${event.reason}`
     if (event.name === 'broken' && event.code === 'VAULT_FULL') this.#stuck = event.reason
     const reason = 'reason' in event ? event.reason : undefined
-    const input = { type: 'following', state: event.name, term } as const
+    const method = event.name === 'started' ? event.plan.method : undefined
+    const restoring = method === 'delta' || method === 'full'
+    const input = { type: 'following', state: event.name, term, restoring } as const
     this.#parts?.driver.input(reason === undefined ? input : { ...input, reason })
   }
 

@@ -246,6 +246,9 @@ export class Outgoing {
       promotable: this.#context.promotable(this.peer),
       directAck: true,
     })
+    // What it takes in meanwhile is in no journal that it could be promoted with.
+    const { method } = this.#plan
+    if (method === 'delta' || method === 'full') this.#follower.leave('it is being restored')
     this.#context.report({ name: 'plan', peer: this.peer, plan: this.#plan })
     this.#channel.sendMessage(this.#plan)
   }

@@ -105,13 +105,16 @@ export class TreeWriter {
    */
   #holds(path: string, bytes: Uint8Array, mode: number): FileStat | undefined {
     const found = lookForFile(this.#layout.treePath(path))
-    if (found === undefined || found.size !== bytes.byteLength || found.mode !== mode) return undefined
+    if (found === undefined || found.size !== bytes.byteLength || found.mode !== mode)
+      return undefined
     const file = openToRead(this.#layout.treePath(path))
     if (file === undefined) return undefined
     try {
       const held = Buffer.allocUnsafe(bytes.byteLength)
       const length = readFully(file.fd, held, 0, held.length, 0)
-      return length === held.length && held.equals(bytes) ? toFileStat(fstatSync(file.fd)) : undefined
+      return length === held.length && held.equals(bytes)
+        ? toFileStat(fstatSync(file.fd))
+        : undefined
     } finally {
       closeSync(file.fd)
     }

@@ -4,26 +4,37 @@ import type { Process } from '../machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-export const stranger = (world: World, report: Report): Checker => ({
-  name: 'stranger',
-  event(process: Process, { name, event }: NodeLogEvent): void {
-    const { intruder } = world
-    // It calls itself like a member that is not running now.
-    if (intruder?.process === undefined || world.machine(intruder.id).process !== undefined) return
-    const { peer, target } = event as { peer?: string; target?: string }
-    if (name === 'peerUp' && peer === intruder.id) report(`${process.id} hears a stranger`)
-    if (name === 'restoreStarted' && target === intruder.id) {
-      report(`${process.id} gives its data to a stranger`)
-    }
-  },
-  quiet(): void {
-    const machine = world.intruder
-    if (machine?.process === undefined) return
-    const files = machine.storage.outside.list()
-    if (files.length > 0) report(`the stranger has ${files.join(', ')}`)
-    const { peers, position } = machine.process.node.status()
-    if (position !== undefined) report(`the stranger is at ${position.seq}`)
-    const heard = peers.filter((peer) => peer.heard)
-    if (heard.length > 0) report(`the stranger hears ${heard.map(({ id }) => id).join(' and ')}`)
-  },
-})
+/** What a member that just ended had on its way is no stranger's. */
+const lastWordsMs = 2_000
+
+export const stranger = (world: World, report: Report): Checker => {
+  let endedMs = Number.NEGATIVE_INFINITY
+  return {
+    name: 'stranger',
+    ending({ id }: Process): void {
+      if (id === world.intruder?.id) endedMs = world.nowMs
+    },
+    event(process: Process, { name, event }: NodeLogEvent): void {
+      const { intruder } = world
+      // It calls itself like a member that is not running now.
+      if (intruder?.process === undefined || world.machine(intruder.id).process !== undefined)
+        return
+      if (world.nowMs - endedMs < lastWordsMs) return
+      const { peer, target } = event as { peer?: string; target?: string }
+      if (name === 'peerUp' && peer === intruder.id) report(`${process.id} hears a stranger`)
+      if (name === 'restoreStarted' && target === intruder.id) {
+        report(`${process.id} gives its data to a stranger`)
+      }
+    },
+    quiet(): void {
+      const machine = world.intruder
+      if (machine?.process === undefined) return
+      const files = machine.storage.outside.list()
+      if (files.length > 0) report(`the stranger has ${files.join(', ')}`)
+      const { peers, position } = machine.process.node.status()
+      if (position !== undefined) report(`the stranger is at ${position.seq}`)
+      const heard = peers.filter((peer) => peer.heard)
+      if (heard.length > 0) report(`the stranger hears ${heard.map(({ id }) => id).join(' and ')}`)
+    },
+  }
+}

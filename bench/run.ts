@@ -13,8 +13,12 @@ npm run bench -- all
   --json      one JSON object per experiment, alone on its line, the last one last
   --rounds N  measured rounds, 5 by default; every contestant runs once a round
   --quick     smaller data, 2 rounds: to see that it works, not to judge
+  --keep      leave the data where it is
 
-Data goes below $TMPDIR, traffic to the loopback. Names:
+Data goes below $TMPDIR, traffic to the loopback. After thousands of files were removed some file
+systems create new ones several times more slowly, for minutes, so let a run of join-small, join-mixed
+or files not follow another at once, or keep the data and remove it later. With
+HOTSPARE_BENCH_PROFILE=DIR the nodes write processor profiles there. Names:
 ${experiments.map(({ name, title }) => `  ${name.padEnd(14)} ${title}`).join('\n')}`
 
 /** The time after which a run is given up, whatever hangs. */
@@ -26,6 +30,7 @@ async function main(): Promise<void> {
     options: {
       json: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
+      keep: { type: 'boolean', default: false },
       rounds: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -39,21 +44,21 @@ async function main(): Promise<void> {
     return
   }
   const root = mkdtempSync(join(tmpdir(), 'hotspare-bench-'))
+  process.once('exit', () => {
+    if (values.keep) process.stderr.write(`the data stays in ${root}\n`)
+    else rmSync(root, { recursive: true, force: true })
+  })
   // Servers that run as another user must reach their own directories below.
   chmodSync(root, 0o755)
-  try {
-    process.stdout.write(`${describeMachine()}\n\n`)
-    for (const experiment of chosen) {
-      const budgetMs = values.quick ? 20_000 : 140_000
-      const log = (line: string): void => {
-        process.stderr.write(`${experiment.name}: ${line}\n`)
-      }
-      const found = await bounded(experiment, { rounds, quick: values.quick, budgetMs, root, log })
-      process.stdout.write(`${printable(experiment, found)}\n`)
-      if (values.json) process.stdout.write(`${JSON.stringify(asJson(experiment, found))}\n`)
+  process.stdout.write(`${describeMachine()}\n\n`)
+  for (const experiment of chosen) {
+    const budgetMs = values.quick ? 20_000 : 140_000
+    const log = (line: string): void => {
+      process.stderr.write(`${experiment.name}: ${line}\n`)
     }
-  } finally {
-    rmSync(root, { recursive: true, force: true })
+    const found = await bounded(experiment, { rounds, quick: values.quick, budgetMs, root, log })
+    process.stdout.write(`${printable(experiment, found)}\n`)
+    if (values.json) process.stdout.write(`${JSON.stringify(asJson(experiment, found))}\n`)
   }
 }
 

@@ -72,7 +72,7 @@ export async function measureJoin(context: BenchContext, plan: JoinPlan): Promis
       },
     })
   }
-  const rounds = await alternate(context, contestants, { warmUp: true })
+  const rounds = await alternate(context, contestants, { warmUp: !plan.removeAtOnce })
   await alpha.stop()
   await rsync?.stop()
   const versus = (peer: string, measure: string): number | undefined =>

@@ -61,6 +61,7 @@ export type NodeJob =
       readonly kind: 'writeFiles'
       readonly prefix: string
       readonly sizes: readonly number[]
+      readonly durability: StateClass
       readonly callers: number
     }
   /** Changes files one after the other. */

@@ -127,18 +127,20 @@ async function firstWrite(className: 'memory' | 'disk'): Promise<number> {
 
 const content = Buffer.alloc(16 * 1024, 0x61)
 
-async function writeFiles(
-  prefix: string,
-  sizes: readonly number[],
-  callers: number,
-): Promise<LoadResult> {
+async function writeFiles({
+  prefix,
+  sizes,
+  durability,
+  callers,
+}: Extract<NodeJob, { kind: 'writeFiles' }>): Promise<LoadResult> {
   const left = sizes.entries()
   const load: Load = { callers, seconds: Number.POSITIVE_INFINITY, bytes: 0 }
   return await closedLoop(load, async () => {
     const next = left.next()
     if (next.done === true) return false
     const [index, bytes] = next.value
-    await node().files.write(`${prefix}/${index}.dat`, content.subarray(0, bytes))
+    const path = `${prefix}/${index}.dat`
+    await node().files.write(path, content.subarray(0, bytes), { durability })
     return true
   })
 }
@@ -203,7 +205,7 @@ function carryOut(job: NodeJob): unknown {
     case 'applied':
       return whenApplied(job.count)
     case 'writeFiles':
-      return writeFiles(job.prefix, job.sizes, job.callers)
+      return writeFiles(job)
     case 'change':
       return change(job.changes)
     case 'processor': {

@@ -78,6 +78,8 @@ export class Replica {
   #ineligible: string | undefined
   #restores = 0
   #reopening: Promise<void> | undefined
+  /** Resolves when the attempts to follow that were given up have ended. */
+  #settling: Promise<void> = Promise.resolve()
   #retryTimer: unknown
   #closed = false
   #outside: OutsideReport
@@ -178,23 +180,36 @@ export class Replica {
     this.#followed = { peer, term }
     const incoming = new Incoming(this.#incomingContext(), peer, term)
     this.#incoming = incoming
-    const { failed } = this.copy
-    // A damaged journal cannot be opened again; a full restore replaces it.
-    if (failed === undefined || failed.code === 'JOURNAL_CORRUPT') return incoming.start()
-    this.#reopen().then(
-      () => {
-        if (this.#incoming === incoming) incoming.start()
-      },
-      (error: unknown) => {
-        if (this.#incoming !== incoming) return
-        this.#onIncoming({ name: 'broken', peer, code: undefined, reason: String(error) })
-      },
-    )
+    void this.#start(incoming)
+  }
+
+  async #start(incoming: Incoming): Promise<void> {
+    try {
+      // An attempt that was given up may be in the middle of its switch, which needs what it staged.
+      await this.#settling
+      const { failed } = this.copy
+      // A damaged journal cannot be opened again; a full restore replaces it.
+      if (failed !== undefined && failed.code !== 'JOURNAL_CORRUPT') await this.#reopen()
+    } catch (error) {
+      if (this.#incoming !== incoming) return
+      const { peer } = incoming
+      this.#onIncoming({ name: 'broken', peer, code: undefined, reason: String(error) })
+      return
+    }
+    if (this.#incoming === incoming) incoming.start()
   }
 
   unfollow(): void {
     this.#incoming?.stop()
+    this.#leaveIncoming()
+  }
+
+  #leaveIncoming(): void {
+    const incoming = this.#incoming
     this.#incoming = undefined
+    if (incoming === undefined) return
+    const before = this.#settling
+    this.#settling = incoming.settled().then(() => before)
   }
 
   /** The own storage failed: nothing more can be taken in. */
@@ -269,6 +284,7 @@ export class Replica {
       for (const outgoing of this.#outgoing.values()) outgoing.close()
       await this.#writer.openTerm(term)
     } else {
+      await this.#settling
       await this.copy.closeNext()
       await this.vault.keepUnusedJournal(nextArea)
       await this.copy.dropNext()
@@ -449,7 +465,7 @@ export class Replica {
       this.#brokenAtMs = undefined
     }
     if (event.name === 'broken' || event.name === 'refused') {
-      this.#incoming = undefined
+      this.#leaveIncoming()
       this.#brokenAtMs ??= clock.nowMs()
     }
     if (event.name === 'refused' && event.code === 'POLICY_MISMATCH')

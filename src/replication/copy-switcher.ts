@@ -42,6 +42,7 @@ export class CopySwitcher {
   readonly #options: LoadOptions
   readonly #host: SwitchHost
   #next: Journal | undefined
+  #turn: Promise<unknown> = Promise.resolve()
   #manifest: RestoreManifest | undefined
   /** Set when the write of a manifest failed: it may be durable or not. */
   #isInDoubt = false
@@ -78,7 +79,18 @@ export class CopySwitcher {
     return { extent: { history, seq }, lastOrdinal, durableOrdinal, onDurable }
   }
 
-  async begin(base: Extent, inSync: readonly string[] | undefined): Promise<void> {
+  /** One after the other: an attempt that was given up may still be under way when the next one begins. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => undefined)
+    return turn
+  }
+
+  begin(base: Extent, inSync: readonly string[] | undefined): Promise<void> {
+    return this.#inTurn(() => this.#begin(base, inSync))
+  }
+
+  async #begin(base: Extent, inSync: readonly string[] | undefined): Promise<void> {
     await this.#next?.close()
     this.#next = undefined
     // A failure of the new journal ends the restore, not the copy.
@@ -105,13 +117,21 @@ export class CopySwitcher {
   }
 
   /** Leaves what was received on the disk. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    return this.#inTurn(() => this.#stop())
+  }
+
+  async #stop(): Promise<void> {
     await this.#next?.close()
     this.#next = undefined
   }
 
-  async drop(): Promise<void> {
-    await this.stop()
+  drop(): Promise<void> {
+    return this.#inTurn(() => this.#drop())
+  }
+
+  async #drop(): Promise<void> {
+    await this.#stop()
     const { logs } = this.#options.copy.storage
     const names = (await logs.list(nextArea)).map(({ name }) => name)
     if (names.length > 0) await logs.remove(nextArea, names)

@@ -3,12 +3,12 @@ import { type ProfileName, profileNames } from '../../src/testing/simulator/faul
 import { simulate } from '../../src/testing/simulator/run.js'
 
 const seedsEach: Record<ProfileName, number> = {
-  calm: 5,
-  single: 25,
-  crashes: 25,
-  disk: 25,
-  network: 25,
-  everything: 30,
+  calm: 4,
+  single: 16,
+  crashes: 18,
+  disk: 20,
+  network: 20,
+  everything: 22,
 }
 
 async function run(seed: number, profile: ProfileName): Promise<void> {

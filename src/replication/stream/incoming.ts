@@ -95,6 +95,7 @@ export class Incoming {
   #channel: Channel | undefined
   #bulk: Promise<BulkClient> | undefined
   #plan: PlanMessage | undefined
+  #preparing: Promise<void> | undefined
   #stopped = false
   #ended = false
   /** Where entries go now. */
@@ -134,6 +135,11 @@ export class Incoming {
   start(): void {
     this.#startedMs = this.#context.clock.nowMs()
     void this.#open().catch((error: unknown) => this.#break(error))
+  }
+
+  /** After the end: resolves when its restore does nothing any more, a switch that had begun included. */
+  async settled(): Promise<void> {
+    await this.#preparing
   }
 
   /** Ends the stream; what was appended stays, nothing more is. */
@@ -217,7 +223,7 @@ export class Incoming {
     }
     this.#plan = plan
     this.#context.report({ name: 'started', peer: this.peer, plan })
-    void this.#prepare(plan).catch((error: unknown) => this.#break(error))
+    this.#preparing = this.#prepare(plan).catch((error: unknown) => this.#break(error))
   }
 
   async #prepare(plan: PlanMessage): Promise<void> {

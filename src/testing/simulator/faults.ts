@@ -130,12 +130,11 @@ const slowDisk: Fault = (world, random) => {
   const id = member(world, random)
   const { faults } = world.machine(id).storage
   const latencyMs = random.between(10, 4_000)
-  const before = faults.latency
   world.disturbances += 1
   world.timeline.add(world.nowMs, id, 'slowDisk', latencyMs)
   faults.latency = (operation) => (operation === 'log.append' ? latencyMs : 1)
   world.later(random.between(500, 6_000), () => {
-    faults.latency = before
+    faults.latency = world.diskLatency
   })
 }
 

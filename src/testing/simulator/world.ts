@@ -41,7 +41,7 @@ export interface WorldOptions {
 }
 
 const sampleMs = 100
-/** Events that would only fill the timeline. */
+/** They would only fill the timeline. */
 const unlisted: ReadonlySet<string> = new Set(['restoreProgress', 'peerUp', 'peerDown'])
 
 export class World extends Stage {
@@ -85,9 +85,14 @@ export class World extends Stage {
       wallOffsetMs: (this.random.number() - 0.5) * 7 * 86_400_000,
     })
     const storage = memory({ clock })
-    const { diskMs = 0 } = this.#options
-    if (diskMs > 0) storage.faults.latency = () => diskMs
+    storage.faults.latency = this.diskLatency
     return new Machine(id, address, clock, storage)
+  }
+
+  /** How long a disk takes when nothing is wrong with it; undefined for no time at all. */
+  get diskLatency(): (() => number) | undefined {
+    const { diskMs = 0 } = this.#options
+    return diskMs > 0 ? () => diskMs : undefined
   }
 
   /** Adds checkers; each is given a way to report. */
@@ -303,15 +308,11 @@ export class World extends Stage {
     return this.#cuts.has(`${from}>${to}`)
   }
 
-  /** Changes how all links between two nodes behave. */
+  /** Slows both directions. */
   slow(one: string, other: string, latencyMs: number): void {
     this.disturbances += 1
     this.slowLinks += 1
     this.timeline.add(this.nowMs, one, 'slow', { other, latencyMs })
-    this.#quality(one, other, latencyMs)
-  }
-
-  #quality(one: string, other: string, latencyMs: number): void {
     const [left, right] = [this.machine(one).address, this.machine(other).address]
     this.network.setLink(left, right, { latencyMs })
     this.network.setLink(right, left, { latencyMs })
@@ -321,7 +322,7 @@ export class World extends Stage {
   mend(): void {
     this.heal()
     this.slowLinks = 0
-    const { latencyMs = 1, diskMs = 0 } = this.#options
+    const { latencyMs = 1 } = this.#options
     for (const { id: one } of this.members) {
       for (const { id: other } of this.members) {
         if (one !== other)
@@ -333,7 +334,7 @@ export class World extends Stage {
       machine.storage.faults.full = false
       machine.storage.faults.readOnly = false
       machine.storage.faults.failNextSync = false
-      machine.storage.faults.latency = diskMs > 0 ? () => diskMs : undefined
+      machine.storage.faults.latency = this.diskLatency
     }
     for (const id of this.frozen) this.thaw(id)
   }

@@ -275,6 +275,8 @@ export class Runtime {
       )
     }
     await copy.adopt({ epoch: promisedEpoch + 1, nodeId: this.#options.id, bootId: this.#bootId })
+    // What was found is the beginning of the history now, and no change of it.
+    replica.outsideSettled()
   }
 
   #makeLinks(): Links {

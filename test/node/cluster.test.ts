@@ -119,4 +119,17 @@ describe('a cluster of two', () => {
     expect(await text(alpha, 'logs/server.log')).toBe('lines of alpha')
     expect(await text(beta, 'logs/server.log')).toBe('lines of beta')
   })
+
+  it('files that were there before are adopted as the beginning, once, and copied by a restore', async () => {
+    const make = cluster()
+    const refused = make('alpha')
+    await put(refused, 'files/old', 'from before')
+    await expect(refused.node.start()).rejects.toMatchObject({ code: 'ADOPT_REQUIRED' })
+    const alpha = make('alpha', refused.storage)
+    await alpha.node.start({ adopt: true })
+    const beta = make('beta')
+    await beta.node.start()
+    expect(Buffer.from(await beta.node.files.read('files/old')).toString()).toBe('from before')
+    expect(alpha.node.status().position?.seq).toBe(1)
+  })
 })

@@ -53,6 +53,8 @@ export class World extends Stage {
   intruder: Machine | undefined
   /** Whether the schedule has so few faults that nothing acknowledged may be lost. */
   strict: boolean = false
+  /** When which machine lost what it had only in memory. */
+  readonly memoryLost: { readonly id: string; readonly atMs: number }[] = []
   readonly #options: WorldOptions
   readonly #cuts = new Set<string>()
   readonly #frozen = new Map<string, { sinceMs: number; suspended: boolean }>()
@@ -185,6 +187,7 @@ export class World extends Stage {
     const { process } = machine
     if (process === undefined) return
     this.timeline.add(this.nowMs, id, 'kill')
+    this.memoryLost.push({ id, atMs: this.nowMs })
     this.#over(machine, process, 'killed')
     this.network.crash(machine.address)
     machine.storage.crash(this.random, { powerCut: false })
@@ -195,6 +198,7 @@ export class World extends Stage {
     const machine = this.machine(id)
     if (machine.off) return
     this.timeline.add(this.nowMs, id, 'powerOff')
+    this.memoryLost.push({ id, atMs: this.nowMs })
     machine.off = true
     if (machine.process !== undefined) this.#over(machine, machine.process, 'killed')
     this.network.powerOff(machine.address)

@@ -65,14 +65,20 @@ class Acknowledged implements Checker {
     for (const write of this.#world.writes) {
       if (write.outcome.kind !== 'acknowledged' || this.#lost.has(write.id)) continue
       const { position, ack, degraded, durable } = write.outcome.receipt
-      // What two machines had in memory is lost with both, and only then.
-      if (!durable && !this.#world.strict) continue
+      if (!durable && this.#bothForgot(write)) continue
       if (ack === 'local' || degraded || contains(final, position)) continue
       this.#lost.add(write.id)
       if (this.#excused(write)) continue
       const where = `${written(position.term)}/${position.seq}`
       this.#report(`write ${write.id}, acknowledged as ${ack} at ${where}, is not on ${final.id}`)
     }
+  }
+
+  /** What two machines had in memory is lost with both, and only then. */
+  #bothForgot({ submittedMs }: WriteRecord): boolean {
+    if (this.#world.strict) return false
+    const since = this.#world.memoryLost.filter(({ atMs }) => atMs >= submittedMs)
+    return new Set(since.map(({ id }) => id)).size > 1
   }
 
   /** All had one history when all was well the last time: whatever forked it since was reported since. */

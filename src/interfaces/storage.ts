@@ -115,8 +115,8 @@ export interface ObjectStore {
   list(area: ObjectArea, prefix?: string): Promise<ObjectInfo[]>
   /**
    * Writes slices of one buffer into objects; an object that does not exist is created. Slices of one
-   * object arrive in order of their offsets. Not durable before `sync`. The storage owns `buffer` from
-   * the call on (it may be transferred to a worker), unless it is a view of a larger one: then it is copied.
+   * object arrive in order of their offsets. Not durable before `sync`. The storage has taken what it needs of `buffer`
+   * when the call returns, before its promise settles: the caller may write into it then.
    */
   write(area: ObjectArea, buffer: Uint8Array, slices: readonly ObjectSlice[]): Promise<void>
   /** Up to `length` bytes from `offset`; fewer only at the end. `STORAGE_FAILED` when there is no such object. */
@@ -183,9 +183,10 @@ export interface TreeStore {
   /**
    * Reads stretches of many files in one go. The answer packs them into one fresh buffer, in order,
    * and says for each where it lies; `missing` where there is no such regular file; fewer bytes than asked only at
-   * the end of the file. `stat` is the file's state when its descriptor was opened.
+   * the end of the file. `stat` is the file's state when its descriptor was opened. With `lend` the buffer may be
+   * one that the storage uses again and again: the caller gives it back with `release`.
    */
-  read(requests: readonly ReadRequest[]): Promise<ReadAnswer>
+  read(requests: readonly ReadRequest[], lend?: boolean): Promise<ReadAnswer>
   /**
    * Carries out operations in their order and answers each with the file's new state (undefined where the
    * path holds no file now). Folders on the way are created; folders that a `remove` leaves empty are
@@ -214,8 +215,10 @@ export interface ReadRequest {
 
 /** What {@link TreeStore.read} found. */
 export interface ReadAnswer {
-  /** All stretches, one after the other; it belongs to the caller. */
+  /** All stretches, one after the other; it belongs to the caller, unless it was lent. */
   readonly buffer: Uint8Array
+  /** Gives a lent buffer back, which nobody may look at afterwards. One that is never given back is only not used again. */
+  readonly release?: () => void
   /** One for each request, in order; `missing` where there is no regular file. */
   readonly results: readonly (ReadResult | 'missing')[]
 }

@@ -55,21 +55,23 @@ export interface Connection {
    */
   readonly binding?: Uint8Array
   /**
-   * Queues one frame, made of the parts in order. The parts must not be changed afterwards.
+   * Queues one frame, made of the parts in order. The parts must not be changed before `taken` is called, which happens
+   * once, when the transport needs them no more; a transport may keep them for ever, and never call it.
    * False says that the queue is above `sendBytesHigh`: wait for `drained()` before the next one.
    * A frame sent on an ended connection is dropped.
    * @throws `FRAME_TOO_LARGE` when the frame is longer than the own `frameBytesMax`.
    */
-  send(parts: readonly Uint8Array[]): boolean
+  send(parts: readonly Uint8Array[], taken?: () => void): boolean
   /** Bytes queued and not yet given to the network. */
   readonly queuedBytes: number
   /** Resolves when the queue is below the limit, or the connection ended. */
   drained(): Promise<void>
   /**
    * Sets the receiver. Frames that arrive before it is set are kept. A frame belongs to the receiver,
-   * which may keep it.
+   * which may keep it; unless `lend` is set: then its bytes are good until `receive` returns, and the transport may read
+   * the next frames into the same memory.
    */
-  onFrame(receive: (frame: Uint8Array) => void): void
+  onFrame(receive: (frame: Uint8Array) => void, lend?: boolean): void
   /**
    * Sets the one who is told of the end, once, after all delivered frames; told at once when it has
    * ended already. Never called from within `close()`, `destroy()` or this method.

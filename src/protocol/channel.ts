@@ -42,15 +42,18 @@ export interface Channel {
   readonly queuedBytes: number
   readonly closed: boolean
   /**
-   * Sends a frame of a type from 1 to 255. The parts must not be changed afterwards. False says to wait
-   * for `drained()`. On a closed channel the frame is dropped.
+   * Sends a frame of a type from 1 to 255. The parts must not be changed before `taken` is called, which may never
+   * happen. False says to wait for `drained()`. On a closed channel the frame is dropped.
    * @throws `FRAME_TOO_LARGE`
    */
-  send(type: number, parts: readonly Uint8Array[]): boolean
+  send(type: number, parts: readonly Uint8Array[], taken?: () => void): boolean
   /** Sends one message (a frame of type 0). @throws `FRAME_TOO_LARGE` */
   sendMessage(message: unknown): boolean
-  /** Sets the receiver of frames of types 1 to 255. A payload may be kept; it pins the read buffer. */
-  onFrame(receive: (type: number, payload: Uint8Array) => void): void
+  /**
+   * Sets the receiver of frames of types 1 to 255. A payload may be kept; it pins the read buffer. With `lend`, which
+   * saves memory, it is good only until `receive` returns.
+   */
+  onFrame(receive: (type: number, payload: Uint8Array) => void, lend?: boolean): void
   /** Sets the receiver of decoded messages, whose shape is not checked yet. */
   onMessage(receive: (message: unknown) => void): void
   /**
@@ -171,19 +174,20 @@ class SessionChannel implements Channel {
     return this.#cause !== undefined
   }
 
-  send(type: number, parts: readonly Uint8Array[]): boolean {
+  send(type: number, parts: readonly Uint8Array[], taken?: () => void): boolean {
     if (!Number.isInteger(type) || type <= MESSAGE_TYPE || type > TYPE_MAX) {
       throw new TypeError(`A frame type is a whole number from 1 to ${TYPE_MAX}, not ${type}`)
     }
-    return this.#send(type, parts)
+    return this.#send(type, parts, taken)
   }
 
   sendMessage(message: unknown): boolean {
     return this.#send(MESSAGE_TYPE, [encode(message)])
   }
 
-  onFrame(receive: (type: number, payload: Uint8Array) => void): void {
+  onFrame(receive: (type: number, payload: Uint8Array) => void, lend: boolean = false): void {
     this.#receiveFrame = receive
+    if (lend) this.#connection.onFrame((frame) => this.#receive(frame), true)
     this.#start()
   }
 
@@ -229,14 +233,14 @@ class SessionChannel implements Channel {
     return type === MESSAGE_TYPE ? this.#mode : this.#bulkMode
   }
 
-  #send(type: number, parts: readonly Uint8Array[]): boolean {
+  #send(type: number, parts: readonly Uint8Array[], taken?: () => void): boolean {
     let length = 0
     for (const part of parts) length += part.length
     if (length > this.payloadBytesMax) throw tooLarge(length, this.payloadBytesMax)
     if (this.#cause !== undefined) return true
     const check = this.#outgoing.make(this.#modeOf(type), type, parts, length)
     this.#typeBytes[type] ??= Uint8Array.of(type)
-    return this.#connection.send([this.#typeBytes[type], ...parts, check])
+    return this.#connection.send([this.#typeBytes[type], ...parts, check], taken)
   }
 
   #receive(frame: Uint8Array): void {

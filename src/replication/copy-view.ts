@@ -147,7 +147,7 @@ export abstract class CopyView {
     return this.#reads.list(prefix)
   }
 
-  /** Bytes of the tree, which may be behind the last changes, with versions that they are at least as new as. */
+  /** Bytes of the tree, which may be behind the last changes, with versions that they are at least as new as; lent. */
   readForTransfer(requests: readonly ReadRequest[]): Promise<TransferAnswer> {
     return this.#reads.readForTransfer(requests)
   }

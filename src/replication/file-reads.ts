@@ -150,8 +150,8 @@ export class FileReads {
   async readForTransfer(requests: readonly ReadRequest[]): Promise<TransferAnswer> {
     const { index } = this.#contents
     const versions = requests.map(({ path }) => index.get(path)?.version ?? 0)
-    const { buffer, results } = await this.#storage.tree.read(requests)
-    return { buffer, results, versions }
+    const answer = await this.#storage.tree.read(requests, true)
+    return { ...answer, versions }
   }
 }
 

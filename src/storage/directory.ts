@@ -36,6 +36,7 @@ import { Layout, objectAreas } from './directory/layout.js'
 import { DirectoryLock } from './directory/lock.js'
 import { DirectoryLogs } from './directory/logs.js'
 import { DirectoryObjects } from './directory/objects.js'
+import { SharedBuffers } from './directory/shared-buffers.js'
 import { Syncer } from './directory/syncer.js'
 import { DirectoryTree } from './directory/tree.js'
 import { storageFailed } from './failure.js'
@@ -107,10 +108,11 @@ class OpenDirectory implements OpenStorage {
     const changes = openLane(layout.root, 'changes', threads)
     const bulk = openLane(layout.root, 'bulk', threads)
     const syncer = new Syncer(layout, bulk)
+    const buffers = new SharedBuffers()
     this.documents = new DirectoryDocuments(layout, gate)
     this.logs = new DirectoryLogs(layout, gate)
-    this.objects = new DirectoryObjects(bulk, syncer, gate)
-    this.tree = new DirectoryTree({ changes, bulk, syncer, gate })
+    this.objects = new DirectoryObjects(bulk, syncer, gate, buffers)
+    this.tree = new DirectoryTree({ changes, bulk, syncer, gate, buffers })
     this.#gate = gate
     this.#lock = lock
     this.#lanes = [changes, bulk]

@@ -112,6 +112,29 @@ const checks: Record<string, Check> = {
     await until(() => frames.length === 10)
   },
 
+  'lent frames are whole during the call, and parts may be changed once they were taken': async (
+    pair,
+  ) => {
+    const { near, far } = await linked(pair)
+    const count = 200
+    let good = 0
+    let taken = 0
+    far.onFrame((frame) => {
+      const [first] = frame
+      if (frame.length === 20_000 && frame.every((byte) => byte === first)) good += 1
+    }, true)
+    for (let index = 0; index < count; index++) {
+      const part = new Uint8Array(20_000).fill(index)
+      const room = near.send([part], () => {
+        part.fill(index + 1)
+        taken += 1
+      })
+      if (!room) await near.drained()
+    }
+    await until(() => good === count)
+    assert.ok(taken <= count)
+  },
+
   'the longest frame passes, a longer one is refused by the sender': async (pair) => {
     const { near, far } = await linked(pair)
     const frames = received(far)

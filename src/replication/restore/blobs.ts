@@ -45,7 +45,7 @@ export async function fetchBlob(
   const ask = (): void => {
     const length = Math.min(chunkBytes, blob.bytes - asked)
     const request = { op: 'blob', blob: blob.id, offset: asked, length } as const
-    const answer = bulk.request(request).then(({ bytes }) => bytes)
+    const answer = bulk.request(request, ({ bytes }) => new Uint8Array(bytes))
     answer.catch(() => undefined)
     answers.push(answer)
     asked += length
@@ -75,7 +75,11 @@ export async function fetchEntries(bulk: BulkClient, extent: Extent): Promise<Ui
   let offset = 0
   let total = 0
   do {
-    const { body, bytes } = await bulk.request({ op: 'entries', extent, offset })
+    const request = { op: 'entries', extent, offset } as const
+    const { body, bytes } = await bulk.request(request, (answer) => ({
+      body: answer.body,
+      bytes: new Uint8Array(answer.bytes),
+    }))
     total = seqOf(fieldsOf(body, 'entries').total, 'total')
     if (total > entryBytesMax || (bytes.length === 0 && offset < total)) {
       throw new HotspareError('PROTOCOL_VIOLATION', 'an answer with journal entries is malformed')

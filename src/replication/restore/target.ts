@@ -27,8 +27,11 @@ import type { Vault } from '../vault.js'
 import type { StagedFile } from './staging.js'
 import { Staging } from './staging.js'
 
-/** Bytes asked for in one request. */
-export const batchBytes: number = 256 * 1024
+/** Bytes asked for in one request, at most. */
+export const batchBytes: number = 512 * 1024
+/** With a limited rate a request asks for what may come in so many seconds, but for no less than so many bytes. */
+const pacedSeconds = 0.25
+const pacedBytesMin = 16 * 1024
 /** Files in one request. */
 const batchFilesMax = 512
 /** Requests under way at the same time. */
@@ -94,9 +97,13 @@ export class Restore {
   #nextSaveMs = 0
   #paceFromMs = 0
   #pacedBytes = 0
+  readonly #batchBytes: number
 
   constructor(context: RestoreContext) {
     this.#context = context
+    const rate = context.bytesPerSecondMax
+    const paced = Math.max(pacedBytesMin, Math.floor(rate * pacedSeconds))
+    this.#batchBytes = rate > 0 ? Math.min(batchBytes, paced) : batchBytes
     this.#seenSeq = context.plan.cut.seq
   }
 
@@ -154,8 +161,7 @@ export class Restore {
     const sinceSeq = plan.method === 'full' || forgotten ? 0 : plan.commonSeq
     let from = 0
     do {
-      const answer = await bulk.request({ op: 'index', sinceSeq, paths: [], from })
-      const page = pageOf(answer)
+      const page = await bulk.request({ op: 'index', sinceSeq, paths: [], from }, pageOf)
       if (from === 0) {
         this.#complete = page.complete
         this.#tombstoneFloor = page.tombstoneFloor
@@ -173,9 +179,8 @@ export class Restore {
     const left = [...suspects].filter((path) => !this.#install.has(path) && !this.#remove.has(path))
     for (let at = 0; at < left.length; at += indexPathsMax) {
       const paths = left.slice(at, at + indexPathsMax)
-      const page = pageOf(
-        await bulk.request({ op: 'index', sinceSeq: plan.commonSeq, paths, from: 0 }),
-      )
+      const request = { op: 'index', sinceSeq: plan.commonSeq, paths, from: 0 } as const
+      const page = await bulk.request(request, pageOf)
       await this.#takePage(page, suspects)
     }
   }
@@ -211,10 +216,10 @@ export class Restore {
   }
 
   async #ask(file: StagedFile, size: number): Promise<void> {
-    if (size - file.bytes > batchBytes) return this.#askLarge(file, size)
+    if (size - file.bytes > this.#batchBytes) return this.#askLarge(file, size)
     const length = Math.max(0, size - file.bytes)
     const full =
-      this.#batch.bytes + length > batchBytes || this.#batch.files.length >= batchFilesMax
+      this.#batch.bytes + length > this.#batchBytes || this.#batch.files.length >= batchFilesMax
     if (full) await this.#flushBatch()
     this.#batch.stretches.push({ path: file.path, offset: file.bytes, length })
     this.#batch.files.push(file)
@@ -223,8 +228,8 @@ export class Restore {
 
   async #askLarge(file: StagedFile, size: number): Promise<void> {
     await this.#flushBatch()
-    for (let offset = file.bytes; offset < size; offset += batchBytes) {
-      const length = Math.min(batchBytes, size - offset)
+    for (let offset = file.bytes; offset < size; offset += this.#batchBytes) {
+      const length = Math.min(this.#batchBytes, size - offset)
       await this.#request({
         stretches: [{ path: file.path, offset, length }],
         files: [file],
@@ -250,8 +255,9 @@ export class Restore {
     const { stretches } = batch
     const requests = stretches.map(({ path, offset, length }) => [path, offset, length])
     const work = bulk
-      .request({ op: 'read', requests: requests as unknown as ReadStretch[] })
-      .then((answer) => this.#store(batch, answer))
+      .request({ op: 'read', requests: requests as unknown as ReadStretch[] }, (answer) =>
+        this.#store(batch, answer),
+      )
       .catch((error: unknown) => {
         this.#failure ??= error
       })
@@ -330,20 +336,22 @@ export class Restore {
     const { bulk, storage, stateClasses } = this.#context
     this.#report('state', true)
     for (const className of stateClasses) {
-      const { body } = await bulk.request({ op: 'state', className })
+      const body = await bulk.request({ op: 'state', className }, (answer) => answer.body)
       const fields = fieldsOf(body, 'state')
       const size = seqOf(fields.bytes, 'bytes')
       const seq = seqOf(fields.seq, 'seq')
       const object = `s${this.#states.length}`
       await storage.objects.remove('staging', [object])
       for (let offset = 0; offset < size; ) {
-        const request = { op: 'stateRead', className, offset, length: batchBytes } as const
-        const { bytes } = await bulk.request(request)
-        if (bytes.length === 0) throw malformed()
-        const slice = { name: object, offset, start: 0, length: bytes.length }
-        offset += bytes.length
-        this.#count(0, bytes.length)
-        await storage.objects.write('staging', bytes, [slice])
+        const request = { op: 'stateRead', className, offset, length: this.#batchBytes } as const
+        offset += await bulk.request(request, async ({ bytes: { length }, bytes }) => {
+          if (length === 0) throw malformed()
+          this.#count(0, length)
+          await storage.objects.write('staging', bytes, [
+            { name: object, offset, start: 0, length },
+          ])
+          return length
+        })
       }
       this.#states.push({ className, object, seq })
       this.#seenSeq = Math.max(this.#seenSeq, seq)

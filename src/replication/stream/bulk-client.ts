@@ -4,15 +4,15 @@ import type { Channel } from '../../protocol/channel.js'
 import type { BulkRequest } from './wire.js'
 import { frameTypes, readAnswer } from './wire.js'
 
-/** What came back. The bytes are a view of the frame. */
+/** What came back. The bytes are good only until {@link BulkClient.request}'s `take` returns. */
 export interface BulkAnswer {
   readonly body: unknown
   readonly bytes: Uint8Array
 }
 
 interface Waiter {
-  resolve(answer: BulkAnswer): void
-  reject(error: HotspareError): void
+  take(answer: BulkAnswer): void
+  reject(error: unknown): void
 }
 
 export class BulkClient {
@@ -25,17 +25,32 @@ export class BulkClient {
 
   constructor(channel: Channel) {
     this.#channel = channel
-    channel.onFrame((type, payload) => this.#receive(type, payload))
+    channel.onFrame((type, payload) => this.#receive(type, payload), true)
     channel.onClose(() => this.#end(new HotspareError('CONNECTION_CLOSED', 'the bulk lane ended')))
   }
 
-  /** @throws `CONNECTION_CLOSED`, or the code that the other side answered with. */
-  request(request: BulkRequest): Promise<BulkAnswer> {
+  /**
+   * Asks, and resolves with what `take` makes of the answer. It is called with the answer as it arrives and has until
+   * it returns to copy, or hand on, what is wanted of the bytes.
+   *
+   * @throws `CONNECTION_CLOSED`, or the code that the other side answered with.
+   */
+  request<Taken>(
+    request: BulkRequest,
+    take: (answer: BulkAnswer) => Taken | Promise<Taken>,
+  ): Promise<Taken> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended)
     const id = this.#nextId
     this.#nextId += 1
     return new Promise((resolve, reject) => {
-      this.#waiters.set(id, { resolve, reject })
+      const whenAnswered = (answer: BulkAnswer): void => {
+        try {
+          resolve(take(answer))
+        } catch (error) {
+          reject(error)
+        }
+      }
+      this.#waiters.set(id, { take: whenAnswered, reject })
       this.#channel.sendMessage({ id, ...request })
     })
   }
@@ -53,7 +68,7 @@ export class BulkClient {
       if (waiter === undefined) return this.#violation('answer to no request')
       this.#waiters.delete(head.id)
       this.bytesReceived += payload.length
-      if (head.error === undefined) waiter.resolve({ body: head.body, bytes })
+      if (head.error === undefined) waiter.take({ body: head.body, bytes })
       else
         waiter.reject(
           new HotspareError('RESTORE_FAILED', `${head.error.code}: ${head.error.message}`),

@@ -1,9 +1,9 @@
 /**
  * The answering side of a bulk lane: index pages, file stretches, state snapshots, blobs, journal entries.
  *
- * Invariants: at most {@link bulkRequestsMax} requests wait; requests are answered in the order of their arrival, one
- * at a time, and the next one is taken only when the channel's queue has room, so memory stays bounded
- * whatever the other side asks for.
+ * Invariants: at most {@link bulkRequestsMax} requests wait; requests are answered in the order of their arrival; at most
+ * {@link preparedMax} answers are read ahead, and the next one is sent only when the channel's queue has room, so
+ * memory stays bounded whatever the other side asks for.
  */
 import { HotspareError } from '../../errors.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
@@ -16,6 +16,8 @@ import { answerParts, bulkRequestOf, frameTypes, indexPathsMax } from './wire.js
 
 /** Requests that may wait on one bulk lane. */
 export const bulkRequestsMax = 64
+/** Answers that are being read while the one before them is sent. */
+const preparedMax = 3
 /** Bytes of one answer. */
 export const answerBytesMax: number = 512 * 1024
 
@@ -30,6 +32,14 @@ export interface BulkSource {
 interface Answer {
   readonly body: unknown
   readonly bytes?: Uint8Array
+  /** Gives lent bytes back when they were sent. */
+  readonly release?: (() => void) | undefined
+}
+
+/** An answer as it will be sent. */
+interface Prepared {
+  readonly parts: readonly Uint8Array[]
+  readonly release?: (() => void) | undefined
 }
 
 /** Everything that one restore asks of the index, listed once. */
@@ -80,27 +90,33 @@ export class BulkServer {
 
   async #work(): Promise<void> {
     this.#working = true
+    const ahead: Promise<Prepared>[] = []
     while (this.#open) {
-      const asked = this.#queue.shift()
-      if (asked === undefined) break
-      const parts = await this.#answerParts(asked.id, asked.request)
+      while (ahead.length < preparedMax) {
+        const asked = this.#queue.shift()
+        if (asked === undefined) break
+        ahead.push(this.#prepare(asked.id, asked.request))
+      }
+      const next = ahead.shift()
+      if (next === undefined) break
+      const { parts, release } = await next
       if (!this.#open) break
       const bytes = parts.reduce((sum, part) => sum + part.length, 0)
-      const room = this.#channel.send(frameTypes.answer, parts)
+      const room = this.#channel.send(frameTypes.answer, parts, release)
       this.#source.served(bytes)
       if (!room) await this.#channel.drained()
     }
     this.#working = false
   }
 
-  async #answerParts(id: number, request: BulkRequest): Promise<Uint8Array[]> {
+  async #prepare(id: number, request: BulkRequest): Promise<Prepared> {
     try {
-      const { body, bytes } = await this.#answer(request)
-      return answerParts({ id, body }, bytes)
+      const { body, bytes, release } = await this.#answer(request)
+      return { parts: answerParts({ id, body }, bytes), release }
     } catch (error) {
       const code = error instanceof HotspareError ? error.code : 'INTERNAL'
       const message = error instanceof Error ? error.message : String(error)
-      return answerParts({ id, error: { code, message: message.slice(0, 1024) } })
+      return { parts: answerParts({ id, error: { code, message: message.slice(0, 1024) } }) }
     }
   }
 
@@ -175,7 +191,7 @@ export class BulkServer {
     const { copy } = this.#source
     // Only what the index has is read at all: whoever asks for never-synced files is told that there are none.
     const own = stretches.filter(({ path }) => copy.index.get(path) !== undefined)
-    const { buffer, results: read, versions } = await copy.readForTransfer(own)
+    const { buffer, results: read, versions, release } = await copy.readForTransfer(own)
     let next = 0
     const results = stretches.map((stretch) => {
       if (own[next] !== stretch) return null
@@ -185,7 +201,7 @@ export class BulkServer {
       return [result.start, result.length, version ?? 0, result.stat.size, result.stat.mode]
     })
     // What was read may hold changes up to this position: the follower must have them before it switches.
-    return { body: { results, seq: copy.seq }, bytes: buffer }
+    return { body: { results, seq: copy.seq }, bytes: buffer, release }
   }
 
   async #state(className: string): Promise<Answer> {

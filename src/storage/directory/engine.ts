@@ -37,7 +37,8 @@ export class Engine {
   readonly #background = new Set<Promise<void>>()
   readonly #handlers: Handlers = {
     stat: ({ paths }) => statFiles(this.#layout, paths, new Folders(this.#layout)),
-    read: ({ requests }) => readFiles(this.#layout, requests, new Folders(this.#layout)),
+    read: ({ requests, into }) =>
+      readFiles(this.#layout, requests, into, new Folders(this.#layout)),
     apply: ({ operations }) => this.#apply(operations),
     scan: ({ scan }) => this.#scan(scan),
     scanEnd: ({ scan }) => this.#endScan(scan),

@@ -5,6 +5,7 @@ import { checkCount, checkLimit, ITEMS_MAX, OBJECT_BYTES_MAX } from '../limits.j
 import { checkObjectName } from '../names.js'
 import type { Gate } from './gate.js'
 import type { Lane } from './lane.js'
+import type { SharedBuffers } from './shared-buffers.js'
 import type { Syncer } from './syncer.js'
 
 /** The objects of one open directory. */
@@ -12,11 +13,13 @@ export class DirectoryObjects implements ObjectStore {
   readonly #lane: Lane
   readonly #syncer: Syncer
   readonly #gate: Gate
+  readonly #buffers: SharedBuffers
 
-  constructor(lane: Lane, syncer: Syncer, gate: Gate) {
+  constructor(lane: Lane, syncer: Syncer, gate: Gate, buffers: SharedBuffers) {
     this.#lane = lane
     this.#syncer = syncer
     this.#gate = gate
+    this.#buffers = buffers
   }
 
   list(area: ObjectArea, prefix: string = ''): Promise<ObjectInfo[]> {
@@ -28,8 +31,13 @@ export class DirectoryObjects implements ObjectStore {
       checkLimit(buffer.byteLength, OBJECT_BYTES_MAX, 'the write of objects, in bytes')
       checkLimit(slices.length, ITEMS_MAX, 'the slices of one write')
       for (const slice of slices) checkSlice(slice, buffer.byteLength)
-      const own = ownBuffer(buffer)
-      await this.#lane.call('objectWrite', { area, buffer: own, slices }, [own.buffer])
+      const own = this.#buffers.take(buffer.byteLength)
+      own.set(buffer)
+      try {
+        await this.#lane.call('objectWrite', { area, buffer: own, slices })
+      } finally {
+        this.#buffers.give(own)
+      }
       for (const { name, offset } of slices) {
         if (offset === 0) this.#syncer.renewed(area, name)
       }
@@ -75,11 +83,4 @@ function checkSlice(slice: ObjectSlice, bytes: number): void {
   checkCount(slice.start, 'the start of a slice')
   checkCount(slice.length, 'the length of a slice')
   checkLimit(slice.start + slice.length, bytes, `the end of the slice of ${slice.name}`)
-}
-
-/** The buffer itself when it can be given away, a copy when it is a view of a larger one. */
-function ownBuffer(view: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { buffer } = view
-  const whole = buffer instanceof ArrayBuffer && view.byteLength === buffer.byteLength
-  return whole ? (view as Uint8Array<ArrayBuffer>) : new Uint8Array(view)
 }

@@ -7,7 +7,7 @@ import { look, lookForFile, openToRead, readFully, toFileStat } from './files.js
 import type { Folders } from './folders.js'
 import { errnoOf } from './fs-error.js'
 import type { Layout } from './layout.js'
-import { type PackedRead, packStat, READ_NUMBERS, type ScanBatch, STAT_NUMBERS } from './work.js'
+import { packStat, READ_NUMBERS, type ScanBatch, STAT_NUMBERS } from './work.js'
 
 /** Files in one batch of a scan. */
 const BATCH_FILES = 1000
@@ -28,15 +28,13 @@ export function statFiles(
   return stats
 }
 
-/** Stretches of files, packed into one buffer. The caller checked the sum of the lengths. */
+/** Reads stretches of files into a buffer, one after the other; answers where each lies. The caller made it large enough. */
 export function readFiles(
   layout: Layout,
   requests: readonly ReadRequest[],
+  into: Uint8Array,
   folders: Folders,
-): PackedRead {
-  let wanted = 0
-  for (const request of requests) wanted += request.length
-  const buffer = Buffer.allocUnsafeSlow(wanted)
+): Float64Array {
   const results = new Float64Array(requests.length * READ_NUMBERS)
   let end = 0
   for (const [index, request] of requests.entries()) {
@@ -49,7 +47,7 @@ export function readFiles(
       continue
     }
     try {
-      const length = readFully(file.fd, buffer, end, request.length, request.offset)
+      const length = readFully(file.fd, into, end, request.length, request.offset)
       results[at] = end
       results[at + 1] = length
       packStat(results, at + 2, toFileStat(file.stats))
@@ -58,12 +56,7 @@ export function readFiles(
       closeSync(file.fd)
     }
   }
-  // Files shorter than asked: give the unused memory back instead of keeping it with the answer.
-  const packed =
-    end < wanted / 2
-      ? Buffer.from(Uint8Array.prototype.slice.call(buffer, 0, end))
-      : buffer.subarray(0, end)
-  return { buffer: packed, results }
+  return results
 }
 
 /** Walks the whole tree, one batch at a time. */

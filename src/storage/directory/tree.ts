@@ -13,6 +13,7 @@ import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } fr
 import { checkObjectName, checkTreePath } from '../names.js'
 import type { Gate } from './gate.js'
 import type { Lane } from './lane.js'
+import type { SharedBuffers } from './shared-buffers.js'
 import type { Syncer } from './syncer.js'
 import { READ_NUMBERS, type ScanBatch, STAT_NUMBERS, unpackStat, unpackStats } from './work.js'
 
@@ -24,6 +25,7 @@ export interface TreeParts {
   readonly bulk: Lane
   readonly syncer: Syncer
   readonly gate: Gate
+  readonly buffers: SharedBuffers
 }
 
 /** The tree of one open directory. */
@@ -68,8 +70,8 @@ export class DirectoryTree implements TreeStore {
     })
   }
 
-  read(requests: readonly ReadRequest[]): Promise<ReadAnswer> {
-    const { bulk, gate } = this.#parts
+  read(requests: readonly ReadRequest[], lend: boolean = false): Promise<ReadAnswer> {
+    const { bulk, gate, buffers } = this.#parts
     return gate.run(async () => {
       checkLimit(requests.length, ITEMS_MAX, 'the requests of one read')
       let bytes = 0
@@ -80,8 +82,14 @@ export class DirectoryTree implements TreeStore {
         bytes += request.length
       }
       checkLimit(bytes, READ_BYTES_MAX, 'the read of files, in bytes')
-      const { buffer, results } = await bulk.call('read', { requests })
-      return { buffer, results: unpackResults(results) }
+      const into = buffers.take(bytes)
+      const results = unpackResults(await bulk.call('read', { requests, into }))
+      const filled = into.subarray(0, filledBytes(results))
+      const release = (): void => buffers.give(into)
+      if (lend) return { buffer: filled, results, release }
+      const buffer = Buffer.from(filled)
+      release()
+      return { buffer, results }
     })
   }
 
@@ -142,6 +150,11 @@ function unpackResults(packed: Float64Array): (ReadResult | 'missing')[] {
     )
   }
   return results
+}
+
+function filledBytes(results: readonly (ReadResult | 'missing')[]): number {
+  const last = results.findLast((result) => result !== 'missing')
+  return last === undefined ? 0 : last.start + last.length
 }
 
 function checkOperation(operation: TreeOperation): void {

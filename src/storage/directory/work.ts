@@ -12,7 +12,11 @@ import type {
 /** Every kind of work, with its question and answer. */
 export interface Work {
   stat: { ask: { readonly paths: readonly string[] }; answer: Float64Array }
-  read: { ask: { readonly requests: readonly ReadRequest[] }; answer: PackedRead }
+  /** Answers, for each request, `start` and `length` in the buffer and the four numbers of its stat. */
+  read: {
+    ask: { readonly requests: readonly ReadRequest[]; readonly into: Uint8Array }
+    answer: Float64Array
+  }
   apply: { ask: { readonly operations: readonly TreeOperation[] }; answer: Float64Array }
   scan: { ask: { readonly scan: number }; answer: ScanBatch }
   scanEnd: { ask: { readonly scan: number }; answer: undefined }
@@ -29,12 +33,6 @@ export interface Work {
 }
 
 export type WorkKind = keyof Work
-
-/** Stretches of files in one buffer, and per request `start`, `length` and the four numbers of its stat. */
-export interface PackedRead {
-  readonly buffer: Uint8Array
-  readonly results: Float64Array
-}
 
 /** One batch of a scan. */
 export interface ScanBatch {

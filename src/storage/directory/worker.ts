@@ -5,7 +5,6 @@ import { Engine } from './engine.js'
 import { storageError } from './fs-error.js'
 import { toWire, type WorkerAnswer, type WorkerAsk, type WorkerStart } from './lane.js'
 import { Layout } from './layout.js'
-import type { PackedRead } from './work.js'
 
 const start = workerData as WorkerStart
 const engine = new Engine(new Layout(start.root, start.lane))
@@ -33,10 +32,6 @@ function send(message: WorkerAnswer): void {
 function buffersOf(answer: unknown): ArrayBuffer[] {
   if (ArrayBuffer.isView(answer)) return whole(answer)
   if (typeof answer !== 'object' || answer === null) return []
-  if ('results' in answer) {
-    const { buffer, results } = answer as PackedRead
-    return [...whole(buffer), ...whole(results)]
-  }
   if ('stats' in answer && ArrayBuffer.isView(answer.stats)) return whole(answer.stats)
   return []
 }

@@ -37,9 +37,11 @@ export class MemoryObjects implements ObjectStore {
       checkCount(length, 'the length of a slice')
       checkLimit(start + length, buffer.byteLength, `the end of the slice of ${name}`)
     }
+    // A call that waits must not see what the caller does to its bytes later.
+    const own = this.#runner.immediate ? buffer : new Uint8Array(buffer)
     const store = (count: number): void => {
       for (const { name, offset, start, length } of slices.slice(0, count)) {
-        const bytes = buffer.subarray(start, start + length)
+        const bytes = own.subarray(start, start + length)
         this.#content.objects.write(objectKey(area, name), offset, bytes)
       }
     }

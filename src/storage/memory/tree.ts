@@ -19,6 +19,8 @@ import { carryOut, needsRoom } from './tree-operations.js'
 
 /** Files in one batch of a scan. */
 const BATCH_FILES = 1000
+/** What a buffer is filled with that was given back. */
+const SPOILED = 0xdd
 
 export class MemoryTree implements TreeStore {
   readonly #content: Content
@@ -49,7 +51,7 @@ export class MemoryTree implements TreeStore {
     return await this.#runner.run({ operation: 'tree.stat', channel: 'tree.read', effect })
   }
 
-  async read(requests: readonly ReadRequest[]): Promise<ReadAnswer> {
+  async read(requests: readonly ReadRequest[], lend: boolean = false): Promise<ReadAnswer> {
     checkLimit(requests.length, ITEMS_MAX, 'the requests of one read')
     let bytes = 0
     for (const { path, offset, length } of requests) {
@@ -60,7 +62,9 @@ export class MemoryTree implements TreeStore {
     }
     checkLimit(bytes, READ_BYTES_MAX, 'the read of files, in bytes')
     const effect = (): ReadAnswer => this.#readAll(requests)
-    return await this.#runner.run({ operation: 'tree.read', channel: 'tree.read', effect })
+    const answer = await this.#runner.run({ operation: 'tree.read', channel: 'tree.read', effect })
+    // Whoever looks at a lent buffer after giving it back is found out.
+    return lend ? { ...answer, release: () => answer.buffer.fill(SPOILED) } : answer
   }
 
   async apply(operations: readonly TreeOperation[]): Promise<(FileStat | undefined)[]> {

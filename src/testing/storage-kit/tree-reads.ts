@@ -78,6 +78,20 @@ export const treeReadTests: readonly KitTest[] = [
     },
   },
   {
+    title: 'tree: a lent answer stays as it is until it is given back, whatever is read meanwhile',
+    run: async ({ opened }) => {
+      await put(opened.tree, 'a', 'first')
+      await put(opened.tree, 'b', 'other')
+      const lent = await opened.tree.read([{ path: 'a', offset: 0, length: 5 }], true)
+      const owned = await opened.tree.read([{ path: 'b', offset: 0, length: 5 }])
+      assert.equal(textOf(lent.buffer), 'first')
+      lent.release?.()
+      const next = await opened.tree.read([{ path: 'b', offset: 0, length: 5 }], true)
+      assert.equal(textOf(next.buffer), 'other')
+      assert.equal(textOf(owned.buffer), 'other')
+    },
+  },
+  {
     title: 'tree: a read of too many bytes, or of no real stretch, is refused',
     run: async ({ opened }) => {
       const { tree } = opened

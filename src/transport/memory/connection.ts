@@ -4,6 +4,9 @@ import type { Link } from './link.js'
 import { Pipe, type PipeItem } from './pipe.js'
 import type { Scheduler } from './scheduler.js'
 
+/** What a lent frame is filled with after its call. */
+const SPOILED = 0xdd
+
 /**
  * One end of a connection. What it sends goes through its pipe to the peer, the end included, so that
  * a blocked way holds back everything alike.
@@ -19,6 +22,7 @@ export class MemoryConnection implements Connection {
   readonly #onEnd: (connection: MemoryConnection) => void
   #frameBytesMax: number
   #receive: ((frame: Uint8Array) => void) | undefined
+  #lends = false
   #closed: ((cause: CloseCause) => void) | undefined
   #cause: CloseCause | undefined
   #dead = false
@@ -59,12 +63,13 @@ export class MemoryConnection implements Connection {
     return this.#cause !== undefined || this.#dead
   }
 
-  send(parts: readonly Uint8Array[]): boolean {
+  send(parts: readonly Uint8Array[], taken?: () => void): boolean {
     let length = 0
     for (const part of parts) length += part.length
     if (length > this.limits.frameBytesMax) throw tooLarge(length, this.limits.frameBytesMax)
     if (this.ended) return true
     const frame = join(parts, length)
+    taken?.()
     const { peer } = this
     if (this.link.loses()) this.sendEvent(() => this.breakBoth())
     else {
@@ -82,8 +87,9 @@ export class MemoryConnection implements Connection {
     return new Promise((resolve) => this.#drainWaiters.push(resolve))
   }
 
-  onFrame(receive: (frame: Uint8Array) => void): void {
+  onFrame(receive: (frame: Uint8Array) => void, lend: boolean = false): void {
     this.#receive = receive
+    this.#lends = lend
     this.peer.#pipe.wake()
   }
 
@@ -176,6 +182,8 @@ export class MemoryConnection implements Connection {
       this.end('protocol')
     } else {
       this.#receive?.(frame)
+      // Whoever keeps a lent frame is found out.
+      if (this.#lends) frame.fill(SPOILED)
     }
   }
 

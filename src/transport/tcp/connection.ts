@@ -71,12 +71,12 @@ export class TcpConnection implements Connection {
     return this.#writer.queuedBytes
   }
 
-  send(parts: readonly Uint8Array[]): boolean {
+  send(parts: readonly Uint8Array[], taken?: () => void): boolean {
     let length = 0
     for (const part of parts) length += part.length
     if (length > this.#limits.frameBytesMax) throw tooLarge(length, this.#limits.frameBytesMax)
     if (this.#closing || this.#cause !== undefined) return true
-    this.#writer.push(parts, length)
+    this.#writer.push(parts, length, taken)
     return this.#writer.queuedBytes <= this.#limits.sendBytesHigh
   }
 
@@ -87,8 +87,9 @@ export class TcpConnection implements Connection {
     return new Promise((resolve) => this.#drainWaiters.push(resolve))
   }
 
-  onFrame(receive: (frame: Uint8Array) => void): void {
+  onFrame(receive: (frame: Uint8Array) => void, lend: boolean = false): void {
     this.#receive = receive
+    this.#reader.lends = lend
     this.#schedule()
   }
 

@@ -3,7 +3,8 @@
  *
  * Invariants:
  * - `buffer[start, end)` is what was read and not yet handed out;
- * - a byte that was handed out is never written again, so receivers may keep frames;
+ * - a byte that was handed out is never written again, so receivers may keep frames; unless they agreed to look at
+ *   each only during the call (`lends`);
  * - memory held follows the bytes that really arrived (at most four times as many, or `GROW_BYTES`),
  *   never a length that was only announced.
  */
@@ -25,6 +26,8 @@ export type ReadResult = Buffer | 'partial' | 'goodbye' | 'tooLong'
 export class FrameReader {
   /** Longest frame accepted; the connection changes it. */
   frameBytesMax: number
+  /** Whether frames that were handed out are done with, and their memory is read into again. */
+  lends = false
   #buffer: Buffer = EMPTY
   #start = 0
   #end = 0
@@ -44,6 +47,10 @@ export class FrameReader {
 
   /** Where the next bytes may be read into; {@link commit} says how many were. */
   reserve(): Buffer {
+    if (this.lends && !this.holdsBytes) {
+      this.#start = 0
+      this.#end = 0
+    }
     const room = this.#buffer.length - this.#end
     const missing = this.#missing()
     const completes = this.holdsBytes && missing > 0 && missing <= room
@@ -122,7 +129,8 @@ export class FrameReader {
     const wanted = held + this.#missing()
     const trusted = Math.max(GROW_BYTES, 4 * held, this.#longestSeen + HEADER_BYTES)
     const bytes = Math.max(bytesMin, Math.min(wanted, trusted), held + HEADER_BYTES)
-    const grown = Buffer.allocUnsafeSlow(bytes)
+    const isLarge = this.lends && this.#buffer.length >= bytes
+    const grown = isLarge ? this.#buffer : Buffer.allocUnsafeSlow(bytes)
     this.#buffer.copy(grown, 0, this.#start, this.#end)
     this.#buffer = grown
     this.#start = 0

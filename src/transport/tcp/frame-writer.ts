@@ -19,6 +19,8 @@ export class FrameWriter {
   #scratchEnd = 0
   #pendingBytes = 0
   #writingBytes = 0
+  /** Who waits until the parts queued so far are no longer needed. */
+  #takers: (() => void)[] = []
   #scheduled = false
   #stopped = false
 
@@ -33,8 +35,13 @@ export class FrameWriter {
     return this.#pendingBytes + this.#writingBytes
   }
 
-  /** Queues one frame of `length` bytes in all. */
-  push(parts: readonly Uint8Array[], length: number): void {
+  /**
+   * Queues one frame of `length` bytes in all.
+   *
+   * @param taken - called when the network has the bytes; never after the end of the connection
+   */
+  push(parts: readonly Uint8Array[], length: number, taken?: () => void): void {
+    if (taken !== undefined) this.#takers.push(taken)
     this.#header(length)
     for (const part of parts) {
       if (part.length > COPY_BYTES_MAX) {
@@ -65,6 +72,7 @@ export class FrameWriter {
   stop(): void {
     this.#stopped = true
     this.#chunks = []
+    this.#takers = []
     this.#pendingBytes = 0
     this.#writingBytes = 0
   }
@@ -78,18 +86,21 @@ export class FrameWriter {
     this.#cut()
     const chunks = this.#chunks
     const bytes = this.#pendingBytes
+    const takers = this.#takers
     this.#chunks = []
+    this.#takers = []
     this.#pendingBytes = 0
     this.#writingBytes += bytes
     const last = chunks.length - 1
     if (last > 0) this.#socket.cork()
     for (let index = 0; index < last; index++) this.#socket.write(chunks[index]!)
-    this.#socket.write(chunks[last]!, () => this.#written(bytes))
+    this.#socket.write(chunks[last]!, () => this.#written(bytes, takers))
     if (last > 0) this.#socket.uncork()
   }
 
-  #written(bytes: number): void {
+  #written(bytes: number, takers: readonly (() => void)[]): void {
     if (this.#stopped) return
+    for (const taken of takers) taken()
     this.#writingBytes -= bytes
     this.#flush()
     this.#onProgress()

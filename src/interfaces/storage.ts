@@ -106,10 +106,13 @@ export interface Log {
   close(): Promise<void>
 }
 
-/** Areas of objects: payloads of the journal, staged files of a restore, what a divergence left. */
-export type ObjectArea = 'blobs' | 'staging' | 'vault'
+/**
+ * Areas of objects: payloads of the journal (`blobs`), what a restore brought (`staging`, and `incoming` for whole files
+ * that bear the paths they will have in the tree), what a divergence left (`vault`).
+ */
+export type ObjectArea = 'blobs' | 'staging' | 'incoming' | 'vault'
 
-/** Immutable bytes under a name, `[a-z0-9._-]+(/[a-z0-9._-]+)*`. */
+/** Immutable bytes under a name, `[a-z0-9._-]+(/[a-z0-9._-]+)*`; in the area `incoming` a name is a path of the tree. */
 export interface ObjectStore {
   /** The objects of an area whose names start with `prefix` (default all), sorted by name. */
   list(area: ObjectArea, prefix?: string): Promise<ObjectInfo[]>
@@ -149,8 +152,10 @@ export interface ObjectSlice {
   readonly offset: number
   /** Where in the buffer they begin. */
   readonly start: number
-  /** How many bytes. */
+  /** How many bytes; none only sets the mode. */
   readonly length: number
+  /** Permission bits that the object has from now on, 0 to 0o777; only in the area `incoming`. Default: as it was, 0o644 for a new one. */
+  readonly mode?: number
 }
 
 /** What identifies a state of a file without reading it. */
@@ -199,6 +204,12 @@ export interface TreeStore {
    * overtake a large one that has nothing to do with it. Not durable before `sync`.
    */
   apply(operations: readonly TreeOperation[]): Promise<(FileStat | undefined)[]>
+  /**
+   * Moves the objects of the area `incoming` to the paths they are named after, in the place of regular files, and whole
+   * folders at once where nothing stands in their place. The objects must be durable. One that is kept out by something
+   * else stays where it is. What was moved is durable when this resolves; after a crash it may be called again.
+   */
+  takeIn(): Promise<void>
   /** Makes all that was applied to these paths, their folders included, durable. `all` stands for the whole tree. */
   sync(paths: readonly string[] | 'all'): Promise<void>
 }

@@ -17,8 +17,8 @@ import type { Extent } from './position.js'
 /** A staged file that takes its place. */
 export interface InstallFile {
   readonly path: string
-  /** Name of the object in the area `staging`. */
-  readonly object: string
+  /** Name of the object in the area `staging`; undefined when it lies in `incoming`, under its path. */
+  readonly object: string | undefined
   readonly mode: number
   readonly size: number
   readonly version: number
@@ -71,7 +71,7 @@ export function encodeManifest(manifest: RestoreManifest): Uint8Array {
     inSync: manifest.inSync === undefined ? null : [...manifest.inSync],
     install: manifest.install.map((file) => [
       file.path,
-      file.object,
+      file.object ?? null,
       file.mode,
       file.size,
       file.version,
@@ -102,7 +102,7 @@ export function decodeManifest(bytes: Uint8Array): RestoreManifest {
       const file = listOf(one, 'install')
       return {
         path: checkPath(textOf(file[0], 'path')),
-        object: textOf(file[1], 'object'),
+        object: file[1] === null ? undefined : textOf(file[1], 'object'),
         mode: countOf(file[2], 'mode'),
         size: countOf(file[3], 'size'),
         version: countOf(file[4], 'version'),

@@ -19,7 +19,8 @@ import type { JournalFacts } from './journal-facts.js'
 import type { JournalPlace } from './journal-scan.js'
 import { listSegments, loadSegmentHeader } from './journal-scan.js'
 import { journalArea } from './recovery.js'
-import type { RestoreManifest } from './restore-manifest.js'
+import { placeOf, stagingAreas } from './restore/staging.js'
+import type { InstallFile, RestoreManifest, VersionedPath } from './restore-manifest.js'
 import { manifestName } from './restore-manifest.js'
 
 export const nextArea = 'journal.next'
@@ -66,7 +67,6 @@ export class Switch {
     if (gone.length > 0) await storage.tree.sync(gone)
     const installed = await this.#installFiles()
     const kept = await this.#keptFiles()
-    if (installed.length > 0) await storage.tree.sync(installed.map(({ path }) => path))
     await this.#storeStates()
     this.#updateIndex([...installed, ...kept])
     if (complete) await this.#indexLog.close()
@@ -113,14 +113,37 @@ export class Switch {
     }
   }
 
+  /** All at once as far as nothing is in the way, the others one by one; durable when it resolves. */
   async #installFiles(): Promise<SettledFile[]> {
+    const { storage } = this.#options
+    const install: InstallFile[] = []
+    const unclaimed: string[] = []
+    for (const file of this.#manifest.install) {
+      if (this.#classOf(file.path) !== undefined) install.push(file)
+      else if (file.object === undefined) unclaimed.push(file.path)
+    }
+    if (unclaimed.length > 0) await storage.objects.remove('incoming', unclaimed)
+    await storage.tree.takeIn()
+    const left = new Set((await storage.objects.list('incoming')).map(({ name }) => name))
+    const single = install.filter(({ path, object }) => object !== undefined || left.has(path))
+    const settled = await this.#installSingly(single)
+    if (settled.length > 0) await storage.tree.sync(settled.map(({ path }) => path))
+    const moved = install.filter(({ path, object }) => object === undefined && !left.has(path))
+    for (const file of await this.#found(moved)) {
+      if (file.stat === noStat) throw this.#missing(file.path)
+      settled.push(file)
+    }
+    return settled
+  }
+
+  async #installSingly(install: readonly InstallFile[]): Promise<SettledFile[]> {
     const { storage, policy } = this.#options
-    const install = this.#manifest.install.filter(({ path }) => this.#classOf(path) !== undefined)
     const settled: SettledFile[] = []
     for (let at = 0; at < install.length; at += batchOperations) {
       const batch = install.slice(at, at + batchOperations)
-      const operations = batch.map(({ path, object, mode }): TreeOperation => {
-        const operation = { kind: 'install', path, area: 'staging', name: object, mode } as const
+      const operations = batch.map((file): TreeOperation => {
+        const { path, mode } = file
+        const operation = { kind: 'install', path, ...placeOf(file), mode } as const
         // A file above that is ours is one of the old copy; any other is not to be touched.
         const force = hasSyncedParent(policy, path)
         return { ...operation, move: true, ...(force ? { force } : {}) }
@@ -141,11 +164,16 @@ export class Switch {
   }
 
   /** Kept files as they are. One that vanished keeps a record, so that the scan of the next start finds it missing. */
-  async #keptFiles(): Promise<SettledFile[]> {
+  #keptFiles(): Promise<SettledFile[]> {
     const keep = (this.#manifest.keep ?? []).filter(({ path }) => this.#classOf(path) !== undefined)
+    return this.#found(keep)
+  }
+
+  /** Files as they are in the tree; one that is not there has no size, time or inode. */
+  async #found(files: readonly VersionedPath[]): Promise<SettledFile[]> {
     const settled: SettledFile[] = []
-    for (let at = 0; at < keep.length; at += batchOperations) {
-      const batch = keep.slice(at, at + batchOperations)
+    for (let at = 0; at < files.length; at += batchOperations) {
+      const batch = files.slice(at, at + batchOperations)
       const stats = await this.#options.storage.tree.stat(batch.map(({ path }) => path))
       for (const [index, { path, version }] of batch.entries()) {
         settled.push({ path, version, stat: stats[index] ?? noStat })
@@ -208,12 +236,10 @@ export class Switch {
   async #cleanUp(): Promise<void> {
     const { objects } = this.#options.storage
     await this.#indexLog.removeStale()
-    const staged = await objects.list('staging')
-    if (staged.length > 0)
-      await objects.remove(
-        'staging',
-        staged.map(({ name }) => name),
-      )
+    for (const area of stagingAreas) {
+      const names = (await objects.list(area)).map(({ name }) => name)
+      if (names.length > 0) await objects.remove(area, names)
+    }
   }
 }
 

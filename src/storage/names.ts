@@ -4,6 +4,7 @@
  */
 
 import { HotspareError } from '../errors.js'
+import type { ObjectArea } from '../interfaces/storage.js'
 
 /** The folder of the storage itself inside the root. */
 export const STATE_FOLDER = '.hotspare'
@@ -15,6 +16,7 @@ export const reservedNames: ReadonlySet<string> = new Set([
   'tmp',
   'blobs',
   'staging',
+  'incoming',
   'vault',
 ])
 
@@ -25,12 +27,13 @@ const plainPart = /^[a-z0-9._-]+$/
 const emptyOrDots = /(?:^|\/)\.{0,2}(?:\/|$)/
 
 /**
- * Checks the name of an object: `[a-z0-9._-]+(/[a-z0-9._-]+)*`, and no part `.` or `..`.
+ * Checks the name of an object: `[a-z0-9._-]+(/[a-z0-9._-]+)*`, and no part `.` or `..`; a path of the tree in `incoming`.
  *
  * @throws `PATH_INVALID`
  */
-export function checkObjectName(name: string): void {
-  check(name, plainName, 'object')
+export function checkObjectName(area: ObjectArea, name: string): void {
+  if (area === 'incoming') checkTreePath(name)
+  else check(name, plainName, 'object')
 }
 
 /**

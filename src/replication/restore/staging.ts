@@ -1,18 +1,22 @@
 /**
- * What of a restore lies in the staging area: which object holds which path in which version. Kept in a document
- * from time to time, so that a restore goes on after a broken link or a restart of either side: an object whose path
+ * What of a restore has arrived: which object holds which path in which version. Kept in a document from time to
+ * time, so that a restore goes on after a broken link or a restart of either side: an object whose path
  * still has the same version at the source is not fetched again.
+ *
+ * Invariant: a file lies in `incoming`, under its path, unless another one was begun there before, or a folder or file
+ * of that area is in its way; then it is an object of `staging`.
  */
-import type { OpenStorage } from '../../interfaces/storage.js'
+import type { ObjectArea, ObjectInfo, OpenStorage } from '../../interfaces/storage.js'
 import { decode, encode } from '../../protocol/codec.js'
 import type { Extent } from '../position.js'
 import { relate } from '../position.js'
 import { extentOf, fieldsOf, listOf, seqOf, textOf } from '../stream/wire.js'
 
-/** A file in the staging area. */
+/** A file that arrives. */
 export interface StagedFile {
   readonly path: string
-  readonly object: string
+  /** The object of `staging`; undefined for one of `incoming`. */
+  readonly object: string | undefined
   /** The version the path had before its first byte was read. */
   readonly version: number
   mode: number
@@ -26,10 +30,24 @@ const documentName = 'staging-index'
 /** Files that a staging index may name. */
 const stagedFilesMax = 4_000_000
 
+/** The areas that restores write to. */
+export const stagingAreas: readonly ObjectArea[] = ['staging', 'incoming']
+
+/** Where a file lies. */
+export function placeOf({ object, path }: Pick<StagedFile, 'object' | 'path'>): {
+  readonly area: ObjectArea
+  readonly name: string
+} {
+  return object === undefined ? { area: 'incoming', name: path } : { area: 'staging', name: object }
+}
+
 export class Staging {
   readonly files: Map<string, StagedFile> = new Map()
   readonly #storage: OpenStorage
   readonly #base: Extent
+  /** Everything that was begun in `incoming`, wanted or not. */
+  readonly #incoming = new Set<string>()
+  readonly #folders = new Set<string>()
   #nextObject = 1
 
   private constructor(storage: OpenStorage, base: Extent) {
@@ -40,18 +58,24 @@ export class Staging {
   /** Opens what an earlier attempt left, as far as it belongs to the history of `base`; the rest is removed. */
   static async open(storage: OpenStorage, base: Extent): Promise<Staging> {
     const staging = new Staging(storage, base)
-    const known = await staging.#load().catch(() => undefined)
-    const objects = await storage.objects.list('staging')
-    const sizes = new Map(objects.map((object) => [object.name, object.bytes]))
-    for (const file of known ?? []) {
-      const bytes = sizes.get(file.object)
-      if (bytes === undefined || bytes < file.bytes) continue
-      staging.files.set(file.path, file)
-      sizes.delete(file.object)
-      staging.#nextObject = Math.max(staging.#nextObject, Number(file.object.slice(1)) + 1)
+    const known = await staging.#load().catch(() => [])
+    for (const area of stagingAreas) {
+      const left = new Map((await storage.objects.list(area)).map((one) => [one.name, one]))
+      for (const file of known) if (placeOf(file).area === area) staging.#resume(file, left)
+      if (left.size > 0) await storage.objects.remove(area, [...left.keys()])
     }
-    if (sizes.size > 0) await storage.objects.remove('staging', [...sizes.keys()])
     return staging
+  }
+
+  /** Takes a file of an earlier attempt, when its object is as long as it should be. */
+  #resume(file: StagedFile, left: Map<string, ObjectInfo>): void {
+    const { name } = placeOf(file)
+    const found = left.get(name)
+    if (found === undefined || found.bytes < file.bytes) return
+    left.delete(name)
+    this.files.set(file.path, file)
+    if (file.object === undefined) this.#occupy(file.path)
+    else this.#nextObject = Math.max(this.#nextObject, Number(file.object.slice(1)) + 1)
   }
 
   async #load(): Promise<StagedFile[]> {
@@ -65,7 +89,7 @@ export class Staging {
       const [path, object, version, mode, size, done] = listOf(one, 'file', 6)
       return {
         path: textOf(path, 'path', 4096),
-        object: textOf(object, 'object', 64),
+        object: object === null ? undefined : textOf(object, 'object', 64),
         version: seqOf(version, 'version'),
         mode: seqOf(mode, 'mode'),
         bytes: seqOf(size, 'bytes'),
@@ -78,38 +102,78 @@ export class Staging {
 
   /** A fresh object for a path; an older one of the path is forgotten. */
   begin(path: string, version: number, mode: number): StagedFile {
-    const object = `f${this.#nextObject}`
-    this.#nextObject += 1
+    let object: string | undefined
+    if (this.#isFree(path)) {
+      this.#occupy(path)
+    } else {
+      object = `f${this.#nextObject}`
+      this.#nextObject += 1
+    }
     const file = { path, object, version, mode, bytes: 0, done: false, written: 0 }
     this.files.set(path, file)
     return file
   }
 
-  /** Writes the index of what is in the staging area by now, once that is durable. */
+  /** Whether nothing of `incoming` lies at the path, below it, or as a file above it. */
+  #isFree(path: string): boolean {
+    if (this.#incoming.has(path) || this.#folders.has(path)) return false
+    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const folder = path.slice(0, end)
+      if (this.#folders.has(folder)) return true
+      if (this.#incoming.has(folder)) return false
+    }
+    return true
+  }
+
+  #occupy(path: string): void {
+    this.#incoming.add(path)
+    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const folder = path.slice(0, end)
+      if (this.#folders.has(folder)) return
+      this.#folders.add(folder)
+    }
+  }
+
+  /** Removes from `incoming` what is not wanted after all: all of it would be moved into the tree. */
+  async keepOnly(isWanted: (path: string) => boolean): Promise<void> {
+    const unwanted = [...this.#incoming].filter((path) => {
+      const file = this.files.get(path)
+      return file === undefined || file.object !== undefined || !isWanted(path)
+    })
+    if (unwanted.length > 0) await this.#storage.objects.remove('incoming', unwanted)
+  }
+
+  /** Writes the index of what has arrived by now, once that is durable. */
   async save(): Promise<void> {
     // A version below zero marks bytes that are mended by the entries after the cut, in this attempt only.
     const kept = [...this.files.values()].filter((file) => file.version >= 0)
     const files = kept.map((file) => [
       file.path,
-      file.object,
+      file.object ?? null,
       file.version,
       file.mode,
       file.written,
       file.done && file.written === file.bytes,
     ])
-    await this.#storage.objects.sync('staging')
+    for (const area of stagingAreas) {
+      const places = kept.map(placeOf).filter((place) => place.area === area)
+      if (places.length > 0) {
+        await this.#storage.objects.sync(
+          area,
+          places.map(({ name }) => name),
+        )
+      }
+    }
     await this.#storage.documents.write(documentName, encode({ base: this.#base, files }))
   }
 
   /** Nothing is needed any more. */
   async clean(): Promise<void> {
     await this.#storage.documents.remove(documentName)
-    const objects = await this.#storage.objects.list('staging')
-    if (objects.length > 0)
-      await this.#storage.objects.remove(
-        'staging',
-        objects.map(({ name }) => name),
-      )
+    for (const area of stagingAreas) {
+      const names = (await this.#storage.objects.list(area)).map(({ name }) => name)
+      if (names.length > 0) await this.#storage.objects.remove(area, names)
+    }
     this.files.clear()
   }
 }

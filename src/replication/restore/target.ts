@@ -25,7 +25,7 @@ import type {
 import { fieldsOf, indexPathsMax, listOf, seqOf } from '../stream/wire.js'
 import type { Vault } from '../vault.js'
 import type { StagedFile } from './staging.js'
-import { Staging } from './staging.js'
+import { placeOf, Staging, stagingAreas } from './staging.js'
 
 /** Bytes asked for in one request, at most. */
 export const batchBytes: number = 512 * 1024
@@ -121,7 +121,7 @@ export class Restore {
     await this.#settled()
     await this.#fetchStates()
     this.#report('switch', true)
-    await storage.objects.sync('staging')
+    await this.#staging.keepOnly((path) => this.#install.has(path))
     const manifest = this.#manifest()
     await this.#keepWhatGoes(manifest)
     return manifest
@@ -204,7 +204,7 @@ export class Restore {
     }
     const staged = this.#staging.files.get(file.path)
     if (staged !== undefined && staged.version === file.version) {
-      staged.mode = file.mode
+      if (staged.mode !== file.mode) await this.#setMode(staged, file.mode)
       this.#install.set(file.path, { file: staged })
       this.#count(0, staged.bytes)
       if (staged.done) return this.#count(1, 0)
@@ -213,6 +213,14 @@ export class Restore {
     const fresh = this.#staging.begin(file.path, file.version, file.mode)
     this.#install.set(file.path, { file: fresh })
     await this.#ask(fresh, file.size)
+  }
+
+  /** The mode of a file that arrived, in whole or in part, with another one. */
+  async #setMode(file: StagedFile, mode: number): Promise<void> {
+    file.mode = mode
+    if (file.object !== undefined) return
+    const slice = { name: file.path, offset: file.written, start: 0, length: 0, mode }
+    await this.#context.storage.objects.write('incoming', new Uint8Array(0), [slice])
   }
 
   async #ask(file: StagedFile, size: number): Promise<void> {
@@ -269,20 +277,27 @@ export class Restore {
     const body = fieldsOf(answer.body, 'answer')
     const results = listOf(body.results, 'results', batch.files.length)
     this.#seenSeq = Math.max(this.#seenSeq, seqOf(body.seq, 'seq'))
-    const slices: ObjectSlice[] = []
+    const stored: { readonly file: StagedFile; readonly slice: ObjectSlice }[] = []
     for (const [at, file] of batch.files.entries()) {
       const stretch = batch.stretches[at]
       if (stretch === undefined) continue
       const slice = this.#sliceOf(file, stretch, results[at], answer.bytes.length)
-      if (slice !== undefined) slices.push(slice)
+      if (slice !== undefined) stored.push({ file, slice })
     }
-    const { bytes } = answer
-    if (slices.length > 0) await this.#context.storage.objects.write('staging', bytes, slices)
+    const writes = stagingAreas.map((area) => {
+      const slices = stored.filter(({ file }) => placeOf(file).area === area)
+      if (slices.length === 0) return undefined
+      const { objects } = this.#context.storage
+      return objects.write(
+        area,
+        answer.bytes,
+        slices.map(({ slice }) => slice),
+      )
+    })
+    await Promise.all(writes)
     // Writes may overtake each other: what lies behind a gap is fetched again after a restart.
-    const files = new Map(batch.files.map((file) => [file.object, file]))
-    for (const { name, offset, length } of slices) {
-      const file = files.get(name)
-      if (file !== undefined && file.written === offset) file.written += length
+    for (const { file, slice } of stored) {
+      if (file.written === slice.offset) file.written += slice.length
     }
     await this.#save()
   }
@@ -329,7 +344,9 @@ export class Restore {
     } else {
       this.#count(0, length)
     }
-    return { name: file.object, offset: stretch.offset, start, length }
+    const { object, path } = file
+    const slice = { name: object ?? path, offset: stretch.offset, start, length }
+    return object === undefined ? { ...slice, mode: file.mode } : slice
   }
 
   async #fetchStates(): Promise<void> {

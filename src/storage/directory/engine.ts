@@ -14,6 +14,7 @@ import { Folders } from './folders.js'
 import { errnoOf, storageError } from './fs-error.js'
 import type { Layout } from './layout.js'
 import { listObjects, readObject, removeObjects, writeObjects } from './object-files.js'
+import { takeIn } from './take-in.js'
 import { readFiles, statFiles, TreeScan } from './tree-reader.js'
 import { TreeWriter } from './tree-writer.js'
 import { packStat, STAT_NUMBERS, type SyncRequest, type Work, type WorkKind } from './work.js'
@@ -40,6 +41,7 @@ export class Engine {
     read: ({ requests, into }) =>
       readFiles(this.#layout, requests, into, new Folders(this.#layout)),
     apply: ({ operations }) => this.#apply(operations),
+    takeIn: () => takeIn(this.#layout),
     scan: ({ scan }) => this.#scan(scan),
     scanEnd: ({ scan }) => this.#endScan(scan),
     syncFiles: (request) => this.#syncFiles(request),

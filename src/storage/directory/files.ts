@@ -5,11 +5,13 @@ import {
   constants,
   fstatSync,
   lstatSync,
+  mkdirSync,
   openSync,
   readSync,
   type Stats,
   writeSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
 import type { FileStat } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { NO_FOLLOW } from './durable.js'
@@ -84,6 +86,17 @@ export function isNoFile(errno: string | undefined): boolean {
     errno === 'ENXIO' ||
     errno === 'EISDIR'
   )
+}
+
+/** Makes something at a path; when its folder is missing, makes that first. */
+export function intoFolder<Made>(path: string, make: () => Made): Made {
+  try {
+    return make()
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    mkdirSync(dirname(path), { recursive: true })
+    return make()
+  }
 }
 
 /** Reads until the target is full or the file ends; answers the bytes read. */

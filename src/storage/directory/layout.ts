@@ -12,7 +12,7 @@ import {
 } from '../names.js'
 
 /** The areas of objects, each a folder of its own. */
-export const objectAreas: readonly ObjectArea[] = ['blobs', 'staging', 'vault']
+export const objectAreas: readonly ObjectArea[] = ['blobs', 'staging', 'incoming', 'vault']
 
 /** The paths of one storage. */
 export class Layout {
@@ -69,9 +69,14 @@ export class Layout {
     throw new HotspareError('PATH_INVALID', `${JSON.stringify(area)} is no area of objects`)
   }
 
+  /** The path of an incoming file or folder, '' for all of them. The caller checked the path. */
+  incoming(path: string): string {
+    return path === '' ? `${this.state}/incoming` : `${this.state}/incoming/${path}`
+  }
+
   /** @throws `PATH_INVALID` */
   objectPath(area: ObjectArea, name: string): string {
-    checkObjectName(name)
+    checkObjectName(area, name)
     return `${this.objectFolder(area)}/${name}`
   }
 

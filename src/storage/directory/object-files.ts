@@ -4,7 +4,7 @@ import {
   closeSync,
   constants,
   type Dirent,
-  mkdirSync,
+  fchmodSync,
   openSync,
   readdirSync,
   renameSync,
@@ -12,11 +12,11 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
-import type { ObjectArea, ObjectInfo } from '../../interfaces/storage.js'
+import type { ObjectArea, ObjectInfo, ObjectSlice } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { checkObjectName } from '../names.js'
 import { isMissing, NO_FOLLOW } from './durable.js'
-import { look, openToRead, readFully, writeFully } from './files.js'
+import { intoFolder, look, openToRead, readFully, writeFully } from './files.js'
 import { errnoOf } from './fs-error.js'
 import type { Layout } from './layout.js'
 import type { ObjectRead, ObjectWrite } from './work.js'
@@ -24,6 +24,8 @@ import type { ObjectRead, ObjectWrite } from './work.js'
 const OBJECT_FLAGS = constants.O_WRONLY | constants.O_CREAT | NO_FOLLOW
 /** An object that becomes a file of the tree has these bits already, and most files have them. */
 const OBJECT_MODE = 0o644
+
+const umask = process.umask()
 
 /** The objects of an area, sorted by name. */
 export function listObjects(layout: Layout, area: ObjectArea, prefix: string): ObjectInfo[] {
@@ -53,7 +55,8 @@ export function writeObjects(layout: Layout, work: ObjectWrite): void {
       if (open?.name !== slice.name) {
         if (open !== undefined) closeSync(open.fd)
         open = undefined
-        open = { name: slice.name, fd: openObject(layout.objectPath(work.area, slice.name)) }
+        const path = layout.objectPath(work.area, slice.name)
+        open = { name: slice.name, fd: openObject(path, slice) }
       }
       writeFully(
         open.fd,
@@ -97,7 +100,7 @@ export function removeObjects(
   const aside: string[] = []
   for (const name of names) {
     const folder = name.endsWith('/')
-    checkObjectName(folder ? name.slice(0, -1) : name)
+    checkObjectName(area, folder ? name.slice(0, -1) : name)
     const path = `${root}/${folder ? name.slice(0, -1) : name}`
     try {
       if (folder) {
@@ -117,14 +120,21 @@ export function removeObjects(
   return aside
 }
 
-function openObject(path: string): number {
-  try {
-    return openSync(path, OBJECT_FLAGS, OBJECT_MODE)
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error
-    mkdirSync(dirname(path), { recursive: true })
-    return openSync(path, OBJECT_FLAGS, OBJECT_MODE)
+function openObject(path: string, { offset, mode }: ObjectSlice): number {
+  if (mode === undefined) return intoFolder(path, () => openSync(path, OBJECT_FLAGS, OBJECT_MODE))
+  if (offset === 0) {
+    try {
+      const fd = intoFolder(path, () => openSync(path, OBJECT_FLAGS | constants.O_EXCL, mode))
+      // The process's umask may have taken bits away.
+      if ((mode & umask) !== 0) fchmodSync(fd, mode)
+      return fd
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error
+    }
   }
+  const fd = intoFolder(path, () => openSync(path, OBJECT_FLAGS, mode))
+  fchmodSync(fd, mode)
+  return fd
 }
 
 function readEntries(folder: string): Dirent[] {

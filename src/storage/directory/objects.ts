@@ -30,7 +30,7 @@ export class DirectoryObjects implements ObjectStore {
     return this.#gate.run(async () => {
       checkLimit(buffer.byteLength, OBJECT_BYTES_MAX, 'the write of objects, in bytes')
       checkLimit(slices.length, ITEMS_MAX, 'the slices of one write')
-      for (const slice of slices) checkSlice(slice, buffer.byteLength)
+      for (const slice of slices) checkSlice(area, slice, buffer.byteLength)
       const own = this.#buffers.take(buffer.byteLength)
       own.set(buffer)
       try {
@@ -57,7 +57,7 @@ export class DirectoryObjects implements ObjectStore {
       if (names === undefined) {
         await this.#syncer.syncAll(area, () => this.#allNames(area))
       } else {
-        for (const name of names) checkObjectName(name)
+        for (const name of names) checkObjectName(area, name)
         await this.#syncer.sync(area, names)
       }
     })
@@ -77,8 +77,8 @@ export class DirectoryObjects implements ObjectStore {
   }
 }
 
-function checkSlice(slice: ObjectSlice, bytes: number): void {
-  checkObjectName(slice.name)
+function checkSlice(area: ObjectArea, slice: ObjectSlice, bytes: number): void {
+  checkObjectName(area, slice.name)
   checkCount(slice.offset, 'the offset of a slice')
   checkCount(slice.start, 'the start of a slice')
   checkCount(slice.length, 'the length of a slice')

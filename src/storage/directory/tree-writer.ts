@@ -13,18 +13,17 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readdirSync,
   renameSync,
   rmdirSync,
   unlinkSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
 import type { FileStat, TreeOperation } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import {
   copyBytes,
+  intoFolder,
   look,
   lookForFile,
   NEW_FLAGS,
@@ -282,17 +281,6 @@ function* copyToNew(from: OpenFile, to: string, sync: boolean): Generator<void, 
     if (sync) fsyncSync(fd)
   } finally {
     closeSync(fd)
-  }
-}
-
-/** Runs a rename; when the folder of its target is missing, makes it first. */
-function intoFolder(target: string, move: () => void): void {
-  try {
-    move()
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error
-    mkdirSync(dirname(target), { recursive: true })
-    move()
   }
 }
 

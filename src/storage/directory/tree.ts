@@ -108,6 +108,15 @@ export class DirectoryTree implements TreeStore {
     })
   }
 
+  takeIn(): Promise<void> {
+    const { changes, gate, syncer } = this.#parts
+    return gate.run(async () => {
+      const { folders, replaced } = await changes.call('takeIn', undefined)
+      for (const path of replaced) syncer.renewed('tree', path)
+      await syncer.sync('tree', folders)
+    })
+  }
+
   sync(paths: readonly string[] | 'all'): Promise<void> {
     const { gate, syncer } = this.#parts
     return gate.run(async () => {
@@ -162,7 +171,7 @@ function checkOperation(operation: TreeOperation): void {
   if ('offset' in operation) checkCount(operation.offset, 'the offset')
   if ('size' in operation) checkCount(operation.size, 'the size')
   if ('mode' in operation) checkCount(operation.mode, 'the mode')
-  if ('area' in operation) checkObjectName(operation.name)
+  if ('area' in operation) checkObjectName(operation.area, operation.name)
 }
 
 /** Operations whose bytes lie in one fresh buffer, which can be handed to another thread. */

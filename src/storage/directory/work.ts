@@ -18,6 +18,7 @@ export interface Work {
     answer: Float64Array
   }
   apply: { ask: { readonly operations: readonly TreeOperation[] }; answer: Float64Array }
+  takeIn: { ask: undefined; answer: TakenIn }
   scan: { ask: { readonly scan: number }; answer: ScanBatch }
   scanEnd: { ask: { readonly scan: number }; answer: undefined }
   syncFiles: { ask: SyncRequest; answer: undefined }
@@ -33,6 +34,14 @@ export interface Work {
 }
 
 export type WorkKind = keyof Work
+
+/** What a move of all incoming files changed. */
+export interface TakenIn {
+  /** Folders of the tree that got new entries. */
+  readonly folders: readonly string[]
+  /** Files that took the place of others, or got into a folder that was there. */
+  readonly replaced: readonly string[]
+}
 
 /** One batch of a scan. */
 export interface ScanBatch {

@@ -17,6 +17,8 @@ export class Content {
   /** Logs by area and name. */
   readonly logs: Map<string, Map<string, LogContent>> = new Map()
   readonly objects: ObjectContent
+  /** Permission bits of incoming objects. */
+  readonly modes: Map<string, number> = new Map()
   readonly tree: TreeContent
   readonly faults: MemoryFaults = {
     full: false,
@@ -31,6 +33,14 @@ export class Content {
     this.fast = fast
     this.objects = new ObjectContent(!fast)
     this.tree = new TreeContent(!fast, this.objects, clock)
+  }
+
+  /** The names of all incoming objects. */
+  incoming(): string[] {
+    const prefix = objectKey('incoming', '')
+    return [...this.objects.keys()]
+      .filter((key) => key.startsWith(prefix))
+      .map((key) => key.slice(prefix.length))
   }
 
   /** @throws `STORAGE_READ_ONLY`, and `STORAGE_FULL` when the change needs room */

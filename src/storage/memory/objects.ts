@@ -31,7 +31,7 @@ export class MemoryObjects implements ObjectStore {
     checkLimit(buffer.byteLength, OBJECT_BYTES_MAX, 'the write of objects, in bytes')
     checkLimit(slices.length, ITEMS_MAX, 'the slices of one write')
     for (const { name, offset, start, length } of slices) {
-      checkObjectName(name)
+      checkObjectName(area, name)
       checkCount(offset, 'the offset of a slice')
       checkCount(start, 'the start of a slice')
       checkCount(length, 'the length of a slice')
@@ -40,9 +40,10 @@ export class MemoryObjects implements ObjectStore {
     // A call that waits must not see what the caller does to its bytes later.
     const own = this.#runner.immediate ? buffer : new Uint8Array(buffer)
     const store = (count: number): void => {
-      for (const { name, offset, start, length } of slices.slice(0, count)) {
+      for (const { name, offset, start, length, mode } of slices.slice(0, count)) {
         const bytes = own.subarray(start, start + length)
         this.#content.objects.write(objectKey(area, name), offset, bytes)
+        if (mode !== undefined) this.#content.modes.set(name, mode & 0o777)
       }
     }
     await this.#run(
@@ -57,7 +58,7 @@ export class MemoryObjects implements ObjectStore {
   }
 
   async read(area: ObjectArea, name: string, offset: number, length: number): Promise<Uint8Array> {
-    checkObjectName(name)
+    checkObjectName(area, name)
     checkCount(offset, 'the offset')
     checkLimit(length, OBJECT_BYTES_MAX, 'the read of an object, in bytes')
     return await this.#run('objects.read', area, () => {
@@ -68,7 +69,7 @@ export class MemoryObjects implements ObjectStore {
   }
 
   async sync(area: ObjectArea, names?: readonly string[]): Promise<void> {
-    for (const name of names ?? []) checkObjectName(name)
+    for (const name of names ?? []) checkObjectName(area, name)
     await this.#run('objects.sync', area, () => {
       const { objects } = this.#content
       const all = names?.map((name) => objectKey(area, name)) ?? this.#allKeys(area)
@@ -88,7 +89,7 @@ export class MemoryObjects implements ObjectStore {
     const all: string[] = []
     for (const name of names) {
       const folder = name.endsWith('/')
-      checkObjectName(folder ? name.slice(0, -1) : name)
+      checkObjectName(area, folder ? name.slice(0, -1) : name)
       if (folder) all.push(...this.#namesIn(area, name))
       else all.push(name)
     }

@@ -29,6 +29,7 @@ export type MemoryOperation =
   | 'tree.stat'
   | 'tree.read'
   | 'tree.apply'
+  | 'tree.takeIn'
   | 'tree.sync'
 
 /** What can go wrong, and how long things take. Change it at any time; it holds for later calls. */

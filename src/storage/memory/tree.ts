@@ -1,5 +1,6 @@
 /** The application's files in an open memory storage. */
 
+import { HotspareError } from '../../errors.js'
 import type {
   FileStat,
   ReadAnswer,
@@ -91,6 +92,40 @@ export class MemoryTree implements TreeStore {
     })
   }
 
+  async takeIn(): Promise<void> {
+    const move = (name: string): string[] => {
+      const mode = this.#content.modes.get(name) ?? 0o644
+      const install = {
+        kind: 'install',
+        path: name,
+        area: 'incoming',
+        name,
+        mode,
+        move: true,
+      } as const
+      try {
+        this.#carryOut(install)
+        return [name]
+      } catch (error) {
+        if (HotspareError.is(error, 'STORAGE_FAILED')) return []
+        throw error
+      }
+    }
+    await this.#runner.run({
+      operation: 'tree.takeIn',
+      channel: 'tree.apply',
+      effect: () => {
+        const moved = this.#content.incoming().flatMap(move)
+        this.#content.checkSync()
+        for (const path of moved) this.#content.tree.sync(path)
+      },
+      partial: (random) => {
+        const all = this.#content.incoming()
+        for (const name of all.slice(0, pick(random, all.length))) move(name)
+      },
+    })
+  }
+
   async sync(paths: readonly string[] | 'all'): Promise<void> {
     if (paths !== 'all') for (const path of paths) checkTreePath(path)
     const { tree } = this.#content
@@ -141,7 +176,7 @@ function checkOperation(operation: TreeOperation): void {
   if ('offset' in operation) checkCount(operation.offset, 'the offset')
   if ('size' in operation) checkCount(operation.size, 'the size')
   if ('mode' in operation) checkCount(operation.mode, 'the mode')
-  if ('area' in operation) checkObjectName(operation.name)
+  if ('area' in operation) checkObjectName(operation.area, operation.name)
 }
 
 function withOwnBytes(operation: TreeOperation): TreeOperation {

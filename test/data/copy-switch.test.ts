@@ -72,12 +72,17 @@ async function stage(storage: OpenStorage, name: string, bytes: Uint8Array): Pro
   await storage.objects.write('staging', bytes, [slice])
 }
 
+async function stageIncoming(storage: OpenStorage, path: string, bytes: Uint8Array): Promise<void> {
+  const slice = { name: path, offset: 0, start: 0, length: bytes.length, mode: 0o640 }
+  await storage.objects.write('incoming', bytes, [slice])
+}
+
 /** Everything a restore does on the target's side. */
 async function restore(copy: LocalCopy, storage: OpenStorage): Promise<void> {
   await copy.beginNext(base, ['alpha'])
-  await stage(storage, 'r1/a', text('new a, longer'))
+  await stageIncoming(storage, 'docs/a', text('new a, longer'))
   await stage(storage, 'r1/f', text('a file now'))
-  await stage(storage, 'r1/n', text('la'))
+  await stageIncoming(storage, 'docs/n/e/w', text('la'))
   await stage(storage, 'r1/kv', encode([['x', 10]]))
   const maker = new EntryMaker(newTerm, 50)
   copy.appendNext(maker.batch(put('docs/n/later', 'later')))
@@ -87,9 +92,13 @@ async function restore(copy: LocalCopy, storage: OpenStorage): Promise<void> {
   await copy.switchTo(manifest)
 }
 
-const install = (path: string, object: string, version: number): RestoreManifest['install'][0] => ({
+const install = (
+  path: string,
+  object: string | undefined,
+  version: number,
+): RestoreManifest['install'][0] => ({
   path,
-  object: `r1/${object}`,
+  object,
   mode: 0o640,
   size: 1,
   version,
@@ -100,7 +109,11 @@ const manifest: RestoreManifest = {
   restoreId: 'r1',
   base,
   inSync: ['alpha'],
-  install: [install('docs/a', 'a', 40), install('docs/f', 'f', 41), install('docs/n/e/w', 'n', 42)],
+  install: [
+    install('docs/a', undefined, 40),
+    install('docs/f', 'r1/f', 41),
+    install('docs/n/e/w', undefined, 42),
+  ],
   remove: [],
   // The snapshot was taken after the first update of x in the new journal.
   states: [{ className: 'kv', object: 'r1/kv', seq: 53 }],
@@ -142,6 +155,7 @@ describe('the switch to a staged restore', () => {
     expect(node.copy.index.get('docs/a')).toMatchObject({ version: 40, mode: 0o640 })
     expect(node.copy.index.tombstoneFloor).toBe(50)
     expect(await node.used.objects.list('staging')).toEqual([])
+    expect(await node.used.objects.list('incoming')).toEqual([])
     const maker = new EntryMaker(newTerm, 54)
     const { ordinal } = node.copy.append(maker.batch(put('docs/a', 'and on')))
     expect(ordinal).toBe(node.copy.lastOrdinal)

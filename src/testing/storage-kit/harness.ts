@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { type ErrorCode, HotspareError } from '../../errors.js'
-import type { FileStat, OpenStorage, TreeStore } from '../../interfaces/storage.js'
+import type { FileStat, ObjectArea, OpenStorage, TreeStore } from '../../interfaces/storage.js'
 import type { StorageKitSubject } from '../storage-kit.js'
 
 /** One test of the kit. */
@@ -92,7 +92,7 @@ export async function put(tree: TreeStore, path: string, text: string): Promise<
 /** Writes one object. */
 export async function writeObject(
   opened: OpenStorage,
-  area: 'blobs' | 'staging' | 'vault',
+  area: ObjectArea,
   name: string,
   text: string,
 ): Promise<void> {
@@ -104,7 +104,7 @@ export async function writeObject(
 /** The bytes of an object as text. */
 export async function objectText(
   opened: OpenStorage,
-  area: 'blobs' | 'staging' | 'vault',
+  area: ObjectArea,
   name: string,
 ): Promise<string | undefined> {
   return textOf(await opened.objects.read(area, name, 0, 1_000_000))

@@ -125,6 +125,10 @@ export const objectTests: readonly KitTest[] = [
         await refused(opened.objects.read('blobs', name, 0, 1), 'PATH_INVALID')
       }
       await refused(opened.objects.remove('blobs', ['../']), 'PATH_INVALID')
+      for (const name of ['', '../x', 'a//b', '/a', 'nul\0', '.hotspare/lock']) {
+        const slices = [{ name, offset: 0, start: 0, length: 1 }]
+        await refused(opened.objects.write('incoming', bytesOf('x'), slices), 'PATH_INVALID')
+      }
       for (const bad of [{ start: 1, length: 3 }, { offset: -1 }, { start: 0.5 }, { length: -1 }]) {
         const slice = { name: 'o', offset: 0, start: 0, length: 1, ...bad }
         await refused(opened.objects.write('blobs', bytesOf('xyz'), [slice]), 'OPTION_INVALID')

@@ -40,6 +40,62 @@ export const treeMoveTests: readonly KitTest[] = [
     },
   },
   {
+    title: 'tree: takeIn moves incoming files, mode and all, into folders new and old',
+    run: async ({ opened, again }) => {
+      const { tree, objects } = opened
+      await put(tree, 'old/file', 'before')
+      await put(tree, 'old/stays', 'stays')
+      const incoming = async (name: string, text: string, mode: number): Promise<void> => {
+        const bytes = bytesOf(text)
+        await objects.write('incoming', bytes, [
+          { name, offset: 0, start: 0, length: bytes.length, mode },
+        ])
+      }
+      await incoming('old/file', 'after', 0o600)
+      await incoming('New/Ünï/ file', 'nested', 0o644)
+      await incoming('New/run', 'executable', 0o700)
+      const changed = { name: 'New/run', offset: 10, start: 0, length: 0, mode: 0o755 }
+      await objects.write('incoming', new Uint8Array(0), [changed])
+      await incoming('top', '', 0o640)
+      assert.deepEqual(
+        (await objects.list('incoming')).map(({ name }) => name),
+        ['New/run', 'New/Ünï/ file', 'old/file', 'top'],
+      )
+      await objects.sync('incoming')
+      await tree.takeIn()
+      await tree.takeIn()
+      assert.deepEqual(await objects.list('incoming'), [])
+      const next = await again()
+      const paths = ['New/run', 'New/Ünï/ file', 'old/file', 'old/stays', 'top']
+      assert.deepEqual(await scanned(next.tree), paths)
+      const modes = (await next.tree.stat(paths)).map((stat) => stat?.mode)
+      assert.deepEqual(modes, [0o755, 0o644, 0o600, 0o644, 0o640])
+      assert.equal(await fileText(next.tree, 'old/file'), 'after')
+      assert.equal(await fileText(next.tree, 'New/Ünï/ file'), 'nested')
+      assert.equal(await fileText(next.tree, 'top'), '')
+    },
+  },
+  {
+    title: 'tree: takeIn leaves alone what has something else than a regular file in its way',
+    run: async ({ opened }) => {
+      const { tree, objects } = opened
+      await put(tree, 'file', 'in the way of a folder')
+      await put(tree, 'folder/neighbour', 'in the way of a file')
+      await writeObject(opened, 'incoming', 'file/below', 'kept out')
+      await writeObject(opened, 'incoming', 'folder', 'kept out')
+      await writeObject(opened, 'incoming', 'free', 'taken')
+      await objects.sync('incoming')
+      await tree.takeIn()
+      const left = (await objects.list('incoming')).map(({ name }) => name)
+      assert.deepEqual(left, ['file/below', 'folder'])
+      assert.deepEqual(await scanned(tree), ['file', 'folder/neighbour', 'free'])
+      const name = 'file/below'
+      const install = { area: 'incoming', name, mode: 0o644, move: true, force: true } as const
+      await tree.apply([{ kind: 'install', path: name, ...install }])
+      assert.equal(await fileText(tree, name), 'kept out')
+    },
+  },
+  {
     title:
       'tree: install with move of an object that is gone does nothing; without move it is refused',
     run: async ({ opened }) => {

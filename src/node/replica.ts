@@ -12,7 +12,8 @@ import type { Channel } from '../protocol/channel.js'
 import type { BlobRef } from '../replication/change.js'
 import type { CopyEvent, OutsideReport } from '../replication/copy-types.js'
 import { copyLimits } from '../replication/copy-types.js'
-import { changesOf, readEntry, singlesOf } from '../replication/entry.js'
+import { partsOf, readEntry } from '../replication/entry.js'
+import { blobsOf } from '../replication/intent.js'
 import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
 import { fetchBlob, fetchEntries } from '../replication/restore/blobs.js'
@@ -265,12 +266,11 @@ export class Replica {
         throw new HotspareError('FRAME_CORRUPT', 'a fetched entry is damaged')
       }
       at += entry.header.length
-      const changes = entry.header.kind === 'changes' ? changesOf(entry) : undefined
-      for (const single of changes?.flatMap(singlesOf) ?? []) {
-        const blob = single.kind === 'put' || single.kind === 'patch' ? single.blob : undefined
-        if (blob !== undefined) await fetchBlob(bulk, this.storage, blob, signal)
+      const parts = entry.header.kind === 'changes' ? partsOf(entry) : undefined
+      for (const blob of parts?.flatMap(blobsOf) ?? []) {
+        await fetchBlob(bulk, this.storage, blob, signal)
       }
-      this.copy.append(entry, changes)
+      this.copy.appendRead(entry, parts)
       if (this.copy.congested) await this.copy.decongested()
     }
   }

@@ -11,6 +11,7 @@ import type { AnyAppStateClass, SyncPolicy } from '../policy/sync-policy.js'
 import { decode, encode } from '../protocol/codec.js'
 import type { StateSnapshot, UpdateResult } from './copy-types.js'
 import { countOf, listOf } from './facts-shape.js'
+import type { UpdateRun } from './update-run.js'
 
 /** One class while the copy is open. */
 export interface StateSlot {
@@ -109,6 +110,26 @@ export class AppStates {
     } catch (error) {
       return { ok: false, error }
     }
+  }
+
+  /** Carries out the updates of a run, but those that the state has already. False for a class that there is not. */
+  applyRun(run: UpdateRun, epoch: number, firstSeq: number, bytesEach: number): boolean {
+    const slot = this.#slots.get(run.className)
+    if (slot === undefined) return false
+    if (slot.lost !== undefined) return true
+    const { hooks, appliedSeq } = slot
+    run.forEach((value, index) => {
+      const seq = firstSeq + index
+      if (seq <= appliedSeq) return
+      slot.movedBytes += bytesEach
+      slot.wasChanged = true
+      try {
+        hooks.apply(value, { epoch, seq })
+      } catch {
+        // A result like any other, which here nobody waits for.
+      }
+    })
+    return true
   }
 
   /** The encoded state of a class. `seq` is that of the last entry applied. */

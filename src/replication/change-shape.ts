@@ -3,6 +3,7 @@ import { HotspareError } from '../errors.js'
 import { checkPath } from '../policy/path-rules.js'
 import type { BlobRef, Change, SingleChange } from './change.js'
 import { changeKinds } from './change.js'
+import { isInRun, UpdateRun } from './update-run.js'
 
 /** Where the next payload bytes stand. */
 export interface PayloadCursor {
@@ -63,11 +64,19 @@ function payload(tuple: readonly unknown[], at: number, cursor: PayloadCursor): 
   return { bytes, blob: undefined }
 }
 
-/** The change that a tuple stands for; its inline bytes are views. */
-export function readChange(tuple: unknown, cursor: PayloadCursor): Change {
+/** The change, or run of changes, that a tuple stands for; its inline bytes are views. */
+export function readChange(tuple: unknown, cursor: PayloadCursor): Change | UpdateRun {
   if (!Array.isArray(tuple)) throw malformed('tuple')
   const fields: readonly unknown[] = tuple
-  if (fields[0] !== changeKinds.transaction) return readSingle(fields, cursor)
+  if (fields[0] === changeKinds.updateRun) {
+    return new UpdateRun(text(fields[1], 'class'), fields[2], cursor)
+  }
+  if (fields[0] !== changeKinds.transaction) {
+    const change = readSingle(fields, cursor)
+    // Bytes have one place only, or the payload of what follows would be looked for elsewhere.
+    if (isInRun(change)) throw malformed('value')
+    return change
+  }
   const inner = fields[1]
   if (!Array.isArray(inner) || inner.length > transactionChangesMax) throw malformed('transaction')
   const changes = inner.map((one: unknown): SingleChange => {

@@ -3,7 +3,8 @@
  * its kind; a later version may add kinds and may append fields to a tuple, and never changes the meaning of one.
  *
  * Bytes of files never pass through the codec: a change names a length, and its bytes stand, in the order of the
- * changes, in the payload part of the entry; or they are a blob, named by `blob`.
+ * changes, in the payload part of the entry; or they are a blob, named by `blob`. Neither do values of updates that are
+ * bytes, except in a transaction: consecutive ones of a class share one tuple, a run.
  */
 
 /** The numbers of the kinds, frozen in format version 1. */
@@ -14,6 +15,7 @@ export const changeKinds = {
   remove: 4,
   update: 5,
   transaction: 6,
+  updateRun: 7,
 } as const
 
 /** A payload that is too large for a batch: immutable, stored beside the journal, pinned by its record. */

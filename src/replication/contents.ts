@@ -12,14 +12,15 @@ import type { SyncPolicy } from '../policy/sync-policy.js'
 import { AppStates } from './app-states.js'
 import { Applier } from './applier.js'
 import { BlobRefs } from './blob-refs.js'
-import type { Change, FileChange, SingleChange } from './change.js'
+import type { FileChange, SingleChange } from './change.js'
 import { hasSyncedParent, syncedClassOf } from './copy-policy.js'
 import type { CopyEvent, UpdateResult } from './copy-types.js'
-import type { Entry } from './entry.js'
+import type { BatchPart, Entry } from './entry.js'
 import { entryHeaderBytes } from './entry.js'
 import { FileIndex } from './file-index.js'
 import type { FileOperation, PendingOperation } from './overlay.js'
 import { Overlay } from './overlay.js'
+import { isInRun, type UpdateRun } from './update-run.js'
 
 export interface ContentsOptions {
   readonly storage: OpenStorage
@@ -92,25 +93,35 @@ export class Contents {
     this.applier = this.#newApplier()
   }
 
-  /** The changes of the next entry. The bytes of files are taken from the entry, whoever made the changes. */
-  take(entry: Entry, changes: readonly Change[], options: TakeOptions): UpdateResult[] | undefined {
-    const { firstSeq, epoch, metaBytes } = entry.header
-    const results: UpdateResult[] | undefined = options.wantsResults
-      ? new Array<UpdateResult>(changes.length)
-      : undefined
-    const bytesEach = entry.bytes.length / changes.length
+  /**
+   * The parts of the next entry. The bytes of files are taken from the entry, whoever made the changes. Results are
+   * there for changes only: nobody waits for those of a run.
+   */
+  take(
+    entry: Entry,
+    parts: readonly BatchPart[],
+    options: TakeOptions,
+  ): UpdateResult[] | undefined {
+    const { firstSeq, count, epoch, metaBytes } = entry.header
+    const results: UpdateResult[] | undefined = options.wantsResults ? [] : undefined
+    const bytesEach = entry.bytes.length / count
     this.#payloadAt = entryHeaderBytes + metaBytes
-    for (let at = 0; at < changes.length; at += 1) {
-      const change = changes[at]
-      if (change === undefined) continue
-      const seq = firstSeq + at
+    let seq = firstSeq
+    for (const part of parts) {
+      if (part.kind === 'updateRun') {
+        this.#run(part, epoch, seq, bytesEach)
+        seq += part.count
+        continue
+      }
       let result: UpdateResult
-      if (change.kind === 'update') {
-        result = this.#update(change.className, change.value, epoch, seq, bytesEach)
-      } else if (change.kind === 'transaction') {
-        result = this.#transaction(change.changes, entry, seq, bytesEach, options.filesSeq)
-      } else this.#file(change, entry, seq, options.filesSeq)
-      if (results !== undefined) results[at] = result
+      if (part.kind === 'update') {
+        if (isInRun(part)) this.#payloadAt += part.value.length
+        result = this.#update(part.className, part.value, epoch, seq, bytesEach)
+      } else if (part.kind === 'transaction') {
+        result = this.#transaction(part.changes, entry, seq, bytesEach, options.filesSeq)
+      } else this.#file(part, entry, seq, options.filesSeq)
+      results?.push(result)
+      seq += 1
     }
     if (this.#operations.length > 0) this.#queue(entry, options.ordinal)
     return results
@@ -121,6 +132,13 @@ export class Contents {
     this.unappliedBytes += bytes
     this.applier.push({ ordinal, bytes, operations: this.#operations })
     this.#operations = []
+  }
+
+  #run(run: UpdateRun, epoch: number, firstSeq: number, bytesEach: number): void {
+    this.#payloadAt += run.bytes
+    if (!this.states.applyRun(run, epoch, firstSeq, bytesEach)) {
+      this.#stranger(run.className, undefined)
+    }
   }
 
   #update(

@@ -9,7 +9,7 @@ import type { LoadedCopy, LoadOptions } from './copy-loader.js'
 import { journalOptions, switchCopy } from './copy-loader.js'
 import { syncedClassOf } from './copy-policy.js'
 import type { Entry } from './entry.js'
-import { changesOf } from './entry.js'
+import { partsOf } from './entry.js'
 import { Journal } from './journal.js'
 import { asStorageError } from './journal-errors.js'
 import { Listeners } from './listeners.js'
@@ -110,7 +110,7 @@ export class CopySwitcher {
     const next = this.#open()
     next.facts.requireNext(entry)
     // Read now, while a malformed one can still be refused.
-    if (entry.header.kind === 'changes') changesOf(entry)
+    if (entry.header.kind === 'changes') partsOf(entry)
     return next.append(entry)
   }
 

@@ -25,6 +25,7 @@ import type { Change, SingleChange } from './change.js'
 import { changeKinds } from './change.js'
 import { readChange } from './change-shape.js'
 import type { Term } from './position.js'
+import { isInRun, runTuple, type UpdateRun } from './update-run.js'
 
 export const entryHeaderBytes = 48
 export const entryFormatVersion = 1
@@ -126,10 +127,17 @@ export function encodeChanges(
   changes: readonly Change[],
 ): Entry {
   const payload: Uint8Array[] = []
-  const meta: unknown[] = new Array(changes.length)
-  for (let at = 0; at < changes.length; at += 1) {
+  const meta: unknown[] = []
+  for (let at = 0; at < changes.length; ) {
     const change = changes[at]
-    if (change !== undefined) meta[at] = tupleOf(change, payload)
+    if (isInRun(change)) {
+      const { tuple, end } = runTuple(changes, at, payload)
+      meta.push(tuple)
+      at = end
+      continue
+    }
+    if (change !== undefined) meta.push(tupleOf(change, payload))
+    at += 1
   }
   const count = changes.length
   return encodeEntry({ kind: 'changes', term, firstSeq, count, ackedSeq, meta, payload })
@@ -237,14 +245,28 @@ function malformed(what: string): HotspareError {
   return new HotspareError('PROTOCOL_VIOLATION', `the ${what} of an entry is malformed`)
 }
 
-/** The changes of a batch, their bytes as views into the entry. */
-export function changesOf(entry: Entry): Change[] {
+/** What a batch is made of, in order: changes, and runs that each stand for several. */
+export type BatchPart = Change | UpdateRun
+
+/** The parts of a batch, their bytes as views into the entry. */
+export function partsOf(entry: Entry): BatchPart[] {
   const meta = metaOf(entry)
-  if (!Array.isArray(meta) || meta.length !== entry.header.count) throw malformed('batch')
+  if (!Array.isArray(meta) || meta.length > entry.header.count) throw malformed('batch')
   const payload = { bytes: entry.bytes, at: entryHeaderBytes + entry.header.metaBytes }
-  const changes = meta.map((tuple: unknown) => readChange(tuple, payload))
+  let count = 0
+  const parts = meta.map((tuple: unknown) => {
+    const part = readChange(tuple, payload)
+    count += part.kind === 'updateRun' ? part.count : 1
+    return part
+  })
+  if (count !== entry.header.count) throw malformed('batch')
   if (payload.at !== entry.header.length) throw malformed('payload')
-  return changes
+  return parts
+}
+
+/** The changes of a batch one by one. */
+export function changesOf(entry: Entry): Change[] {
+  return partsOf(entry).flatMap((part) => (part.kind === 'updateRun' ? part.changes() : part))
 }
 
 /** The term that an entry of kind `term` opens. */

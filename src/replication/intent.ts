@@ -3,6 +3,7 @@
  * get their place in the order, because what they mean depends on what stands before them.
  */
 import type { BlobRef, Change, SingleChange } from './change.js'
+import type { UpdateRun } from './update-run.js'
 
 /**
  * These bytes go to the end of the file, wherever that is then. Exactly one of `bytes` and `blob`
@@ -45,8 +46,8 @@ export interface CommitIntent {
  */
 export type WriteIntent = Change | AppendIntent | CommitIntent
 
-/** The blobs that an intent names. */
-export function blobsOf(intent: WriteIntent): BlobRef[] {
+/** The blobs that an intent, or a part of a batch, names. */
+export function blobsOf(intent: WriteIntent | UpdateRun): BlobRef[] {
   switch (intent.kind) {
     case 'put':
     case 'patch':

@@ -16,8 +16,8 @@ import type { NextJournal } from './copy-switcher.js'
 import { CopySwitcher } from './copy-switcher.js'
 import type { LocalCopyOptions, OutsideReport, UpdateResult } from './copy-types.js'
 import { CopyView } from './copy-view.js'
-import type { Entry } from './entry.js'
-import { changesOf } from './entry.js'
+import type { BatchPart, Entry } from './entry.js'
+import { partsOf } from './entry.js'
 import { Listeners } from './listeners.js'
 import type { Extent, Term } from './position.js'
 import type { RestoreManifest } from './restore-manifest.js'
@@ -109,7 +109,7 @@ export class LocalCopy extends CopyView {
 
   /**
    * Takes the next entry. Its updates of application state are applied now; its changes of files follow when it is
-   * durable. `changes` are those of the entry, where the caller has them; their results are answered then.
+   * durable. `changes` are those of the entry, where the caller made them; their results are answered then.
    *
    * @throws `PROTOCOL_VIOLATION` for an entry that is not the next one or is malformed; nothing has changed then
    * @throws the failure, while there is one
@@ -118,16 +118,28 @@ export class LocalCopy extends CopyView {
     entry: Entry,
     changes?: readonly Change[],
   ): { ordinal: number; results: readonly UpdateResult[] | undefined } {
+    return this.#append(entry, changes, changes !== undefined)
+  }
+
+  /** As {@link LocalCopy.append}, for an entry of another node that was read already. */
+  appendRead(entry: Entry, parts: readonly BatchPart[] | undefined): void {
+    this.#append(entry, parts, false)
+  }
+
+  #append(
+    entry: Entry,
+    parts: readonly BatchPart[] | undefined,
+    wantsResults: boolean,
+  ): { ordinal: number; results: readonly UpdateResult[] | undefined } {
     this.#refuse()
     const { journal, checkpointer } = this.parts
     journal.facts.requireNext(entry)
     const isBatch = entry.header.kind === 'changes'
-    const decoded = isBatch ? (changes ?? changesOf(entry)) : undefined
+    const read = isBatch ? (parts ?? partsOf(entry)) : undefined
     const ordinal = journal.append(entry)
     let results: readonly UpdateResult[] | undefined
-    if (decoded !== undefined) {
-      const wantsResults = changes !== undefined
-      results = this.contents.take(entry, decoded, { ordinal, wantsResults, filesSeq: 0 })
+    if (read !== undefined) {
+      results = this.contents.take(entry, read, { ordinal, wantsResults, filesSeq: 0 })
     }
     checkpointer.note(entry.bytes.length)
     this.#appended.call(entry, ordinal)

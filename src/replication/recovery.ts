@@ -12,7 +12,7 @@ import type { CheckpointDocument } from './checkpoint-document.js'
 import type { Contents } from './contents.js'
 import type { LocalCopyOptions, StateSnapshot } from './copy-types.js'
 import type { Entry } from './entry.js'
-import { changesOf } from './entry.js'
+import { partsOf } from './entry.js'
 import { epochAt, type JournalFacts, noFacts } from './journal-facts.js'
 import type { ScannedJournal, ScanStart } from './journal-scan.js'
 import { listSegments, scanJournal } from './journal-scan.js'
@@ -123,15 +123,15 @@ export class Recovery {
 
   #take(entry: Entry, ordinal: number): void {
     if (entry.header.kind !== 'changes') return
-    let changes: ReturnType<typeof changesOf>
+    let parts: ReturnType<typeof partsOf>
     try {
-      changes = changesOf(entry)
+      parts = partsOf(entry)
     } catch (error) {
       // It was checked before it was journaled, so only a newer version can have written it.
       if (HotspareError.is(error, 'STORAGE_FORMAT')) throw error
       throw new HotspareError('JOURNAL_CORRUPT', 'an entry holds no changes', { cause: error })
     }
-    this.#contents.take(entry, changes, { ordinal, wantsResults: false, filesSeq: this.#filesSeq })
+    this.#contents.take(entry, parts, { ordinal, wantsResults: false, filesSeq: this.#filesSeq })
   }
 
   async #startStates(): Promise<void> {

@@ -13,6 +13,7 @@ import {
   entryHeaderBytes,
   inSyncOf,
   lastSeqOf,
+  partsOf,
   readEntry,
   termOf,
 } from '../../src/replication/entry.js'
@@ -54,6 +55,7 @@ const other: fc.Arbitrary<SingleChange> = fc.oneof(
   fc.record({ kind: fc.constant('truncate' as const), className, path, size }),
   fc.record({ kind: fc.constant('remove' as const), className, path }),
   fc.record({ kind: fc.constant('update' as const), className, value }),
+  fc.record({ kind: fc.constant('update' as const), className, value: bytes }),
 )
 const single = fc.oneof(put, patch, other)
 const transaction: fc.Arbitrary<Change> = fc.record({
@@ -90,6 +92,20 @@ describe('entries', () => {
         expect(plain(changesOf(entry))).toEqual(plain(list))
       }),
     )
+  })
+
+  test('updates of one class whose values are bytes take four bytes each beside them', () => {
+    const update = (name: string, length: number): Change => ({
+      kind: 'update',
+      className: name,
+      value: Buffer.alloc(length, name),
+    })
+    const list = [1, 0, 300].flatMap((length) => [update('one', length), update('one', 7)])
+    const written = encodeChanges(term, 1, 0, [...list, update('two', 5), ...list])
+    const entry = read(written.bytes)
+    expect(entry.header).toMatchObject({ count: 13, metaBytes: 25 + 13 * 4 })
+    expect(plain(changesOf(entry))).toEqual(plain([...list, update('two', 5), ...list]))
+    expect(partsOf(entry).map((part) => part.kind)).toEqual(Array(3).fill('updateRun'))
   })
 
   test('an entry stands anywhere in a buffer, and ends where it says', () => {
@@ -189,6 +205,22 @@ describe('entries', () => {
       [[6, [[6, []]]]],
       [[6, [null]]],
       [[99, 'c', 'a']],
+      [[5, 'c', new Uint8Array(3)]],
+      [[7, 'c']],
+      [[7, 'c', 1]],
+      [[7, 'c', [1]]],
+      [[7, 'c', new Uint8Array(0)]],
+      [[7, 'c', new Uint8Array(3)]],
+      [[7, '', new Uint8Array(4)]],
+      [[7, 'c', Uint8Array.of(1, 0, 0, 0)]],
+      [[7, 'c', Uint8Array.of(0xff, 0xff, 0xff, 0xff)]],
+      // More values than the header counts, and fewer.
+      [[7, 'c', new Uint8Array(8)]],
+      [
+        [7, 'c', new Uint8Array(4)],
+        [7, 'c', new Uint8Array(4)],
+      ],
+      [[6, [[7, 'c', new Uint8Array(4)]]]],
     ]
     for (const meta of hostile) {
       expect(() => changesOf(withMeta(meta, 'changes')), JSON.stringify(meta)).toThrow(

@@ -114,6 +114,19 @@ describe('format version 1', () => {
     })
   })
 
+  test('an entry of updates whose values are bytes', () => {
+    const update = (className: string, value: string): Change => ({
+      kind: 'update',
+      className,
+      value: text(value),
+    })
+    const file = changes.slice(0, 1)
+    const updates = [update('kv', 'one'), update('kv', ''), ...file, update('other', 'three')]
+    const entry = entryOf(kept('entry-updates', encodeChanges(term, 9, 8, updates).bytes))
+    expect(changesOf(entry)).toEqual(updates)
+    expect(entry.header).toMatchObject({ firstSeq: 9, count: 4 })
+  })
+
   test('entries of terms and in-sync sets', () => {
     const opening = entryOf(kept('entry-term', encodeTerm(term, 9, 8).bytes))
     expect(termOf(opening)).toEqual(term)

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Change } from '../../src/replication/change.js'
 import type { LocalCopy } from '../../src/replication/local-copy.js'
 import { memory } from '../../src/storage/memory.js'
 import {
@@ -54,6 +55,37 @@ describe('a local copy', () => {
       seq: 2,
     })
   })
+
+  test.each(['made here', 'read'])(
+    'bytes of files and of updates lie side by side (%s)',
+    async (how) => {
+      const node = await startNode()
+      const maker = new EntryMaker()
+      node.copy.append(maker.open())
+      const bytesOf = (value: string): Change => ({
+        kind: 'update',
+        className: 'kv',
+        value: text(value),
+      })
+      const changes: Change[] = [
+        bytesOf('before'),
+        put('docs/a', 'one'),
+        bytesOf('between'),
+        bytesOf('them'),
+        patch('docs/a', 3, ', two'),
+        { kind: 'transaction', changes: [update('x', 5), put('docs/b', 'three')] },
+        bytesOf('after'),
+        put('docs/c', 'four'),
+      ]
+      node.copy.append(maker.batch(...changes), how === 'read' ? undefined : changes)
+      await node.copy.settle()
+      const expected = { 'docs/a': 'one, two', 'docs/b': 'three', 'docs/c': 'four' }
+      expect(treeOf(node.storage)).toEqual(expected)
+      expect(node.state.applied).toEqual([1, 3, 4, 6, 7])
+      expect(node.copy.seq).toBe(8)
+      await node.copy.close()
+    },
+  )
 
   test('put, patch, truncate and remove have absolute results', async () => {
     const node = await startNode()

@@ -12,10 +12,11 @@ import { type ErrorCode, HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { Channel } from '../../protocol/channel.js'
-import type { BlobRef, Change } from '../change.js'
+import type { BlobRef } from '../change.js'
 import type { OutsideReport } from '../copy-types.js'
-import type { Entry } from '../entry.js'
-import { changesOf, entryBytesMax, readEntry, singlesOf, termOf } from '../entry.js'
+import type { BatchPart, Entry } from '../entry.js'
+import { entryBytesMax, partsOf, readEntry, termOf } from '../entry.js'
+import { blobsOf } from '../intent.js'
 import type { LocalCopy } from '../local-copy.js'
 import type { Term } from '../position.js'
 import { relate, sameTerm } from '../position.js'
@@ -84,7 +85,7 @@ export type IncomingEvent =
 
 interface Waiting {
   readonly entry: Entry
-  readonly changes: readonly Change[] | undefined
+  readonly parts: readonly BatchPart[] | undefined
 }
 
 export class Incoming {
@@ -349,21 +350,19 @@ export class Incoming {
     }
     this.#received += 1
     this.#entryBytes += payload.length
-    const changes = entry.header.kind === 'changes' ? changesOf(entry) : undefined
-    if (this.#mustWait(changes)) return this.#hold({ entry, changes })
-    this.#append(entry, changes)
+    const parts = entry.header.kind === 'changes' ? partsOf(entry) : undefined
+    if (this.#mustWait(parts)) return this.#hold({ entry, parts })
+    this.#append(entry, parts)
   }
 
-  #mustWait(changes: readonly Change[] | undefined): boolean {
+  #mustWait(parts: readonly BatchPart[] | undefined): boolean {
     if (this.#target === 'hold' || this.#held.length > 0) return true
     if (this.#context.copy.congested) return true
-    return changes?.some((change) => this.#lacksBlob(change)) ?? false
+    return parts?.some((part) => this.#lacksBlob(part)) ?? false
   }
 
-  #lacksBlob(change: Change): boolean {
-    if (change.kind !== 'put' && change.kind !== 'patch' && change.kind !== 'transaction')
-      return false
-    return blobsOf(change).some((blob) => !this.#blobsHere.has(blob.id))
+  #lacksBlob(part: BatchPart): boolean {
+    return blobsOf(part).some((blob) => !this.#blobsHere.has(blob.id))
   }
 
   #hold(waiting: Waiting): void {
@@ -389,16 +388,12 @@ export class Incoming {
     for (;;) {
       const first = this.#held[0]
       if (first === undefined || this.#stopped || this.#target === 'hold') return
-      for (const change of first.changes ?? []) {
-        for (const blob of blobsOf(change)) {
-          await this.#fetchBlob(blob)
-        }
-      }
+      for (const blob of first.parts?.flatMap(blobsOf) ?? []) await this.#fetchBlob(blob)
       if (copy.congested) await copy.decongested()
       if (this.#stopped || !this.#isTarget()) return
       this.#held.shift()
       this.#heldBytes -= first.entry.bytes.length
-      this.#append(first.entry, first.changes)
+      this.#append(first.entry, first.parts)
       if (this.#heldBytes <= waitingBytesMax / 2) this.#channel?.resume()
     }
   }
@@ -407,7 +402,7 @@ export class Incoming {
     return this.#target !== 'hold'
   }
 
-  #append(entry: Entry, changes: readonly Change[] | undefined): void {
+  #append(entry: Entry, parts: readonly BatchPart[] | undefined): void {
     const { copy } = this.#context
     if (!this.#appended && this.#isKnown(entry)) {
       this.#skipped += 1
@@ -417,7 +412,7 @@ export class Incoming {
       copy.appendNext(entry)
     } else {
       this.#appended = true
-      copy.append(entry, changes)
+      copy.appendRead(entry, parts)
     }
     if (this.#context.acknowledgeReceipt || !this.#appended) this.#acknowledgeSoon()
   }
@@ -504,14 +499,4 @@ export class Incoming {
     await fetchBlob(await this.#bulkClient(), this.#context.storage, blob, this.#abort.signal)
     this.#blobsHere.add(blob.id)
   }
-}
-
-function blobsOf(change: Change): BlobRef[] {
-  const blobs: BlobRef[] = []
-  for (const single of singlesOf(change)) {
-    if ((single.kind === 'put' || single.kind === 'patch') && single.blob !== undefined) {
-      blobs.push(single.blob)
-    }
-  }
-  return blobs
 }

@@ -17,6 +17,7 @@ import {
   readdirSync,
   renameSync,
   rmdirSync,
+  type Stats,
   unlinkSync,
 } from 'node:fs'
 import type { FileStat, TreeOperation } from '../../interfaces/storage.js'
@@ -75,8 +76,8 @@ export class TreeWriter {
 
   #put(operation: Operation<'put'>, folders: Folders): FileStat {
     const { path, bytes, mode, force = false } = operation
-    this.#makeWay(path, force, folders)
-    const same = this.#holds(path, bytes, mode & 0o777)
+    const found = this.#makeWay(path, force, folders)
+    const same = found === undefined ? undefined : this.#holds(path, found, bytes, mode & 0o777)
     if (same !== undefined) return same
     const temporary = this.#layout.newTemporary()
     const fd = openSync(temporary, NEW_FLAGS, mode & 0o777)
@@ -102,10 +103,8 @@ export class TreeWriter {
    * The file's state when it has these bytes and this mode already. A recovery repeats everything since the last
    * checkpoint, most of which is there; a rename over an existing file makes some file systems write it out at once.
    */
-  #holds(path: string, bytes: Uint8Array, mode: number): FileStat | undefined {
-    const found = lookForFile(this.#layout.treePath(path))
-    if (found === undefined || found.size !== bytes.byteLength || found.mode !== mode)
-      return undefined
+  #holds(path: string, found: Stats, bytes: Uint8Array, mode: number): FileStat | undefined {
+    if (found.size !== bytes.byteLength || (found.mode & 0o777) !== mode) return undefined
     const file = openToRead(this.#layout.treePath(path))
     if (file === undefined) return undefined
     try {
@@ -256,12 +255,12 @@ export class TreeWriter {
     throw storageFailed(`${JSON.stringify(path)} is no regular file`, path)
   }
 
-  /** Makes the folders, and clears the path of what is no regular file. */
-  #makeWay(path: string, force: boolean, folders: Folders): void {
+  /** Makes the folders, and clears the path of what is no regular file. Answers the regular file that stands there. */
+  #makeWay(path: string, force: boolean, folders: Folders): Stats | undefined {
     folders.make(path, force)
     const absolute = this.#layout.treePath(path)
     const stats = look(absolute)
-    if (stats === undefined || stats.isFile()) return
+    if (stats === undefined || stats.isFile()) return stats
     if (stats.isDirectory()) {
       removeEmptyFolders(absolute, path)
       folders.clear()
@@ -271,6 +270,7 @@ export class TreeWriter {
       const what = stats.isSymbolicLink() ? 'a symbolic link' : 'a special file'
       throw storageFailed(`${JSON.stringify(path)} is ${what}, and is left as it is`, path)
     }
+    return undefined
   }
 }
 

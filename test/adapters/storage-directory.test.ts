@@ -4,6 +4,7 @@ import {
   chmod,
   cp,
   link,
+  lstat,
   mkdir,
   mkdtemp,
   readdir,
@@ -212,6 +213,16 @@ describe('symbolic links', () => {
   afterEach(async () => {
     expect(await readdir(outside)).toEqual(['secret'])
     expect(await readFile(join(outside, 'secret'), 'utf8')).toBe('secret')
+  })
+
+  test('SYN-22: incoming files are not moved through a link, nor over one', async () => {
+    const { tree, objects } = await open()
+    for (const name of ['folder/secret', 'folder/new', 'file']) {
+      await objects.write('incoming', bytesOf('x'), [{ name, offset: 0, start: 0, length: 1 }])
+    }
+    await tree.takeIn()
+    expect((await objects.list('incoming')).length).toBe(3)
+    expect((await lstat(join(root, 'file'))).isSymbolicLink()).toBe(true)
   })
 
   test('SYN-22: a link on the way is never followed by an operation, whatever its kind', async () => {

@@ -39,6 +39,7 @@ function become(core: CoreState, role: Role, reason: string, term: Term | undefi
     'pledge',
     'refollow',
     'otherRound',
+    'silent',
   )
   core.effects.push({ type: 'role', role, reason, term })
 }
@@ -76,6 +77,7 @@ export function askAgain(core: CoreState): void {
     excluded: new Set(),
   }
   arm(core, 'discovery', core.options.discoveryMs)
+  arm(core, 'silent', core.options.heartbeatMs)
   disarm(core, 'wait')
   core.announce = true
 }

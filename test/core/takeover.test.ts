@@ -13,6 +13,16 @@ describe('failure detection', () => {
     world.until(() => world.role('n2') === 'active', 2_000)
   })
 
+  it('ROL-5: whoever was heard and fell silent is waited for one heartbeat, not longer', () => {
+    for (const count of [2, 3]) {
+      const world = settled(count)
+      world.freeze('n1', 60_000)
+      const tookMs = world.until(() => world.role('n2') === 'active', 5_000)
+      expect(tookMs).toBeGreaterThanOrEqual(2_000)
+      expect(tookMs).toBeLessThanOrEqual(2_000 + 2 * 200)
+    }
+  })
+
   it('ROL-5: a blip of half deadMs changes no role', () => {
     const world = settled(3)
     cutOff(world, 'n1')
@@ -111,7 +121,7 @@ describe('asking before taking over', () => {
     const world = settled(2)
     cutOff(world, 'n1')
     world.until(() => world.role('n2') === 'discovering', 3_000)
-    world.run(200)
+    world.run(100)
     healAll(world)
     world.run(3_000)
     expect(world.actives()).toEqual(['n1'])

@@ -121,9 +121,9 @@ function noteComplete(core: CoreState, discovery: Discovery): void {
 }
 
 /**
- * One that was heard and fell silent gets a heartbeat to answer: if it is back, it answers at once, and
- * if it is frozen or cut off, there is nothing to wait for. Of one that was never heard nothing is
- * known yet.
+ * One that was heard and fell silent gets little more than a heartbeat to answer: if it is back, it
+ * answers at once, and if it is frozen or cut off, there is nothing to wait for. Of one that was never
+ * heard nothing is known yet.
  */
 function mayAnswer(core: CoreState, peer: Peer): boolean {
   if (cannotAnswer(peer)) return false

@@ -77,7 +77,8 @@ export function askAgain(core: CoreState): void {
     excluded: new Set(),
   }
   arm(core, 'discovery', core.options.discoveryMs)
-  arm(core, 'silent', core.options.heartbeatMs)
+  // Long enough for a dial, which is tried with each heartbeat, and for the answer.
+  arm(core, 'silent', 1.5 * core.options.heartbeatMs)
   disarm(core, 'wait')
   core.announce = true
 }

@@ -13,7 +13,7 @@ describe('failure detection', () => {
     world.until(() => world.role('n2') === 'active', 2_000)
   })
 
-  it('ROL-5: whoever was heard and fell silent is waited for one heartbeat, not longer', () => {
+  it('ROL-5: whoever was heard and fell silent is waited for little more than a heartbeat', () => {
     for (const count of [2, 3]) {
       const world = settled(count)
       world.freeze('n1', 60_000)

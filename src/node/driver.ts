@@ -21,7 +21,7 @@ import type {
   Role,
 } from '../core/types.js'
 import type { ErrorCode } from '../errors.js'
-import { HotspareError } from '../errors.js'
+import { HotspareError, whatHappened } from '../errors.js'
 import type { Term } from '../replication/position.js'
 import type { Links } from './links.js'
 import type { NodeOptions } from './options.js'
@@ -313,7 +313,7 @@ export class Driver {
     replica.fetch(peer, seq).then(
       () => this.input({ type: 'fetched', id, ok: true, copy: replica.facts() }),
       (error: unknown) => {
-        const reason = String(error)
+        const reason = whatHappened(error)
         this.input({ type: 'fetched', id, ok: false, copy: replica.facts(), reason })
       },
     )
@@ -343,7 +343,7 @@ export class Driver {
           replica.endTenure(new HotspareError('NOT_ACTIVE', 'not promoted'))
       },
       (error: unknown) => {
-        const reason = String(error)
+        const reason = whatHappened(error)
         this.input({ type: 'termOpened', term, ok: false, copy: replica.facts(), reason })
       },
     )
@@ -354,7 +354,7 @@ export class Driver {
     replica.drain(target, deadlineMs).then(
       () => this.input({ type: 'drained', id, ok: true, copy: replica.facts() }),
       (error: unknown) => {
-        const reason = String(error)
+        const reason = whatHappened(error)
         this.input({ type: 'drained', id, ok: false, copy: replica.facts(), reason })
       },
     )

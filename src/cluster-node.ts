@@ -189,7 +189,8 @@ export class ClusterNode<C extends Classes = Classes> {
    * new active.
    *
    * @param options - `to`: the member; default the first in takeover order that is eligible
-   * @throws `NOT_ACTIVE`, `NO_ELIGIBLE_STANDBY` with the role unchanged; `SWITCHOVER_FAILED`, `SWITCHOVER_UNDER_WAY`
+   * @throws `NOT_ACTIVE`, `NO_ELIGIBLE_STANDBY` or, when `to` is no other member, `OPTION_INVALID`, with the role
+   *   unchanged; `SWITCHOVER_FAILED`, `SWITCHOVER_UNDER_WAY`
    */
   async switchover(options: { to?: string; signal?: AbortSignal } = {}): Promise<void> {
     await abortable(this.#runtime.command({ name: 'switchover', to: options.to }), options.signal)

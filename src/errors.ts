@@ -376,3 +376,14 @@ export class HotspareError extends Error {
 export function assertInvariant(condition: boolean, what: string): asserts condition {
   if (!condition) throw new HotspareError('INTERNAL', what)
 }
+
+/**
+ * What an error says, without the remedy that its message ends with: for the text of another error,
+ * whose own remedy is appended in its turn.
+ */
+export function whatHappened(error: unknown): string {
+  if (!(error instanceof HotspareError)) return String(error)
+  const remedy = ` ${errorCodes[error.code].whatToDo}`
+  const { message } = error
+  return message.endsWith(remedy) ? message.slice(0, -remedy.length) : message
+}

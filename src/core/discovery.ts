@@ -113,11 +113,21 @@ function pledgeEnded(core: CoreState): boolean {
 function noteComplete(core: CoreState, discovery: Discovery): void {
   if (discovery.complete) return
   const waiting = peersOf(core).filter(
-    (peer) => !cannotAnswer(peer) && !discovery.answered.has(peer.id),
+    (peer) => !discovery.answered.has(peer.id) && mayAnswer(core, peer),
   )
   if (waiting.length > 0 && !passed(core, 'discovery')) return
   discovery.complete = true
   decide(core, 'discovery', 'complete', { silent: waiting.map((peer) => peer.id) })
+}
+
+/**
+ * One that was heard and fell silent gets little more than a heartbeat to answer: if it is back, it
+ * answers at once, and if it is frozen or cut off, there is nothing to wait for. Of one that was never
+ * heard nothing is known yet.
+ */
+function mayAnswer(core: CoreState, peer: Peer): boolean {
+  if (cannotAnswer(peer)) return false
+  return peer.heardAtMs === undefined || heard(core, peer) || running(core, 'silent')
 }
 
 /** Peers that hear an active which we do not, with that active. */

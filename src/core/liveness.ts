@@ -41,7 +41,7 @@ export function isLate(core: CoreState): boolean {
 
 /**
  * Moves the time on, and says by how much this input is later than any that was due. Ticks come
- * several times per heartbeat, so a longer gap means that this process or machine stood still:
+ * at least once per heartbeat, so a longer gap means that this process or machine stood still:
  * whatever came meanwhile was not read, and nobody may be accused for it. Monotonic clocks stand
  * still while a machine is suspended; the wall clock shows it.
  */

@@ -39,6 +39,7 @@ function become(core: CoreState, role: Role, reason: string, term: Term | undefi
     'pledge',
     'refollow',
     'otherRound',
+    'silent',
   )
   core.effects.push({ type: 'role', role, reason, term })
 }
@@ -76,6 +77,8 @@ export function askAgain(core: CoreState): void {
     excluded: new Set(),
   }
   arm(core, 'discovery', core.options.discoveryMs)
+  // Long enough for a dial, which is tried with each heartbeat, and for the answer.
+  arm(core, 'silent', 1.5 * core.options.heartbeatMs)
   disarm(core, 'wait')
   core.announce = true
 }

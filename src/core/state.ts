@@ -64,6 +64,7 @@ export type TimerName =
   | 'pledge'
   | 'refollow'
   | 'round'
+  | 'silent'
   | 'startup'
   | 'stop'
   | 'wait'

@@ -27,6 +27,7 @@ import {
 import type { CoreEffect, CoreInput, CoreMessage } from './types.js'
 import { viewOf } from './views.js'
 
+export { nextDueMs } from './due.js'
 export { explain } from './explain.js'
 export { type CoreState, createCore } from './state.js'
 export { viewOf } from './views.js'
@@ -39,7 +40,7 @@ export function step(core: CoreState, input: CoreInput): CoreEffect[] {
   take(core, input)
   if (core.started) {
     settle(core)
-    beat(core)
+    beat(core, input.type === 'message')
   }
   return core.effects
 }
@@ -230,19 +231,20 @@ function takePersisted(core: CoreState, id: number): void {
 
 /**
  * Speaks to everybody when the heartbeat is due, and at once after anything that the others wait
- * for.
+ * for. Whoever is spoken to in the second half of its own heartbeat answers with it, so that idle
+ * nodes wake up together, and half as often.
  */
-function beat(core: CoreState): void {
-  const nextMs = core.timers.get('heartbeat')
-  const due = nextMs === undefined || core.nowMs >= nextMs
+function beat(core: CoreState, spokenTo: boolean): void {
+  const { heartbeatMs } = core.options
+  const nextMs = core.timers.get('heartbeat') ?? core.nowMs
+  const due = core.nowMs >= nextMs - (spokenTo ? heartbeatMs / 2 : 0)
   if (!due && !core.announce) return
   core.announce = false
   if (!core.started) return
-  // The next one is counted from when this one was due, so that they do not drift by the length of
+  // The next one is counted from when this one was due, so that they do not drift by the delay of
   // a tick.
-  const { heartbeatMs } = core.options
-  const onTime = due && nextMs !== undefined && core.nowMs - nextMs < heartbeatMs
-  arm(core, 'heartbeat', heartbeatMs - (onTime ? core.nowMs - nextMs : 0))
+  const lateMs = core.nowMs - nextMs
+  arm(core, 'heartbeat', heartbeatMs - (lateMs > 0 && lateMs < heartbeatMs ? lateMs : 0))
   if (core.tenure?.asking !== undefined) {
     askPeers(core, core.tenure)
     return

@@ -45,6 +45,11 @@ function whyNot(
   if (core.tenure?.reopening !== undefined || core.tenure?.asking !== undefined) {
     return { code: 'SWITCHOVER_FAILED', message: 'the active is making sure of its own term' }
   }
+  if (to !== undefined && !core.peers.has(to)) {
+    const others = peersOf(core).map(({ id }) => id)
+    const message = `to is '${to}', which is none of the other members (${others.join(', ')})`
+    return { code: 'OPTION_INVALID', message }
+  }
   if (eligibleTarget(core, to) !== undefined) return undefined
   const who = to === undefined ? 'no standby' : `${to} is no standby that`
   return { code: 'NO_ELIGIBLE_STANDBY', message: `${who} is in sync and in reach` }

@@ -8,7 +8,7 @@
 import debug from 'debug'
 import { explain } from '../core/explain.js'
 import type { CoreState } from '../core/state.js'
-import { createCore, step } from '../core/step.js'
+import { createCore, nextDueMs, step } from '../core/step.js'
 import type {
   CopyFacts,
   CoreCommand,
@@ -21,7 +21,7 @@ import type {
   Role,
 } from '../core/types.js'
 import type { ErrorCode } from '../errors.js'
-import { HotspareError } from '../errors.js'
+import { HotspareError, whatHappened } from '../errors.js'
 import type { Term } from '../replication/position.js'
 import type { Links } from './links.js'
 import type { NodeOptions } from './options.js'
@@ -64,7 +64,9 @@ export class Driver {
   #persisting: Promise<void> = Promise.resolve()
   #nextCommand = 1
   #lastStepMs: number
+  #lastStepWallMs: number
   #timer: unknown
+  #tickAtMs = Number.POSITIVE_INFINITY
   /** Since when a peer says that it does not hear us. */
   readonly #deafSince = new Map<string, number>()
   #open = true
@@ -74,6 +76,7 @@ export class Driver {
     this.#durable = durable
     const { options, bootId } = context
     this.#lastStepMs = options.clock.nowMs()
+    this.#lastStepWallMs = options.clock.wallMs()
     this.#state = createCore({
       nodeId: options.id,
       bootId,
@@ -116,12 +119,15 @@ export class Driver {
     const copy = this.#context.replica.facts()
     this.#facts = copy
     this.input({ type: 'start', copy, durable: this.#durable })
-    this.#tick()
   }
 
-  /** Milliseconds since the core last saw the time; large ones mean that this process was not running. */
+  /**
+   * Milliseconds since the core last saw the time; large ones mean that this process was not running. The monotonic
+   * clock stands still while a machine is suspended, the wall clock does not.
+   */
   get lateMs(): number {
-    return this.#context.options.clock.nowMs() - this.#lastStepMs
+    const { clock } = this.#context.options
+    return Math.max(clock.nowMs() - this.#lastStepMs, clock.wallMs() - this.#lastStepWallMs)
   }
 
   /** Gives the core an input, and carries out what follows from it. */
@@ -137,6 +143,7 @@ export class Driver {
     } finally {
       this.#stepping = false
     }
+    this.#scheduleTick()
   }
 
   /** Resolves when the core has done the command. @throws the code that it answers with */
@@ -165,10 +172,20 @@ export class Driver {
 
   #tick(): void {
     if (!this.#open) return
+    this.#tickAtMs = Number.POSITIVE_INFINITY
     this.input({ type: 'tick' })
     this.#reviveLinks()
-    const { clock, heartbeatMs } = this.#context.options
-    this.#timer = clock.setTimer(heartbeatMs / 4, () => this.#tick())
+  }
+
+  /** Wakes the core when it has something to decide. */
+  #scheduleTick(): void {
+    const dueMs = nextDueMs(this.#state)
+    if (!this.#open || dueMs === this.#tickAtMs) return
+    const { clock } = this.#context.options
+    clock.clearTimer(this.#timer)
+    this.#tickAtMs = dueMs
+    // Whole milliseconds: a timer that fires a fraction too early would have to be set once more.
+    this.#timer = clock.setTimer(Math.ceil(dueMs - clock.nowMs()), () => this.#tick())
   }
 
   /**
@@ -202,6 +219,7 @@ export class Driver {
     const { clock } = this.#context.options
     const time = { nowMs: clock.nowMs(), wallMs: clock.wallMs() }
     this.#lastStepMs = time.nowMs
+    this.#lastStepWallMs = time.wallMs
     const copy = this.#context.replica.facts()
     if (input.type !== 'start' && !sameFacts(copy, this.#facts)) {
       this.#facts = copy
@@ -295,7 +313,7 @@ export class Driver {
     replica.fetch(peer, seq).then(
       () => this.input({ type: 'fetched', id, ok: true, copy: replica.facts() }),
       (error: unknown) => {
-        const reason = String(error)
+        const reason = whatHappened(error)
         this.input({ type: 'fetched', id, ok: false, copy: replica.facts(), reason })
       },
     )
@@ -325,7 +343,7 @@ export class Driver {
           replica.endTenure(new HotspareError('NOT_ACTIVE', 'not promoted'))
       },
       (error: unknown) => {
-        const reason = String(error)
+        const reason = whatHappened(error)
         this.input({ type: 'termOpened', term, ok: false, copy: replica.facts(), reason })
       },
     )
@@ -336,7 +354,7 @@ export class Driver {
     replica.drain(target, deadlineMs).then(
       () => this.input({ type: 'drained', id, ok: true, copy: replica.facts() }),
       (error: unknown) => {
-        const reason = String(error)
+        const reason = whatHappened(error)
         this.input({ type: 'drained', id, ok: false, copy: replica.facts(), reason })
       },
     )

@@ -7,7 +7,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { ErrorCode } from '../errors.js'
-import { HotspareError } from '../errors.js'
+import { HotspareError, whatHappened } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
 import type { AckLevel, Durability } from '../policy/class-options.js'
 import type { WriteIntent } from '../replication/intent.js'
@@ -167,8 +167,7 @@ export class Forwarding {
       return { receipt: await this.#context.submit(intentOf(fields.intent), options) }
     } catch (error) {
       const code = error instanceof HotspareError ? error.code : 'INTERNAL'
-      const message = error instanceof Error ? error.message : String(error)
-      return { error: { code, message: message.slice(0, 1024) } }
+      return { error: { code, message: whatHappened(error).slice(0, 1024) } }
     }
   }
 

@@ -267,7 +267,13 @@ export class Links {
     this.#handlers.dialFailed(peer.id, cause, error)
     if (cause === 'rejected' && first) this.#handlers.refused(peer.id, error)
     const { clock, heartbeatMs } = this.#options
-    peer.timer = clock.setTimer(heartbeatMs, () => void this.#dialControl(peer))
+    peer.timer = clock.setTimer(heartbeatMs, () => this.#dialAgain(peer))
+  }
+
+  #dialAgain(peer: PeerLink): void {
+    this.#options.clock.clearTimer(peer.timer)
+    peer.timer = undefined
+    void this.#dialControl(peer)
   }
 
   #accept(connection: Connection): void {
@@ -297,6 +303,9 @@ export class Links {
     if (channel.lane === 'stream') return this.#handlers.stream(channel)
     if (channel.lane === 'bulk') return this.#handlers.bulk(channel)
     const from = channel.identity.nodeId
+    const peer = this.#peers.get(from)
+    // Whoever dials us can be dialled: what we wait for is over.
+    if (peer?.timer !== undefined) this.#dialAgain(peer)
     channel.onMessage((raw) => {
       const message = asEnvelope(raw)
       const own =

@@ -111,6 +111,7 @@ describe('bounded exploration', () => {
 function byHand(world: World): World {
   world.manual = true
   world.queue = world.queue.filter((item) => !(item.kind === 'input' && item.input.type === 'tick'))
+  for (const node of world.nodes.values()) node.tickAtMs = Number.POSITIVE_INFINITY
   return world
 }
 

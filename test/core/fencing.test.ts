@@ -33,7 +33,7 @@ describe('fencing', () => {
   it('ROL-19: after a suspend that only the wall clock shows the active asks first', () => {
     const world = settled(2)
     world.wallOffsetMs += 60_000
-    world.until(() => world.node('n1').writesFrozen, 60)
+    world.until(() => world.node('n1').writesFrozen, 200)
     world.until(() => !world.node('n1').writesFrozen, 500)
     expect(world.roles('n1')).toEqual([])
     expect(world.events('n1', 'late')).toHaveLength(1)

@@ -43,11 +43,15 @@ describe('switchover', () => {
     world.kill('n2')
     world.run(100)
     const first = world.command('n1', { name: 'switchover', to: undefined })
-    const second = world.command('n1', { name: 'switchover', to: 'nobody' })
+    const second = world.command('n1', { name: 'switchover', to: 'n2' })
     expect([world.outcome(first), world.outcome(second)]).toEqual([
       'NO_ELIGIBLE_STANDBY',
       'NO_ELIGIBLE_STANDBY',
     ])
+    for (const to of ['nobody', 'n1']) {
+      const stranger = world.command('n1', { name: 'switchover', to })
+      expect(world.outcome(stranger)).toBe('OPTION_INVALID')
+    }
     expect(world.write('n1')).toBe(true)
   })
 

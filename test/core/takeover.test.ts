@@ -1,9 +1,19 @@
 import { describe, expect, it } from 'vitest'
-import { explain } from '../../src/core/step.js'
+import { explain, nextDueMs } from '../../src/core/step.js'
 import { cutOff, healAll, names, settled } from './clusters.js'
 import type { World } from './world.js'
 
 describe('failure detection', () => {
+  it('ROL-5: an idle node is woken by its heartbeat, and by the silence of another one', () => {
+    const world = settled(2)
+    const { core } = world.node('n2')
+    expect(nextDueMs(core)).toBe(core.timers.get('heartbeat'))
+    world.freeze('n1', 60_000)
+    const heardAtMs = core.peers.get('n1')?.heardAtMs ?? 0
+    world.until(() => world.role('n2') === 'discovering', 5_000)
+    expect(world.nowMs).toBe(heardAtMs + 2_000)
+  })
+
   it('ROL-5: a frozen active is left not before deadMs and not after two more heartbeats', () => {
     const world = settled(2)
     world.freeze('n1', 60_000)
@@ -11,6 +21,16 @@ describe('failure detection', () => {
     expect(tookMs).toBeGreaterThanOrEqual(2_000 - 200)
     expect(tookMs).toBeLessThanOrEqual(2_000 + 2 * 200)
     world.until(() => world.role('n2') === 'active', 2_000)
+  })
+
+  it('ROL-5: whoever was heard and fell silent is waited for little more than a heartbeat', () => {
+    for (const count of [2, 3]) {
+      const world = settled(count)
+      world.freeze('n1', 60_000)
+      const tookMs = world.until(() => world.role('n2') === 'active', 5_000)
+      expect(tookMs).toBeGreaterThanOrEqual(2_000)
+      expect(tookMs).toBeLessThanOrEqual(2_000 + 2 * 200)
+    }
   })
 
   it('ROL-5: a blip of half deadMs changes no role', () => {
@@ -111,7 +131,7 @@ describe('asking before taking over', () => {
     const world = settled(2)
     cutOff(world, 'n1')
     world.until(() => world.role('n2') === 'discovering', 3_000)
-    world.run(200)
+    world.run(100)
     healAll(world)
     world.run(3_000)
     expect(world.actives()).toEqual(['n1'])

@@ -23,6 +23,8 @@ export interface NodeSim {
   boot: number
   alive: boolean
   frozen: boolean
+  /** When the next tick comes. */
+  tickAtMs: number
   /** What arrived while it was frozen, in order. */
   backlog: Item[]
   core: CoreState

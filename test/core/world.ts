@@ -3,7 +3,7 @@
  * each node that carries out effects on a made-up copy (a history and a sequence number). Plain
  * data throughout, so that the explorer can copy a world.
  */
-import { type CoreState, createCore, step } from '../../src/core/step.js'
+import { type CoreState, createCore, nextDueMs, step } from '../../src/core/step.js'
 import type {
   CoreCommand,
   CoreEvent,
@@ -68,6 +68,7 @@ export class World {
       boot: 0,
       alive: false,
       frozen: false,
+      tickAtMs: Number.POSITIVE_INFINITY,
       backlog: [],
       core: this.#createCore(id, 0),
       disk: { durable: neverRan, history: [], seq: 0, inSync: undefined },
@@ -109,6 +110,7 @@ export class World {
     node.boot += 1
     node.alive = true
     node.frozen = false
+    node.tickAtMs = Number.POSITIVE_INFINITY
     node.backlog = []
     node.inSyncKnown = false
     node.stream = undefined
@@ -121,7 +123,6 @@ export class World {
       if (other === id) continue
       this.push(0, { kind: 'dial', from: id, to: other, boot: node.boot })
     }
-    if (!this.manual) this.#tickLater(node)
   }
 
   /** SIGKILL: the machine lives on, so its connections are reset and dials are refused. */
@@ -272,7 +273,7 @@ export class World {
   /** Lets time run by itself again, after a world was driven by hand. */
   drive(): void {
     this.manual = false
-    for (const node of this.nodes.values()) if (node.alive) this.#tickLater(node)
+    for (const node of this.nodes.values()) this.#tickWhenDue(node)
   }
 
   // ── The network and the shells ────────────────────────────────────────────────────────────────
@@ -286,9 +287,11 @@ export class World {
     this.push(delayMs, { kind: 'input', node: id, boot: this.node(id).boot, input })
   }
 
-  #tickLater(node: NodeSim): void {
-    const everyMs = node.core.options.heartbeatMs / 4
-    this.inputLater(everyMs, node.id, { type: 'tick' })
+  #tickWhenDue(node: NodeSim): void {
+    const dueMs = nextDueMs(node.core)
+    if (this.manual || !node.alive || dueMs >= node.tickAtMs) return
+    node.tickAtMs = dueMs
+    this.inputLater(dueMs - this.nowMs, node.id, { type: 'tick' })
   }
 
   #nextAt(): number {
@@ -331,8 +334,8 @@ export class World {
         this.#deliver(owner, item)
         break
       case 'input':
+        if (item.input.type === 'tick') owner.tickAtMs = Number.POSITIVE_INFINITY
         this.input(owner, item.input)
-        if (item.input.type === 'tick' && !this.manual) this.#tickLater(owner)
         break
       case 'persist':
         owner.disk.durable = item.facts
@@ -387,6 +390,7 @@ export class World {
     const effects = step(node.core, input)
     this.ledger.stepped(node.id, node.core)
     for (const effect of effects) carryOut(this, node, effect)
+    this.#tickWhenDue(node)
   }
 }
 

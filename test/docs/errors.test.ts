@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { assertInvariant, errorCodes, HotspareError } from '../../src/errors.js'
+import { assertInvariant, errorCodes, HotspareError, whatHappened } from '../../src/errors.js'
 
 const document = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8')
 
@@ -27,6 +27,14 @@ describe('docs/errors.md', () => {
 })
 
 describe('HotspareError', () => {
+  it('says its remedy once, also as the reason of another one', () => {
+    const inner = new HotspareError('STORAGE_FULL', 'the disk of beta is full')
+    expect(whatHappened(inner)).toBe('the disk of beta is full.')
+    const outer = new HotspareError('STORAGE_FULL', whatHappened(inner))
+    expect(outer.message).toBe(inner.message)
+    expect(whatHappened(new Error('plain'))).toBe('Error: plain')
+  })
+
   it('says what happened and what to do next', () => {
     const error = new HotspareError('NOT_ACTIVE', 'node beta is a standby; alpha is active', {
       details: { nodeId: 'beta', active: 'alpha' },

@@ -15,7 +15,7 @@ const network = memoryNetwork({})
 const running = new Set<ClusterNode>()
 let clusters = 0
 
-function cluster(): (id: 'alpha' | 'beta', storage?: MemoryStorage) => Machine {
+function cluster(heartbeatMs = 20): (id: 'alpha' | 'beta', storage?: MemoryStorage) => Machine {
   clusters += 1
   const name = `c${clusters}`
   const members = ['alpha', 'beta'].map((id) => ({ id, address: `${name}-${id}` }))
@@ -27,8 +27,8 @@ function cluster(): (id: 'alpha' | 'beta', storage?: MemoryStorage) => Machine {
       members,
       storage,
       transport: network.transport(`${name}-${id}`),
-      heartbeatMs: 20,
-      deadMs: 500,
+      heartbeatMs,
+      deadMs: 25 * heartbeatMs,
       discoveryMs: 100,
       startupWaitMs: 200,
       policy: new SyncPolicy({
@@ -81,6 +81,17 @@ describe('a cluster of two', () => {
     expect([...beta.state]).toEqual([...alpha.state])
     expect(beta.state.size).toBe(1000)
     await vi.waitFor(() => expect(methods).toEqual(['full']))
+  })
+
+  it('ROL-2: a node that is dialled dials back at once, and not with its next attempt', async () => {
+    // Alpha's next attempt would be five seconds after its last one.
+    const make = cluster(5_000)
+    await make('alpha').node.start()
+    const beta = make('beta')
+    const startedMs = performance.now()
+    await beta.node.start()
+    expect(beta.node.role).toBe('standby')
+    expect(performance.now() - startedMs).toBeLessThan(2_000)
   })
 
   it('SYN-5: binary payloads of any size arrive as they are', async () => {

@@ -38,7 +38,7 @@ describe('a planned switchover', () => {
     if (standby === undefined) throw new Error('there is no standby')
     await expect(standby.ask('switchover', {})).rejects.toMatchObject({ code: 'NOT_ACTIVE' })
     await expect(active.ask('switchover', { to: 'nobody' })).rejects.toMatchObject({
-      code: 'NO_ELIGIBLE_STANDBY',
+      code: 'OPTION_INVALID',
     })
     await cluster.kill(standby)
     await expect(active.ask('switchover', {})).rejects.toMatchObject({

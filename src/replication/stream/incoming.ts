@@ -232,6 +232,9 @@ export class Incoming {
     const restoring = plan.method === 'delta' || plan.method === 'full'
     if (!restoring) {
       await copy.dropNext()
+      // The position that was told counts as acknowledged on disk; the last stream may have left it in memory.
+      await copy.flush()
+      if (this.#stopped) return
       this.#appendTo('copy')
       this.#channel?.sendMessage({ type: 'ready' })
       return

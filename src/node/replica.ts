@@ -74,8 +74,6 @@ export class Replica {
   #term: Term | undefined
   #incoming: Incoming | undefined
   #followed: { readonly peer: string; readonly term: Term } | undefined
-  /** The stream lane to whom the role is being handed over, for when it is followed. */
-  #ahead: StreamAhead | undefined
   #inSyncKnown = false
   #brokenAtMs: number | undefined
   #ineligible: string | undefined
@@ -202,33 +200,6 @@ export class Replica {
     if (this.#incoming === incoming) incoming.start()
   }
 
-  /** Opened while the handover is under way: the handshake would make the writes that wait for it wait longer. */
-  #dialAhead(peer: string): void {
-    this.#dropAhead()
-    const abort = new AbortController()
-    const channel = this.#hooks.dial(peer, 'stream', abort.signal)
-    this.#ahead = { peer, abort, channel: channel.catch(() => undefined) }
-  }
-
-  #dropAhead(): void {
-    const ahead = this.#ahead
-    this.#ahead = undefined
-    ahead?.abort.abort()
-    void ahead?.channel.then((channel) => channel?.destroy())
-  }
-
-  async #dialStream(peer: string, signal: AbortSignal): Promise<Channel> {
-    if (this.#ahead?.peer === peer) {
-      const { channel } = this.#ahead
-      this.#ahead = undefined
-      const open = await channel
-      if (open?.closed === false && !signal.aborted) return open
-      open?.destroy()
-    }
-    this.#dropAhead()
-    return await this.#hooks.dial(peer, 'stream', signal)
-  }
-
   unfollow(): void {
     this.#incoming?.stop()
     this.#leaveIncoming()
@@ -307,7 +278,6 @@ export class Replica {
   /** Opens a term: the first of a tenure makes the writer, a further one goes on with it. */
   async openTerm(term: Term, degraded: boolean): Promise<void> {
     this.unfollow()
-    this.#dropAhead()
     if (this.#writer !== undefined) {
       // A follower takes one term at a time: those of the old one ask again, when the new one stands.
       this.#term = undefined
@@ -369,7 +339,6 @@ export class Replica {
     const late = (): HotspareError =>
       new HotspareError('SWITCHOVER_FAILED', `${target ?? 'the journal'} did not keep up in time`)
     const other = target === id ? undefined : target
-    if (other !== undefined) this.#dialAhead(other)
     if (other !== undefined && this.#lagBytes(writer, other) > drainBytesMax) {
       writer.unfreeze()
       await this.#untilClose(writer, other, drainBytesMax, deadlineMs, late)
@@ -433,7 +402,6 @@ export class Replica {
     this.#closed = true
     this.#options.clock.clearTimer(this.#retryTimer)
     this.unfollow()
-    this.#dropAhead()
     this.endTenure(new HotspareError('STOPPED', 'the node stopped'))
     await this.copy.close()
   }
@@ -485,8 +453,7 @@ export class Replica {
       ),
       claims: (path) => policy.classOf(path)?.declaration.kind === 'synced',
       promised: () => this.#hooks.promised(),
-      dial: (peer, lane, signal) =>
-        lane === 'stream' ? this.#dialStream(peer, signal) : this.#hooks.dial(peer, lane, signal),
+      dial: (peer, lane, signal) => this.#hooks.dial(peer, lane, signal),
       report: (event) => this.#onIncoming(event),
     }
   }
@@ -554,13 +521,6 @@ export class Replica {
       })
     return this.#reopening
   }
-}
-
-interface StreamAhead {
-  readonly peer: string
-  readonly abort: AbortController
-  /** Undefined when it could not be opened. */
-  readonly channel: Promise<Channel | undefined>
 }
 
 interface Opened {

@@ -49,6 +49,20 @@ describe('acknowledged writes', () => {
     expect(acknowledged).toBeGreaterThan(1_000)
   })
 
+  it('GEN-2: what a standby has only in memory is not on its disk because it follows anew', async () => {
+    const world = await settled({ nodes: 2 })
+    world.machine('n2').storage.faults.latency = (operation) =>
+      operation === 'log.append' ? 1_000 : 0
+    const written = write(world, 'n1', 'data/late')
+    await world.run(100)
+    world.network.breakConnections('n1:1', 'n2:1')
+    const { outcome } = await written
+    expect(outcome).toMatchObject({ kind: 'acknowledged', receipt: { durable: true } })
+    noViolation(world)
+    await inStep(world)
+    await allIsWell(world)
+  })
+
   it('GEN-8: a full disk on a standby is reported and leaves the active alone', async () => {
     const world = await settled()
     world.machine('n2').storage.faults.full = true

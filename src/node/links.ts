@@ -26,6 +26,8 @@ const log = debug('hotspare:links')
 
 /** Connections that a node accepts at the same time, for each member: three lanes, and as many dying ones. */
 const connectionsPerMember = 16
+/** The first dial after a failed one waits for so much of a heartbeat; each further one twice as long, up to a heartbeat. */
+const firstRetryShare = 1 / 16
 /** Bytes that may be queued on one connection before its sender waits. */
 const sendBytesHigh = 512 * 1024
 
@@ -54,10 +56,10 @@ interface PeerLink {
   channel: Channel | undefined
   upSinceMs: number
   timer: unknown
+  /** How long to wait after the next failed dial: little after a loss, since a refused dial proves that the process is gone. */
+  retryMs: number
   failure: string | undefined
 }
-
-const noLink = { channel: undefined, upSinceMs: 0, timer: undefined, failure: undefined }
 
 export class Links {
   readonly #options: NodeOptions
@@ -96,9 +98,20 @@ export class Links {
     }
     for (const member of members) {
       if (member.id === id) continue
-      const { address } = member
-      this.#peers.set(member.id, { id: member.id, address, ...noLink })
+      this.#peers.set(member.id, {
+        id: member.id,
+        address: member.address,
+        channel: undefined,
+        upSinceMs: 0,
+        timer: undefined,
+        retryMs: this.#firstRetryMs,
+        failure: undefined,
+      })
     }
+  }
+
+  get #firstRetryMs(): number {
+    return this.#options.heartbeatMs * firstRetryShare
   }
 
   /** The address that others reach this node at. */
@@ -234,6 +247,7 @@ export class Links {
     peer.channel = channel
     peer.upSinceMs = this.#options.clock.nowMs()
     peer.failure = undefined
+    peer.retryMs = this.#firstRetryMs
     channel.onMessage(() => undefined)
     channel.onClose((cause) => this.#onControlClosed(peer, channel, cause))
     this.#handlers.met(channel.identity)
@@ -267,7 +281,8 @@ export class Links {
     this.#handlers.dialFailed(peer.id, cause, error)
     if (cause === 'rejected' && first) this.#handlers.refused(peer.id, error)
     const { clock, heartbeatMs } = this.#options
-    peer.timer = clock.setTimer(heartbeatMs, () => this.#dialAgain(peer))
+    peer.timer = clock.setTimer(peer.retryMs, () => this.#dialAgain(peer))
+    peer.retryMs = Math.min(2 * peer.retryMs, heartbeatMs)
   }
 
   #dialAgain(peer: PeerLink): void {

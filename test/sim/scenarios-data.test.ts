@@ -49,6 +49,22 @@ describe('acknowledged writes', () => {
     expect(acknowledged).toBeGreaterThan(1_000)
   })
 
+  it('a stream that begins anew counts nothing that the last one brought and that is not durable yet', async () => {
+    const world = await settled({ nodes: 2 })
+    const { faults } = world.machine('n2').storage
+    faults.latency = (operation) => (operation === 'log.append' ? 1_500 : 0)
+    world.later(100, () => world.network.breakConnections('n1:1', 'n2:1'))
+    const beganMs = world.nowMs
+    const { outcome } = await write(world, 'n1')
+    expect(outcome).toMatchObject({
+      kind: 'acknowledged',
+      receipt: { ack: 'standby', durable: true },
+    })
+    expect(world.nowMs - beganMs).toBeGreaterThanOrEqual(1_500)
+    faults.latency = undefined
+    await allIsWell(world)
+  })
+
   it('GEN-8: a full disk on a standby is reported and leaves the active alone', async () => {
     const world = await settled()
     world.machine('n2').storage.faults.full = true

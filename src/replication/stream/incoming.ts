@@ -231,6 +231,9 @@ export class Incoming {
     const restoring = plan.method === 'delta' || plan.method === 'full'
     if (!restoring) {
       await copy.dropNext()
+      // What an earlier stream brought may not be durable yet, and this one begins after it: it counts as it is then.
+      await copy.flush()
+      if (this.#stopped) return
       this.#appendTo('copy')
       this.#channel?.sendMessage({ type: 'ready' })
       return

@@ -68,8 +68,7 @@ export class Checkpointer {
     if (this.#timer === undefined && !this.#isStopped) {
       this.#timer = clock.setTimer(limits.checkpointMs, () => this.#due())
     }
-    const isFull = this.#journal.bytes + this.#contents.blobs.bytes > limits.journalBytesMax
-    const wanted = isFull
+    const wanted = this.#isFull
       ? Math.min(limits.checkpointBytes, limits.segmentBytes)
       : limits.checkpointBytes
     this.#noteBlobs()
@@ -193,7 +192,7 @@ export class Checkpointer {
     const { states } = this.#contents
     const { storage, limits } = this.#options
     for (const slot of states.slots) {
-      if (!states.isDue(slot, limits.checkpointBytes, isLast)) continue
+      if (!states.isDue(slot, limits.checkpointBytes, isLast) && !this.#holdsJournal(slot)) continue
       const snapshot = this.#snapshot(slot)
       if (snapshot === undefined) continue
       const moved = slot.movedBytes
@@ -205,6 +204,18 @@ export class Checkpointer {
       slot.coveredSeq = snapshot.seq
       slot.snapshotBytes = snapshot.bytes.length
     }
+  }
+
+  /** Whether the oldest segment of a journal that is over its limit is kept for this state, which seldom changes. */
+  #holdsJournal({ lost, movedBytes, coveredSeq }: StateSlot): boolean {
+    const next = this.#journal.segments[1]
+    if (!this.#isFull || next === undefined || lost !== undefined || movedBytes === 0) return false
+    return coveredSeq < next.firstSeq - 1
+  }
+
+  get #isFull(): boolean {
+    const { bytes } = this.#contents.blobs
+    return this.#journal.bytes + bytes > this.#options.limits.journalBytesMax
   }
 
   /** The state now; undefined when the application's hook failed. */

@@ -34,6 +34,8 @@ export class Checkpointer {
   /** The last change of the checkpoint in force. */
   seq: number
   #place: string
+  /** The segment that the checkpoint in force names. */
+  #segment: string | undefined
   /** Journal appended since then. */
   #bytes = 0
   /** Bytes of blobs when the segment was begun for them. */
@@ -59,6 +61,7 @@ export class Checkpointer {
     this.#indexLog = indexLog
     this.seq = from?.facts.seq ?? 0
     this.#place = from === undefined ? '' : placeKey(from)
+    this.#segment = from?.segment
   }
 
   /** So many bytes were appended. */
@@ -161,6 +164,7 @@ export class Checkpointer {
     }
     this.seq = place.facts.seq
     this.#place = placeKey(place)
+    this.#segment = place.segment
     await this.#indexLog.removeStale()
     await this.#trim()
   }
@@ -244,7 +248,7 @@ export class Checkpointer {
       // A state without a snapshot holds the journal only so long; after a restart it has to be restored then.
       if (lost === undefined && !(hasFailed && isOver)) safeSeq = Math.min(safeSeq, coveredSeq)
     }
-    const upTo = await this.#journal.trim(limits.journalBytesMax, safeSeq, blobs)
+    const upTo = await this.#journal.trim(limits.journalBytesMax, safeSeq, blobs, this.#segment)
     if (upTo === undefined) return
     const gone = blobs.takeUpTo(upTo)
     if (gone.length > 0) await storage.objects.remove('blobs', gone)

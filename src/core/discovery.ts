@@ -16,7 +16,7 @@ import {
 } from './candidates.js'
 import { decide } from './explain.js'
 import { follow } from './following.js'
-import { covers, learnRelayed } from './known.js'
+import { covers, learnRelayed, mayGoWithout } from './known.js'
 import { cannotAnswer, heard, isLate } from './liveness.js'
 import { missingAtStart, silentNeeded } from './needed.js'
 import { checkRound, startRound } from './round.js'
@@ -251,7 +251,7 @@ function knowsEnough(core: CoreState, all: readonly Standing[], best: Standing):
   if (lacking?.known === undefined) return true
   const { term } = lacking.known
   emitOnce(core, `outdated ${term.epoch} ${term.nodeId}`, { name: 'outdated', known: term })
-  if (core.options.allowStale) {
+  if (mayGoWithout(core, lacking.known)) {
     decide(core, 'outdated', 'allowed', { known: lacking.known })
     return true
   }

@@ -22,6 +22,16 @@ export function outdated(core: CoreState): boolean {
 }
 
 /**
+ * Whether somebody decided to go on without these changes: for this node once and for all, or, with an order, without the
+ * member that wrote them.
+ */
+export function mayGoWithout(core: CoreState, known: DurableFacts['known']): boolean {
+  return (
+    core.options.allowStale || (known !== undefined && core.withoutPeers.has(known.term.nodeId))
+  )
+}
+
+/**
  * A term whose stream was caught up with is held, even before it has a change to put into the
  * history.
  */

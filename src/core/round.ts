@@ -7,7 +7,7 @@ import { compareFreshness, relate, sameTerm, type Term } from '../replication/po
 import { askAfterLate } from './asking.js'
 import { isCandidate, ownStanding, provenBy, standings } from './candidates.js'
 import { decide } from './explain.js'
-import { outdated } from './known.js'
+import { mayGoWithout, outdated } from './known.js'
 import { heard } from './liveness.js'
 import { lastOwner, missingAtStart, neededMembers } from './needed.js'
 import { askAgain, becomeActive } from './roles.js'
@@ -176,7 +176,7 @@ export function fetched(core: CoreState, input: Extract<CoreInput, { type: 'fetc
 }
 
 function askGate(core: CoreState, round: Round): void {
-  if (outdated(core) && !core.options.allowStale && !isOwnerOfKnown(core, round)) {
+  if (outdated(core) && !mayGoWithout(core, core.durable.known) && !isOwnerOfKnown(core, round)) {
     abandonRound(core, 'outdated')
     return
   }

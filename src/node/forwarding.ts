@@ -50,7 +50,11 @@ export class Forwarding {
   readonly #context: ForwardingContext
   readonly #held: HeldWrite[] = []
   readonly #sent = new Map<string, Sent>()
-  readonly #remembered = new LRUCache<string, Promise<Answer>>({ max: rememberedMax })
+  /** Limited by size, as a limit of entries allocates all of them at once, and few nodes need any. */
+  readonly #remembered = new LRUCache<string, Promise<Answer>>({
+    maxSize: rememberedMax,
+    sizeCalculation: () => 1,
+  })
   #nextId = 1
   #holding = false
   #deadline: unknown

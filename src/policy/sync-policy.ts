@@ -80,9 +80,10 @@ export class SyncPolicy<
   readonly #byName = new Map<string, ClassDeclaration>()
   readonly #files: CompiledClass[] = []
   readonly #states: NamedStateClass[] = []
-  /** The class of a path, or null for a path that no class claims. */
+  /** The class of a path, or of none. Limited by size, as a limit of entries allocates all of them at once. */
   readonly #remembered = new LRUCache<string, { readonly found: NamedFileClass | undefined }>({
-    max: rememberedPathsMax,
+    maxSize: rememberedPathsMax,
+    sizeCalculation: () => 1,
   })
 
   /**

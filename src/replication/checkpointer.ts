@@ -34,6 +34,8 @@ export class Checkpointer {
   /** The last change of the checkpoint in force. */
   seq: number
   #place: string
+  /** The segment that the checkpoint in force names. */
+  #segment: string | undefined
   /** Journal appended since then. */
   #bytes = 0
   /** Bytes of blobs when the segment was begun for them. */
@@ -59,6 +61,7 @@ export class Checkpointer {
     this.#indexLog = indexLog
     this.seq = from?.facts.seq ?? 0
     this.#place = from === undefined ? '' : placeKey(from)
+    this.#segment = from?.segment
   }
 
   /** So many bytes were appended. */
@@ -68,8 +71,7 @@ export class Checkpointer {
     if (this.#timer === undefined && !this.#isStopped) {
       this.#timer = clock.setTimer(limits.checkpointMs, () => this.#due())
     }
-    const isFull = this.#journal.bytes + this.#contents.blobs.bytes > limits.journalBytesMax
-    const wanted = isFull
+    const wanted = this.#isFull
       ? Math.min(limits.checkpointBytes, limits.segmentBytes)
       : limits.checkpointBytes
     this.#noteBlobs()
@@ -162,6 +164,7 @@ export class Checkpointer {
     }
     this.seq = place.facts.seq
     this.#place = placeKey(place)
+    this.#segment = place.segment
     await this.#indexLog.removeStale()
     await this.#trim()
   }
@@ -193,7 +196,7 @@ export class Checkpointer {
     const { states } = this.#contents
     const { storage, limits } = this.#options
     for (const slot of states.slots) {
-      if (!states.isDue(slot, limits.checkpointBytes, isLast)) continue
+      if (!states.isDue(slot, limits.checkpointBytes, isLast) && !this.#holdsJournal(slot)) continue
       const snapshot = this.#snapshot(slot)
       if (snapshot === undefined) continue
       const moved = slot.movedBytes
@@ -205,6 +208,18 @@ export class Checkpointer {
       slot.coveredSeq = snapshot.seq
       slot.snapshotBytes = snapshot.bytes.length
     }
+  }
+
+  /** Whether the oldest segment of a journal that is over its limit is kept for this state, which seldom changes. */
+  #holdsJournal({ lost, movedBytes, coveredSeq }: StateSlot): boolean {
+    const next = this.#journal.segments[1]
+    if (!this.#isFull || next === undefined || lost !== undefined || movedBytes === 0) return false
+    return coveredSeq < next.firstSeq - 1
+  }
+
+  get #isFull(): boolean {
+    const { bytes } = this.#contents.blobs
+    return this.#journal.bytes + bytes > this.#options.limits.journalBytesMax
   }
 
   /** The state now; undefined when the application's hook failed. */
@@ -233,7 +248,7 @@ export class Checkpointer {
       // A state without a snapshot holds the journal only so long; after a restart it has to be restored then.
       if (lost === undefined && !(hasFailed && isOver)) safeSeq = Math.min(safeSeq, coveredSeq)
     }
-    const upTo = await this.#journal.trim(limits.journalBytesMax, safeSeq, blobs)
+    const upTo = await this.#journal.trim(limits.journalBytesMax, safeSeq, blobs, this.#segment)
     if (upTo === undefined) return
     const gone = blobs.takeUpTo(upTo)
     if (gone.length > 0) await storage.objects.remove('blobs', gone)

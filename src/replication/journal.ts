@@ -343,14 +343,22 @@ export class Journal {
   /**
    * Removes whole segments, oldest first, while there are more than `bytesMax` bytes, those of blobs included, and only
    * with changes up to `safeSeq`. Pins and readers hold them up to twice the limit. Answers the last change removed.
+   *
+   * @param keep - the segment that the checkpoint names: recovery begins in it, even where it has nothing to add
    */
-  async trim(bytesMax: number, safeSeq: number, blobs: BlobBytes): Promise<number | undefined> {
+  async trim(
+    bytesMax: number,
+    safeSeq: number,
+    blobs: BlobBytes,
+    keep: string | undefined,
+  ): Promise<number | undefined> {
     const gone: Segment[] = []
     let ownBytes = this.#bytes
     let bytes = ownBytes + blobs.bytes
     for (let at = 0; at < this.#segments.length - 1 && bytes > bytesMax; at += 1) {
       const [segment, next] = [this.#segments[at], this.#segments[at + 1]]
       if (segment === undefined || next === undefined || next.firstSeq - 1 > safeSeq) break
+      if (segment.name === keep) break
       if (!this.#mayRemove(segment, next.firstSeq - 1, bytes > bytesMax * pinnedTimes)) break
       gone.push(segment)
       ownBytes -= segment.bytes

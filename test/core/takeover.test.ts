@@ -255,6 +255,21 @@ describe('who takes over', () => {
     expect(world.node('n2').disk.seq).toBe(5)
   })
 
+  it('ROL-16: an operator may go on without the node that has the later changes', () => {
+    const world = settled(2)
+    world.kill('n2')
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    world.node('n2').restoreMs = 2_000
+    world.start('n2')
+    world.until(() => world.role('n2') === 'restoring', 1_000)
+    world.kill('n1')
+    world.run(15_000)
+    expect(world.actives()).toEqual([])
+    const id = world.command('n2', { name: 'takeOver', withoutPeers: ['n1'] })
+    world.until(() => world.role('n2') === 'active', 1_000)
+    expect(world.outcome(id)).toBe('ok')
+  })
+
   it('ROL-16: while a complete one exists, that one is promoted', () => {
     const world = settled(3)
     world.kill('n2')

@@ -413,6 +413,44 @@ describe('recovery', () => {
     await again.copy.close()
   })
 
+  test('the segment that the checkpoint ends in is not trimmed, though the next one continues it', async () => {
+    const limits = { ...smallLimits, journalBytesMax: 2048, segmentBytes: 1024 }
+    const storage = memory()
+    const maker = new EntryMaker()
+    let node = await startNode(storage, { limits })
+    node.copy.append(maker.open())
+    for (let round = 0; round < 60; round += 1) {
+      node.copy.append(maker.batch(put('docs/a', 'x'.repeat(200 + 50 * (round % 20)))))
+      await node.copy.settle()
+      const made = node.copy.checkpoint()
+      for (let more = 0; more < round % 4; more += 1) {
+        node.copy.append(maker.batch(put('docs/b', 'y'.repeat(1_100))))
+        await Promise.resolve()
+      }
+      await made
+      await node.copy.settle()
+      storage.crash(new SeededRandom(round))
+      node = await startNode(storage, { limits })
+      expect([node.copy.seq, node.copy.complete], `round ${round}`).toEqual([maker.seq, true])
+    }
+    await node.copy.close()
+  })
+
+  test('a state that seldom changes does not keep a full journal', async () => {
+    const limits = { ...smallLimits, journalBytesMax: 16 * 1024 }
+    const node = await startNode(memory(), { limits })
+    const maker = new EntryMaker()
+    node.copy.append(maker.open())
+    node.copy.append(maker.batch(update('x', 1)))
+    for (let at = 0; at < 100; at += 1) {
+      node.copy.append(maker.batch(put('docs/a', 'x'.repeat(500))))
+      await node.copy.settle()
+    }
+    await node.copy.checkpoint()
+    expect(node.copy.firstSeq).toBeGreaterThan(50)
+    await node.copy.close()
+  })
+
   test('a file whose sync failed fails the copy, and the next start writes it again', async () => {
     const node = await startNode()
     const maker = new EntryMaker()

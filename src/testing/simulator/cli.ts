@@ -1,6 +1,6 @@
 /**
- * `npm run sim -- --seed S` replays one run; `--seeds N [--seed S]` runs S … S+N-1. The last line of standard output is
- * JSON: `{ ok, seeds, firstSeed, violations: [{ seed, checker, message }] }`. Exit code 1 when a promise was broken.
+ * `npm run sim -- --seed S` replays one run; `--seeds N [--seed S]` runs S … S+N-1. The last line but one says what
+ * happened how often, the last line of standard output is JSON: `{ ok, seeds, firstSeed, violations: [{ seed, checker, message }] }`. Exit code 1 when a promise was broken.
  */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -14,6 +14,13 @@ interface Found {
   readonly seed: number
   readonly checker: string
   readonly message: string
+}
+
+/** What one process found. */
+interface Findings {
+  readonly found: Found[]
+  /** Pairs of a kind of thing and how often it happened. */
+  readonly counts: [string, number][]
 }
 
 interface Task {
@@ -74,18 +81,21 @@ function taskOf(): { task: Task; jobs: number } | undefined {
   }
 }
 
-async function runSeeds({ first, count, step, nodes, profile, verbose }: Task): Promise<Found[]> {
+async function runSeeds(task: Task): Promise<Findings> {
+  const { first, count, step, nodes, profile, verbose } = task
   const options: SimulationOptions = {
     ...(nodes === undefined ? {} : { nodes }),
     ...(profile === undefined ? {} : { profile }),
     ...(verbose ? { verbose: (line: string) => process.stdout.write(`${line}\n`) } : {}),
   }
   const found: Found[] = []
+  const counts = new Map<string, number>()
   for (let at = 0; at < count; at += 1) {
     const seed = first + at * step
     const beganMs = performance.now()
     const result = await simulate(seed, options)
     const tookMs = Math.round(performance.now() - beganMs)
+    addCounts(counts, result.counts)
     const failed = result.violations.length > 0
     if (failed || verbose || count <= 10) {
       const { profile: name, nodes: size, hash, virtualMs, events, writes, acknowledged } = result
@@ -98,34 +108,45 @@ async function runSeeds({ first, count, step, nodes, profile, verbose }: Task): 
       found.push({ seed, checker, message })
     }
   }
-  return found
+  return { found, counts: [...counts] }
+}
+
+function addCounts(sums: Map<string, number>, counts: Iterable<[string, number]>): void {
+  for (const [kind, count] of counts) sums.set(kind, (sums.get(kind) ?? 0) + count)
 }
 
 /** Shares the seeds among child processes. */
-async function runJobs(task: Task, jobs: number): Promise<Found[]> {
+async function runJobs(task: Task, jobs: number): Promise<Findings> {
   const runs = Array.from({ length: jobs }, (_, job) => {
     const count = Math.ceil((task.count - job) / jobs)
-    return count <= 0 ? [] : runChild({ ...task, first: task.first + job, count, step: jobs })
-  })
-  return (await Promise.all(runs)).flat().sort((left, right) => left.seed - right.seed)
+    return count <= 0 ? [] : [runChild({ ...task, first: task.first + job, count, step: jobs })]
+  }).flat()
+  const all = await Promise.all(runs)
+  const found = all.flatMap((each) => each.found).sort((left, right) => left.seed - right.seed)
+  const counts = new Map<string, number>()
+  for (const each of all) addCounts(counts, each.counts)
+  return { found, counts: [...counts] }
 }
 
-function runChild({ first, count, step, nodes, profile }: Task): Promise<Found[]> {
+function runChild({ first, count, step, nodes, profile }: Task): Promise<Findings> {
   const argv = ['--seed', String(first), '--seeds', String(count), '--step', String(step)]
   if (nodes !== undefined) argv.push('--nodes', String(nodes))
   if (profile !== undefined) argv.push('--profile', profile)
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(import.meta.url), argv, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      // What is thrown away young is collected more cheaply from a larger space.
+      execArgv: ['--max-semi-space-size=64'],
     })
-    let found: Found[] | undefined
+    let findings: Findings | undefined
     child.on('message', (message) => {
-      found = message as Found[]
+      findings = message as Findings
     })
     child.on('error', reject)
     child.on('exit', (code) => {
-      if (found === undefined) reject(new Error(`the process for seed ${first} ended with ${code}`))
-      else resolve(found)
+      if (findings === undefined)
+        reject(new Error(`the process for seed ${first} ended with ${code}`))
+      else resolve(findings)
     })
   })
 }
@@ -135,11 +156,12 @@ async function main(): Promise<void> {
   if (asked === undefined) return void process.stdout.write(help)
   const { task, jobs } = asked
   if (process.send !== undefined) {
-    const found = await runSeeds(task)
-    process.send(found, () => process.disconnect())
+    process.send(await runSeeds(task), () => process.disconnect())
     return
   }
-  const violations = jobs > 1 ? await runJobs(task, jobs) : await runSeeds(task)
+  const { found: violations, counts } = await (jobs > 1 ? runJobs(task, jobs) : runSeeds(task))
+  const sorted = counts.sort(([left], [right]) => (left < right ? -1 : 1))
+  process.stdout.write(`${sorted.map(([kind, count]) => `${kind} ${count}`).join(', ')}\n`)
   const ok = violations.length === 0
   const answer = { ok, seeds: task.count, firstSeed: task.first, violations }
   process.exitCode = ok ? 0 : 1

@@ -60,10 +60,7 @@ const switchover: Fault = (world, random) => {
 const takeOver: Fault = (world, random) => {
   const { running } = world.machine(member(world, random))
   if (running === undefined || !(running.node.status().stuck ?? '').startsWith('holding')) return
-  const withoutPeers = world.members.map(({ id }) => id).filter((id) => id !== running.id)
-  world.timeline.add(world.nowMs, running.id, 'takeOver')
-  world.excuse('takeOver', running.id)
-  running.node.takeOver({ withoutPeers }).catch(() => undefined)
+  world.takeOver(running)
 }
 
 const freeze: Fault = (world, random) => {

@@ -36,6 +36,8 @@ export class Process {
   started: 'starting' | 'started' | HotspareError = 'starting'
   stopping: Promise<void> | undefined
   alive: boolean = true
+  /** Where its journal began when it was last looked at; 0 before that. */
+  journalFrom: number = 0
 
   constructor(machine: Machine, options: ProcessOptions) {
     const { members, network, choices, random, hooks } = options
@@ -98,6 +100,8 @@ export class Machine {
   process: Process | undefined
   /** Without power: nothing can be started. */
   off: boolean = false
+  /** Its operator gave the vault more room than the schedule did. */
+  roomy: boolean = false
   /** A bit of its disk was turned over: what was durable may be gone. */
   damaged: boolean = false
 

@@ -1,4 +1,5 @@
 /** The end of all faults, and what must come true then by itself: one active, all others in sync with it. */
+import type { Process } from './machine.js'
 import type { SeededRandom } from './seeded-random.js'
 import type { Workload } from './workload.js'
 import type { World } from './world.js'
@@ -23,7 +24,10 @@ export async function recover(
   while (world.nowMs - beganMs < boundMs) {
     startIdle(world)
     await world.run(lookMs)
-    if (world.nowMs - beganMs > splitMs) restartStuck(world)
+    if (world.nowMs - beganMs > splitMs) {
+      restartStuck(world)
+      await giveUpDamaged(world, load)
+    }
     const split = world.actives().length > 1
     splitSinceMs = split ? (splitSinceMs ?? world.nowMs) : undefined
     if (splitSinceMs !== undefined && world.nowMs - splitSinceMs > splitMs) {
@@ -47,11 +51,31 @@ function startIdle(world: World): void {
   }
 }
 
-/** What the error of a disk that failed says that an operator does: the node is restarted. */
+/** What the errors of a disk that failed and of a full vault say that an operator does: a restart, with more room. */
 function restartStuck(world: World): void {
   for (const { id, node } of world.processes) {
-    if (node.status().stuck?.startsWith('STORAGE_FAILED') === true) world.kill(id)
+    const { stuck = '' } = node.status()
+    const vaultIsFull = stuck.includes('the vault holds')
+    if (vaultIsFull) world.makeRoom(id)
+    if (vaultIsFull || stuck.startsWith('STORAGE_FAILED')) world.kill(id)
   }
+}
+
+/** What an operator does when the only copy of the last changes is damaged: the best of the others takes over without it. */
+async function giveUpDamaged(world: World, load: Workload): Promise<void> {
+  const damaged = [...world.machines.values()].some((machine) => machine.damaged)
+  if (!damaged || world.actives().length > 0) return
+  const holding = world.processes.filter(({ node }) => {
+    const { complete, stuck } = node.status()
+    return complete && stuck?.startsWith('holding') === true
+  })
+  const seq = ({ copy }: Process): number => copy?.seq ?? 0
+  const [best] = holding.sort((left, right) => seq(right) - seq(left))
+  if (best === undefined) return
+  world.takeOver(best)
+  // The damaged one gives way to a history that goes on without its changes, not to one that only lacks them.
+  load.resume()
+  await world.run(3_000)
 }
 
 /** What an operator does while split brains do not heal: keeps one active, and restarts the others. */

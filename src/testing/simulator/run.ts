@@ -7,6 +7,7 @@ import { recover } from './recovery.js'
 import { SeededRandom } from './seeded-random.js'
 import type { Violation } from './stage.js'
 import { drained } from './virtual-clock.js'
+import type { WorkloadOptions } from './workload.js'
 import { Workload } from './workload.js'
 import type { WorldOptions } from './world.js'
 import { World } from './world.js'
@@ -31,6 +32,8 @@ export interface SimulationResult {
   readonly events: number
   readonly writes: number
   readonly acknowledged: number
+  /** How often each kind of thing happened, faults and what the nodes reported alike. */
+  readonly counts: ReadonlyMap<string, number>
   /** The end of the timeline. */
   readonly tail: readonly string[]
 }
@@ -48,10 +51,11 @@ export async function simulate(
   // Drawn in any case: what is asked for changes nothing else about the run.
   const drawn = { profile: profileOf(random), nodes: random.between(2, 4) }
   const { profile = drawn.profile, nodes = drawn.nodes } = options
-  const world = new World(worldOptions(seed, nodes, random, options))
+  const corners = cornersOf(seed)
+  const world = new World(worldOptions(seed, nodes, random, corners.choices, options))
   world.strict = profile === 'single' || profile === 'calm'
   world.check(...allCheckers)
-  const load = new Workload(world, { everyMs: random.pick([60, 150, 300]) })
+  const load = new Workload(world, { everyMs: random.pick([60, 150, 300]), ...corners.load })
   const unhandled = (error: unknown): void => {
     world.violate(
       'unhandled',
@@ -59,6 +63,9 @@ export async function simulate(
     )
   }
   process.on('unhandledRejection', unhandled)
+  // Refusals are everyday here, and where one was thrown costs more than the refusal itself.
+  const { stackTraceLimit } = Error
+  if (options.verbose === undefined) Error.stackTraceLimit = 0
   try {
     await play(world, random, profile, load)
   } catch (error) {
@@ -66,6 +73,7 @@ export async function simulate(
   } finally {
     end(world)
     await drained()
+    Error.stackTraceLimit = stackTraceLimit
     process.off('unhandledRejection', unhandled)
   }
   const acknowledged = world.writes.filter(({ outcome }) => outcome.kind === 'acknowledged').length
@@ -79,6 +87,7 @@ export async function simulate(
     events: world.clock.events,
     writes: world.writes.length,
     acknowledged,
+    counts: world.timeline.counts,
     tail: world.timeline.tail(),
   }
 }
@@ -88,20 +97,37 @@ function profileOf(random: SeededRandom): ProfileName {
   return rare ? 'calm' : random.pick(profileNames.filter((name) => name !== 'calm'))
 }
 
+/** Limits that are seldom reached, made so small that they are. */
+function cornersOf(seed: number): { choices: NodeChoices; load: WorkloadOptions } {
+  // Of its own, so that these draws change nothing else about the run.
+  const random = new SeededRandom(~seed)
+  const trims = random.chance(0.12)
+  const fillsVault = random.chance(0.1)
+  return {
+    choices: {
+      ...(trims ? { journalBytesMax: 1024 * 1024 } : {}),
+      ...(fillsVault ? { vaultBytesMax: random.pick([0, 8, 32]) * 1024 } : {}),
+    },
+    load: trims ? { everyMs: 60, largeShare: 0.8 } : {},
+  }
+}
+
 function worldOptions(
   seed: number,
   nodes: number,
   random: SeededRandom,
+  corners: NodeChoices,
   options: SimulationOptions,
 ): WorldOptions {
   const secret = random.chance(0.06)
   const [heartbeatMs, deadMs] = random.pick([
     [200, 2_000],
-    [300, 1_500],
-    [500, 2_000],
-    [400, 3_000],
+    [500, 1_500],
+    [600, 2_000],
+    [1_000, 3_000],
   ] as const)
   const choices: NodeChoices = {
+    ...corners,
     heartbeatMs,
     deadMs,
     startupWaitMs: random.between(3_000, 10_000),

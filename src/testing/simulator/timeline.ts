@@ -1,4 +1,4 @@
-/** What happened, as lines for people and as one hash that tells two runs apart. */
+/** What happened: as lines for people, as one hash that tells two runs apart, and as counts that tell what a run reached. */
 import type { Hash } from 'node:crypto'
 import { createHash } from 'node:crypto'
 
@@ -10,32 +10,33 @@ export class Timeline {
   readonly #hash: Hash = createHash('sha256')
   readonly #verbose: ((line: string) => void) | undefined
   readonly #lines: string[] = []
-  #count = 0
+  /** How often each kind of thing happened. */
+  readonly counts: Map<string, number> = new Map()
 
   /** @param verbose - gets each line at once */
   constructor(verbose?: (line: string) => void) {
     this.#verbose = verbose
   }
 
-  /** @param detail - plain data */
+  /** @param what - its first word is what it is counted as. @param detail - plain data */
   add(atMs: number, who: string, what: string, detail?: unknown): void {
+    this.count(what.split(' ', 1)[0] ?? '')
     const text = detail === undefined ? '' : ` ${plain(detail)}`
     const line = `${atMs.toFixed(1).padStart(9)} ${who} ${what}${text}`
     this.#hash.update(line)
-    this.#count += 1
     this.#verbose?.(line)
     this.#lines.push(line)
     if (this.#lines.length > 2 * keptLines) this.#lines.splice(0, keptLines)
   }
 
+  /** Counts what has no line of its own. */
+  count(kind: string): void {
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
+  }
+
   /** The last lines. */
   tail(count: number = keptLines): string[] {
     return this.#lines.slice(-count)
-  }
-
-  /** Lines so far. */
-  get count(): number {
-    return this.#count
   }
 
   /** The hash of all lines; ends the record. */

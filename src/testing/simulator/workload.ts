@@ -104,6 +104,10 @@ export class Workload {
         ? `${outcome.receipt.position.term.epoch}/${outcome.receipt.position.seq} ${outcome.receipt.ack}`
         : `${outcome.kind} ${'code' in outcome ? outcome.code : ''}`
     this.#world.timeline.add(this.#world.nowMs, process.id, `write ${id} ${what}`, detail)
+    if (outcome.kind !== 'acknowledged') return
+    this.#world.timeline.count(action.kind)
+    if (action.kind === 'put' && action.bytes.length > largeBytes)
+      this.#world.timeline.count('blob')
   }
 
   #action(): WriteAction {

@@ -5,8 +5,9 @@
  * has no effect any more.
  */
 import type { HotspareError } from '../../errors.js'
-import type { NodeLogEvent } from '../../node/events.js'
+import type { NodeLogEvent, RestoredEvent } from '../../node/events.js'
 import type { MemberOptions } from '../../node/options.js'
+import { nodeDefaults } from '../../node/options.js'
 import { memory } from '../../storage/memory.js'
 import type { MemoryNetwork } from '../../transport/memory.js'
 import { memoryNetwork } from '../../transport/memory.js'
@@ -135,10 +136,11 @@ export class World extends Stage {
     machine.boots += 1
     const { intruderKnows: secret } = this.#options
     const wrong = machine === this.intruder && secret !== undefined ? { secret } : {}
+    const roomy = machine.roomy ? { vaultBytesMax: nodeDefaults.vaultBytesMax } : {}
     const process = new Process(machine, {
       members: machine === this.intruder ? this.#intruderMembers(machine) : this.members,
       network: this.network,
-      choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id), ...wrong },
+      choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id), ...wrong, ...roomy },
       random: this.random.fork(),
       hooks: {
         onEvent: (from, event) => this.#onEvent(from, event),
@@ -176,6 +178,20 @@ export class World extends Stage {
     process.started = error as HotspareError
     this.timeline.add(this.nowMs, machine.id, 'startFailed', error)
     this.#over(machine, process, 'killed')
+  }
+
+  /** An operator orders a node to take over without any of the others. */
+  takeOver({ id, node }: Process): void {
+    const withoutPeers = this.members.map((member) => member.id).filter((other) => other !== id)
+    this.timeline.add(this.nowMs, id, 'takeOver')
+    this.excuse('takeOver', id)
+    node.takeOver({ withoutPeers }).catch(() => undefined)
+  }
+
+  /** From its next start on the vault of this node has the room that it has by default. */
+  makeRoom(id: string): void {
+    this.timeline.add(this.nowMs, id, 'vaultFull')
+    this.machine(id).roomy = true
   }
 
   startAll(): void {
@@ -232,6 +248,7 @@ export class World extends Stage {
 
   #over(machine: Machine, process: Process, how: ProcessEnd): void {
     if (machine !== this.intruder) this.tell((checker) => checker.ending?.(process, how))
+    if (process.node.status().restore !== undefined) this.timeline.count('restore interrupted')
     for (const write of this.writes) {
       if (write.outcome.kind === 'open' && write.process === process) this.openWrites -= 1
     }
@@ -352,6 +369,7 @@ export class World extends Stage {
     if (stranger) return
     const { name } = event
     if (name !== 'restoreProgress') this.events.push(event)
+    this.#countRestore(process, event)
     if (this.strict && (name === 'possibleLoss' || name === 'unprovenStart')) {
       this.violate('strict', `${process.id} reports ${name} although only one thing failed`)
     }
@@ -363,6 +381,21 @@ export class World extends Stage {
     this.#observe(process)
   }
 
+  /** The journal of an active begins later than it did only when it was trimmed. */
+  #countTrims(process: Process): void {
+    const firstSeq = process.copy?.firstSeq ?? 0
+    const before = process.journalFrom
+    process.journalFrom = firstSeq
+    const trimmed = process.node.role === 'active' && before > 0 && firstSeq > before
+    if (trimmed) this.timeline.count('journalTrimmed')
+  }
+
+  #countRestore(process: Process, { name, event }: NodeLogEvent): void {
+    if (name !== 'restored') return
+    const { target, method } = event as RestoredEvent
+    if (target === process.id) this.timeline.count(`restored by ${method}`)
+  }
+
   /** While there are two actives, what either of them acknowledges may be lost with it. */
   #noteActives(): void {
     const two = this.actives().length > 1
@@ -371,7 +404,9 @@ export class World extends Stage {
   }
 
   #observe(process: Process): void {
-    this.tell((checker) => checker.observe?.(process))
+    const status = process.node.status()
+    this.#countTrims(process)
+    this.tell((checker) => checker.observe?.(process, status))
   }
 
   #sample(): void {

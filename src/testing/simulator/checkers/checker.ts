@@ -1,5 +1,6 @@
 /** What a checker of one promise is told, and how it reports. */
 import type { NodeLogEvent } from '../../../node/events.js'
+import type { NodeStatus } from '../../../node/status.js'
 import type { Machine, Process } from '../machine.js'
 import type { RegisterChange } from '../register.js'
 import type { WriteRecord } from '../writes.js'
@@ -13,8 +14,8 @@ export interface Checker {
   readonly name: string
   /** A node said something. */
   event?(process: Process, event: NodeLogEvent): void
-  /** Called often for every living process, and at each of its events. */
-  observe?(process: Process): void
+  /** Called often for every living process, and at each of its events, with what it says of itself then. */
+  observe?(process: Process, status: NodeStatus): void
   /** A change of the register was applied. */
   applied?(process: Process, change: RegisterChange, at: { epoch: number; seq: number }): void
   /** A write was answered. */

@@ -1,5 +1,5 @@
 /** Promise 6: a half copy is never served and never promoted; and copies that are in sync are equal. */
-import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
+import type { NodeStatus } from '../../../node/status.js'
 import { contentOf } from '../content.js'
 import { survivor } from '../extents.js'
 import type { Machine, Process } from '../machine.js'
@@ -16,14 +16,7 @@ class Complete implements Checker {
     this.#report = report
   }
 
-  event(process: Process, { name, event }: NodeLogEvent): void {
-    if (name !== 'role') return
-    const { role } = event as RoleEvent
-    if (role === 'standby' || role === 'active') this.observe(process)
-  }
-
-  observe({ id, node }: Process): void {
-    const { role, complete } = node.status()
+  observe({ id }: Process, { role, complete }: NodeStatus): void {
     if (complete || (role !== 'standby' && role !== 'active')) return
     this.#report(`${id} is ${role} with an incomplete copy`)
   }

@@ -1,5 +1,6 @@
 /** Promise 1: one writer per term, and old terms are fenced. */
 import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
+import type { NodeStatus } from '../../../node/status.js'
 import type { Term } from '../../../replication/position.js'
 import { sameTerm } from '../../../replication/position.js'
 import { written } from '../extents.js'
@@ -34,8 +35,7 @@ class OneWriter implements Checker {
     else this.#open(process, term)
   }
 
-  observe(process: Process): void {
-    const { term, epoch, role } = process.node.status()
+  observe(process: Process, { term, epoch, role }: NodeStatus): void {
     if (role === 'active' && term !== undefined) this.#open(process, term)
     const before = this.#promised.get(process) ?? 0
     if (role === 'stopped') return

@@ -63,15 +63,13 @@ class Vaulted implements Checker {
     const { id } = process
     if (this.#world.machine(id).damaged) return
     const what = `${id} lost ${commonSeq + 1} to ${before.seq}`
-    if (last.boot !== process.boot) {
-      this.#report(`${what} when it was started again, which had been durable`)
-      return
-    }
     const listed = this.#listed(id)
     for (let seq = commonSeq + 1; seq <= before.seq; seq += 1) {
       const term = termAt(before, seq)
       if (term === undefined || listed.has(`${term.epoch}/${seq}`)) continue
-      this.#report(`${what}, and ${written(term)}/${seq} is in no incident of its vault`)
+      // A start completes the switch of a restore that a crash interrupted: what it removes was vaulted before.
+      const how = last.boot === process.boot ? '' : ' when it was started again'
+      this.#report(`${what}${how}, and ${written(term)}/${seq} is in no incident of its vault`)
       return
     }
   }

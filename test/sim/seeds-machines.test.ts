@@ -1,0 +1,14 @@
+import { describe } from 'vitest'
+import { everyPromiseHolds } from './seeds.js'
+
+const machines = ['kill', 'powerOff', 'stopped', 'switchedOver', 'restored by journal']
+const writes = ['put', 'append', 'patch', 'truncate', 'remove', 'update', 'transaction', 'blob']
+
+describe('random schedules of machines and disks that fail', () => {
+  everyPromiseHolds('single', 45, [...machines, ...writes, 'freeze', 'suspend', 'reset'])
+  everyPromiseHolds('crashes', 55, [...machines, 'notSwitchedOver', 'restored by full'])
+  everyPromiseHolds('disk', 65, [
+    ...machines,
+    ...['diskFull', 'failNextSync', 'slowDisk', 'flip', 'storageRecovered'],
+  ])
+})

@@ -62,6 +62,8 @@ export class Driver {
   #durable: DurableFacts
   #facts: CopyFacts | undefined
   #persisting: Promise<void> = Promise.resolve()
+  /** Whoever waits for facts that are not being written yet. */
+  #unwritten: number[] = []
   #nextCommand = 1
   #lastStepMs: number
   #lastStepWallMs: number
@@ -282,18 +284,26 @@ export class Driver {
     )
   }
 
+  /** All that became due while the last write was under way is written at once: the latest facts stand for all. */
   #persist(id: number, facts: DurableFacts): void {
     this.#durable = facts
-    this.#persisting = this.#persisting.then(() => this.#writeDurably(id, facts))
+    this.#unwritten.push(id)
+    if (this.#unwritten.length > 1) return
+    this.#persisting = this.#persisting.then(() => {
+      const ids = this.#unwritten
+      this.#unwritten = []
+      return this.#writeDurably(ids, this.#durable)
+    })
   }
 
   /** What is not durable is not answered: the core waits, and a disk that was full is tried again. */
-  async #writeDurably(id: number, facts: DurableFacts): Promise<void> {
+  async #writeDurably(ids: readonly number[], facts: DurableFacts): Promise<void> {
     const { clock, heartbeatMs } = this.#context.options
     for (let attempt = 0; this.#open; attempt += 1) {
       try {
         await this.#context.writeFacts(facts)
-        return this.input({ type: 'persisted', id })
+        for (const id of ids) this.input({ type: 'persisted', id })
+        return
       } catch (error) {
         if (attempt === 0) this.#context.onError(error)
         await new Promise<void>((resolve) => clock.setTimer(heartbeatMs, resolve))

@@ -26,8 +26,8 @@ import { adoptOutside } from './adoption.js'
 import { coreMessageOf } from './core-messages.js'
 import type { DriverInput } from './driver.js'
 import { Driver } from './driver.js'
-import { readFacts, writeFacts } from './durable-facts.js'
 import type { NodeEvents, NodeLogEvent } from './events.js'
+import { FactsLog } from './facts-log.js'
 import { Forwarding } from './forwarding.js'
 import { Links } from './links.js'
 import type { NodeOptions } from './options.js'
@@ -228,7 +228,8 @@ export class Runtime {
     let links: Links | undefined
     let replica: Replica | undefined
     try {
-      const durable = await readFacts(storage.documents, owner)
+      const facts = await FactsLog.open(storage.logs, owner)
+      const durable = facts.facts
       replica = await Replica.open(this.#options, this.#bootId, storage, this.#replicaHooks())
       await this.#adopt(replica, adopt, durable.promised?.epoch ?? 0)
       links = this.#makeLinks()
@@ -238,7 +239,7 @@ export class Runtime {
           bootId: this.#bootId,
           links,
           replica,
-          writeFacts: (facts) => writeFacts(storage.documents, owner, facts),
+          writeFacts: (changed) => facts.write(changed),
           onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
           onEvent: (event) => {
             if (event.name === 'holding') this.#stuck = `holding: ${event.reason}`

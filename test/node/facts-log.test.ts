@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest'
+import type { DurableFacts } from '../../src/core/types.js'
+import type { OpenStorage } from '../../src/interfaces/storage.js'
+import { FactsLog, noFacts } from '../../src/node/facts-log.js'
+import { type MemoryStorage, memory } from '../../src/storage/memory.js'
+import { SeededRandom } from '../../src/testing/simulator/seeded-random.js'
+
+const owner = { cluster: 'voice', nodeId: 'alpha' }
+
+const factsAt = (epoch: number): DurableFacts => ({
+  promised: { epoch, nodeId: 'beta', bootId: `boot-${epoch}` },
+  known: { term: { epoch: epoch - 1, nodeId: 'alpha', bootId: 'boot' }, seq: epoch * 10 },
+  lastStop: 'crashed',
+})
+
+function opened(storage: MemoryStorage): Promise<OpenStorage> {
+  return storage.open({ nodeId: 'alpha', bootId: 'boot' })
+}
+
+async function factsIn(storage: MemoryStorage): Promise<DurableFacts> {
+  const open = await opened(storage)
+  const { facts } = await FactsLog.open(open.logs, owner)
+  await open.close()
+  return facts
+}
+
+async function written(storage: MemoryStorage, upTo: number): Promise<void> {
+  const open = await opened(storage)
+  const log = await FactsLog.open(open.logs, owner)
+  for (let epoch = 1; epoch <= upTo; epoch += 1) await log.write(factsAt(epoch))
+  await log.close()
+  await open.close()
+}
+
+describe('what a node promised', () => {
+  it('is there after every restart, however often it changed', async () => {
+    const storage = memory()
+    expect(await factsIn(storage)).toEqual(noFacts)
+    for (const upTo of [1, 3, 200]) {
+      await written(storage, upTo)
+      expect(await factsIn(storage)).toEqual(factsAt(upTo))
+    }
+    const open = await opened(storage)
+    const logs = await open.logs.list('meta')
+    expect(logs.length).toBe(1)
+    expect(logs[0]?.bytes).toBeLessThanOrEqual(512 * 1024)
+    await open.close()
+  })
+
+  it('a crash in the midst of a write leaves the last answered facts, or the new ones', async () => {
+    const found = new Set<number>()
+    for (let seed = 1; seed <= 60; seed += 1) {
+      const random = new SeededRandom(seed)
+      const storage = memory()
+      await written(storage, 1 + (seed % 3) * 63)
+      const last = 1 + (seed % 3) * 63
+      const open = await opened(storage)
+      storage.faults.latency = () => 5
+      const log = await FactsLog.open(open.logs, owner)
+      void log.write(factsAt(last + 1)).catch(() => undefined)
+      storage.crash(random)
+      storage.faults.latency = undefined
+      const { promised } = await factsIn(storage)
+      expect([last, last + 1]).toContain(promised?.epoch)
+      found.add((promised?.epoch ?? 0) - last)
+      await written(storage, last + 2)
+      expect(await factsIn(storage)).toEqual(factsAt(last + 2))
+    }
+    expect(found.size).toBeGreaterThan(0)
+  })
+
+  it('survives a bit that flips, since every slot has a twin', async () => {
+    for (let seed = 1; seed <= 40; seed += 1) {
+      const storage = memory()
+      await written(storage, 2)
+      const target = { kind: 'log', area: 'meta', name: '00000001' } as const
+      expect(storage.flipBit(target, new SeededRandom(seed))).toBe(true)
+      expect(await factsIn(storage)).toEqual(factsAt(2))
+    }
+  })
+
+  it('is refused when nothing of it can be read, or when it is another node’s', async () => {
+    const storage = memory()
+    const open = await opened(storage)
+    const log = await open.logs.open('meta', '00000001')
+    await log.append([new Uint8Array(8192).fill(7)])
+    await log.close()
+    await expect(FactsLog.open(open.logs, owner)).rejects.toMatchObject({ code: 'STORAGE_CORRUPT' })
+    await open.close()
+    const other = memory()
+    await written(other, 1)
+    const theirs = await opened(other)
+    const stranger = FactsLog.open(theirs.logs, { ...owner, nodeId: 'beta' })
+    await expect(stranger).rejects.toMatchObject({ code: 'STORAGE_FORMAT' })
+  })
+
+  it('goes on after a disk that was full', async () => {
+    const storage = memory()
+    await written(storage, 1)
+    const open = await opened(storage)
+    const log = await FactsLog.open(open.logs, owner)
+    storage.faults.full = true
+    await expect(log.write(factsAt(2))).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+    await expect(log.write(factsAt(2))).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+    storage.faults.full = false
+    await log.write(factsAt(3))
+    await log.close()
+    await open.close()
+    expect(await factsIn(storage)).toEqual(factsAt(3))
+  })
+})

@@ -34,8 +34,8 @@ export interface ApplierOptions {
 
 /** Operations in one call of the tree. */
 const batchOperationsMax = 512
-/** Bytes in one call of the tree; one operation at least. */
-const batchBytesMax = 4 * 1024 * 1024
+/** Bytes in one call of the tree, one operation at least: what an adapter may bring over in memory that it uses again. */
+const batchBytesMax = 448 * 1024
 
 export class Applier {
   readonly #options: ApplierOptions

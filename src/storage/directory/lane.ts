@@ -13,12 +13,8 @@ import type { Work, WorkKind } from './work.js'
 
 /** Where work is done. */
 export interface Lane {
-  /** Hands over a piece of work; `transfer` lists buffers that the caller gives away. */
-  call<Kind extends WorkKind>(
-    kind: Kind,
-    ask: Work[Kind]['ask'],
-    transfer?: readonly ArrayBuffer[],
-  ): Promise<Work[Kind]['answer']>
+  /** Hands over a piece of work. */
+  call<Kind extends WorkKind>(kind: Kind, ask: Work[Kind]['ask']): Promise<Work[Kind]['answer']>
   /** Waits for background work and ends. No call may be under way. */
   close(): Promise<void>
 }
@@ -106,17 +102,13 @@ class ThreadLane implements Lane {
     this.#start = start
   }
 
-  call<Kind extends WorkKind>(
-    kind: Kind,
-    ask: Work[Kind]['ask'],
-    transfer: readonly ArrayBuffer[] = [],
-  ): Promise<Work[Kind]['answer']> {
+  call<Kind extends WorkKind>(kind: Kind, ask: Work[Kind]['ask']): Promise<Work[Kind]['answer']> {
     return new Promise<unknown>((resolve, reject) => {
       if (this.#dead !== undefined) throw this.#dead
       this.#worker ??= this.#startWorker()
       this.#lastId += 1
       const message: WorkerAsk = { id: this.#lastId, kind, ask }
-      this.#worker.postMessage(message, transfer)
+      this.#worker.postMessage(message)
       // An idle storage does not keep the process alive; one that works does.
       if (this.#waiting.size === 0) this.#worker.ref()
       this.#waiting.set(message.id, { resolve, reject })

@@ -94,12 +94,22 @@ export class DirectoryTree implements TreeStore {
   }
 
   apply(operations: readonly TreeOperation[]): Promise<(FileStat | undefined)[]> {
-    const { changes, gate, syncer } = this.#parts
+    const { changes, gate, syncer, buffers } = this.#parts
     return gate.run(async () => {
       checkLimit(operations.length, ITEMS_MAX, 'the operations of one apply')
-      for (const operation of operations) checkOperation(operation)
-      const { packed, buffer } = pack(operations)
-      const stats = await changes.call('apply', { operations: packed }, buffer)
+      let bytes = 0
+      for (const operation of operations) {
+        checkOperation(operation)
+        if ('bytes' in operation) bytes += operation.bytes.byteLength
+      }
+      checkLimit(bytes, APPLY_BYTES_MAX, 'the bytes of one apply')
+      const shared = buffers.take(bytes)
+      let stats: Float64Array
+      try {
+        stats = await changes.call('apply', { operations: packInto(shared, operations) })
+      } finally {
+        buffers.give(shared)
+      }
       for (const operation of operations) {
         // New bytes in a new file: a failed sync of the old ones no longer counts.
         if (replaces(operation)) syncer.renewed('tree', operation.path)
@@ -174,27 +184,16 @@ function checkOperation(operation: TreeOperation): void {
   if ('area' in operation) checkObjectName(operation.area, operation.name)
 }
 
-/** Operations whose bytes lie in one fresh buffer, which can be handed to another thread. */
-function pack(operations: readonly TreeOperation[]): {
-  packed: readonly TreeOperation[]
-  buffer: ArrayBuffer[]
-} {
-  let bytes = 0
-  for (const operation of operations) {
-    if ('bytes' in operation) bytes += operation.bytes.byteLength
-  }
-  checkLimit(bytes, APPLY_BYTES_MAX, 'the bytes of one apply')
-  if (bytes === 0) return { packed: operations, buffer: [] }
-  const target = Buffer.allocUnsafeSlow(bytes)
+/** The operations with their bytes in memory that the worker sees too. */
+function packInto(shared: Uint8Array, operations: readonly TreeOperation[]): TreeOperation[] {
   let end = 0
-  const packed = operations.map((operation) => {
+  return operations.map((operation) => {
     if (!('bytes' in operation)) return operation
     const start = end
-    target.set(operation.bytes, start)
+    shared.set(operation.bytes, start)
     end += operation.bytes.byteLength
-    return { ...operation, bytes: target.subarray(start, end) }
+    return { ...operation, bytes: shared.subarray(start, end) }
   })
-  return { packed, buffer: [target.buffer] }
 }
 
 function replaces(operation: TreeOperation): boolean {

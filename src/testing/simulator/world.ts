@@ -54,6 +54,8 @@ export class World extends Stage {
   intruder: Machine | undefined
   /** Whether the schedule has so few faults that nothing acknowledged may be lost. */
   strict: boolean = false
+  /** When cuts ended the last time: what they held back arrives from then on. */
+  healedMs: number = Number.NEGATIVE_INFINITY
   /** When which machine lost what it had only in memory. */
   readonly memoryLost: { readonly id: string; readonly atMs: number }[] = []
   readonly #options: WorldOptions
@@ -235,10 +237,15 @@ export class World extends Stage {
     const process = this.process(id)
     if (process.stopping !== undefined) return process.stopping
     this.timeline.add(this.nowMs, id, 'stop')
+    const { copy } = process
     process.stopping = process.node.stop().then(
       () => {
         if (!process.alive) return
         this.timeline.add(this.nowMs, id, 'stopped')
+        // A disk that fails during the stop leaves in memory what it should have taken.
+        if (copy !== undefined && copy.durableSeq < copy.seq) {
+          this.memoryLost.push({ id, atMs: this.nowMs })
+        }
         this.#over(machine, process, 'stopped')
       },
       (error: unknown) => this.violate('stop', `${id} could not be stopped: ${String(error)}`),
@@ -318,6 +325,7 @@ export class World extends Stage {
   heal(options: { readonly break?: boolean } = {}): void {
     if (this.#cuts.size === 0) return
     this.timeline.add(this.nowMs, 'network', 'heal')
+    this.healedMs = this.nowMs
     for (const link of this.#cuts) {
       const [from = '', to = ''] = link.split('>')
       this.network.heal(this.machine(from).address, this.machine(to).address, options)

@@ -4,7 +4,7 @@ import type { Process } from '../machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-/** What a member that just ended had on its way is no stranger's. */
+/** What a member that ended had on its way, for so long or until a cut link is back, is no stranger's. */
 const lastWordsMs = 2_000
 
 export const stranger = (world: World, report: Report): Checker => {
@@ -19,7 +19,7 @@ export const stranger = (world: World, report: Report): Checker => {
       // It calls itself like a member that is not running now.
       if (intruder?.process === undefined || world.machine(intruder.id).process !== undefined)
         return
-      if (world.nowMs - endedMs < lastWordsMs) return
+      if (world.nowMs - Math.max(endedMs, world.healedMs) < lastWordsMs) return
       const { peer, target } = event as { peer?: string; target?: string }
       if (name === 'peerUp' && peer === intruder.id) report(`${process.id} hears a stranger`)
       if (name === 'restoreStarted' && target === intruder.id) {

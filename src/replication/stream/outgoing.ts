@@ -156,7 +156,7 @@ export class Outgoing {
     const done = this.#blobs.get(id)
     if (done === undefined) return
     this.#blobs.delete(id)
-    this.#follower?.leave('it is too slow for a large file')
+    this.#follower?.tooSlow('it is too slow for a large file')
     done()
   }
 

@@ -120,24 +120,38 @@ export interface VaultOptions {
 
 /** Changes listed one by one in an incident. */
 export const listedChangesMax = 10_000
+const incidentsPrefix = 'vault-incidents/'
 const copyChunkBytes = 1024 * 1024
 const filesPerBatch = 256
 
+/** What an attempt collected for an incident. */
+type Kept = Pick<VaultIncident, 'reason'> & Partial<VaultIncident>
+
+const nothing = {
+  commonSeq: 0,
+  extent: { history: [], seq: 0 },
+  changes: [],
+  truncated: false,
+  damaged: false,
+  files: [],
+  states: [],
+  journal: undefined,
+  blobs: [],
+} as const
+
 export class Vault {
   readonly #options: VaultOptions
-  #bytes: number
+  #bytes = 0
+  #turn: Promise<unknown> = Promise.resolve()
 
-  private constructor(options: VaultOptions, bytes: number) {
+  private constructor(options: VaultOptions) {
     this.#options = options
-    this.#bytes = bytes
   }
 
   static async open(options: VaultOptions): Promise<Vault> {
-    const objects = await options.storage.objects.list('vault')
-    return new Vault(
-      options,
-      objects.reduce((sum, object) => sum + object.bytes, 0),
-    )
+    const vault = new Vault(options)
+    await vault.#tidy()
+    return vault
   }
 
   /** Bytes in the vault. */
@@ -149,7 +163,7 @@ export class Vault {
   async list(): Promise<VaultIncident[]> {
     const { documents } = this.#options.storage
     const incidents: VaultIncident[] = []
-    for (const name of await documents.list('vault-incidents/')) {
+    for (const name of await documents.list(incidentsPrefix)) {
       const bytes = await documents.read(name)
       if (bytes !== undefined) incidents.push(decode(bytes) as VaultIncident)
     }
@@ -162,15 +176,46 @@ export class Vault {
   }
 
   /** Removes an incident that was looked at and is not needed any more. */
-  async remove(incident: VaultIncident): Promise<void> {
+  remove(incident: VaultIncident): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#options.storage.documents.remove(documentOf(incident.id))
+      await this.#tidy()
+    })
+  }
+
+  /** One after the other: whoever tidies takes what is not sealed for the rest of an attempt that ended. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => undefined)
+    return turn
+  }
+
+  /** Removes what belongs to no sealed incident, and counts the rest. */
+  async #tidy(): Promise<void> {
     const { documents, objects } = this.#options.storage
-    await documents.remove(documentOf(incident.id))
-    const below = await objects.list('vault', `${slug(incident.id)}/`)
-    await objects.remove(
-      'vault',
-      below.map(({ name }) => name),
-    )
-    this.#bytes -= below.reduce((sum, object) => sum + object.bytes, 0)
+    const sealed = new Set(await documents.list(incidentsPrefix))
+    const left: string[] = []
+    let bytes = 0
+    for (const object of await objects.list('vault')) {
+      const folder = object.name.slice(0, object.name.indexOf('/'))
+      if (sealed.has(`${incidentsPrefix}${folder}`)) bytes += object.bytes
+      else left.push(object.name)
+    }
+    if (left.length > 0) await objects.remove('vault', left)
+    this.#bytes = bytes
+  }
+
+  /**
+   * Makes an incident; the one that is sealed under this id is given back as it is. Nothing is removed anywhere before its
+   * incident is sealed, so an attempt that ended before may begin anew.
+   */
+  #keep(id: string, collect: () => Promise<Kept>): Promise<VaultIncident> {
+    return this.#inTurn(async () => {
+      const sealed = await this.#sealed(id)
+      if (sealed !== undefined) return sealed
+      await this.#tidy()
+      return await this.#seal({ id, ...nothing, ...(await collect()) })
+    })
   }
 
   /** Keeps what this copy has beyond the plan's common position. */
@@ -180,12 +225,14 @@ export class Vault {
     if (copy.failed === undefined) await copy.settle()
     // The same fork gives the same incident, however often the restore is tried again. The term is named whole: another
     // divergence may end in one of the same epoch, at the same change.
-    const { extent } = copy
-    const term = positionOf(extent)?.term
+    const term = positionOf(copy.extent)?.term
     const ending = term === undefined ? '0' : `${term.epoch}-${term.nodeId}-${term.bootId}`
     const id = `divergence-${nodeId}-${ending}-${plan.commonSeq}-${copy.seq}`
-    const sealed = await this.#sealed(id)
-    if (sealed !== undefined) return sealed
+    return await this.#keep(id, () => this.#collectDivergence(id, copy, plan))
+  }
+
+  async #collectDivergence(id: string, copy: LocalCopy, plan: PlanMessage): Promise<Kept> {
+    const { extent } = copy
     const changes: LostChange[] = []
     const blobs = new Map<string, BlobRef>()
     // By the index, not by the journal: that reaches back no further than the last restore of this copy.
@@ -211,7 +258,7 @@ export class Vault {
     const states = await this.#keepStates(id, copy)
     const { commonSeq } = plan
     const kept = { commonSeq, extent, changes, truncated, damaged, files, states, journal }
-    return await this.#seal({ id, reason: 'divergence', ...kept, blobs: [...blobs.keys()] })
+    return { reason: 'divergence', ...kept, blobs: [...blobs.keys()] }
   }
 
   async #keepStates(id: string, copy: LocalCopy): Promise<VaultedState[]> {
@@ -219,7 +266,6 @@ export class Vault {
     for (const [at, className] of this.#options.stateClasses.entries()) {
       const { bytes } = await copy.stateSnapshot(className)
       const object = `${slug(id)}/states/${at}`
-      await this.#options.storage.objects.remove('vault', [object])
       for (let offset = 0; offset < bytes.length; offset += copyChunkBytes) {
         await this.#write(object, offset, bytes.slice(offset, offset + copyChunkBytes))
       }
@@ -231,25 +277,7 @@ export class Vault {
   /** Keeps files that a restore is about to replace or remove. */
   async keepFiles(reason: VaultReason, paths: readonly string[]): Promise<VaultIncident> {
     const id = await this.#idOfFiles(reason, paths)
-    const sealed = await this.#sealed(id)
-    if (sealed !== undefined) return sealed
-    const files = await this.#keepTree(id, paths)
-    const empty = {
-      commonSeq: 0,
-      extent: { history: [], seq: 0 },
-      changes: [],
-      truncated: false,
-      damaged: false,
-    }
-    return await this.#seal({
-      id,
-      reason,
-      ...empty,
-      files,
-      states: [],
-      journal: undefined,
-      blobs: [],
-    })
+    return await this.#keep(id, async () => ({ reason, files: await this.#keepTree(id, paths) }))
   }
 
   /**
@@ -263,10 +291,18 @@ export class Vault {
     const first = segments[0]
     if (first === undefined || total === 0) return undefined
     const id = `unusedRestore-${this.#options.nodeId}-${first.name}-${total}`
-    const sealed = await this.#sealed(id)
-    if (sealed !== undefined) return sealed
-    const object = `${slug(id)}/journal`
-    await this.#options.storage.objects.remove('vault', [object])
+    return await this.#keep(id, async () => {
+      const journal = await this.#keepSegments(`${slug(id)}/journal`, area, segments)
+      return { reason: 'unusedRestore', truncated: true, journal }
+    })
+  }
+
+  async #keepSegments(
+    object: string,
+    area: string,
+    segments: readonly { readonly name: string }[],
+  ): Promise<VaultIncident['journal']> {
+    const { logs } = this.#options.storage
     let bytes = 0
     let crc = 0
     for (const { name } of segments) {
@@ -285,16 +321,7 @@ export class Vault {
         await log.close()
       }
     }
-    const journal = { object, bytes, crc }
-    const nothing = {
-      commonSeq: 0,
-      extent: { history: [], seq: 0 },
-      changes: [],
-      files: [],
-      blobs: [],
-    }
-    const kept = { ...nothing, states: [], truncated: true, damaged: false, journal }
-    return await this.#seal({ id, reason: 'unusedRestore', ...kept })
+    return { object, bytes, crc }
   }
 
   /** Files in the same state give the same incident, so that a restore tried again keeps them once. */
@@ -333,7 +360,6 @@ export class Vault {
     each: (entry: Entry, change: Change, seq: number) => void,
   ): Promise<Pick<VaultIncident, 'journal' | 'damaged'>> {
     const object = `${slug(id)}/journal`
-    await this.#options.storage.objects.remove('vault', [object])
     const reader = copy.reader(Math.max(afterSeq, copy.firstSeq - 1))
     let bytes = 0
     let crc = 0
@@ -365,7 +391,6 @@ export class Vault {
   async #keepBlob(id: string, blob: BlobRef): Promise<void> {
     const { objects } = this.#options.storage
     const object = `${slug(id)}/blobs/${blob.id}`
-    await objects.remove('vault', [object])
     for (let offset = 0; offset < blob.bytes; ) {
       const chunk = await objects.read('blobs', blob.id, offset, copyChunkBytes)
       if (chunk.length === 0) break
@@ -427,5 +452,5 @@ function slug(id: string): string {
 }
 
 function documentOf(id: string): string {
-  return `vault-incidents/${slug(id)}`
+  return `${incidentsPrefix}${slug(id)}`
 }

@@ -116,7 +116,8 @@ export class ClusterNode<C extends Classes = Classes> {
 
   /**
    * Opens storage and transport and takes part in the cluster. Resolves when this node is standby or active for the
-   * first time; until then `status()` and the events tell how it goes.
+   * first time; until then `status()` and the events tell how it goes: `waiting` names the members that it gives up to
+   * `startupWaitMs` to show up, `holding` those without which it does not go on.
    *
    * @throws `ADOPT_REQUIRED` when there are files in paths of synced classes and no history, without `adopt`
    * @throws `STORAGE_LOCKED`, `STORAGE_FORMAT`, `STORAGE_FAILED`, `ADDRESS_IN_USE`, `ALREADY_STARTED`

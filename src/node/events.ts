@@ -113,6 +113,15 @@ export interface NodeEvents {
       readonly missing: readonly string[]
     },
   ]
+  /** This node starts, and gives these members, which may hold newer data, time to show up before it serves. */
+  waiting: [
+    event: {
+      /** The members that are waited for; the wait ends when the last of them is heard. */
+      readonly missing: readonly string[]
+      /** For how long at most, in milliseconds: what is left of `startupWaitMs`. */
+      readonly forMs: number
+    },
+  ]
   /** This node serves although these members, which may hold newer data, did not show up. */
   unprovenStart: [
     event: {

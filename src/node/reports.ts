@@ -28,6 +28,8 @@ export function reportCore(emit: Emit, nodeId: string, event: CoreEvent): void {
       return emit('peerDown', { peer: event.peer, cause: event.cause })
     case 'possibleLoss':
       return emit('possibleLoss', { incident: event.incident, missing: event.missing })
+    case 'waiting':
+      return emit('waiting', { missing: event.missing, forMs: event.forMs })
     case 'unprovenStart':
       return emit('unprovenStart', { missing: event.missing })
     case 'activeUnreachable':

@@ -225,9 +225,7 @@ export class Story {
 
   async #whenInSync(count: number): Promise<void> {
     const active = await this.#active()
-    await within('standbys in sync', async () => {
-      return (await active.ask('status', undefined)).inSync.length >= count
-    })
+    await active.ask('inSync', { count })
     this.#timeline.good(`${count} standbys in sync: any machine may fail now`, active.id)
   }
 

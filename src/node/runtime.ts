@@ -31,6 +31,7 @@ import type { NodeEvents, NodeLogEvent } from './events.js'
 import { Forwarding } from './forwarding.js'
 import { Links } from './links.js'
 import type { NodeOptions } from './options.js'
+import { Redundancy } from './redundancy.js'
 import type { ReplicaEvent, ReplicaHooks } from './replica.js'
 import { Replica } from './replica.js'
 import type { Emit } from './reports.js'
@@ -74,6 +75,7 @@ export class Runtime {
   readonly #mismatches = new Map<string, string>()
   readonly #appVersions = new Map<string, string>()
   readonly #forwarding: Forwarding
+  readonly #redundancy = new Redundancy((count) => this.#hasInSync(count))
   readonly #transactions = new Set<(error: HotspareError) => void>()
   #started = false
   #parts: Parts | undefined
@@ -194,6 +196,7 @@ export class Runtime {
       // A listener that throws must not stop the node.
       log('a listener of %s threw: %o', name, error)
     }
+    this.#redundancy.check()
   }
 
   async start({ adopt = false, signal }: StartOptions): Promise<void> {
@@ -249,6 +252,10 @@ export class Runtime {
         durable,
       )
       this.#parts = { storage, replica, links, driver }
+      // A standby learns of the set from its journal.
+      replica.copy.onAppend(({ header }) => {
+        if (header.kind === 'inSync') this.#redundancy.check()
+      })
       await links.listen()
       driver.start()
       links.start()
@@ -502,6 +509,22 @@ export class Runtime {
     return Promise.reject(this.notActive())
   }
 
+  /** @throws `NOT_STARTED`, `STOPPED`, `ABORTED` */
+  async inSync(count: number, signal: AbortSignal | undefined): Promise<void> {
+    this.#running()
+    await this.#redundancy.reached(count, signal)
+  }
+
+  /** Whether so many standbys are in sync, and this node one of them if it is a standby that can be. */
+  #hasInSync(count: number): boolean {
+    const { role } = this
+    if (role !== 'active' && role !== 'standby') return false
+    const { id, members } = this.#options
+    const { inSync } = this.status()
+    const counts = members.find((member) => member.id === id)?.observer !== true
+    return inSync.length >= count && (role === 'active' || !counts || inSync.includes(id))
+  }
+
   async command(command: Parameters<Driver['command']>[0]): Promise<void> {
     await this.#running().driver.command(command)
   }
@@ -552,6 +575,7 @@ export class Runtime {
     this.#forwarding.lost(undefined)
     this.#abortTransactions([...this.#transactions], error)
     this.tenures.end(error)
+    this.#redundancy.end(error)
     this.#stop.abort(error)
     await driver.settled()
     await replica.close().catch((failure: unknown) => this.emit('error', failure))

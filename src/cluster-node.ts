@@ -19,7 +19,7 @@ import type {
   TransactionResult,
 } from './replication/transaction.js'
 import { runTransaction } from './replication/transaction.js'
-import type { VaultIncident } from './replication/vault.js'
+import type { VaultIncident } from './replication/vault-incident.js'
 import type { Receipt, WriteOptions } from './replication/writer-types.js'
 
 /** The names of a policy's classes of application state. */

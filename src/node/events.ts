@@ -3,7 +3,7 @@ import type { Role } from '../core/types.js'
 import type { HotspareError } from '../errors.js'
 import type { Term } from '../replication/position.js'
 import type { RestoreMethod, RestoreProgress } from '../replication/stream/wire.js'
-import type { VaultIncident } from '../replication/vault.js'
+import type { VaultIncident } from '../replication/vault-incident.js'
 
 /** A change of the node's role. */
 export interface RoleEvent {

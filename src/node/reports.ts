@@ -4,7 +4,7 @@ import { HotspareError } from '../errors.js'
 import type { CopyEvent, OutsideReport } from '../replication/copy-types.js'
 import type { IncomingEvent } from '../replication/stream/incoming.js'
 import type { OutgoingEvent } from '../replication/stream/outgoing.js'
-import type { VaultIncident } from '../replication/vault.js'
+import type { VaultIncident } from '../replication/vault-incident.js'
 import type { WriterEvent } from '../replication/writer-types.js'
 import type { NodeEvents } from './events.js'
 

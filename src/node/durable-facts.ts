@@ -3,7 +3,7 @@ import type { DurableFacts } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { DocumentStore } from '../interfaces/storage.js'
 import { decode, encode } from '../protocol/codec.js'
-import { fieldsOf, seqOf, termOfFields, textOf } from '../replication/stream/wire.js'
+import { fieldsOf, seqOf, termOfFields, textOf } from '../replication/stream/wire-fields.js'
 
 const documentName = 'meta'
 const documentVersion = 1

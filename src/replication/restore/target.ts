@@ -15,14 +15,10 @@ import type { OutsideReport } from '../copy-types.js'
 import type { LocalCopy } from '../local-copy.js'
 import type { RestoreManifest, VersionedPath } from '../restore-manifest.js'
 import type { BulkAnswer, BulkClient } from '../stream/bulk-client.js'
-import type {
-  IndexedFile,
-  IndexedRemoval,
-  PlanMessage,
-  ReadStretch,
-  RestoreProgress,
-} from '../stream/wire.js'
-import { fieldsOf, indexPathsMax, listOf, seqOf } from '../stream/wire.js'
+import type { IndexedFile, IndexedRemoval, ReadStretch } from '../stream/bulk-wire.js'
+import { indexPathsMax } from '../stream/bulk-wire.js'
+import type { PlanMessage, RestoreProgress } from '../stream/wire.js'
+import { fieldsOf, listOf, seqOf } from '../stream/wire-fields.js'
 import type { Vault } from '../vault.js'
 import type { StagedFile } from './staging.js'
 import { placeOf, Staging, stagingAreas } from './staging.js'

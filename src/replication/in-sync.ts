@@ -11,6 +11,7 @@
  */
 import type { Clock, TimerHandle } from '../interfaces/clock.js'
 import { AckTracker, type MembershipNews } from './ack-tracker.js'
+import { type FollowerCalls, FollowerHandle, type FollowerRecord } from './follower-record.js'
 import { LagMeter } from './lag-meter.js'
 import { Readmission } from './readmission.js'
 import { SilenceWatch } from './silence-watch.js'
@@ -35,32 +36,11 @@ export interface InSyncOptions {
   changed(): void
 }
 
-/**
- * What is known of one follower; it outlives the streams that the follower opens one after the
- * other.
- */
-interface FollowerRecord {
-  readonly id: string
-  handle: FollowerHandle
-  mayCount: boolean
-  received: number
-  durable: number
-  /** Whether it said anything on its present stream; until then it may lack everything. */
-  heard: boolean
-  /** Whether it had caught up on its present stream. */
-  caughtUp: boolean
-  /** Since when it is silent, whether it owes an answer or not. */
-  lostSinceMs: number | undefined
-  /** When it was added to the set: it owes nothing from before. */
-  addedAtMs: number
-  readonly readmission: Readmission
-}
-
 /** A timer that fires later than this was held up by this node itself, in milliseconds. */
 const lateToleranceMs = 100
 
 /** See the head of the file. */
-export class InSyncSet {
+export class InSyncSet implements FollowerCalls {
   readonly tracker: AckTracker = new AckTracker()
   readonly #options: InSyncOptions
   readonly #followers = new Map<string, FollowerRecord>()
@@ -362,36 +342,5 @@ export class InSyncSet {
   #owesSinceMs(record: FollowerRecord): number | undefined {
     const sinceMs = this.#silence.unansweredSinceMs(record.durable)
     return sinceMs === undefined ? undefined : Math.max(sinceMs, record.addedAtMs)
-  }
-}
-
-/** What the shell holds of a follower. */
-class FollowerHandle implements Follower {
-  readonly id: string
-  readonly #set: InSyncSet
-
-  constructor(id: string, set: InSyncSet) {
-    this.id = id
-    this.#set = set
-  }
-
-  received(ordinal: number, durableOrdinal: number): void {
-    this.#set.answer(this, ordinal, durableOrdinal)
-  }
-
-  caughtUp(): void {
-    this.#set.caughtUp(this)
-  }
-
-  lost(proven: boolean, sinceMs?: number): void {
-    this.#set.lost(this, proven, sinceMs)
-  }
-
-  leave(reason: string): void {
-    this.#set.leave(this, reason)
-  }
-
-  tooSlow(why: string): void {
-    this.#set.tooSlow(this, why)
   }
 }

@@ -32,8 +32,8 @@ import { Forwarding } from './forwarding.js'
 import { Links } from './links.js'
 import type { NodeOptions } from './options.js'
 import { Redundancy } from './redundancy.js'
-import type { ReplicaEvent, ReplicaHooks } from './replica.js'
 import { Replica } from './replica.js'
+import type { ReplicaEvent, ReplicaHooks } from './replica-types.js'
 import type { Emit } from './reports.js'
 import {
   reportCopy,

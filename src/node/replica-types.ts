@@ -2,7 +2,7 @@
 import type { Channel } from '../protocol/channel.js'
 import type { CopyEvent, OutsideReport } from '../replication/copy-types.js'
 import type { Term } from '../replication/position.js'
-import type { IncomingEvent } from '../replication/stream/incoming.js'
+import type { IncomingEvent } from '../replication/stream/incoming-types.js'
 import type { OutgoingEvent } from '../replication/stream/outgoing-types.js'
 import type { VaultIncident } from '../replication/vault-incident.js'
 import type { WriterEvent } from '../replication/writer-types.js'

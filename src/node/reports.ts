@@ -2,7 +2,7 @@
 import type { CoreEvent } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { CopyEvent, OutsideReport } from '../replication/copy-types.js'
-import type { IncomingEvent } from '../replication/stream/incoming.js'
+import type { IncomingEvent } from '../replication/stream/incoming-types.js'
 import type { OutgoingEvent } from '../replication/stream/outgoing-types.js'
 import type { VaultIncident } from '../replication/vault-incident.js'
 import type { WriterEvent } from '../replication/writer-types.js'

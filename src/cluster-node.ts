@@ -1,6 +1,7 @@
 /** What an application holds: one node of a cluster. */
 import { EventEmitter } from 'eventemitter3'
 import type { Decision, Role } from './core/types.js'
+import { HotspareError } from './errors.js'
 import type { NodeEvents } from './node/events.js'
 import type { Classes, ClusterNodeOptions, NodeOptions } from './node/options.js'
 import { resolveOptions } from './node/options.js'
@@ -18,7 +19,7 @@ import type {
   TransactionResult,
 } from './replication/transaction.js'
 import { runTransaction } from './replication/transaction.js'
-import type { VaultIncident } from './replication/vault.js'
+import type { VaultIncident } from './replication/vault-incident.js'
 import type { Receipt, WriteOptions } from './replication/writer-types.js'
 
 /** The names of a policy's classes of application state. */
@@ -116,7 +117,8 @@ export class ClusterNode<C extends Classes = Classes> {
 
   /**
    * Opens storage and transport and takes part in the cluster. Resolves when this node is standby or active for the
-   * first time; until then `status()` and the events tell how it goes.
+   * first time; until then `status()` and the events tell how it goes: `waiting` names the members that it gives up to
+   * `startupWaitMs` to show up, `holding` those without which it does not go on.
    *
    * @throws `ADOPT_REQUIRED` when there are files in paths of synced classes and no history, without `adopt`
    * @throws `STORAGE_LOCKED`, `STORAGE_FORMAT`, `STORAGE_FAILED`, `ADDRESS_IN_USE`, `ALREADY_STARTED`
@@ -206,6 +208,32 @@ export class ClusterNode<C extends Classes = Classes> {
   }): Promise<void> {
     const { withoutPeers } = options
     await abortable(this.#runtime.command({ name: 'takeOver', withoutPeers }), options.signal)
+  }
+
+  /**
+   * Resolves when so many standbys are in sync as this node knows it, at once when they are already: from then on, and until
+   * one is lost, a write with the level `standby` survives the loss of any one machine. On a standby it also means that
+   * this node is one of them. It waits through changes of the role.
+   *
+   * @param options - `count`: standbys, default 1
+   * @throws `OPTION_INVALID` when the cluster has no `count` members beside the active that can be in sync
+   * @throws `NOT_STARTED`, `STOPPED`, `ABORTED`
+   * @example
+   * ```ts
+   * await node.start()
+   * await node.inSync({ signal: AbortSignal.timeout(60_000) })
+   * await node.switchover()
+   * ```
+   */
+  async inSync(options: { count?: number; signal?: AbortSignal } = {}): Promise<void> {
+    const { count = 1, signal } = options
+    const limit = this.#options.members.filter(({ observer }) => observer !== true).length - 1
+    if (!Number.isInteger(count) || count < 1 || count > limit) {
+      const what = `count is ${count}, and at most ${limit} standbys can be in sync here`
+      const details = { option: 'count', limit, actual: count }
+      throw new HotspareError('OPTION_INVALID', what, { details })
+    }
+    await this.#runtime.inSync(count, signal)
   }
 
   /** The state of this node and what it knows of the others. */

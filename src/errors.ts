@@ -160,6 +160,11 @@ const table = {
     summary: 'The storage reported a failure of the device or the operating system.',
     whatToDo: 'Look at the cause; check the device, then restart the node.',
   },
+  PATH_BLOCKED: {
+    retryable: true,
+    summary: 'Something that is not synced stands in the way of a synced file.',
+    whatToDo: 'Move away what is named here; the node goes on by itself.',
+  },
   STORAGE_CORRUPT: {
     retryable: false,
     summary: 'Stored bytes fail their checksum.',
@@ -283,6 +288,8 @@ export type ErrorDetail = string | number | boolean | null | undefined | readonl
 export interface ErrorDetails {
   /** The path that the error is about. */
   readonly path?: string | undefined
+  /** What stands in the way of that path (`PATH_BLOCKED`). */
+  readonly obstacle?: string | undefined
   /** The class of the SyncPolicy that the error is about. */
   readonly className?: string | undefined
   /** The option that has to change. */

@@ -102,5 +102,5 @@ export type {
   VaultedState,
   VaultIncident,
   VaultReason,
-} from './replication/vault.js'
+} from './replication/vault-incident.js'
 export type { Receipt, WriteOptions } from './replication/writer-types.js'

@@ -5,6 +5,7 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { names, Story } from './story.js'
@@ -15,11 +16,9 @@ const usage = `npm run demo -- [--dir PATH] [--json] [--keep]
 
   --dir PATH  the directory tree to copy; by default some packages of node_modules
   --json      one JSON object as the last line of standard output
+  --limit S   the longest time in seconds, default 120
   --keep      leave the directories of the three nodes behind, and say where they are
 `
-
-/** Whatever hangs, the demo ends. */
-const limitMs = 120_000
 
 function treeOf(dir: string | undefined): Tree {
   if (dir === undefined) {
@@ -34,6 +33,7 @@ async function main(): Promise<boolean> {
     options: {
       dir: { type: 'string' },
       json: { type: 'boolean', default: false },
+      limit: { type: 'string', default: '120' },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -46,8 +46,12 @@ async function main(): Promise<boolean> {
   const tree = treeOf(values.dir)
   const root = mkdtempSync(join(tmpdir(), 'hotspare-demo-'))
   const story = new Story(tree, root, timeline)
+  // Whatever hangs, the demo ends.
+  const late = sleep(Number(values.limit) * 1000).then((): never => {
+    throw new Error(`the demo did not end within ${values.limit} s`)
+  })
   try {
-    const found = await story.tell()
+    const found = await Promise.race([story.tell(), late])
     const { ok, failoverMs, switchoverPauseMs, rejoin } = found
     const times = `failover ${msText(failoverMs)}, switchover pause ${msText(switchoverPauseMs)}`
     const text = `${times}, rejoin by ${rejoin.method}`
@@ -58,24 +62,21 @@ async function main(): Promise<boolean> {
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     timeline.bad(reason)
-    if (values.json) process.stdout.write(`${JSON.stringify({ ok: false, error: reason })}\n`)
+    const findings = { ...story.found, ok: false, error: reason }
+    if (values.json) process.stdout.write(`${JSON.stringify(findings)}\n`)
     return false
   } finally {
+    await story.end()
     if (values.keep) timeline.say(`left behind: ${root}`)
     else await story.cleanUp()
   }
 }
 
-const late = setTimeout(() => {
-  process.stderr.write(`the demo did not end within ${limitMs / 1000} s\n`)
-  process.exit(1)
-}, limitMs)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
 try {
-  process.exitCode = (await main()) ? 0 : 1
+  process.exit((await main()) ? 0 : 1)
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 1
+  process.exit(1)
 }
-clearTimeout(late)

@@ -20,6 +20,8 @@ export interface Jobs {
   /** Writes files while this node is active, from now on, until `endLoad`. */
   beginLoad: { readonly takes: { readonly callers: number }; readonly gives: undefined }
   endLoad: { readonly takes: undefined; readonly gives: undefined }
+  /** Answers when so many standbys are in sync. */
+  inSync: { readonly takes: { readonly count: number }; readonly gives: undefined }
   status: { readonly takes: undefined; readonly gives: NodeStatus }
   switchover: { readonly takes: { readonly to: string }; readonly gives: undefined }
   stop: { readonly takes: undefined; readonly gives: undefined }

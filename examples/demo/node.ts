@@ -26,6 +26,8 @@ const seedCallers = 64
 const streamedBytes = 256 * 1024
 /** How long a writer rests after each acknowledgement. */
 const restMs = 5
+/** The longest time until standbys are in sync. */
+const inSyncMs = 20_000
 /** News of the copying that come faster than this are left out. */
 const seedNewsMs = 50
 
@@ -160,6 +162,10 @@ const jobs: {
   seed,
   beginLoad,
   endLoad,
+  inSync: async ({ count }) => {
+    await running().inSync({ count, signal: AbortSignal.timeout(inSyncMs) })
+    return undefined
+  },
   status: () => running().status(),
   switchover: async ({ to }) => {
     await running().switchover({ to })

@@ -36,6 +36,8 @@ export class Story {
   readonly #timeline: Timeline
   readonly #news: News
   readonly #members: Member[] = []
+  /** What is known so far, for when the story does not come to its end. */
+  #found: Partial<Findings> = { nodes: names.length }
   #seeded: ReadonlyMap<string, string> = new Map()
 
   constructor(tree: Tree, root: string, timeline: Timeline) {
@@ -46,23 +48,27 @@ export class Story {
   }
 
   async tell(): Promise<Findings> {
-    try {
-      await this.#bootAll()
-      await this.#seed()
-      await this.#join()
-      const failoverMs = await this.#loseTheActive()
-      const rejoin = await this.#comeBack()
-      const switchoverPauseMs = await this.#handOver()
-      return {
-        ...(await this.#count()),
-        nodes: names.length,
-        failoverMs,
-        switchoverPauseMs,
-        rejoin,
-      }
-    } finally {
-      await Promise.all(this.#members.map((member) => member.kill()))
-    }
+    await this.#bootAll()
+    await this.#seed()
+    await this.#join()
+    const failoverMs = await this.#loseTheActive()
+    this.#found = { ...this.#found, failoverMs }
+    const rejoin = await this.#comeBack()
+    this.#found = { ...this.#found, rejoin }
+    const switchoverPauseMs = await this.#handOver()
+    this.#found = { ...this.#found, switchoverPauseMs }
+    const nodes = names.length
+    return { ...(await this.#count()), nodes, failoverMs, switchoverPauseMs, rejoin }
+  }
+
+  /** What is known by now. */
+  get found(): Partial<Findings> {
+    return { ...this.#found, ackedWrites: this.#news.acks.length }
+  }
+
+  /** Ends what still runs. */
+  async end(): Promise<void> {
+    await Promise.all(this.#members.map((member) => member.kill()))
   }
 
   /** Removes what the nodes wrote. */
@@ -225,9 +231,7 @@ export class Story {
 
   async #whenInSync(count: number): Promise<void> {
     const active = await this.#active()
-    await within('standbys in sync', async () => {
-      return (await active.ask('status', undefined)).inSync.length >= count
-    })
+    await active.ask('inSync', { count })
     this.#timeline.good(`${count} standbys in sync: any machine may fail now`, active.id)
   }
 

@@ -241,6 +241,8 @@ function awaitStartup(
   const missing = missingAtStart(core)
   if (missing.length === 0 || (best !== undefined && provenBy(all, best))) return false
   decide(core, 'start', 'wait', { missing })
+  const forMs = Math.ceil((core.timers.get('startup') ?? core.nowMs) - core.nowMs)
+  emitOnce(core, `waiting ${missing.join()}`, { name: 'waiting', missing, forMs })
   return true
 }
 

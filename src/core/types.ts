@@ -305,6 +305,7 @@ export type CoreEvent =
       readonly incident: string
       readonly missing: readonly string[]
     }
+  | { readonly name: 'waiting'; readonly missing: readonly string[]; readonly forMs: number }
   | { readonly name: 'unprovenStart'; readonly missing: readonly string[] }
   | {
       readonly name: 'activeUnreachable'

@@ -8,7 +8,7 @@ import {
   seqOf,
   termOfFields,
   textOf,
-} from '../replication/stream/wire.js'
+} from '../replication/stream/wire-fields.js'
 import { membersMax } from './options.js'
 
 const roles: readonly Role[] = ['stopped', 'discovering', 'restoring', 'standby', 'active']

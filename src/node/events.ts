@@ -3,7 +3,7 @@ import type { Role } from '../core/types.js'
 import type { HotspareError } from '../errors.js'
 import type { Term } from '../replication/position.js'
 import type { RestoreMethod, RestoreProgress } from '../replication/stream/wire.js'
-import type { VaultIncident } from '../replication/vault.js'
+import type { VaultIncident } from '../replication/vault-incident.js'
 
 /** A change of the node's role. */
 export interface RoleEvent {
@@ -111,6 +111,15 @@ export interface NodeEvents {
       readonly incident: string
       /** The members that may have more. */
       readonly missing: readonly string[]
+    },
+  ]
+  /** This node starts, and gives these members, which may hold newer data, time to show up before it serves. */
+  waiting: [
+    event: {
+      /** The members that are waited for; the wait ends when the last of them is heard. */
+      readonly missing: readonly string[]
+      /** For how long at most, in milliseconds: what is left of `startupWaitMs`. */
+      readonly forMs: number
     },
   ]
   /** This node serves although these members, which may hold newer data, did not show up. */

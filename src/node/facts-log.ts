@@ -10,7 +10,7 @@ import type { DurableFacts } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { Log, LogStore } from '../interfaces/storage.js'
 import { decode, encode } from '../protocol/codec.js'
-import { fieldsOf, seqOf, termOfFields, textOf } from '../replication/stream/wire.js'
+import { fieldsOf, seqOf, termOfFields, textOf } from '../replication/stream/wire-fields.js'
 
 const area = 'meta'
 const formatVersion = 1

@@ -13,7 +13,7 @@ import type { AckLevel, Durability } from '../policy/class-options.js'
 import type { WriteIntent } from '../replication/intent.js'
 import { blobsOf, bytesOf } from '../replication/intent.js'
 import { intentOf } from '../replication/intent-shape.js'
-import { fieldsOf, seqOf, termOfFields, textOf } from '../replication/stream/wire.js'
+import { fieldsOf, seqOf, termOfFields, textOf } from '../replication/stream/wire-fields.js'
 import type { HeldWrite, Receipt, WriteOptions } from '../replication/writer-types.js'
 
 /** Forwarded writes whose answers are remembered. */

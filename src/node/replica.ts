@@ -10,54 +10,27 @@ import { HotspareError } from '../errors.js'
 import type { OpenStorage } from '../interfaces/storage.js'
 import type { Channel } from '../protocol/channel.js'
 import type { BlobRef } from '../replication/change.js'
-import type { CopyEvent, OutsideReport } from '../replication/copy-types.js'
+import type { OutsideReport } from '../replication/copy-types.js'
 import { copyLimits } from '../replication/copy-types.js'
-import { partsOf, readEntry } from '../replication/entry.js'
-import { blobsOf } from '../replication/intent.js'
 import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
-import { fetchBlob, fetchEntries } from '../replication/restore/blobs.js'
+import { fetchUpTo } from '../replication/restore/missing-entries.js'
 import { BulkClient } from '../replication/stream/bulk-client.js'
 import { BulkServer } from '../replication/stream/bulk-server.js'
-import type { IncomingContext, IncomingEvent } from '../replication/stream/incoming.js'
 import { Incoming } from '../replication/stream/incoming.js'
-import type { OutgoingContext, OutgoingEvent } from '../replication/stream/outgoing.js'
+import type { IncomingContext, IncomingEvent } from '../replication/stream/incoming-types.js'
 import { Outgoing } from '../replication/stream/outgoing.js'
+import type { OutgoingContext } from '../replication/stream/outgoing-types.js'
 import { nextArea } from '../replication/switch.js'
 import { nothingOutside } from '../replication/tree-scan.js'
-import type { VaultIncident } from '../replication/vault.js'
 import { Vault } from '../replication/vault.js'
 import { Writer } from '../replication/writer.js'
-import type { WriterEvent } from '../replication/writer-types.js'
 import { writerLimits } from '../replication/writer-types.js'
+import { BlobDistribution } from './blob-distribution.js'
+import { drain } from './drain.js'
 import type { NodeOptions } from './options.js'
-
-/** What the data side tells the node. */
-export type ReplicaEvent =
-  | { readonly from: 'copy'; readonly event: CopyEvent }
-  | { readonly from: 'incoming'; readonly event: IncomingEvent }
-  | { readonly from: 'outgoing'; readonly event: OutgoingEvent }
-  | { readonly from: 'writer'; readonly event: WriterEvent }
-  | { readonly from: 'vault'; readonly event: VaultIncident }
-  | { readonly from: 'storage'; readonly event: 'failed' | 'recovered' }
-  /** Files that had changed on this disk were put right. */
-  | { readonly from: 'outside'; readonly event: OutsideReport }
-
-/** What the data side needs from the node. */
-export interface ReplicaHooks {
-  dial(peer: string, lane: 'stream' | 'bulk', signal: AbortSignal): Promise<Channel>
-  promised(): Term | undefined
-  /** Throws NOT_ACTIVE when this node may not act as active now. */
-  checkTenure(): void
-  /** Throws NOT_ACTIVE when this node is not active. */
-  checkRole(): void
-  /** Why a peer gets no data, or undefined. */
-  refusal(peer: string): string | undefined
-  report(event: ReplicaEvent): void
-}
-
-/** A target that is further behind than this catches up before writes are held for a switchover. */
-const drainBytesMax = 64 * 1024
+import type { ReplicaHooks } from './replica-types.js'
+import { StorageRetry } from './storage-retry.js'
 
 export class Replica {
   readonly copy: LocalCopy
@@ -69,7 +42,7 @@ export class Replica {
   readonly #outgoing = new Map<string, Outgoing>()
   /** Peers whose process is gone, in this tenure, until they come back. */
   readonly #provenGone = new Set<string>()
-  readonly #blobProgressMs = new Map<string, number>()
+  readonly #blobs: BlobDistribution
   #writer: Writer | undefined
   #term: Term | undefined
   #incoming: Incoming | undefined
@@ -78,11 +51,9 @@ export class Replica {
   #brokenAtMs: number | undefined
   #ineligible: string | undefined
   #restores = 0
-  #reopening: Promise<void> | undefined
+  readonly #retry: StorageRetry
   /** Resolves when the attempts to follow that were given up have ended. */
   #settling: Promise<void> = Promise.resolve()
-  #retryTimer: unknown
-  #closed = false
   #outside: OutsideReport
   /** The journal up to here cannot be read any more: who lacks it gets a restore. */
   #unreadableSeq = 0
@@ -96,7 +67,16 @@ export class Replica {
     this.vault = opened.vault
     this.storage = opened.storage
     this.#outside = opened.copy.outside
-    this.copy.onFailure(() => this.#onStorageFailure())
+    this.#blobs = new BlobDistribution(options.clock, options.degradeAfterMs)
+    const { clock, deadMs } = options
+    this.#retry = new StorageRetry({
+      clock,
+      everyMs: deadMs / 2,
+      copy: opened.copy,
+      // An active gives up the role first.
+      mayReopen: () => this.#writer === undefined,
+      report: (event) => hooks.report({ from: 'storage', event }),
+    })
   }
 
   static async open(
@@ -190,7 +170,7 @@ export class Replica {
       await this.#settling
       const { failed } = this.copy
       // A damaged journal cannot be opened again; a full restore replaces it.
-      if (failed !== undefined && failed.code !== 'JOURNAL_CORRUPT') await this.#reopen()
+      if (failed !== undefined && failed.code !== 'JOURNAL_CORRUPT') await this.#retry.reopen()
     } catch (error) {
       if (this.#incoming !== incoming) return
       const { peer } = incoming
@@ -243,35 +223,12 @@ export class Replica {
     const abort = new AbortController()
     const channel = await this.#hooks.dial(peer, 'bulk', abort.signal)
     const bulk = new BulkClient(channel)
+    const { copy, storage } = this
     try {
-      while (this.copy.seq < seq) {
-        const before = this.copy.seq
-        const bytes = await fetchEntries(bulk, this.copy.extent)
-        await this.#appendFetched(bytes, bulk, abort.signal)
-        if (this.copy.seq === before) {
-          throw new HotspareError('RESTORE_FAILED', `${peer} has no entries after ${before}`)
-        }
-      }
-      await this.copy.flush()
+      await fetchUpTo({ copy, storage, bulk, peer, signal: abort.signal }, seq)
     } finally {
       abort.abort()
       bulk.close()
-    }
-  }
-
-  async #appendFetched(bytes: Uint8Array, bulk: BulkClient, signal: AbortSignal): Promise<void> {
-    for (let at = 0; at < bytes.length; ) {
-      const entry = readEntry(bytes, at)
-      if (typeof entry === 'string') {
-        throw new HotspareError('FRAME_CORRUPT', 'a fetched entry is damaged')
-      }
-      at += entry.header.length
-      const parts = entry.header.kind === 'changes' ? partsOf(entry) : undefined
-      for (const blob of parts?.flatMap(blobsOf) ?? []) {
-        await fetchBlob(bulk, this.storage, blob, signal)
-      }
-      this.copy.appendRead(entry, parts)
-      if (this.copy.congested) await this.copy.decongested()
     }
   }
 
@@ -328,46 +285,14 @@ export class Replica {
     writer?.close(error)
   }
 
-  /**
-   * Waits until all is durable here, and on `target` too. The writer was frozen before; while the target is far behind,
-   * writes go on, so that callers are held only for the last stretch.
-   */
+  /** Waits until all is durable here, and on `target` too. */
   async drain(target: string | undefined, deadlineMs: number): Promise<void> {
     const { clock, id } = this.#options
     const writer = this.#writer
     if (writer === undefined) throw new HotspareError('NOT_ACTIVE', 'there is nothing to drain')
-    const late = (): HotspareError =>
-      new HotspareError('SWITCHOVER_FAILED', `${target ?? 'the journal'} did not keep up in time`)
+    const isCurrent = (): boolean => this.#writer === writer
     const other = target === id ? undefined : target
-    if (other !== undefined && this.#lagBytes(writer, other) > drainBytesMax) {
-      writer.unfreeze()
-      await this.#untilClose(writer, other, drainBytesMax, deadlineMs, late)
-      writer.freeze()
-    }
-    await within(clock, deadlineMs, late, writer.drained())
-    if (other !== undefined) await this.#untilClose(writer, other, 0, deadlineMs, late)
-  }
-
-  /** Bytes of journal that the target's disk is behind. */
-  #lagBytes(writer: Writer, target: string): number {
-    if (this.#writer !== writer) throw new HotspareError('NOT_ACTIVE', 'the role was lost')
-    const follower = writer.status.followers.find((one) => one.id === target)
-    if (follower === undefined) throw new HotspareError('SWITCHOVER_FAILED', `${target} left`)
-    return follower.lagSeq === 0 ? 0 : Math.max(1, follower.lagBytes)
-  }
-
-  async #untilClose(
-    writer: Writer,
-    target: string,
-    bytesMax: number,
-    deadlineMs: number,
-    late: () => HotspareError,
-  ): Promise<void> {
-    const { clock } = this.#options
-    while (this.#lagBytes(writer, target) > bytesMax) {
-      if (clock.nowMs() > deadlineMs) throw late()
-      await new Promise<void>((resolve) => clock.setTimer(1, resolve))
-    }
+    await drain({ clock, writer, isCurrent, target: other, deadlineMs })
   }
 
   /** A peer is silent or gone. */
@@ -392,42 +317,22 @@ export class Replica {
   acceptBulk(channel: Channel): void {
     const { copy, storage } = this
     const peer = channel.identity.nodeId
-    const served = (): void => {
-      this.#blobProgressMs.set(peer, this.#options.clock.nowMs())
-    }
+    const served = (): void => this.#blobs.progressed(peer)
     new BulkServer(channel, { copy, storage, served })
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    this.#options.clock.clearTimer(this.#retryTimer)
+    this.#retry.close()
     this.unfollow()
     this.endTenure(new HotspareError('STOPPED', 'the node stopped'))
     await this.copy.close()
   }
 
-  /** Every in-sync follower gets the blob, or leaves the set when it makes no progress with it. */
+  /** Large content goes to every in-sync follower. */
   async #distribute(blob: BlobRef): Promise<void> {
     const counting = new Set(this.#writer?.status.inSync ?? [])
     const followers = this.followers.filter((outgoing) => counting.has(outgoing.peer))
-    await Promise.all(followers.map((outgoing) => this.#sendBlob(outgoing, blob)))
-  }
-
-  async #sendBlob(outgoing: Outgoing, blob: BlobRef): Promise<void> {
-    const { clock, degradeAfterMs } = this.#options
-    this.#blobProgressMs.set(outgoing.peer, clock.nowMs())
-    let timer: unknown
-    const watch = (): void => {
-      const idleMs = clock.nowMs() - (this.#blobProgressMs.get(outgoing.peer) ?? 0)
-      if (idleMs >= degradeAfterMs) return outgoing.abandonBlob(blob.id)
-      timer = clock.setTimer(degradeAfterMs - idleMs, watch)
-    }
-    timer = clock.setTimer(degradeAfterMs, watch)
-    try {
-      await outgoing.offerBlob(blob)
-    } finally {
-      clock.clearTimer(timer)
-    }
+    await this.#blobs.distribute(followers, blob)
   }
 
   #incomingContext(): IncomingContext {
@@ -494,55 +399,10 @@ export class Replica {
       report: (event) => this.#hooks.report({ from: 'outgoing', event }),
     }
   }
-
-  #onStorageFailure(): void {
-    this.#hooks.report({ from: 'storage', event: 'failed' })
-    this.#retryStorage()
-  }
-
-  /** A disk that was full has room again some time: that is looked for also while no stream is followed. */
-  #retryStorage(): void {
-    const { clock, deadMs } = this.#options
-    clock.clearTimer(this.#retryTimer)
-    this.#retryTimer = clock.setTimer(deadMs / 2, () => {
-      const { failed } = this.copy
-      if (this.#closed || failed === undefined || failed.code === 'JOURNAL_CORRUPT') return
-      if (this.#writer !== undefined) return this.#retryStorage()
-      this.#reopen().catch(() => this.#retryStorage())
-    })
-  }
-
-  #reopen(): Promise<void> {
-    this.#reopening ??= this.copy
-      .reopen()
-      .then(() => this.#hooks.report({ from: 'storage', event: 'recovered' }))
-      .finally(() => {
-        this.#reopening = undefined
-      })
-    return this.#reopening
-  }
 }
 
 interface Opened {
   readonly copy: LocalCopy
   readonly vault: Vault
   readonly storage: OpenStorage
-}
-
-/** Settles as `work` does, or rejects at the deadline. */
-async function within<T>(
-  clock: NodeOptions['clock'],
-  deadlineMs: number,
-  late: () => Error,
-  work: Promise<T>,
-): Promise<T> {
-  let timer: unknown
-  const deadline = new Promise<never>((_resolve, reject) => {
-    timer = clock.setTimer(Math.max(0, deadlineMs - clock.nowMs()), () => reject(late()))
-  })
-  try {
-    return await Promise.race([work, deadline])
-  } finally {
-    clock.clearTimer(timer)
-  }
 }

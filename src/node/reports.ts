@@ -2,9 +2,9 @@
 import type { CoreEvent } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { CopyEvent, OutsideReport } from '../replication/copy-types.js'
-import type { IncomingEvent } from '../replication/stream/incoming.js'
-import type { OutgoingEvent } from '../replication/stream/outgoing.js'
-import type { VaultIncident } from '../replication/vault.js'
+import type { IncomingEvent } from '../replication/stream/incoming-types.js'
+import type { OutgoingEvent } from '../replication/stream/outgoing-types.js'
+import type { VaultIncident } from '../replication/vault-incident.js'
 import type { WriterEvent } from '../replication/writer-types.js'
 import type { NodeEvents } from './events.js'
 
@@ -28,6 +28,8 @@ export function reportCore(emit: Emit, nodeId: string, event: CoreEvent): void {
       return emit('peerDown', { peer: event.peer, cause: event.cause })
     case 'possibleLoss':
       return emit('possibleLoss', { incident: event.incident, missing: event.missing })
+    case 'waiting':
+      return emit('waiting', { missing: event.missing, forMs: event.forMs })
     case 'unprovenStart':
       return emit('unprovenStart', { missing: event.missing })
     case 'activeUnreachable':

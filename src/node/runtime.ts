@@ -22,7 +22,7 @@ import type { WriteGate } from '../replication/write-gate.js'
 import type { Writer } from '../replication/writer.js'
 import type { Receipt, WriteOptions } from '../replication/writer-types.js'
 import { writerLimits } from '../replication/writer-types.js'
-import { adoptOutside } from './adoption.js'
+import { adoptFound, adoptOutside } from './adoption.js'
 import { coreMessageOf } from './core-messages.js'
 import type { DriverInput } from './driver.js'
 import { Driver } from './driver.js'
@@ -31,18 +31,12 @@ import { FactsLog } from './facts-log.js'
 import { Forwarding } from './forwarding.js'
 import { Links } from './links.js'
 import type { NodeOptions } from './options.js'
-import type { ReplicaEvent, ReplicaHooks } from './replica.js'
+import { Redundancy } from './redundancy.js'
 import { Replica } from './replica.js'
+import { ReplicaNews } from './replica-news.js'
+import type { ReplicaHooks } from './replica-types.js'
 import type { Emit } from './reports.js'
-import {
-  reportCopy,
-  reportCore,
-  reportIncoming,
-  reportOutgoing,
-  reportOutside,
-  reportVault,
-  reportWriter,
-} from './reports.js'
+import { reportCore, reportOutside } from './reports.js'
 import type { NodeStatus } from './status.js'
 import { activeOf, statusOf } from './status.js'
 import { abortable, TenureRunner } from './tenure.js'
@@ -74,19 +68,26 @@ export class Runtime {
   readonly #mismatches = new Map<string, string>()
   readonly #appVersions = new Map<string, string>()
   readonly #forwarding: Forwarding
+  readonly #redundancy = new Redundancy((count) => this.#hasInSync(count))
   readonly #transactions = new Set<(error: HotspareError) => void>()
   #started = false
   #parts: Parts | undefined
   #opening: Promise<void> | undefined
   #stopping: Promise<void> | undefined
-  #restore: NodeStatus['restore']
-  #stuck: string | undefined
+  readonly #news: ReplicaNews
   #settledOnce: (() => void) | undefined
 
   constructor(options: NodeOptions, events: EventEmitter<NodeEvents>) {
     this.#options = options
     this.#events = events
     this.#bootId = Buffer.from(options.random.bytes(8)).toString('hex')
+    this.#news = new ReplicaNews({
+      id: options.id,
+      emit: this.emit,
+      replica: () => this.#parts?.replica,
+      role: () => this.role,
+      input: (input) => this.#parts?.driver.input(input),
+    })
     this.#forwarding = new Forwarding({
       clock: options.clock,
       bootId: this.#bootId,
@@ -194,6 +195,7 @@ export class Runtime {
       // A listener that throws must not stop the node.
       log('a listener of %s threw: %o', name, error)
     }
+    this.#redundancy.check()
   }
 
   async start({ adopt = false, signal }: StartOptions): Promise<void> {
@@ -231,7 +233,8 @@ export class Runtime {
       const facts = await FactsLog.open(storage.logs, owner)
       const durable = facts.facts
       replica = await Replica.open(this.#options, this.#bootId, storage, this.#replicaHooks())
-      await this.#adopt(replica, adopt, durable.promised?.epoch ?? 0)
+      const term = { epoch: (durable.promised?.epoch ?? 0) + 1, nodeId: id, bootId: this.#bootId }
+      await adoptFound(replica, term, adopt)
       links = this.#makeLinks()
       const driver = new Driver(
         {
@@ -242,7 +245,7 @@ export class Runtime {
           writeFacts: (changed) => facts.write(changed),
           onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
           onEvent: (event) => {
-            if (event.name === 'holding') this.#stuck = `holding: ${event.reason}`
+            if (event.name === 'holding') this.#news.stuck = `holding: ${event.reason}`
             reportCore(this.emit, id, event)
           },
           onError: (error) => this.emit('error', error),
@@ -250,6 +253,10 @@ export class Runtime {
         durable,
       )
       this.#parts = { storage, replica, links, driver }
+      // A standby learns of the set from its journal.
+      replica.copy.onAppend(({ header }) => {
+        if (header.kind === 'inSync') this.#redundancy.check()
+      })
       await links.listen()
       driver.start()
       links.start()
@@ -261,23 +268,6 @@ export class Runtime {
       await storage.close()
       throw error
     }
-  }
-
-  async #adopt(replica: Replica, adopt: boolean, promisedEpoch: number): Promise<void> {
-    const { copy } = replica
-    const { unknown } = copy.outside
-    // A copy that is damaged is not without history: a peer restores it.
-    if (copy.seq > 0 || !copy.complete || unknown.length === 0) return
-    if (!adopt) {
-      const example = unknown[0]?.path ?? ''
-      throw new HotspareError(
-        'ADOPT_REQUIRED',
-        `${unknown.length} files (${example}, …) are in paths of synced classes and have no history here`,
-      )
-    }
-    await copy.adopt({ epoch: promisedEpoch + 1, nodeId: this.#options.id, bootId: this.#bootId })
-    // What was found is the beginning of the history now, and no change of it.
-    replica.outsideSettled()
   }
 
   #makeLinks(): Links {
@@ -360,7 +350,7 @@ export class Runtime {
       checkTenure: () => this.#checkTenure(),
       checkRole: () => this.#checkRole(),
       refusal: (peer) => this.#mismatches.get(peer),
-      report: (event) => this.#onReplica(event),
+      report: (event) => this.#news.take(event),
     }
   }
 
@@ -381,69 +371,12 @@ export class Runtime {
     if (this.#parts?.driver.state.tenure?.asking !== undefined) throw this.notActive()
   }
 
-  #onReplica({ from, event }: ReplicaEvent): void {
-    const { id } = this.#options
-    switch (from) {
-      case 'copy':
-        return reportCopy(this.emit, event)
-      case 'writer':
-        return reportWriter(this.emit, event)
-      case 'vault':
-        return reportVault(this.emit, event)
-      case 'outgoing':
-        return reportOutgoing(this.emit, id, event)
-      case 'incoming':
-        this.#onIncoming(event)
-        return reportIncoming(this.emit, id, event)
-      case 'storage':
-        return this.#onStorage(event)
-      case 'outside':
-        return reportOutside(this.emit, event, 'repaired')
-    }
-  }
-
-  #onIncoming(event: Extract<ReplicaEvent, { from: 'incoming' }>['event']): void {
-    const { peer } = event
-    const term = this.#parts?.replica.followedTerm
-    if (event.name === 'progress') {
-      const { progress, restoreId } = event
-      const method = this.#parts?.replica.incoming?.plan?.method ?? 'full'
-      this.#restore = { source: peer, method, ...progress }
-      const { id } = this.#options
-      this.emit('restoreProgress', { restoreId, target: id, source: peer, method, ...progress })
-      return
-    }
-    if (event.name !== 'started') this.#restore = undefined
-    if (term === undefined) return
-    if (event.name === 'complete') this.#stuck = undefined
-    if (event.name === 'refused') this.#stuck = `${event.code}: ${event.reason}`
-    if (event.name === 'broken' && event.code === 'VAULT_FULL') this.#stuck = event.reason
-    const reason = 'reason' in event ? event.reason : undefined
-    const method = event.name === 'started' ? event.plan.method : undefined
-    const restoring = method === 'delta' || method === 'full'
-    const input = { type: 'following', state: event.name, term, restoring } as const
-    this.#parts?.driver.input(reason === undefined ? input : { ...input, reason })
-  }
-
-  #onStorage(event: 'failed' | 'recovered'): void {
-    if (event === 'recovered') {
-      this.#stuck = undefined
-      return this.emit('storageRecovered', {})
-    }
-    const parts = this.#parts
-    const error = parts?.replica.copy.failed
-    const reason = error === undefined ? 'storage' : `${error.code}: ${error.message}`
-    this.#stuck = reason
-    if (this.role === 'active') return parts?.driver.input({ type: 'copyFailed', reason })
-    parts?.replica.breakStream(reason)
-  }
-
   #onRole(role: Role, from: Role, reason: string, term: Term | undefined): void {
     const parts = this.#parts
     if (parts === undefined) return
     if (from === 'active' && role !== 'active') this.#loseRole(parts, reason)
     if (role === 'active' && term !== undefined) {
-      this.#stuck = undefined
+      this.#news.stuck = undefined
       this.tenures.begin(term)
       this.#forwarding.flushHere()
       this.#takeOutside(parts)
@@ -503,6 +436,22 @@ export class Runtime {
     return Promise.reject(this.notActive())
   }
 
+  /** @throws `NOT_STARTED`, `STOPPED`, `ABORTED` */
+  async inSync(count: number, signal: AbortSignal | undefined): Promise<void> {
+    this.#running()
+    await this.#redundancy.reached(count, signal)
+  }
+
+  /** Whether so many standbys are in sync, and this node one of them if it is a standby that can be. */
+  #hasInSync(count: number): boolean {
+    const { role } = this
+    if (role !== 'active' && role !== 'standby') return false
+    const { id, members } = this.#options
+    const { inSync } = this.status()
+    const counts = members.find((member) => member.id === id)?.observer !== true
+    return inSync.length >= count && (role === 'active' || !counts || inSync.includes(id))
+  }
+
   async command(command: Parameters<Driver['command']>[0]): Promise<void> {
     await this.#running().driver.command(command)
   }
@@ -513,7 +462,7 @@ export class Runtime {
 
   status(): NodeStatus {
     const parts = this.#parts
-    const stuck = this.#stuck
+    const stuck = this.#news.stuck
     return statusOf({
       options: this.#options,
       role: this.role,
@@ -522,7 +471,7 @@ export class Runtime {
       replica: parts?.replica,
       mismatches: this.#mismatches,
       appVersions: this.#appVersions,
-      restore: this.#restore,
+      restore: this.#news.restore,
       stuck,
     })
   }
@@ -553,6 +502,7 @@ export class Runtime {
     this.#forwarding.lost(undefined)
     this.#abortTransactions([...this.#transactions], error)
     this.tenures.end(error)
+    this.#redundancy.end(error)
     this.#stop.abort(error)
     await driver.settled()
     await replica.close().catch((failure: unknown) => this.emit('error', failure))

@@ -26,7 +26,7 @@ export interface ApplierOptions {
   readonly index: FileIndex
   readonly overlay: Overlay
   /** Whether a file standing where the path needs a folder may be removed. */
-  readonly mayForce: (path: string) => boolean
+  readonly mayForce: (path: string) => Promise<boolean>
   /** Work of this many bytes left the queue. */
   readonly onApplied: (bytes: number) => void
   readonly onFailure: (error: HotspareError, path: string | undefined) => void
@@ -215,7 +215,7 @@ export class Applier {
 
   /** A batch failed: finds out which operation it was, and carries out the others. */
   async #afterFailure(batch: ApplyBatch, error: HotspareError): Promise<void> {
-    if (error.code !== 'STORAGE_FAILED') {
+    if (!isOfOne(error)) {
       this.#fail(error, undefined)
       return
     }
@@ -236,7 +236,7 @@ export class Applier {
         if (isAbsolute(operation)) blocked.delete(operation.path)
       } catch (cause) {
         const error = asStorageError(cause)
-        if (error.code !== 'STORAGE_FAILED') return { error, path: operation.path }
+        if (!isOfOne(error)) return { error, path: operation.path }
         const list = before?.pending ?? []
         list.push(pending)
         blocked.set(operation.path, { error: before?.error ?? error, pending: list })
@@ -255,7 +255,7 @@ export class Applier {
     try {
       return await tree.apply([operation])
     } catch (error) {
-      if (operation.kind === 'remove' || !mayForce(operation.path)) throw error
+      if (operation.kind === 'remove' || !(await mayForce(operation.path))) throw error
       return await tree.apply([{ ...operation, force: true }])
     }
   }
@@ -306,6 +306,11 @@ export class Applier {
     this.#blockedError = undefined
     if (error !== undefined) this.#fail(error, operations[0]?.operation.path)
   }
+}
+
+/** Whether it may be one operation that failed, and not the storage as a whole. */
+function isOfOne({ code }: HotspareError): boolean {
+  return code === 'STORAGE_FAILED' || code === 'PATH_BLOCKED'
 }
 
 function recordOf(

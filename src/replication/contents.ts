@@ -13,7 +13,7 @@ import { AppStates } from './app-states.js'
 import { Applier } from './applier.js'
 import { BlobRefs } from './blob-refs.js'
 import type { FileChange, SingleChange } from './change.js'
-import { hasSyncedParent, syncedClassOf } from './copy-policy.js'
+import { mayForce, syncedClassOf } from './copy-policy.js'
 import type { CopyEvent, UpdateResult } from './copy-types.js'
 import type { BatchPart, Entry } from './entry.js'
 import { entryHeaderBytes } from './entry.js'
@@ -55,6 +55,9 @@ export class Contents {
   #payloadAt = 0
   #operations: PendingOperation[] = []
 
+  /** Why files could not be written, as it was told; undefined since some were. */
+  #told: string | undefined
+
   constructor(options: ContentsOptions) {
     this.#options = options
     this.states = new AppStates(options.policy)
@@ -72,13 +75,16 @@ export class Contents {
       tree: storage.tree,
       index: this.index,
       overlay: this.overlay,
-      mayForce: (path) => hasSyncedParent(policy, path),
+      mayForce: (path) => mayForce(storage.tree, policy, path),
       onApplied: (bytes) => {
         this.unappliedBytes -= bytes
+        this.#told = undefined
         onApplied()
       },
       onFailure: (error, path) => {
-        if (path !== undefined) emit({ name: 'applyFailed', path, error })
+        const again = error.message === this.#told
+        this.#told = error.message
+        if (path !== undefined && !again) emit({ name: 'applyFailed', path, error })
         onApplyFailure(error)
       },
     })

@@ -1,4 +1,5 @@
 /** What the data plane asks of a policy. */
+import type { TreeStore } from '../interfaces/storage.js'
 import type { SyncPolicy } from '../policy/sync-policy.js'
 
 /** The synced class that claims a path; undefined for paths that are never synced, unclaimed, or claimed twice. */
@@ -12,10 +13,22 @@ export function syncedClassOf(policy: SyncPolicy, path: string): string | undefi
   }
 }
 
-/** Whether a folder above the path is itself a path of a synced class. */
-export function hasSyncedParent(policy: SyncPolicy, path: string): boolean {
+/**
+ * Whether a file in the place of a folder above the path may be removed: one that a synced class claims is of the old
+ * copy, any other is not to be touched.
+ */
+export async function mayForce(
+  tree: TreeStore,
+  policy: SyncPolicy,
+  path: string,
+): Promise<boolean> {
+  const synced: string[] = []
+  const others: string[] = []
   for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
-    if (syncedClassOf(policy, path.slice(0, at)) !== undefined) return true
+    const above = path.slice(0, at)
+    if (syncedClassOf(policy, above) === undefined) others.push(above)
+    else synced.push(above)
   }
-  return false
+  if (synced.length === 0 || others.length === 0) return synced.length > 0
+  return (await tree.stat(others)).every((found) => found === undefined)
 }

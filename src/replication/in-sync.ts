@@ -4,14 +4,16 @@
  * Invariants:
  * - the set changes only by an entry of the journal; see `AckTracker` for when such an entry takes
  *   effect;
- * - one timer at most runs, and only while a member owes an answer or the first wait of a term
- *   runs;
+ * - one timer at most runs, and only while a member owes an answer, the first wait of a term runs, or
+ *   one that was too slow waits for its return;
  * - `standing` is `degraded` or `blocked` only while no member counts; it is `redundant` from when
  *   one counts until the set is empty, and its emptiness durable.
  */
 import type { Clock, TimerHandle } from '../interfaces/clock.js'
 import { AckTracker, type MembershipNews } from './ack-tracker.js'
+import { type FollowerCalls, FollowerHandle, type FollowerRecord } from './follower-record.js'
 import { LagMeter } from './lag-meter.js'
+import { Readmission } from './readmission.js'
 import { SilenceWatch } from './silence-watch.js'
 import type { Follower, FollowerStatus, WriterEvent } from './writer-types.js'
 
@@ -34,31 +36,11 @@ export interface InSyncOptions {
   changed(): void
 }
 
-/**
- * What is known of one follower; it outlives the streams that the follower opens one after the
- * other.
- */
-interface FollowerRecord {
-  readonly id: string
-  handle: FollowerHandle
-  mayCount: boolean
-  received: number
-  durable: number
-  /** Whether it said anything on its present stream; until then it may lack everything. */
-  heard: boolean
-  /** Whether it had caught up on its present stream. */
-  caughtUp: boolean
-  /** Since when it is silent, whether it owes an answer or not. */
-  lostSinceMs: number | undefined
-  /** When it was added to the set: it owes nothing from before. */
-  addedAtMs: number
-}
-
 /** A timer that fires later than this was held up by this node itself, in milliseconds. */
 const lateToleranceMs = 100
 
 /** See the head of the file. */
-export class InSyncSet {
+export class InSyncSet implements FollowerCalls {
   readonly tracker: AckTracker = new AckTracker()
   readonly #options: InSyncOptions
   readonly #followers = new Map<string, FollowerRecord>()
@@ -105,7 +87,8 @@ export class InSyncSet {
     if (known === undefined) {
       const blank = { received: 0, durable: 0, heard: false, caughtUp: false }
       const times = { lostSinceMs: undefined, addedAtMs: 0 }
-      this.#followers.set(id, { id, handle, mayCount, ...blank, ...times })
+      const readmission = new Readmission(this.#options.degradeAfterMs)
+      this.#followers.set(id, { id, handle, mayCount, ...blank, ...times, readmission })
       return handle
     }
     known.mayCount = mayCount
@@ -128,7 +111,7 @@ export class InSyncSet {
     this.#lag.note(ordinal, lastSeq, bytes, nowMs)
     if (this.tracker.isEmpty) return
     this.#silence.appended(ordinal, this.tracker.leastDurable, nowMs)
-    if (this.#timer === undefined) this.#arm(nowMs + this.#options.degradeAfterMs)
+    this.#armBy(nowMs + this.#options.degradeAfterMs)
   }
 
   /** Everything up to this ordinal is durable on the active. */
@@ -145,9 +128,17 @@ export class InSyncSet {
     record.received = Math.max(record.received, received, durable)
     record.durable = Math.max(record.durable, durable)
     this.#take(this.tracker.answer(record.id, record.received, record.durable))
-    // It was removed while its stream stood, because it was silent for a while: it may come back.
-    if (record.caughtUp && this.#isCurrent(record)) this.caughtUp(handle)
+    const { readmission } = record
+    if (Number.isFinite(readmission.dueMs) && this.tracker.stateOf(record.id) === 'counting') {
+      readmission.keptUp(record.addedAtMs, this.#options.clock.nowMs())
+    }
+    this.#readmit(record)
     this.#options.changed()
+  }
+
+  /** One that was removed while its stream stood, because it was silent for a while, may come back. */
+  #readmit(record: FollowerRecord): void {
+    if (record.caughtUp && this.#isCurrent(record)) this.#admit(record)
   }
 
   /** Whether it lacks nothing but what is on its way. */
@@ -164,17 +155,28 @@ export class InSyncSet {
     record.lostSinceMs = undefined
     record.heard = true
     record.caughtUp = true
+    this.#admit(record)
+  }
+
+  /** Adds it to the set, unless it is in it or has to wait. */
+  #admit(record: FollowerRecord): void {
     const state = this.tracker.stateOf(record.id)
     if (state === 'adding' || state === 'counting') return
+    const nowMs = this.#options.clock.nowMs()
+    if (this.#waits(record, nowMs)) return this.#armBy(record.readmission.dueMs)
     const ordinal = this.#options.append([...this.tracker.members(), record.id])
     if (ordinal === undefined) return
     this.#take(this.tracker.add(record.id, ordinal, record.received, record.durable))
     // The addition itself is the first thing that it owes an answer to.
-    const nowMs = this.#options.clock.nowMs()
     record.addedAtMs = nowMs
     this.#silence.appended(ordinal, this.tracker.leastDurable, nowMs)
-    if (this.#timer === undefined) this.#arm(nowMs + this.#options.degradeAfterMs)
+    this.#armBy(nowMs + this.#options.degradeAfterMs)
     this.#options.changed()
+  }
+
+  /** Whether it was too slow too often. A slow standby is better than none where writes wait for one. */
+  #waits({ readmission }: FollowerRecord, nowMs: number): boolean {
+    return readmission.dueMs > nowMs && this.#standing !== 'blocked'
   }
 
   /** @see Follower.lost */
@@ -182,6 +184,7 @@ export class InSyncSet {
     const record = this.#recordOf(handle)
     if (record === undefined) return
     if (proven) {
+      record.readmission.forgive()
       this.#remove(record, 'its process is gone')
       return
     }
@@ -190,13 +193,19 @@ export class InSyncSet {
     record.lostSinceMs = Math.min(sinceMs ?? this.#options.clock.nowMs(), owesSinceMs)
     const state = this.tracker.stateOf(record.id)
     if (state === undefined || state === 'removing') return
-    this.#arm(Math.min(this.#dueMs, record.lostSinceMs + this.#options.degradeAfterMs))
+    this.#armBy(record.lostSinceMs + this.#options.degradeAfterMs)
   }
 
   /** @see Follower.leave */
   leave(handle: FollowerHandle, reason: string): void {
     const record = this.#recordOf(handle)
     if (record !== undefined) this.#remove(record, reason)
+  }
+
+  /** @see Follower.tooSlow */
+  tooSlow(handle: FollowerHandle, why: string): void {
+    const record = this.#recordOf(handle)
+    if (record !== undefined) this.#removeSlow(record, why)
   }
 
   /** How all followers stand. */
@@ -232,6 +241,14 @@ export class InSyncSet {
     this.#options.changed()
   }
 
+  #removeSlow(record: FollowerRecord, why: string): void {
+    const state = this.tracker.stateOf(record.id)
+    if (state !== 'adding' && state !== 'counting') return
+    const pauseMs = record.readmission.tooSlow(this.#options.clock.nowMs())
+    this.#remove(record, pauseMs === 0 ? why : `${why}, again: it stays out for ${pauseMs} ms`)
+    if (pauseMs > 0) this.#armBy(record.readmission.dueMs)
+  }
+
   #take(news: MembershipNews): void {
     for (const id of news.counting) this.#options.emit({ name: 'standbyInSync', id })
     if (this.tracker.counting > 0) {
@@ -251,6 +268,11 @@ export class InSyncSet {
     this.#standing = blocked ? 'blocked' : 'degraded'
     this.#options.emit({ name: 'degraded', blocked })
     this.#options.changed()
+  }
+
+  /** Makes sure that the timer fires by then. */
+  #armBy(dueMs: number): void {
+    this.#arm(Math.min(this.#dueMs, dueMs))
   }
 
   #arm(dueMs: number): void {
@@ -277,10 +299,12 @@ export class InSyncSet {
     let nextMs = this.#checkFirstWait(nowMs)
     for (const record of this.#followers.values()) {
       const dueMs = this.#silentUntilMs(record)
-      if (dueMs <= nowMs) this.#remove(record, 'it is silent')
-      else nextMs = Math.min(nextMs, dueMs)
+      if (dueMs > nowMs) nextMs = Math.min(nextMs, dueMs)
+      else if (record.lostSinceMs !== undefined) this.#remove(record, 'it is silent')
+      else this.#removeSlow(record, 'it is too slow')
     }
-    this.#arm(Math.min(nextMs, this.#dueMs))
+    for (const record of this.#followers.values()) this.#readmit(record)
+    this.#armBy(nextMs)
   }
 
   /** A node that was held up itself distrusts itself before it accuses others. */
@@ -318,32 +342,5 @@ export class InSyncSet {
   #owesSinceMs(record: FollowerRecord): number | undefined {
     const sinceMs = this.#silence.unansweredSinceMs(record.durable)
     return sinceMs === undefined ? undefined : Math.max(sinceMs, record.addedAtMs)
-  }
-}
-
-/** What the shell holds of a follower. */
-class FollowerHandle implements Follower {
-  readonly id: string
-  readonly #set: InSyncSet
-
-  constructor(id: string, set: InSyncSet) {
-    this.id = id
-    this.#set = set
-  }
-
-  received(ordinal: number, durableOrdinal: number): void {
-    this.#set.answer(this, ordinal, durableOrdinal)
-  }
-
-  caughtUp(): void {
-    this.#set.caughtUp(this)
-  }
-
-  lost(proven: boolean, sinceMs?: number): void {
-    this.#set.lost(this, proven, sinceMs)
-  }
-
-  leave(reason: string): void {
-    this.#set.leave(this, reason)
   }
 }

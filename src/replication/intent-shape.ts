@@ -4,8 +4,8 @@ import { checkPath } from '../policy/path-rules.js'
 import type { SingleChange } from './change.js'
 import { transactionChangesMax } from './change-shape.js'
 import type { ListExpectation, ReadExpectation, WriteIntent } from './intent.js'
-import type { Fields } from './stream/wire.js'
-import { fieldsOf, listOf, seqOf, textOf } from './stream/wire.js'
+import type { Fields } from './stream/wire-fields.js'
+import { fieldsOf, listOf, seqOf, textOf } from './stream/wire-fields.js'
 
 function bad(field: string): HotspareError {
   return new HotspareError(

@@ -32,6 +32,8 @@ export class LocalCopy extends CopyView {
   readonly #congestion: Congestion
   #outside: OutsideReport = nothingOutside
   #isClosed = false
+  /** The failure that was told last, until it is over. */
+  #told: string | undefined
 
   private constructor(options: LocalCopyOptions) {
     super(options)
@@ -180,7 +182,9 @@ export class LocalCopy extends CopyView {
   }
 
   protected override whenFailed(error: HotspareError): void {
-    this.#options.emit({ name: 'storageFailed', error })
+    // It is tried again and again: the same failure is told once.
+    if (this.#told !== error.message) this.#options.emit({ name: 'storageFailed', error })
+    this.#told = error.message
     this.#congestion.check()
     this.#failures.call(error)
   }
@@ -279,6 +283,7 @@ export class LocalCopy extends CopyView {
     await this.contents.applier.settled()
     const { checkpointer } = this.parts
     if (checkpointer.failed !== undefined) await checkpointer.run(false)
+    this.#told = undefined
   }
 
   /** Makes everything durable, and a last checkpoint, where the storage lets it; then closes all files. Idempotent. */

@@ -12,7 +12,7 @@ import { encodeState, stateDocument } from './app-states.js'
 import type { CheckpointDocument } from './checkpoint-document.js'
 import { checkpointName, encodeCheckpoint } from './checkpoint-document.js'
 import type { Contents } from './contents.js'
-import { hasSyncedParent, syncedClassOf } from './copy-policy.js'
+import { mayForce, syncedClassOf } from './copy-policy.js'
 import type { LocalCopyOptions } from './copy-types.js'
 import type { IndexLog } from './index-log.js'
 import type { JournalFacts } from './journal-facts.js'
@@ -141,13 +141,13 @@ export class Switch {
     const settled: SettledFile[] = []
     for (let at = 0; at < install.length; at += batchOperations) {
       const batch = install.slice(at, at + batchOperations)
-      const operations = batch.map((file): TreeOperation => {
+      const operations: TreeOperation[] = []
+      for (const file of batch) {
         const { path, mode } = file
         const operation = { kind: 'install', path, ...placeOf(file), mode } as const
-        // A file above that is ours is one of the old copy; any other is not to be touched.
-        const force = hasSyncedParent(policy, path)
-        return { ...operation, move: true, ...(force ? { force } : {}) }
-      })
+        const force = await mayForce(storage.tree, policy, path)
+        operations.push({ ...operation, move: true, ...(force ? { force } : {}) })
+      }
       const stats = await storage.tree.apply(operations)
       for (const [index, file] of batch.entries()) {
         const stat = stats[index]

@@ -204,6 +204,8 @@ export interface Follower {
    * clock; default now) to answer.
    */
   lost(proven: boolean, sinceMs?: number): void
-  /** It cannot keep up or said that it cannot hold the data: it is removed from the set at once. */
+  /** It cannot hold the data: it is removed from the set at once. */
   leave(reason: string): void
+  /** It does not keep up: it is removed at once, and stays out the longer the more often that happens. */
+  tooSlow(why: string): void
 }

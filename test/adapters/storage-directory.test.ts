@@ -243,7 +243,7 @@ describe('symbolic links', () => {
       ] as const
       for (const operation of operations) {
         const call = tree.apply([operation])
-        expect(await codeOf(call), `${operation.kind} ${path}`).toBe('STORAGE_FAILED')
+        expect(await codeOf(call), `${operation.kind} ${path}`).toBe('PATH_BLOCKED')
         await expect(call).rejects.toThrow(/symbolic link/)
       }
     }
@@ -266,10 +266,10 @@ describe('symbolic links', () => {
   test('a link at the path itself is replaced with force, and left alone without', async () => {
     const { tree } = await open()
     const operation = { kind: 'put', path: 'file', bytes: bytesOf('mine'), mode: 0o644 } as const
-    expect(await codeOf(tree.apply([operation]))).toBe('STORAGE_FAILED')
+    expect(await codeOf(tree.apply([operation]))).toBe('PATH_BLOCKED')
     expect(
       await codeOf(tree.apply([{ kind: 'patch', path: 'file', offset: 0, bytes: bytesOf('x') }])),
-    ).toBe('STORAGE_FAILED')
+    ).toBe('PATH_BLOCKED')
     await tree.apply([
       { kind: 'remove', path: 'file' },
       { kind: 'keep', path: 'file', area: 'vault', name: 'v', copy: false },

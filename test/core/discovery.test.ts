@@ -39,6 +39,10 @@ describe('discovery', () => {
       if (how === 'silent') world.cutLink('n1', 'n2')
       world.start('n1')
       const tookMs = world.until(() => world.role('n1') === 'active', 12_000)
+      const waiting = world.events('n1', 'waiting')
+      // Refused: nobody is there. Silent: one that may be there has `discoveryMs` to answer.
+      const forMs = how === 'refused' ? expect.closeTo(10_000, -2) : expect.closeTo(9_000, -2)
+      expect(waiting).toEqual([{ name: 'waiting', missing: ['n2'], forMs }])
       expect(tookMs).toBeGreaterThanOrEqual(10_000)
       expect(tookMs).toBeLessThan(10_200)
       expect(world.events('n1', 'unprovenStart')).toEqual([

@@ -325,8 +325,8 @@ describe('a local copy', () => {
     node.storage.outside.write('docs/a/alien', text('alien'))
     copy.append(maker.batch(put('docs/b', 'b'), put('docs/a', 'a')))
     await copy.flush()
-    await expect(copy.settle()).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
-    expect(copy.failed?.code).toBe('STORAGE_FAILED')
+    await expect(copy.settle()).rejects.toMatchObject({ code: 'PATH_BLOCKED' })
+    expect(copy.failed?.code).toBe('PATH_BLOCKED')
     expect(node.events).toContainEqual(
       expect.objectContaining({ name: 'applyFailed', path: 'docs/a' }),
     )

@@ -6,7 +6,7 @@ import type { BlobRef } from '../change.js'
 import { entryBytesMax } from '../entry.js'
 import type { Extent } from '../position.js'
 import type { BulkClient } from '../stream/bulk-client.js'
-import { fieldsOf, seqOf } from '../stream/wire.js'
+import { fieldsOf, seqOf } from '../stream/wire-fields.js'
 
 const chunkBytes = 256 * 1024
 /** Requests under way for one blob. */

@@ -10,7 +10,7 @@ import type { ObjectArea, ObjectInfo, OpenStorage } from '../../interfaces/stora
 import { decode, encode } from '../../protocol/codec.js'
 import type { Extent } from '../position.js'
 import { relate } from '../position.js'
-import { extentOf, fieldsOf, listOf, seqOf, textOf } from '../stream/wire.js'
+import { extentOf, fieldsOf, listOf, seqOf, textOf } from '../stream/wire-fields.js'
 
 /** A file that arrives. */
 export interface StagedFile {

@@ -3,80 +3,27 @@
  * staging area, and hands back the manifest with which the copy switches over. Until then nothing of the copy is
  * touched, so an abort at any instant leaves it as it was.
  *
- * Invariants: at most {@link requestsMax} requests are under way, each of at most {@link batchBytes}; a staged file carries
- * the version that its path had before its first byte was read; `#seenSeq` is a position that covers every
- * change that any of the bytes read may hold.
+ * Invariants: a staged file carries the version that its path had before its first byte was read; `#seenSeq` is a
+ * position that covers every change that any of the bytes read may hold.
  */
-import { HotspareError } from '../../errors.js'
-import type { Clock } from '../../interfaces/clock.js'
-import type { ObjectSlice, OpenStorage } from '../../interfaces/storage.js'
-import { checkPath } from '../../policy/path-rules.js'
-import type { OutsideReport } from '../copy-types.js'
-import type { LocalCopy } from '../local-copy.js'
+import type { ObjectSlice } from '../../interfaces/storage.js'
 import type { RestoreManifest, VersionedPath } from '../restore-manifest.js'
-import type { BulkAnswer, BulkClient } from '../stream/bulk-client.js'
-import type {
-  IndexedFile,
-  IndexedRemoval,
-  PlanMessage,
-  ReadStretch,
-  RestoreProgress,
-} from '../stream/wire.js'
-import { fieldsOf, indexPathsMax, listOf, seqOf } from '../stream/wire.js'
-import type { Vault } from '../vault.js'
+import type { BulkAnswer } from '../stream/bulk-client.js'
+import type { IndexedFile, ReadStretch } from '../stream/bulk-wire.js'
+import { indexPathsMax } from '../stream/bulk-wire.js'
+import type { RestoreProgress } from '../stream/wire.js'
+import { fieldsOf, listOf, seqOf } from '../stream/wire-fields.js'
+import { malformed, type Page, pageOf } from './pages.js'
+import type { Batch } from './reads.js'
+import { Reads } from './reads.js'
+import type { RestoreContext } from './restore-context.js'
 import type { StagedFile } from './staging.js'
 import { placeOf, Staging, stagingAreas } from './staging.js'
 
-/** Bytes asked for in one request, at most. */
-export const batchBytes: number = 512 * 1024
-/** With a limited rate a request asks for what may come in so many seconds, but for no less than so many bytes. */
-const pacedSeconds = 0.25
-const pacedBytesMin = 16 * 1024
-/** Files in one request. */
-const batchFilesMax = 512
-/** Requests under way at the same time. */
-export const requestsMax = 6
 /** The staging index is written again after this time, and after so many times as long as the last one took. */
 const saveEveryMs = 1000
 const savePause = 20
 const progressEveryMs = 250
-
-/** What a restore works with. */
-export interface RestoreContext {
-  readonly copy: LocalCopy
-  readonly storage: OpenStorage
-  readonly vault: Vault
-  readonly clock: Clock
-  readonly stateClasses: readonly string[]
-  readonly plan: PlanMessage
-  /** Files that were found changed here at start and not repaired since. */
-  readonly outside: OutsideReport
-  readonly bulk: BulkClient
-  readonly signal: AbortSignal
-  /** 0: as fast as it goes. */
-  readonly bytesPerSecondMax: number
-  readonly peer: string
-  /** Whether a synced class of the own policy claims the path: all others stay untouched, whatever the source says. */
-  claims(path: string): boolean
-  progress(progress: RestoreProgress): void
-}
-
-interface Page {
-  readonly files: IndexedFile[]
-  readonly removed: IndexedRemoval[]
-  readonly next: number
-  readonly filesTotal: number
-  readonly bytesTotal: number
-  readonly complete: boolean
-  readonly tombstoneFloor: number
-}
-
-/** A batch of stretches, and the staged files that they belong to. */
-interface Batch {
-  readonly stretches: ReadStretch[]
-  readonly files: StagedFile[]
-  bytes: number
-}
 
 export class Restore {
   readonly #context: RestoreContext
@@ -85,9 +32,7 @@ export class Restore {
   readonly #remove = new Map<string, number>()
   readonly #keep: VersionedPath[] = []
   readonly #states: { className: string; object: string; seq: number }[] = []
-  readonly #under = new Set<Promise<void>>()
-  #failure: unknown
-  #batch: Batch = { stretches: [], files: [], bytes: 0 }
+  readonly #reads: Reads
   #seenSeq: number
   #complete = false
   #tombstoneFloor = 0
@@ -95,30 +40,26 @@ export class Restore {
   #reportedMs = Number.NEGATIVE_INFINITY
   #saving = false
   #nextSaveMs = 0
-  #paceFromMs = 0
-  #pacedBytes = 0
-  readonly #batchBytes: number
 
   constructor(context: RestoreContext) {
     this.#context = context
-    const rate = context.bytesPerSecondMax
-    const paced = Math.max(pacedBytesMin, Math.floor(rate * pacedSeconds))
-    this.#batchBytes = rate > 0 ? Math.min(batchBytes, paced) : batchBytes
+    const { bulk, clock, signal, bytesPerSecondMax } = context
+    const store = (batch: Batch, answer: BulkAnswer): Promise<void> => this.#store(batch, answer)
+    this.#reads = new Reads({ bulk, clock, signal, bytesPerSecondMax, store })
     this.#seenSeq = context.plan.cut.seq
   }
 
   /** Fetches everything; nothing of the copy is changed yet. */
   async fetch(): Promise<RestoreManifest> {
     const { plan, storage, clock } = this.#context
-    this.#paceFromMs = clock.nowMs()
-    this.#nextSaveMs = this.#paceFromMs + saveEveryMs
+    this.#nextSaveMs = clock.nowMs() + saveEveryMs
     this.#staging = await Staging.open(storage, plan.cut)
     this.#report('index', true)
     const suspects = this.#suspects()
     await this.#fetchIndex(suspects)
     await this.#fetchPaths(suspects)
-    await this.#flushBatch()
-    await this.#settled()
+    await this.#reads.flush()
+    await this.#reads.settled()
     await this.#fetchStates()
     this.#report('switch', true)
     await this.#staging.keepOnly((path) => this.#install.has(path))
@@ -194,7 +135,7 @@ export class Restore {
   async #take(file: IndexedFile, suspects: ReadonlySet<string>): Promise<void> {
     const { copy, plan, signal } = this.#context
     signal.throwIfAborted()
-    this.#throwFailure()
+    this.#reads.throwFailure()
     const own = copy.index.get(file.path)
     const same = own?.version === file.version && file.version <= plan.commonSeq
     if (same && plan.method !== 'full' && !suspects.has(file.path)) {
@@ -208,11 +149,11 @@ export class Restore {
       this.#install.set(file.path, { file: staged })
       this.#count(0, staged.bytes)
       if (staged.done) return this.#count(1, 0)
-      return this.#ask(staged, file.size)
+      return this.#reads.ask(staged, file.size)
     }
     const fresh = this.#staging.begin(file.path, file.version, file.mode)
     this.#install.set(file.path, { file: fresh })
-    await this.#ask(fresh, file.size)
+    await this.#reads.ask(fresh, file.size)
   }
 
   /** The mode of a file that arrived, in whole or in part, with another one. */
@@ -221,56 +162,6 @@ export class Restore {
     if (file.object !== undefined) return
     const slice = { name: file.path, offset: file.written, start: 0, length: 0, mode }
     await this.#context.storage.objects.write('incoming', new Uint8Array(0), [slice])
-  }
-
-  async #ask(file: StagedFile, size: number): Promise<void> {
-    if (size - file.bytes > this.#batchBytes) return this.#askLarge(file, size)
-    const length = Math.max(0, size - file.bytes)
-    const full =
-      this.#batch.bytes + length > this.#batchBytes || this.#batch.files.length >= batchFilesMax
-    if (full) await this.#flushBatch()
-    this.#batch.stretches.push({ path: file.path, offset: file.bytes, length })
-    this.#batch.files.push(file)
-    this.#batch.bytes += length
-  }
-
-  async #askLarge(file: StagedFile, size: number): Promise<void> {
-    await this.#flushBatch()
-    for (let offset = file.bytes; offset < size; offset += this.#batchBytes) {
-      const length = Math.min(this.#batchBytes, size - offset)
-      await this.#request({
-        stretches: [{ path: file.path, offset, length }],
-        files: [file],
-        bytes: length,
-      })
-      if (file.done) return
-    }
-  }
-
-  async #flushBatch(): Promise<void> {
-    const batch = this.#batch
-    if (batch.files.length === 0) return
-    this.#batch = { stretches: [], files: [], bytes: 0 }
-    await this.#request(batch)
-  }
-
-  async #request(batch: Batch): Promise<void> {
-    const { bulk, signal } = this.#context
-    while (this.#under.size >= requestsMax) await Promise.race(this.#under)
-    this.#throwFailure()
-    signal.throwIfAborted()
-    await this.#pace(batch.bytes)
-    const { stretches } = batch
-    const requests = stretches.map(({ path, offset, length }) => [path, offset, length])
-    const work = bulk
-      .request({ op: 'read', requests: requests as unknown as ReadStretch[] }, (answer) =>
-        this.#store(batch, answer),
-      )
-      .catch((error: unknown) => {
-        this.#failure ??= error
-      })
-      .finally(() => this.#under.delete(work))
-    this.#under.add(work)
   }
 
   async #store(batch: Batch, answer: BulkAnswer): Promise<void> {
@@ -360,7 +251,12 @@ export class Restore {
       const object = `s${this.#states.length}`
       await storage.objects.remove('staging', [object])
       for (let offset = 0; offset < size; ) {
-        const request = { op: 'stateRead', className, offset, length: this.#batchBytes } as const
+        const request = {
+          op: 'stateRead',
+          className,
+          offset,
+          length: this.#reads.batchBytes,
+        } as const
         offset += await bulk.request(request, async ({ bytes: { length }, bytes }) => {
           if (length === 0) throw malformed()
           this.#count(0, length)
@@ -434,62 +330,8 @@ export class Restore {
     this.#reportedMs = now
     this.#context.progress({ ...this.#progress, phase })
   }
-
-  /** Holds the rate below the limit, by waiting before a request. */
-  async #pace(bytes: number): Promise<void> {
-    const { bytesPerSecondMax, clock } = this.#context
-    if (bytesPerSecondMax <= 0) return
-    const dueMs = this.#paceFromMs + (this.#pacedBytes / bytesPerSecondMax) * 1000
-    this.#pacedBytes += bytes
-    const waitMs = dueMs - clock.nowMs()
-    if (waitMs > 0) await new Promise<void>((resolve) => clock.setTimer(waitMs, resolve))
-  }
-
-  async #settled(): Promise<void> {
-    while (this.#under.size > 0) await Promise.race(this.#under)
-    this.#throwFailure()
-  }
-
-  #throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure
-  }
 }
 
 /** A restore that deletes more files than this, and more than the share, vaults them first. */
 const massDeleteFiles = 100
 const massDeleteShare = 0.2
-
-function malformed(): HotspareError {
-  return new HotspareError('PROTOCOL_VIOLATION', 'an answer of the source is malformed')
-}
-
-function pageOf(answer: BulkAnswer): Page {
-  const body = fieldsOf(answer.body, 'page')
-  const files = listOf(body.files, 'files', indexPathsMax).map((one): IndexedFile => {
-    const [path, version, size, mode] = listOf(one, 'file', 4)
-    return {
-      path: pathOf(path),
-      version: seqOf(version, 'version'),
-      size: seqOf(size, 'size'),
-      mode: seqOf(mode, 'mode') & 0o777,
-    }
-  })
-  const removed = listOf(body.removed, 'removed', 200_000).map((one): IndexedRemoval => {
-    const [path, version] = listOf(one, 'removal', 2)
-    return { path: pathOf(path), version: seqOf(version, 'version') }
-  })
-  return {
-    files,
-    removed,
-    next: seqOf(body.next, 'next'),
-    filesTotal: seqOf(body.filesTotal, 'filesTotal'),
-    bytesTotal: seqOf(body.bytesTotal, 'bytesTotal'),
-    complete: body.complete === true,
-    tombstoneFloor: seqOf(body.tombstoneFloor, 'tombstoneFloor'),
-  }
-}
-
-function pathOf(value: unknown): string {
-  if (typeof value !== 'string') throw malformed()
-  return checkPath(value)
-}

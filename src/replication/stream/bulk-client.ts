@@ -1,8 +1,9 @@
 /** The asking side of a bulk lane: numbered requests, several under way, answers in any order. */
 import { HotspareError } from '../../errors.js'
 import type { Channel } from '../../protocol/channel.js'
-import type { BulkRequest } from './wire.js'
-import { frameTypes, readAnswer } from './wire.js'
+import type { BulkRequest } from './bulk-wire.js'
+import { readAnswer } from './bulk-wire.js'
+import { frameTypes } from './wire.js'
 
 /** What came back. The bytes are good only until {@link BulkClient.request}'s `take` returns. */
 export interface BulkAnswer {

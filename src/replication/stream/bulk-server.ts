@@ -11,8 +11,9 @@ import type { Channel } from '../../protocol/channel.js'
 import type { LocalCopy } from '../local-copy.js'
 import type { Extent } from '../position.js'
 import { relate } from '../position.js'
-import type { BulkRequest, ReadStretch } from './wire.js'
-import { answerParts, bulkRequestOf, frameTypes, indexPathsMax } from './wire.js'
+import type { BulkRequest, ReadStretch } from './bulk-wire.js'
+import { answerParts, bulkRequestOf, indexPathsMax } from './bulk-wire.js'
+import { frameTypes } from './wire.js'
 
 /** Requests that may wait on one bulk lane. */
 export const bulkRequestsMax = 64

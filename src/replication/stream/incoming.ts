@@ -8,80 +8,25 @@
  *   bounded queue and the channel is paused;
  * - after `stop()` nothing of this stream is appended any more.
  */
-import { type ErrorCode, HotspareError } from '../../errors.js'
-import type { Clock } from '../../interfaces/clock.js'
-import type { OpenStorage } from '../../interfaces/storage.js'
+import { HotspareError } from '../../errors.js'
 import type { Channel } from '../../protocol/channel.js'
 import type { BlobRef } from '../change.js'
-import type { OutsideReport } from '../copy-types.js'
 import type { BatchPart, Entry } from '../entry.js'
-import { entryBytesMax, partsOf, readEntry, termOf } from '../entry.js'
+import { partsOf, termOf } from '../entry.js'
 import { blobsOf } from '../intent.js'
-import type { LocalCopy } from '../local-copy.js'
 import type { Term } from '../position.js'
 import { relate, sameTerm } from '../position.js'
-import { fetchBlob } from '../restore/blobs.js'
-import type { RestoreContext } from '../restore/target.js'
+import type { RestoreContext } from '../restore/restore-context.js'
 import { Restore } from '../restore/target.js'
-import type { Vault } from '../vault.js'
+import { BlobsHere } from './blobs-here.js'
 import { BulkClient } from './bulk-client.js'
-import type { PlanMessage, RestoreMethod, RestoreProgress, StreamMessage } from './wire.js'
+import { EntryAssembly } from './entry-assembly.js'
+import type { IncomingContext } from './incoming-types.js'
+import type { PlanMessage, RestoreProgress, StreamMessage } from './wire.js'
 import { acknowledgeParts, frameTypes, streamMessageOf } from './wire.js'
 
 /** Bytes of entries that may wait while one is held up (a blob under way, a switch); above it the channel is paused. */
 export const waitingBytesMax: number = 4 * 1024 * 1024
-
-/** What a follower works with. */
-export interface IncomingContext {
-  readonly nodeId: string
-  readonly copy: LocalCopy
-  readonly storage: OpenStorage
-  readonly vault: Vault
-  readonly clock: Clock
-  readonly stateClasses: readonly string[]
-  /** Files that were found changed at start and not repaired since. */
-  outside(): OutsideReport
-  /** A restore has put them right. */
-  outsideRepaired(): void
-  /** True when a class acknowledges from memory, so that arrival itself is worth a frame. */
-  readonly acknowledgeReceipt: boolean
-  readonly restoreBytesPerSecondMax: number
-  claims(path: string): boolean
-  promised(): Term | undefined
-  dial(peer: string, lane: 'stream' | 'bulk', signal: AbortSignal): Promise<Channel>
-  report(event: IncomingEvent): void
-}
-
-/** What a follower tells its node. */
-export type IncomingEvent =
-  | { readonly name: 'started'; readonly peer: string; readonly plan: PlanMessage }
-  | {
-      readonly name: 'progress'
-      readonly peer: string
-      readonly restoreId: string
-      readonly progress: RestoreProgress
-    }
-  | {
-      readonly name: 'complete'
-      readonly peer: string
-      readonly restoreId: string
-      readonly method: RestoreMethod
-      readonly files: number
-      readonly bytesMoved: number
-      readonly ms: number
-    }
-  | {
-      readonly name: 'refused'
-      readonly peer: string
-      readonly code: string
-      readonly reason: string
-    }
-  | {
-      readonly name: 'broken'
-      readonly peer: string
-      readonly code: ErrorCode | undefined
-      readonly reason: string
-    }
 
 interface Waiting {
   readonly entry: Entry
@@ -108,17 +53,22 @@ export class Incoming {
   #baseNumber = 0
   #appended = false
   #acknowledging = false
+  readonly #assembly = new EntryAssembly()
+  readonly #blobs: BlobsHere
   #held: Waiting[] = []
   #heldBytes = 0
   #draining = false
   #unlisten: (() => void) | undefined
   #inStep = false
+  #inStepNumber = 0
+  #completed = false
   #startedMs = 0
   #entryBytes = 0
   #files = 0
 
   constructor(context: IncomingContext, peer: string, term: Term) {
     this.#context = context
+    this.#blobs = new BlobsHere(context.storage, () => this.#bulkClient(), this.#abort.signal)
     this.peer = peer
     this.term = term
   }
@@ -327,32 +277,11 @@ export class Incoming {
     if (this.#inStep) this.#settle()
   }
 
-  /** The frames of an entry that is longer than one. */
-  #parts: Uint8Array[] = []
-  #partsBytes = 0
-
   #receiveFrame(type: number, payload: Uint8Array): void {
-    if (type === frameTypes.entryPart) {
-      this.#partsBytes += payload.length
-      if (this.#partsBytes > entryBytesMax) throw new HotspareError('FRAME_TOO_LARGE', 'an entry')
-      this.#parts.push(payload)
-      return
-    }
-    if (this.#parts.length === 0) return this.#receiveEntry(type, payload)
-    const whole = Buffer.concat([...this.#parts, payload])
-    this.#parts = []
-    this.#partsBytes = 0
-    this.#receiveEntry(type, whole)
-  }
-
-  #receiveEntry(type: number, payload: Uint8Array): void {
-    if (type !== frameTypes.entry) throw new HotspareError('PROTOCOL_VIOLATION', 'unexpected frame')
-    const entry = readEntry(payload)
-    if (typeof entry === 'string' || entry.bytes.length !== payload.length) {
-      throw new HotspareError('FRAME_CORRUPT', 'an entry of the stream is damaged')
-    }
+    const entry = this.#assembly.take(type, payload)
+    if (entry === undefined) return
     this.#received += 1
-    this.#entryBytes += payload.length
+    this.#entryBytes += entry.bytes.length
     const parts = entry.header.kind === 'changes' ? partsOf(entry) : undefined
     if (this.#mustWait(parts)) return this.#hold({ entry, parts })
     this.#append(entry, parts)
@@ -365,7 +294,7 @@ export class Incoming {
   }
 
   #lacksBlob(part: BatchPart): boolean {
-    return blobsOf(part).some((blob) => !this.#blobsHere.has(blob.id))
+    return blobsOf(part).some((blob) => !this.#blobs.has(blob))
   }
 
   #hold(waiting: Waiting): void {
@@ -391,7 +320,7 @@ export class Incoming {
     for (;;) {
       const first = this.#held[0]
       if (first === undefined || this.#stopped || this.#target === 'hold') return
-      for (const blob of first.parts?.flatMap(blobsOf) ?? []) await this.#fetchBlob(blob)
+      for (const blob of first.parts?.flatMap(blobsOf) ?? []) await this.#blobs.fetch(blob)
       if (copy.congested) await copy.decongested()
       if (this.#stopped || !this.#isTarget()) return
       this.#held.shift()
@@ -452,9 +381,6 @@ export class Incoming {
     this.#settle()
   }
 
-  #inStepNumber = 0
-  #completed = false
-
   /** Reports once that everything up to the mark is durable here and no restore is under way. */
   #settle(): void {
     if (this.#completed || this.#target !== 'copy' || this.#durable < this.#inStepNumber) return
@@ -480,26 +406,7 @@ export class Incoming {
   }
 
   async #takeBlob(blob: BlobRef): Promise<void> {
-    await this.#fetchBlob(blob)
+    await this.#blobs.fetch(blob)
     this.#channel?.sendMessage({ type: 'blobHere', id: blob.id })
-  }
-
-  /** Blobs that are known to be in the storage, durably, as long as this stream lasts. */
-  readonly #blobsHere = new Set<string>()
-  readonly #fetching = new Map<string, Promise<void>>()
-
-  /** Makes sure that a blob is in the storage, durably; resolves at once when it is known to be. */
-  #fetchBlob(blob: BlobRef): Promise<void> {
-    if (this.#blobsHere.has(blob.id)) return Promise.resolve()
-    const under = this.#fetching.get(blob.id)
-    if (under !== undefined) return under
-    const work = this.#bringBlob(blob).finally(() => this.#fetching.delete(blob.id))
-    this.#fetching.set(blob.id, work)
-    return work
-  }
-
-  async #bringBlob(blob: BlobRef): Promise<void> {
-    await fetchBlob(await this.#bulkClient(), this.#context.storage, blob, this.#abort.signal)
-    this.#blobsHere.add(blob.id)
   }
 }

@@ -12,64 +12,14 @@ import type { Channel } from '../../protocol/channel.js'
 import type { BlobRef } from '../change.js'
 import type { Entry } from '../entry.js'
 import type { JournalReader } from '../journal-reader.js'
-import type { LocalCopy } from '../local-copy.js'
-import type { Relation, Term } from '../position.js'
-import { relate, sameTerm } from '../position.js'
-import type { Writer } from '../writer.js'
 import type { Follower } from '../writer-types.js'
-import type {
-  FollowMessage,
-  PlanMessage,
-  RefuseMessage,
-  RestoreMethod,
-  RestoreProgress,
-} from './wire.js'
+import type { OutgoingContext } from './outgoing-types.js'
+import { answerTo } from './plan.js'
+import type { FollowMessage, PlanMessage, RefuseMessage } from './wire.js'
 import { frameTypes, readAcknowledge, streamMessageOf } from './wire.js'
 
 /** Bytes read from the journal at a time while a follower catches up. */
 const catchUpBytes = 256 * 1024
-
-/** What the active has for a follower. */
-export interface OutgoingContext {
-  readonly copy: LocalCopy
-  /** The writer and term while this node is active, else undefined. */
-  serving(): { readonly writer: Writer; readonly term: Term } | undefined
-  /** Why this peer gets no data (a class that differs), or undefined. */
-  refusal(peer: string): string | undefined
-  promotable(peer: string): boolean
-  /** Followers that lack changes up to this one cannot get them from the journal. */
-  readableAfter(): number
-  /** The journal turned out to be damaged. */
-  unreadable(): void
-  newRestoreId(): string
-  report(event: OutgoingEvent): void
-}
-
-/** What the active tells of its followers. */
-export type OutgoingEvent =
-  | { readonly name: 'plan'; readonly peer: string; readonly plan: PlanMessage }
-  | {
-      readonly name: 'progress'
-      readonly peer: string
-      readonly restoreId: string
-      readonly method: RestoreMethod
-      readonly progress: RestoreProgress
-    }
-  | {
-      readonly name: 'rejoined'
-      readonly peer: string
-      readonly plan: PlanMessage
-      readonly files: number
-      readonly bytes: number
-      readonly ms: number
-    }
-  | {
-      readonly name: 'refused'
-      readonly peer: string
-      readonly code: string
-      readonly reason: string
-    }
-  | { readonly name: 'ended'; readonly peer: string }
 
 /** The number of a sent entry and its ordinal in the own copy. */
 interface Mark {
@@ -156,7 +106,7 @@ export class Outgoing {
     const done = this.#blobs.get(id)
     if (done === undefined) return
     this.#blobs.delete(id)
-    this.#follower?.leave('it is too slow for a large file')
+    this.#follower?.tooSlow('it is too slow for a large file')
     done()
   }
 
@@ -218,53 +168,19 @@ export class Outgoing {
 
   #answerFollow(follow: FollowMessage): void {
     if (this.#plan !== undefined) return this.#channel.destroy()
-    const serving = this.#context.serving()
-    if (serving === undefined) return this.#refuse('NOT_ACTIVE', 'this node is not active')
-    const { term } = serving
-    const { promised } = follow
-    const above = promised !== undefined && promised.epoch > term.epoch
-    const other =
-      promised !== undefined && promised.epoch === term.epoch && !sameTerm(promised, term)
-    if (above || other) {
-      return this.#refuse(
-        'STALE_TERM',
-        `epoch ${promised.epoch} was promised, this term has ${term.epoch}`,
-      )
-    }
-    const refusal = this.#context.refusal(this.peer)
-    if (refusal !== undefined) return this.#refuse('POLICY_MISMATCH', refusal)
-    const { copy } = this.#context
-    const relation = relate(follow.extent, copy.extent)
-    if (relation.kind === 'unrelated') {
-      return this.#refuse('HISTORY_UNRELATED', 'both copies have data and no common history')
-    }
-    if (relation.kind === 'ahead') {
-      return this.#refuse('STALE_TERM', 'the follower has changes that this node lacks')
-    }
-    this.#plan = this.#planFor(follow, relation, term)
-    this.#follower = serving.writer.addFollower(this.peer, {
+    const answer = answerTo(follow, this.peer, this.#context)
+    if ('code' in answer) return this.#refuse(answer.code, answer.reason)
+    const { plan, writer } = answer
+    this.#plan = plan
+    this.#follower = writer.addFollower(this.peer, {
       promotable: this.#context.promotable(this.peer),
       directAck: true,
     })
     // What it takes in meanwhile is in no journal that it could be promoted with.
-    const { method } = this.#plan
+    const { method } = plan
     if (method === 'delta' || method === 'full') this.#follower.leave('it is being restored')
-    this.#context.report({ name: 'plan', peer: this.peer, plan: this.#plan })
-    this.#channel.sendMessage(this.#plan)
-  }
-
-  #planFor(follow: FollowMessage, relation: Relation, term: Term): PlanMessage {
-    const { copy } = this.#context
-    const { commonSeq } = relation
-    const diverged = relation.kind === 'diverged'
-    const journal = commonSeq + 1 >= copy.firstSeq && commonSeq >= this.#context.readableAfter()
-    let method: PlanMessage['method'] = relation.kind === 'equal' ? 'none' : 'journal'
-    if (diverged || follow.repair || !journal) method = 'delta'
-    if (!follow.complete || (follow.extent.seq === 0 && copy.seq > 0)) method = 'full'
-    const cut = copy.extent
-    const inSync = copy.inSync ?? []
-    const restoreId = this.#context.newRestoreId()
-    return { type: 'plan', method, restoreId, term, cut, inSync, commonSeq, diverged }
+    this.#context.report({ name: 'plan', peer: this.peer, plan })
+    this.#channel.sendMessage(plan)
   }
 
   /** The follower is prepared: everything after its position, or after the cut, from here on without an end. */

@@ -4,7 +4,7 @@
  */
 
 import { lstatSync, mkdirSync, rmdirSync, unlinkSync } from 'node:fs'
-import { storageFailed } from '../failure.js'
+import { pathBlocked, storageFailed } from '../failure.js'
 import { parentOf } from '../names.js'
 import { errnoOf } from './fs-error.js'
 import type { Layout } from './layout.js'
@@ -36,7 +36,7 @@ export class Folders {
   /**
    * Like {@link leadTo}, for operations that remove.
    *
-   * @throws `STORAGE_FAILED` when a link is on the way
+   * @throws `PATH_BLOCKED` when a link is on the way
    */
   leadToRemovable(path: string): boolean {
     const blocked = this.#blockedAt(parentOf(path))
@@ -48,7 +48,7 @@ export class Folders {
    * Makes real folders lead to the path.
    *
    * @param force - whether a file in the place of a folder is removed
-   * @throws `STORAGE_FAILED` when a link, or a file that may not be removed, is on the way
+   * @throws `PATH_BLOCKED` when a link, or a file that may not be removed, is on the way
    */
   make(path: string, force: boolean): void {
     const folder = parentOf(path)
@@ -59,12 +59,15 @@ export class Folders {
       const { found, folder: at } = blocked
       if (found === 'link') throw throughLink(path, at)
       if (found !== 'missing' && !(force && found === 'file')) {
-        throw storageFailed(`${quote(at)} is no folder, and ${quote(path)} needs one there`, path)
+        throw pathBlocked(path, at, 'is no folder')
       }
       if (found === 'file') unlinkSync(this.#layout.treePath(at))
       this.#create(at)
     }
-    throw storageFailed(`the folders of ${quote(path)} vanish as fast as they are made`, path)
+    throw storageFailed(
+      `the folders of ${JSON.stringify(path)} vanish as fast as they are made`,
+      path,
+    )
   }
 
   /** Removes the folders above a removed path while they are empty. */
@@ -111,12 +114,5 @@ export class Folders {
 }
 
 function throughLink(path: string, folder: string): Error {
-  return storageFailed(
-    `${quote(path)} is not touched, because ${quote(folder)} is a symbolic link and may lead out of the root`,
-    path,
-  )
-}
-
-function quote(path: string): string {
-  return JSON.stringify(path)
+  return pathBlocked(path, folder, 'is a symbolic link and may lead out of the root')
 }

@@ -5,7 +5,7 @@
 
 import { existsSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import { type ErrorCode, errorCodes, HotspareError } from '../../errors.js'
+import { type ErrorCode, HotspareError, whatHappened } from '../../errors.js'
 import { storageFailed } from '../failure.js'
 import { Engine } from './engine.js'
 import { Layout } from './layout.js'
@@ -158,11 +158,7 @@ class ThreadLane implements Lane {
 
 /** Prepares an error for another thread. */
 export function toWire(error: HotspareError): WireError {
-  // The message ends with the code's remedy, which the constructor on the other side adds again.
-  const remedy = ` ${errorCodes[error.code].whatToDo}`
-  const what = error.message.endsWith(remedy)
-    ? error.message.slice(0, -remedy.length)
-    : error.message
+  const what = whatHappened(error)
   return { code: error.code, what, details: error.details, cause: wireCause(error.cause) }
 }
 

@@ -21,7 +21,7 @@ import {
   unlinkSync,
 } from 'node:fs'
 import type { FileStat, TreeOperation } from '../../interfaces/storage.js'
-import { storageFailed } from '../failure.js'
+import { pathBlocked, storageFailed } from '../failure.js'
 import {
   copyBytes,
   intoFolder,
@@ -262,13 +262,13 @@ export class TreeWriter {
     const stats = look(absolute)
     if (stats === undefined || stats.isFile()) return stats
     if (stats.isDirectory()) {
-      removeEmptyFolders(absolute, path)
+      removeEmptyFolders(absolute, path, path)
       folders.clear()
     } else if (force) {
       unlinkSync(absolute)
     } else {
       const what = stats.isSymbolicLink() ? 'a symbolic link' : 'a special file'
-      throw storageFailed(`${JSON.stringify(path)} is ${what}, and is left as it is`, path)
+      throw pathBlocked(path, path, `is ${what}`)
     }
     return undefined
   }
@@ -284,13 +284,12 @@ function* copyToNew(from: OpenFile, to: string, sync: boolean): Generator<void, 
   }
 }
 
-/** Removes a folder that holds nothing but folders. */
-function removeEmptyFolders(absolute: string, path: string): void {
+/** Removes a folder that stands at the path, or below it, and holds nothing but folders. */
+function removeEmptyFolders(absolute: string, folder: string, path: string): void {
   for (const entry of readdirSync(absolute, { withFileTypes: true })) {
-    if (!entry.isDirectory()) {
-      throw storageFailed(`${JSON.stringify(path)} is a folder with files in it`, path)
-    }
-    removeEmptyFolders(`${absolute}/${entry.name}`, path)
+    const below = `${folder}/${entry.name}`
+    if (!entry.isDirectory()) throw pathBlocked(path, below, 'lies below it')
+    removeEmptyFolders(`${absolute}/${entry.name}`, below, path)
   }
   rmdirSync(absolute)
 }

@@ -7,7 +7,7 @@
 import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
 import type { FileStat, TreeEntry } from '../../interfaces/storage.js'
-import { storageFailed } from '../failure.js'
+import { pathBlocked } from '../failure.js'
 import { parentOf } from '../names.js'
 import { Bytes, pick, tear, toss } from './bytes.js'
 import type { ObjectContent } from './object-content.js'
@@ -96,15 +96,16 @@ export class TreeContent {
   /**
    * Makes sure that a file can stand at the path.
    *
-   * @throws `STORAGE_FAILED` when a file on the way may not be removed, or the path is a folder
+   * @throws `PATH_BLOCKED` when a file on the way may not be removed, or the path is a folder
    */
   makeWay(path: string, force: boolean): void {
     if (this.#folders.has(path)) {
-      throw storageFailed(`${JSON.stringify(path)} is a folder with files in it`, path)
+      const below = this.paths().find((other) => other.startsWith(`${path}/`))
+      throw pathBlocked(path, below ?? path, 'lies below it')
     }
     for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
       if (!this.#files.has(folder)) continue
-      if (!force) throw storageFailed(`${JSON.stringify(folder)} is no folder`, path)
+      if (!force) throw pathBlocked(path, folder, 'is no folder')
       this.change(folder, { file: undefined, tears: 'never' })
     }
   }

@@ -107,7 +107,7 @@ export class MemoryTree implements TreeStore {
         this.#carryOut(install)
         return [name]
       } catch (error) {
-        if (HotspareError.is(error, 'STORAGE_FAILED')) return []
+        if (HotspareError.is(error, 'PATH_BLOCKED')) return []
         throw error
       }
     }

@@ -192,7 +192,8 @@ export const treeTests: readonly KitTest[] = [
       for (const operation of operations) {
         await tree.apply([{ kind: 'remove', path }])
         await put(tree, 'file', 'here')
-        await refused(tree.apply([operation]), 'STORAGE_FAILED')
+        const error = await refused(tree.apply([operation]), 'PATH_BLOCKED')
+        assert.equal(error.details.obstacle, 'file')
         assert.equal(await fileText(tree, 'file'), 'here')
         const forced = { ...operation, force: true } as TreeOperation
         assert.equal((await tree.apply([forced]))[0]?.size, 1)
@@ -207,10 +208,11 @@ export const treeTests: readonly KitTest[] = [
       await put(tree, 'folder/file', 'x')
       for (const force of [false, true]) {
         const operation = { kind: 'put', path: 'folder', bytes: bytesOf('y'), mode: 0o644 } as const
-        await refused(tree.apply([{ ...operation, force }]), 'STORAGE_FAILED')
+        const error = await refused(tree.apply([{ ...operation, force }]), 'PATH_BLOCKED')
+        assert.equal(error.details.obstacle, 'folder/file')
         await refused(
           tree.apply([{ kind: 'truncate', path: 'folder', size: 0, force }]),
-          'STORAGE_FAILED',
+          'PATH_BLOCKED',
         )
       }
       assert.equal(await fileText(tree, 'folder/file'), 'x')
@@ -226,7 +228,7 @@ export const treeTests: readonly KitTest[] = [
         { kind: 'put', path: 'folder', bytes: bytesOf('x'), mode: 0o644 },
         { kind: 'put', path: 'behind', bytes: bytesOf('x'), mode: 0o644 },
       ])
-      const error = await refused(call, 'STORAGE_FAILED')
+      const error = await refused(call, 'PATH_BLOCKED')
       assert.match(error.message, /folder/)
       assert.deepEqual(await scanned(tree), ['before', 'folder/file'])
     },

@@ -5,7 +5,7 @@
 import type { NodeLogEvent } from '../../../node/events.js'
 import type { Extent } from '../../../replication/position.js'
 import { relate } from '../../../replication/position.js'
-import type { VaultIncident } from '../../../replication/vault.js'
+import type { VaultIncident } from '../../../replication/vault-incident.js'
 import { termAt, written } from '../extents.js'
 import type { Process } from '../machine.js'
 import type { World } from '../world.js'

@@ -1,0 +1,95 @@
+/** What the data side of a node tells: the events that become of it, what the core learns, and what status() says of it. */
+import type { Role } from '../core/types.js'
+import type { DriverInput } from './driver.js'
+import type { Replica } from './replica.js'
+import type { ReplicaEvent } from './replica-types.js'
+import type { Emit } from './reports.js'
+import {
+  reportCopy,
+  reportIncoming,
+  reportOutgoing,
+  reportOutside,
+  reportVault,
+  reportWriter,
+} from './reports.js'
+import type { NodeStatus } from './status.js'
+
+export interface ReplicaNewsOptions {
+  readonly id: string
+  readonly emit: Emit
+  replica(): Replica | undefined
+  role(): Role
+  /** Tells the core. */
+  input(input: DriverInput): void
+}
+
+export class ReplicaNews {
+  readonly #options: ReplicaNewsOptions
+  /** The restore under way here. */
+  restore: NodeStatus['restore']
+  /** Why the node makes no progress. */
+  stuck: string | undefined
+
+  constructor(options: ReplicaNewsOptions) {
+    this.#options = options
+  }
+
+  take({ from, event }: ReplicaEvent): void {
+    const { id, emit } = this.#options
+    switch (from) {
+      case 'copy':
+        return reportCopy(emit, event)
+      case 'writer':
+        return reportWriter(emit, event)
+      case 'vault':
+        return reportVault(emit, event)
+      case 'outgoing':
+        return reportOutgoing(emit, id, event)
+      case 'incoming':
+        this.#onIncoming(event)
+        return reportIncoming(emit, id, event)
+      case 'storage':
+        return this.#onStorage(event)
+      case 'outside':
+        return reportOutside(emit, event, 'repaired')
+    }
+  }
+
+  #onIncoming(event: Extract<ReplicaEvent, { from: 'incoming' }>['event']): void {
+    const { id, emit } = this.#options
+    const { peer } = event
+    const term = this.#options.replica()?.followedTerm
+    if (event.name === 'progress') {
+      const { progress, restoreId } = event
+      const method = this.#options.replica()?.incoming?.plan?.method ?? 'full'
+      this.restore = { source: peer, method, ...progress }
+      emit('restoreProgress', { restoreId, target: id, source: peer, method, ...progress })
+      return
+    }
+    if (event.name !== 'started') this.restore = undefined
+    if (term === undefined) return
+    if (event.name === 'complete') this.stuck = undefined
+    if (event.name === 'refused') this.stuck = `${event.code}: ${event.reason}`
+    if (event.name === 'broken' && event.code === 'VAULT_FULL') this.stuck = event.reason
+    const reason = 'reason' in event ? event.reason : undefined
+    const method = event.name === 'started' ? event.plan.method : undefined
+    const restoring = method === 'delta' || method === 'full'
+    const input = { type: 'following', state: event.name, term, restoring } as const
+    this.#options.input(reason === undefined ? input : { ...input, reason })
+  }
+
+  #onStorage(event: 'failed' | 'recovered'): void {
+    const { emit } = this.#options
+    if (event === 'recovered') {
+      this.stuck = undefined
+      return emit('storageRecovered', {})
+    }
+    const replica = this.#options.replica()
+    const error = replica?.copy.failed
+    const reason = error === undefined ? 'storage' : `${error.code}: ${error.message}`
+    this.stuck = reason
+    if (this.#options.role() === 'active')
+      return this.#options.input({ type: 'copyFailed', reason })
+    replica?.breakStream(reason)
+  }
+}

@@ -1,0 +1,32 @@
+/** What the data side of a node tells it, and needs from it. */
+import type { Channel } from '../protocol/channel.js'
+import type { CopyEvent, OutsideReport } from '../replication/copy-types.js'
+import type { Term } from '../replication/position.js'
+import type { IncomingEvent } from '../replication/stream/incoming-types.js'
+import type { OutgoingEvent } from '../replication/stream/outgoing-types.js'
+import type { VaultIncident } from '../replication/vault-incident.js'
+import type { WriterEvent } from '../replication/writer-types.js'
+
+/** What the data side tells the node. */
+export type ReplicaEvent =
+  | { readonly from: 'copy'; readonly event: CopyEvent }
+  | { readonly from: 'incoming'; readonly event: IncomingEvent }
+  | { readonly from: 'outgoing'; readonly event: OutgoingEvent }
+  | { readonly from: 'writer'; readonly event: WriterEvent }
+  | { readonly from: 'vault'; readonly event: VaultIncident }
+  | { readonly from: 'storage'; readonly event: 'failed' | 'recovered' }
+  /** Files that had changed on this disk were put right. */
+  | { readonly from: 'outside'; readonly event: OutsideReport }
+
+/** What the data side needs from the node. */
+export interface ReplicaHooks {
+  dial(peer: string, lane: 'stream' | 'bulk', signal: AbortSignal): Promise<Channel>
+  promised(): Term | undefined
+  /** Throws NOT_ACTIVE when this node may not act as active now. */
+  checkTenure(): void
+  /** Throws NOT_ACTIVE when this node is not active. */
+  checkRole(): void
+  /** Why a peer gets no data, or undefined. */
+  refusal(peer: string): string | undefined
+  report(event: ReplicaEvent): void
+}

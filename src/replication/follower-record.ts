@@ -1,0 +1,64 @@
+/** What the in-sync set knows of a follower, and what the follower's stream holds of the set. */
+import type { Readmission } from './readmission.js'
+import type { Follower } from './writer-types.js'
+
+/**
+ * What is known of one follower; it outlives the streams that the follower opens one after the
+ * other.
+ */
+export interface FollowerRecord {
+  readonly id: string
+  handle: FollowerHandle
+  mayCount: boolean
+  received: number
+  durable: number
+  /** Whether it said anything on its present stream; until then it may lack everything. */
+  heard: boolean
+  /** Whether it had caught up on its present stream. */
+  caughtUp: boolean
+  /** Since when it is silent, whether it owes an answer or not. */
+  lostSinceMs: number | undefined
+  /** When it was added to the set: it owes nothing from before. */
+  addedAtMs: number
+  readonly readmission: Readmission
+}
+
+/** What a follower's stream tells the set. */
+export interface FollowerCalls {
+  answer(handle: FollowerHandle, received: number, durable: number): void
+  caughtUp(handle: FollowerHandle): void
+  lost(handle: FollowerHandle, proven: boolean, sinceMs: number | undefined): void
+  leave(handle: FollowerHandle, reason: string): void
+  tooSlow(handle: FollowerHandle, why: string): void
+}
+
+/** What the shell holds of a follower. */
+export class FollowerHandle implements Follower {
+  readonly id: string
+  readonly #set: FollowerCalls
+
+  constructor(id: string, set: FollowerCalls) {
+    this.id = id
+    this.#set = set
+  }
+
+  received(ordinal: number, durableOrdinal: number): void {
+    this.#set.answer(this, ordinal, durableOrdinal)
+  }
+
+  caughtUp(): void {
+    this.#set.caughtUp(this)
+  }
+
+  lost(proven: boolean, sinceMs?: number): void {
+    this.#set.lost(this, proven, sinceMs)
+  }
+
+  leave(reason: string): void {
+    this.#set.leave(this, reason)
+  }
+
+  tooSlow(why: string): void {
+    this.#set.tooSlow(this, why)
+  }
+}

@@ -1,0 +1,46 @@
+/** The end of the journal that a candidate lacks, from a peer whose copy continues its own. */
+import { HotspareError } from '../../errors.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
+import { partsOf, readEntry } from '../entry.js'
+import { blobsOf } from '../intent.js'
+import type { LocalCopy } from '../local-copy.js'
+import type { BulkClient } from '../stream/bulk-client.js'
+import { fetchBlob, fetchEntries } from './blobs.js'
+
+export interface MissingEntries {
+  readonly copy: LocalCopy
+  readonly storage: OpenStorage
+  readonly bulk: BulkClient
+  readonly peer: string
+  readonly signal: AbortSignal
+}
+
+/** Appends entries up to this change; resolves when they are durable. */
+export async function fetchUpTo(context: MissingEntries, seq: number): Promise<void> {
+  const { copy, bulk, peer } = context
+  while (copy.seq < seq) {
+    const before = copy.seq
+    await append(context, await fetchEntries(bulk, copy.extent))
+    if (copy.seq === before) {
+      throw new HotspareError('RESTORE_FAILED', `${peer} has no entries after ${before}`)
+    }
+  }
+  await copy.flush()
+}
+
+async function append(context: MissingEntries, bytes: Uint8Array): Promise<void> {
+  const { copy, storage, bulk, signal } = context
+  for (let at = 0; at < bytes.length; ) {
+    const entry = readEntry(bytes, at)
+    if (typeof entry === 'string') {
+      throw new HotspareError('FRAME_CORRUPT', 'a fetched entry is damaged')
+    }
+    at += entry.header.length
+    const parts = entry.header.kind === 'changes' ? partsOf(entry) : undefined
+    for (const blob of parts?.flatMap(blobsOf) ?? []) {
+      await fetchBlob(bulk, storage, blob, signal)
+    }
+    copy.appendRead(entry, parts)
+    if (copy.congested) await copy.decongested()
+  }
+}

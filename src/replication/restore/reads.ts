@@ -1,0 +1,129 @@
+/**
+ * The reads of a restore: stretches of files, many to a request, several requests under way, and no more bytes a second
+ * than is allowed.
+ *
+ * Invariant: at most {@link requestsMax} requests are under way, each of at most `batchBytes`.
+ */
+import type { Clock } from '../../interfaces/clock.js'
+import type { BulkAnswer, BulkClient } from '../stream/bulk-client.js'
+import type { ReadStretch } from '../stream/bulk-wire.js'
+import type { StagedFile } from './staging.js'
+
+/** Bytes asked for in one request, at most. */
+const batchBytesMax = 512 * 1024
+/** With a limited rate a request asks for what may come in so many seconds, but for no less than so many bytes. */
+const pacedSeconds = 0.25
+const pacedBytesMin = 16 * 1024
+/** Files in one request. */
+const batchFilesMax = 512
+/** Requests under way at the same time. */
+const requestsMax = 6
+
+/** A batch of stretches, and the staged files that they belong to. */
+export interface Batch {
+  readonly stretches: ReadStretch[]
+  readonly files: StagedFile[]
+  bytes: number
+}
+
+export interface ReadsOptions {
+  readonly bulk: BulkClient
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  /** 0: as fast as it goes. */
+  readonly bytesPerSecondMax: number
+  /** Takes the answer to a batch. */
+  store(batch: Batch, answer: BulkAnswer): Promise<void>
+}
+
+export class Reads {
+  readonly #options: ReadsOptions
+  readonly #under = new Set<Promise<void>>()
+  readonly #paceFromMs: number
+  #pacedBytes = 0
+  #failure: unknown
+  #batch: Batch = { stretches: [], files: [], bytes: 0 }
+  /** Bytes asked for in one request, at most. */
+  readonly batchBytes: number
+
+  constructor(options: ReadsOptions) {
+    this.#options = options
+    this.#paceFromMs = options.clock.nowMs()
+    const rate = options.bytesPerSecondMax
+    const paced = Math.max(pacedBytesMin, Math.floor(rate * pacedSeconds))
+    this.batchBytes = rate > 0 ? Math.min(batchBytesMax, paced) : batchBytesMax
+  }
+
+  /** Asks for what is left of a file. */
+  async ask(file: StagedFile, size: number): Promise<void> {
+    if (size - file.bytes > this.batchBytes) return this.#askLarge(file, size)
+    const length = Math.max(0, size - file.bytes)
+    const full =
+      this.#batch.bytes + length > this.batchBytes || this.#batch.files.length >= batchFilesMax
+    if (full) await this.flush()
+    this.#batch.stretches.push({ path: file.path, offset: file.bytes, length })
+    this.#batch.files.push(file)
+    this.#batch.bytes += length
+  }
+
+  async #askLarge(file: StagedFile, size: number): Promise<void> {
+    await this.flush()
+    for (let offset = file.bytes; offset < size; offset += this.batchBytes) {
+      const length = Math.min(this.batchBytes, size - offset)
+      await this.#request({
+        stretches: [{ path: file.path, offset, length }],
+        files: [file],
+        bytes: length,
+      })
+      if (file.done) return
+    }
+  }
+
+  /** Sends what was gathered for a request. */
+  async flush(): Promise<void> {
+    const batch = this.#batch
+    if (batch.files.length === 0) return
+    this.#batch = { stretches: [], files: [], bytes: 0 }
+    await this.#request(batch)
+  }
+
+  async #request(batch: Batch): Promise<void> {
+    const { bulk, signal } = this.#options
+    while (this.#under.size >= requestsMax) await Promise.race(this.#under)
+    this.throwFailure()
+    signal.throwIfAborted()
+    await this.#pace(batch.bytes)
+    const { stretches } = batch
+    const requests = stretches.map(({ path, offset, length }) => [path, offset, length])
+    const work = bulk
+      .request({ op: 'read', requests: requests as unknown as ReadStretch[] }, (answer) =>
+        this.#options.store(batch, answer),
+      )
+      .catch((error: unknown) => {
+        this.#failure ??= error
+      })
+      .finally(() => this.#under.delete(work))
+    this.#under.add(work)
+  }
+
+  /** Holds the rate below the limit, by waiting before a request. */
+  async #pace(bytes: number): Promise<void> {
+    const { bytesPerSecondMax, clock } = this.#options
+    if (bytesPerSecondMax <= 0) return
+    const dueMs = this.#paceFromMs + (this.#pacedBytes / bytesPerSecondMax) * 1000
+    this.#pacedBytes += bytes
+    const waitMs = dueMs - clock.nowMs()
+    if (waitMs > 0) await new Promise<void>((resolve) => clock.setTimer(waitMs, resolve))
+  }
+
+  /** Resolves when all answers were taken. */
+  async settled(): Promise<void> {
+    while (this.#under.size > 0) await Promise.race(this.#under)
+    this.throwFailure()
+  }
+
+  /** @throws what a request failed with */
+  throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure
+  }
+}

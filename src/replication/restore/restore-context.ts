@@ -1,0 +1,28 @@
+/** What a restore works with on the target's side. */
+import type { Clock } from '../../interfaces/clock.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
+import type { OutsideReport } from '../copy-types.js'
+import type { LocalCopy } from '../local-copy.js'
+import type { BulkClient } from '../stream/bulk-client.js'
+import type { PlanMessage, RestoreProgress } from '../stream/wire.js'
+import type { Vault } from '../vault.js'
+
+/** What a restore works with. */
+export interface RestoreContext {
+  readonly copy: LocalCopy
+  readonly storage: OpenStorage
+  readonly vault: Vault
+  readonly clock: Clock
+  readonly stateClasses: readonly string[]
+  readonly plan: PlanMessage
+  /** Files that were found changed here at start and not repaired since. */
+  readonly outside: OutsideReport
+  readonly bulk: BulkClient
+  readonly signal: AbortSignal
+  /** 0: as fast as it goes. */
+  readonly bytesPerSecondMax: number
+  readonly peer: string
+  /** Whether a synced class of the own policy claims the path: all others stay untouched, whatever the source says. */
+  claims(path: string): boolean
+  progress(progress: RestoreProgress): void
+}

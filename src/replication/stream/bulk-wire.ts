@@ -1,0 +1,150 @@
+/** What is said on the bulk lane: numbered requests, each answered by one frame with a small head and bytes. */
+import { decode, encode } from '../../protocol/codec.js'
+import type { Extent } from '../position.js'
+import { bad, extentOf, type Fields, fieldsOf, listOf, seqOf, textOf } from './wire-fields.js'
+
+/** A file as an index page names it. */
+export interface IndexedFile {
+  readonly path: string
+  readonly version: number
+  readonly size: number
+  readonly mode: number
+}
+
+/** A path that holds no file any more. */
+export interface IndexedRemoval {
+  readonly path: string
+  readonly version: number
+}
+
+/** Requests of the bulk lane. */
+export type BulkRequest =
+  /**
+   * The files to move, in pages: those with a version above `sinceSeq`, and those among `paths`. `from` is the
+   * cursor of the last page, 0 at first.
+   */
+  | {
+      readonly op: 'index'
+      readonly sinceSeq: number
+      readonly paths: readonly string[]
+      readonly from: number
+    }
+  | { readonly op: 'read'; readonly requests: readonly ReadStretch[] }
+  /** Prepares a snapshot of a class of application state and says its size and position. */
+  | { readonly op: 'state'; readonly className: string }
+  | {
+      readonly op: 'stateRead'
+      readonly className: string
+      readonly offset: number
+      readonly length: number
+    }
+  | { readonly op: 'blob'; readonly blob: string; readonly offset: number; readonly length: number }
+  /**
+   * Journal entries after a position, for a candidate that lacks the end. One that is longer than an answer is asked for
+   * from several offsets.
+   */
+  | { readonly op: 'entries'; readonly extent: Extent; readonly offset: number }
+
+/** A stretch of a file. */
+export interface ReadStretch {
+  readonly path: string
+  readonly offset: number
+  readonly length: number
+}
+
+/** The head of an answer; what it holds depends on the request. */
+export interface AnswerHead {
+  readonly id: number
+  readonly error?: { readonly code: string; readonly message: string }
+  readonly body?: unknown
+}
+
+/** Paths in one index request or page. */
+export const indexPathsMax = 4096
+/** Stretches in one read request. */
+export const readStretchesMax = 1024
+
+/** Reads a request of the bulk lane. @throws `PROTOCOL_VIOLATION` */
+export function bulkRequestOf(value: unknown): { id: number; request: BulkRequest } {
+  const fields = fieldsOf(value, 'request')
+  return { id: seqOf(fields.id, 'id'), request: requestOf(fields) }
+}
+
+function requestOf(fields: Fields): BulkRequest {
+  const stretch = (): { offset: number; length: number } => ({
+    offset: seqOf(fields.offset, 'offset'),
+    length: seqOf(fields.length, 'length'),
+  })
+  switch (fields.op) {
+    case 'index': {
+      const paths = listOf(fields.paths, 'paths', indexPathsMax)
+      return {
+        op: 'index',
+        sinceSeq: seqOf(fields.sinceSeq, 'sinceSeq'),
+        paths: paths.map((path) => textOf(path, 'path', 4096)),
+        from: seqOf(fields.from, 'from'),
+      }
+    }
+    case 'read':
+      return {
+        op: 'read',
+        requests: listOf(fields.requests, 'requests', readStretchesMax).map(stretchOf),
+      }
+    case 'state':
+      return { op: 'state', className: textOf(fields.className, 'className', 256) }
+    case 'stateRead':
+      return {
+        op: 'stateRead',
+        className: textOf(fields.className, 'className', 256),
+        ...stretch(),
+      }
+    case 'blob':
+      return { op: 'blob', blob: textOf(fields.blob, 'blob', 128), ...stretch() }
+    case 'entries':
+      return {
+        op: 'entries',
+        extent: extentOf(fields.extent, 'extent'),
+        offset: seqOf(fields.offset, 'offset'),
+      }
+    default:
+      throw bad('op')
+  }
+}
+
+function stretchOf(value: unknown): ReadStretch {
+  const [path, offset, length] = listOf(value, 'stretch', 3)
+  return {
+    path: textOf(path, 'path', 4096),
+    offset: seqOf(offset, 'offset'),
+    length: seqOf(length, 'length'),
+  }
+}
+
+/** An answer frame: u32 length of the head, the head, the bytes. */
+export function answerParts(head: AnswerHead, bytes?: Uint8Array): Uint8Array[] {
+  const packed = encode(head)
+  const prefix = Buffer.allocUnsafe(4)
+  prefix.writeUInt32LE(packed.length, 0)
+  return bytes === undefined ? [prefix, packed] : [prefix, packed, bytes]
+}
+
+/** Splits an answer frame; the bytes are a view. @throws `PROTOCOL_VIOLATION` */
+export function readAnswer(payload: Uint8Array): { head: AnswerHead; bytes: Uint8Array } {
+  if (payload.length < 4) throw bad('answer')
+  const view = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
+  const end = 4 + view.readUInt32LE(0)
+  if (end > payload.length) throw bad('answer')
+  const fields = fieldsOf(decode(payload.subarray(4, end)), 'answer')
+  const error = fields.error
+  const head: AnswerHead = { id: seqOf(fields.id, 'id'), body: fields.body }
+  const bytes = payload.subarray(end)
+  if (error === undefined || error === null) return { head, bytes }
+  const { code, message } = fieldsOf(error, 'error')
+  return {
+    head: {
+      ...head,
+      error: { code: textOf(code, 'code'), message: textOf(message, 'message', 4096) },
+    },
+    bytes,
+  }
+}

@@ -1,0 +1,29 @@
+/** Puts the frames of an entry that is longer than one together again. */
+import { HotspareError } from '../../errors.js'
+import type { Entry } from '../entry.js'
+import { entryBytesMax, readEntry } from '../entry.js'
+import { frameTypes } from './wire.js'
+
+export class EntryAssembly {
+  #parts: Uint8Array[] = []
+  #bytes = 0
+
+  /** Takes a frame; answers the entry that it completes. @throws `FRAME_TOO_LARGE`, `FRAME_CORRUPT`, `PROTOCOL_VIOLATION` */
+  take(type: number, payload: Uint8Array): Entry | undefined {
+    if (type === frameTypes.entryPart) {
+      this.#bytes += payload.length
+      if (this.#bytes > entryBytesMax) throw new HotspareError('FRAME_TOO_LARGE', 'an entry')
+      this.#parts.push(payload)
+      return undefined
+    }
+    if (type !== frameTypes.entry) throw new HotspareError('PROTOCOL_VIOLATION', 'unexpected frame')
+    const whole = this.#parts.length === 0 ? payload : Buffer.concat([...this.#parts, payload])
+    this.#parts = []
+    this.#bytes = 0
+    const entry = readEntry(whole)
+    if (typeof entry === 'string' || entry.bytes.length !== whole.length) {
+      throw new HotspareError('FRAME_CORRUPT', 'an entry of the stream is damaged')
+    }
+    return entry
+  }
+}

@@ -1,0 +1,62 @@
+/** What the follower's side of a stream works with, and what it tells. */
+import type { ErrorCode } from '../../errors.js'
+import type { Clock } from '../../interfaces/clock.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
+import type { Channel } from '../../protocol/channel.js'
+import type { OutsideReport } from '../copy-types.js'
+import type { LocalCopy } from '../local-copy.js'
+import type { Term } from '../position.js'
+import type { Vault } from '../vault.js'
+import type { PlanMessage, RestoreMethod, RestoreProgress } from './wire.js'
+
+/** What a follower works with. */
+export interface IncomingContext {
+  readonly nodeId: string
+  readonly copy: LocalCopy
+  readonly storage: OpenStorage
+  readonly vault: Vault
+  readonly clock: Clock
+  readonly stateClasses: readonly string[]
+  /** Files that were found changed at start and not repaired since. */
+  outside(): OutsideReport
+  /** A restore has put them right. */
+  outsideRepaired(): void
+  /** True when a class acknowledges from memory, so that arrival itself is worth a frame. */
+  readonly acknowledgeReceipt: boolean
+  readonly restoreBytesPerSecondMax: number
+  claims(path: string): boolean
+  promised(): Term | undefined
+  dial(peer: string, lane: 'stream' | 'bulk', signal: AbortSignal): Promise<Channel>
+  report(event: IncomingEvent): void
+}
+
+/** What a follower tells its node. */
+export type IncomingEvent =
+  | { readonly name: 'started'; readonly peer: string; readonly plan: PlanMessage }
+  | {
+      readonly name: 'progress'
+      readonly peer: string
+      readonly restoreId: string
+      readonly progress: RestoreProgress
+    }
+  | {
+      readonly name: 'complete'
+      readonly peer: string
+      readonly restoreId: string
+      readonly method: RestoreMethod
+      readonly files: number
+      readonly bytesMoved: number
+      readonly ms: number
+    }
+  | {
+      readonly name: 'refused'
+      readonly peer: string
+      readonly code: string
+      readonly reason: string
+    }
+  | {
+      readonly name: 'broken'
+      readonly peer: string
+      readonly code: ErrorCode | undefined
+      readonly reason: string
+    }

@@ -1,0 +1,47 @@
+/** What the active's side of a stream works with, and what it tells. */
+import type { LocalCopy } from '../local-copy.js'
+import type { Term } from '../position.js'
+import type { Writer } from '../writer.js'
+import type { PlanMessage, RestoreMethod, RestoreProgress } from './wire.js'
+
+/** What the active has for a follower. */
+export interface OutgoingContext {
+  readonly copy: LocalCopy
+  /** The writer and term while this node is active, else undefined. */
+  serving(): { readonly writer: Writer; readonly term: Term } | undefined
+  /** Why this peer gets no data (a class that differs), or undefined. */
+  refusal(peer: string): string | undefined
+  promotable(peer: string): boolean
+  /** Followers that lack changes up to this one cannot get them from the journal. */
+  readableAfter(): number
+  /** The journal turned out to be damaged. */
+  unreadable(): void
+  newRestoreId(): string
+  report(event: OutgoingEvent): void
+}
+
+/** What the active tells of its followers. */
+export type OutgoingEvent =
+  | { readonly name: 'plan'; readonly peer: string; readonly plan: PlanMessage }
+  | {
+      readonly name: 'progress'
+      readonly peer: string
+      readonly restoreId: string
+      readonly method: RestoreMethod
+      readonly progress: RestoreProgress
+    }
+  | {
+      readonly name: 'rejoined'
+      readonly peer: string
+      readonly plan: PlanMessage
+      readonly files: number
+      readonly bytes: number
+      readonly ms: number
+    }
+  | {
+      readonly name: 'refused'
+      readonly peer: string
+      readonly code: string
+      readonly reason: string
+    }
+  | { readonly name: 'ended'; readonly peer: string }

@@ -38,7 +38,7 @@ export class Restore {
   #tombstoneFloor = 0
   #progress: RestoreProgress = { phase: 'index', files: 0, filesTotal: 0, bytes: 0, bytesTotal: 0 }
   #reportedMs = Number.NEGATIVE_INFINITY
-  #saving = false
+  #saving: Promise<void> | undefined
   #nextSaveMs = 0
 
   constructor(context: RestoreContext) {
@@ -78,6 +78,7 @@ export class Restore {
   }
 
   async clean(): Promise<void> {
+    await this.#saving
     await this.#staging.clean()
     this.#report('done', true)
   }
@@ -100,18 +101,23 @@ export class Restore {
     const { bulk, plan, copy } = this.#context
     const forgotten = copy.index.tombstoneFloor > plan.commonSeq
     const sinceSeq = plan.method === 'full' || forgotten ? 0 : plan.commonSeq
-    let from = 0
-    do {
-      const page = await bulk.request({ op: 'index', sinceSeq, paths: [], from }, pageOf)
-      if (from === 0) {
-        this.#complete = page.complete
-        this.#tombstoneFloor = page.tombstoneFloor
-        const { filesTotal, bytesTotal } = page
-        this.#progress = { ...this.#progress, filesTotal, bytesTotal }
-      }
+    const ask = (from: number): Promise<Page> => {
+      const page = bulk.request({ op: 'index', sinceSeq, paths: [], from }, pageOf)
+      // Its failure is met when its turn comes.
+      page.catch(() => undefined)
+      return page
+    }
+    const first = await ask(0)
+    this.#complete = first.complete
+    this.#tombstoneFloor = first.tombstoneFloor
+    const { filesTotal, bytesTotal } = first
+    this.#progress = { ...this.#progress, filesTotal, bytesTotal }
+    // Each page is asked for before the files of the one before it: answers come in order.
+    for (let page: Page | undefined = first; page !== undefined; ) {
+      const next: Promise<Page> | undefined = page.next > 0 ? ask(page.next) : undefined
       await this.#takePage(page, suspects)
-      from = page.next
-    } while (from > 0)
+      page = await next
+    }
   }
 
   /** What the source has at the suspect paths, as far as its listing did not say so already. */
@@ -190,19 +196,28 @@ export class Restore {
     for (const { file, slice } of stored) {
       if (file.written === slice.offset) file.written += slice.length
     }
-    await this.#save()
+    this.#saveSoon()
   }
 
-  /** Keeps what a restart need not fetch again. */
-  async #save(): Promise<void> {
+  /** Keeps what a restart need not fetch again. The transfer goes on meanwhile. */
+  #saveSoon(): void {
     const { clock } = this.#context
-    if (this.#saving || clock.nowMs() < this.#nextSaveMs) return
-    this.#saving = true
     const fromMs = clock.nowMs()
-    await this.#staging.save().finally(() => {
-      this.#saving = false
-    })
-    this.#nextSaveMs = clock.nowMs() + Math.max(saveEveryMs, savePause * (clock.nowMs() - fromMs))
+    if (this.#saving !== undefined || fromMs < this.#nextSaveMs) return
+    this.#saving = this.#staging
+      .save()
+      // What cannot be made durable now cannot be at the switch either, which says so.
+      .catch(() => undefined)
+      .then(() => {
+        const nowMs = clock.nowMs()
+        this.#nextSaveMs = nowMs + Math.max(saveEveryMs, savePause * (nowMs - fromMs))
+        this.#saving = undefined
+      })
+  }
+
+  /** After the end, whatever it was: resolves when nothing is written any more. */
+  async settled(): Promise<void> {
+    await this.#saving
   }
 
   #sliceOf(

@@ -220,6 +220,15 @@ export class Incoming {
       progress: (progress) => this.#progress(plan, progress),
     }
     const restore = new Restore(context)
+    try {
+      await this.#carryOut(restore)
+    } finally {
+      await restore.settled()
+    }
+  }
+
+  async #carryOut(restore: Restore): Promise<void> {
+    const { copy } = this.#context
     const manifest = await restore.fetch()
     if (this.#stopped) return
     await restore.untilJournaled(() => copy.nextSeq)

@@ -24,8 +24,6 @@ export interface ReplicaHooks {
   promised(): Term | undefined
   /** Throws NOT_ACTIVE when this node may not act as active now. */
   checkTenure(): void
-  /** Throws NOT_ACTIVE when this node is not active. */
-  checkRole(): void
   /** Why a peer gets no data, or undefined. */
   refusal(peer: string): string | undefined
   report(event: ReplicaEvent): void

@@ -269,7 +269,6 @@ export class Replica {
       blobs: { distribute: (blob) => this.#distribute(blob) },
       emit: (event) => this.#hooks.report({ from: 'writer', event }),
       checkTenure: () => this.#hooks.checkTenure(),
-      checkRole: () => this.#hooks.checkRole(),
     })
   }
 

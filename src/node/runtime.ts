@@ -348,27 +348,22 @@ export class Runtime {
       dial: (peer, lane, signal) => this.#running().links.dial(peer, lane, signal),
       promised: () => this.#parts?.driver.durable.promised,
       checkTenure: () => this.#checkTenure(),
-      checkRole: () => this.#checkRole(),
       refusal: (peer) => this.#mismatches.get(peer),
       report: (event) => this.#news.take(event),
     }
   }
 
   /**
-   * A node that was not running for a while looks at the time first: it may have to ask whether it still is active.
+   * Before writes get their places, and before they are acknowledged. A node that was not running for a while looks at
+   * the time first: it may have to ask whether it still is active, and writes wait meanwhile.
    * @throws `NOT_ACTIVE`
    */
-  #checkRole(): void {
+  #checkTenure(): void {
     const driver = this.#parts?.driver
     if (driver === undefined || driver.role !== 'active') throw this.notActive()
     if (driver.lateMs > this.#options.heartbeatMs) driver.input({ type: 'tick' })
-    if (driver.role !== 'active') throw this.notActive()
-  }
-
-  /** @throws `NOT_ACTIVE` also while it asks: writes wait then, and none is acknowledged */
-  #checkTenure(): void {
-    this.#checkRole()
-    if (this.#parts?.driver.state.tenure?.asking !== undefined) throw this.notActive()
+    const isAsking = driver.state.tenure?.asking !== undefined
+    if (driver.role !== 'active' || isAsking) throw this.notActive()
   }
 
   #onRole(role: Role, from: Role, reason: string, term: Term | undefined): void {

@@ -115,8 +115,6 @@ export interface WriterOptions {
   emit(event: WriterEvent): void
   /** Throws NOT_ACTIVE when this node may not act as active now. */
   checkTenure(): void
-  /** Throws NOT_ACTIVE when this node is not active; a node that asks whether it still is lets writes wait. */
-  checkRole(): void
 }
 
 /** What a write may choose for itself instead of its class. */

@@ -161,7 +161,7 @@ export class Writer implements WriteGate {
    * that it refers to, belongs to the writer from here on.
    *
    * @returns what the write really got
-   * @throws `NOT_ACTIVE` when this node may not act as active
+   * @throws `NOT_ACTIVE` when this node may not act as active; it makes sure of that before a write gets its place
    * @throws `CLASS_UNKNOWN`, `CLASS_KIND` for a class that does not fit
    * @throws `PATH_CONFLICT`, `TX_CONFLICT` when what stands before it does not allow it
    * @throws `QUEUE_FULL` when too much waits
@@ -173,7 +173,6 @@ export class Writer implements WriteGate {
   submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
     try {
       if (this.#closed !== undefined) throw this.#closed
-      this.#options.checkRole()
       const promise = this.#intake.take(intent, options)
       this.#schedule()
       return promise

@@ -78,7 +78,6 @@ async function openWriter(node: NodeParts, epoch = 1, degraded = true): Promise<
     blobs: { distribute: async () => {} },
     emit: () => {},
     checkTenure: () => {},
-    checkRole: () => {},
   })
 }
 

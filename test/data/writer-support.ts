@@ -278,9 +278,6 @@ export async function openWriter(
     checkTenure: () => {
       if (tenure.error !== undefined) throw tenure.error
     },
-    checkRole: () => {
-      if (tenure.error !== undefined) throw tenure.error
-    },
     ...options,
   })
   return { copy, clock, events, storage, writer, tenure }

@@ -269,14 +269,17 @@ describe('acknowledgements (GEN-2, promise 4)', () => {
 })
 
 describe('the tenure', () => {
-  it('GEN-1: nothing is taken in without it', async () => {
+  it('GEN-1: without it nothing gets a place, and what waits is refused when it ends', async () => {
     const bench = await openWriter({ degraded: true })
-    bench.tenure.error = new HotspareError('NOT_ACTIVE', 'beta is active', {
-      details: { activeId: 'beta' },
-    })
+    const details = { activeId: 'beta' }
+    const error = new HotspareError('NOT_ACTIVE', 'beta is active', { details })
+    bench.tenure.error = error
     const write = bench.writer.submit(update('state'))
-    await expect(write).rejects.toMatchObject({ code: 'NOT_ACTIVE', details: { activeId: 'beta' } })
     await settle()
+    expect(await stateOf(write)).toBe('pending')
+    expect(bench.copy.seq).toBe(0)
+    bench.writer.close(error)
+    await expect(write).rejects.toMatchObject({ code: 'NOT_ACTIVE', details })
     expect(bench.copy.seq).toBe(0)
   })
 

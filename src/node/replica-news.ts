@@ -70,7 +70,9 @@ export class ReplicaNews {
     if (term === undefined) return
     if (event.name === 'complete') this.stuck = undefined
     if (event.name === 'refused') this.stuck = `${event.code}: ${event.reason}`
-    if (event.name === 'broken' && event.code === 'VAULT_FULL') this.stuck = event.reason
+    if (event.name === 'broken' && event.code === 'VAULT_FULL') {
+      this.stuck = `${event.code}: ${event.reason}`
+    }
     const reason = 'reason' in event ? event.reason : undefined
     const method = event.name === 'started' ? event.plan.method : undefined
     const restoring = method === 'delta' || method === 'full'

@@ -55,7 +55,7 @@ function startIdle(world: World): void {
 function restartStuck(world: World): void {
   for (const { id, node } of world.processes) {
     const { stuck = '' } = node.status()
-    const vaultIsFull = stuck.includes('the vault holds')
+    const vaultIsFull = stuck.startsWith('VAULT_FULL')
     if (vaultIsFull) world.makeRoom(id)
     if (vaultIsFull || stuck.startsWith('STORAGE_FAILED')) world.kill(id)
   }

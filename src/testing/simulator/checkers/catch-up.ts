@@ -9,7 +9,7 @@ class CatchUp implements Checker {
   readonly name = 'catch-up'
   readonly #world: World
   readonly #report: Report
-  /** For each restore under way, the most files that it has a reason to move. */
+  /** For each restore under way, the files that it has a reason to move, but for those of later writes. */
   readonly #bounds = new Map<string, { files: number; writes: number }>()
 
   constructor(world: World, report: Report) {
@@ -45,7 +45,9 @@ class CatchUp implements Checker {
       (sum, each) => sum + each.files.length + each.removed.length,
       outside,
     )
-    this.#bounds.set(restoreId, { files, writes: this.#world.writes.length })
+    // The source lists its files when its tree has all that its journal has.
+    const pending = theirs.seq - theirs.appliedSeq
+    this.#bounds.set(restoreId, { files, writes: this.#world.writes.length - pending })
   }
 
   #restored(

@@ -37,7 +37,15 @@ export function askAfterLate(core: CoreState, lateMs: number): void {
   if (tenure === undefined) return
   decide(core, 'late', 'ask', { lateMs })
   freeze(core, 'late')
-  tenure.asking = { queryId: takeId(core), answered: new Set() }
+  tenure.asking = { queryId: takeId(core), answered: new Set(), sinceMs: core.nowMs }
+  // Whoever was gone may have come back while we stood still, and may even be active by now.
+  for (const peer of peersOf(core)) {
+    // It was not heard since it ended.
+    if (peer.gone || peer.stopped) peer.heardAtMs = undefined
+    peer.gone = false
+    peer.stopped = false
+    peer.refused = false
+  }
   arm(core, 'asking', core.options.deadMs)
   askPeers(core, tenure)
 }
@@ -61,7 +69,10 @@ export function checkAsking(core: CoreState, tenure: Tenure): boolean {
   const open = peersOf(core).filter((peer) => !cannotAnswer(peer))
   const able = open.filter((peer) => peer.link || heard(core, peer))
   const allAnswered = able.every((peer) => asking.answered.has(peer.id))
-  const known = open.length === 0 || (able.length > 0 && allAnswered && !roundAbove(core, tenure))
+  // A refused dial counts once there was time for another one: the first may be older than the pause.
+  const nobodyThere =
+    open.length === 0 && core.nowMs - asking.sinceMs >= 1.5 * core.options.heartbeatMs
+  const known = nobodyThere || (able.length > 0 && allAnswered && !roundAbove(core, tenure))
   if (!known && !passed(core, 'asking')) return false
   decide(core, 'late', 'goOn', { answered: [...asking.answered] })
   tenure.asking = undefined

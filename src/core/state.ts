@@ -136,7 +136,9 @@ export interface Tenure {
   /** Opens a term above promises that were never used. */
   reopening: { readonly term: Term; persistId: number | undefined } | undefined
   /** Asks after having been late, before it goes on. */
-  asking: { readonly queryId: number; readonly answered: Set<string> } | undefined
+  asking:
+    | { readonly queryId: number; readonly answered: Set<string>; readonly sinceMs: number }
+    | undefined
   readonly rivals: Map<string, Rival>
 }
 

@@ -9,8 +9,8 @@ class CatchUp implements Checker {
   readonly name = 'catch-up'
   readonly #world: World
   readonly #report: Report
-  /** For each restore under way, the files that it has a reason to move, but for those of later writes. */
-  readonly #bounds = new Map<string, { files: number; writes: number }>()
+  /** For each restore under way, the files that it has a reason to move, but for those of changes after `seq`. */
+  readonly #bounds = new Map<string, { files: number; seq: number }>()
 
   constructor(world: World, report: Report) {
     this.#world = world
@@ -45,9 +45,8 @@ class CatchUp implements Checker {
       (sum, each) => sum + each.files.length + each.removed.length,
       outside,
     )
-    // The source lists its files when its tree has all that its journal has.
-    const pending = theirs.seq - theirs.appliedSeq
-    this.#bounds.set(restoreId, { files, writes: this.#world.writes.length - pending })
+    // The source lists its files when its tree has all that its journal has: also what is only pending now.
+    this.#bounds.set(restoreId, { files, seq: theirs.appliedSeq })
   }
 
   #restored(
@@ -57,9 +56,9 @@ class CatchUp implements Checker {
     if (process.id !== target) return
     const bound = this.#bounds.get(restoreId)
     this.#bounds.delete(restoreId)
-    if (bound === undefined) return
-    const writes = this.#world.writes.length - bound.writes
-    if (files <= bound.files + 2 * writes) return
+    if (bound === undefined || process.copy === undefined) return
+    const later = process.copy.seq - bound.seq
+    if (files <= bound.files + 2 * later) return
     this.#report(
       `a ${method} restore of ${target} moved ${files} files (${bytesMoved} bytes), ${bound.files} had changed`,
     )

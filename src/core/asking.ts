@@ -4,7 +4,7 @@
  */
 import type { Term } from '../replication/position.js'
 import { decide } from './explain.js'
-import { cannotAnswer, heard } from './liveness.js'
+import { cannotAnswer, dialTimeMs, heard, provenEnd } from './liveness.js'
 import { relayedNewer } from './rivals.js'
 import { askAgain, stepDown } from './roles.js'
 import {
@@ -25,10 +25,22 @@ import { activesHeard, viewOf } from './views.js'
 export function afterLate(core: CoreState, lateMs: number): void {
   const { round } = core
   if (lateMs <= core.options.deadMs) return
+  distrustEnds(core)
   if (core.role === 'active') askAfterLate(core, lateMs)
   else if (round?.phase === 'opening') round.lateMs = lateMs
   else if (round !== undefined) round.abandoned = 'this node was late'
   else if (core.role === 'discovering' && core.bootPersistId === undefined) askAgain(core)
+}
+
+/** Whoever was gone may have come back while we stood still, and may even be active by now. */
+function distrustEnds(core: CoreState): void {
+  for (const peer of peersOf(core)) {
+    // It was not heard since it ended.
+    if (provenEnd(peer)) peer.heardAtMs = undefined
+    peer.gone = false
+    peer.stopped = false
+    peer.refused = false
+  }
 }
 
 /** The active accepts nothing until it knows its place. */
@@ -38,14 +50,6 @@ export function askAfterLate(core: CoreState, lateMs: number): void {
   decide(core, 'late', 'ask', { lateMs })
   freeze(core, 'late')
   tenure.asking = { queryId: takeId(core), answered: new Set(), sinceMs: core.nowMs }
-  // Whoever was gone may have come back while we stood still, and may even be active by now.
-  for (const peer of peersOf(core)) {
-    // It was not heard since it ended.
-    if (peer.gone || peer.stopped) peer.heardAtMs = undefined
-    peer.gone = false
-    peer.stopped = false
-    peer.refused = false
-  }
   arm(core, 'asking', core.options.deadMs)
   askPeers(core, tenure)
 }
@@ -70,8 +74,7 @@ export function checkAsking(core: CoreState, tenure: Tenure): boolean {
   const able = open.filter((peer) => peer.link || heard(core, peer))
   const allAnswered = able.every((peer) => asking.answered.has(peer.id))
   // A refused dial counts once there was time for another one: the first may be older than the pause.
-  const nobodyThere =
-    open.length === 0 && core.nowMs - asking.sinceMs >= 1.5 * core.options.heartbeatMs
+  const nobodyThere = open.length === 0 && core.nowMs - asking.sinceMs >= dialTimeMs(core)
   const known = nobodyThere || (able.length > 0 && allAnswered && !roundAbove(core, tenure))
   if (!known && !passed(core, 'asking')) return false
   decide(core, 'late', 'goOn', { answered: [...asking.answered] })

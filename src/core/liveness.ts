@@ -29,6 +29,11 @@ export function cannotAnswer(peer: Peer): boolean {
   return peer.gone || peer.stopped || peer.refused
 }
 
+/** Long enough for another dial, which is tried with each heartbeat, and for an answer. */
+export function dialTimeMs(core: CoreState): number {
+  return 1.5 * core.options.heartbeatMs
+}
+
 /** Ended for certain, as opposed to silent. */
 export function provenEnd(peer: Peer): boolean {
   return peer.gone || peer.stopped
@@ -107,11 +112,11 @@ export function dialFailed(
   cause: 'refused' | 'unreachable' | 'rejected',
 ): void {
   peer.link = false
-  peer.refused = cause === 'refused'
+  // After a pause the answer may be older than it: the next dial tells.
+  peer.refused = cause === 'refused' && !isLate(core)
   if (!peer.refused || !peer.lostLink) return
-  // A message since the connection ended says that the process lived on: then only silence makes
-  // the
-  // refused dial a proof (its last words may still have been under way).
+  // A message since the connection ended says that the process lived on: then only silence
+  // makes the refused dial a proof (its last words may still have been under way).
   const silentMs = core.nowMs - (peer.heardAtMs ?? Number.NEGATIVE_INFINITY)
   if (!peer.heardSinceLost || silentMs >= 2 * core.options.heartbeatMs) peer.gone = true
 }

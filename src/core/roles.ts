@@ -5,6 +5,7 @@
 import { assertInvariant } from '../errors.js'
 import type { Term } from '../replication/position.js'
 import { decide } from './explain.js'
+import { dialTimeMs } from './liveness.js'
 import { arm, type CoreState, disarm, emit, peersOf, takeId } from './state.js'
 import type { Role } from './types.js'
 
@@ -77,8 +78,7 @@ export function askAgain(core: CoreState): void {
     excluded: new Set(),
   }
   arm(core, 'discovery', core.options.discoveryMs)
-  // Long enough for a dial, which is tried with each heartbeat, and for the answer.
-  arm(core, 'silent', 1.5 * core.options.heartbeatMs)
+  arm(core, 'silent', dialTimeMs(core))
   disarm(core, 'wait')
   core.announce = true
 }

@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { cutOff, settled } from './clusters.js'
+import type { World } from './world.js'
+
+/** The next dial is refused, and its answer is read only after the pause, before another dial. */
+function refusedWhileFrozen(world: World, from: string, to: string, forMs: number): void {
+  const { boot } = world.node(from)
+  world.queue = world.queue.filter((item) => item.kind !== 'dial' || item.from !== from)
+  world.inputLater(5, from, { type: 'dialFailed', peer: to, cause: 'refused' })
+  world.later(forMs + 50, () => world.push(0, { kind: 'dial', from, to, boot }))
+}
 
 describe('fencing', () => {
   it('ROL-19: a frozen active that resumes gives up before it accepts anything', () => {
@@ -49,6 +58,43 @@ describe('fencing', () => {
     expect(world.actives()).toEqual(['n3'])
     expect(world.role('n2')).toBe('standby')
     expect(world.write('n2')).toBe(false)
+  })
+
+  it('ROL-19: what a node knew of peers that were gone is void after it stood still', () => {
+    const world = settled(2)
+    world.kill('n2')
+    world.until(() => world.node('n1').core.peers.get('n2')?.gone === true, 1_000)
+    expect(world.write('n1')).toBe(true)
+    world.freeze('n1', 40_000)
+    refusedWhileFrozen(world, 'n1', 'n2', 40_000)
+    world.start('n2')
+    world.until(() => world.role('n2') === 'active', 39_000)
+    expect(world.write('n2')).toBe(true)
+    world.until(() => !world.node('n1').frozen, 40_000)
+    world.until(() => {
+      expect(world.write('n1')).toBe(false)
+      return world.role('n1') !== 'active'
+    }, 1_000)
+    expect(world.events('n1', 'steppedDown')).toHaveLength(1)
+    expect(world.actives()).toEqual(['n2'])
+  })
+
+  it('ROL-19: a dial that was refused before a standby stood still proves nothing afterwards', () => {
+    const world = settled(2)
+    world.kill('n1')
+    // Not in step with the dials of n1.
+    world.freeze('n2', 40_010)
+    refusedWhileFrozen(world, 'n2', 'n1', 40_010)
+    world.start('n1')
+    world.until(() => world.role('n1') === 'active', 39_000)
+    expect(world.write('n1')).toBe(true)
+    world.until(() => !world.node('n2').frozen, 40_010)
+    world.run(10)
+    expect(world.node('n2').core.peers.get('n1')?.gone).toBe(false)
+    world.run(5_000)
+    expect(world.roles('n2')).not.toContain('active')
+    expect(world.actives()).toEqual(['n1'])
+    expect(world.role('n2')).toBe('standby')
   })
 
   it('a late active without anybody to ask goes on after deadMs', () => {

@@ -163,7 +163,8 @@ const table = {
   PATH_BLOCKED: {
     retryable: true,
     summary: 'Something that is not synced stands in the way of a synced file.',
-    whatToDo: 'Move away what is named here; the node goes on by itself.',
+    whatToDo:
+      'Move away what is named here; the node goes on by itself, a refused write is to be repeated.',
   },
   STORAGE_CORRUPT: {
     retryable: false,

@@ -176,6 +176,14 @@ export interface TreeEntry extends FileStat {
   readonly path: string
 }
 
+/** What keeps a file from standing at a path. */
+export interface Obstacle {
+  /** Where it stands: above the path, at it, or below it. */
+  readonly path: string
+  /** What it is. */
+  readonly kind: 'file' | 'link' | 'special'
+}
+
 /** The application's files. Everything below the storage's own folder (`.hotspare`) is invisible here. */
 export interface TreeStore {
   /**
@@ -185,6 +193,12 @@ export interface TreeStore {
   scan(skipped: (path: string, why: string) => void): AsyncIterable<TreeEntry[]>
   /** The state of files; undefined where there is no regular file. */
   stat(paths: readonly string[]): Promise<(FileStat | undefined)[]>
+  /**
+   * What stands in the way of a file at each path: whatever is no folder on the way to it, a link or special
+   * file at the path itself, the first thing below it that is no folder. A regular file at the path is no
+   * obstacle, nor is a folder that is missing. Nothing is changed.
+   */
+  obstacles(paths: readonly string[]): Promise<(Obstacle | undefined)[]>
   /**
    * Reads stretches of many files in one go. The answer packs them into one fresh buffer, in order,
    * and says for each where it lies; `missing` where there is no such regular file; fewer bytes than asked only at

@@ -13,7 +13,7 @@ import { AppStates } from './app-states.js'
 import { Applier } from './applier.js'
 import { BlobRefs } from './blob-refs.js'
 import type { FileChange, SingleChange } from './change.js'
-import { mayForce, syncedClassOf } from './copy-policy.js'
+import { findBlocked, mayForce, syncedClassOf } from './copy-policy.js'
 import type { CopyEvent, UpdateResult } from './copy-types.js'
 import type { BatchPart, Entry } from './entry.js'
 import { entryHeaderBytes } from './entry.js'
@@ -67,6 +67,12 @@ export class Contents {
   /** Classes of files that this node's policy has now, of which changes were journaled before it had them. */
   get lacking(): string[] {
     return [...this.strangers].filter((name) => this.#options.policy.get(name) !== undefined)
+  }
+
+  /** Which new files cannot come to stand at their paths in the tree, and why. */
+  findBlocked(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>> {
+    const { storage, policy } = this.#options
+    return findBlocked(storage.tree, policy, paths)
   }
 
   #newApplier(): Applier {

@@ -1,5 +1,6 @@
 /** What the data plane asks of a policy. */
-import type { TreeStore } from '../interfaces/storage.js'
+import { HotspareError } from '../errors.js'
+import type { Obstacle, TreeStore } from '../interfaces/storage.js'
 import type { SyncPolicy } from '../policy/sync-policy.js'
 
 /** The synced class that claims a path; undefined for paths that are never synced, unclaimed, or claimed twice. */
@@ -31,4 +32,52 @@ export async function mayForce(
   }
   if (synced.length === 0 || others.length === 0) return synced.length > 0
   return (await tree.stat(others)).every((found) => found === undefined)
+}
+
+/** Paths that are looked at together. */
+const lookedAtMax = 1000
+
+/**
+ * Which new files cannot come to stand at their paths, and why: something is in the way that is not to be touched. Files of
+ * synced classes are no hindrance: they belong to this copy, and go before anything takes their place.
+ */
+export async function findBlocked(
+  tree: TreeStore,
+  policy: SyncPolicy,
+  paths: readonly string[],
+): Promise<Map<string, HotspareError>> {
+  const blocked = new Map<string, HotspareError>()
+  for (let start = 0; start < paths.length; start += lookedAtMax) {
+    const some = paths.slice(start, start + lookedAtMax)
+    const found = await tree.obstacles(some)
+    for (const [index, path] of some.entries()) {
+      const obstacle = found[index]
+      if (obstacle === undefined || (await mayGo(tree, policy, path, obstacle))) continue
+      blocked.set(path, blockedBy(path, obstacle))
+    }
+  }
+  return blocked
+}
+
+async function mayGo(
+  tree: TreeStore,
+  policy: SyncPolicy,
+  path: string,
+  obstacle: Obstacle,
+): Promise<boolean> {
+  if (obstacle.kind === 'file') return syncedClassOf(policy, obstacle.path) !== undefined
+  return obstacle.path === path && (await mayForce(tree, policy, path))
+}
+
+function blockedBy(path: string, obstacle: Obstacle): HotspareError {
+  const what = {
+    file: 'a file that is not synced',
+    link: 'a symbolic link',
+    special: 'a special file',
+  }
+  return new HotspareError(
+    'PATH_BLOCKED',
+    `${JSON.stringify(path)} cannot be written, because ${JSON.stringify(obstacle.path)} is ${what[obstacle.kind]} and stands in its way`,
+    { details: { path, obstacle: obstacle.path } },
+  )
 }

@@ -137,6 +137,11 @@ export abstract class CopyView {
     return this.contents.overlay.stat(path)
   }
 
+  /** Which new files cannot come to stand at their paths, and why. */
+  findBlocked(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>> {
+    return this.contents.findBlocked(paths)
+  }
+
   /** Whether files lie below this path, as the last appended change has it. */
   hasFilesBelow(path: string): boolean {
     return this.contents.overlay.folders.has(path)

@@ -85,6 +85,7 @@ export class FilesApi {
    * @returns what the write really got
    * @throws `NOT_ACTIVE` on every node but the active one, naming it
    * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `PATH_CONFLICT` for the path
+   * @throws `PATH_BLOCKED` when something that is not synced, or a link, stands where a new file is to be
    * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content; nothing is left
    *   behind
    * @throws `QUEUE_FULL`, `ABORTED`, `WRITES_BLOCKED`, `OUTCOME_UNKNOWN`

@@ -61,6 +61,20 @@ export function blobsOf(intent: WriteIntent | UpdateRun): BlobRef[] {
   }
 }
 
+/** The files that an intent may bring into being. */
+export function writtenPaths(intent: WriteIntent): readonly string[] {
+  switch (intent.kind) {
+    case 'update':
+    case 'remove':
+      return []
+    case 'transaction':
+    case 'commit':
+      return intent.changes.flatMap(writtenPaths)
+    default:
+      return [intent.path]
+  }
+}
+
 /**
  * Bytes that an intent keeps in memory while it waits. Values of updates are opaque; strings and
  * byte arrays are counted, for all else stands `valueBytes`, what updates took on average.

@@ -15,6 +15,7 @@ import type { AckQueues, Write } from './ack-queues.js'
 import { BatchResolver } from './batch-resolver.js'
 import type { Change } from './change.js'
 import { type Entry, encodeChanges, encodeInSync, encodeTerm, lastSeqOf } from './entry.js'
+import type { NewPaths } from './new-paths.js'
 import type { Term } from './position.js'
 import { asFailure } from './write-errors.js'
 import type { WriteQueue } from './write-queue.js'
@@ -28,6 +29,7 @@ export interface SequencerOptions {
   readonly term: Term
   readonly queue: WriteQueue
   readonly queues: AckQueues
+  readonly newPaths: NewPaths
   /** A write will never get a place. */
   refuse(write: Write, error: unknown): void
   /** An entry was appended. */
@@ -154,7 +156,7 @@ export class Sequencer {
 
   /** Collects writes and their changes; answers how many places of the queue they take. */
   #form(writes: Write[], changes: Change[]): number {
-    const { queue, limits } = this.#options
+    const { queue, limits, newPaths } = this.#options
     this.#resolver.reset()
     let bytes = 0
     for (let at = 0; ; at += 1) {
@@ -170,6 +172,8 @@ export class Sequencer {
         continue
       }
       try {
+        const blocked = newPaths.blockedBy(write)
+        if (blocked !== undefined) throw blocked
         changes.push(this.#resolver.resolve(write.intent))
         writes.push(write)
       } catch (error) {

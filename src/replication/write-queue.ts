@@ -22,6 +22,8 @@ export class WriteQueue {
   #gone = 0
   /** Writes of durability `memory`, which do not wait for a disk. */
   #memory = 0
+  /** Writes that are not updates. */
+  #files = 0
   #waiters: RoomWaiter[] = []
   readonly #bytesMax: number
   readonly #waitersMax: number
@@ -48,6 +50,11 @@ export class WriteQueue {
     return this.#memory === 0
   }
 
+  /** Whether any of the writes may concern a file. */
+  get concernsFiles(): boolean {
+    return this.#files > 0
+  }
+
   /** Whether so many bytes more fit. One write always fits an empty queue. */
   fits(bytes: number): boolean {
     return this.#bytes + bytes <= this.#bytesMax || this.length === 0
@@ -57,6 +64,7 @@ export class WriteQueue {
     this.#writes.push(write)
     this.#bytes += write.bytes
     if ((write.level & 1) === 0) this.#memory += 1
+    if (write.intent.kind !== 'update') this.#files += 1
   }
 
   /** The write at this place of the line; undefined beyond its end. */
@@ -99,6 +107,7 @@ export class WriteQueue {
   #uncount(write: Write): void {
     this.#bytes -= write.bytes
     if ((write.level & 1) === 0) this.#memory -= 1
+    if (write.intent.kind !== 'update') this.#files -= 1
   }
 
   /**

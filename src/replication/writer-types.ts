@@ -44,6 +44,8 @@ export interface WriterCopy {
   listFiles(prefix?: string): string[]
   /** Whether any file lies below this path; a check by listing when the copy does not offer it. */
   hasFilesBelow?(path: string): boolean
+  /** Which new files cannot come to stand at their paths, and why. */
+  findBlocked?(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>>
 }
 
 /** The part of a SyncPolicy that the writer uses. */

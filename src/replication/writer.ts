@@ -18,6 +18,7 @@ import { ClassRules } from './class-rules.js'
 import { FlushPacing } from './flush-pacing.js'
 import { InSyncSet } from './in-sync.js'
 import type { WriteIntent } from './intent.js'
+import { NewPaths } from './new-paths.js'
 import type { Term } from './position.js'
 import { Sequencer } from './sequencer.js'
 import { asFailure, outcomeUnknown } from './write-errors.js'
@@ -48,6 +49,7 @@ export class Writer implements WriteGate {
   readonly #intake: WriteIntake
   readonly #queue: WriteQueue
   readonly #queues: AckQueues = new AckQueues()
+  readonly #newPaths: NewPaths
   readonly #sequencer: Sequencer
   readonly #inSync: InSyncSet
   readonly #spool: BlobSpool
@@ -111,6 +113,12 @@ export class Writer implements WriteGate {
       emit: (event) => options.emit(event),
       changed: () => this.#advance(),
     })
+    this.#newPaths = new NewPaths({
+      copy,
+      queue: this.#queue,
+      writesMax: limits.batchChangesMax,
+      ready: () => this.#schedule(),
+    })
     const inSync = this.#inSync
     this.#sequencer = new Sequencer({
       copy,
@@ -119,6 +127,7 @@ export class Writer implements WriteGate {
       term,
       queue: this.#queue,
       queues: this.#queues,
+      newPaths: this.#newPaths,
       refuse: (write, error) => this.#intake.refuse(write, error),
       appended: (ordinal, lastSeq, bytes) => inSync.appended(ordinal, lastSeq, bytes),
       failed: (error) => this.close(error),
@@ -164,6 +173,7 @@ export class Writer implements WriteGate {
    * @throws `NOT_ACTIVE` when this node may not act as active; it makes sure of that before a write gets its place
    * @throws `CLASS_UNKNOWN`, `CLASS_KIND` for a class that does not fit
    * @throws `PATH_CONFLICT`, `TX_CONFLICT` when what stands before it does not allow it
+   * @throws `PATH_BLOCKED` when something that is not synced is in the way of a new file
    * @throws `QUEUE_FULL` when too much waits
    * @throws `WRITE_TOO_LARGE` when it fits no entry
    * @throws `ABORTED`, `WRITES_BLOCKED` when its signal aborted
@@ -255,12 +265,12 @@ export class Writer implements WriteGate {
     return this.#inSync.addFollower(id, options.promotable && options.directAck)
   }
 
-  /** Looks again at a tenure that was in doubt. It is looked at by itself, too, a little later. */
   /** All promotable members are proven gone: writes wait for none of them. */
   nobodyInReach(): void {
     this.#inSync.endFirstWait()
   }
 
+  /** Looks again at a tenure that was in doubt. It is looked at by itself, too, a little later. */
   recheck(): void {
     this.#advance()
   }
@@ -315,7 +325,7 @@ export class Writer implements WriteGate {
         void this.#waitForCopy()
         break
       }
-      if (this.#gathers()) break
+      if (this.#newPaths.areLookedAt() || this.#gathers()) break
       if (entries === entriesPerTurnMax) {
         this.#pacing.nextTurn()
         break

@@ -263,6 +263,25 @@ describe('symbolic links', () => {
     await tree.sync(['folder/secret', 'file'])
   })
 
+  test('obstacles: links and special files are named, folders without files are none', async () => {
+    spawnSync('mkfifo', [join(root, 'pipe')])
+    await mkdir(join(root, 'empty', 'too'), { recursive: true })
+    await mkdir(join(root, 'holds', 'deep'), { recursive: true })
+    await symlink(outside, join(root, 'holds', 'deep', 'link'))
+    const { tree } = await open()
+    const paths = ['folder/new', 'folder', 'file', 'pipe', 'pipe/x', 'empty', 'holds', 'holds/new']
+    expect(await tree.obstacles(paths)).toEqual([
+      { path: 'folder', kind: 'link' },
+      { path: 'folder', kind: 'link' },
+      { path: 'file', kind: 'link' },
+      { path: 'pipe', kind: 'special' },
+      { path: 'pipe', kind: 'special' },
+      undefined,
+      { path: 'holds/deep/link', kind: 'link' },
+      undefined,
+    ])
+  })
+
   test('a link at the path itself is replaced with force, and left alone without', async () => {
     const { tree } = await open()
     const operation = { kind: 'put', path: 'file', bytes: bytesOf('mine'), mode: 0o644 } as const

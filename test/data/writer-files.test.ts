@@ -67,6 +67,68 @@ describe('writing files (SYN-5, SYN-6)', () => {
     expect(await codeOf(files.read('files/a/1.txt'))).toBe('FILE_NOT_FOUND')
   })
 
+  it('SYN-25: a new file that something stands in the way of is refused, nothing else is', async () => {
+    const { files, copy } = await openFiles()
+    await files.write('files/old', 'x')
+    const error = new HotspareError('PATH_BLOCKED', 'in the way')
+    copy.blocked.set('files/link', error)
+    const calls = [
+      files.write('files/link', 'x'),
+      files.write('files/new', 'x'),
+      files.append('files/link', 'x'),
+      files.write('files/old', 'y'),
+      files.remove('files/link'),
+      files.truncate('files/link', 0),
+    ]
+    const codes = await Promise.all(calls.map(codeOf))
+    expect(codes).toEqual([
+      'PATH_BLOCKED',
+      'resolved',
+      'PATH_BLOCKED',
+      'resolved',
+      'resolved',
+      'PATH_BLOCKED',
+    ])
+    expect(copy.looks.slice(1)).toEqual([['files/link', 'files/new']])
+    copy.blocked.clear()
+    await files.write('files/link', 'x')
+    expect(await files.list('files/link')).toHaveLength(1)
+  })
+
+  it('SYN-25: while a path is looked at, no write overtakes another', async () => {
+    const { files, copy } = await openFiles()
+    await files.write('files/old', '1')
+    let seen = (): void => {}
+    copy.look = new Promise((resolve) => {
+      seen = resolve
+    })
+    const calls = [
+      files.write('files/new', 'first'),
+      files.write('files/old', '2'),
+      files.remove('files/new'),
+    ]
+    await settle()
+    calls.push(files.append('files/new', 'last'))
+    await settle()
+    expect(copy.batches().flat()).toHaveLength(1)
+    seen()
+    await Promise.all(calls)
+    expect(copy.batches().flat().slice(1)).toMatchObject([
+      { kind: 'put', path: 'files/new' },
+      { kind: 'put', path: 'files/old' },
+      { kind: 'remove', path: 'files/new' },
+      { kind: 'patch', path: 'files/new' },
+    ])
+    expect(text(await files.read('files/new'))).toBe('last')
+  })
+
+  it('a disk that cannot be looked at refuses no write', async () => {
+    const { files, copy } = await openFiles()
+    copy.look = Promise.reject(new HotspareError('STORAGE_FAILED', 'cannot look'))
+    copy.look.catch(() => undefined)
+    expect(await codeOf(files.write('files/new', 'x'))).toBe('resolved')
+  })
+
   it('appends of one batch follow each other, behind what stands before them in it', async () => {
     const bench = await openFiles()
     await Promise.all([

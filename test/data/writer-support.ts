@@ -189,6 +189,17 @@ export class FakeCopy implements WriterCopy {
     return { size: file.bytes.length, mode: file.mode, version: file.version }
   }
 
+  /** Paths that were looked at, a list for each look; what is blocked is up to the test. */
+  readonly looks: (readonly string[])[] = []
+  readonly blocked = new Map<string, HotspareError>()
+  look: Promise<void> = Promise.resolve()
+
+  async findBlocked(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>> {
+    this.looks.push(paths)
+    await this.look
+    return new Map(this.blocked)
+  }
+
   listFiles(prefix = ''): string[] {
     return [...this.files.keys()].filter((path) => path.startsWith(prefix)).sort()
   }

@@ -1,6 +1,10 @@
+import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { HotspareError } from '../../src/index.js'
+import type { HotspareError, Storage } from '../../src/index.js'
 import { ClusterNode, neverSynced, SyncPolicy, synced } from '../../src/index.js'
+import { directory } from '../../src/storage/directory.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
 
@@ -11,7 +15,7 @@ const members = ['alpha', 'beta'].map((id) => ({ id, address: id }))
 const running: ClusterNode[] = []
 const bytes = (text: string): Uint8Array => Buffer.from(text)
 
-function nodeOf(id: string, storage: MemoryStorage): ClusterNode {
+function nodeOf(id: string, storage: Storage): ClusterNode {
   const node = new ClusterNode({
     cluster: 'blocked',
     id,
@@ -33,6 +37,73 @@ function nodeOf(id: string, storage: MemoryStorage): ClusterNode {
 
 afterEach(async () => {
   await Promise.all(running.splice(0).map((node) => node.stop()))
+})
+
+describe('a never-synced file in the way of a write', () => {
+  it.each([
+    { what: 'in a folder that is to be a file', obstacle: 'files/a/mine.local', path: 'files/a' },
+    { what: 'where a folder is to be', obstacle: 'files/b.local', path: 'files/b.local/c' },
+  ])('SYN-25: $what: the write is refused, and the role stays', async ({ obstacle, path }) => {
+    const storage = memory()
+    storage.outside.write(obstacle, bytes('mine'))
+    const alpha = nodeOf('alpha', storage)
+    await alpha.start()
+    const refusal = { code: 'PATH_BLOCKED', details: { path, obstacle } }
+    await expect(alpha.files.write(path, 'theirs')).rejects.toMatchObject(refusal)
+    await expect(alpha.files.append(path, 'theirs')).rejects.toMatchObject(refusal)
+    const together = alpha.transaction(async (tx) => {
+      await tx.files.write('files/beside', 'x')
+      await tx.files.write(path, 'theirs')
+    })
+    await expect(together).rejects.toMatchObject(refusal)
+    expect((await alpha.files.list()).map((file) => file.path)).toEqual([])
+    await alpha.files.write('files/other', 'x')
+    expect(alpha.role).toBe('active')
+    expect(storage.outside.read(obstacle)).toEqual(bytes('mine'))
+    storage.outside.remove(obstacle)
+    await alpha.files.write(path, 'theirs')
+    expect(Buffer.from(storage.outside.read(path) ?? []).toString()).toBe('theirs')
+    expect(alpha.status().stuck).toBeUndefined()
+  })
+
+  it('SYN-22: a link in the way of a write is named, and not followed; the role stays', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'hotspare-blocked-'))
+    try {
+      await mkdir(join(root, 'data', 'files'), { recursive: true })
+      await mkdir(join(root, 'elsewhere'))
+      await symlink(join(root, 'elsewhere'), join(root, 'data', 'files', 'link'))
+      const alpha = nodeOf('alpha', directory(join(root, 'data')))
+      await alpha.start()
+      const write = alpha.files.write('files/link/new', 'x')
+      await expect(write).rejects.toMatchObject({
+        code: 'PATH_BLOCKED',
+        details: { path: 'files/link/new', obstacle: 'files/link' },
+      })
+      await alpha.files.write('files/other', 'x')
+      expect(alpha.role).toBe('active')
+      expect(await readdir(join(root, 'elsewhere'))).toEqual([])
+      await alpha.stop()
+    } finally {
+      await rm(root, { recursive: true })
+    }
+  })
+
+  it('a file of a synced class that goes makes room for a folder, and the other way round', async () => {
+    const storage = memory()
+    const alpha = nodeOf('alpha', storage)
+    await alpha.start()
+    await Promise.all([
+      alpha.files.write('files/a', 'file'),
+      alpha.files.remove('files/a'),
+      alpha.files.write('files/a/b', 'below'),
+      alpha.files.remove('files/a/b'),
+      alpha.files.write('files/a', 'again'),
+    ])
+    await alpha.files.remove('files/a')
+    await alpha.files.write('files/a/b', 'below')
+    expect((await alpha.files.list()).map((file) => file.path)).toEqual(['files/a/b'])
+    expect(alpha.role).toBe('active')
+  })
 })
 
 describe('a never-synced file in the way of a restore', () => {

@@ -15,7 +15,7 @@ import { errnoOf, storageError } from './fs-error.js'
 import type { Layout } from './layout.js'
 import { listObjects, readObject, removeObjects, writeObjects } from './object-files.js'
 import { takeIn } from './take-in.js'
-import { readFiles, statFiles, TreeScan } from './tree-reader.js'
+import { findObstacles, readFiles, statFiles, TreeScan } from './tree-reader.js'
 import { TreeWriter } from './tree-writer.js'
 import { packStat, STAT_NUMBERS, type SyncRequest, type Work, type WorkKind } from './work.js'
 
@@ -38,6 +38,7 @@ export class Engine {
   readonly #background = new Set<Promise<void>>()
   readonly #handlers: Handlers = {
     stat: ({ paths }) => statFiles(this.#layout, paths, new Folders(this.#layout)),
+    obstacles: ({ paths }) => findObstacles(this.#layout, paths, new Folders(this.#layout)),
     read: ({ requests, into }) =>
       readFiles(this.#layout, requests, into, new Folders(this.#layout)),
     apply: ({ operations }) => this.#apply(operations),

@@ -4,6 +4,7 @@
  */
 
 import { lstatSync, mkdirSync, rmdirSync, unlinkSync } from 'node:fs'
+import type { Obstacle } from '../../interfaces/storage.js'
 import { pathBlocked, storageFailed } from '../failure.js'
 import { parentOf } from '../names.js'
 import { errnoOf } from './fs-error.js'
@@ -11,7 +12,7 @@ import type { Layout } from './layout.js'
 
 const ROUNDS_MAX = 10_000
 
-type Found = 'folder' | 'link' | 'file' | 'special' | 'missing'
+type Found = 'folder' | Obstacle['kind'] | 'missing'
 
 /** Looks at folders for one batch. */
 export class Folders {
@@ -31,6 +32,13 @@ export class Folders {
   /** Whether real folders lead to the path. A link on the way means no: the tree ends there. */
   leadTo(path: string): boolean {
     return this.#blockedAt(parentOf(path)) === undefined
+  }
+
+  /** What keeps folders from leading to the path; a missing one does not. */
+  obstacleTo(path: string): Obstacle | undefined {
+    const blocked = this.#blockedAt(parentOf(path))
+    if (blocked === undefined || blocked.found === 'missing') return undefined
+    return { path: blocked.folder, kind: blocked.found }
   }
 
   /**
@@ -84,7 +92,7 @@ export class Folders {
   }
 
   /** The first place on the way to `folder`, itself included, that is no real folder. */
-  #blockedAt(folder: string): { folder: string; found: Found } | undefined {
+  #blockedAt(folder: string): { folder: string; found: Exclude<Found, 'folder'> } | undefined {
     if (this.#real.has(folder)) return undefined
     const above = this.#blockedAt(parentOf(folder))
     if (above !== undefined) return above

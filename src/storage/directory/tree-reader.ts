@@ -1,7 +1,7 @@
 /** Reads the tree with synchronous calls: stats, stretches of many files, and the whole of it. */
 
-import { closeSync, type Dir, opendirSync } from 'node:fs'
-import type { FileStat, ReadRequest } from '../../interfaces/storage.js'
+import { closeSync, type Dir, type Dirent, opendirSync, readdirSync, type Stats } from 'node:fs'
+import type { FileStat, Obstacle, ReadRequest } from '../../interfaces/storage.js'
 import { STATE_FOLDER } from '../names.js'
 import { look, lookForFile, openToRead, readFully, toFileStat } from './files.js'
 import type { Folders } from './folders.js'
@@ -26,6 +26,36 @@ export function statFiles(
     packStat(stats, index * STAT_NUMBERS, found)
   }
   return stats
+}
+
+/** What stands in the way of files at these paths. */
+export function findObstacles(
+  layout: Layout,
+  paths: readonly string[],
+  folders: Folders,
+): (Obstacle | undefined)[] {
+  return paths.map((path) => folders.obstacleTo(path) ?? obstacleAt(layout.treePath(path), path))
+}
+
+function obstacleAt(absolute: string, path: string): Obstacle | undefined {
+  const stats = look(absolute)
+  if (stats === undefined || stats.isFile()) return undefined
+  return stats.isDirectory() ? firstBelow(absolute, path) : { path, kind: kindOf(stats) }
+}
+
+function firstBelow(absolute: string, folder: string): Obstacle | undefined {
+  for (const entry of readdirSync(absolute, { withFileTypes: true })) {
+    const path = `${folder}/${entry.name}`
+    if (!entry.isDirectory()) return { path, kind: kindOf(entry) }
+    const below = firstBelow(`${absolute}/${entry.name}`, path)
+    if (below !== undefined) return below
+  }
+  return undefined
+}
+
+function kindOf(entry: Stats | Dirent): Obstacle['kind'] {
+  if (entry.isSymbolicLink()) return 'link'
+  return entry.isFile() ? 'file' : 'special'
 }
 
 /** Reads stretches of files into a buffer, one after the other; answers where each lies. The caller made it large enough. */

@@ -2,6 +2,7 @@
 
 import type {
   FileStat,
+  Obstacle,
   ReadAnswer,
   ReadRequest,
   ReadResult,
@@ -67,6 +68,15 @@ export class DirectoryTree implements TreeStore {
       checkLimit(paths.length, ITEMS_MAX, 'the paths of one stat')
       for (const path of paths) checkTreePath(path)
       return unpackStats(await bulk.call('stat', { paths }))
+    })
+  }
+
+  obstacles(paths: readonly string[]): Promise<(Obstacle | undefined)[]> {
+    const { bulk, gate } = this.#parts
+    return gate.run(() => {
+      checkLimit(paths.length, ITEMS_MAX, 'the paths of one look for obstacles')
+      for (const path of paths) checkTreePath(path)
+      return bulk.call('obstacles', { paths })
     })
   }
 

@@ -5,6 +5,7 @@ import type {
   ObjectArea,
   ObjectInfo,
   ObjectSlice,
+  Obstacle,
   ReadRequest,
   TreeOperation,
 } from '../../interfaces/storage.js'
@@ -12,6 +13,7 @@ import type {
 /** Every kind of work, with its question and answer. */
 export interface Work {
   stat: { ask: { readonly paths: readonly string[] }; answer: Float64Array }
+  obstacles: { ask: { readonly paths: readonly string[] }; answer: (Obstacle | undefined)[] }
   /** Answers, for each request, `start` and `length` in the buffer and the four numbers of its stat. */
   read: {
     ask: { readonly requests: readonly ReadRequest[]; readonly into: Uint8Array }

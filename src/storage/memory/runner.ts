@@ -27,6 +27,7 @@ export type MemoryOperation =
   | 'objects.remove'
   | 'tree.scan'
   | 'tree.stat'
+  | 'tree.obstacles'
   | 'tree.read'
   | 'tree.apply'
   | 'tree.takeIn'

@@ -6,7 +6,7 @@
 
 import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
-import type { FileStat, TreeEntry } from '../../interfaces/storage.js'
+import type { FileStat, Obstacle, TreeEntry } from '../../interfaces/storage.js'
 import { pathBlocked } from '../failure.js'
 import { parentOf } from '../names.js'
 import { Bytes, pick, tear, toss } from './bytes.js'
@@ -99,15 +99,27 @@ export class TreeContent {
    * @throws `PATH_BLOCKED` when a file on the way may not be removed, or the path is a folder
    */
   makeWay(path: string, force: boolean): void {
-    if (this.#folders.has(path)) {
-      const below = this.paths().find((other) => other.startsWith(`${path}/`))
-      throw pathBlocked(path, below ?? path, 'lies below it')
-    }
+    const below = this.#fileBelow(path)
+    if (below !== undefined) throw pathBlocked(path, below, 'lies below it')
     for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
       if (!this.#files.has(folder)) continue
       if (!force) throw pathBlocked(path, folder, 'is no folder')
       this.change(folder, { file: undefined, tears: 'never' })
     }
+  }
+
+  /** What keeps a file from standing at the path. */
+  obstacleTo(path: string): Obstacle | undefined {
+    let at = this.#fileBelow(path)
+    for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
+      if (this.#files.has(folder)) at = folder
+    }
+    return at === undefined ? undefined : { path: at, kind: 'file' }
+  }
+
+  #fileBelow(path: string): string | undefined {
+    if (!this.#folders.has(path)) return undefined
+    return this.paths().find((other) => other.startsWith(`${path}/`))
   }
 
   /** Carries out a change. */

@@ -3,6 +3,7 @@
 import { HotspareError } from '../../errors.js'
 import type {
   FileStat,
+  Obstacle,
   ReadAnswer,
   ReadRequest,
   ReadResult,
@@ -50,6 +51,14 @@ export class MemoryTree implements TreeStore {
     const effect = (): (FileStat | undefined)[] =>
       paths.map((path) => this.#content.tree.stat(path))
     return await this.#runner.run({ operation: 'tree.stat', channel: 'tree.read', effect })
+  }
+
+  async obstacles(paths: readonly string[]): Promise<(Obstacle | undefined)[]> {
+    checkLimit(paths.length, ITEMS_MAX, 'the paths of one look for obstacles')
+    for (const path of paths) checkTreePath(path)
+    const effect = (): (Obstacle | undefined)[] =>
+      paths.map((path) => this.#content.tree.obstacleTo(path))
+    return await this.#runner.run({ operation: 'tree.obstacles', channel: 'tree.read', effect })
   }
 
   async read(requests: readonly ReadRequest[], lend: boolean = false): Promise<ReadAnswer> {

@@ -36,6 +36,18 @@ export const treeReadTests: readonly KitTest[] = [
     },
   },
   {
+    title: 'tree: obstacles names what keeps a file from its path, above it or below it',
+    run: async ({ opened }) => {
+      const { tree } = opened
+      await put(tree, 'a/b', 'x')
+      const found = await tree.obstacles(['a/b', 'a/new', 'none/new', 'a/b/c/d', 'a'])
+      const file = { path: 'a/b', kind: 'file' }
+      assert.deepEqual(found, [undefined, undefined, undefined, file, file])
+      await refused(tree.obstacles(['../x']), 'PATH_INVALID')
+      assert.deepEqual(await tree.obstacles([]), [])
+    },
+  },
+  {
     title: 'tree: read packs stretches of many files, in order, and says where each lies',
     run: async ({ opened }) => {
       const { tree } = opened

@@ -111,8 +111,8 @@ export abstract class CopyView {
    * Entries that begin after `afterSeq`, in order, durable or not.
    * @throws `JOURNAL_TRIMMED` when the journal begins later
    */
-  reader(afterSeq: number): JournalReader {
-    return this.parts.journal.reader(afterSeq)
+  reader(afterSeq: number, isCut?: boolean): JournalReader {
+    return this.parts.journal.reader(afterSeq, isCut)
   }
 
   /** Keeps what comes after `afterSeq` in the journal, up to twice its limit. */

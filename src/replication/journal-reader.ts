@@ -26,6 +26,7 @@ const readBytesMin = 1024 * 1024
 export class JournalReader {
   readonly #journal: Journal
   readonly #from: number
+  readonly #isCut: boolean
   readonly #closed: () => void
   #isClosed = false
   /** Set while it reads from memory. */
@@ -46,13 +47,14 @@ export class JournalReader {
   /** The journal was trimmed over it. */
   lost = false
 
-  constructor(journal: Journal, afterSeq: number, closed: () => void) {
+  constructor(journal: Journal, afterSeq: number, isCut: boolean, closed: () => void) {
     this.#journal = journal
     this.#from = afterSeq
+    this.#isCut = isCut
     this.afterSeq = afterSeq
     this.#closed = closed
     this.#ordinal = this.#startInMemory()
-    if (this.#ordinal === undefined) this.#enter(this.#startSegment(), 0)
+    if (this.#ordinal === undefined) this.#enterAtStart()
   }
 
   /** Whether there is something to read now. */
@@ -191,12 +193,15 @@ export class JournalReader {
     return this.#journal.tail.ordinalAfter(this.#from)
   }
 
-  /** All entries of the segments before it begin at or before the wanted place. */
-  #startSegment(): Segment | undefined {
-    const { segments } = this.#journal
+  /** All entries before it begin at or before the wanted place. */
+  #enterAtStart(): void {
+    const { segments, soundFrom } = this.#journal
     let start = segments[0]
     for (const segment of segments) if (segment.firstSeq <= this.#from) start = segment
-    return start
+    // Damage before the place where recovery began is none of our business, if it can be passed by.
+    const passed = soundFrom !== undefined && soundFrom.segment === start?.name
+    const known = this.#isCut ? this.#from : this.#from - 1
+    this.#enter(start, passed && soundFrom.facts.seq <= known ? soundFrom.offset : 0)
   }
 
   #enter(segment: Segment | undefined, offset: number): void {
@@ -221,7 +226,7 @@ export class JournalReader {
     if (last?.segment !== undefined) {
       this.#enter(last.segment, last.offset + last.entry.bytes.length)
     } else if (left !== undefined) this.#enter(left.segment, left.offset)
-    else this.#enter(this.#startSegment(), 0)
+    else this.#enterAtStart()
   }
 
   /** The place in the log, as an ordinal of the tail. */

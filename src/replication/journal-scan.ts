@@ -48,6 +48,8 @@ export interface ScannedJournal {
   /** Nonce of the last segment; undefined when its header has to be written anew. */
   readonly nonce: number | undefined
   readonly damage: JournalDamage | undefined
+  /** Where the scan began, when that is in the middle of a segment: nobody knows whether what lies before it is sound. */
+  readonly place?: JournalPlace | undefined
 }
 
 /** Called for each entry, in order. */
@@ -106,7 +108,7 @@ export async function scanJournal(
         const damage = { segment: segment.name, offset: scan.offset, why }
         segment.bytes = scan.offset
         const readable = segments.slice(0, at + 1)
-        return { segments: readable, facts: tracker.snapshot(), nonce, damage }
+        return { segments: readable, facts: tracker.snapshot(), nonce, damage, place }
       }
       // The torn end of the last segment.
       segment.bytes = scan.offset
@@ -114,7 +116,7 @@ export async function scanJournal(
       await log.close()
     }
   }
-  return { segments, facts: tracker.snapshot(), nonce, damage: undefined }
+  return { segments, facts: tracker.snapshot(), nonce, damage: undefined, place }
 }
 
 /** Reads one segment. */

@@ -52,6 +52,8 @@ export class Journal {
   /** For readers. */
   readonly tail: Tail
   readonly files: SegmentFiles
+  /** From here on the journal was read when it was opened. */
+  readonly soundFrom: JournalPlace | undefined
 
   private constructor(
     options: JournalOptions,
@@ -64,6 +66,7 @@ export class Journal {
     this.#appended = new FactsTracker(scanned.facts)
     this.#durable = new FactsTracker(scanned.facts)
     this.#segments = scanned.segments
+    this.soundFrom = scanned.place
     this.#log = log
     this.#nonce = nonce
     this.#handedOrdinal = ordinal
@@ -313,10 +316,14 @@ export class Journal {
     if (this.#handedOrdinal < this.lastOrdinal) this.#flush()
   }
 
-  /** Entries that begin after `afterSeq`, in order. */
-  reader(afterSeq: number): JournalReader {
+  /**
+   * Entries that begin after `afterSeq`, in order.
+   *
+   * @param isCut - whether the in-sync sets right at `afterSeq` are known already
+   */
+  reader(afterSeq: number, isCut: boolean = false): JournalReader {
     if (afterSeq + 1 < this.firstSeq) throw trimmed(afterSeq, this.firstSeq)
-    const reader = new JournalReader(this, afterSeq, () => this.#readers.delete(reader))
+    const reader = new JournalReader(this, afterSeq, isCut, () => this.#readers.delete(reader))
     this.#readers.add(reader)
     return reader
   }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { HotspareError } from '../../src/errors.js'
 import type { Change } from '../../src/replication/change.js'
 import { listSegments } from '../../src/replication/journal-scan.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
@@ -233,6 +234,52 @@ describe('recovery', () => {
     }
     expect(damaged).toBeGreaterThan(40)
   }, 30_000)
+
+  test.each([
+    { later: 0, what: 'nothing' },
+    { later: 2, what: 'some changes' },
+  ])(
+    'damage before a checkpoint, with $what after it, does not stop a restore from this copy',
+    async ({ later }) => {
+      let damaged = 0
+      for (let seed = 1; seed <= 40; seed += 1) {
+        const random = new SeededRandom(seed)
+        const storage = memory()
+        const limits = { ...smallLimits, segmentBytes: 1e6 }
+        const node = await startNode(storage, { limits })
+        const maker = new EntryMaker()
+        node.copy.append(maker.open())
+        const write = (at: number): number =>
+          node.copy.append(maker.batch(put(`docs/${at}`, 'x'))).ordinal
+        for (let at = 0; at < 20; at += 1) write(at)
+        await node.copy.settle()
+        await node.copy.checkpoint()
+        for (let at = 20; at < 20 + later; at += 1) write(at)
+        await node.copy.settle()
+        storage.crash(random, { powerCut: false })
+        const raw = await storage.open(owner())
+        const [name = ''] = (await listSegments(raw.logs, 'journal')).map((segment) => segment.name)
+        await raw.close()
+        storage.flipBit({ kind: 'log', area: 'journal', name }, random)
+        const again = await startNode(storage, { limits })
+        const { copy } = again
+        if (!copy.complete || copy.seq < 20 + later) continue
+        const cut = copy.seq
+        copy.append(maker.batch(put('docs/after', 'x')))
+        const reader = copy.reader(cut, true)
+        expect((await reader.next(1000)).map(({ header }) => header.firstSeq)).toEqual([cut + 1])
+        // The flip may have hit what carries no entry.
+        const whole = copy.reader(0).next(1e6)
+        const code = await whole.then(
+          () => undefined,
+          (error: HotspareError) => error.code,
+        )
+        if (code === 'JOURNAL_CORRUPT') damaged += 1
+        await copy.close()
+      }
+      expect(damaged).toBeGreaterThan(10)
+    },
+  )
 
   test('a missing segment is damage', async () => {
     const storage = memory()

@@ -177,8 +177,7 @@ export class Outgoing {
       directAck: true,
     })
     // What it takes in meanwhile is in no journal that it could be promoted with.
-    const { method } = plan
-    if (method === 'delta' || method === 'full') this.#follower.leave('it is being restored')
+    if (isRestore(plan)) this.#follower.leave('it is being restored')
     this.#context.report({ name: 'plan', peer: this.peer, plan })
     this.#channel.sendMessage(plan)
   }
@@ -187,9 +186,8 @@ export class Outgoing {
   #start(): void {
     const plan = this.#plan
     if (plan === undefined || this.#stopListening !== undefined) return this.#channel.destroy()
-    const restoring = plan.method === 'delta' || plan.method === 'full'
-    this.#sentSeq = restoring ? plan.cut.seq : plan.commonSeq
-    this.#restored = !restoring
+    this.#restored = !isRestore(plan)
+    this.#sentSeq = isRestore(plan) ? plan.cut.seq : plan.commonSeq
     this.#stopListening = this.#context.copy.onAppend((entry, ordinal) =>
       this.#onAppend(entry, ordinal),
     )
@@ -234,7 +232,7 @@ export class Outgoing {
     try {
       await this.#channel.drained()
       while (this.#open) {
-        this.#reader ??= this.#context.copy.reader(this.#sentSeq)
+        this.#reader ??= this.#context.copy.reader(this.#sentSeq, this.#isAtCut)
         const entries = await this.#reader.next(catchUpBytes)
         if (!this.#open) return
         for (const entry of entries) this.#send(entry, this.#ordinalOf(entry))
@@ -245,6 +243,11 @@ export class Outgoing {
       if (HotspareError.is(error, 'JOURNAL_CORRUPT')) this.#context.unreadable()
       if (this.#open) this.#fail(error as HotspareError)
     }
+  }
+
+  /** Nothing was sent yet, and the plan says what holds at the cut. */
+  get #isAtCut(): boolean {
+    return this.#sent === 0 && this.#plan !== undefined && isRestore(this.#plan)
   }
 
   /** The ordinal of an entry that was read, when it was appended after the stream began; else 0. */
@@ -317,6 +320,10 @@ export class Outgoing {
     this.#tellWriter()
     this.#follower?.caughtUp()
   }
+}
+
+function isRestore({ method }: PlanMessage): boolean {
+  return method === 'delta' || method === 'full'
 }
 
 function keyOf(entry: Entry): number {

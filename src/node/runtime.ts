@@ -19,6 +19,7 @@ import type { DriverInput } from './driver.js'
 import { Driver } from './driver.js'
 import type { NodeEvents, NodeLogEvent } from './events.js'
 import { FactsLog } from './facts-log.js'
+import type { Followers } from './followers.js'
 import { Links } from './links.js'
 import type { NodeParts } from './node-parts.js'
 import type { NodeOptions } from './options.js'
@@ -208,8 +209,8 @@ export class Runtime {
       },
       dialFailed: (peer, cause) => input({ type: 'dialFailed', peer, cause }),
       received: (from, message) => this.#receive(from, message),
-      stream: (channel) => this.#withReplica(channel, (replica) => replica.acceptStream(channel)),
-      bulk: (channel) => this.#withReplica(channel, (replica) => replica.acceptBulk(channel)),
+      stream: (channel) => this.#withFollowers(channel, (all) => all.acceptStream(channel)),
+      bulk: (channel) => this.#withFollowers(channel, (all) => all.acceptBulk(channel)),
       refused: (peer, error) =>
         this.emit('refused', { peer, code: error.code, reason: error.message }),
       met: (identity) => {
@@ -220,10 +221,10 @@ export class Runtime {
     })
   }
 
-  #withReplica(channel: Channel, use: (replica: Replica) => void): void {
-    const replica = this.#parts?.replica
-    if (replica === undefined) return channel.destroy()
-    use(replica)
+  #withFollowers(channel: Channel, use: (followers: Followers) => void): void {
+    const followers = this.#parts?.replica.followers
+    if (followers === undefined) return channel.destroy()
+    use(followers)
   }
 
   #receive(from: string, message: Envelope): void {

@@ -155,7 +155,7 @@ export class ClusterNode<C extends Classes = Classes> {
     change: ChangeOf<C, Name>,
     options?: WriteOptions,
   ): Promise<Receipt> {
-    return this.#runtime.submit({ kind: 'update', className, value: change }, options)
+    return this.#runtime.writes.submit({ kind: 'update', className, value: change }, options)
   }
 
   /**
@@ -169,7 +169,7 @@ export class ClusterNode<C extends Classes = Classes> {
     work: (transaction: Transaction) => Promise<Result> | Result,
     options: TransactionOptions = {},
   ): Promise<TransactionResult<Result>> {
-    return await runTransaction(this.#runtime, work, options)
+    return await runTransaction(this.#runtime.writes, work, options)
   }
 
   /**

@@ -10,8 +10,9 @@
  * are relative, `/`-separated, NFC, without `.`, `..`, NUL or reserved names; an adapter still makes
  * sure that no link leads out of its root. Every failure is a `HotspareError` with one of the codes
  * `STORAGE_FULL`, `STORAGE_READ_ONLY`, `STORAGE_FAILED`, `STORAGE_CORRUPT`, `STORAGE_FORMAT`, `STORAGE_LOCKED`;
- * a name or path that breaks the rules is `PATH_INVALID`, one that something stands in the way of `PATH_BLOCKED`, a call above an adapter's limits `OPTION_INVALID`.
- * After `close`, and after the adapter lost its lock, everything is refused with `STORAGE_FAILED`.
+ * a name or path that breaks the rules is `PATH_INVALID`, one that something stands in the way of
+ * `PATH_BLOCKED`, a call above an adapter's limits `OPTION_INVALID`. After `close`, and after the adapter
+ * lost its lock, everything is refused with `STORAGE_FAILED`.
  */
 export interface Storage {
   /** A short name for logs, for example `directory`. */
@@ -154,7 +155,10 @@ export interface ObjectSlice {
   readonly start: number
   /** How many bytes; none only sets the mode. */
   readonly length: number
-  /** Permission bits that the object has from now on, 0 to 0o777; only in the area `incoming`. Default: as it was, 0o644 for a new one. */
+  /**
+   * Permission bits that the object has from now on, 0 to 0o777; only in the area `incoming`. Default: as it
+   * was, 0o644 for a new one.
+   */
   readonly mode?: number
 }
 
@@ -210,10 +214,11 @@ export interface TreeStore {
    * Carries out operations in their order and answers each with the file's new state (undefined where the
    * path holds no file now). Folders on the way are created; folders that a `remove` leaves empty are
    * removed up to the root. Each operation is idempotent. A file where a folder is wanted is removed by
-   * `put`-like operations only when the operation says `force`; else, and where a folder
-   * with files stands at the path itself, `PATH_BLOCKED`, which names what stands there in `details.obstacle`. A link or special file at the path itself is
-   * replaced by put-like operations only with `force`, and left alone by all others; a link on the way is
-   * `PATH_BLOCKED`, always. After a failure the operations before it are done, those after it are not.
+   * `put`-like operations only when the operation says `force`; else, and where a folder with files stands
+   * at the path itself, `PATH_BLOCKED`, which names what stands there in `details.obstacle`. A link or special
+   * file at the path itself is replaced by put-like operations only with `force`, and left alone by all
+   * others; a link on the way is `PATH_BLOCKED`, always. After a failure the operations before it are done,
+   * those after it are not.
    * Calls that touch the same paths are carried out in the order in which they were made; a small call may
    * overtake a large one that has nothing to do with it. Not durable before `sync`.
    */

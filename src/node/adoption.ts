@@ -11,22 +11,18 @@ import type { Replica } from './replica.js'
 
 const chunkBytes = 256 * 1024
 
-/** Journals what was found; resolves with the number of paths. */
+/** Journals what was found. */
 export async function adoptOutside(
   files: FilesApi,
   storage: OpenStorage,
   outside: OutsideReport,
-): Promise<number> {
-  let count = 0
+): Promise<void> {
   for (const { path, mode } of [...outside.unknown, ...outside.differing]) {
     await files.write(path, contentOf(storage, path), { mode, ack: 'local' })
-    count += 1
   }
   for (const path of outside.missing) {
     await files.remove(path, { ack: 'local' })
-    count += 1
   }
-  return count
 }
 
 async function* contentOf(storage: OpenStorage, path: string): AsyncGenerator<Uint8Array> {

@@ -269,7 +269,7 @@ export class Driver {
       case 'drain':
         return this.#drain(effect.id, effect.target, effect.deadlineMs)
       case 'peerLost':
-        return replica.peerLost(effect.peer, effect.proven)
+        return replica.followers.peerLost(effect.peer, effect.proven)
       case 'commandDone':
         return this.#commandDone(effect.id, effect.error)
       case 'emit':

@@ -1,6 +1,6 @@
 /**
  * What a node promised and how its last run ended, on disk. Promises are written in the midst of a takeover, so they are
- * appended to a log, which takes one small write and no new file: a tenth of the time that replacing a file takes.
+ * appended to a log: one small write, where replacing a file would take a new one and its name to be made durable.
  *
  * Each time all facts are written, as two equal slots of a fixed size. The last good slot counts. An append that a crash
  * tore was not answered, so the facts before it still hold; two slots tell it from one whose sector went bad later.

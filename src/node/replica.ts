@@ -1,33 +1,27 @@
 /**
  * The data side of a node: its copy and vault, the writer while it is active, the stream it follows while it is not, and
- * the streams of those who follow it. It does what the core decided and reports what became of it.
+ * those who follow it. It does what the core decided and reports what became of it.
  *
- * Invariants: a writer exists only between `openTerm` and `endTenure`; at most one stream is followed; nobody is
- * served entries by a node without a writer.
+ * Invariants: a writer exists only between `openTerm` and `endTenure`; at most one stream is followed.
  */
 import type { CopyFacts } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { OpenStorage } from '../interfaces/storage.js'
-import type { Channel } from '../protocol/channel.js'
-import type { BlobRef } from '../replication/change.js'
 import type { OutsideReport } from '../replication/copy-types.js'
 import { copyLimits } from '../replication/copy-types.js'
 import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
 import { fetchUpTo } from '../replication/restore/missing-entries.js'
 import { BulkClient } from '../replication/stream/bulk-client.js'
-import { BulkServer } from '../replication/stream/bulk-server.js'
 import { Incoming } from '../replication/stream/incoming.js'
 import type { IncomingContext, IncomingEvent } from '../replication/stream/incoming-types.js'
-import { Outgoing } from '../replication/stream/outgoing.js'
-import type { OutgoingContext } from '../replication/stream/outgoing-types.js'
 import { nextArea } from '../replication/switch.js'
 import { nothingOutside } from '../replication/tree-scan.js'
 import { Vault } from '../replication/vault.js'
 import { Writer } from '../replication/writer.js'
 import { writerLimits } from '../replication/writer-types.js'
-import { BlobDistribution } from './blob-distribution.js'
 import { drain } from './drain.js'
+import { Followers } from './followers.js'
 import type { NodeOptions } from './options.js'
 import type { ReplicaHooks } from './replica-types.js'
 import { StorageRetry } from './storage-retry.js'
@@ -36,13 +30,9 @@ export class Replica {
   readonly copy: LocalCopy
   readonly vault: Vault
   readonly storage: OpenStorage
+  readonly followers: Followers
   readonly #options: NodeOptions
   readonly #hooks: ReplicaHooks
-  /** The last stream of each follower; an ended one is kept, so that the writer can be told that its peer is gone. */
-  readonly #outgoing = new Map<string, Outgoing>()
-  /** Peers whose process is gone, in this tenure, until they come back. */
-  readonly #provenGone = new Set<string>()
-  readonly #blobs: BlobDistribution
   #writer: Writer | undefined
   #term: Term | undefined
   #incoming: Incoming | undefined
@@ -50,29 +40,33 @@ export class Replica {
   #inSyncKnown = false
   #brokenAtMs: number | undefined
   #ineligible: string | undefined
-  #restores = 0
   readonly #retry: StorageRetry
   /** Resolves when the attempts to follow that were given up have ended. */
   #settling: Promise<void> = Promise.resolve()
   #outside: OutsideReport
-  /** The journal up to here cannot be read any more: who lacks it gets a restore. */
-  #unreadableSeq = 0
-  readonly #bootId: string
 
   private constructor(options: NodeOptions, bootId: string, hooks: ReplicaHooks, opened: Opened) {
     this.#options = options
-    this.#bootId = bootId
     this.#hooks = hooks
-    this.copy = opened.copy
-    this.vault = opened.vault
-    this.storage = opened.storage
-    this.#outside = opened.copy.outside
-    this.#blobs = new BlobDistribution(options.clock, options.degradeAfterMs)
+    const { copy, vault, storage } = opened
+    this.copy = copy
+    this.vault = vault
+    this.storage = storage
+    this.#outside = copy.outside
+    this.followers = new Followers({
+      options,
+      bootId,
+      hooks,
+      copy,
+      storage,
+      writer: () => this.#writer,
+      term: () => this.#term,
+    })
     const { clock, deadMs } = options
     this.#retry = new StorageRetry({
       clock,
       everyMs: deadMs / 2,
-      copy: opened.copy,
+      copy,
       // An active gives up the role first.
       mayReopen: () => this.#writer === undefined,
       report: (event) => hooks.report({ from: 'storage', event }),
@@ -124,10 +118,6 @@ export class Replica {
 
   get followedTerm(): Term | undefined {
     return this.#followed?.term
-  }
-
-  get followers(): readonly Outgoing[] {
-    return [...this.#outgoing.values()].filter((outgoing) => outgoing.open)
   }
 
   facts(): CopyFacts {
@@ -236,9 +226,8 @@ export class Replica {
   async openTerm(term: Term, degraded: boolean): Promise<void> {
     this.unfollow()
     if (this.#writer !== undefined) {
-      // A follower takes one term at a time: those of the old one ask again, when the new one stands.
       this.#term = undefined
-      for (const outgoing of this.#outgoing.values()) outgoing.close()
+      this.followers.closeStreams()
       await this.#writer.openTerm(term)
     } else {
       await this.#settling
@@ -266,7 +255,7 @@ export class Replica {
       onNoStandby,
       limits: writerLimits,
       degraded,
-      blobs: { distribute: (blob) => this.#distribute(blob) },
+      blobs: { distribute: (blob) => this.followers.distribute(blob) },
       emit: (event) => this.#hooks.report({ from: 'writer', event }),
       checkTenure: () => this.#hooks.checkTenure(),
     })
@@ -278,9 +267,7 @@ export class Replica {
     this.#writer = undefined
     this.#term = undefined
     this.#inSyncKnown = false
-    for (const outgoing of this.#outgoing.values()) outgoing.close()
-    this.#outgoing.clear()
-    this.#provenGone.clear()
+    this.followers.endTenure()
     writer?.close(error)
   }
 
@@ -294,44 +281,11 @@ export class Replica {
     await drain({ clock, writer, isCurrent, target: other, deadlineMs })
   }
 
-  /** A peer is silent or gone. */
-  peerLost(peer: string, proven: boolean): void {
-    this.#outgoing.get(peer)?.lost(proven)
-    if (!proven) return
-    this.#provenGone.add(peer)
-    const left = this.#options.members.filter(
-      ({ id, observer }) =>
-        id !== this.#options.id && observer !== true && !this.#provenGone.has(id),
-    )
-    if (left.length === 0) this.#writer?.nobodyInReach()
-  }
-
-  acceptStream(channel: Channel): void {
-    const peer = channel.identity.nodeId
-    this.#provenGone.delete(peer)
-    this.#outgoing.get(peer)?.close()
-    this.#outgoing.set(peer, new Outgoing(channel, this.#outgoingContext()))
-  }
-
-  acceptBulk(channel: Channel): void {
-    const { copy, storage } = this
-    const peer = channel.identity.nodeId
-    const served = (): void => this.#blobs.progressed(peer)
-    new BulkServer(channel, { copy, storage, served })
-  }
-
   async close(): Promise<void> {
     this.#retry.close()
     this.unfollow()
     this.endTenure(new HotspareError('STOPPED', 'the node stopped'))
     await this.copy.close()
-  }
-
-  /** Large content goes to every in-sync follower. */
-  async #distribute(blob: BlobRef): Promise<void> {
-    const counting = new Set(this.#writer?.status.inSync ?? [])
-    const followers = this.followers.filter((outgoing) => counting.has(outgoing.peer))
-    await this.#blobs.distribute(followers, blob)
   }
 
   #incomingContext(): IncomingContext {
@@ -375,28 +329,6 @@ export class Replica {
     if (event.name === 'refused' && event.code === 'POLICY_MISMATCH')
       this.#ineligible = event.reason
     this.#hooks.report({ from: 'incoming', event })
-  }
-
-  #outgoingContext(): OutgoingContext {
-    const { members } = this.#options
-    return {
-      copy: this.copy,
-      serving: () =>
-        this.#writer === undefined || this.#term === undefined
-          ? undefined
-          : { writer: this.#writer, term: this.#term },
-      refusal: (peer) => this.#hooks.refusal(peer),
-      readableAfter: () => this.#unreadableSeq,
-      unreadable: () => {
-        this.#unreadableSeq = this.copy.seq
-      },
-      promotable: (peer) => members.find(({ id }) => id === peer)?.observer !== true,
-      newRestoreId: () => {
-        this.#restores += 1
-        return `${this.#bootId}-${this.#restores}`
-      },
-      report: (event) => this.#hooks.report({ from: 'outgoing', event }),
-    }
   }
 }
 

@@ -2,35 +2,28 @@
  * A running node: starts the adapters, feeds the core, carries out its effects through the replica, and gives the
  * application its writes, tenures and events.
  *
- * Invariants: `#parts` exists from the end of the opening to the end of `stop()`; a write reaches the writer only
- * through `submit`, which is the one place that decides between writing, holding and refusing.
+ * Invariant: `#parts` exists from the end of the opening to the end of `stop()`.
  */
 import debug from 'debug'
 import type { EventEmitter } from 'eventemitter3'
 import type { Decision, Role } from '../core/types.js'
 import { HotspareError } from '../errors.js'
-import type { OpenStorage } from '../interfaces/storage.js'
 import type { Channel } from '../protocol/channel.js'
 import type { Envelope } from '../protocol/envelope.js'
-import type { Identity } from '../protocol/identity.js'
 import { FilesApi } from '../replication/files.js'
-import type { WriteIntent } from '../replication/intent.js'
-import type { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
 import type { Vault } from '../replication/vault.js'
-import type { WriteGate } from '../replication/write-gate.js'
-import type { Writer } from '../replication/writer.js'
-import type { Receipt, WriteOptions } from '../replication/writer-types.js'
-import { writerLimits } from '../replication/writer-types.js'
 import { adoptFound, adoptOutside } from './adoption.js'
 import { coreMessageOf } from './core-messages.js'
 import type { DriverInput } from './driver.js'
 import { Driver } from './driver.js'
 import type { NodeEvents, NodeLogEvent } from './events.js'
 import { FactsLog } from './facts-log.js'
-import { Forwarding } from './forwarding.js'
+import type { Followers } from './followers.js'
 import { Links } from './links.js'
+import type { NodeParts } from './node-parts.js'
 import type { NodeOptions } from './options.js'
+import { PeerIdentities } from './peer-identities.js'
 import { Redundancy } from './redundancy.js'
 import { Replica } from './replica.js'
 import { ReplicaNews } from './replica-news.js'
@@ -38,8 +31,9 @@ import type { ReplicaHooks } from './replica-types.js'
 import type { Emit } from './reports.js'
 import { reportCore, reportOutside } from './reports.js'
 import type { NodeStatus } from './status.js'
-import { activeOf, statusOf } from './status.js'
+import { statusOf } from './status.js'
 import { abortable, TenureRunner } from './tenure.js'
+import { WritePath } from './write-path.js'
 
 const log = debug('hotspare:node')
 
@@ -51,27 +45,18 @@ export interface StartOptions {
   readonly signal?: AbortSignal
 }
 
-interface Parts {
-  readonly storage: OpenStorage
-  readonly replica: Replica
-  readonly links: Links
-  readonly driver: Driver
-}
-
 export class Runtime {
-  readonly files: FilesApi = new FilesApi(this)
+  readonly writes: WritePath
+  readonly files: FilesApi
   readonly tenures: TenureRunner = new TenureRunner()
   readonly #options: NodeOptions
   readonly #events: EventEmitter<NodeEvents>
   readonly #bootId: string
   readonly #stop = new AbortController()
-  readonly #mismatches = new Map<string, string>()
-  readonly #appVersions = new Map<string, string>()
-  readonly #forwarding: Forwarding
+  readonly #peers: PeerIdentities
   readonly #redundancy = new Redundancy((count) => this.#hasInSync(count))
-  readonly #transactions = new Set<(error: HotspareError) => void>()
   #started = false
-  #parts: Parts | undefined
+  #parts: NodeParts | undefined
   #opening: Promise<void> | undefined
   #stopping: Promise<void> | undefined
   readonly #news: ReplicaNews
@@ -88,14 +73,14 @@ export class Runtime {
       role: () => this.role,
       input: (input) => this.#parts?.driver.input(input),
     })
-    this.#forwarding = new Forwarding({
-      clock: options.clock,
+    this.#peers = new PeerIdentities(options.policy)
+    this.writes = new WritePath({
+      options,
       bootId: this.#bootId,
-      holdMs: options.switchoverMs,
-      bytesMax: Math.floor(options.frameBytesMax / 2),
-      send: (to, type, body) => this.#parts?.links.send(to, type, body) ?? false,
-      submit: (intent, writeOptions) => this.submit(intent, writeOptions),
+      parts: () => this.#parts,
+      running: () => this.#running(),
     })
+    this.files = new FilesApi(this.writes)
   }
 
   /** Aborts when the node stops. */
@@ -111,71 +96,15 @@ export class Runtime {
     return this.#parts?.links.address
   }
 
-  get policy(): NodeOptions['policy'] {
-    return this.#options.policy
-  }
-
-  /** @throws `NOT_STARTED`, `STOPPED` */
-  copy(): LocalCopy {
-    return this.#running().replica.copy
-  }
-
-  /** Where files and transactions write. */
-  readonly gate: WriteGate = {
-    inlineBytesMax: writerLimits.inlineBytesMax,
-    submit: (intent, options) => this.submit(intent, options),
-    room: (bytes, again) => this.#parts?.replica.writer?.room(bytes, again),
-    store: async (source, options) => await this.writer.store(source, options),
-    readBlob: async (blob, offset, length) =>
-      await this.#running().storage.objects.read('blobs', blob.id, offset, length),
-    discard: async (blobs) =>
-      await this.#running().storage.objects.remove(
-        'blobs',
-        blobs.map(({ id }) => id),
-      ),
-  }
-
   /** @throws `NOT_STARTED`, `STOPPED` */
   get vault(): Vault {
     return this.#running().replica.vault
   }
 
-  /** The writer. @throws `NOT_ACTIVE` naming the active */
-  get writer(): Writer {
-    const { writer } = this.#running().replica
-    if (writer === undefined || this.role !== 'active') throw this.notActive()
-    return writer
-  }
-
-  /** Transactions that are open; `abort` ends one early. */
-  onTransaction(abort: (error: HotspareError) => void): () => void {
-    this.#transactions.add(abort)
-    return () => this.#transactions.delete(abort)
-  }
-
-  #running(): Parts {
+  #running(): NodeParts {
     if (this.#parts !== undefined) return this.#parts
     if (this.#started) throw new HotspareError('STOPPED', `the node ${this.#options.id} is stopped`)
     throw new HotspareError('NOT_STARTED', `the node ${this.#options.id} was not started`)
-  }
-
-  notActive(): HotspareError {
-    const { id } = this.#options
-    const active = this.#activeId()
-    const where = active === undefined ? 'none is known' : `${active} is`
-    const what = `${id} is ${this.role}, not active; ${where}`
-    return new HotspareError(
-      'NOT_ACTIVE',
-      what,
-      active === undefined ? {} : { details: { active } },
-    )
-  }
-
-  #activeId(): string | undefined {
-    const state = this.#parts?.driver.state
-    if (state === undefined) return undefined
-    const active = activeOf({ options: this.#options, role: this.role, state })
-    return active === this.#options.id && this.role !== 'active' ? undefined : active
   }
 
   readonly emit: Emit = (name, ...event) => {
@@ -276,22 +205,26 @@ export class Runtime {
       linkUp: (peer, identity) => input({ type: 'linkUp', peer, bootId: identity.bootId }),
       linkDown: (peer, cause) => {
         input({ type: 'linkDown', peer, cause })
-        this.#forwarding.lost(peer)
+        this.writes.forwarding.lost(peer)
       },
       dialFailed: (peer, cause) => input({ type: 'dialFailed', peer, cause }),
       received: (from, message) => this.#receive(from, message),
-      stream: (channel) => this.#withReplica(channel, (replica) => replica.acceptStream(channel)),
-      bulk: (channel) => this.#withReplica(channel, (replica) => replica.acceptBulk(channel)),
+      stream: (channel) => this.#withFollowers(channel, (all) => all.acceptStream(channel)),
+      bulk: (channel) => this.#withFollowers(channel, (all) => all.acceptBulk(channel)),
       refused: (peer, error) =>
         this.emit('refused', { peer, code: error.code, reason: error.message }),
-      met: (identity) => this.#met(identity),
+      met: (identity) => {
+        const peer = identity.nodeId
+        const reason = this.#peers.met(identity)
+        if (reason !== undefined) this.emit('configMismatch', { peer, reason })
+      },
     })
   }
 
-  #withReplica(channel: Channel, use: (replica: Replica) => void): void {
-    const replica = this.#parts?.replica
-    if (replica === undefined) return channel.destroy()
-    use(replica)
+  #withFollowers(channel: Channel, use: (followers: Followers) => void): void {
+    const followers = this.#parts?.replica.followers
+    if (followers === undefined) return channel.destroy()
+    use(followers)
   }
 
   #receive(from: string, message: Envelope): void {
@@ -311,9 +244,9 @@ export class Runtime {
         return this.#noteLowestPeer(parts)
       }
       case 'forward':
-        return this.#forwarding.onForward(from, message.body)
+        return this.writes.forwarding.onForward(from, message.body)
       case 'forwarded':
-        return this.#forwarding.onForwarded(message.body)
+        return this.writes.forwarding.onForwarded(message.body)
       default:
         // A later version may say more; what is not understood is not an error.
         log('%s: a message of the unknown type %s from %s', this.#options.id, message.type, from)
@@ -321,7 +254,7 @@ export class Runtime {
   }
 
   /** Whoever was heard of may come back for what it lacks. */
-  #noteLowestPeer({ driver, replica }: Parts): void {
+  #noteLowestPeer({ driver, replica }: NodeParts): void {
     let lowest = Number.POSITIVE_INFINITY
     for (const { view } of driver.state.peers.values()) {
       if (view !== undefined) lowest = Math.min(lowest, view.copy.seq)
@@ -329,41 +262,14 @@ export class Runtime {
     replica.copy.setLowestPeerSeq(lowest)
   }
 
-  /** Compares classes with a peer: one that differs gets no data, and stays connected. */
-  #met(identity: Identity): void {
-    const peer = identity.nodeId
-    if (identity.appVersion !== undefined) this.#appVersions.set(peer, identity.appVersion)
-    const own = this.#options.policy.fingerprints()
-    const names = new Set([...Object.keys(own), ...Object.keys(identity.fingerprints)])
-    const differ = [...names].filter((name) => own[name] !== identity.fingerprints[name])
-    const known = this.#mismatches.get(peer)
-    if (differ.length === 0) return void this.#mismatches.delete(peer)
-    const reason = `the classes ${differ.sort().join(', ')} differ or are known to one side only`
-    this.#mismatches.set(peer, reason)
-    if (known !== reason) this.emit('configMismatch', { peer, reason })
-  }
-
   #replicaHooks(): ReplicaHooks {
     return {
       dial: (peer, lane, signal) => this.#running().links.dial(peer, lane, signal),
       promised: () => this.#parts?.driver.durable.promised,
-      checkTenure: () => this.#checkTenure(),
-      refusal: (peer) => this.#mismatches.get(peer),
+      checkTenure: () => this.writes.checkTenure(),
+      refusal: (peer) => this.#peers.mismatches.get(peer),
       report: (event) => this.#news.take(event),
     }
-  }
-
-  /**
-   * Before writes get their places, and before they are acknowledged. A node that was not running for a while looks at
-   * the time first: it may have to ask whether it still is active, and writes wait meanwhile.
-   * @throws `NOT_ACTIVE`
-   */
-  #checkTenure(): void {
-    const driver = this.#parts?.driver
-    if (driver === undefined || driver.role !== 'active') throw this.notActive()
-    if (driver.lateMs > this.#options.heartbeatMs) driver.input({ type: 'tick' })
-    const isAsking = driver.state.tenure?.asking !== undefined
-    if (driver.role !== 'active' || isAsking) throw this.notActive()
   }
 
   #onRole(role: Role, from: Role, reason: string, term: Term | undefined): void {
@@ -373,19 +279,19 @@ export class Runtime {
     if (role === 'active' && term !== undefined) {
       this.#news.stuck = undefined
       this.tenures.begin(term)
-      this.#forwarding.flushHere()
+      this.writes.forwarding.flushHere()
       this.#takeOutside(parts)
     }
     const followed = parts.driver.state.followed?.id
     if ((role === 'restoring' || role === 'standby') && followed !== undefined) {
-      this.#forwarding.flush(followed)
+      this.writes.forwarding.flush(followed)
     }
     this.emit('role', { role, from, reason, term })
     if (role === 'active' || role === 'standby') this.#settledOnce?.()
   }
 
   /** What changed on this disk while the node was stopped becomes part of the history. */
-  #takeOutside({ replica, storage }: Parts): void {
+  #takeOutside({ replica, storage }: NodeParts): void {
     const { outside } = replica
     if (outside.unknown.length + outside.differing.length + outside.missing.length === 0) return
     replica.outsideSettled()
@@ -393,42 +299,11 @@ export class Runtime {
     adoptOutside(this.files, storage, outside).catch((error: unknown) => this.emit('error', error))
   }
 
-  #loseRole(parts: Parts, reason: string): void {
+  #loseRole({ replica }: NodeParts, reason: string): void {
     const error = new HotspareError('NOT_ACTIVE', `${this.#options.id} gave up the role: ${reason}`)
-    // A planned handover: writes without a place go to the next active instead of failing.
-    if (parts.driver.state.handover !== undefined) {
-      this.#forwarding.hold(parts.replica.writer?.takeHeld() ?? [], error)
-      const open = [...this.#transactions]
-      const { clock, switchoverMs } = this.#options
-      clock.setTimer(switchoverMs, () => this.#abortTransactions(open, error))
-    } else {
-      this.#abortTransactions([...this.#transactions], error)
-    }
-    parts.replica.endTenure(error)
+    this.writes.roleLost(error)
+    replica.endTenure(error)
     this.tenures.end(error)
-  }
-
-  #abortTransactions(
-    open: readonly ((error: HotspareError) => void)[],
-    error: HotspareError,
-  ): void {
-    for (const abort of open) if (this.#transactions.has(abort)) abort(error)
-  }
-
-  /** Writes, holds or refuses. @throws `NOT_ACTIVE`, and all that {@link Writer.submit} throws */
-  submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
-    const parts = this.#parts
-    const writer = parts?.replica.writer
-    if (writer !== undefined && parts?.driver.role === 'active')
-      return writer.submit(intent, options)
-    if (this.#forwarding.holding)
-      return this.#forwarding.add(intent, options?.ack, options?.durability)
-    try {
-      this.#running()
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    return Promise.reject(this.notActive())
   }
 
   /** @throws `NOT_STARTED`, `STOPPED`, `ABORTED` */
@@ -464,8 +339,8 @@ export class Runtime {
       term: parts?.driver.term,
       state: parts?.driver.state,
       replica: parts?.replica,
-      mismatches: this.#mismatches,
-      appVersions: this.#appVersions,
+      mismatches: this.#peers.mismatches,
+      appVersions: this.#peers.appVersions,
       restore: this.#news.restore,
       stuck,
     })
@@ -493,9 +368,7 @@ export class Runtime {
     }
     driver.close()
     const error = new HotspareError('STOPPED', `the node ${this.#options.id} stopped`)
-    this.#forwarding.release(error)
-    this.#forwarding.lost(undefined)
-    this.#abortTransactions([...this.#transactions], error)
+    this.writes.end(error)
     this.tenures.end(error)
     this.#redundancy.end(error)
     this.#stop.abort(error)

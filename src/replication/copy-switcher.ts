@@ -15,7 +15,8 @@ import { asStorageError } from './journal-errors.js'
 import { Listeners } from './listeners.js'
 import type { Extent, Term } from './position.js'
 import { relate } from './position.js'
-import { placeOf, stagingAreas } from './restore/staging.js'
+import type { Place } from './restore/places.js'
+import { placeOf, syncPlaces } from './restore/places.js'
 import type { InstallState, RestoreManifest, VersionedPath } from './restore-manifest.js'
 import { encodeManifest, manifestName } from './restore-manifest.js'
 import { factsAt, nextArea } from './switch.js'
@@ -29,10 +30,7 @@ export interface SwitchHost {
 
 const statPaths = 512
 
-const stateAt = ({ object }: InstallState): ReturnType<typeof placeOf> => ({
-  area: 'staging',
-  name: object,
-})
+const stateAt = ({ object }: InstallState): Place => ({ area: 'staging', name: object })
 
 /** The new journal beside the old one. */
 export interface NextJournal {
@@ -207,11 +205,7 @@ export class CopySwitcher {
 
   async #stage(manifest: RestoreManifest): Promise<void> {
     const { objects, documents } = this.#options.copy.storage
-    const places = [...manifest.install.map(placeOf), ...manifest.states.map(stateAt)]
-    for (const area of stagingAreas) {
-      const names = places.filter((place) => place.area === area).map(({ name }) => name)
-      if (names.length > 0) await objects.sync(area, names)
-    }
+    await syncPlaces(objects, [...manifest.install.map(placeOf), ...manifest.states.map(stateAt)])
     try {
       await documents.write(manifestName, encodeManifest(manifest))
     } catch (error) {

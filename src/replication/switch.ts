@@ -19,7 +19,7 @@ import type { JournalFacts } from './journal-facts.js'
 import type { JournalPlace } from './journal-scan.js'
 import { listSegments, loadSegmentHeader } from './journal-scan.js'
 import { journalArea } from './recovery.js'
-import { placeOf, stagingAreas } from './restore/staging.js'
+import { clearAreas, placeOf } from './restore/places.js'
 import type { InstallFile, RestoreManifest, VersionedPath } from './restore-manifest.js'
 import { manifestName } from './restore-manifest.js'
 
@@ -83,7 +83,8 @@ export class Switch {
     }
     await storage.documents.write(checkpointName, encodeCheckpoint(document))
     await storage.documents.remove(manifestName)
-    await this.#cleanUp()
+    await this.#indexLog.removeStale()
+    await clearAreas(storage.objects)
     return document
   }
 
@@ -230,15 +231,6 @@ export class Switch {
       return { segment: first.name, offset: header.bytes, facts: header.facts }
     } finally {
       await log.close()
-    }
-  }
-
-  async #cleanUp(): Promise<void> {
-    const { objects } = this.#options.storage
-    await this.#indexLog.removeStale()
-    for (const area of stagingAreas) {
-      const names = (await objects.list(area)).map(({ name }) => name)
-      if (names.length > 0) await objects.remove(area, names)
     }
   }
 }

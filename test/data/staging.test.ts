@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
-import { placeOf, type StagedFile, Staging } from '../../src/replication/restore/staging.js'
+import { placeOf } from '../../src/replication/restore/places.js'
+import { type StagedFile, Staging } from '../../src/replication/restore/staging.js'
 import { memory } from '../../src/storage/memory.js'
 
 const term = { epoch: 1, nodeId: 'alpha', bootId: 'boot' }

@@ -13,6 +13,16 @@ function complaints(world: World): string[] {
   return [...new Set(world.violations.map(({ checker }) => checker))]
 }
 
+/** Two nodes that never meet, as each has a secret of its own. */
+function estranged(): World {
+  return watched({
+    nodes: 2,
+    secure: false,
+    choicesOf: (id) => ({ secret: `a secret that only ${id} knows` }),
+    choices: { startupWaitMs: 1_000 },
+  })
+}
+
 /** A write as if it had been answered at this position. */
 function lie(world: World, id: string, seq: number): WriteRecord {
   const { term } = world.process(id).node.status()
@@ -57,13 +67,7 @@ describe('checkers', () => {
   })
 
   it('single-active: two actives with all links up', async () => {
-    const secretOf = (id: string) => ({ secret: `a secret that only ${id} knows` })
-    const world = watched({
-      nodes: 2,
-      secure: false,
-      choicesOf: secretOf,
-      choices: { startupWaitMs: 1_000 },
-    })
+    const world = estranged()
     world.startAll()
     await until(world, () => world.actives().length === 2)
     expect(complaints(world)).toContain('single-active')
@@ -102,7 +106,7 @@ describe('checkers', () => {
         logs.map(({ name }) => name),
       ),
     )
-    for (const { path } of [{ path: 'data/file' }]) storage.outside.remove(path)
+    storage.outside.remove('data/file')
     for (const name of await other.settle(opened.documents.list(''))) {
       if (name !== 'meta') await other.settle(opened.documents.remove(name))
     }
@@ -165,13 +169,7 @@ describe('checkers', () => {
   })
 
   it('recovery: a cluster that cannot come together', async () => {
-    const secretOf = (id: string) => ({ secret: `a secret that only ${id} knows` })
-    const world = watched({
-      nodes: 2,
-      secure: false,
-      choicesOf: secretOf,
-      choices: { startupWaitMs: 1_000 },
-    })
+    const world = estranged()
     const load = new Workload(world)
     expect(await recover(world, world.random, load)).toBe(false)
     expect(complaints(world)).toContain('recovery')

@@ -6,11 +6,12 @@
  * Invariant: a file lies in `incoming`, under its path, unless another one was begun there before, or a folder or file
  * of that area is in its way; then it is an object of `staging`.
  */
-import type { ObjectArea, ObjectInfo, OpenStorage } from '../../interfaces/storage.js'
+import type { ObjectInfo, OpenStorage } from '../../interfaces/storage.js'
 import { decode, encode } from '../../protocol/codec.js'
 import type { Extent } from '../position.js'
 import { relate } from '../position.js'
 import { extentOf, fieldsOf, listOf, seqOf, textOf } from '../stream/wire-fields.js'
+import { clearAreas, placeOf, stagingAreas, syncPlaces } from './places.js'
 
 /** A file that arrives. */
 export interface StagedFile {
@@ -29,17 +30,6 @@ export interface StagedFile {
 const documentName = 'staging-index'
 /** Files that a staging index may name. */
 const stagedFilesMax = 4_000_000
-
-/** The areas that restores write to. */
-export const stagingAreas: readonly ObjectArea[] = ['staging', 'incoming']
-
-/** Where a file lies. */
-export function placeOf({ object, path }: Pick<StagedFile, 'object' | 'path'>): {
-  readonly area: ObjectArea
-  readonly name: string
-} {
-  return object === undefined ? { area: 'incoming', name: path } : { area: 'staging', name: object }
-}
 
 export class Staging {
   readonly files: Map<string, StagedFile> = new Map()
@@ -155,25 +145,14 @@ export class Staging {
       file.written,
       file.done && file.written === file.bytes,
     ])
-    for (const area of stagingAreas) {
-      const places = kept.map(placeOf).filter((place) => place.area === area)
-      if (places.length > 0) {
-        await this.#storage.objects.sync(
-          area,
-          places.map(({ name }) => name),
-        )
-      }
-    }
+    await syncPlaces(this.#storage.objects, kept.map(placeOf))
     await this.#storage.documents.write(documentName, encode({ base: this.#base, files }))
   }
 
   /** Nothing is needed any more. */
   async clean(): Promise<void> {
     await this.#storage.documents.remove(documentName)
-    for (const area of stagingAreas) {
-      const names = (await this.#storage.objects.list(area)).map(({ name }) => name)
-      if (names.length > 0) await this.#storage.objects.remove(area, names)
-    }
+    await clearAreas(this.#storage.objects)
     this.files.clear()
   }
 }

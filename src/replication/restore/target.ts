@@ -6,7 +6,7 @@
  * Invariants: a staged file carries the version that its path had before its first byte was read; `#seenSeq` is a
  * position that covers every change that any of the bytes read may hold.
  */
-import type { ObjectSlice } from '../../interfaces/storage.js'
+import type { ObjectArea, ObjectSlice } from '../../interfaces/storage.js'
 import type { RestoreManifest, VersionedPath } from '../restore-manifest.js'
 import type { BulkAnswer } from '../stream/bulk-client.js'
 import type { IndexedFile, ReadStretch } from '../stream/bulk-wire.js'
@@ -14,21 +14,29 @@ import { indexPathsMax } from '../stream/bulk-wire.js'
 import type { RestoreProgress } from '../stream/wire.js'
 import { fieldsOf, listOf, seqOf } from '../stream/wire-fields.js'
 import { malformed, type Page, pageOf } from './pages.js'
+import { placeOf, stagingAreas } from './places.js'
 import type { Batch } from './reads.js'
 import { Reads } from './reads.js'
 import type { RestoreContext } from './restore-context.js'
 import type { StagedFile } from './staging.js'
-import { placeOf, Staging, stagingAreas } from './staging.js'
+import { Staging } from './staging.js'
 
 /** The staging index is written again after this time, and after so many times as long as the last one took. */
 const saveEveryMs = 1000
 const savePause = 20
 const progressEveryMs = 250
 
+/** What an answer holds of a file, and where it goes. */
+interface Piece {
+  readonly file: StagedFile
+  readonly area: ObjectArea
+  readonly slice: ObjectSlice
+}
+
 export class Restore {
   readonly #context: RestoreContext
   #staging!: Staging
-  readonly #install = new Map<string, { file: StagedFile }>()
+  readonly #install = new Map<string, StagedFile>()
   readonly #remove = new Map<string, number>()
   readonly #keep: VersionedPath[] = []
   readonly #states: { className: string; object: string; seq: number }[] = []
@@ -152,48 +160,44 @@ export class Restore {
     const staged = this.#staging.files.get(file.path)
     if (staged !== undefined && staged.version === file.version) {
       if (staged.mode !== file.mode) await this.#setMode(staged, file.mode)
-      this.#install.set(file.path, { file: staged })
+      this.#install.set(file.path, staged)
       this.#count(0, staged.bytes)
       if (staged.done) return this.#count(1, 0)
       return this.#reads.ask(staged, file.size)
     }
     const fresh = this.#staging.begin(file.path, file.version, file.mode)
-    this.#install.set(file.path, { file: fresh })
+    this.#install.set(file.path, fresh)
     await this.#reads.ask(fresh, file.size)
   }
 
   /** The mode of a file that arrived, in whole or in part, with another one. */
   async #setMode(file: StagedFile, mode: number): Promise<void> {
     file.mode = mode
-    if (file.object !== undefined) return
-    const slice = { name: file.path, offset: file.written, start: 0, length: 0, mode }
-    await this.#context.storage.objects.write('incoming', new Uint8Array(0), [slice])
+    const { area, name } = placeOf(file)
+    if (area !== 'incoming') return
+    const slice = { name, offset: file.written, start: 0, length: 0, mode }
+    await this.#context.storage.objects.write(area, new Uint8Array(0), [slice])
   }
 
   async #store(batch: Batch, answer: BulkAnswer): Promise<void> {
     const body = fieldsOf(answer.body, 'answer')
     const results = listOf(body.results, 'results', batch.files.length)
     this.#seenSeq = Math.max(this.#seenSeq, seqOf(body.seq, 'seq'))
-    const stored: { readonly file: StagedFile; readonly slice: ObjectSlice }[] = []
+    const pieces: Piece[] = []
     for (const [at, file] of batch.files.entries()) {
       const stretch = batch.stretches[at]
       if (stretch === undefined) continue
-      const slice = this.#sliceOf(file, stretch, results[at], answer.bytes.length)
-      if (slice !== undefined) stored.push({ file, slice })
+      const piece = this.#pieceOf(file, stretch, results[at], answer.bytes.length)
+      if (piece !== undefined) pieces.push(piece)
     }
     const writes = stagingAreas.map((area) => {
-      const slices = stored.filter(({ file }) => placeOf(file).area === area)
+      const slices = pieces.filter((piece) => piece.area === area).map(({ slice }) => slice)
       if (slices.length === 0) return undefined
-      const { objects } = this.#context.storage
-      return objects.write(
-        area,
-        answer.bytes,
-        slices.map(({ slice }) => slice),
-      )
+      return this.#context.storage.objects.write(area, answer.bytes, slices)
     })
     await Promise.all(writes)
     // Writes may overtake each other: what lies behind a gap is fetched again after a restart.
-    for (const { file, slice } of stored) {
+    for (const { file, slice } of pieces) {
       if (file.written === slice.offset) file.written += slice.length
     }
     this.#saveSoon()
@@ -220,12 +224,12 @@ export class Restore {
     await this.#saving
   }
 
-  #sliceOf(
+  #pieceOf(
     file: StagedFile,
     stretch: ReadStretch,
     result: unknown,
     bytesMax: number,
-  ): ObjectSlice | undefined {
+  ): Piece | undefined {
     if (result === null || result === undefined) {
       // Removed meanwhile: the entries after the cut say so as well.
       this.#install.delete(file.path)
@@ -250,9 +254,9 @@ export class Restore {
     } else {
       this.#count(0, length)
     }
-    const { object, path } = file
-    const slice = { name: object ?? path, offset: stretch.offset, start, length }
-    return object === undefined ? { ...slice, mode: file.mode } : slice
+    const { area, name } = placeOf(file)
+    const slice = { name, offset: stretch.offset, start, length }
+    return { file, area, slice: area === 'incoming' ? { ...slice, mode: file.mode } : slice }
   }
 
   async #fetchStates(): Promise<void> {
@@ -288,7 +292,7 @@ export class Restore {
 
   #manifest(): RestoreManifest {
     const { plan } = this.#context
-    const install = [...this.#install.values()].map(({ file }) => {
+    const install = [...this.#install.values()].map((file) => {
       const { path, object, mode, bytes, version } = file
       return { path, object, mode, size: bytes, version }
     })

@@ -7,7 +7,8 @@ import type { OutsideReport } from '../copy-types.js'
 import type { LocalCopy } from '../local-copy.js'
 import type { Term } from '../position.js'
 import type { Vault } from '../vault.js'
-import type { PlanMessage, RestoreMethod, RestoreProgress } from './wire.js'
+import type { ProgressEvent, RefusedEvent } from './stream-events.js'
+import type { PlanMessage, RestoreMethod } from './wire.js'
 
 /** What a follower works with. */
 export interface IncomingContext {
@@ -33,12 +34,7 @@ export interface IncomingContext {
 /** What a follower tells its node. */
 export type IncomingEvent =
   | { readonly name: 'started'; readonly peer: string; readonly plan: PlanMessage }
-  | {
-      readonly name: 'progress'
-      readonly peer: string
-      readonly restoreId: string
-      readonly progress: RestoreProgress
-    }
+  | ProgressEvent
   | {
       readonly name: 'complete'
       readonly peer: string
@@ -48,12 +44,7 @@ export type IncomingEvent =
       readonly bytesMoved: number
       readonly ms: number
     }
-  | {
-      readonly name: 'refused'
-      readonly peer: string
-      readonly code: string
-      readonly reason: string
-    }
+  | RefusedEvent
   | {
       readonly name: 'broken'
       readonly peer: string

@@ -13,7 +13,6 @@ import type { Channel } from '../../protocol/channel.js'
 import type { BlobRef } from '../change.js'
 import type { BatchPart, Entry } from '../entry.js'
 import { partsOf, termOf } from '../entry.js'
-import { blobsOf } from '../intent.js'
 import type { Term } from '../position.js'
 import { relate, sameTerm } from '../position.js'
 import type { RestoreContext } from '../restore/restore-context.js'
@@ -21,17 +20,10 @@ import { Restore } from '../restore/target.js'
 import { BlobsHere } from './blobs-here.js'
 import { BulkClient } from './bulk-client.js'
 import { EntryAssembly } from './entry-assembly.js'
+import { HeldEntries } from './held-entries.js'
 import type { IncomingContext } from './incoming-types.js'
 import type { PlanMessage, RestoreProgress, StreamMessage } from './wire.js'
 import { acknowledgeParts, frameTypes, streamMessageOf } from './wire.js'
-
-/** Bytes of entries that may wait while one is held up (a blob under way, a switch); above it the channel is paused. */
-export const waitingBytesMax: number = 4 * 1024 * 1024
-
-interface Waiting {
-  readonly entry: Entry
-  readonly parts: readonly BatchPart[] | undefined
-}
 
 export class Incoming {
   readonly peer: string
@@ -55,9 +47,7 @@ export class Incoming {
   #acknowledging = false
   readonly #assembly = new EntryAssembly()
   readonly #blobs: BlobsHere
-  #held: Waiting[] = []
-  #heldBytes = 0
-  #draining = false
+  readonly #held: HeldEntries
   #unlisten: (() => void) | undefined
   #inStep = false
   #inStepNumber = 0
@@ -69,6 +59,14 @@ export class Incoming {
   constructor(context: IncomingContext, peer: string, term: Term) {
     this.#context = context
     this.#blobs = new BlobsHere(context.storage, () => this.#bulkClient(), this.#abort.signal)
+    this.#held = new HeldEntries({
+      copy: context.copy,
+      blobs: this.#blobs,
+      channel: () => this.#channel,
+      isOpen: () => this.#target !== 'hold',
+      append: (entry, parts) => this.#append(entry, parts),
+      onFailure: (error) => this.#break(error),
+    })
     this.peer = peer
     this.term = term
   }
@@ -99,7 +97,7 @@ export class Incoming {
     this.#target = 'hold'
     this.#abort.abort()
     this.#unlisten?.()
-    this.#held = []
+    this.#held.drop()
     this.#channel?.destroy()
     void this.#bulk?.then((bulk) => bulk.close()).catch(() => undefined)
   }
@@ -243,7 +241,7 @@ export class Incoming {
     if (this.#stopped) return
     this.#appendTo('copy')
     this.#channel?.sendMessage({ type: 'restored' })
-    this.#drain()
+    this.#held.drain()
     if (this.#inStep) this.#reportComplete()
   }
 
@@ -265,7 +263,7 @@ export class Incoming {
     const { copy } = this.#context
     this.#unlisten?.()
     this.#target = target
-    this.#baseNumber = this.#received - this.#held.length
+    this.#baseNumber = this.#received - this.#held.count
     this.#durable = this.#baseNumber
     this.#skipped = 0
     const onDurable = (ordinal: number): void => this.#onDurable(ordinal)
@@ -292,55 +290,8 @@ export class Incoming {
     this.#received += 1
     this.#entryBytes += entry.bytes.length
     const parts = entry.header.kind === 'changes' ? partsOf(entry) : undefined
-    if (this.#mustWait(parts)) return this.#hold({ entry, parts })
+    if (this.#held.mustWait(parts)) return this.#held.hold(entry, parts)
     this.#append(entry, parts)
-  }
-
-  #mustWait(parts: readonly BatchPart[] | undefined): boolean {
-    if (this.#target === 'hold' || this.#held.length > 0) return true
-    if (this.#context.copy.congested) return true
-    return parts?.some((part) => this.#lacksBlob(part)) ?? false
-  }
-
-  #lacksBlob(part: BatchPart): boolean {
-    return blobsOf(part).some((blob) => !this.#blobs.has(blob))
-  }
-
-  #hold(waiting: Waiting): void {
-    this.#held.push(waiting)
-    this.#heldBytes += waiting.entry.bytes.length
-    if (this.#heldBytes > waitingBytesMax) this.#channel?.pause()
-    this.#drain()
-  }
-
-  /** Lets the waiting entries go on, in order, fetching the blobs they name. */
-  #drain(): void {
-    if (this.#draining || this.#stopped) return
-    this.#draining = true
-    void this.#drainHeld()
-      .catch((error: unknown) => this.#break(error))
-      .finally(() => {
-        this.#draining = false
-      })
-  }
-
-  async #drainHeld(): Promise<void> {
-    const { copy } = this.#context
-    for (;;) {
-      const first = this.#held[0]
-      if (first === undefined || this.#stopped || this.#target === 'hold') return
-      for (const blob of first.parts?.flatMap(blobsOf) ?? []) await this.#blobs.fetch(blob)
-      if (copy.congested) await copy.decongested()
-      if (this.#stopped || !this.#isTarget()) return
-      this.#held.shift()
-      this.#heldBytes -= first.entry.bytes.length
-      this.#append(first.entry, first.parts)
-      if (this.#heldBytes <= waitingBytesMax / 2) this.#channel?.resume()
-    }
-  }
-
-  #isTarget(): boolean {
-    return this.#target !== 'hold'
   }
 
   #append(entry: Entry, parts: readonly BatchPart[] | undefined): void {
@@ -379,7 +330,7 @@ export class Incoming {
   #acknowledgeNow(): void {
     this.#acknowledging = false
     if (this.#stopped) return
-    const arrived = this.#received - this.#held.length
+    const arrived = this.#received - this.#held.count
     const durable = Math.min(this.#durable, arrived)
     this.#channel?.send(frameTypes.acknowledge, acknowledgeParts(arrived, durable))
   }

@@ -2,7 +2,8 @@
 import type { LocalCopy } from '../local-copy.js'
 import type { Term } from '../position.js'
 import type { Writer } from '../writer.js'
-import type { PlanMessage, RestoreMethod, RestoreProgress } from './wire.js'
+import type { ProgressEvent, RefusedEvent } from './stream-events.js'
+import type { PlanMessage, RestoreMethod } from './wire.js'
 
 /** What the active has for a follower. */
 export interface OutgoingContext {
@@ -23,13 +24,7 @@ export interface OutgoingContext {
 /** What the active tells of its followers. */
 export type OutgoingEvent =
   | { readonly name: 'plan'; readonly peer: string; readonly plan: PlanMessage }
-  | {
-      readonly name: 'progress'
-      readonly peer: string
-      readonly restoreId: string
-      readonly method: RestoreMethod
-      readonly progress: RestoreProgress
-    }
+  | (ProgressEvent & { readonly method: RestoreMethod })
   | {
       readonly name: 'rejoined'
       readonly peer: string
@@ -38,10 +33,5 @@ export type OutgoingEvent =
       readonly bytes: number
       readonly ms: number
     }
-  | {
-      readonly name: 'refused'
-      readonly peer: string
-      readonly code: string
-      readonly reason: string
-    }
+  | RefusedEvent
   | { readonly name: 'ended'; readonly peer: string }

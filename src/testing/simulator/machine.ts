@@ -68,7 +68,7 @@ export class Process {
   /** Its copy, once opened. */
   get copy(): LocalCopy | undefined {
     try {
-      return this.runtime.copy()
+      return this.runtime.writes.copy()
     } catch {
       return undefined
     }

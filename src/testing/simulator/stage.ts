@@ -125,7 +125,7 @@ export class Stage {
   }
 
   /** Tells all checkers. */
-  protected tell(call: (checker: Checker) => void): void {
+  tell(call: (checker: Checker) => void): void {
     for (const checker of this.#checkers) call(checker)
   }
 }

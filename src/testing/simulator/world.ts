@@ -5,7 +5,6 @@
  * has no effect any more.
  */
 import type { HotspareError } from '../../errors.js'
-import type { NodeLogEvent, RestoredEvent } from '../../node/events.js'
 import type { MemberOptions } from '../../node/options.js'
 import { nodeDefaults } from '../../node/options.js'
 import { memory } from '../../storage/memory.js'
@@ -17,6 +16,7 @@ import { Machine, Process } from './machine.js'
 import { SeededRandom } from './seeded-random.js'
 import { Stage } from './stage.js'
 import { MachineClock } from './virtual-clock.js'
+import { Watch } from './watch.js'
 
 /** What a world is made of. */
 export interface WorldOptions {
@@ -41,10 +41,6 @@ export interface WorldOptions {
   readonly verbose?: (line: string) => void
 }
 
-const sampleMs = 100
-/** They would only fill the timeline. */
-const unlisted: ReadonlySet<string> = new Set(['restoreProgress', 'peerUp', 'peerDown'])
-
 export class World extends Stage {
   readonly random: SeededRandom
   readonly network: MemoryNetwork
@@ -61,7 +57,7 @@ export class World extends Stage {
   readonly #options: WorldOptions
   readonly #cuts = new Set<string>()
   readonly #frozen = new Map<string, { sinceMs: number; suspended: boolean }>()
-  #splitSinceMs: number | undefined
+  readonly #watch = new Watch(this)
 
   constructor(options: WorldOptions) {
     super(options.seed, options.verbose)
@@ -81,7 +77,7 @@ export class World extends Stage {
     if (options.intruderKnows !== undefined) {
       this.intruder = this.#newMachine(`n${nodes}`, 'stranger:1')
     }
-    this.#sample()
+    this.#watch.sample()
   }
 
   #newMachine(id: string, address: string): Machine {
@@ -129,6 +125,19 @@ export class World extends Stage {
     return this.processes.filter(({ node }) => node.role === 'active').map(({ id }) => id)
   }
 
+  /** One line a node. */
+  describe(): string {
+    const lines = [...this.machines.values()].map((machine) => {
+      const { id, process, off, clock } = machine
+      if (process === undefined) return `${id} ${off ? 'off' : 'dead'}`
+      const status = process.node.status()
+      const at = `${status.term?.epoch ?? '-'} seq ${process.copy?.seq ?? '-'}`
+      const more = `promised ${status.epoch} active ${status.active ?? '-'} inSync ${status.inSync.join()}`
+      return `${id} ${clock.held ? 'frozen ' : ''}${status.role} term ${at} ${more} ${status.stuck ?? ''}`
+    })
+    return lines.join('\n')
+  }
+
   // ── Processes ─────────────────────────────────────────────────────────────────────────────────
 
   /** Starts a new process on a machine that has none. */
@@ -145,7 +154,7 @@ export class World extends Stage {
       choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id), ...wrong, ...roomy },
       random: this.random.fork(),
       hooks: {
-        onEvent: (from, event) => this.#onEvent(from, event),
+        onEvent: (from, event) => this.#watch.event(from, event),
         onApply: (from, change, at) => {
           if (from.alive) this.tell((checker) => checker.applied?.(from, change, at))
         },
@@ -264,7 +273,7 @@ export class World extends Stage {
     machine.process = undefined
     machine.clock.forget()
     this.#frozen.delete(machine.id)
-    this.#noteActives()
+    this.#watch.noteActives()
   }
 
   /** The process stands still (SIGSTOP), or with `suspend` the whole machine, whose monotonic clock stops. */
@@ -367,77 +376,4 @@ export class World extends Stage {
     }
     for (const id of this.frozen) this.thaw(id)
   }
-
-  // ── What happens ──────────────────────────────────────────────────────────────────────────────
-
-  #onEvent(process: Process, event: NodeLogEvent): void {
-    const stranger = process === this.intruder?.process
-    const who = stranger ? 'stranger' : process.id
-    if (!unlisted.has(event.name)) this.timeline.add(this.nowMs, who, event.name, listed(event))
-    if (stranger) return
-    const { name } = event
-    if (name !== 'restoreProgress') this.events.push(event)
-    this.#countRestore(process, event)
-    if (this.strict && (name === 'possibleLoss' || name === 'unprovenStart')) {
-      this.violate('strict', `${process.id} reports ${name} although only one thing failed`)
-    }
-    if (name === 'possibleLoss' || name === 'unprovenStart' || name === 'splitBrain') {
-      this.excuse(name, process.id)
-    }
-    if (name === 'role') this.#noteActives()
-    this.tell((checker) => checker.event?.(process, event))
-    this.#observe(process)
-  }
-
-  /** The journal of an active begins later than it did only when it was trimmed. */
-  #countTrims(process: Process): void {
-    const firstSeq = process.copy?.firstSeq ?? 0
-    const before = process.journalFrom
-    process.journalFrom = firstSeq
-    const trimmed = process.node.role === 'active' && before > 0 && firstSeq > before
-    if (trimmed) this.timeline.count('journalTrimmed')
-  }
-
-  #countRestore(process: Process, { name, event }: NodeLogEvent): void {
-    if (name !== 'restored') return
-    const { target, method } = event as RestoredEvent
-    if (target === process.id) this.timeline.count(`restored by ${method}`)
-  }
-
-  /** While there are two actives, what either of them acknowledges may be lost with it. */
-  #noteActives(): void {
-    const two = this.actives().length > 1
-    if (!two && this.#splitSinceMs !== undefined) this.excuse('twoActives', '')
-    this.#splitSinceMs = two ? (this.#splitSinceMs ?? this.nowMs) : undefined
-  }
-
-  #observe(process: Process): void {
-    const status = process.node.status()
-    this.#countTrims(process)
-    this.tell((checker) => checker.observe?.(process, status))
-  }
-
-  #sample(): void {
-    for (const process of this.processes) this.#observe(process)
-    this.later(sampleMs, () => this.#sample())
-  }
-
-  /** One line a node. */
-  describe(): string {
-    const lines = [...this.machines.values()].map((machine) => {
-      const { id, process, off, clock } = machine
-      if (process === undefined) return `${id} ${off ? 'off' : 'dead'}`
-      const status = process.node.status()
-      const at = `${status.term?.epoch ?? '-'} seq ${process.copy?.seq ?? '-'}`
-      const more = `promised ${status.epoch} active ${status.active ?? '-'} inSync ${status.inSync.join()}`
-      return `${id} ${clock.held ? 'frozen ' : ''}${status.role} term ${at} ${more} ${status.stuck ?? ''}`
-    })
-    return lines.join('\n')
-  }
-}
-
-function listed({ name, event }: NodeLogEvent): unknown {
-  if (name !== 'vaulted') return event
-  const { incident, ...counts } = event as { incident: { id: string; reason: string } }
-  return { incident: incident.id, reason: incident.reason, ...counts }
 }

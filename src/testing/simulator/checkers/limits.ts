@@ -12,7 +12,7 @@ export const limits = (_world: World, report: Report): Checker => ({
     if (vaultBytes > nodeDefaults.vaultBytesMax)
       report(`the vault of ${process.id} holds ${vaultBytes} bytes`)
     if (role !== 'active' || process.copy === undefined) return
-    const { queuedBytes, queuedWrites } = process.runtime.writer.status
+    const { queuedBytes, queuedWrites } = process.runtime.writes.writer.status
     if (queuedBytes > writerLimits.queueBytesMax || queuedWrites > writerLimits.queueWritesMax) {
       report(`${process.id} queues ${queuedWrites} writes of ${queuedBytes} bytes`)
     }

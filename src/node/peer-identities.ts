@@ -1,0 +1,33 @@
+/** What the peers said of themselves in their handshakes, as far as it is compared or shown. */
+import type { SyncPolicy } from '../policy/sync-policy.js'
+import type { Identity } from '../protocol/identity.js'
+
+export class PeerIdentities {
+  /** Why a peer gets no data, by its id. */
+  readonly mismatches: Map<string, string> = new Map()
+  readonly appVersions: Map<string, string> = new Map()
+  readonly #policy: SyncPolicy
+
+  constructor(policy: SyncPolicy) {
+    this.#policy = policy
+  }
+
+  /**
+   * Compares classes with a peer: one that differs gets no data, and stays connected. Answers why, when that is new.
+   */
+  met(identity: Identity): string | undefined {
+    const peer = identity.nodeId
+    if (identity.appVersion !== undefined) this.appVersions.set(peer, identity.appVersion)
+    const own = this.#policy.fingerprints()
+    const names = new Set([...Object.keys(own), ...Object.keys(identity.fingerprints)])
+    const differ = [...names].filter((name) => own[name] !== identity.fingerprints[name])
+    const known = this.mismatches.get(peer)
+    if (differ.length === 0) {
+      this.mismatches.delete(peer)
+      return undefined
+    }
+    const reason = `the classes ${differ.sort().join(', ')} differ or are known to one side only`
+    this.mismatches.set(peer, reason)
+    return known === reason ? undefined : reason
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * The way of a write into a node: to the writer while this node is active, to the next active during a planned
+ * switchover, or back to its caller.
+ *
+ * Invariant: a write reaches the writer only through `submit`, which is the one place that decides between writing,
+ * holding and refusing.
+ */
+import { HotspareError } from '../errors.js'
+import type { SyncPolicy } from '../policy/sync-policy.js'
+import type { WriteIntent } from '../replication/intent.js'
+import type { LocalCopy } from '../replication/local-copy.js'
+import type { TransactionSource } from '../replication/transaction.js'
+import type { WriteGate } from '../replication/write-gate.js'
+import type { Writer } from '../replication/writer.js'
+import type { Receipt, WriteOptions } from '../replication/writer-types.js'
+import { writerLimits } from '../replication/writer-types.js'
+import { Forwarding } from './forwarding.js'
+import type { NodeParts } from './node-parts.js'
+import type { NodeOptions } from './options.js'
+import { activeOf } from './status.js'
+
+export interface WritePathContext {
+  readonly options: NodeOptions
+  readonly bootId: string
+  /** Undefined while the node does not run. */
+  parts(): NodeParts | undefined
+  /** @throws `NOT_STARTED`, `STOPPED` */
+  running(): NodeParts
+}
+
+type Abort = (error: HotspareError) => void
+
+export class WritePath implements TransactionSource {
+  readonly forwarding: Forwarding
+  readonly #context: WritePathContext
+  readonly #transactions = new Set<Abort>()
+
+  constructor(context: WritePathContext) {
+    this.#context = context
+    const { options, bootId } = context
+    this.forwarding = new Forwarding({
+      clock: options.clock,
+      bootId,
+      holdMs: options.switchoverMs,
+      bytesMax: Math.floor(options.frameBytesMax / 2),
+      send: (to, type, body) => context.parts()?.links.send(to, type, body) ?? false,
+      submit: (intent, writeOptions) => this.submit(intent, writeOptions),
+    })
+  }
+
+  get policy(): SyncPolicy {
+    return this.#context.options.policy
+  }
+
+  /** @throws `NOT_STARTED`, `STOPPED` */
+  copy(): LocalCopy {
+    return this.#context.running().replica.copy
+  }
+
+  /** Where files and transactions write. */
+  readonly gate: WriteGate = {
+    inlineBytesMax: writerLimits.inlineBytesMax,
+    submit: (intent, options) => this.submit(intent, options),
+    room: (bytes, again) => this.#context.parts()?.replica.writer?.room(bytes, again),
+    store: async (source, options) => await this.writer.store(source, options),
+    readBlob: async (blob, offset, length) =>
+      await this.#context.running().storage.objects.read('blobs', blob.id, offset, length),
+    discard: async (blobs) =>
+      await this.#context.running().storage.objects.remove(
+        'blobs',
+        blobs.map(({ id }) => id),
+      ),
+  }
+
+  /** The writer. @throws `NOT_ACTIVE` naming the active */
+  get writer(): Writer {
+    const { replica, driver } = this.#context.running()
+    if (replica.writer === undefined || driver.role !== 'active') throw this.#notActive()
+    return replica.writer
+  }
+
+  /** Writes, holds or refuses. @throws `NOT_ACTIVE`, and all that {@link Writer.submit} throws */
+  submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
+    const parts = this.#context.parts()
+    const writer = parts?.replica.writer
+    if (writer !== undefined && parts?.driver.role === 'active')
+      return writer.submit(intent, options)
+    if (this.forwarding.holding)
+      return this.forwarding.add(intent, options?.ack, options?.durability)
+    try {
+      this.#context.running()
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return Promise.reject(this.#notActive())
+  }
+
+  /**
+   * Before writes get their places, and before they are acknowledged. A node that was not running for a while looks at
+   * the time first: it may have to ask whether it still is active, and writes wait meanwhile.
+   * @throws `NOT_ACTIVE`
+   */
+  checkTenure(): void {
+    const driver = this.#context.parts()?.driver
+    if (driver === undefined || driver.role !== 'active') throw this.#notActive()
+    if (driver.lateMs > this.#context.options.heartbeatMs) driver.input({ type: 'tick' })
+    const isAsking = driver.state.tenure?.asking !== undefined
+    if (driver.role !== 'active' || isAsking) throw this.#notActive()
+  }
+
+  #notActive(): HotspareError {
+    const { options } = this.#context
+    const { id } = options
+    const { role = 'stopped', state } = this.#context.parts()?.driver ?? {}
+    const named = activeOf({ options, role, state })
+    // Nobody is sent back to a node that is not active.
+    const active = named === id && role !== 'active' ? undefined : named
+    const where = active === undefined ? 'none is known' : `${active} is`
+    const what = `${id} is ${role}, not active; ${where}`
+    return new HotspareError(
+      'NOT_ACTIVE',
+      what,
+      active === undefined ? {} : { details: { active } },
+    )
+  }
+
+  /** Transactions that are open; `abort` ends one early. */
+  onTransaction(abort: Abort): () => void {
+    this.#transactions.add(abort)
+    return () => this.#transactions.delete(abort)
+  }
+
+  #abort(transactions: readonly Abort[], error: HotspareError): void {
+    for (const abort of transactions) if (this.#transactions.has(abort)) abort(error)
+  }
+
+  /** This node is active no more. */
+  roleLost(error: HotspareError): void {
+    const parts = this.#context.parts()
+    const open = [...this.#transactions]
+    // A planned handover: writes without a place go to the next active instead of failing.
+    if (parts?.driver.state.handover !== undefined) {
+      this.forwarding.hold(parts.replica.writer?.takeHeld() ?? [], error)
+      const { clock, switchoverMs } = this.#context.options
+      clock.setTimer(switchoverMs, () => this.#abort(open, error))
+    } else {
+      this.#abort(open, error)
+    }
+  }
+
+  /** The node stops. */
+  end(error: HotspareError): void {
+    this.forwarding.release(error)
+    this.forwarding.lost(undefined)
+    this.#abort([...this.#transactions], error)
+  }
+}

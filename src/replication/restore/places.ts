@@ -1,0 +1,36 @@
+/** Where what a restore brought lies until the switch. */
+import type { ObjectArea, ObjectStore } from '../../interfaces/storage.js'
+
+/** The areas that restores write to. */
+export const stagingAreas: readonly ObjectArea[] = ['staging', 'incoming']
+
+/** An object in one of them. */
+export interface Place {
+  readonly area: ObjectArea
+  readonly name: string
+}
+
+/** Where a file lies: in `incoming`, under its path, unless it is an object of `staging`. */
+export function placeOf(file: {
+  readonly path: string
+  readonly object: string | undefined
+}): Place {
+  const { object, path } = file
+  return object === undefined ? { area: 'incoming', name: path } : { area: 'staging', name: object }
+}
+
+/** Makes what lies there durable. */
+export async function syncPlaces(objects: ObjectStore, places: readonly Place[]): Promise<void> {
+  for (const area of stagingAreas) {
+    const names = places.filter((place) => place.area === area).map(({ name }) => name)
+    if (names.length > 0) await objects.sync(area, names)
+  }
+}
+
+/** Removes everything that restores brought. */
+export async function clearAreas(objects: ObjectStore): Promise<void> {
+  for (const area of stagingAreas) {
+    const names = (await objects.list(area)).map(({ name }) => name)
+    if (names.length > 0) await objects.remove(area, names)
+  }
+}

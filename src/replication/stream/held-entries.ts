@@ -1,0 +1,87 @@
+/**
+ * Entries that arrived and wait, in their order, while the first of them is held up: by a switch, by a blob under way, or
+ * by a copy that has too much pending.
+ */
+import type { Channel } from '../../protocol/channel.js'
+import type { BatchPart, Entry } from '../entry.js'
+import { blobsOf } from '../intent.js'
+import type { LocalCopy } from '../local-copy.js'
+import type { BlobsHere } from './blobs-here.js'
+
+/** Bytes of entries that may wait; above it the channel is paused. */
+const waitingBytesMax = 4 * 1024 * 1024
+
+export interface HeldEntriesContext {
+  readonly copy: LocalCopy
+  readonly blobs: BlobsHere
+  channel(): Channel | undefined
+  /** False while nothing is appended anywhere. */
+  isOpen(): boolean
+  append(entry: Entry, parts: readonly BatchPart[] | undefined): void
+  onFailure(error: unknown): void
+}
+
+interface Waiting {
+  readonly entry: Entry
+  readonly parts: readonly BatchPart[] | undefined
+}
+
+export class HeldEntries {
+  readonly #context: HeldEntriesContext
+  #waiting: Waiting[] = []
+  #bytes = 0
+  #draining = false
+
+  constructor(context: HeldEntriesContext) {
+    this.#context = context
+  }
+
+  get count(): number {
+    return this.#waiting.length
+  }
+
+  /** Whether an entry has to wait, for itself or behind others. */
+  mustWait(parts: readonly BatchPart[] | undefined): boolean {
+    const { copy, blobs, isOpen } = this.#context
+    if (!isOpen() || this.#waiting.length > 0 || copy.congested) return true
+    return parts?.some((part) => blobsOf(part).some((blob) => !blobs.has(blob))) ?? false
+  }
+
+  hold(entry: Entry, parts: readonly BatchPart[] | undefined): void {
+    this.#waiting.push({ entry, parts })
+    this.#bytes += entry.bytes.length
+    if (this.#bytes > waitingBytesMax) this.#context.channel()?.pause()
+    this.drain()
+  }
+
+  /** Lets the waiting entries go on, in order, fetching the blobs they name. */
+  drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    void this.#drain()
+      .catch((error: unknown) => this.#context.onFailure(error))
+      .finally(() => {
+        this.#draining = false
+      })
+  }
+
+  async #drain(): Promise<void> {
+    const { copy, blobs, channel, isOpen, append } = this.#context
+    for (;;) {
+      const first = this.#waiting[0]
+      if (first === undefined || !isOpen()) return
+      for (const blob of first.parts?.flatMap(blobsOf) ?? []) await blobs.fetch(blob)
+      if (copy.congested) await copy.decongested()
+      if (!isOpen()) return
+      this.#waiting.shift()
+      this.#bytes -= first.entry.bytes.length
+      append(first.entry, first.parts)
+      if (this.#bytes <= waitingBytesMax / 2) channel()?.resume()
+    }
+  }
+
+  /** Nothing of the stream is appended any more. */
+  drop(): void {
+    this.#waiting = []
+  }
+}

@@ -1,0 +1,79 @@
+/** What is seen of a world: what its nodes say, and how they stand from time to time. It goes on record, and to the checkers. */
+import type { NodeLogEvent, RestoredEvent } from '../../node/events.js'
+import type { Process } from './machine.js'
+import type { World } from './world.js'
+
+const sampleMs = 100
+/** They would only fill the timeline. */
+const unlisted: ReadonlySet<string> = new Set(['restoreProgress', 'peerUp', 'peerDown'])
+
+export class Watch {
+  readonly #world: World
+  #splitSinceMs: number | undefined
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  /** Looks at all living processes, now and again and again. */
+  sample(): void {
+    for (const process of this.#world.processes) this.#observe(process)
+    this.#world.later(sampleMs, () => this.sample())
+  }
+
+  /** A node said something. */
+  event(process: Process, event: NodeLogEvent): void {
+    const world = this.#world
+    const { name } = event
+    const stranger = process === world.intruder?.process
+    const who = stranger ? 'stranger' : process.id
+    if (!unlisted.has(name)) world.timeline.add(world.nowMs, who, name, listed(event))
+    if (stranger) return
+    if (name !== 'restoreProgress') world.events.push(event)
+    this.#countRestore(process, event)
+    if (world.strict && (name === 'possibleLoss' || name === 'unprovenStart')) {
+      world.violate('strict', `${process.id} reports ${name} although only one thing failed`)
+    }
+    if (name === 'possibleLoss' || name === 'unprovenStart' || name === 'splitBrain') {
+      world.excuse(name, process.id)
+    }
+    if (name === 'role') this.noteActives()
+    world.tell((checker) => checker.event?.(process, event))
+    this.#observe(process)
+  }
+
+  /** While there are two actives, what either of them acknowledges may be lost with it. */
+  noteActives(): void {
+    const world = this.#world
+    const two = world.actives().length > 1
+    if (!two && this.#splitSinceMs !== undefined) world.excuse('twoActives', '')
+    this.#splitSinceMs = two ? (this.#splitSinceMs ?? world.nowMs) : undefined
+  }
+
+  #observe(process: Process): void {
+    const status = process.node.status()
+    this.#countTrims(process)
+    this.#world.tell((checker) => checker.observe?.(process, status))
+  }
+
+  /** The journal of an active begins later than it did only when it was trimmed. */
+  #countTrims(process: Process): void {
+    const firstSeq = process.copy?.firstSeq ?? 0
+    const before = process.journalFrom
+    process.journalFrom = firstSeq
+    const trimmed = process.node.role === 'active' && before > 0 && firstSeq > before
+    if (trimmed) this.#world.timeline.count('journalTrimmed')
+  }
+
+  #countRestore(process: Process, { name, event }: NodeLogEvent): void {
+    if (name !== 'restored') return
+    const { target, method } = event as RestoredEvent
+    if (target === process.id) this.#world.timeline.count(`restored by ${method}`)
+  }
+}
+
+function listed({ name, event }: NodeLogEvent): unknown {
+  if (name !== 'vaulted') return event
+  const { incident, ...counts } = event as { incident: { id: string; reason: string } }
+  return { incident: incident.id, reason: incident.reason, ...counts }
+}

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { HotspareError, Storage } from '../../src/index.js'
 import { ClusterNode, neverSynced, SyncPolicy, synced } from '../../src/index.js'
 import { directory } from '../../src/storage/directory.js'
-import { type MemoryStorage, memory } from '../../src/storage/memory.js'
+import { memory } from '../../src/storage/memory.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
 
 // What is never synced is never touched; a restore that needs its place says so and waits.

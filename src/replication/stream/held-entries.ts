@@ -58,26 +58,34 @@ export class HeldEntries {
   drain(): void {
     if (this.#draining) return
     this.#draining = true
-    void this.#drain()
-      .catch((error: unknown) => this.#context.onFailure(error))
-      .finally(() => {
-        this.#draining = false
-      })
+    this.#drain().catch((error: unknown) => this.#context.onFailure(error))
   }
 
   async #drain(): Promise<void> {
-    const { copy, blobs, channel, isOpen, append } = this.#context
-    for (;;) {
-      const first = this.#waiting[0]
-      if (first === undefined || !isOpen()) return
-      for (const blob of first.parts?.flatMap(blobsOf) ?? []) await blobs.fetch(blob)
-      if (copy.congested) await copy.decongested()
-      if (!isOpen()) return
-      this.#waiting.shift()
-      this.#bytes -= first.entry.bytes.length
-      append(first.entry, first.parts)
-      if (this.#bytes <= waitingBytesMax / 2) channel()?.resume()
+    try {
+      while (this.#context.isOpen()) {
+        const first = this.#waiting[0]
+        if (first === undefined) return
+        await this.#prepare(first)
+        if (this.#context.isOpen()) this.#pass(first)
+      }
+    } finally {
+      // At once, not when the promise is looked at: an entry that comes in between would wait for the next one.
+      this.#draining = false
     }
+  }
+
+  async #prepare({ parts }: Waiting): Promise<void> {
+    const { copy, blobs } = this.#context
+    for (const blob of parts?.flatMap(blobsOf) ?? []) await blobs.fetch(blob)
+    if (copy.congested) await copy.decongested()
+  }
+
+  #pass({ entry, parts }: Waiting): void {
+    this.#waiting.shift()
+    this.#bytes -= entry.bytes.length
+    this.#context.append(entry, parts)
+    if (this.#bytes <= waitingBytesMax / 2) this.#context.channel()?.resume()
   }
 
   /** Nothing of the stream is appended any more. */

@@ -8,6 +8,9 @@
 import { arm, type CoreState, emit, type Peer, peersOf, running } from './state.js'
 import type { CoreInput, LinkCause, PeerView } from './types.js'
 
+/** A shorter pause, in milliseconds, is nothing unusual for a process; it moves the deadlines and is not reported. */
+const lateMsMin = 250
+
 /** A message came from it within `deadMs`. */
 export function heard(core: CoreState, peer: Peer): boolean {
   if (peer.gone || peer.stopped || peer.heardAtMs === undefined) return false
@@ -57,10 +60,11 @@ export function advance(core: CoreState, input: CoreInput): number {
   core.nowMs = input.nowMs
   core.wallMs = input.wallMs
   if (!core.started) return 0
-  const stalled = gapMs > Math.max(2 * heartbeatMs, 250)
+  const paused = gapMs > 2 * heartbeatMs
+  if (paused) shift(core, gapMs)
+  const stalled = paused && gapMs > lateMsMin
   const suspended = wallGapMs - gapMs > deadMs
   if (!stalled && !suspended) return 0
-  if (stalled) shift(core, gapMs)
   arm(core, 'late', heartbeatMs)
   const lateMs = suspended ? wallGapMs : gapMs
   emit(core, { name: 'late', lateMs })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { cutOff, settled } from './clusters.js'
-import type { World } from './world.js'
+import { World } from './world.js'
 
 /** The next dial is refused, and its answer is read only after the pause, before another dial. */
 function refusedWhileFrozen(world: World, from: string, to: string, forMs: number): void {
@@ -95,6 +95,18 @@ describe('fencing', () => {
     expect(world.roles('n2')).not.toContain('active')
     expect(world.actives()).toEqual(['n1'])
     expect(world.role('n2')).toBe('standby')
+  })
+
+  it('ROL-19: a pause too short to be reported still moves the deadlines of a search', () => {
+    const options = { heartbeatMs: 20, discoveryMs: 100, startupWaitMs: 100 }
+    const world = new World(['n1', 'n2'], options)
+    world.start('n1')
+    world.until(() => world.role('n1') === 'active', 1_000)
+    world.start('n2')
+    world.freeze('n2', 200)
+    world.run(2_000)
+    expect(world.actives()).toEqual(['n1'])
+    expect(world.events('n2', 'late')).toEqual([])
   })
 
   it('a late active without anybody to ask goes on after deadMs', () => {

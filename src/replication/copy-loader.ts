@@ -52,7 +52,9 @@ export async function openCopy(options: LoadOptions): Promise<LoadedCopy> {
   const { checkpoint, damage } = await openCheckpoint(options, indexLog)
   let place = checkpoint
   if (switching.value !== undefined) {
-    place = await new Switch(options.copy, switching.value, contents, indexLog).rollForward()
+    const change = new Switch(options.copy, switching.value, contents, indexLog)
+    place = await change.rollForward()
+    await change.cleanUp()
   }
   followPolicy(options.copy, contents.index)
   const found = switching.damage ?? (switching.value === undefined ? damage : undefined)
@@ -61,22 +63,43 @@ export async function openCopy(options: LoadOptions): Promise<LoadedCopy> {
   return loaded
 }
 
-/** Carries a durable manifest out and opens what it makes. */
-export async function switchCopy(
-  options: LoadOptions,
-  manifest: RestoreManifest,
-  old: LoadedCopy,
-): Promise<LoadedCopy> {
-  const { contents } = options
-  const { storage } = options.copy
-  const before = [...contents.blobs.entries()].map(([id]) => id)
-  const change = new Switch(options.copy, manifest, contents, old.indexLog)
-  const checkpoint = await change.rollForward()
-  const ordinal = old.journal.lastOrdinal
-  const loaded = await startJournal(options, checkpoint, old.indexLog, ordinal, false, undefined)
-  const gone = before.filter((id) => !contents.blobs.has(id))
-  if (gone.length > 0) await storage.objects.remove('blobs', gone)
-  return loaded
+/** A switch from one copy to the next, with the parts of the old one; each step can be tried again until it is done. */
+export class CopySwitch {
+  readonly #options: LoadOptions
+  readonly #old: LoadedCopy
+  readonly #change: Switch
+  readonly #oldBlobs: readonly string[]
+  #checkpoint: CheckpointDocument | undefined
+
+  constructor(options: LoadOptions, manifest: RestoreManifest, old: LoadedCopy) {
+    const { contents, copy } = options
+    this.#options = options
+    this.#old = old
+    this.#change = new Switch(copy, manifest, contents, old.indexLog)
+    this.#oldBlobs = [...contents.blobs.entries()].map(([id]) => id)
+  }
+
+  /** Carries the durable manifest out and opens what it makes. */
+  async run(): Promise<LoadedCopy> {
+    const { contents, copy } = this.#options
+    const { journal, indexLog } = this.#old
+    this.#checkpoint ??= await this.#change.rollForward()
+    await this.#change.cleanUp()
+    const { lastOrdinal } = journal
+    const checkpoint = this.#checkpoint
+    const loaded = await startJournal(
+      this.#options,
+      checkpoint,
+      indexLog,
+      lastOrdinal,
+      false,
+      undefined,
+    )
+    const gone = this.#oldBlobs.filter((id) => !contents.blobs.has(id))
+    // The copy is open: what cannot be removed now goes at the next start.
+    if (gone.length > 0) await copy.storage.objects.remove('blobs', gone).catch(() => undefined)
+    return loaded
+  }
 }
 
 /** What was read, or why it cannot be believed. */

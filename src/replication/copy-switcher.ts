@@ -6,7 +6,7 @@
 import { HotspareError } from '../errors.js'
 import type { Contents } from './contents.js'
 import type { LoadedCopy, LoadOptions } from './copy-loader.js'
-import { journalOptions, switchCopy } from './copy-loader.js'
+import { CopySwitch, journalOptions } from './copy-loader.js'
 import { syncedClassOf } from './copy-policy.js'
 import type { Entry } from './entry.js'
 import { partsOf } from './entry.js'
@@ -47,7 +47,8 @@ export class CopySwitcher {
   readonly #host: SwitchHost
   #next: Journal | undefined
   #turn: Promise<unknown> = Promise.resolve()
-  #manifest: RestoreManifest | undefined
+  /** Set while a manifest is durable and not carried out. */
+  #pending: CopySwitch | undefined
   /** Set when the write of a manifest failed: it may be durable or not. */
   #isInDoubt = false
   #isSwitching = false
@@ -61,7 +62,7 @@ export class CopySwitcher {
   }
 
   get isPending(): boolean {
-    return this.#isSwitching || this.#manifest !== undefined || this.#isInDoubt
+    return this.#isSwitching || this.#pending !== undefined || this.#isInDoubt
   }
 
   get #contents(): Contents {
@@ -151,8 +152,8 @@ export class CopySwitcher {
       await this.#requireKept(manifest)
       await this.#settleOld()
       await this.#stage(manifest)
-      this.#manifest = manifest
-      await this.#finish()
+      this.#pending = new CopySwitch(this.#options, manifest, this.#host.current())
+      await this.#finish(this.#pending)
     } finally {
       this.#isSwitching = false
     }
@@ -224,18 +225,15 @@ export class CopySwitcher {
     this.#host.current().checkpointer.start()
   }
 
-  async #finish(): Promise<void> {
-    const manifest = this.#manifest
-    if (manifest === undefined) return
-    const old = this.#host.current()
+  async #finish(pending: CopySwitch): Promise<void> {
     try {
       await this.#next?.close()
       this.#next = undefined
-      await old.journal.close()
+      await this.#host.current().journal.close()
       await this.#contents.applier.stop()
-      const loaded = await switchCopy(this.#options, manifest, old)
+      const loaded = await pending.run()
       loaded.checkpointer.lowestPeerSeq = this.lowestPeerSeq
-      this.#manifest = undefined
+      this.#pending = undefined
       this.failed = undefined
       this.#host.replace(loaded)
     } catch (error) {
@@ -248,10 +246,10 @@ export class CopySwitcher {
   /** After a failure: goes on where it stopped. */
   async retry(): Promise<void> {
     if (this.#isInDoubt) await this.#withdraw()
-    if (this.#manifest === undefined) return
+    if (this.#pending === undefined) return
     this.#isSwitching = true
     try {
-      await this.#finish()
+      await this.#finish(this.#pending)
     } finally {
       this.#isSwitching = false
     }

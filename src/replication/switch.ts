@@ -3,7 +3,8 @@
  *
  * Invariants:
  * - before the manifest is durable nothing of the old copy is touched; from then on only `rollForward` leads out;
- * - each step can be done again, whole or in part, with the same result, and none needs what a later one removes;
+ * - each step can be done again, whole or in part, with the same result, and none needs what a later one removes; when the
+ *   manifest is gone only `cleanUp` may be done again;
  * - paths that no synced class of this node claims are not touched, whatever the manifest says.
  */
 import { HotspareError } from '../errors.js'
@@ -55,7 +56,7 @@ export class Switch {
     this.#indexLog = indexLog
   }
 
-  /** Finishes the switch; afterwards the journal is the new one, and recovery goes on from the answer. */
+  /** Carries the manifest out and removes it; the journal then is the new one, and recovery goes on from the answer. */
   async rollForward(): Promise<CheckpointDocument> {
     const { storage } = this.#options
     const { complete } = this.#manifest
@@ -83,9 +84,13 @@ export class Switch {
     }
     await storage.documents.write(checkpointName, encodeCheckpoint(document))
     await storage.documents.remove(manifestName)
-    await this.#indexLog.removeStale()
-    await clearAreas(storage.objects)
     return document
+  }
+
+  /** Removes what the old copy and the restore leave behind. */
+  async cleanUp(): Promise<void> {
+    await this.#indexLog.removeStale()
+    await clearAreas(this.#options.storage.objects)
   }
 
   #classOf(path: string): string | undefined {

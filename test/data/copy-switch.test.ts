@@ -268,6 +268,39 @@ describe('the switch to a staged restore', () => {
     await node.copy.close()
   })
 
+  test('SYN-33 a disk that fills up at any call of the switch: reopen finishes it, or the old copy stays', async () => {
+    let news = 0
+    for (let calls = 0; ; calls += 1) {
+      const storage = await target()
+      let left = Number.POSITIVE_INFINITY
+      const node = await openTarget(storage, (inner) =>
+        watched(inner, () => {
+          if (left === 0) storage.faults.full = true
+          left -= 1
+        }),
+      )
+      left = calls
+      const isDone = await restore(node.copy, node.used).then(
+        () => true,
+        () => false,
+      )
+      const where = `full from call ${calls} on`
+      if (!isDone) await node.copy.reopen().catch(() => undefined)
+      storage.faults.full = false
+      const isFull = left < 0
+      left = Number.POSITIVE_INFINITY
+      await node.copy.reopen()
+      expect(node.copy.complete, where).toBe(true)
+      const content = await contentOf(node)
+      const isNew = content.files['docs/f'] !== undefined
+      expect(content, where).toEqual(isNew ? newContent : oldContent)
+      if (isNew) news += 1
+      await node.copy.close()
+      if (!isFull) break
+    }
+    expect(news).toBeGreaterThan(10)
+  }, 60_000)
+
   test('a manifest that cannot be written leaves the old copy in force', async () => {
     const storage = await target()
     let isOn = false

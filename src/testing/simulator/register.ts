@@ -28,6 +28,8 @@ export type ApplyListener = (change: RegisterChange, position: StatePosition) =>
 /** One process's state; a new process begins with an empty one. */
 export class Register {
   #names = new Map<string, number[]>()
+  /** How often it began anew from a snapshot. */
+  restores = 0
   readonly #onApply: ApplyListener
 
   constructor(onApply: ApplyListener) {
@@ -47,6 +49,7 @@ export class Register {
   restore(snapshot: unknown): void {
     const names = snapshot as [string, number[]][]
     this.#names = new Map(names.map(([name, ids]) => [name, [...ids]]))
+    this.restores += 1
   }
 
   apply(change: RegisterChange, position: StatePosition): number {

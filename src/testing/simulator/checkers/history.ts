@@ -23,8 +23,8 @@ class HistoryHolds implements Checker {
   }
 
   applied(process: Process, { id }: RegisterChange, at: { epoch: number; seq: number }): void {
-    const key = `${at.epoch}/${at.seq}`
-    // After a rewind the same process applies changes of a lower number again.
+    // After a rewind, and after a snapshot, the same process applies changes again.
+    const key = `${at.epoch}/${at.seq} after ${process.register.restores} snapshots`
     if (this.#applied.get(process) === key) {
       this.#report(`${process.id} applied ${key} twice, the last time as write ${id}`)
     }

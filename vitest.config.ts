@@ -31,6 +31,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'processes',
+          globalSetup: 'test/support/program.ts',
           include: ['test/processes/**/*.test.ts', ...replacing],
           exclude: timed,
           testTimeout: 90_000,
@@ -41,6 +42,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'timed',
+          globalSetup: 'test/support/program.ts',
           include: timed,
           fileParallelism: false,
           sequence: { groupOrder: 1 },

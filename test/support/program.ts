@@ -11,15 +11,27 @@ import ts from 'typescript'
 const parts = ['node-process', 'node-jobs', 'ledger']
 let built: string | undefined
 
-/** The path of the program, built at the first call. */
+/** Where a whole run of tests has it: their processes are not asked to clean up before they end. */
+const inRun = 'HOTSPARE_TEST_PROGRAM'
+
+/** The path of the program; outside a run of tests it is built at the first call. */
 export function nodeProgram(): string {
-  built ??= build()
+  built ??= process.env[inRun]
+  if (built !== undefined) return built
+  const folder = mkdtempSync(join(tmpdir(), 'hotspare-program-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  built = build(folder)
   return built
 }
 
-function build(): string {
+/** Called by vitest before a run; what it answers is called after the run. */
+export default function setUp(): () => void {
   const folder = mkdtempSync(join(tmpdir(), 'hotspare-program-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  process.env[inRun] = build(folder)
+  return () => rmSync(folder, { recursive: true, force: true })
+}
+
+function build(folder: string): string {
   mkdirSync(join(folder, 'node_modules'))
   const root = fileURLToPath(new URL('../..', import.meta.url))
   symlinkSync(root, join(folder, 'node_modules/hotspare'), 'dir')

@@ -50,6 +50,8 @@ async function main(): Promise<boolean> {
   const late = sleep(Number(values.limit) * 1000).then((): never => {
     throw new Error(`the demo did not end within ${values.limit} s`)
   })
+  let findings: object
+  let isWell = false
   try {
     const found = await Promise.race([story.tell(), late])
     const { ok, failoverMs, switchoverPauseMs, rejoin } = found
@@ -57,19 +59,19 @@ async function main(): Promise<boolean> {
     const text = `${times}, rejoin by ${rejoin.method}`
     if (ok) timeline.good(`all is well: ${text}`)
     else timeline.bad(`something is wrong: ${text}`)
-    if (values.json) process.stdout.write(`${JSON.stringify(found)}\n`)
-    return ok
+    findings = found
+    isWell = ok
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     timeline.bad(reason)
-    const findings = { ...story.found, ok: false, error: reason }
-    if (values.json) process.stdout.write(`${JSON.stringify(findings)}\n`)
-    return false
-  } finally {
-    await story.end()
-    if (values.keep) timeline.say(`left behind: ${root}`)
-    else await story.cleanUp()
+    findings = { ...story.found, ok: false, error: reason }
   }
+  await story.end()
+  if (values.keep) timeline.say(`left behind: ${root}`)
+  else await story.cleanUp()
+  // The last line: whoever reads it by a program takes that one.
+  if (values.json) process.stdout.write(`${JSON.stringify(findings)}\n`)
+  return isWell
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))

@@ -1,9 +1,10 @@
 /**
  * The clean stop: an active hands over if it can; whoever stops says how it stopped, durably,
- * before it says goodbye. Only an active that handed over to nobody may serve again without waiting
- * for the others.
+ * before it says goodbye. Only an active that handed over to nobody, and that nobody can have
+ * replaced meanwhile, may serve again without waiting for the others.
  */
 import { decide } from './explain.js'
+import { provenEnd } from './liveness.js'
 import { becomeStopped } from './roles.js'
 import {
   arm,
@@ -76,7 +77,15 @@ function drainOwn(core: CoreState, stopping: Stopping): void {
 export function stopDrained(core: CoreState, input: Extract<CoreInput, { type: 'drained' }>): void {
   const { stopping } = core
   if (stopping?.phase !== 'draining' || stopping.drainId !== input.id) return
-  persistStop(core, stopping, input.ok ? 'active' : 'crashed')
+  persistStop(core, stopping, input.ok && !mayBeReplaced(core) ? 'active' : 'crashed')
+}
+
+/** Whether somebody who is only silent may take over, or may have done so. */
+function mayBeReplaced(core: CoreState): boolean {
+  return peersOf(core).some((peer) => {
+    if (!peer.promotable || provenEnd(peer) || peer.heardAtMs === undefined) return false
+    return peer.view?.copy.complete ?? true
+  })
 }
 
 function persistStop(core: CoreState, stopping: Stopping, stopAs: DurableFacts['lastStop']): void {

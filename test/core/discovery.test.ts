@@ -151,6 +151,22 @@ describe('cold start', () => {
     expect(world.events('n1', 'unprovenStart')).toEqual([])
   })
 
+  it('ROL-20: an active that stops while a standby is only silent may be replaced, and waits', () => {
+    const world = settled(2)
+    cutOff(world, 'n1')
+    world.run(1_000)
+    world.command('n1', { name: 'stop' })
+    world.until(() => world.role('n1') === 'dead', 6_000)
+    expect(world.node('n1').disk.durable.lastStop).toBe('crashed')
+    world.until(() => world.role('n2') === 'active', 6_000)
+    world.start('n1')
+    world.run(5_000)
+    expect(world.actives()).toEqual(['n2'])
+    healAll(world)
+    world.until(() => world.role('n1') === 'standby', 6_000)
+    expect(world.actives()).toEqual(['n2'])
+  })
+
   it('ROL-20: that proof does not beat a reachable copy that is ahead', () => {
     const world = settled(2)
     world.kill('n2')

@@ -113,6 +113,8 @@ export function missing(world: World): string | undefined {
   for (const { id, observer } of world.members) {
     const { process } = world.machine(id)
     if (process === undefined || process.started !== 'started') return `${id} is not started`
+    // A fault that began before the recovery takes as long as a slow disk lets it.
+    if (process.stopping !== undefined) return `${id} stops`
     if (id !== active && process.node.role !== 'standby') return `${id} is ${process.node.role}`
     if (id !== active && observer !== true && !inSync.includes(id)) return `${id} is not in sync`
     const { seq, durableSeq, appliedSeq } = process.copy ?? {}

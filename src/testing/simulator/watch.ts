@@ -37,6 +37,8 @@ export class Watch {
     if (name === 'possibleLoss' || name === 'unprovenStart' || name === 'splitBrain') {
       world.excuse(name, process.id)
     }
+    // It cannot write down what it has in memory only, nor take the role with it.
+    if (name === 'storageFailed') world.memoryLost.push({ id: process.id, atMs: world.nowMs })
     if (name === 'role') this.noteActives()
     world.tell((checker) => checker.event?.(process, event))
     this.#observe(process)

@@ -74,7 +74,7 @@ class Acknowledged implements Checker {
     }
   }
 
-  /** What two machines had in memory is lost with both, and only then. */
+  /** What two machines had in memory only is lost when both forget it or cannot write it down, and only then. */
   #bothForgot({ submittedMs }: WriteRecord): boolean {
     if (this.#world.strict) return false
     const since = this.#world.memoryLost.filter(({ atMs }) => atMs >= submittedMs)

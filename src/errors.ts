@@ -91,6 +91,12 @@ const table = {
   },
 
   // Writes and transactions.
+  VALUE_INVALID: {
+    retryable: false,
+    summary: 'A value cannot be replicated as it is.',
+    whatToDo:
+      'Use plain data: null, booleans, numbers, strings, bytes, Dates, 64-bit bigints, arrays and plain objects.',
+  },
   WRITE_TOO_LARGE: {
     retryable: false,
     summary: 'A single write is larger than its limit.',

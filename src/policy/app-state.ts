@@ -25,7 +25,8 @@ export interface AppStateHooks<Change, Result> {
   /**
    * Carries out one change, on every node, in the same order. It must be deterministic: nothing but
    * the state, the change and the position may decide what it does. A throw is an outcome like any
-   * other and is replicated too.
+   * other and is replicated too. Bytes in a change are views of the journal's: they may be kept, and
+   * must not be changed.
    */
   apply(change: Change, position: StatePosition): Result
   /**

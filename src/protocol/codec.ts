@@ -10,6 +10,8 @@ import { scanMessage } from './scan.js'
 
 // One Packr for all: its tables and buffers are warm, and records would carry state between messages.
 const packr = new Packr({ useRecords: false, mapsAsObjects: true })
+/** For objects of more than 65,535 keys, which the other one refuses. */
+const wide = new Packr({ useRecords: false, mapsAsObjects: true, variableMapSize: true })
 const keeping = new Unpackr({ useRecords: false, mapsAsObjects: true, copyBuffers: true })
 
 /** Bytes of one encoded value that {@link decode} accepts unless told otherwise. */
@@ -35,6 +37,14 @@ export interface DecodeOptions {
 export function encode(value: unknown): Uint8Array {
   try {
     return packr.pack(value)
+  } catch {
+    return encodeWide(value)
+  }
+}
+
+function encodeWide(value: unknown): Uint8Array {
+  try {
+    return wide.pack(value)
   } catch (error) {
     throw new TypeError(`The value cannot be encoded: ${String(error)}`, { cause: error })
   }

@@ -11,6 +11,7 @@ import type { AnyAppStateClass, SyncPolicy } from '../policy/sync-policy.js'
 import { decode, encode } from '../protocol/codec.js'
 import type { StateSnapshot, UpdateResult } from './copy-types.js'
 import { countOf, listOf } from './facts-shape.js'
+import { copyPlain } from './plain-value.js'
 import type { UpdateRun } from './update-run.js'
 
 /** One class while the copy is open. */
@@ -59,6 +60,12 @@ export function decodeState(document: Uint8Array): StateSnapshot {
   }
   if (!(bytes instanceof Uint8Array)) throw new HotspareError('STORAGE_CORRUPT', 'a stored state')
   return { seq: countOf(seq, 'seq'), bytes }
+}
+
+/** A result as its caller gets it: what `apply` returned may be a part of the state, or of the entry. */
+export function ownResult(result: UpdateResult): UpdateResult {
+  if (result?.ok !== true || typeof result.value !== 'object') return result
+  return { ok: true, value: copyPlain(result.value) }
 }
 
 export class AppStates {
@@ -112,22 +119,22 @@ export class AppStates {
     }
   }
 
-  /** Carries out the updates of a run, but those that the state has already. False for a class that there is not. */
-  applyRun(run: UpdateRun, epoch: number, firstSeq: number, bytesEach: number): boolean {
-    const slot = this.#slots.get(run.className)
-    if (slot === undefined) return false
-    if (slot.lost !== undefined) return true
-    const { hooks, appliedSeq } = slot
+  /**
+   * Carries out the updates of a run, but those that the state has already, and adds what became of each to `results`.
+   * False for a class that there is not.
+   */
+  applyRun(
+    run: UpdateRun,
+    epoch: number,
+    firstSeq: number,
+    bytesEach: number,
+    results: UpdateResult[] | undefined,
+  ): boolean {
+    const { className } = run
+    if (!this.#slots.has(className)) return false
     run.forEach((value, index) => {
-      const seq = firstSeq + index
-      if (seq <= appliedSeq) return
-      slot.movedBytes += bytesEach
-      slot.wasChanged = true
-      try {
-        hooks.apply(value, { epoch, seq })
-      } catch {
-        // A result like any other, which here nobody waits for.
-      }
+      const result = this.apply(className, value, { epoch, seq: firstSeq + index }, bytesEach)
+      if (result !== 'unknown') results?.push(ownResult(result))
     })
     return true
   }

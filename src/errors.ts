@@ -166,6 +166,11 @@ const table = {
     summary: 'The storage reported a failure of the device or the operating system.',
     whatToDo: 'Look at the cause; check the device, then restart the node.',
   },
+  SNAPSHOT_FAILED: {
+    retryable: true,
+    summary: 'The snapshot of a class of application state could not be taken or stored.',
+    whatToDo: 'Correct snapshot() of the class that is named here; it is tried again by itself.',
+  },
   PATH_BLOCKED: {
     retryable: true,
     summary: 'Something that is not synced stands in the way of a synced file.',

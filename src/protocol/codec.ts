@@ -14,6 +14,10 @@ const packr = new Packr({ useRecords: false, mapsAsObjects: true })
 const wide = new Packr({ useRecords: false, mapsAsObjects: true, variableMapSize: true })
 const keeping = new Unpackr({ useRecords: false, mapsAsObjects: true, copyBuffers: true })
 
+/** Encoded values above this many bytes leave the buffer that they were written to. */
+const KEPT_BYTES_MAX = 16 * 1024 * 1024
+const NEW_BUFFER_BYTES = 64 * 1024
+
 /** Bytes of one encoded value that {@link decode} accepts unless told otherwise. */
 const DECODE_BYTES_MAX = 64 * 1024 * 1024
 
@@ -35,6 +39,13 @@ export interface DecodeOptions {
  * @throws `TypeError` when it cannot be encoded
  */
 export function encode(value: unknown): Uint8Array {
+  const encoded = encodeNarrow(value)
+  // What comes next would be written behind it, in a buffer of that size again.
+  if (encoded.length > KEPT_BYTES_MAX) packr.useBuffer(Buffer.allocUnsafeSlow(NEW_BUFFER_BYTES))
+  return encoded
+}
+
+function encodeNarrow(value: unknown): Uint8Array {
   try {
     return packr.pack(value)
   } catch {

@@ -25,6 +25,7 @@ import type { UpdateRun } from './update-run.js'
 export interface ContentsOptions {
   readonly storage: OpenStorage
   readonly policy: SyncPolicy
+  readonly snapshotBytesMax: number
   readonly emit: (event: CopyEvent) => void
   readonly onApplied: () => void
   readonly onApplyFailure: (error: HotspareError) => void
@@ -60,7 +61,7 @@ export class Contents {
 
   constructor(options: ContentsOptions) {
     this.#options = options
-    this.states = new AppStates(options.policy)
+    this.states = new AppStates(options.policy, options.snapshotBytesMax, options.emit)
     this.applier = this.#newApplier()
   }
 

@@ -5,8 +5,10 @@
 import { HotspareError } from '../errors.js'
 import { decode, encode } from '../protocol/codec.js'
 
-/** Arrays and objects inside each other, far below what the decoder accepts. */
+/** Arrays and objects inside each other in a change, far below what the decoder accepts. */
 export const valueDepthMax = 100
+/** The same in a snapshot, which holds what changes brought. */
+export const snapshotDepthMax = 120
 
 /** What stands in the way, and where. */
 interface Flaw {
@@ -19,15 +21,15 @@ interface Flaw {
  *
  * @throws `VALUE_INVALID` with the place of what cannot be replicated
  */
-export function requirePlain(value: unknown, of: string): void {
-  const flaw = flawOf(value, 0)
+export function requirePlain(value: unknown, of: string, depthMax: number = valueDepthMax): void {
+  const flaw = flawOf(value, depthMax)
   if (flaw === undefined) return
   throw new HotspareError('VALUE_INVALID', `${of} holds ${flaw.what} at value${flaw.at}`)
 }
 
 /** Whether a value arrives as it is. */
 export function isPlainValue(value: unknown): boolean {
-  return flawOf(value, 0) === undefined
+  return flawOf(value, valueDepthMax) === undefined
 }
 
 /**
@@ -40,7 +42,7 @@ export function copyPlain(value: unknown): unknown {
   return isPlainValue(value) ? decode(encode(value), { copyBytes: true }) : value
 }
 
-function flawOf(value: unknown, depth: number): Flaw | undefined {
+function flawOf(value: unknown, depthLeft: number): Flaw | undefined {
   switch (typeof value) {
     case 'number':
     case 'boolean':
@@ -51,38 +53,36 @@ function flawOf(value: unknown, depth: number): Flaw | undefined {
     case 'bigint':
       return isIn64Bits(value) ? undefined : here('a bigint of more than 64 bits')
     case 'object':
-      return value === null ? undefined : flawOfObject(value, depth)
+      return value === null ? undefined : flawOfObject(value, depthLeft)
     default:
       return here(`a ${typeof value}`)
   }
 }
 
-function flawOfObject(value: object, depth: number): Flaw | undefined {
+function flawOfObject(value: object, depthLeft: number): Flaw | undefined {
   if (value instanceof Uint8Array) return undefined
   if (value instanceof Date) {
     return Number.isNaN(value.getTime()) ? here('an invalid Date') : undefined
   }
-  if (depth >= valueDepthMax) {
-    return here(`more than ${valueDepthMax} levels, or itself,`)
-  }
-  if (Array.isArray(value)) return flawOfArray(value, depth)
-  return isPlain(value) ? flawOfRecord(value, depth) : here(nameOf(value))
+  if (depthLeft === 0) return here('too many levels, or itself,')
+  if (Array.isArray(value)) return flawOfArray(value, depthLeft)
+  return isPlain(value) ? flawOfRecord(value, depthLeft) : here(nameOf(value))
 }
 
-function flawOfArray(value: readonly unknown[], depth: number): Flaw | undefined {
+function flawOfArray(value: readonly unknown[], depthLeft: number): Flaw | undefined {
   for (let at = 0; at < value.length; at += 1) {
-    const flaw = flawOf(value[at], depth + 1)
+    const flaw = flawOf(value[at], depthLeft - 1)
     if (flaw !== undefined) return { what: flaw.what, at: `[${at}]${flaw.at}` }
   }
   return undefined
 }
 
-function flawOfRecord(value: object, depth: number): Flaw | undefined {
+function flawOfRecord(value: object, depthLeft: number): Flaw | undefined {
   for (const key of Object.keys(value)) {
     if (key === '__proto__') return here("the key '__proto__'")
     const place = (): string => `[${JSON.stringify(key)}]`
     if (!isText(key)) return { what: brokenText, at: place() }
-    const flaw = flawOf((value as Readonly<Record<string, unknown>>)[key], depth + 1)
+    const flaw = flawOf((value as Readonly<Record<string, unknown>>)[key], depthLeft - 1)
     if (flaw !== undefined) return { what: flaw.what, at: `${place()}${flaw.at}` }
   }
   return undefined

@@ -144,8 +144,14 @@ export class ClusterNode<C extends Classes = Classes> {
   /**
    * Changes application state on all nodes. Only on the active.
    *
-   * @returns what the write really got, with `apply`'s result
+   * The change is plain data: null, booleans, numbers, strings, bytes, valid `Date`s, bigints of 64 bits, `undefined`,
+   * and arrays and plain objects of these, 100 levels deep at most. Every node's `apply` gets it as the journal holds it:
+   * bytes as a `Buffer`, `-0` as `0`, holes of an array as `undefined`, and of an object its own enumerable properties
+   * with string keys. All else is refused. Until the call has resolved the change must not be changed.
+   *
+   * @returns what the write really got, with `apply`'s result; of plain data a copy, else what `apply` returned
    * @throws `NOT_ACTIVE` with the active in `details.active`
+   * @throws `VALUE_INVALID` for a change that is no plain data, with the place of what is not
    * @throws `CLASS_UNKNOWN`, `CLASS_KIND`, `QUEUE_FULL`, `WRITE_TOO_LARGE`, `WRITES_BLOCKED`, `ABORTED`
    * @throws `OUTCOME_UNKNOWN` when the role was lost before the write was acknowledged
    * @throws what `apply` threw, which is a replicated result as any other

@@ -91,6 +91,12 @@ const table = {
   },
 
   // Writes and transactions.
+  VALUE_INVALID: {
+    retryable: false,
+    summary: 'A value cannot be replicated as it is.',
+    whatToDo:
+      'Use plain data: null, booleans, numbers, strings, bytes, Dates, 64-bit bigints, arrays and plain objects.',
+  },
   WRITE_TOO_LARGE: {
     retryable: false,
     summary: 'A single write is larger than its limit.',
@@ -159,6 +165,11 @@ const table = {
     retryable: false,
     summary: 'The storage reported a failure of the device or the operating system.',
     whatToDo: 'Look at the cause; check the device, then restart the node.',
+  },
+  SNAPSHOT_FAILED: {
+    retryable: true,
+    summary: 'The snapshot of a class of application state could not be taken or stored.',
+    whatToDo: 'Correct snapshot() of the class that is named here; it is tried again by itself.',
   },
   PATH_BLOCKED: {
     retryable: true,

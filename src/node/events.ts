@@ -204,6 +204,18 @@ export interface NodeEvents {
   ]
   /** The storage takes writes again. */
   storageRecovered: [event: Record<string, never>]
+  /**
+   * The snapshot of a class of application state could not be taken or stored. The last one that is stored stays, with
+   * the journal after it, which may then grow beyond `journalBytesMax`; it is tried again at the next checkpoint.
+   */
+  snapshotFailed: [
+    event: {
+      /** The class. */
+      readonly className: string
+      /** `SNAPSHOT_FAILED`, with what went wrong in its message and as its cause. */
+      readonly error: HotspareError
+    },
+  ]
   /** The journal no longer reaches back to what a known member lacks: it will need a restore. */
   historyLost: [
     event: {

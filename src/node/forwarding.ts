@@ -11,8 +11,9 @@ import { HotspareError, whatHappened } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
 import type { AckLevel, Durability } from '../policy/class-options.js'
 import type { WriteIntent } from '../replication/intent.js'
-import { blobsOf, bytesOf } from '../replication/intent.js'
+import { blobsOf, bytesOf, requirePlainValues } from '../replication/intent.js'
 import { intentOf } from '../replication/intent-shape.js'
+import { isPlainValue } from '../replication/plain-value.js'
 import { fieldsOf, seqOf, termOfFields, textOf } from '../replication/stream/wire-fields.js'
 import type { HeldWrite, Receipt, WriteOptions } from '../replication/writer-types.js'
 
@@ -131,6 +132,11 @@ export class Forwarding {
 
   #send(write: HeldWrite, to: string): void {
     const { bootId, bytesMax } = this.#context
+    try {
+      requirePlainValues(write.intent)
+    } catch (error) {
+      return write.reject(error)
+    }
     const large = blobsOf(write.intent).length > 0 || bytesOf(write.intent, 256) > bytesMax
     if (large) {
       const message = `the role went to ${to}, and the write is too large to be forwarded`
@@ -168,7 +174,8 @@ export class Forwarding {
         ack: levelOf(fields.ack, ['local', 'standby', 'all']),
         durability: levelOf(fields.durability, ['memory', 'disk']),
       }
-      return { receipt: await this.#context.submit(intentOf(fields.intent), options) }
+      const receipt = await this.#context.submit(intentOf(fields.intent), options)
+      return { receipt: withPlainResult(receipt) }
     } catch (error) {
       const code = error instanceof HotspareError ? error.code : 'INTERNAL'
       return { error: { code, message: whatHappened(error).slice(0, 1024) } }
@@ -194,6 +201,13 @@ export class Forwarding {
 
 function levelOf<T extends string>(value: unknown, all: readonly T[]): T | undefined {
   return all.find((one) => one === value)
+}
+
+/** A result that is no plain data stays here: the write has happened, and its answer must arrive. */
+function withPlainResult(receipt: Receipt): Receipt {
+  if (isPlainValue(receipt.result)) return receipt
+  const { result: _left, ...rest } = receipt
+  return rest
 }
 
 function receiptOf(value: unknown): Receipt {

@@ -1,5 +1,6 @@
 /** What the data side of a node tells: the events that become of it, what the core learns, and what status() says of it. */
 import type { Role } from '../core/types.js'
+import type { ErrorCode, HotspareError } from '../errors.js'
 import type { DriverInput } from './driver.js'
 import type { Replica } from './replica.js'
 import type { ReplicaEvent } from './replica-types.js'
@@ -13,6 +14,9 @@ import {
   reportWriter,
 } from './reports.js'
 import type { NodeStatus } from './status.js'
+
+/** What a restore that broke is tried again with in vain, until somebody does something about it. */
+const needsPerson: ReadonlySet<ErrorCode | undefined> = new Set(['VAULT_FULL', 'SNAPSHOT_FAILED'])
 
 export interface ReplicaNewsOptions {
   readonly id: string
@@ -66,11 +70,12 @@ export class ReplicaNews {
       emit('restoreProgress', { restoreId, target: id, source: peer, method, ...progress })
       return
     }
+    if (event.name === 'waits') return this.#onWaits(event.error)
     if (event.name !== 'started') this.restore = undefined
     if (term === undefined) return
     if (event.name === 'complete') this.stuck = undefined
     if (event.name === 'refused') this.stuck = `${event.code}: ${event.reason}`
-    if (event.name === 'broken' && event.code === 'VAULT_FULL') {
+    if (event.name === 'broken' && needsPerson.has(event.code)) {
       this.stuck = `${event.code}: ${event.reason}`
     }
     const reason = 'reason' in event ? event.reason : undefined
@@ -78,6 +83,14 @@ export class ReplicaNews {
     const restoring = method === 'delta' || method === 'full'
     const input = { type: 'following', state: event.name, term, restoring } as const
     this.#options.input(reason === undefined ? input : { ...input, reason })
+  }
+
+  /** Told once as long as the reason is the same. */
+  #onWaits(error: HotspareError): void {
+    const stuck = `${error.code}: ${error.message}`
+    if (stuck === this.stuck) return
+    this.stuck = stuck
+    this.#options.emit('error', error)
   }
 
   #onStorage(event: 'failed' | 'recovered'): void {

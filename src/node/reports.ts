@@ -60,6 +60,8 @@ export function reportCopy(emit: Emit, event: CopyEvent): void {
       const what = `the journal is damaged at ${event.where}, after change ${event.seq}: ${event.why}`
       return emit('error', new HotspareError('JOURNAL_CORRUPT', what))
     }
+    case 'snapshotFailed':
+      return emit('snapshotFailed', { className: event.className, error: event.error })
     case 'applyFailed':
     case 'checkpointFailed':
       return emit('error', event.error)

@@ -85,6 +85,13 @@ export interface NodeStatus {
     | undefined
   /** Why this node makes no progress, often beginning with an error code; undefined when nothing is in its way. */
   readonly stuck: string | undefined
+  /** Classes of application state whose snapshot failed when it was last tried, each with the reason. */
+  readonly snapshotFailures: readonly {
+    /** The class. */
+    readonly className: string
+    /** Why, in words, for people. */
+    readonly reason: string
+  }[]
   /** All other members, in takeover order. */
   readonly peers: readonly PeerStatus[]
   /** Bytes that the vault holds. */
@@ -140,6 +147,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     redundant: active !== undefined && inSync.length > 0,
     restore: parts.restore,
     stuck: parts.stuck,
+    snapshotFailures: copy?.snapshotFailures ?? [],
     peers: options.members
       .filter((member) => member.id !== id)
       .map((member) => peerStatus(parts, member.id, inSync)),

@@ -16,8 +16,9 @@ export interface StatePosition {
 /** What an application provides for a class of its own state. */
 export interface AppStateHooks<Change, Result> {
   /**
-   * The whole state as plain data. It is called between two applies, and what it returns must not
-   * change afterwards.
+   * The whole state as plain data, of 1 GiB at most when encoded; see `ClusterNode.update` for what
+   * that is. It is called between two applies and returns the state itself, not a promise. While it is
+   * encoded the process does nothing else.
    */
   snapshot(): unknown
   /** Replaces the whole state by what `snapshot` returned on another node, or earlier on this one. */
@@ -25,7 +26,8 @@ export interface AppStateHooks<Change, Result> {
   /**
    * Carries out one change, on every node, in the same order. It must be deterministic: nothing but
    * the state, the change and the position may decide what it does. A throw is an outcome like any
-   * other and is replicated too.
+   * other and is replicated too. Bytes in a change are views of the journal's: they may be kept, and
+   * must not be changed.
    */
   apply(change: Change, position: StatePosition): Result
   /**
@@ -52,7 +54,7 @@ export interface AppStateClass<Change, Result> extends AppStateHooks<Change, Res
  * @param hooks - `snapshot`, `restore`, `apply`, and `position` where the application persists
  * @param options - acknowledgement and durability of the changes
  * @returns the declaration, for a {@link SyncPolicy}
- * @throws TypeError when a hook is missing
+ * @throws TypeError when a hook is missing, or `snapshot` or `apply` is an async function
  * @throws `OPTION_INVALID` for an option that cannot work
  *
  * @example
@@ -79,6 +81,10 @@ export function appState<Change, Result>(
   for (const name of ['snapshot', 'restore', 'apply'] as const) {
     if (typeof hooks?.[name] !== 'function') throw new TypeError(`appState() needs ${name}()`)
   }
+  for (const name of ['snapshot', 'apply'] as const) {
+    // The type cannot say so without refusing states of unknown type as well.
+    if (isAsync(hooks[name])) throw new TypeError(`appState() takes no async ${name}()`)
+  }
   const persisted = hooks.position
   if (persisted !== undefined && typeof persisted !== 'function') {
     throw new TypeError('appState() takes position() as a function')
@@ -93,4 +99,8 @@ export function appState<Change, Result>(
     ...(persisted === undefined ? {} : { position: () => persisted.call(hooks) }),
   }
   return Object.freeze(declaration)
+}
+
+function isAsync(hook: unknown): boolean {
+  return Object.prototype.toString.call(hook) === '[object AsyncFunction]'
 }

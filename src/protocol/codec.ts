@@ -10,7 +10,13 @@ import { scanMessage } from './scan.js'
 
 // One Packr for all: its tables and buffers are warm, and records would carry state between messages.
 const packr = new Packr({ useRecords: false, mapsAsObjects: true })
+/** For objects of more than 65,535 keys, which the other one refuses. */
+const wide = new Packr({ useRecords: false, mapsAsObjects: true, variableMapSize: true })
 const keeping = new Unpackr({ useRecords: false, mapsAsObjects: true, copyBuffers: true })
+
+/** Encoded values above this many bytes leave the buffer that they were written to. */
+const KEPT_BYTES_MAX = 16 * 1024 * 1024
+const NEW_BUFFER_BYTES = 64 * 1024
 
 /** Bytes of one encoded value that {@link decode} accepts unless told otherwise. */
 const DECODE_BYTES_MAX = 64 * 1024 * 1024
@@ -33,8 +39,23 @@ export interface DecodeOptions {
  * @throws `TypeError` when it cannot be encoded
  */
 export function encode(value: unknown): Uint8Array {
+  const encoded = encodeNarrow(value)
+  // What comes next would be written behind it, in a buffer of that size again.
+  if (encoded.length > KEPT_BYTES_MAX) packr.useBuffer(Buffer.allocUnsafeSlow(NEW_BUFFER_BYTES))
+  return encoded
+}
+
+function encodeNarrow(value: unknown): Uint8Array {
   try {
     return packr.pack(value)
+  } catch {
+    return encodeWide(value)
+  }
+}
+
+function encodeWide(value: unknown): Uint8Array {
+  try {
+    return wide.pack(value)
   } catch (error) {
     throw new TypeError(`The value cannot be encoded: ${String(error)}`, { cause: error })
   }

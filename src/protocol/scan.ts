@@ -7,7 +7,7 @@ import { HotspareError } from '../errors.js'
  */
 
 /** Containers inside containers. */
-const DEPTH_MAX = 32
+const DEPTH_MAX = 128
 
 /** Marks of {@link kinds}. */
 const SCALAR = 0

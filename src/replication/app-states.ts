@@ -5,12 +5,14 @@
  * that is not durable in the journal.
  */
 
-import { HotspareError } from '../errors.js'
+import { HotspareError, whatHappened } from '../errors.js'
 import type { StatePosition } from '../policy/app-state.js'
 import type { AnyAppStateClass, SyncPolicy } from '../policy/sync-policy.js'
 import { decode, encode } from '../protocol/codec.js'
-import type { StateSnapshot, UpdateResult } from './copy-types.js'
+import type { CopyEvent, StateSnapshot, UpdateResult } from './copy-types.js'
+import { snapshotBytesMax } from './copy-types.js'
 import { countOf, listOf } from './facts-shape.js'
+import { copyPlain, requirePlain, snapshotDepthMax } from './plain-value.js'
 import type { UpdateRun } from './update-run.js'
 
 /** One class while the copy is open. */
@@ -27,17 +29,39 @@ export interface StateSlot {
   snapshotBytes: number
   /** Whether the application has been given anything in this process. */
   wasChanged: boolean
-  /** Whether the last try to take its snapshot failed. */
-  hasFailed: boolean
+  /** Why the last try to take or store its snapshot failed, and whether one was taken. */
+  failure: { readonly error: HotspareError; readonly wasTaken: boolean } | undefined
   /** Set when the state could not be rebuilt. */
   lost: string | undefined
 }
 
-/** A stored or sent snapshot may be as long as the value behind it. */
-const snapshotBytesMax: number = 2 ** 31
+/** What stands around a stored one. */
+const envelopeBytesMax = 1024
 
 /** Snapshots are not written for less than this, except at the end of a run. */
 const movedBytesMin = 1024 * 1024
+
+/** @throws `VALUE_INVALID`, `WRITE_TOO_LARGE`, TypeError */
+function encodeSnapshot(value: unknown, limit: number): Uint8Array {
+  if (isThenable(value)) {
+    value.then(undefined, () => undefined)
+    throw new TypeError('snapshot() returned a promise, and must return the state itself')
+  }
+  requirePlain(value, 'it', snapshotDepthMax)
+  const bytes = encode(value)
+  if (bytes.length <= limit) return bytes
+  const what = `it has ${bytes.length} bytes, above the limit of ${limit}`
+  throw new HotspareError('WRITE_TOO_LARGE', what, { details: { limit, actual: bytes.length } })
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'then' in value &&
+    typeof value.then === 'function'
+  )
+}
 
 /** Document names have no capitals: a capital becomes a dot and the small letter. */
 export function stateDocument(className: string): string {
@@ -49,7 +73,10 @@ export function encodeState(snapshot: StateSnapshot): Uint8Array {
 }
 
 export function decodeState(document: Uint8Array): StateSnapshot {
-  const fields = listOf(decode(document, { bytesMax: snapshotBytesMax }), 'state')
+  const fields = listOf(
+    decode(document, { bytesMax: snapshotBytesMax + envelopeBytesMax }),
+    'state',
+  )
   const [version, seq, bytes] = fields
   if (version !== 1) {
     throw new HotspareError(
@@ -61,10 +88,20 @@ export function decodeState(document: Uint8Array): StateSnapshot {
   return { seq: countOf(seq, 'seq'), bytes }
 }
 
+/** A result as its caller gets it: what `apply` returned may be a part of the state, or of the entry. */
+export function ownResult(result: UpdateResult): UpdateResult {
+  if (result?.ok !== true || typeof result.value !== 'object') return result
+  return { ok: true, value: copyPlain(result.value) }
+}
+
 export class AppStates {
   readonly #slots = new Map<string, StateSlot>()
+  readonly #bytesMax: number
+  readonly #emit: (event: CopyEvent) => void
 
-  constructor(policy: SyncPolicy) {
+  constructor(policy: SyncPolicy, bytesMax: number, emit: (event: CopyEvent) => void) {
+    this.#bytesMax = bytesMax
+    this.#emit = emit
     for (const { name, declaration } of policy.stateClasses()) {
       this.#slots.set(name, {
         name,
@@ -74,7 +111,7 @@ export class AppStates {
         movedBytes: 0,
         snapshotBytes: 0,
         wasChanged: false,
-        hasFailed: false,
+        failure: undefined,
         lost: undefined,
       })
     }
@@ -112,33 +149,55 @@ export class AppStates {
     }
   }
 
-  /** Carries out the updates of a run, but those that the state has already. False for a class that there is not. */
-  applyRun(run: UpdateRun, epoch: number, firstSeq: number, bytesEach: number): boolean {
-    const slot = this.#slots.get(run.className)
-    if (slot === undefined) return false
-    if (slot.lost !== undefined) return true
-    const { hooks, appliedSeq } = slot
+  /**
+   * Carries out the updates of a run, but those that the state has already, and adds what became of each to `results`.
+   * False for a class that there is not.
+   */
+  applyRun(
+    run: UpdateRun,
+    epoch: number,
+    firstSeq: number,
+    bytesEach: number,
+    results: UpdateResult[] | undefined,
+  ): boolean {
+    const { className } = run
+    if (!this.#slots.has(className)) return false
     run.forEach((value, index) => {
-      const seq = firstSeq + index
-      if (seq <= appliedSeq) return
-      slot.movedBytes += bytesEach
-      slot.wasChanged = true
-      try {
-        hooks.apply(value, { epoch, seq })
-      } catch {
-        // A result like any other, which here nobody waits for.
-      }
+      const result = this.apply(className, value, { epoch, seq: firstSeq + index }, bytesEach)
+      if (result !== 'unknown') results?.push(ownResult(result))
     })
     return true
   }
 
-  /** The encoded state of a class. `seq` is that of the last entry applied. */
+  /**
+   * The encoded state of a class. `seq` is that of the last entry applied.
+   *
+   * @throws `SNAPSHOT_FAILED` when the application gave none that can be kept
+   */
   snapshot(className: string, seq: number): StateSnapshot {
     const slot = this.#slots.get(className)
     if (slot === undefined) {
       throw new HotspareError('CLASS_UNKNOWN', `the policy has no state class '${className}'`)
     }
-    return { bytes: encode(slot.hooks.snapshot()), seq: Math.max(seq, slot.appliedSeq) }
+    try {
+      const bytes = encodeSnapshot(slot.hooks.snapshot(), this.#bytesMax)
+      if (slot.failure?.wasTaken === false) slot.failure = undefined
+      return { bytes, seq: Math.max(seq, slot.appliedSeq) }
+    } catch (error) {
+      throw this.fail(slot, error, false)
+    }
+  }
+
+  /** A snapshot was not taken or not stored: what is stored stays, with the journal after it. The same is told once. */
+  fail(slot: StateSlot, cause: unknown, wasTaken: boolean): HotspareError {
+    const { name } = slot
+    const what = `the snapshot of '${name}' failed: ${whatHappened(cause)}`
+    const details = { className: name }
+    const error = new HotspareError('SNAPSHOT_FAILED', what, { cause, details })
+    const isTold = slot.failure?.error.message === error.message
+    slot.failure = { error, wasTaken }
+    if (!isTold) this.#emit({ name: 'snapshotFailed', className: name, error })
+    return error
   }
 
   /** The state stands after this change, and what comes is counted from there. */

@@ -7,7 +7,7 @@
  *   from the journal, which has them, because nothing reaches the tree before it is durable there;
  * - one checkpoint at a time.
  */
-import { HotspareError } from '../errors.js'
+import type { HotspareError } from '../errors.js'
 import type { TimerHandle } from '../interfaces/clock.js'
 import type { StateSlot } from './app-states.js'
 import { encodeState, stateDocument } from './app-states.js'
@@ -202,8 +202,14 @@ export class Checkpointer {
       const moved = slot.movedBytes
       // A stored snapshot never holds what the journal could still lose.
       await this.#journal.flushed()
-      const document = encodeState(snapshot)
-      await storage.documents.write(stateDocument(slot.name), document)
+      try {
+        await storage.documents.write(stateDocument(slot.name), encodeState(snapshot))
+      } catch (error) {
+        // The one before is intact. A storage that takes nothing at all fails the checkpoint below.
+        states.fail(slot, error, true)
+        continue
+      }
+      slot.failure = undefined
       slot.movedBytes -= moved
       slot.coveredSeq = snapshot.seq
       slot.snapshotBytes = snapshot.bytes.length
@@ -222,18 +228,11 @@ export class Checkpointer {
     return this.#journal.bytes + bytes > this.#options.limits.journalBytesMax
   }
 
-  /** The state now; undefined when the application's hook failed. */
+  /** The state now; undefined when the application gave none, which is kept and told by then. */
   #snapshot(slot: StateSlot): StateSnapshot | undefined {
     try {
-      const snapshot = this.#contents.states.snapshot(slot.name, this.#journal.facts.seq)
-      slot.hasFailed = false
-      return snapshot
-    } catch (cause) {
-      slot.hasFailed = true
-      const error = new HotspareError('INTERNAL', `the snapshot of '${slot.name}' failed`, {
-        cause,
-      })
-      this.#options.emit({ name: 'checkpointFailed', error })
+      return this.#contents.states.snapshot(slot.name, this.#journal.facts.seq)
+    } catch {
       return undefined
     }
   }
@@ -243,10 +242,9 @@ export class Checkpointer {
     const { limits, storage, emit } = this.#options
     const { blobs, states } = this.#contents
     let safeSeq = this.seq
-    const isOver = this.#journal.bytes > limits.journalBytesMax * 2
-    for (const { lost, hasFailed, coveredSeq } of states.slots) {
-      // A state without a snapshot holds the journal only so long; after a restart it has to be restored then.
-      if (lost === undefined && !(hasFailed && isOver)) safeSeq = Math.min(safeSeq, coveredSeq)
+    for (const { lost, coveredSeq } of states.slots) {
+      // A state whose snapshot fails holds the journal beyond its limit: nothing else has what came after the last one.
+      if (lost === undefined) safeSeq = Math.min(safeSeq, coveredSeq)
     }
     const upTo = await this.#journal.trim(limits.journalBytesMax, safeSeq, blobs, this.#segment)
     if (upTo === undefined) return

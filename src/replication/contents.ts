@@ -9,7 +9,7 @@
 import type { HotspareError } from '../errors.js'
 import type { OpenStorage } from '../interfaces/storage.js'
 import type { SyncPolicy } from '../policy/sync-policy.js'
-import { AppStates } from './app-states.js'
+import { AppStates, ownResult } from './app-states.js'
 import { Applier } from './applier.js'
 import { BlobRefs } from './blob-refs.js'
 import type { FileChange, SingleChange } from './change.js'
@@ -20,11 +20,12 @@ import { entryHeaderBytes } from './entry.js'
 import { FileIndex } from './file-index.js'
 import type { FileOperation, PendingOperation } from './overlay.js'
 import { Overlay } from './overlay.js'
-import { isInRun, type UpdateRun } from './update-run.js'
+import type { UpdateRun } from './update-run.js'
 
 export interface ContentsOptions {
   readonly storage: OpenStorage
   readonly policy: SyncPolicy
+  readonly snapshotBytesMax: number
   readonly emit: (event: CopyEvent) => void
   readonly onApplied: () => void
   readonly onApplyFailure: (error: HotspareError) => void
@@ -60,7 +61,7 @@ export class Contents {
 
   constructor(options: ContentsOptions) {
     this.#options = options
-    this.states = new AppStates(options.policy)
+    this.states = new AppStates(options.policy, options.snapshotBytesMax, options.emit)
     this.applier = this.#newApplier()
   }
 
@@ -106,8 +107,7 @@ export class Contents {
   }
 
   /**
-   * The parts of the next entry. The bytes of files are taken from the entry, whoever made the changes. Results are
-   * there for changes only: nobody waits for those of a run.
+   * The parts of the next entry, as `partsOf` reads them. Results are one for each change, those in runs included.
    */
   take(
     entry: Entry,
@@ -121,18 +121,17 @@ export class Contents {
     let seq = firstSeq
     for (const part of parts) {
       if (part.kind === 'updateRun') {
-        this.#run(part, epoch, seq, bytesEach)
+        this.#run(part, epoch, seq, bytesEach, results)
         seq += part.count
         continue
       }
       let result: UpdateResult
       if (part.kind === 'update') {
-        if (isInRun(part)) this.#payloadAt += part.value.length
         result = this.#update(part.className, part.value, epoch, seq, bytesEach)
       } else if (part.kind === 'transaction') {
         result = this.#transaction(part.changes, entry, seq, bytesEach, options.filesSeq)
       } else this.#file(part, entry, seq, options.filesSeq)
-      results?.push(result)
+      results?.push(ownResult(result))
       seq += 1
     }
     if (this.#operations.length > 0) this.#queue(entry, options.ordinal)
@@ -146,11 +145,17 @@ export class Contents {
     this.#operations = []
   }
 
-  #run(run: UpdateRun, epoch: number, firstSeq: number, bytesEach: number): void {
+  #run(
+    run: UpdateRun,
+    epoch: number,
+    firstSeq: number,
+    bytesEach: number,
+    results: UpdateResult[] | undefined,
+  ): void {
     this.#payloadAt += run.bytes
-    if (!this.states.applyRun(run, epoch, firstSeq, bytesEach)) {
-      this.#stranger(run.className, undefined)
-    }
+    if (this.states.applyRun(run, epoch, firstSeq, bytesEach, results)) return
+    this.#stranger(run.className, undefined)
+    if (results !== undefined) results.length += run.count
   }
 
   #update(

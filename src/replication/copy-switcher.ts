@@ -17,6 +17,7 @@ import type { Extent, Term } from './position.js'
 import { relate } from './position.js'
 import type { Place } from './restore/places.js'
 import { placeOf, syncPlaces } from './restore/places.js'
+import { stageSnapshot } from './restore/snapshots.js'
 import type { InstallState, RestoreManifest, VersionedPath } from './restore-manifest.js'
 import { encodeManifest, manifestName } from './restore-manifest.js'
 import { factsAt, nextArea } from './switch.js'
@@ -297,9 +298,7 @@ export class CopySwitcher {
     for (const [at, { name }] of policy.stateClasses().entries()) {
       const { bytes } = this.#contents.states.snapshot(name, 0)
       const object = `${prefix}/state-${at}`
-      const slice = { name: object, offset: 0, start: 0, length: bytes.length }
-      await storage.objects.remove('staging', [object])
-      await storage.objects.write('staging', bytes, [slice])
+      await stageSnapshot(storage.objects, object, bytes)
       staged.push({ className: name, object, seq: 1 })
     }
     return staged

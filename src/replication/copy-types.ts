@@ -19,7 +19,12 @@ export interface CopyLimits {
   readonly checkpointBytes: number
   /** Milliseconds between two checkpoints while something changed. */
   readonly checkpointMs: number
+  /** The snapshot of one class of application state. */
+  readonly snapshotBytesMax: number
 }
+
+/** Longest snapshot that any node takes in. */
+export const snapshotBytesMax: number = 2 ** 30
 
 const mib = 1024 * 1024
 
@@ -31,6 +36,7 @@ export const copyLimits: CopyLimits = {
   pendingBytesMax: 32 * mib,
   checkpointBytes: 32 * mib,
   checkpointMs: 10_000,
+  snapshotBytesMax,
 }
 
 /** What a copy reports. */
@@ -60,6 +66,12 @@ export type CopyEvent =
     }
   /** A class of application state could not be rebuilt and has to be restored. */
   | { readonly name: 'stateLost'; readonly className: string; readonly why: string }
+  /** The snapshot of a class could not be taken or stored; it is tried again at the next checkpoint. */
+  | {
+      readonly name: 'snapshotFailed'
+      readonly className: string
+      readonly error: HotspareError
+    }
   /** A checkpoint failed; it is tried again. */
   | { readonly name: 'checkpointFailed'; readonly error: HotspareError }
 

@@ -1,5 +1,5 @@
 /** All that can be asked of a copy without changing it. */
-import { HotspareError } from '../errors.js'
+import { HotspareError, whatHappened } from '../errors.js'
 import type { ReadRequest } from '../interfaces/storage.js'
 import type { StoredBlobs } from './blob-refs.js'
 import { Contents } from './contents.js'
@@ -20,10 +20,11 @@ export abstract class CopyView {
   protected loaded: LoadedCopy | undefined
 
   protected constructor(options: LocalCopyOptions) {
-    const { storage, policy, emit } = options
+    const { storage, policy, emit, limits } = options
     this.contents = new Contents({
       storage,
       policy,
+      snapshotBytesMax: limits.snapshotBytesMax,
       emit,
       onApplied: () => this.whenApplied(),
       onApplyFailure: (error) => this.whenFailed(error),
@@ -159,9 +160,16 @@ export abstract class CopyView {
 
   /**
    * The state of a class with the last change in it; that change may not be durable yet.
-   * @throws `CLASS_UNKNOWN`
+   * @throws `CLASS_UNKNOWN`, `SNAPSHOT_FAILED`
    */
   async stateSnapshot(className: string): Promise<StateSnapshot> {
     return this.contents.states.snapshot(className, this.seq)
+  }
+
+  /** Classes whose snapshot failed when it was last tried. */
+  get snapshotFailures(): { readonly className: string; readonly reason: string }[] {
+    return [...this.contents.states.slots].flatMap(({ name, failure }) =>
+      failure === undefined ? [] : [{ className: name, reason: whatHappened(failure.error) }],
+    )
   }
 }

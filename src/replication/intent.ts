@@ -3,6 +3,7 @@
  * get their place in the order, because what they mean depends on what stands before them.
  */
 import type { BlobRef, Change, SingleChange } from './change.js'
+import { requirePlain } from './plain-value.js'
 import type { UpdateRun } from './update-run.js'
 
 /**
@@ -58,6 +59,21 @@ export function blobsOf(intent: WriteIntent | UpdateRun): BlobRef[] {
       return intent.changes.flatMap(blobsOf)
     default:
       return []
+  }
+}
+
+/**
+ * Refuses an intent with a value that would not arrive as it is.
+ *
+ * @throws `VALUE_INVALID`
+ */
+export function requirePlainValues(intent: WriteIntent): void {
+  if (intent.kind === 'update') {
+    // Most are bytes, and these need no look.
+    if (intent.value instanceof Uint8Array) return
+    requirePlain(intent.value, `the change for '${intent.className}'`)
+  } else if (intent.kind === 'transaction' || intent.kind === 'commit') {
+    for (const change of intent.changes) requirePlainValues(change)
   }
 }
 

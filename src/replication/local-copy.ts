@@ -8,7 +8,6 @@
  * - `complete` is false while the copy is no consistent state, and it is then neither served nor promoted.
  */
 import { HotspareError } from '../errors.js'
-import type { Change } from './change.js'
 import { Congestion } from './congestion.js'
 import type { LoadedCopy, LoadOptions } from './copy-loader.js'
 import { openCopy } from './copy-loader.js'
@@ -111,16 +110,16 @@ export class LocalCopy extends CopyView {
 
   /**
    * Takes the next entry. Its updates of application state are applied now; its changes of files follow when it is
-   * durable. `changes` are those of the entry, where the caller made them; their results are answered then.
+   * durable. `parts` are those of the entry, where the caller has read them; their results are answered then.
    *
    * @throws `PROTOCOL_VIOLATION` for an entry that is not the next one or is malformed; nothing has changed then
    * @throws the failure, while there is one
    */
   append(
     entry: Entry,
-    changes?: readonly Change[],
+    parts?: readonly BatchPart[],
   ): { ordinal: number; results: readonly UpdateResult[] | undefined } {
-    return this.#append(entry, changes, changes !== undefined)
+    return this.#append(entry, parts, parts !== undefined)
   }
 
   /** As {@link LocalCopy.append}, for an entry of another node that was read already. */

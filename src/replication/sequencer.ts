@@ -7,17 +7,21 @@
  * - entries are appended in the order of their sequence numbers, each with the term it was written
  *   in;
  * - a write leaves the queue only when its entry was appended, or when it was refused;
- * - every appended entry is told to the in-sync set before its writes can be released.
+ * - every appended entry is told to the in-sync set before its writes can be released;
+ * - what the own copy takes in is read from the entry, as on the standbys: nothing is appended that cannot be read, and
+ *   what a caller keeps of what it wrote changes nothing.
  */
 import type { HotspareError } from '../errors.js'
 import type { Clock, TimerHandle } from '../interfaces/clock.js'
 import type { AckQueues, Write } from './ack-queues.js'
 import { BatchResolver } from './batch-resolver.js'
 import type { Change } from './change.js'
-import { type Entry, encodeChanges, encodeInSync, encodeTerm, lastSeqOf } from './entry.js'
+import type { BatchPart, Entry } from './entry.js'
+import { encodeChanges, encodeInSync, encodeTerm, lastSeqOf, partsOf } from './entry.js'
+import { requirePlainValues } from './intent.js'
 import type { NewPaths } from './new-paths.js'
 import type { Term } from './position.js'
-import { asFailure } from './write-errors.js'
+import { asFailure, unwritable } from './write-errors.js'
 import type { WriteQueue } from './write-queue.js'
 import type { WriteOutcome, WriterCopy, WriterLimits } from './writer-types.js'
 
@@ -106,15 +110,17 @@ export class Sequencer {
       return
     }
     let entry: Entry
+    let parts: readonly BatchPart[]
     try {
       entry = encodeChanges(this.#term, this.#copy.seq + 1, this.#ackedSeq(), changes)
+      parts = partsOf(entry)
     } catch (error) {
       this.#narrow(writes, error)
       return
     }
     let appended: { ordinal: number; results: readonly WriteOutcome[] | undefined }
     try {
-      appended = this.#append(entry, changes)
+      appended = this.#append(entry, parts)
     } catch (error) {
       this.#options.failed(asFailure(error))
       return
@@ -166,12 +172,13 @@ export class Sequencer {
       bytes += write.bytes
       const full = bytes > limits.batchBytesMax || writes.length === this.#changesMax
       if (full && writes.length > 0) return at
-      if (write.intent.kind === 'update') {
-        changes.push(write.intent)
-        writes.push(write)
-        continue
-      }
       try {
+        requirePlainValues(write.intent)
+        if (write.intent.kind === 'update') {
+          changes.push(write.intent)
+          writes.push(write)
+          continue
+        }
         const blocked = newPaths.blockedBy(write)
         if (blocked !== undefined) throw blocked
         changes.push(this.#resolver.resolve(write.intent))
@@ -191,14 +198,14 @@ export class Sequencer {
       return
     }
     this.#options.queue.giveUp(only)
-    this.#options.refuse(only, error)
+    this.#options.refuse(only, unwritable(error))
   }
 
   #append(
     entry: Entry,
-    changes?: readonly Change[],
+    parts?: readonly BatchPart[],
   ): { ordinal: number; results: readonly WriteOutcome[] | undefined } {
-    const appended = this.#copy.append(entry, changes)
+    const appended = this.#copy.append(entry, parts)
     this.#marked = entry.header.ackedSeq
     this.#appendedAtMs = this.#options.clock.nowMs()
     this.#options.appended(appended.ordinal, lastSeqOf(entry.header), entry.bytes.length)

@@ -21,6 +21,7 @@ import type { JournalPlace } from './journal-scan.js'
 import { listSegments, loadSegmentHeader } from './journal-scan.js'
 import { journalArea } from './recovery.js'
 import { clearAreas, placeOf } from './restore/places.js'
+import { stagedSnapshot } from './restore/snapshots.js'
 import type { InstallFile, RestoreManifest, VersionedPath } from './restore-manifest.js'
 import { manifestName } from './restore-manifest.js'
 
@@ -208,10 +209,8 @@ export class Switch {
   async #storeStates(): Promise<void> {
     const { storage } = this.#options
     for (const { className, object, seq } of this.#manifest.states) {
-      const found = await storage.objects.list('staging', object)
-      const info = found.find(({ name }) => name === object)
-      if (info === undefined) throw this.#missing(object)
-      const bytes = await storage.objects.read('staging', object, 0, info.bytes)
+      const bytes = await stagedSnapshot(storage.objects, object)
+      if (bytes === undefined) throw this.#missing(object)
       await storage.documents.write(stateDocument(className), encodeState({ bytes, seq }))
     }
     for (const { name } of this.#options.policy.stateClasses()) {

@@ -48,7 +48,8 @@ export interface Transaction {
   /** Reads and writes of files, within the transaction. */
   readonly files: TransactionFiles
   /**
-   * Adds a change of application state; it is applied with the rest, when the transaction commits.
+   * Adds a change of application state, plain data as for `node.update`; it is applied with the rest, when the
+   * transaction commits. One that is no plain data fails the commit with `VALUE_INVALID`.
    */
   update(className: string, change: unknown): void
 }
@@ -108,7 +109,9 @@ export async function runTransaction<Value>(
     const intent = { kind: 'commit', ...open.close() } as const
     // From here on the writer has the blobs, and ends the wait by the same signal.
     committed = true
-    return { receipt: await source.gate.submit(intent, options), value }
+    const receipt = await source.gate.submit(intent, options)
+    // Of a transaction without changes there is nothing that could be lost.
+    return { receipt: intent.changes.length === 0 ? { ...receipt, durable: true } : receipt, value }
   } finally {
     signal?.removeEventListener('abort', onAbort)
     leave?.()

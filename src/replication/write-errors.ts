@@ -1,5 +1,5 @@
 /** The errors of writes that came in and were not acknowledged. */
-import { HotspareError } from '../errors.js'
+import { HotspareError, whatHappened } from '../errors.js'
 
 /** The caller gave up before the write had a place: it never happens. */
 export function aborted(signal: AbortSignal): HotspareError {
@@ -29,6 +29,13 @@ export function queueFull(option: string, limit: number): HotspareError {
   return new HotspareError('QUEUE_FULL', `more writes wait than ${option} = ${limit} allows`, {
     details: { option, limit },
   })
+}
+
+/** Why a change was given no place: it cannot be written, or what was written cannot be read. */
+export function unwritable(error: unknown): HotspareError {
+  if (HotspareError.is(error) && error.code !== 'PROTOCOL_VIOLATION') return error
+  const what = `the change cannot be journaled: ${whatHappened(error)}`
+  return new HotspareError('VALUE_INVALID', what, { cause: error })
 }
 
 /** A failure of the storage as callers get it. */

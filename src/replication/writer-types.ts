@@ -5,8 +5,8 @@ import type { Random } from '../interfaces/random.js'
 import type { OpenStorage } from '../interfaces/storage.js'
 import type { AckLevel, Durability } from '../policy/class-options.js'
 import type { ClassDeclaration } from '../policy/sync-policy.js'
-import type { BlobRef, Change } from './change.js'
-import type { Entry } from './entry.js'
+import type { BlobRef } from './change.js'
+import type { BatchPart, Entry } from './entry.js'
 import type { WriteIntent } from './intent.js'
 import type { Position, Term } from './position.js'
 
@@ -34,7 +34,7 @@ export interface WriterCopy {
   readonly congested: boolean
   append(
     entry: Entry,
-    changes?: readonly Change[],
+    parts?: readonly BatchPart[],
   ): { readonly ordinal: number; readonly results: readonly WriteOutcome[] | undefined }
   onDurable(listener: (durableOrdinal: number) => void): () => void
   onFailure(listener: (error: HotspareError) => void): () => void
@@ -145,7 +145,10 @@ export interface Receipt {
   readonly durable: boolean
   /** Whether it was acknowledged while no standby was in sync although its level asks for one. */
   readonly degraded: boolean
-  /** What `apply` returned, for updates. */
+  /**
+   * What `apply` returned, for updates: a copy of plain data, anything else itself, which then must not be changed. A
+   * result that is no plain data is left out of the receipt of a write that a switchover sent to another node.
+   */
   readonly result?: unknown
 }
 

@@ -174,6 +174,7 @@ export class Writer implements WriteGate {
    * @throws `CLASS_UNKNOWN`, `CLASS_KIND` for a class that does not fit
    * @throws `PATH_CONFLICT`, `TX_CONFLICT` when what stands before it does not allow it
    * @throws `PATH_BLOCKED` when something that is not synced is in the way of a new file
+   * @throws `VALUE_INVALID` for the value of an update that is no plain data
    * @throws `QUEUE_FULL` when too much waits
    * @throws `WRITE_TOO_LARGE` when it fits no entry
    * @throws `ABORTED`, `WRITES_BLOCKED` when its signal aborted

@@ -14,8 +14,8 @@ export const READ_BYTES_MAX: number = 16 * MIB
 export const APPLY_BYTES_MAX: number = 64 * MIB
 /** Operations, paths, requests or slices in one call. */
 export const ITEMS_MAX = 262_144
-/** Bytes of one document. */
-export const DOCUMENT_BYTES_MAX: number = 64 * MIB
+/** Bytes of one document: the longest snapshot of application state, and what stands around it. */
+export const DOCUMENT_BYTES_MAX: number = 1025 * MIB
 /** Bytes that one `objects.write` may carry and one `objects.read` may ask for. */
 export const OBJECT_BYTES_MAX: number = 64 * MIB
 /** Bytes that one `log.append` may carry and one `log.read` may return. */

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { HotspareError } from '../../src/errors.js'
+import type { OpenStorage } from '../../src/interfaces/storage.js'
 import type { StatePosition } from '../../src/policy/app-state.js'
 import { appState } from '../../src/policy/app-state.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'
 import { synced } from '../../src/policy/synced.js'
-import type { CopyEvent } from '../../src/replication/copy-types.js'
+import type { CopyEvent, CopyLimits } from '../../src/replication/copy-types.js'
 import type { LocalCopy } from '../../src/replication/local-copy.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import {
@@ -59,13 +61,20 @@ class Persistent {
   }
 }
 
+const startLimits: CopyLimits = {
+  ...smallLimits,
+  checkpointBytes: 4000,
+  journalBytesMax: 12_000,
+}
+
 async function start(
   storage: MemoryStorage,
   classes: Record<string, unknown>,
   events: CopyEvent[] = [],
+  changed: Partial<CopyLimits> = {},
 ): Promise<LocalCopy> {
   const policy = new SyncPolicy(classes as never) as unknown as SyncPolicy
-  const limits = { ...smallLimits, checkpointBytes: 4000, journalBytesMax: 12_000 }
+  const limits = { ...startLimits, ...changed }
   return openCopy(await storage.open(owner()), policy, { events, limits })
 }
 
@@ -271,31 +280,133 @@ describe('classes of application state', () => {
     await copy.close()
   })
 
-  test('a snapshot hook that throws does not stop the copy', async () => {
-    const storage = memory()
-    const events: CopyEvent[] = []
-    const kv = appState({
-      snapshot: () => {
-        throw new Error('not now')
+  test.each(Object.keys(badSnapshots) as (keyof typeof badSnapshots)[])(
+    'a snapshot that %s costs nothing but journal, which is kept until one is stored',
+    async (kind) => {
+      const { snapshot, why } = badSnapshots[kind]
+      const storage = memory()
+      const events: CopyEvent[] = []
+      const state = new Failing()
+      state.snapshot = snapshot
+      const limits = { snapshotBytesMax: 2000 }
+      const copy = await start(storage, state.classes(), events, limits)
+      const maker = new EntryMaker()
+      copy.append(maker.open())
+      for (let at = 0; at < 200; at += 1) {
+        copy.append(maker.batch({ kind: 'update', className: 'kv', value: pad(500) }))
+        await copy.settle()
+      }
+      await copy.checkpoint()
+      expect(copy.failed).toBeUndefined()
+      const reason = expect.stringMatching(new RegExp(`the snapshot of 'kv' failed: .*${why}`))
+      const error = expect.objectContaining({ code: 'SNAPSHOT_FAILED', message: reason })
+      // The same is told once.
+      expect(events).toEqual([{ name: 'snapshotFailed', className: 'kv', error }])
+      expect(copy.snapshotFailures).toEqual([{ className: 'kv', reason }])
+      await expect(copy.stateSnapshot('kv')).rejects.toMatchObject({ code: 'SNAPSHOT_FAILED' })
+      const second = new Failing()
+      const again = await start(crashed(storage), second.classes(), events)
+      expect(second.applied).toBe(200)
+      again.append(maker.batch({ kind: 'update', className: 'kv', value: pad(5000) }))
+      await again.settle()
+      await again.checkpoint()
+      expect(again.firstSeq).toBeGreaterThan(50)
+      expect(again.snapshotFailures).toEqual([])
+      await again.close()
+    },
+  )
+
+  test('a snapshot that the storage does not take costs nothing but journal', async () => {
+    const open = await memory().open(owner())
+    const { documents, logs, objects, tree } = open
+    let isRefused = true
+    const refusing: OpenStorage = {
+      documents: {
+        read: (name) => documents.read(name),
+        write: async (name, value) => {
+          const refuses = isRefused && name.startsWith('state/')
+          if (refuses) throw new HotspareError('STORAGE_FULL', 'no room')
+          await documents.write(name, value)
+        },
+        remove: (name) => documents.remove(name),
+        list: (prefix) => documents.list(prefix),
       },
-      restore: () => undefined,
-      apply: () => undefined,
-    })
-    const copy = await start(storage, { kv, docs: synced('docs/**') }, events)
+      logs,
+      objects,
+      tree,
+      close: () => open.close(),
+    }
+    const events: CopyEvent[] = []
+    const policy = new SyncPolicy(new Failing().classes()) as unknown as SyncPolicy
+    const limits = { ...smallLimits, checkpointBytes: 1 }
+    const copy = await openCopy(refusing, policy, { events, limits })
     const maker = new EntryMaker()
     copy.append(maker.open())
-    for (let at = 0; at < 200; at += 1) {
-      copy.append(maker.batch({ kind: 'update', className: 'kv', value: pad(500) }))
-      await copy.settle()
-    }
+    copy.append(maker.batch(put('docs/a', 'a')))
+    copy.append(maker.batch({ kind: 'update', className: 'kv', value: 1 }))
+    await copy.settle()
     await copy.checkpoint()
+    expect(events.map(({ name }) => name)).toEqual(['snapshotFailed'])
+    expect(copy.snapshotFailures[0]?.reason).toContain('no room')
     expect(copy.failed).toBeUndefined()
-    expect(events.map(({ name }) => name)).toContain('checkpointFailed')
-    // The journal does not grow without end because of it.
-    expect(copy.firstSeq).toBeGreaterThan(50)
+    isRefused = false
+    copy.append(maker.batch({ kind: 'update', className: 'kv', value: 2 }))
+    await copy.checkpoint()
+    expect(copy.snapshotFailures).toEqual([])
     await copy.close()
   })
+
+  test('a snapshot of more than 64 MiB is stored, and is there after a restart', async () => {
+    const bytes = Buffer.alloc(70 * 1024 * 1024, 7)
+    const storage = memory()
+    const state = new Failing()
+    state.snapshot = () => [bytes]
+    const copy = await start(storage, state.classes())
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    copy.append(maker.batch({ kind: 'update', className: 'kv', value: 1 }))
+    await copy.close()
+    const second = new Failing()
+    const again = await start(crashed(storage), second.classes())
+    expect(again.complete).toBe(true)
+    expect(bytes.equals((second.restored as [Buffer])[0])).toBe(true)
+    await again.close()
+  })
 })
+
+/** A state whose snapshots go wrong. */
+class Failing {
+  applied = 0
+  restored: unknown
+  snapshot: () => unknown = () => this.applied
+
+  classes(): Record<string, ReturnType<typeof appState> | ReturnType<typeof synced>> {
+    return {
+      docs: synced('docs/**'),
+      kv: appState({
+        snapshot: () => this.snapshot(),
+        restore: (snapshot) => {
+          this.restored = snapshot
+        },
+        apply: () => {
+          this.applied += 1
+        },
+      }),
+    }
+  }
+}
+
+const badSnapshots = {
+  throws: {
+    snapshot: (): unknown => {
+      throw new RangeError('not now')
+    },
+    why: 'RangeError: not now',
+  },
+  'is a promise': { snapshot: () => Promise.resolve([1]), why: 'returned a promise' },
+  'is no plain data': { snapshot: () => ({ all: new Map() }), why: 'it holds an instance of Map' },
+  'is too large': { snapshot: () => 'x'.repeat(3000), why: 'above the limit of 2000' },
+}
 
 const pad = (length: number): string => 'p'.repeat(length)
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Change } from '../../src/replication/change.js'
+import { partsOf } from '../../src/replication/entry.js'
 import type { LocalCopy } from '../../src/replication/local-copy.js'
 import { memory } from '../../src/storage/memory.js'
 import {
@@ -56,7 +57,7 @@ describe('a local copy', () => {
     })
   })
 
-  test.each(['made here', 'read'])(
+  test.each(['read', 'unread'])(
     'bytes of files and of updates lie side by side (%s)',
     async (how) => {
       const node = await startNode()
@@ -77,7 +78,8 @@ describe('a local copy', () => {
         bytesOf('after'),
         put('docs/c', 'four'),
       ]
-      node.copy.append(maker.batch(...changes), how === 'read' ? undefined : changes)
+      const entry = maker.batch(...changes)
+      node.copy.append(entry, how === 'read' ? partsOf(entry) : undefined)
       await node.copy.settle()
       const expected = { 'docs/a': 'one, two', 'docs/b': 'three', 'docs/c': 'four' }
       expect(treeOf(node.storage)).toEqual(expected)
@@ -187,7 +189,8 @@ describe('a local copy', () => {
     const maker = new EntryMaker()
     copy.append(maker.open())
     const changes = [update('x', 2), update('x', 3), update('bad', 1), put('docs/a', 'a')]
-    const { results } = copy.append(maker.batch(...changes), changes)
+    const entry = maker.batch(...changes)
+    const { results } = copy.append(entry, partsOf(entry))
     expect(results?.[0]).toEqual({ ok: true, value: 2 })
     expect(results?.[1]).toEqual({ ok: true, value: 5 })
     expect(results?.[2]).toMatchObject({ ok: false, error: { message: 'bad key' } })
@@ -195,7 +198,8 @@ describe('a local copy', () => {
     expect(state.applied).toEqual([1, 2, 3])
     const inner = [update('x', 1), put('docs/b', 'b'), update('y', 9)]
     const transaction = { kind: 'transaction', changes: inner } as const
-    const answer = copy.append(maker.batch(transaction), [transaction])
+    const second = maker.batch(transaction)
+    const answer = copy.append(second, partsOf(second))
     expect(answer.results).toEqual([{ ok: true, value: [6, undefined, 9] }])
     expect(state.applied).toEqual([1, 2, 3, 5, 5])
   })
@@ -206,7 +210,7 @@ describe('a local copy', () => {
     node.copy.append(maker.open())
     const bytes = text('as it was')
     const change = { ...put('docs/a', ''), bytes } as const
-    node.copy.append(maker.batch(change), [change])
+    node.copy.append(maker.batch(change))
     bytes.fill(0)
     await node.copy.settle()
     expect(treeOf(node.storage)).toEqual({ 'docs/a': 'as it was' })

@@ -55,6 +55,13 @@ describe('transactions', () => {
     ])
   })
 
+  it('without changes have nothing that could be lost', async () => {
+    const bench = await open()
+    bench.copy.prompt = false
+    const { receipt } = await bench.run(({ files }) => files.list())
+    expect(receipt).toMatchObject({ durable: true })
+  })
+
   it('nothing happens before the commit, nor after a throw', async () => {
     const bench = await open()
     const failure = new Error('no')

@@ -46,6 +46,16 @@ describe('declarations', () => {
     ['no reason', () => neverSynced('a', {} as { reason: string }), 'TypeError'],
     ['a missing hook', () => appState({} as never), 'TypeError'],
     [
+      'an async snapshot',
+      () => appState({ snapshot: async () => 0, restore() {}, apply: () => 0 }),
+      'TypeError',
+    ],
+    [
+      'an async apply',
+      () => appState({ snapshot: () => 0, restore() {}, apply: async () => 0 }),
+      'TypeError',
+    ],
+    [
       'a position that is no function',
       () => appState({ snapshot: () => 0, restore() {}, apply: () => 0, position: 1 } as never),
       'TypeError',

@@ -1,4 +1,5 @@
 /** What a restore works with on the target's side. */
+import type { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { OutsideReport } from '../copy-types.js'
@@ -25,4 +26,6 @@ export interface RestoreContext {
   /** Whether a synced class of the own policy claims the path: all others stay untouched, whatever the source says. */
   claims(path: string): boolean
   progress(progress: RestoreProgress): void
+  /** The source cannot give what is asked for, and is asked again. */
+  waits(error: HotspareError): void
 }

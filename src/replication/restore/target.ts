@@ -18,6 +18,7 @@ import { placeOf, stagingAreas } from './places.js'
 import type { Batch } from './reads.js'
 import { Reads } from './reads.js'
 import type { RestoreContext } from './restore-context.js'
+import { askForSnapshot } from './snapshots.js'
 import type { StagedFile } from './staging.js'
 import { Staging } from './staging.js'
 
@@ -263,10 +264,7 @@ export class Restore {
     const { bulk, storage, stateClasses } = this.#context
     this.#report('state', true)
     for (const className of stateClasses) {
-      const body = await bulk.request({ op: 'state', className }, (answer) => answer.body)
-      const fields = fieldsOf(body, 'state')
-      const size = seqOf(fields.bytes, 'bytes')
-      const seq = seqOf(fields.seq, 'seq')
+      const { bytes: size, seq } = await askForSnapshot(this.#context, className)
       const object = `s${this.#states.length}`
       await storage.objects.remove('staging', [object])
       for (let offset = 0; offset < size; ) {

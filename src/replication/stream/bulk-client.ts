@@ -34,7 +34,8 @@ export class BulkClient {
    * Asks, and resolves with what `take` makes of the answer. It is called with the answer as it arrives and has until
    * it returns to copy, or hand on, what is wanted of the bytes.
    *
-   * @throws `CONNECTION_CLOSED`, or the code that the other side answered with.
+   * @throws `CONNECTION_CLOSED`; `SNAPSHOT_FAILED` where the other side has no snapshot to give; else `RESTORE_FAILED`
+   *   with what the other side answered
    */
   request<Taken>(
     request: BulkRequest,
@@ -70,10 +71,7 @@ export class BulkClient {
       this.#waiters.delete(head.id)
       this.bytesReceived += payload.length
       if (head.error === undefined) waiter.take({ body: head.body, bytes })
-      else
-        waiter.reject(
-          new HotspareError('RESTORE_FAILED', `${head.error.code}: ${head.error.message}`),
-        )
+      else waiter.reject(refusal(head.error))
     } catch (error) {
       this.#violation(String(error))
     }
@@ -90,4 +88,9 @@ export class BulkClient {
     for (const waiter of this.#waiters.values()) waiter.reject(error)
     this.#waiters.clear()
   }
+}
+
+function refusal({ code, message }: { code: string; message: string }): HotspareError {
+  if (code === 'SNAPSHOT_FAILED') return new HotspareError(code, message)
+  return new HotspareError('RESTORE_FAILED', `${code}: ${message}`)
 }

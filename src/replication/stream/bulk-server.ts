@@ -5,7 +5,7 @@
  * {@link preparedMax} answers are read ahead, and the next one is sent only when the channel's queue has room, so
  * memory stays bounded whatever the other side asks for.
  */
-import { HotspareError } from '../../errors.js'
+import { HotspareError, whatHappened } from '../../errors.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { Channel } from '../../protocol/channel.js'
 import type { LocalCopy } from '../local-copy.js'
@@ -116,7 +116,7 @@ export class BulkServer {
       return { parts: answerParts({ id, body }, bytes), release }
     } catch (error) {
       const code = error instanceof HotspareError ? error.code : 'INTERNAL'
-      const message = error instanceof Error ? error.message : String(error)
+      const message = whatHappened(error)
       return { parts: answerParts({ id, error: { code, message: message.slice(0, 1024) } }) }
     }
   }

@@ -1,5 +1,5 @@
 /** What the follower's side of a stream works with, and what it tells. */
-import type { ErrorCode } from '../../errors.js'
+import type { ErrorCode, HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { Channel } from '../../protocol/channel.js'
@@ -45,6 +45,8 @@ export type IncomingEvent =
       readonly ms: number
     }
   | RefusedEvent
+  /** The source cannot give what is asked for; it is asked again. */
+  | { readonly name: 'waits'; readonly peer: string; readonly error: HotspareError }
   | {
       readonly name: 'broken'
       readonly peer: string

@@ -216,6 +216,7 @@ export class Incoming {
       peer: this.peer,
       claims: this.#context.claims,
       progress: (progress) => this.#progress(plan, progress),
+      waits: (error) => this.#context.report({ name: 'waits', peer: this.peer, error }),
     }
     const restore = new Restore(context)
     try {

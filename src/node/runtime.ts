@@ -174,7 +174,7 @@ export class Runtime {
           writeFacts: (changed) => facts.write(changed),
           onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
           onEvent: (event) => {
-            if (event.name === 'holding') this.#news.stuck = `holding: ${event.reason}`
+            if (event.name === 'holding') this.#news.hold(event.missing, event.reason)
             reportCore(this.emit, id, event)
           },
           onError: (error) => this.emit('error', error),

@@ -15,7 +15,7 @@ import { acceptChannel, dialChannel } from '../protocol/channel.js'
 import type { Envelope } from '../protocol/envelope.js'
 import { asEnvelope, envelope } from '../protocol/envelope.js'
 import type { Refusal } from '../protocol/handshake.js'
-import { HandshakeGuard } from '../protocol/handshake-guard.js'
+import { HANDSHAKES_MAX, HandshakeGuard } from '../protocol/handshake-guard.js'
 import type { Identity, Lane, OwnIdentity } from '../protocol/identity.js'
 import type { HandshakeKey } from '../protocol/keys.js'
 import { handshakeKey } from '../protocol/keys.js'
@@ -24,8 +24,13 @@ import { libraryVersion } from './version.js'
 
 const log = debug('hotspare:links')
 
-/** Connections that a node accepts at the same time, for each member: three lanes, and as many dying ones. */
+/** Connections that a node accepts from each member: three lanes, and as many dying ones. */
 const connectionsPerMember = 16
+/**
+ * Connections that nobody was proved for yet get room of their own, so that strangers never use up that of members: twice,
+ * for those that TLS is still negotiated for, and twice more for those that were ended and still close.
+ */
+const connectionsOfStrangers = 4 * HANDSHAKES_MAX
 /** The first dial after a failed one waits for so much of a heartbeat; each further one twice as long, up to a heartbeat. */
 const firstRetryShare = 1 / 16
 /** Bytes that may be queued on one connection before its sender waits. */
@@ -94,7 +99,7 @@ export class Links {
     this.#limits = {
       frameBytesMax: options.frameBytesMax,
       sendBytesHigh,
-      connectionsMax: connectionsPerMember * members.length,
+      connectionsMax: connectionsPerMember * members.length + connectionsOfStrangers,
     }
     for (const member of members) {
       if (member.id === id) continue
@@ -312,7 +317,12 @@ export class Links {
 
   #onAccepted(channel: Channel): void {
     if (!this.#open) return channel.destroy()
-    for (const old of this.#accepted) if (old.closed) this.#accepted.delete(old)
+    let ofPeer = 0
+    for (const old of this.#accepted) {
+      if (old.closed) this.#accepted.delete(old)
+      else if (old.identity.nodeId === channel.identity.nodeId) ofPeer += 1
+    }
+    if (ofPeer >= connectionsPerMember) return channel.destroy()
     this.#accepted.add(channel)
     this.#handlers.met(channel.identity)
     if (channel.lane === 'stream') return this.#handlers.stream(channel)

@@ -145,7 +145,7 @@ export class Runtime {
     })
     stopped.catch(() => undefined)
     try {
-      await abortable(Promise.race([settled, stopped]), signal)
+      await abortable(() => Promise.race([settled, stopped]), signal)
     } catch (error) {
       await this.stop()
       throw error
@@ -322,8 +322,12 @@ export class Runtime {
     return inSync.length >= count && (role === 'active' || !counts || inSync.includes(id))
   }
 
-  async command(command: Parameters<Driver['command']>[0]): Promise<void> {
-    await this.#running().driver.command(command)
+  /** @throws `NOT_STARTED`, `STOPPED`, `ABORTED`: with a signal that aborted before, nothing is begun */
+  async command(
+    command: Parameters<Driver['command']>[0],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    await abortable(() => this.#running().driver.command(command), signal)
   }
 
   explain(): readonly Decision[] {
@@ -362,7 +366,7 @@ export class Runtime {
     if (parts === undefined) return void this.#stop.abort()
     const { driver, replica, links, storage } = parts
     try {
-      await abortable(driver.command({ name: 'stop' }), signal)
+      await abortable(() => driver.command({ name: 'stop' }), signal)
     } catch (error) {
       log('%s: the stop was not in order: %o', this.#options.id, error)
     }

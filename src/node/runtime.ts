@@ -117,6 +117,10 @@ export class Runtime {
     log('%s %s %o', entry.node, name, entry.event)
     try {
       this.#options.logger?.(entry as NodeLogEvent)
+    } catch (error) {
+      log('the logger threw: %o', error)
+    }
+    try {
       if (this.#events.listenerCount(name) > 0) {
         this.#events.emit(name, ...(event as never))
       }
@@ -336,7 +340,7 @@ export class Runtime {
 
   status(): NodeStatus {
     const parts = this.#parts
-    const stuck = this.#news.stuck
+    const stuck = this.#news.stuck ?? parts?.driver.atGate
     return statusOf({
       options: this.#options,
       role: this.role,

@@ -215,8 +215,10 @@ export class Runtime {
       received: (from, message) => this.#receive(from, message),
       stream: (channel) => this.#withFollowers(channel, (all) => all.acceptStream(channel)),
       bulk: (channel) => this.#withFollowers(channel, (all) => all.acceptBulk(channel)),
-      refused: (peer, error) =>
-        this.emit('refused', { peer, code: error.code, reason: error.message }),
+      refused: (peer, error, untold) => {
+        const more = untold === 0 ? '' : ` (and ${untold} more refusals since the last one told)`
+        this.emit('refused', { peer, code: error.code, reason: `${error.message}${more}` })
+      },
       met: (identity) => {
         const peer = identity.nodeId
         const reason = this.#peers.met(identity)
@@ -237,6 +239,7 @@ export class Runtime {
     switch (message.type) {
       case 'core': {
         const body = coreMessageOf(message.body)
+        if ('view' in body) this.#notePeerProcess(from, body.view.bootId)
         if (
           'view' in body &&
           body.view.activeTerm !== undefined &&
@@ -255,6 +258,13 @@ export class Runtime {
         // A later version may say more; what is not understood is not an error.
         log('%s: a message of the unknown type %s from %s', this.#options.id, message.type, from)
     }
+  }
+
+  #notePeerProcess(peer: string, bootId: string): void {
+    const bootIds = this.#peers.spoke(peer, bootId)
+    if (bootIds === undefined) return
+    const { code, message } = new HotspareError('DUPLICATE_ID', `two processes run as ${peer}`)
+    this.emit('duplicateId', { peer, code, bootIds, reason: message })
   }
 
   /** Whoever was heard of may come back for what it lacks. */

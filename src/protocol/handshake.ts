@@ -284,7 +284,7 @@ function refused(
 function notProved(connection: Connection): HotspareError {
   return new HotspareError(
     'HANDSHAKE_FAILED',
-    `${connection.remote} could not prove the secret of this cluster`,
+    `${connection.remote} did not prove the secret of this cluster: its secret, or its cluster's name, is another`,
     { details: { reason: 'proof', refusedBy: 'here' } },
   )
 }
@@ -294,7 +294,7 @@ function closedUnanswered(connection: Connection, error: unknown): unknown {
   if (!HotspareError.is(error, 'CONNECTION_CLOSED')) return error
   return new HotspareError(
     'HANDSHAKE_FAILED',
-    `${connection.remote} did not accept this node's proof of the secret, or went away`,
+    `${connection.remote} did not accept this node's proof: its secret, or its cluster's name, is another, or it went away`,
     { cause: error, retryable: true, details: { reason: 'proof', refusedBy: 'peer' } },
   )
 }

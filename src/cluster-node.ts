@@ -9,7 +9,6 @@ import type { StartOptions } from './node/runtime.js'
 import { Runtime } from './node/runtime.js'
 import type { NodeStatus } from './node/status.js'
 import type { Tenure } from './node/tenure.js'
-import { abortable } from './node/tenure.js'
 import type { AppStateClass } from './policy/app-state.js'
 import type { AnyAppStateClass } from './policy/sync-policy.js'
 import type { FilesApi } from './replication/files.js'
@@ -199,21 +198,27 @@ export class ClusterNode<C extends Classes = Classes> {
    * @param options - `to`: the member; default the first in takeover order that is eligible
    * @throws `NOT_ACTIVE`, `NO_ELIGIBLE_STANDBY` or, when `to` is no other member, `OPTION_INVALID`, with the role
    *   unchanged; `SWITCHOVER_FAILED`, `SWITCHOVER_UNDER_WAY`
+   * @throws `ABORTED` when `signal` aborted: nothing has happened when it had before the call, and a switchover that is
+   *   under way goes on
    */
   async switchover(options: { to?: string; signal?: AbortSignal } = {}): Promise<void> {
-    await abortable(this.#runtime.command({ name: 'switchover', to: options.to }), options.signal)
+    await this.#runtime.command({ name: 'switchover', to: options.to }, options.signal)
   }
 
   /**
    * Takes over without waiting for these members: the operator's way out while the node reports `holding`.
-   * What they have and this node lacks is lost, or goes to the vault when they come back.
+   * What they have and this node lacks is lost, or goes to the vault when they come back. It resolves when the order is
+   * taken, not when the node is active; on the active it does nothing.
+   *
+   * @throws `OPTION_INVALID` when one of them is no other member; `SWITCHOVER_FAILED` on a node that hears the active
+   * @throws `ABORTED` when `signal` had aborted
    */
   async takeOver(options: {
     withoutPeers: readonly string[]
     signal?: AbortSignal
   }): Promise<void> {
-    const { withoutPeers } = options
-    await abortable(this.#runtime.command({ name: 'takeOver', withoutPeers }), options.signal)
+    const { withoutPeers, signal } = options
+    await this.#runtime.command({ name: 'takeOver', withoutPeers }, signal)
   }
 
   /**

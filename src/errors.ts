@@ -191,7 +191,8 @@ const table = {
   ADOPT_REQUIRED: {
     retryable: false,
     summary: 'The directory holds files from before hotspare was used there.',
-    whatToDo: 'Call start({ adopt: true }) on the one node whose files are to be kept.',
+    whatToDo:
+      'Call start({ adopt: true }) on the one node whose files are to be kept; on any other empty the folder, and it restores its copy from the active.',
   },
   JOURNAL_CORRUPT: {
     retryable: false,
@@ -230,6 +231,11 @@ const table = {
     summary: 'One of two nodes did not let the other one in.',
     whatToDo:
       'See details.reason; secret, cluster and members must be the same on both nodes, ids unique.',
+  },
+  DUPLICATE_ID: {
+    retryable: false,
+    summary: 'Two processes run under the id of one member.',
+    whatToDo: 'Stop one of them, and give every member an id and a folder of its own.',
   },
   HANDSHAKE_VERSION: {
     retryable: false,

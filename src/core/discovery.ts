@@ -18,7 +18,14 @@ import { decide } from './explain.js'
 import { follow } from './following.js'
 import { covers, learnRelayed, mayGoWithout } from './known.js'
 import { cannotAnswer, heard, isLate } from './liveness.js'
-import { missingAtStart, silentNeeded } from './needed.js'
+import {
+  hold,
+  missingAtStart,
+  missingReason,
+  outdatedReason,
+  silentNeeded,
+  triedLongEnough,
+} from './needed.js'
 import { checkRound, startRound } from './round.js'
 import {
   arm,
@@ -180,7 +187,7 @@ function spokeSince(core: CoreState, peer: Peer): boolean {
 /** Rule (c): the best candidate goes, once nobody has to be waited for. */
 function choose(core: CoreState, discovery: Discovery): void {
   const all = standings(core)
-  const best = bestCandidate(all, discovery.excluded, core.options.order)
+  const best = bestCandidate(all, discovery.excluded, orderOf(core))
   if (isLate(core)) return
   if (awaitOtherRound(core) || awaitStartup(core, all, best)) return
   if (best === undefined) {
@@ -198,15 +205,16 @@ function choose(core: CoreState, discovery: Discovery): void {
   if (silent.wait.length > 0) {
     decide(core, 'takeover.needed', 'wait', { silent: silent.wait })
   } else if (silent.hold.length > 0) {
-    hold(core, 'missing members may hold acknowledged writes', silent.hold)
+    hold(core, missingReason, silent.hold)
   } else if (!running(core, 'backoff')) {
     startRound(core)
   }
 }
 
-export function hold(core: CoreState, reason: string, missing: readonly string[]): void {
-  decide(core, 'takeover', 'hold', { reason, missing })
-  emitOnce(core, `holding ${reason} ${missing.join()}`, { name: 'holding', missing, reason })
+/** The first listed goes first as long as it can fetch what it lacks; else whoever has it does. */
+function orderOf(core: CoreState): 'freshest' | 'list' {
+  const unfetched = peersOf(core).some((peer) => peer.promotable && triedLongEnough(core, peer))
+  return unfetched ? 'freshest' : core.options.order
 }
 
 /** Another node's round is let finish, for as long as a promise to it would hold. */
@@ -257,7 +265,7 @@ function knowsEnough(core: CoreState, all: readonly Standing[], best: Standing):
     decide(core, 'outdated', 'allowed', { known: lacking.known })
     return true
   }
-  hold(core, 'a later position is known than any copy in reach has', [term.nodeId])
+  hold(core, outdatedReason, [term.nodeId])
   return false
 }
 

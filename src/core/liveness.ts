@@ -79,6 +79,7 @@ function shift(core: CoreState, gapMs: number): void {
   for (const peer of peersOf(core)) {
     if (peer.heardAtMs !== undefined) peer.heardAtMs += gapMs
     if (peer.deafSinceMs !== undefined) peer.deafSinceMs += gapMs
+    if (peer.unfetchableSinceMs !== undefined) peer.unfetchableSinceMs += gapMs
   }
   for (const [id, rival] of core.tenure?.rivals ?? []) {
     const deafSinceMs = rival.deafSinceMs === undefined ? undefined : rival.deafSinceMs + gapMs
@@ -100,6 +101,8 @@ export function linkUp(core: CoreState, peer: Peer, bootId: string): void {
 function forget(core: CoreState, peer: Peer): void {
   peer.view = undefined
   peer.heardAtMs = undefined
+  peer.unfetchableSinceMs = undefined
+  core.tenure?.without.delete(peer.id)
   reportPeer(core, peer)
 }
 

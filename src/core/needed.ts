@@ -2,8 +2,14 @@
  * Whose frozen copy a takeover needs, so that no acknowledged write is left behind: the in-sync set
  * that was journaled last, or, where that is not known, every promotable member.
  */
+import { decide } from './explain.js'
 import { heard, provenEnd } from './liveness.js'
-import { type CoreState, type Peer, peersOf } from './state.js'
+import { type CoreState, emitOnce, type Peer, peersOf } from './state.js'
+
+/** Why it is held, in words for people. */
+export const missingReason = 'missing members may hold acknowledged writes'
+export const unfetchedReason = 'what a member in reach has cannot be fetched from it'
+export const outdatedReason = 'a later position is known than any copy in reach has'
 
 /** The node that wrote the last term of our history, or that we followed in a later one. */
 export function lastOwner(core: CoreState): string | undefined {
@@ -74,4 +80,16 @@ export function missingAtStart(core: CoreState): string[] {
   return peersOf(core)
     .filter((peer) => peer.promotable && !heard(core, peer) && !core.withoutPeers.has(peer.id))
     .map((peer) => peer.id)
+}
+
+/** Whether what a peer has beyond our copy could not be fetched for as long as a silent member is waited for. */
+export function triedLongEnough(core: CoreState, peer: Peer): boolean {
+  const sinceMs = peer.unfetchableSinceMs
+  return sinceMs !== undefined && core.nowMs - sinceMs >= core.options.deadMs
+}
+
+/** Nobody serves until these members are back, or an operator decides; said once. */
+export function hold(core: CoreState, reason: string, missing: readonly string[]): void {
+  decide(core, 'takeover', 'hold', { reason, missing })
+  emitOnce(core, `holding ${reason} ${missing.join()}`, { name: 'holding', missing, reason })
 }

@@ -50,6 +50,7 @@ export function becomeDiscovering(core: CoreState, reason: string): void {
   const followed = core.following !== undefined
   const first = core.role === 'stopped'
   if (!first) core.tookPart = true
+  for (const peer of peersOf(core)) peer.unfetchableSinceMs = undefined
   markActiveLost(core)
   become(core, 'discovering', reason, undefined)
   if (followed) core.effects.push({ type: 'unfollow' })
@@ -101,12 +102,23 @@ export function becomeStandby(core: CoreState): void {
   core.attempts = 0
 }
 
-export function becomeActive(core: CoreState, term: Term, reason: string): void {
+export function becomeActive(
+  core: CoreState,
+  term: Term,
+  reason: string,
+  without: ReadonlySet<string>,
+): void {
   become(core, 'active', reason, term)
   core.tookPart = true
   core.wasReplica = true
   core.attempts = 0
-  core.tenure = { term, reopening: undefined, asking: undefined, rivals: new Map() }
+  core.tenure = {
+    term,
+    reopening: undefined,
+    asking: undefined,
+    rivals: new Map(),
+    without: new Set(without),
+  }
   core.reported.clear()
   core.withoutPeers.clear()
   for (const peer of peersOf(core)) {

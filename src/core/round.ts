@@ -3,19 +3,30 @@
  * epoch durably, asks all in reach to do the same, takes over the freshest of the frozen copies,
  * and only then opens its term. Until that last step anything better ends it.
  */
+import { assertInvariant } from '../errors.js'
 import { compareFreshness, relate, sameTerm, type Term } from '../replication/position.js'
 import { askAfterLate } from './asking.js'
 import { isCandidate, ownStanding, provenBy, standings } from './candidates.js'
 import { decide } from './explain.js'
 import { mayGoWithout, outdated } from './known.js'
 import { heard } from './liveness.js'
-import { lastOwner, missingAtStart, neededMembers } from './needed.js'
+import {
+  hold,
+  lastOwner,
+  missingAtStart,
+  missingReason,
+  neededMembers,
+  outdatedReason,
+  triedLongEnough,
+  unfetchedReason,
+} from './needed.js'
 import { askAgain, becomeActive } from './roles.js'
 import {
   arm,
   type CoreState,
   disarm,
   emit,
+  type Peer,
   passed,
   peersOf,
   persist,
@@ -48,6 +59,8 @@ export function begin(
     cutId,
     waitId: undefined,
     promises: new Map(),
+    source: undefined,
+    skipped: new Set(),
     missing: [],
     from,
     handover,
@@ -125,6 +138,7 @@ function checkAnswers(core: CoreState, round: Round): void {
   round.missing = missingCopies(core, round)
   const held = round.missing.filter((id) => !core.withoutPeers.has(id))
   if (held.length > 0 && core.options.onMissingPeer === 'hold') {
+    hold(core, missingReason, held)
     abandonRound(core, `missing: ${held.join()}`)
     return
   }
@@ -143,7 +157,7 @@ function takeFreshest(core: CoreState, round: Round): void {
   const excluded = core.discovery?.excluded
   let best: { readonly id: string; readonly view: PeerView } | undefined
   for (const [id, view] of round.promises) {
-    if (!view.copy.complete) continue
+    if (!view.copy.complete || round.skipped.has(id)) continue
     const { kind } = relate(core.copy, view.copy)
     const fresher = compareFreshness(view.copy, core.copy) > 0
     if (fresher && kind !== 'behind' && mayLead(core, id, view) && !excluded?.has(id)) {
@@ -163,6 +177,7 @@ function mayLead(core: CoreState, id: string, view: PeerView): boolean {
 
 function fetchFrom(core: CoreState, round: Round, peer: string, seq: number): void {
   round.phase = 'fetching'
+  round.source = peer
   round.waitId = takeId(core)
   decide(core, 'round.data', 'fetch', { peer, seq, own: core.copy.seq })
   core.effects.push({ type: 'fetch', id: round.waitId, peer, seq })
@@ -171,12 +186,51 @@ function fetchFrom(core: CoreState, round: Round, peer: string, seq: number): vo
 export function fetched(core: CoreState, input: Extract<CoreInput, { type: 'fetched' }>): void {
   const { round } = core
   if (round?.phase !== 'fetching' || round.waitId !== input.id) return
-  if (!input.ok) round.abandoned = `fetching failed: ${input.reason ?? 'unknown'}`
-  else takeFreshest(core, round)
+  const source = core.peers.get(round.source ?? '')
+  assertInvariant(source !== undefined, 'a fetch has a source')
+  if (input.ok) {
+    source.unfetchableSinceMs = undefined
+    takeFreshest(core, round)
+    return
+  }
+  const why = input.reason ?? 'unknown'
+  // A copy that cannot take it in says nothing of the source.
+  if (isCandidate(ownStanding(core))) source.unfetchableSinceMs ??= core.nowMs
+  if (mayPassOver(core, round, source)) {
+    decide(core, 'round.data', 'passOver', { peer: source.id, why })
+    round.skipped.add(source.id)
+    round.missing = [...round.missing, source.id]
+    takeFreshest(core, round)
+  } else {
+    round.abandoned = `fetching from ${source.id} failed: ${why}`
+  }
+}
+
+/**
+ * A member that has more than we and does not hand it over is like one that is silent: it is tried for as long, `hold`
+ * holds for it, and an order goes on without it. One that may take the role itself goes first.
+ */
+function mayPassOver(core: CoreState, round: Round, source: Peer): boolean {
+  const { id } = source
+  if (source.unfetchableSinceMs === undefined) return false
+  if (core.withoutPeers.has(id)) return true
+  if (!triedLongEnough(core, source)) return false
+  const view = round.promises.get(id)
+  const leads = view !== undefined && mayLead(core, id, view)
+  if (leads && heard(core, source) && core.discovery?.excluded.has(id) !== true) return false
+  if (core.options.onMissingPeer === 'hold' && source.promotable) {
+    hold(core, unfetchedReason, [id])
+    return false
+  }
+  return true
 }
 
 function askGate(core: CoreState, round: Round): void {
   if (outdated(core) && !mayGoWithout(core, core.durable.known) && !isOwnerOfKnown(core, round)) {
+    const { known } = core.durable
+    if (round.skipped.size > 0 && known !== undefined) {
+      hold(core, outdatedReason, [known.term.nodeId])
+    }
     abandonRound(core, 'outdated')
     return
   }
@@ -222,10 +276,10 @@ export function roundOpened(
     return
   }
   const { cluster, nodeId } = core.options
-  const { term, missing } = round
+  const { term, missing, skipped } = round
   const incident = `${cluster}/${term.epoch}/${nodeId}`
   const absent = unprovenWithout(core, round)
-  becomeActive(core, term, reasonOf(round))
+  becomeActive(core, term, reasonOf(round), skipped)
   if (round.lateMs > 0) askAfterLate(core, round.lateMs)
   if (round.kind === 'takeOver') {
     emit(core, { name: 'failover', incident, from: round.from ?? nodeId, term })

@@ -46,6 +46,8 @@ export interface Peer {
   counted: 'unknown' | 'yes' | 'silent' | 'proven'
   /** Since when it is heard but does not hear us, while we are active. */
   deafSinceMs: number | undefined
+  /** Since when every attempt to fetch what its copy has beyond ours failed. */
+  unfetchableSinceMs: number | undefined
   /** A query that could not be answered because our connection to it did not stand yet. */
   owedQueryId: number | undefined
 }
@@ -93,7 +95,11 @@ export interface Round {
   /** The fetch or gate under way. */
   waitId: number | undefined
   readonly promises: Map<string, PeerView>
-  /** Members whose frozen copy was needed and not had. */
+  /** Whose copy is being fetched from. */
+  source: string | undefined
+  /** Members that could not be fetched from for so long that this round goes on without what they have. */
+  readonly skipped: Set<string>
+  /** Members whose frozen copy was needed and not had, or not fetched. */
   missing: readonly string[]
   /** Before whom the role was, for events. */
   readonly from: string | undefined
@@ -140,6 +146,8 @@ export interface Tenure {
     | { readonly queryId: number; readonly answered: Set<string>; readonly sinceMs: number }
     | undefined
   readonly rivals: Map<string, Rival>
+  /** Members in reach that have more than this term began with, and that could not be fetched from. */
+  readonly without: Set<string>
 }
 
 /** The giving side of a switchover. */
@@ -287,6 +295,7 @@ function createPeer(id: string, index: number, promotable: boolean): Peer {
     up: undefined,
     counted: 'unknown',
     deafSinceMs: undefined,
+    unfetchableSinceMs: undefined,
     owedQueryId: undefined,
   }
 }

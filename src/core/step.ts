@@ -13,7 +13,16 @@ import { advance, dialFailed, linkDown, linkUp, noteHeard, reportPeers } from '.
 import { pledgeProgress, promiseRequested } from './pledge.js'
 import { becomeDiscovering, stepDown } from './roles.js'
 import { fetched, gateAnswered, promiseReceived, roundOpened } from './round.js'
-import { arm, type CoreState, commandDone, type Peer, peersOf, persist, send } from './state.js'
+import {
+  arm,
+  type CoreState,
+  commandDone,
+  disarm,
+  type Peer,
+  peersOf,
+  persist,
+  send,
+} from './state.js'
 import { checkStop, stopCommand, stopDrained, stopPersisted } from './stop.js'
 import {
   checkHandover,
@@ -169,9 +178,26 @@ function takeCommand(core: CoreState, input: Extract<CoreInput, { type: 'command
     const message = `this node is ${core.role} and hears the active`
     commandDone(core, id, { code: 'SWITCHOVER_FAILED', message })
   } else {
-    for (const peer of command.withoutPeers) core.withoutPeers.add(peer)
-    commandDone(core, id)
+    commandDone(core, id, takeOverCommand(core, command.withoutPeers))
   }
+}
+
+/** An active has the role already: nothing is left to do for it. */
+function takeOverCommand(
+  core: CoreState,
+  withoutPeers: readonly string[],
+): { readonly code: string; readonly message: string } | undefined {
+  const unknown = withoutPeers.find((peer) => !core.peers.has(peer))
+  if (unknown !== undefined) {
+    const others = [...core.peers.keys()].join(', ')
+    const message = `withoutPeers names '${unknown}', which is none of the other members (${others})`
+    return { code: 'OPTION_INVALID', message }
+  }
+  if (core.role === 'active') return undefined
+  for (const peer of withoutPeers) core.withoutPeers.add(peer)
+  // Somebody decided: the pause after attempts that failed without this order is over.
+  disarm(core, 'backoff')
+  return undefined
 }
 
 type Progress = Exclude<

@@ -3,6 +3,10 @@
  * every promotion; without a witness the answer is yes.
  */
 export interface PromotionGate {
-  /** Resolves to true when the node may become active in a term of this epoch; false or a throw refuses. */
+  /**
+   * Resolves to true when the node may become active in a term of this epoch; everything else and a throw refuse, and it is
+   * asked again with the next attempt, with growing pauses.
+   * @param signal - aborts when the attempt is over: another node is active, or this one stops
+   */
   mayBecomeActive(epoch: number, signal: AbortSignal): Promise<boolean>
 }

@@ -23,6 +23,7 @@ import type {
 import type { ErrorCode } from '../errors.js'
 import { HotspareError, whatHappened } from '../errors.js'
 import type { Term } from '../replication/position.js'
+import { AskedGate } from './asked-gate.js'
 import type { Links } from './links.js'
 import type { NodeOptions } from './options.js'
 import type { Replica } from './replica.js'
@@ -69,6 +70,7 @@ export class Driver {
   #lastStepWallMs: number
   #timer: unknown
   #tickAtMs = Number.POSITIVE_INFINITY
+  readonly #gate: AskedGate
   /** Since when a peer says that it does not hear us. */
   readonly #deafSince = new Map<string, number>()
   #open = true
@@ -77,6 +79,10 @@ export class Driver {
     this.#context = context
     this.#durable = durable
     const { options, bootId } = context
+    this.#gate = new AskedGate(
+      (id, ok) => this.input({ type: 'gate', id, ok }),
+      (error) => context.onError(error),
+    )
     this.#lastStepMs = options.clock.nowMs()
     this.#lastStepWallMs = options.clock.wallMs()
     this.#state = createCore({
@@ -111,6 +117,11 @@ export class Driver {
 
   get state(): Readonly<CoreState> {
     return this.#state
+  }
+
+  /** Why the gate keeps this node from becoming active; undefined when it does not. */
+  get atGate(): string | undefined {
+    return this.#gate.stuck
   }
 
   explain(): readonly Decision[] {
@@ -160,6 +171,7 @@ export class Driver {
 
   close(): void {
     this.#open = false
+    this.#endGate()
     this.#context.options.clock.clearTimer(this.#timer)
     for (const command of this.#commands.values()) {
       command.reject(new HotspareError('STOPPED', 'the node stopped before the command was done'))
@@ -228,6 +240,13 @@ export class Driver {
       this.#perform(step(this.#state, { ...time, type: 'copy', copy }))
     }
     this.#perform(step(this.#state, { ...time, ...input } as CoreInput))
+    this.#endGate()
+  }
+
+  /** The attempt that the gate was asked for may be over. */
+  #endGate(): void {
+    const { round } = this.#state
+    this.#gate.endUnless(this.#open && round?.phase === 'gate' ? round.waitId : undefined)
   }
 
   #perform(effects: readonly CoreEffect[]): void {
@@ -315,6 +334,7 @@ export class Driver {
     const from = this.#role
     this.#role = role
     this.#term = role === 'active' ? term : undefined
+    if (role !== 'discovering') this.#gate.forget()
     this.#context.onRole(role, from, reason, term)
   }
 
@@ -332,14 +352,7 @@ export class Driver {
   #askGate(id: number, epoch: number): void {
     const { gate } = this.#context.options
     if (gate === undefined) return void this.#queue.push({ type: 'gate', id, ok: true })
-    const { signal } = new AbortController()
-    gate.mayBecomeActive(epoch, signal).then(
-      (ok) => this.input({ type: 'gate', id, ok }),
-      (error: unknown) => {
-        this.#context.onError(error)
-        this.input({ type: 'gate', id, ok: false })
-      },
-    )
+    this.#gate.ask(gate, id, epoch)
   }
 
   #openTerm(term: Term, degraded: boolean): void {

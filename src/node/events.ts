@@ -186,12 +186,23 @@ export interface NodeEvents {
       readonly reason: string
     },
   ]
-  /** A peer was refused, or refused us. */
+  /** A peer was refused, or refused us; the same one for the same reason once a minute. */
   refused: [
     event: PeerEvent & {
       /** An error code, for example `HANDSHAKE_FAILED`. */
       readonly code: string
       /** Why, in words, for people. */
+      readonly reason: string
+    },
+  ]
+  /** Two processes run under the id of one member: each makes void what the other one said, so both must not run. */
+  duplicateId: [
+    event: PeerEvent & {
+      /** `DUPLICATE_ID` */
+      readonly code: string
+      /** What each start of a node draws anew: the processes that spoke in turns. */
+      readonly bootIds: readonly string[]
+      /** What to do, in words, for people. */
       readonly reason: string
     },
   ]

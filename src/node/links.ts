@@ -15,17 +15,23 @@ import { acceptChannel, dialChannel } from '../protocol/channel.js'
 import type { Envelope } from '../protocol/envelope.js'
 import { asEnvelope, envelope } from '../protocol/envelope.js'
 import type { Refusal } from '../protocol/handshake.js'
-import { HandshakeGuard } from '../protocol/handshake-guard.js'
+import { HANDSHAKES_MAX, HandshakeGuard } from '../protocol/handshake-guard.js'
 import type { Identity, Lane, OwnIdentity } from '../protocol/identity.js'
 import type { HandshakeKey } from '../protocol/keys.js'
 import { handshakeKey } from '../protocol/keys.js'
 import type { NodeOptions } from './options.js'
+import { RefusalLog } from './refusal-log.js'
 import { libraryVersion } from './version.js'
 
 const log = debug('hotspare:links')
 
-/** Connections that a node accepts at the same time, for each member: three lanes, and as many dying ones. */
+/** Connections that a node accepts from each member: three lanes, and as many dying ones. */
 const connectionsPerMember = 16
+/**
+ * Connections that nobody was proved for yet get room of their own, so that strangers never use up that of members: twice,
+ * for those that TLS is still negotiated for, and twice more for those that were ended and still close.
+ */
+const connectionsOfStrangers = 4 * HANDSHAKES_MAX
 /** The first dial after a failed one waits for so much of a heartbeat; each further one twice as long, up to a heartbeat. */
 const firstRetryShare = 1 / 16
 /** Bytes that may be queued on one connection before its sender waits. */
@@ -44,8 +50,8 @@ export interface LinkHandlers {
   /** A follower dialled; the channel delivers nothing before its receivers are set. */
   stream(channel: Channel): void
   bulk(channel: Channel): void
-  /** A stranger or a peer was not let in. */
-  refused(peer: string, error: HotspareError): void
+  /** A stranger or a peer was not let in, or did not let this node in; `untold` more since the last one that was told. */
+  refused(peer: string, error: HotspareError, untold: number): void
   /** Whoever proved to be this peer was met, on either side. */
   met(identity: Identity): void
 }
@@ -68,6 +74,7 @@ export class Links {
   readonly #key: HandshakeKey
   readonly #limits: TransportLimits
   readonly #guard = new HandshakeGuard()
+  readonly #refusals: RefusalLog
   readonly #peers = new Map<string, PeerLink>()
   readonly #accepted = new Set<Channel>()
   readonly #abort = new AbortController()
@@ -78,6 +85,7 @@ export class Links {
   constructor(options: NodeOptions, bootId: string, handlers: LinkHandlers) {
     this.#options = options
     this.#handlers = handlers
+    this.#refusals = new RefusalLog(options.clock)
     const { id, cluster, members, policy, appVersion } = options
     const self = members.find((member) => member.id === id)
     this.#identity = {
@@ -94,7 +102,7 @@ export class Links {
     this.#limits = {
       frameBytesMax: options.frameBytesMax,
       sendBytesHigh,
-      connectionsMax: connectionsPerMember * members.length,
+      connectionsMax: connectionsPerMember * members.length + connectionsOfStrangers,
     }
     for (const member of members) {
       if (member.id === id) continue
@@ -215,8 +223,13 @@ export class Links {
   }
 
   #admit(identity: Identity): Refusal | undefined {
-    if (this.#peers.has(identity.nodeId)) return undefined
-    return { reason: 'unknownMember', message: `${identity.nodeId} is no member of this cluster` }
+    const { nodeId } = identity
+    if (this.#peers.has(nodeId)) return undefined
+    const message =
+      nodeId === this.#options.id
+        ? `${nodeId} is the id of this node itself: two processes run under it`
+        : `${nodeId} is no member of this cluster`
+    return { reason: 'unknownMember', message }
   }
 
   async #dialControl(peer: PeerLink): Promise<void> {
@@ -276,10 +289,9 @@ export class Links {
           : 'unreachable'
     if (peer.failure !== code)
       log('%s cannot reach %s: %s', this.#options.id, peer.id, error.message)
-    const first = peer.failure !== code
     peer.failure = code
     this.#handlers.dialFailed(peer.id, cause, error)
-    if (cause === 'rejected' && first) this.#handlers.refused(peer.id, error)
+    if (cause === 'rejected') this.#refuse(peer.id, peer.id, error)
     const { clock, heartbeatMs } = this.#options
     peer.timer = clock.setTimer(peer.retryMs, () => this.#dialAgain(peer))
     peer.retryMs = Math.min(2 * peer.retryMs, heartbeatMs)
@@ -307,12 +319,24 @@ export class Links {
     connection.destroy()
     if (!this.#open || !(error instanceof HotspareError)) return
     const failed = error.code === 'HANDSHAKE_FAILED' || error.code === 'HANDSHAKE_VERSION'
-    if (failed) this.#handlers.refused(connection.remote, error)
+    // A port tells nobody apart: each attempt comes from another one.
+    const { remote } = connection
+    if (failed) this.#refuse(remote, remote.replace(/:\d+$/, ''), error)
+  }
+
+  #refuse(peer: string, from: string, error: HotspareError): void {
+    const untold = this.#refusals.take(`${from} ${error.code} ${String(error.details.reason)}`)
+    if (untold !== undefined) this.#handlers.refused(peer, error, untold)
   }
 
   #onAccepted(channel: Channel): void {
     if (!this.#open) return channel.destroy()
-    for (const old of this.#accepted) if (old.closed) this.#accepted.delete(old)
+    let ofPeer = 0
+    for (const old of this.#accepted) {
+      if (old.closed) this.#accepted.delete(old)
+      else if (old.identity.nodeId === channel.identity.nodeId) ofPeer += 1
+    }
+    if (ofPeer >= connectionsPerMember) return channel.destroy()
     this.#accepted.add(channel)
     this.#handlers.met(channel.identity)
     if (channel.lane === 'stream') return this.#handlers.stream(channel)

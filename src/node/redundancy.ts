@@ -20,10 +20,11 @@ export class Redundancy {
   async reached(count: number, signal: AbortSignal | undefined): Promise<void> {
     if (this.#holds(count)) return
     let waiting: Waiting | undefined
-    const reached = new Promise<void>((resolve, reject) => {
-      waiting = { count, resolve, reject }
-      this.#waiting.add(waiting)
-    })
+    const reached = (): Promise<void> =>
+      new Promise((resolve, reject) => {
+        waiting = { count, resolve, reject }
+        this.#waiting.add(waiting)
+      })
     try {
       await abortable(reached, signal)
     } finally {

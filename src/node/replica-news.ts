@@ -59,6 +59,12 @@ export class ReplicaNews {
     }
   }
 
+  /** Nobody serves before these members are back, or an operator decides. */
+  hold(missing: readonly string[], reason: string): void {
+    const who = missing.length === 0 ? '' : ` (${missing.join(', ')})`
+    this.stuck = `holding: ${reason}${who}`
+  }
+
   #onIncoming(event: Extract<ReplicaEvent, { from: 'incoming' }>['event']): void {
     const { id, emit } = this.#options
     const { peer } = event

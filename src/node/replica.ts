@@ -214,12 +214,29 @@ export class Replica {
     const channel = await this.#hooks.dial(peer, 'bulk', abort.signal)
     const bulk = new BulkClient(channel)
     const { copy, storage } = this
+    const endWatch = this.#endWhenSilent(bulk)
     try {
       await fetchUpTo({ copy, storage, bulk, peer, signal: abort.signal }, seq)
     } finally {
+      endWatch()
       abort.abort()
       bulk.close()
     }
+  }
+
+  /** A takeover waits for what it fetches: a source that owes an answer and sends nothing for `deadMs` is given up. */
+  #endWhenSilent(bulk: BulkClient): () => void {
+    const { clock, deadMs } = this.#options
+    let received = -1
+    let timer: unknown
+    const look = (): void => {
+      const silent = bulk.waits && bulk.bytesReceived === received
+      received = bulk.waits ? bulk.bytesReceived : -1
+      if (silent) bulk.close()
+      else timer = clock.setTimer(deadMs, look)
+    }
+    look()
+    return () => clock.clearTimer(timer)
   }
 
   /** Opens a term: the first of a tenure makes the writer, a further one goes on with it. */

@@ -117,6 +117,10 @@ export class Runtime {
     log('%s %s %o', entry.node, name, entry.event)
     try {
       this.#options.logger?.(entry as NodeLogEvent)
+    } catch (error) {
+      log('the logger threw: %o', error)
+    }
+    try {
       if (this.#events.listenerCount(name) > 0) {
         this.#events.emit(name, ...(event as never))
       }
@@ -145,7 +149,7 @@ export class Runtime {
     })
     stopped.catch(() => undefined)
     try {
-      await abortable(Promise.race([settled, stopped]), signal)
+      await abortable(() => Promise.race([settled, stopped]), signal)
     } catch (error) {
       await this.stop()
       throw error
@@ -174,7 +178,7 @@ export class Runtime {
           writeFacts: (changed) => facts.write(changed),
           onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
           onEvent: (event) => {
-            if (event.name === 'holding') this.#news.stuck = `holding: ${event.reason}`
+            if (event.name === 'holding') this.#news.hold(event.missing, event.reason)
             reportCore(this.emit, id, event)
           },
           onError: (error) => this.emit('error', error),
@@ -211,8 +215,10 @@ export class Runtime {
       received: (from, message) => this.#receive(from, message),
       stream: (channel) => this.#withFollowers(channel, (all) => all.acceptStream(channel)),
       bulk: (channel) => this.#withFollowers(channel, (all) => all.acceptBulk(channel)),
-      refused: (peer, error) =>
-        this.emit('refused', { peer, code: error.code, reason: error.message }),
+      refused: (peer, error, untold) => {
+        const more = untold === 0 ? '' : ` (and ${untold} more refusals since the last one told)`
+        this.emit('refused', { peer, code: error.code, reason: `${error.message}${more}` })
+      },
       met: (identity) => {
         const peer = identity.nodeId
         const reason = this.#peers.met(identity)
@@ -233,6 +239,7 @@ export class Runtime {
     switch (message.type) {
       case 'core': {
         const body = coreMessageOf(message.body)
+        if ('view' in body) this.#notePeerProcess(from, body.view.bootId)
         if (
           'view' in body &&
           body.view.activeTerm !== undefined &&
@@ -251,6 +258,13 @@ export class Runtime {
         // A later version may say more; what is not understood is not an error.
         log('%s: a message of the unknown type %s from %s', this.#options.id, message.type, from)
     }
+  }
+
+  #notePeerProcess(peer: string, bootId: string): void {
+    const bootIds = this.#peers.spoke(peer, bootId)
+    if (bootIds === undefined) return
+    const { code, message } = new HotspareError('DUPLICATE_ID', `two processes run as ${peer}`)
+    this.emit('duplicateId', { peer, code, bootIds, reason: message })
   }
 
   /** Whoever was heard of may come back for what it lacks. */
@@ -322,8 +336,12 @@ export class Runtime {
     return inSync.length >= count && (role === 'active' || !counts || inSync.includes(id))
   }
 
-  async command(command: Parameters<Driver['command']>[0]): Promise<void> {
-    await this.#running().driver.command(command)
+  /** @throws `NOT_STARTED`, `STOPPED`, `ABORTED`: with a signal that aborted before, nothing is begun */
+  async command(
+    command: Parameters<Driver['command']>[0],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    await abortable(() => this.#running().driver.command(command), signal)
   }
 
   explain(): readonly Decision[] {
@@ -332,7 +350,7 @@ export class Runtime {
 
   status(): NodeStatus {
     const parts = this.#parts
-    const stuck = this.#news.stuck
+    const stuck = this.#news.stuck ?? parts?.driver.atGate
     return statusOf({
       options: this.#options,
       role: this.role,
@@ -362,7 +380,7 @@ export class Runtime {
     if (parts === undefined) return void this.#stop.abort()
     const { driver, replica, links, storage } = parts
     try {
-      await abortable(driver.command({ name: 'stop' }), signal)
+      await abortable(() => driver.command({ name: 'stop' }), signal)
     } catch (error) {
       log('%s: the stop was not in order: %o', this.#options.id, error)
     }

@@ -114,21 +114,25 @@ function aborted(signal: AbortSignal): Promise<void> {
   })
 }
 
-/** Rejects with `ABORTED` when the signal aborts first. */
-export async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await work
+/** Begins `work` unless the signal has aborted already, and rejects with `ABORTED` when it aborts before that is done. */
+export async function abortable<T>(
+  work: () => Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (signal === undefined) return await work()
   const error = (): HotspareError =>
     new HotspareError('ABORTED', 'the call was given up', { cause: signal.reason })
   if (signal.aborted) throw error()
+  const working = work()
   let onAbort = (): void => undefined
   const stop = new Promise<never>((_resolve, reject) => {
     onAbort = () => reject(error())
     signal.addEventListener('abort', onAbort, { once: true })
   })
   try {
-    return await Promise.race([work, stop])
+    return await Promise.race([working, stop])
   } finally {
     signal.removeEventListener('abort', onAbort)
-    work.catch(() => undefined)
+    working.catch(() => undefined)
   }
 }

@@ -164,9 +164,9 @@ export async function handshakeAsListener(
 ): Promise<Session> {
   const guard = options.guard ?? new HandshakeGuard()
   return exchanging(connection, options, async (exchange) => {
-    const leave = guard.enter(() => exchange.fail(evicted(connection)))
+    const leave = guard.enter(connection.remote, () => exchange.fail(evicted(connection)))
     try {
-      return await listenerSteps(connection, exchange, options)
+      return await listenerSteps(connection, exchange, options, leave)
     } finally {
       leave()
     }
@@ -177,6 +177,7 @@ async function listenerSteps(
   connection: Connection,
   exchange: FrameExchange,
   options: HandshakeOptions,
+  proved: () => void,
 ): Promise<Session> {
   const versions = options.versions ?? protocolVersions
   const hello = await exchange.next()
@@ -193,6 +194,7 @@ async function listenerSteps(
   const { key } = options
   const transcript = transcriptOf([hello, challenge, bindingOf(connection)])
   if (!sameBytes(proof, proofOf(key, 'dialer', transcript))) throw notProved(connection)
+  proved()
   const keys = sessionKeys(key, transcript)
   const mine = proofOf(key, 'listener', transcript)
   connection.limitFrames(WELCOME_BYTES_MAX)
@@ -282,7 +284,7 @@ function refused(
 function notProved(connection: Connection): HotspareError {
   return new HotspareError(
     'HANDSHAKE_FAILED',
-    `${connection.remote} could not prove the secret of this cluster`,
+    `${connection.remote} did not prove the secret of this cluster: its secret, or its cluster's name, is another`,
     { details: { reason: 'proof', refusedBy: 'here' } },
   )
 }
@@ -292,7 +294,7 @@ function closedUnanswered(connection: Connection, error: unknown): unknown {
   if (!HotspareError.is(error, 'CONNECTION_CLOSED')) return error
   return new HotspareError(
     'HANDSHAKE_FAILED',
-    `${connection.remote} did not accept this node's proof of the secret, or went away`,
+    `${connection.remote} did not accept this node's proof: its secret, or its cluster's name, is another, or it went away`,
     { cause: error, retryable: true, details: { reason: 'proof', refusedBy: 'peer' } },
   )
 }

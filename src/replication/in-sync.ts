@@ -136,9 +136,10 @@ export class InSyncSet implements FollowerCalls {
     this.#options.changed()
   }
 
-  /** One that was removed while its stream stood, because it was silent for a while, may come back. */
+  /** One that was removed while its stream stood, because it was silent for a while, may come back when it answers. */
   #readmit(record: FollowerRecord): void {
-    if (record.caughtUp && this.#isCurrent(record)) this.#admit(record)
+    const speaks = record.caughtUp && record.lostSinceMs === undefined
+    if (speaks && this.#isCurrent(record)) this.#admit(record)
   }
 
   /** Whether it lacks nothing but what is on its way. */
@@ -185,6 +186,8 @@ export class InSyncSet implements FollowerCalls {
     if (record === undefined) return
     if (proven) {
       record.readmission.forgive()
+      // What it lacks is known only from its next stream.
+      record.caughtUp = false
       this.#remove(record, 'its process is gone')
       return
     }

@@ -239,6 +239,28 @@ describe('SES-25: strangers', () => {
     expect(errors[7]?.details).toMatchObject({ reason: 'handshakesMax' })
   })
 
+  test('SES-25: the address with the most handshakes under way gives way first', () => {
+    const guard = new HandshakeGuard(4)
+    const ended: string[] = []
+    const enter = (remote: string): (() => void) => guard.enter(remote, () => ended.push(remote))
+    enter('10.0.0.9:1')
+    const leave = enter('10.0.0.7:1')
+    for (let port = 2; port < 8; port++) enter(`10.0.0.9:${port}`)
+    expect(ended).toEqual([1, 2, 3, 4].map((port) => `10.0.0.9:${port}`))
+    expect(guard.count).toBe(4)
+    leave()
+    leave()
+    expect(guard.count).toBe(3)
+    enter('[fd00::1]:1')
+    enter('[fd00::2]:1')
+    expect(ended.at(-1)).toBe('10.0.0.9:5')
+    // Everybody holds as many: then it is the oldest of all.
+    const few = new HandshakeGuard(2)
+    const last: string[] = []
+    for (const remote of ['a:1', 'b:1', 'c:1']) few.enter(remote, () => last.push(remote))
+    expect(last).toEqual(['a:1'])
+  })
+
   test('an aborted dial ends the handshake', async () => {
     const controller = new AbortController()
     const result = await meet({ signal: controller.signal }, {}, (frame, from, index) => {

@@ -33,7 +33,7 @@ function fault(world: World, random: (below: number) => number): void {
   const ids = world.members.map((member) => member.id)
   const pick = (): string => ids[random(ids.length)] ?? ''
   const [one, other] = [pick(), pick()]
-  switch (random(11)) {
+  switch (random(12)) {
     case 0:
     case 1:
       if (world.node(one).alive) world.kill(one)
@@ -56,6 +56,9 @@ function fault(world: World, random: (below: number) => number): void {
     case 9:
       if (world.node(one).alive) world.command(one, { name: 'switchover', to: undefined })
       break
+    case 10:
+      world.node(one).fetchable = !world.node(one).fetchable
+      break
     default:
       if (random(4) === 0 && world.node(one).alive) world.command(one, { name: 'stop' })
   }
@@ -64,6 +67,7 @@ function fault(world: World, random: (below: number) => number): void {
 /** Ends all faults, and checks what must come true then. */
 function recover(world: World): void {
   world.cuts.clear()
+  for (const node of world.nodes.values()) node.fetchable = true
   world.run(7_000)
   for (const node of world.nodes.values()) if (!node.alive) world.start(node.id)
   world.run(40_000)
@@ -87,6 +91,9 @@ function recover(world: World): void {
   }
   world.run(10_000)
   expect(world.actives()).toHaveLength(1)
+  // Whoever has changes that could not be fetched from it follows when there is a fork.
+  world.write(world.actives()[0] ?? '')
+  world.run(1_000)
   for (const { id } of world.members) {
     if (!world.actives().includes(id)) expect(world.role(id), id).toBe('standby')
   }

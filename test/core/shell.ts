@@ -191,8 +191,9 @@ export function leaveSet(world: World, node: NodeSim, peer: string): void {
 
 export function fetch(world: World, node: NodeSim, id: number, peer: string): void {
   const source = world.node(peer)
-  const ok =
+  const reached =
     source.alive && !source.frozen && !world.cut(peer, node.id) && !world.cut(node.id, peer)
+  const ok = reached && source.fetchable
   if (ok) {
     node.disk.history = source.disk.history
     node.disk.seq = source.disk.seq

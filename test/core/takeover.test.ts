@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { explain } from '../../src/core/step.js'
 import { cutOff, healAll, names, settled } from './clusters.js'
 import type { World } from './world.js'
+import type { WorldOptions } from './world-types.js'
 
 describe('failure detection', () => {
   it('ROL-5: a frozen active is left not before deadMs and not after two more heartbeats', () => {
@@ -318,6 +319,100 @@ describe('missing members', () => {
     const tookMs = world.until(() => world.role('n2') === 'active', 5_000)
     expect(tookMs).toBeGreaterThan(1_500)
     expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
+  })
+
+  /** Everybody lives but the active; n2 lacks what n3 has, and n3 may not go itself. */
+  function unfetchable(options: WorldOptions): World {
+    const world = settled(3, options)
+    world.node('n2').lagging = true
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    world.node('n3').ineligible = 'disk full'
+    world.factsChanged('n3')
+    world.node('n3').fetchable = false
+    world.run(50)
+    world.kill('n1')
+    return world
+  }
+
+  it('a member that cannot be fetched from is tried for deadMs, then possibleLoss names it', () => {
+    const world = unfetchable({})
+    const tookMs = world.until(() => world.role('n2') === 'active', 8_000)
+    expect(tookMs).toBeGreaterThan(2_000)
+    expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
+    expect(world.node('n2').disk.seq).toBe(5)
+  })
+
+  it('it is fetched from as soon as that works', () => {
+    const world = unfetchable({})
+    world.run(1_000)
+    world.node('n3').fetchable = true
+    world.until(() => world.role('n2') === 'active', 3_000)
+    expect(world.events('n2', 'possibleLoss')).toEqual([])
+    expect(world.node('n2').disk.seq).toBe(10)
+  })
+
+  it("GEN-2: onMissingPeer 'hold' holds for a member that cannot be fetched from", () => {
+    const world = unfetchable({ onMissingPeer: 'hold' })
+    world.run(60_000)
+    expect(world.actives()).toEqual([])
+    expect(world.events('n2', 'holding')).toMatchObject([{ missing: ['n3'] }])
+    const id = world.command('n2', { name: 'takeOver', withoutPeers: ['n3'] })
+    world.until(() => world.role('n2') === 'active', 1_000)
+    expect(world.outcome(id)).toBe('ok')
+    expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
+  })
+
+  it("GEN-2: with 'hold' it goes on by itself once the data can be fetched", () => {
+    const world = unfetchable({ onMissingPeer: 'hold' })
+    world.run(30_000)
+    world.node('n3').fetchable = true
+    world.until(() => world.role('n2') === 'active', 12_000)
+    expect(world.events('n2', 'possibleLoss')).toEqual([])
+    expect(world.node('n2').disk.seq).toBe(10)
+  })
+
+  it.each(['list', 'freshest'] as const)(
+    'GEN-2: order %s: who has what cannot be fetched goes itself, and nothing is lost',
+    (order) => {
+      const world = settled(3, { order })
+      world.node('n2').lagging = true
+      for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+      world.node('n3').fetchable = false
+      world.run(50)
+      world.kill('n1')
+      world.until(() => world.role('n3') === 'active', 10_000)
+      expect(world.roles('n2')).not.toContain('active')
+    },
+  )
+
+  it('a fresher one that cannot be fetched from and does nothing is passed over in the end', () => {
+    const world = settled(3)
+    world.node('n2').lagging = true
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    world.node('n3').fetchable = false
+    world.node('n3').gateOpen = false
+    world.run(50)
+    world.kill('n1')
+    world.until(() => world.role('n2') === 'active', 30_000)
+    expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
+  })
+
+  it('a node that knows of later changes does not serve without them: it holds, and says so', () => {
+    const world = settled(3)
+    world.kill('n2')
+    world.run(3_000)
+    world.node('n2').lagging = true
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    world.start('n2')
+    world.until(() => world.role('n2') === 'standby', 3_000)
+    world.node('n3').ineligible = 'disk full'
+    world.factsChanged('n3')
+    world.node('n3').fetchable = false
+    world.run(3_000)
+    world.kill('n1')
+    world.run(30_000)
+    expect(world.actives()).toEqual([])
+    expect(world.events('n2', 'holding')).toMatchObject([{ missing: ['n1'] }])
   })
 
   it('a removed member is not missed', () => {

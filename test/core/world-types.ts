@@ -39,6 +39,8 @@ export interface NodeSim {
   gateOpen: boolean
   /** Opening a term fails. */
   opens: boolean
+  /** Others can fetch what it has and they lack. */
+  fetchable: boolean
   /** The standby takes updates, but late: nothing arrives while this is set. */
   lagging: boolean
   restoreMs: number

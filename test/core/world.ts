@@ -80,6 +80,7 @@ export class World {
       drain: undefined,
       gateOpen: true,
       opens: true,
+      fetchable: true,
       lagging: false,
       restoreMs: 5,
     }

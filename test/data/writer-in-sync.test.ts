@@ -107,6 +107,38 @@ describe('degrading', () => {
     expect((await write).ack).toBe('local')
   })
 
+  it('GEN-3: one that is gone, and one that is silent, are not added again before they answer', async () => {
+    for (const proven of [true, false]) {
+      const bench = await openWriter()
+      const beta = inSync(bench, 'beta')
+      beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
+      const pass = async (ms: number, answers: boolean): Promise<void> => {
+        for (let at = 0; at < ms; at += 50) {
+          bench.clock.advance(50)
+          bench.copy.makeDurable()
+          if (answers) beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
+          await settle()
+        }
+      }
+      await pass(3000, true)
+      bench.writer.submit(change).catch(() => undefined)
+      await settle()
+      await pass(1800, true)
+      beta.lost(proven)
+      await pass(5000, false)
+      expect(names(bench.events)).toEqual([
+        'standbyInSync beta',
+        'redundant',
+        'standbyLost beta',
+        'degraded',
+      ])
+      expect(bench.writer.status.inSync).toEqual([])
+      beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
+      bench.copy.makeDurable()
+      expect(bench.writer.status.inSync).toEqual(proven ? [] : ['beta'])
+    }
+  })
+
   it('a stream that ended leaves its standby the time to come back and answer', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')

@@ -83,6 +83,27 @@ describe('a cluster of two', () => {
     await vi.waitFor(() => expect(methods).toEqual(['full']))
   })
 
+  it('ROL-12: a signal that aborted before keeps a switchover from beginning', async () => {
+    const make = cluster()
+    const [alpha, beta] = [make('alpha'), make('beta')]
+    await alpha.node.start()
+    await beta.node.start()
+    await beta.node.inSync()
+    const signal = AbortSignal.abort(new Error('too late'))
+    for (const node of [alpha.node, beta.node]) {
+      // On the standby the command would be refused, with nobody to catch it.
+      await expect(node.switchover({ signal })).rejects.toMatchObject({ code: 'ABORTED' })
+      await expect(node.takeOver({ withoutPeers: [], signal })).rejects.toMatchObject({
+        code: 'ABORTED',
+      })
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect([alpha.node.role, beta.node.role]).toEqual(['active', 'standby'])
+    await expect(alpha.node.inSync({ signal })).resolves.toBeUndefined()
+    await beta.node.stop({ signal })
+    expect(beta.node.role).toBe('stopped')
+  })
+
   it('ROL-2: a node that is dialled dials back at once, and not with its next attempt', async () => {
     // Alpha's next attempt would be five seconds after its last one.
     const make = cluster(80_000)

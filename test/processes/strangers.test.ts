@@ -1,3 +1,5 @@
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { TestCluster } from '../support/cluster.js'
 import { hashesBelow } from '../support/disks.js'
@@ -33,5 +35,31 @@ describe('a node that does not know the secret', () => {
     const [peer] = (await active.status()).peers
     expect(peer).toMatchObject({ heard: false, inSync: false, role: undefined })
     await active.ask('write', { path: 'data/more.txt', content: 'still served' })
+  })
+
+  it('SES-25: half handshakes without an end keep no member out', async () => {
+    cluster = await TestCluster.running({ nodes: 2, handshakeMs: 5_000 })
+    const [active, standby] = cluster.nodes
+    if (active === undefined || standby === undefined) throw new Error('there are two nodes')
+    await cluster.kill(standby)
+    const port = Number(active.plan.listen.split(':').at(-1))
+    let attack = true
+    const hold = (): void => {
+      if (!attack) return
+      const socket = connect(port, '127.0.0.1', () => socket.write(Buffer.from([0])))
+      socket.on('error', () => undefined)
+      socket.on('close', () => setTimeout(hold, 2))
+    }
+    for (let count = 0; count < 500; count += 1) hold()
+    try {
+      await sleep(500)
+      standby.boot()
+      const beganMs = performance.now()
+      await cluster.start(standby)
+      expect(performance.now() - beganMs).toBeLessThan(5_000)
+      expect((await standby.status()).role).toBe('standby')
+    } finally {
+      attack = false
+    }
   })
 })

@@ -57,6 +57,11 @@ export class BulkClient {
     })
   }
 
+  /** Whether an answer is owed. */
+  get waits(): boolean {
+    return this.#waiters.size > 0
+  }
+
   close(): void {
     this.#end(new HotspareError('CONNECTION_CLOSED', 'the bulk lane was closed'))
     this.#channel.close()

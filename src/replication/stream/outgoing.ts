@@ -87,9 +87,13 @@ export class Outgoing {
     this.#context.report({ name: 'ended', peer: this.peer })
   }
 
-  /** The peer's process is gone or said goodbye: its acknowledgements are not waited for. */
+  /**
+   * The peer is silent, or, proven, gone or stopped: its acknowledgements are not waited for. One that was given up for gone
+   * and lives all the same finds its stream ended, and comes back with a new one.
+   */
   lost(proven: boolean): void {
     this.#follower?.lost(proven)
+    if (proven) this.close()
   }
 
   /** Offers a blob; resolves when the follower has it durably, or is not followed any more. */

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import debug from 'debug'
 import { HotspareError } from '../../errors.js'
 import type { Connection, Listener, TransportLimits } from '../../interfaces/transport.js'
@@ -10,6 +10,9 @@ import { FrameReader } from './frame-reader.js'
 import { bindingOf } from './tls.js'
 
 const log = debug('hotspare:tcp')
+
+/** Connections that TLS is negotiated for at the same time. */
+const NEGOTIATIONS_MAX = 256
 
 /** What {@link listenTcp} needs besides the receiver of connections. */
 export interface ListenParts {
@@ -67,11 +70,33 @@ function makeServer(accept: (connection: Connection) => void, parts: ListenParts
   if (parts.tls === undefined) return createServer(common, (socket) => take(socket, undefined))
   const options = { ...common, ...parts.tls, handshakeTimeout: parts.handshakeMs }
   const server = createTlsServer(options, (socket: TLSSocket) => take(socket, bindingOf(socket)))
+  limitNegotiations(server)
   server.on('tlsClientError', (error, socket) => {
     log('TLS handshake with %s failed: %s', socket.remoteAddress, error.message)
     socket.destroy()
   })
   return server
+}
+
+/**
+ * Ends the oldest connection that TLS is still negotiated for when there are too many: a stranger that says nothing is
+ * nobody whom the handshake above could end yet.
+ */
+function limitNegotiations(server: TlsServer): void {
+  const negotiating = new Map<string, Socket>()
+  const nameOf = (socket: Socket): string =>
+    formatAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0)
+  server.on('connection', (socket: Socket) => {
+    const name = nameOf(socket)
+    for (const [old, oldest] of negotiating) {
+      if (negotiating.size < NEGOTIATIONS_MAX) break
+      negotiating.delete(old)
+      oldest.destroy()
+    }
+    negotiating.set(name, socket)
+    socket.once('close', () => negotiating.delete(name))
+  })
+  server.on('secureConnection', (socket: TLSSocket) => negotiating.delete(nameOf(socket)))
 }
 
 function opened(server: Server, host: string, port: number, address: string): Promise<void> {

@@ -1,0 +1,96 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { ClusterNode, type ClusterNodeOptions, SyncPolicy, synced } from '../../src/index.js'
+import { RefusalLog } from '../../src/node/refusal-log.js'
+import { memory } from '../../src/storage/memory.js'
+import { memoryNetwork } from '../../src/transport/memory.js'
+import { TestClock } from '../data/writer-support.js'
+
+const network = memoryNetwork({})
+const running = new Set<ClusterNode>()
+
+function node(
+  cluster: string,
+  id: string,
+  given: Partial<ClusterNodeOptions> = {},
+  address = `${cluster}-${id}`,
+): ClusterNode {
+  const made = new ClusterNode({
+    ...{ cluster, id, storage: memory(), heartbeatMs: 20, deadMs: 500, discoveryMs: 100 },
+    members: ['alpha', 'beta'].map((member) => ({ id: member, address: `${cluster}-${member}` })),
+    startupWaitMs: 100,
+    transport: network.transport(address),
+    policy: new SyncPolicy({ files: synced('files/**') }),
+    ...given,
+  })
+  running.add(made)
+  return made
+}
+
+afterEach(async () => {
+  await Promise.all([...running].map((each) => each.stop()))
+  running.clear()
+})
+
+describe('two processes with one id', () => {
+  it('whoever hears both of them names it once, with a code', async () => {
+    const alpha = node('twins', 'alpha')
+    const beta = node('twins', 'beta')
+    const told: unknown[] = []
+    beta.on('duplicateId', (event) => told.push(event))
+    await alpha.start()
+    await beta.start()
+    await beta.inSync()
+    const twin = node('twins', 'alpha', {}, 'twins-elsewhere')
+    await twin.start()
+    await vi.waitFor(() => expect(told).not.toEqual([]))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(told).toMatchObject([{ peer: 'alpha', code: 'DUPLICATE_ID' }])
+  })
+
+  it('a process that replaced another is no duplicate', async () => {
+    const beta = node('heirs', 'beta')
+    const told: unknown[] = []
+    beta.on('duplicateId', (event) => told.push(event))
+    await beta.start()
+    for (let starts = 0; starts < 3; starts += 1) {
+      const alpha = node('heirs', 'alpha')
+      await alpha.start()
+      await alpha.stop()
+    }
+    expect(told).toEqual([])
+  })
+})
+
+describe('refusals', () => {
+  it('SES-25: another secret is told once on each side, and says what it may be', async () => {
+    const alpha = node('closed', 'alpha', { secret: 'the secret of all members' })
+    const beta = node('closed', 'beta', { secret: 'not the secret of all of them' })
+    const told: string[] = []
+    for (const each of [alpha, beta]) {
+      each.on('refused', ({ code, reason }) => {
+        told.push(code)
+        expect(reason).toMatch(/secret.*cluster's name/)
+      })
+    }
+    await Promise.all([alpha.start(), beta.start()])
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    // Each is refused by the other one, and refuses it.
+    expect(told).toEqual(Array(4).fill('HANDSHAKE_FAILED'))
+  })
+
+  it('are told once a minute each, and few of them, with the number of the others', () => {
+    const clock = new TestClock()
+    const log = new RefusalLog(clock)
+    expect([log.take('a'), log.take('a'), log.take('b'), log.take('a')]).toEqual([
+      0,
+      undefined,
+      1,
+      undefined,
+    ])
+    for (let at = 0; at < 100; at += 1) log.take(`stranger ${at}`)
+    clock.advance(59_999)
+    expect(log.take('late')).toBeUndefined()
+    clock.advance(1)
+    expect(log.take('late')).toBe(100 - 14 + 1)
+  })
+})

@@ -5,6 +5,7 @@
  */
 import { HotspareError } from '../errors.js'
 import type { Change, FileChange, SingleChange } from './change.js'
+import { requireFileSize } from './file-size.js'
 import type { CommitIntent, WriteIntent } from './intent.js'
 import type { WriterCopy } from './writer-types.js'
 
@@ -33,6 +34,7 @@ export class BatchResolver {
   /**
    * The change that an intent stands for after all those resolved before it.
    *
+   * @throws `WRITE_TOO_LARGE` when a file would be longer than a file may be
    * @throws `PATH_CONFLICT` when a file would stand where a folder is, or below a file
    * @throws `TX_CONFLICT` when something was changed that the author of a transaction had read
    */
@@ -81,8 +83,10 @@ export class BatchResolver {
       return change
     }
     const size = this.#sizeOf(path)
+    const after = sizeAfter(change, size ?? 0)
+    if (after > (size ?? 0)) requireFileSize(path, after)
     if (size === undefined) this.#makeWay(path)
-    this.#touched.set(path, sizeAfter(change, size ?? 0))
+    this.#touched.set(path, after)
     return change
   }
 

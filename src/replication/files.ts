@@ -8,6 +8,7 @@ import { checkPath } from '../policy/path-rules.js'
 import type { SyncPolicy } from '../policy/sync-policy.js'
 import type { SyncedClass } from '../policy/synced.js'
 import type { Content, ContentSource } from './blob-spool.js'
+import { requireFileSize } from './file-size.js'
 import { blobsOf, type WriteIntent } from './intent.js'
 import { aborted } from './write-errors.js'
 import type { ReadableCopy, WriteGate } from './write-gate.js'
@@ -120,7 +121,8 @@ export class FilesApi {
     options: WriteOptions = {},
   ): Promise<Receipt> {
     return this.#change(path, content, options, ({ bytes, blob }, className) => {
-      return { kind: 'patch', className, path, offset: checkSize(offset, 'offset'), bytes, blob }
+      const at = checkFileSize(path, offset, 'offset')
+      return { kind: 'patch', className, path, offset: at, bytes, blob }
     })
   }
 
@@ -131,7 +133,7 @@ export class FilesApi {
    */
   truncate(path: string, size: number, options: WriteOptions = {}): Promise<Receipt> {
     return this.#change(path, nothing, options, (_, className) => {
-      return { kind: 'truncate', className, path, size: checkSize(size, 'size') }
+      return { kind: 'truncate', className, path, size: checkFileSize(path, size, 'size') }
     })
   }
 
@@ -348,6 +350,13 @@ export function infoOf(
 export function checkSize(value: number, name: string): number {
   if (Number.isSafeInteger(value) && value >= 0) return value
   throw new TypeError(`${name} is a whole number of bytes, 0 or more, not ${String(value)}`)
+}
+
+/** A size that a file is to have, or a place that it is to reach. @throws `WRITE_TOO_LARGE` */
+export function checkFileSize(path: string, value: number, name: string): number {
+  const bytes = checkSize(value, name)
+  requireFileSize(path, bytes)
+  return bytes
 }
 
 /** Permission bits. */

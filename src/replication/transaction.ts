@@ -4,6 +4,7 @@ import type { Content, ContentSource } from './blob-spool.js'
 import type { BlobRef, SingleChange } from './change.js'
 import { transactionChangesMax } from './change-shape.js'
 import {
+  checkFileSize,
   checkMode,
   checkSize,
   claimOf,
@@ -244,12 +245,14 @@ class OpenTransaction implements Transaction {
         }),
       patch: (path, offset, content) =>
         this.#write(path, content, (className, stored) => {
-          return { kind: 'patch', className, path, offset: checkSize(offset, 'offset'), ...stored }
+          const at = checkFileSize(path, offset, 'offset')
+          return { kind: 'patch', className, path, offset: at, ...stored }
         }),
       truncate: (path, size) =>
         this.#inTurn(() => {
           const { name } = claimOf(policy, path)
-          this.#add({ kind: 'truncate', className: name, path, size: checkSize(size, 'size') })
+          const bytes = checkFileSize(path, size, 'size')
+          this.#add({ kind: 'truncate', className: name, path, size: bytes })
         }),
       remove: (path) =>
         this.#inTurn(() => {

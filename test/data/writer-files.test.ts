@@ -1,8 +1,10 @@
 import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
+import { BatchResolver } from '../../src/replication/batch-resolver.js'
 import type { BlobRef, Change } from '../../src/replication/change.js'
 import { FilesApi } from '../../src/replication/files.js'
+import type { AppendIntent } from '../../src/replication/intent.js'
 import type { WriterOptions } from '../../src/replication/writer-types.js'
 import { writerLimits } from '../../src/replication/writer-types.js'
 import { type Bench, codeOf, openWriter, policy, settle, stateOf } from './writer-support.js'
@@ -234,6 +236,68 @@ describe('writing files (SYN-5, SYN-6)', () => {
     bench.writer.close(new HotspareError('NOT_ACTIVE'))
     expect(await codeOf(first)).toBe('NOT_ACTIVE')
     expect(await codeOf(third)).toBe('NOT_ACTIVE')
+  })
+})
+
+describe('files of any size', () => {
+  const most = 2 ** 42
+  const tooLarge = {
+    code: 'WRITE_TOO_LARGE',
+    details: { path: 'files/a', option: 'fileBytesMax', limit: most },
+  }
+
+  it('what no disk may hold is refused before its content is read, and nothing is journaled', async () => {
+    const bench = await openFiles()
+    const { files } = bench
+    let read = false
+    const content = (function* () {
+      read = true
+      yield Buffer.alloc(1)
+    })()
+    await expect(files.truncate('files/a', most + 1)).rejects.toMatchObject(tooLarge)
+    await expect(files.truncate('files/a', 2 ** 50)).rejects.toThrow('fileBytesMax = 4398046511104')
+    await expect(files.patch('files/a', 2 ** 44, content)).rejects.toMatchObject(tooLarge)
+    await expect(files.patch('files/a', most, 'x')).rejects.toMatchObject(tooLarge)
+    expect(read).toBe(false)
+    expect(bench.copy.seq).toBe(0)
+  })
+
+  function resolverOf(size: number): BatchResolver {
+    return new BatchResolver({
+      statFile: () => ({ size, mode: 0o644, version: 1 }),
+      listFiles: () => [],
+    })
+  }
+
+  const target = { className: 'files', path: 'files/a', blob: undefined }
+  const append = (text: string): AppendIntent => {
+    return { kind: 'append', ...target, bytes: Buffer.from(text) }
+  }
+
+  it('a file grows up to the limit, appends of the same batch counted', () => {
+    const resolver = resolverOf(most - 3)
+    expect(() => resolver.resolve(append('much'))).toThrow('fileBytesMax')
+    expect(resolver.resolve(append('ab'))).toMatchObject({ kind: 'patch', offset: most - 3 })
+    expect(() => resolver.resolve(append('cd'))).toThrow('fileBytesMax')
+    expect(resolver.resolve(append('e'))).toMatchObject({ kind: 'patch', offset: most - 1 })
+  })
+
+  it('one that is longer already, because it was adopted, is changed and cut, not extended', () => {
+    const resolver = resolverOf(2 * most)
+    const patch: Change = { kind: 'patch', ...target, offset: most + 1, bytes: Buffer.from('x') }
+    const cut: Change = { kind: 'truncate', className: 'files', path: 'files/a', size: most + 1 }
+    expect(() => resolver.resolve(append('x'))).toThrow('fileBytesMax')
+    expect(resolver.resolve(patch)).toBe(patch)
+    expect(resolver.resolve(cut)).toBe(cut)
+  })
+
+  it('content that is not wanted leaves no blob behind', async () => {
+    const limits = { ...writerLimits, inlineBytesMax: 10 }
+    const bench = await openFiles({ limits })
+    bench.copy.statFile = () => ({ size: most, mode: 0o644, version: 1 })
+    expect(await codeOf(bench.files.append('files/a', Buffer.alloc(100)))).toBe('WRITE_TOO_LARGE')
+    await settle()
+    expect(await blobNames(bench)).toEqual([])
   })
 })
 

@@ -224,6 +224,24 @@ describe('transactions', () => {
     expect(await codeOf(many)).toBe('WRITE_TOO_LARGE')
   })
 
+  it('refuses a file that no disk may hold, whichever call makes it', async () => {
+    const bench = await open()
+    const tooLarge = { code: 'WRITE_TOO_LARGE', details: { option: 'fileBytesMax' } }
+    const most = 2 ** 42
+    await expect(
+      bench.run(({ files }) => files.truncate('files/a', 2 ** 50)),
+    ).rejects.toMatchObject(tooLarge)
+    await expect(bench.run(({ files }) => files.patch('files/a', most, 'x'))).rejects.toMatchObject(
+      tooLarge,
+    )
+    const both = bench.run(async ({ files }) => {
+      await files.truncate('files/a', most)
+      await files.append('files/a', 'x')
+    })
+    await expect(both).rejects.toMatchObject(tooLarge)
+    expect(bench.copy.batches()).toEqual([])
+  })
+
   it('takes the strictest level of its classes, or what it is told', async () => {
     const bench = await open()
     bench.writer.freeze()

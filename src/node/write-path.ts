@@ -65,11 +65,13 @@ export class WritePath implements TransactionSource {
     store: async (source, options) => await this.writer.store(source, options),
     readBlob: async (blob, offset, length) =>
       await this.#context.running().storage.objects.read('blobs', blob.id, offset, length),
-    discard: async (blobs) =>
-      await this.#context.running().storage.objects.remove(
-        'blobs',
-        blobs.map(({ id }) => id),
-      ),
+    discard: async (blobs) => {
+      const { replica, storage } = this.#context.running()
+      const names = blobs.map(({ id }) => id)
+      // Followers drop what they got of a tenure by themselves when it is over.
+      if (replica.writer === undefined) await storage.objects.remove('blobs', names)
+      else await replica.writer.discard(blobs)
+    },
   }
 
   /** The writer. @throws `NOT_ACTIVE` naming the active */

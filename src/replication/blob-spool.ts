@@ -118,8 +118,9 @@ export class BlobSpool {
     }
   }
 
-  /** Removes blobs that no change names; a failure leaves them to the next start. */
+  /** Removes blobs that no change names, here and where they were sent; a failure leaves them to the next start. */
   async discard(blobs: readonly BlobRef[]): Promise<void> {
+    this.#distribution.withdraw(blobs)
     await removeQuietly(
       this.#objects,
       blobs.map(({ id }) => id),

@@ -12,17 +12,22 @@ import { type Bench, codeOf, openWriter, policy, settle, stateOf } from './write
 interface FilesBench extends Bench {
   readonly files: FilesApi
   readonly distributed: BlobRef[]
+  readonly withdrawn: BlobRef[]
 }
 
 async function openFiles(options: Partial<WriterOptions> = {}): Promise<FilesBench> {
   const distributed: BlobRef[] = []
+  const withdrawn: BlobRef[] = []
   const bench = await openWriter({
     degraded: true,
-    blobs: { distribute: async (blob) => void distributed.push(blob) },
+    blobs: {
+      distribute: async (blob) => void distributed.push(blob),
+      withdraw: (blobs) => void withdrawn.push(...blobs),
+    },
     ...options,
   })
   const files = new FilesApi({ policy, gate: bench.writer, copy: () => bench.copy })
-  return { ...bench, files, distributed }
+  return { ...bench, files, distributed, withdrawn }
 }
 
 function text(bytes: Uint8Array): string {
@@ -339,7 +344,7 @@ describe('content of any size', () => {
   it('the name of a blob gets its place only when it was distributed', async () => {
     let done = (): void => {}
     const distribute = (): Promise<void> => new Promise((resolve) => (done = resolve))
-    const bench = await openFiles({ limits, blobs: { distribute } })
+    const bench = await openFiles({ limits, blobs: { distribute, withdraw: () => {} } })
     const large = bench.files.write('files/large', stream(2, 1000))
     await settle()
     expect(bench.copy.seq).toBe(0)
@@ -390,7 +395,10 @@ describe('content of any size', () => {
   it('nothing is left when it cannot be distributed, or the write never gets its place', async () => {
     const failing = await openFiles({
       limits,
-      blobs: { distribute: () => Promise.reject(new HotspareError('NOT_ACTIVE')) },
+      blobs: {
+        distribute: () => Promise.reject(new HotspareError('NOT_ACTIVE')),
+        withdraw: () => {},
+      },
     })
     expect(await codeOf(failing.files.write('files/a', stream(2, 1000)))).toBe('NOT_ACTIVE')
     expect(await blobNames(failing)).toEqual([])
@@ -406,6 +414,7 @@ describe('content of any size', () => {
     expect(await codeOf(held)).toBe('NOT_ACTIVE')
     await settle()
     expect(await blobNames(bench)).toEqual([])
+    expect(bench.withdrawn).toEqual(bench.distributed)
   })
 
   it('takes what yields bytes, also a web stream, with little memory', async () => {

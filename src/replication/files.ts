@@ -12,6 +12,7 @@ import { requireFileSize } from './file-size.js'
 import { blobsOf, type WriteIntent } from './intent.js'
 import { aborted } from './write-errors.js'
 import type { ReadableCopy, WriteGate } from './write-gate.js'
+import { checkWriteOptions } from './write-options.js'
 import type { Receipt, WriteOptions } from './writer-types.js'
 
 /** Options of {@link FilesApi.write}. */
@@ -89,7 +90,7 @@ export class FilesApi {
    * @throws `PATH_BLOCKED` when something that is not synced, or a link, stands where a new file is to be
    * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content; nothing is left
    *   behind
-   * @throws `QUEUE_FULL`, `ABORTED`, `WRITES_BLOCKED`, `OUTCOME_UNKNOWN`
+   * @throws `QUEUE_FULL`, `ABORTED`, `WRITES_BLOCKED`, `OUTCOME_UNKNOWN`, `OPTION_INVALID`
    */
   write(path: string, content: ContentSource, options: FileWriteOptions = {}): Promise<Receipt> {
     return this.#change(path, content, options, ({ bytes, blob }, className) => {
@@ -219,6 +220,7 @@ export class FilesApi {
     make: (content: Content, className: string) => WriteIntent,
   ): Promise<Receipt> {
     try {
+      checkWriteOptions(options)
       const { name, declaration } = claimOf(this.#source.policy, path)
       const { gate } = this.#source
       const inline = inlineOf(content, gate.inlineBytesMax)

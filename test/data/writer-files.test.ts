@@ -244,6 +244,32 @@ describe('writing files (SYN-5, SYN-6)', () => {
   })
 })
 
+describe('options of one write', () => {
+  it('what cannot be is refused before anything happens', async () => {
+    const bench = await openFiles()
+    const { files } = bench
+    let read = false
+    const content = (function* () {
+      read = true
+      yield Buffer.alloc(1)
+    })()
+    const invalid = { code: 'OPTION_INVALID', details: { option: 'ack' } }
+    await expect(files.write('files/a', content, { ack: 'x' as never })).rejects.toMatchObject(
+      invalid,
+    )
+    await expect(files.write('files/a', 'x', { ack: 'toString' as never })).rejects.toThrow(
+      `ack is "toString", not one of 'local', 'standby', 'all'`,
+    )
+    const durability = files.remove('files/a', { durability: 'x' as never })
+    await expect(durability).rejects.toMatchObject({ details: { option: 'durability' } })
+    await expect(files.append('files/a', 'x', { signal: {} as never })).rejects.toThrow(TypeError)
+    await expect(files.write('files/a', 'x', 'disk' as never)).rejects.toThrow(TypeError)
+    await expect(files.write('files/a', 'x', { mode: 0o1777 })).rejects.toThrow(TypeError)
+    expect(read).toBe(false)
+    expect(bench.copy.seq).toBe(0)
+  })
+})
+
 describe('files of any size', () => {
   const most = 2 ** 42
   const tooLarge = {
@@ -375,6 +401,67 @@ describe('content of any size', () => {
     await expect(bench.files.write('files/d', [1, 2] as never)).rejects.toThrow(TypeError)
     expect(await blobNames(bench)).toEqual([])
     expect(bench.copy.seq).toBe(0)
+  })
+
+  it('a source that hangs is left alone: by the signal, and with the end of the writer', async () => {
+    const bench = await openFiles({ limits })
+    let ended = 0
+    const hanging = (): AsyncIterable<Uint8Array> => {
+      let pieces = 3
+      return {
+        [Symbol.asyncIterator]: () => ({
+          next: () => {
+            pieces -= 1
+            if (pieces < 0) return new Promise(() => {})
+            return Promise.resolve({ done: false, value: Buffer.alloc(300_000) })
+          },
+          return: () => {
+            ended += 1
+            return new Promise(() => {})
+          },
+        }),
+      }
+    }
+    const abort = new AbortController()
+    const first = bench.files.write('files/a', hanging(), { signal: abort.signal })
+    const second = bench.files.write('files/b', hanging())
+    expect(await stateOf(second)).toBe('pending')
+    await settle()
+    expect(await blobNames(bench)).toHaveLength(2)
+    abort.abort()
+    expect(await codeOf(first)).toBe('ABORTED')
+    expect(await blobNames(bench)).toHaveLength(1)
+    bench.writer.close(new HotspareError('STOPPED'))
+    expect(await codeOf(second)).toBe('STOPPED')
+    expect(await blobNames(bench)).toEqual([])
+    expect(ended).toBe(2)
+  })
+
+  it('a source that ends is not ended, one that fails neither', async () => {
+    const bench = await openFiles({ limits })
+    let ended = 0
+    const source = (failure?: Error): Iterable<Uint8Array> => {
+      const pieces = [Buffer.from('a'), Buffer.from('b')]
+      return {
+        [Symbol.iterator]: () => ({
+          next: () => {
+            const value = pieces.shift()
+            if (value !== undefined) return { done: false, value }
+            if (failure !== undefined) throw failure
+            return { done: true, value: undefined }
+          },
+          return: () => {
+            ended += 1
+            return { done: true, value: undefined }
+          },
+        }),
+      }
+    }
+    await bench.files.write('files/a', source())
+    expect(text(await bench.files.read('files/a'))).toBe('ab')
+    const failure = new Error('broken source')
+    await expect(bench.files.write('files/a', source(failure))).rejects.toBe(failure)
+    expect(ended).toBe(0)
   })
 
   it('GEN-8: nothing is left when the disk is full in the middle', async () => {

@@ -242,6 +242,35 @@ describe('transactions', () => {
     expect(bench.copy.batches()).toEqual([])
   })
 
+  it('refuses options that cannot be before its callback is called', async () => {
+    const bench = await open()
+    let called = false
+    const work = (): void => {
+      called = true
+    }
+    const wrong = bench.run(work, { ack: 'x' as never })
+    await expect(wrong).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+    await expect(bench.run(work, { signal: 'now' as never })).rejects.toThrow(TypeError)
+    expect(called).toBe(false)
+  })
+
+  it('does not wait for a source that hangs when it is over', async () => {
+    const bench = await open({ limits: { ...writerLimits, inlineBytesMax: 10 } })
+    const hanging = (async function* () {
+      yield Buffer.alloc(300_000)
+      await new Promise(() => {})
+    })()
+    const call = bench.run(async ({ files }) => {
+      void files.write('files/a', hanging)
+      await settle()
+      expect(await blobs(bench)).toBe(1)
+      throw new Error('no')
+    })
+    await expect(call).rejects.toThrow('no')
+    await settle()
+    expect(await blobs(bench)).toBe(0)
+  })
+
   it('takes the strictest level of its classes, or what it is told', async () => {
     const bench = await open()
     bench.writer.freeze()

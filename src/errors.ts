@@ -332,6 +332,8 @@ export interface HotspareErrorOptions {
   readonly details?: ErrorDetails | undefined
   /** Replaces the code's own answer to "may the same call succeed later?". */
   readonly retryable?: boolean | undefined
+  /** Replaces the code's own remedy where it would mislead. */
+  readonly whatToDo?: string | undefined
 }
 
 /**
@@ -371,7 +373,7 @@ export class HotspareError extends Error {
     const info = errorCodes[code]
     const sentence = what === '' ? info.summary : /[.!?]$/.test(what) ? what : `${what}.`
     super(
-      `${sentence} ${info.whatToDo}`,
+      `${sentence} ${options.whatToDo ?? info.whatToDo}`,
       options.cause === undefined ? undefined : { cause: options.cause },
     )
     this.code = code

@@ -188,7 +188,10 @@ export interface Obstacle {
   readonly kind: 'file' | 'link' | 'special'
 }
 
-/** The application's files. Everything below the storage's own folder (`.hotspare`) is invisible here. */
+/**
+ * The application's files. Everything below the storage's own folder (`.hotspare`) is invisible here. The mode of a file
+ * is for others: it keeps nobody here from reading or changing it, and stays as it is.
+ */
 export interface TreeStore {
   /**
    * All regular files, in batches, in no particular order. Links and special files are skipped and

@@ -80,6 +80,13 @@ export class Followers {
     await this.#blobs.distribute(followers, blob)
   }
 
+  /** Large content that no entry will name. */
+  withdraw(blobs: readonly BlobRef[]): void {
+    for (const outgoing of this.#streams.values()) {
+      for (const { id } of blobs) outgoing.withdrawBlob(id)
+    }
+  }
+
   /** Ends all streams: a follower takes one term at a time, and asks again when the next one stands. */
   closeStreams(): void {
     for (const outgoing of this.#streams.values()) outgoing.close()

@@ -210,6 +210,8 @@ export class Replica {
 
   /** Fetches the entries that this copy lacks from a peer whose copy continues it. */
   async fetch(peer: string, seq: number): Promise<void> {
+    // What a stream leaves behind is removed before anything of the same name is brought.
+    await this.#settling
     const abort = new AbortController()
     const channel = await this.#hooks.dial(peer, 'bulk', abort.signal)
     const bulk = new BulkClient(channel)
@@ -272,7 +274,7 @@ export class Replica {
       onNoStandby,
       limits: writerLimits,
       degraded,
-      blobs: { distribute: (blob) => this.followers.distribute(blob) },
+      blobs: this.followers,
       emit: (event) => this.#hooks.report({ from: 'writer', event }),
       checkTenure: () => this.#hooks.checkTenure(),
     })

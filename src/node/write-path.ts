@@ -11,6 +11,7 @@ import type { WriteIntent } from '../replication/intent.js'
 import type { LocalCopy } from '../replication/local-copy.js'
 import type { TransactionSource } from '../replication/transaction.js'
 import type { WriteGate } from '../replication/write-gate.js'
+import { checkWriteOptions } from '../replication/write-options.js'
 import type { Writer } from '../replication/writer.js'
 import type { Receipt, WriteOptions } from '../replication/writer-types.js'
 import { writerLimits } from '../replication/writer-types.js'
@@ -65,11 +66,13 @@ export class WritePath implements TransactionSource {
     store: async (source, options) => await this.writer.store(source, options),
     readBlob: async (blob, offset, length) =>
       await this.#context.running().storage.objects.read('blobs', blob.id, offset, length),
-    discard: async (blobs) =>
-      await this.#context.running().storage.objects.remove(
-        'blobs',
-        blobs.map(({ id }) => id),
-      ),
+    discard: async (blobs) => {
+      const { replica, storage } = this.#context.running()
+      const names = blobs.map(({ id }) => id)
+      // Followers drop what they got of a tenure by themselves when it is over.
+      if (replica.writer === undefined) await storage.objects.remove('blobs', names)
+      else await replica.writer.discard(blobs)
+    },
   }
 
   /** The writer. @throws `NOT_ACTIVE` naming the active */
@@ -79,8 +82,13 @@ export class WritePath implements TransactionSource {
     return replica.writer
   }
 
-  /** Writes, holds or refuses. @throws `NOT_ACTIVE`, and all that {@link Writer.submit} throws */
+  /** Writes, holds or refuses. @throws `NOT_ACTIVE`, `OPTION_INVALID`, and all that {@link Writer.submit} throws */
   submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
+    try {
+      checkWriteOptions(options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     const parts = this.#context.parts()
     const writer = parts?.replica.writer
     if (writer !== undefined && parts?.driver.role === 'active')

@@ -37,9 +37,19 @@ const durabilities: readonly string[] = ['memory', 'disk'] satisfies Durability[
 export function resolveClassOptions(options: ClassOptions = {}): ResolvedClassOptions {
   const ack = options.ack ?? 'standby'
   const durability = options.durability ?? 'disk'
-  requireOneOf('ack', ack, ackLevels)
-  requireOneOf('durability', durability, durabilities)
-  return { ack, durability }
+  const resolved = { ack, durability }
+  requireKnownLevels(resolved)
+  return resolved
+}
+
+/**
+ * Refuses a level that there is not.
+ *
+ * @throws `OPTION_INVALID` naming the option and the values it may have
+ */
+export function requireKnownLevels({ ack, durability }: ClassOptions): void {
+  if (ack !== undefined) requireOneOf('ack', ack, ackLevels)
+  if (durability !== undefined) requireOneOf('durability', durability, durabilities)
 }
 
 function requireOneOf(option: string, value: string, allowed: readonly string[]): void {

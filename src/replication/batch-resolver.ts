@@ -5,7 +5,7 @@
  */
 import { HotspareError } from '../errors.js'
 import type { Change, FileChange, SingleChange } from './change.js'
-import { fileBytesMax } from './change-shape.js'
+import { requireFileSize } from './file-size.js'
 import type { CommitIntent, WriteIntent } from './intent.js'
 import type { WriterCopy } from './writer-types.js'
 
@@ -34,8 +34,8 @@ export class BatchResolver {
   /**
    * The change that an intent stands for after all those resolved before it.
    *
+   * @throws `WRITE_TOO_LARGE` when a file would be longer than a file may be
    * @throws `PATH_CONFLICT` when a file would stand where a folder is, or below a file
-   * @throws `WRITE_TOO_LARGE` when the file would be longer than any node accepts
    * @throws `TX_CONFLICT` when something was changed that the author of a transaction had read
    */
   resolve(intent: WriteIntent): Change {
@@ -84,7 +84,7 @@ export class BatchResolver {
     }
     const size = this.#sizeOf(path)
     const after = sizeAfter(change, size ?? 0)
-    if (after > fileBytesMax) throw tooLong(path, after)
+    if (after > (size ?? 0)) requireFileSize(path, after)
     if (size === undefined) this.#makeWay(path)
     this.#touched.set(path, after)
     return change
@@ -144,14 +144,6 @@ function conflict(path: string, other: string, what: string): HotspareError {
     {
       details: { path, otherPath: other },
     },
-  )
-}
-
-function tooLong(path: string, actual: number): HotspareError {
-  return new HotspareError(
-    'WRITE_TOO_LARGE',
-    `'${path}' would have ${actual} bytes, and a file holds at most ${fileBytesMax}`,
-    { details: { path, actual, limit: fileBytesMax } },
   )
 }
 

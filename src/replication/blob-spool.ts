@@ -8,6 +8,7 @@ import type { Random } from '../interfaces/random.js'
 import type { ObjectStore } from '../interfaces/storage.js'
 import type { Durability } from '../policy/class-options.js'
 import type { BlobRef } from './change.js'
+import { SourceReader } from './source-reader.js'
 import { aborted } from './write-errors.js'
 import type { BlobDistribution, WriterLimits } from './writer-types.js'
 
@@ -54,6 +55,8 @@ export class BlobSpool {
   readonly #random: Random
   readonly #limits: Pick<WriterLimits, 'inlineBytesMax' | 'blobBytesMax'>
   readonly #distribution: BlobDistribution
+  /** Sources that are being read. */
+  readonly #readers = new Set<SourceReader>()
 
   constructor(options: SpoolOptions) {
     this.#objects = options.objects
@@ -94,7 +97,7 @@ export class BlobSpool {
    * Reads a source to its end. What it returns shares no memory with the source.
    *
    * @throws `WRITE_TOO_LARGE` above `blobBytesMax`; `ABORTED`; the failure of the storage; what the
-   *   source threw. Nothing is left behind then.
+   *   source threw; what it was closed with. Nothing is left behind then.
    */
   async collect(source: ContentSource, options: ContentOptions): Promise<Content> {
     const inlineMax = Math.min(
@@ -102,24 +105,41 @@ export class BlobSpool {
       this.#limits.inlineBytesMax,
     )
     const spooled = new SpooledContent(this.#objects, blobName(this.#random), inlineMax)
+    const reader = new SourceReader(source)
+    const { signal } = options
+    const abort = (): void => {
+      if (signal !== undefined) reader.giveUp(aborted(signal))
+    }
+    this.#readers.add(reader)
+    signal?.addEventListener('abort', abort, { once: true })
+    if (signal?.aborted === true) abort()
     try {
-      for await (const chunk of chunksOf(source)) {
-        if (options.signal?.aborted === true) throw aborted(options.signal)
+      for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next()) {
         if (!(chunk instanceof Uint8Array))
           throw new TypeError('a content stream yields Uint8Array')
         this.#requireSize(spooled.bytes + chunk.length)
         await spooled.add(chunk)
       }
-      if (options.signal?.aborted === true) throw aborted(options.signal)
+      if (signal?.aborted === true) throw aborted(signal)
       return await spooled.end()
     } catch (error) {
+      reader.giveUp(error)
       await spooled.remove()
       throw error
+    } finally {
+      signal?.removeEventListener('abort', abort)
+      this.#readers.delete(reader)
     }
   }
 
-  /** Removes blobs that no change names; a failure leaves them to the next start. */
+  /** Ends the reading of all sources, those that hang included. */
+  close(error: HotspareError): void {
+    for (const reader of this.#readers) reader.giveUp(error)
+  }
+
+  /** Removes blobs that no change names, here and where they were sent; a failure leaves them to the next start. */
   async discard(blobs: readonly BlobRef[]): Promise<void> {
+    this.#distribution.withdraw(blobs)
     await removeQuietly(
       this.#objects,
       blobs.map(({ id }) => id),
@@ -229,16 +249,4 @@ async function removeQuietly(objects: ObjectStore, names: readonly string[]): Pr
 /** Objects are named by chance: nobody can foretell a name, and no two nodes choose the same. */
 function blobName(random: Random): string {
   return Buffer.from(random.bytes(16)).toString('hex')
-}
-
-/** The pieces of a source, one after the other. */
-async function* chunksOf(source: ContentSource): AsyncGenerator<Uint8Array> {
-  if (typeof source === 'string') yield Buffer.from(source)
-  else if (source instanceof Uint8Array) yield source
-  else if (typeof source === 'object' && source !== null && isIterable(source)) yield* source
-  else throw new TypeError('content is a Uint8Array, a string, or something that yields Uint8Array')
-}
-
-function isIterable(source: object): source is AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
-  return Symbol.asyncIterator in source || Symbol.iterator in source
 }

@@ -14,8 +14,8 @@ export interface PayloadCursor {
 /** Changes in one transaction. */
 export const transactionChangesMax = 10_000
 
-/** Largest file that a change may make, in bytes: a peer is not believed about sizes. */
-export const fileBytesMax: number = 2 ** 44
+/** Places and sizes above it are no change of any version: a peer is not believed. What may be written is less. */
+const decodedBytesMax = 2 ** 44
 
 const blobName = /^[a-z0-9][a-z0-9._-]{0,127}$/
 
@@ -41,7 +41,7 @@ function size(value: unknown, field: string): number {
 /** A place or size in a file. */
 function fileSize(value: unknown, field: string): number {
   const bytes = size(value, field)
-  if (bytes > fileBytesMax) throw malformed(field)
+  if (bytes > decodedBytesMax) throw malformed(field)
   return bytes
 }
 

@@ -8,9 +8,11 @@ import { checkPath } from '../policy/path-rules.js'
 import type { SyncPolicy } from '../policy/sync-policy.js'
 import type { SyncedClass } from '../policy/synced.js'
 import type { Content, ContentSource } from './blob-spool.js'
+import { requireFileSize } from './file-size.js'
 import { blobsOf, type WriteIntent } from './intent.js'
 import { aborted } from './write-errors.js'
 import type { ReadableCopy, WriteGate } from './write-gate.js'
+import { checkWriteOptions } from './write-options.js'
 import type { Receipt, WriteOptions } from './writer-types.js'
 
 /** Options of {@link FilesApi.write}. */
@@ -88,7 +90,7 @@ export class FilesApi {
    * @throws `PATH_BLOCKED` when something that is not synced, or a link, stands where a new file is to be
    * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content; nothing is left
    *   behind
-   * @throws `QUEUE_FULL`, `ABORTED`, `WRITES_BLOCKED`, `OUTCOME_UNKNOWN`
+   * @throws `QUEUE_FULL`, `ABORTED`, `WRITES_BLOCKED`, `OUTCOME_UNKNOWN`, `OPTION_INVALID`
    */
   write(path: string, content: ContentSource, options: FileWriteOptions = {}): Promise<Receipt> {
     return this.#change(path, content, options, ({ bytes, blob }, className) => {
@@ -120,7 +122,8 @@ export class FilesApi {
     options: WriteOptions = {},
   ): Promise<Receipt> {
     return this.#change(path, content, options, ({ bytes, blob }, className) => {
-      return { kind: 'patch', className, path, offset: checkSize(offset, 'offset'), bytes, blob }
+      const at = checkFileSize(path, offset, 'offset')
+      return { kind: 'patch', className, path, offset: at, bytes, blob }
     })
   }
 
@@ -131,7 +134,7 @@ export class FilesApi {
    */
   truncate(path: string, size: number, options: WriteOptions = {}): Promise<Receipt> {
     return this.#change(path, nothing, options, (_, className) => {
-      return { kind: 'truncate', className, path, size: checkSize(size, 'size') }
+      return { kind: 'truncate', className, path, size: checkFileSize(path, size, 'size') }
     })
   }
 
@@ -217,6 +220,7 @@ export class FilesApi {
     make: (content: Content, className: string) => WriteIntent,
   ): Promise<Receipt> {
     try {
+      checkWriteOptions(options)
       const { name, declaration } = claimOf(this.#source.policy, path)
       const { gate } = this.#source
       const inline = inlineOf(content, gate.inlineBytesMax)
@@ -348,6 +352,13 @@ export function infoOf(
 export function checkSize(value: number, name: string): number {
   if (Number.isSafeInteger(value) && value >= 0) return value
   throw new TypeError(`${name} is a whole number of bytes, 0 or more, not ${String(value)}`)
+}
+
+/** A size that a file is to have, or a place that it is to reach. @throws `WRITE_TOO_LARGE` */
+export function checkFileSize(path: string, value: number, name: string): number {
+  const bytes = checkSize(value, name)
+  requireFileSize(path, bytes)
+  return bytes
 }
 
 /** Permission bits. */

@@ -4,6 +4,7 @@ import type { Content, ContentSource } from './blob-spool.js'
 import type { BlobRef, SingleChange } from './change.js'
 import { transactionChangesMax } from './change-shape.js'
 import {
+  checkFileSize,
   checkMode,
   checkSize,
   claimOf,
@@ -12,6 +13,7 @@ import {
   type FilesSource,
 } from './files.js'
 import { TransactionView } from './transaction-view.js'
+import { checkWriteOptions } from './write-options.js'
 import type { Receipt, WriteOptions } from './writer-types.js'
 
 /** Options of a transaction: those of a write, for the commit; `signal` gives up the whole. */
@@ -81,6 +83,7 @@ const inlineTotalMax = 4 * 1024 * 1024
  * ended.
  *
  * @throws `TX_CONFLICT` when what was read has changed; `TX_CLOSED` for a use after the end
+ * @throws `OPTION_INVALID` before the callback is called
  * @throws what the callback threw, and then nothing has happened; what a write throws
  * @throws what the first failing `apply` threw; a throw undoes nothing, and the rest has happened
  */
@@ -89,6 +92,7 @@ export async function runTransaction<Value>(
   work: (transaction: Transaction) => Promise<Value> | Value,
   options: TransactionOptions = {},
 ): Promise<TransactionResult<Value>> {
+  checkWriteOptions(options)
   const { signal } = options
   const open = new OpenTransaction(source, options)
   let abort: (error: unknown) => void = () => undefined
@@ -146,6 +150,8 @@ class OpenTransaction implements Transaction {
   #pending = 0
   #ended = false
   #reason: unknown
+  /** Ends the reading of content that comes in pieces. */
+  #reading: AbortController | undefined
 
   constructor(source: FilesSource, options: TransactionOptions) {
     this.#source = source
@@ -201,6 +207,7 @@ class OpenTransaction implements Transaction {
     if (this.#ended) return
     this.#ended = true
     this.#reason = reason
+    this.#reading?.abort(reason)
   }
 
   /** Removes what it had stored. */
@@ -247,12 +254,14 @@ class OpenTransaction implements Transaction {
         }),
       patch: (path, offset, content) =>
         this.#write(path, content, (className, stored) => {
-          return { kind: 'patch', className, path, offset: checkSize(offset, 'offset'), ...stored }
+          const at = checkFileSize(path, offset, 'offset')
+          return { kind: 'patch', className, path, offset: at, ...stored }
         }),
       truncate: (path, size) =>
         this.#inTurn(() => {
           const { name } = claimOf(policy, path)
-          this.#add({ kind: 'truncate', className: name, path, size: checkSize(size, 'size') })
+          const bytes = checkFileSize(path, size, 'size')
+          this.#add({ kind: 'truncate', className: name, path, size: bytes })
         }),
       remove: (path) =>
         this.#inTurn(() => {
@@ -285,7 +294,7 @@ class OpenTransaction implements Transaction {
       const { gate } = this.#source
       const stored = await gate.store(content, {
         durability: this.#options.durability ?? declaration.durability,
-        signal: this.#options.signal,
+        signal: this.#signalFor(content),
         inlineBytesMax: Math.max(
           0,
           Math.min(gate.inlineBytesMax, inlineTotalMax - this.#inlineBytes),
@@ -296,6 +305,16 @@ class OpenTransaction implements Transaction {
       this.require()
       this.#add(make(name, stored))
     })
+  }
+
+  /** A source may hang for longer than the transaction lasts. */
+  #signalFor(content: ContentSource): AbortSignal | undefined {
+    const { signal } = this.#options
+    if (typeof content === 'string' || content instanceof Uint8Array) return signal
+    this.#reading ??= new AbortController()
+    return signal === undefined
+      ? this.#reading.signal
+      : AbortSignal.any([signal, this.#reading.signal])
   }
 
   #add(change: SingleChange): void {

@@ -1,17 +1,25 @@
 /** The errors of writes that came in and were not acknowledged. */
-import { HotspareError, whatHappened } from '../errors.js'
+import { errorCodes, HotspareError, whatHappened } from '../errors.js'
 
 /** The caller gave up before the write had a place: it never happens. */
 export function aborted(signal: AbortSignal): HotspareError {
   return new HotspareError('ABORTED', '', { cause: signal.reason })
 }
 
-/** The caller gave up while the write waited for its acknowledgement: it has happened here. */
+/**
+ * The caller gave up while the write waited for its acknowledgement: it has happened here, and calling again would be a
+ * second write.
+ */
 export function givenUp(seq: number, blocked: boolean, signal: AbortSignal): HotspareError {
   return new HotspareError(
     blocked ? 'WRITES_BLOCKED' : 'ABORTED',
     `the write was given up while it waited for its acknowledgement; it stands in the journal at ${seq}`,
-    { cause: signal.reason, retryable: false, details: { seq } },
+    {
+      cause: signal.reason,
+      retryable: false,
+      details: { seq },
+      whatToDo: errorCodes.OUTCOME_UNKNOWN.whatToDo,
+    },
   )
 }
 

@@ -84,6 +84,8 @@ export const writerLimits: WriterLimits = {
 export interface BlobDistribution {
   /** Resolves when every follower of the in-sync set has the blob or left the set. */
   distribute(blob: BlobRef): Promise<void>
+  /** No change will name these: whoever was given them need not keep them. */
+  withdraw(blobs: readonly BlobRef[]): void
 }
 
 /** What the writer reports. */

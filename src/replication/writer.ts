@@ -285,6 +285,7 @@ export class Writer implements WriteGate {
     this.#closed = error
     this.#inSync.close()
     this.#sequencer.close()
+    this.#spool.close(error)
     for (const unlisten of this.#unlisten) unlisten()
     if (this.#tenureTimer !== undefined) this.#options.clock.clearTimer(this.#tenureTimer)
     for (const write of this.#queues.takeAll()) {

@@ -26,6 +26,7 @@ import { lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { HotspareError } from '../errors.js'
 import type { OpenStorage, Storage, StorageOwner } from '../interfaces/storage.js'
+import { newLendingState, takeBack } from './directory/access.js'
 import { DirectoryDocuments } from './directory/documents.js'
 import { isMissing, replaceFile, syncFolder } from './directory/durable.js'
 import { storageError } from './directory/fs-error.js'
@@ -105,8 +106,10 @@ class OpenDirectory implements OpenStorage {
   #closing: Promise<void> | undefined
 
   constructor(layout: Layout, gate: Gate, lock: DirectoryLock, threads: boolean) {
-    const changes = openLane(layout.root, 'changes', threads)
-    const bulk = openLane(layout.root, 'bulk', threads)
+    const { root } = layout
+    const lending = newLendingState()
+    const changes = openLane({ root, lane: 'changes', lending }, threads)
+    const bulk = openLane({ root, lane: 'bulk', lending }, threads)
     const syncer = new Syncer(layout, bulk)
     const buffers = new SharedBuffers()
     this.documents = new DirectoryDocuments(layout, gate)
@@ -165,9 +168,10 @@ async function checkFormat(layout: Layout): Promise<void> {
   throw new HotspareError('STORAGE_FORMAT', `${layout.format} says ${JSON.stringify(text)}`)
 }
 
-/** Removes what a crash left half written. */
+/** Removes what a crash left half written, and takes back the permission that it left lent. */
 async function emptyTemporary(layout: Layout): Promise<void> {
   for (const name of await readdir(layout.temporary)) {
+    takeBack(layout, name)
     await rm(`${layout.temporary}/${name}`, { recursive: true, force: true })
   }
 }

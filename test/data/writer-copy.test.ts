@@ -75,7 +75,7 @@ async function openWriter(node: NodeParts, epoch = 1, degraded = true): Promise<
     onNoStandby: 'degrade',
     limits: { ...writerLimits, inlineBytesMax: 10_000 },
     degraded,
-    blobs: { distribute: async () => {} },
+    blobs: { distribute: async () => {}, withdraw: () => {} },
     emit: () => {},
     checkTenure: () => {},
   })

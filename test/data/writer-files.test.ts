@@ -1,8 +1,10 @@
 import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
+import { BatchResolver } from '../../src/replication/batch-resolver.js'
 import type { BlobRef, Change } from '../../src/replication/change.js'
 import { FilesApi } from '../../src/replication/files.js'
+import type { AppendIntent } from '../../src/replication/intent.js'
 import type { WriterOptions } from '../../src/replication/writer-types.js'
 import { writerLimits } from '../../src/replication/writer-types.js'
 import { type Bench, codeOf, openWriter, policy, settle, stateOf } from './writer-support.js'
@@ -10,17 +12,22 @@ import { type Bench, codeOf, openWriter, policy, settle, stateOf } from './write
 interface FilesBench extends Bench {
   readonly files: FilesApi
   readonly distributed: BlobRef[]
+  readonly withdrawn: BlobRef[]
 }
 
 async function openFiles(options: Partial<WriterOptions> = {}): Promise<FilesBench> {
   const distributed: BlobRef[] = []
+  const withdrawn: BlobRef[] = []
   const bench = await openWriter({
     degraded: true,
-    blobs: { distribute: async (blob) => void distributed.push(blob) },
+    blobs: {
+      distribute: async (blob) => void distributed.push(blob),
+      withdraw: (blobs) => void withdrawn.push(...blobs),
+    },
     ...options,
   })
   const files = new FilesApi({ policy, gate: bench.writer, copy: () => bench.copy })
-  return { ...bench, files, distributed }
+  return { ...bench, files, distributed, withdrawn }
 }
 
 function text(bytes: Uint8Array): string {
@@ -237,6 +244,94 @@ describe('writing files (SYN-5, SYN-6)', () => {
   })
 })
 
+describe('options of one write', () => {
+  it('what cannot be is refused before anything happens', async () => {
+    const bench = await openFiles()
+    const { files } = bench
+    let read = false
+    const content = (function* () {
+      read = true
+      yield Buffer.alloc(1)
+    })()
+    const invalid = { code: 'OPTION_INVALID', details: { option: 'ack' } }
+    await expect(files.write('files/a', content, { ack: 'x' as never })).rejects.toMatchObject(
+      invalid,
+    )
+    await expect(files.write('files/a', 'x', { ack: 'toString' as never })).rejects.toThrow(
+      `ack is "toString", not one of 'local', 'standby', 'all'`,
+    )
+    const durability = files.remove('files/a', { durability: 'x' as never })
+    await expect(durability).rejects.toMatchObject({ details: { option: 'durability' } })
+    await expect(files.append('files/a', 'x', { signal: {} as never })).rejects.toThrow(TypeError)
+    await expect(files.write('files/a', 'x', 'disk' as never)).rejects.toThrow(TypeError)
+    await expect(files.write('files/a', 'x', { mode: 0o1777 })).rejects.toThrow(TypeError)
+    expect(read).toBe(false)
+    expect(bench.copy.seq).toBe(0)
+  })
+})
+
+describe('files of any size', () => {
+  const most = 2 ** 42
+  const tooLarge = {
+    code: 'WRITE_TOO_LARGE',
+    details: { path: 'files/a', option: 'fileBytesMax', limit: most },
+  }
+
+  it('what no disk may hold is refused before its content is read, and nothing is journaled', async () => {
+    const bench = await openFiles()
+    const { files } = bench
+    let read = false
+    const content = (function* () {
+      read = true
+      yield Buffer.alloc(1)
+    })()
+    await expect(files.truncate('files/a', most + 1)).rejects.toMatchObject(tooLarge)
+    await expect(files.truncate('files/a', 2 ** 50)).rejects.toThrow('fileBytesMax = 4398046511104')
+    await expect(files.patch('files/a', 2 ** 44, content)).rejects.toMatchObject(tooLarge)
+    await expect(files.patch('files/a', most, 'x')).rejects.toMatchObject(tooLarge)
+    expect(read).toBe(false)
+    expect(bench.copy.seq).toBe(0)
+  })
+
+  function resolverOf(size: number): BatchResolver {
+    return new BatchResolver({
+      statFile: () => ({ size, mode: 0o644, version: 1 }),
+      listFiles: () => [],
+    })
+  }
+
+  const target = { className: 'files', path: 'files/a', blob: undefined }
+  const append = (text: string): AppendIntent => {
+    return { kind: 'append', ...target, bytes: Buffer.from(text) }
+  }
+
+  it('a file grows up to the limit, appends of the same batch counted', () => {
+    const resolver = resolverOf(most - 3)
+    expect(() => resolver.resolve(append('much'))).toThrow('fileBytesMax')
+    expect(resolver.resolve(append('ab'))).toMatchObject({ kind: 'patch', offset: most - 3 })
+    expect(() => resolver.resolve(append('cd'))).toThrow('fileBytesMax')
+    expect(resolver.resolve(append('e'))).toMatchObject({ kind: 'patch', offset: most - 1 })
+  })
+
+  it('one that is longer already, because it was adopted, is changed and cut, not extended', () => {
+    const resolver = resolverOf(2 * most)
+    const patch: Change = { kind: 'patch', ...target, offset: most + 1, bytes: Buffer.from('x') }
+    const cut: Change = { kind: 'truncate', className: 'files', path: 'files/a', size: most + 1 }
+    expect(() => resolver.resolve(append('x'))).toThrow('fileBytesMax')
+    expect(resolver.resolve(patch)).toBe(patch)
+    expect(resolver.resolve(cut)).toBe(cut)
+  })
+
+  it('content that is not wanted leaves no blob behind', async () => {
+    const limits = { ...writerLimits, inlineBytesMax: 10 }
+    const bench = await openFiles({ limits })
+    bench.copy.statFile = () => ({ size: most, mode: 0o644, version: 1 })
+    expect(await codeOf(bench.files.append('files/a', Buffer.alloc(100)))).toBe('WRITE_TOO_LARGE')
+    await settle()
+    expect(await blobNames(bench)).toEqual([])
+  })
+})
+
 describe('content of any size', () => {
   const limits = { ...writerLimits, inlineBytesMax: 1000, blobBytesMax: 5_000_000 }
 
@@ -275,7 +370,7 @@ describe('content of any size', () => {
   it('the name of a blob gets its place only when it was distributed', async () => {
     let done = (): void => {}
     const distribute = (): Promise<void> => new Promise((resolve) => (done = resolve))
-    const bench = await openFiles({ limits, blobs: { distribute } })
+    const bench = await openFiles({ limits, blobs: { distribute, withdraw: () => {} } })
     const large = bench.files.write('files/large', stream(2, 1000))
     await settle()
     expect(bench.copy.seq).toBe(0)
@@ -308,6 +403,67 @@ describe('content of any size', () => {
     expect(bench.copy.seq).toBe(0)
   })
 
+  it('a source that hangs is left alone: by the signal, and with the end of the writer', async () => {
+    const bench = await openFiles({ limits })
+    let ended = 0
+    const hanging = (): AsyncIterable<Uint8Array> => {
+      let pieces = 3
+      return {
+        [Symbol.asyncIterator]: () => ({
+          next: () => {
+            pieces -= 1
+            if (pieces < 0) return new Promise(() => {})
+            return Promise.resolve({ done: false, value: Buffer.alloc(300_000) })
+          },
+          return: () => {
+            ended += 1
+            return new Promise(() => {})
+          },
+        }),
+      }
+    }
+    const abort = new AbortController()
+    const first = bench.files.write('files/a', hanging(), { signal: abort.signal })
+    const second = bench.files.write('files/b', hanging())
+    expect(await stateOf(second)).toBe('pending')
+    await settle()
+    expect(await blobNames(bench)).toHaveLength(2)
+    abort.abort()
+    expect(await codeOf(first)).toBe('ABORTED')
+    expect(await blobNames(bench)).toHaveLength(1)
+    bench.writer.close(new HotspareError('STOPPED'))
+    expect(await codeOf(second)).toBe('STOPPED')
+    expect(await blobNames(bench)).toEqual([])
+    expect(ended).toBe(2)
+  })
+
+  it('a source that ends is not ended, one that fails neither', async () => {
+    const bench = await openFiles({ limits })
+    let ended = 0
+    const source = (failure?: Error): Iterable<Uint8Array> => {
+      const pieces = [Buffer.from('a'), Buffer.from('b')]
+      return {
+        [Symbol.iterator]: () => ({
+          next: () => {
+            const value = pieces.shift()
+            if (value !== undefined) return { done: false, value }
+            if (failure !== undefined) throw failure
+            return { done: true, value: undefined }
+          },
+          return: () => {
+            ended += 1
+            return { done: true, value: undefined }
+          },
+        }),
+      }
+    }
+    await bench.files.write('files/a', source())
+    expect(text(await bench.files.read('files/a'))).toBe('ab')
+    const failure = new Error('broken source')
+    await expect(bench.files.write('files/a', source(failure))).rejects.toBe(failure)
+    expect(ended).toBe(0)
+  })
+
   it('GEN-8: nothing is left when the disk is full in the middle', async () => {
     const bench = await openFiles({ limits })
     const { objects } = bench.storage
@@ -326,7 +482,10 @@ describe('content of any size', () => {
   it('nothing is left when it cannot be distributed, or the write never gets its place', async () => {
     const failing = await openFiles({
       limits,
-      blobs: { distribute: () => Promise.reject(new HotspareError('NOT_ACTIVE')) },
+      blobs: {
+        distribute: () => Promise.reject(new HotspareError('NOT_ACTIVE')),
+        withdraw: () => {},
+      },
     })
     expect(await codeOf(failing.files.write('files/a', stream(2, 1000)))).toBe('NOT_ACTIVE')
     expect(await blobNames(failing)).toEqual([])
@@ -342,6 +501,7 @@ describe('content of any size', () => {
     expect(await codeOf(held)).toBe('NOT_ACTIVE')
     await settle()
     expect(await blobNames(bench)).toEqual([])
+    expect(bench.withdrawn).toEqual(bench.distributed)
   })
 
   it('takes what yields bytes, also a web stream, with little memory', async () => {

@@ -284,7 +284,7 @@ export async function openWriter(
     onNoStandby: 'degrade',
     limits: writerLimits,
     degraded: false,
-    blobs: { distribute: async () => {} },
+    blobs: { distribute: async () => {}, withdraw: () => {} },
     emit: (event) => events.push(event),
     checkTenure: () => {
       if (tenure.error !== undefined) throw tenure.error

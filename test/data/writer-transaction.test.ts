@@ -231,6 +231,53 @@ describe('transactions', () => {
     expect(await codeOf(many)).toBe('WRITE_TOO_LARGE')
   })
 
+  it('refuses a file that no disk may hold, whichever call makes it', async () => {
+    const bench = await open()
+    const tooLarge = { code: 'WRITE_TOO_LARGE', details: { option: 'fileBytesMax' } }
+    const most = 2 ** 42
+    await expect(
+      bench.run(({ files }) => files.truncate('files/a', 2 ** 50)),
+    ).rejects.toMatchObject(tooLarge)
+    await expect(bench.run(({ files }) => files.patch('files/a', most, 'x'))).rejects.toMatchObject(
+      tooLarge,
+    )
+    const both = bench.run(async ({ files }) => {
+      await files.truncate('files/a', most)
+      await files.append('files/a', 'x')
+    })
+    await expect(both).rejects.toMatchObject(tooLarge)
+    expect(bench.copy.batches()).toEqual([])
+  })
+
+  it('refuses options that cannot be before its callback is called', async () => {
+    const bench = await open()
+    let called = false
+    const work = (): void => {
+      called = true
+    }
+    const wrong = bench.run(work, { ack: 'x' as never })
+    await expect(wrong).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+    await expect(bench.run(work, { signal: 'now' as never })).rejects.toThrow(TypeError)
+    expect(called).toBe(false)
+  })
+
+  it('does not wait for a source that hangs when it is over', async () => {
+    const bench = await open({ limits: { ...writerLimits, inlineBytesMax: 10 } })
+    const hanging = (async function* () {
+      yield Buffer.alloc(300_000)
+      await new Promise(() => {})
+    })()
+    const call = bench.run(async ({ files }) => {
+      void files.write('files/a', hanging)
+      await settle()
+      expect(await blobs(bench)).toBe(1)
+      throw new Error('no')
+    })
+    await expect(call).rejects.toThrow('no')
+    await settle()
+    expect(await blobs(bench)).toBe(0)
+  })
+
   it('takes the strictest level of its classes, or what it is told', async () => {
     const bench = await open()
     bench.writer.freeze()

@@ -445,6 +445,9 @@ describe('giving up', () => {
       retryable: false,
       details: { seq: 1 },
     })
+    // Whoever calls again makes it happen twice.
+    await expect(write).rejects.toThrow(/stands in the journal at 1\. Read the data on the active/)
+    await expect(write).rejects.not.toThrow('Call again')
   })
 
   it('a signal that aborted before is heard, and listeners go when the write is answered', async () => {

@@ -115,6 +115,16 @@ describe('a cluster of two', () => {
     expect(performance.now() - startedMs).toBeLessThan(2_000)
   })
 
+  it('an update with a level that there is not is refused, and nothing happens', async () => {
+    const alpha = cluster()('alpha')
+    await alpha.node.start()
+    const change = { key: 'k', value: 1 }
+    const wrong = { ack: 'x' } as never
+    const update = alpha.node.update('state' as never, change as never, wrong)
+    await expect(update).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+    expect(alpha.state.size).toBe(0)
+  })
+
   it('SYN-5: binary payloads of any size arrive as they are', async () => {
     const make = cluster()
     const [alpha, beta] = [make('alpha'), make('beta')]

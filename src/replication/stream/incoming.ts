@@ -58,7 +58,12 @@ export class Incoming {
 
   constructor(context: IncomingContext, peer: string, term: Term) {
     this.#context = context
-    this.#blobs = new BlobsHere(context.storage, () => this.#bulkClient(), this.#abort.signal)
+    this.#blobs = new BlobsHere({
+      storage: context.storage,
+      stored: () => context.copy.blobs,
+      bulk: () => this.#bulkClient(),
+      signal: this.#abort.signal,
+    })
     this.#held = new HeldEntries({
       copy: context.copy,
       blobs: this.#blobs,
@@ -86,9 +91,13 @@ export class Incoming {
     void this.#open().catch((error: unknown) => this.#break(error))
   }
 
-  /** After the end: resolves when its restore does nothing any more, a switch that had begun included. */
+  /**
+   * After the end: resolves when its restore does nothing any more, a switch that had begun included, and what it brought
+   * for nothing is removed.
+   */
   async settled(): Promise<void> {
     await this.#preparing
+    await this.#blobs.end()
   }
 
   /** Ends the stream; what was appended stays, nothing more is. */
@@ -148,6 +157,8 @@ export class Incoming {
       }
       case 'inStep':
         return this.#onInStep()
+      case 'blobGone':
+        return this.#blobs.withdraw(message.id)
       case 'blob':
         return void this.#takeBlob(message.blob).catch((error: unknown) => this.#break(error))
       default:
@@ -238,6 +249,7 @@ export class Incoming {
     await copy.switchTo(manifest)
     this.#context.outsideRepaired()
     await restore.clean()
+    this.#blobs.clean()
     this.#files = manifest.install.length + manifest.remove.length
     if (this.#stopped) return
     this.#appendTo('copy')
@@ -307,6 +319,7 @@ export class Incoming {
       this.#appended = true
       copy.appendRead(entry, parts)
     }
+    if (parts !== undefined) this.#blobs.named(parts)
     if (this.#context.acknowledgeReceipt || !this.#appended) this.#acknowledgeSoon()
   }
 
@@ -367,7 +380,12 @@ export class Incoming {
   }
 
   async #takeBlob(blob: BlobRef): Promise<void> {
-    await this.#blobs.fetch(blob)
+    try {
+      await this.#blobs.fetch(blob)
+    } catch (error) {
+      if (this.#blobs.isWithdrawn(blob.id)) return
+      throw error
+    }
     this.#channel?.sendMessage({ type: 'blobHere', id: blob.id })
   }
 }

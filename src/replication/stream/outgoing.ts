@@ -105,6 +105,11 @@ export class Outgoing {
     })
   }
 
+  /** No record will name a blob that this follower may have been offered. */
+  withdrawBlob(id: string): void {
+    if (this.#open) this.#channel.sendMessage({ type: 'blobGone', id })
+  }
+
   /** Gives up waiting for a blob: the follower is too slow for it and leaves the in-sync set. */
   abandonBlob(id: string): void {
     const done = this.#blobs.get(id)

@@ -85,6 +85,8 @@ export type StreamMessage =
   | { readonly type: 'restored' }
   /** Source to follower: fetch this blob, its record comes once every in-sync follower has it. */
   | { readonly type: 'blob'; readonly blob: BlobRef }
+  /** Source to follower: no record will name this blob; whatever is there of it can go. */
+  | { readonly type: 'blobGone'; readonly id: string }
   /** Follower to source: the blob is here, durably. */
   | { readonly type: 'blobHere'; readonly id: string }
   /** Follower to source: everything is here; what it took, so that both sides can report the same. */
@@ -190,6 +192,8 @@ export function streamMessageOf(value: unknown): StreamMessage {
       }
     case 'blob':
       return { type: 'blob', blob: blobOf(fields.blob) }
+    case 'blobGone':
+      return { type: 'blobGone', id: textOf(fields.id, 'id', 128) }
     case 'blobHere':
       return { type: 'blobHere', id: textOf(fields.id, 'id', 128) }
     case 'progress':

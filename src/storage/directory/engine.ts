@@ -8,6 +8,7 @@ import { close, fsync, open } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import type { TreeOperation } from '../../interfaces/storage.js'
 import { parentOf } from '../names.js'
+import { Access, type LendingState } from './access.js'
 import { ApplyQueue, type PausingTask } from './apply-queue.js'
 import { isNoFile, READ_FLAGS } from './files.js'
 import { Folders } from './folders.js'
@@ -32,6 +33,7 @@ type Handlers = {
 /** Does the work of one lane. */
 export class Engine {
   readonly #layout: Layout
+  readonly #access: Access
   readonly #writer: TreeWriter
   readonly #queue = new ApplyQueue()
   readonly #scans = new Map<number, TreeScan>()
@@ -39,8 +41,7 @@ export class Engine {
   readonly #handlers: Handlers = {
     stat: ({ paths }) => statFiles(this.#layout, paths, new Folders(this.#layout)),
     obstacles: ({ paths }) => findObstacles(this.#layout, paths, new Folders(this.#layout)),
-    read: ({ requests, into }) =>
-      readFiles(this.#layout, requests, into, new Folders(this.#layout)),
+    read: ({ requests, into }) => readFiles(this.#layout, this.#access, requests, into),
     apply: ({ operations }) => this.#apply(operations),
     takeIn: () => takeIn(this.#layout),
     scan: ({ scan }) => this.#scan(scan),
@@ -48,10 +49,10 @@ export class Engine {
     syncFiles: (request) => this.#syncFiles(request),
     objectList: ({ area, prefix }) => listObjects(this.#layout, area, prefix),
     objectWrite: (work) => {
-      writeObjects(this.#layout, work)
+      writeObjects(this.#layout, this.#access, work)
       return undefined
     },
-    objectRead: (work) => readObject(this.#layout, work),
+    objectRead: (work) => readObject(this.#layout, this.#access, work),
     objectRemove: ({ area, names }) => this.#removeObjects(area, names),
     settle: async () => {
       await Promise.all(this.#background)
@@ -59,9 +60,10 @@ export class Engine {
     },
   }
 
-  constructor(layout: Layout) {
+  constructor(layout: Layout, lending: LendingState) {
     this.#layout = layout
-    this.#writer = new TreeWriter(layout)
+    this.#access = new Access(layout, lending)
+    this.#writer = new TreeWriter(layout, this.#access)
   }
 
   /** Does one piece of work. Throws or rejects with a HotspareError. */
@@ -148,11 +150,13 @@ export class Engine {
         addExisting(above, relative, (folder) => folders.leadTo(`${folder}/x`))
         continue
       }
-      await syncPath(`${root}/${relative}`)
+      await syncPath(`${root}/${relative}`, this.#access)
       addExisting(above, relative, () => true)
     }
     const deepestFirst = [...above].sort((a, b) => b.length - a.length)
-    for (const folder of deepestFirst) await syncPath(folder === '' ? root : `${root}/${folder}`)
+    for (const folder of deepestFirst) {
+      await syncPath(folder === '' ? root : `${root}/${folder}`, this.#access)
+    }
     return undefined
   }
 }
@@ -165,9 +169,9 @@ function addExisting(to: Set<string>, path: string, exists: (folder: string) => 
 }
 
 /** Makes a file or folder durable; one that does not exist is no error. */
-async function syncPath(path: string): Promise<void> {
+async function syncPath(path: string, access: Access): Promise<void> {
   try {
-    const fd = await openFile(path)
+    const fd = await openFile(path).catch(() => access.open(path, READ_FLAGS))
     try {
       await new Promise<void>((resolve, reject) => {
         fsync(fd, (error) => (error === null ? resolve() : reject(error)))

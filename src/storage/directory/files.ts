@@ -1,16 +1,6 @@
 /** Synchronous calls on single files, as the worker uses them. */
 
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  type Stats,
-  writeSync,
-} from 'node:fs'
+import { constants, lstatSync, mkdirSync, readSync, type Stats, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { FileStat } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
@@ -55,26 +45,6 @@ export function lookForFile(path: string): FileStat | undefined {
 export interface OpenFile {
   readonly fd: number
   readonly stats: Stats
-}
-
-/** Opens a regular file for reading; undefined when there is none at the path. */
-export function openToRead(path: string): OpenFile | undefined {
-  let fd: number
-  try {
-    fd = openSync(path, READ_FLAGS)
-  } catch (error) {
-    if (isNoFile(errnoOf(error))) return undefined
-    throw error
-  }
-  try {
-    const stats = fstatSync(fd)
-    if (stats.isFile()) return { fd, stats }
-  } catch (error) {
-    closeSync(fd)
-    throw error
-  }
-  closeSync(fd)
-  return undefined
 }
 
 /** Whether an open failed because there is no regular file: nothing, a link, a socket. */

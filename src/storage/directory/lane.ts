@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { type ErrorCode, HotspareError, whatHappened } from '../../errors.js'
 import { storageFailed } from '../failure.js'
+import type { LendingState } from './access.js'
 import { Engine } from './engine.js'
 import { Layout } from './layout.js'
 import type { Work, WorkKind } from './work.js'
@@ -23,6 +24,7 @@ export interface Lane {
 export interface WorkerStart {
   readonly root: string
   readonly lane: string
+  readonly lending: LendingState
 }
 
 /** A piece of work on its way to a worker. */
@@ -46,10 +48,10 @@ export interface WireError {
 }
 
 /** Opens a lane: a worker thread when it is wanted and its file exists. */
-export function openLane(root: string, lane: string, threads: boolean): Lane {
+export function openLane(start: WorkerStart, threads: boolean): Lane {
   const file = workerFile()
-  if (threads && file !== undefined) return new ThreadLane(file, { root, lane })
-  return new InlineLane(new Engine(new Layout(root, lane)))
+  if (threads && file !== undefined) return new ThreadLane(file, start)
+  return new InlineLane(new Engine(new Layout(start.root, start.lane), start.lending))
 }
 
 /**

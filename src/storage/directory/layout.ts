@@ -40,10 +40,10 @@ export class Layout {
     this.#prefix = user
   }
 
-  /** A path for a new temporary file or folder, never given out twice. */
-  newTemporary(): string {
+  /** A path for a new temporary file or folder, never given out twice. `kind` is what its name begins with. */
+  newTemporary(kind: string = ''): string {
     this.#counter += 1
-    return `${this.temporary}/${this.#prefix}-${this.#counter}`
+    return `${this.temporary}/${kind}${this.#prefix}-${this.#counter}`
   }
 
   /** The path of a file of the tree. The caller checked the path. */

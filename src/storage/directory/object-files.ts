@@ -15,8 +15,9 @@ import { dirname } from 'node:path'
 import type { ObjectArea, ObjectInfo, ObjectSlice } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { checkObjectName } from '../names.js'
+import type { Access } from './access.js'
 import { isMissing, NO_FOLLOW } from './durable.js'
-import { intoFolder, look, openToRead, readFully, writeFully } from './files.js'
+import { intoFolder, look, readFully, writeFully } from './files.js'
 import { errnoOf } from './fs-error.js'
 import type { Layout } from './layout.js'
 import type { ObjectRead, ObjectWrite } from './work.js'
@@ -48,7 +49,7 @@ export function listObjects(layout: Layout, area: ObjectArea, prefix: string): O
 }
 
 /** Writes slices of a buffer; those of one object that follow each other share one open file. */
-export function writeObjects(layout: Layout, work: ObjectWrite): void {
+export function writeObjects(layout: Layout, access: Access, work: ObjectWrite): void {
   let open: { name: string; fd: number } | undefined
   try {
     for (const slice of work.slices) {
@@ -56,7 +57,7 @@ export function writeObjects(layout: Layout, work: ObjectWrite): void {
         if (open !== undefined) closeSync(open.fd)
         open = undefined
         const path = layout.objectPath(work.area, slice.name)
-        open = { name: slice.name, fd: openObject(path, slice) }
+        open = { name: slice.name, fd: openObject(access, path, slice) }
       }
       writeFully(
         open.fd,
@@ -70,9 +71,9 @@ export function writeObjects(layout: Layout, work: ObjectWrite): void {
 }
 
 /** A stretch of an object. @throws `STORAGE_FAILED` when there is no such object */
-export function readObject(layout: Layout, work: ObjectRead): Uint8Array {
+export function readObject(layout: Layout, access: Access, work: ObjectRead): Uint8Array {
   const path = layout.objectPath(work.area, work.name)
-  const file = openToRead(path)
+  const file = access.openToRead(path)
   if (file === undefined) {
     throw storageFailed(`there is no object ${work.area}/${work.name}`, path)
   }
@@ -120,7 +121,7 @@ export function removeObjects(
   return aside
 }
 
-function openObject(path: string, { offset, mode }: ObjectSlice): number {
+function openObject(access: Access, path: string, { offset, mode }: ObjectSlice): number {
   if (mode === undefined) return intoFolder(path, () => openSync(path, OBJECT_FLAGS, OBJECT_MODE))
   if (offset === 0) {
     try {
@@ -132,7 +133,7 @@ function openObject(path: string, { offset, mode }: ObjectSlice): number {
       if (errnoOf(error) !== 'EEXIST') throw error
     }
   }
-  const fd = intoFolder(path, () => openSync(path, OBJECT_FLAGS, mode))
+  const fd = intoFolder(path, () => access.open(path, OBJECT_FLAGS, mode))
   fchmodSync(fd, mode)
   return fd
 }

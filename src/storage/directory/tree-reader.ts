@@ -3,8 +3,9 @@
 import { closeSync, type Dir, type Dirent, opendirSync, readdirSync, type Stats } from 'node:fs'
 import type { FileStat, Obstacle, ReadRequest } from '../../interfaces/storage.js'
 import { STATE_FOLDER } from '../names.js'
-import { look, lookForFile, openToRead, readFully, toFileStat } from './files.js'
-import type { Folders } from './folders.js'
+import type { Access } from './access.js'
+import { look, lookForFile, readFully, toFileStat } from './files.js'
+import { Folders } from './folders.js'
 import { errnoOf } from './fs-error.js'
 import type { Layout } from './layout.js'
 import { packStat, READ_NUMBERS, type ScanBatch, STAT_NUMBERS } from './work.js'
@@ -61,16 +62,17 @@ function kindOf(entry: Stats | Dirent): Obstacle['kind'] {
 /** Reads stretches of files into a buffer, one after the other; answers where each lies. The caller made it large enough. */
 export function readFiles(
   layout: Layout,
+  access: Access,
   requests: readonly ReadRequest[],
   into: Uint8Array,
-  folders: Folders,
 ): Float64Array {
+  const folders = new Folders(layout)
   const results = new Float64Array(requests.length * READ_NUMBERS)
   let end = 0
   for (const [index, request] of requests.entries()) {
     const at = index * READ_NUMBERS
     const file = folders.leadTo(request.path)
-      ? openToRead(layout.treePath(request.path))
+      ? access.openToRead(layout.treePath(request.path))
       : undefined
     if (file === undefined) {
       packStat(results, at + 2, undefined)

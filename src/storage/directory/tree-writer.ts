@@ -22,6 +22,7 @@ import {
 } from 'node:fs'
 import type { FileStat, TreeOperation } from '../../interfaces/storage.js'
 import { pathBlocked, storageFailed } from '../failure.js'
+import type { Access } from './access.js'
 import {
   copyBytes,
   intoFolder,
@@ -29,7 +30,6 @@ import {
   lookForFile,
   NEW_FLAGS,
   type OpenFile,
-  openToRead,
   readFully,
   SLICE_BYTES,
   toFileStat,
@@ -49,9 +49,11 @@ type Steps = Generator<void, FileStat | undefined>
 /** Writes one tree. */
 export class TreeWriter {
   readonly #layout: Layout
+  readonly #access: Access
 
-  constructor(layout: Layout) {
+  constructor(layout: Layout, access: Access) {
     this.#layout = layout
+    this.#access = access
   }
 
   /** Carries out an operation and answers the file's new state. */
@@ -105,14 +107,13 @@ export class TreeWriter {
    */
   #holds(path: string, found: Stats, bytes: Uint8Array, mode: number): FileStat | undefined {
     if (found.size !== bytes.byteLength || (found.mode & 0o777) !== mode) return undefined
-    const file = openToRead(this.#layout.treePath(path))
+    const file = this.#access.openToRead(this.#layout.treePath(path))
     if (file === undefined) return undefined
     try {
       const held = Buffer.allocUnsafe(bytes.byteLength)
       const length = readFully(file.fd, held, 0, held.length, 0)
-      return length === held.length && held.equals(bytes)
-        ? toFileStat(fstatSync(file.fd))
-        : undefined
+      const stat = toFileStat(this.#access.stat(file.fd))
+      return length === held.length && held.equals(bytes) && stat.mode === mode ? stat : undefined
     } finally {
       closeSync(file.fd)
     }
@@ -124,7 +125,7 @@ export class TreeWriter {
       writeFully(fd, operation.bytes, operation.offset)
       // Writing nothing at an offset still says that the file reaches up to there.
       if (operation.bytes.byteLength === 0) extend(fd, operation.offset)
-      return toFileStat(fstatSync(fd))
+      return toFileStat(this.#access.stat(fd))
     } finally {
       closeSync(fd)
     }
@@ -137,7 +138,7 @@ export class TreeWriter {
       try {
         yield* copyBytes(object, fd, operation.offset)
         extend(fd, operation.offset)
-        return toFileStat(fstatSync(fd))
+        return toFileStat(this.#access.stat(fd))
       } finally {
         closeSync(fd)
       }
@@ -150,7 +151,7 @@ export class TreeWriter {
     const fd = this.#openInPlace(operation.path, operation.force, folders)
     try {
       if (fstatSync(fd).size !== operation.size) ftruncateSync(fd, operation.size)
-      return toFileStat(fstatSync(fd))
+      return toFileStat(this.#access.stat(fd))
     } finally {
       closeSync(fd)
     }
@@ -225,7 +226,7 @@ export class TreeWriter {
       folders.prune(path)
       return undefined
     }
-    const from = openToRead(source)
+    const from = this.#access.openToRead(source)
     if (from === undefined) return undefined
     const temporary = this.#layout.newTemporary()
     try {
@@ -242,14 +243,14 @@ export class TreeWriter {
   }
 
   #openObject(operation: Operation<'install' | 'patchObject'>): OpenFile {
-    const object = openToRead(this.#layout.objectPath(operation.area, operation.name))
+    const object = this.#access.openToRead(this.#layout.objectPath(operation.area, operation.name))
     if (object === undefined) throw noObject(operation)
     return object
   }
 
   #openInPlace(path: string, force: boolean | undefined, folders: Folders): number {
     this.#makeWay(path, force ?? false, folders)
-    const fd = openSync(this.#layout.treePath(path), WRITE_FLAGS, DEFAULT_MODE)
+    const fd = this.#access.open(this.#layout.treePath(path), WRITE_FLAGS, DEFAULT_MODE)
     if (fstatSync(fd).isFile()) return fd
     closeSync(fd)
     throw storageFailed(`${JSON.stringify(path)} is no regular file`, path)

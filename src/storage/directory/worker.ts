@@ -7,7 +7,7 @@ import { toWire, type WorkerAnswer, type WorkerAsk, type WorkerStart } from './l
 import { Layout } from './layout.js'
 
 const start = workerData as WorkerStart
-const engine = new Engine(new Layout(start.root, start.lane))
+const engine = new Engine(new Layout(start.root, start.lane), start.lending)
 
 parentPort?.on('message', (message: WorkerAsk) => {
   const { id } = message

@@ -69,6 +69,22 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
+    title: 'tree: a file is read and changed whatever its mode, which stays',
+    run: async ({ opened }) => {
+      const { tree } = opened
+      for (const mode of [0o444, 0]) {
+        const answers = await tree.apply([
+          { kind: 'put', path: 'f', bytes: bytesOf('0123'), mode },
+          { kind: 'patch', path: 'f', offset: 4, bytes: bytesOf('45') },
+          { kind: 'truncate', path: 'f', size: 5 },
+        ])
+        for (const answer of answers) assert.equal(answer?.mode, mode)
+        assert.equal(await fileText(tree, 'f'), '01234')
+        await tree.sync(['f'])
+      }
+    },
+  },
+  {
     title: 'tree: patchObject is a patch with the bytes of an object, which stays',
     run: async ({ opened }) => {
       const { tree } = opened

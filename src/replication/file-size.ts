@@ -1,0 +1,18 @@
+/** How large a file may become. */
+import { HotspareError } from '../errors.js'
+
+/**
+ * Bytes of one file. Common file systems hold it (ext4 ends a little below 16 TiB); a change beyond what the disks hold
+ * could be journaled, and then be carried out nowhere.
+ */
+export const fileBytesMax: number = 2 ** 42
+
+/** @throws `WRITE_TOO_LARGE` for a file that would be longer than {@link fileBytesMax} */
+export function requireFileSize(path: string, bytes: number): void {
+  if (bytes <= fileBytesMax) return
+  throw new HotspareError(
+    'WRITE_TOO_LARGE',
+    `'${path}' would be longer than fileBytesMax = ${fileBytesMax}`,
+    { details: { path, option: 'fileBytesMax', limit: fileBytesMax, actual: bytes } },
+  )
+}

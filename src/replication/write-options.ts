@@ -1,0 +1,30 @@
+/** Checks what a write asks for, before anything of it happens. */
+import { requireKnownLevels } from '../policy/class-options.js'
+import type { WriteOptions } from './writer-types.js'
+
+/**
+ * @throws `OPTION_INVALID` for a level that there is not
+ * @throws TypeError when the options are no object, or the signal is none
+ */
+export function checkWriteOptions(options: WriteOptions | undefined): void {
+  if (options === undefined) return
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`the options of a write are an object, not ${String(options)}`)
+  }
+  requireKnownLevels(options)
+  const { signal } = options
+  if (signal === undefined || isSignal(signal)) return
+  throw new TypeError(`signal is an AbortSignal, not ${String(signal)}`)
+}
+
+/** By what is used of it: not every realm has the same class. */
+function isSignal(value: unknown): value is AbortSignal {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'aborted' in value &&
+    typeof value.aborted === 'boolean' &&
+    'addEventListener' in value &&
+    typeof value.addEventListener === 'function'
+  )
+}

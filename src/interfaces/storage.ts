@@ -53,7 +53,10 @@ export interface OpenStorage {
 export interface DocumentStore {
   /** The value, or undefined when there is none. A value that fails its checksum is `STORAGE_CORRUPT`. */
   read(name: string): Promise<Uint8Array | undefined>
-  /** Replaces the value; when it resolves the new value is durable, and a crash leaves the old or the new one. */
+  /**
+   * Replaces the value; when it resolves the new value is durable, and a crash leaves the old or the new one. Snapshots
+   * of application state make values of up to 1 GiB and a little more.
+   */
   write(name: string, value: Uint8Array): Promise<void>
   /** Removes the value, durably; removing nothing is no error. */
   remove(name: string): Promise<void>

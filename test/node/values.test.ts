@@ -32,7 +32,7 @@ function start(id: string, storage = memory()): Machine {
         restore: (snapshot) => void values.splice(0, values.length, ...(snapshot as unknown[])),
         apply: (value) => {
           values.push(value)
-          return value
+          return value === 'map' ? new Map() : value
         },
       }),
     }),
@@ -127,12 +127,17 @@ describe('the value of an update', () => {
   it('is refused during a switchover as at other times, and the held writes go on', async () => {
     await vi.waitFor(() => expect(alpha.node.status().peers[0]?.role).toBe('standby'))
     const moved = alpha.node.switchover()
-    const writes = [update(1), update(new Map([[{}, 1]])), update(2)]
+    const writes = [update(1), update(new Map([[{}, 1]])), update('map'), update(2)]
     const outcomes = await Promise.allSettled(writes)
     await moved
-    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
-    expect(outcomes[1]).toMatchObject({ reason: { code: 'VALUE_INVALID' } })
-    expect(beta.values).toEqual([1, 2])
+    expect(outcomes).toMatchObject([
+      { value: { position: { term: { nodeId: 'beta' } }, result: 1 } },
+      { reason: { code: 'VALUE_INVALID' } },
+      // A result that cannot travel stays where it is; the write has happened.
+      { value: { position: { seq: 2 } } },
+      { value: { result: 2 } },
+    ])
+    expect(beta.values).toEqual([1, 'map', 2])
   })
 })
 

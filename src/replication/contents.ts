@@ -7,7 +7,7 @@
  */
 
 import type { HotspareError } from '../errors.js'
-import type { OpenStorage } from '../interfaces/storage.js'
+import type { OpenStorage, TreeEntry } from '../interfaces/storage.js'
 import type { SyncPolicy } from '../policy/sync-policy.js'
 import { AppStates } from './app-states.js'
 import { Applier } from './applier.js'
@@ -28,6 +28,8 @@ export interface ContentsOptions {
   readonly emit: (event: CopyEvent) => void
   readonly onApplied: () => void
   readonly onApplyFailure: (error: HotspareError) => void
+  /** Somebody else changed a file while the copy was open. */
+  readonly onOutside: (found: TreeEntry) => void
 }
 
 /** How `take` treats an entry. */
@@ -76,7 +78,7 @@ export class Contents {
   }
 
   #newApplier(): Applier {
-    const { storage, policy, emit, onApplied, onApplyFailure } = this.#options
+    const { storage, policy, emit, onApplied, onApplyFailure, onOutside } = this.#options
     return new Applier({
       tree: storage.tree,
       index: this.index,
@@ -87,6 +89,7 @@ export class Contents {
         this.#told = undefined
         onApplied()
       },
+      onOutside,
       onFailure: (error, path) => {
         const again = error.message === this.#told
         this.#told = error.message
@@ -211,7 +214,13 @@ export class Contents {
       this.#stranger(className, path)
       return
     }
-    const pending = { seq, className, operation: operationOf(change, bytes), blobBytes }
+    const pending = {
+      seq,
+      className,
+      operation: operationOf(change, bytes),
+      blobBytes,
+      sizeBefore: 0,
+    }
     this.overlay.push(pending)
     this.#operations.push(pending)
   }

@@ -177,6 +177,15 @@ export interface FileStat {
   readonly mode: number
 }
 
+/** A file after an operation. */
+export interface AppliedStat extends FileStat {
+  /**
+   * Bytes that it had when it was opened to be changed in place, 0 when there was none: by that it is noticed when somebody
+   * else changed it. Only after `patch`, `patchObject` and `truncate`; left out by adapters that cannot tell.
+   */
+  readonly sizeBefore?: number
+}
+
 /** A regular file of the tree. */
 export interface TreeEntry extends FileStat {
   /** Relative to the root, with `/` between the parts. */
@@ -228,7 +237,7 @@ export interface TreeStore {
    * Calls that touch the same paths are carried out in the order in which they were made; a small call may
    * overtake a large one that has nothing to do with it. Not durable before `sync`.
    */
-  apply(operations: readonly TreeOperation[]): Promise<(FileStat | undefined)[]>
+  apply(operations: readonly TreeOperation[]): Promise<(AppliedStat | undefined)[]>
   /**
    * Moves the objects of the area `incoming` to the paths they are named after, in the place of regular files, and whole
    * folders at once where nothing stands in their place. The objects must be durable. One that is kept out by something

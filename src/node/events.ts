@@ -243,15 +243,18 @@ export interface NodeEvents {
       readonly why: string
     },
   ]
-  /** Files of synced classes changed while the node was stopped. */
+  /** Somebody else changed files of synced classes: while the node was stopped, or before one of its changes met them. */
   outsideChange: [
     event: {
       /** The first of them, at most 100. */
       readonly paths: readonly string[]
       /** How many there are. */
       readonly count: number
-      /** `adopted`: they become changes of this active; `repaired`: they go to the vault, and the active's version comes back. */
-      readonly outcome: 'repaired' | 'adopted'
+      /**
+       * `adopted`: they become changes of this active; `repaired`: they went to the vault, and the active's version is back;
+       * `kept`: they are as they are on this active, and otherwise on its standbys, until it is active no more.
+       */
+      readonly outcome: 'repaired' | 'adopted' | 'kept'
     },
   ]
   /** The process was late by this much and distrusted itself. */

@@ -56,6 +56,8 @@ export class ReplicaNews {
         return this.#onStorage(event)
       case 'outside':
         return reportOutside(emit, event, 'repaired')
+      case 'outsideOfActive':
+        return reportOutside(emit, event, 'kept')
     }
   }
 

@@ -16,7 +16,7 @@ export type ReplicaEvent =
   | { readonly from: 'vault'; readonly event: VaultIncident }
   | { readonly from: 'storage'; readonly event: 'failed' | 'recovered' }
   /** Files that had changed on this disk were put right. */
-  | { readonly from: 'outside'; readonly event: OutsideReport }
+  | { readonly from: 'outside' | 'outsideOfActive'; readonly event: OutsideReport }
 
 /** What the data side needs from the node. */
 export interface ReplicaHooks {

@@ -6,7 +6,7 @@
  */
 import type { CopyFacts } from '../core/types.js'
 import { HotspareError } from '../errors.js'
-import type { OpenStorage } from '../interfaces/storage.js'
+import type { OpenStorage, TreeEntry } from '../interfaces/storage.js'
 import type { OutsideReport } from '../replication/copy-types.js'
 import { copyLimits } from '../replication/copy-types.js'
 import { LocalCopy } from '../replication/local-copy.js'
@@ -62,6 +62,7 @@ export class Replica {
       writer: () => this.#writer,
       term: () => this.#term,
     })
+    copy.onOutside((found) => this.#onOutside(found))
     const { clock, deadMs } = options
     this.#retry = new StorageRetry({
       clock,
@@ -135,9 +136,17 @@ export class Replica {
     }
   }
 
-  /** What was found changed on this disk at start and not put right since. */
+  /** What was found changed on this disk, at start or while the node runs, and not put right since. */
   get outside(): OutsideReport {
     return this.#outside
+  }
+
+  /** A standby gets the file anew, by the restore that its next stream begins with. An active has nobody to get it from. */
+  #onOutside(found: TreeEntry): void {
+    this.#outside = { ...this.#outside, differing: [...this.#outside.differing, found] }
+    if (this.#writer === undefined) return this.breakStream('a file was changed by somebody else')
+    const event = { ...nothingOutside, differing: [found] }
+    this.#hooks.report({ from: 'outsideOfActive', event })
   }
 
   outsideSettled(): void {

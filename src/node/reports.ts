@@ -82,7 +82,7 @@ const outsidePathsMax = 100
 export function reportOutside(
   emit: Emit,
   outside: OutsideReport,
-  outcome: 'repaired' | 'adopted',
+  outcome: NodeEvents['outsideChange'][0]['outcome'],
 ): void {
   const found = [...outside.unknown, ...outside.differing].map(({ path }) => path)
   const paths = [...found, ...outside.missing]

@@ -7,7 +7,7 @@
  * - what is coalesced away was superseded within the same batch, so a crash can only bring back the whole batch.
  */
 import type { HotspareError } from '../errors.js'
-import type { FileStat, TreeStore } from '../interfaces/storage.js'
+import type { AppliedStat, FileStat, TreeEntry, TreeStore } from '../interfaces/storage.js'
 import { ApplyBatch, isAbsolute } from './apply-batch.js'
 import type { FileIndex } from './file-index.js'
 import { asStorageError } from './journal-errors.js'
@@ -30,6 +30,8 @@ export interface ApplierOptions {
   /** Work of this many bytes left the queue. */
   readonly onApplied: (bytes: number) => void
   readonly onFailure: (error: HotspareError, path: string | undefined) => void
+  /** A file had not the size that the changes before make of it: somebody else was there. */
+  readonly onOutside: (found: TreeEntry) => void
 }
 
 /** Operations in one call of the tree. */
@@ -49,6 +51,8 @@ export class Applier {
   #holds = 0
   readonly #waiting: (() => void)[] = []
   failed: HotspareError | undefined
+  /** Changes up to this one may have been carried out before, so that files may be ahead of them. */
+  #repeatedSeq = 0
   /**
    * During recovery the tree may be ahead of the changes, so one that meets a folder where later there is one
    * is put off until it is superseded.
@@ -170,12 +174,14 @@ export class Applier {
     return batch
   }
 
-  #finish(batch: ApplyBatch, stats: readonly (FileStat | undefined)[]): void {
-    const { index, overlay } = this.#options
-    batch.forEachResult(stats, (last, stat) => {
+  #finish(batch: ApplyBatch, stats: readonly (AppliedStat | undefined)[]): void {
+    const { index, overlay, onOutside } = this.#options
+    const outside: TreeEntry[] = []
+    batch.forEachResult(stats, (first, last, stat) => {
       const { path } = last.operation
       if (stat === undefined) index.remove(path, last.seq)
       else index.set(path, recordOf(last, stat))
+      if (stat !== undefined && this.#isOutside(first, stat)) outside.push({ path, ...stat })
     })
     if (this.#blocked.size > 0) for (const { operation } of batch.all) this.#unblock(operation)
     for (const pending of batch.all) overlay.applied(pending.operation.path)
@@ -183,6 +189,13 @@ export class Applier {
     this.#isRunning = false
     this.#run()
     this.#notify()
+    for (const found of outside) onOutside(found)
+  }
+
+  /** Whether somebody else gave the file another size before the operation. */
+  #isOutside(first: PendingOperation, { sizeBefore }: AppliedStat): boolean {
+    if (sizeBefore === undefined || sizeBefore === first.sizeBefore) return false
+    return !this.isReplaying && first.seq > this.#repeatedSeq
   }
 
   /** What was put off is superseded by an operation that does not depend on what was before. */
@@ -215,6 +228,7 @@ export class Applier {
 
   /** A batch failed: finds out which operation it was, and carries out the others. */
   async #afterFailure(batch: ApplyBatch, error: HotspareError): Promise<void> {
+    this.#repeatedSeq = this.startedSeq
     if (!isOfOne(error)) {
       this.#fail(error, undefined)
       return
@@ -295,6 +309,7 @@ export class Applier {
   /** Recovery is over: what was put off and never superseded comes first, and has failed. */
   endReplay(): void {
     this.isReplaying = false
+    this.#repeatedSeq = this.startedSeq
     if (this.#blocked.size === 0) return
     const operations = [...this.#blocked.values()].flat().sort((a, b) => a.seq - b.seq)
     this.#blocked.clear()

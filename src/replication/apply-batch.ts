@@ -2,7 +2,7 @@
  * Operations that go to the tree in one call. Ones that a later one of the same batch makes superfluous are left out,
  * and patches that continue each other become one.
  */
-import type { FileStat } from '../interfaces/storage.js'
+import type { AppliedStat } from '../interfaces/storage.js'
 import type { FileOperation, Overlay, PendingOperation } from './overlay.js'
 
 /** One operation for the tree. */
@@ -13,7 +13,7 @@ interface Slot {
   more: Uint8Array[]
   end: number
   isDropped: boolean
-  first: FileOperation
+  readonly first: PendingOperation
 }
 
 export class ApplyBatch {
@@ -46,13 +46,13 @@ export class ApplyBatch {
     const before = isAlone ? undefined : this.#lastOf.get(operation.path)
     if (before !== undefined && merge(before, pending, end)) return
     if (before !== undefined && isAbsolute(operation)) this.#dropAll(operation.path)
-    const slot = { last: pending, more: [], end, isDropped: false, first: operation }
+    const slot = { last: pending, more: [], end, isDropped: false, first: pending }
     this.#slots.push(slot)
     if (!isAlone) this.#lastOf.set(operation.path, slot)
   }
 
   #dropAll(path: string): void {
-    for (const slot of this.#slots) if (slot.first.path === path) slot.isDropped = true
+    for (const slot of this.#slots) if (slot.first.operation.path === path) slot.isDropped = true
   }
 
   /** What the tree has to do. */
@@ -60,7 +60,8 @@ export class ApplyBatch {
     const operations: FileOperation[] = []
     for (const slot of this.#slots) {
       if (slot.isDropped) continue
-      const { first, more } = slot
+      const { more } = slot
+      const first = slot.first.operation
       if (more.length === 0 || first.kind !== 'patch') operations.push(first)
       else operations.push({ ...first, bytes: Buffer.concat([first.bytes, ...more]) })
     }
@@ -69,13 +70,13 @@ export class ApplyBatch {
 
   /** Calls back with what the tree answered to each operation. */
   forEachResult(
-    stats: readonly (FileStat | undefined)[],
-    found: (last: PendingOperation, stat: FileStat | undefined) => void,
+    stats: readonly (AppliedStat | undefined)[],
+    found: (first: PendingOperation, last: PendingOperation, stat: AppliedStat | undefined) => void,
   ): void {
     let at = 0
     for (const slot of this.#slots) {
       if (slot.isDropped) continue
-      found(slot.last, stats[at])
+      found(slot.first, slot.last, stats[at])
       at += 1
     }
   }

@@ -7,7 +7,7 @@
  */
 
 import type { HotspareError } from '../errors.js'
-import type { OpenStorage } from '../interfaces/storage.js'
+import type { OpenStorage, TreeEntry } from '../interfaces/storage.js'
 import type { SyncPolicy } from '../policy/sync-policy.js'
 import { AppStates, ownResult } from './app-states.js'
 import { Applier } from './applier.js'
@@ -29,6 +29,8 @@ export interface ContentsOptions {
   readonly emit: (event: CopyEvent) => void
   readonly onApplied: () => void
   readonly onApplyFailure: (error: HotspareError) => void
+  /** Somebody else changed a file while the copy was open. */
+  readonly onOutside: (found: TreeEntry) => void
 }
 
 /** How `take` treats an entry. */
@@ -77,7 +79,7 @@ export class Contents {
   }
 
   #newApplier(): Applier {
-    const { storage, policy, emit, onApplied, onApplyFailure } = this.#options
+    const { storage, policy, emit, onApplied, onApplyFailure, onOutside } = this.#options
     return new Applier({
       tree: storage.tree,
       index: this.index,
@@ -88,6 +90,7 @@ export class Contents {
         this.#told = undefined
         onApplied()
       },
+      onOutside,
       onFailure: (error, path) => {
         const again = error.message === this.#told
         this.#told = error.message
@@ -216,7 +219,13 @@ export class Contents {
       this.#stranger(className, path)
       return
     }
-    const pending = { seq, className, operation: operationOf(change, bytes), blobBytes }
+    const pending = {
+      seq,
+      className,
+      operation: operationOf(change, bytes),
+      blobBytes,
+      sizeBefore: 0,
+    }
     this.overlay.push(pending)
     this.#operations.push(pending)
   }

@@ -1,6 +1,6 @@
 /** All that can be asked of a copy without changing it. */
 import { HotspareError, whatHappened } from '../errors.js'
-import type { ReadRequest } from '../interfaces/storage.js'
+import type { ReadRequest, TreeEntry } from '../interfaces/storage.js'
 import type { StoredBlobs } from './blob-refs.js'
 import { Contents } from './contents.js'
 import type { LoadedCopy } from './copy-loader.js'
@@ -28,6 +28,7 @@ export abstract class CopyView {
       emit,
       onApplied: () => this.whenApplied(),
       onApplyFailure: (error) => this.whenFailed(error),
+      onOutside: (found) => this.whenOutside(found),
     })
     this.#reads = new FileReads(storage, this.contents, () => this.seq)
   }
@@ -37,6 +38,9 @@ export abstract class CopyView {
 
   /** Changes of files cannot reach the tree. */
   protected abstract whenFailed(error: HotspareError): void
+
+  /** A file turned out to be changed by somebody else. */
+  protected abstract whenOutside(found: TreeEntry): void
 
   protected get parts(): LoadedCopy {
     if (this.loaded === undefined) throw new HotspareError('INTERNAL', 'the copy is not open')

@@ -8,6 +8,7 @@
  * - `complete` is false while the copy is no consistent state, and it is then neither served nor promoted.
  */
 import { HotspareError } from '../errors.js'
+import type { TreeEntry } from '../interfaces/storage.js'
 import { Congestion } from './congestion.js'
 import type { LoadedCopy, LoadOptions } from './copy-loader.js'
 import { openCopy } from './copy-loader.js'
@@ -27,6 +28,7 @@ export class LocalCopy extends CopyView {
   readonly #switcher: CopySwitcher
   readonly #durable = new Listeners<[ordinal: number]>()
   readonly #appended = new Listeners<[entry: Entry, ordinal: number]>()
+  readonly #outsideFound = new Listeners<[found: TreeEntry]>()
   readonly #failures = new Listeners<[error: HotspareError]>()
   readonly #congestion: Congestion
   #outside: OutsideReport = nothingOutside
@@ -103,7 +105,7 @@ export class LocalCopy extends CopyView {
     return this.#switcher.failed ?? journal?.failed ?? applier.failed ?? checkpointer?.failed
   }
 
-  /** What was found changed in the tree when the copy was opened. */
+  /** What was found changed in the tree, when the copy was opened and since. */
   get outside(): OutsideReport {
     return this.#outside
   }
@@ -186,6 +188,18 @@ export class LocalCopy extends CopyView {
     this.#told = error.message
     this.#congestion.check()
     this.#failures.call(error)
+  }
+
+  /** Called when a change met a file that somebody else had changed, once for each file. */
+  onOutside(listener: (found: TreeEntry) => void): () => void {
+    return this.#outsideFound.add(listener)
+  }
+
+  protected override whenOutside(found: TreeEntry): void {
+    const { differing } = this.#outside
+    if (differing.some(({ path }) => path === found.path)) return
+    this.#outside = { ...this.#outside, differing: [...differing, found] }
+    this.#outsideFound.call(found)
   }
 
   /** More is pending than the limit: callers stop appending. */

@@ -19,6 +19,8 @@ export interface PendingOperation {
   readonly operation: FileOperation
   /** Bytes of the blob, for operations that name one. */
   readonly blobBytes: number
+  /** Bytes that the file has before it; the overlay says so. */
+  sizeBefore: number
 }
 
 /** The pending operations of one path, and what they make of it. */
@@ -73,6 +75,7 @@ export class Overlay {
     const known = this.#paths.get(operation.path)
     const path = known ?? this.#begin(operation.path, pending.className)
     const existed = path.exists
+    pending.sizeBefore = path.size
     this.#push(path, pending)
     if (path.exists === existed) return
     if (existed) this.folders.remove(operation.path)

@@ -22,7 +22,7 @@
  * @packageDocumentation
  */
 
-import { lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { HotspareError } from '../errors.js'
 import type { OpenStorage, Storage, StorageOwner } from '../interfaces/storage.js'
@@ -139,16 +139,36 @@ class OpenDirectory implements OpenStorage {
 }
 
 async function makeStateFolder(layout: Layout): Promise<void> {
-  await mkdir(layout.root, { recursive: true })
-  const first = await mkdir(layout.state, { recursive: true, mode: 0o700 })
+  await makeFolder(layout.root)
+  const isNew = await makeFolder(layout.state, 0o700)
   const found = await lstat(layout.state)
   // Behind a link there would be another file system, where nothing can be renamed into place.
   if (!found.isDirectory()) throw storageFailed(`${layout.state} is no folder`, layout.state)
   await mkdir(layout.temporary, { recursive: true })
-  if (first !== undefined) {
+  if (isNew) {
     await syncFolder(layout.root)
     await syncFolder(dirname(layout.root))
   }
+}
+
+/**
+ * Makes a folder, and those above it; says whether it was missing. With `recursive`, Node would try for ever where no folder
+ * can be made in one that is there, as in `/proc`.
+ */
+async function makeFolder(path: string, mode?: number): Promise<boolean> {
+  try {
+    await mkdir(path, { mode })
+    return true
+  } catch (error) {
+    const isThere = await stat(path).then(
+      (found) => found.isDirectory(),
+      () => false,
+    )
+    if (isThere) return false
+    const above = dirname(path)
+    if (!isMissing(error) || above === path || !(await makeFolder(above))) throw error
+  }
+  return await makeFolder(path, mode)
 }
 
 const formatText = 'hotspare storage'

@@ -322,6 +322,29 @@ describe('symbolic links', () => {
   })
 })
 
+describe('where no folder can be made', () => {
+  const isLinux = process.platform === 'linux'
+
+  test.runIf(isLinux)('opening fails, and does not go on for ever', async () => {
+    for (const path of ['/proc/none', '/proc/none/below', '/proc/self/none']) {
+      const call = directory(path).open(owner)
+      await expect(call, path).rejects.toMatchObject({ code: 'STORAGE_FAILED', details: { path } })
+    }
+  })
+
+  test('a file in the way is named', async () => {
+    await writeFile(join(base, 'file'), 'x')
+    expect(await codeOf(directory(join(base, 'file')).open(owner))).toBe('STORAGE_FAILED')
+    expect(await codeOf(directory(join(base, 'file/below')).open(owner))).toBe('STORAGE_FAILED')
+  })
+
+  test('folders above the root are made', async () => {
+    root = join(base, 'a/b/c')
+    expect((await (await open()).documents.list('')).length).toBe(0)
+    expect((await stat(root)).isDirectory()).toBe(true)
+  })
+})
+
 describe('what a scan cannot read', () => {
   test('names that are no valid Unicode are skipped, files and folders', async () => {
     await mkdir(root)

@@ -18,7 +18,7 @@ import { listObjects, readObject, removeObjects, writeObjects } from './object-f
 import { takeIn } from './take-in.js'
 import { findObstacles, readFiles, statFiles, TreeScan } from './tree-reader.js'
 import { TreeWriter } from './tree-writer.js'
-import { packStat, STAT_NUMBERS, type SyncRequest, type Work, type WorkKind } from './work.js'
+import { APPLIED_NUMBERS, packApplied, type SyncRequest, type Work, type WorkKind } from './work.js'
 
 /** A long apply lets others work after this time. */
 const TURN_MS = 8
@@ -84,7 +84,7 @@ export class Engine {
 
   *#carryOut(operations: readonly TreeOperation[]): PausingTask<Float64Array> {
     const folders = new Folders(this.#layout)
-    const stats = new Float64Array(operations.length * STAT_NUMBERS)
+    const stats = new Float64Array(operations.length * APPLIED_NUMBERS)
     let turnBegan = performance.now()
     for (const [index, operation] of operations.entries()) {
       try {
@@ -96,7 +96,7 @@ export class Engine {
           turnBegan = performance.now()
           step = steps.next()
         }
-        packStat(stats, index * STAT_NUMBERS, step.value)
+        packApplied(stats, index * APPLIED_NUMBERS, step.value)
       } catch (error) {
         throw storageError(error, `cannot ${operation.kind}`, operation.path)
       }

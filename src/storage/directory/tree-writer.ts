@@ -20,7 +20,7 @@ import {
   type Stats,
   unlinkSync,
 } from 'node:fs'
-import type { FileStat, TreeOperation } from '../../interfaces/storage.js'
+import type { AppliedStat, FileStat, TreeOperation } from '../../interfaces/storage.js'
 import { pathBlocked, storageFailed } from '../failure.js'
 import type { Access } from './access.js'
 import {
@@ -44,7 +44,7 @@ import type { Layout } from './layout.js'
 const DEFAULT_MODE = 0o644
 
 type Operation<Kind extends TreeOperation['kind']> = Extract<TreeOperation, { kind: Kind }>
-type Steps = Generator<void, FileStat | undefined>
+type Steps = Generator<void, AppliedStat | undefined>
 
 /** Writes one tree. */
 export class TreeWriter {
@@ -119,13 +119,13 @@ export class TreeWriter {
     }
   }
 
-  #patch(operation: Operation<'patch'>, folders: Folders): FileStat {
-    const fd = this.#openInPlace(operation.path, operation.force, folders)
+  #patch(operation: Operation<'patch'>, folders: Folders): AppliedStat {
+    const { fd, stats } = this.#openInPlace(operation.path, operation.force, folders)
     try {
       writeFully(fd, operation.bytes, operation.offset)
       // Writing nothing at an offset still says that the file reaches up to there.
       if (operation.bytes.byteLength === 0) extend(fd, operation.offset)
-      return toFileStat(this.#access.stat(fd))
+      return { ...toFileStat(this.#access.stat(fd)), sizeBefore: stats.size }
     } finally {
       closeSync(fd)
     }
@@ -134,11 +134,11 @@ export class TreeWriter {
   *#patchObject(operation: Operation<'patchObject'>, folders: Folders): Steps {
     const object = this.#openObject(operation)
     try {
-      const fd = this.#openInPlace(operation.path, operation.force, folders)
+      const { fd, stats } = this.#openInPlace(operation.path, operation.force, folders)
       try {
         yield* copyBytes(object, fd, operation.offset)
         extend(fd, operation.offset)
-        return toFileStat(this.#access.stat(fd))
+        return { ...toFileStat(this.#access.stat(fd)), sizeBefore: stats.size }
       } finally {
         closeSync(fd)
       }
@@ -147,11 +147,11 @@ export class TreeWriter {
     }
   }
 
-  #truncate(operation: Operation<'truncate'>, folders: Folders): FileStat {
-    const fd = this.#openInPlace(operation.path, operation.force, folders)
+  #truncate(operation: Operation<'truncate'>, folders: Folders): AppliedStat {
+    const { fd, stats } = this.#openInPlace(operation.path, operation.force, folders)
     try {
-      if (fstatSync(fd).size !== operation.size) ftruncateSync(fd, operation.size)
-      return toFileStat(this.#access.stat(fd))
+      if (stats.size !== operation.size) ftruncateSync(fd, operation.size)
+      return { ...toFileStat(this.#access.stat(fd)), sizeBefore: stats.size }
     } finally {
       closeSync(fd)
     }
@@ -248,10 +248,11 @@ export class TreeWriter {
     return object
   }
 
-  #openInPlace(path: string, force: boolean | undefined, folders: Folders): number {
+  #openInPlace(path: string, force: boolean | undefined, folders: Folders): OpenFile {
     this.#makeWay(path, force ?? false, folders)
     const fd = this.#access.open(this.#layout.treePath(path), WRITE_FLAGS, DEFAULT_MODE)
-    if (fstatSync(fd).isFile()) return fd
+    const stats = fstatSync(fd)
+    if (stats.isFile()) return { fd, stats }
     closeSync(fd)
     throw storageFailed(`${JSON.stringify(path)} is no regular file`, path)
   }

@@ -1,6 +1,7 @@
 /** The application's files, as the main thread offers them: checks, then hands the work over. */
 
 import type {
+  AppliedStat,
   FileStat,
   Obstacle,
   ReadAnswer,
@@ -16,7 +17,14 @@ import type { Gate } from './gate.js'
 import type { Lane } from './lane.js'
 import type { SharedBuffers } from './shared-buffers.js'
 import type { Syncer } from './syncer.js'
-import { READ_NUMBERS, type ScanBatch, STAT_NUMBERS, unpackStat, unpackStats } from './work.js'
+import {
+  READ_NUMBERS,
+  type ScanBatch,
+  STAT_NUMBERS,
+  unpackApplied,
+  unpackStat,
+  unpackStats,
+} from './work.js'
 
 /** What the tree works with. */
 export interface TreeParts {
@@ -103,7 +111,7 @@ export class DirectoryTree implements TreeStore {
     })
   }
 
-  apply(operations: readonly TreeOperation[]): Promise<(FileStat | undefined)[]> {
+  apply(operations: readonly TreeOperation[]): Promise<(AppliedStat | undefined)[]> {
     const { changes, gate, syncer, buffers } = this.#parts
     return gate.run(async () => {
       checkLimit(operations.length, ITEMS_MAX, 'the operations of one apply')
@@ -124,7 +132,7 @@ export class DirectoryTree implements TreeStore {
         // New bytes in a new file: a failed sync of the old ones no longer counts.
         if (replaces(operation)) syncer.renewed('tree', operation.path)
       }
-      return unpackStats(stats)
+      return unpackApplied(stats)
     })
   }
 

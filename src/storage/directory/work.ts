@@ -1,6 +1,7 @@
 /** What the main thread asks of a worker, and what comes back. Plain data and buffers only. */
 
 import type {
+  AppliedStat,
   FileStat,
   ObjectArea,
   ObjectInfo,
@@ -74,6 +75,8 @@ export interface ObjectRead {
 
 /** Numbers of one packed stat: size, mtimeMs, inode, mode. */
 export const STAT_NUMBERS = 4
+/** Numbers of one packed answer to an operation: a stat, and the size before. */
+export const APPLIED_NUMBERS: number = STAT_NUMBERS + 1
 /** Numbers of one packed read result: start, length, and a stat. */
 export const READ_NUMBERS: number = 2 + STAT_NUMBERS
 
@@ -91,6 +94,23 @@ export function unpackStat(source: Float64Array, at: number): FileStat | undefin
   const size = source[at]!
   if (Number.isNaN(size)) return undefined
   return { size, mtimeMs: source[at + 1]!, inode: source[at + 2]!, mode: source[at + 3]! }
+}
+
+/** Writes what became of a file as five numbers at `at`; a size that is not known is NaN. */
+export function packApplied(target: Float64Array, at: number, stat: AppliedStat | undefined): void {
+  packStat(target, at, stat)
+  target[at + STAT_NUMBERS] = stat?.sizeBefore ?? Number.NaN
+}
+
+/** Reads what {@link packApplied} wrote for many. */
+export function unpackApplied(source: Float64Array): (AppliedStat | undefined)[] {
+  const stats: (AppliedStat | undefined)[] = []
+  for (let at = 0; at < source.length; at += APPLIED_NUMBERS) {
+    const stat = unpackStat(source, at)
+    const sizeBefore = source[at + STAT_NUMBERS]!
+    stats.push(stat === undefined || Number.isNaN(sizeBefore) ? stat : { ...stat, sizeBefore })
+  }
+  return stats
 }
 
 /** Reads many stats. */

@@ -2,6 +2,7 @@
 
 import { HotspareError } from '../../errors.js'
 import type {
+  AppliedStat,
   FileStat,
   Obstacle,
   ReadAnswer,
@@ -77,7 +78,7 @@ export class MemoryTree implements TreeStore {
     return lend ? { ...answer, release: () => answer.buffer.fill(SPOILED) } : answer
   }
 
-  async apply(operations: readonly TreeOperation[]): Promise<(FileStat | undefined)[]> {
+  async apply(operations: readonly TreeOperation[]): Promise<(AppliedStat | undefined)[]> {
     checkLimit(operations.length, ITEMS_MAX, 'the operations of one apply')
     let bytes = 0
     for (const operation of operations) {
@@ -153,9 +154,12 @@ export class MemoryTree implements TreeStore {
     await this.#runner.run({ operation: 'tree.sync', channel: 'tree.sync', effect })
   }
 
-  #carryOut(operation: TreeOperation): FileStat | undefined {
+  #carryOut(operation: TreeOperation): AppliedStat | undefined {
     this.#content.checkChange(needsRoom(operation))
-    return carryOut(this.#content, operation)
+    if (!isInPlace(operation)) return carryOut(this.#content, operation)
+    const sizeBefore = this.#content.tree.stat(operation.path)?.size ?? 0
+    const stat = carryOut(this.#content, operation)
+    return stat === undefined ? undefined : { ...stat, sizeBefore }
   }
 
   #readAll(requests: readonly ReadRequest[]): ReadAnswer {
@@ -190,4 +194,8 @@ function checkOperation(operation: TreeOperation): void {
 
 function withOwnBytes(operation: TreeOperation): TreeOperation {
   return 'bytes' in operation ? { ...operation, bytes: operation.bytes.slice() } : operation
+}
+
+function isInPlace({ kind }: TreeOperation): boolean {
+  return kind === 'patch' || kind === 'patchObject' || kind === 'truncate'
 }

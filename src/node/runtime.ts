@@ -73,7 +73,7 @@ export class Runtime {
       role: () => this.role,
       input: (input) => this.#parts?.driver.input(input),
     })
-    this.#peers = new PeerIdentities(options.policy)
+    this.#peers = new PeerIdentities(options)
     this.writes = new WritePath({
       options,
       bootId: this.#bootId,
@@ -261,7 +261,7 @@ export class Runtime {
   }
 
   #notePeerProcess(peer: string, bootId: string): void {
-    const bootIds = this.#peers.spoke(peer, bootId)
+    const bootIds = this.#peers.spoke(peer, bootId, this.#options.clock.nowMs())
     if (bootIds === undefined) return
     const { code, message } = new HotspareError('DUPLICATE_ID', `two processes run as ${peer}`)
     this.emit('duplicateId', { peer, code, bootIds, reason: message })

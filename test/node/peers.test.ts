@@ -42,7 +42,7 @@ describe('two processes with one id', () => {
     await beta.inSync()
     const twin = node('twins', 'alpha', {}, 'twins-elsewhere')
     await twin.start()
-    await vi.waitFor(() => expect(told).not.toEqual([]))
+    await vi.waitFor(() => expect(told).not.toEqual([]), { timeout: 5_000 })
     await new Promise((resolve) => setTimeout(resolve, 300))
     expect(told).toMatchObject([{ peer: 'alpha', code: 'DUPLICATE_ID' }])
   })

@@ -173,7 +173,8 @@ export class ClusterNode<C extends Classes = Classes> {
 
   /**
    * Calls `serve` each time this node becomes active, with a tenure whose signal aborts when the role is lost. Resolves
-   * when the node stops or `signal` aborts; rejects with what `serve` throws while it still holds the role.
+   * when the node stops or `signal` aborts, and no sooner than `serve`, which should end with the tenure; rejects with what
+   * `serve` throws while it still holds the role.
    */
   async whileActive(
     serve: (tenure: Tenure) => Promise<void> | void,
@@ -187,7 +188,7 @@ export class ClusterNode<C extends Classes = Classes> {
 
   /**
    * Hands the role over to a standby that is in sync. Only on the active. Writes made meanwhile wait and go to the
-   * new active.
+   * new active; large content and transactions that are under way can end with `NOT_ACTIVE`, and have not happened then.
    *
    * @param options - `to`: the member; default the first in takeover order that is eligible
    * @throws `NOT_ACTIVE`, `NO_ELIGIBLE_STANDBY` or, when `to` is no other member, `OPTION_INVALID`, with the role

@@ -314,7 +314,12 @@ export class Runtime {
   }
 
   #loseRole({ replica }: NodeParts, reason: string): void {
-    const error = new HotspareError('NOT_ACTIVE', `${this.#options.id} gave up the role: ${reason}`)
+    const { id } = this.#options
+    // A stop that hands over is a switchover: what is held goes to the next active.
+    const stops = this.#stopping !== undefined && this.role === 'stopped'
+    const error = stops
+      ? new HotspareError('STOPPED', `the node ${id} stopped`)
+      : new HotspareError('NOT_ACTIVE', `${id} gave up the role: ${reason}`)
     this.writes.roleLost(error)
     replica.endTenure(error)
     this.tenures.end(error)

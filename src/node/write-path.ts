@@ -32,6 +32,8 @@ type Abort = (error: HotspareError) => void
 
 export class WritePath implements TransactionSource {
   readonly forwarding: Forwarding
+  /** Why nothing is written here any more. */
+  #ended: HotspareError | undefined
   readonly #context: WritePathContext
   readonly #transactions = new Set<Abort>()
 
@@ -62,7 +64,14 @@ export class WritePath implements TransactionSource {
     inlineBytesMax: writerLimits.inlineBytesMax,
     submit: (intent, options) => this.submit(intent, options),
     room: (bytes, again) => this.#context.parts()?.replica.writer?.room(bytes, again),
-    store: async (source, options) => await this.writer.store(source, options),
+    store: async (source, options) => {
+      try {
+        return await this.writer.store(source, options)
+      } catch (error) {
+        // The storage that it was going to is closed.
+        throw this.#ended ?? error
+      }
+    },
     readBlob: async (blob, offset, length) =>
       await this.#context.running().storage.objects.read('blobs', blob.id, offset, length),
     discard: async (blobs) =>
@@ -109,6 +118,7 @@ export class WritePath implements TransactionSource {
   }
 
   #notActive(): HotspareError {
+    if (this.#ended !== undefined) return this.#ended
     const { options } = this.#context
     const { id } = options
     const { role = 'stopped', state } = this.#context.parts()?.driver ?? {}
@@ -150,6 +160,7 @@ export class WritePath implements TransactionSource {
 
   /** The node stops. */
   end(error: HotspareError): void {
+    this.#ended = error
     this.forwarding.release(error)
     this.forwarding.lost(undefined)
     this.#abort([...this.#transactions], error)

@@ -346,7 +346,12 @@ export class Runtime {
     command: Parameters<Driver['command']>[0],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    await abortable(() => this.#running().driver.command(command), signal)
+    const begin = async (): Promise<void> => {
+      const { driver } = this.#running()
+      if (command.name === 'switchover' && driver.role !== 'active') throw this.writes.notActive()
+      await driver.command(command)
+    }
+    await abortable(begin, signal)
   }
 
   explain(): readonly Decision[] {

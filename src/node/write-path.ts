@@ -84,7 +84,7 @@ export class WritePath implements TransactionSource {
   /** The writer. @throws `NOT_ACTIVE` naming the active */
   get writer(): Writer {
     const { replica, driver } = this.#context.running()
-    if (replica.writer === undefined || driver.role !== 'active') throw this.#notActive()
+    if (replica.writer === undefined || driver.role !== 'active') throw this.notActive()
     return replica.writer
   }
 
@@ -101,7 +101,7 @@ export class WritePath implements TransactionSource {
     } catch (error) {
       return Promise.reject(error)
     }
-    return Promise.reject(this.#notActive())
+    return Promise.reject(this.notActive())
   }
 
   /**
@@ -111,13 +111,14 @@ export class WritePath implements TransactionSource {
    */
   checkTenure(): void {
     const driver = this.#context.parts()?.driver
-    if (driver === undefined || driver.role !== 'active') throw this.#notActive()
+    if (driver === undefined || driver.role !== 'active') throw this.notActive()
     if (driver.lateMs > this.#context.options.heartbeatMs) driver.input({ type: 'tick' })
     const isAsking = driver.state.tenure?.asking !== undefined
-    if (driver.role !== 'active' || isAsking) throw this.#notActive()
+    if (driver.role !== 'active' || isAsking) throw this.notActive()
   }
 
-  #notActive(): HotspareError {
+  /** Why nothing is written here, with the active where it is known. */
+  notActive(): HotspareError {
     if (this.#ended !== undefined) return this.#ended
     const { options } = this.#context
     const { id } = options

@@ -1,4 +1,5 @@
 import { HotspareError } from '../errors.js'
+import { requireKnown } from './option-names.js'
 
 /**
  * Where a write of this class is before it is acknowledged.
@@ -40,6 +41,16 @@ export function resolveClassOptions(options: ClassOptions = {}): ResolvedClassOp
   requireOneOf('ack', ack, ackLevels)
   requireOneOf('durability', durability, durabilities)
   return { ack, durability }
+}
+
+/**
+ * As {@link resolveClassOptions}, for options as the application wrote them: names that nobody reads are refused too.
+ *
+ * @throws `OPTION_INVALID` naming the option
+ */
+export function givenClassOptions(options: ClassOptions = {}): ResolvedClassOptions {
+  requireKnown('a class', options, ['ack', 'durability'])
+  return resolveClassOptions(options)
 }
 
 function requireOneOf(option: string, value: string, allowed: readonly string[]): void {

@@ -10,6 +10,7 @@ import { Runtime } from './node/runtime.js'
 import type { NodeStatus } from './node/status.js'
 import type { Tenure } from './node/tenure.js'
 import type { AppStateClass } from './policy/app-state.js'
+import { requireKnown } from './policy/option-names.js'
 import type { AnyAppStateClass } from './policy/sync-policy.js'
 import type { FilesApi } from './replication/files.js'
 import type {
@@ -124,6 +125,7 @@ export class ClusterNode<C extends Classes = Classes> {
    * @throws `ABORTED` when `signal` aborted; the node is stopped then
    */
   async start(options: StartOptions = {}): Promise<void> {
+    requireKnown('start()', options, ['adopt', 'signal'])
     await this.#runtime.start(options)
   }
 
@@ -179,7 +181,8 @@ export class ClusterNode<C extends Classes = Classes> {
 
   /**
    * Calls `serve` each time this node becomes active, with a tenure whose signal aborts when the role is lost. Resolves
-   * when the node stops or `signal` aborts; rejects with what `serve` throws while it still holds the role.
+   * when the node stops or `signal` aborts, and no sooner than `serve`, which should end with the tenure; rejects with what
+   * `serve` throws while it still holds the role.
    */
   async whileActive(
     serve: (tenure: Tenure) => Promise<void> | void,
@@ -193,10 +196,10 @@ export class ClusterNode<C extends Classes = Classes> {
 
   /**
    * Hands the role over to a standby that is in sync. Only on the active. Writes made meanwhile wait and go to the
-   * new active.
+   * new active; large content and transactions that are under way can end with `NOT_ACTIVE`, and have not happened then.
    *
    * @param options - `to`: the member; default the first in takeover order that is eligible
-   * @throws `NOT_ACTIVE`, `NO_ELIGIBLE_STANDBY` or, when `to` is no other member, `OPTION_INVALID`, with the role
+   * @throws `NOT_ACTIVE` with the active in `details.active`, `NO_ELIGIBLE_STANDBY` or, when `to` is no other member, `OPTION_INVALID`, with the role
    *   unchanged; `SWITCHOVER_FAILED`, `SWITCHOVER_UNDER_WAY`
    * @throws `ABORTED` when `signal` aborted: nothing has happened when it had before the call, and a switchover that is
    *   under way goes on
@@ -218,6 +221,10 @@ export class ClusterNode<C extends Classes = Classes> {
     signal?: AbortSignal
   }): Promise<void> {
     const { withoutPeers, signal } = options
+    if (!Array.isArray(withoutPeers)) {
+      const details = { option: 'withoutPeers' }
+      throw new HotspareError('OPTION_INVALID', 'withoutPeers must list members', { details })
+    }
     await this.#runtime.command({ name: 'takeOver', withoutPeers }, signal)
   }
 

@@ -66,8 +66,9 @@ export type {
   RestoreEvent,
   RoleEvent,
 } from './node/events.js'
+export { membersMax, secretBytesMin } from './node/option-checks.js'
 export type { Classes, ClusterNodeOptions, MemberOptions, NodeDefaults } from './node/options.js'
-export { membersMax, nodeDefaults, secretBytesMin } from './node/options.js'
+export { nodeDefaults } from './node/options.js'
 export type { StartOptions } from './node/runtime.js'
 export type { NodeStatus, OperatorState, PeerStatus } from './node/status.js'
 export type { Tenure } from './node/tenure.js'

@@ -16,6 +16,11 @@ export interface Transport {
    * @throws `PEER_UNREACHABLE` for every other failure, `ABORTED` when `signal` aborted.
    */
   dial(address: string, limits: TransportLimits, signal?: AbortSignal): Promise<Connection>
+  /**
+   * Tells before anything is opened that an address cannot be dialled, whatever runs there. Optional.
+   * @throws `OPTION_INVALID`
+   */
+  checkAddress?(address: string): void
 }
 
 /** Limits that a transport enforces, all in bytes or counts. */

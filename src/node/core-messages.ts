@@ -9,7 +9,7 @@ import {
   termOfFields,
   textOf,
 } from '../replication/stream/wire-fields.js'
-import { membersMax } from './options.js'
+import { membersMax } from './option-checks.js'
 
 const roles: readonly Role[] = ['stopped', 'discovering', 'restoring', 'standby', 'active']
 const stops: readonly DurableFacts['lastStop'][] = ['never', 'crashed', 'active', 'standby']

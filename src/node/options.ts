@@ -1,6 +1,5 @@
 /** Options of a node: what an application gives, checked and completed. */
 import { randomBytes } from 'node:crypto'
-import { HotspareError } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
 import type { Random } from '../interfaces/random.js'
 import type { Storage } from '../interfaces/storage.js'
@@ -8,6 +7,7 @@ import type { Transport } from '../interfaces/transport.js'
 import type { PromotionGate } from '../interfaces/witness.js'
 import type { ClassDeclaration, SyncPolicy } from '../policy/sync-policy.js'
 import type { NodeLogEvent } from './events.js'
+import { checkGiven, checkOptions } from './option-checks.js'
 
 /** The classes of a policy by name. */
 export type Classes = Readonly<Record<string, ClassDeclaration>>
@@ -129,11 +129,6 @@ export const nodeDefaults: NodeDefaults = {
   restoreBytesPerSecondMax: 0,
 }
 
-/** Members that a cluster may have. */
-export const membersMax = 64
-/** Shortest secret, in bytes. */
-export const secretBytesMin = 16
-
 /** The machine's time. */
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
@@ -148,22 +143,12 @@ export const systemRandom: Random = {
   number: () => randomBytes(4).readUInt32LE(0) / 2 ** 32,
 }
 
-const idPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
-
-function invalid(message: string): HotspareError {
-  return new HotspareError('OPTION_INVALID', message)
-}
-
 /**
  * Checks options and fills in the defaults.
  * @throws `OPTION_INVALID` naming the option and its value
  */
 export function resolveOptions<C extends Classes>(given: ClusterNodeOptions<C>): NodeOptions<C> {
-  if (typeof given !== 'object' || given === null) throw new TypeError('options must be an object')
-  if ('secret' in given && given.secret === undefined) {
-    // An environment variable that is not set must not open the cluster to everybody.
-    throw invalid('secret is given and undefined; leave the option out to run without a secret')
-  }
+  checkGiven(given)
   const deadMs = given.deadMs ?? nodeDefaults.deadMs
   const options: NodeOptions<C> = {
     ...nodeDefaults,
@@ -172,100 +157,11 @@ export function resolveOptions<C extends Classes>(given: ClusterNodeOptions<C>):
     random: systemRandom,
     ...withoutUndefined(given),
   }
-  checkNames(options)
-  checkTimes(options)
-  checkSizes(options)
-  for (const name of ['transport', 'storage', 'policy'] as const) {
-    if (options[name] === undefined) throw invalid(`the option ${name} is missing`)
-  }
+  checkOptions(options)
   return options
 }
 
 function withoutUndefined<T extends object>(value: T): T {
   const entries = Object.entries(value).filter(([, each]) => each !== undefined)
   return Object.fromEntries(entries) as T
-}
-
-function checkNames(options: NodeOptions): void {
-  const { cluster, id, members, secret } = options
-  if (typeof cluster !== 'string' || !idPattern.test(cluster)) {
-    throw invalid(`cluster is ${JSON.stringify(cluster)}, wanted letters, digits, '.', '_' or '-'`)
-  }
-  if (!Array.isArray(members) || members.length === 0 || members.length > membersMax) {
-    throw invalid(`members must list 1 to ${membersMax} members`)
-  }
-  const seen = new Set<string>()
-  for (const member of members) {
-    if (typeof member.id !== 'string' || !idPattern.test(member.id)) {
-      throw invalid(
-        `members holds the id ${JSON.stringify(member.id)}, wanted letters, digits, '.', '_' or '-'`,
-      )
-    }
-    if (typeof member.address !== 'string' || member.address.length === 0) {
-      throw invalid(`the member ${member.id} has no address`)
-    }
-    if (seen.has(member.id)) throw invalid(`members lists ${member.id} twice`)
-    seen.add(member.id)
-  }
-  if (!seen.has(id)) throw invalid(`id is ${JSON.stringify(id)}, which members does not list`)
-  if (members.every((member) => member.observer === true))
-    throw invalid('all members are observers')
-  if (secret !== undefined && Buffer.byteLength(secret) < secretBytesMin) {
-    throw invalid(
-      `secret has ${Buffer.byteLength(secret)} bytes, wanted at least ${secretBytesMin}`,
-    )
-  }
-}
-
-function checkTimes(options: NodeOptions): void {
-  const names = [
-    'heartbeatMs',
-    'deadMs',
-    'discoveryMs',
-    'startupWaitMs',
-    'degradeAfterMs',
-    'switchoverMs',
-    'handshakeMs',
-  ] as const
-  for (const name of names) {
-    const value = options[name]
-    const least = name === 'discoveryMs' || name === 'startupWaitMs' ? 0 : 1
-    if (!Number.isFinite(value) || value < least || value > 2 ** 31 - 1) {
-      throw invalid(`${name} is ${String(value)}, wanted milliseconds, at least ${least}`)
-    }
-  }
-  const { heartbeatMs, deadMs } = options
-  if (deadMs < 3 * heartbeatMs) {
-    throw invalid(`deadMs (${deadMs}) must be at least 3 x heartbeatMs (${heartbeatMs})`)
-  }
-}
-
-function checkSizes(options: NodeOptions): void {
-  const least = {
-    frameBytesMax: 64 * 1024,
-    journalBytesMax: 1024 * 1024,
-    vaultBytesMax: 0,
-    restoreBytesPerSecondMax: 0,
-  }
-  for (const [name, min] of Object.entries(least)) {
-    const value = options[name as keyof typeof least]
-    if (!Number.isSafeInteger(value) || value < min) {
-      throw invalid(`${name} is ${String(value)}, wanted whole bytes, at least ${min}`)
-    }
-  }
-  if (options.frameBytesMax > 16 * 1024 * 1024) {
-    throw invalid(`frameBytesMax is ${options.frameBytesMax}, wanted at most 16 MiB`)
-  }
-  const choices = {
-    onNoStandby: ['degrade', 'block'],
-    onMissingPeer: ['takeOver', 'hold'],
-    order: ['freshest', 'list'],
-    integrity: ['mac', 'crc'],
-  } as const
-  for (const [name, values] of Object.entries(choices)) {
-    const value = options[name as keyof typeof choices]
-    if (!(values as readonly string[]).includes(value)) {
-      throw invalid(`${name} is ${JSON.stringify(value)}, wanted ${values.join(' or ')}`)
-    }
-  }
 }

@@ -1,13 +1,16 @@
 /** What the peers said of themselves in their handshakes, as far as it is compared or shown. */
-import type { SyncPolicy } from '../policy/sync-policy.js'
 import type { Identity } from '../protocol/identity.js'
+import type { NodeOptions } from './options.js'
 
 /** The processes that spoke as one peer. */
 interface Voices {
   present: string
   before: string | undefined
-  /** How often the one before the present one spoke again. */
-  returns: number
+  /** Since when the two speak in turns. */
+  sinceMs: number
+  /** When they took turns last. */
+  turnMs: number
+  told: boolean
 }
 
 export class PeerIdentities {
@@ -15,10 +18,10 @@ export class PeerIdentities {
   readonly mismatches: Map<string, string> = new Map()
   readonly appVersions: Map<string, string> = new Map()
   readonly #voices = new Map<string, Voices>()
-  readonly #policy: SyncPolicy
+  readonly #options: Pick<NodeOptions, 'policy' | 'deadMs'>
 
-  constructor(policy: SyncPolicy) {
-    this.#policy = policy
+  constructor(options: Pick<NodeOptions, 'policy' | 'deadMs'>) {
+    this.#options = options
   }
 
   /**
@@ -27,7 +30,7 @@ export class PeerIdentities {
   met(identity: Identity): string | undefined {
     const peer = identity.nodeId
     if (identity.appVersion !== undefined) this.appVersions.set(peer, identity.appVersion)
-    const own = this.#policy.fingerprints()
+    const own = this.#options.policy.fingerprints()
     const names = new Set([...Object.keys(own), ...Object.keys(identity.fingerprints)])
     const differ = [...names].filter((name) => own[name] !== identity.fingerprints[name])
     const known = this.mismatches.get(peer)
@@ -41,21 +44,27 @@ export class PeerIdentities {
   }
 
   /**
-   * A process spoke as this peer. A new one follows the one before, once; two that speak in turns run both. Answers with
-   * these two, when that is new.
+   * A process spoke as this peer. A new one follows the one before, whose last words may still be under way; two that
+   * speak in turns for longer than a silence of `deadMs` run both. Answers with these two, once.
    */
-  spoke(peer: string, bootId: string): readonly [string, string] | undefined {
+  spoke(peer: string, bootId: string, nowMs: number): readonly [string, string] | undefined {
+    const { deadMs } = this.#options
     const voices = this.#voices.get(peer)
     if (voices === undefined) {
-      this.#voices.set(peer, { present: bootId, before: undefined, returns: 0 })
+      const times = { sinceMs: nowMs, turnMs: nowMs }
+      this.#voices.set(peer, { present: bootId, before: undefined, ...times, told: false })
       return undefined
     }
     const { present } = voices
     if (present === bootId) return undefined
-    voices.returns = voices.before === bootId ? voices.returns + 1 : 0
+    const others = voices.before !== bootId
+    if (others) voices.told = false
+    if (others || nowMs - voices.turnMs > deadMs) voices.sinceMs = nowMs
     voices.before = present
     voices.present = bootId
-    // One return may be words of the old process that were long under way.
-    return voices.returns === 2 ? [present, bootId] : undefined
+    voices.turnMs = nowMs
+    if (voices.told || nowMs - voices.sinceMs <= 2 * deadMs) return undefined
+    voices.told = true
+    return [present, bootId]
   }
 }

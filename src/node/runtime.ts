@@ -73,7 +73,7 @@ export class Runtime {
       role: () => this.role,
       input: (input) => this.#parts?.driver.input(input),
     })
-    this.#peers = new PeerIdentities(options.policy)
+    this.#peers = new PeerIdentities(options)
     this.writes = new WritePath({
       options,
       bootId: this.#bootId,
@@ -261,7 +261,7 @@ export class Runtime {
   }
 
   #notePeerProcess(peer: string, bootId: string): void {
-    const bootIds = this.#peers.spoke(peer, bootId)
+    const bootIds = this.#peers.spoke(peer, bootId, this.#options.clock.nowMs())
     if (bootIds === undefined) return
     const { code, message } = new HotspareError('DUPLICATE_ID', `two processes run as ${peer}`)
     this.emit('duplicateId', { peer, code, bootIds, reason: message })
@@ -314,7 +314,12 @@ export class Runtime {
   }
 
   #loseRole({ replica }: NodeParts, reason: string): void {
-    const error = new HotspareError('NOT_ACTIVE', `${this.#options.id} gave up the role: ${reason}`)
+    const { id } = this.#options
+    // A stop that hands over is a switchover: what is held goes to the next active.
+    const stops = this.#stopping !== undefined && this.role === 'stopped'
+    const error = stops
+      ? new HotspareError('STOPPED', `the node ${id} stopped`)
+      : new HotspareError('NOT_ACTIVE', `${id} gave up the role: ${reason}`)
     this.writes.roleLost(error)
     replica.endTenure(error)
     this.tenures.end(error)
@@ -341,7 +346,12 @@ export class Runtime {
     command: Parameters<Driver['command']>[0],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    await abortable(() => this.#running().driver.command(command), signal)
+    const begin = async (): Promise<void> => {
+      const { driver } = this.#running()
+      if (command.name === 'switchover' && driver.role !== 'active') throw this.writes.notActive()
+      await driver.command(command)
+    }
+    await abortable(begin, signal)
   }
 
   explain(): readonly Decision[] {

@@ -33,6 +33,8 @@ type Abort = (error: HotspareError) => void
 
 export class WritePath implements TransactionSource {
   readonly forwarding: Forwarding
+  /** Why nothing is written here any more. */
+  #ended: HotspareError | undefined
   readonly #context: WritePathContext
   readonly #transactions = new Set<Abort>()
 
@@ -63,7 +65,14 @@ export class WritePath implements TransactionSource {
     inlineBytesMax: writerLimits.inlineBytesMax,
     submit: (intent, options) => this.submit(intent, options),
     room: (bytes, again) => this.#context.parts()?.replica.writer?.room(bytes, again),
-    store: async (source, options) => await this.writer.store(source, options),
+    store: async (source, options) => {
+      try {
+        return await this.writer.store(source, options)
+      } catch (error) {
+        // The storage that it was going to is closed.
+        throw this.#ended ?? error
+      }
+    },
     readBlob: async (blob, offset, length) =>
       await this.#context.running().storage.objects.read('blobs', blob.id, offset, length),
     discard: async (blobs) => {
@@ -78,7 +87,7 @@ export class WritePath implements TransactionSource {
   /** The writer. @throws `NOT_ACTIVE` naming the active */
   get writer(): Writer {
     const { replica, driver } = this.#context.running()
-    if (replica.writer === undefined || driver.role !== 'active') throw this.#notActive()
+    if (replica.writer === undefined || driver.role !== 'active') throw this.notActive()
     return replica.writer
   }
 
@@ -100,7 +109,7 @@ export class WritePath implements TransactionSource {
     } catch (error) {
       return Promise.reject(error)
     }
-    return Promise.reject(this.#notActive())
+    return Promise.reject(this.notActive())
   }
 
   /**
@@ -110,13 +119,15 @@ export class WritePath implements TransactionSource {
    */
   checkTenure(): void {
     const driver = this.#context.parts()?.driver
-    if (driver === undefined || driver.role !== 'active') throw this.#notActive()
+    if (driver === undefined || driver.role !== 'active') throw this.notActive()
     if (driver.lateMs > this.#context.options.heartbeatMs) driver.input({ type: 'tick' })
     const isAsking = driver.state.tenure?.asking !== undefined
-    if (driver.role !== 'active' || isAsking) throw this.#notActive()
+    if (driver.role !== 'active' || isAsking) throw this.notActive()
   }
 
-  #notActive(): HotspareError {
+  /** Why nothing is written here, with the active where it is known. */
+  notActive(): HotspareError {
+    if (this.#ended !== undefined) return this.#ended
     const { options } = this.#context
     const { id } = options
     const { role = 'stopped', state } = this.#context.parts()?.driver ?? {}
@@ -158,6 +169,7 @@ export class WritePath implements TransactionSource {
 
   /** The node stops. */
   end(error: HotspareError): void {
+    this.#ended = error
     this.forwarding.release(error)
     this.forwarding.lost(undefined)
     this.#abort([...this.#transactions], error)

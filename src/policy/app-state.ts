@@ -2,7 +2,7 @@ import {
   type AckLevel,
   type ClassOptions,
   type Durability,
-  resolveClassOptions,
+  givenClassOptions,
 } from './class-options.js'
 
 /** A place in the history, as an application sees it: the number of a term and of a change. */
@@ -91,7 +91,7 @@ export function appState<Change, Result>(
   }
   const declaration: AppStateClass<Change, Result> = {
     kind: 'appState',
-    ...resolveClassOptions(options),
+    ...givenClassOptions(options),
     // Called through the given object, so that hooks may be methods of a class.
     snapshot: () => hooks.snapshot(),
     restore: (snapshot) => hooks.restore(snapshot),

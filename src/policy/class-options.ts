@@ -1,4 +1,5 @@
 import { HotspareError } from '../errors.js'
+import { requireKnown } from './option-names.js'
 
 /**
  * Where a write of this class is before it is acknowledged.
@@ -50,6 +51,16 @@ export function resolveClassOptions(options: ClassOptions = {}): ResolvedClassOp
 export function requireKnownLevels({ ack, durability }: ClassOptions): void {
   if (ack !== undefined) requireOneOf('ack', ack, ackLevels)
   if (durability !== undefined) requireOneOf('durability', durability, durabilities)
+}
+
+/**
+ * As {@link resolveClassOptions}, for options as the application wrote them: names that nobody reads are refused too.
+ *
+ * @throws `OPTION_INVALID` naming the option
+ */
+export function givenClassOptions(options: ClassOptions = {}): ResolvedClassOptions {
+  requireKnown('a class', options, ['ack', 'durability'])
+  return resolveClassOptions(options)
 }
 
 function requireOneOf(option: string, value: string, allowed: readonly string[]): void {

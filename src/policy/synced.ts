@@ -2,7 +2,7 @@ import {
   type AckLevel,
   type ClassOptions,
   type Durability,
-  resolveClassOptions,
+  givenClassOptions,
 } from './class-options.js'
 import { normaliseGlobs } from './glob.js'
 
@@ -39,6 +39,6 @@ export interface SyncedClass {
  * ```
  */
 export function synced(globs: string | readonly string[], options?: ClassOptions): SyncedClass {
-  const resolved = resolveClassOptions(options)
+  const resolved = givenClassOptions(options)
   return Object.freeze({ kind: 'synced', globs: normaliseGlobs(globs), ...resolved })
 }

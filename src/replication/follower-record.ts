@@ -16,6 +16,8 @@ export interface FollowerRecord {
   heard: boolean
   /** Whether it had caught up on its present stream. */
   caughtUp: boolean
+  /** Whether it was in the set since it caught up. */
+  joined: boolean
   /** Since when it is silent, whether it owes an answer or not. */
   lostSinceMs: number | undefined
   /** When it was added to the set: it owes nothing from before. */

@@ -85,7 +85,7 @@ export class InSyncSet implements FollowerCalls {
     const handle = new FollowerHandle(id, this)
     const known = this.#followers.get(id)
     if (known === undefined) {
-      const blank = { received: 0, durable: 0, heard: false, caughtUp: false }
+      const blank = { received: 0, durable: 0, heard: false, caughtUp: false, joined: false }
       const times = { lostSinceMs: undefined, addedAtMs: 0 }
       const readmission = new Readmission(this.#options.degradeAfterMs)
       this.#followers.set(id, { id, handle, mayCount, ...blank, ...times, readmission })
@@ -100,6 +100,7 @@ export class InSyncSet implements FollowerCalls {
     known.durable = 0
     known.heard = false
     known.caughtUp = false
+    known.joined = false
     this.tracker.restart(id)
     if (!mayCount) this.#remove(known, 'it may not count')
     return handle
@@ -136,17 +137,25 @@ export class InSyncSet implements FollowerCalls {
     this.#options.changed()
   }
 
-  /** One that was removed while its stream stood, because it was silent for a while, may come back when it answers. */
+  /**
+   * One that had caught up, and was still too far behind then, may join as soon as it is not; one that was removed while
+   * its stream stood, because it was silent for a while, may come back when it answers.
+   */
   #readmit(record: FollowerRecord): void {
     const speaks = record.caughtUp && record.lostSinceMs === undefined
-    if (speaks && this.#isCurrent(record)) this.#admit(record)
+    const out = this.tracker.stateOf(record.id) === undefined
+    if (speaks && out && this.#isCurrent(record)) this.#admit(record)
   }
 
-  /** Whether it lacks nothing but what is on its way. */
-  #isCurrent({ id, durable }: FollowerRecord): boolean {
-    if (this.tracker.stateOf(id) !== undefined) return false
+  /**
+   * Whether it lacks nothing but what is on its way. Writes wait for what one lacks that joins, so that one further behind
+   * than they may wait would only hold them up and leave again; where they wait for anybody, it is better than nobody.
+   */
+  #isCurrent({ durable, joined }: FollowerRecord): boolean {
+    if (this.#standing === 'blocked') return true
     const { clock, degradeAfterMs } = this.#options
-    return this.#lag.lagOf(durable, clock.nowMs()).lagMs < degradeAfterMs / 4
+    const { lagMs } = this.#lag.lagOf(durable, clock.nowMs())
+    return lagMs < (joined ? degradeAfterMs / 4 : degradeAfterMs)
   }
 
   /** @see Follower.caughtUp */
@@ -156,7 +165,8 @@ export class InSyncSet implements FollowerCalls {
     record.lostSinceMs = undefined
     record.heard = true
     record.caughtUp = true
-    this.#admit(record)
+    record.joined = false
+    if (this.#isCurrent(record)) this.#admit(record)
   }
 
   /** Adds it to the set, unless it is in it or has to wait. */
@@ -167,6 +177,7 @@ export class InSyncSet implements FollowerCalls {
     if (this.#waits(record, nowMs)) return this.#armBy(record.readmission.dueMs)
     const ordinal = this.#options.append([...this.tracker.members(), record.id])
     if (ordinal === undefined) return
+    record.joined = true
     this.#take(this.tracker.add(record.id, ordinal, record.received, record.durable))
     // The addition itself is the first thing that it owes an answer to.
     record.addedAtMs = nowMs

@@ -98,6 +98,7 @@ export function tcp(options: TcpOptions = {}): Transport {
         limits,
       })
     },
+    checkAddress: (address) => void parseAddress(address, 'dial'),
     dial: (address, limits, signal) =>
       dialTcp(address, { tls, secureContext, keepAliveMs, dialTimeoutMs, limits, signal }),
   }

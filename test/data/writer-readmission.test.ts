@@ -121,6 +121,25 @@ describe('a standby that is too slow (promise 4)', () => {
     })
   })
 
+  it('one that is still further behind than writes may wait joins when it is not any more', async () => {
+    const bench = await openWriter({ degraded: true })
+    const write = (): void => void bench.writer.submit(change, { ack: 'local' }).catch(() => {})
+    const beta = bench.writer.addFollower('beta', { promotable: true, directAck: true })
+    write()
+    await settle()
+    const behind = bench.copy.lastOrdinal
+    for (let at = 0; at < 30; at += 1) {
+      bench.clock.advance(100)
+      write()
+      await settle()
+    }
+    beta.received(bench.copy.lastOrdinal, behind)
+    beta.caughtUp()
+    expect(bench.copy.sets()).toEqual([[]])
+    beta.received(bench.copy.lastOrdinal, behind + 15)
+    expect(bench.copy.sets()).toEqual([[], ['beta']])
+  })
+
   it('what it was is forgotten when it kept up for long', async () => {
     const { bench, beta } = await openSlow()
     await stumble(bench, beta)

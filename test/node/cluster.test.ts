@@ -104,6 +104,25 @@ describe('a cluster of two', () => {
     expect(beta.node.role).toBe('stopped')
   })
 
+  it('writes that a stop cuts off end with STOPPED, large ones too', async () => {
+    const make = cluster()
+    const { node } = make('alpha')
+    await node.start()
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (;;) {
+        yield new Uint8Array(64 * 1024)
+        await new Promise((resolve) => setTimeout(resolve, 1))
+      }
+    }
+    const large = node.files.write('files/large', endless())
+    const open = node.transaction(() => new Promise(() => undefined))
+    const ends = [large, open].map((work) => work.catch(({ code }) => code))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    await node.stop()
+    expect(await Promise.all(ends)).toEqual(['STOPPED', 'STOPPED'])
+    await expect(node.files.write('files/late', '1')).rejects.toMatchObject({ code: 'STOPPED' })
+  })
+
   it('ROL-2: a node that is dialled dials back at once, and not with its next attempt', async () => {
     // Alpha's next attempt would be five seconds after its last one.
     const make = cluster(80_000)

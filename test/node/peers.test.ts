@@ -34,7 +34,7 @@ afterEach(async () => {
 describe('two processes with one id', () => {
   it('whoever hears both of them names it once, with a code', async () => {
     const alpha = node('twins', 'alpha')
-    const beta = node('twins', 'beta')
+    const beta = node('twins', 'beta', { discoveryMs: 5_000, startupWaitMs: 5_000 })
     const told: unknown[] = []
     beta.on('duplicateId', (event) => told.push(event))
     await alpha.start()
@@ -42,7 +42,7 @@ describe('two processes with one id', () => {
     await beta.inSync()
     const twin = node('twins', 'alpha', {}, 'twins-elsewhere')
     await twin.start()
-    await vi.waitFor(() => expect(told).not.toEqual([]))
+    await vi.waitFor(() => expect(told).not.toEqual([]), { timeout: 5_000 })
     await new Promise((resolve) => setTimeout(resolve, 300))
     expect(told).toMatchObject([{ peer: 'alpha', code: 'DUPLICATE_ID' }])
   })

@@ -1,0 +1,111 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { ClusterNode, HotspareError, SyncPolicy, synced } from '../../src/index.js'
+import { memory } from '../../src/storage/memory.js'
+import { memoryNetwork } from '../../src/transport/memory.js'
+import { tcp } from '../../src/transport/tcp.js'
+
+const network = memoryNetwork({})
+const running: ClusterNode[] = []
+
+const alpha = { id: 'alpha', address: 'options-alpha' }
+const beta = { id: 'beta', address: 'options-beta' }
+
+/** A node of two with these options; what is wrong with them is the point of each test. */
+function node(given: object, id = 'alpha'): ClusterNode {
+  const options = {
+    ...{ cluster: 'options', id, members: [alpha, beta], storage: memory() },
+    ...{ heartbeatMs: 20, deadMs: 500, discoveryMs: 100, startupWaitMs: 100 },
+    transport: network.transport(`options-${id}`),
+    policy: new SyncPolicy({ files: synced('files/**') }),
+    ...given,
+  }
+  const made = new ClusterNode(options)
+  running.push(made)
+  return made
+}
+
+function refusal(make: () => unknown): { code: string; option: unknown; message: string } {
+  try {
+    make()
+  } catch (error) {
+    if (!HotspareError.is(error)) throw error
+    return { code: error.code, option: error.details.option, message: error.message }
+  }
+  throw new Error('it was accepted')
+}
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((each) => each.stop()))
+})
+
+describe('options of a node', () => {
+  const gate = (): boolean => true
+  it.each([
+    ['transport', { transport: 'tcp' }],
+    ['transport', { transport: null }],
+    ['transport', { transport: tcp }],
+    ['storage', { storage: './data' }],
+    ['storage', { storage: null }],
+    ['policy', { policy: { files: synced('files/**') } }],
+    ['policy', { policy: null }],
+    ['gate', { gate }],
+    ['clock', { clock: {} }],
+    ['random', { random: {} }],
+    ['logger', { logger: 'console' }],
+    ['allowStale', { allowStale: 'false' }],
+    ['appVersion', { appVersion: 5 }],
+    ['secret', { secret: 1234567890123456 }],
+    ['secret', { secret: null }],
+    ['secret', { secret: Array(20).fill(1) }],
+    ['secret', { secret: undefined }],
+    ['members', { members: [alpha, { ...beta, address: alpha.address }] }],
+    ['members', { members: [alpha, { ...beta, observer: 'yes' }] }],
+    ['members', { members: {} }],
+    ['observers', { members: [alpha, { ...beta, observers: true }] }],
+    ['members', { transport: tcp({ listen: '127.0.0.1:0' }) }],
+    ['heartbeatMs', { heartbeatMs: '200' }],
+    ['deadMs', { deadMs: 30 }],
+    ['frameBytesMax', { frameBytesMax: 1.5 }],
+    ['order', { order: null }],
+    ['foo', { foo: 1 }],
+  ])('%s: %o is refused by name', (option, given) => {
+    expect(refusal(() => node(given))).toMatchObject({ code: 'OPTION_INVALID', option })
+  })
+
+  it('what is no object is refused too', () => {
+    for (const given of [{ members: [null] }, { members: ['alpha'] }]) {
+      expect(refusal(() => node(given)).code).toBe('OPTION_INVALID')
+    }
+    const none = undefined as never
+    expect(refusal(() => new ClusterNode(none)).code).toBe('OPTION_INVALID')
+  })
+
+  it('a misspelt name is refused with the one that it may be', () => {
+    const { message } = refusal(() => node({ heartBeatMs: 100 }))
+    expect(message).toContain('did you mean heartbeatMs?')
+    const acks = { acks: 'all' } as object
+    expect(refusal(() => synced('files/**', acks)).message).toContain('did you mean ack?')
+    expect(refusal(() => node({ onNoStandBy: 'block' })).message).toContain('onNoStandby?')
+    expect(refusal(() => node({ foo: 1 })).message).not.toContain('did you mean')
+  })
+})
+
+describe('options of calls', () => {
+  it('ROL-12: what cannot be done is an error with a code, and names the active', async () => {
+    const [first, second] = [node({}), node({ discoveryMs: 5_000, startupWaitMs: 5_000 }, 'beta')]
+    await first.start()
+    await second.start()
+    await expect(second.switchover()).rejects.toMatchObject({
+      code: 'NOT_ACTIVE',
+      details: { active: 'alpha' },
+    })
+    for (const given of [{}, { withoutPeers: ['nobody'] }]) {
+      await expect(first.takeOver(given as never)).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+    }
+    // It has the role already.
+    await first.takeOver({ withoutPeers: ['beta'] })
+    expect(first.role).toBe('active')
+    const adpot = { adpot: true } as never
+    await expect(node({}).start(adpot)).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+  })
+})

@@ -80,10 +80,10 @@ export function freshest(all: readonly Standing[]): Standing | undefined {
   )[0]
 }
 
-/** Whether a copy becomes equal to another one by fetching its suffix. */
+/** Whether a copy becomes equal to another one by fetching its suffix, which may have been trimmed. */
 function canFetch(copy: CopyFacts, other: CopyFacts): boolean {
   const { kind } = relate(copy, other)
-  return kind === 'behind' || kind === 'equal'
+  return kind === 'equal' || (kind === 'behind' && copy.seq + 1 >= (other.firstSeq ?? 0))
 }
 
 /**

@@ -15,6 +15,8 @@ export type Role = 'stopped' | 'discovering' | 'restoring' | 'standby' | 'active
 export interface CopyFacts extends Extent {
   /** The sequence number up to which the journal is durable here. */
   readonly durableSeq: number
+  /** The oldest change that its journal can hand over; undefined when it begins with the first one. */
+  readonly firstSeq?: number | undefined
   /**
    * False while the copy on disk is no consistent state (a journal damaged in the middle, a roll-
    * forward not finished).

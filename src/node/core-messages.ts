@@ -42,6 +42,7 @@ function copyOf(value: unknown): CopyFacts {
   return {
     ...extentOf(value, 'copy'),
     durableSeq: seqOf(fields.durableSeq, 'durableSeq'),
+    firstSeq: optional(fields.firstSeq, (each) => seqOf(each, 'firstSeq')),
     complete: fields.complete === true,
     inSync: optional(fields.inSync, (each) => ids(each, 'inSync')),
     inSyncKnown: fields.inSyncKnown === true,

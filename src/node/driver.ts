@@ -397,6 +397,7 @@ function sameFacts(left: CopyFacts, right: CopyFacts | undefined): boolean {
     right !== undefined &&
     left.seq === right.seq &&
     left.durableSeq === right.durableSeq &&
+    left.firstSeq === right.firstSeq &&
     left.history === right.history &&
     left.complete === right.complete &&
     left.inSync === right.inSync &&

@@ -129,6 +129,7 @@ export class Replica {
       // What a failed disk did not take cannot be had from here either.
       seq: failed === undefined ? copy.seq : copy.durableSeq,
       durableSeq: copy.durableSeq,
+      firstSeq: copy.firstSeq,
       complete: copy.complete,
       inSync: copy.inSync,
       inSyncKnown: this.#inSyncKnown,

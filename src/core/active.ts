@@ -57,14 +57,14 @@ function countedAs(core: CoreState, peer: Peer): Peer['counted'] {
 
 /**
  * True when it stepped down. Changes that this very process made cannot be ahead of it: its own
- * facts are only older then than what a standby says. What could not be fetched was decided about.
+ * facts are only older then than what a standby says.
  */
 function checkBehind(core: CoreState, tenure: Tenure): boolean {
   const ahead = peersOf(core).find((peer) => {
     const copy = peer.view?.copy
     // Cheap first: this is asked with every input, and histories may be long.
     if (copy === undefined || copy.seq <= core.copy.seq) return false
-    if (!heard(core, peer) || !copy.complete || tenure.without.has(peer.id)) return false
+    if (!heard(core, peer)) return false
     return relate(core.copy, copy).kind === 'behind' && !stampedBy(copy, tenure.term)
   })
   if (ahead === undefined) return false
@@ -104,7 +104,8 @@ export function reopenPersisted(core: CoreState, id: number): void {
     tenure.reopening = undefined
     return
   }
-  core.effects.push({ type: 'openTerm', term: reopening.term, degraded: isAlone(core) })
+  const { term } = reopening
+  core.effects.push({ type: 'openTerm', term, degraded: isAlone(core), fork: false })
 }
 
 export function termReopened(

@@ -87,13 +87,13 @@ function canFetch(copy: CopyFacts, other: CopyFacts): boolean {
 }
 
 /**
- * The copy with the most changes on the line of `copy`: observers and ineligible members count as
+ * The copy with the most changes on the line of `copy`: observers, ineligible members and damaged copies count as
  * sources.
  */
 export function longestOnLine(all: readonly Standing[], copy: CopyFacts): CopyFacts {
   let longest = copy
   for (const one of all) {
-    if (one.copy.complete && relate(longest, one.copy).kind === 'behind') longest = one.copy
+    if (relate(longest, one.copy).kind === 'behind') longest = one.copy
   }
   return longest
 }

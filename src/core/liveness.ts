@@ -102,7 +102,6 @@ function forget(core: CoreState, peer: Peer): void {
   peer.view = undefined
   peer.heardAtMs = undefined
   peer.unfetchableSinceMs = undefined
-  core.tenure?.without.delete(peer.id)
   reportPeer(core, peer)
 }
 

@@ -102,23 +102,12 @@ export function becomeStandby(core: CoreState): void {
   core.attempts = 0
 }
 
-export function becomeActive(
-  core: CoreState,
-  term: Term,
-  reason: string,
-  without: ReadonlySet<string>,
-): void {
+export function becomeActive(core: CoreState, term: Term, reason: string): void {
   become(core, 'active', reason, term)
   core.tookPart = true
   core.wasReplica = true
   core.attempts = 0
-  core.tenure = {
-    term,
-    reopening: undefined,
-    asking: undefined,
-    rivals: new Map(),
-    without: new Set(without),
-  }
+  core.tenure = { term, reopening: undefined, asking: undefined, rivals: new Map() }
   core.reported.clear()
   core.withoutPeers.clear()
   for (const peer of peersOf(core)) {

@@ -157,7 +157,7 @@ function takeFreshest(core: CoreState, round: Round): void {
   const excluded = core.discovery?.excluded
   let best: { readonly id: string; readonly view: PeerView } | undefined
   for (const [id, view] of round.promises) {
-    if (!view.copy.complete || round.skipped.has(id)) continue
+    if (round.skipped.has(id)) continue
     const { kind } = relate(core.copy, view.copy)
     const fresher = compareFreshness(view.copy, core.copy) > 0
     if (fresher && kind !== 'behind' && mayLead(core, id, view) && !excluded?.has(id)) {
@@ -172,7 +172,8 @@ function takeFreshest(core: CoreState, round: Round): void {
 }
 
 function mayLead(core: CoreState, id: string, view: PeerView): boolean {
-  return (core.peers.get(id)?.promotable ?? false) && view.copy.ineligible === undefined
+  const { complete, ineligible } = view.copy
+  return (core.peers.get(id)?.promotable ?? false) && complete && ineligible === undefined
 }
 
 function fetchFrom(core: CoreState, round: Round, peer: string, seq: number): void {
@@ -257,7 +258,8 @@ export function gateAnswered(core: CoreState, id: number, ok: boolean): void {
 
 function openTerm(core: CoreState, round: Round): void {
   round.phase = 'opening'
-  core.effects.push({ type: 'openTerm', term: round.term, degraded: isAlone(core) })
+  const fork = round.skipped.size > 0
+  core.effects.push({ type: 'openTerm', term: round.term, degraded: isAlone(core), fork })
 }
 
 /** No promotable member in reach: acknowledgements by standbys have nobody to wait for. */
@@ -276,10 +278,10 @@ export function roundOpened(
     return
   }
   const { cluster, nodeId } = core.options
-  const { term, missing, skipped } = round
+  const { term, missing } = round
   const incident = `${cluster}/${term.epoch}/${nodeId}`
   const absent = unprovenWithout(core, round)
-  becomeActive(core, term, reasonOf(round), skipped)
+  becomeActive(core, term, reasonOf(round))
   if (round.lateMs > 0) askAfterLate(core, round.lateMs)
   if (round.kind === 'takeOver') {
     emit(core, { name: 'failover', incident, from: round.from ?? nodeId, term })

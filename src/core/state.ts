@@ -146,8 +146,6 @@ export interface Tenure {
     | { readonly queryId: number; readonly answered: Set<string>; readonly sinceMs: number }
     | undefined
   readonly rivals: Map<string, Rival>
-  /** Members in reach that have more than this term began with, and that could not be fetched from. */
-  readonly without: Set<string>
 }
 
 /** The giving side of a switchover. */

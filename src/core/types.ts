@@ -261,7 +261,13 @@ export type CoreEffect =
   | { readonly type: 'cutStream'; readonly id: number }
   | { readonly type: 'fetch'; readonly id: number; readonly peer: string; readonly seq: number }
   | { readonly type: 'mayBecomeActive'; readonly id: number; readonly epoch: number }
-  | { readonly type: 'openTerm'; readonly term: Term; readonly degraded: boolean }
+  /** `fork`: the term begins with a change, so that copies that go on without it are on another history from here. */
+  | {
+      readonly type: 'openTerm'
+      readonly term: Term
+      readonly degraded: boolean
+      readonly fork: boolean
+    }
   /** Accept no write (calls wait) until `unfreeze`, a role change, or the end. */
   | { readonly type: 'freeze' }
   | { readonly type: 'unfreeze' }

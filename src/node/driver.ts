@@ -280,7 +280,7 @@ export class Driver {
       case 'mayBecomeActive':
         return this.#askGate(effect.id, effect.epoch)
       case 'openTerm':
-        return this.#openTerm(effect.term, effect.degraded)
+        return this.#openTerm(effect.term, effect)
       case 'freeze':
         return replica.writer?.freeze()
       case 'unfreeze':
@@ -355,9 +355,9 @@ export class Driver {
     this.#gate.ask(gate, id, epoch)
   }
 
-  #openTerm(term: Term, degraded: boolean): void {
+  #openTerm(term: Term, how: { degraded: boolean; fork: boolean }): void {
     const { replica } = this.#context
-    replica.openTerm(term, degraded).then(
+    replica.openTerm(term, how).then(
       () => {
         if (this.#role === 'active') this.#term = term
         this.input({ type: 'termOpened', term, ok: true, copy: replica.facts() })

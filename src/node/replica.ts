@@ -252,7 +252,7 @@ export class Replica {
   }
 
   /** Opens a term: the first of a tenure makes the writer, a further one goes on with it. */
-  async openTerm(term: Term, degraded: boolean): Promise<void> {
+  async openTerm(term: Term, how: { degraded: boolean; fork: boolean }): Promise<void> {
     this.unfollow()
     if (this.#writer !== undefined) {
       this.#term = undefined
@@ -263,13 +263,13 @@ export class Replica {
       await this.copy.closeNext()
       await this.vault.keepUnusedJournal(nextArea)
       await this.copy.dropNext()
-      this.#writer = await this.#openWriter(term, degraded)
+      this.#writer = await this.#openWriter(term, how)
     }
     this.#term = term
     this.#inSyncKnown = true
   }
 
-  #openWriter(term: Term, degraded: boolean): Promise<Writer> {
+  #openWriter(term: Term, how: { degraded: boolean; fork: boolean }): Promise<Writer> {
     const { policy, clock, random, id, members, degradeAfterMs, onNoStandby } = this.#options
     return Writer.open({
       copy: this.copy,
@@ -283,7 +283,7 @@ export class Replica {
       degradeAfterMs,
       onNoStandby,
       limits: writerLimits,
-      degraded,
+      ...how,
       blobs: this.followers,
       emit: (event) => this.#hooks.report({ from: 'writer', event }),
       checkTenure: () => this.#hooks.checkTenure(),

@@ -88,6 +88,15 @@ export class Sequencer {
     this.#term = term
   }
 
+  /**
+   * Appends a change that changes nothing. A copy that has more than the term began with is on another history from
+   * here: it can follow, and keeps in its vault what only it has.
+   */
+  appendFork(): void {
+    const nothing: Change = { kind: 'transaction', changes: [] }
+    this.#append(encodeChanges(this.#term, this.#copy.seq + 1, this.#ackedSeq(), [nothing]))
+  }
+
   /** Journals a set; undefined when the journal takes nothing any more. */
   appendInSync(members: readonly string[]): number | undefined {
     try {

@@ -115,6 +115,8 @@ export interface WriterOptions {
   readonly limits: WriterLimits
   /** Whether no promotable member is in reach, so that nothing is waited for. */
   readonly degraded: boolean
+  /** Whether the term begins with a change, because a copy has more than it begins with. Default: false. */
+  readonly fork?: boolean | undefined
   readonly blobs: BlobDistribution
   emit(event: WriterEvent): void
   /** Throws NOT_ACTIVE when this node may not act as active now. */

@@ -72,6 +72,7 @@ export class Writer implements WriteGate {
     try {
       writer.#sequencer.appendTerm(options.term)
       writer.#sequencer.appendInSync([])
+      if (options.fork === true) writer.#sequencer.appendFork()
       await options.copy.flush()
     } catch (error) {
       writer.close(asFailure(error))

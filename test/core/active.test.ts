@@ -40,7 +40,8 @@ describe('the active and its standbys', () => {
     expect(world.actives()).toEqual(['n1'])
   })
 
-  it('it steps down when a member in reach is ahead of it', () => {
+  /** n1 serves without n2, which has more on its disk, comes back, and may be damaged. */
+  function behind(damaged: boolean): World {
     const world = new World(['n1', 'n2'])
     const history = [{ epoch: 1, nodeId: 'n2', bootId: 'old', firstSeq: 1 }]
     world.node('n1').disk.history = history
@@ -51,12 +52,25 @@ describe('the active and its standbys', () => {
     world.start('n1')
     world.until(() => world.role('n1') === 'active', 15_000)
     healAll(world)
+    world.node('n2').damaged = damaged
     world.start('n2')
     world.run(5_000)
     expect(world.events('n1', 'steppedDown')).toHaveLength(1)
+    return world
+  }
+
+  it('it steps down when a member in reach is ahead of it', () => {
+    const world = behind(false)
     expect(world.actives()).toEqual(['n2'])
     expect(world.role('n1')).toBe('standby')
     expect(world.node('n1').disk.seq).toBe(8)
+  })
+
+  it('it steps down for a damaged copy that is ahead, and serves again with what that one has', () => {
+    const world = behind(true)
+    expect(world.actives()).toEqual(['n1'])
+    expect(world.node('n1').disk.seq).toBe(8)
+    expect(world.role('n2')).toBe('standby')
   })
 
   it('it steps down when its copy fails, and is not promoted again', () => {

@@ -1,7 +1,7 @@
 /** The made-up shell of each node: it carries out effects on a copy that is a history and a number. */
 import { viewOf } from '../../src/core/step.js'
 import type { CopyFacts, CoreEffect, CoreEvent, CoreMessage, Role } from '../../src/core/types.js'
-import { type Term, withTerm } from '../../src/replication/position.js'
+import { relate, type Term, withTerm } from '../../src/replication/position.js'
 import type { World } from './world.js'
 import type { NodeSim, Said } from './world-types.js'
 
@@ -12,7 +12,7 @@ export function copyOf(_world: World, node: NodeSim): CopyFacts {
     history: disk.history,
     seq: disk.seq,
     durableSeq: disk.seq,
-    complete: true,
+    complete: !node.damaged,
     inSync: disk.inSync,
     inSyncKnown: active || node.inSyncKnown,
     ineligible: node.ineligible,
@@ -61,7 +61,13 @@ export function carryOut(world: World, node: NodeSim, effect: CoreEffect): void 
       break
     case 'openTerm':
       world.ledger.opening(id, effect.term, node.core)
-      world.push(world.diskMs, { kind: 'open', node: id, boot, term: effect.term })
+      world.push(world.diskMs, {
+        kind: 'open',
+        node: id,
+        boot,
+        term: effect.term,
+        fork: effect.fork,
+      })
       break
     case 'freeze':
       node.writesFrozen = true
@@ -126,13 +132,14 @@ export function closed(world: World, id: string): void {
     world.later(5, () => world.node(id).alive && world.kill(id))
 }
 
-export function open(world: World, node: NodeSim, term: Term): void {
+export function open(world: World, node: NodeSim, term: Term, fork: boolean): void {
   if (!node.opens) {
     const copy = copyOf(world, node)
     world.input(node, { type: 'termOpened', term, ok: false, copy, reason: 'disk' })
     return
   }
   node.disk.history = withTerm(node.disk.history, term, node.disk.seq)
+  if (fork) node.disk.seq += 1
   world.ledger.opened(node.id, term, node.core)
   world.input(node, { type: 'termOpened', term, ok: true, copy: copyOf(world, node) })
   if (node.core.role === 'active') node.term = node.core.tenure?.term
@@ -151,6 +158,7 @@ export function replicate(world: World, active: NodeSim, follower: NodeSim): voi
   follower.disk.seq = active.disk.seq
   follower.disk.inSync = active.disk.inSync
   follower.inSyncKnown = true
+  follower.damaged = false
   copyInput(world, follower)
   if (active.drain !== undefined) tryDrain(world, active)
 }
@@ -163,6 +171,10 @@ export function restore(world: World, node: NodeSim, term: Term): void {
   const serves = active.alive && !active.frozen && active.term?.epoch === term.epoch && !cut
   if (!serves) {
     world.input(node, { type: 'following', state: 'broken', term })
+    return
+  }
+  if (relate(node.disk, active.disk).kind === 'ahead') {
+    world.input(node, { type: 'following', state: 'refused', term })
     return
   }
   world.input(node, { type: 'following', state: 'started', term })

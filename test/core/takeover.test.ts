@@ -322,15 +322,22 @@ describe('missing members', () => {
   })
 
   /** Everybody lives but the active; n2 lacks what n3 has, and n3 may not go itself. */
-  function unfetchable(options: WorldOptions): World {
+  function unfetchable({
+    damaged = false,
+    fetchable = false,
+    ...options
+  }: WorldOptions & { damaged?: boolean; fetchable?: boolean }): World {
     const world = settled(3, options)
-    world.node('n2').lagging = true
+    const [n2, n3] = [world.node('n2'), world.node('n3')]
+    n2.lagging = true
     for (let writes = 0; writes < 5; writes += 1) world.write('n1')
-    world.node('n3').ineligible = 'disk full'
+    n3.damaged = damaged
+    n3.ineligible = damaged ? undefined : 'disk full'
+    n3.fetchable = fetchable
     world.factsChanged('n3')
-    world.node('n3').fetchable = false
     world.run(50)
     world.kill('n1')
+    n2.lagging = false
     return world
   }
 
@@ -339,7 +346,28 @@ describe('missing members', () => {
     const tookMs = world.until(() => world.role('n2') === 'active', 8_000)
     expect(tookMs).toBeGreaterThan(2_000)
     expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
-    expect(world.node('n2').disk.seq).toBe(5)
+    // The term began with a change of its own.
+    expect(world.node('n2').disk.seq).toBe(6)
+  })
+
+  it('whoever has what nobody could fetch follows at once, also while nobody writes', () => {
+    for (const damaged of [false, true]) {
+      const world = unfetchable({ damaged })
+      world.until(() => world.role('n2') === 'active', 8_000)
+      world.until(() => world.role('n3') === 'standby', 1_000)
+      expect(world.node('n3').disk).toMatchObject({
+        seq: 6,
+        history: world.node('n2').disk.history,
+      })
+    }
+  })
+
+  it('a damaged copy is fetched from, and is no candidate itself', () => {
+    const world = unfetchable({ damaged: true, fetchable: true })
+    world.until(() => world.role('n2') === 'active', 500)
+    expect(world.events('n2', 'possibleLoss')).toEqual([])
+    expect(world.node('n2').disk.seq).toBe(10)
+    world.until(() => world.role('n3') === 'standby', 1_000)
   })
 
   it('it is fetched from as soon as that works', () => {

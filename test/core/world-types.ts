@@ -31,6 +31,8 @@ export interface NodeSim {
   disk: Disk
   inSyncKnown: boolean
   ineligible: string | undefined
+  /** Its copy is no consistent state any more, until it was restored. */
+  damaged: boolean
   /** The stream that is followed; it moves data once `caughtUp`. */
   stream: { peer: string; term: Term; caughtUp: boolean } | undefined
   term: Term | undefined
@@ -65,7 +67,13 @@ export type Item = { readonly at: number; readonly order: number } & (
     }
   | { readonly kind: 'dial'; readonly from: string; readonly to: string; readonly boot: number }
   | { readonly kind: 'restore'; readonly node: string; readonly boot: number; readonly term: Term }
-  | { readonly kind: 'open'; readonly node: string; readonly boot: number; readonly term: Term }
+  | {
+      readonly kind: 'open'
+      readonly node: string
+      readonly boot: number
+      readonly term: Term
+      readonly fork: boolean
+    }
 )
 
 /** An input without its times. */

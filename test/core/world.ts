@@ -74,6 +74,7 @@ export class World {
       disk: { durable: neverRan, history: [], seq: 0, inSync: undefined },
       inSyncKnown: false,
       ineligible: undefined,
+      damaged: false,
       stream: undefined,
       term: undefined,
       writesFrozen: false,
@@ -350,7 +351,7 @@ export class World {
         restore(this, owner, item.term)
         break
       case 'open':
-        open(this, owner, item.term)
+        open(this, owner, item.term, item.fork)
         break
     }
   }

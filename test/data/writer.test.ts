@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
-import { termOf } from '../../src/replication/entry.js'
+import { partsOf, termOf } from '../../src/replication/entry.js'
 import type { Receipt } from '../../src/replication/writer.js'
 import { writerLimits } from '../../src/replication/writer-types.js'
 import {
@@ -44,6 +44,20 @@ describe('opening', () => {
     await settle()
     copy.fail()
     expect(await codeOf(opening)).toBe('STORAGE_FULL')
+  })
+
+  it('a term that forks begins with a change that changes nothing', async () => {
+    const bench = await openWriter({ degraded: true, fork: true })
+    const kinds = bench.copy.entries.map(({ header }) => [header.kind, header.count])
+    expect(kinds).toEqual([
+      ['term', 0],
+      ['inSync', 0],
+      ['changes', 1],
+    ])
+    const entry = bench.copy.entries.at(-1)
+    expect(entry && partsOf(entry)).toEqual([{ kind: 'transaction', changes: [] }])
+    const { position } = await bench.writer.submit(update('state', 'first'))
+    expect(position).toEqual({ term, seq: 2 })
   })
 
   it('a further term is durable before anything is written in it', async () => {

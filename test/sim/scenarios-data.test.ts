@@ -208,6 +208,31 @@ describe('remote restore', () => {
   })
 })
 
+describe('what cannot be handed over', () => {
+  it('an observer that alone has the last changes, and whose journal was trimmed, vaults them and follows', async () => {
+    const choices = { journalBytesMax: 1024 * 1024, startupWaitMs: 1_000 }
+    const world = await settled({ observers: ['n3'], choices })
+    await write(world, 'n1')
+    await inStep(world)
+    await world.settle(world.stop('n2'))
+    for (let file = 0; file < 10; file += 1) {
+      await write(world, 'n1', `data/new${file}`, { bytes: 500_000, ack: 'local' })
+      await world.run(3_000)
+    }
+    world.kill('n1')
+    world.kill('n3')
+    world.start('n2')
+    world.start('n3')
+    await until(world, () => world.actives()[0] === 'n2', 60_000)
+    expect(eventsOf(world, 'n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
+    // Nobody writes, and it follows all the same.
+    await until(world, () => world.process('n3').node.role === 'standby', 10_000)
+    expect(eventsOf(world, 'n3', 'vaulted')).toHaveLength(1)
+    world.start('n1')
+    await allIsWell(world)
+  })
+})
+
 describe('strangers', () => {
   it('SES-25: a node with a wrong secret gets nothing, and both sides say so', async () => {
     const world = watched({

@@ -194,7 +194,7 @@ export interface CoreState {
   wasReplica: boolean
   /** This run changed its role or its promise: how the run before ended proves nothing any more. */
   tookPart: boolean
-  /** The active it follows or last followed. */
+  /** The active it follows or last followed, or that it offered the role to. */
   followed: { readonly id: string; readonly term: Term } | undefined
   /** The last term whose stream was caught up with. */
   completedTerm: Term | undefined

@@ -139,8 +139,11 @@ function failHandover(core: CoreState, handover: Handover, why: string): void {
 export function handoverPersisted(core: CoreState, id: number): void {
   const { handover } = core
   if (handover?.phase !== 'persisting' || handover.persistId !== id) return
+  const { target, offered } = handover
   handover.phase = 'offering'
-  becomeDiscovering(core, `handing over to ${handover.target}`)
+  becomeDiscovering(core, `handing over to ${target}`)
+  // It may serve from now on whether we hear of it or not: whoever goes next takes over from it.
+  core.followed = { id: target, term: offered }
   // Before the heartbeat that tells everybody of the new role, so that the target is first to know.
   offer(core, handover)
 }

@@ -116,11 +116,12 @@ export function roleChanged(world: World, node: NodeSim, role: Role, term: Term 
   node.writesFrozen = false
   node.drain = undefined
   node.term = role === 'active' ? term : undefined
-  if (role === 'active') {
-    node.disk.inSync = [node.id]
+  if (role === 'active') node.disk.inSync = [node.id]
+  if (role === 'restoring') node.inSyncKnown = false
+  const isKnown = role === 'active' || node.inSyncKnown
+  if (isKnown !== node.core.copy.inSyncKnown || role === 'active') {
     world.inputLater(0, node.id, { type: 'copy', copy: copyOf(world, node) })
   }
-  if (role === 'restoring') node.inSyncKnown = false
   if (role === 'stopped') {
     world.later(0, () => closed(world, node.id))
   }

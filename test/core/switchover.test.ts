@@ -88,16 +88,31 @@ describe('switchover', () => {
     expect(world.node('n1').core.tenure?.term.epoch).toBeGreaterThan(2)
   })
 
-  it('when the target falls silent after the hand-over too', () => {
-    const world = settled(2)
+  it('when the target falls silent after the hand-over too, and possibleLoss names it', () => {
+    const world = settled(3)
     const id = world.command('n1', { name: 'switchover', to: 'n2' })
     world.until(() => world.role('n1') === 'discovering', 1_000)
     cutOff(world, 'n1')
     world.until(() => world.role('n1') === 'active', 10_000)
     expect(world.outcome(id)).toBe('SWITCHOVER_FAILED')
+    // It may have served, and acknowledged writes with n3.
+    expect(world.events('n1', 'possibleLoss')).toMatchObject([{ missing: ['n2', 'n3'] }])
     healAll(world)
     world.run(100)
     expect(world.ledger.opens.length).toBeGreaterThanOrEqual(2)
+  })
+
+  it("with onMissingPeer 'hold' the old one holds for a target that fell silent", () => {
+    const world = settled(3, { onMissingPeer: 'hold' })
+    world.command('n1', { name: 'switchover', to: 'n2' })
+    world.until(() => world.role('n1') === 'discovering', 1_000)
+    cutOff(world, 'n1')
+    world.run(30_000)
+    expect(world.role('n1')).toBe('discovering')
+    expect(world.events('n1', 'holding')).toMatchObject([{ missing: ['n2', 'n3'] }])
+    healAll(world)
+    world.until(() => world.role('n1') === 'standby', 5_000)
+    expect(world.actives()).toEqual(['n2'])
   })
 
   it('a target that cannot open its term says so at once', () => {

@@ -67,7 +67,7 @@ export async function stageSnapshot(
 ): Promise<void> {
   await objects.remove('staging', [object])
   for (let offset = 0; offset < bytes.length; offset += chunkBytes) {
-    const chunk = bytes.slice(offset, offset + chunkBytes)
+    const chunk = bytes.subarray(offset, offset + chunkBytes)
     const slice = { name: object, offset, start: 0, length: chunk.length }
     await objects.write('staging', chunk, [slice])
   }

@@ -88,8 +88,9 @@ export class HeldEntries {
     if (this.#bytes <= waitingBytesMax / 2) this.#context.channel()?.resume()
   }
 
-  /** Nothing of the stream is appended any more. */
+  /** Forgets what waits. Nothing is open any more then: an entry that is being prepared is not appended. */
   drop(): void {
     this.#waiting = []
+    this.#bytes = 0
   }
 }

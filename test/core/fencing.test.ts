@@ -10,6 +10,16 @@ function refusedWhileFrozen(world: World, from: string, to: string, forMs: numbe
   world.later(forMs + 50, () => world.push(0, { kind: 'dial', from, to, boot }))
 }
 
+/** One node stands still for so long; the other one, dead until now, becomes active and writes meanwhile. */
+function frozenMeanwhile(world: World, frozen: string, other: string, forMs: number): void {
+  world.freeze(frozen, forMs)
+  refusedWhileFrozen(world, frozen, other, forMs)
+  world.start(other)
+  world.until(() => world.role(other) === 'active', 39_000)
+  expect(world.write(other)).toBe(true)
+  world.until(() => !world.node(frozen).frozen, forMs)
+}
+
 describe('fencing', () => {
   it('ROL-19: a frozen active that resumes gives up before it accepts anything', () => {
     const world = settled(2)
@@ -65,12 +75,7 @@ describe('fencing', () => {
     world.kill('n2')
     world.until(() => world.node('n1').core.peers.get('n2')?.gone === true, 1_000)
     expect(world.write('n1')).toBe(true)
-    world.freeze('n1', 40_000)
-    refusedWhileFrozen(world, 'n1', 'n2', 40_000)
-    world.start('n2')
-    world.until(() => world.role('n2') === 'active', 39_000)
-    expect(world.write('n2')).toBe(true)
-    world.until(() => !world.node('n1').frozen, 40_000)
+    frozenMeanwhile(world, 'n1', 'n2', 40_000)
     world.until(() => {
       expect(world.write('n1')).toBe(false)
       return world.role('n1') !== 'active'
@@ -83,12 +88,7 @@ describe('fencing', () => {
     const world = settled(2)
     world.kill('n1')
     // Not in step with the dials of n1.
-    world.freeze('n2', 40_010)
-    refusedWhileFrozen(world, 'n2', 'n1', 40_010)
-    world.start('n1')
-    world.until(() => world.role('n1') === 'active', 39_000)
-    expect(world.write('n1')).toBe(true)
-    world.until(() => !world.node('n2').frozen, 40_010)
+    frozenMeanwhile(world, 'n2', 'n1', 40_010)
     world.run(10)
     expect(world.node('n2').core.peers.get('n1')?.gone).toBe(false)
     world.run(5_000)

@@ -227,13 +227,19 @@ describe('who takes over', () => {
     expect(world.actives()).toEqual([])
   })
 
-  it('ROL-16: a node that was restoring does not serve, because it knows of a later term', () => {
-    const world = settled(2)
+  /** N2 was dead for five writes and has begun to restore them, which takes this long. */
+  function restoring(count: number, options: WorldOptions = {}, restoreMs = 2_000): World {
+    const world = settled(count, options)
     world.kill('n2')
     for (let writes = 0; writes < 5; writes += 1) world.write('n1')
-    world.node('n2').restoreMs = 2_000
+    world.node('n2').restoreMs = restoreMs
     world.start('n2')
     world.until(() => world.role('n2') === 'restoring', 1_000)
+    return world
+  }
+
+  it('ROL-16: a node that was restoring does not serve, because it knows of a later term', () => {
+    const world = restoring(2)
     world.run(100)
     world.kill('n1')
     world.run(30_000)
@@ -245,24 +251,14 @@ describe('who takes over', () => {
   })
 
   it('ROL-16: allowStale lets it serve its previous complete copy', () => {
-    const world = settled(2, { allowStale: true })
-    world.kill('n2')
-    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
-    world.node('n2').restoreMs = 2_000
-    world.start('n2')
-    world.until(() => world.role('n2') === 'restoring', 1_000)
+    const world = restoring(2, { allowStale: true })
     world.kill('n1')
     world.until(() => world.role('n2') === 'active', 15_000)
     expect(world.node('n2').disk.seq).toBe(5)
   })
 
   it('ROL-16: an operator may go on without the node that has the later changes', () => {
-    const world = settled(2)
-    world.kill('n2')
-    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
-    world.node('n2').restoreMs = 2_000
-    world.start('n2')
-    world.until(() => world.role('n2') === 'restoring', 1_000)
+    const world = restoring(2)
     world.kill('n1')
     world.run(15_000)
     expect(world.actives()).toEqual([])
@@ -272,12 +268,7 @@ describe('who takes over', () => {
   })
 
   it('ROL-16: while a complete one exists, that one is promoted', () => {
-    const world = settled(3)
-    world.kill('n2')
-    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
-    world.node('n2').restoreMs = 3_000
-    world.start('n2')
-    world.until(() => world.role('n2') === 'restoring', 1_000)
+    const world = restoring(3, {}, 3_000)
     world.kill('n1')
     world.until(() => world.role('n3') === 'active', 3_000)
   })

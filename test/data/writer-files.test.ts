@@ -47,6 +47,17 @@ async function* stream(pieces: number, bytes: number, failure?: Error): AsyncGen
   if (failure !== undefined) throw failure
 }
 
+/** Content that says whether anybody has begun to read it. */
+function watchedContent(): Iterable<Uint8Array> & { read: boolean } {
+  return {
+    read: false,
+    *[Symbol.iterator]() {
+      this.read = true
+      yield Buffer.alloc(1)
+    },
+  }
+}
+
 describe('writing files (SYN-5, SYN-6)', () => {
   it('SYN-6: writes, overwrites, appends, patches, truncates, removes', async () => {
     const { files } = await openFiles()
@@ -248,11 +259,7 @@ describe('options of one write', () => {
   it('what cannot be is refused before anything happens', async () => {
     const bench = await openFiles()
     const { files } = bench
-    let read = false
-    const content = (function* () {
-      read = true
-      yield Buffer.alloc(1)
-    })()
+    const content = watchedContent()
     const invalid = { code: 'OPTION_INVALID', details: { option: 'ack' } }
     await expect(files.write('files/a', content, { ack: 'x' as never })).rejects.toMatchObject(
       invalid,
@@ -265,7 +272,7 @@ describe('options of one write', () => {
     await expect(files.append('files/a', 'x', { signal: {} as never })).rejects.toThrow(TypeError)
     await expect(files.write('files/a', 'x', 'disk' as never)).rejects.toThrow(TypeError)
     await expect(files.write('files/a', 'x', { mode: 0o1777 })).rejects.toThrow(TypeError)
-    expect(read).toBe(false)
+    expect(content.read).toBe(false)
     expect(bench.copy.seq).toBe(0)
   })
 })
@@ -280,16 +287,12 @@ describe('files of any size', () => {
   it('what no disk may hold is refused before its content is read, and nothing is journaled', async () => {
     const bench = await openFiles()
     const { files } = bench
-    let read = false
-    const content = (function* () {
-      read = true
-      yield Buffer.alloc(1)
-    })()
+    const content = watchedContent()
     await expect(files.truncate('files/a', most + 1)).rejects.toMatchObject(tooLarge)
     await expect(files.truncate('files/a', 2 ** 50)).rejects.toThrow('fileBytesMax = 4398046511104')
     await expect(files.patch('files/a', 2 ** 44, content)).rejects.toMatchObject(tooLarge)
     await expect(files.patch('files/a', most, 'x')).rejects.toMatchObject(tooLarge)
-    expect(read).toBe(false)
+    expect(content.read).toBe(false)
     expect(bench.copy.seq).toBe(0)
   })
 

@@ -1,14 +1,13 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { OpenStorage, Storage } from '../../src/index.js'
-import { ClusterNode, SyncPolicy, synced } from '../../src/index.js'
+import { describe, expect, it, vi } from 'vitest'
+import type { ClusterNode, OpenStorage, Storage } from '../../src/index.js'
 import { memory } from '../../src/storage/memory.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
+import { addressOf, nodesOn, pairOf } from './nodes.js'
 
 // Large content reaches the standbys before its write has a place; what never gets one does not stay with them.
 
 const network = memoryNetwork({})
-const members = ['alpha', 'beta'].map((id) => ({ id, address: id }))
-const running: ClusterNode[] = []
+const nodeOf = nodesOn(network)
 
 interface Machine {
   readonly node: ClusterNode
@@ -26,44 +25,21 @@ function machineOf(id: string): Machine {
       return opened
     },
   }
-  const node = new ClusterNode({
-    cluster: 'blobs',
-    id,
-    members,
-    storage,
-    transport: network.transport(id),
-    heartbeatMs: 20,
-    deadMs: 400,
-    discoveryMs: 100,
-    startupWaitMs: 200,
-    policy: new SyncPolicy({ files: synced('files/**') }),
-  }) as unknown as ClusterNode
-  running.push(node)
+  const node = nodeOf(id, { storage })
   return { node, blobs: async () => (await opened?.objects.list('blobs'))?.length ?? 0 }
 }
 
-async function pair(): Promise<{ alpha: Machine; beta: Machine }> {
-  const [alpha, beta] = [machineOf('alpha'), machineOf('beta')]
-  await alpha.node.start()
-  await beta.node.start()
-  await alpha.node.inSync()
-  return { alpha, beta }
-}
-
 function both(change: (from: string, to: string) => void): void {
-  change('alpha', 'beta')
-  change('beta', 'alpha')
+  const [alpha, beta] = [addressOf('alpha'), addressOf('beta')]
+  change(alpha, beta)
+  change(beta, alpha)
 }
 
 const large = Buffer.alloc(300_000, 'x')
 
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((node) => node.stop()))
-})
-
 describe('large content that never gets its place', () => {
   it('goes from the standby too: a refused write, a transaction that is rolled back', async () => {
-    const { alpha, beta } = await pair()
+    const { alpha, beta } = await pairOf(machineOf)
     const { node } = alpha
     await node.files.write('files/a', 'x')
     for (let round = 0; round < 5; round += 1) {
@@ -82,7 +58,7 @@ describe('large content that never gets its place', () => {
   })
 
   it('goes with the end of the stream, when nobody says that it is for nothing', async () => {
-    const { alpha, beta } = await pair()
+    const { alpha, beta } = await pairOf(machineOf)
     const { node } = alpha
     await node.files.write('files/kept', large)
     let commit = (): void => {}

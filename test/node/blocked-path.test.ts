@@ -1,43 +1,20 @@
 import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { HotspareError, Storage } from '../../src/index.js'
-import { ClusterNode, neverSynced, SyncPolicy, synced } from '../../src/index.js'
+import { describe, expect, it, vi } from 'vitest'
+import { type HotspareError, neverSynced, SyncPolicy, synced } from '../../src/index.js'
 import { directory } from '../../src/storage/directory.js'
 import { memory } from '../../src/storage/memory.js'
-import { memoryNetwork } from '../../src/transport/memory.js'
+import { nodesOn } from './nodes.js'
 
 // What is never synced is never touched; a restore that needs its place says so and waits.
 
-const network = memoryNetwork({})
-const members = ['alpha', 'beta'].map((id) => ({ id, address: id }))
-const running: ClusterNode[] = []
-const bytes = (text: string): Uint8Array => Buffer.from(text)
-
-function nodeOf(id: string, storage: Storage): ClusterNode {
-  const node = new ClusterNode({
-    cluster: 'blocked',
-    id,
-    members,
-    storage,
-    transport: network.transport(id),
-    heartbeatMs: 20,
-    deadMs: 200,
-    discoveryMs: 100,
-    startupWaitMs: 200,
-    policy: new SyncPolicy({
-      files: synced(['files/**', '!files/**/*.local']),
-      local: neverSynced('files/**/*.local', { reason: 'differs per machine' }),
-    }),
-  }) as unknown as ClusterNode
-  running.push(node)
-  return node
-}
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((node) => node.stop()))
+const nodeOf = nodesOn()
+const policy = new SyncPolicy({
+  files: synced(['files/**', '!files/**/*.local']),
+  local: neverSynced('files/**/*.local', { reason: 'differs per machine' }),
 })
+const bytes = (text: string): Uint8Array => Buffer.from(text)
 
 describe('a never-synced file in the way of a write', () => {
   it.each([
@@ -46,7 +23,7 @@ describe('a never-synced file in the way of a write', () => {
   ])('SYN-25: $what: the write is refused, and the role stays', async ({ obstacle, path }) => {
     const storage = memory()
     storage.outside.write(obstacle, bytes('mine'))
-    const alpha = nodeOf('alpha', storage)
+    const alpha = nodeOf('alpha', { storage, policy })
     await alpha.start()
     const refusal = { code: 'PATH_BLOCKED', details: { path, obstacle } }
     await expect(alpha.files.write(path, 'theirs')).rejects.toMatchObject(refusal)
@@ -72,7 +49,7 @@ describe('a never-synced file in the way of a write', () => {
       await mkdir(join(root, 'data', 'files'), { recursive: true })
       await mkdir(join(root, 'elsewhere'))
       await symlink(join(root, 'elsewhere'), join(root, 'data', 'files', 'link'))
-      const alpha = nodeOf('alpha', directory(join(root, 'data')))
+      const alpha = nodeOf('alpha', { storage: directory(join(root, 'data')), policy })
       await alpha.start()
       const write = alpha.files.write('files/link/new', 'x')
       await expect(write).rejects.toMatchObject({
@@ -90,7 +67,7 @@ describe('a never-synced file in the way of a write', () => {
 
   it('a file of a synced class that goes makes room for a folder, and the other way round', async () => {
     const storage = memory()
-    const alpha = nodeOf('alpha', storage)
+    const alpha = nodeOf('alpha', { storage, policy })
     await alpha.start()
     await Promise.all([
       alpha.files.write('files/a', 'file'),
@@ -113,13 +90,13 @@ describe('a never-synced file in the way of a restore', () => {
   ])(
     'SYN-25: $what: it is named, and the restore goes on when it is gone',
     async ({ obstacle, path }) => {
-      const alpha = nodeOf('alpha', memory())
+      const alpha = nodeOf('alpha', { policy })
       await alpha.start()
       await alpha.files.write('files/first', 'first')
       await alpha.files.write(path, 'theirs')
       const storage = memory()
       storage.outside.write(obstacle, bytes('mine'))
-      const beta = nodeOf('beta', storage)
+      const beta = nodeOf('beta', { storage, policy })
       const failures: HotspareError[] = []
       beta.on('storageFailed', ({ error }) => failures.push(error))
       const started = beta.start()

@@ -1,9 +1,18 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
-import { appState, ClusterNode, neverSynced, SyncPolicy, synced } from '../../src/index.js'
+import { describe, expect, it, vi } from 'vitest'
+import {
+  appState,
+  type ClusterNode,
+  type ClusterNodeOptions,
+  neverSynced,
+  SyncPolicy,
+  synced,
+} from '../../src/index.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
-import { memoryNetwork } from '../../src/transport/memory.js'
+import { nodesOn } from './nodes.js'
 
 // Whole nodes on the real clock, on a network and disks in memory: what an application sees.
+
+const nodeOf = nodesOn()
 
 interface Machine {
   readonly node: ClusterNode
@@ -11,44 +20,27 @@ interface Machine {
   readonly storage: MemoryStorage
 }
 
-const network = memoryNetwork({})
-const running = new Set<ClusterNode>()
-let clusters = 0
-
-function cluster(heartbeatMs = 20): (id: 'alpha' | 'beta', storage?: MemoryStorage) => Machine {
-  clusters += 1
-  const name = `c${clusters}`
-  const members = ['alpha', 'beta'].map((id) => ({ id, address: `${name}-${id}` }))
-  return (id, storage = memory()) => {
-    const state = new Map<string, unknown>()
-    const node = new ClusterNode({
-      cluster: name,
-      id,
-      members,
-      storage,
-      transport: network.transport(`${name}-${id}`),
-      heartbeatMs,
-      deadMs: 25 * heartbeatMs,
-      discoveryMs: 100,
-      startupWaitMs: 200,
-      policy: new SyncPolicy({
-        files: synced('files/**'),
-        state: appState({
-          snapshot: () => [...state],
-          restore: (snapshot) => {
-            state.clear()
-            for (const [key, value] of snapshot as [string, unknown][]) state.set(key, value)
-          },
-          apply: ({ key, value }: { key: string; value: unknown }) => {
-            state.set(key, value)
-          },
-        }),
-        local: neverSynced(['properties.txt', 'logs/**'], { reason: 'differs per machine' }),
-      }),
-    }) as unknown as ClusterNode
-    running.add(node)
-    return { node, state, storage }
-  }
+function machineOf(
+  id: string,
+  storage = memory(),
+  given: Partial<ClusterNodeOptions> = {},
+): Machine {
+  const state = new Map<string, unknown>()
+  const policy = new SyncPolicy({
+    files: synced('files/**'),
+    state: appState({
+      snapshot: () => [...state],
+      restore: (snapshot) => {
+        state.clear()
+        for (const [key, value] of snapshot as [string, unknown][]) state.set(key, value)
+      },
+      apply: ({ key, value }: { key: string; value: unknown }) => {
+        state.set(key, value)
+      },
+    }),
+    local: neverSynced(['properties.txt', 'logs/**'], { reason: 'differs per machine' }),
+  })
+  return { node: nodeOf(id, { storage, policy, ...given }), state, storage }
 }
 
 async function put(machine: Machine, path: string, text: string): Promise<void> {
@@ -59,21 +51,15 @@ async function text(machine: Machine, path: string): Promise<string> {
   return Buffer.from((await machine.storage.outside.read(path)) ?? []).toString()
 }
 
-afterEach(async () => {
-  await Promise.all([...running].map((node) => node.stop()))
-  running.clear()
-})
-
 describe('a cluster of two', () => {
   it('ROL-2: a node that finds an active restores from it and is a standby with the same data', async () => {
-    const make = cluster()
-    const alpha = make('alpha')
+    const alpha = machineOf('alpha')
     await alpha.node.start()
     for (let key = 0; key < 1000; key += 1) {
       void alpha.node.update('state' as never, { key: `k${key}`, value: key } as never)
     }
     await alpha.node.files.write('files/last', 'written after the thousand')
-    const beta = make('beta')
+    const beta = machineOf('beta')
     const methods: string[] = []
     beta.node.on('restored', ({ method }) => methods.push(method))
     await beta.node.start()
@@ -84,8 +70,7 @@ describe('a cluster of two', () => {
   })
 
   it('ROL-12: a signal that aborted before keeps a switchover from beginning', async () => {
-    const make = cluster()
-    const [alpha, beta] = [make('alpha'), make('beta')]
+    const [alpha, beta] = [machineOf('alpha'), machineOf('beta')]
     await alpha.node.start()
     await beta.node.start()
     await beta.node.inSync()
@@ -105,8 +90,7 @@ describe('a cluster of two', () => {
   })
 
   it('writes that a stop cuts off end with STOPPED, large ones too', async () => {
-    const make = cluster()
-    const { node } = make('alpha')
+    const { node } = machineOf('alpha')
     await node.start()
     async function* endless(): AsyncGenerator<Uint8Array> {
       for (;;) {
@@ -125,9 +109,9 @@ describe('a cluster of two', () => {
 
   it('ROL-2: a node that is dialled dials back at once, and not with its next attempt', async () => {
     // Alpha's next attempt would be five seconds after its last one.
-    const make = cluster(80_000)
-    await make('alpha').node.start()
-    const beta = make('beta')
+    const rare = { heartbeatMs: 80_000, deadMs: 2_000_000 }
+    await machineOf('alpha', memory(), rare).node.start()
+    const beta = machineOf('beta', memory(), rare)
     const startedMs = performance.now()
     await beta.node.start()
     expect(beta.node.role).toBe('standby')
@@ -135,7 +119,7 @@ describe('a cluster of two', () => {
   })
 
   it('an update with a level that there is not is refused, and nothing happens', async () => {
-    const alpha = cluster()('alpha')
+    const alpha = machineOf('alpha')
     await alpha.node.start()
     const change = { key: 'k', value: 1 }
     const wrong = { ack: 'x' } as never
@@ -145,8 +129,7 @@ describe('a cluster of two', () => {
   })
 
   it('SYN-5: binary payloads of any size arrive as they are', async () => {
-    const make = cluster()
-    const [alpha, beta] = [make('alpha'), make('beta')]
+    const [alpha, beta] = [machineOf('alpha'), machineOf('beta')]
     await Promise.all([alpha.node.start(), beta.node.start()])
     for (const size of [0, 1, 256, 70_000, 1_500_000]) {
       const bytes = Uint8Array.from({ length: size }, (_, at) => (at * 31 + size) % 256)
@@ -156,9 +139,8 @@ describe('a cluster of two', () => {
   })
 
   it('SYN-23, SYN-24, SYN-25: settings and logs of one machine survive restore, failover and rejoin', async () => {
-    const make = cluster()
-    let alpha = make('alpha')
-    const beta = make('beta')
+    let alpha = machineOf('alpha')
+    const beta = machineOf('beta')
     for (const [machine, level] of [
       [alpha, 'debug'],
       [beta, 'error'],
@@ -172,7 +154,7 @@ describe('a cluster of two', () => {
     await alpha.node.stop()
     await vi.waitFor(() => expect(beta.node.role).toBe('active'), { timeout: 5000 })
     await beta.node.files.write('files/a', '2')
-    alpha = make('alpha', alpha.storage)
+    alpha = machineOf('alpha', alpha.storage)
     await alpha.node.start()
     expect(Buffer.from(await alpha.node.files.read('files/a')).toString()).toBe('2')
     expect(await text(alpha, 'properties.txt')).toBe('log.level=debug')
@@ -182,13 +164,12 @@ describe('a cluster of two', () => {
   })
 
   it('files that were there before are adopted as the beginning, once, and copied by a restore', async () => {
-    const make = cluster()
-    const refused = make('alpha')
+    const refused = machineOf('alpha')
     await put(refused, 'files/old', 'from before')
     await expect(refused.node.start()).rejects.toMatchObject({ code: 'ADOPT_REQUIRED' })
-    const alpha = make('alpha', refused.storage)
+    const alpha = machineOf('alpha', refused.storage)
     await alpha.node.start({ adopt: true })
-    const beta = make('beta')
+    const beta = machineOf('beta')
     await beta.node.start()
     expect(Buffer.from(await beta.node.files.read('files/old')).toString()).toBe('from before')
     expect(alpha.node.status().position?.seq).toBe(1)

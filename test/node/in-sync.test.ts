@@ -1,45 +1,17 @@
-import { afterEach, describe, expect, it } from 'vitest'
-import { ClusterNode, SyncPolicy, synced } from '../../src/index.js'
-import { memory } from '../../src/storage/memory.js'
-import { memoryNetwork } from '../../src/transport/memory.js'
+import { describe, expect, it } from 'vitest'
+import type { ClusterNode } from '../../src/index.js'
 import { codeOf } from '../data/writer-support.js'
+import { addressOf, nodesOn } from './nodes.js'
 
-const network = memoryNetwork({})
-const running: ClusterNode[] = []
-let clusters = 0
+const nodeOf = nodesOn()
 
 /** Nodes that are not started; the names of observers begin with `o`. */
 function nodes(...ids: string[]): ClusterNode[] {
-  clusters += 1
-  const name = `sync${clusters}`
-  const members = ids.map((id) => ({
-    id,
-    address: `${name}-${id}`,
-    observer: id.startsWith('o'),
-  }))
-  return ids.map((id) => {
-    const node = new ClusterNode({
-      cluster: name,
-      id,
-      members,
-      storage: memory(),
-      transport: network.transport(`${name}-${id}`),
-      heartbeatMs: 20,
-      deadMs: 300,
-      discoveryMs: 100,
-      startupWaitMs: 100,
-      policy: new SyncPolicy({ files: synced('files/**') }),
-    }) as unknown as ClusterNode
-    running.push(node)
-    return node
-  })
+  const members = ids.map((id) => ({ id, address: addressOf(id), observer: id.startsWith('o') }))
+  return ids.map((id) => nodeOf(id, { members }))
 }
 
 type Three = [ClusterNode, ClusterNode, ClusterNode]
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((node) => node.stop()))
-})
 
 describe('node.inSync', () => {
   it('GEN-2: resolves on the active when so many standbys count, and at once from then on', async () => {

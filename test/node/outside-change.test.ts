@@ -1,14 +1,12 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
-import { ClusterNode, SyncPolicy, synced } from '../../src/index.js'
+import { describe, expect, it, vi } from 'vitest'
+import type { ClusterNode } from '../../src/index.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
-import { memoryNetwork } from '../../src/transport/memory.js'
+import { nodesOn, pairOf } from './nodes.js'
 
 // Files of synced classes that somebody else changes while the node runs. They are noticed when a change in place meets
 // them, because they have not the size that the changes before it make of them.
 
-const network = memoryNetwork({})
-const members = ['alpha', 'beta'].map((id) => ({ id, address: id }))
-const running: ClusterNode[] = []
+const nodeOf = nodesOn()
 
 interface Machine {
   readonly node: ClusterNode
@@ -19,38 +17,14 @@ interface Machine {
 function machineOf(id: string): Machine {
   const storage = memory()
   const found: Machine['found'] = []
-  const node = new ClusterNode({
-    cluster: 'outside',
-    id,
-    members,
-    storage,
-    transport: network.transport(id),
-    heartbeatMs: 20,
-    deadMs: 400,
-    discoveryMs: 100,
-    startupWaitMs: 200,
-    policy: new SyncPolicy({ files: synced('files/**') }),
-  }) as unknown as ClusterNode
+  const node = nodeOf(id, { storage })
   node.on('outsideChange', ({ paths, outcome }) => found.push({ paths, outcome }))
-  running.push(node)
   return { node, storage, found }
-}
-
-async function pair(): Promise<{ alpha: Machine; beta: Machine }> {
-  const [alpha, beta] = [machineOf('alpha'), machineOf('beta')]
-  await alpha.node.start()
-  await beta.node.start()
-  await alpha.node.inSync()
-  return { alpha, beta }
 }
 
 function textOf({ storage }: Machine, path: string): string {
   return Buffer.from(storage.outside.read(path) ?? []).toString()
 }
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((node) => node.stop()))
-})
 
 describe('a file that somebody else changes while the node runs', () => {
   it.each([
@@ -60,7 +34,7 @@ describe('a file that somebody else changes while the node runs', () => {
       change: (disk: MemoryStorage) => disk.outside.write('files/log', Buffer.from('XX')),
     },
   ])('a standby on which somebody $what it gets it anew', async ({ change }) => {
-    const { alpha, beta } = await pair()
+    const { alpha, beta } = await pairOf(machineOf)
     const { files } = alpha.node
     await files.write('files/log', 'one')
     await vi.waitFor(() => expect(textOf(beta, 'files/log')).toBe('one'))
@@ -81,7 +55,7 @@ describe('a file that somebody else changes while the node runs', () => {
   })
 
   it('an active says so once, and goes on', async () => {
-    const { alpha, beta } = await pair()
+    const { alpha, beta } = await pairOf(machineOf)
     const { files } = alpha.node
     await files.write('files/log', 'one')
     await vi.waitFor(() => expect(textOf(alpha, 'files/log')).toBe('one'))

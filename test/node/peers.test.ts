@@ -1,46 +1,22 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
-import { ClusterNode, type ClusterNodeOptions, SyncPolicy, synced } from '../../src/index.js'
+import { describe, expect, it, vi } from 'vitest'
 import { RefusalLog } from '../../src/node/refusal-log.js'
-import { memory } from '../../src/storage/memory.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
 import { TestClock } from '../data/writer-support.js'
+import { nodesOn } from './nodes.js'
 
 const network = memoryNetwork({})
-const running = new Set<ClusterNode>()
-
-function node(
-  cluster: string,
-  id: string,
-  given: Partial<ClusterNodeOptions> = {},
-  address = `${cluster}-${id}`,
-): ClusterNode {
-  const made = new ClusterNode({
-    ...{ cluster, id, storage: memory(), heartbeatMs: 20, deadMs: 500, discoveryMs: 100 },
-    members: ['alpha', 'beta'].map((member) => ({ id: member, address: `${cluster}-${member}` })),
-    startupWaitMs: 100,
-    transport: network.transport(address),
-    policy: new SyncPolicy({ files: synced('files/**') }),
-    ...given,
-  })
-  running.add(made)
-  return made
-}
-
-afterEach(async () => {
-  await Promise.all([...running].map((each) => each.stop()))
-  running.clear()
-})
+const nodeOf = nodesOn(network)
 
 describe('two processes with one id', () => {
   it('whoever hears both of them names it once, with a code', async () => {
-    const alpha = node('twins', 'alpha')
-    const beta = node('twins', 'beta', { discoveryMs: 5_000, startupWaitMs: 5_000 })
+    const alpha = nodeOf('alpha')
+    const beta = nodeOf('beta', { discoveryMs: 5_000, startupWaitMs: 5_000 })
     const told: unknown[] = []
     beta.on('duplicateId', (event) => told.push(event))
     await alpha.start()
     await beta.start()
     await beta.inSync()
-    const twin = node('twins', 'alpha', {}, 'twins-elsewhere')
+    const twin = nodeOf('alpha', { transport: network.transport('elsewhere.test') })
     await twin.start()
     await vi.waitFor(() => expect(told).not.toEqual([]), { timeout: 5_000 })
     await new Promise((resolve) => setTimeout(resolve, 300))
@@ -48,12 +24,12 @@ describe('two processes with one id', () => {
   })
 
   it('a process that replaced another is no duplicate', async () => {
-    const beta = node('heirs', 'beta')
+    const beta = nodeOf('beta')
     const told: unknown[] = []
     beta.on('duplicateId', (event) => told.push(event))
     await beta.start()
     for (let starts = 0; starts < 3; starts += 1) {
-      const alpha = node('heirs', 'alpha')
+      const alpha = nodeOf('alpha')
       await alpha.start()
       await alpha.stop()
     }
@@ -63,8 +39,8 @@ describe('two processes with one id', () => {
 
 describe('refusals', () => {
   it('SES-25: another secret is told once on each side, and says what it may be', async () => {
-    const alpha = node('closed', 'alpha', { secret: 'the secret of all members' })
-    const beta = node('closed', 'beta', { secret: 'not the secret of all of them' })
+    const alpha = nodeOf('alpha', { secret: 'the secret of all members' })
+    const beta = nodeOf('beta', { secret: 'not the secret of all of them' })
     const told: string[] = []
     for (const each of [alpha, beta]) {
       each.on('refused', ({ code, reason }) => {

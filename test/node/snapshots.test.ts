@@ -1,13 +1,10 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
-import { appState, ClusterNode, SyncPolicy, synced } from '../../src/index.js'
-import { memory } from '../../src/storage/memory.js'
-import { memoryNetwork } from '../../src/transport/memory.js'
+import { describe, expect, it, vi } from 'vitest'
+import { appState, type ClusterNode, SyncPolicy, synced } from '../../src/index.js'
+import { nodesOn } from './nodes.js'
 
 // Snapshots that are large, or go wrong, between whole nodes.
 
-const network = memoryNetwork({})
-const members = ['alpha', 'beta'].map((id) => ({ id, address: id }))
-const running: ClusterNode[] = []
+const nodeOf = nodesOn()
 
 interface Machine {
   readonly node: ClusterNode
@@ -15,17 +12,10 @@ interface Machine {
   snapshot: () => unknown
 }
 
-function machine(id: string): Machine {
-  const node = new ClusterNode({
-    cluster: 'snapshots',
-    id,
-    members,
-    storage: memory(),
-    transport: network.transport(id),
-    heartbeatMs: 20,
+function machineOf(id: string): Machine {
+  const node = nodeOf(id, {
+    // Nothing else runs while a large snapshot is encoded.
     deadMs: 1000,
-    discoveryMs: 100,
-    startupWaitMs: 200,
     policy: new SyncPolicy({
       files: synced('files/**'),
       state: appState<unknown, void>({
@@ -38,22 +28,17 @@ function machine(id: string): Machine {
         },
       }),
     }),
-  }) as unknown as ClusterNode
-  running.push(node)
+  })
   const made: Machine = { node, state: undefined, snapshot: () => made.state }
   return made
 }
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((node) => node.stop()))
-})
 
 describe('the snapshot of application state', () => {
   it.each([
     ['is a promise', () => Promise.reject(new Error('not now')), 'returned a promise'],
     ['is no plain data', () => new Set([1]), 'an instance of Set'],
   ])('that %s: a joining node says so and waits, with one restore', async (_what, bad, why) => {
-    const alpha = machine('alpha')
+    const alpha = machineOf('alpha')
     await alpha.node.start()
     await alpha.node.update('state' as never, 'kept' as never)
     await alpha.node.files.write('files/a', 'a')
@@ -62,7 +47,7 @@ describe('the snapshot of application state', () => {
       told.push(`${className} ${error.message}`)
     })
     alpha.snapshot = bad
-    const beta = machine('beta')
+    const beta = machineOf('beta')
     const events: string[] = []
     beta.node.on('restoreStarted', () => events.push('restoreStarted'))
     beta.node.on('error', (error) => events.push(String(error)))
@@ -85,11 +70,11 @@ describe('the snapshot of application state', () => {
 
   it('reaches a joining node also when it has more than 64 MiB', async () => {
     const large = Buffer.alloc(70 * 1024 * 1024, 7)
-    const alpha = machine('alpha')
+    const alpha = machineOf('alpha')
     alpha.snapshot = () => [large, alpha.state]
     await alpha.node.start()
     await alpha.node.update('state' as never, 'small' as never)
-    const beta = machine('beta')
+    const beta = machineOf('beta')
     await beta.node.start()
     const [bytes, rest] = beta.state as [Buffer, string]
     expect(large.equals(bytes)).toBe(true)

@@ -1,30 +1,21 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { appState, ClusterNode, SyncPolicy, synced } from '../../src/index.js'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { appState, type ClusterNode, SyncPolicy, synced } from '../../src/index.js'
 import { memory } from '../../src/storage/memory.js'
-import { memoryNetwork } from '../../src/transport/memory.js'
+import { nodesOn } from './nodes.js'
 
 // What is journaled is what is carried out: on the active as on a standby, and after a restart.
 
-const network = memoryNetwork({})
-const members = ['alpha', 'beta'].map((id) => ({ id, address: id }))
+const nodeOf = nodesOn()
 
 interface Machine {
   readonly node: ClusterNode
   readonly values: unknown[]
 }
 
-function start(id: string, storage = memory()): Machine {
+function machineOf(id: string, storage = memory()): Machine {
   const values: unknown[] = []
-  const node = new ClusterNode({
-    cluster: 'values',
-    id,
-    members,
+  const node = nodeOf(id, {
     storage,
-    transport: network.transport(id),
-    heartbeatMs: 20,
-    deadMs: 200,
-    discoveryMs: 100,
-    startupWaitMs: 200,
     policy: new SyncPolicy({
       files: synced('files/**'),
       state: appState<unknown, unknown>({
@@ -36,7 +27,7 @@ function start(id: string, storage = memory()): Machine {
         },
       }),
     }),
-  }) as unknown as ClusterNode
+  })
   return { node, values }
 }
 
@@ -49,15 +40,10 @@ const update = (value: unknown): ReturnType<ClusterNode['update']> =>
 
 beforeEach(async () => {
   disk = memory()
-  alpha = start('alpha', disk)
-  beta = start('beta')
+  alpha = machineOf('alpha', disk)
+  beta = machineOf('beta')
   await Promise.all([alpha.node.start(), beta.node.start()])
   await alpha.node.inSync()
-})
-
-afterEach(async () => {
-  await beta.node.stop()
-  await alpha.node.stop()
 })
 
 function nested(depth: number): unknown {
@@ -85,7 +71,7 @@ describe('the value of an update', () => {
     expect(alpha.node.status().inSync).toEqual(['beta'])
     await beta.node.stop()
     await alpha.node.stop()
-    alpha = start('alpha', disk)
+    alpha = machineOf('alpha', disk)
     await alpha.node.start()
     expect(alpha.values).toEqual([1, 2])
   })
@@ -152,7 +138,7 @@ describe('a change of a file', () => {
     await expect(together).rejects.toMatchObject(refusal)
     await beta.node.stop()
     await alpha.node.stop()
-    alpha = start('alpha', disk)
+    alpha = machineOf('alpha', disk)
     await alpha.node.start()
     expect((await alpha.node.files.stat('files/a'))?.size).toBe(1)
   })

@@ -291,7 +291,7 @@ export class Links {
       log('%s cannot reach %s: %s', this.#options.id, peer.id, error.message)
     peer.failure = code
     this.#handlers.dialFailed(peer.id, cause, error)
-    if (cause === 'rejected') this.#refuse(peer.id, peer.id, error)
+    if (cause === 'rejected') this.#refuse(peer.id, `to ${peer.id}`, error)
     const { clock, heartbeatMs } = this.#options
     peer.timer = clock.setTimer(peer.retryMs, () => this.#dialAgain(peer))
     peer.retryMs = Math.min(2 * peer.retryMs, heartbeatMs)
@@ -321,11 +321,11 @@ export class Links {
     const failed = error.code === 'HANDSHAKE_FAILED' || error.code === 'HANDSHAKE_VERSION'
     // A port tells nobody apart: each attempt comes from another one.
     const { remote } = connection
-    if (failed) this.#refuse(remote, remote.replace(/:\d+$/, ''), error)
+    if (failed) this.#refuse(remote, `from ${remote.replace(/:\d+$/, '')}`, error)
   }
 
-  #refuse(peer: string, from: string, error: HotspareError): void {
-    const untold = this.#refusals.take(`${from} ${error.code} ${String(error.details.reason)}`)
+  #refuse(peer: string, whom: string, error: HotspareError): void {
+    const untold = this.#refusals.take(`${whom} ${error.code} ${String(error.details.reason)}`)
     if (untold !== undefined) this.#handlers.refused(peer, error, untold)
   }
 

@@ -1,5 +1,4 @@
 /** What an application holds: one node of a cluster. */
-import { EventEmitter } from 'eventemitter3'
 import type { Decision, Role } from './core/types.js'
 import { HotspareError } from './errors.js'
 import type { NodeEvents } from './node/events.js'
@@ -9,8 +8,8 @@ import type { StartOptions } from './node/runtime.js'
 import { Runtime } from './node/runtime.js'
 import type { NodeStatus } from './node/status.js'
 import type { Tenure } from './node/tenure.js'
+import { requireKnown } from './option-names.js'
 import type { AppStateClass } from './policy/app-state.js'
-import { requireKnown } from './policy/option-names.js'
 import type { AnyAppStateClass } from './policy/sync-policy.js'
 import type { FilesApi } from './replication/files.js'
 import type {
@@ -71,7 +70,6 @@ export function runtimeOf(node: object): Runtime {
  */
 export class ClusterNode<C extends Classes = Classes> {
   readonly #options: NodeOptions<C>
-  readonly #events = new EventEmitter<NodeEvents>()
   readonly #runtime: Runtime
   /** The synced files. Reads work on every node that has a complete copy, writes on the active. */
   readonly files: FilesApi
@@ -83,7 +81,7 @@ export class ClusterNode<C extends Classes = Classes> {
    */
   constructor(options: ClusterNodeOptions<C>) {
     this.#options = resolveOptions(options)
-    this.#runtime = new Runtime(this.#options as unknown as NodeOptions, this.#events)
+    this.#runtime = new Runtime(this.#options as unknown as NodeOptions)
     this.files = this.#runtime.files
     const runtime = this.#runtime
     runtimes.set(this, runtime)
@@ -132,8 +130,10 @@ export class ClusterNode<C extends Classes = Classes> {
   /**
    * Leaves the cluster. An active node hands the role over first when a standby is in sync. Idempotent.
    * @param options - `signal`: gives up the handover; the node stops all the same
+   * @throws `OPTION_INVALID` for an option that there is not
    */
   async stop(options: { signal?: AbortSignal } = {}): Promise<void> {
+    requireKnown('stop()', options, ['signal'])
     await this.#runtime.stop(options.signal)
   }
 
@@ -188,6 +188,7 @@ export class ClusterNode<C extends Classes = Classes> {
     serve: (tenure: Tenure) => Promise<void> | void,
     options: { signal?: AbortSignal } = {},
   ): Promise<void> {
+    requireKnown('whileActive()', options, ['signal'])
     const { stopped } = this.#runtime
     const signal =
       options.signal === undefined ? stopped : AbortSignal.any([stopped, options.signal])
@@ -205,6 +206,7 @@ export class ClusterNode<C extends Classes = Classes> {
    *   under way goes on
    */
   async switchover(options: { to?: string; signal?: AbortSignal } = {}): Promise<void> {
+    requireKnown('switchover()', options, ['to', 'signal'])
     await this.#runtime.command({ name: 'switchover', to: options.to }, options.signal)
   }
 
@@ -220,6 +222,7 @@ export class ClusterNode<C extends Classes = Classes> {
     withoutPeers: readonly string[]
     signal?: AbortSignal
   }): Promise<void> {
+    requireKnown('takeOver()', options, ['withoutPeers', 'signal'])
     const { withoutPeers, signal } = options
     if (!Array.isArray(withoutPeers)) {
       const details = { option: 'withoutPeers' }
@@ -244,6 +247,7 @@ export class ClusterNode<C extends Classes = Classes> {
    * ```
    */
   async inSync(options: { count?: number; signal?: AbortSignal } = {}): Promise<void> {
+    requireKnown('inSync()', options, ['count', 'signal'])
     const { count = 1, signal } = options
     const limit = this.#options.members.filter(({ observer }) => observer !== true).length - 1
     if (!Number.isInteger(count) || count < 1 || count > limit) {
@@ -264,12 +268,12 @@ export class ClusterNode<C extends Classes = Classes> {
     return this.#runtime.explain()
   }
 
-  /** Calls `listener` with each event of this name. */
+  /** Calls `listener` with each event of this name. What it throws becomes the event `error`. */
   on<Name extends keyof NodeEvents>(
     name: Name,
     listener: (...event: NodeEvents[Name]) => void,
   ): this {
-    this.#events.on(name, listener as never)
+    this.#runtime.events.on(name, listener as never)
     return this
   }
 
@@ -278,7 +282,7 @@ export class ClusterNode<C extends Classes = Classes> {
     name: Name,
     listener: (...event: NodeEvents[Name]) => void,
   ): this {
-    this.#events.once(name, listener as never)
+    this.#runtime.events.once(name, listener as never)
     return this
   }
 
@@ -287,7 +291,7 @@ export class ClusterNode<C extends Classes = Classes> {
     name: Name,
     listener: (...event: NodeEvents[Name]) => void,
   ): this {
-    this.#events.off(name, listener as never)
+    this.#runtime.events.off(name, listener as never)
     return this
   }
 }

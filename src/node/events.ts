@@ -264,7 +264,10 @@ export interface NodeEvents {
       readonly lateMs: number
     },
   ]
-  /** Something failed that no call of the application was waiting for. Without a listener it is only logged. */
+  /**
+   * Something failed that no call of the application was waiting for, a listener of another event among it. Without a
+   * listener it is only logged.
+   */
   error: [error: unknown]
 }
 

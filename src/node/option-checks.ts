@@ -1,6 +1,6 @@
 /** What a node is given is checked before anything is opened: names, kinds, values, and what fits together. */
 import { HotspareError } from '../errors.js'
-import { requireKnown } from '../policy/option-names.js'
+import { requireKnown } from '../option-names.js'
 import type { ClusterNodeOptions, NodeOptions } from './options.js'
 
 /** Members that a cluster may have. */

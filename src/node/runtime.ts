@@ -5,7 +5,6 @@
  * Invariant: `#parts` exists from the end of the opening to the end of `stop()`.
  */
 import debug from 'debug'
-import type { EventEmitter } from 'eventemitter3'
 import type { Decision, Role } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { Channel } from '../protocol/channel.js'
@@ -17,7 +16,7 @@ import { adoptFound, adoptOutside } from './adoption.js'
 import { coreMessageOf } from './core-messages.js'
 import type { DriverInput } from './driver.js'
 import { Driver } from './driver.js'
-import type { NodeEvents, NodeLogEvent } from './events.js'
+import { EventHub } from './event-hub.js'
 import { FactsLog } from './facts-log.js'
 import type { Followers } from './followers.js'
 import { Links } from './links.js'
@@ -49,8 +48,8 @@ export class Runtime {
   readonly writes: WritePath
   readonly files: FilesApi
   readonly tenures: TenureRunner = new TenureRunner()
+  readonly events: EventHub
   readonly #options: NodeOptions
-  readonly #events: EventEmitter<NodeEvents>
   readonly #bootId: string
   readonly #stop = new AbortController()
   readonly #peers: PeerIdentities
@@ -62,9 +61,9 @@ export class Runtime {
   readonly #news: ReplicaNews
   #settledOnce: (() => void) | undefined
 
-  constructor(options: NodeOptions, events: EventEmitter<NodeEvents>) {
+  constructor(options: NodeOptions) {
     this.#options = options
-    this.#events = events
+    this.events = new EventHub(options)
     this.#bootId = Buffer.from(options.random.bytes(8)).toString('hex')
     this.#news = new ReplicaNews({
       id: options.id,
@@ -108,26 +107,7 @@ export class Runtime {
   }
 
   readonly emit: Emit = (name, ...event) => {
-    const entry = {
-      node: this.#options.id,
-      name,
-      atWallMs: this.#options.clock.wallMs(),
-      event: event[0],
-    }
-    log('%s %s %o', entry.node, name, entry.event)
-    try {
-      this.#options.logger?.(entry as NodeLogEvent)
-    } catch (error) {
-      log('the logger threw: %o', error)
-    }
-    try {
-      if (this.#events.listenerCount(name) > 0) {
-        this.#events.emit(name, ...(event as never))
-      }
-    } catch (error) {
-      // A listener that throws must not stop the node.
-      log('a listener of %s threw: %o', name, error)
-    }
+    this.events.emit(name, ...event)
     this.#redundancy.check()
   }
 

@@ -1,4 +1,5 @@
 import { HotspareError } from '../errors.js'
+import { requireKnown } from '../option-names.js'
 import { normaliseGlobs } from './glob.js'
 
 /** Files that belong to one machine: hotspare neither reads, sends, writes nor deletes them. */
@@ -31,6 +32,7 @@ export function neverSynced(
   options: { readonly reason: string },
 ): NeverSyncedClass {
   if (typeof options?.reason !== 'string') throw new TypeError('neverSynced() needs { reason }')
+  requireKnown('neverSynced()', options, ['reason'])
   if (options.reason.trim() === '') {
     throw new HotspareError('OPTION_INVALID', 'the reason of a never-synced class is empty', {
       details: { option: 'reason' },

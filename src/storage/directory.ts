@@ -26,6 +26,7 @@ import { lstat, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { HotspareError } from '../errors.js'
 import type { OpenStorage, Storage, StorageOwner } from '../interfaces/storage.js'
+import { requireKnown } from '../option-names.js'
 import { newLendingState, takeBack } from './directory/access.js'
 import { DirectoryDocuments } from './directory/documents.js'
 import { isMissing, replaceFile, syncFolder } from './directory/durable.js'
@@ -56,12 +57,13 @@ export interface DirectoryOptions {
  * Storage in a directory, which is created when it is missing.
  *
  * @param root - the directory, absolute or relative to the working directory
- * @throws TypeError when the root is empty
+ * @throws TypeError when the root is empty; `OPTION_INVALID` for an option that there is not
  */
 export function directory(root: string, options: DirectoryOptions = {}): Storage {
   if (typeof root !== 'string' || root === '') {
     throw new TypeError('directory() needs the path of a directory')
   }
+  requireKnown('directory()', options, ['threads'])
   const layout = new Layout(root, 'main')
   const threads = options.threads ?? true
   return { name: 'directory', open: (owner) => openDirectory(layout, owner, threads) }

@@ -13,6 +13,7 @@
 import type { PeerCertificate, SecureContextOptions } from 'node:tls'
 import { HotspareError } from '../errors.js'
 import type { Transport } from '../interfaces/transport.js'
+import { requireKnown } from '../option-names.js'
 import { parseAddress } from './tcp/address.js'
 import { dialTcp } from './tcp/dial.js'
 import { listenTcp } from './tcp/listen.js'
@@ -77,6 +78,7 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1
  * ```
  */
 export function tcp(options: TcpOptions = {}): Transport {
+  requireKnown('tcp()', options, ['listen', 'tls', 'dialTimeoutMs', 'keepAliveMs'])
   const { listen, tls } = options
   const dialTimeoutMs = milliseconds('dialTimeoutMs', options.dialTimeoutMs, DIAL_TIMEOUT_MS, 1)
   const keepAliveMs = milliseconds('keepAliveMs', options.keepAliveMs, KEEP_ALIVE_MS, 0)

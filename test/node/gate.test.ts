@@ -64,16 +64,3 @@ describe('the gate before the role', () => {
     expect(gate.signal?.aborted).toBe(true)
   })
 })
-
-describe('the logger', () => {
-  it('one that throws keeps no event from the listeners', async () => {
-    const logger = (): void => {
-      throw new Error('the log is full')
-    }
-    const alpha = nodeOf('alpha', { logger })
-    const roles: string[] = []
-    alpha.on('role', ({ role }) => roles.push(role))
-    await alpha.start()
-    expect(roles).toEqual(['discovering', 'active'])
-  })
-})

@@ -7,7 +7,7 @@ import { type MemoryNetwork, memoryNetwork } from '../../src/transport/memory.js
 /** Makes a node with these options in place of the common ones. */
 export type NodeOf = (id: string, given?: Partial<ClusterNodeOptions>) => ClusterNode
 
-/** Not the id alone: with one name for both, the two sides of a refusal would count as one. */
+/** Where a member listens. */
 export function addressOf(id: string): string {
   return `${id}.test`
 }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { ClusterNode, HotspareError, SyncPolicy, synced } from '../../src/index.js'
+import { ClusterNode, HotspareError, neverSynced, SyncPolicy, synced } from '../../src/index.js'
+import { directory } from '../../src/storage/directory.js'
 import { memory } from '../../src/storage/memory.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
 import { tcp } from '../../src/transport/tcp.js'
@@ -88,6 +89,19 @@ describe('options of a node', () => {
     expect(refusal(() => node({ onNoStandBy: 'block' })).message).toContain('onNoStandby?')
     expect(refusal(() => node({ foo: 1 })).message).not.toContain('did you mean')
   })
+
+  it.each([
+    ['tcp()', () => tcp({ listening: '127.0.0.1:0' } as object)],
+    ['directory()', () => directory('/nowhere', { thread: false } as object)],
+    [
+      'neverSynced()',
+      () => neverSynced('*', { reason: 'local', why: 'too' } as { reason: string }),
+    ],
+  ])('%s refuses an option that it does not know', (what, make) => {
+    const { code, message } = refusal(make)
+    expect(code).toBe('OPTION_INVALID')
+    expect(message).toContain(`${what} has no`)
+  })
 })
 
 describe('options of calls', () => {
@@ -107,5 +121,18 @@ describe('options of calls', () => {
     expect(first.role).toBe('active')
     const adpot = { adpot: true } as never
     await expect(node({}).start(adpot)).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+    for (const given of [null, { signals: undefined, too: 1 }]) {
+      const options = given as never
+      for (const call of [
+        first.stop(options),
+        first.switchover(options),
+        first.inSync(options),
+        first.takeOver(options),
+        first.whileActive(() => undefined, options),
+      ]) {
+        await expect(call).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+      }
+    }
+    expect(first.role).toBe('active')
   })
 })

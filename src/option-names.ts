@@ -1,5 +1,5 @@
 /** Options that nobody reads are mistakes: a misspelt one would silently be the default. */
-import { HotspareError } from '../errors.js'
+import { HotspareError } from './errors.js'
 
 /**
  * Refuses what is no object, and names in it that are not known.

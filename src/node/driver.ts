@@ -24,6 +24,7 @@ import type { ErrorCode } from '../errors.js'
 import { HotspareError, whatHappened } from '../errors.js'
 import type { Term } from '../replication/position.js'
 import { AskedGate } from './asked-gate.js'
+import { FactsWriter } from './facts-writer.js'
 import type { Links } from './links.js'
 import type { NodeOptions } from './options.js'
 import type { Replica } from './replica.js'
@@ -60,11 +61,8 @@ export class Driver {
   #stepping = false
   #role: Role = 'stopped'
   #term: Term | undefined
-  #durable: DurableFacts
+  readonly #factsWriter: FactsWriter
   #facts: CopyFacts | undefined
-  #persisting: Promise<void> = Promise.resolve()
-  /** Whoever waits for facts that are not being written yet. */
-  #unwritten: number[] = []
   #nextCommand = 1
   #lastStepMs: number
   #lastStepWallMs: number
@@ -77,8 +75,16 @@ export class Driver {
 
   constructor(context: DriverContext, durable: DurableFacts) {
     this.#context = context
-    this.#durable = durable
     const { options, bootId } = context
+    this.#factsWriter = new FactsWriter(
+      {
+        options,
+        writeFacts: (facts) => context.writeFacts(facts),
+        persisted: (id) => this.input({ type: 'persisted', id }),
+        onError: (error) => context.onError(error),
+      },
+      durable,
+    )
     this.#gate = new AskedGate(
       (id, ok) => this.input({ type: 'gate', id, ok }),
       (error) => context.onError(error),
@@ -112,7 +118,7 @@ export class Driver {
   }
 
   get durable(): DurableFacts {
-    return this.#durable
+    return this.#factsWriter.latest
   }
 
   get state(): Readonly<CoreState> {
@@ -131,7 +137,7 @@ export class Driver {
   start(): void {
     const copy = this.#context.replica.facts()
     this.#facts = copy
-    this.input({ type: 'start', copy, durable: this.#durable })
+    this.input({ type: 'start', copy, durable: this.durable })
   }
 
   /**
@@ -171,6 +177,7 @@ export class Driver {
 
   close(): void {
     this.#open = false
+    this.#factsWriter.close()
     this.#endGate()
     this.#context.options.clock.clearTimer(this.#timer)
     for (const command of this.#commands.values()) {
@@ -181,7 +188,7 @@ export class Driver {
 
   /** Resolves when everything that was to be persisted is. */
   settled(): Promise<void> {
-    return this.#persisting
+    return this.#factsWriter.settled()
   }
 
   #tick(): void {
@@ -266,7 +273,7 @@ export class Driver {
       case 'send':
         return void links.send(effect.to, 'core', effect.message satisfies CoreMessage)
       case 'persist':
-        return this.#persist(effect.id, effect.facts)
+        return this.#factsWriter.write(effect.id, effect.facts)
       case 'role':
         return this.#become(effect.role, effect.reason, effect.term)
       case 'follow':
@@ -301,33 +308,6 @@ export class Driver {
       (value) => this.input(input(value)),
       (error: unknown) => this.#context.onError(error),
     )
-  }
-
-  /** All that became due while the last write was under way is written at once: the latest facts stand for all. */
-  #persist(id: number, facts: DurableFacts): void {
-    this.#durable = facts
-    this.#unwritten.push(id)
-    if (this.#unwritten.length > 1) return
-    this.#persisting = this.#persisting.then(() => {
-      const ids = this.#unwritten
-      this.#unwritten = []
-      return this.#writeDurably(ids, this.#durable)
-    })
-  }
-
-  /** What is not durable is not answered: the core waits, and a disk that was full is tried again. */
-  async #writeDurably(ids: readonly number[], facts: DurableFacts): Promise<void> {
-    const { clock, heartbeatMs } = this.#context.options
-    for (let attempt = 0; this.#open; attempt += 1) {
-      try {
-        await this.#context.writeFacts(facts)
-        for (const id of ids) this.input({ type: 'persisted', id })
-        return
-      } catch (error) {
-        if (attempt === 0) this.#context.onError(error)
-        await new Promise<void>((resolve) => clock.setTimer(heartbeatMs, resolve))
-      }
-    }
   }
 
   #become(role: Role, reason: string, term: Term | undefined): void {

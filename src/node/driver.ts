@@ -23,6 +23,7 @@ import type {
 import type { ErrorCode } from '../errors.js'
 import { HotspareError, whatHappened } from '../errors.js'
 import type { Term } from '../replication/position.js'
+import type { TenureStart } from '../replication/writer-types.js'
 import { AskedGate } from './asked-gate.js'
 import { FactsWriter } from './facts-writer.js'
 import type { Links } from './links.js'
@@ -287,7 +288,7 @@ export class Driver {
       case 'mayBecomeActive':
         return this.#askGate(effect.id, effect.epoch)
       case 'openTerm':
-        return this.#openTerm(effect.term, effect)
+        return this.#openTerm(effect.term, { degraded: effect.degraded, fork: effect.fork })
       case 'freeze':
         return replica.writer?.freeze()
       case 'unfreeze':
@@ -335,9 +336,9 @@ export class Driver {
     this.#gate.ask(gate, id, epoch)
   }
 
-  #openTerm(term: Term, how: { degraded: boolean; fork: boolean }): void {
+  #openTerm(term: Term, start: TenureStart): void {
     const { replica } = this.#context
-    replica.openTerm(term, how).then(
+    replica.openTerm(term, start).then(
       () => {
         if (this.#role === 'active') this.#term = term
         this.input({ type: 'termOpened', term, ok: true, copy: replica.facts() })

@@ -99,8 +99,16 @@ export type WriterEvent =
   /** This standby left the in-sync set. */
   | { readonly name: 'standbyLost'; readonly id: string; readonly reason: string }
 
+/** How a tenure begins. */
+export interface TenureStart {
+  /** Whether no promotable member is in reach, so that nothing is waited for. */
+  readonly degraded: boolean
+  /** Whether the term begins with a change, because a copy has more than it begins with. Default: false. */
+  readonly fork?: boolean | undefined
+}
+
 /** What a {@link Writer} is made of. */
-export interface WriterOptions {
+export interface WriterOptions extends TenureStart {
   readonly copy: WriterCopy
   readonly policy: WriterPolicy
   readonly clock: Clock
@@ -113,10 +121,6 @@ export interface WriterOptions {
   readonly degradeAfterMs: number
   readonly onNoStandby: 'degrade' | 'block'
   readonly limits: WriterLimits
-  /** Whether no promotable member is in reach, so that nothing is waited for. */
-  readonly degraded: boolean
-  /** Whether the term begins with a change, because a copy has more than it begins with. Default: false. */
-  readonly fork?: boolean | undefined
   readonly blobs: BlobDistribution
   emit(event: WriterEvent): void
   /** Throws NOT_ACTIVE when this node may not act as active now. */

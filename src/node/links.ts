@@ -20,7 +20,6 @@ import type { Identity, Lane, OwnIdentity } from '../protocol/identity.js'
 import type { HandshakeKey } from '../protocol/keys.js'
 import { handshakeKey } from '../protocol/keys.js'
 import type { NodeOptions } from './options.js'
-import { RefusalLog } from './refusal-log.js'
 import { libraryVersion } from './version.js'
 
 const log = debug('hotspare:links')
@@ -51,7 +50,8 @@ export interface LinkHandlers {
   stream(channel: Channel): void
   bulk(channel: Channel): void
   /** A stranger or a peer was not let in, or did not let this node in; `untold` more since the last one that was told. */
-  refused(peer: string, error: HotspareError, untold: number): void
+  /** A member, or a stranger by its address, was refused or refuses; two with the same key are the same. */
+  refused(key: string, peer: string, error: HotspareError): void
   /** Whoever proved to be this peer was met, on either side. */
   met(identity: Identity): void
 }
@@ -74,7 +74,6 @@ export class Links {
   readonly #key: HandshakeKey
   readonly #limits: TransportLimits
   readonly #guard = new HandshakeGuard()
-  readonly #refusals: RefusalLog
   readonly #peers = new Map<string, PeerLink>()
   readonly #accepted = new Set<Channel>()
   readonly #abort = new AbortController()
@@ -85,7 +84,6 @@ export class Links {
   constructor(options: NodeOptions, bootId: string, handlers: LinkHandlers) {
     this.#options = options
     this.#handlers = handlers
-    this.#refusals = new RefusalLog(options.clock)
     const { id, cluster, members, policy, appVersion } = options
     const self = members.find((member) => member.id === id)
     this.#identity = {
@@ -325,8 +323,7 @@ export class Links {
   }
 
   #refuse(peer: string, whom: string, error: HotspareError): void {
-    const untold = this.#refusals.take(`${whom} ${error.code} ${String(error.details.reason)}`)
-    if (untold !== undefined) this.#handlers.refused(peer, error, untold)
+    this.#handlers.refused(`${whom} ${error.code} ${String(error.details.reason)}`, peer, error)
   }
 
   #onAccepted(channel: Channel): void {

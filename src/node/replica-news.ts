@@ -2,6 +2,7 @@
 import type { Role } from '../core/types.js'
 import type { ErrorCode, HotspareError } from '../errors.js'
 import type { DriverInput } from './driver.js'
+import type { Refusal } from './refusals.js'
 import type { Replica } from './replica.js'
 import type { ReplicaEvent } from './replica-types.js'
 import type { Emit } from './reports.js'
@@ -21,6 +22,8 @@ const needsPerson: ReadonlySet<ErrorCode | undefined> = new Set(['VAULT_FULL', '
 export interface ReplicaNewsOptions {
   readonly id: string
   readonly emit: Emit
+  /** A stream was refused, here or by the peer. */
+  refused(refusal: Refusal): void
   replica(): Replica | undefined
   role(): Role
   /** Tells the core. */
@@ -48,9 +51,11 @@ export class ReplicaNews {
       case 'vault':
         return reportVault(emit, event)
       case 'outgoing':
+        if (event.name === 'refused') return this.#options.refused(event)
         return reportOutgoing(emit, id, event)
       case 'incoming':
         this.#onIncoming(event)
+        if (event.name === 'refused') return this.#onRefused(event)
         return reportIncoming(emit, id, event)
       case 'storage':
         return this.#onStorage(event)
@@ -91,6 +96,12 @@ export class ReplicaNews {
     const restoring = method === 'delta' || method === 'full'
     const input = { type: 'following', state: event.name, term, restoring } as const
     this.#options.input(reason === undefined ? input : { ...input, reason })
+  }
+
+  /** That the other is active no more, or in another term, is no refusal of this node. */
+  #onRefused(refusal: Refusal): void {
+    if (refusal.code !== 'NOT_ACTIVE' && refusal.code !== 'STALE_TERM')
+      this.#options.refused(refusal)
   }
 
   /** Told once as long as the reason is the same. */

@@ -157,7 +157,6 @@ export class Replica {
   /** Follows a peer's stream until `unfollow`. */
   follow(peer: string, term: Term): void {
     this.unfollow()
-    this.#ineligible = undefined
     this.#followed = { peer, term }
     const incoming = new Incoming(this.#incomingContext(), peer, term)
     this.#incoming = incoming
@@ -181,6 +180,8 @@ export class Replica {
   }
 
   unfollow(): void {
+    // What an active refused says nothing about this copy once it is gone.
+    this.#ineligible = undefined
     this.#incoming?.stop()
     this.#leaveIncoming()
   }

@@ -122,9 +122,6 @@ export function reportIncoming(emit: Emit, target: string, event: IncomingEvent)
         ms: Math.round(ms),
       })
     }
-    case 'refused':
-      if (event.code === 'NOT_ACTIVE' || event.code === 'STALE_TERM') return
-      return emit('refused', { peer: event.peer, code: event.code, reason: event.reason })
     default:
       return
   }
@@ -148,7 +145,6 @@ export function reportOutgoing(emit: Emit, source: string, event: OutgoingEvent)
       return emit('restored', { restoreId, target, source, method, files, bytesMoved, ms })
     }
     case 'refused':
-      return emit('refused', { peer: target, code: event.code, reason: event.reason })
     case 'ended':
       return
   }

@@ -24,6 +24,7 @@ import type { NodeParts } from './node-parts.js'
 import type { NodeOptions } from './options.js'
 import { PeerIdentities } from './peer-identities.js'
 import { Redundancy } from './redundancy.js'
+import { Refusals } from './refusals.js'
 import { Replica } from './replica.js'
 import { ReplicaNews } from './replica-news.js'
 import type { ReplicaHooks } from './replica-types.js'
@@ -53,6 +54,7 @@ export class Runtime {
   readonly #bootId: string
   readonly #stop = new AbortController()
   readonly #peers: PeerIdentities
+  readonly #refusals: Refusals
   readonly #redundancy = new Redundancy((count) => this.#hasInSync(count))
   #started = false
   #parts: NodeParts | undefined
@@ -65,9 +67,12 @@ export class Runtime {
     this.#options = options
     this.events = new EventHub(options)
     this.#bootId = Buffer.from(options.random.bytes(8)).toString('hex')
+    this.#refusals = new Refusals(options.clock, this.emit)
     this.#news = new ReplicaNews({
       id: options.id,
       emit: this.emit,
+      refused: (refusal) =>
+        this.#refusals.tell(`data ${refusal.peer} ${refusal.code} ${refusal.reason}`, refusal),
       replica: () => this.#parts?.replica,
       role: () => this.role,
       input: (input) => this.#parts?.driver.input(input),
@@ -195,10 +200,8 @@ export class Runtime {
       received: (from, message) => this.#receive(from, message),
       stream: (channel) => this.#withFollowers(channel, (all) => all.acceptStream(channel)),
       bulk: (channel) => this.#withFollowers(channel, (all) => all.acceptBulk(channel)),
-      refused: (peer, error, untold) => {
-        const more = untold === 0 ? '' : ` (and ${untold} more refusals since the last one told)`
-        this.emit('refused', { peer, code: error.code, reason: `${error.message}${more}` })
-      },
+      refused: (key, peer, { code, message }) =>
+        this.#refusals.tell(key, { peer, code, reason: message }),
       met: (identity) => {
         const peer = identity.nodeId
         const reason = this.#peers.met(identity)

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
-import { RefusalLog } from '../../src/node/refusal-log.js'
+import { SyncPolicy, synced } from '../../src/index.js'
+import { Refusals } from '../../src/node/refusals.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
 import { TestClock } from '../data/writer-support.js'
 import { nodesOn } from './nodes.js'
@@ -56,17 +57,45 @@ describe('refusals', () => {
 
   it('are told once a minute each, and few of them, with the number of the others', () => {
     const clock = new TestClock()
-    const log = new RefusalLog(clock)
-    expect([log.take('a'), log.take('a'), log.take('b'), log.take('a')]).toEqual([
-      0,
-      undefined,
-      1,
-      undefined,
-    ])
-    for (let at = 0; at < 100; at += 1) log.take(`stranger ${at}`)
+    const told: unknown[] = []
+    const refusals = new Refusals(clock, (...[, event]) => void told.push(event))
+    const tell = (key: string): void =>
+      refusals.tell(key, { peer: key, code: 'CODE', reason: 'why' })
+    const reasons = (): string[] =>
+      told.splice(0).map((event) => (event as { reason: string }).reason)
+    for (const key of ['a', 'a', 'b', 'a']) tell(key)
+    expect(reasons()).toEqual(['why', 'why (and 1 more refusals since the last one told)'])
+    for (let at = 0; at < 100; at += 1) tell(`stranger ${at}`)
+    expect(reasons()).toHaveLength(14)
     clock.advance(59_999)
-    expect(log.take('late')).toBeUndefined()
+    tell('late')
+    expect(reasons()).toEqual([])
     clock.advance(1)
-    expect(log.take('late')).toBe(100 - 14 + 1)
+    tell('late')
+    expect(reasons()).toEqual([`why (and ${100 - 14 + 1} more refusals since the last one told)`])
+  })
+
+  it('another policy is told once on each side, and an order may go on without its active', async () => {
+    const alpha = nodeOf('alpha')
+    const beta = nodeOf('beta', { policy: new SyncPolicy({ other: synced('other/**') }) })
+    const told: unknown[] = []
+    for (const each of [alpha, beta]) {
+      each.on('refused', ({ peer, code }) => told.push([each.id, peer, code]))
+    }
+    await alpha.start()
+    const starting = beta.start()
+    await vi.waitFor(() => expect(beta.status().stuck).toContain('POLICY_MISMATCH'))
+    // It is tried again and again.
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    expect(told.sort()).toEqual([
+      ['alpha', 'beta', 'POLICY_MISMATCH'],
+      ['beta', 'alpha', 'POLICY_MISMATCH'],
+    ])
+    await alpha.stop()
+    // It has heard of a term whose changes it could not get.
+    await vi.waitFor(() => expect(beta.status().stuck).toContain('holding'))
+    await beta.takeOver({ withoutPeers: ['alpha'] })
+    await starting
+    expect(beta.role).toBe('active')
   })
 })

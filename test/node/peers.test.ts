@@ -58,7 +58,7 @@ describe('refusals', () => {
   it('are told once a minute each, and few of them, with the number of the others', () => {
     const clock = new TestClock()
     const told: unknown[] = []
-    const refusals = new Refusals(clock, (...[, event]) => void told.push(event))
+    const refusals = new Refusals(clock, (...event: unknown[]) => void told.push(event[1]))
     const tell = (key: string): void =>
       refusals.tell(key, { peer: key, code: 'CODE', reason: 'why' })
     const reasons = (): string[] =>

@@ -57,9 +57,10 @@ function countedAs(core: CoreState, peer: Peer): Peer['counted'] {
 
 /**
  * True when it stepped down. Changes that this very process made cannot be ahead of it: its own
- * facts are only older then than what a standby says.
+ * facts are only older then than what a standby says. Nor can anybody once the histories fork.
  */
 function checkBehind(core: CoreState, tenure: Tenure): boolean {
+  if (tenure.forks) return false
   const ahead = peersOf(core).find((peer) => {
     const copy = peer.view?.copy
     // Cheap first: this is asked with every input, and histories may be long.
@@ -104,8 +105,7 @@ export function reopenPersisted(core: CoreState, id: number): void {
     tenure.reopening = undefined
     return
   }
-  const { term } = reopening
-  core.effects.push({ type: 'openTerm', term, degraded: isAlone(core), fork: false })
+  core.effects.push({ type: 'openTerm', term: reopening.term, degraded: isAlone(core) })
 }
 
 export function termReopened(

@@ -171,12 +171,19 @@ function leaveToOthers(core: CoreState): boolean {
     return true
   }
   decide(core, 'takeover.ask', 'othersHearTheActive', { active: first.id, heardBy })
+  doubtSet(core)
   const key = `unreachable ${first.id} ${first.term.epoch}`
   emitOnce(core, key, { name: 'activeUnreachable', active: first.id, heardBy })
   for (const { by, term } of relayed) {
     learnRelayed(core, term, by.view?.role === 'standby' ? by.view.copy.seq : 0)
   }
   return true
+}
+
+/** The active takes a silent standby out of the set after `degradeAfterMs`, and then does without it. */
+function doubtSet(core: CoreState): void {
+  if (passed(core, 'doubt')) core.setDoubted = true
+  else if (!running(core, 'doubt')) arm(core, 'doubt', core.options.degradeAfterMs / 2)
 }
 
 function spokeSince(core: CoreState, peer: Peer): boolean {

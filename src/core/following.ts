@@ -5,7 +5,7 @@ import { sameTerm, type Term } from '../replication/position.js'
 import { decide } from './explain.js'
 import { settleKnown } from './known.js'
 import { heard } from './liveness.js'
-import { becomeDiscovering, becomeRestoring, becomeStandby } from './roles.js'
+import { becomeDiscovering, becomeRestoring, becomeStandby, trustSet } from './roles.js'
 import { arm, type CoreState, disarm, type Following, passed, persist } from './state.js'
 import type { CoreInput } from './types.js'
 import { hearsFollowed } from './views.js'
@@ -54,6 +54,7 @@ export function followingReport(
     following.attempts = 0
     disarm(core, 'refollow')
     settleKnown(core)
+    trustSet(core)
     if (core.role === 'restoring') becomeStandby(core)
   } else if (input.state === 'started') {
     const restores = input.restoring === true && core.role === 'standby'

@@ -28,7 +28,7 @@ export function neededMembers(core: CoreState): Peer[] {
   const { copy, options } = core
   const owner = lastOwner(core)
   if (owner === options.nodeId && core.wasReplica) return []
-  const known = copy.inSyncKnown && copy.inSync !== undefined
+  const known = copy.inSyncKnown && copy.inSync !== undefined && !core.setDoubted
   const inSync = known ? copy.inSync : undefined
   return peersOf(core).filter((peer) => {
     if (inSync === undefined) return peer.promotable

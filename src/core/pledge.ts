@@ -5,7 +5,7 @@
 import { sameTerm, type Term } from '../replication/position.js'
 import { decide } from './explain.js'
 import { becomeDiscovering } from './roles.js'
-import { abandonRound } from './round.js'
+import { abandonRound, isOverdue } from './round.js'
 import { arm, awaitCandidate, type CoreState, type Peer, persist, send, takeId } from './state.js'
 import type { CoreMessage } from './types.js'
 import { activesHeard, hearsFollowed, viewOf } from './views.js'
@@ -18,6 +18,8 @@ export function promiseRequested(core: CoreState, peer: Peer, term: Term): void 
     answerPledge(core)
     return
   }
+  // The others go on without an answer: a refusal would hold them up for as long as this disk does.
+  if (core.round !== undefined && isOverdue(core, core.round)) return
   const refused = refusal(core, peer, term)
   decide(core, 'promise', refused ?? 'given', { to: peer.id, epoch: term.epoch })
   if (refused !== undefined) {

@@ -100,20 +100,31 @@ export function becomeStandby(core: CoreState): void {
   core.following = following
   core.wasReplica = true
   core.attempts = 0
+  core.leftOut = []
+  trustSet(core)
 }
 
-export function becomeActive(core: CoreState, term: Term, reason: string): void {
+export function becomeActive(core: CoreState, term: Term, reason: string, forks: boolean): void {
   become(core, 'active', reason, term)
   core.tookPart = true
   core.wasReplica = true
   core.attempts = 0
-  core.tenure = { term, reopening: undefined, asking: undefined, rivals: new Map() }
+  core.tenure = { term, reopening: undefined, asking: undefined, rivals: new Map(), forks }
+  if (forks) core.effects.push({ type: 'fork' })
+  core.leftOut = []
+  trustSet(core)
   core.reported.clear()
   core.withoutPeers.clear()
   for (const peer of peersOf(core)) {
     peer.counted = 'unknown'
     peer.deafSinceMs = undefined
   }
+}
+
+/** The in-sync set of the own journal is the one in force again. */
+export function trustSet(core: CoreState): void {
+  core.setDoubted = false
+  disarm(core, 'doubt')
 }
 
 /** The active gives up by itself. */

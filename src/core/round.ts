@@ -35,7 +35,7 @@ import {
   takeId,
 } from './state.js'
 import type { CoreInput, CoreMessage, PeerView } from './types.js'
-import { highestEpoch, nextTerm, viewOf } from './views.js'
+import { activesHeard, highestEpoch, nextTerm, viewOf } from './views.js'
 
 export function startRound(core: CoreState): void {
   begin(core, core.wasReplica ? 'takeOver' : 'coldStart', nextTerm(core), undefined)
@@ -135,22 +135,44 @@ function checkAnswers(core: CoreState, round: Round): void {
   const pending = peersOf(core).filter((peer) => heard(core, peer) && !round.promises.has(peer.id))
   if (pending.length > 0 && !passed(core, 'round')) return
   disarm(core, 'round')
-  round.missing = missingCopies(core, round)
-  const held = round.missing.filter((id) => !core.withoutPeers.has(id))
-  if (held.length > 0 && core.options.onMissingPeer === 'hold') {
-    hold(core, missingReason, held)
+  for (const { id, view } of pending) {
+    // Heard, ahead of us, and without an answer: nothing can be fetched from it that would stay what it is.
+    if (view !== undefined && relate(core.copy, view.copy).kind === 'behind') round.skipped.add(id)
+  }
+  checkMissing(core, round)
+}
+
+/** With every fetch the own journal may tell of another in-sync set. */
+function checkMissing(core: CoreState, round: Round): void {
+  const missing = new Set([...missingCopies(core, round), ...core.leftOut, ...round.skipped])
+  round.missing = [...missing].filter((id) => !round.promises.has(id) || round.skipped.has(id))
+  const held = round.missing.filter((id) => !mayLeaveOut(core, round, id))
+  if (held.length > 0) {
+    hold(core, held.some((id) => round.skipped.has(id)) ? unfetchedReason : missingReason, held)
     abandonRound(core, `missing: ${held.join()}`)
     return
   }
   takeFreshest(core, round)
 }
 
+function mayLeaveOut(core: CoreState, round: Round, id: string): boolean {
+  if (core.withoutPeers.has(id)) return true
+  // An empty node never serves in the place of one that has data.
+  if (core.copy.seq === 0 && round.skipped.has(id)) return false
+  return core.options.onMissingPeer === 'takeOver' || core.peers.get(id)?.promotable === false
+}
+
 /** The members of which nobody can say whether they hold an acknowledged write that we lack. */
 function missingCopies(core: CoreState, round: Round): string[] {
-  if (round.kind !== 'takeOver' || round.promises.has(lastOwner(core) ?? '')) return []
+  if (round.kind !== 'takeOver' || answersWhole(round, lastOwner(core))) return []
   return neededMembers(core)
     .filter((peer) => !round.promises.has(peer.id))
     .map((peer) => peer.id)
+}
+
+/** What the owner of a term promised with stands for all that was acknowledged in it, unless its copy is damaged. */
+function answersWhole(round: Round, owner: string | undefined): boolean {
+  return round.promises.get(owner ?? '')?.copy.complete === true
 }
 
 function takeFreshest(core: CoreState, round: Round): void {
@@ -191,7 +213,7 @@ export function fetched(core: CoreState, input: Extract<CoreInput, { type: 'fetc
   assertInvariant(source !== undefined, 'a fetch has a source')
   if (input.ok) {
     source.unfetchableSinceMs = undefined
-    takeFreshest(core, round)
+    checkMissing(core, round)
     return
   }
   const why = input.reason ?? 'unknown'
@@ -200,16 +222,15 @@ export function fetched(core: CoreState, input: Extract<CoreInput, { type: 'fetc
   if (mayPassOver(core, round, source)) {
     decide(core, 'round.data', 'passOver', { peer: source.id, why })
     round.skipped.add(source.id)
-    round.missing = [...round.missing, source.id]
-    takeFreshest(core, round)
+    checkMissing(core, round)
   } else {
     round.abandoned = `fetching from ${source.id} failed: ${why}`
   }
 }
 
 /**
- * A member that has more than we and does not hand it over is like one that is silent: it is tried for as long, `hold`
- * holds for it, and an order goes on without it. One that may take the role itself goes first.
+ * A member that has more than we and does not hand it over is like one that is silent: it is tried for as long, and an
+ * order goes on without it. One that may take the role itself goes first.
  */
 function mayPassOver(core: CoreState, round: Round, source: Peer): boolean {
   const { id } = source
@@ -218,12 +239,7 @@ function mayPassOver(core: CoreState, round: Round, source: Peer): boolean {
   if (!triedLongEnough(core, source)) return false
   const view = round.promises.get(id)
   const leads = view !== undefined && mayLead(core, id, view)
-  if (leads && heard(core, source) && core.discovery?.excluded.has(id) !== true) return false
-  if (core.options.onMissingPeer === 'hold' && source.promotable) {
-    hold(core, unfetchedReason, [id])
-    return false
-  }
-  return true
+  return !leads || !heard(core, source) || core.discovery?.excluded.has(id) === true
 }
 
 function askGate(core: CoreState, round: Round): void {
@@ -243,7 +259,7 @@ function askGate(core: CoreState, round: Round): void {
 /** The owner of the latest known term answered with its frozen copy: there is nothing later. */
 function isOwnerOfKnown(core: CoreState, round: Round): boolean {
   const owner = core.durable.known?.term.nodeId
-  return owner === core.options.nodeId || (owner !== undefined && round.promises.has(owner))
+  return owner === core.options.nodeId || answersWhole(round, owner)
 }
 
 export function gateAnswered(core: CoreState, id: number, ok: boolean): void {
@@ -258,8 +274,8 @@ export function gateAnswered(core: CoreState, id: number, ok: boolean): void {
 
 function openTerm(core: CoreState, round: Round): void {
   round.phase = 'opening'
-  const fork = round.skipped.size > 0
-  core.effects.push({ type: 'openTerm', term: round.term, degraded: isAlone(core), fork })
+  arm(core, 'round', 2 * core.options.deadMs)
+  core.effects.push({ type: 'openTerm', term: round.term, degraded: isAlone(core) })
 }
 
 /** No promotable member in reach: acknowledgements by standbys have nobody to wait for. */
@@ -273,21 +289,42 @@ export function roundOpened(
 ): void {
   const { round } = core
   if (round?.phase !== 'opening' || !sameTerm(round.term, input.term)) return
-  if (!input.ok) {
-    abandonRound(core, `opening the term failed: ${input.reason ?? 'unknown'}`)
+  const why = input.ok ? replacedBy(core, round) : `opening the term failed: ${input.reason ?? ''}`
+  if (why !== undefined) {
+    // The term stands in the journal, so that the next attempt would take us for its owner.
+    core.leftOut = round.missing
+    abandonRound(core, why)
     return
   }
   const { cluster, nodeId } = core.options
   const { term, missing } = round
   const incident = `${cluster}/${term.epoch}/${nodeId}`
   const absent = unprovenWithout(core, round)
-  becomeActive(core, term, reasonOf(round))
+  becomeActive(core, term, reasonOf(round), round.skipped.size > 0)
   if (round.lateMs > 0) askAfterLate(core, round.lateMs)
   if (round.kind === 'takeOver') {
     emit(core, { name: 'failover', incident, from: round.from ?? nodeId, term })
   }
   if (missing.length > 0) emit(core, { name: 'possibleLoss', incident, missing })
   if (absent.length > 0) emit(core, { name: 'unprovenStart', missing: absent })
+}
+
+/** Who went first while the term was being opened. */
+function replacedBy(core: CoreState, round: Round): string | undefined {
+  const [active] = activesHeard(core)
+  const from = round.handover?.from.epoch ?? 0
+  if (active !== undefined && active.term.epoch >= from) return `${active.peer.id} is active`
+  if (!isOverdue(core, round)) return undefined
+  const other = peersOf(core).find((peer) => {
+    const epoch = peer.view?.round?.epoch ?? 0
+    return heard(core, peer) && epoch > round.term.epoch
+  })
+  return other === undefined ? undefined : `${other.id} goes on without this node`
+}
+
+/** The disk takes so long to open the term that nobody should wait for it. */
+export function isOverdue(core: CoreState, round: Round): boolean {
+  return round.phase === 'opening' && passed(core, 'round')
 }
 
 function unprovenWithout(core: CoreState, round: Round): string[] {

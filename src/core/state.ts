@@ -58,6 +58,7 @@ export type TimerName =
   | 'asking'
   | 'backoff'
   | 'discovery'
+  | 'doubt'
   | 'handover'
   | 'heartbeat'
   | 'known'
@@ -146,6 +147,8 @@ export interface Tenure {
     | { readonly queryId: number; readonly answered: Set<string>; readonly sinceMs: number }
     | undefined
   readonly rivals: Map<string, Rival>
+  /** It began without what a member in reach has, and with a change of its own. */
+  readonly forks: boolean
 }
 
 /** The giving side of a switchover. */
@@ -207,6 +210,10 @@ export interface CoreState {
   stopping: Stopping | undefined
   /** Failed attempts since the last success, for the back-off. */
   attempts: number
+  /** Whom the last attempt that got as far as opening its term went on without. */
+  leftOut: readonly string[]
+  /** The in-sync set may have changed without us: others heard the active for long while we did not. */
+  setDoubted: boolean
   /** The round of another node that is waited for. */
   otherRound: Term | undefined
   readonly withoutPeers: Set<string>
@@ -256,6 +263,8 @@ export function createCore(options: CoreOptions): CoreState {
     handover: undefined,
     stopping: undefined,
     attempts: 0,
+    leftOut: [],
+    setDoubted: false,
     otherRound: undefined,
     withoutPeers: new Set(),
     frozenFor: new Set(),

@@ -39,7 +39,9 @@ export function stopCommand(core: CoreState, id: number): void {
 
 export function checkStop(core: CoreState): void {
   const { stopping } = core
-  if (stopping === undefined || core.bootPersistId !== undefined) return
+  if (stopping === undefined) return
+  // Nothing was decided yet: what the last run left behind still holds.
+  if (core.bootPersistId !== undefined) return endStop(core, stopping)
   if (stopping.phase === 'begin') beginStop(core, stopping)
   if (stopping.phase === 'handover' && core.handover === undefined) {
     if (core.role === 'active') drainOwn(core, stopping)
@@ -49,6 +51,8 @@ export function checkStop(core: CoreState): void {
     if (core.role !== 'active') persistStop(core, stopping, 'standby')
     else if (passed(core, 'stop')) persistStop(core, stopping, 'crashed')
   }
+  // A disk that takes nothing keeps nobody from stopping: without the proof it counts as a crash.
+  if (stopping.phase === 'persisting' && passed(core, 'stop')) endStop(core, stopping)
 }
 
 function beginStop(core: CoreState, stopping: Stopping): void {
@@ -93,6 +97,7 @@ function persistStop(core: CoreState, stopping: Stopping, stopAs: DurableFacts['
   stopping.phase = 'persisting'
   stopping.stopAs = stopAs
   stopping.persistId = persist(core, { lastStop: stopAs })
+  arm(core, 'stop', core.options.switchoverMs)
 }
 
 export function stopPersisted(core: CoreState, id: number): void {
@@ -104,6 +109,10 @@ export function stopPersisted(core: CoreState, id: number): void {
     persistStop(core, stopping, 'standby')
     return
   }
+  endStop(core, stopping)
+}
+
+function endStop(core: CoreState, stopping: Stopping): void {
   disarm(core, 'stop', 'handover')
   becomeStopped(core, 'stopped by command')
   for (const peer of peersOf(core)) send(core, peer, { type: 'goodbye', view: viewOf(core) })

@@ -6,7 +6,7 @@ import { sameTerm, type Term } from '../replication/position.js'
 import { isCandidate, ownStanding } from './candidates.js'
 import { decide } from './explain.js'
 import { heard, twoWay } from './liveness.js'
-import { becomeDiscovering } from './roles.js'
+import { becomeDiscovering, stepDown } from './roles.js'
 import { begin } from './round.js'
 import {
   arm,
@@ -172,7 +172,7 @@ export function checkHandover(core: CoreState): void {
     else if (passed(core, 'handover')) failHandover(core, handover, 'draining took too long')
     return
   }
-  if (handover.phase !== 'offering') return
+  if (handover.phase === 'persisting') return checkPersisting(core, handover)
   const newer = activesHeard(core).find(({ term }) => term.epoch >= handover.offered.epoch)
   if (newer !== undefined && newer.peer.id === handover.target) {
     decide(core, 'switchover', 'done', { target: handover.target, epoch: newer.term.epoch })
@@ -186,6 +186,15 @@ export function checkHandover(core: CoreState): void {
   } else if (passed(core, 'handover')) {
     failHandover(core, handover, `${handover.target} did not become active in time`)
   }
+}
+
+/** A disk that does not take it leaves nobody to serve, so that the others must be free to go on. */
+function checkPersisting(core: CoreState, handover: Handover): void {
+  if (core.role === 'active') {
+    if (!passed(core, 'handover')) return
+    stepDown(core, 'giving up the role could not be made durable in time')
+  }
+  failHandover(core, handover, 'the role was lost while it was being given up')
 }
 
 export function handoverRefused(

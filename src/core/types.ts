@@ -261,13 +261,9 @@ export type CoreEffect =
   | { readonly type: 'cutStream'; readonly id: number }
   | { readonly type: 'fetch'; readonly id: number; readonly peer: string; readonly seq: number }
   | { readonly type: 'mayBecomeActive'; readonly id: number; readonly epoch: number }
-  /** `fork`: the term begins with a change, so that copies that go on without it are on another history from here. */
-  | {
-      readonly type: 'openTerm'
-      readonly term: Term
-      readonly degraded: boolean
-      readonly fork: boolean
-    }
+  | { readonly type: 'openTerm'; readonly term: Term; readonly degraded: boolean }
+  /** Journal a change that changes nothing: whoever has more than this term began with is on another history from here. */
+  | { readonly type: 'fork' }
   /** Accept no write (calls wait) until `unfreeze`, a role change, or the end. */
   | { readonly type: 'freeze' }
   | { readonly type: 'unfreeze' }

@@ -23,7 +23,6 @@ import type {
 import type { ErrorCode } from '../errors.js'
 import { HotspareError, whatHappened } from '../errors.js'
 import type { Term } from '../replication/position.js'
-import type { TenureStart } from '../replication/writer-types.js'
 import { AskedGate } from './asked-gate.js'
 import { FactsWriter } from './facts-writer.js'
 import type { Links } from './links.js'
@@ -288,7 +287,9 @@ export class Driver {
       case 'mayBecomeActive':
         return this.#askGate(effect.id, effect.epoch)
       case 'openTerm':
-        return this.#openTerm(effect.term, { degraded: effect.degraded, fork: effect.fork })
+        return this.#openTerm(effect.term, effect.degraded)
+      case 'fork':
+        return replica.writer?.fork()
       case 'freeze':
         return replica.writer?.freeze()
       case 'unfreeze':
@@ -336,9 +337,9 @@ export class Driver {
     this.#gate.ask(gate, id, epoch)
   }
 
-  #openTerm(term: Term, start: TenureStart): void {
+  #openTerm(term: Term, degraded: boolean): void {
     const { replica } = this.#context
-    replica.openTerm(term, start).then(
+    replica.openTerm(term, degraded).then(
       () => {
         if (this.#role === 'active') this.#term = term
         this.input({ type: 'termOpened', term, ok: true, copy: replica.facts() })

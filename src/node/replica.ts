@@ -19,7 +19,7 @@ import { nextArea } from '../replication/switch.js'
 import { nothingOutside } from '../replication/tree-scan.js'
 import { Vault } from '../replication/vault.js'
 import { Writer } from '../replication/writer.js'
-import { type TenureStart, writerLimits } from '../replication/writer-types.js'
+import { writerLimits } from '../replication/writer-types.js'
 import { drain } from './drain.js'
 import { Followers } from './followers.js'
 import type { NodeOptions } from './options.js'
@@ -253,7 +253,7 @@ export class Replica {
   }
 
   /** Opens a term: the first of a tenure makes the writer, a further one goes on with it. */
-  async openTerm(term: Term, start: TenureStart): Promise<void> {
+  async openTerm(term: Term, degraded: boolean): Promise<void> {
     this.unfollow()
     if (this.#writer !== undefined) {
       this.#term = undefined
@@ -264,13 +264,13 @@ export class Replica {
       await this.copy.closeNext()
       await this.vault.keepUnusedJournal(nextArea)
       await this.copy.dropNext()
-      this.#writer = await this.#openWriter(term, start)
+      this.#writer = await this.#openWriter(term, degraded)
     }
     this.#term = term
     this.#inSyncKnown = true
   }
 
-  #openWriter(term: Term, start: TenureStart): Promise<Writer> {
+  #openWriter(term: Term, degraded: boolean): Promise<Writer> {
     const { policy, clock, random, id, members, degradeAfterMs, onNoStandby } = this.#options
     return Writer.open({
       copy: this.copy,
@@ -284,7 +284,7 @@ export class Replica {
       degradeAfterMs,
       onNoStandby,
       limits: writerLimits,
-      ...start,
+      degraded,
       blobs: this.followers,
       emit: (event) => this.#hooks.report({ from: 'writer', event }),
       checkTenure: () => this.#hooks.checkTenure(),

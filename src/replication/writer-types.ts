@@ -99,16 +99,8 @@ export type WriterEvent =
   /** This standby left the in-sync set. */
   | { readonly name: 'standbyLost'; readonly id: string; readonly reason: string }
 
-/** How a tenure begins. */
-export interface TenureStart {
-  /** Whether no promotable member is in reach, so that nothing is waited for. */
-  readonly degraded: boolean
-  /** Whether the term begins with a change, because a copy has more than it begins with. Default: false. */
-  readonly fork?: boolean | undefined
-}
-
 /** What a {@link Writer} is made of. */
-export interface WriterOptions extends TenureStart {
+export interface WriterOptions {
   readonly copy: WriterCopy
   readonly policy: WriterPolicy
   readonly clock: Clock
@@ -121,6 +113,8 @@ export interface WriterOptions extends TenureStart {
   readonly degradeAfterMs: number
   readonly onNoStandby: 'degrade' | 'block'
   readonly limits: WriterLimits
+  /** Whether no promotable member is in reach, so that nothing is waited for. */
+  readonly degraded: boolean
   readonly blobs: BlobDistribution
   emit(event: WriterEvent): void
   /** Throws NOT_ACTIVE when this node may not act as active now. */

@@ -72,7 +72,6 @@ export class Writer implements WriteGate {
     try {
       writer.#sequencer.appendTerm(options.term)
       writer.#sequencer.appendInSync([])
-      if (options.fork === true) writer.#sequencer.appendFork()
       await options.copy.flush()
     } catch (error) {
       writer.close(asFailure(error))
@@ -164,6 +163,16 @@ export class Writer implements WriteGate {
     }
     if (this.#closed !== undefined) throw this.#closed
     this.#schedule()
+  }
+
+  /** Journals a change that changes nothing. */
+  fork(): void {
+    if (this.#closed !== undefined) return
+    try {
+      this.#sequencer.appendFork()
+    } catch (error) {
+      this.close(asFailure(error))
+    }
   }
 
   /**

@@ -233,6 +233,34 @@ describe('cold start', () => {
   })
 })
 
+describe('an empty node', () => {
+  it.each(['damaged', 'observer'] as const)(
+    'ROL-20: does not serve in the place of a member that has data and does not hand it over (%s)',
+    (how) => {
+      const members = [
+        { id: 'n1', promotable: true },
+        { id: 'n2', promotable: how !== 'observer' },
+      ]
+      const world = settled(2, { members })
+      world.kill('n1')
+      world.kill('n2')
+      // The disk of n1 was replaced.
+      const durable = { promised: undefined, known: undefined, lastStop: 'never' } as const
+      world.node('n1').disk = { durable, history: [], seq: 0, inSync: undefined }
+      world.node('n2').damaged = how === 'damaged'
+      world.node('n2').fetchable = false
+      world.start('n1')
+      world.start('n2')
+      world.run(60_000)
+      expect(world.actives()).toEqual([])
+      expect(world.events('n1', 'holding')).toMatchObject([{ missing: ['n2'] }])
+      world.node('n2').fetchable = true
+      world.until(() => world.actives()[0] === 'n1', 15_000)
+      expect(world.node('n1').disk.seq).toBe(5)
+    },
+  )
+})
+
 describe('what a start does not change', () => {
   it('ROL-15: standbys stop, the network fails and heals, standbys start: no failover', () => {
     const world = settled(3)

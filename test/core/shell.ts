@@ -61,13 +61,11 @@ export function carryOut(world: World, node: NodeSim, effect: CoreEffect): void 
       break
     case 'openTerm':
       world.ledger.opening(id, effect.term, node.core)
-      world.push(world.diskMs, {
-        kind: 'open',
-        node: id,
-        boot,
-        term: effect.term,
-        fork: effect.fork,
-      })
+      world.push(world.diskMs, { kind: 'open', node: id, boot, term: effect.term })
+      break
+    case 'fork':
+      node.disk.seq += 1
+      world.inputLater(0, id, { type: 'copy', copy: copyOf(world, node) })
       break
     case 'freeze':
       node.writesFrozen = true
@@ -133,14 +131,13 @@ export function closed(world: World, id: string): void {
     world.later(5, () => world.node(id).alive && world.kill(id))
 }
 
-export function open(world: World, node: NodeSim, term: Term, fork: boolean): void {
+export function open(world: World, node: NodeSim, term: Term): void {
   if (!node.opens) {
     const copy = copyOf(world, node)
     world.input(node, { type: 'termOpened', term, ok: false, copy, reason: 'disk' })
     return
   }
   node.disk.history = withTerm(node.disk.history, term, node.disk.seq)
-  if (fork) node.disk.seq += 1
   world.ledger.opened(node.id, term, node.core)
   world.input(node, { type: 'termOpened', term, ok: true, copy: copyOf(world, node) })
   if (node.core.role === 'active') node.term = node.core.tenure?.term
@@ -210,6 +207,7 @@ export function fetch(world: World, node: NodeSim, id: number, peer: string): vo
   if (ok) {
     node.disk.history = source.disk.history
     node.disk.seq = source.disk.seq
+    node.disk.inSync = source.disk.inSync
   }
   world.inputLater(3, node.id, { type: 'fetched', id, ok, copy: copyOf(world, node) })
 }

@@ -434,6 +434,42 @@ describe('missing members', () => {
     expect(world.events('n2', 'holding')).toMatchObject([{ missing: ['n1'] }])
   })
 
+  it('the damaged copy of the lost active does not stand for the set', () => {
+    const world = settled(3)
+    world.node('n2').lagging = true
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    world.run(50)
+    cutOff(world, 'n3')
+    world.kill('n1')
+    // What can be read of its journal ends before the acknowledged writes.
+    world.node('n1').damaged = true
+    world.node('n1').disk.seq = 5
+    world.start('n1')
+    world.until(() => world.role('n2') === 'active', 30_000)
+    expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
+  })
+
+  it('what is fetched may hold another set, whose members are missed', () => {
+    const world = settled(4)
+    const [n1, n2, n3] = ['n1', 'n2', 'n3'].map((id) => world.node(id))
+    if (n1 === undefined || n2 === undefined || n3 === undefined) throw new Error('no nodes')
+    // n2 is behind and knows an old set; n4 joined since then, and n3 left with a full disk.
+    n2.lagging = true
+    n2.disk.inSync = ['n1', 'n2', 'n3']
+    n1.disk.inSync = ['n1', 'n4']
+    world.write('n1')
+    n3.lagging = true
+    n3.ineligible = 'disk full'
+    for (const id of ['n2', 'n3']) world.factsChanged(id)
+    world.run(300)
+    for (let writes = 0; writes < 3; writes += 1) world.write('n1')
+    cutOff(world, 'n4')
+    world.kill('n1')
+    world.until(() => world.role('n2') === 'active', 20_000)
+    expect(world.ledger.lost(n2.disk)).toBe(3)
+    expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n1', 'n4'] }])
+  })
+
   it('a removed member is not missed', () => {
     const world = settled(3)
     cutOff(world, 'n3')

@@ -67,13 +67,7 @@ export type Item = { readonly at: number; readonly order: number } & (
     }
   | { readonly kind: 'dial'; readonly from: string; readonly to: string; readonly boot: number }
   | { readonly kind: 'restore'; readonly node: string; readonly boot: number; readonly term: Term }
-  | {
-      readonly kind: 'open'
-      readonly node: string
-      readonly boot: number
-      readonly term: Term
-      readonly fork: boolean
-    }
+  | { readonly kind: 'open'; readonly node: string; readonly boot: number; readonly term: Term }
 )
 
 /** An input without its times. */

@@ -351,7 +351,7 @@ export class World {
         restore(this, owner, item.term)
         break
       case 'open':
-        open(this, owner, item.term, item.fork)
+        open(this, owner, item.term)
         break
     }
   }

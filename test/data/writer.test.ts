@@ -46,8 +46,9 @@ describe('opening', () => {
     expect(await codeOf(opening)).toBe('STORAGE_FULL')
   })
 
-  it('a term that forks begins with a change that changes nothing', async () => {
-    const bench = await openWriter({ degraded: true, fork: true })
+  it('a fork is a change that changes nothing', async () => {
+    const bench = await openWriter({ degraded: true })
+    bench.writer.fork()
     const kinds = bench.copy.entries.map(({ header }) => [header.kind, header.count])
     expect(kinds).toEqual([
       ['term', 0],

@@ -49,7 +49,7 @@ export class Contents {
   readonly states: AppStates
   /** Classes that this node's policy does not have, of which changes were journaled. */
   readonly strangers: Set<string> = new Set()
-  /** Classes that were reported, be they strangers or asked for a path that they do not claim here. */
+  /** Classes that were reported, be they strangers or asked for a path that nobody claims here. */
   readonly #reported = new Set<string>()
   applier: Applier
   /** Bytes of entries that are not in the tree yet. */
@@ -215,13 +215,14 @@ export class Contents {
       }
     }
     if (seq <= filesSeq) return
-    if (!this.#isOurs(path, className)) {
+    const own = this.#classOf(path, className)
+    if (own === undefined) {
       this.#stranger(className, path)
       return
     }
     const pending = {
       seq,
-      className,
+      className: own,
       operation: operationOf(change, bytes),
       blobBytes,
       sizeBefore: 0,
@@ -230,11 +231,14 @@ export class Contents {
     this.#operations.push(pending)
   }
 
-  /** A peer is not believed about paths: this node's own policy has to have it in that class. */
-  #isOurs(path: string, className: string): boolean {
+  /**
+   * The class of a path is what this node's own policy says: a peer is not believed about paths, and a change may be older
+   * than the present name of its class.
+   */
+  #classOf(path: string, className: string): string | undefined {
     // What is in the index was checked before.
-    if (this.index.get(path)?.className === className) return true
-    return syncedClassOf(this.#options.policy, path) === className
+    if (this.index.get(path)?.className === className) return className
+    return syncedClassOf(this.#options.policy, path)
   }
 
   #stranger(className: string, path: string | undefined): void {

@@ -1,5 +1,5 @@
 /**
- * Two actives. The one of the lower term that the other cannot hear, neither directly nor through
+ * Two actives. The one of the lower term, or of an equal one, that the other cannot hear, neither directly nor through
  * others, cannot settle it with that one and steps down; where a path exists it is reported.
  */
 import type { Term } from '../replication/position.js'
@@ -15,7 +15,7 @@ export function checkRivals(core: CoreState, tenure: Tenure): boolean {
   for (const rival of tenure.rivals.values()) {
     if (rival.deafSinceMs !== undefined && lasted(core, rival.deafSinceMs)) {
       decide(core, 'deaf', 'stepDown', { newer: rival.id, epoch: rival.term.epoch })
-      stepDown(core, `${rival.id} is active in a newer term and cannot hear this node`)
+      stepDown(core, `${rival.id} is active too and cannot hear this node`)
       return true
     }
     if (rival.deafSinceMs === undefined && lasted(core, rival.sinceMs)) report(core, tenure, rival)
@@ -27,14 +27,14 @@ function lasted(core: CoreState, sinceMs: number): boolean {
   return core.nowMs - sinceMs >= core.options.deadMs
 }
 
-/** Newer is the higher epoch; of two equal ones neither is, and an operator or the heal decides. */
 function refresh(core: CoreState, tenure: Tenure): void {
   const seen = activesSeen(core)
   for (const id of tenure.rivals.keys()) if (!seen.has(id)) tenure.rivals.delete(id)
   for (const [id, term] of seen) {
     const before = tenure.rivals.get(id)
-    const newer = term.epoch > tenure.term.epoch
-    const deaf = newer && !pathTo(core, id)
+    // Of two equal terms neither is newer, but one of these two can still be told.
+    const older = term.epoch < tenure.term.epoch
+    const deaf = !older && !pathTo(core, id)
     tenure.rivals.set(id, {
       id,
       term,

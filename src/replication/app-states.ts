@@ -212,7 +212,14 @@ export class AppStates {
   async restore(slot: StateSlot, snapshot: StateSnapshot): Promise<void> {
     // Copied, because the application may keep what it gets.
     const value = decode(snapshot.bytes, { bytesMax: snapshotBytesMax, copyBytes: true })
-    await slot.hooks.restore(value)
+    try {
+      await slot.hooks.restore(value)
+    } catch (error) {
+      // The application's fault, and not the disk's.
+      const what = `restore() of the class '${slot.name}' threw: ${whatHappened(error)}`
+      const details = { className: slot.name }
+      throw new HotspareError('SNAPSHOT_FAILED', what, { cause: error, details })
+    }
     slot.wasChanged = true
     slot.appliedSeq = snapshot.seq
     slot.snapshotBytes = snapshot.bytes.length

@@ -95,6 +95,25 @@ describe('one-way loss', () => {
     }
   })
 
+  it('GEN-7: two that were cut off in one direction from their start, in one epoch, come to one', () => {
+    const pairs = [
+      ['n1', 'n2'],
+      ['n2', 'n1'],
+    ] as const
+    for (const [from, to] of pairs) {
+      const world = new World(['n1', 'n2'])
+      cutOff(world, 'n1')
+      world.start('n1')
+      world.start('n2')
+      world.until(() => world.actives().length === 2, 15_000)
+      healAll(world)
+      world.until(() => world.links.size === 2, 5_000)
+      world.cutLink(from, to, false)
+      world.run(20_000)
+      expect(world.actives(), `${from} to ${to}`).toHaveLength(1)
+    }
+  })
+
   it('GEN-7: an active that hears nobody keeps the role', () => {
     for (const count of [2, 3]) {
       const world = settled(count)

@@ -127,6 +127,30 @@ describe('classes of application state', () => {
     await again.close()
   })
 
+  test('a restore() that throws is named with its class, at a start', async () => {
+    const first = await startNode()
+    const maker = new EntryMaker()
+    first.copy.append(maker.open())
+    first.copy.append(maker.batch(update('a', 1)))
+    await first.copy.settle()
+    await first.copy.close()
+    const failing = new SyncPolicy({
+      kv: appState({
+        snapshot: () => null,
+        restore: () => {
+          throw new TypeError('cannot read x of undefined')
+        },
+        apply: () => undefined,
+      }),
+    }) as unknown as SyncPolicy
+    const opening = openCopy(await crashed(first.storage).open(owner()), failing)
+    await expect(opening).rejects.toMatchObject({
+      code: 'SNAPSHOT_FAILED',
+      message: expect.stringContaining("restore() of the class 'kv' threw: TypeError: cannot read x"),
+      details: { className: 'kv' },
+    })
+  })
+
   test('a position beyond the journal, without a snapshot, needs a restore', async () => {
     const app = new Persistent()
     const storage = memory()

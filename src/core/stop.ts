@@ -17,6 +17,7 @@ import {
   persist,
   type Stopping,
   send,
+  type Tenure,
   takeId,
 } from './state.js'
 import { startHandover } from './switchover.js'
@@ -61,11 +62,16 @@ function beginStop(core: CoreState, stopping: Stopping): void {
   } else if (core.role !== 'active') {
     // A node that took no part in anything leaves what its last run proved.
     persistStop(core, stopping, core.tookPart ? 'standby' : core.previousStop)
-  } else if (core.tenure?.asking === undefined && startHandover(core, undefined, undefined)) {
+  } else if (isSettled(core.tenure) && startHandover(core, undefined, undefined)) {
     stopping.phase = 'handover'
   } else {
     drainOwn(core, stopping)
   }
+}
+
+/** Whether the term is certain, so that it can be handed over. */
+function isSettled(tenure: Tenure | undefined): boolean {
+  return tenure?.asking === undefined && tenure?.reopening === undefined
 }
 
 function drainOwn(core: CoreState, stopping: Stopping): void {

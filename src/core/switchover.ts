@@ -204,7 +204,10 @@ export function handoverRefused(
 ): void {
   const { handover } = core
   if (handover?.phase !== 'offering' || from !== handover.target) return
-  if (sameTerm(handover.from, message.from)) failHandover(core, handover, message.reason)
+  if (!sameTerm(handover.from, message.from)) return
+  failHandover(core, handover, message.reason)
+  // It never served: nothing can be missing that only it has.
+  core.followed = undefined
 }
 
 /**

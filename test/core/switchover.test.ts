@@ -125,6 +125,16 @@ describe('switchover', () => {
     world.until(() => world.role('n1') === 'active', 5_000)
   })
 
+  it("a target that refused and died is not missed, with onMissingPeer 'hold' either", () => {
+    const world = settled(2, { onMissingPeer: 'hold' })
+    world.node('n2').opens = false
+    const id = world.command('n1', { name: 'switchover', to: 'n2' })
+    world.until(() => world.outcome(id) !== undefined, 5_000)
+    world.kill('n2')
+    world.until(() => world.role('n1') === 'active', 10_000)
+    expect(world.events('n1', 'possibleLoss')).toEqual([])
+  })
+
   it('a target that may not take the role refuses, and the old one serves again', () => {
     const world = settled(2)
     const id = world.command('n1', { name: 'switchover', to: 'n2' })

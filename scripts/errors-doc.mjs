@@ -3,10 +3,12 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { errorCodes } from '../dist/errors.js'
 
+/** What the table says of a code: some errors of it say so themselves. */
+const retryable = (info) => (info.retryableDepends ? 'depends' : info.retryable ? 'yes' : 'no')
+
 const file = new URL('../docs/errors.md', import.meta.url)
 const rows = Object.entries(errorCodes).map(
-  ([code, info]) =>
-    `| \`${code}\` | ${info.retryable ? 'yes' : 'no'} | ${info.summary} | ${info.whatToDo} |`,
+  ([code, info]) => `| \`${code}\` | ${retryable(info)} | ${info.summary} | ${info.whatToDo} |`,
 )
 const table = [
   '| code | retryable | what happened | what to do |',

@@ -8,6 +8,8 @@
 export interface ErrorInfo {
   /** Whether the same call may succeed later without anybody changing the call, options or files. */
   readonly retryable: boolean
+  /** True where single errors of this code say otherwise: then only the `retryable` of the error itself counts. */
+  readonly retryableDepends?: true
   /** What happened, in one sentence. */
   readonly summary: string
   /** What the caller or operator does next, in one sentence. It ends every message. */
@@ -38,6 +40,7 @@ const table = {
   },
   ABORTED: {
     retryable: true,
+    retryableDepends: true,
     summary: 'The call was given up because its signal aborted.',
     whatToDo: 'Call again if the result is still wanted.',
   },
@@ -100,7 +103,8 @@ const table = {
   WRITE_TOO_LARGE: {
     retryable: false,
     summary: 'A single write is larger than its limit.',
-    whatToDo: 'Split the write, stream it, or raise the limit that the message names.',
+    whatToDo:
+      'Split it into several writes, or keep large values in files; the limit is a fixed one.',
   },
   QUEUE_FULL: {
     retryable: true,
@@ -108,9 +112,11 @@ const table = {
     whatToDo: 'Await earlier calls before making more, and try again.',
   },
   WRITES_BLOCKED: {
-    retryable: true,
-    summary: "No standby is in sync, and onNoStandby is 'block'.",
-    whatToDo: "Bring a standby back, or choose onNoStandby: 'degrade'.",
+    retryable: false,
+    summary:
+      "The write was given up while it waited for a standby, because none is in sync and onNoStandby is 'block'; it has its place in the journal.",
+    whatToDo:
+      'Bring a standby back; read the data on the active before repeating a call that must not happen twice.',
   },
   OUTCOME_UNKNOWN: {
     retryable: false,
@@ -181,7 +187,7 @@ const table = {
     retryable: false,
     summary: 'Stored bytes fail their checksum.',
     whatToDo:
-      'Check the device, then start the node on an empty directory: it restores its copy from the active.',
+      'Check the device; while another node is active, move .hotspare (the vault is in it) and the files of synced classes out of the folder, leave all else, and start the node: it restores its copy.',
   },
   STORAGE_FORMAT: {
     retryable: false,
@@ -192,7 +198,7 @@ const table = {
     retryable: false,
     summary: 'The directory holds files from before hotspare was used there.',
     whatToDo:
-      'Call start({ adopt: true }) on the one node whose files are to be kept; on any other empty the folder, and it restores its copy from the active.',
+      'Call start({ adopt: true }) on the one node whose files are to be kept; on any other move the files of synced classes, and only these, out of the folder, and it restores its copy from the active.',
   },
   JOURNAL_CORRUPT: {
     retryable: false,
@@ -228,6 +234,7 @@ const table = {
   },
   HANDSHAKE_FAILED: {
     retryable: false,
+    retryableDepends: true,
     summary: 'One of two nodes did not let the other one in.',
     whatToDo:
       'See details.reason; secret, cluster and members must be the same on both nodes, ids unique.',
@@ -278,12 +285,12 @@ const table = {
     retryable: false,
     summary: 'Both nodes have data, and their histories share nothing.',
     whatToDo:
-      'Decide which copy to keep; stop the other node, move its directory away and start it on an empty one.',
+      'Decide which copy to keep; stop the other node, move .hotspare and the files of synced classes out of its folder, leave all else, and start it: it restores its copy.',
   },
   POLICY_MISMATCH: {
     retryable: false,
-    summary: 'The nodes declare a class differently, so it is not replicated between them.',
-    whatToDo: 'Run the same SyncPolicy on both nodes.',
+    summary: 'The nodes declare different classes, so no class at all is replicated between them.',
+    whatToDo: 'Run the same SyncPolicy on all nodes.',
   },
 
   INTERNAL: {
@@ -358,7 +365,10 @@ export class HotspareError extends Error {
 
   /** What happened, stable within a major version. */
   readonly code: ErrorCode
-  /** Whether the same call may succeed later. */
+  /**
+   * Whether the same call may succeed later. Decide by this and not by the code: a write that was given up when it had its
+   * place in the journal ends with `ABORTED` too, and says false here, because it has happened.
+   */
   readonly retryable: boolean
   /** Facts for programs; an empty object when there are none. */
   readonly details: ErrorDetails

@@ -176,6 +176,7 @@ function factsOf(content: Uint8Array, owner: FactsOwner): DurableFacts {
     throw new HotspareError(
       'STORAGE_FORMAT',
       `this storage belongs to node ${nodeId} of cluster ${cluster}, not to ${owner.nodeId} of ${owner.cluster}`,
+      { whatToDo: 'Correct id, cluster or the directory.' },
     )
   }
   const { promised, known, lastStop } = fields

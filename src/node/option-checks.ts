@@ -1,5 +1,5 @@
 /** What a node is given is checked before anything is opened: names, kinds, values, and what fits together. */
-import { HotspareError } from '../errors.js'
+import { HotspareError, whatHappened } from '../errors.js'
 import { requireKnown } from '../option-names.js'
 import type { ClusterNodeOptions, NodeOptions } from './options.js'
 
@@ -30,7 +30,15 @@ const methods = {
   random: ['bytes', 'number'],
 } as const
 
+/** What to give instead, of the options that one of the library's own functions makes. */
+const makers: Readonly<Record<string, string>> = {
+  transport: 'a transport such as tcp({ listen })',
+  storage: 'a storage such as directory(path)',
+  policy: 'new SyncPolicy({ … })',
+}
+
 const idPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+const idRule = "a letter or digit, and up to 63 letters, digits, '.', '_' or '-' after it"
 
 function invalid(option: string, message: string): HotspareError {
   return new HotspareError('OPTION_INVALID', message, { details: { option } })
@@ -38,6 +46,10 @@ function invalid(option: string, message: string): HotspareError {
 
 /** Checks what was given as it is. @throws `OPTION_INVALID` */
 export function checkGiven(given: object): void {
+  if (typeof given !== 'object' || given === null) {
+    const what = 'ClusterNode needs options: new ClusterNode({ cluster, id, members, … })'
+    throw new HotspareError('OPTION_INVALID', what, { whatToDo: 'See ClusterNodeOptions.' })
+  }
   requireKnown('the node', given, Object.keys(optionNames))
   if ('secret' in given && given.secret === undefined) {
     // An environment variable that is not set must not open the cluster to everybody.
@@ -59,12 +71,16 @@ function checkKinds(options: Checked): void {
   for (const [name, needed] of Object.entries(methods)) {
     const value: unknown = options[name as keyof typeof methods]
     if (value === undefined && name === 'gate') continue
-    if (value === undefined) throw invalid(name, `the option ${name} is missing`)
+    if (value === undefined) {
+      const wanted = makers[name] === undefined ? '' : `, wanted ${makers[name]}`
+      throw invalid(name, `the option ${name} is missing${wanted}`)
+    }
     const lacks = needed.find(
       (method) => typeof (value as Record<string, unknown> | null)?.[method] !== 'function',
     )
     if (lacks === undefined) continue
-    throw invalid(name, `${name} is ${shown(value)}, wanted an object with ${lacks}()`)
+    const wanted = makers[name] ?? `an object with ${lacks}()`
+    throw invalid(name, `${name} is ${shown(value)}, wanted ${wanted}`)
   }
   const { allowStale, appVersion, logger } = options
   if (typeof allowStale !== 'boolean') {
@@ -87,8 +103,7 @@ function shown(value: unknown): string {
 function checkNames(options: Checked): void {
   const { cluster, id, members } = options
   if (typeof cluster !== 'string' || !idPattern.test(cluster)) {
-    const what = `cluster is ${JSON.stringify(cluster)}, wanted letters, digits, '.', '_' or '-'`
-    throw invalid('cluster', what)
+    throw invalid('cluster', `cluster is ${JSON.stringify(cluster)}, wanted ${idRule}`)
   }
   if (!Array.isArray(members) || members.length === 0 || members.length > membersMax) {
     throw invalid('members', `members must list 1 to ${membersMax} members`)
@@ -119,8 +134,7 @@ function checkMember(member: unknown): { readonly id: string; readonly address: 
   requireKnown('a member', member, ['id', 'address', 'observer'])
   const { id, address, observer } = member as Record<string, unknown>
   if (typeof id !== 'string' || !idPattern.test(id)) {
-    const what = `members holds the id ${JSON.stringify(id)}, wanted letters, digits, '.', '_' or '-'`
-    throw invalid('members', what)
+    throw invalid('members', `members holds the id ${JSON.stringify(id)}, wanted ${idRule}`)
   }
   if (typeof address !== 'string' || address.length === 0) {
     throw invalid('members', `the member ${id} has no address`)
@@ -135,7 +149,7 @@ function checkAddress({ transport }: Checked, id: string, address: string): void
   try {
     transport.checkAddress?.(address)
   } catch (cause) {
-    const what = `${transport.name} cannot use the address ${JSON.stringify(address)} of ${id}`
+    const what = `${transport.name} cannot reach the member ${id}: ${whatHappened(cause)}`
     throw new HotspareError('OPTION_INVALID', what, { cause, details: { option: 'members' } })
   }
 }

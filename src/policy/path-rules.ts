@@ -32,6 +32,8 @@ const ignoredByFileSystems = /[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g
 // What Windows may call the reserved directory in its short form.
 const shortReservedName = /^hotspa~\d+$/i
 
+const notNormal = 'is not in Unicode form NFC'
+
 /**
  * Says what is wrong with a path, or undefined when it is a valid one.
  *
@@ -46,7 +48,7 @@ export function pathProblem(path: string): string | undefined {
     return `is longer than ${pathBytesMax} bytes`
   }
   if (loneSurrogate.test(path)) return 'holds half of a surrogate pair'
-  if (path.normalize('NFC') !== path) return 'is not in Unicode form NFC'
+  if (path.normalize('NFC') !== path) return notNormal
   if (controlCharacter.test(path)) return 'holds a control character'
   const reserved = reservedCharacter.exec(path)
   if (reserved !== null)
@@ -107,5 +109,6 @@ export function checkPath(path: string): string {
   const shown = path.length > 200 ? `${path.slice(0, 200)}…` : path
   throw new HotspareError('PATH_INVALID', `path ${JSON.stringify(shown)} ${problem}`, {
     details: { path: shown },
+    whatToDo: problem === notNormal ? "Call .normalize('NFC') on it." : undefined,
   })
 }

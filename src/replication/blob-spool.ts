@@ -154,6 +154,7 @@ export class BlobSpool {
       `the content is longer than blobBytesMax = ${limit}`,
       {
         details: { option: 'blobBytesMax', limit, actual: bytes },
+        whatToDo: 'Append it in several writes; the limit of one is a fixed one.',
       },
     )
   }

@@ -9,6 +9,24 @@ interface ClassRule {
   readonly level: number
 }
 
+/** Why `update()` does not take this class: it has another kind, or there is none. */
+export function noStateClass(
+  className: string,
+  kind: string | undefined,
+  states: readonly string[],
+): HotspareError {
+  const details = { className }
+  if (kind !== undefined) {
+    const what = `update() takes a class of application state, and '${className}' is of kind ${kind}`
+    const whatToDo = 'Use node.files for files of synced classes.'
+    return new HotspareError('CLASS_KIND', what, { details, whatToDo })
+  }
+  const there =
+    states.length === 0 ? 'the policy declares none' : `there are only ${states.join(', ')}`
+  const what = `there is no class '${className}' of application state; ${there}`
+  return new HotspareError('CLASS_UNKNOWN', what, { details })
+}
+
 /** See the head of the file. */
 export class ClassRules {
   readonly #rules = new Map<string, ClassRule>()
@@ -44,6 +62,9 @@ export class ClassRules {
 
   #levelOf(className: string, kind: WriteIntent['kind']): number {
     const rule = this.#rules.get(className)
+    if (kind === 'update' && rule?.kind !== 'appState') {
+      throw noStateClass(className, rule?.kind, this.#stateNames())
+    }
     if (rule === undefined) {
       throw new HotspareError(
         'CLASS_UNKNOWN',
@@ -59,5 +80,9 @@ export class ClassRules {
       )
     }
     return rule.level
+  }
+
+  #stateNames(): string[] {
+    return [...this.#rules].filter(([, { kind }]) => kind === 'appState').map(([name]) => name)
   }
 }

@@ -91,7 +91,8 @@ function encodeEntry(parts: EntryParts): Entry {
   if (length > entryBytesMax) {
     throw new HotspareError(
       'WRITE_TOO_LARGE',
-      `an entry of ${length} bytes is above the limit of ${entryBytesMax}`,
+      `an entry of the journal would have ${length} bytes, above the limit of ${entryBytesMax}`,
+      { details: { limit: entryBytesMax, actual: length } },
     )
   }
   const buffer = Buffer.allocUnsafeSlow(length)

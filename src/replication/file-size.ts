@@ -13,6 +13,9 @@ export function requireFileSize(path: string, bytes: number): void {
   throw new HotspareError(
     'WRITE_TOO_LARGE',
     `'${path}' would be longer than fileBytesMax = ${fileBytesMax}`,
-    { details: { path, option: 'fileBytesMax', limit: fileBytesMax, actual: bytes } },
+    {
+      details: { path, option: 'fileBytesMax', limit: fileBytesMax, actual: bytes },
+      whatToDo: 'Spread the data over several files; the limit is a fixed one.',
+    },
   )
 }

@@ -3,6 +3,7 @@ import { HotspareError } from '../errors.js'
 import type { Content, ContentSource } from './blob-spool.js'
 import type { BlobRef, SingleChange } from './change.js'
 import { transactionChangesMax } from './change-shape.js'
+import { noStateClass } from './class-rules.js'
 import {
   checkFileSize,
   checkMode,
@@ -168,11 +169,8 @@ class OpenTransaction implements Transaction {
     this.require()
     const declaration = this.#source.policy.get(className)
     if (declaration?.kind !== 'appState') {
-      throw new HotspareError(
-        declaration === undefined ? 'CLASS_UNKNOWN' : 'CLASS_KIND',
-        `update() takes the name of a class of application state, not '${className}'`,
-        { details: { className } },
-      )
+      const states = this.#source.policy.stateClasses().map(({ name }) => name)
+      throw noStateClass(className, declaration?.kind, states)
     }
     this.#add({ kind: 'update', className, value: change })
   }
@@ -322,6 +320,7 @@ class OpenTransaction implements Transaction {
       const limit = transactionChangesMax
       throw new HotspareError('WRITE_TOO_LARGE', `a transaction holds at most ${limit} changes`, {
         details: { limit },
+        whatToDo: 'Make several transactions of it; the limit is a fixed one.',
       })
     }
     this.#changes += 1

@@ -7,6 +7,7 @@
  * present version of every file they touched. Nothing is ever evicted: at `vaultBytesMax` it is `VAULT_FULL`.
  */
 import { createHash } from 'node:crypto'
+import { HotspareError } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
 import type { OpenStorage } from '../interfaces/storage.js'
 import { decode, encode } from '../protocol/codec.js'
@@ -64,9 +65,21 @@ export class Vault {
     return incidents.sort((left, right) => left.atWallMs - right.atWallMs)
   }
 
-  /** The bytes of an object of an incident. */
+  /** The bytes of an object of an incident. @throws `FILE_NOT_FOUND` when there is no such object */
   async read(object: string, offset: number, length: number): Promise<Uint8Array> {
-    return await this.#options.storage.objects.read('vault', object, offset, length)
+    const { objects } = this.#options.storage
+    try {
+      return await objects.read('vault', object, offset, length)
+    } catch (error) {
+      const named = await objects.list('vault', object)
+      if (named.some(({ name }) => name === object)) throw error
+      const whatToDo =
+        'Give the object of a file, a state or the journal, as vault.list() names it.'
+      throw new HotspareError('FILE_NOT_FOUND', `the vault holds no object '${object}'`, {
+        cause: error,
+        whatToDo,
+      })
+    }
   }
 
   /** Removes an incident that was looked at and is not needed any more. */

@@ -18,7 +18,7 @@ export function givenUp(seq: number, blocked: boolean, signal: AbortSignal): Hot
       cause: signal.reason,
       retryable: false,
       details: { seq },
-      whatToDo: errorCodes.OUTCOME_UNKNOWN.whatToDo,
+      whatToDo: errorCodes[blocked ? 'WRITES_BLOCKED' : 'OUTCOME_UNKNOWN'].whatToDo,
     },
   )
 }

@@ -162,11 +162,15 @@ async function makeFolder(path: string, mode?: number): Promise<boolean> {
     await mkdir(path, { mode })
     return true
   } catch (error) {
-    const isThere = await stat(path).then(
-      (found) => found.isDirectory(),
-      () => false,
-    )
-    if (isThere) return false
+    const found = await stat(path).catch(() => undefined)
+    if (found?.isDirectory() === true) return false
+    if (found !== undefined) {
+      throw new HotspareError('STORAGE_FAILED', `${path} is a file, wanted a directory`, {
+        cause: error,
+        details: { path },
+        whatToDo: 'Give directory() the path of a directory, or move the file away.',
+      })
+    }
     const above = dirname(path)
     if (!isMissing(error) || above === path || !(await makeFolder(above))) throw error
   }

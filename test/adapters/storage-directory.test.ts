@@ -334,8 +334,12 @@ describe('where no folder can be made', () => {
 
   test('a file in the way is named', async () => {
     await writeFile(join(base, 'file'), 'x')
-    expect(await codeOf(directory(join(base, 'file')).open(owner))).toBe('STORAGE_FAILED')
-    expect(await codeOf(directory(join(base, 'file/below')).open(owner))).toBe('STORAGE_FAILED')
+    for (const path of ['file', 'file/below']) {
+      await expect(directory(join(base, path)).open(owner)).rejects.toMatchObject({
+        code: 'STORAGE_FAILED',
+        message: expect.stringContaining('is a file, wanted a directory'),
+      })
+    }
   })
 
   test('folders above the root are made', async () => {

@@ -47,6 +47,18 @@ describe('the vault', () => {
     expect(await storage.objects.list('vault')).toEqual([])
   })
 
+  it('says so of an object that it does not hold', async () => {
+    const { storage } = await openFailing()
+    const vault = await openVault(storage, 3 * fileBytes)
+    const incident = await vault.keepFiles('outside', paths)
+    for (const object of ['docs/a', incident.id]) {
+      expect(await codeOf(vault.read(object, 0, 10))).toBe('FILE_NOT_FOUND')
+    }
+    await vault.remove(incident)
+    const object = incident.files[0]?.object ?? ''
+    expect(await codeOf(vault.read(object, 0, 10))).toBe('FILE_NOT_FOUND')
+  })
+
   it('gives the room back that an attempt took which nobody repeats', async () => {
     const { storage, failing } = await openFailing()
     const vault = await openVault(storage, 2 * fileBytes)

@@ -91,7 +91,10 @@ describe('what a node promised', () => {
     await written(other, 1)
     const theirs = await opened(other)
     const stranger = FactsLog.open(theirs.logs, { ...owner, nodeId: 'beta' })
-    await expect(stranger).rejects.toMatchObject({ code: 'STORAGE_FORMAT' })
+    await expect(stranger).rejects.toMatchObject({
+      code: 'STORAGE_FORMAT',
+      message: expect.stringContaining('Correct id, cluster or the directory.'),
+    })
   })
 
   it('goes on after a disk that was full', async () => {

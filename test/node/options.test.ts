@@ -78,7 +78,24 @@ describe('options of a node', () => {
       expect(refusal(() => node(given)).code).toBe('OPTION_INVALID')
     }
     const none = undefined as never
-    expect(refusal(() => new ClusterNode(none)).code).toBe('OPTION_INVALID')
+    expect(refusal(() => new ClusterNode(none))).toMatchObject({
+      code: 'OPTION_INVALID',
+      message: expect.stringContaining('ClusterNode needs options'),
+    })
+  })
+
+  it.each([
+    [{ transport: 'tcp' }, 'wanted a transport such as tcp({ listen })'],
+    [{ storage: './data' }, 'wanted a storage such as directory(path)'],
+    [{ storage: undefined }, 'wanted a storage such as directory(path)'],
+    [{ policy: { files: synced('files/**') } }, 'wanted new SyncPolicy({'],
+    [{ members: [{ ...alpha, id: '-alpha' }] }, 'wanted a letter or digit, and up to 63'],
+    [
+      { transport: tcp({ listen: '127.0.0.1:0' }), members: [alpha, { ...beta, address: 'b' }] },
+      'the member beta: The address is "b", wanted host:port',
+    ],
+  ])('%o is refused with what is wanted', (given, wanted) => {
+    expect(refusal(() => node(given)).message).toContain(wanted)
   })
 
   it('a misspelt name is refused with the one that it may be', () => {

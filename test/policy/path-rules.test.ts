@@ -99,6 +99,10 @@ describe('checkPath', () => {
     expect(refused.message.length).toBeLessThan(1000)
   })
 
+  it('says how a path becomes NFC', () => {
+    expect(() => checkPath('u\u0308')).toThrow("is not in Unicode form NFC. Call .normalize('NFC')")
+  })
+
   it('refuses what is no string as misuse', () => {
     expect(() => checkPath(42 as unknown as string)).toThrow(TypeError)
   })

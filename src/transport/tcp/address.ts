@@ -22,7 +22,7 @@ export function parseAddress(address: string, use: 'listen' | 'dial'): HostPort 
   if (host === undefined || port > PORT_MAX || (use === 'dial' && port === 0)) {
     throw new HotspareError(
       'OPTION_INVALID',
-      `The address ${JSON.stringify(address)} is not of the form host:port or [ipv6]:port ` +
+      `The address is ${JSON.stringify(address)}, wanted host:port or [ipv6]:port ` +
         `with a port of ${use === 'dial' ? 1 : 0} to ${PORT_MAX}`,
       { details: { option: 'address', address } },
     )

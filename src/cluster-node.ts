@@ -33,15 +33,23 @@ export type ChangeOf<C extends Classes, Name extends keyof C> =
 
 /** Read access to the vault of this node. */
 export interface VaultApi {
-  /** All incidents, oldest first. */
+  /**
+   * All incidents, oldest first.
+   * @throws `NOT_STARTED`, `STOPPED`, `STORAGE_FAILED`
+   */
   list(): Promise<readonly VaultIncident[]>
   /**
    * Bytes of an object that an incident names; fewer than asked only at its end.
    * @param object - the `object` of a file, a state or the journal of an incident
    * @param options - `offset`: the first byte, default 0; `length`: bytes at most, default 1 MiB
+   * @throws `FILE_NOT_FOUND` when the vault holds no such object; `NOT_STARTED`, `STOPPED`, `STORAGE_FAILED`
    */
   read(object: string, options?: { offset?: number; length?: number }): Promise<Uint8Array>
-  /** Removes an incident that was dealt with, and gives its room back. */
+  /**
+   * Removes an incident that was dealt with, and gives its room back. What it held is gone for good then; this version has no
+   * reader for its states and its journal, so keep incidents of application state that matters.
+   * @throws `NOT_STARTED`, `STOPPED`, `STORAGE_FAILED`
+   */
   remove(incident: VaultIncident): Promise<void>
 }
 
@@ -119,7 +127,9 @@ export class ClusterNode<C extends Classes = Classes> {
    * `startupWaitMs` to show up, `holding` those without which it does not go on.
    *
    * @throws `ADOPT_REQUIRED` when there are files in paths of synced classes and no history, without `adopt`
-   * @throws `STORAGE_LOCKED`, `STORAGE_FORMAT`, `STORAGE_FAILED`, `ADDRESS_IN_USE`, `ALREADY_STARTED`
+   * @throws `STORAGE_LOCKED`, `STORAGE_FORMAT`, `STORAGE_CORRUPT`, `STORAGE_FULL`, `STORAGE_READ_ONLY`, `STORAGE_FAILED`
+   * @throws `ADDRESS_IN_USE`; `OPTION_INVALID` for an address that this machine cannot listen on, or an option that there is not
+   * @throws `ALREADY_STARTED`; `STOPPED` when the node was stopped meanwhile
    * @throws `ABORTED` when `signal` aborted; the node is stopped then
    */
   async start(options: StartOptions = {}): Promise<void> {
@@ -153,9 +163,10 @@ export class ClusterNode<C extends Classes = Classes> {
    * @returns what the write really got, with `apply`'s result; of plain data a copy, else what `apply` returned
    * @throws `NOT_ACTIVE` with the active in `details.active`
    * @throws `VALUE_INVALID` for a change that is no plain data, with the place of what is not
-   * @throws `CLASS_UNKNOWN`, `CLASS_KIND`, `QUEUE_FULL`, `WRITE_TOO_LARGE`, `WRITES_BLOCKED`, `ABORTED`
+   * @throws `CLASS_UNKNOWN`, `CLASS_KIND`, `QUEUE_FULL`, `WRITE_TOO_LARGE`, `OPTION_INVALID`, `NOT_STARTED`, `STOPPED`
+   * @throws `ABORTED`, `WRITES_BLOCKED` when the signal aborted; unless `retryable` is true the write has happened
    * @throws `OUTCOME_UNKNOWN` when the role was lost before the write was acknowledged
-   * @throws what `apply` threw, which is a replicated result as any other
+   * @throws what `apply` threw, which is a replicated result as any other and undoes nothing
    */
   update<Name extends StateNames<C>>(
     className: Name,
@@ -167,10 +178,20 @@ export class ClusterNode<C extends Classes = Classes> {
 
   /**
    * Several writes as one change: all or nothing, at one position, on every node. Nothing happens before `work` has
-   * resolved; reads inside see what is applied and the transaction's own writes.
+   * resolved; reads inside see what is applied and the transaction's own writes. All or nothing ends there: an `apply` that
+   * throws at the commit undoes nothing, neither its own half-done work nor the other changes.
    *
-   * @throws `TX_CONFLICT` when what was read has changed meanwhile; run it again
    * @throws what `work` threw; nothing has happened then
+   * @throws `TX_CONFLICT` when what was read has changed meanwhile; run it again
+   * @throws `TX_CLOSED` from calls made after `work` has resolved
+   * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `PATH_CONFLICT`, `PATH_BLOCKED`, `FILE_NOT_FOUND` for its files
+   * @throws `CLASS_UNKNOWN`, `CLASS_KIND`, `VALUE_INVALID` for its updates
+   * @throws `WRITE_TOO_LARGE`, `QUEUE_FULL`, `STORAGE_FULL`, `STORAGE_FAILED`, `OPTION_INVALID`; nothing has happened then
+   * @throws `NOT_ACTIVE` with the active in `details.active`, also when a switchover or the loss of the role ends it; `NOT_STARTED`,
+   *   `STOPPED`
+   * @throws `ABORTED`, `WRITES_BLOCKED` when the signal aborted; unless `retryable` is true the transaction has happened
+   * @throws `OUTCOME_UNKNOWN` when the role was lost before the commit was acknowledged
+   * @throws what the first failing `apply` threw; the transaction has happened, and the results of the others are lost to the caller
    */
   async transaction<Result>(
     work: (transaction: Transaction) => Promise<Result> | Result,
@@ -181,8 +202,20 @@ export class ClusterNode<C extends Classes = Classes> {
 
   /**
    * Calls `serve` each time this node becomes active, with a tenure whose signal aborts when the role is lost. Resolves
-   * when the node stops or `signal` aborts, and no sooner than `serve`, which should end with the tenure; rejects with what
-   * `serve` throws while it still holds the role.
+   * when the node stops or `signal` aborts, and no sooner than `serve`, which should end with the tenure.
+   *
+   * When `serve` throws while the role is held, the call rejects with that, and `serve` is not called again. The node **stays
+   * active** all the same, with nobody serving: stop it, so that another one takes over. What `serve` throws after the role was
+   * lost is ignored.
+   *
+   * @throws what `serve` threw while it held the role; `OPTION_INVALID` for an option that there is not
+   * @example
+   * ```ts
+   * await node.whileActive(async (tenure) => await tenure.ended).catch(async (error) => {
+   *   await node.stop()
+   *   throw error
+   * })
+   * ```
    */
   async whileActive(
     serve: (tenure: Tenure) => Promise<void> | void,
@@ -213,10 +246,11 @@ export class ClusterNode<C extends Classes = Classes> {
   /**
    * Takes over without waiting for these members: the operator's way out while the node reports `holding`.
    * What they have and this node lacks is lost, or goes to the vault when they come back. It resolves when the order is
-   * taken, not when the node is active; on the active it does nothing.
+   * taken, not when the node is active. On the active it does nothing, and neither does it where this node may not be
+   * promoted: an observer, a damaged copy, a full disk. No order ends `holding` with "no member in reach may be promoted".
    *
    * @throws `OPTION_INVALID` when one of them is no other member; `SWITCHOVER_FAILED` on a node that hears the active
-   * @throws `ABORTED` when `signal` had aborted
+   * @throws `ABORTED` when `signal` had aborted; `NOT_STARTED`, `STOPPED`
    */
   async takeOver(options: {
     withoutPeers: readonly string[]
@@ -263,7 +297,10 @@ export class ClusterNode<C extends Classes = Classes> {
     return this.#runtime.status()
   }
 
-  /** The last decisions about roles: for each the rule and the facts it rests on. Oldest first. */
+  /**
+   * The last 64 decisions about roles: for each the rule and the facts it rests on. Oldest first; the same one many times in a
+   * row is listed once. `atMs` is of the node's monotonic clock, which starts with the process: good for differences only.
+   */
   explain(): readonly Decision[] {
     return this.#runtime.explain()
   }

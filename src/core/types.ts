@@ -328,7 +328,7 @@ export type CoreEvent =
 
 /** One decision, for `explain()`: which rule, from which facts. */
 export interface Decision {
-  /** When it was taken first: milliseconds of the node's monotonic clock. */
+  /** When it was taken first: milliseconds of the node's monotonic clock, and no time of day. */
   readonly atMs: number
   /** The rule, for example `takeover.needed`. */
   readonly rule: string

@@ -1,6 +1,6 @@
 /**
- * The place where an outside lease will stand between a node and the role. The core already asks before
- * every promotion; without a witness the answer is yes.
+ * The place where an outside lease can stand between a node and the role. It is asked before every promotion, a planned
+ * handover included, and only then: whoever loses its lease while the node is active has to call `node.stop()` itself.
  */
 export interface PromotionGate {
   /**

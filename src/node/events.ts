@@ -13,7 +13,7 @@ export interface RoleEvent {
   readonly from: Role
   /** Why, in words, for people. */
   readonly reason: string
-  /** The term, while the role is `active`. */
+  /** The term that it is `active` in, or that it follows as `restoring` or `standby`; else undefined. */
   readonly term: Term | undefined
 }
 

@@ -14,29 +14,35 @@ export type Classes = Readonly<Record<string, ClassDeclaration>>
 
 /** A member of the cluster. Their order in the list is the takeover order. */
 export interface MemberOptions {
-  /** Unique within the cluster; letters, digits, `.`, `_` and `-`, at most 64. */
+  /** Unique within the cluster: up to 64 letters, digits, `.`, `_` and `-`, the first a letter or digit. */
   readonly id: string
-  /** What the transport dials to reach it, for tcp `host:port`. */
+  /** What the transport dials to reach it, for tcp `host:port`; no two members have the same. */
   readonly address: string
   /** True for a member that follows and holds a copy but is never promoted. Default false. */
   readonly observer?: boolean
 }
 
-/** What a {@link ClusterNode} is made of. All durations are in milliseconds, all sizes in bytes. */
+/**
+ * What a {@link ClusterNode} is made of. All durations are in milliseconds, from 1 (where not said otherwise) to 2^31 - 1; all sizes
+ * are in whole bytes.
+ */
 export interface ClusterNodeOptions<C extends Classes = Classes> {
-  /** The name of the cluster; nodes of other clusters are refused. */
+  /** The name of the cluster, with the rules of an id; nodes of other clusters are refused. */
   readonly cluster: string
   /** This node's id, one of `members`. */
   readonly id: string
-  /** All members, in takeover order, the same on every node. */
+  /** All members, in takeover order, the same on every node: 1 to 64, at least one of them no observer. */
   readonly members: readonly MemberOptions[]
   /** How nodes reach each other, for example `tcp()`. */
   readonly transport: Transport
   /** Where this node keeps its copy, for example `directory()`; for this node alone. */
   readonly storage: Storage
-  /** What is synced, and how. Both ends compare their policies. */
+  /** What is synced, and how. Nodes compare their policies; those that differ exchange no data. */
   readonly policy: SyncPolicy<C>
-  /** The shared secret, at least 16 bytes. Without one, everybody who can connect gets in. */
+  /**
+   * The shared secret, at least 16 bytes, of a string in UTF-8. Default: none, and everybody who can connect gets in. Given as
+   * `undefined` it is refused.
+   */
   readonly secret?: string | Uint8Array
   /** The application's version, for `status()` of the others. */
   readonly appVersion?: string
@@ -44,9 +50,9 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
   readonly heartbeatMs?: number
   /** Silence after which a peer is dead. Default 2 000, at least 3 heartbeats. */
   readonly deadMs?: number
-  /** Longest time a starting node looks for an active; ends early when all have answered. Default 1 000. */
+  /** Longest time a starting node looks for an active; ends early when all have answered. Default 1 000, at least 0. */
   readonly discoveryMs?: number
-  /** How long a node that may be outdated waits for the others after a total outage. Default 10 000. */
+  /** How long a node that may be outdated waits for the others after a total outage. Default 10 000, at least 0. */
   readonly startupWaitMs?: number
   /** How long a standby may leave a write unacknowledged before it leaves the in-sync set. Default `deadMs`. */
   readonly degradeAfterMs?: number
@@ -58,21 +64,27 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
   readonly onNoStandby?: 'degrade' | 'block'
   /** What a takeover does while a member of the in-sync set is missing. Default `takeOver`. */
   readonly onMissingPeer?: 'takeOver' | 'hold'
-  /** Who is promoted: the freshest copy, or the first of the list after it fetched what it lacks. Default `freshest`. */
+  /**
+   * Who is promoted: the freshest copy, or the first of `members` that can fetch what it lacks, which it does first. Default
+   * `freshest`.
+   */
   readonly order?: 'freshest' | 'list'
-  /** Whether a node that knows of later data than it holds may serve. Default false. */
+  /**
+   * Whether a node may serve that knows of later data than it or anybody in reach holds. What it lacks is lost then, or goes to
+   * the vault when its node comes back. Default false.
+   */
   readonly allowStale?: boolean
   /** How bulk bytes are protected without TLS: against accidents, or authenticated. Default `crc`. */
   readonly integrity?: 'mac' | 'crc'
-  /** Longest frame on the wire. Default 1 MiB. */
+  /** Longest frame on the wire, the same on all nodes. Default 1 MiB, from 64 KiB to 16 MiB. */
   readonly frameBytesMax?: number
-  /** Journal kept for members that come back. Default 256 MiB. */
+  /** Journal kept for members that come back. Default 256 MiB, at least 1 MiB. */
   readonly journalBytesMax?: number
-  /** What the vault may hold. Default 1 GiB. */
+  /** What the vault may hold; 0 lets it keep nothing, so that a node that has to is stuck. Default 1 GiB, at least 0. */
   readonly vaultBytesMax?: number
   /** Restores of this node are held below this rate. Default 0: as fast as it goes. */
   readonly restoreBytesPerSecondMax?: number
-  /** Asked before this node becomes active; the place of a witness. Default: always yes. */
+  /** Asked before each promotion of this node, and only then; the place of an outside lease. Default: always yes. */
   readonly gate?: PromotionGate
   /** Where time comes from. Default: the machine's. */
   readonly clock?: Clock

@@ -58,7 +58,8 @@ const streamBytes = 256 * 1024
 const defaultMode = 0o644
 
 /**
- * The replicated files of a node: `node.files`.
+ * The replicated files of a node: `node.files`. Its reads see every change that this node has at once; the file in the
+ * folder follows an acknowledged write a little later, on the active too.
  *
  * @example
  * ```ts
@@ -85,12 +86,15 @@ export class FilesApi {
    * @param content - bytes, text (stored as UTF-8), or a stream of bytes
    * @param options - mode, acknowledgement, durability, signal
    * @returns what the write really got
-   * @throws `NOT_ACTIVE` on every node but the active one, naming it
+   * @throws `NOT_ACTIVE` on every node but the active one, naming it; `NOT_STARTED`, `STOPPED`
    * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `PATH_CONFLICT` for the path
    * @throws `PATH_BLOCKED` when something that is not synced, or a link, stands where a new file is to be
    * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content; nothing is left
    *   behind
-   * @throws `QUEUE_FULL`, `ABORTED`, `WRITES_BLOCKED`, `OUTCOME_UNKNOWN`, `OPTION_INVALID`
+   * @throws `QUEUE_FULL`, `OPTION_INVALID`
+   * @throws `ABORTED`, `WRITES_BLOCKED` when the signal aborted; unless `retryable` is true the write has happened
+   * @throws `OUTCOME_UNKNOWN` when the role was lost before the write was acknowledged
+   * @throws what a stream of content threw; nothing has happened then
    */
   write(path: string, content: ContentSource, options: FileWriteOptions = {}): Promise<Receipt> {
     return this.#change(path, content, options, ({ bytes, blob }, className) => {
@@ -151,6 +155,7 @@ export class FilesApi {
    *
    * @returns the bytes; fewer than asked for only at the end of the file
    * @throws `FILE_NOT_FOUND`, `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `ABORTED`
+   * @throws `NOT_STARTED`, `STOPPED`, `STORAGE_FAILED`
    */
   async read(path: string, options: FileReadOptions = {}): Promise<Uint8Array> {
     const { signal } = options
@@ -187,7 +192,7 @@ export class FilesApi {
   /**
    * What is known of a file, without reading it; undefined when there is none.
    *
-   * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`
+   * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `NOT_STARTED`, `STOPPED`
    */
   async stat(path: string): Promise<FileInfo | undefined> {
     return infoOf(this.#source.copy(), claimOf(this.#source.policy, path), path)
@@ -198,6 +203,7 @@ export class FilesApi {
    *
    * @param pattern - what their paths begin with (default all), or a glob such as `messages/*.txt`
    * @throws `OPTION_INVALID` for a glob that cannot work
+   * @throws `NOT_STARTED`, `STOPPED`
    */
   async list(pattern = ''): Promise<FileInfo[]> {
     const { policy } = this.#source

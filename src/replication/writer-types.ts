@@ -128,8 +128,10 @@ export interface WriteOptions {
   /** Whether that means memory or disk. Default: what its class says. */
   readonly durability?: Durability | undefined
   /**
-   * Gives the call up. A write that has no place in the order yet then never happens; one that has
-   * stands in the journal, and the error says so (`retryable` is false).
+   * Gives the call up, which then ends with `ABORTED`, or with `WRITES_BLOCKED` where it waited for a standby because of
+   * `onNoStandby: 'block'`. A write that has no place in the order yet then never happens (`retryable` is true); one that
+   * has stays in the journal, goes to the standbys, and was only not acknowledged (`retryable` is false). Retry by that, not
+   * by the code.
    */
   readonly signal?: AbortSignal | undefined
 }

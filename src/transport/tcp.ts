@@ -38,7 +38,7 @@ export interface TcpTlsOptions extends SecureContextOptions {
 export interface TcpOptions {
   /**
    * Where to listen, `host:port` or `[ipv6]:port`; port 0 takes any free port. Left out, the
-   * transport can only dial, which is enough for a `ClusterClient`.
+   * transport can only dial, and the start of a node with it fails with `OPTION_INVALID`.
    */
   readonly listen?: string
   /** Encrypts and authenticates all connections. Left out, frames carry a MAC but can be read. */
@@ -57,7 +57,8 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1
  * A transport over TCP.
  *
  * A dial that the peer's machine refuses rejects with `PEER_REFUSED`: proof that the process is gone.
- * That proof is as good as the network: a firewall that *rejects* instead of dropping looks the same.
+ * That proof is as good as the network: a firewall that *rejects* instead of dropping looks the same,
+ * and then two nodes can be active at once. Between members, let firewalls drop.
  *
  * @param options - where to listen, TLS, timeouts
  * @throws `OPTION_INVALID` when an address, a timeout, a key or a certificate cannot work

@@ -16,6 +16,10 @@ const { secret, nodes, folder = `data/${id}` } = JSON.parse(readFileSync(file, '
 const self = nodes.find((one) => one.id === id)
 if (self === undefined) throw new Error(`there is no node ${id} in ${file}`)
 
+/** The web server listens where the node does, on a port of its own. */
+const hostOf = ({ address }) => address.slice(0, address.lastIndexOf(':'))
+const urlOf = (one) => `http://${hostOf(one)}:${one.http}`
+
 const keepMs = 30 * 24 * 60 * 60 * 1000
 const mailboxes = new Mailboxes()
 
@@ -91,7 +95,7 @@ function answerToError(error, request) {
   if (HotspareError.is(error, 'NOT_ACTIVE')) {
     const active = nodes.find((one) => one.id === error.details.active)
     if (active !== undefined) {
-      return [307, {}, { location: `http://127.0.0.1:${active.http}${request.url}` }]
+      return [307, {}, { location: `${urlOf(active)}${request.url}` }]
     }
   }
   const later = HotspareError.is(error) && error.retryable
@@ -118,15 +122,26 @@ async function serveWhileActive(tenure) {
   }
 }
 
-node.whileActive(serveWhileActive).catch((error) => console.error(id, error))
-await node.start()
-server.listen(self.http, '127.0.0.1', () => console.log(id, `http://127.0.0.1:${self.http}`))
+/** The other node takes over at once. */
+async function shutDown() {
+  server.close()
+  server.closeAllConnections()
+  await node.stop()
+}
 
-for (const signal of ['SIGINT', 'SIGTERM']) {
-  process.once(signal, async () => {
-    server.close()
-    server.closeAllConnections()
-    // The other node takes over at once.
-    await node.stop()
-  })
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, shutDown)
+
+node.whileActive(serveWhileActive).catch(async (error) => {
+  // This node is still active, and does not do its work any more: the other one is to take over.
+  console.error(id, error)
+  process.exitCode = 1
+  await shutDown()
+})
+
+try {
+  await node.start()
+  server.listen(self.http, hostOf(self), () => console.log(id, urlOf(self)))
+} catch (error) {
+  // It was stopped while it waited for the other one.
+  if (!HotspareError.is(error, 'STOPPED')) throw error
 }

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import type { HotspareError } from '../../src/errors.js'
+import { type ErrorCode, HotspareError } from '../../src/errors.js'
+import type { OpenStorage } from '../../src/interfaces/storage.js'
 import type { Change } from '../../src/replication/change.js'
 import { listSegments } from '../../src/replication/journal-scan.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import {
   contentOf,
   EntryMaker,
+  gated,
   Model,
   openCopy,
   owner,
@@ -21,6 +23,7 @@ import {
   text,
   treeOf,
   truncate,
+  untext,
   update,
   watched,
 } from './copy-support.js'
@@ -434,6 +437,69 @@ describe('recovery', () => {
     await inner.close()
     const again = await startNode(storage)
     expect(treeOf(storage)).toEqual({ 'docs/a': 'a' })
+    await again.copy.close()
+  })
+
+  /** A journal with patches of one file that the tree lacks, as a process leaves it that died before it applied them. */
+  async function unapplied(...offsets: readonly (readonly [at: number, what: string])[]) {
+    const storage = memory()
+    const node = await startNode(storage)
+    const maker = new EntryMaker()
+    node.copy.append(maker.open())
+    const patches = offsets.map(([at, what]) => patch('docs/a', at, what))
+    node.copy.append(maker.batch(put('docs/a', 'AAAA'), ...patches))
+    await node.copy.flush()
+    storage.crash(new SeededRandom(1), { powerCut: false })
+    return storage
+  }
+
+  /** Lets the calls of `tree.apply` with these numbers, from 1, fail. */
+  function failing(open: OpenStorage, code: ErrorCode, ...numbers: readonly number[]): OpenStorage {
+    let calls = 0
+    return gated(open, 'apply', async () => {
+      calls += 1
+      if (numbers.includes(calls)) throw new HotspareError(code, 'not now')
+    })
+  }
+
+  test('an operation that is blocked during recovery keeps those of its file behind it in order', async () => {
+    const storage = await unapplied([0, 'B'], [0, 'C'])
+    // All three together; then the second one alone, twice (with force).
+    const open = failing(await storage.open(owner()), 'PATH_BLOCKED', 1, 3, 4)
+    const copy = await openCopy(open, testPolicy(new TestState()))
+    expect(copy.failed?.code).toBe('PATH_BLOCKED')
+    await copy.reopen()
+    await copy.settle()
+    expect(untext(await copy.readFile('docs/a'))).toBe('CAAA')
+    expect(copy.index.get('docs/a')?.version).toBe(3)
+    await copy.close()
+  })
+
+  test('what was put off keeps later batches of its file back, too', async () => {
+    // More than fits into one call of the tree, each over the first byte.
+    const many = Array.from({ length: 700 }, (_, at) => [0, at === 699 ? 'Z' : 'b'] as const)
+    const storage = await unapplied(...many)
+    // The first batch of 512, then its last operation alone, twice.
+    const open = failing(await storage.open(owner()), 'PATH_BLOCKED', 1, 513, 514)
+    const copy = await openCopy(open, testPolicy(new TestState()))
+    expect(copy.failed?.code).toBe('PATH_BLOCKED')
+    await copy.reopen()
+    await copy.settle()
+    expect(untext(await copy.readFile('docs/a'))).toBe('ZAAA')
+    expect(copy.index.get('docs/a')?.version).toBe(701)
+    await copy.close()
+  })
+
+  test('a storage that fails for a moment during recovery rejects, and a later opening finishes in order', async () => {
+    const storage = await unapplied([0, 'B'], [0, 'C'])
+    const inner = await storage.open(owner())
+    const open = failing(inner, 'STORAGE_FAILED', 1, 3, 4)
+    const opening = openCopy(open, testPolicy(new TestState()))
+    await expect(opening).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
+    await inner.close()
+    const again = await startNode(storage)
+    expect(treeOf(storage)).toEqual({ 'docs/a': 'CAAA' })
+    expect(again.copy.index.get('docs/a')?.version).toBe(3)
     await again.copy.close()
   })
 

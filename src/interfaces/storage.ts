@@ -104,7 +104,7 @@ export interface Log {
   append(parts: readonly Uint8Array[]): Promise<void>
   /** Up to `length` bytes from `offset`; fewer only at the end. */
   read(offset: number, length: number): Promise<Uint8Array>
-  /** Cuts the log to `bytes`, durably; it never grows. */
+  /** Cuts the log to `bytes`; it never grows. What stays is durable then, also where nothing is cut. */
   truncate(bytes: number): Promise<void>
   /**
    * Closes the log. Idempotent.

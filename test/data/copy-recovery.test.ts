@@ -420,6 +420,22 @@ describe('recovery', () => {
     await again.copy.close()
   })
 
+  test('the end of the journal that a dead process left is synced before it counts as durable', async () => {
+    const storage = memory()
+    const node = await startNode(storage)
+    const maker = new EntryMaker()
+    node.copy.append(maker.open())
+    node.copy.append(maker.batch(put('docs/a', 'a')))
+    await node.copy.settle()
+    storage.crash(new SeededRandom(1), { powerCut: false })
+    const calls: string[] = []
+    const open = watched(await storage.open(owner()), (what) => calls.push(what))
+    const copy = await openCopy(open, testPolicy(new TestState()))
+    expect(copy.durableSeq).toBe(1)
+    expect(calls).toContain('log.truncate')
+    await copy.close()
+  })
+
   test('a full disk during recovery rejects, and a later opening finishes', async () => {
     const storage = memory()
     const node = await startNode(storage)

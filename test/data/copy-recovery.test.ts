@@ -392,7 +392,48 @@ describe('recovery', () => {
     expect(await again.stored()).not.toContain('orphan')
     expect(await again.stored()).toContain('blob29')
     expect(again.copy.blobs.has('blob29')).toBe(true)
+    // What the last trim removed was named by the checkpoint before it.
+    const stored = await again.stored()
+    for (let at = 0; at < 30; at += 1) {
+      expect(again.copy.blobs.has(`blob${at}`), `blob${at}`).toBe(stored.includes(`blob${at}`))
+    }
     expect(again.copy.listFiles()).toHaveLength(30)
+    await again.copy.close()
+  })
+
+  test('blobs that cannot be removed do not fail the copy, and go at the next start', async () => {
+    const storage = memory()
+    const limits = { ...smallLimits, journalBytesMax: 20_000, checkpointBytes: 5000 }
+    const inner = await storage.open(owner())
+    let refused = 0
+    const open = watched(inner, (what) => {
+      if (what !== 'objects.remove') return
+      refused += 1
+      throw new HotspareError('STORAGE_FAILED', 'not now')
+    })
+    const copy = await openCopy(open, testPolicy(new TestState()), { limits })
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    for (let at = 0; at < 20; at += 1) {
+      const slice = { name: `blob${at}`, offset: 0, start: 0, length: 3000 }
+      await inner.objects.write('blobs', new Uint8Array(3000), [slice])
+      await inner.objects.sync('blobs', [slice.name])
+      const blob = { id: slice.name, bytes: 3000, crc: 0 }
+      copy.append(maker.batch({ ...put(`docs/${at}`, ''), bytes: undefined, blob } as Change))
+      await copy.settle()
+    }
+    await copy.checkpoint()
+    expect(refused).toBeGreaterThan(0)
+    expect(copy.failed).toBeUndefined()
+    expect((await inner.objects.list('blobs')).length).toBe(20)
+    await copy.close()
+    storage.crash(new SeededRandom(1))
+    const again = await startNode(storage, { limits })
+    const stored = await again.stored()
+    expect(stored.length).toBeLessThan(12)
+    for (let at = 0; at < 20; at += 1) {
+      expect(again.copy.blobs.has(`blob${at}`), `blob${at}`).toBe(stored.includes(`blob${at}`))
+    }
     await again.copy.close()
   })
 

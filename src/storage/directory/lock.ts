@@ -219,8 +219,10 @@ async function modified(path: string): Promise<number> {
   }
 }
 
-/** Moves a dead holder's lock away; if another process was faster, its lock is put back. */
+/** Moves a dead holder's lock away; if another process was faster, its lock stays, or is put back. */
 async function setAside(layout: Layout, holder: LockContent): Promise<void> {
+  // Looking at the holder may have taken seconds. Once moved, a lock can be put back only while nobody makes another.
+  if ((await readLock(layout.lock))?.token !== holder.token) return
   const aside = `${layout.temporary}/lock-${randomUUID()}`
   try {
     await rename(layout.lock, aside)

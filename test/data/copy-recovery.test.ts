@@ -400,6 +400,26 @@ describe('recovery', () => {
     await again.copy.close()
   })
 
+  test('a blob that the checkpoint names, and the trim after it removed, is not taken for stored', async () => {
+    const storage = memory()
+    const limits = { ...smallLimits, journalBytesMax: 20_000, checkpointBytes: 1e9 }
+    const node = await startNode(storage, { limits })
+    const maker = new EntryMaker()
+    node.copy.append(maker.open())
+    for (let at = 0; node.copy.firstSeq === 1; at += 1) {
+      await node.store(`blob${at}`, 3000)
+      const blob = { id: `blob${at}`, bytes: 3000, crc: 0 }
+      node.copy.append(maker.batch({ ...put(`docs/${at}`, ''), bytes: undefined, blob } as Change))
+      await node.copy.settle()
+      await node.copy.checkpoint()
+    }
+    storage.crash(new SeededRandom(1), { powerCut: false })
+    const again = await startNode(storage, { limits })
+    expect(await again.stored()).not.toContain('blob0')
+    expect(again.copy.blobs.has('blob0')).toBe(false)
+    await again.copy.close()
+  })
+
   test('blobs that cannot be removed do not fail the copy, and go at the next start', async () => {
     const storage = memory()
     const limits = { ...smallLimits, journalBytesMax: 20_000, checkpointBytes: 5000 }

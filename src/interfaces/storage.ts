@@ -12,7 +12,7 @@
  * `STORAGE_FULL`, `STORAGE_READ_ONLY`, `STORAGE_FAILED`, `STORAGE_CORRUPT`, `STORAGE_FORMAT`, `STORAGE_LOCKED`;
  * a name or path that breaks the rules is `PATH_INVALID`, one that something stands in the way of
  * `PATH_BLOCKED`, a call above an adapter's limits `OPTION_INVALID`. After `close`, and after the adapter
- * lost its lock, everything is refused with `STORAGE_FAILED`.
+ * noticed that it lost its lock, every call is refused with `STORAGE_FAILED`; closing is not, and changes nothing then.
  */
 export interface Storage {
   /** A short name for logs, for example `directory`. */
@@ -104,9 +104,12 @@ export interface Log {
   append(parts: readonly Uint8Array[]): Promise<void>
   /** Up to `length` bytes from `offset`; fewer only at the end. */
   read(offset: number, length: number): Promise<Uint8Array>
-  /** Cuts the log to `bytes`, durably; it never grows. */
+  /** Cuts the log to `bytes`; it never grows. What stays is durable then, also where nothing is cut. */
   truncate(bytes: number): Promise<void>
-  /** Waits for the append under way and closes the log. Idempotent. */
+  /**
+   * Closes the log. Idempotent.
+   * @throws `STORAGE_FAILED` while an append or a truncate is under way: the caller waits for it.
+   */
   close(): Promise<void>
 }
 

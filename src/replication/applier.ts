@@ -2,7 +2,8 @@
  * Carries durable changes of files out on the tree, many at a time, and brings the index up to them.
  *
  * Invariants:
- * - operations reach the tree in the order of their changes, and only after their entry is durable;
+ * - operations of a path reach the tree in the order of their changes, and all only after their entry is durable;
+ * - operations of different paths do, too, but for those that recovery puts off because something stands in their way;
  * - work leaves the queue when the tree has it; a failure leaves it there, for `retry()`;
  * - what is coalesced away was superseded within the same batch, so a crash can only bring back the whole batch.
  */
@@ -58,8 +59,8 @@ export class Applier {
    * is put off until it is superseded.
    */
   isReplaying = false
-  readonly #blocked = new Map<string, PendingOperation[]>()
-  #blockedError: HotspareError | undefined
+  /** What was put off, for each path in order, and why. */
+  readonly #blocked = new Map<string, { error: HotspareError; operations: PendingOperation[] }>()
 
   constructor(options: ApplierOptions) {
     this.#options = options
@@ -143,6 +144,10 @@ export class Applier {
     const batch = this.#nextBatch()
     this.#isRunning = true
     this.startedSeq = Math.max(this.startedSeq, batch.lastSeq)
+    if (this.#blocked.size > 0 && batch.all.some(({ operation }) => this.#mustWait(operation))) {
+      void this.#carryOutAlone(batch)
+      return
+    }
     this.#options.tree.apply(batch.operations()).then(
       (stats) => this.#finish(batch, stats),
       (error: unknown) => {
@@ -183,7 +188,7 @@ export class Applier {
       else index.set(path, recordOf(last, stat))
       if (stat !== undefined && this.#isOutside(first, stat)) outside.push({ path, ...stat })
     })
-    if (this.#blocked.size > 0) for (const { operation } of batch.all) this.#unblock(operation)
+    for (const { operation } of batch.all) this.#unblock(operation)
     for (const pending of batch.all) overlay.applied(pending.operation.path)
     this.#advance(batch.all.length)
     this.#isRunning = false
@@ -200,7 +205,12 @@ export class Applier {
 
   /** What was put off is superseded by an operation that does not depend on what was before. */
   #unblock(operation: FileOperation): void {
-    if (isAbsolute(operation)) this.#blocked.delete(operation.path)
+    if (this.#blocked.size > 0 && isAbsolute(operation)) this.#blocked.delete(operation.path)
+  }
+
+  /** Whether it builds on an operation that was put off: done before that one, it would be overwritten by it. */
+  #mustWait(operation: FileOperation): boolean {
+    return this.#blocked.has(operation.path) && !isAbsolute(operation)
   }
 
   /** Takes operations that are done off the queue. */
@@ -233,34 +243,43 @@ export class Applier {
       this.#fail(error, undefined)
       return
     }
-    const failure = await this.#oneByOne(batch)
-    if (failure !== undefined) this.#fail(failure.error, failure.path)
+    await this.#carryOutAlone(batch)
   }
 
-  async #oneByOne(batch: ApplyBatch): Promise<{ error: HotspareError; path: string } | undefined> {
-    const blocked = new Map<string, { error: HotspareError; pending: PendingOperation[] }>()
+  /** One operation after the other; after a failure the whole batch stays in the queue. */
+  async #carryOutAlone(batch: ApplyBatch): Promise<void> {
     const results: { last: PendingOperation; stat: FileStat | undefined }[] = []
     for (const pending of batch.all) {
       const { operation } = pending
-      const before = blocked.get(operation.path)
+      const before = this.#blocked.get(operation.path)
+      if (before !== undefined && this.#mustWait(operation)) {
+        before.operations.push(pending)
+        continue
+      }
       try {
         const [stat] = await this.#applyAlone(pending)
         results.push({ last: pending, stat })
         this.#unblock(operation)
-        if (isAbsolute(operation)) blocked.delete(operation.path)
       } catch (cause) {
         const error = asStorageError(cause)
-        if (!isOfOne(error)) return { error, path: operation.path }
-        const list = before?.pending ?? []
-        list.push(pending)
-        blocked.set(operation.path, { error: before?.error ?? error, pending: list })
+        // Nothing but what stands in the way goes away with a later operation.
+        if (error.code !== 'PATH_BLOCKED') {
+          this.#failAlone(error, operation.path)
+          return
+        }
+        // One that had to wait would not be here: this one stands for all before it.
+        this.#blocked.set(operation.path, { error, operations: [pending] })
       }
     }
-    const [first] = blocked
-    if (first !== undefined && !this.isReplaying) return { error: first[1].error, path: first[0] }
-    this.#putOff(blocked)
-    this.#finishAlone(batch, results)
-    return undefined
+    const [first] = this.#blocked
+    if (first !== undefined && !this.isReplaying) this.#failAlone(first[1].error, first[0])
+    else this.#finishAlone(batch, results)
+  }
+
+  #failAlone(error: HotspareError, path: string): void {
+    // All of it is done again, by `retry()` or by the next recovery.
+    this.#blocked.clear()
+    this.#fail(error, path)
   }
 
   async #applyAlone(pending: PendingOperation): Promise<(FileStat | undefined)[]> {
@@ -271,14 +290,6 @@ export class Applier {
     } catch (error) {
       if (operation.kind === 'remove' || !(await mayForce(operation.path))) throw error
       return await tree.apply([{ ...operation, force: true }])
-    }
-  }
-
-  #putOff(blocked: Map<string, { error: HotspareError; pending: PendingOperation[] }>): void {
-    for (const [path, { error, pending }] of blocked) {
-      const before = this.#blocked.get(path) ?? []
-      this.#blocked.set(path, [...before, ...pending])
-      this.#blockedError ??= error
     }
   }
 
@@ -311,15 +322,15 @@ export class Applier {
     this.isReplaying = false
     this.#repeatedSeq = this.startedSeq
     if (this.#blocked.size === 0) return
-    const operations = [...this.#blocked.values()].flat().sort((a, b) => a.seq - b.seq)
+    const left = [...this.#blocked.values()]
+    const operations = left.flatMap((one) => one.operations).sort((a, b) => a.seq - b.seq)
+    const first = left.find((one) => one.operations[0] === operations[0])
     this.#blocked.clear()
     for (const pending of operations) this.#options.overlay.push(pending)
     this.#queue = [{ ordinal: 0, bytes: 0, operations }, ...this.#queue.slice(this.#head)]
     this.#head = 0
     this.#done = 0
-    const error = this.#blockedError
-    this.#blockedError = undefined
-    if (error !== undefined) this.#fail(error, operations[0]?.operation.path)
+    if (first !== undefined) this.#fail(first.error, operations[0]?.operation.path)
   }
 }
 

@@ -1,15 +1,12 @@
 /**
- * The blobs that are stored here: those that records of the journal name, kept as long as the record is, and those that
- * came before their record.
+ * The blobs that records of the journal name, each kept as long as the last record that does.
  *
- * Invariants: the named ones are in the order of the last record that names each; a blob is in one of the two groups.
+ * Invariant: they are in the order of that record.
  */
-/** What others may know and say of stored blobs. */
+/** What others may know of stored blobs. */
 export interface StoredBlobs {
-  /** Whether the blob is stored here. */
+  /** Whether the blob is stored here, and named by a record. */
   has(id: string): boolean
-  /** It is stored here now, and its record will follow. */
-  add(id: string, bytes: number): void
 }
 
 export interface BlobRecord {
@@ -22,21 +19,8 @@ export class BlobRefs implements StoredBlobs {
   /** Bytes of all blobs; they count in the journal's limit. */
   bytes = 0
 
-  readonly #waiting = new Map<string, number>()
-
-  add(id: string, bytes: number): void {
-    if (this.has(id)) return
-    this.#waiting.set(id, bytes)
-    this.bytes += bytes
-  }
-
   /** A record names it. */
   refer(id: string, seq: number, bytes: number): void {
-    const waiting = this.#waiting.get(id)
-    if (waiting !== undefined) {
-      this.#waiting.delete(id)
-      this.bytes -= waiting
-    }
     const known = this.#refs.get(id)
     if (known !== undefined && known.seq >= seq) return
     if (known === undefined) this.bytes += bytes
@@ -45,7 +29,7 @@ export class BlobRefs implements StoredBlobs {
   }
 
   has(id: string): boolean {
-    return this.#refs.has(id) || this.#waiting.has(id)
+    return this.#refs.has(id)
   }
 
   entries(): IterableIterator<[string, BlobRecord]> {
@@ -76,7 +60,6 @@ export class BlobRefs implements StoredBlobs {
 
   clear(): void {
     this.#refs.clear()
-    this.#waiting.clear()
     this.bytes = 0
   }
 }

@@ -19,6 +19,8 @@ export interface CheckpointDocument {
 
 export const checkpointName = 'checkpoint'
 export const checkpointFormatVersion = 1
+/** It names all blobs of a journal, which may be as many as the journal's limit has room for. */
+const checkpointBytesMax = 1024 * 1024 * 1024
 
 export function encodeCheckpoint(document: CheckpointDocument): Uint8Array {
   const { place, index } = document
@@ -37,7 +39,7 @@ export function encodeCheckpoint(document: CheckpointDocument): Uint8Array {
 }
 
 export function decodeCheckpoint(bytes: Uint8Array): CheckpointDocument {
-  const fields = fieldsOf(decode(bytes), 'checkpoint')
+  const fields = fieldsOf(decode(bytes, { bytesMax: checkpointBytesMax }), 'checkpoint')
   if (fields.version !== checkpointFormatVersion) {
     throw new HotspareError(
       'STORAGE_FORMAT',

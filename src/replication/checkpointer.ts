@@ -249,7 +249,11 @@ export class Checkpointer {
     const upTo = await this.#journal.trim(limits.journalBytesMax, safeSeq, blobs, this.#segment)
     if (upTo === undefined) return
     const gone = blobs.takeUpTo(upTo)
-    if (gone.length > 0) await storage.objects.remove('blobs', gone)
+    try {
+      if (gone.length > 0) await storage.objects.remove('blobs', gone)
+    } catch {
+      // The checkpoint is made, and no record names them any more: they go at the next start.
+    }
     if (upTo <= this.lowestPeerSeq || upTo <= this.#lostUpTo) return
     this.#lostUpTo = upTo
     emit({ name: 'historyLost', upTo })

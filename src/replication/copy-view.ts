@@ -94,7 +94,7 @@ export abstract class CopyView {
     return this.#facts.inSync
   }
 
-  /** The blobs that are stored here: named by the journal, or added before the record that names them. */
+  /** The blobs that the journal names, which are stored here. */
   get blobs(): StoredBlobs {
     return this.contents.blobs
   }

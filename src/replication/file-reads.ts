@@ -12,6 +12,8 @@ import type { PendingOperation } from './overlay.js'
 
 /** Reads tried before the applier is held. */
 const triesMax = 3
+/** Bytes of one call to the storage: below what every call may ask for, and little enough to let others in between. */
+const pieceBytes = 8 * 1024 * 1024
 
 /** What a read needs, as it was when it began. */
 interface Capture {
@@ -84,10 +86,21 @@ export class FileReads {
   }
 
   async #readTree(path: string, offset: number, length: number): Promise<Uint8Array | undefined> {
-    const answer = await this.#storage.tree.read([{ path, offset, length }])
-    const [result] = answer.results
-    if (result === undefined || result === 'missing') return undefined
-    return answer.buffer.subarray(result.start, result.start + result.length)
+    const pieces: Uint8Array[] = []
+    let done = 0
+    do {
+      const wanted = Math.min(pieceBytes, length - done)
+      const request = { path, offset: offset + done, length: wanted }
+      const { buffer, results } = await this.#storage.tree.read([request])
+      const [result] = results
+      if (result === undefined || result === 'missing') return undefined
+      pieces.push(buffer.subarray(result.start, result.start + result.length))
+      // Somebody else has shortened the file.
+      if (result.length < wanted) break
+      done += wanted
+    } while (done < length)
+    const [only] = pieces
+    return pieces.length === 1 ? only : Buffer.concat(pieces)
   }
 
   /** Does to the window of the file that begins at `from` what the operation does to the file. */
@@ -125,11 +138,11 @@ export class FileReads {
     offset: number,
     objectBytes: number,
   ): Promise<void> {
-    const start = Math.max(from, offset)
-    const length = Math.min(from + window.length, offset + objectBytes) - start
-    if (length <= 0) return
-    const bytes = await this.#storage.objects.read('blobs', name, start - offset, length)
-    place(window, from, bytes, start)
+    const end = Math.min(from + window.length, offset + objectBytes)
+    for (let at = Math.max(from, offset); at < end; at += pieceBytes) {
+      const length = Math.min(pieceBytes, end - at)
+      place(window, from, await this.#storage.objects.read('blobs', name, at - offset, length), at)
+    }
   }
 
   /** All paths that begin with the prefix, sorted. */

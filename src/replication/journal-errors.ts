@@ -13,6 +13,10 @@ export function trimmed(afterSeq: number, firstSeq: number): HotspareError {
   )
 }
 
+export function removed(segment: { readonly name: string }): HotspareError {
+  return new HotspareError('JOURNAL_TRIMMED', `${segment.name} was removed from the journal`)
+}
+
 export function corrupt(segment: { readonly name: string }, offset: number): HotspareError {
   return new HotspareError(
     'JOURNAL_CORRUPT',

@@ -57,6 +57,11 @@ export class JournalReader {
     if (this.#ordinal === undefined) this.#enterAtStart()
   }
 
+  /** Where it stands in the log; undefined while it reads from memory. */
+  get segment(): Segment | undefined {
+    return this.#segment
+  }
+
   /** Whether there is something to read now. */
   get hasMore(): boolean {
     if (this.#ordinal === undefined || this.#ahead.length > 0) return true
@@ -247,6 +252,13 @@ export class JournalReader {
     const segment = this.#segment
     if (segment === undefined) throw new HotspareError('INTERNAL', 'a reader without a place')
     const { files, segments } = this.#journal
+    const index = segments.indexOf(segment)
+    const next = segments[index + 1]
+    if (index < 0) {
+      // It was trimmed while this one read from memory: nothing is lost when that was all of it.
+      const hadAll = this.#offset >= segment.bytes && next?.number === segment.number + 1
+      if (!hadAll) throw trimmed(this.afterSeq, this.#journal.firstSeq)
+    }
     if (this.#offset === 0) {
       const read = (at: number, length: number): Promise<Uint8Array> =>
         files.read(segment, at, length)
@@ -256,7 +268,6 @@ export class JournalReader {
       return []
     }
     if (this.#offset >= segment.bytes) {
-      const next = segments[segments.indexOf(segment) + 1]
       // At the end of the last segment `take` goes on in memory.
       if (next !== undefined) this.#enter(next, 0)
       return []

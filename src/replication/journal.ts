@@ -301,14 +301,12 @@ export class Journal {
     if (this.failed === undefined) return
     if (this.failed.code === 'JOURNAL_CORRUPT') throw this.failed
     const segment = this.#current
-    await this.#log.close().catch(() => undefined)
     const { logs, area } = this.#options
     const listed = await listSegments(logs, area)
     // A segment whose begin failed.
     const extra = listed.filter(({ number }) => number > segment.number).map(({ name }) => name)
     if (extra.length > 0) await logs.remove(area, extra)
-    this.#log = await logs.open(area, segment.name)
-    this.files.setCurrent(segment, this.#log)
+    this.#log = await this.files.reopen(segment)
     if (this.#log.bytes > segment.bytes) await this.#log.truncate(segment.bytes)
     this.#handedOrdinal = this.durableOrdinal
     this.failed = undefined
@@ -360,34 +358,38 @@ export class Journal {
     keep: string | undefined,
   ): Promise<number | undefined> {
     const gone: Segment[] = []
-    let ownBytes = this.#bytes
-    let bytes = ownBytes + blobs.bytes
+    let goneBytes = 0
+    let lastSeq = 0
+    let bytes = this.#bytes + blobs.bytes
     for (let at = 0; at < this.#segments.length - 1 && bytes > bytesMax; at += 1) {
       const [segment, next] = [this.#segments[at], this.#segments[at + 1]]
       if (segment === undefined || next === undefined || next.firstSeq - 1 > safeSeq) break
       if (segment.name === keep) break
-      if (!this.#mayRemove(segment, next.firstSeq - 1, bytes > bytesMax * pinnedTimes)) break
+      if (this.files.isBusy(segment)) break
+      const isOverQuota = bytes > bytesMax * pinnedTimes
+      if (!isOverQuota && this.#holdersOf(segment, next.firstSeq - 1).length > 0) break
       gone.push(segment)
-      ownBytes -= segment.bytes
-      bytes = ownBytes + blobs.bytes - blobs.bytesUpTo(next.firstSeq - 1)
+      goneBytes += segment.bytes
+      lastSeq = next.firstSeq - 1
+      bytes = this.#bytes - goneBytes + blobs.bytes - blobs.bytesUpTo(lastSeq)
     }
     if (gone.length === 0) return undefined
+    await this.files.remove(gone)
+    // Only now, since a failure leaves everything as it was; entries may have been appended meanwhile.
+    for (const segment of gone) {
+      for (const holder of this.#holdersOf(segment, lastSeq)) holder.lost = true
+    }
     this.#segments.splice(0, gone.length)
-    this.#bytes = ownBytes
-    for (const segment of gone) await this.files.forget(segment)
-    await this.#options.logs.remove(
-      this.#options.area,
-      gone.map(({ name }) => name),
-    )
+    this.#bytes -= goneBytes
     return this.firstSeq - 1
   }
 
-  /** Whether nobody holds a segment any more; over the quota the holders lose it. */
-  #mayRemove(segment: Segment, lastSeq: number, isOverQuota: boolean): boolean {
-    const holders = [...this.#readers, ...this.#pins].filter(({ afterSeq }) => afterSeq < lastSeq)
-    if (holders.length > 0 && !isOverQuota) return false
-    for (const holder of holders) holder.lost = true
-    return !this.files.isBusy(segment)
+  /** Who wants changes up to `lastSeq`, or what else the segment has: entries that take no number may end it. */
+  #holdersOf(segment: Segment, lastSeq: number): { lost: boolean }[] {
+    const readers = [...this.#readers].filter(
+      (reader) => reader.afterSeq < lastSeq || reader.segment === segment,
+    )
+    return [...readers, ...[...this.#pins].filter(({ afterSeq }) => afterSeq < lastSeq)]
   }
 
   /** Waits for the append under way, then closes all files. Entries not handed over are lost: flush before. */

@@ -56,10 +56,11 @@ export class Recovery {
     const { logs } = this.#options.storage
     this.#contents.restart()
     for (const name of this.#checkpoint?.strangers ?? []) this.#contents.strangers.add(name)
-    for (const { id, seq, bytes } of this.#checkpoint?.blobs ?? []) {
-      this.#contents.blobs.refer(id, seq, bytes)
-    }
     this.#segments = await listSegments(logs, journalArea)
+    for (const { id, seq, bytes } of this.#checkpoint?.blobs ?? []) {
+      // The trim that follows a checkpoint removes blobs that it names.
+      if (seq > this.#journalStart) this.#contents.blobs.refer(id, seq, bytes)
+    }
     if (this.#segments.length === 0 && this.#checkpoint !== undefined) return this.#lostJournal()
     await this.#startStates()
     let scanned = await this.#replay(this.#scanStart())

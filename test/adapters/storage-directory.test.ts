@@ -156,6 +156,22 @@ describe('the lock', () => {
     expect(existsSync(lockPath())).toBe(true)
   })
 
+  test('that was lost leaves the logs to the next holder, also before the loss is noticed', async () => {
+    const first = await directory(root, { threads: false }).open(owner)
+    const log = await first.logs.open('journal', '1')
+    await log.append([bytesOf('first')])
+    await rm(lockPath())
+    const next = await (await open()).logs.open('journal', '1')
+    await next.truncate(5)
+    await next.append([bytesOf(' acknowledged')])
+    // Cutting off the room that it had claimed would cut what the next holder wrote there.
+    await log.close()
+    await first.close()
+    await close()
+    const again = await (await open()).logs.open('journal', '1')
+    expect(Buffer.from(await again.read(0, 100)).toString()).toBe('first acknowledged')
+  })
+
   test('is one process’s only, also when many open at once', async () => {
     await plantLock({ pid: spawnSync('true').pid })
     const storages = Array.from({ length: 8 }, () => directory(root, { threads: false }))

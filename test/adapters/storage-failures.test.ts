@@ -147,6 +147,24 @@ describe('a device that fails', () => {
     await tree.sync(['f'])
   })
 
+  test('after a failed sync a put writes the bytes again, though the file shows them, also after a restart', async () => {
+    const put = { kind: 'put', path: 'f', bytes: bytesOf('x'), mode: 0o644 } as const
+    await opened.tree.apply([put])
+    fail.sync = 'EIO'
+    expect(await codeOf(opened.tree.sync(['f']))).toBe('STORAGE_FAILED')
+    fail.sync = undefined
+    fail.write = 'EIO'
+    expect(await codeOf(opened.tree.apply([put]))).toBe('STORAGE_FAILED')
+    fail.write = undefined
+    await opened.close()
+    opened = await directory(root, { threads: false }).open({ nodeId: 'a', bootId: 'c' })
+    fail.write = 'EIO'
+    expect(await codeOf(opened.tree.apply([put]))).toBe('STORAGE_FAILED')
+    fail.write = undefined
+    await opened.tree.apply([put])
+    await opened.tree.sync(['f'])
+  })
+
   test('a failed sync of an object is not made good by a second one, only by writing it again', async () => {
     const { objects } = opened
     const write = (): Promise<void> =>

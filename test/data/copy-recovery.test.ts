@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import type { HotspareError } from '../../src/errors.js'
+import { type ErrorCode, HotspareError } from '../../src/errors.js'
+import type { OpenStorage } from '../../src/interfaces/storage.js'
 import type { Change } from '../../src/replication/change.js'
 import { listSegments } from '../../src/replication/journal-scan.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import {
   contentOf,
   EntryMaker,
+  gated,
   Model,
   openCopy,
   owner,
@@ -21,6 +23,7 @@ import {
   text,
   treeOf,
   truncate,
+  untext,
   update,
   watched,
 } from './copy-support.js'
@@ -368,11 +371,10 @@ describe('recovery', () => {
     for (let at = 0; at < 30; at += 1) {
       const id = `blob${at}`
       await node.store(id, 3000)
-      inner.blobs.add(id, 3000)
-      expect(inner.blobs.has(id)).toBe(true)
       const blob = { id, bytes: 3000, crc: 0 }
       const change = { kind: 'put', className: 'docs', path: `docs/${at}`, mode: 0o644 } as const
       inner.append(maker.batch({ ...change, bytes: undefined, blob }))
+      expect(inner.blobs.has(id)).toBe(true)
       expect(inner.statFile(`docs/${at}`)?.size).toBe(3000)
       expect((await inner.readFile(`docs/${at}`)).length).toBe(3000)
       await inner.settle()
@@ -389,7 +391,68 @@ describe('recovery', () => {
     expect(await again.stored()).not.toContain('orphan')
     expect(await again.stored()).toContain('blob29')
     expect(again.copy.blobs.has('blob29')).toBe(true)
+    // What the last trim removed was named by the checkpoint before it.
+    const stored = await again.stored()
+    for (let at = 0; at < 30; at += 1) {
+      expect(again.copy.blobs.has(`blob${at}`), `blob${at}`).toBe(stored.includes(`blob${at}`))
+    }
     expect(again.copy.listFiles()).toHaveLength(30)
+    await again.copy.close()
+  })
+
+  test('a blob that the checkpoint names, and the trim after it removed, is not taken for stored', async () => {
+    const storage = memory()
+    const limits = { ...smallLimits, journalBytesMax: 20_000, checkpointBytes: 1e9 }
+    const node = await startNode(storage, { limits })
+    const maker = new EntryMaker()
+    node.copy.append(maker.open())
+    for (let at = 0; node.copy.firstSeq === 1; at += 1) {
+      await node.store(`blob${at}`, 3000)
+      const blob = { id: `blob${at}`, bytes: 3000, crc: 0 }
+      node.copy.append(maker.batch({ ...put(`docs/${at}`, ''), bytes: undefined, blob } as Change))
+      await node.copy.settle()
+      await node.copy.checkpoint()
+    }
+    storage.crash(new SeededRandom(1), { powerCut: false })
+    const again = await startNode(storage, { limits })
+    expect(await again.stored()).not.toContain('blob0')
+    expect(again.copy.blobs.has('blob0')).toBe(false)
+    await again.copy.close()
+  })
+
+  test('blobs that cannot be removed do not fail the copy, and go at the next start', async () => {
+    const storage = memory()
+    const limits = { ...smallLimits, journalBytesMax: 20_000, checkpointBytes: 5000 }
+    const inner = await storage.open(owner())
+    let refused = 0
+    const open = watched(inner, (what) => {
+      if (what !== 'objects.remove') return
+      refused += 1
+      throw new HotspareError('STORAGE_FAILED', 'not now')
+    })
+    const copy = await openCopy(open, testPolicy(new TestState()), { limits })
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    for (let at = 0; at < 20; at += 1) {
+      const slice = { name: `blob${at}`, offset: 0, start: 0, length: 3000 }
+      await inner.objects.write('blobs', new Uint8Array(3000), [slice])
+      await inner.objects.sync('blobs', [slice.name])
+      const blob = { id: slice.name, bytes: 3000, crc: 0 }
+      copy.append(maker.batch({ ...put(`docs/${at}`, ''), bytes: undefined, blob } as Change))
+      await copy.settle()
+    }
+    await copy.checkpoint()
+    expect(refused).toBeGreaterThan(0)
+    expect(copy.failed).toBeUndefined()
+    expect((await inner.objects.list('blobs')).length).toBe(20)
+    await copy.close()
+    storage.crash(new SeededRandom(1))
+    const again = await startNode(storage, { limits })
+    const stored = await again.stored()
+    expect(stored.length).toBeLessThan(12)
+    for (let at = 0; at < 20; at += 1) {
+      expect(again.copy.blobs.has(`blob${at}`), `blob${at}`).toBe(stored.includes(`blob${at}`))
+    }
     await again.copy.close()
   })
 
@@ -417,6 +480,22 @@ describe('recovery', () => {
     await again.copy.close()
   })
 
+  test('the end of the journal that a dead process left is synced before it counts as durable', async () => {
+    const storage = memory()
+    const node = await startNode(storage)
+    const maker = new EntryMaker()
+    node.copy.append(maker.open())
+    node.copy.append(maker.batch(put('docs/a', 'a')))
+    await node.copy.settle()
+    storage.crash(new SeededRandom(1), { powerCut: false })
+    const calls: string[] = []
+    const open = watched(await storage.open(owner()), (what) => calls.push(what))
+    const copy = await openCopy(open, testPolicy(new TestState()))
+    expect(copy.durableSeq).toBe(1)
+    expect(calls).toContain('log.truncate')
+    await copy.close()
+  })
+
   test('a full disk during recovery rejects, and a later opening finishes', async () => {
     const storage = memory()
     const node = await startNode(storage)
@@ -434,6 +513,69 @@ describe('recovery', () => {
     await inner.close()
     const again = await startNode(storage)
     expect(treeOf(storage)).toEqual({ 'docs/a': 'a' })
+    await again.copy.close()
+  })
+
+  /** A journal with patches of one file that the tree lacks, as a process leaves it that died before it applied them. */
+  async function unapplied(...offsets: readonly (readonly [at: number, what: string])[]) {
+    const storage = memory()
+    const node = await startNode(storage)
+    const maker = new EntryMaker()
+    node.copy.append(maker.open())
+    const patches = offsets.map(([at, what]) => patch('docs/a', at, what))
+    node.copy.append(maker.batch(put('docs/a', 'AAAA'), ...patches))
+    await node.copy.flush()
+    storage.crash(new SeededRandom(1), { powerCut: false })
+    return storage
+  }
+
+  /** Lets the calls of `tree.apply` with these numbers, from 1, fail. */
+  function failing(open: OpenStorage, code: ErrorCode, ...numbers: readonly number[]): OpenStorage {
+    let calls = 0
+    return gated(open, 'apply', async () => {
+      calls += 1
+      if (numbers.includes(calls)) throw new HotspareError(code, 'not now')
+    })
+  }
+
+  test('an operation that is blocked during recovery keeps those of its file behind it in order', async () => {
+    const storage = await unapplied([0, 'B'], [0, 'C'])
+    // All three together; then the second one alone, twice (with force).
+    const open = failing(await storage.open(owner()), 'PATH_BLOCKED', 1, 3, 4)
+    const copy = await openCopy(open, testPolicy(new TestState()))
+    expect(copy.failed?.code).toBe('PATH_BLOCKED')
+    await copy.reopen()
+    await copy.settle()
+    expect(untext(await copy.readFile('docs/a'))).toBe('CAAA')
+    expect(copy.index.get('docs/a')?.version).toBe(3)
+    await copy.close()
+  })
+
+  test('what was put off keeps later batches of its file back, too', async () => {
+    // More than fits into one call of the tree, each over the first byte.
+    const many = Array.from({ length: 700 }, (_, at) => [0, at === 699 ? 'Z' : 'b'] as const)
+    const storage = await unapplied(...many)
+    // The first batch of 512, then its last operation alone, twice.
+    const open = failing(await storage.open(owner()), 'PATH_BLOCKED', 1, 513, 514)
+    const copy = await openCopy(open, testPolicy(new TestState()))
+    expect(copy.failed?.code).toBe('PATH_BLOCKED')
+    await copy.reopen()
+    await copy.settle()
+    expect(untext(await copy.readFile('docs/a'))).toBe('ZAAA')
+    expect(copy.index.get('docs/a')?.version).toBe(701)
+    await copy.close()
+  })
+
+  test('a storage that fails for a moment during recovery rejects, and a later opening finishes in order', async () => {
+    const storage = await unapplied([0, 'B'], [0, 'C'])
+    const inner = await storage.open(owner())
+    const open = failing(inner, 'STORAGE_FAILED', 1, 3, 4)
+    const opening = openCopy(open, testPolicy(new TestState()))
+    await expect(opening).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
+    await inner.close()
+    const again = await startNode(storage)
+    expect(treeOf(storage)).toEqual({ 'docs/a': 'CAAA' })
+    expect(again.copy.index.get('docs/a')?.version).toBe(3)
     await again.copy.close()
   })
 

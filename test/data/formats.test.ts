@@ -170,6 +170,18 @@ describe('format version 1', () => {
     expect(decodeCheckpoint(kept('checkpoint', encodeCheckpoint(document)))).toEqual(document)
   })
 
+  test('a checkpoint may be longer than a message', () => {
+    const long: CheckpointDocument = {
+      place: { segment: 's', offset: 0, facts },
+      index: { log: 'i', bytes: 0 },
+      tombstoneFloor: 0,
+      states: new Map(),
+      strangers: Array.from({ length: 70 }, () => 'x'.repeat(1024 * 1024)),
+      blobs: [],
+    }
+    expect(decodeCheckpoint(encodeCheckpoint(long)).strangers).toHaveLength(70)
+  })
+
   test('the manifest of a switch', () => {
     const manifest: RestoreManifest = {
       version: 1,

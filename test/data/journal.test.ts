@@ -1,10 +1,14 @@
 import { describe, expect, test } from 'vitest'
+import { HotspareError } from '../../src/errors.js'
+import type { CopyEvent } from '../../src/replication/copy-types.js'
 import type { Entry } from '../../src/replication/entry.js'
 import type { JournalReader } from '../../src/replication/journal-reader.js'
+import { listSegments } from '../../src/replication/journal-scan.js'
 import type { LocalCopy } from '../../src/replication/local-copy.js'
 import { memory } from '../../src/storage/memory.js'
 import {
   EntryMaker,
+  gated,
   openCopy,
   owner,
   put,
@@ -167,6 +171,141 @@ describe('readers of the journal', () => {
     pin.release()
     reader.close()
     await node.copy.close()
+  })
+
+  /** A full copy with more segments than the tail holds, which take a turn of the event loop to close from now on. */
+  async function slowlyClosing() {
+    let close = (): Promise<void> => Promise.resolve()
+    const open = gated(await memory().open(owner()), 'close', () => close())
+    const limits = { ...smallLimits, journalBytesMax: 24 * 1024, checkpointBytes: 1e9 }
+    const copy = await openCopy(open, testPolicy(new TestState()), { limits })
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    for (let at = 0; at < 56; at += 1) {
+      copy.append(maker.batch(put('docs/a', pad(500))))
+      await copy.settle()
+    }
+    await copy.checkpoint()
+    close = () => new Promise((resolve) => setImmediate(resolve))
+    return { copy, maker, open }
+  }
+
+  test('one waits for the file that the one before it is closing', async () => {
+    const { copy } = await slowlyClosing()
+    for (let times = 0; times < 3; times += 1) {
+      const reader = copy.reader(copy.firstSeq - 1)
+      expect(await reader.next(100)).not.toEqual([])
+      reader.close()
+    }
+    await copy.close()
+  })
+
+  test('a segment that one has just left is trimmed, and the copy does not fail', async () => {
+    const { copy, maker, open } = await slowlyClosing()
+    const before = copy.firstSeq
+    const reader = copy.reader(before - 1)
+    await reader.next(100)
+    for (let at = 0; at < 12; at += 1) copy.append(maker.batch(put('docs/a', pad(500))))
+    reader.close()
+    await copy.checkpoint()
+    expect(copy.failed).toBeUndefined()
+    expect(copy.firstSeq).toBeGreaterThan(before)
+    const [first] = await listSegments(open.logs, 'journal')
+    expect(first?.firstSeq).toBe(copy.firstSeq)
+    await copy.close()
+  })
+
+  test('readers and pins lose nothing by a trim that fails', async () => {
+    let fails = true
+    const open = gated(await memory().open(owner()), 'remove', async () => {
+      if (fails) throw new HotspareError('STORAGE_FAILED', 'not now')
+    })
+    const limits = { ...smallLimits, journalBytesMax: 10_000, checkpointBytes: 1e9 }
+    const events: CopyEvent[] = []
+    const copy = await openCopy(open, testPolicy(new TestState()), { limits, events })
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    const pin = copy.pin(5)
+    const reader = copy.reader(3)
+    while (copy.failed === undefined) {
+      copy.append(maker.batch(put('docs/a', pad(500))))
+      await copy.settle().catch(() => undefined)
+    }
+    expect(events).toContainEqual(expect.objectContaining({ name: 'checkpointFailed' }))
+    expect(pin.lost).toBe(false)
+    expect(copy.firstSeq).toBe(1)
+    expect((await readAll(reader)).at(-1)?.header.firstSeq).toBe(copy.seq)
+    reader.close()
+    fails = false
+    await copy.reopen()
+    while (!pin.lost) {
+      copy.append(maker.batch(put('docs/a', pad(500))))
+      await copy.settle()
+    }
+    expect(copy.firstSeq).toBeGreaterThan(5)
+    await copy.close()
+  })
+
+  test('one whose segment is trimmed goes on where it was, or hears of it', async () => {
+    const limits = {
+      ...smallLimits,
+      tailBytesMax: 4000,
+      journalBytesMax: 20_000,
+      checkpointBytes: 1e9,
+    }
+    for (let taken = 1; taken <= 20; taken += 1) {
+      const node = await startNode(memory(), { limits })
+      const maker = new EntryMaker()
+      const members = Array.from({ length: 10 }, (_, at) => `m${at}-${pad(50)}`)
+      const entries = [maker.open()]
+      for (let at = 0; at < 75; at += 1) {
+        entries.push(at % 9 < 3 ? maker.batch(put('docs/a', 'a')) : maker.inSync(members))
+      }
+      // What fits, then what makes the journal let go of that.
+      const append = async (from: number, to: number): Promise<void> => {
+        for (const entry of entries.slice(from, to)) {
+          node.copy.append(entry)
+          await node.copy.settle()
+        }
+      }
+      await append(0, 20)
+      const reader = node.copy.reader(0)
+      const given: Entry[] = []
+      while (given.length < taken) given.push(...(await reader.next(1)))
+      await append(20, entries.length)
+      await node.copy.checkpoint()
+      const rest = await readAll(reader).catch((error: HotspareError) => error.code)
+      if (typeof rest === 'string') expect(rest, `${taken} taken`).toBe('JOURNAL_TRIMMED')
+      else expect(bytesOf([...given, ...rest]), `${taken} taken`).toEqual(bytesOf(entries))
+      reader.close()
+      await node.copy.close()
+    }
+  })
+
+  test('a read that is under way keeps a failed segment from being closed until it is done', async () => {
+    const storage = memory()
+    let free = (): void => undefined
+    let gate = Promise.resolve()
+    const open = gated(await storage.open(owner()), 'read', () => gate)
+    const copy = await openCopy(open, testPolicy(new TestState()))
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    for (let at = 0; at < 7; at += 1) copy.append(maker.batch(put('docs/a', pad(500))))
+    await copy.settle()
+    gate = new Promise((resolve) => {
+      free = resolve
+    })
+    const second = copy.reader(0)
+    const reading = second.next(1)
+    storage.faults.failNextSync = true
+    copy.append(maker.batch(put('docs/a', 'a')))
+    await expect(copy.flush()).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
+    const reopening = copy.reopen()
+    free()
+    expect(await reading).not.toEqual([])
+    await reopening
+    second.close()
+    await copy.close()
   })
 
   test('a checkpoint comes by itself after so many bytes, and after so long', async () => {

@@ -133,6 +133,26 @@ describe('a local copy', () => {
     await expect(copy.readFile('docs/none')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
   })
 
+  test('a file of any size is read as a whole, from the tree and from a blob that is not there yet', async () => {
+    const size = 20 * 1024 * 1024 + 5
+    const node = await startNode()
+    const { copy } = node
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    const places = [0, 8 * 1024 * 1024 - 2, 16 * 1024 * 1024 - 2, size - 4]
+    copy.append(maker.batch(...places.map((at) => patch('docs/a', at, 'here'))))
+    await copy.settle()
+    const bytes = await copy.readFile('docs/a')
+    expect(bytes.length).toBe(size)
+    for (const at of places) expect(untext(bytes.subarray(at, at + 4))).toBe('here')
+    await node.store('b1', size)
+    const blob = { id: 'b1', bytes: size, crc: 0 }
+    copy.append(maker.batch({ ...put('docs/b', ''), bytes: undefined, blob } as Change))
+    const pending = await copy.readFile('docs/b')
+    expect(Buffer.from(pending).equals(Buffer.alloc(size, 'a'))).toBe(true)
+    await copy.close()
+  })
+
   test('a read sees one state of a file while changes of it go on', async () => {
     const { copy } = await startNode()
     const maker = new EntryMaker()

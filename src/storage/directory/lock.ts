@@ -80,11 +80,15 @@ export class DirectoryLock {
     throw new HotspareError('STORAGE_LOCKED', `${layout.root} is being taken by others just now`)
   }
 
+  /** Whether the lock file is this one's now, which is noticed by itself only at the next touch. */
+  async isHeld(): Promise<boolean> {
+    return (await readLock(this.#path))?.token === this.#content.token
+  }
+
   /** Gives the lock back, unless somebody else has it. */
   async release(): Promise<void> {
     clearInterval(this.#timer)
-    const holder = await readLock(this.#path)
-    if (holder?.token !== this.#content.token) return
+    if (!(await this.isHeld())) return
     await unlink(this.#path).catch((error: unknown) => {
       if (!isMissing(error)) throw error
     })
@@ -215,8 +219,10 @@ async function modified(path: string): Promise<number> {
   }
 }
 
-/** Moves a dead holder's lock away; if another process was faster, its lock is put back. */
+/** Moves a dead holder's lock away; if another process was faster, its lock stays, or is put back. */
 async function setAside(layout: Layout, holder: LockContent): Promise<void> {
+  // Looking at the holder may have taken seconds. Once moved, a lock can be put back only while nobody makes another.
+  if ((await readLock(layout.lock))?.token !== holder.token) return
   const aside = `${layout.temporary}/lock-${randomUUID()}`
   try {
     await rename(layout.lock, aside)

@@ -38,12 +38,20 @@ export const LOG_FLAGS: number =
 
 const zeros: Buffer = Buffer.alloc(CLAIM_BYTES)
 
+/** What a log needs of those that opened it. */
+export interface LogHooks {
+  /** Whether the storage has its lock still. */
+  readonly isHeld: () => Promise<boolean>
+  /** The log was closed. */
+  readonly closed: () => void
+}
+
 /** A log whose file is open. */
 export class DirectoryLog implements Log {
   readonly #fd: number
   readonly #path: string
   readonly #gate: Gate
-  readonly #closed: () => void
+  readonly #hooks: LogHooks
   readonly #joined = Buffer.allocUnsafeSlow(JOIN_BELOW_BYTES)
   #bytes: number
   /** The length of the file; zeros from `#bytes` on. */
@@ -51,13 +59,13 @@ export class DirectoryLog implements Log {
   #busy = false
   #ended: string | undefined
 
-  constructor(fd: number, path: string, bytes: number, gate: Gate, closed: () => void) {
+  constructor(fd: number, path: string, bytes: number, gate: Gate, hooks: LogHooks) {
     this.#fd = fd
     this.#path = path
     this.#bytes = bytes
     this.#fileBytes = bytes
     this.#gate = gate
-    this.#closed = closed
+    this.#hooks = hooks
   }
 
   get bytes(): number {
@@ -129,13 +137,15 @@ export class DirectoryLog implements Log {
     const intact = this.#ended === undefined
     this.#ended = 'it was closed'
     try {
-      // Not synced: if the cut is lost, zeros stay, which a reader has to expect anyway.
-      if (intact && this.#fileBytes > this.#bytes) await this.#cut(this.#bytes)
+      // Not synced: if the cut is lost, zeros stay, which a reader has to expect anyway. It is the only write that is made
+      // while the storage refuses all others, and after the lock was lost there may be bytes of the next holder.
+      const isCut = intact && this.#fileBytes > this.#bytes && (await this.#hooks.isHeld())
+      if (isCut) await this.#cut(this.#bytes)
     } catch (error) {
       throw storageError(error, 'cannot cut the log', this.#path)
     } finally {
       await call((done) => closeFile(this.#fd, done)).catch(() => undefined)
-      this.#closed()
+      this.#hooks.closed()
     }
   }
 

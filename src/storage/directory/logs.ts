@@ -15,12 +15,14 @@ import { DirectoryLog, LOG_FLAGS } from './log.js'
 export class DirectoryLogs implements LogStore {
   readonly #layout: Layout
   readonly #gate: Gate
+  readonly #isHeld: () => Promise<boolean>
   /** The open logs by path; undefined while one is being opened. */
   readonly #open = new Map<string, DirectoryLog | undefined>()
 
-  constructor(layout: Layout, gate: Gate) {
+  constructor(layout: Layout, gate: Gate, isHeld: () => Promise<boolean>) {
     this.#layout = layout
     this.#gate = gate
+    this.#isHeld = isHeld
   }
 
   async list(area: string): Promise<LogInfo[]> {
@@ -107,7 +109,10 @@ export class DirectoryLogs implements LogStore {
     const fd = await openDescriptor(path, LOG_FLAGS)
     try {
       const { size } = await statDescriptor(fd)
-      return new DirectoryLog(fd, path, size, this.#gate, () => this.#open.delete(path))
+      return new DirectoryLog(fd, path, size, this.#gate, {
+        isHeld: this.#isHeld,
+        closed: () => this.#open.delete(path),
+      })
     } catch (error) {
       close(fd)
       throw error

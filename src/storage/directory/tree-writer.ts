@@ -79,7 +79,7 @@ export class TreeWriter {
   #put(operation: Operation<'put'>, folders: Folders): FileStat {
     const { path, bytes, mode, force = false } = operation
     const found = this.#makeWay(path, force, folders)
-    const same = found === undefined ? undefined : this.#holds(path, found, bytes, mode & 0o777)
+    const same = found === undefined ? undefined : this.#putAgain(operation, found)
     if (same !== undefined) return same
     const temporary = this.#layout.newTemporary()
     const fd = openSync(temporary, NEW_FLAGS, mode & 0o777)
@@ -102,20 +102,32 @@ export class TreeWriter {
   }
 
   /**
-   * The file's state when it has these bytes and this mode already. A recovery repeats everything since the last
-   * checkpoint, most of which is there; a rename over an existing file makes some file systems write it out at once.
+   * Writes the bytes over a file that holds them already, with this mode, and answers its state; undefined where it does not.
+   * A recovery repeats everything since the last checkpoint, most of which is there, and a rename over an existing file
+   * makes some file systems write it out at once. It has to be written: after a failed sync, perhaps of a process before
+   * this one, the system may show bytes that the disk has not, and the next sync would say "done" without them.
    */
-  #holds(path: string, found: Stats, bytes: Uint8Array, mode: number): FileStat | undefined {
-    if (found.size !== bytes.byteLength || (found.mode & 0o777) !== mode) return undefined
-    const file = this.#access.openToRead(this.#layout.treePath(path))
-    if (file === undefined) return undefined
+  #putAgain({ path, bytes, mode }: Operation<'put'>, found: Stats): FileStat | undefined {
+    const isSame = (stats: Stats): boolean =>
+      stats.isFile() && stats.size === bytes.byteLength && (stats.mode & 0o777) === (mode & 0o777)
+    if (!isSame(found)) return undefined
+    let fd: number
     try {
+      fd = this.#access.open(this.#layout.treePath(path), WRITE_FLAGS, mode & 0o777)
+    } catch {
+      // A program that runs, a file of somebody else: a new file takes its place, or says why none can.
+      return undefined
+    }
+    try {
+      if (!isSame(this.#access.stat(fd))) return undefined
       const held = Buffer.allocUnsafe(bytes.byteLength)
-      const length = readFully(file.fd, held, 0, held.length, 0)
-      const stat = toFileStat(this.#access.stat(file.fd))
-      return length === held.length && held.equals(bytes) && stat.mode === mode ? stat : undefined
+      if (readFully(fd, held, 0, held.length, 0) < held.length || !held.equals(bytes)) {
+        return undefined
+      }
+      writeFully(fd, bytes, 0)
+      return toFileStat(this.#access.stat(fd))
     } finally {
-      closeSync(file.fd)
+      closeSync(fd)
     }
   }
 

@@ -10,7 +10,7 @@ import type { ObjectArea, ObjectSlice } from '../../interfaces/storage.js'
 import type { RestoreManifest, VersionedPath } from '../restore-manifest.js'
 import type { BulkAnswer } from '../stream/bulk-client.js'
 import type { IndexedFile, ReadStretch } from '../stream/bulk-wire.js'
-import { indexPathsMax } from '../stream/bulk-wire.js'
+import { fittingPaths } from '../stream/bulk-wire.js'
 import type { RestoreProgress } from '../stream/wire.js'
 import { fieldsOf, listOf, seqOf } from '../stream/wire-fields.js'
 import { malformed, type Page, pageOf } from './pages.js'
@@ -133,11 +133,13 @@ export class Restore {
   async #fetchPaths(suspects: ReadonlySet<string>): Promise<void> {
     const { bulk, plan } = this.#context
     const left = [...suspects].filter((path) => !this.#install.has(path) && !this.#remove.has(path))
-    for (let at = 0; at < left.length; at += indexPathsMax) {
-      const paths = left.slice(at, at + indexPathsMax)
+    for (let at = 0; at < left.length; ) {
+      const paths = fittingPaths(left, at, bulk.room)
       const request = { op: 'index', sinceSeq: plan.commonSeq, paths, from: 0 } as const
       const page = await bulk.request(request, pageOf)
       await this.#takePage(page, suspects)
+      // An answer is shorter than what it is asked for where other limits hold at the source.
+      at += page.next > 0 ? page.next : paths.length
     }
   }
 

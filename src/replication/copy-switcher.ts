@@ -151,12 +151,14 @@ export class CopySwitcher {
     try {
       await next.flushed()
       await this.#requireKept(manifest)
-      await this.#settleOld()
+      await this.#settleOld(manifest)
       await this.#stage(manifest)
       this.#pending = new CopySwitch(this.#options, manifest, this.#host.current())
       await this.#finish(this.#pending)
     } finally {
       this.#isSwitching = false
+      // The old copy stays in force, whatever it was that failed: it goes on making checkpoints.
+      if (!this.isPending) this.#host.current().checkpointer.start()
     }
   }
 
@@ -193,16 +195,25 @@ export class CopySwitcher {
   }
 
   /** The index on disk becomes exact, so that a crash during the switch finds the same one. */
-  async #settleOld(): Promise<void> {
+  async #settleOld({ complete }: RestoreManifest): Promise<void> {
     const { journal, checkpointer } = this.#host.current()
     try {
       await journal.flushed()
       await this.#contents.applier.settled()
       await checkpointer.run(false)
-    } catch {
-      // A copy that failed or is damaged is replaced all the same; the scan of the next start finds what differs.
+    } catch (error) {
+      // Any other restore builds on the files of the old copy, and takes away the journal that could still mend them. The
+      // next attempt begins with `reopen`, which tries again what failed here; a copy whose journal is damaged has a
+      // complete restore coming.
+      if (!complete) throw this.#unsettled(error)
+    } finally {
+      await checkpointer.stop()
     }
-    await checkpointer.stop()
+  }
+
+  #unsettled(cause: unknown): HotspareError {
+    const why = 'the copy that the restore builds on could not be made durable'
+    return new HotspareError('RESTORE_FAILED', why, { cause })
   }
 
   async #stage(manifest: RestoreManifest): Promise<void> {
@@ -223,7 +234,6 @@ export class CopySwitcher {
     await this.#options.copy.storage.documents.remove(manifestName)
     this.#isInDoubt = false
     this.failed = undefined
-    this.#host.current().checkpointer.start()
   }
 
   async #finish(pending: CopySwitch): Promise<void> {
@@ -246,7 +256,10 @@ export class CopySwitcher {
 
   /** After a failure: goes on where it stopped. */
   async retry(): Promise<void> {
-    if (this.#isInDoubt) await this.#withdraw()
+    if (this.#isInDoubt) {
+      await this.#withdraw()
+      this.#host.current().checkpointer.start()
+    }
     if (this.#pending === undefined) return
     this.#isSwitching = true
     try {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { encode } from '../../src/protocol/codec.js'
 import type { LocalCopy } from '../../src/replication/local-copy.js'
@@ -14,6 +15,7 @@ import {
   patch,
   put,
   SeededRandom,
+  smallLimits,
   startNode,
   TestState,
   testPolicy,
@@ -75,6 +77,23 @@ async function stage(storage: OpenStorage, name: string, bytes: Uint8Array): Pro
 async function stageIncoming(storage: OpenStorage, path: string, bytes: Uint8Array): Promise<void> {
   const slice = { name: path, offset: 0, start: 0, length: bytes.length, mode: 0o640 }
   await storage.objects.write('incoming', bytes, [slice])
+}
+
+/** A restore that brings one file, and leaves the others as they are. */
+const delta: RestoreManifest = {
+  version: 1,
+  restoreId: 'r2',
+  base,
+  install: [{ path: 'docs/a', object: 'r2/a', mode: 0o644, size: 5, version: 30 }],
+  remove: [],
+  states: [],
+  complete: false,
+  tombstoneFloor: 2,
+}
+
+async function beginDelta(copy: LocalCopy, storage: OpenStorage): Promise<void> {
+  await copy.beginNext(base)
+  await stage(storage, 'r2/a', text('new a'))
 }
 
 /** Everything a restore does on the target's side. */
@@ -395,6 +414,55 @@ describe('the switch to a staged restore', () => {
     })
     expect(node.copy.index.get('docs/f/g')?.version).toBe(2)
     await node.copy.close()
+  })
+
+  test('a delta goes on only from a copy that is durable; the next attempt succeeds', async () => {
+    const storage = await target()
+    let isFailing = false
+    const node = await openTarget(storage, (inner) =>
+      watched(inner, (what) => {
+        if (isFailing && what === 'tree.sync') throw new HotspareError('STORAGE_FAILED')
+      }),
+    )
+    await beginDelta(node.copy, node.used)
+    isFailing = true
+    await expect(node.copy.switchTo(delta)).rejects.toMatchObject({ code: 'RESTORE_FAILED' })
+    isFailing = false
+    expect(node.copy.complete).toBe(true)
+    expect(await contentOf(node)).toEqual(oldContent)
+    // What the journal has and the tree may lose is still in it.
+    expect(node.copy.firstSeq).toBe(1)
+    await node.copy.reopen()
+    await beginDelta(node.copy, node.used)
+    await node.copy.switchTo(delta)
+    await node.copy.close()
+    storage.crash(new SeededRandom(1))
+    expect(treeOf(storage)).toEqual({ ...oldContent.files, 'docs/a': 'new a' })
+  })
+
+  test('a switch whose files cannot be made durable leaves a copy that goes on making checkpoints', async () => {
+    const storage = await target()
+    let isFailing = false
+    const inner = watched(await storage.open(owner()), (what) => {
+      if (isFailing && what === 'objects.sync') throw new HotspareError('STORAGE_FAILED')
+    })
+    const limits = { ...smallLimits, checkpointBytes: 16 * 1024 }
+    const copy = await openCopy(inner, testPolicy(new TestState()), { limits })
+    await beginDelta(copy, inner)
+    isFailing = true
+    await expect(copy.switchTo(delta)).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
+    isFailing = false
+    expect(copy.failed).toBeUndefined()
+    const maker = new EntryMaker(oldTerm, copy.seq)
+    for (let n = 0; n < 300; n += 1) {
+      copy.append(maker.batch(put('docs/a', 'x'.repeat(1000))))
+      await copy.settle()
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    const journal = await inner.logs.list('journal')
+    const bytes = journal.reduce((sum, one) => sum + one.bytes, 0)
+    await copy.close()
+    expect(bytes).toBeLessThan(2 * limits.journalBytesMax)
   })
 
   test('a state that the restore did not bring is lost, and reported', async () => {

@@ -16,7 +16,7 @@ import { Listeners } from './listeners.js'
 import type { Extent, Term } from './position.js'
 import { relate } from './position.js'
 import type { Place } from './restore/places.js'
-import { placeOf, syncPlaces } from './restore/places.js'
+import { clearAreas, placeOf, syncPlaces } from './restore/places.js'
 import { stageSnapshot } from './restore/snapshots.js'
 import type { InstallState, RestoreManifest, VersionedPath } from './restore-manifest.js'
 import { encodeManifest, manifestName } from './restore-manifest.js'
@@ -277,6 +277,8 @@ export class CopySwitcher {
     const { epoch, nodeId, bootId } = term
     const base = { history: [{ epoch, nodeId, bootId, firstSeq: 1 }], seq: 1 }
     const restoreId = `adopt-${epoch}`
+    // What a restore left that was not finished would be moved into the place of the files that are adopted.
+    await clearAreas(this.#options.copy.storage.objects)
     await this.begin(base, undefined)
     const keep = await this.#claimedPaths()
     const states = await this.#stageStates(restoreId)

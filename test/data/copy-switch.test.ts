@@ -133,7 +133,7 @@ const manifest: RestoreManifest = {
     install('docs/f', 'r1/f', 41),
     install('docs/n/e/w', undefined, 42),
   ],
-  remove: [],
+  remove: ['docs/x', 'docs/f/g', 'docs/planted'].map((path) => ({ path, version: 0 })),
   // The snapshot was taken after the first update of x in the new journal.
   states: [{ className: 'kv', object: 'r1/kv', seq: 53 }],
   complete: true,
@@ -463,6 +463,93 @@ describe('the switch to a staged restore', () => {
     const bytes = journal.reduce((sum, one) => sum + one.bytes, 0)
     await copy.close()
     expect(bytes).toBeLessThan(2 * limits.journalBytesMax)
+  })
+
+  test('a power cut in the switch does not bring back what the restore did not want after all', async () => {
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const storage = await target()
+      let isArmed = false
+      const node = await openTarget(storage, (inner) =>
+        watched(inner, (what) => {
+          if (isArmed && what === 'tree.takeIn') storage.crash(new SeededRandom(seed))
+        }),
+      )
+      await node.copy.beginNext(base)
+      await stageIncoming(node.used, 'docs/gone', text('was at the source'))
+      await node.used.objects.sync('incoming', ['docs/gone'])
+      await node.used.objects.remove('incoming', ['docs/gone'])
+      await stageIncoming(node.used, 'docs/b', text('b'))
+      isArmed = true
+      const switched = node.copy.switchTo({ ...delta, install: [install('docs/b', undefined, 40)] })
+      await expect(switched).rejects.toThrow()
+      const again = await openTarget(storage)
+      const files = { ...oldContent.files, 'docs/b': 'b' }
+      expect(treeOf(storage), `seed ${seed}`).toEqual(files)
+      await again.copy.close()
+    }
+  })
+
+  test('a switch takes in only what its manifest names', async () => {
+    const storage = await target()
+    const node = await openTarget(storage)
+    await beginDelta(node.copy, node.used)
+    await stageIncoming(node.used, 'docs/stray', text('of an earlier attempt'))
+    await node.copy.switchTo(delta)
+    expect(treeOf(storage)).toEqual({ ...oldContent.files, 'docs/a': 'new a' })
+    await node.copy.close()
+  })
+
+  test('a complete restore leaves a file that it does not name, and the next start finds it', async () => {
+    const storage = await target()
+    const node = await openTarget(storage)
+    storage.outside.write('docs/late', text('came after the decision'))
+    await restore(node.copy, node.used)
+    await node.copy.close()
+    expect(treeOf(storage)['docs/late']).toBe('came after the decision')
+    const again = await openTarget(await reopened(storage))
+    expect(again.copy.outside.unknown.map(({ path }) => path)).toEqual(['docs/late'])
+    await again.copy.close()
+  })
+
+  test.each([undefined, 'r2/b'])(
+    'a file that somebody removes in an unfinished switch is found missing by the next start (object %s)',
+    async (object) => {
+      const storage = await target()
+      let isArmed = false
+      const node = await openTarget(storage, (inner) =>
+        watched(inner, (what) => {
+          // The files are in their places, and the process dies before the new journal is.
+          const died = isArmed && what === 'logs.replace'
+          if (died) storage.crash(new SeededRandom(1), { powerCut: false })
+        }),
+      )
+      await node.copy.beginNext(base)
+      if (object === undefined) await stageIncoming(node.used, 'docs/b', text('b'))
+      else await stage(node.used, object, text('b'))
+      isArmed = true
+      const manifest = { ...delta, install: [install('docs/b', object, 40)] }
+      await expect(node.copy.switchTo(manifest)).rejects.toThrow()
+      expect(treeOf(storage)['docs/b']).toBe('b')
+      storage.outside.remove('docs/b')
+      const again = await openTarget(storage)
+      expect(again.copy.seq).toBe(base.seq)
+      expect(again.copy.outside.missing).toEqual(['docs/b'])
+      expect(again.copy.needsRepair).toBe(true)
+      await again.copy.close()
+    },
+  )
+
+  test('adopted files stay as they are, whatever an unfinished restore has left behind', async () => {
+    const storage = memory()
+    storage.outside.write('docs/a', text('the file of years'))
+    const inner = await storage.open(owner())
+    const copy = await openCopy(inner, testPolicy(new TestState()))
+    await stageIncoming(inner, 'docs/a', text('half'))
+    await stageIncoming(inner, 'docs/b', text('half'))
+    await copy.adopt(newTerm)
+    expect(copy.listFiles()).toEqual(['docs/a'])
+    await copy.close()
+    expect(treeOf(storage)).toEqual({ 'docs/a': 'the file of years' })
   })
 
   test('a state that the restore did not bring is lost, and reported', async () => {

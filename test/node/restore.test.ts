@@ -63,6 +63,28 @@ describe('a restore', () => {
     await restores(1000, longPath, 100, { frameBytesMax: 64 * 1024 })
   }, 20_000)
 
+  it('vaults a file that appears while it runs before the switch removes it', async () => {
+    const disk = memory()
+    for (let n = 0; n < 20; n += 1) disk.outside.write(`files/${n}`, new Uint8Array(20_000))
+    const alpha = nodeOf('alpha', { storage: disk })
+    await alpha.start({ adopt: true })
+    const target = memory()
+    const beta = nodeOf('beta', { storage: target, restoreBytesPerSecondMax: 1_000_000 })
+    const started = beta.start()
+    await vi.waitFor(() => expect(beta.role).toBe('restoring'), { timeout: 5000, interval: 5 })
+    expect(target.outside.list().filter((path) => path.startsWith('files/'))).toEqual([])
+    target.outside.write('files/mine', new Uint8Array(10))
+    // In the place of one that the restore brings.
+    target.outside.write('files/7', new Uint8Array(11))
+    await started
+    await alpha.inSync()
+    expect(target.outside.read('files/mine')).toBeUndefined()
+    expect(target.outside.read('files/7')).toHaveLength(20_000)
+    const incidents = await beta.vault.list()
+    const vaulted = incidents.flatMap(({ files }) => files.map(({ path }) => path))
+    expect(vaulted.sort()).toEqual(['files/7', 'files/mine'])
+  })
+
   it('takes more removals than a frame holds', async () => {
     const disk = memory()
     for (let n = 0; n < 15_000; n += 1) {

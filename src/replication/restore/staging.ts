@@ -11,7 +11,7 @@ import { decode, encode } from '../../protocol/codec.js'
 import type { Extent } from '../position.js'
 import { relate } from '../position.js'
 import { extentOf, fieldsOf, listOf, seqOf, textOf } from '../stream/wire-fields.js'
-import { clearAreas, placeOf, stagingAreas, syncPlaces } from './places.js'
+import { clearAreas, keepOnly, placeOf, stagingAreas, syncPlaces } from './places.js'
 
 /** A file that arrives. */
 export interface StagedFile {
@@ -52,7 +52,7 @@ export class Staging {
     for (const area of stagingAreas) {
       const left = new Map((await storage.objects.list(area)).map((one) => [one.name, one]))
       for (const file of known) if (placeOf(file).area === area) staging.#resume(file, left)
-      if (left.size > 0) await storage.objects.remove(area, [...left.keys()])
+      await keepOnly(storage.objects, area, (name) => !left.has(name))
     }
     return staging
   }
@@ -126,11 +126,10 @@ export class Staging {
 
   /** Removes from `incoming` what is not wanted after all: all of it would be moved into the tree. */
   async keepOnly(isWanted: (path: string) => boolean): Promise<void> {
-    const unwanted = [...this.#incoming].filter((path) => {
+    await keepOnly(this.#storage.objects, 'incoming', (path) => {
       const file = this.files.get(path)
-      return file === undefined || file.object !== undefined || !isWanted(path)
+      return file !== undefined && file.object === undefined && isWanted(path)
     })
-    if (unwanted.length > 0) await this.#storage.objects.remove('incoming', unwanted)
   }
 
   /** Writes the index of what has arrived by now, once that is durable. */

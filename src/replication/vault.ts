@@ -2,21 +2,30 @@
  * The vault: what a node had and the surviving history has not. Nothing of a losing history is removed before it
  * lies here, durable and checksummed.
  *
- * One incident is one sealed document `vault/<incident>` (the list of its changes) and objects below
- * `<incident>/` in the area `vault`: the journal entries beyond the fork as they were, their blobs, and the
- * present version of every file they touched. Nothing is ever evicted: at `vaultBytesMax` it is `VAULT_FULL`.
+ * One incident is one sealed document `vault-incidents/<incident>` (what it is, and the list of its changes) and objects
+ * below `<incident>/` in the area `vault`: the journal entries beyond the fork as they were, their blobs, the present
+ * version of every file they touched, and the application's states. Nothing is ever evicted: at `vaultBytesMax` it is
+ * `VAULT_FULL`.
  */
 import { createHash } from 'node:crypto'
 import type { Clock } from '../interfaces/clock.js'
 import type { OpenStorage } from '../interfaces/storage.js'
-import { decode, encode } from '../protocol/codec.js'
+import { encode } from '../protocol/codec.js'
+import { isBroken } from './broken-document.js'
 import type { BlobRef } from './change.js'
 import { singlesOf } from './entry.js'
 import type { LocalCopy } from './local-copy.js'
 import { positionOf } from './position.js'
 import type { PlanMessage } from './stream/wire.js'
 import type { Kept, LostChange, VaultIncident, VaultReason } from './vault-incident.js'
-import { documentOf, folderOf, incidentsPrefix, lostChange, nothing } from './vault-incident.js'
+import {
+  decodeIncident,
+  documentOf,
+  folderOf,
+  incidentsPrefix,
+  lostChange,
+  nothing,
+} from './vault-incident.js'
 import { filesPerBatch, VaultObjects } from './vault-objects.js'
 
 export interface VaultOptions {
@@ -53,13 +62,12 @@ export class Vault {
     return this.#objects.bytes
   }
 
-  /** All incidents, oldest first. */
+  /** All incidents, oldest first; those that cannot be read before them. */
   async list(): Promise<VaultIncident[]> {
-    const { documents } = this.#options.storage
     const incidents: VaultIncident[] = []
-    for (const name of await documents.list(incidentsPrefix)) {
-      const bytes = await documents.read(name)
-      if (bytes !== undefined) incidents.push(decode(bytes) as VaultIncident)
+    for (const name of await this.#options.storage.documents.list(incidentsPrefix)) {
+      const incident = await this.#sealed(name.slice(incidentsPrefix.length))
+      if (incident !== undefined) incidents.push(incident)
     }
     return incidents.sort((left, right) => left.atWallMs - right.atWallMs)
   }
@@ -177,9 +185,21 @@ export class Vault {
     return `${reason}-${this.#options.nodeId}-${hash.digest('hex').slice(0, 16)}`
   }
 
+  /** One that cannot be read is sealed all the same: its objects are there, and whoever met the loss may go on. */
   async #sealed(id: string): Promise<VaultIncident | undefined> {
-    const bytes = await this.#options.storage.documents.read(documentOf(id))
-    return bytes === undefined ? undefined : (decode(bytes) as VaultIncident)
+    try {
+      const bytes = await this.#options.storage.documents.read(documentOf(id))
+      return bytes === undefined ? undefined : decodeIncident(bytes)
+    } catch (error) {
+      if (!isBroken(error)) throw error
+      return await this.#unreadable(folderOf(id))
+    }
+  }
+
+  async #unreadable(id: string): Promise<VaultIncident> {
+    const files = await this.#objects.list(id)
+    const reason = 'unreadable'
+    return { version: 1, id, atWallMs: 0, ...nothing, reason, damaged: true, files }
   }
 
   async #seal(parts: Omit<VaultIncident, 'version' | 'atWallMs'>): Promise<VaultIncident> {

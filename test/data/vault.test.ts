@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
+import { decode, encode } from '../../src/protocol/codec.js'
 import { Vault } from '../../src/replication/vault.js'
+import { documentOf, nothing } from '../../src/replication/vault-incident.js'
 import { memory } from '../../src/storage/memory.js'
-import { owner, SeededRandom, text, watched } from './copy-support.js'
+import { owner, SeededRandom, text, untext, watched } from './copy-support.js'
 import { codeOf, TestClock } from './writer-support.js'
 
 const paths = ['docs/a', 'docs/b']
@@ -77,6 +79,53 @@ describe('the vault', () => {
     ])
     expect(await vault.list()).toEqual([second])
     expect(vault.bytes).toBe(2 * fileBytes)
+  })
+
+  it('lists an incident of many files', async () => {
+    const storage = await memory({ fast: true }).open(owner('beta'))
+    const vault = await openVault(storage, fileBytes)
+    const id = 'massDelete-beta-1'
+    const folder = 'x'.repeat(1000)
+    const files = Array.from({ length: 70_000 }, (_, n) => ({
+      path: `docs/${folder}/${n}`,
+      object: `${id}/files/${n}`,
+      bytes: 1,
+    }))
+    const described = encode({
+      version: 1,
+      id,
+      reason: 'massDelete',
+      atWallMs: 1,
+      ...nothing,
+      files,
+    })
+    // More than a message may have that comes from a peer.
+    expect(() => decode(described)).toThrow()
+    await storage.documents.write(documentOf(id), described)
+    const [listed] = await vault.list()
+    expect(listed?.files).toHaveLength(files.length)
+  })
+
+  it('lists the others, and what there is of it, when the description of an incident is damaged', async () => {
+    const disk = memory()
+    for (const path of paths) disk.outside.write(path, text('content'))
+    const storage = await disk.open(owner('beta'))
+    const vault = await openVault(storage, 3 * fileBytes)
+    const first = await vault.keepFiles('outside', ['docs/a'])
+    const second = await vault.keepFiles('outside', ['docs/b'])
+    const [name = ''] = await storage.documents.list('vault-incidents/outside')
+    expect(disk.flipBit({ kind: 'document', name }, new SeededRandom(1))).toBe(true)
+    const [damaged, sound] = await vault.list()
+    expect([first, second]).toContainEqual(sound)
+    expect(damaged).toMatchObject({ reason: 'unreadable', damaged: true })
+    const object = damaged?.files[0]?.object ?? ''
+    expect(untext(await vault.read(object, 0, 100))).toBe('content')
+    // The same loss is met again.
+    const again = await vault.keepFiles('outside', [sound?.id === first.id ? 'docs/b' : 'docs/a'])
+    expect(again).toEqual(damaged)
+    if (damaged !== undefined) await vault.remove(damaged)
+    expect(await vault.list()).toEqual([sound])
+    expect(vault.bytes).toBe('content'.length)
   })
 
   it('the same loss gives the same incident, also after a crash', async () => {

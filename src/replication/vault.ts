@@ -14,9 +14,12 @@ import { encode } from '../protocol/codec.js'
 import { isBroken } from './broken-document.js'
 import type { BlobRef } from './change.js'
 import { singlesOf } from './entry.js'
+import { scanJournal } from './journal-scan.js'
 import type { LocalCopy } from './local-copy.js'
-import { positionOf } from './position.js'
+import type { Extent } from './position.js'
+import { positionOf, relate } from './position.js'
 import type { PlanMessage } from './stream/wire.js'
+import { nextArea } from './switch.js'
 import type { Kept, LostChange, VaultIncident, VaultReason } from './vault-incident.js'
 import {
   decodeIncident,
@@ -158,19 +161,34 @@ export class Vault {
   }
 
   /**
-   * Keeps the journal of a restore that was not finished, before it is dropped: its entries may be all that is left of
-   * an active that died meanwhile.
+   * Drops the journal of a restore that was not finished. What it has and `survivor` has not is kept before: it may be all
+   * that is left of an active that died meanwhile.
    */
-  async keepUnusedJournal(area: string): Promise<VaultIncident | undefined> {
+  async dropUnused(copy: LocalCopy, survivor: Extent): Promise<void> {
+    await copy.closeNext()
+    await this.keepUnusedJournal(nextArea, survivor)
+    await copy.dropNext()
+  }
+
+  /** Keeps a journal that is about to be dropped, unless it has no changes, or none that `survivor` has not as well. */
+  async keepUnusedJournal(area: string, survivor?: Extent): Promise<VaultIncident | undefined> {
     const { logs } = this.#options.storage
-    const segments = await logs.list(area)
-    const total = segments.reduce((sum, segment) => sum + segment.bytes, 0)
-    const first = segments[0]
-    if (first === undefined || total === 0) return undefined
-    const id = `unusedRestore-${this.#options.nodeId}-${first.name}-${total}`
+    // By its entries, all of them: restores from the same cut may begin alike and differ in the end.
+    const hash = createHash('sha256')
+    let hasChanges = false
+    const { facts, damage } = await scanJournal(logs, area, undefined, (entry) => {
+      hash.update(entry.bytes)
+      hasChanges ||= entry.header.kind === 'changes'
+    })
+    const extent: Extent = { history: facts.history, seq: facts.seq }
+    if (damage !== undefined) hash.update(`${damage.segment}:${damage.offset}`)
+    else if (!hasChanges || (survivor !== undefined && isWithin(extent, survivor))) return undefined
+    const id = `unusedRestore-${this.#options.nodeId}-${hash.digest('hex').slice(0, 16)}`
     return await this.#keep(id, async () => {
+      const segments = await logs.list(area)
       const journal = await this.#objects.keepSegments(`${folderOf(id)}/journal`, area, segments)
-      return { reason: 'unusedRestore', truncated: true, journal }
+      const damaged = damage !== undefined
+      return { reason: 'unusedRestore', extent, truncated: true, damaged, journal }
     })
   }
 
@@ -210,4 +228,10 @@ export class Vault {
     this.#options.report(incident)
     return incident
   }
+}
+
+/** Whether a copy of this extent has all that one of the other has. */
+function isWithin(extent: Extent, other: Extent): boolean {
+  const { kind } = relate(extent, other)
+  return kind === 'equal' || kind === 'behind'
 }

@@ -12,6 +12,7 @@ import type { Entry } from './entry.js'
 import { partsOf } from './entry.js'
 import { Journal } from './journal.js'
 import { asStorageError } from './journal-errors.js'
+import type { JournalFacts } from './journal-facts.js'
 import { Listeners } from './listeners.js'
 import type { Extent, Term } from './position.js'
 import { relate } from './position.js'
@@ -20,7 +21,7 @@ import { clearAreas, placeOf, syncPlaces } from './restore/places.js'
 import { stageSnapshot } from './restore/snapshots.js'
 import type { InstallState, RestoreManifest, VersionedPath } from './restore-manifest.js'
 import { encodeManifest, manifestName } from './restore-manifest.js'
-import { factsAt, nextArea } from './switch.js'
+import { nextArea } from './switch.js'
 
 /** What the switcher does to the copy. */
 export interface SwitchHost {
@@ -92,16 +93,17 @@ export class CopySwitcher {
     return turn
   }
 
-  begin(base: Extent, inSync: readonly string[] | undefined): Promise<void> {
-    return this.#inTurn(() => this.#begin(base, inSync))
+  /** The facts are those of the source at its cut. */
+  begin(facts: JournalFacts): Promise<void> {
+    return this.#inTurn(() => this.#begin(facts))
   }
 
-  async #begin(base: Extent, inSync: readonly string[] | undefined): Promise<void> {
+  async #begin(facts: JournalFacts): Promise<void> {
     await this.#next?.close()
     this.#next = undefined
     // A failure of the new journal ends the restore, not the copy.
     const options = { ...journalOptions(this.#options, nextArea, 0), onFailure: () => undefined }
-    const next = await Journal.create(options, factsAt(base, inSync))
+    const next = await Journal.create(options, facts)
     next.onDurable((ordinal) => this.#durable.call(ordinal))
     this.#next = next
   }
@@ -279,7 +281,7 @@ export class CopySwitcher {
     const restoreId = `adopt-${epoch}`
     // What a restore left that was not finished would be moved into the place of the files that are adopted.
     await clearAreas(this.#options.copy.storage.objects)
-    await this.begin(base, undefined)
+    await this.begin({ ...base, ackedSeq: 0, inSync: undefined })
     const keep = await this.#claimedPaths()
     const states = await this.#stageStates(restoreId)
     await this.switchTo({

@@ -17,7 +17,6 @@ import type { Contents } from './contents.js'
 import { mayForce, syncedClassOf } from './copy-policy.js'
 import type { LocalCopyOptions } from './copy-types.js'
 import type { IndexLog } from './index-log.js'
-import type { JournalFacts } from './journal-facts.js'
 import type { JournalPlace } from './journal-scan.js'
 import { listSegments, loadSegmentHeader } from './journal-scan.js'
 import { journalArea } from './recovery.js'
@@ -227,12 +226,4 @@ export class Switch {
       await log.close()
     }
   }
-}
-
-/** Facts with which `journal.next` begins. */
-export function factsAt(
-  base: { readonly history: JournalFacts['history']; readonly seq: number },
-  inSync: readonly string[] | undefined,
-): JournalFacts {
-  return { history: base.history, seq: base.seq, ackedSeq: 0, inSync }
 }

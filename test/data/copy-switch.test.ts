@@ -98,7 +98,7 @@ async function beginDelta(copy: LocalCopy, storage: OpenStorage): Promise<void> 
 
 /** Everything a restore does on the target's side. */
 async function restore(copy: LocalCopy, storage: OpenStorage): Promise<void> {
-  await copy.beginNext(base, ['alpha'])
+  await copy.beginNext(base, ['alpha'], 48)
   await stageIncoming(storage, 'docs/a', text('new a, longer'))
   await stage(storage, 'r1/f', text('a file now'))
   await stageIncoming(storage, 'docs/n/e/w', text('la'))
@@ -169,6 +169,7 @@ describe('the switch to a staged restore', () => {
     expect(untouched(storage)).toEqual(['mine', 'mine'])
     expect(node.copy.extent).toEqual({ history: base.history, seq: 54 })
     expect(node.copy.inSync).toEqual(['alpha'])
+    expect(node.copy.ackedSeq).toBe(48)
     expect(node.copy.firstSeq).toBe(51)
     expect(node.copy.index.get('docs/keep')?.version).toBe(45)
     expect(node.copy.index.get('docs/a')).toMatchObject({ version: 40, mode: 0o640 })

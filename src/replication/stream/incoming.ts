@@ -205,7 +205,7 @@ export class Incoming {
       await vault.keepDivergence(copy, plan)
     }
     if (this.#stopped) return
-    await copy.beginNext(plan.cut, plan.inSync)
+    await copy.beginNext(plan.cut, plan.inSync, plan.ackedSeq)
     if (this.#stopped) return
     this.#appendTo('next')
     this.#channel?.sendMessage({ type: 'ready' })

@@ -15,7 +15,6 @@ import { fetchUpTo } from '../replication/restore/missing-entries.js'
 import { BulkClient } from '../replication/stream/bulk-client.js'
 import { Incoming } from '../replication/stream/incoming.js'
 import type { IncomingContext, IncomingEvent } from '../replication/stream/incoming-types.js'
-import { nextArea } from '../replication/switch.js'
 import { nothingOutside } from '../replication/tree-scan.js'
 import { Vault } from '../replication/vault.js'
 import { Writer } from '../replication/writer.js'
@@ -261,13 +260,20 @@ export class Replica {
       await this.#writer.openTerm(term)
     } else {
       await this.#settling
-      await this.copy.closeNext()
-      await this.vault.keepUnusedJournal(nextArea)
-      await this.copy.dropNext()
+      await this.#dropUnused()
       this.#writer = await this.#openWriter(term, degraded)
     }
     this.#term = term
     this.#inSyncKnown = true
+  }
+
+  /** What no longer fits into the vault stays where it is until the next restore here: it must not keep the role from anybody. */
+  async #dropUnused(): Promise<void> {
+    try {
+      await this.vault.dropUnused(this.copy, this.copy.extent)
+    } catch (error) {
+      if (!HotspareError.is(error, 'VAULT_FULL')) throw error
+    }
   }
 
   #openWriter(term: Term, degraded: boolean): Promise<Writer> {

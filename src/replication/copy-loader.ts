@@ -1,5 +1,6 @@
 /** Brings the parts of a copy up from its storage: at the start, and after a switch. */
-import { HotspareError } from '../errors.js'
+import type { HotspareError } from '../errors.js'
+import { isBroken } from './broken-document.js'
 import type { CheckpointDocument } from './checkpoint-document.js'
 import { readCheckpoint } from './checkpoint-document.js'
 import { Checkpointer } from './checkpointer.js'
@@ -112,9 +113,7 @@ async function believe<T>(what: string, read: () => Promise<T>): Promise<Belief<
   try {
     return { value: await read(), damage: undefined }
   } catch (error) {
-    const isBroken =
-      HotspareError.is(error, 'STORAGE_CORRUPT') || HotspareError.is(error, 'PROTOCOL_VIOLATION')
-    if (!isBroken) throw error
+    if (!isBroken(error)) throw error
     return { value: undefined, damage: { segment: what, offset: 0, why: error.message } }
   }
 }

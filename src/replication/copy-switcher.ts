@@ -12,15 +12,16 @@ import type { Entry } from './entry.js'
 import { partsOf } from './entry.js'
 import { Journal } from './journal.js'
 import { asStorageError } from './journal-errors.js'
+import type { JournalFacts } from './journal-facts.js'
 import { Listeners } from './listeners.js'
 import type { Extent, Term } from './position.js'
 import { relate } from './position.js'
 import type { Place } from './restore/places.js'
-import { placeOf, syncPlaces } from './restore/places.js'
+import { clearAreas, placeOf, syncPlaces } from './restore/places.js'
 import { stageSnapshot } from './restore/snapshots.js'
 import type { InstallState, RestoreManifest, VersionedPath } from './restore-manifest.js'
 import { encodeManifest, manifestName } from './restore-manifest.js'
-import { factsAt, nextArea } from './switch.js'
+import { nextArea } from './switch.js'
 
 /** What the switcher does to the copy. */
 export interface SwitchHost {
@@ -92,16 +93,17 @@ export class CopySwitcher {
     return turn
   }
 
-  begin(base: Extent, inSync: readonly string[] | undefined): Promise<void> {
-    return this.#inTurn(() => this.#begin(base, inSync))
+  /** The facts are those of the source at its cut. */
+  begin(facts: JournalFacts): Promise<void> {
+    return this.#inTurn(() => this.#begin(facts))
   }
 
-  async #begin(base: Extent, inSync: readonly string[] | undefined): Promise<void> {
+  async #begin(facts: JournalFacts): Promise<void> {
     await this.#next?.close()
     this.#next = undefined
     // A failure of the new journal ends the restore, not the copy.
     const options = { ...journalOptions(this.#options, nextArea, 0), onFailure: () => undefined }
-    const next = await Journal.create(options, factsAt(base, inSync))
+    const next = await Journal.create(options, facts)
     next.onDurable((ordinal) => this.#durable.call(ordinal))
     this.#next = next
   }
@@ -151,12 +153,14 @@ export class CopySwitcher {
     try {
       await next.flushed()
       await this.#requireKept(manifest)
-      await this.#settleOld()
+      await this.#settleOld(manifest)
       await this.#stage(manifest)
       this.#pending = new CopySwitch(this.#options, manifest, this.#host.current())
       await this.#finish(this.#pending)
     } finally {
       this.#isSwitching = false
+      // The old copy stays in force, whatever it was that failed: it goes on making checkpoints.
+      if (!this.isPending) this.#host.current().checkpointer.start()
     }
   }
 
@@ -193,16 +197,25 @@ export class CopySwitcher {
   }
 
   /** The index on disk becomes exact, so that a crash during the switch finds the same one. */
-  async #settleOld(): Promise<void> {
+  async #settleOld({ complete }: RestoreManifest): Promise<void> {
     const { journal, checkpointer } = this.#host.current()
     try {
       await journal.flushed()
       await this.#contents.applier.settled()
       await checkpointer.run(false)
-    } catch {
-      // A copy that failed or is damaged is replaced all the same; the scan of the next start finds what differs.
+    } catch (error) {
+      // Any other restore builds on the files of the old copy, and takes away the journal that could still mend them. The
+      // next attempt begins with `reopen`, which tries again what failed here; a copy whose journal is damaged has a
+      // complete restore coming.
+      if (!complete) throw this.#unsettled(error)
+    } finally {
+      await checkpointer.stop()
     }
-    await checkpointer.stop()
+  }
+
+  #unsettled(cause: unknown): HotspareError {
+    const why = 'the copy that the restore builds on could not be made durable'
+    return new HotspareError('RESTORE_FAILED', why, { cause })
   }
 
   async #stage(manifest: RestoreManifest): Promise<void> {
@@ -223,7 +236,6 @@ export class CopySwitcher {
     await this.#options.copy.storage.documents.remove(manifestName)
     this.#isInDoubt = false
     this.failed = undefined
-    this.#host.current().checkpointer.start()
   }
 
   async #finish(pending: CopySwitch): Promise<void> {
@@ -246,7 +258,10 @@ export class CopySwitcher {
 
   /** After a failure: goes on where it stopped. */
   async retry(): Promise<void> {
-    if (this.#isInDoubt) await this.#withdraw()
+    if (this.#isInDoubt) {
+      await this.#withdraw()
+      this.#host.current().checkpointer.start()
+    }
     if (this.#pending === undefined) return
     this.#isSwitching = true
     try {
@@ -264,7 +279,9 @@ export class CopySwitcher {
     const { epoch, nodeId, bootId } = term
     const base = { history: [{ epoch, nodeId, bootId, firstSeq: 1 }], seq: 1 }
     const restoreId = `adopt-${epoch}`
-    await this.begin(base, undefined)
+    // What a restore left that was not finished would be moved into the place of the files that are adopted.
+    await clearAreas(this.#options.copy.storage.objects)
+    await this.begin({ ...base, ackedSeq: 0, inSync: undefined })
     const keep = await this.#claimedPaths()
     const states = await this.#stageStates(restoreId)
     await this.switchTo({

@@ -234,9 +234,9 @@ export class LocalCopy extends CopyView {
     return this.parts.checkpointer.run(false)
   }
 
-  /** Begins a new journal beside this one, at the cut `base` of a source. */
-  beginNext(base: Extent, inSync?: readonly string[]): Promise<void> {
-    return this.#switcher.begin(base, inSync)
+  /** Begins a new journal beside this one, at the cut `base` of a source, with the facts that hold there. */
+  beginNext(base: Extent, inSync?: readonly string[], ackedSeq?: number): Promise<void> {
+    return this.#switcher.begin({ ...base, inSync, ackedSeq: ackedSeq ?? 0 })
   }
 
   /** Takes the next entry after the cut into the new journal. Answers its ordinal there. */

@@ -47,10 +47,13 @@ export interface RestoreManifest {
   readonly base: Extent
   readonly inSync?: readonly string[] | undefined
   readonly install: readonly InstallFile[]
-  /** Paths that have no file at the source, with the version that removed them. */
+  /**
+   * Paths that have no file at the source, with the version that removed them; 0 where none is known, as of a file of a
+   * synced class that only this node has.
+   */
   readonly remove: readonly VersionedPath[]
   readonly states: readonly InstallState[]
-  /** Every path of a synced class that is in neither `install` nor `keep` is removed, known or not. */
+  /** The index begins anew: the copy consists of `install` and `keep`, and `remove` names every other file that it had. */
   readonly complete: boolean
   /** Files that are right as they are, with the version that they have at the source. */
   readonly keep?: readonly VersionedPath[] | undefined

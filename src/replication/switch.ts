@@ -5,7 +5,8 @@
  * - before the manifest is durable nothing of the old copy is touched; from then on only `rollForward` leads out;
  * - each step can be done again, whole or in part, with the same result, and none needs what a later one removes; when the
  *   manifest is gone only `cleanUp` may be done again;
- * - paths that no synced class of this node claims are not touched, whatever the manifest says.
+ * - paths that no synced class of this node claims are not touched, whatever the manifest says, nor is a file that it does
+ *   not name.
  */
 import { HotspareError } from '../errors.js'
 import type { FileStat, TreeOperation } from '../interfaces/storage.js'
@@ -16,14 +17,14 @@ import type { Contents } from './contents.js'
 import { mayForce, syncedClassOf } from './copy-policy.js'
 import type { LocalCopyOptions } from './copy-types.js'
 import type { IndexLog } from './index-log.js'
-import type { JournalFacts } from './journal-facts.js'
 import type { JournalPlace } from './journal-scan.js'
 import { listSegments, loadSegmentHeader } from './journal-scan.js'
 import { journalArea } from './recovery.js'
-import { clearAreas, placeOf } from './restore/places.js'
+import { clearAreas, keepOnly, placeOf } from './restore/places.js'
 import { stagedSnapshot } from './restore/snapshots.js'
 import type { InstallFile, RestoreManifest, VersionedPath } from './restore-manifest.js'
 import { manifestName } from './restore-manifest.js'
+import { reportChanged } from './tree-scan.js'
 
 export const nextArea = 'journal.next'
 
@@ -61,16 +62,17 @@ export class Switch {
   async rollForward(): Promise<CheckpointDocument> {
     const { storage } = this.#options
     const { complete } = this.#manifest
-    const surplus = complete ? await this.#surplus() : []
-    const removed = this.#manifest.remove.filter(({ path }) => this.#classOf(path) !== undefined)
-    const gone = [...removed.map(({ path }) => path), ...surplus]
+    const gone = this.#manifest.remove
+      .map(({ path }) => path)
+      .filter((path) => this.#classOf(path) !== undefined)
     await this.#removeFiles(gone)
     // Before anything is installed: where a file takes the place of a folder, a crash must not bring back both.
     if (gone.length > 0) await storage.tree.sync(gone)
     const installed = await this.#installFiles()
-    const kept = await this.#keptFiles()
+    const settled = [...installed, ...(await this.#keptFiles())]
+    this.#reportMissing(settled)
     await this.#storeStates()
-    this.#updateIndex([...installed, ...kept])
+    this.#updateIndex(settled)
     if (complete) await this.#indexLog.close()
     const dirty = this.#contents.index.takeDirty()
     const written = await this.#indexLog.write(this.#contents.index, dirty)
@@ -98,21 +100,6 @@ export class Switch {
     return syncedClassOf(this.#options.policy, path)
   }
 
-  /** What is in the tree or the index, is ours, and is not named by the manifest. */
-  async #surplus(): Promise<string[]> {
-    const { storage } = this.#options
-    const wanted = new Set<string>()
-    for (const { path } of this.#manifest.install) wanted.add(path)
-    for (const { path } of this.#manifest.keep ?? []) wanted.add(path)
-    const surplus: string[] = []
-    for await (const batch of storage.tree.scan(() => undefined)) {
-      for (const { path } of batch) {
-        if (!wanted.has(path) && this.#classOf(path) !== undefined) surplus.push(path)
-      }
-    }
-    return surplus
-  }
-
   async #removeFiles(paths: readonly string[]): Promise<void> {
     for (let at = 0; at < paths.length; at += batchOperations) {
       const batch = paths.slice(at, at + batchOperations)
@@ -123,23 +110,18 @@ export class Switch {
   /** All at once as far as nothing is in the way, the others one by one; durable when it resolves. */
   async #installFiles(): Promise<SettledFile[]> {
     const { storage } = this.#options
-    const install: InstallFile[] = []
-    const unclaimed: string[] = []
-    for (const file of this.#manifest.install) {
-      if (this.#classOf(file.path) !== undefined) install.push(file)
-      else if (file.object === undefined) unclaimed.push(file.path)
-    }
-    if (unclaimed.length > 0) await storage.objects.remove('incoming', unclaimed)
+    const install = this.#manifest.install.filter(({ path }) => this.#classOf(path) !== undefined)
+    const incoming = new Set<string>()
+    for (const { path, object } of install) if (object === undefined) incoming.add(path)
+    // All of it is moved into the tree, and a crash may have brought back what was removed before.
+    await keepOnly(storage.objects, 'incoming', (path) => incoming.has(path))
     await storage.tree.takeIn()
     const left = new Set((await storage.objects.list('incoming')).map(({ name }) => name))
     const single = install.filter(({ path, object }) => object !== undefined || left.has(path))
     const settled = await this.#installSingly(single)
     if (settled.length > 0) await storage.tree.sync(settled.map(({ path }) => path))
     const moved = install.filter(({ path, object }) => object === undefined && !left.has(path))
-    for (const file of await this.#found(moved)) {
-      if (file.stat === noStat) throw this.#missing(file.path)
-      settled.push(file)
-    }
+    settled.push(...(await this.#found(moved)))
     return settled
   }
 
@@ -157,20 +139,24 @@ export class Switch {
       }
       const stats = await storage.tree.apply(operations)
       for (const [index, file] of batch.entries()) {
-        const stat = stats[index]
-        if (stat === undefined) throw this.#missing(file.path)
-        settled.push({ path: file.path, version: file.version, stat })
+        const { path, version } = file
+        settled.push({ path, version, stat: stats[index] ?? noStat })
       }
     }
     return settled
   }
 
-  #missing(path: string): HotspareError {
-    const { restoreId } = this.#manifest
-    return new HotspareError('RESTORE_FAILED', `restore ${restoreId} has lost its file '${path}'`)
+  /**
+   * Somebody removed files while the switch was unfinished. They get a record all the same, so that the scan of the next
+   * start finds them missing, and they are repaired: nothing else would let this copy open again.
+   */
+  #reportMissing(settled: readonly SettledFile[]): void {
+    const missing = settled.filter(({ stat }) => stat === noStat)
+    const paths = missing.map(({ path }) => path)
+    reportChanged(this.#options, paths)
   }
 
-  /** Kept files as they are. One that vanished keeps a record, so that the scan of the next start finds it missing. */
+  /** Kept files as they are. */
   #keptFiles(): Promise<SettledFile[]> {
     const keep = (this.#manifest.keep ?? []).filter(({ path }) => this.#classOf(path) !== undefined)
     return this.#found(keep)
@@ -210,7 +196,10 @@ export class Switch {
     const { storage } = this.#options
     for (const { className, object, seq } of this.#manifest.states) {
       const bytes = await stagedSnapshot(storage.objects, object)
-      if (bytes === undefined) throw this.#missing(object)
+      if (bytes === undefined) {
+        const { restoreId } = this.#manifest
+        throw new HotspareError('RESTORE_FAILED', `restore ${restoreId} has lost its '${object}'`)
+      }
       await storage.documents.write(stateDocument(className), encodeState({ bytes, seq }))
     }
     for (const { name } of this.#options.policy.stateClasses()) {
@@ -237,12 +226,4 @@ export class Switch {
       await log.close()
     }
   }
-}
-
-/** Facts with which `journal.next` begins. */
-export function factsAt(
-  base: { readonly history: JournalFacts['history']; readonly seq: number },
-  inSync: readonly string[] | undefined,
-): JournalFacts {
-  return { history: base.history, seq: base.seq, ackedSeq: 0, inSync }
 }

@@ -42,7 +42,7 @@ export async function scanTree(
     }
   }
   const missing = known < index.size ? await findMissing(options, index) : []
-  report(options, [...unknown, ...differing].map(({ path }) => path).concat(missing))
+  reportChanged(options, [...unknown, ...differing].map(({ path }) => path).concat(missing))
   return { unknown, differing, missing }
 }
 
@@ -65,7 +65,8 @@ async function findMissing(options: LocalCopyOptions, index: FileIndex): Promise
   return missing
 }
 
-function report(options: LocalCopyOptions, paths: readonly string[]): void {
+/** Tells which files somebody else changed. */
+export function reportChanged(options: LocalCopyOptions, paths: readonly string[]): void {
   if (paths.length === 0) return
   const named = paths.slice(0, namedPathsMax)
   options.emit({ name: 'outsideChange', paths: named, count: paths.length })

@@ -1,4 +1,5 @@
 /** What an incident in the vault says of what a node had and the surviving history has not. */
+import { decode } from '../protocol/codec.js'
 import type { Change } from './change.js'
 import type { Entry } from './entry.js'
 import { singlesOf } from './entry.js'
@@ -7,9 +8,10 @@ import type { Extent } from './position.js'
 /**
  * Why something is in the vault: `divergence`: changes that the surviving history does not have; `outside`: files that
  * another program changed; `massDelete`: files that a restore was about to remove in bulk; `unusedRestore`: the journal
- * of a restore that did not finish.
+ * of a restore that did not finish; `unreadable`: the description of what was kept is damaged on the disk, and only the
+ * objects are left, as `files` that bear the names of their objects.
  */
-export type VaultReason = 'divergence' | 'outside' | 'massDelete' | 'unusedRestore'
+export type VaultReason = 'divergence' | 'outside' | 'massDelete' | 'unusedRestore' | 'unreadable'
 
 /** A change on the losing side. */
 export interface LostChange {
@@ -123,6 +125,14 @@ export function lostChange(
 }
 
 export const incidentsPrefix = 'vault-incidents/'
+
+/** Longest description of an incident: it names every file in it. */
+const incidentBytesMax: number = 2 ** 30
+
+/** @throws `PROTOCOL_VIOLATION` */
+export function decodeIncident(bytes: Uint8Array): VaultIncident {
+  return decode(bytes, { bytesMax: incidentBytesMax }) as VaultIncident
+}
 
 /** The folder of an incident's objects. */
 export function folderOf(id: string): string {

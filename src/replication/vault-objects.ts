@@ -35,15 +35,21 @@ export class VaultObjects {
   async tidy(): Promise<void> {
     const { documents, objects } = this.#storage
     const sealed = new Set(await documents.list(incidentsPrefix))
-    const left: string[] = []
+    const left = new Set<string>()
     let bytes = 0
     for (const object of await objects.list('vault')) {
       const folder = object.name.slice(0, object.name.indexOf('/'))
       if (sealed.has(`${incidentsPrefix}${folder}`)) bytes += object.bytes
-      else left.push(object.name)
+      else left.add(`${folder}/`)
     }
-    if (left.length > 0) await objects.remove('vault', left)
+    if (left.size > 0) await objects.remove('vault', [...left])
     this.#bytes = bytes
+  }
+
+  /** Everything that lies there of an incident, under the names of the objects. */
+  async list(id: string): Promise<VaultedFile[]> {
+    const found = await this.#storage.objects.list('vault', `${folderOf(id)}/`)
+    return found.map(({ name, bytes }) => ({ path: name, object: name, bytes }))
   }
 
   /** Copies the files of a journal, one behind the other. */
@@ -179,8 +185,7 @@ export class VaultObjects {
 
   /** Makes an incident's objects durable. */
   async sync(id: string): Promise<void> {
-    const { objects } = this.#storage
-    const names = (await objects.list('vault', `${folderOf(id)}/`)).map(({ name }) => name)
-    await objects.sync('vault', names)
+    const names = (await this.list(id)).map(({ object }) => object)
+    await this.#storage.objects.sync('vault', names)
   }
 }

@@ -2,22 +2,34 @@
  * The vault: what a node had and the surviving history has not. Nothing of a losing history is removed before it
  * lies here, durable and checksummed.
  *
- * One incident is one sealed document `vault/<incident>` (the list of its changes) and objects below
- * `<incident>/` in the area `vault`: the journal entries beyond the fork as they were, their blobs, and the
- * present version of every file they touched. Nothing is ever evicted: at `vaultBytesMax` it is `VAULT_FULL`.
+ * One incident is one sealed document `vault-incidents/<incident>` (what it is, and the list of its changes) and objects
+ * below `<incident>/` in the area `vault`: the journal entries beyond the fork as they were, their blobs, the present
+ * version of every file they touched, and the application's states. Nothing is ever evicted: at `vaultBytesMax` it is
+ * `VAULT_FULL`.
  */
 import { createHash } from 'node:crypto'
 import { HotspareError } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
 import type { OpenStorage } from '../interfaces/storage.js'
-import { decode, encode } from '../protocol/codec.js'
+import { encode } from '../protocol/codec.js'
+import { isBroken } from './broken-document.js'
 import type { BlobRef } from './change.js'
 import { singlesOf } from './entry.js'
+import { scanJournal } from './journal-scan.js'
 import type { LocalCopy } from './local-copy.js'
-import { positionOf } from './position.js'
+import type { Extent } from './position.js'
+import { positionOf, relate } from './position.js'
 import type { PlanMessage } from './stream/wire.js'
+import { nextArea } from './switch.js'
 import type { Kept, LostChange, VaultIncident, VaultReason } from './vault-incident.js'
-import { documentOf, folderOf, incidentsPrefix, lostChange, nothing } from './vault-incident.js'
+import {
+  decodeIncident,
+  documentOf,
+  folderOf,
+  incidentsPrefix,
+  lostChange,
+  nothing,
+} from './vault-incident.js'
 import { filesPerBatch, VaultObjects } from './vault-objects.js'
 
 export interface VaultOptions {
@@ -54,13 +66,12 @@ export class Vault {
     return this.#objects.bytes
   }
 
-  /** All incidents, oldest first. */
+  /** All incidents, oldest first; those that cannot be read before them. */
   async list(): Promise<VaultIncident[]> {
-    const { documents } = this.#options.storage
     const incidents: VaultIncident[] = []
-    for (const name of await documents.list(incidentsPrefix)) {
-      const bytes = await documents.read(name)
-      if (bytes !== undefined) incidents.push(decode(bytes) as VaultIncident)
+    for (const name of await this.#options.storage.documents.list(incidentsPrefix)) {
+      const incident = await this.#sealed(name.slice(incidentsPrefix.length))
+      if (incident !== undefined) incidents.push(incident)
     }
     return incidents.sort((left, right) => left.atWallMs - right.atWallMs)
   }
@@ -163,19 +174,34 @@ export class Vault {
   }
 
   /**
-   * Keeps the journal of a restore that was not finished, before it is dropped: its entries may be all that is left of
-   * an active that died meanwhile.
+   * Drops the journal of a restore that was not finished. What it has and `survivor` has not is kept before: it may be all
+   * that is left of an active that died meanwhile.
    */
-  async keepUnusedJournal(area: string): Promise<VaultIncident | undefined> {
+  async dropUnused(copy: LocalCopy, survivor: Extent): Promise<void> {
+    await copy.closeNext()
+    await this.keepUnusedJournal(nextArea, survivor)
+    await copy.dropNext()
+  }
+
+  /** Keeps a journal that is about to be dropped, unless it has no changes, or none that `survivor` has not as well. */
+  async keepUnusedJournal(area: string, survivor?: Extent): Promise<VaultIncident | undefined> {
     const { logs } = this.#options.storage
-    const segments = await logs.list(area)
-    const total = segments.reduce((sum, segment) => sum + segment.bytes, 0)
-    const first = segments[0]
-    if (first === undefined || total === 0) return undefined
-    const id = `unusedRestore-${this.#options.nodeId}-${first.name}-${total}`
+    // By its entries, all of them: restores from the same cut may begin alike and differ in the end.
+    const hash = createHash('sha256')
+    let hasChanges = false
+    const { facts, damage } = await scanJournal(logs, area, undefined, (entry) => {
+      hash.update(entry.bytes)
+      hasChanges ||= entry.header.kind === 'changes'
+    })
+    const extent: Extent = { history: facts.history, seq: facts.seq }
+    if (damage !== undefined) hash.update(`${damage.segment}:${damage.offset}`)
+    else if (!hasChanges || (survivor !== undefined && isWithin(extent, survivor))) return undefined
+    const id = `unusedRestore-${this.#options.nodeId}-${hash.digest('hex').slice(0, 16)}`
     return await this.#keep(id, async () => {
+      const segments = await logs.list(area)
       const journal = await this.#objects.keepSegments(`${folderOf(id)}/journal`, area, segments)
-      return { reason: 'unusedRestore', truncated: true, journal }
+      const damaged = damage !== undefined
+      return { reason: 'unusedRestore', extent, truncated: true, damaged, journal }
     })
   }
 
@@ -190,9 +216,21 @@ export class Vault {
     return `${reason}-${this.#options.nodeId}-${hash.digest('hex').slice(0, 16)}`
   }
 
+  /** One that cannot be read is sealed all the same: its objects are there, and whoever met the loss may go on. */
   async #sealed(id: string): Promise<VaultIncident | undefined> {
-    const bytes = await this.#options.storage.documents.read(documentOf(id))
-    return bytes === undefined ? undefined : (decode(bytes) as VaultIncident)
+    try {
+      const bytes = await this.#options.storage.documents.read(documentOf(id))
+      return bytes === undefined ? undefined : decodeIncident(bytes)
+    } catch (error) {
+      if (!isBroken(error)) throw error
+      return await this.#unreadable(folderOf(id))
+    }
+  }
+
+  async #unreadable(id: string): Promise<VaultIncident> {
+    const files = await this.#objects.list(id)
+    const reason = 'unreadable'
+    return { version: 1, id, atWallMs: 0, ...nothing, reason, damaged: true, files }
   }
 
   async #seal(parts: Omit<VaultIncident, 'version' | 'atWallMs'>): Promise<VaultIncident> {
@@ -203,4 +241,10 @@ export class Vault {
     this.#options.report(incident)
     return incident
   }
+}
+
+/** Whether a copy of this extent has all that one of the other has. */
+function isWithin(extent: Extent, other: Extent): boolean {
+  const { kind } = relate(extent, other)
+  return kind === 'equal' || kind === 'behind'
 }

@@ -119,7 +119,7 @@ describe('a local copy in a folder', () => {
       restoreId: 'r',
       base,
       install: [{ path: 'docs/f', object: 'r/1', mode: 0o600, size: 9, version: 4 }],
-      remove: [],
+      remove: ['docs/old', 'docs/f/g'].map((path) => ({ path, version: 0 })),
       states: [],
       complete: true,
       keep: [{ path: 'docs/keep', version: 5 }],

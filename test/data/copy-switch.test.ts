@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { encode } from '../../src/protocol/codec.js'
 import type { LocalCopy } from '../../src/replication/local-copy.js'
@@ -14,6 +15,7 @@ import {
   patch,
   put,
   SeededRandom,
+  smallLimits,
   startNode,
   TestState,
   testPolicy,
@@ -77,9 +79,26 @@ async function stageIncoming(storage: OpenStorage, path: string, bytes: Uint8Arr
   await storage.objects.write('incoming', bytes, [slice])
 }
 
+/** A restore that brings one file, and leaves the others as they are. */
+const delta: RestoreManifest = {
+  version: 1,
+  restoreId: 'r2',
+  base,
+  install: [{ path: 'docs/a', object: 'r2/a', mode: 0o644, size: 5, version: 30 }],
+  remove: [],
+  states: [],
+  complete: false,
+  tombstoneFloor: 2,
+}
+
+async function beginDelta(copy: LocalCopy, storage: OpenStorage): Promise<void> {
+  await copy.beginNext(base)
+  await stage(storage, 'r2/a', text('new a'))
+}
+
 /** Everything a restore does on the target's side. */
 async function restore(copy: LocalCopy, storage: OpenStorage): Promise<void> {
-  await copy.beginNext(base, ['alpha'])
+  await copy.beginNext(base, ['alpha'], 48)
   await stageIncoming(storage, 'docs/a', text('new a, longer'))
   await stage(storage, 'r1/f', text('a file now'))
   await stageIncoming(storage, 'docs/n/e/w', text('la'))
@@ -114,7 +133,7 @@ const manifest: RestoreManifest = {
     install('docs/f', 'r1/f', 41),
     install('docs/n/e/w', undefined, 42),
   ],
-  remove: [],
+  remove: ['docs/x', 'docs/f/g', 'docs/planted'].map((path) => ({ path, version: 0 })),
   // The snapshot was taken after the first update of x in the new journal.
   states: [{ className: 'kv', object: 'r1/kv', seq: 53 }],
   complete: true,
@@ -150,6 +169,7 @@ describe('the switch to a staged restore', () => {
     expect(untouched(storage)).toEqual(['mine', 'mine'])
     expect(node.copy.extent).toEqual({ history: base.history, seq: 54 })
     expect(node.copy.inSync).toEqual(['alpha'])
+    expect(node.copy.ackedSeq).toBe(48)
     expect(node.copy.firstSeq).toBe(51)
     expect(node.copy.index.get('docs/keep')?.version).toBe(45)
     expect(node.copy.index.get('docs/a')).toMatchObject({ version: 40, mode: 0o640 })
@@ -395,6 +415,142 @@ describe('the switch to a staged restore', () => {
     })
     expect(node.copy.index.get('docs/f/g')?.version).toBe(2)
     await node.copy.close()
+  })
+
+  test('a delta goes on only from a copy that is durable; the next attempt succeeds', async () => {
+    const storage = await target()
+    let isFailing = false
+    const node = await openTarget(storage, (inner) =>
+      watched(inner, (what) => {
+        if (isFailing && what === 'tree.sync') throw new HotspareError('STORAGE_FAILED')
+      }),
+    )
+    await beginDelta(node.copy, node.used)
+    isFailing = true
+    await expect(node.copy.switchTo(delta)).rejects.toMatchObject({ code: 'RESTORE_FAILED' })
+    isFailing = false
+    expect(node.copy.complete).toBe(true)
+    expect(await contentOf(node)).toEqual(oldContent)
+    // What the journal has and the tree may lose is still in it.
+    expect(node.copy.firstSeq).toBe(1)
+    await node.copy.reopen()
+    await beginDelta(node.copy, node.used)
+    await node.copy.switchTo(delta)
+    await node.copy.close()
+    storage.crash(new SeededRandom(1))
+    expect(treeOf(storage)).toEqual({ ...oldContent.files, 'docs/a': 'new a' })
+  })
+
+  test('a switch whose files cannot be made durable leaves a copy that goes on making checkpoints', async () => {
+    const storage = await target()
+    let isFailing = false
+    const inner = watched(await storage.open(owner()), (what) => {
+      if (isFailing && what === 'objects.sync') throw new HotspareError('STORAGE_FAILED')
+    })
+    const limits = { ...smallLimits, checkpointBytes: 16 * 1024 }
+    const copy = await openCopy(inner, testPolicy(new TestState()), { limits })
+    await beginDelta(copy, inner)
+    isFailing = true
+    await expect(copy.switchTo(delta)).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
+    isFailing = false
+    expect(copy.failed).toBeUndefined()
+    const maker = new EntryMaker(oldTerm, copy.seq)
+    for (let n = 0; n < 300; n += 1) {
+      copy.append(maker.batch(put('docs/a', 'x'.repeat(1000))))
+      await copy.settle()
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    const journal = await inner.logs.list('journal')
+    const bytes = journal.reduce((sum, one) => sum + one.bytes, 0)
+    await copy.close()
+    expect(bytes).toBeLessThan(2 * limits.journalBytesMax)
+  })
+
+  test('a power cut in the switch does not bring back what the restore did not want after all', async () => {
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const storage = await target()
+      let isArmed = false
+      const node = await openTarget(storage, (inner) =>
+        watched(inner, (what) => {
+          if (isArmed && what === 'tree.takeIn') storage.crash(new SeededRandom(seed))
+        }),
+      )
+      await node.copy.beginNext(base)
+      await stageIncoming(node.used, 'docs/gone', text('was at the source'))
+      await node.used.objects.sync('incoming', ['docs/gone'])
+      await node.used.objects.remove('incoming', ['docs/gone'])
+      await stageIncoming(node.used, 'docs/b', text('b'))
+      isArmed = true
+      const switched = node.copy.switchTo({ ...delta, install: [install('docs/b', undefined, 40)] })
+      await expect(switched).rejects.toThrow()
+      const again = await openTarget(storage)
+      const files = { ...oldContent.files, 'docs/b': 'b' }
+      expect(treeOf(storage), `seed ${seed}`).toEqual(files)
+      await again.copy.close()
+    }
+  })
+
+  test('a switch takes in only what its manifest names', async () => {
+    const storage = await target()
+    const node = await openTarget(storage)
+    await beginDelta(node.copy, node.used)
+    await stageIncoming(node.used, 'docs/stray', text('of an earlier attempt'))
+    await node.copy.switchTo(delta)
+    expect(treeOf(storage)).toEqual({ ...oldContent.files, 'docs/a': 'new a' })
+    await node.copy.close()
+  })
+
+  test('a complete restore leaves a file that it does not name, and the next start finds it', async () => {
+    const storage = await target()
+    const node = await openTarget(storage)
+    storage.outside.write('docs/late', text('came after the decision'))
+    await restore(node.copy, node.used)
+    await node.copy.close()
+    expect(treeOf(storage)['docs/late']).toBe('came after the decision')
+    const again = await openTarget(await reopened(storage))
+    expect(again.copy.outside.unknown.map(({ path }) => path)).toEqual(['docs/late'])
+    await again.copy.close()
+  })
+
+  test.each([undefined, 'r2/b'])(
+    'a file that somebody removes in an unfinished switch is found missing by the next start (object %s)',
+    async (object) => {
+      const storage = await target()
+      let isArmed = false
+      const node = await openTarget(storage, (inner) =>
+        watched(inner, (what) => {
+          // The files are in their places, and the process dies before the new journal is.
+          const died = isArmed && what === 'logs.replace'
+          if (died) storage.crash(new SeededRandom(1), { powerCut: false })
+        }),
+      )
+      await node.copy.beginNext(base)
+      if (object === undefined) await stageIncoming(node.used, 'docs/b', text('b'))
+      else await stage(node.used, object, text('b'))
+      isArmed = true
+      const manifest = { ...delta, install: [install('docs/b', object, 40)] }
+      await expect(node.copy.switchTo(manifest)).rejects.toThrow()
+      expect(treeOf(storage)['docs/b']).toBe('b')
+      storage.outside.remove('docs/b')
+      const again = await openTarget(storage)
+      expect(again.copy.seq).toBe(base.seq)
+      expect(again.copy.outside.missing).toEqual(['docs/b'])
+      expect(again.copy.needsRepair).toBe(true)
+      await again.copy.close()
+    },
+  )
+
+  test('adopted files stay as they are, whatever an unfinished restore has left behind', async () => {
+    const storage = memory()
+    storage.outside.write('docs/a', text('the file of years'))
+    const inner = await storage.open(owner())
+    const copy = await openCopy(inner, testPolicy(new TestState()))
+    await stageIncoming(inner, 'docs/a', text('half'))
+    await stageIncoming(inner, 'docs/b', text('half'))
+    await copy.adopt(newTerm)
+    expect(copy.listFiles()).toEqual(['docs/a'])
+    await copy.close()
+    expect(treeOf(storage)).toEqual({ 'docs/a': 'the file of years' })
   })
 
   test('a state that the restore did not bring is lost, and reported', async () => {

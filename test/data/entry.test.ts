@@ -18,6 +18,8 @@ import {
   termOf,
 } from '../../src/replication/entry.js'
 import type { Term } from '../../src/replication/position.js'
+import { EntryAssembly } from '../../src/replication/stream/entry-assembly.js'
+import { frameTypes } from '../../src/replication/stream/wire.js'
 
 const term: Term = { epoch: 7, nodeId: 'alpha', bootId: 'boot-1' }
 
@@ -303,3 +305,27 @@ function seal(bytesOf: Buffer): Buffer {
   bytesOf.writeUInt32LE(crc32(bytesOf.subarray(8)), 4)
   return bytesOf
 }
+
+describe('an entry in parts', () => {
+  const entry = encodeChanges(term, 1, 0, [
+    {
+      kind: 'put',
+      className: 'docs',
+      path: 'a',
+      mode: 0o644,
+      bytes: Buffer.alloc(99),
+      blob: undefined,
+    },
+  ])
+
+  test('is put together again', () => {
+    const assembly = new EntryAssembly()
+    expect(assembly.take(frameTypes.entryPart, entry.bytes.subarray(0, 50))).toBeUndefined()
+    expect(assembly.take(frameTypes.entry, entry.bytes.subarray(50))?.bytes).toEqual(entry.bytes)
+  })
+
+  test('has no empty ones, which would take memory without an end', () => {
+    const take = (): unknown => new EntryAssembly().take(frameTypes.entryPart, new Uint8Array(0))
+    expect(take).toThrow('an empty part')
+  })
+})

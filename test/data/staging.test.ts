@@ -53,6 +53,27 @@ describe('what of a restore has arrived', () => {
     expect(await namesIn(storage, 'staging')).toEqual(['f1'])
   })
 
+  test('a file that could not be made durable once is fetched again by the next attempt', async () => {
+    const disk = memory()
+    const storage = await disk.open({ nodeId: 'beta', bootId: 'boot' })
+    const first = await Staging.open(storage, base)
+    await arrive(storage, first.begin('d/sound', 7, 0o644), 'sound')
+    const partly = first.begin('d/partly', 7, 0o644)
+    await arrive(storage, partly, 'part')
+    await first.save()
+    const rest = { name: 'd/partly', offset: 4, start: 0, length: 2 }
+    await storage.objects.write('incoming', new Uint8Array(2), [rest])
+    Object.assign(partly, { bytes: 6, written: 6 })
+    disk.faults.failNextSync = true
+    await expect(first.save()).rejects.toThrow()
+    const second = await Staging.open(storage, base)
+    expect([...second.files.keys()]).toEqual(['d/sound'])
+    expect(await namesIn(storage, 'incoming')).toEqual(['d/sound'])
+    await arrive(storage, second.begin('d/partly', 7, 0o644), 'partly')
+    await second.save()
+    expect((await Staging.open(storage, base)).files.size).toBe(2)
+  })
+
   test('SYN-32 a later attempt finds what arrived, and removes what nobody knows', async () => {
     const storage = await opened()
     const first = await Staging.open(storage, base)

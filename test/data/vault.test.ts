@@ -1,9 +1,23 @@
 import { describe, expect, it } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
+import { decode, encode } from '../../src/protocol/codec.js'
+import type { Extent, Term } from '../../src/replication/position.js'
 import { Vault } from '../../src/replication/vault.js'
+import { documentOf, nothing } from '../../src/replication/vault-incident.js'
 import { memory } from '../../src/storage/memory.js'
-import { owner, SeededRandom, text, watched } from './copy-support.js'
+import {
+  EntryMaker,
+  openCopy,
+  owner,
+  put,
+  SeededRandom,
+  TestState,
+  testPolicy,
+  text,
+  untext,
+  watched,
+} from './copy-support.js'
 import { codeOf, TestClock } from './writer-support.js'
 
 const paths = ['docs/a', 'docs/b']
@@ -29,6 +43,26 @@ async function openFailing(): Promise<{ storage: OpenStorage; failing: { broken:
     if (failing.broken && what === 'documents.write') throw new HotspareError('STORAGE_FULL')
   })
   return { storage, failing }
+}
+
+const termOf = (epoch: number): Term => ({ epoch, nodeId: 'alpha', bootId: `boot${epoch}` })
+
+function cutOf(epoch: number): Extent {
+  return { history: [{ ...termOf(epoch), firstSeq: 1 }], seq: 50 }
+}
+
+/** A copy that begins restores, all from change 50, and does not finish them. */
+async function unfinished(bytesMax: number = 1 << 20) {
+  const storage = await memory().open(owner('beta'))
+  const copy = await openCopy(storage, testPolicy(new TestState()))
+  const vault = await openVault(storage, bytesMax)
+  const begin = async (epoch: number, content: string): Promise<void> => {
+    await copy.beginNext(cutOf(epoch))
+    copy.appendNext(new EntryMaker(termOf(epoch), 50).batch(put('docs/a', content)))
+    await copy.flushNext()
+  }
+  const drop = (survivor: Extent = copy.extent): Promise<void> => vault.dropUnused(copy, survivor)
+  return { storage, copy, vault, begin, drop }
 }
 
 describe('the vault', () => {
@@ -89,6 +123,97 @@ describe('the vault', () => {
     ])
     expect(await vault.list()).toEqual([second])
     expect(vault.bytes).toBe(2 * fileBytes)
+  })
+
+  it('lists an incident of many files', async () => {
+    const storage = await memory({ fast: true }).open(owner('beta'))
+    const vault = await openVault(storage, fileBytes)
+    const id = 'massDelete-beta-1'
+    const folder = 'x'.repeat(1000)
+    const files = Array.from({ length: 70_000 }, (_, n) => ({
+      path: `docs/${folder}/${n}`,
+      object: `${id}/files/${n}`,
+      bytes: 1,
+    }))
+    const described = encode({
+      version: 1,
+      id,
+      reason: 'massDelete',
+      atWallMs: 1,
+      ...nothing,
+      files,
+    })
+    // More than a message may have that comes from a peer.
+    expect(() => decode(described)).toThrow()
+    await storage.documents.write(documentOf(id), described)
+    const [listed] = await vault.list()
+    expect(listed?.files).toHaveLength(files.length)
+  })
+
+  it('lists the others, and what there is of it, when the description of an incident is damaged', async () => {
+    const disk = memory()
+    for (const path of paths) disk.outside.write(path, text('content'))
+    const storage = await disk.open(owner('beta'))
+    const vault = await openVault(storage, 3 * fileBytes)
+    const first = await vault.keepFiles('outside', ['docs/a'])
+    const second = await vault.keepFiles('outside', ['docs/b'])
+    const [name = ''] = await storage.documents.list('vault-incidents/outside')
+    expect(disk.flipBit({ kind: 'document', name }, new SeededRandom(1))).toBe(true)
+    const [damaged, sound] = await vault.list()
+    expect([first, second]).toContainEqual(sound)
+    expect(damaged).toMatchObject({ reason: 'unreadable', damaged: true })
+    const object = damaged?.files[0]?.object ?? ''
+    expect(untext(await vault.read(object, 0, 100))).toBe('content')
+    // The same loss is met again.
+    const again = await vault.keepFiles('outside', [sound?.id === first.id ? 'docs/b' : 'docs/a'])
+    expect(again).toEqual(damaged)
+    if (damaged !== undefined) await vault.remove(damaged)
+    expect(await vault.list()).toEqual([sound])
+    expect(vault.bytes).toBe('content'.length)
+  })
+
+  it('unfinished restores are an incident each, also from the same cut and of the same length', async () => {
+    const { storage, copy, vault, begin, drop } = await unfinished()
+    for (const [epoch, content] of ['the first', 'an other!', 'the third'].entries()) {
+      await begin(epoch + 1, content)
+      await drop()
+    }
+    expect(await vault.list()).toHaveLength(3)
+    let all = ''
+    for (const { name, bytes } of await storage.objects.list('vault')) {
+      all += untext(await storage.objects.read('vault', name, 0, bytes))
+    }
+    for (const content of ['the first', 'an other!', 'the third']) expect(all).toContain(content)
+    // A crash between the incident and the removal of the journal.
+    await begin(1, 'the first')
+    await copy.closeNext()
+    await drop()
+    expect(await vault.list()).toHaveLength(3)
+    await copy.close()
+  })
+
+  it('an unfinished restore that brought nothing, or nothing that is lost, is no incident', async () => {
+    const { storage, copy, vault, begin, drop } = await unfinished()
+    await copy.beginNext(cutOf(1))
+    await drop()
+    await begin(1, 'the surviving history has it')
+    await drop({ ...cutOf(1), seq: 51 })
+    expect(await storage.logs.list('journal.next')).toEqual([])
+    await begin(1, 'and goes on')
+    await drop({ ...cutOf(1), seq: 60 })
+    expect(await vault.list()).toEqual([])
+    await begin(1, 'one entry more than the surviving history')
+    await drop({ ...cutOf(1), seq: 50 })
+    expect(await vault.list()).toMatchObject([{ reason: 'unusedRestore', extent: { seq: 51 } }])
+    await copy.close()
+  })
+
+  it('without room for it an unfinished restore stays on the disk', async () => {
+    const { storage, copy, begin, drop } = await unfinished(10)
+    await begin(1, 'x'.repeat(100))
+    expect(await codeOf(drop())).toBe('VAULT_FULL')
+    expect(await storage.logs.list('journal.next')).toHaveLength(1)
+    await copy.close()
   })
 
   it('the same loss gives the same incident, also after a crash', async () => {

@@ -33,7 +33,7 @@ export function pageOf(answer: BulkAnswer): Page {
       mode: seqOf(mode, 'mode') & 0o777,
     }
   })
-  const removed = listOf(body.removed, 'removed', 200_000).map((one): IndexedRemoval => {
+  const removed = listOf(body.removed, 'removed', indexPathsMax).map((one): IndexedRemoval => {
     const [path, version] = listOf(one, 'removal', 2)
     return { path: pathOf(path), version: seqOf(version, 'version') }
   })

@@ -27,10 +27,39 @@ export async function syncPlaces(objects: ObjectStore, places: readonly Place[])
   }
 }
 
+/** Objects that are removed in one call. */
+const removedTogether = 4096
+
+async function remove(
+  objects: ObjectStore,
+  area: ObjectArea,
+  names: readonly string[],
+): Promise<void> {
+  for (let at = 0; at < names.length; at += removedTogether) {
+    await objects.remove(area, names.slice(at, at + removedTogether))
+  }
+}
+
+/**
+ * Removes what lies in an area and is not wanted there, so that no crash brings it back: out of `incoming` whole folders
+ * are moved into the tree.
+ */
+export async function keepOnly(
+  objects: ObjectStore,
+  area: ObjectArea,
+  isWanted: (name: string) => boolean,
+): Promise<void> {
+  const names = (await objects.list(area)).map(({ name }) => name)
+  const unwanted = names.filter((name) => !isWanted(name))
+  if (unwanted.length === 0) return
+  await remove(objects, area, unwanted)
+  await objects.sync(area, unwanted)
+}
+
 /** Removes everything that restores brought. */
 export async function clearAreas(objects: ObjectStore): Promise<void> {
   for (const area of stagingAreas) {
     const names = (await objects.list(area)).map(({ name }) => name)
-    if (names.length > 0) await objects.remove(area, names)
+    await remove(objects, area, names)
   }
 }

@@ -7,6 +7,7 @@
 import type { Clock } from '../../interfaces/clock.js'
 import type { BulkAnswer, BulkClient } from '../stream/bulk-client.js'
 import type { ReadStretch } from '../stream/bulk-wire.js'
+import { listedPathBytes, stretchResultBytesMax } from '../stream/bulk-wire.js'
 import type { StagedFile } from './staging.js'
 
 /** Bytes asked for in one request, at most. */
@@ -24,7 +25,11 @@ export interface Batch {
   readonly stretches: ReadStretch[]
   readonly files: StagedFile[]
   bytes: number
+  /** Bytes of its paths in the request. */
+  pathBytes: number
 }
+
+const emptyBatch = (): Batch => ({ stretches: [], files: [], bytes: 0, pathBytes: 0 })
 
 export interface ReadsOptions {
   readonly bulk: BulkClient
@@ -42,7 +47,7 @@ export class Reads {
   readonly #paceFromMs: number
   #pacedBytes = 0
   #failure: unknown
-  #batch: Batch = { stretches: [], files: [], bytes: 0 }
+  #batch: Batch = emptyBatch()
   /** Bytes asked for in one request, at most. */
   readonly batchBytes: number
 
@@ -51,30 +56,37 @@ export class Reads {
     this.#paceFromMs = options.clock.nowMs()
     const rate = options.bytesPerSecondMax
     const paced = Math.max(pacedBytesMin, Math.floor(rate * pacedSeconds))
-    this.batchBytes = rate > 0 ? Math.min(batchBytesMax, paced) : batchBytesMax
+    const fitting = Math.max(1, Math.min(batchBytesMax, options.bulk.room - stretchResultBytesMax))
+    this.batchBytes = rate > 0 ? Math.min(fitting, paced) : fitting
   }
 
   /** Asks for what is left of a file. */
   async ask(file: StagedFile, size: number): Promise<void> {
     if (size - file.bytes > this.batchBytes) return this.#askLarge(file, size)
     const length = Math.max(0, size - file.bytes)
-    const full =
-      this.#batch.bytes + length > this.batchBytes || this.#batch.files.length >= batchFilesMax
-    if (full) await this.flush()
+    const pathBytes = listedPathBytes(file.path)
+    if (!this.#hasRoom(length, pathBytes)) await this.flush()
     this.#batch.stretches.push({ path: file.path, offset: file.bytes, length })
     this.#batch.files.push(file)
     this.#batch.bytes += length
+    this.#batch.pathBytes += pathBytes
+  }
+
+  /** Whether one more stretch leaves both the request and its answer within a frame. */
+  #hasRoom(length: number, listBytes: number): boolean {
+    const { files, bytes, pathBytes } = this.#batch
+    const { room } = this.#options.bulk
+    if (files.length >= batchFilesMax || bytes + length > this.batchBytes) return false
+    const answerBytes = bytes + length + (files.length + 1) * stretchResultBytesMax
+    return pathBytes + listBytes <= room && answerBytes <= room
   }
 
   async #askLarge(file: StagedFile, size: number): Promise<void> {
     await this.flush()
     for (let offset = file.bytes; offset < size; offset += this.batchBytes) {
       const length = Math.min(this.batchBytes, size - offset)
-      await this.#request({
-        stretches: [{ path: file.path, offset, length }],
-        files: [file],
-        bytes: length,
-      })
+      const stretches = [{ path: file.path, offset, length }]
+      await this.#request({ ...emptyBatch(), stretches, files: [file], bytes: length })
       if (file.done) return
     }
   }
@@ -83,7 +95,7 @@ export class Reads {
   async flush(): Promise<void> {
     const batch = this.#batch
     if (batch.files.length === 0) return
-    this.#batch = { stretches: [], files: [], bytes: 0 }
+    this.#batch = emptyBatch()
     await this.#request(batch)
   }
 

@@ -6,12 +6,12 @@
  * Invariant: a file lies in `incoming`, under its path, unless another one was begun there before, or a folder or file
  * of that area is in its way; then it is an object of `staging`.
  */
-import type { ObjectInfo, OpenStorage } from '../../interfaces/storage.js'
+import type { ObjectInfo, ObjectStore, OpenStorage } from '../../interfaces/storage.js'
 import { decode, encode } from '../../protocol/codec.js'
 import type { Extent } from '../position.js'
 import { relate } from '../position.js'
 import { extentOf, fieldsOf, listOf, seqOf, textOf } from '../stream/wire-fields.js'
-import { clearAreas, placeOf, stagingAreas, syncPlaces } from './places.js'
+import { clearAreas, keepOnly, placeOf, stagingAreas, syncPlaces } from './places.js'
 
 /** A file that arrives. */
 export interface StagedFile {
@@ -28,8 +28,9 @@ export interface StagedFile {
 }
 
 const documentName = 'staging-index'
-/** Files that a staging index may name. */
+/** Files that a staging index may name, and bytes that it may have. */
 const stagedFilesMax = 4_000_000
+const indexBytesMax: number = 2 ** 30
 
 export class Staging {
   readonly files: Map<string, StagedFile> = new Map()
@@ -49,10 +50,13 @@ export class Staging {
   static async open(storage: OpenStorage, base: Extent): Promise<Staging> {
     const staging = new Staging(storage, base)
     const known = await staging.#load().catch(() => [])
+    const unsound = await unsyncable(storage.objects, known)
     for (const area of stagingAreas) {
       const left = new Map((await storage.objects.list(area)).map((one) => [one.name, one]))
-      for (const file of known) if (placeOf(file).area === area) staging.#resume(file, left)
-      if (left.size > 0) await storage.objects.remove(area, [...left.keys()])
+      for (const file of known) {
+        if (placeOf(file).area === area && !unsound.has(file)) staging.#resume(file, left)
+      }
+      await keepOnly(storage.objects, area, (name) => !left.has(name))
     }
     return staging
   }
@@ -71,7 +75,7 @@ export class Staging {
   async #load(): Promise<StagedFile[]> {
     const bytes = await this.#storage.documents.read(documentName)
     if (bytes === undefined) return []
-    const fields = fieldsOf(decode(bytes), 'staging')
+    const fields = fieldsOf(decode(bytes, { bytesMax: indexBytesMax }), 'staging')
     // Versions mean something only within one history.
     const relation = relate(extentOf(fields.base, 'base'), this.#base)
     if (relation.kind === 'unrelated') return []
@@ -126,11 +130,10 @@ export class Staging {
 
   /** Removes from `incoming` what is not wanted after all: all of it would be moved into the tree. */
   async keepOnly(isWanted: (path: string) => boolean): Promise<void> {
-    const unwanted = [...this.#incoming].filter((path) => {
+    await keepOnly(this.#storage.objects, 'incoming', (path) => {
       const file = this.files.get(path)
-      return file === undefined || file.object !== undefined || !isWanted(path)
+      return file !== undefined && file.object === undefined && isWanted(path)
     })
-    if (unwanted.length > 0) await this.#storage.objects.remove('incoming', unwanted)
   }
 
   /** Writes the index of what has arrived by now, once that is durable. */
@@ -155,4 +158,23 @@ export class Staging {
     await clearAreas(this.#storage.objects)
     this.files.clear()
   }
+}
+
+/**
+ * Files of an earlier attempt that cannot be made durable any more: after a failed sync nobody knows what is on the disk, so
+ * that they would fail every switch. They are fetched again.
+ */
+async function unsyncable(
+  objects: ObjectStore,
+  files: readonly StagedFile[],
+): Promise<Set<StagedFile>> {
+  const failed = new Set<StagedFile>()
+  try {
+    await syncPlaces(objects, files.map(placeOf))
+  } catch {
+    for (const file of files) {
+      await syncPlaces(objects, [placeOf(file)]).catch(() => failed.add(file))
+    }
+  }
+  return failed
 }

@@ -10,9 +10,10 @@ import type { ObjectArea, ObjectSlice } from '../../interfaces/storage.js'
 import type { RestoreManifest, VersionedPath } from '../restore-manifest.js'
 import type { BulkAnswer } from '../stream/bulk-client.js'
 import type { IndexedFile, ReadStretch } from '../stream/bulk-wire.js'
-import { indexPathsMax } from '../stream/bulk-wire.js'
+import { fittingPaths } from '../stream/bulk-wire.js'
 import type { RestoreProgress } from '../stream/wire.js'
 import { fieldsOf, listOf, seqOf } from '../stream/wire-fields.js'
+import { findSurplus, keepWhatGoes } from './going.js'
 import { malformed, type Page, pageOf } from './pages.js'
 import { placeOf, stagingAreas } from './places.js'
 import type { Batch } from './reads.js'
@@ -72,8 +73,8 @@ export class Restore {
     await this.#fetchStates()
     this.#report('switch', true)
     await this.#staging.keepOnly((path) => this.#install.has(path))
-    const manifest = this.#manifest()
-    await this.#keepWhatGoes(manifest)
+    const manifest = await this.#manifest()
+    await keepWhatGoes(this.#context, manifest)
     return manifest
   }
 
@@ -133,11 +134,13 @@ export class Restore {
   async #fetchPaths(suspects: ReadonlySet<string>): Promise<void> {
     const { bulk, plan } = this.#context
     const left = [...suspects].filter((path) => !this.#install.has(path) && !this.#remove.has(path))
-    for (let at = 0; at < left.length; at += indexPathsMax) {
-      const paths = left.slice(at, at + indexPathsMax)
+    for (let at = 0; at < left.length; ) {
+      const paths = fittingPaths(left, at, bulk.room)
       const request = { op: 'index', sinceSeq: plan.commonSeq, paths, from: 0 } as const
       const page = await bulk.request(request, pageOf)
       await this.#takePage(page, suspects)
+      // An answer is shorter than what it is asked for where other limits hold at the source.
+      at += page.next > 0 ? page.next : paths.length
     }
   }
 
@@ -288,19 +291,24 @@ export class Restore {
     }
   }
 
-  #manifest(): RestoreManifest {
+  async #manifest(): Promise<RestoreManifest> {
     const { plan } = this.#context
     const install = [...this.#install.values()].map((file) => {
       const { path, object, mode, bytes, version } = file
       return { path, object, mode, size: bytes, version }
     })
-    const remove = [...this.#remove]
-      .filter(([path]) => !this.#install.has(path))
-      .map(([path, version]) => ({ path, version }))
     const { restoreId, cut, inSync } = plan
     const states = this.#states
     const complete = this.#complete || plan.method === 'full'
     const keep = this.#keep
+    const stays = new Set([...install, ...keep].map(({ path }) => path))
+    const gone = new Map([...this.#remove].filter(([path]) => !stays.has(path)))
+    if (complete) {
+      for (const path of await findSurplus(this.#context, stays)) {
+        if (!gone.has(path)) gone.set(path, 0)
+      }
+    }
+    const remove = [...gone].map(([path, version]) => ({ path, version }))
     const tombstoneFloor = complete ? this.#context.plan.cut.seq : this.#tombstoneFloor
     return {
       version: 1,
@@ -314,19 +322,6 @@ export class Restore {
       keep,
       tombstoneFloor,
     }
-  }
-
-  /** What lies on this disk and is in nobody's history, or goes in bulk, is kept in the vault. */
-  async #keepWhatGoes(manifest: RestoreManifest): Promise<void> {
-    const { vault, copy, outside } = this.#context
-    const changed = [...outside.unknown, ...outside.differing].map(({ path }) => path)
-    if (changed.length > 0) await vault.keepFiles('outside', changed)
-    const known = [...copy.index.entries()].map(([path]) => path)
-    if (!manifest.complete || known.length === 0) return
-    const stay = new Set([...manifest.install, ...(manifest.keep ?? [])].map(({ path }) => path))
-    const going = known.filter((path) => !stay.has(path))
-    const large = going.length > massDeleteFiles && going.length > known.length * massDeleteShare
-    if (large) await vault.keepFiles('massDelete', going)
   }
 
   #count(files: number, bytes: number): void {
@@ -348,7 +343,3 @@ export class Restore {
     this.#context.progress({ ...this.#progress, phase })
   }
 }
-
-/** A restore that deletes more files than this, and more than the share, vaults them first. */
-const massDeleteFiles = 100
-const massDeleteShare = 0.2

@@ -2,7 +2,7 @@
 import { HotspareError } from '../../errors.js'
 import type { Channel } from '../../protocol/channel.js'
 import type { BulkRequest } from './bulk-wire.js'
-import { readAnswer } from './bulk-wire.js'
+import { frameRoom, readAnswer } from './bulk-wire.js'
 import { frameTypes } from './wire.js'
 
 /** What came back. The bytes are good only until {@link BulkClient.request}'s `take` returns. */
@@ -23,9 +23,12 @@ export class BulkClient {
   #ended: HotspareError | undefined
   /** Bytes received in answers, for the report of what a rejoin moved. */
   bytesReceived = 0
+  /** Bytes that lists and content together may have in one request, or in its answer. */
+  readonly room: number
 
   constructor(channel: Channel) {
     this.#channel = channel
+    this.room = frameRoom(channel)
     channel.onFrame((type, payload) => this.#receive(type, payload), true)
     channel.onClose(() => this.#end(new HotspareError('CONNECTION_CLOSED', 'the bulk lane ended')))
   }
@@ -34,7 +37,7 @@ export class BulkClient {
    * Asks, and resolves with what `take` makes of the answer. It is called with the answer as it arrives and has until
    * it returns to copy, or hand on, what is wanted of the bytes.
    *
-   * @throws `CONNECTION_CLOSED`; `SNAPSHOT_FAILED` where the other side has no snapshot to give; else `RESTORE_FAILED`
+   * @throws `CONNECTION_CLOSED`; `FRAME_TOO_LARGE`; `SNAPSHOT_FAILED` where the other side has no snapshot to give; else `RESTORE_FAILED`
    *   with what the other side answered
    */
   request<Taken>(
@@ -52,8 +55,9 @@ export class BulkClient {
           reject(error)
         }
       }
-      this.#waiters.set(id, { take: whenAnswered, reject })
+      // Asked first: a request that is not sent waits for no answer, and no answer comes before this turn is over.
       this.#channel.sendMessage({ id, ...request })
+      this.#waiters.set(id, { take: whenAnswered, reject })
     })
   }
 

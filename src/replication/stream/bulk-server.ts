@@ -2,8 +2,9 @@
  * The answering side of a bulk lane: index pages, file stretches, state snapshots, blobs, journal entries.
  *
  * Invariants: at most {@link bulkRequestsMax} requests wait; requests are answered in the order of their arrival; at most
- * {@link preparedMax} answers are read ahead, and the next one is sent only when the channel's queue has room, so
- * memory stays bounded whatever the other side asks for.
+ * {@link preparedMax} answers are read ahead, none longer than a frame, and the next one is sent only when the channel's
+ * queue has room. So the other side can ask for as much as it likes: what is kept for it is that, one list of paths, and
+ * one snapshot of each class.
  */
 import { HotspareError, whatHappened } from '../../errors.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
@@ -12,14 +13,20 @@ import type { LocalCopy } from '../local-copy.js'
 import type { Extent } from '../position.js'
 import { relate } from '../position.js'
 import type { BulkRequest, ReadStretch } from './bulk-wire.js'
-import { answerParts, bulkRequestOf, indexPathsMax } from './bulk-wire.js'
+import {
+  answerParts,
+  bulkRequestOf,
+  fittingPaths,
+  frameRoom,
+  stretchResultBytesMax,
+} from './bulk-wire.js'
 import { frameTypes } from './wire.js'
 
 /** Requests that may wait on one bulk lane. */
 export const bulkRequestsMax = 64
 /** Answers that are being read while the one before them is sent. */
 const preparedMax = 3
-/** Bytes of one answer. */
+/** Bytes of content in one answer. */
 export const answerBytesMax: number = 512 * 1024
 
 /** What a bulk lane is served from. */
@@ -47,8 +54,9 @@ interface Prepared {
 interface Listing {
   readonly sinceSeq: number
   readonly complete: boolean
-  readonly files: readonly string[]
-  readonly removed: readonly string[]
+  /** Files first, then removals; what a path holds is looked up when its page is made. */
+  readonly paths: readonly string[]
+  readonly filesTotal: number
   readonly bytesTotal: number
 }
 
@@ -60,10 +68,16 @@ export class BulkServer {
   #listing: Listing | undefined
   #working = false
   #open = true
+  /** Bytes of lists and content in one answer. */
+  readonly #room: number
+  /** Bytes of content in one answer. */
+  readonly #contentMax: number
 
   constructor(channel: Channel, source: BulkSource) {
     this.#channel = channel
     this.#source = source
+    this.#room = frameRoom(channel)
+    this.#contentMax = Math.min(answerBytesMax, this.#room)
     channel.onMessage((message) => this.#accept(message))
     channel.onClose(() => {
       this.#open = false
@@ -83,7 +97,8 @@ export class BulkServer {
         )
       }
       this.#queue.push(asked)
-      if (!this.#working) void this.#work()
+      // What cannot be answered at all must not end more than this lane.
+      if (!this.#working) this.#work().catch(() => this.#channel.destroy())
     } catch {
       this.#channel.destroy()
     }
@@ -147,24 +162,19 @@ export class BulkServer {
     }
     const listing = this.#listing
     const { index } = this.#source.copy
-    const wanted = paths.length > 0 ? paths : listing.files.slice(from, from + indexPathsMax)
+    const wanted = paths.length > 0 ? paths : listing.paths
+    const page = fittingPaths(wanted, from, Math.min(answerBytesMax, this.#room))
     const files: [string, number, number, number][] = []
     const removed: [string, number][] = []
-    for (const path of wanted) {
+    for (const path of page) {
       const file = index.get(path)
       if (file === undefined) removed.push([path, index.tombstone(path) ?? 0])
       else files.push([path, file.version, file.size, file.mode])
     }
-    if (paths.length === 0 && from === 0) {
-      for (const path of listing.removed) {
-        if (index.get(path) === undefined) removed.push([path, index.tombstone(path) ?? 0])
-      }
-    }
-    const more = paths.length === 0 && from + wanted.length < listing.files.length
-    const { complete, bytesTotal } = listing
+    const end = from + page.length
+    const next = end < wanted.length ? end : 0
+    const { complete, filesTotal, bytesTotal } = listing
     const { tombstoneFloor } = index
-    const next = more ? from + wanted.length : 0
-    const filesTotal = listing.files.length
     return { body: { files, removed, next, filesTotal, bytesTotal, complete, tombstoneFloor } }
   }
 
@@ -173,21 +183,18 @@ export class BulkServer {
     const complete = index.tombstoneFloor > sinceSeq || sinceSeq === 0
     const changed = index.changedSince(complete ? 0 : sinceSeq)
     let bytesTotal = 0
-    const files = changed.files.map((file) => {
-      bytesTotal += file.size
-      return file.path
-    })
-    const removed = complete ? [] : changed.removed.map((removal) => removal.path)
-    return { sinceSeq, complete, files, removed, bytesTotal }
+    for (const { size } of changed.files) bytesTotal += size
+    const listed = complete ? changed.files : [...changed.files, ...changed.removed]
+    const filesTotal = changed.files.length
+    return { sinceSeq, complete, paths: listed.map(({ path }) => path), filesTotal, bytesTotal }
   }
 
   async #read(stretches: readonly ReadStretch[]): Promise<Answer> {
     const bytes = stretches.reduce((sum, stretch) => sum + stretch.length, 0)
-    if (bytes > answerBytesMax) {
-      throw new HotspareError(
-        'PROTOCOL_VIOLATION',
-        `${bytes} bytes asked for, at most ${answerBytesMax}`,
-      )
+    const listBytes = stretches.length * stretchResultBytesMax
+    const bytesMax = Math.min(answerBytesMax, this.#room - listBytes)
+    if (bytes > bytesMax) {
+      throw new HotspareError('PROTOCOL_VIOLATION', `${bytes} bytes asked for, at most ${bytesMax}`)
     }
     const { copy } = this.#source
     // Only what the index has is read at all: whoever asks for never-synced files is told that there are none.
@@ -215,13 +222,13 @@ export class BulkServer {
     const snapshot = this.#snapshots.get(className)
     if (snapshot === undefined)
       throw new HotspareError('PROTOCOL_VIOLATION', 'no snapshot was asked for')
-    const bytes = snapshot.subarray(offset, offset + Math.min(length, answerBytesMax))
+    const bytes = snapshot.subarray(offset, offset + Math.min(length, this.#contentMax))
     if (offset + bytes.length >= snapshot.length) this.#snapshots.delete(className)
     return { body: {}, bytes }
   }
 
   async #blob(blob: string, offset: number, length: number): Promise<Answer> {
-    const wanted = Math.min(length, answerBytesMax)
+    const wanted = Math.min(length, this.#contentMax)
     return {
       body: {},
       bytes: await this.#source.storage.objects.read('blobs', blob, offset, wanted),
@@ -238,11 +245,11 @@ export class BulkServer {
     if (copy.failed === undefined) await copy.flush()
     const reader = copy.reader(extent.seq)
     try {
-      const entries = await reader.next(answerBytesMax)
+      const entries = await reader.next(this.#contentMax)
       const all = Buffer.concat(entries.map((entry) => entry.bytes))
-      if (all.length <= answerBytesMax) return { body: { total: all.length }, bytes: all }
+      if (all.length <= this.#contentMax) return { body: { total: all.length }, bytes: all }
       const first = entries[0]?.bytes ?? all
-      const end = Math.min(first.length, offset + answerBytesMax)
+      const end = Math.min(first.length, offset + this.#contentMax)
       return { body: { total: first.length }, bytes: first.subarray(offset, end) }
     } finally {
       reader.close()

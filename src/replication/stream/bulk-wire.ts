@@ -1,4 +1,5 @@
 /** What is said on the bulk lane: numbered requests, each answered by one frame with a small head and bytes. */
+import type { Channel } from '../../protocol/channel.js'
 import { decode, encode } from '../../protocol/codec.js'
 import type { Extent } from '../position.js'
 import { bad, extentOf, type Fields, fieldsOf, listOf, seqOf, textOf } from './wire-fields.js'
@@ -20,8 +21,8 @@ export interface IndexedRemoval {
 /** Requests of the bulk lane. */
 export type BulkRequest =
   /**
-   * The files to move, in pages: those with a version above `sinceSeq`, and those among `paths`. `from` is the
-   * cursor of the last page, 0 at first.
+   * What is to be moved and removed, in pages: what changed above `sinceSeq`, or, where `paths` names any, what is there
+   * now. `from` is the cursor that the last page gave, 0 at first.
    */
   | {
       readonly op: 'index'
@@ -63,6 +64,35 @@ export interface AnswerHead {
 export const indexPathsMax = 4096
 /** Stretches in one read request. */
 export const readStretchesMax = 1024
+/** What a frame of the bulk lane takes beside its lists and its content: lengths, names of fields, the text of an error. */
+const headBytesMax = 4096
+/** A number takes up to 9 bytes in a message, and the brackets around a few of them or the length of a text no more. */
+const numberBytesMax = 9
+/** Bytes of what an answer says of a stretch: five numbers. */
+export const stretchResultBytesMax: number = 6 * numberBytesMax
+
+/** Bytes of a path in a list, with up to three numbers beside it. */
+export function listedPathBytes(path: string): number {
+  return Buffer.byteLength(path) + 5 * numberBytesMax
+}
+
+/** Bytes that lists and content together may have in one request or answer on this channel; both ends get the same. */
+export function frameRoom({ payloadBytesMax }: Pick<Channel, 'payloadBytesMax'>): number {
+  return Math.max(1, payloadBytesMax - headBytesMax)
+}
+
+/** As many of the paths from `from` on as fit into a message, at least one where there is one. */
+export function fittingPaths(paths: readonly string[], from: number, room: number): string[] {
+  const fitting: string[] = []
+  let bytes = 0
+  for (let at = from; at < paths.length && fitting.length < indexPathsMax; at += 1) {
+    const path = paths[at] ?? ''
+    bytes += listedPathBytes(path)
+    if (bytes > room && fitting.length > 0) break
+    fitting.push(path)
+  }
+  return fitting
+}
 
 /** Reads a request of the bulk lane. @throws `PROTOCOL_VIOLATION` */
 export function bulkRequestOf(value: unknown): { id: number; request: BulkRequest } {

@@ -11,6 +11,8 @@ export class EntryAssembly {
   /** Takes a frame; answers the entry that it completes. @throws `FRAME_TOO_LARGE`, `FRAME_CORRUPT`, `PROTOCOL_VIOLATION` */
   take(type: number, payload: Uint8Array): Entry | undefined {
     if (type === frameTypes.entryPart) {
+      // It would take memory that no limit in bytes counts.
+      if (payload.length === 0) throw new HotspareError('PROTOCOL_VIOLATION', 'an empty part')
       this.#bytes += payload.length
       if (this.#bytes > entryBytesMax) throw new HotspareError('FRAME_TOO_LARGE', 'an entry')
       this.#parts.push(payload)

@@ -189,8 +189,9 @@ export class Incoming {
   async #prepare(plan: PlanMessage): Promise<void> {
     const { copy, vault } = this.#context
     const restoring = plan.method === 'delta' || plan.method === 'full'
+    // An attempt before this one may have brought entries of another active, which this one lacks.
+    await vault.dropUnused(copy, plan.cut)
     if (!restoring) {
-      await copy.dropNext()
       // The position that was told counts as acknowledged on disk; the last stream may have left it in memory.
       await copy.flush()
       if (this.#stopped) return
@@ -204,7 +205,7 @@ export class Incoming {
       await vault.keepDivergence(copy, plan)
     }
     if (this.#stopped) return
-    await copy.beginNext(plan.cut, plan.inSync)
+    await copy.beginNext(plan.cut, plan.inSync, plan.ackedSeq)
     if (this.#stopped) return
     this.#appendTo('next')
     this.#channel?.sendMessage({ type: 'ready' })

@@ -4,7 +4,7 @@
  *
  * Invariants:
  * - entries go out in journal order without a gap; the n-th entry of the stream is the one acknowledged as n;
- * - `#marks` maps numbers of the stream to ordinals of the own copy, so that acknowledgements count for the writer;
+ * - `#runs` maps numbers of the stream to ordinals of the own copy, so that acknowledgements count for the writer;
  * - live (straight from the append) only while everything before has been sent and the channel has room.
  */
 import { HotspareError } from '../../errors.js'
@@ -21,10 +21,14 @@ import { frameTypes, readAcknowledge, streamMessageOf } from './wire.js'
 /** Bytes read from the journal at a time while a follower catches up. */
 const catchUpBytes = 256 * 1024
 
-/** The number of a sent entry and its ordinal in the own copy. */
-interface Mark {
+/** Entries remembered that were appended while the stream was not live; those after them are only counted once it is. */
+const pendingMax = 10_000
+
+/** Entries sent one after the other, whose numbers and ordinals in the own copy run in step. */
+interface Run {
   readonly number: number
   readonly ordinal: number
+  count: number
 }
 
 /** An entry appended while the stream was not live. */
@@ -45,8 +49,8 @@ export class Outgoing {
   #live = false
   #open = true
   #sent = 0
-  /** The last number and ordinal that were sent while live: consecutive, so one pair says all. */
-  #marks: Mark[] = []
+  /** Oldest first; what is acknowledged as durable is forgotten. */
+  #runs: Run[] = []
   #pending: Pending[] = []
   #sentSeq = 0
   #received = 0
@@ -198,7 +202,7 @@ export class Outgoing {
     this.#restored = !isRestore(plan)
     this.#sentSeq = isRestore(plan) ? plan.cut.seq : plan.commonSeq
     this.#stopListening = this.#context.copy.onAppend((entry, ordinal) =>
-      this.#onAppend(entry, ordinal),
+      this.#guard(() => this.#onAppend(entry, ordinal)),
     )
     void this.#catchUp()
   }
@@ -208,6 +212,8 @@ export class Outgoing {
       this.#send(entry, ordinal)
       return
     }
+    // Acknowledgements of later ones say the same of these: a follower that takes nothing for hours costs no memory.
+    if (this.#pending.length >= pendingMax) return
     this.#pending.push({ crcAndLength: keyOf(entry), firstSeq: entry.header.firstSeq, ordinal })
   }
 
@@ -223,18 +229,25 @@ export class Outgoing {
   }
 
   #transmit(bytes: Uint8Array): boolean {
-    const { payloadBytesMax } = this.#channel
+    // A peer whose frames have no room at all gets an error, by the send.
+    const partBytes = Math.max(1, this.#channel.payloadBytesMax)
     let rest = bytes
-    while (rest.length > payloadBytesMax) {
-      this.#channel.send(frameTypes.entryPart, [rest.subarray(0, payloadBytesMax)])
-      rest = rest.subarray(payloadBytesMax)
+    while (rest.length > partBytes) {
+      this.#channel.send(frameTypes.entryPart, [rest.subarray(0, partBytes)])
+      rest = rest.subarray(partBytes)
     }
     return this.#channel.send(frameTypes.entry, [rest])
   }
 
-  /** Remembers which ordinal has the number just sent; runs of consecutive pairs are kept as their last one. */
+  /** Remembers which ordinal has the number just sent. */
   #mark(ordinal: number): void {
-    this.#marks.push({ number: this.#sent, ordinal })
+    const last = this.#runs.at(-1)
+    const steps = last === undefined ? 0 : this.#sent - last.number
+    if (last === undefined || ordinal !== last.ordinal + steps || steps > last.count) {
+      this.#runs.push({ number: this.#sent, ordinal, count: 1 })
+    } else if (steps === last.count) {
+      last.count += 1
+    }
   }
 
   async #catchUp(): Promise<void> {
@@ -305,19 +318,16 @@ export class Outgoing {
   }
 
   #tellWriter(): void {
-    let received = 0
-    let durable = 0
-    let drop = 0
-    for (const [at, mark] of this.#marks.entries()) {
-      if (mark.number > this.#received) break
-      received = mark.ordinal
-      if (mark.number <= this.#durable) {
-        durable = mark.ordinal
-        drop = at
-      }
-    }
-    if (drop > 0) this.#marks.splice(0, drop)
+    const received = this.#ordinalUpTo(this.#received)
+    const durable = this.#ordinalUpTo(this.#durable)
+    while ((this.#runs[1]?.number ?? Number.POSITIVE_INFINITY) <= this.#durable) this.#runs.shift()
     if (received > 0) this.#follower?.received(received, durable)
+  }
+
+  /** The ordinal of the last entry up to a number that has one; 0 when there is none. */
+  #ordinalUpTo(number: number): number {
+    const run = this.#runs.findLast((one) => one.number <= number)
+    return run === undefined ? 0 : run.ordinal + Math.min(run.count - 1, number - run.number)
   }
 
   /** In step once it has durably what there was when the stream went live, and its restore switched over. */

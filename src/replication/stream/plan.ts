@@ -51,5 +51,6 @@ function planFor(
   const cut = copy.extent
   const inSync = copy.inSync ?? []
   const restoreId = context.newRestoreId()
-  return { type: 'plan', method, restoreId, term, cut, inSync, commonSeq, diverged }
+  const ackedSeq = Math.min(copy.ackedSeq, cut.seq)
+  return { type: 'plan', method, restoreId, term, cut, inSync, ackedSeq, commonSeq, diverged }
 }

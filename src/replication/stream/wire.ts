@@ -55,6 +55,8 @@ export interface PlanMessage {
   /** The source's copy at the cut: entries follow from there when the method is `delta` or `full`. */
   readonly cut: Extent
   readonly inSync: readonly string[]
+  /** The highest acknowledged-up-to mark of the source's copy at the cut. */
+  readonly ackedSeq: number
   /** The last change that both have; what the follower has beyond it is a divergence. */
   readonly commonSeq: number
   readonly diverged: boolean
@@ -141,12 +143,16 @@ function blobOf(value: unknown): BlobRef {
 function planOf(fields: Fields): PlanMessage {
   const method = textOf(fields.method, 'method')
   if (!methods.includes(method)) throw bad('method')
+  const cut = extentOf(fields.cut, 'cut')
+  const ackedSeq = seqOf(fields.ackedSeq, 'ackedSeq')
+  if (ackedSeq > cut.seq) throw bad('ackedSeq')
   return {
     type: 'plan',
     method: method as RestoreMethod,
     restoreId: textOf(fields.restoreId, 'restoreId', 128),
     term: termOfFields(fields.term, 'term'),
-    cut: extentOf(fields.cut, 'cut'),
+    cut,
+    ackedSeq,
     inSync: listOf(fields.inSync, 'inSync', 64).map((id) => textOf(id, 'inSync', 256)),
     commonSeq: seqOf(fields.commonSeq, 'commonSeq'),
     diverged: fields.diverged === true,

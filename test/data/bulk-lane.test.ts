@@ -1,0 +1,136 @@
+import { expect, test, vi } from 'vitest'
+import { HotspareError } from '../../src/errors.js'
+import type { Channel } from '../../src/protocol/channel.js'
+import { encode } from '../../src/protocol/codec.js'
+import type { LocalCopy } from '../../src/replication/local-copy.js'
+import { BulkServer } from '../../src/replication/stream/bulk-server.js'
+import { listedPathBytes, readAnswer } from '../../src/replication/stream/bulk-wire.js'
+import { memory } from '../../src/storage/memory.js'
+import { EntryMaker, openCopy, owner, put, TestState, testPolicy } from './copy-support.js'
+
+interface Page {
+  readonly files: readonly [path: string, ...numbers: number[]][]
+  readonly removed: readonly [path: string, version: number][]
+  readonly next: number
+}
+
+interface Asker {
+  readonly copy: LocalCopy
+  readonly rejections: unknown[]
+  isDestroyed(): boolean
+  /** Sends a request and waits for its answer, or for the end of the channel. */
+  ask(request: object): Promise<{ body?: unknown; error?: unknown }>
+}
+
+/** A lane to a copy, on a channel that takes no more in a frame than the real one would. */
+async function lane(payloadBytesMax: number, onSend?: () => void): Promise<Asker> {
+  const storage = await memory().open(owner())
+  const copy = await openCopy(storage, testPolicy(new TestState()))
+  let receive: (message: unknown) => void = () => undefined
+  let isDestroyed = false
+  const answers: Uint8Array[] = []
+  const channel = {
+    payloadBytesMax,
+    onMessage: (given: typeof receive) => {
+      receive = given
+    },
+    onClose: () => undefined,
+    send: (_type: number, parts: readonly Uint8Array[]) => {
+      onSend?.()
+      const frame = Buffer.concat(parts)
+      if (frame.length > payloadBytesMax) throw new HotspareError('FRAME_TOO_LARGE', 'a frame')
+      answers.push(frame)
+      return true
+    },
+    drained: () => Promise.resolve(),
+    destroy: () => {
+      isDestroyed = true
+    },
+  }
+  new BulkServer(channel as unknown as Channel, { copy, storage, served: () => undefined })
+  const rejections: unknown[] = []
+  const ask: Asker['ask'] = async (request) => {
+    const note = (error: unknown): void => void rejections.push(error)
+    process.on('unhandledRejection', note)
+    const before = answers.length
+    receive({ id: 1, ...request })
+    const isOver = (): boolean => answers.length > before || isDestroyed || rejections.length > 0
+    await vi.waitFor(() => expect(isOver()).toBe(true), { interval: 1 })
+    process.off('unhandledRejection', note)
+    const answer = answers[before]
+    return answer === undefined ? {} : readAnswer(answer).head
+  }
+  return { copy, rejections, isDestroyed: () => isDestroyed, ask }
+}
+
+const frameBytes = 1024 * 1024
+
+test('a request that names more paths than its answer has room for is answered in pages', async () => {
+  const { copy, rejections, ask } = await lane(frameBytes)
+  const paths = Array.from({ length: 4090 }, (_, n) => `docs/${'x'.repeat(242)}/${n}`)
+  expect(encode(paths).length).toBeLessThan(frameBytes)
+  const seen: string[] = []
+  for (let from = 0; ; ) {
+    const answer = await ask({ op: 'index', sinceSeq: 0, paths, from })
+    expect(rejections).toEqual([])
+    const { removed, next } = answer.body as Page
+    seen.push(...removed.map(([path]) => path))
+    if (next === 0) break
+    from = next
+  }
+  expect(seen).toEqual(paths)
+  await copy.close()
+})
+
+test('files and removals are listed in pages that fit a small frame, each path once', async () => {
+  const { copy, ask } = await lane(64 * 1024)
+  const maker = new EntryMaker()
+  copy.append(maker.open())
+  const name = (n: number): string => `docs/${'y'.repeat(200)}/${n}`
+  for (let n = 0; n < 1000; n += 1) copy.append(maker.batch(put(name(n), '')))
+  const removals = Array.from({ length: 500 }, (_, n) => n)
+  for (const n of removals) {
+    copy.append(maker.batch({ kind: 'remove', className: 'docs', path: name(n) }))
+  }
+  const files: string[] = []
+  const removed: string[] = []
+  // A peer that has the first change: whoever has none gets no removals.
+  for (let from = 0, pages = 1; ; pages += 1) {
+    const page = (await ask({ op: 'index', sinceSeq: 1, paths: [], from })).body as Page
+    files.push(...page.files.map(([path]) => path))
+    removed.push(...page.removed.map(([path]) => path))
+    from = page.next
+    if (from > 0) continue
+    expect(pages).toBeGreaterThan(4)
+    break
+  }
+  expect(new Set(files)).toEqual(new Set(Array.from({ length: 500 }, (_, n) => name(n + 500))))
+  expect(files).toHaveLength(500)
+  expect(removed).toEqual(removals.map(name))
+  await copy.close()
+})
+
+test('more bytes of files than a frame holds beside its list are refused', async () => {
+  const { copy, ask } = await lane(64 * 1024)
+  const requests = Array.from({ length: 1000 }, (_, n) => [`docs/${n}`, 0, 59])
+  const answer = await ask({ op: 'read', requests })
+  expect(answer.error).toMatchObject({ code: 'PROTOCOL_VIOLATION' })
+  await copy.close()
+})
+
+test('an answer that cannot be sent ends the lane, and nothing else', async () => {
+  const { copy, rejections, isDestroyed, ask } = await lane(frameBytes, () => {
+    throw new HotspareError('FRAME_TOO_LARGE', 'a frame')
+  })
+  await ask({ op: 'index', sinceSeq: 0, paths: [], from: 0 })
+  expect(rejections).toEqual([])
+  expect(isDestroyed()).toBe(true)
+  await copy.close()
+})
+
+test('what a path takes in a message is never more than what is counted for it', () => {
+  for (const path of ['a', 'é'.repeat(500), 'x'.repeat(1024), '語'.repeat(300)]) {
+    const file = [path, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 0o777]
+    expect(encode(file).length).toBeLessThanOrEqual(listedPathBytes(path))
+  }
+})

@@ -290,9 +290,9 @@ export class Driver {
       case 'openTerm':
         return this.#openTerm(effect.term, { degraded: effect.degraded, fork: effect.fork })
       case 'freeze':
-        return replica.writer?.freeze()
+        return replica.freeze()
       case 'unfreeze':
-        return replica.writer?.unfreeze()
+        return replica.unfreeze()
       case 'drain':
         return this.#drain(effect.id, effect.target, effect.deadlineMs)
       case 'peerLost':

@@ -21,7 +21,7 @@ import { nothingOutside } from '../replication/tree-scan.js'
 import { Vault } from '../replication/vault.js'
 import { Writer } from '../replication/writer.js'
 import { type TenureStart, writerLimits } from '../replication/writer-types.js'
-import { drain } from './drain.js'
+import { Freeze } from './drain.js'
 import { Followers } from './followers.js'
 import type { NodeOptions } from './options.js'
 import type { ReplicaHooks } from './replica-types.js'
@@ -35,6 +35,8 @@ export class Replica {
   readonly #options: NodeOptions
   readonly #hooks: ReplicaHooks
   #writer: Writer | undefined
+  /** Made with the writer, and gone with it. */
+  #freeze: Freeze | undefined
   #term: Term | undefined
   #incoming: Incoming | undefined
   #followed: { readonly peer: string; readonly term: Term } | undefined
@@ -292,6 +294,7 @@ export class Replica {
       await this.vault.keepUnusedJournal(nextArea)
       await this.copy.dropNext()
       this.#writer = await this.#openWriter(term, start)
+      this.#freeze = new Freeze(this.#options.clock, this.#writer)
     }
     this.#term = term
     this.#inSyncKnown = true
@@ -326,16 +329,25 @@ export class Replica {
     this.#inSyncKnown = false
     this.followers.endTenure()
     writer?.close(error)
+    this.#freeze?.end()
+    this.#freeze = undefined
+  }
+
+  /** Accepts writes and gives them no place, until `unfreeze`. */
+  freeze(): void {
+    this.#freeze?.begin()
+  }
+
+  unfreeze(): void {
+    this.#freeze?.end()
   }
 
   /** Waits until all is durable here, and on `target` too. */
   async drain(target: string | undefined, deadlineMs: number): Promise<void> {
-    const { clock, id } = this.#options
-    const writer = this.#writer
-    if (writer === undefined) throw new HotspareError('NOT_ACTIVE', 'there is nothing to drain')
-    const isCurrent = (): boolean => this.#writer === writer
-    const other = target === id ? undefined : target
-    await drain({ clock, writer, isCurrent, target: other, deadlineMs })
+    if (this.#freeze === undefined) {
+      throw new HotspareError('NOT_ACTIVE', 'there is nothing to drain')
+    }
+    await this.#freeze.drain(target === this.#options.id ? undefined : target, deadlineMs)
   }
 
   async close(): Promise<void> {

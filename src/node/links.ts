@@ -149,6 +149,12 @@ export class Links {
     return true
   }
 
+  /** Whether a control link stands, and what is queued on it is below the limit. */
+  hasRoom(to: string): boolean {
+    const channel = this.#peers.get(to)?.channel
+    return channel !== undefined && channel.queuedBytes < sendBytesHigh
+  }
+
   /**
    * Dials a peer anew whose control link is older than `olderThanMs`. The old link stays until the new one stands: where
    * one direction is lost, it may be the only one over which this node is heard.

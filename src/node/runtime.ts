@@ -234,9 +234,9 @@ export class Runtime {
         return this.#noteLowestPeer(parts)
       }
       case 'forward':
-        return this.writes.forwarding.onForward(from, message.body)
+        return this.writes.forwarded.onForward(from, message.body)
       case 'forwarded':
-        return this.writes.forwarding.onForwarded(message.body)
+        return this.writes.forwarding.onForwarded(from, message.body)
       default:
         // A later version may say more; what is not understood is not an error.
         log('%s: a message of the unknown type %s from %s', this.#options.id, message.type, from)

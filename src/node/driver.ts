@@ -45,6 +45,8 @@ export interface DriverContext {
   writeFacts(facts: DurableFacts): Promise<void>
   /** The role changed; called before anything that follows from it. */
   onRole(role: Role, from: Role, reason: string, term: Term | undefined): void
+  /** A further term of the same tenure was opened. */
+  onTerm(term: Term): void
   onEvent(event: CoreEvent): void
   onError(error: unknown): void
 }
@@ -168,6 +170,7 @@ export class Driver {
 
   /** Resolves when the core has done the command. @throws the code that it answers with */
   command(command: CoreCommand): Promise<void> {
+    if (!this.#open) return Promise.reject(stoppedBefore())
     const id = this.#nextCommand
     this.#nextCommand += 1
     return new Promise((resolve, reject) => {
@@ -182,7 +185,7 @@ export class Driver {
     this.#endGate()
     this.#context.options.clock.clearTimer(this.#timer)
     for (const command of this.#commands.values()) {
-      command.reject(new HotspareError('STOPPED', 'the node stopped before the command was done'))
+      command.reject(stoppedBefore())
     }
     this.#commands.clear()
   }
@@ -340,7 +343,7 @@ export class Driver {
     const { replica } = this.#context
     replica.openTerm(term, start).then(
       () => {
-        if (this.#role === 'active') this.#term = term
+        if (this.#role === 'active') this.#raise(term)
         this.input({ type: 'termOpened', term, ok: true, copy: replica.facts() })
         // The core may have turned away while the term was being opened: nobody serves then.
         if (this.#role !== 'active')
@@ -351,6 +354,11 @@ export class Driver {
         this.input({ type: 'termOpened', term, ok: false, copy: replica.facts(), reason })
       },
     )
+  }
+
+  #raise(term: Term): void {
+    this.#term = term
+    this.#context.onTerm(term)
   }
 
   #drain(id: number, target: string | undefined, deadlineMs: number): void {
@@ -371,6 +379,10 @@ export class Driver {
     if (error === undefined) return command.resolve()
     command.reject(new HotspareError(error.code as ErrorCode, error.message))
   }
+}
+
+function stoppedBefore(): HotspareError {
+  return new HotspareError('STOPPED', 'the node stopped before the command was done')
 }
 
 function sameFacts(left: CopyFacts, right: CopyFacts | undefined): boolean {

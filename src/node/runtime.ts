@@ -162,6 +162,7 @@ export class Runtime {
           replica,
           writeFacts: (changed) => facts.write(changed),
           onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
+          onTerm: (term) => this.tenures.begin(term),
           onEvent: (event) => {
             if (event.name === 'holding') this.#news.hold(event.missing, event.reason)
             reportCore(this.emit, id, event)

@@ -200,6 +200,22 @@ describe('an active that was late', () => {
     await allIsWell(world)
   })
 
+  it('SES-2: a tenure that goes on above another active has a token above that one’s', async () => {
+    const world = await settled({ nodes: 2 })
+    world.cut('n1', 'n2')
+    await until(world, () => world.process('n2').node.role === 'active')
+    const other = world.process('n2').node.tenure?.epoch ?? Number.POSITIVE_INFINITY
+    world.kill('n2')
+    world.heal({ break: true })
+    await world.run(3_000)
+    world.start('n2')
+    await inStep(world)
+    const { tenure } = world.process('n1').node
+    expect(tenure?.epoch).toBeGreaterThan(other)
+    expect(tenure?.term).toEqual(world.process('n1').node.status().term)
+    quit(world)
+  })
+
   it('GEN-7: a link lost in one direction never leaves two actives', async () => {
     for (const nodes of [2, 3]) {
       for (const [from, to] of [

@@ -102,17 +102,20 @@ export class FactsLog {
 
   async #begin(slot: Uint8Array): Promise<void> {
     await this.close()
-    const name = String(Number(this.#names.at(-1) ?? 0) + 1).padStart(8, '0')
+    const last = Number(this.#names.at(-1) ?? 0)
+    const name = String(last + 1).padStart(8, '0')
     const log = await this.#logs.open(area, name)
-    const old = this.#names
-    this.#names = [...old, name]
     try {
+      // A try that failed may have left something of itself under this name; none was answered.
+      if (log.bytes > 0) await log.truncate(0)
       await log.append([slot, slot])
     } catch (error) {
       await log.close().catch(() => undefined)
       throw error
     }
     this.#log = log
+    const old = this.#names
+    this.#names = [...old, name]
     await this.#logs.remove(area, old)
     this.#names = [name]
   }

@@ -10,7 +10,7 @@ import type { DurableFacts } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { Log, LogStore } from '../interfaces/storage.js'
 import { decode, encode } from '../protocol/codec.js'
-import { fieldsOf, seqOf, termOfFields, textOf } from '../replication/stream/wire-fields.js'
+import { fieldsOf, seqOf, storedTermOf, textOf } from '../replication/stream/wire-fields.js'
 
 const area = 'meta'
 const formatVersion = 1
@@ -186,7 +186,7 @@ function factsOf(content: Uint8Array, owner: FactsOwner): DurableFacts {
   if (stop === undefined)
     throw new HotspareError('STORAGE_FORMAT', 'meta holds an unknown lastStop')
   return {
-    promised: isNothing(promised) ? undefined : termOfFields(promised, 'promised'),
+    promised: isNothing(promised) ? undefined : storedTermOf(promised, 'promised'),
     known: isNothing(known) ? undefined : knownOf(known),
     lastStop: stop,
   }
@@ -199,7 +199,7 @@ function isNothing(value: unknown): boolean {
 function knownOf(value: unknown): NonNullable<DurableFacts['known']> {
   const fields = fieldsOf(value, 'known')
   return {
-    term: termOfFields(fields.term, 'known.term'),
+    term: storedTermOf(fields.term, 'known.term'),
     seq: seqOf(fields.seq, 'known.seq'),
   }
 }

@@ -1,6 +1,7 @@
 /** What an application holds: one node of a cluster. */
 import type { Decision, Role } from './core/types.js'
 import { HotspareError } from './errors.js'
+import { withAny } from './node/abort.js'
 import type { NodeEvents } from './node/events.js'
 import type { Classes, ClusterNodeOptions, NodeOptions } from './node/options.js'
 import { resolveOptions } from './node/options.js'
@@ -189,10 +190,8 @@ export class ClusterNode<C extends Classes = Classes> {
     options: { signal?: AbortSignal } = {},
   ): Promise<void> {
     requireKnown('whileActive()', options, ['signal'])
-    const { stopped } = this.#runtime
-    const signal =
-      options.signal === undefined ? stopped : AbortSignal.any([stopped, options.signal])
-    await this.#runtime.tenures.run(serve, signal)
+    const { stopped, tenures } = this.#runtime
+    await withAny([stopped, options.signal], (signal) => tenures.run(serve, signal))
   }
 
   /**

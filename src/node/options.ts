@@ -64,7 +64,7 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
   readonly allowStale?: boolean
   /** How bulk bytes are protected without TLS: against accidents, or authenticated. Default `crc`. */
   readonly integrity?: 'mac' | 'crc'
-  /** Longest frame on the wire. Default 1 MiB. */
+  /** Longest frame on the wire, from 256 KiB, which a heartbeat with the longest history needs, to 16 MiB. Default 1 MiB. */
   readonly frameBytesMax?: number
   /** Journal kept for members that come back. Default 256 MiB. */
   readonly journalBytesMax?: number

@@ -67,6 +67,7 @@ describe('options of a node', () => {
     ['heartbeatMs', { heartbeatMs: '200' }],
     ['deadMs', { deadMs: 30 }],
     ['frameBytesMax', { frameBytesMax: 1.5 }],
+    ['frameBytesMax', { frameBytesMax: 128 * 1024 }],
     ['order', { order: null }],
     ['foo', { foo: 1 }],
   ])('%s: %o is refused by name', (option, given) => {

@@ -87,10 +87,19 @@ export class ClusterNode<C extends Classes = Classes> {
     const runtime = this.#runtime
     runtimes.set(this, runtime)
     this.vault = {
-      list: () => runtime.vault.list(),
-      read: (object, { offset = 0, length = vaultReadBytes } = {}) =>
-        runtime.vault.read(object, offset, length),
-      remove: (incident) => runtime.vault.remove(incident),
+      list: async () => await runtime.vault.list(),
+      read: async (object, options = {}) => {
+        requireKnown('vault.read()', options, ['offset', 'length'])
+        const { offset = 0, length = vaultReadBytes } = options
+        return await runtime.vault.read(object, offset, length)
+      },
+      remove: async (incident) => {
+        if (typeof incident?.id !== 'string') {
+          const what = 'vault.remove() takes an incident, as vault.list() has it'
+          throw new HotspareError('OPTION_INVALID', what, { details: { option: 'incident' } })
+        }
+        await runtime.vault.remove(incident)
+      },
     }
   }
 
@@ -154,7 +163,7 @@ export class ClusterNode<C extends Classes = Classes> {
    * @returns what the write really got, with `apply`'s result; of plain data a copy, else what `apply` returned
    * @throws `NOT_ACTIVE` with the active in `details.active`
    * @throws `VALUE_INVALID` for a change that is no plain data, with the place of what is not
-   * @throws `CLASS_UNKNOWN`, `CLASS_KIND`, `QUEUE_FULL`, `WRITE_TOO_LARGE`, `WRITES_BLOCKED`, `ABORTED`
+   * @throws `CLASS_UNKNOWN`, `CLASS_KIND`, `QUEUE_FULL`, `WRITE_TOO_LARGE`, `WRITES_BLOCKED`, `ABORTED`, `OPTION_INVALID`
    * @throws `OUTCOME_UNKNOWN` when the role was lost before the write was acknowledged
    * @throws what `apply` threw, which is a replicated result as any other
    */
@@ -163,7 +172,7 @@ export class ClusterNode<C extends Classes = Classes> {
     change: ChangeOf<C, Name>,
     options?: WriteOptions,
   ): Promise<Receipt> {
-    return this.#runtime.writes.submit({ kind: 'update', className, value: change }, options)
+    return this.#runtime.writes.update(className, change, options)
   }
 
   /**
@@ -267,7 +276,10 @@ export class ClusterNode<C extends Classes = Classes> {
     return this.#runtime.explain()
   }
 
-  /** Calls `listener` with each event of this name. What it throws becomes the event `error`. */
+  /**
+   * Calls `listener` with each event of this name. What it throws becomes the event `error`.
+   * @throws `OPTION_INVALID` for a name that no event has
+   */
   on<Name extends keyof NodeEvents>(
     name: Name,
     listener: (...event: NodeEvents[Name]) => void,
@@ -276,7 +288,7 @@ export class ClusterNode<C extends Classes = Classes> {
     return this
   }
 
-  /** Calls `listener` with the next event of this name. */
+  /** Calls `listener` with the next event of this name. @throws `OPTION_INVALID` as {@link ClusterNode.on} */
   once<Name extends keyof NodeEvents>(
     name: Name,
     listener: (...event: NodeEvents[Name]) => void,

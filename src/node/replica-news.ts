@@ -36,6 +36,8 @@ export class ReplicaNews {
   restore: NodeStatus['restore']
   /** Why the node makes no progress. */
   stuck: string | undefined
+  /** For whom it waits at its start, until its role changes. */
+  waiting: string | undefined
 
   constructor(options: ReplicaNewsOptions) {
     this.#options = options
@@ -64,6 +66,11 @@ export class ReplicaNews {
       case 'outsideOfActive':
         return reportOutside(emit, event, 'kept')
     }
+  }
+
+  /** These members are given so long to show up. */
+  wait(missing: readonly string[], forMs: number): void {
+    this.waiting = `waiting up to ${Math.round(forMs)} ms for ${missing.join(', ')}`
   }
 
   /** Nobody serves before these members are back, or an operator decides. */

@@ -165,6 +165,7 @@ export class Runtime {
           onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
           onTerm: (term) => this.tenures.begin(term),
           onEvent: (event) => {
+            if (event.name === 'waiting') this.#news.wait(event.missing, event.forMs)
             if (event.name === 'holding') this.#news.hold(event.missing, event.reason)
             reportCore(this.emit, id, event)
           },
@@ -274,6 +275,7 @@ export class Runtime {
   #onRole(role: Role, from: Role, reason: string, term: Term | undefined): void {
     const parts = this.#parts
     if (parts === undefined) return
+    this.#news.waiting = undefined
     if (from === 'active' && role !== 'active') this.#loseRole(parts, reason)
     if (role === 'active' && term !== undefined) {
       this.#news.stuck = undefined
@@ -345,7 +347,7 @@ export class Runtime {
 
   status(): NodeStatus {
     const parts = this.#parts
-    const stuck = this.#news.stuck ?? parts?.driver.atGate
+    const stuck = this.#news.stuck ?? this.#news.waiting ?? parts?.driver.atGate
     return statusOf({
       options: this.#options,
       role: this.role,

@@ -113,13 +113,18 @@ export class WritePath implements TransactionSource {
     return replica.writer
   }
 
-  /** Writes, holds or refuses. @throws `NOT_ACTIVE`, `OPTION_INVALID`, and all that {@link Writer.submit} throws */
-  submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
+  /** An update, as the application gives it. @throws `OPTION_INVALID`, and all that {@link WritePath.submit} throws */
+  update(className: string, value: unknown, options?: WriteOptions): Promise<Receipt> {
     try {
       checkWriteOptions(options)
     } catch (error) {
       return Promise.reject(error)
     }
+    return this.submit({ kind: 'update', className, value }, options)
+  }
+
+  /** Writes, holds or refuses. @throws `NOT_ACTIVE`, and all that {@link Writer.submit} throws */
+  submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
     const parts = this.#context.parts()
     const writer = parts?.replica.writer
     if (writer !== undefined && parts?.driver.role === 'active')

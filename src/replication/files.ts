@@ -93,10 +93,11 @@ export class FilesApi {
    * @throws `QUEUE_FULL`, `ABORTED`, `WRITES_BLOCKED`, `OUTCOME_UNKNOWN`, `OPTION_INVALID`
    */
   write(path: string, content: ContentSource, options: FileWriteOptions = {}): Promise<Receipt> {
-    return this.#change(path, content, options, ({ bytes, blob }, className) => {
+    const make = ({ bytes, blob }: Content, className: string): WriteIntent => {
       const mode = options.mode ?? this.#source.copy().statFile(path)?.mode ?? defaultMode
       return { kind: 'put', className, path, mode: checkMode(mode), bytes, blob }
-    })
+    }
+    return this.#change(path, content, options, make, ['mode'])
   }
 
   /**
@@ -218,9 +219,10 @@ export class FilesApi {
     content: ContentSource,
     options: WriteOptions,
     make: (content: Content, className: string) => WriteIntent,
+    moreOptions: readonly string[] = [],
   ): Promise<Receipt> {
     try {
-      checkWriteOptions(options)
+      checkWriteOptions(options, moreOptions)
       const { name, declaration } = claimOf(this.#source.policy, path)
       const { gate } = this.#source
       const inline = inlineOf(content, gate.inlineBytesMax)

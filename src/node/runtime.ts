@@ -165,7 +165,7 @@ export class Runtime {
           onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
           onTerm: (term) => this.tenures.begin(term),
           onEvent: (event) => {
-            if (event.name === 'waiting') this.#news.wait(event.missing, event.forMs)
+            if (event.name === 'waiting') this.#wait(event.missing, event.forMs)
             if (event.name === 'holding') this.#news.hold(event.missing, event.reason)
             reportCore(this.emit, id, event)
           },
@@ -275,7 +275,7 @@ export class Runtime {
   #onRole(role: Role, from: Role, reason: string, term: Term | undefined): void {
     const parts = this.#parts
     if (parts === undefined) return
-    this.#news.waiting = undefined
+    this.#news.wait(undefined)
     if (from === 'active' && role !== 'active') this.#loseRole(parts, reason)
     if (role === 'active' && term !== undefined) {
       this.#news.stuck = undefined
@@ -341,13 +341,18 @@ export class Runtime {
     await abortable(begin, signal)
   }
 
+  #wait(missing: readonly string[], forMs: number): void {
+    this.#news.wait(missing, this.#options.clock.nowMs() + forMs)
+  }
+
   explain(): readonly Decision[] {
     return this.#parts?.driver.explain() ?? []
   }
 
   status(): NodeStatus {
     const parts = this.#parts
-    const stuck = this.#news.stuck ?? this.#news.waiting ?? parts?.driver.atGate
+    const waits = this.#news.waitingAt(this.#options.clock.nowMs())
+    const stuck = this.#news.stuck ?? parts?.driver.atGate ?? waits
     return statusOf({
       options: this.#options,
       role: this.role,

@@ -1,6 +1,7 @@
 /** What an application holds: one node of a cluster. */
 import type { Decision, Role } from './core/types.js'
 import { HotspareError } from './errors.js'
+import { withAny } from './node/abort.js'
 import type { NodeEvents } from './node/events.js'
 import type { Classes, ClusterNodeOptions, NodeOptions } from './node/options.js'
 import { resolveOptions } from './node/options.js'
@@ -94,10 +95,19 @@ export class ClusterNode<C extends Classes = Classes> {
     const runtime = this.#runtime
     runtimes.set(this, runtime)
     this.vault = {
-      list: () => runtime.vault.list(),
-      read: (object, { offset = 0, length = vaultReadBytes } = {}) =>
-        runtime.vault.read(object, offset, length),
-      remove: (incident) => runtime.vault.remove(incident),
+      list: async () => await runtime.vault.list(),
+      read: async (object, options = {}) => {
+        requireKnown('vault.read()', options, ['offset', 'length'])
+        const { offset = 0, length = vaultReadBytes } = options
+        return await runtime.vault.read(object, offset, length)
+      },
+      remove: async (incident) => {
+        if (typeof incident?.id !== 'string') {
+          const what = 'vault.remove() takes an incident, as vault.list() has it'
+          throw new HotspareError('OPTION_INVALID', what, { details: { option: 'incident' } })
+        }
+        await runtime.vault.remove(incident)
+      },
     }
   }
 
@@ -173,7 +183,7 @@ export class ClusterNode<C extends Classes = Classes> {
     change: ChangeOf<C, Name>,
     options?: WriteOptions,
   ): Promise<Receipt> {
-    return this.#runtime.writes.submit({ kind: 'update', className, value: change }, options)
+    return this.#runtime.writes.update(className, change, options)
   }
 
   /**
@@ -222,10 +232,8 @@ export class ClusterNode<C extends Classes = Classes> {
     options: { signal?: AbortSignal } = {},
   ): Promise<void> {
     requireKnown('whileActive()', options, ['signal'])
-    const { stopped } = this.#runtime
-    const signal =
-      options.signal === undefined ? stopped : AbortSignal.any([stopped, options.signal])
-    await this.#runtime.tenures.run(serve, signal)
+    const { stopped, tenures } = this.#runtime
+    await withAny([stopped, options.signal], (signal) => tenures.run(serve, signal))
   }
 
   /**
@@ -305,7 +313,10 @@ export class ClusterNode<C extends Classes = Classes> {
     return this.#runtime.explain()
   }
 
-  /** Calls `listener` with each event of this name. What it throws becomes the event `error`. */
+  /**
+   * Calls `listener` with each event of this name. What it throws becomes the event `error`.
+   * @throws `OPTION_INVALID` for a name that no event has
+   */
   on<Name extends keyof NodeEvents>(
     name: Name,
     listener: (...event: NodeEvents[Name]) => void,
@@ -314,7 +325,7 @@ export class ClusterNode<C extends Classes = Classes> {
     return this
   }
 
-  /** Calls `listener` with the next event of this name. */
+  /** Calls `listener` with the next event of this name. @throws `OPTION_INVALID` as {@link ClusterNode.on} */
   once<Name extends keyof NodeEvents>(
     name: Name,
     listener: (...event: NodeEvents[Name]) => void,

@@ -1,4 +1,10 @@
-/** The wait of a planned handover: until the target has everything that this node has. */
+/**
+ * Holds the writes of an active back, as the core says, and waits for a planned handover until the target has everything
+ * that this node has.
+ *
+ * Invariant: the writer is frozen as the core said last, but for the drain that runs: it lets writes go on while the
+ * target is far behind. A drain ends when the core unfreezes, when another one begins, and with the tenure.
+ */
 import { HotspareError } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
 import type { Writer } from '../replication/writer.js'
@@ -6,47 +12,63 @@ import type { Writer } from '../replication/writer.js'
 /** A target that is further behind than this catches up before writes are held for a switchover. */
 const drainBytesMax = 64 * 1024
 
-export interface DrainOptions {
-  readonly clock: Clock
-  readonly writer: Writer
-  /** False when the role was lost meanwhile. */
-  isCurrent(): boolean
-  /** Another member; undefined when nobody else has to have it. */
-  readonly target: string | undefined
-  readonly deadlineMs: number
-}
+/** See the head of the file. */
+export class Freeze {
+  readonly #clock: Clock
+  readonly #writer: Writer
+  /** The drain that runs. */
+  #drain: object | undefined
 
-/**
- * Waits until all is durable here, and on `target` too. The writer was frozen before; while the target is far behind,
- * writes go on, so that callers are held only for the last stretch.
- *
- * @throws `SWITCHOVER_FAILED` when it takes too long or the target leaves, `NOT_ACTIVE` when the role is lost
- */
-export async function drain(options: DrainOptions): Promise<void> {
-  const { clock, writer, target, deadlineMs } = options
-  const late = (): HotspareError =>
-    new HotspareError('SWITCHOVER_FAILED', `${target ?? 'the journal'} did not keep up in time`)
-  const untilClose = async (to: string, bytesMax: number): Promise<void> => {
-    while (lagBytes(options, to) > bytesMax) {
-      if (clock.nowMs() > deadlineMs) throw late()
-      await new Promise<void>((resolve) => clock.setTimer(1, resolve))
+  constructor(clock: Clock, writer: Writer) {
+    this.#clock = clock
+    this.#writer = writer
+  }
+
+  begin(): void {
+    this.#writer.freeze()
+  }
+
+  end(): void {
+    this.#drain = undefined
+    this.#writer.unfreeze()
+  }
+
+  /**
+   * Waits until all is durable here, and on `target` too, when it is given. The core has frozen the writer before; while
+   * the target is far behind, writes go on, so that callers are held only for the last stretch.
+   *
+   * @throws `SWITCHOVER_FAILED` when it takes too long, the target leaves or the drain is not wanted any more
+   * @throws `NOT_ACTIVE` when the role is lost
+   */
+  async drain(target: string | undefined, deadlineMs: number): Promise<void> {
+    const drain = {}
+    this.#drain = drain
+    const late = (): HotspareError =>
+      new HotspareError('SWITCHOVER_FAILED', `${target ?? 'the journal'} did not keep up in time`)
+    const untilClose = async (to: string, bytesMax: number): Promise<void> => {
+      while (this.#lagBytes(drain, to) > bytesMax) {
+        if (this.#clock.nowMs() > deadlineMs) throw late()
+        await new Promise<void>((resolve) => this.#clock.setTimer(1, resolve))
+      }
     }
+    if (target !== undefined && this.#lagBytes(drain, target) > drainBytesMax) {
+      this.#writer.unfreeze()
+      await untilClose(target, drainBytesMax)
+      this.#writer.freeze()
+    }
+    await within(this.#clock, deadlineMs, late, this.#writer.drained())
+    if (target !== undefined) await untilClose(target, 0)
   }
-  if (target !== undefined && lagBytes(options, target) > drainBytesMax) {
-    writer.unfreeze()
-    await untilClose(target, drainBytesMax)
-    writer.freeze()
-  }
-  await within(clock, deadlineMs, late, writer.drained())
-  if (target !== undefined) await untilClose(target, 0)
-}
 
-/** Bytes of journal that the target's disk is behind. */
-function lagBytes({ writer, isCurrent }: DrainOptions, target: string): number {
-  if (!isCurrent()) throw new HotspareError('NOT_ACTIVE', 'the role was lost')
-  const follower = writer.status.followers.find((one) => one.id === target)
-  if (follower === undefined) throw new HotspareError('SWITCHOVER_FAILED', `${target} left`)
-  return follower.lagSeq === 0 ? 0 : Math.max(1, follower.lagBytes)
+  /** Bytes of journal that the target's disk is behind. */
+  #lagBytes(drain: object, target: string): number {
+    if (this.#drain !== drain) {
+      throw new HotspareError('SWITCHOVER_FAILED', 'the switchover was given up')
+    }
+    const follower = this.#writer.status.followers.find((one) => one.id === target)
+    if (follower === undefined) throw new HotspareError('SWITCHOVER_FAILED', `${target} left`)
+    return follower.lagSeq === 0 ? 0 : Math.max(1, follower.lagBytes)
+  }
 }
 
 /** Settles as `work` does, or rejects at the deadline. */

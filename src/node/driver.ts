@@ -44,6 +44,8 @@ export interface DriverContext {
   writeFacts(facts: DurableFacts): Promise<void>
   /** The role changed; called before anything that follows from it. */
   onRole(role: Role, from: Role, reason: string, term: Term | undefined): void
+  /** A further term of the same tenure was opened. */
+  onTerm(term: Term): void
   onEvent(event: CoreEvent): void
   onError(error: unknown): void
 }
@@ -167,6 +169,7 @@ export class Driver {
 
   /** Resolves when the core has done the command. @throws the code that it answers with */
   command(command: CoreCommand): Promise<void> {
+    if (!this.#open) return Promise.reject(stoppedBefore())
     const id = this.#nextCommand
     this.#nextCommand += 1
     return new Promise((resolve, reject) => {
@@ -181,7 +184,7 @@ export class Driver {
     this.#endGate()
     this.#context.options.clock.clearTimer(this.#timer)
     for (const command of this.#commands.values()) {
-      command.reject(new HotspareError('STOPPED', 'the node stopped before the command was done'))
+      command.reject(stoppedBefore())
     }
     this.#commands.clear()
   }
@@ -291,9 +294,9 @@ export class Driver {
       case 'fork':
         return replica.writer?.fork()
       case 'freeze':
-        return replica.writer?.freeze()
+        return replica.freeze()
       case 'unfreeze':
-        return replica.writer?.unfreeze()
+        return replica.unfreeze()
       case 'drain':
         return this.#drain(effect.id, effect.target, effect.deadlineMs)
       case 'peerLost':
@@ -341,7 +344,7 @@ export class Driver {
     const { replica } = this.#context
     replica.openTerm(term, degraded).then(
       () => {
-        if (this.#role === 'active') this.#term = term
+        if (this.#role === 'active') this.#raise(term)
         this.input({ type: 'termOpened', term, ok: true, copy: replica.facts() })
         // The core may have turned away while the term was being opened: nobody serves then.
         if (this.#role !== 'active')
@@ -352,6 +355,11 @@ export class Driver {
         this.input({ type: 'termOpened', term, ok: false, copy: replica.facts(), reason })
       },
     )
+  }
+
+  #raise(term: Term): void {
+    this.#term = term
+    this.#context.onTerm(term)
   }
 
   #drain(id: number, target: string | undefined, deadlineMs: number): void {
@@ -372,6 +380,10 @@ export class Driver {
     if (error === undefined) return command.resolve()
     command.reject(new HotspareError(error.code as ErrorCode, error.message))
   }
+}
+
+function stoppedBefore(): HotspareError {
+  return new HotspareError('STOPPED', 'the node stopped before the command was done')
 }
 
 function sameFacts(left: CopyFacts, right: CopyFacts | undefined): boolean {

@@ -4,7 +4,9 @@
  */
 import debug from 'debug'
 import { EventEmitter } from 'eventemitter3'
+import { requireKnown } from '../option-names.js'
 import type { NodeEvents, NodeLogEvent } from './events.js'
+import { eventNames } from './events.js'
 import type { NodeOptions } from './options.js'
 
 const log = debug('hotspare:node')
@@ -23,11 +25,15 @@ export class EventHub {
     this.#options = options
   }
 
+  /** @throws `OPTION_INVALID` for a name that no event has */
   on(name: keyof NodeEvents, listener: Listener): void {
+    requireKnown('on()', { [name]: listener }, eventNames)
     this.#emitter.on(name, this.#guard(listener) as never)
   }
 
+  /** @throws `OPTION_INVALID` for a name that no event has */
   once(name: keyof NodeEvents, listener: Listener): void {
+    requireKnown('once()', { [name]: listener }, eventNames)
     this.#emitter.once(name, this.#guard(listener) as never)
   }
 

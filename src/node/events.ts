@@ -284,3 +284,34 @@ export type NodeLogEvent = {
     readonly event: NodeEvents[Name][0]
   }
 }[keyof NodeEvents]
+
+const events = {
+  ...{ role: true, failover: true, steppedDown: true, peerUp: true, peerDown: true },
+  ...{
+    restoreStarted: true,
+    restoreProgress: true,
+    restored: true,
+    standbyInSync: true,
+    standbyLost: true,
+  },
+  ...{ degraded: true, redundant: true, possibleLoss: true, waiting: true, unprovenStart: true },
+  ...{ holding: true, outdated: true, activeUnreachable: true, splitBrain: true, vaulted: true },
+  ...{
+    configMismatch: true,
+    refused: true,
+    duplicateId: true,
+    storageFailed: true,
+    storageRecovered: true,
+  },
+  ...{
+    snapshotFailed: true,
+    historyLost: true,
+    skippedPath: true,
+    outsideChange: true,
+    late: true,
+  },
+  ...{ error: true },
+} satisfies Record<keyof NodeEvents, true>
+
+/** All names of events. */
+export const eventNames: readonly string[] = Object.keys(events)

@@ -10,7 +10,7 @@ import type { DurableFacts } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { Log, LogStore } from '../interfaces/storage.js'
 import { decode, encode } from '../protocol/codec.js'
-import { fieldsOf, seqOf, termOfFields, textOf } from '../replication/stream/wire-fields.js'
+import { fieldsOf, seqOf, storedTermOf, textOf } from '../replication/stream/wire-fields.js'
 
 const area = 'meta'
 const formatVersion = 1
@@ -102,17 +102,20 @@ export class FactsLog {
 
   async #begin(slot: Uint8Array): Promise<void> {
     await this.close()
-    const name = String(Number(this.#names.at(-1) ?? 0) + 1).padStart(8, '0')
+    const last = Number(this.#names.at(-1) ?? 0)
+    const name = String(last + 1).padStart(8, '0')
     const log = await this.#logs.open(area, name)
-    const old = this.#names
-    this.#names = [...old, name]
     try {
+      // A try that failed may have left something of itself under this name; none was answered.
+      if (log.bytes > 0) await log.truncate(0)
       await log.append([slot, slot])
     } catch (error) {
       await log.close().catch(() => undefined)
       throw error
     }
     this.#log = log
+    const old = this.#names
+    this.#names = [...old, name]
     await this.#logs.remove(area, old)
     this.#names = [name]
   }
@@ -184,7 +187,7 @@ function factsOf(content: Uint8Array, owner: FactsOwner): DurableFacts {
   if (stop === undefined)
     throw new HotspareError('STORAGE_FORMAT', 'meta holds an unknown lastStop')
   return {
-    promised: isNothing(promised) ? undefined : termOfFields(promised, 'promised'),
+    promised: isNothing(promised) ? undefined : storedTermOf(promised, 'promised'),
     known: isNothing(known) ? undefined : knownOf(known),
     lastStop: stop,
   }
@@ -197,7 +200,7 @@ function isNothing(value: unknown): boolean {
 function knownOf(value: unknown): NonNullable<DurableFacts['known']> {
   const fields = fieldsOf(value, 'known')
   return {
-    term: termOfFields(fields.term, 'known.term'),
+    term: storedTermOf(fields.term, 'known.term'),
     seq: seqOf(fields.seq, 'known.seq'),
   }
 }

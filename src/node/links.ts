@@ -19,6 +19,7 @@ import { HANDSHAKES_MAX, HandshakeGuard } from '../protocol/handshake-guard.js'
 import type { Identity, Lane, OwnIdentity } from '../protocol/identity.js'
 import type { HandshakeKey } from '../protocol/keys.js'
 import { handshakeKey } from '../protocol/keys.js'
+import { withAny } from './abort.js'
 import type { NodeOptions } from './options.js'
 import { libraryVersion } from './version.js'
 
@@ -149,6 +150,12 @@ export class Links {
     return true
   }
 
+  /** Whether a control link stands, and what is queued on it is below the limit. */
+  hasRoom(to: string): boolean {
+    const channel = this.#peers.get(to)?.channel
+    return channel !== undefined && channel.queuedBytes < sendBytesHigh
+  }
+
   /**
    * Dials a peer anew whose control link is older than `olderThanMs`. The old link stays until the new one stands: where
    * one direction is lost, it may be the only one over which this node is heard.
@@ -177,14 +184,15 @@ export class Links {
   async dial(peer: string, lane: Lane, signal: AbortSignal): Promise<Channel> {
     const link = this.#peers.get(peer)
     if (link === undefined) throw new HotspareError('PEER_UNREACHABLE', `${peer} is no member`)
-    const both = AbortSignal.any([signal, this.#abort.signal])
-    return await dialChannel(this.#options.transport, link.address, {
-      ...this.#handshake(),
-      lane,
-      limits: this.#limits,
-      signal: both,
-      admit: (identity) => this.#admitDialled(peer, identity),
-    })
+    return await withAny([signal, this.#abort.signal], (either) =>
+      dialChannel(this.#options.transport, link.address, {
+        ...this.#handshake(),
+        lane,
+        limits: this.#limits,
+        signal: either,
+        admit: (identity) => this.#admitDialled(peer, identity),
+      }),
+    )
   }
 
   /** Ends all connections, then the listener: a refused dial says that this node is gone. */
@@ -307,18 +315,19 @@ export class Links {
       limits: this.#limits,
       guard: this.#guard,
       admit: (identity) => this.#admit(identity),
-    }).then(
-      (channel) => this.#onAccepted(channel),
-      (error: unknown) => this.#onRejected(connection, error),
-    )
+    })
+      .then((channel) => this.#onAccepted(channel))
+      .catch((error: unknown) => this.#onRejected(connection, error))
   }
 
   #onRejected(connection: Connection, error: unknown): void {
     connection.destroy()
-    if (!this.#open || !(error instanceof HotspareError)) return
+    if (!this.#open) return
+    const { remote } = connection
+    log('%s: the connection from %s ended: %o', this.#options.id, remote, error)
+    if (!(error instanceof HotspareError)) return
     const failed = error.code === 'HANDSHAKE_FAILED' || error.code === 'HANDSHAKE_VERSION'
     // A port tells nobody apart: each attempt comes from another one.
-    const { remote } = connection
     if (failed) this.#refuse(remote, `from ${remote.replace(/:\d+$/, '')}`, error)
   }
 

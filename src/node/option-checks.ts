@@ -1,6 +1,7 @@
 /** What a node is given is checked before anything is opened: names, kinds, values, and what fits together. */
 import { HotspareError, whatHappened } from '../errors.js'
 import { requireKnown } from '../option-names.js'
+import { FRAME_BYTES_MIN } from '../protocol/identity.js'
 import type { ClusterNodeOptions, NodeOptions } from './options.js'
 
 /** Members that a cluster may have. */
@@ -189,7 +190,7 @@ function checkTimes(options: Checked): void {
 
 function checkSizes(options: Checked): void {
   const least = {
-    frameBytesMax: 64 * 1024,
+    frameBytesMax: FRAME_BYTES_MIN,
     journalBytesMax: 1024 * 1024,
     vaultBytesMax: 0,
     restoreBytesPerSecondMax: 0,

@@ -76,7 +76,10 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
   readonly allowStale?: boolean
   /** How bulk bytes are protected without TLS: against accidents, or authenticated. Default `crc`. */
   readonly integrity?: 'mac' | 'crc'
-  /** Longest frame on the wire, the same on all nodes. Default 1 MiB, from 64 KiB to 16 MiB. */
+  /**
+   * Longest frame on the wire, the same on all nodes. Default 1 MiB, from 256 KiB, which a heartbeat with the longest history
+   * needs, to 16 MiB.
+   */
   readonly frameBytesMax?: number
   /** Journal kept for members that come back. Default 256 MiB, at least 1 MiB. */
   readonly journalBytesMax?: number

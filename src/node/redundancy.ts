@@ -1,5 +1,5 @@
 /** Callers that wait until enough standbys are in sync. */
-import { abortable } from './tenure.js'
+import { abortable } from './abort.js'
 
 interface Waiting {
   readonly count: number

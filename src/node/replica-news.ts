@@ -36,6 +36,8 @@ export class ReplicaNews {
   restore: NodeStatus['restore']
   /** Why the node makes no progress. */
   stuck: string | undefined
+  /** For whom it waits at its start, and until when. */
+  #waiting: { readonly missing: readonly string[]; readonly untilMs: number } | undefined
 
   constructor(options: ReplicaNewsOptions) {
     this.#options = options
@@ -64,6 +66,18 @@ export class ReplicaNews {
       case 'outsideOfActive':
         return reportOutside(emit, event, 'kept')
     }
+  }
+
+  /** These members are given until then to show up, unless the role changes before; undefined when nobody is waited for. */
+  wait(missing: readonly string[] | undefined, untilMs: number = 0): void {
+    this.#waiting = missing === undefined ? undefined : { missing, untilMs }
+  }
+
+  /** For whom the node waits at this time. */
+  waitingAt(nowMs: number): string | undefined {
+    if (this.#waiting === undefined || nowMs >= this.#waiting.untilMs) return undefined
+    const { missing, untilMs } = this.#waiting
+    return `waiting up to ${Math.round(untilMs - nowMs)} ms for ${missing.join(', ')}`
   }
 
   /** Nobody serves before these members are back, or an operator decides. */

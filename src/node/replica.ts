@@ -2,7 +2,8 @@
  * The data side of a node: its copy and vault, the writer while it is active, the stream it follows while it is not, and
  * those who follow it. It does what the core decided and reports what became of it.
  *
- * Invariants: a writer exists only between `openTerm` and `endTenure`; at most one stream is followed.
+ * Invariants: a writer exists only between `openTerm` and `endTenure`; at most one stream is followed; after `cutStream`
+ * nothing comes into the copy before it is told to follow, fetch or open a term.
  */
 import type { CopyFacts } from '../core/types.js'
 import { HotspareError } from '../errors.js'
@@ -19,7 +20,7 @@ import { nothingOutside } from '../replication/tree-scan.js'
 import { Vault } from '../replication/vault.js'
 import { Writer } from '../replication/writer.js'
 import { writerLimits } from '../replication/writer-types.js'
-import { drain } from './drain.js'
+import { Freeze } from './drain.js'
 import { Followers } from './followers.js'
 import type { NodeOptions } from './options.js'
 import type { ReplicaHooks } from './replica-types.js'
@@ -33,6 +34,8 @@ export class Replica {
   readonly #options: NodeOptions
   readonly #hooks: ReplicaHooks
   #writer: Writer | undefined
+  /** Made with the writer, and gone with it. */
+  #freeze: Freeze | undefined
   #term: Term | undefined
   #incoming: Incoming | undefined
   #followed: { readonly peer: string; readonly term: Term } | undefined
@@ -42,6 +45,8 @@ export class Replica {
   readonly #retry: StorageRetry
   /** Resolves when the attempts to follow that were given up have ended. */
   #settling: Promise<void> = Promise.resolve()
+  /** The fetch that runs; it ends with the round that began it, or as soon as that one is over. */
+  #fetching: Fetching | undefined
   #outside: OutsideReport
 
   private constructor(options: NodeOptions, bootId: string, hooks: ReplicaHooks, opened: Opened) {
@@ -164,6 +169,7 @@ export class Replica {
 
   async #start(incoming: Incoming): Promise<void> {
     try {
+      await this.#endFetch()
       // An attempt that was given up may be in the middle of its switch, which needs what it staged.
       await this.#settling
       const { failed } = this.copy
@@ -201,9 +207,10 @@ export class Replica {
     this.#onIncoming({ name: 'broken', peer: incoming.peer, code: undefined, reason })
   }
 
-  /** Ends the stream; resolves when nothing of it can arrive any more and all that arrived is durable. */
+  /** Ends the stream, and a fetch; resolves when nothing can arrive any more and all that arrived is durable. */
   async cutStream(): Promise<CopyFacts> {
     this.unfollow()
+    await this.#endFetch()
     if (this.copy.failed === undefined) await this.copy.flush().catch(() => undefined)
     return this.facts()
   }
@@ -218,21 +225,42 @@ export class Replica {
     if (clock.nowMs() - this.#brokenAtMs > heartbeatMs) this.#inSyncKnown = false
   }
 
-  /** Fetches the entries that this copy lacks from a peer whose copy continues it. */
+  /** Fetches the entries that this copy lacks from a peer whose copy continues it. @throws `ABORTED` when it is ended */
   async fetch(peer: string, seq: number): Promise<void> {
+    await this.#endFetch()
+    const abort = new AbortController()
+    const work = this.#fetch(peer, seq, abort.signal)
+    const fetching = { abort, ended: work.catch(() => undefined) }
+    this.#fetching = fetching
+    try {
+      await work
+    } finally {
+      if (this.#fetching === fetching) this.#fetching = undefined
+    }
+  }
+
+  /** Ends a fetch whose round is over; resolves when nothing of it can arrive any more. */
+  async #endFetch(): Promise<void> {
+    this.#fetching?.abort.abort(new HotspareError('ABORTED', 'what was fetched is not needed'))
+    await this.#fetching?.ended
+  }
+
+  async #fetch(peer: string, seq: number, signal: AbortSignal): Promise<void> {
     // What a stream leaves behind is removed before anything of the same name is brought.
     await this.#settling
-    const abort = new AbortController()
-    const channel = await this.#hooks.dial(peer, 'bulk', abort.signal)
+    signal.throwIfAborted()
+    const channel = await this.#hooks.dial(peer, 'bulk', signal)
     const bulk = new BulkClient(channel)
     const { copy, storage } = this
     const endWatch = this.#endWhenSilent(bulk)
+    const close = (): void => bulk.close()
+    signal.addEventListener('abort', close)
     try {
-      await fetchUpTo({ copy, storage, bulk, peer, signal: abort.signal }, seq)
+      await fetchUpTo({ copy, storage, bulk, peer, signal }, seq)
     } finally {
+      signal.removeEventListener('abort', close)
       endWatch()
-      abort.abort()
-      bulk.close()
+      close()
     }
   }
 
@@ -254,6 +282,7 @@ export class Replica {
   /** Opens a term: the first of a tenure makes the writer, a further one goes on with it. */
   async openTerm(term: Term, degraded: boolean): Promise<void> {
     this.unfollow()
+    await this.#endFetch()
     if (this.#writer !== undefined) {
       this.#term = undefined
       this.followers.closeStreams()
@@ -262,6 +291,7 @@ export class Replica {
       await this.#settling
       await this.#dropUnused()
       this.#writer = await this.#openWriter(term, degraded)
+      this.#freeze = new Freeze(this.#options.clock, this.#writer)
     }
     this.#term = term
     this.#inSyncKnown = true
@@ -305,21 +335,31 @@ export class Replica {
     this.#inSyncKnown = false
     this.followers.endTenure()
     writer?.close(error)
+    this.#freeze?.end()
+    this.#freeze = undefined
+  }
+
+  /** Accepts writes and gives them no place, until `unfreeze`. */
+  freeze(): void {
+    this.#freeze?.begin()
+  }
+
+  unfreeze(): void {
+    this.#freeze?.end()
   }
 
   /** Waits until all is durable here, and on `target` too. */
   async drain(target: string | undefined, deadlineMs: number): Promise<void> {
-    const { clock, id } = this.#options
-    const writer = this.#writer
-    if (writer === undefined) throw new HotspareError('NOT_ACTIVE', 'there is nothing to drain')
-    const isCurrent = (): boolean => this.#writer === writer
-    const other = target === id ? undefined : target
-    await drain({ clock, writer, isCurrent, target: other, deadlineMs })
+    if (this.#freeze === undefined) {
+      throw new HotspareError('NOT_ACTIVE', 'there is nothing to drain')
+    }
+    await this.#freeze.drain(target === this.#options.id ? undefined : target, deadlineMs)
   }
 
   async close(): Promise<void> {
     this.#retry.close()
     this.unfollow()
+    await this.#endFetch()
     this.endTenure(new HotspareError('STOPPED', 'the node stopped'))
     await this.copy.close()
   }
@@ -366,6 +406,12 @@ export class Replica {
       this.#ineligible = event.reason
     this.#hooks.report({ from: 'incoming', event })
   }
+}
+
+interface Fetching {
+  readonly abort: AbortController
+  /** Resolves when it does nothing any more. */
+  readonly ended: Promise<void>
 }
 
 interface Opened {

@@ -12,6 +12,7 @@ import type { Envelope } from '../protocol/envelope.js'
 import { FilesApi } from '../replication/files.js'
 import type { Term } from '../replication/position.js'
 import type { Vault } from '../replication/vault.js'
+import { abortable } from './abort.js'
 import { adoptFound, adoptOutside } from './adoption.js'
 import { coreMessageOf } from './core-messages.js'
 import type { DriverInput } from './driver.js'
@@ -32,7 +33,7 @@ import type { Emit } from './reports.js'
 import { reportCore, reportOutside } from './reports.js'
 import type { NodeStatus } from './status.js'
 import { statusOf } from './status.js'
-import { abortable, TenureRunner } from './tenure.js'
+import { TenureRunner } from './tenure.js'
 import { WritePath } from './write-path.js'
 
 const log = debug('hotspare:node')
@@ -162,7 +163,9 @@ export class Runtime {
           replica,
           writeFacts: (changed) => facts.write(changed),
           onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
+          onTerm: (term) => this.tenures.begin(term),
           onEvent: (event) => {
+            if (event.name === 'waiting') this.#wait(event.missing, event.forMs)
             if (event.name === 'holding') this.#news.hold(event.missing, event.reason)
             reportCore(this.emit, id, event)
           },
@@ -234,9 +237,9 @@ export class Runtime {
         return this.#noteLowestPeer(parts)
       }
       case 'forward':
-        return this.writes.forwarding.onForward(from, message.body)
+        return this.writes.forwarded.onForward(from, message.body)
       case 'forwarded':
-        return this.writes.forwarding.onForwarded(message.body)
+        return this.writes.forwarding.onForwarded(from, message.body)
       default:
         // A later version may say more; what is not understood is not an error.
         log('%s: a message of the unknown type %s from %s', this.#options.id, message.type, from)
@@ -272,6 +275,7 @@ export class Runtime {
   #onRole(role: Role, from: Role, reason: string, term: Term | undefined): void {
     const parts = this.#parts
     if (parts === undefined) return
+    this.#news.wait(undefined)
     if (from === 'active' && role !== 'active') this.#loseRole(parts, reason)
     if (role === 'active' && term !== undefined) {
       this.#news.stuck = undefined
@@ -337,13 +341,18 @@ export class Runtime {
     await abortable(begin, signal)
   }
 
+  #wait(missing: readonly string[], forMs: number): void {
+    this.#news.wait(missing, this.#options.clock.nowMs() + forMs)
+  }
+
   explain(): readonly Decision[] {
     return this.#parts?.driver.explain() ?? []
   }
 
   status(): NodeStatus {
     const parts = this.#parts
-    const stuck = this.#news.stuck ?? parts?.driver.atGate
+    const waits = this.#news.waitingAt(this.#options.clock.nowMs())
+    const stuck = this.#news.stuck ?? parts?.driver.atGate ?? waits
     return statusOf({
       options: this.#options,
       role: this.role,

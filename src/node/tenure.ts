@@ -1,5 +1,5 @@
 /** The right to act as the active node, as the application holds it. */
-import { HotspareError } from '../errors.js'
+import type { HotspareError } from '../errors.js'
 import type { Term } from '../replication/position.js'
 
 /**
@@ -88,7 +88,7 @@ export class TenureRunner {
         // Code that is interrupted by the loss of the role usually throws because of it.
         if (!tenure.signal.aborted) throw error
       }
-      await Promise.race([tenure.ended, aborted(signal)])
+      await ended(tenure, signal)
     }
   }
 
@@ -107,32 +107,15 @@ export class TenureRunner {
   }
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
+/** Resolves at the end of the tenure, or when the signal aborts. */
+function ended(tenure: Tenure, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve()
   return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true })
+    const done = (): void => {
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    signal.addEventListener('abort', done)
+    void tenure.ended.then(done)
   })
-}
-
-/** Begins `work` unless the signal has aborted already, and rejects with `ABORTED` when it aborts before that is done. */
-export async function abortable<T>(
-  work: () => Promise<T>,
-  signal: AbortSignal | undefined,
-): Promise<T> {
-  if (signal === undefined) return await work()
-  const error = (): HotspareError =>
-    new HotspareError('ABORTED', 'the call was given up', { cause: signal.reason })
-  if (signal.aborted) throw error()
-  const working = work()
-  let onAbort = (): void => undefined
-  const stop = new Promise<never>((_resolve, reject) => {
-    onAbort = () => reject(error())
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    return await Promise.race([working, stop])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-    working.catch(() => undefined)
-  }
 }

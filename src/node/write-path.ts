@@ -7,7 +7,9 @@
  */
 import { HotspareError } from '../errors.js'
 import type { SyncPolicy } from '../policy/sync-policy.js'
+import { removeQuietly } from '../replication/blob-spool.js'
 import type { WriteIntent } from '../replication/intent.js'
+import { blobsOf } from '../replication/intent.js'
 import type { LocalCopy } from '../replication/local-copy.js'
 import type { TransactionSource } from '../replication/transaction.js'
 import type { WriteGate } from '../replication/write-gate.js'
@@ -15,6 +17,7 @@ import { checkWriteOptions } from '../replication/write-options.js'
 import type { Writer } from '../replication/writer.js'
 import type { Receipt, WriteOptions } from '../replication/writer-types.js'
 import { writerLimits } from '../replication/writer-types.js'
+import { ForwardedWrites } from './forwarded.js'
 import { Forwarding } from './forwarding.js'
 import type { NodeParts } from './node-parts.js'
 import type { NodeOptions } from './options.js'
@@ -32,7 +35,10 @@ export interface WritePathContext {
 type Abort = (error: HotspareError) => void
 
 export class WritePath implements TransactionSource {
+  /** Writes of this node that go to the next active. */
   readonly forwarding: Forwarding
+  /** Writes that former actives send here. */
+  readonly forwarded: ForwardedWrites
   /** Why nothing is written here any more. */
   #ended: HotspareError | undefined
   readonly #context: WritePathContext
@@ -41,14 +47,22 @@ export class WritePath implements TransactionSource {
   constructor(context: WritePathContext) {
     this.#context = context
     const { options, bootId } = context
+    const common = {
+      send: (to: string, type: string, body: unknown) =>
+        context.parts()?.links.send(to, type, body) ?? false,
+      submit: (intent: WriteIntent, writeOptions: WriteOptions) =>
+        this.submit(intent, writeOptions),
+    }
     this.forwarding = new Forwarding({
+      ...common,
       clock: options.clock,
       bootId,
       holdMs: options.switchoverMs,
       bytesMax: Math.floor(options.frameBytesMax / 2),
-      send: (to, type, body) => context.parts()?.links.send(to, type, body) ?? false,
-      submit: (intent, writeOptions) => this.submit(intent, writeOptions),
+      hasRoom: (to) => context.parts()?.links.hasRoom(to) ?? false,
+      discard: (intent) => this.#discard(intent),
     })
+    this.forwarded = new ForwardedWrites(common)
   }
 
   get policy(): SyncPolicy {
@@ -76,12 +90,20 @@ export class WritePath implements TransactionSource {
     readBlob: async (blob, offset, length) =>
       await this.#context.running().storage.objects.read('blobs', blob.id, offset, length),
     discard: async (blobs) => {
-      const { replica, storage } = this.#context.running()
-      const names = blobs.map(({ id }) => id)
+      const parts = this.#context.parts()
+      // The next start removes what no entry names.
+      if (parts === undefined) return
+      const { replica, storage } = parts
       // Followers drop what they got of a tenure by themselves when it is over.
-      if (replica.writer === undefined) await storage.objects.remove('blobs', names)
-      else await replica.writer.discard(blobs)
+      if (replica.writer !== undefined) return await replica.writer.discard(blobs)
+      const names = blobs.map(({ id }) => id)
+      await removeQuietly(storage.objects, names)
     },
+  }
+
+  #discard(intent: WriteIntent): void {
+    const blobs = blobsOf(intent)
+    if (blobs.length > 0) void this.gate.discard(blobs)
   }
 
   /** The writer. @throws `NOT_ACTIVE` naming the active */
@@ -91,19 +113,24 @@ export class WritePath implements TransactionSource {
     return replica.writer
   }
 
-  /** Writes, holds or refuses. @throws `NOT_ACTIVE`, `OPTION_INVALID`, and all that {@link Writer.submit} throws */
-  submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
+  /** An update, as the application gives it. @throws `OPTION_INVALID`, and all that {@link WritePath.submit} throws */
+  update(className: string, value: unknown, options?: WriteOptions): Promise<Receipt> {
     try {
       checkWriteOptions(options)
     } catch (error) {
       return Promise.reject(error)
     }
+    return this.submit({ kind: 'update', className, value }, options)
+  }
+
+  /** Writes, holds or refuses. @throws `NOT_ACTIVE`, and all that {@link Writer.submit} throws */
+  submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
     const parts = this.#context.parts()
     const writer = parts?.replica.writer
     if (writer !== undefined && parts?.driver.role === 'active')
       return writer.submit(intent, options)
-    if (this.forwarding.holding)
-      return this.forwarding.add(intent, options?.ack, options?.durability)
+    if (this.forwarding.holding) return this.forwarding.add(intent, options ?? {})
+    this.#discard(intent)
     try {
       this.#context.running()
     } catch (error) {

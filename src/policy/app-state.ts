@@ -1,3 +1,4 @@
+import { requireKnown } from '../option-names.js'
 import {
   type AckLevel,
   type ClassOptions,
@@ -55,7 +56,7 @@ export interface AppStateClass<Change, Result> extends AppStateHooks<Change, Res
  * @param options - acknowledgement and durability of the changes
  * @returns the declaration, for a {@link SyncPolicy}
  * @throws TypeError when a hook is missing, or `snapshot` or `apply` is an async function
- * @throws `OPTION_INVALID` for an option that cannot work
+ * @throws `OPTION_INVALID` for an option that cannot work, and for a hook that there is not
  *
  * @example
  * ```ts
@@ -80,6 +81,10 @@ export function appState<Change, Result>(
 ): AppStateClass<Change, Result> {
   for (const name of ['snapshot', 'restore', 'apply'] as const) {
     if (typeof hooks?.[name] !== 'function') throw new TypeError(`appState() needs ${name}()`)
+  }
+  // An object of a class has fields of its own.
+  if (Object.getPrototypeOf(hooks) === Object.prototype) {
+    requireKnown('appState()', hooks, ['snapshot', 'restore', 'apply', 'position'])
   }
   for (const name of ['snapshot', 'apply'] as const) {
     // The type cannot say so without refusing states of unknown type as well.

@@ -25,6 +25,7 @@ import {
 import { HANDSHAKES_MAX, HandshakeGuard } from './handshake-guard.js'
 import {
   type BulkIntegrity,
+  FRAME_BYTES_MIN,
   IDENTITY_BYTES_MAX,
   type Identity,
   type Lane,
@@ -264,6 +265,11 @@ function refusalOf(peer: Identity, lane: Lane, options: HandshakeOptions): Refus
     return peer.bootId === own.bootId
       ? { reason: 'self', message: `${own.nodeId} dialled itself` }
       : { reason: 'duplicateId', message: `Two running nodes have the id ${own.nodeId}` }
+  }
+  const { frameBytesMax } = peer.limits
+  if (frameBytesMax < FRAME_BYTES_MIN) {
+    const message = `${peer.nodeId} takes frames of ${frameBytesMax} bytes; ${FRAME_BYTES_MIN} are the least`
+    return { reason: 'frameBytesMax', message }
   }
   return options.admit?.(peer)
 }

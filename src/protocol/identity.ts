@@ -56,6 +56,12 @@ const FINGERPRINTS_MAX = 256
 export const IDENTITY_BYTES_MAX: number = 64 * 1024
 
 /**
+ * Least limit of frames that a node may have. A heartbeat names the whole history, which takes 150 KiB with 1 024 terms and
+ * the longest ids.
+ */
+export const FRAME_BYTES_MIN: number = 256 * 1024
+
+/**
  * Checks a decoded identity.
  *
  * @throws `PROTOCOL_VIOLATION`

@@ -17,6 +17,8 @@ export interface Write {
   readonly intent: WriteIntent
   readonly level: number
   readonly bytes: number
+  /** The caller's, to give it up. */
+  readonly signal: AbortSignal | undefined
   readonly resolve: (receipt: Receipt) => void
   readonly reject: (error: unknown) => void
   /** 0 while it has no place in the order. */

@@ -238,7 +238,8 @@ class SpooledContent {
   }
 }
 
-async function removeQuietly(objects: ObjectStore, names: readonly string[]): Promise<void> {
+/** Removes blobs that no change names; a failure leaves them to the next start. */
+export async function removeQuietly(objects: ObjectStore, names: readonly string[]): Promise<void> {
   try {
     await objects.remove('blobs', names)
   } catch {

@@ -97,10 +97,11 @@ export class FilesApi {
    * @throws what a stream of content threw; nothing has happened then
    */
   write(path: string, content: ContentSource, options: FileWriteOptions = {}): Promise<Receipt> {
-    return this.#change(path, content, options, ({ bytes, blob }, className) => {
+    const make = ({ bytes, blob }: Content, className: string): WriteIntent => {
       const mode = options.mode ?? this.#source.copy().statFile(path)?.mode ?? defaultMode
       return { kind: 'put', className, path, mode: checkMode(mode), bytes, blob }
-    })
+    }
+    return this.#change(path, content, options, make, ['mode'])
   }
 
   /**
@@ -224,9 +225,10 @@ export class FilesApi {
     content: ContentSource,
     options: WriteOptions,
     make: (content: Content, className: string) => WriteIntent,
+    moreOptions: readonly string[] = [],
   ): Promise<Receipt> {
     try {
-      checkWriteOptions(options)
+      checkWriteOptions(options, moreOptions)
       const { name, declaration } = claimOf(this.#source.policy, path)
       const { gate } = this.#source
       const inline = inlineOf(content, gate.inlineBytesMax)

@@ -47,6 +47,12 @@ export interface Extent {
 /** Terms kept in a history; the oldest are dropped beyond it, and then prove nothing any more. */
 export const historyTermsMax = 1024
 
+/**
+ * Highest epoch that a peer is believed: more than any cluster comes to, and far below what a double counts exactly, so that
+ * nobody makes a node open a term that it could not read again.
+ */
+export const epochMax: number = 2 ** 48
+
 export function sameTerm(left: Term, right: Term): boolean {
   return left.epoch === right.epoch && left.nodeId === right.nodeId && left.bootId === right.bootId
 }

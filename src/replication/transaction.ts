@@ -208,7 +208,7 @@ class OpenTransaction implements Transaction {
     this.#reading?.abort(reason)
   }
 
-  /** Removes what it had stored. */
+  /** Removes what it had stored. Never rejects, as the gate does not. */
   async discard(): Promise<void> {
     await this.#last
     if (this.#blobs.length > 0) await this.#source.gate.discard(this.#blobs)
@@ -305,14 +305,11 @@ class OpenTransaction implements Transaction {
     })
   }
 
-  /** A source may hang for longer than the transaction lasts. */
+  /** A source may hang for longer than the transaction lasts; whatever ends that, the caller's signal too, ends the reading. */
   #signalFor(content: ContentSource): AbortSignal | undefined {
-    const { signal } = this.#options
-    if (typeof content === 'string' || content instanceof Uint8Array) return signal
+    if (typeof content === 'string' || content instanceof Uint8Array) return this.#options.signal
     this.#reading ??= new AbortController()
-    return signal === undefined
-      ? this.#reading.signal
-      : AbortSignal.any([signal, this.#reading.signal])
+    return this.#reading.signal
   }
 
   #add(change: SingleChange): void {

@@ -18,6 +18,7 @@ export interface WriteGate {
   /** @throws `NOT_ACTIVE` before anything of the source is read */
   store(source: ContentSource, options: ContentOptions): Promise<Content>
   readBlob(blob: BlobRef, offset: number, length: number): Promise<Uint8Array>
+  /** Removes blobs that no change will name. Never rejects: what cannot be removed now goes at the next start. */
   discard(blobs: readonly BlobRef[]): Promise<void>
 }
 

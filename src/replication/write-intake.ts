@@ -60,6 +60,7 @@ export class WriteIntake {
       intent,
       level,
       bytes,
+      signal,
       resolve: givenResolve,
       reject: givenReject,
       seq: 0,
@@ -86,21 +87,13 @@ export class WriteIntake {
     if (blobs.length > 0) void this.#options.discard(blobs)
   }
 
-  /** Takes out what has no place; whoever takes it answers it. */
+  /** Takes out what has no place; whoever takes it answers it, hears its signal, and removes what it stored. */
   takeHeld(): HeldWrite[] {
-    return this.queue.takeAll().map((write) => ({
-      intent: write.intent,
-      ack: ackOf(write.level),
-      durability: durabilityOf(write.level),
-      resolve: (receipt) => {
-        write.unlisten?.()
-        write.resolve(receipt)
-      },
-      reject: (error) => {
-        write.unlisten?.()
-        write.reject(error)
-      },
-    }))
+    return this.queue.takeAll().map((write) => {
+      write.unlisten?.()
+      const { intent, level, signal, resolve, reject } = write
+      return { intent, ack: ackOf(level), durability: durabilityOf(level), signal, resolve, reject }
+    })
   }
 
   #requireRoom(bytes: number): void {

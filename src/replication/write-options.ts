@@ -1,16 +1,27 @@
 /** Checks what a write asks for, before anything of it happens. */
+
+import { requireKnown } from '../option-names.js'
 import { requireKnownLevels } from '../policy/class-options.js'
 import type { WriteOptions } from './writer-types.js'
 
+const names: readonly string[] = ['ack', 'durability', 'signal']
+
 /**
- * @throws `OPTION_INVALID` for a level that there is not
+ * Checks what an application gave, once, where it comes in.
+ *
+ * @param more - names besides those of every write
+ * @throws `OPTION_INVALID` for a name or a level that there is not
  * @throws TypeError when the options are no object, or the signal is none
  */
-export function checkWriteOptions(options: WriteOptions | undefined): void {
+export function checkWriteOptions(
+  options: WriteOptions | undefined,
+  more: readonly string[] = [],
+): void {
   if (options === undefined) return
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`the options of a write are an object, not ${String(options)}`)
   }
+  requireKnown('a write', options, more.length === 0 ? names : [...names, ...more])
   requireKnownLevels(options)
   const { signal } = options
   if (signal === undefined || isSignal(signal)) return

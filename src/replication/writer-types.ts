@@ -161,8 +161,10 @@ export interface Receipt {
  */
 export interface HeldWrite {
   readonly intent: WriteIntent
-  readonly ack: AckLevel
-  readonly durability: Durability
+  readonly ack: AckLevel | undefined
+  readonly durability: Durability | undefined
+  /** Gives the write up: whoever holds it listens from now on. */
+  readonly signal: AbortSignal | undefined
   resolve(receipt: Receipt): void
   reject(error: unknown): void
 }

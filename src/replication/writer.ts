@@ -248,7 +248,7 @@ export class Writer implements WriteGate {
     this.#advance()
   }
 
-  /** Takes out the writes without a place; whoever takes them answers them. */
+  /** Takes out the writes without a place; they and all that they refer to belong to whoever takes them. */
   takeHeld(): HeldWrite[] {
     return this.#intake.takeHeld()
   }

@@ -11,8 +11,44 @@ export interface KitPair {
    * `a` is used again.
    */
   readonly listenAgain?: (address: string) => Transport
-  /** Ends whatever `create` began. */
+  /** Ends whatever `create` began; what the kit opens it ends itself. */
   readonly cleanup: () => Promise<void>
+}
+
+/** A pair, and the end of all connections and listeners that were opened through it. */
+export function tidied(pair: KitPair): { readonly pair: KitPair; end(): Promise<void> } {
+  const connections: Connection[] = []
+  const listeners: Listener[] = []
+  const tidy = (transport: Transport): Transport => ({
+    name: transport.name,
+    listen: async (accept, limits) => {
+      const listener = await transport.listen((connection) => {
+        connections.push(connection)
+        accept(connection)
+      }, limits)
+      listeners.push(listener)
+      return listener
+    },
+    dial: async (...args) => {
+      const connection = await transport.dial(...args)
+      connections.push(connection)
+      return connection
+    },
+  })
+  const { listenAgain } = pair
+  const a = tidy(pair.a)
+  return {
+    pair: {
+      ...pair,
+      a,
+      b: pair.b === pair.a ? a : tidy(pair.b),
+      ...(listenAgain === undefined ? {} : { listenAgain: (to) => tidy(listenAgain(to)) }),
+    },
+    end: async () => {
+      for (const connection of connections) connection.destroy()
+      await Promise.all(listeners.map((listener) => listener.close()))
+    },
+  }
 }
 
 /** The limits that the kit uses unless a test is about them. */

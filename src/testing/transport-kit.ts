@@ -1,7 +1,14 @@
 import { strict as assert } from 'node:assert'
 import { HotspareError } from '../errors.js'
 import type { CloseCause, Connection, Listener, Transport } from '../interfaces/transport.js'
-import { type KitPair, kitLimits, linked, received, until } from './transport-kit-support.js'
+import {
+  type KitPair,
+  kitLimits,
+  linked,
+  received,
+  tidied,
+  until,
+} from './transport-kit-support.js'
 
 /** What {@link transportKit} tests, and with which runner. */
 export interface TransportKitOptions {
@@ -39,11 +46,14 @@ type Check = (pair: KitPair) => Promise<void>
 export function transportKit(options: TransportKitOptions): void {
   for (const [title, check] of Object.entries(checks)) {
     options.test(`${options.name}: ${title}`, async () => {
-      const pair = await options.create()
+      const created = await options.create()
+      const { pair, end } = tidied(created)
       try {
         await check(pair)
       } finally {
-        await pair.cleanup()
+        // A runner may wait for all that is open.
+        await end()
+        await created.cleanup()
       }
     })
   }

@@ -3,6 +3,7 @@ import type { HotspareError } from '../../src/errors.js'
 import { acceptChannel, type Channel, dialChannel } from '../../src/protocol/channel.js'
 import { encodeChallenge } from '../../src/protocol/handshake-frames.js'
 import { HandshakeGuard } from '../../src/protocol/handshake-guard.js'
+import { FRAME_BYTES_MIN } from '../../src/protocol/identity.js'
 import { kitLimits, until } from '../../src/testing/transport-kit-support.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
 import { honest, key, meet, type Result } from './meet.js'
@@ -88,10 +89,10 @@ describe('two nodes that belong together', () => {
   })
 
   test('the smaller frame limit of the two holds', async () => {
-    const limits = { ...kitLimits, frameBytesMax: 5000 }
+    const limits = { ...kitLimits, frameBytesMax: 300_000 }
     const { dialer, listener } = await meet({}, { limits })
     expect(dialer?.payloadBytesMax).toBe(listener?.payloadBytesMax)
-    expect(dialer?.payloadBytesMax).toBeLessThan(5000)
+    expect(dialer?.payloadBytesMax).toBeLessThan(300_000)
   })
 })
 
@@ -290,6 +291,13 @@ describe('refusals among those who know the secret', () => {
     const none = { key: key(undefined) }
     const result = await meet({ ...none, identity: { cluster: 'elsewhere' } }, none)
     expect(reasonsOf(result)).toEqual(['cluster', 'cluster'])
+  })
+
+  test('a peer that takes no frame of the least size', async () => {
+    for (const frameBytesMax of [64 * 1024, FRAME_BYTES_MIN - 1]) {
+      const result = await meet({ limits: { ...kitLimits, frameBytesMax } }, {})
+      expect(reasonsOf(result)).toEqual(['frameBytesMax', 'frameBytesMax'])
+    }
   })
 
   test('either end may refuse, and both learn why', async () => {

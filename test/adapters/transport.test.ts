@@ -1,42 +1,25 @@
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
-import type { Connection, Transport } from '../../src/interfaces/transport.js'
+import type { Connection } from '../../src/interfaces/transport.js'
 import type { KitPair } from '../../src/testing/transport-kit.js'
 import { transportKit } from '../../src/testing/transport-kit.js'
-import { kitLimits, linked, received, until } from '../../src/testing/transport-kit-support.js'
+import {
+  kitLimits,
+  linked,
+  received,
+  tidied,
+  until,
+} from '../../src/testing/transport-kit-support.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
 import { type TcpOptions, tcp } from '../../src/transport/tcp.js'
 import { selfSigned } from './certificate.js'
 
-/** Ends all connections and listeners that a test left behind. */
-function tidy(transport: Transport, open: (() => void)[]): Transport {
-  return {
-    name: transport.name,
-    listen: async (accept, limits) => {
-      const listener = await transport.listen((connection) => {
-        open.push(() => connection.destroy())
-        accept(connection)
-      }, limits)
-      open.push(() => void listener.close())
-      return listener
-    },
-    dial: async (...args) => {
-      const connection = await transport.dial(...args)
-      open.push(() => connection.destroy())
-      return connection
-    },
-  }
-}
-
 function tcpPair(options: TcpOptions): KitPair {
-  const open: (() => void)[] = []
   return {
-    a: tidy(tcp({ listen: '127.0.0.1:0', ...options }), open),
-    b: tidy(tcp(options), open),
-    listenAgain: (address) => tidy(tcp({ ...options, listen: address }), open),
-    cleanup: async () => {
-      for (const end of open) end()
-    },
+    a: tcp({ listen: '127.0.0.1:0', ...options }),
+    b: tcp(options),
+    listenAgain: (address) => tcp({ ...options, listen: address }),
+    cleanup: async () => {},
   }
 }
 
@@ -156,28 +139,28 @@ test('tcp: an end without a good-bye is a reset, as when the process dies', asyn
 })
 
 test('tcp with TLS: a certificate that nobody vouches for is refused', async () => {
-  const pair = tcpPair({ tls })
+  const { pair, end } = tidied(tcpPair({ tls }))
   const listener = await pair.a.listen(() => {}, kitLimits)
   const other = tcp({ tls: { ca: selfSigned().cert } })
   await expect(other.dial(listener.address, kitLimits)).rejects.toMatchObject({
     code: 'PEER_UNREACHABLE',
   })
-  await pair.cleanup()
+  await end()
 })
 
 test('tcp with TLS: both ends know the same binding, other sessions another', async () => {
-  const pair = tcpPair({ tls })
+  const { pair, end } = tidied(tcpPair({ tls }))
   const first = await linked(pair)
   expect(first.near.secure && first.far.secure).toBe(true)
   expect(first.near.binding).toEqual(first.far.binding)
   await first.listener.close()
   const second = await linked(pair)
   expect(second.near.binding).not.toEqual(first.near.binding)
-  await pair.cleanup()
+  await end()
 })
 
 test('tcp: plain bytes on a TLS listener end without harm', async () => {
-  const pair = tcpPair({ tls })
+  const { pair, end } = tidied(tcpPair({ tls }))
   const { near, far, listener } = await linked(pair)
   let ended = false
   const socket = connect(Number(listener.address.split(':')[1]), '127.0.0.1')
@@ -191,5 +174,5 @@ test('tcp: plain bytes on a TLS listener end without harm', async () => {
   const frames = received(far)
   near.send([Uint8Array.of(1)])
   await until(() => frames.length === 1)
-  await pair.cleanup()
+  await end()
 })

@@ -146,7 +146,9 @@ describe('classes of application state', () => {
     const opening = openCopy(await crashed(first.storage).open(owner()), failing)
     await expect(opening).rejects.toMatchObject({
       code: 'SNAPSHOT_FAILED',
-      message: expect.stringContaining("restore() of the class 'kv' threw: TypeError: cannot read x"),
+      message: expect.stringContaining(
+        "restore() of the class 'kv' threw: TypeError: cannot read x",
+      ),
       details: { className: 'kv' },
     })
   })

@@ -76,4 +76,29 @@ describe('large content that never gets its place', () => {
     commit()
     both((from, to) => network.heal(from, to))
   })
+
+  it('may stay on a disk that fails, without a rejection that nobody handles', async () => {
+    const rejections: unknown[] = []
+    const note = (error: unknown): void => void rejections.push(error)
+    process.on('unhandledRejection', note)
+    try {
+      const disk = memory()
+      const members = [{ id: 'alpha', address: addressOf('alpha') }]
+      const alpha = nodeOf('alpha', { storage: disk, members })
+      await alpha.start()
+      const failed = alpha.transaction(async ({ files }) => {
+        await files.write('files/large', large)
+        disk.faults.readOnly = true
+        await alpha.files.write('files/other', 'x').catch(() => undefined)
+        await vi.waitFor(() => expect(alpha.role).not.toBe('active'))
+        throw new Error('rolled back')
+      })
+      await expect(failed).rejects.toThrow()
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      disk.faults.readOnly = false
+      expect(rejections).toEqual([])
+    } finally {
+      process.off('unhandledRejection', note)
+    }
+  })
 })

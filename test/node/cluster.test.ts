@@ -7,6 +7,7 @@ import {
   SyncPolicy,
   synced,
 } from '../../src/index.js'
+import { systemClock } from '../../src/node/options.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { nodesOn } from './nodes.js'
 
@@ -105,6 +106,18 @@ describe('a cluster of two', () => {
     await node.stop()
     expect(await Promise.all(ends)).toEqual(['STOPPED', 'STOPPED'])
     await expect(node.files.write('files/late', '1')).rejects.toMatchObject({ code: 'STOPPED' })
+  })
+
+  it('a command while the node stops ends with STOPPED', async () => {
+    const storage = memory({ clock: systemClock })
+    const { node } = machineOf('alpha', storage)
+    await node.start()
+    storage.faults.latency = () => 100
+    const stopped = node.stop({ signal: AbortSignal.abort() })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    const late = node.takeOver({ withoutPeers: ['beta'] })
+    await expect(late).rejects.toMatchObject({ code: 'STOPPED' })
+    await stopped
   })
 
   it('ROL-2: a node that is dialled dials back at once, and not with its next attempt', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { DurableFacts } from '../../src/core/types.js'
-import type { OpenStorage } from '../../src/interfaces/storage.js'
+import { HotspareError } from '../../src/errors.js'
+import type { LogStore, OpenStorage } from '../../src/interfaces/storage.js'
 import { FactsLog, noFacts } from '../../src/node/facts-log.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { SeededRandom } from '../../src/testing/simulator/seeded-random.js'
@@ -107,6 +108,40 @@ describe('what a node promised', () => {
     await expect(log.write(factsAt(2))).rejects.toMatchObject({ code: 'STORAGE_FULL' })
     storage.faults.full = false
     await log.write(factsAt(3))
+    await log.close()
+    await open.close()
+    expect(await factsIn(storage)).toEqual(factsAt(3))
+  })
+
+  it('leaves no files behind that nothing could be put into', async () => {
+    const storage = memory()
+    await written(storage, 1)
+    const open = await opened(storage)
+    let isFull = false
+    // On a full disk a file can be made, and nothing be put into it.
+    const logs: LogStore = {
+      ...{ list: (area) => open.logs.list(area) },
+      ...{ remove: (area, names) => open.logs.remove(area, names) },
+      ...{ replace: (from, to) => open.logs.replace(from, to) },
+      open: async (area, name) => {
+        const log = await open.logs.open(area, name)
+        const append = log.append.bind(log)
+        log.append = async (parts) => {
+          if (isFull) throw new HotspareError('STORAGE_FULL')
+          await append(parts)
+        }
+        return log
+      },
+    }
+    const log = await FactsLog.open(logs, owner)
+    isFull = true
+    for (let tries = 0; tries < 100; tries += 1) {
+      await expect(log.write(factsAt(2))).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+    }
+    expect((await open.logs.list('meta')).length).toBeLessThanOrEqual(2)
+    isFull = false
+    await log.write(factsAt(3))
+    expect(await open.logs.list('meta')).toHaveLength(1)
     await log.close()
     await open.close()
     expect(await factsIn(storage)).toEqual(factsAt(3))

@@ -1,5 +1,12 @@
-import { afterEach, describe, expect, it } from 'vitest'
-import { ClusterNode, HotspareError, neverSynced, SyncPolicy, synced } from '../../src/index.js'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import {
+  appState,
+  ClusterNode,
+  HotspareError,
+  neverSynced,
+  SyncPolicy,
+  synced,
+} from '../../src/index.js'
 import { directory } from '../../src/storage/directory.js'
 import { memory } from '../../src/storage/memory.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
@@ -24,6 +31,8 @@ function node(given: object, id = 'alpha'): ClusterNode {
   running.push(made)
   return made
 }
+
+const hooks = { snapshot: () => 0, restore: () => undefined, apply: () => 0 }
 
 function refusal(make: () => unknown): { code: string; option: unknown; message: string } {
   try {
@@ -67,6 +76,7 @@ describe('options of a node', () => {
     ['heartbeatMs', { heartbeatMs: '200' }],
     ['deadMs', { deadMs: 30 }],
     ['frameBytesMax', { frameBytesMax: 1.5 }],
+    ['frameBytesMax', { frameBytesMax: 128 * 1024 }],
     ['order', { order: null }],
     ['foo', { foo: 1 }],
   ])('%s: %o is refused by name', (option, given) => {
@@ -151,5 +161,61 @@ describe('options of calls', () => {
       }
     }
     expect(first.role).toBe('active')
+  })
+
+  it('names that nothing reads are refused, in writes as in events', async () => {
+    const only = {
+      members: [alpha],
+      policy: new SyncPolicy({ files: synced('f/**'), state: appState(hooks) }),
+    }
+    const made = node(only)
+    await made.start()
+    const wrong = { acks: 'all' } as object
+    const calls = [
+      made.files.write('f/a', 'x', wrong),
+      made.files.append('f/a', 'x', { mode: 0o600 } as object),
+      made.files.remove('f/a', wrong),
+      made.update('state' as never, 1 as never, wrong),
+      made.transaction(() => undefined, wrong),
+      made.vault.read('object', { from: 1 } as object),
+      made.vault.remove({} as never),
+      made.vault.remove(undefined as never),
+      made.takeOver(undefined as never),
+    ]
+    for (const call of calls) await expect(call).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+    await made.files.write('f/a', 'x', { mode: 0o600 })
+    for (const name of ['on', 'once'] as const) {
+      const { code, message } = refusal(() => made[name]('roles' as never, () => undefined))
+      expect([code, message]).toEqual(['OPTION_INVALID', expect.stringContaining('mean role?')])
+    }
+  })
+
+  it('the vault of a node that does not run rejects', async () => {
+    const made = node({})
+    for (const call of [() => made.vault.list(), () => made.vault.read('object')]) {
+      await expect(call()).rejects.toMatchObject({ code: 'NOT_STARTED' })
+    }
+  })
+
+  it('a hook of application state that there is not is refused, a field of a class is not', () => {
+    expect(
+      refusal(() => appState({ ...hooks, postion: () => undefined } as never)).message,
+    ).toContain('did you mean position?')
+    class Counter {
+      count = 0
+      snapshot = (): number => this.count
+      restore = (): void => undefined
+      apply = (): number => this.count
+    }
+    expect(appState(new Counter()).kind).toBe('appState')
+  })
+
+  it('status names whom a starting node waits for, as long as it does', async () => {
+    const first = node({ discoveryMs: 20, startupWaitMs: 20_000 })
+    const started = first.start()
+    await vi.waitFor(() => expect(first.status().stuck).toMatch(/waiting up to \d+ ms for beta/))
+    await node({}, 'beta').start()
+    await started
+    expect(first.status().stuck).toBeUndefined()
   })
 })

@@ -1,9 +1,12 @@
 import { describe, expect, it, vi } from 'vitest'
 import { SyncPolicy, synced } from '../../src/index.js'
+import { type LinkHandlers, Links } from '../../src/node/links.js'
+import { resolveOptions } from '../../src/node/options.js'
 import { Refusals } from '../../src/node/refusals.js'
+import { memory } from '../../src/storage/memory.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
 import { TestClock } from '../data/writer-support.js'
-import { nodesOn } from './nodes.js'
+import { addressOf, nodesOn } from './nodes.js'
 
 const network = memoryNetwork({})
 const nodeOf = nodesOn(network)
@@ -97,5 +100,44 @@ describe('refusals', () => {
     await beta.takeOver({ withoutPeers: ['alpha'] })
     await starting
     expect(beta.role).toBe('active')
+  })
+})
+
+describe('a lane that cannot be served', () => {
+  it('ends, and nothing else does', async () => {
+    const rejections: unknown[] = []
+    const note = (error: unknown): void => void rejections.push(error)
+    process.on('unhandledRejection', note)
+    const nothing = (): void => undefined
+    const handlers: LinkHandlers = {
+      ...{ linkUp: nothing, linkDown: nothing, dialFailed: nothing, received: nothing },
+      ...{ bulk: nothing, refused: nothing, met: nothing },
+      stream: () => {
+        throw new Error('cannot be served')
+      },
+    }
+    const lanes = memoryNetwork({})
+    const members = ['alpha', 'beta'].map((id) => ({ id, address: addressOf(id) }))
+    const linksOf = (id: string): Links => {
+      const options = resolveOptions({
+        ...{ cluster: 'test', id, members, storage: memory() },
+        transport: lanes.transport(addressOf(id)),
+        policy: new SyncPolicy({ files: synced('files/**') }),
+      })
+      return new Links(options as never, `${id}-boot`, handlers)
+    }
+    const [server, dialler] = [linksOf('alpha'), linksOf('beta')]
+    try {
+      await server.listen()
+      // It ends in the very moment in which it begins.
+      const dialling = dialler.dial('alpha', 'stream', new AbortController().signal)
+      const channel = await dialling.catch(() => undefined)
+      await vi.waitFor(() => expect(channel?.closed ?? true).toBe(true))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(rejections).toEqual([])
+    } finally {
+      process.off('unhandledRejection', note)
+      await Promise.all([server.close(), dialler.close()])
+    }
   })
 })

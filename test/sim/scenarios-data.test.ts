@@ -208,6 +208,33 @@ describe('remote restore', () => {
   })
 })
 
+describe('what is fetched before a takeover', () => {
+  it('GEN-2: a fetch ends with its round, and the next round fetches all that is left', async () => {
+    const world = await settled({ observers: ['n3'], choices: { startupWaitMs: 1_000 } })
+    await write(world, 'n1')
+    await world.run(500)
+    world.kill('n2')
+    for (let file = 0; file < 24; file += 1) {
+      await write(world, 'n1', `data/new${file}`, { bytes: 500_000, ack: 'local' })
+    }
+    await until(world, () => world.process('n3').copy?.durableSeq === world.process('n1').copy?.seq)
+    const all = world.process('n3').copy?.seq
+    world.kill('n1')
+    world.network.setLink('n3:1', 'n2:1', { bytesPerSecond: 1_500_000 })
+    world.start('n2')
+    const { node } = world.process('n2')
+    await until(world, () =>
+      node.explain().some(({ rule, outcome }) => rule === 'round.data' && outcome === 'fetch'),
+    )
+    await world.run(500)
+    // Its round is given up because it was late; what was asked for is still on the way.
+    world.freeze('n2', 2_500)
+    await until(world, () => node.role === 'active', 120_000)
+    expect(world.process('n2').copy?.seq).toBe(all)
+    quit(world)
+  })
+})
+
 describe('what cannot be handed over', () => {
   it('an observer that alone has the last changes, and whose journal was trimmed, vaults them and follows', async () => {
     const choices = { journalBytesMax: 1024 * 1024, startupWaitMs: 1_000 }

@@ -200,6 +200,22 @@ describe('an active that was late', () => {
     await allIsWell(world)
   })
 
+  it('SES-2: a tenure that goes on above another active has a token above that one’s', async () => {
+    const world = await settled({ nodes: 2 })
+    world.cut('n1', 'n2')
+    await until(world, () => world.process('n2').node.role === 'active')
+    const other = world.process('n2').node.tenure?.epoch ?? Number.POSITIVE_INFINITY
+    world.kill('n2')
+    world.heal({ break: true })
+    await world.run(3_000)
+    world.start('n2')
+    await inStep(world)
+    const { tenure } = world.process('n1').node
+    expect(tenure?.epoch).toBeGreaterThan(other)
+    expect(tenure?.term).toEqual(world.process('n1').node.status().term)
+    quit(world)
+  })
+
   it('GEN-7: a link lost in one direction never leaves two actives', async () => {
     for (const nodes of [2, 3]) {
       for (const [from, to] of [
@@ -234,6 +250,25 @@ describe('planned', () => {
     )
     expect(failed).toEqual([])
     await allIsWell(world)
+  })
+
+  it('ROL-12: a switchover that is given up while its target catches up leaves no writes waiting', async () => {
+    const world = await settled({ nodes: 3 })
+    world.network.setLink('n1:1', 'n2:1', { bytesPerSecond: 100_000 })
+    for (let file = 0; file < 6; file += 1) {
+      await write(world, 'n1', `data/big${file}`, { bytes: 60_000, ack: 'local' })
+    }
+    const switching = answer(world, world.process('n1').node.switchover({ to: 'n2' }))
+    await world.run(100)
+    world.cut('n1', 'n2')
+    await world.run(2_600)
+    world.network.setLink('n1:1', 'n2:1', { bytesPerSecond: 10_000_000 })
+    world.heal({ break: true })
+    expect(await switching).toBe('SWITCHOVER_FAILED')
+    await world.run(20_000)
+    expect(world.actives()).toEqual(['n1'])
+    expect(code(await write(world, 'n1', 'data/after'))).toBe('acknowledged')
+    quit(world)
   })
 
   it('ROL-12: without an eligible standby the role stays', async () => {

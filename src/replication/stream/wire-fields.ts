@@ -1,7 +1,7 @@
 /** Looks at the fields of decoded messages: a peer is not believed about their types and sizes. */
 import { HotspareError } from '../../errors.js'
 import type { Extent, History, HistoryTerm, Term } from '../position.js'
-import { historyTermsMax } from '../position.js'
+import { epochMax, historyTermsMax } from '../position.js'
 
 /** A field is not what it should be. */
 export function bad(field: string): HotspareError {
@@ -34,7 +34,15 @@ export function listOf(value: unknown, name: string, lengthMax: number): readonl
   return value
 }
 
+/** A term that a peer names. */
 export function termOfFields(value: unknown, name: string): Term {
+  const term = storedTermOf(value, name)
+  if (term.epoch > epochMax) throw bad(`${name}.epoch`)
+  return term
+}
+
+/** A term of this node's own records: one above the highest that a peer may name is read again, too. */
+export function storedTermOf(value: unknown, name: string): Term {
   const fields = fieldsOf(value, name)
   return {
     epoch: seqOf(fields.epoch, `${name}.epoch`),

@@ -56,11 +56,11 @@ describe('a restore', () => {
   }, 20_000)
 
   it('goes through the smallest frames', async () => {
-    await restores(3, (n) => `files/${n}`, 100_000, { frameBytesMax: 64 * 1024 })
+    await restores(3, (n) => `files/${n}`, 400_000, { frameBytesMax: 256 * 1024 })
   }, 20_000)
 
   it('of many small files goes through the smallest frames, too', async () => {
-    await restores(1000, longPath, 100, { frameBytesMax: 64 * 1024 })
+    await restores(2000, longPath, 100, { frameBytesMax: 256 * 1024 })
   }, 20_000)
 
   it('vaults a file that appears while it runs before the switch removes it', async () => {

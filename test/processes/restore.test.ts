@@ -90,8 +90,8 @@ describe('copies that are brought up to date', () => {
     await cluster.settled()
     const [restored] = joining.logged('restored', since)
     expect(restored?.method).toBe('full')
-    // What was staged is not moved again.
-    expect(restored?.bytesMoved).toBeLessThan((300 - half.files / 2) * 64 * 1024)
+    // What was staged is not moved again, but for what came since that was last noted.
+    expect(restored?.bytesMoved).toBeLessThan((300 - half.files / 4) * 64 * 1024)
     await cluster.endLoad()
     expect(await cluster.missing(active)).toEqual([])
     await cluster.caughtUp()

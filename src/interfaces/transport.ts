@@ -13,7 +13,8 @@ export interface Transport {
   /**
    * Opens a connection.
    * @throws `PEER_REFUSED` when the peer's machine answered that nobody listens there: proof that the process is gone.
-   * @throws `PEER_UNREACHABLE` for every other failure, `ABORTED` when `signal` aborted.
+   * @throws `PEER_UNREACHABLE` for every other failure, with `details.reason` `setUp` where only a person can mend it;
+   *   `ABORTED` when `signal` aborted.
    */
   dial(address: string, limits: TransportLimits, signal?: AbortSignal): Promise<Connection>
   /**

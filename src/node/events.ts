@@ -186,7 +186,10 @@ export interface NodeEvents {
       readonly reason: string
     },
   ]
-  /** A peer was refused, or refused us; the same one for the same reason once a minute. */
+  /**
+   * A peer was refused, or refused us, or cannot be dialled as things are set up (an unknown name, a certificate); the
+   * same one for the same reason once a minute.
+   */
   refused: [
     event: PeerEvent & {
       /** An error code, for example `HANDSHAKE_FAILED`. */

@@ -65,7 +65,8 @@ interface PeerLink {
   timer: unknown
   /** How long to wait after the next failed dial: little after a loss, since a refused dial proves that the process is gone. */
   retryMs: number
-  failure: string | undefined
+  /** Of the last dial, while no connection stands. */
+  failure: HotspareError | undefined
 }
 
 export class Links {
@@ -195,6 +196,11 @@ export class Links {
     )
   }
 
+  /** Why the last dial of this member failed; undefined while the connection to it stands. */
+  failureOf(id: string): HotspareError | undefined {
+    return this.#peers.get(id)?.failure
+  }
+
   /** Ends all connections, then the listener: a refused dial says that this node is gone. */
   async close(): Promise<void> {
     this.#open = false
@@ -293,11 +299,12 @@ export class Links {
         : code.startsWith('HANDSHAKE')
           ? 'rejected'
           : 'unreachable'
-    if (peer.failure !== code)
+    if (peer.failure?.code !== code)
       log('%s cannot reach %s: %s', this.#options.id, peer.id, error.message)
-    peer.failure = code
+    peer.failure = error
     this.#handlers.dialFailed(peer.id, cause, error)
-    if (cause === 'rejected') this.#refuse(peer.id, `to ${peer.id}`, error)
+    const needsPerson = cause === 'rejected' || error.details.reason === 'setUp'
+    if (needsPerson) this.#refuse(peer.id, `to ${peer.id}`, error)
     const { clock, heartbeatMs } = this.#options
     peer.timer = clock.setTimer(peer.retryMs, () => this.#dialAgain(peer))
     peer.retryMs = Math.min(2 * peer.retryMs, heartbeatMs)

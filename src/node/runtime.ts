@@ -352,13 +352,21 @@ export class Runtime {
   status(): NodeStatus {
     const parts = this.#parts
     const waits = this.#news.waitingAt(this.#options.clock.nowMs())
-    const stuck = this.#news.stuck ?? parts?.driver.atGate ?? waits
+    const unreachable = (id: string): string | undefined => {
+      const failure = parts?.links.failureOf(id)
+      return failure && `${failure.code}: ${failure.message}`
+    }
+    // What it restores from is heard, over the other one's connection, and cannot be dialled.
+    const source = this.role === 'restoring' ? parts?.driver.state.followed?.id : undefined
+    const cut = source === undefined ? undefined : unreachable(source)
+    const stuck = this.#news.stuck ?? parts?.driver.atGate ?? waits ?? cut
     return statusOf({
       options: this.#options,
       role: this.role,
       term: parts?.driver.term,
       state: parts?.driver.state,
       replica: parts?.replica,
+      unreachable,
       mismatches: this.#peers.mismatches,
       appVersions: this.#peers.appVersions,
       restore: this.#news.restore,

@@ -40,6 +40,8 @@ export interface PeerStatus {
         readonly ms: number
       }
     | undefined
+  /** Why this node's last dial of it failed, in words, for people; undefined while the connection stands. */
+  readonly unreachable: string | undefined
   /** Why it gets no data, when its classes differ. */
   readonly mismatch: string | undefined
   /** The `appVersion` that it was started with; undefined without one, or when it was never met. */
@@ -118,6 +120,8 @@ export interface StatusParts {
   readonly term: Term | undefined
   readonly state: Readonly<CoreState> | undefined
   readonly replica: Replica | undefined
+  /** Why the last dial of a member failed. */
+  unreachable(id: string): string | undefined
   readonly mismatches: ReadonlyMap<string, string>
   readonly appVersions: ReadonlyMap<string, string>
   readonly restore: NodeStatus['restore']
@@ -199,6 +203,7 @@ function peerStatus(parts: StatusParts, id: string, inSync: readonly string[]): 
       follower === undefined
         ? undefined
         : { changes: follower.lagSeq, bytes: follower.lagBytes, ms: follower.lagMs },
+    unreachable: parts.unreachable(id),
     mismatch: parts.mismatches.get(id),
     appVersion: parts.appVersions.get(id),
   }

@@ -144,6 +144,7 @@ test('tcp with TLS: a certificate that nobody vouches for is refused', async () 
   const other = tcp({ tls: { ca: selfSigned().cert } })
   await expect(other.dial(listener.address, kitLimits)).rejects.toMatchObject({
     code: 'PEER_UNREACHABLE',
+    details: { reason: 'setUp' },
   })
   await end()
 })

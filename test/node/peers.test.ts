@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { SyncPolicy, synced } from '../../src/index.js'
+import { HotspareError, SyncPolicy, synced } from '../../src/index.js'
 import { type LinkHandlers, Links } from '../../src/node/links.js'
 import { resolveOptions } from '../../src/node/options.js'
 import { Refusals } from '../../src/node/refusals.js'
@@ -100,6 +100,29 @@ describe('refusals', () => {
     await beta.takeOver({ withoutPeers: ['alpha'] })
     await starting
     expect(beta.role).toBe('active')
+  })
+})
+
+describe('a member that cannot be dialled as things are set up', () => {
+  it('is told once, and status says what keeps a node that hears it from its data', async () => {
+    const alpha = nodeOf('alpha')
+    const why = 'alpha.test cannot be reached: nobody knows this name'
+    const dial = (): Promise<never> =>
+      Promise.reject(new HotspareError('PEER_UNREACHABLE', why, { details: { reason: 'setUp' } }))
+    const transport = { ...network.transport(addressOf('beta')), dial }
+    const beta = nodeOf('beta', { transport, discoveryMs: 5_000, startupWaitMs: 5_000 })
+    const told: unknown[] = []
+    beta.on('refused', ({ peer, code }) => told.push([peer, code]))
+    await alpha.start()
+    const starting = beta.start().catch(() => undefined)
+    await vi.waitFor(() => expect(beta.role).toBe('restoring'))
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect(beta.status().stuck).toContain(why)
+    expect(beta.status().peers[0]?.unreachable).toContain('PEER_UNREACHABLE')
+    expect(alpha.status().peers[0]?.unreachable).toBeUndefined()
+    expect(told).toEqual([['alpha', 'PEER_UNREACHABLE']])
+    await beta.stop()
+    await starting
   })
 })
 

@@ -118,11 +118,29 @@ function connected(socket: Socket, address: string, parts: DialParts): Promise<v
   })
 }
 
+/** What the network does, and undoes. All else (a name that nobody knows, a certificate, no TLS there) needs a person. */
+const transient: ReadonlySet<string | undefined> = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EAI_AGAIN',
+])
+
 /** A name may stand for several addresses: only when all of them refused is the process gone. */
 function dialError(address: string, error: Error): HotspareError {
   const errors = error instanceof AggregateError ? error.errors : [error]
   const refused = errors.every((each: NodeJS.ErrnoException) => each.code === 'ECONNREFUSED')
-  if (!refused) return unreachable(address, error.message || String(errors[0]), error)
+  if (!refused) {
+    const byItself = errors.every((each: NodeJS.ErrnoException) => transient.has(each.code))
+    const why = error.message || String(errors[0])
+    return unreachable(address, why, error, byItself ? {} : { reason: 'setUp' })
+  }
   return new HotspareError('PEER_REFUSED', `Nobody listens on ${address}`, {
     cause: error,
     retryable: true,
@@ -130,10 +148,15 @@ function dialError(address: string, error: Error): HotspareError {
   })
 }
 
-function unreachable(address: string, why: string, cause?: Error): HotspareError {
+function unreachable(
+  address: string,
+  why: string,
+  cause?: Error,
+  details: { readonly reason?: string } = {},
+): HotspareError {
   return new HotspareError('PEER_UNREACHABLE', `${address} cannot be reached: ${why}`, {
     cause,
-    details: { address },
+    details: { address, ...details },
   })
 }
 

@@ -144,6 +144,9 @@ class Memory implements MemoryStorage {
       })
     }
     this.#content.checkChange(false)
+    // As on a real disk a new process is not told of the syncs that failed before it.
+    this.#content.tree.failed.clear()
+    this.#content.objects.failed.clear()
     const runner = new Runner(this.faults, this.#clock)
     this.#open = { owner, runner }
     return new OpenMemory(this.#content, runner, () => {

@@ -89,6 +89,7 @@ export function becomeRestoring(core: CoreState, id: string, term: Term, persist
   become(core, 'restoring', `following ${id}`, term)
   core.followed = { id, term }
   core.following = { id, term, persistId, attempts: 0 }
+  core.leftOut = []
   core.reported.clear()
   core.withoutPeers.clear()
 }
@@ -100,7 +101,6 @@ export function becomeStandby(core: CoreState): void {
   core.following = following
   core.wasReplica = true
   core.attempts = 0
-  core.leftOut = []
   trustSet(core)
 }
 

@@ -60,6 +60,7 @@ export function begin(
     waitId: undefined,
     promises: new Map(),
     source: undefined,
+    sourceSeq: 0,
     skipped: new Set(),
     missing: [],
     from,
@@ -201,6 +202,7 @@ function mayLead(core: CoreState, id: string, view: PeerView): boolean {
 function fetchFrom(core: CoreState, round: Round, peer: string, seq: number): void {
   round.phase = 'fetching'
   round.source = peer
+  round.sourceSeq = core.copy.seq
   round.waitId = takeId(core)
   decide(core, 'round.data', 'fetch', { peer, seq, own: core.copy.seq })
   core.effects.push({ type: 'fetch', id: round.waitId, peer, seq })
@@ -217,6 +219,8 @@ export function fetched(core: CoreState, input: Extract<CoreInput, { type: 'fetc
     return
   }
   const why = input.reason ?? 'unknown'
+  // As long as something comes, it is fetched from.
+  if (input.copy.seq > round.sourceSeq) source.unfetchableSinceMs = undefined
   // A copy that cannot take it in says nothing of the source.
   if (isCandidate(ownStanding(core))) source.unfetchableSinceMs ??= core.nowMs
   if (mayPassOver(core, round, source)) {

@@ -98,6 +98,8 @@ export interface Round {
   readonly promises: Map<string, PeerView>
   /** Whose copy is being fetched from. */
   source: string | undefined
+  /** What the own copy had when that began. */
+  sourceSeq: number
   /** Members that could not be fetched from for so long that this round goes on without what they have. */
   readonly skipped: Set<string>
   /** Members whose frozen copy was needed and not had, or not fetched. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { explain } from '../../src/core/step.js'
 import { cutOff, healAll, names, settled } from './clusters.js'
+import { copyOf } from './shell.js'
 import type { World } from './world.js'
 import type { WorldOptions } from './world-types.js'
 
@@ -359,6 +360,25 @@ describe('missing members', () => {
     expect(world.events('n2', 'possibleLoss')).toEqual([])
     expect(world.node('n2').disk.seq).toBe(10)
     world.until(() => world.role('n3') === 'standby', 1_000)
+  })
+
+  it('as long as something comes it is tried again, for longer than deadMs', () => {
+    const world = unfetchable({})
+    const n2 = world.node('n2')
+    const push = world.inputLater.bind(world)
+    let left = 4
+    // Each attempt brings one change, and takes a while.
+    world.inputLater = (delayMs, id, input) => {
+      if (input.type !== 'fetched' || left === 0) return push(delayMs, id, input)
+      left -= 1
+      n2.disk.seq += 1
+      if (left === 0) world.node('n3').fetchable = true
+      push(1_500, id, { ...input, copy: copyOf(world, n2) })
+    }
+    world.until(() => world.role('n2') === 'active', 20_000)
+    expect(left).toBe(0)
+    expect(world.events('n2', 'possibleLoss')).toEqual([])
+    expect(n2.disk.seq).toBe(10)
   })
 
   it('it is fetched from as soon as that works', () => {

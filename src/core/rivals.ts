@@ -14,7 +14,7 @@ export function checkRivals(core: CoreState, tenure: Tenure): boolean {
   refresh(core, tenure)
   for (const rival of tenure.rivals.values()) {
     if (rival.deafSinceMs !== undefined && lasted(core, rival.deafSinceMs)) {
-      decide(core, 'deaf', 'stepDown', { newer: rival.id, epoch: rival.term.epoch })
+      decide(core, 'deaf', 'stepDown', { rival: rival.id, epoch: rival.term.epoch })
       stepDown(core, `${rival.id} is active too and cannot hear this node`)
       return true
     }
@@ -32,7 +32,7 @@ function refresh(core: CoreState, tenure: Tenure): void {
   for (const id of tenure.rivals.keys()) if (!seen.has(id)) tenure.rivals.delete(id)
   for (const [id, term] of seen) {
     const before = tenure.rivals.get(id)
-    // Of two equal terms neither is newer, but one of these two can still be told.
+    // Of two equal terms neither is newer: the one that is not heard gives way all the same.
     const older = term.epoch < tenure.term.epoch
     const deaf = !older && !pathTo(core, id)
     tenure.rivals.set(id, {

@@ -101,7 +101,6 @@ export function becomeStandby(core: CoreState): void {
   core.following = following
   core.wasReplica = true
   core.attempts = 0
-  trustSet(core)
 }
 
 export function becomeActive(core: CoreState, term: Term, reason: string, forks: boolean): void {

@@ -293,7 +293,9 @@ export function roundOpened(
 ): void {
   const { round } = core
   if (round?.phase !== 'opening' || !sameTerm(round.term, input.term)) return
-  const why = input.ok ? replacedBy(core, round) : `opening the term failed: ${input.reason ?? ''}`
+  const why = input.ok
+    ? replacedBy(core, round)
+    : `opening the term failed: ${input.reason ?? 'unknown'}`
   if (why !== undefined) {
     // The term stands in the journal, so that the next attempt would take us for its owner.
     core.leftOut = round.missing

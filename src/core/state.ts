@@ -100,7 +100,7 @@ export interface Round {
   source: string | undefined
   /** What the own copy had when that began. */
   sourceSeq: number
-  /** Members that could not be fetched from for so long that this round goes on without what they have. */
+  /** Members in reach without what only they have this round goes on: they hand it over for too long, or do not promise. */
   readonly skipped: Set<string>
   /** Members whose frozen copy was needed and not had, or not fetched. */
   missing: readonly string[]

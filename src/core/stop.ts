@@ -41,8 +41,11 @@ export function stopCommand(core: CoreState, id: number): void {
 export function checkStop(core: CoreState): void {
   const { stopping } = core
   if (stopping === undefined) return
-  // Nothing was decided yet: what the last run left behind still holds.
-  if (core.bootPersistId !== undefined) return endStop(core, stopping)
+  if (core.bootPersistId !== undefined) {
+    // Nothing was decided yet, so that what the last run proved still holds, and nobody waits for the disk.
+    persist(core, { lastStop: core.previousStop })
+    return endStop(core, stopping)
+  }
   if (stopping.phase === 'begin') beginStop(core, stopping)
   if (stopping.phase === 'handover' && core.handover === undefined) {
     if (core.role === 'active') drainOwn(core, stopping)

@@ -40,7 +40,7 @@ export class FactsWriter {
     })
   }
 
-  /** Tries no failed write again. */
+  /** Tries no failed write again; what was given before is written once all the same. */
   close(): void {
     this.#open = false
   }
@@ -53,7 +53,7 @@ export class FactsWriter {
   /** What is not durable is not answered: the core waits, and a disk that was full is tried again. */
   async #untilDurable(ids: readonly number[], facts: DurableFacts): Promise<void> {
     const { clock, heartbeatMs } = this.#context.options
-    for (let attempt = 0; this.#open; attempt += 1) {
+    for (let attempt = 0; attempt === 0 || this.#open; attempt += 1) {
       try {
         await this.#context.writeFacts(facts)
         for (const id of ids) this.#context.persisted(id)

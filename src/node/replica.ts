@@ -12,8 +12,6 @@ import type { OutsideReport } from '../replication/copy-types.js'
 import { copyLimits } from '../replication/copy-types.js'
 import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
-import { fetchUpTo } from '../replication/restore/missing-entries.js'
-import { BulkClient } from '../replication/stream/bulk-client.js'
 import { Incoming } from '../replication/stream/incoming.js'
 import type { IncomingContext, IncomingEvent } from '../replication/stream/incoming-types.js'
 import { nothingOutside } from '../replication/tree-scan.js'
@@ -21,6 +19,7 @@ import { Vault } from '../replication/vault.js'
 import { Writer } from '../replication/writer.js'
 import { writerLimits } from '../replication/writer-types.js'
 import { Freeze } from './drain.js'
+import { Fetching } from './fetching.js'
 import { Followers } from './followers.js'
 import type { NodeOptions } from './options.js'
 import type { ReplicaHooks } from './replica-types.js'
@@ -45,8 +44,7 @@ export class Replica {
   readonly #retry: StorageRetry
   /** Resolves when the attempts to follow that were given up have ended. */
   #settling: Promise<void> = Promise.resolve()
-  /** The fetch that runs; it ends with the round that began it, or as soon as that one is over. */
-  #fetching: Fetching | undefined
+  readonly #fetching: Fetching
   #outside: OutsideReport
 
   private constructor(options: NodeOptions, bootId: string, hooks: ReplicaHooks, opened: Opened) {
@@ -68,6 +66,14 @@ export class Replica {
     })
     copy.onOutside((found) => this.#onOutside(found))
     const { clock, deadMs } = options
+    this.#fetching = new Fetching({
+      copy,
+      storage,
+      clock,
+      deadMs,
+      dial: (peer, signal) => hooks.dial(peer, 'bulk', signal),
+      settled: () => this.#settling,
+    })
     this.#retry = new StorageRetry({
       clock,
       everyMs: deadMs / 2,
@@ -169,7 +175,7 @@ export class Replica {
 
   async #start(incoming: Incoming): Promise<void> {
     try {
-      await this.#endFetch()
+      await this.#fetching.end()
       // An attempt that was given up may be in the middle of its switch, which needs what it staged.
       await this.#settling
       const { failed } = this.copy
@@ -210,7 +216,7 @@ export class Replica {
   /** Ends the stream, and a fetch; resolves when nothing can arrive any more and all that arrived is durable. */
   async cutStream(): Promise<CopyFacts> {
     this.unfollow()
-    await this.#endFetch()
+    await this.#fetching.end()
     if (this.copy.failed === undefined) await this.copy.flush().catch(() => undefined)
     return this.facts()
   }
@@ -226,63 +232,14 @@ export class Replica {
   }
 
   /** Fetches the entries that this copy lacks from a peer whose copy continues it. @throws `ABORTED` when it is ended */
-  async fetch(peer: string, seq: number): Promise<void> {
-    await this.#endFetch()
-    const abort = new AbortController()
-    const work = this.#fetch(peer, seq, abort.signal)
-    const fetching = { abort, ended: work.catch(() => undefined) }
-    this.#fetching = fetching
-    try {
-      await work
-    } finally {
-      if (this.#fetching === fetching) this.#fetching = undefined
-    }
-  }
-
-  /** Ends a fetch whose round is over; resolves when nothing of it can arrive any more. */
-  async #endFetch(): Promise<void> {
-    this.#fetching?.abort.abort(new HotspareError('ABORTED', 'what was fetched is not needed'))
-    await this.#fetching?.ended
-  }
-
-  async #fetch(peer: string, seq: number, signal: AbortSignal): Promise<void> {
-    // What a stream leaves behind is removed before anything of the same name is brought.
-    await this.#settling
-    signal.throwIfAborted()
-    const channel = await this.#hooks.dial(peer, 'bulk', signal)
-    const bulk = new BulkClient(channel)
-    const { copy, storage } = this
-    const endWatch = this.#endWhenSilent(bulk)
-    const close = (): void => bulk.close()
-    signal.addEventListener('abort', close)
-    try {
-      await fetchUpTo({ copy, storage, bulk, peer, signal }, seq)
-    } finally {
-      signal.removeEventListener('abort', close)
-      endWatch()
-      close()
-    }
-  }
-
-  /** A takeover waits for what it fetches: a source that owes an answer and sends nothing for `deadMs` is given up. */
-  #endWhenSilent(bulk: BulkClient): () => void {
-    const { clock, deadMs } = this.#options
-    let received = -1
-    let timer: unknown
-    const look = (): void => {
-      const silent = bulk.waits && bulk.bytesReceived === received
-      received = bulk.waits ? bulk.bytesReceived : -1
-      if (silent) bulk.close()
-      else timer = clock.setTimer(deadMs, look)
-    }
-    look()
-    return () => clock.clearTimer(timer)
+  fetch(peer: string, seq: number): Promise<void> {
+    return this.#fetching.begin(peer, seq)
   }
 
   /** Opens a term: the first of a tenure makes the writer, a further one goes on with it. */
   async openTerm(term: Term, degraded: boolean): Promise<void> {
     this.unfollow()
-    await this.#endFetch()
+    await this.#fetching.end()
     if (this.#writer !== undefined) {
       this.#term = undefined
       this.followers.closeStreams()
@@ -359,7 +316,7 @@ export class Replica {
   async close(): Promise<void> {
     this.#retry.close()
     this.unfollow()
-    await this.#endFetch()
+    await this.#fetching.end()
     this.endTenure(new HotspareError('STOPPED', 'the node stopped'))
     await this.copy.close()
   }
@@ -406,12 +363,6 @@ export class Replica {
       this.#ineligible = event.reason
     this.#hooks.report({ from: 'incoming', event })
   }
-}
-
-interface Fetching {
-  readonly abort: AbortController
-  /** Resolves when it does nothing any more. */
-  readonly ended: Promise<void>
 }
 
 interface Opened {

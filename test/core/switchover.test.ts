@@ -197,6 +197,20 @@ describe('stop', () => {
     expect(ids.map((id) => world.outcome(id))).toEqual(['ok', 'ok'])
   })
 
+  it('a stop before anything was decided leaves the proof of the last run', () => {
+    const world = settled(2)
+    const stop = world.command('n2', { name: 'stop' })
+    world.until(() => world.outcome(stop) === 'ok', 2_000)
+    world.command('n1', { name: 'stop' })
+    world.until(() => world.role('n1') === 'dead', 2_000)
+    expect(world.node('n1').disk.durable.lastStop).toBe('active')
+    world.start('n1')
+    expect(world.node('n1').core.bootPersistId).toBeDefined()
+    world.command('n1', { name: 'stop' })
+    world.until(() => world.role('n1') === 'dead', 2_000)
+    expect(world.node('n1').disk.durable.lastStop).toBe('active')
+  })
+
   it('a stop in the middle of a takeover ends it', () => {
     const world = settled(2)
     world.node('n2').gateOpen = false

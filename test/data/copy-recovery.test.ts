@@ -538,17 +538,26 @@ describe('recovery', () => {
     })
   }
 
-  test('an operation that is blocked during recovery keeps those of its file behind it in order', async () => {
-    const storage = await unapplied([0, 'B'], [0, 'C'])
-    // All three together; then the second one alone, twice (with force).
-    const open = failing(await storage.open(owner()), 'PATH_BLOCKED', 1, 3, 4)
+  /** The file after something stood in its way at these calls of the recovery, and went away. */
+  async function mended(
+    storage: MemoryStorage,
+    ...numbers: readonly number[]
+  ): Promise<{ content: string; version: number | undefined }> {
+    const open = failing(await storage.open(owner()), 'PATH_BLOCKED', ...numbers)
     const copy = await openCopy(open, testPolicy(new TestState()))
     expect(copy.failed?.code).toBe('PATH_BLOCKED')
     await copy.reopen()
     await copy.settle()
-    expect(untext(await copy.readFile('docs/a'))).toBe('CAAA')
-    expect(copy.index.get('docs/a')?.version).toBe(3)
+    const content = untext(await copy.readFile('docs/a'))
+    const { version } = copy.index.get('docs/a') ?? {}
     await copy.close()
+    return { content, version }
+  }
+
+  test('an operation that is blocked during recovery keeps those of its file behind it in order', async () => {
+    const storage = await unapplied([0, 'B'], [0, 'C'])
+    // All three together; then the second one alone, twice (with force).
+    expect(await mended(storage, 1, 3, 4)).toEqual({ content: 'CAAA', version: 3 })
   })
 
   test('what was put off keeps later batches of its file back, too', async () => {
@@ -556,14 +565,7 @@ describe('recovery', () => {
     const many = Array.from({ length: 700 }, (_, at) => [0, at === 699 ? 'Z' : 'b'] as const)
     const storage = await unapplied(...many)
     // The first batch of 512, then its last operation alone, twice.
-    const open = failing(await storage.open(owner()), 'PATH_BLOCKED', 1, 513, 514)
-    const copy = await openCopy(open, testPolicy(new TestState()))
-    expect(copy.failed?.code).toBe('PATH_BLOCKED')
-    await copy.reopen()
-    await copy.settle()
-    expect(untext(await copy.readFile('docs/a'))).toBe('ZAAA')
-    expect(copy.index.get('docs/a')?.version).toBe(701)
-    await copy.close()
+    expect(await mended(storage, 1, 513, 514)).toEqual({ content: 'ZAAA', version: 701 })
   })
 
   test('a storage that fails for a moment during recovery rejects, and a later opening finishes in order', async () => {

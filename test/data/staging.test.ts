@@ -41,15 +41,17 @@ describe('what of a restore has arrived', () => {
     expect(new Set(places.map(({ area, name }) => `${area}/${name}`)).size).toBe(places.length)
   })
 
-  test('what is not wanted after all does not stay among what is moved into the tree', async () => {
+  test('a newer version of a path lies beside the older one, which the switch leaves out', async () => {
     const storage = await opened()
     const staging = await Staging.open(storage, base)
     await arrive(storage, staging.begin('stays', 1, 0o644), 'stays')
-    await arrive(storage, staging.begin('removed', 1, 0o644), 'removed at the source meanwhile')
     await arrive(storage, staging.begin('changed', 1, 0o644), 'older and longer')
     await arrive(storage, staging.begin('changed', 2, 0o644), 'newer')
-    await staging.keepOnly((path) => path !== 'removed')
-    expect(await namesIn(storage, 'incoming')).toEqual(['stays'])
+    expect(await namesIn(storage, 'incoming')).toEqual(['changed', 'stays'])
+    expect(placeOf(staging.files.get('changed') as StagedFile)).toEqual({
+      area: 'staging',
+      name: 'f1',
+    })
     expect(await namesIn(storage, 'staging')).toEqual(['f1'])
   })
 

@@ -128,14 +128,6 @@ export class Staging {
     }
   }
 
-  /** Removes from `incoming` what is not wanted after all: all of it would be moved into the tree. */
-  async keepOnly(isWanted: (path: string) => boolean): Promise<void> {
-    await keepOnly(this.#storage.objects, 'incoming', (path) => {
-      const file = this.files.get(path)
-      return file !== undefined && file.object === undefined && isWanted(path)
-    })
-  }
-
   /** Writes the index of what has arrived by now, once that is durable. */
   async save(): Promise<void> {
     // A version below zero marks bytes that are mended by the entries after the cut, in this attempt only.

@@ -13,7 +13,7 @@ import type { IndexedFile, ReadStretch } from '../stream/bulk-wire.js'
 import { fittingPaths } from '../stream/bulk-wire.js'
 import type { RestoreProgress } from '../stream/wire.js'
 import { fieldsOf, listOf, seqOf } from '../stream/wire-fields.js'
-import { findSurplus, keepWhatGoes } from './going.js'
+import { decideGoing } from './going.js'
 import { malformed, type Page, pageOf } from './pages.js'
 import { placeOf, stagingAreas } from './places.js'
 import type { Batch } from './reads.js'
@@ -72,10 +72,8 @@ export class Restore {
     await this.#reads.settled()
     await this.#fetchStates()
     this.#report('switch', true)
-    await this.#staging.keepOnly((path) => this.#install.has(path))
-    const manifest = await this.#manifest()
-    await keepWhatGoes(this.#context, manifest)
-    return manifest
+    const manifest = this.#manifest()
+    return { ...manifest, remove: await decideGoing(this.#context, manifest) }
   }
 
   /** Resolves when the new journal holds everything that the copied bytes may hold. */
@@ -291,7 +289,8 @@ export class Restore {
     }
   }
 
-  async #manifest(): Promise<RestoreManifest> {
+  /** What the source says; what goes from this disk is decided with it. */
+  #manifest(): RestoreManifest {
     const { plan } = this.#context
     const install = [...this.#install.values()].map((file) => {
       const { path, object, mode, bytes, version } = file
@@ -301,14 +300,7 @@ export class Restore {
     const states = this.#states
     const complete = this.#complete || plan.method === 'full'
     const keep = this.#keep
-    const stays = new Set([...install, ...keep].map(({ path }) => path))
-    const gone = new Map([...this.#remove].filter(([path]) => !stays.has(path)))
-    if (complete) {
-      for (const path of await findSurplus(this.#context, stays)) {
-        if (!gone.has(path)) gone.set(path, 0)
-      }
-    }
-    const remove = [...gone].map(([path, version]) => ({ path, version }))
+    const remove = [...this.#remove].map(([path, version]) => ({ path, version }))
     const tombstoneFloor = complete ? this.#context.plan.cut.seq : this.#tombstoneFloor
     return {
       version: 1,

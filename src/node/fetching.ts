@@ -1,0 +1,84 @@
+/**
+ * Fetches the end of a journal that this copy lacks. One fetch runs at a time, for the round that began it, and nothing of
+ * it comes into the copy after `end()`: a promise may have frozen that.
+ */
+import { HotspareError } from '../errors.js'
+import type { Clock, TimerHandle } from '../interfaces/clock.js'
+import type { OpenStorage } from '../interfaces/storage.js'
+import type { Channel } from '../protocol/channel.js'
+import type { LocalCopy } from '../replication/local-copy.js'
+import { fetchUpTo } from '../replication/restore/missing-entries.js'
+import { BulkClient } from '../replication/stream/bulk-client.js'
+
+export interface FetchingContext {
+  readonly copy: LocalCopy
+  readonly storage: OpenStorage
+  readonly clock: Clock
+  /** A source that owes an answer and sends nothing for so long is given up. */
+  readonly deadMs: number
+  dial(peer: string, signal: AbortSignal): Promise<Channel>
+  /** Resolves when nothing is left to do of streams that were given up. */
+  settled(): Promise<void>
+}
+
+/** See the head of the file. */
+export class Fetching {
+  readonly #context: FetchingContext
+  #current: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined
+
+  constructor(context: FetchingContext) {
+    this.#context = context
+  }
+
+  /** Fetches from a peer whose copy continues this one; ends what was fetched before. @throws `ABORTED` when it is ended */
+  async begin(peer: string, seq: number): Promise<void> {
+    await this.end()
+    const abort = new AbortController()
+    const work = this.#fetch(peer, seq, abort.signal)
+    const current = { abort, ended: work.catch(() => undefined) }
+    this.#current = current
+    try {
+      await work
+    } finally {
+      if (this.#current === current) this.#current = undefined
+    }
+  }
+
+  /** Ends a fetch whose round is over; resolves when nothing of it can arrive any more. */
+  async end(): Promise<void> {
+    this.#current?.abort.abort(new HotspareError('ABORTED', 'what was fetched is not needed'))
+    await this.#current?.ended
+  }
+
+  async #fetch(peer: string, seq: number, signal: AbortSignal): Promise<void> {
+    const { copy, storage, dial, settled } = this.#context
+    // What a stream leaves behind is removed before anything of the same name is brought.
+    await settled()
+    signal.throwIfAborted()
+    const bulk = new BulkClient(await dial(peer, signal))
+    const endWatch = this.#endWhenSilent(bulk)
+    const close = (): void => bulk.close()
+    signal.addEventListener('abort', close)
+    try {
+      await fetchUpTo({ copy, storage, bulk, peer, signal }, seq)
+    } finally {
+      signal.removeEventListener('abort', close)
+      endWatch()
+      close()
+    }
+  }
+
+  #endWhenSilent(bulk: BulkClient): () => void {
+    const { clock, deadMs } = this.#context
+    let received = -1
+    let timer: TimerHandle | undefined
+    const look = (): void => {
+      const silent = bulk.waits && bulk.bytesReceived === received
+      received = bulk.waits ? bulk.bytesReceived : -1
+      if (silent) bulk.close()
+      else timer = clock.setTimer(deadMs, look)
+    }
+    look()
+    return () => clock.clearTimer(timer)
+  }
+}

@@ -27,6 +27,7 @@ import {
   triedLongEnough,
 } from './needed.js'
 import { checkRound, startRound } from './round.js'
+import { holdForJoin, holdForRefusing, refusingMembers } from './start-hold.js'
 import {
   arm,
   awaitCandidate,
@@ -93,6 +94,8 @@ function checkRoundAgainstActives(core: CoreState): void {
     round.abandoned = `${active.peer.id} is active`
   } else if (round.handover === undefined && relayedActives(core).length > 0) {
     round.abandoned = 'others hear the active'
+  } else if (round.kind === 'coldStart' && refusingMembers(core).length > 0) {
+    round.abandoned = 'a member answers with a refusal'
   }
 }
 
@@ -196,7 +199,8 @@ function choose(core: CoreState, discovery: Discovery): void {
   const all = standings(core)
   const best = bestCandidate(all, discovery.excluded, orderOf(core))
   if (isLate(core)) return
-  if (awaitOtherRound(core) || awaitStartup(core, all, best)) return
+  if (awaitOtherRound(core) || holdForJoin(core, best)) return
+  if (awaitStartup(core, all, best) || holdForRefusing(core)) return
   if (best === undefined) {
     hold(core, 'no member in reach may be promoted', [])
     return

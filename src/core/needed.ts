@@ -3,7 +3,7 @@
  * that was journaled last, or, where that is not known, every promotable member.
  */
 import { decide } from './explain.js'
-import { heard, provenEnd } from './liveness.js'
+import { heard, nobodyListens, provenEnd } from './liveness.js'
 import { type CoreState, emitOnce, type Peer, peersOf } from './state.js'
 
 /** Why it is held, in words for people. */
@@ -44,13 +44,13 @@ export function silentNeeded(core: CoreState, proven: boolean): { wait: string[]
   const wait: string[] = []
   const hold: string[] = []
   if (!core.wasReplica) {
-    const holds = core.options.onMissingPeer === 'hold' && core.copy.seq > 0 && !proven
+    const holds = core.options.onMissingPeer === 'hold' && !proven
     return { wait, hold: holds ? missingAtStart(core) : hold }
   }
   if (ownerAnswers(core)) return { wait, hold }
   for (const peer of neededMembers(core)) {
     if (heard(core, peer) || core.withoutPeers.has(peer.id)) continue
-    if (!provenEnd(peer) && !peer.refused && core.nowMs < silentUntilMs(core, peer))
+    if (!provenEnd(peer) && !nobodyListens(peer) && core.nowMs < silentUntilMs(core, peer))
       wait.push(peer.id)
     if (core.options.onMissingPeer === 'hold') hold.push(peer.id)
   }

@@ -144,6 +144,7 @@ export class Replica {
       inSync: copy.inSync,
       inSyncKnown: this.#inSyncKnown,
       ineligible: failed ?? this.#ineligible,
+      heldSeq: this.#writer?.heldSeq,
     }
   }
 

@@ -86,6 +86,22 @@ describe('bounded exploration', () => {
     explore(world, { ...none, drops: 2, waits: 6, depth: 24, states: statesMax })
   })
 
+  it('ROL-15: two nodes start, and nobody can dial the second', () => {
+    const world = new World(['n1', 'n2'], { ...quick, manual: true })
+    world.closed.add('n2')
+    world.start('n1')
+    world.start('n2')
+    explore(world, { ...none, crashes: 1, starts: 1, waits: 5, depth: 30, states: statesMax })
+  })
+
+  it('ROL-15: two nodes start, and one refuses the other', () => {
+    const world = new World(['n1', 'n2'], { ...quick, manual: true })
+    world.refusals.add('n1>n2')
+    world.start('n1')
+    world.start('n2')
+    explore(world, { ...none, drops: 1, waits: 6, depth: 30, states: statesMax })
+  })
+
   it('ROL-12: a switchover with lost messages and crashes', () => {
     const world = byHand(settled(2, quick))
     world.command('n1', { name: 'switchover', to: 'n2' })
@@ -239,6 +255,8 @@ function settles(state: State): void {
   const say = (): string => [...state.path, world.describe()].join('\n')
   try {
     world.cuts.clear()
+    world.closed.clear()
+    world.refusals.clear()
     world.drive()
     for (const node of world.nodes.values()) if (!node.alive) world.start(node.id)
     world.run(4_000)
@@ -267,6 +285,8 @@ function cloneOf(world: World): World {
   copy.queue = [...world.queue]
   copy.orders = world.orders
   copy.cuts = new Set(world.cuts)
+  copy.closed = new Set(world.closed)
+  copy.refusals = new Set(world.refusals)
   copy.links = new Map(world.links)
   copy.commands = world.commands
   copy.ledger = world.ledger.clone()

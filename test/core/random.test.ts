@@ -33,7 +33,7 @@ function fault(world: World, random: (below: number) => number): void {
   const ids = world.members.map((member) => member.id)
   const pick = (): string => ids[random(ids.length)] ?? ''
   const [one, other] = [pick(), pick()]
-  switch (random(12)) {
+  switch (random(15)) {
     case 0:
     case 1:
       if (world.node(one).alive) world.kill(one)
@@ -49,6 +49,18 @@ function fault(world: World, random: (below: number) => number): void {
     case 6:
     case 7:
       world.cuts.clear()
+      world.closed.clear()
+      world.refusals.clear()
+      break
+    case 12:
+      world.closed.add(one)
+      break
+    case 13:
+      world.refusals.add(`${one}>${other}`)
+      break
+    case 14:
+      // One of the two connections between them ends; the process at the other end is the same.
+      world.breakLink(one, other)
       break
     case 8:
       world.freeze(one, random(6_000))
@@ -67,6 +79,8 @@ function fault(world: World, random: (below: number) => number): void {
 /** Ends all faults, and checks what must come true then. */
 function recover(world: World): void {
   world.cuts.clear()
+  world.closed.clear()
+  world.refusals.clear()
   for (const node of world.nodes.values()) node.fetchable = true
   world.run(7_000)
   for (const node of world.nodes.values()) if (!node.alive) world.start(node.id)

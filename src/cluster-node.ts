@@ -143,7 +143,7 @@ export class ClusterNode<C extends Classes = Classes> {
    * @throws `ABORTED` when `signal` aborted; the node is stopped then
    */
   async start(options: StartOptions = {}): Promise<void> {
-    requireKnown('start()', options, ['adopt', 'signal'])
+    requireKnown('start()', options, ['adopt', 'join', 'signal'])
     await this.#runtime.start(options)
   }
 

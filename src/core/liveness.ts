@@ -146,15 +146,18 @@ export function dialFailed(
   peer.dialled = false
   peer.link = peer.accepted
   peer.undialled = true
-  if (cause === 'rejected') refusal(core, peer, reason)
+  if (cause === 'rejected') refusal(core, peer, reason, true)
   // After a pause the answer may be older than it: the next dial tells.
   peer.refused = cause === 'refused' && !isLate(core)
   proveGone(core, peer)
 }
 
 /** Its process answers, and one side does not take the other in. */
-export function refusal(core: CoreState, peer: Peer, reason: string): void {
-  peer.refusal = { atMs: core.nowMs, reason }
+export function refusal(core: CoreState, peer: Peer, reason: string, dialled: boolean): void {
+  const before = peer.refusal
+  // Where both dial, both are refused, in different words: what our own dial was told is kept.
+  const kept = before?.dialled === true && !dialled ? before : { reason, dialled }
+  peer.refusal = { ...kept, atMs: core.nowMs }
 }
 
 function proveGone(core: CoreState, peer: Peer): void {

@@ -20,6 +20,14 @@ import type {
   Role,
 } from './types.js'
 
+/** An answer by which one side refuses the other. */
+export interface Refused {
+  readonly atMs: number
+  readonly reason: string
+  /** It came to a dial of ours. */
+  readonly dialled: boolean
+}
+
 /** What is known of one other member. */
 export interface Peer {
   readonly id: string
@@ -39,7 +47,7 @@ export interface Peer {
   /** Our last dial of it failed, and it has not shown itself by a dial since. */
   undialled: boolean
   /** It answered with a refusal, or was refused, when, and why. Proves that a process lives, and nothing about it. */
-  refusal: { readonly atMs: number; readonly reason: string } | undefined
+  refusal: Refused | undefined
   /** A message came after that end. */
   heardSinceLost: boolean
   /** The last dial was refused: no process listens there now. */

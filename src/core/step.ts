@@ -126,7 +126,7 @@ function takeLink(core: CoreState, input: LinkInput): void {
     case 'dialFailed':
       return dialFailed(core, peer, input.cause, input.reason ?? 'no reason given')
     case 'refusal':
-      return refusal(core, peer, input.reason)
+      return refusal(core, peer, input.reason, false)
     case 'linkUp':
       linkUp(core, peer, input.bootId, input.accepted ?? false)
       if (core.started) greet(core, peer)

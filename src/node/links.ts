@@ -295,12 +295,15 @@ export class Links {
     const cause = code === 'PEER_REFUSED' ? 'refused' : isAnswer(error) ? 'rejected' : 'unreachable'
     if (peer.failure?.code !== code)
       log('%s cannot reach %s: %s', this.#options.id, peer.id, error.message)
-    peer.failure = error
+    const { clock, heartbeatMs, deadMs } = this.#options
+    const heardOnly = peer.dialFailed(error, clock.nowMs(), deadMs)
     this.#handlers.dialFailed(peer.id, cause, error)
     const needsPerson =
-      cause === 'rejected' || code.startsWith('HANDSHAKE') || error.details.reason === 'setUp'
+      heardOnly ||
+      cause === 'rejected' ||
+      code.startsWith('HANDSHAKE') ||
+      error.details.reason === 'setUp'
     if (needsPerson) this.#refuse(peer.id, `to ${peer.id}`, error)
-    const { clock, heartbeatMs } = this.#options
     peer.timer = clock.setTimer(peer.retryMs, () => this.#dialAgain(peer))
     peer.retryMs = Math.min(2 * peer.retryMs, heartbeatMs)
   }

@@ -31,6 +31,8 @@ export class PeerLink {
   timer: unknown
   /** Of the last dial, while no own connection stands. */
   failure: HotspareError | undefined
+  /** Since when it speaks over its own connection and cannot be dialled. */
+  undialledSinceMs: number | undefined
   /** Nothing comes to pass over the own connection, so that the accepted one is spoken on until there is a new one. */
   isDoubted = false
   #dialled: ControlLane | undefined
@@ -68,6 +70,7 @@ export class PeerLink {
     this.isDoubted = false
     this.upSinceMs = nowMs
     this.failure = undefined
+    this.undialledSinceMs = undefined
     this.retryMs = retryMs
     if (this.#accepted?.bootId !== lane.bootId) this.#dropAccepted('error')
     this.#reports.linkUp(this.id, lane.bootId, false)
@@ -99,6 +102,14 @@ export class PeerLink {
     if (this.#accepted !== lane) return
     this.#dropAccepted(cause)
     this.#noteProcess()
+  }
+
+  /** The own dial failed; true when the member has been heard for so long, over its own dial, that somebody must mend it. */
+  dialFailed(error: HotspareError, nowMs: number, forMs: number): boolean {
+    this.failure = error
+    if (this.#accepted === undefined) this.undialledSinceMs = undefined
+    else this.undialledSinceMs ??= nowMs
+    return this.undialledSinceMs !== undefined && nowMs - this.undialledSinceMs >= forMs
   }
 
   /** Whether a message of the core is later than all that its process said before, on whatever connection. */

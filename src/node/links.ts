@@ -12,7 +12,7 @@ import type { Connection, Listener, TransportLimits } from '../interfaces/transp
 import type { Channel } from '../protocol/channel.js'
 import { acceptChannel, dialChannel } from '../protocol/channel.js'
 import type { Envelope } from '../protocol/envelope.js'
-import { asEnvelope } from '../protocol/envelope.js'
+import { asEnvelope, isOfLaterVersion } from '../protocol/envelope.js'
 import type { Refusal } from '../protocol/handshake.js'
 import { HANDSHAKES_MAX, HandshakeGuard } from '../protocol/handshake-guard.js'
 import type { Identity, Lane, OwnIdentity } from '../protocol/identity.js'
@@ -272,7 +272,10 @@ export class Links {
   }
 
   #listen(peer: PeerLink, lane: ControlLane): void {
+    // Frames of later versions are none of this one's.
+    lane.channel.onFrame(() => undefined)
     lane.channel.onMessage((raw) => {
+      if (isOfLaterVersion(raw)) return
       const message = asEnvelope(raw)
       const { cluster, id } = this.#options
       // Only the sender's own messages: relaying is for the healing of split brains.

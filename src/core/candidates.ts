@@ -14,7 +14,7 @@ import {
   type Term,
 } from '../replication/position.js'
 import { cannotDial, heard } from './liveness.js'
-import { type CoreState, ownCopy, type Peer, peersOf } from './state.js'
+import { type CoreState, ownCopy, type Peer, peersOf, running } from './state.js'
 import type { CopyFacts, DurableFacts, PeerView } from './types.js'
 
 /** A member as a source of data or a candidate. */
@@ -60,11 +60,21 @@ function peerStanding(core: CoreState, peer: Peer, view: PeerView): Standing {
 
 /** Whether anybody in reach can dial this member, or nobody is there to say. */
 export function isDialable(core: CoreState, id: string): boolean {
-  const own = core.peers.get(id)
-  if (own !== undefined && !cannotDial(own)) return true
   const others = peersOf(core).filter((peer) => peer.id !== id && heard(core, peer))
-  if (own === undefined && others.length === 0) return true
+  const own = core.peers.get(id)
+  if (own === undefined) {
+    // Whoever dialled us has shown it; before a search is over the others may still be at it.
+    const unknown = others.length === 0 || running(core, 'discovery')
+    return unknown || others.some((peer) => peer.accepted)
+  }
+  if (!cannotDial(core, own)) return true
   return others.some(({ view }) => view !== undefined && !view.cannotDial.includes(id))
+}
+
+/** Whether nobody in reach has dialled us yet, which may be only a matter of time. */
+export function awaitsDials(core: CoreState): boolean {
+  const others = peersOf(core).filter((peer) => heard(core, peer))
+  return others.length > 0 && !others.some((peer) => peer.accepted)
 }
 
 export function isCandidate(standing: Standing): boolean {

@@ -5,6 +5,7 @@
  */
 import { compareFreshness, relate, sameTerm, type Term } from '../replication/position.js'
 import {
+  awaitsDials,
   bestCandidate,
   isCandidate,
   longestOnLine,
@@ -200,7 +201,7 @@ function choose(core: CoreState, discovery: Discovery): void {
   const best = bestCandidate(all, discovery.excluded, orderOf(core))
   if (isLate(core)) return
   if (awaitOtherRound(core) || holdForJoin(core, best)) return
-  if (awaitStartup(core, all, best) || holdForRefusing(core)) return
+  if (awaitStartup(core, all, best) || holdForRefusing(core) || awaitDials(core, best)) return
   if (best === undefined) {
     hold(core, 'no member in reach may be promoted', [])
     return
@@ -262,6 +263,14 @@ function awaitStartup(
   decide(core, 'start', 'wait', { missing })
   const forMs = Math.ceil((core.timers.get('startup') ?? core.nowMs) - core.nowMs)
   emitOnce(core, `waiting ${missing.join()}`, { name: 'waiting', missing, forMs })
+  return true
+}
+
+/** At a cold start nobody knows yet whom the others can dial; one that nobody can is the last choice. */
+function awaitDials(core: CoreState, best: Standing | undefined): boolean {
+  if (core.wasReplica || best?.id !== core.options.nodeId) return false
+  if (!awaitsDials(core) || !running(core, 'discovery')) return false
+  decide(core, 'start', 'awaitDials', {})
   return true
 }
 

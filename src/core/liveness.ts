@@ -38,9 +38,13 @@ export function nobodyListens(peer: Peer): boolean {
   return peer.refused && !peer.link
 }
 
-/** Our own connection to it does not stand, and could not be made. */
-export function cannotDial(peer: Peer): boolean {
-  return peer.undialled && !peer.dialled
+/** Our own connection to it does not stand, and could not be made, or not in the time that a search takes. */
+export function cannotDial(core: CoreState, peer: Peer): boolean {
+  if (peer.dialled) return false
+  const sinceMs = peer.undialledSinceMs ?? core.nowMs
+  return (
+    peer.undialled || core.nowMs - sinceMs >= Math.max(core.options.discoveryMs, dialTimeMs(core))
+  )
 }
 
 /** Long enough for another dial, which is tried with each heartbeat, and for an answer. */
@@ -91,6 +95,7 @@ function shift(core: CoreState, gapMs: number): void {
     if (peer.heardAtMs !== undefined) peer.heardAtMs += gapMs
     if (peer.deafSinceMs !== undefined) peer.deafSinceMs += gapMs
     if (peer.unfetchableSinceMs !== undefined) peer.unfetchableSinceMs += gapMs
+    if (peer.undialledSinceMs !== undefined) peer.undialledSinceMs += gapMs
     if (peer.refusal !== undefined) {
       peer.refusal = { ...peer.refusal, atMs: peer.refusal.atMs + gapMs }
     }
@@ -110,6 +115,7 @@ export function linkUp(core: CoreState, peer: Peer, bootId: string, accepted: bo
   peer.linkBootId = bootId
   if (!accepted) peer.refused = false
   peer.undialled = false
+  peer.undialledSinceMs = peer.dialled ? undefined : core.nowMs
   peer.refusal = undefined
   peer.gone = false
   peer.stopped = false
@@ -129,6 +135,7 @@ export function linkDown(core: CoreState, peer: Peer, cause: LinkCause, accepted
   if (accepted) peer.accepted = false
   else peer.dialled = false
   peer.link = peer.dialled || peer.accepted
+  peer.undialledSinceMs = peer.accepted && !peer.dialled ? core.nowMs : undefined
   if (accepted) {
     proveGone(core, peer)
   } else if (cause === 'reset' || cause === 'closed') {

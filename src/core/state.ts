@@ -40,6 +40,8 @@ export interface Peer {
   dialled: boolean
   /** A connection that it dialled stands. */
   accepted: boolean
+  /** Since when it speaks to us over its own dial alone, whatever became of ours. */
+  undialledSinceMs: number | undefined
   /** The process at the other end of the connection that was made last. */
   linkBootId: string | undefined
   /** Our own connection ended with reset or closed and has not come back. */
@@ -326,6 +328,7 @@ function createPeer(id: string, index: number, promotable: boolean): Peer {
     link: false,
     dialled: false,
     accepted: false,
+    undialledSinceMs: undefined,
     linkBootId: undefined,
     lostLink: false,
     undialled: false,

@@ -13,7 +13,7 @@ export function viewOf(core: CoreState): PeerView {
       .filter((peer) => heard(core, peer))
       .map((peer) => peer.id),
     cannotDial: peersOf(core)
-      .filter(cannotDial)
+      .filter((peer) => cannotDial(core, peer))
       .map((peer) => peer.id),
     activeTerm: core.role === 'active' ? core.tenure?.term : undefined,
     follows: followsOf(core),

@@ -1,4 +1,5 @@
 /** A dial that meets itself: the system chose the very port that is dialled for the connection that goes out. */
+import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type NetConnectOpts } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
 import { kitLimits } from '../../src/testing/transport-kit-support.js'
@@ -22,6 +23,17 @@ async function listening(port: number): Promise<{ port: number; close(): Promise
   return { port: (server.address() as { port: number }).port, close }
 }
 
+/** The states of what the system still has of connections with this port, as Linux tells it; elsewhere none are shown. */
+function held(port: number): string[] {
+  const table = '/proc/net/tcp'
+  if (!existsSync(table)) return []
+  const hex = port.toString(16).toUpperCase().padStart(4, '0')
+  const rows = readFileSync(table, 'utf8')
+    .split('\n')
+    .map((row) => row.trim().split(/\s+/))
+  return rows.flatMap(([, local, , state]) => (local?.endsWith(`:${hex}`) ? [state ?? ''] : []))
+}
+
 describe('a dial that meets itself', () => {
   const certificate = selfSigned()
   const tls = { ...certificate, ca: certificate.cert }
@@ -34,6 +46,7 @@ describe('a dial that meets itself', () => {
       await close()
       const dial = tcp(options).dial(`127.0.0.1:${port}`, kitLimits)
       await expect(dial).rejects.toMatchObject({ code: 'PEER_REFUSED' })
+      expect(held(port)).toEqual([])
       await (await listening(port)).close()
     })
   }

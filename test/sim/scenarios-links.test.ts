@@ -54,7 +54,7 @@ async function allHave(world: World, files = 20): Promise<void> {
 }
 
 describe('a node that nobody can dial', () => {
-  it('ROL-15, GEN-2: an empty newcomer follows the active that has the data', async () => {
+  it('ROL-8, ROL-15: an empty newcomer follows the active that has the data', async () => {
     const world = watched({ nodes: 2 })
     world.start('n1')
     await until(world, () => world.actives().length === 1)
@@ -157,7 +157,7 @@ describe('a member that refuses', () => {
     secret: id === 'n2' ? 'a secret of n2 alone' : 'the secret of all others',
   })
 
-  it('GEN-2: a node with another secret never serves beside the active', async () => {
+  it('ROL-8: a node with another secret never serves beside the active', async () => {
     const world = watched({ nodes: 2, choicesOf: secretOf })
     world.start('n1')
     await until(world, () => world.actives().length === 1)
@@ -176,7 +176,7 @@ describe('a member that refuses', () => {
     quit(world)
   })
 
-  it('GEN-2: an order serves without the member that refuses', async () => {
+  it('ROL-1: an order serves without the member that refuses', async () => {
     const world = watched({ nodes: 2, choicesOf: secretOf })
     world.startAll()
     await world.run(2 * startupWaitMs)
@@ -221,7 +221,7 @@ describe('a member that refuses', () => {
 })
 
 describe('a replaced machine', () => {
-  it('GEN-2: with join it serves nothing before it was restored, however long it waits', async () => {
+  it('ROL-1: with join it serves nothing before it was restored, however long it waits', async () => {
     const world = watched({ nodes: 2 })
     world.start('n2', world.machine('n2'), { join: true })
     await world.run(5 * startupWaitMs)
@@ -239,7 +239,7 @@ describe('a replaced machine', () => {
     quit(world)
   })
 
-  it('GEN-2: an order ends the wait of a node that joins', async () => {
+  it('ROL-1: an order ends the wait of a node that joins', async () => {
     const world = watched({ nodes: 2 })
     world.start('n2', world.machine('n2'), { join: true })
     await world.run(2 * startupWaitMs)

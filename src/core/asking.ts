@@ -2,10 +2,9 @@
  * After having been late: a node distrusts what it knew. An active asks whether it was replaced, and
  * accepts nothing until it knows; a candidate begins again; who discovers asks again.
  */
-import type { Term } from '../replication/position.js'
 import { decide } from './explain.js'
 import { cannotAnswer, dialTimeMs, heard, provenEnd } from './liveness.js'
-import { relayedNewer } from './rivals.js'
+import { newerActive } from './rivals.js'
 import { askAgain, stepDown } from './roles.js'
 import {
   arm,
@@ -19,7 +18,7 @@ import {
   takeId,
   unfreeze,
 } from './state.js'
-import { activesHeard, viewOf } from './views.js'
+import { viewOf } from './views.js'
 
 /** Called with every input that came late, before it is taken in. */
 export function afterLate(core: CoreState, lateMs: number): void {
@@ -82,11 +81,6 @@ export function checkAsking(core: CoreState, tenure: Tenure): boolean {
   disarm(core, 'asking')
   unfreeze(core, 'late')
   return false
-}
-
-function newerActive(core: CoreState, own: Term): string | undefined {
-  const direct = activesHeard(core).find(({ term }) => term.epoch > own.epoch)
-  return direct?.peer.id ?? relayedNewer(core, own)
 }
 
 function roundAbove(core: CoreState, tenure: Tenure): boolean {

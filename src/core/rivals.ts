@@ -10,6 +10,9 @@ import { stepDown } from './roles.js'
 import { type CoreState, emitOnce, peersOf, type Rival, type Tenure } from './state.js'
 import { activesHeard } from './views.js'
 
+/** A member as an active in some term. */
+type ActiveTerm = Pick<Rival, 'id' | 'term'>
+
 /** True when it stepped down. */
 export function checkRivals(core: CoreState, tenure: Tenure): boolean {
   refresh(core, tenure)
@@ -39,8 +42,15 @@ function mayYieldTo(core: CoreState, rival: Rival): boolean {
   return !lacks
 }
 
+/** Whether another active serves nothing that could replace what this one has: an empty copy, or one of another history. */
+export function isNoSuccessor(core: CoreState, rival: ActiveTerm): boolean {
+  const copy = copyOf(core, rival)
+  if (copy === undefined || core.copy.seq === 0) return false
+  return copy.seq === 0 || relate(core.copy, copy).kind === 'unrelated'
+}
+
 /** What the rival serves: as it says itself, or as a standby has it that follows it; undefined when neither is heard. */
-function copyOf(core: CoreState, rival: Rival): Extent | undefined {
+function copyOf(core: CoreState, rival: ActiveTerm): Extent | undefined {
   const direct = core.peers.get(rival.id)
   if (direct !== undefined && heard(core, direct)) return direct.view?.copy
   const follower = peersOf(core).find((peer) => {
@@ -89,9 +99,11 @@ function activesSeen(core: CoreState): Map<string, Term> {
   return seen
 }
 
-/** The id of an active of a newer term that only others hear. */
-export function relayedNewer(core: CoreState, own: Term): string | undefined {
-  for (const [id, term] of activesSeen(core)) if (term.epoch > own.epoch) return id
+/** The id of an active of a newer term, heard here or by others, whose copy may have gone on from ours. */
+export function newerActive(core: CoreState, own: Term): string | undefined {
+  for (const [id, term] of activesSeen(core)) {
+    if (term.epoch > own.epoch && !isNoSuccessor(core, { id, term })) return id
+  }
   return undefined
 }
 

@@ -135,6 +135,26 @@ describe('an active that learns of a newer one that does not hear it', () => {
   })
 })
 
+describe('an active that was late', () => {
+  it('GEN-2: does not give way to one that began empty meanwhile', () => {
+    const world = settled(2)
+    world.kill('n2')
+    const { disk } = world.node('n2')
+    Object.assign(disk, { history: [], seq: 0, inSync: undefined })
+    disk.durable = { promised: undefined, known: undefined, lastStop: 'never' }
+    world.ledger.promises.delete('n2')
+    world.freeze('n1', 15_000)
+    world.start('n2')
+    world.until(() => world.role('n2') === 'active', 14_000)
+    world.until(() => !world.node('n1').frozen, 15_000)
+    world.run(10_000)
+    expect(world.events('n1', 'steppedDown')).toEqual([])
+    expect(world.actives()).toEqual(['n1'])
+    expect(world.role('n2')).toBe('standby')
+    expect(world.node('n2').disk.seq).toBe(5)
+  })
+})
+
 describe('a start beside a member that refuses', () => {
   it('ROL-1: holds after the wait, says what to check, and goes on when the member is heard', () => {
     const world = new World(names(2))

@@ -176,6 +176,19 @@ describe('a member that refuses', () => {
     quit(world)
   })
 
+  it('ROL-8: a refused dial of the active is an answer too, where the active cannot be dialled', async () => {
+    const world = watched({ nodes: 2, choicesOf: secretOf })
+    world.start('n1')
+    await until(world, () => world.actives().length === 1)
+    closePort(world, 'n1')
+    world.start('n2')
+    await world.run(5 * startupWaitMs)
+    expect(roles(world, 'n2')).toEqual(['discovering'])
+    expect(world.process('n2').node.status().stuck).toMatch(/holding: .*check the secret.*n1/)
+    noViolation(world)
+    quit(world)
+  })
+
   it('ROL-1: an order serves without the member that refuses', async () => {
     const world = watched({ nodes: 2, choicesOf: secretOf })
     world.startAll()

@@ -120,6 +120,8 @@ describe('a node that nobody can dial', () => {
     await inStep(world)
     await world.run(2 * deadMs)
     await fill(world)
+    // A copy that is fresher would come before that.
+    await world.run(2 * deadMs)
     world.kill('n1')
     await until(world, () => world.actives().length === 1)
     expect(world.actives()).toEqual(['n3'])

@@ -19,9 +19,12 @@ export interface Storage {
   readonly name: string
   /**
    * Opens the storage for one node and locks it against every other process.
+   *
+   * @param owner - the node that opens it
+   * @param waits - told why, when it takes longer than it has to, in words, for people; an adapter may leave it uncalled
    * @throws `STORAGE_LOCKED` when another living node holds it.
    */
-  open(owner: StorageOwner): Promise<OpenStorage>
+  open(owner: StorageOwner, waits?: (why: string) => void): Promise<OpenStorage>
 }
 
 /** Who opens a storage; written into its lock. */

@@ -14,7 +14,7 @@ export type ReplicaEvent =
   | { readonly from: 'outgoing'; readonly event: OutgoingEvent }
   | { readonly from: 'writer'; readonly event: WriterEvent }
   | { readonly from: 'vault'; readonly event: VaultIncident }
-  | { readonly from: 'storage'; readonly event: 'failed' | 'recovered' }
+  | { readonly from: 'storage'; readonly event: 'failed' | 'failedAgain' | 'recovered' }
   /** Files that had changed on this disk were put right. */
   | { readonly from: 'outside' | 'outsideOfActive'; readonly event: OutsideReport }
 

@@ -8,7 +8,7 @@
 import type { CopyFacts } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { OpenStorage, TreeEntry } from '../interfaces/storage.js'
-import type { OutsideReport } from '../replication/copy-types.js'
+import type { OutsideReport, RecoveryProgress } from '../replication/copy-types.js'
 import { copyLimits } from '../replication/copy-types.js'
 import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
@@ -18,6 +18,7 @@ import { nothingOutside } from '../replication/tree-scan.js'
 import { Vault } from '../replication/vault.js'
 import { Writer } from '../replication/writer.js'
 import { writerLimits } from '../replication/writer-types.js'
+import { failureOf } from './causes.js'
 import { Freeze } from './drain.js'
 import { Fetching } from './fetching.js'
 import { Followers } from './followers.js'
@@ -89,6 +90,7 @@ export class Replica {
     bootId: string,
     storage: OpenStorage,
     hooks: ReplicaHooks,
+    recovers?: (progress: RecoveryProgress) => void,
   ): Promise<Replica> {
     const { policy, clock, random, journalBytesMax, vaultBytesMax, id } = options
     const vault = await Vault.open({
@@ -106,6 +108,7 @@ export class Replica {
       random,
       limits: { ...copyLimits, journalBytesMax },
       emit: (event) => hooks.report({ from: 'copy', event }),
+      ...(recovers === undefined ? {} : { recovers }),
     })
     return new Replica(options, bootId, hooks, { copy, vault, storage })
   }
@@ -184,7 +187,8 @@ export class Replica {
     } catch (error) {
       if (this.#incoming !== incoming) return
       const { peer } = incoming
-      this.#onIncoming({ name: 'broken', peer, code: undefined, reason: String(error) })
+      const { code, reason } = failureOf(error)
+      this.#onIncoming({ name: 'broken', peer, code, reason })
       return
     }
     if (this.#incoming === incoming) incoming.start()

@@ -14,6 +14,8 @@ import type { Term } from '../replication/position.js'
 import type { Vault } from '../replication/vault.js'
 import { abortable } from './abort.js'
 import { adoptFound, adoptOutside } from './adoption.js'
+import type { CauseStatus, Tried } from './causes.js'
+import { Causes, failureOf, textOf } from './causes.js'
 import { coreMessageOf } from './core-messages.js'
 import type { DriverInput } from './driver.js'
 import { Driver } from './driver.js'
@@ -31,6 +33,7 @@ import { ReplicaNews } from './replica-news.js'
 import type { ReplicaHooks } from './replica-types.js'
 import type { Emit } from './reports.js'
 import { reportCore, reportOutside } from './reports.js'
+import { Startup, searchReason } from './startup.js'
 import type { NodeStatus } from './status.js'
 import { statusOf } from './status.js'
 import { TenureRunner } from './tenure.js'
@@ -61,7 +64,10 @@ export class Runtime {
   #parts: NodeParts | undefined
   #opening: Promise<void> | undefined
   #stopping: Promise<void> | undefined
+  readonly #causes: Causes
   readonly #news: ReplicaNews
+  readonly #startup: Startup
+  #roleSinceMs = 0
   #settledOnce: (() => void) | undefined
 
   constructor(options: NodeOptions) {
@@ -69,15 +75,18 @@ export class Runtime {
     this.events = new EventHub(options)
     this.#bootId = Buffer.from(options.random.bytes(8)).toString('hex')
     this.#refusals = new Refusals(options.clock, this.emit)
+    this.#causes = new Causes(options.clock, this.emit)
     this.#news = new ReplicaNews({
       id: options.id,
       emit: this.emit,
+      causes: this.#causes,
       refused: (refusal) =>
         this.#refusals.tell(`data ${refusal.peer} ${refusal.code} ${refusal.reason}`, refusal),
       replica: () => this.#parts?.replica,
       role: () => this.role,
       input: (input) => this.#parts?.driver.input(input),
     })
+    this.#startup = new Startup(options.clock)
     this.#peers = new PeerIdentities(options)
     this.writes = new WritePath({
       options,
@@ -127,8 +136,14 @@ export class Runtime {
     const settled = new Promise<void>((resolve) => {
       this.#settledOnce = resolve
     })
+    this.#startup.begin()
     this.#opening = this.#open(adopt)
-    await this.#opening
+    try {
+      await this.#opening
+    } catch (error) {
+      this.#startup.end()
+      throw error
+    }
     const stopped = new Promise<never>((_resolve, reject) => {
       const error = new HotspareError('STOPPED', 'the node was stopped while it started')
       this.#stop.signal.addEventListener('abort', () => reject(error), { once: true })
@@ -139,20 +154,29 @@ export class Runtime {
     } catch (error) {
       await this.stop()
       throw error
+    } finally {
+      this.#startup.end()
     }
   }
 
   async #open(adopt: boolean): Promise<void> {
     const { id, cluster } = this.#options
-    const storage = await this.#options.storage.open({ nodeId: id, bootId: this.#bootId })
+    const startup = this.#startup
+    const waits = (why: string): void => startup.does(why)
+    const storage = await this.#options.storage.open({ nodeId: id, bootId: this.#bootId }, waits)
     const owner = { cluster, nodeId: id }
     let links: Links | undefined
     let replica: Replica | undefined
     try {
+      startup.does('reading what the storage holds')
       const facts = await FactsLog.open(storage.logs, owner)
       const durable = facts.facts
-      replica = await Replica.open(this.#options, this.#bootId, storage, this.#replicaHooks())
+      const hooks = this.#replicaHooks()
+      replica = await Replica.open(this.#options, this.#bootId, storage, hooks, (what) =>
+        startup.recovers(what),
+      )
       const term = { epoch: (durable.promised?.epoch ?? 0) + 1, nodeId: id, bootId: this.#bootId }
+      if (adopt) startup.does('taking the files that were found into the history')
       await adoptFound(replica, term, adopt)
       links = this.#makeLinks()
       const driver = new Driver(
@@ -165,11 +189,16 @@ export class Runtime {
           onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
           onTerm: (term) => this.tenures.begin(term),
           onEvent: (event) => {
-            if (event.name === 'waiting') this.#wait(event.missing, event.forMs)
+            if (event.name === 'waiting')
+              this.#news.wait(event.missing, this.#options.clock.nowMs(), event.forMs)
             if (event.name === 'holding') this.#news.hold(event.missing, event.reason)
             reportCore(this.emit, id, event)
           },
           onError: (error) => this.emit('error', error),
+          tried: (what, error) => {
+            if (error === undefined) this.#causes.over(what)
+            else this.#causes.failed(what, failureOf(error))
+          },
         },
         durable,
       )
@@ -275,10 +304,10 @@ export class Runtime {
   #onRole(role: Role, from: Role, reason: string, term: Term | undefined): void {
     const parts = this.#parts
     if (parts === undefined) return
-    this.#news.wait(undefined)
+    this.#news.roleChanged(role)
+    this.#roleSinceMs = this.#options.clock.nowMs()
     if (from === 'active' && role !== 'active') this.#loseRole(parts, reason)
     if (role === 'active' && term !== undefined) {
-      this.#news.stuck = undefined
       this.tenures.begin(term)
       this.writes.forwarding.flushHere()
       this.#takeOutside(parts)
@@ -341,25 +370,17 @@ export class Runtime {
     await abortable(begin, signal)
   }
 
-  #wait(missing: readonly string[], forMs: number): void {
-    this.#news.wait(missing, this.#options.clock.nowMs() + forMs)
-  }
-
   explain(): readonly Decision[] {
     return this.#parts?.driver.explain() ?? []
   }
 
   status(): NodeStatus {
     const parts = this.#parts
-    const waits = this.#news.waitingAt(this.#options.clock.nowMs())
     const unreachable = (id: string): string | undefined => {
       const failure = parts?.links.failureOf(id)
       return failure && `${failure.code}: ${failure.message}`
     }
-    // What it restores from is heard, over the other one's connection, and cannot be dialled.
-    const source = this.role === 'restoring' ? parts?.driver.state.followed?.id : undefined
-    const cut = source === undefined ? undefined : unreachable(source)
-    const stuck = this.#news.stuck ?? parts?.driver.atGate ?? waits ?? cut
+    const causes = this.#presentCauses(unreachable)
     return statusOf({
       options: this.#options,
       role: this.role,
@@ -370,8 +391,60 @@ export class Runtime {
       mismatches: this.#peers.mismatches,
       appVersions: this.#peers.appVersions,
       restore: this.#news.restore,
-      stuck,
+      causes,
+      starting: this.#startup.says({
+        role: this.role,
+        cause: causes[0] && textOf(causes[0]),
+        restore: this.#news.restore,
+        missing: this.#unheard(unreachable),
+      }),
     })
+  }
+
+  /** Whatever is tried in vain, and what the node waits for. */
+  #presentCauses(unreachable: (id: string) => string | undefined): CauseStatus[] {
+    const driver = this.#parts?.driver
+    const waits: CauseStatus[] = []
+    const add = (what: Tried, reason: string | undefined): void => {
+      if (reason === undefined) return
+      waits.push({ what, code: undefined, reason, attempts: 0, forMs: 0 })
+    }
+    add('gate', driver?.atGate)
+    const nowMs = this.#options.clock.nowMs()
+    const waiting = this.#news.waitingAt(nowMs)
+    if (waiting !== undefined) waits.push(waiting)
+    const searchMs = nowMs - this.#roleSinceMs
+    if (this.role === 'discovering' && searchMs > this.#searchMsMax) {
+      const reason = searchReason(this.#unheard(unreachable), driver?.explain().at(-1))
+      waits.push({
+        what: 'search',
+        code: undefined,
+        reason,
+        attempts: 0,
+        forMs: Math.round(searchMs),
+      })
+    }
+    // What it restores from is heard, over the other one's connection, and cannot be dialled.
+    const source = this.role === 'restoring' ? driver?.state.followed?.id : undefined
+    if (source !== undefined) add('dial', unreachable(source))
+    return this.#causes.list(waits)
+  }
+
+  /** A search that takes longer has something in its way. */
+  get #searchMsMax(): number {
+    return this.#options.discoveryMs + this.#options.deadMs
+  }
+
+  /** The members that are not heard, each with why it cannot be reached, where that is known. */
+  #unheard(unreachable: (id: string) => string | undefined): string[] {
+    const { deadMs, clock } = this.#options
+    const missing: string[] = []
+    for (const { id, heardAtMs } of this.#parts?.driver.state.peers.values() ?? []) {
+      if (heardAtMs !== undefined && clock.nowMs() - heardAtMs < deadMs) continue
+      const why = unreachable(id)
+      missing.push(why === undefined ? id : `${id} (${why})`)
+    }
+    return missing
   }
 
   stop(signal?: AbortSignal): Promise<void> {

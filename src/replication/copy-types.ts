@@ -82,6 +82,16 @@ export interface LocalCopyOptions {
   readonly random: Random
   readonly limits: CopyLimits
   readonly emit: (event: CopyEvent) => void
+  /** Told while the copy is opened, for people who wait for it; often. */
+  readonly recovers?: (progress: RecoveryProgress) => void
+}
+
+/** How far the opening of a copy is. */
+export interface RecoveryProgress {
+  /** The changes of the journal are carried out again, or the files are compared with what is known of them. */
+  readonly phase: 'journal' | 'files'
+  /** Changes, or files, so far. */
+  readonly done: number
 }
 
 /** How a change of application state ended; a throw of its `apply` is a result, too. */

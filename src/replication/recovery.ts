@@ -112,6 +112,7 @@ export class Recovery {
     const scanned = await scanJournal(logs, journalArea, from, (entry) => {
       ordinal += 1
       this.#take(entry, ordinal)
+      this.#options.recovers?.({ phase: 'journal', done: ordinal })
       applier.release(ordinal)
       return this.#contents.unappliedBytes > aheadBytesMax ? applier.settled() : undefined
     })

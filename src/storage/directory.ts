@@ -66,19 +66,21 @@ export function directory(root: string, options: DirectoryOptions = {}): Storage
   requireKnown('directory()', options, ['threads'])
   const layout = new Layout(root, 'main')
   const threads = options.threads ?? true
-  return { name: 'directory', open: (owner) => openDirectory(layout, owner, threads) }
+  return { name: 'directory', open: (owner, waits) => openDirectory(layout, owner, threads, waits) }
 }
 
 async function openDirectory(
   layout: Layout,
   owner: StorageOwner,
   threads: boolean,
+  waits: (why: string) => void = () => undefined,
 ): Promise<OpenStorage> {
   const gate = new Gate()
   try {
     await makeStateFolder(layout)
-    const lock = await DirectoryLock.take(layout, owner, (why) => gate.end(why))
+    const lock = await DirectoryLock.take(layout, owner, { lost: (why) => gate.end(why), waits })
     try {
+      waits('removing what a crash left half written')
       await checkFormat(layout)
       await emptyTemporary(layout)
       for (const area of objectAreas) await mkdir(layout.objectFolder(area), { recursive: true })

@@ -41,6 +41,14 @@ interface LockContent {
   readonly host: string
 }
 
+/** Who hears of a lock. */
+export interface LockListener {
+  /** Another process has taken it nevertheless. */
+  lost(why: string): void
+  /** It is held, and its holder is looked at. */
+  waits(why: string): void
+}
+
 /** A lock that is held. */
 export class DirectoryLock {
   readonly #path: string
@@ -59,21 +67,22 @@ export class DirectoryLock {
   /**
    * Takes the lock.
    *
-   * @param lost - told when another process has taken it nevertheless
+   * @param told - who hears of the lock
    * @param watchMs - how long a holder that cannot be looked at is watched
    * @throws `STORAGE_LOCKED` when a living process holds it
    */
   static async take(
     layout: Layout,
     owner: StorageOwner,
-    lost: (why: string) => void,
+    told: LockListener,
     watchMs: number = WATCH_MS,
   ): Promise<DirectoryLock> {
     const content = describeThisProcess(owner)
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      if (await create(layout, content)) return new DirectoryLock(layout.lock, content, lost)
+      if (await create(layout, content)) return new DirectoryLock(layout.lock, content, told.lost)
       const holder = await readLock(layout.lock)
       if (holder === undefined) continue
+      told.waits(`the lock is held by ${who(holder)}; looking whether that process lives`)
       if (await isLiving(layout.lock, holder, watchMs)) throw locked(layout, holder)
       await setAside(layout, holder)
     }

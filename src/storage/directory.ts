@@ -30,7 +30,7 @@ import { requireKnown } from '../option-names.js'
 import { newLendingState, takeBack } from './directory/access.js'
 import { DirectoryDocuments } from './directory/documents.js'
 import { isMissing, replaceFile, syncFolder } from './directory/durable.js'
-import { storageError } from './directory/fs-error.js'
+import { isForbidden, storageError } from './directory/fs-error.js'
 import { Gate } from './directory/gate.js'
 import { decodeValue, encodeValue } from './directory/header.js'
 import { type Lane, openLane } from './directory/lane.js'
@@ -90,8 +90,16 @@ async function openDirectory(
       throw error
     }
   } catch (error) {
-    throw storageError(error, 'cannot open the storage', layout.root)
+    throw openError(error, layout.root)
   }
+}
+
+/** A folder that the process may not write is no failure of a device. */
+function openError(error: unknown, root: string): HotspareError {
+  if (!isForbidden(error)) return storageError(error, 'cannot open the storage', root)
+  const why = error instanceof Error ? error.message : String(error)
+  const what = `cannot open the storage ${JSON.stringify(root)}, which this process may not write: ${why}`
+  return new HotspareError('STORAGE_READ_ONLY', what, { cause: error, details: { path: root } })
 }
 
 /**

@@ -20,7 +20,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { HotspareError } from '../../errors.js'
 import type { StorageOwner } from '../../interfaces/storage.js'
 import { isMissing } from './durable.js'
-import { errnoOf } from './fs-error.js'
+import { errnoOf, isExhausted } from './fs-error.js'
 import type { Layout } from './layout.js'
 
 /** How often a holder shows that it lives. */
@@ -53,10 +53,17 @@ export interface LockListener {
 export class DirectoryLock {
   readonly #path: string
   readonly #content: LockContent
+  readonly #inode: number
   readonly #timer: NodeJS.Timeout
 
-  private constructor(path: string, content: LockContent, lost: (why: string) => void) {
+  private constructor(
+    path: string,
+    content: LockContent,
+    inode: number,
+    lost: (why: string) => void,
+  ) {
     this.#path = path
+    this.#inode = inode
     this.#content = content
     this.#timer = setInterval(() => {
       void this.#touch(lost)
@@ -79,7 +86,10 @@ export class DirectoryLock {
   ): Promise<DirectoryLock> {
     const content = describeThisProcess(owner)
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      if (await create(layout, content)) return new DirectoryLock(layout.lock, content, told.lost)
+      if (await create(layout, content)) {
+        const { ino } = await stat(layout.lock)
+        return new DirectoryLock(layout.lock, content, ino, told.lost)
+      }
       const holder = await readLock(layout.lock)
       if (holder === undefined) continue
       told.waits(`the lock is held by ${who(holder)}; looking whether that process lives`)
@@ -114,9 +124,17 @@ export class DirectoryLock {
       clearInterval(this.#timer)
       const taker = holder === undefined ? 'somebody removed it' : `${who(holder)} took it`
       lost(`the lock of the storage was lost: ${taker}`)
-    } catch {
+    } catch (error) {
       // A device that fails shows itself in the calls that matter; the lock stays as it is.
+      if (isExhausted(error)) await this.#touchUnread().catch(() => undefined)
     }
+  }
+
+  /** A process without descriptors cannot read the lock, and is alive all the same: its inode says that it is this one's. */
+  async #touchUnread(): Promise<void> {
+    if ((await stat(this.#path)).ino !== this.#inode) return
+    const now = new Date()
+    await utimes(this.#path, now, now)
   }
 }
 

@@ -50,16 +50,17 @@ export class DirectoryTree implements TreeStore {
     const { bulk, gate } = this.#parts
     this.#lastScan += 1
     const scan = this.#lastScan
-    const fetch = (): Promise<ScanBatch> => gate.run(() => bulk.call('scan', { scan }))
+    const fetch = (begins: boolean): Promise<ScanBatch> =>
+      gate.run(() => bulk.call('scan', { scan, begins }))
     let ended = false
     try {
-      let coming = fetch()
+      let coming = fetch(true)
       while (!ended) {
         const batch = await coming
         ended = batch.done
         if (!ended) {
           // The next batch is read while the caller works on this one; its failure is seen above.
-          coming = fetch()
+          coming = fetch(false)
           coming.catch(() => undefined)
         }
         for (const [path, why] of batch.skipped) skipped(path, why)

@@ -9,7 +9,7 @@ import type { CopyFacts } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { OpenStorage, TreeEntry } from '../interfaces/storage.js'
 import type { OutsideReport, RecoveryProgress } from '../replication/copy-types.js'
-import { copyLimits } from '../replication/copy-types.js'
+import { copyLimitsOf } from '../replication/copy-types.js'
 import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
 import { Incoming } from '../replication/stream/incoming.js'
@@ -106,7 +106,7 @@ export class Replica {
       policy,
       clock,
       random,
-      limits: { ...copyLimits, journalBytesMax },
+      limits: copyLimitsOf(journalBytesMax),
       emit: (event) => hooks.report({ from: 'copy', event }),
       ...(recovers === undefined ? {} : { recovers }),
     })

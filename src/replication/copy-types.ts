@@ -39,6 +39,25 @@ export const copyLimits: CopyLimits = {
   snapshotBytesMax,
 }
 
+/** A segment has this share of the journal at most: the journal is trimmed by whole segments. */
+const segmentShare = 1 / 8
+/** A checkpoint comes after this share of the journal at most: what is newer cannot be trimmed. */
+const checkpointShare = 1 / 4
+
+/**
+ * The limits of a copy whose journal may have so many bytes. Journal and blobs together stay below one and a half times the
+ * limit: it, a segment, and what comes while a checkpoint is made. More is kept for a blob that is larger by itself, for
+ * what a standby still reads (up to twice the limit), and for a class of application state whose snapshot fails.
+ */
+export function copyLimitsOf(journalBytesMax: number): CopyLimits {
+  return {
+    ...copyLimits,
+    journalBytesMax,
+    segmentBytes: Math.min(copyLimits.segmentBytes, journalBytesMax * segmentShare),
+    checkpointBytes: Math.min(copyLimits.checkpointBytes, journalBytesMax * checkpointShare),
+  }
+}
+
 /** What a copy reports. */
 export type CopyEvent =
   /** The journal or the tree cannot be written; `reopen()` tries again. */

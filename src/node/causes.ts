@@ -13,6 +13,7 @@ import { Told } from './told.js'
 /** What can be tried in vain. The first of those that fail is what `status().stuck` says. */
 export const tried = [
   'storage',
+  'room',
   'facts',
   'follow',
   'hold',
@@ -28,6 +29,7 @@ export const tried = [
  * What a node tries again and again:
  *
  * - `storage`: to write to its disk again, after it failed;
+ * - `room`: to take writes that need room on the disk; removals are taken all the same;
  * - `facts`: to note on its disk what it promised or began;
  * - `follow`: to follow the active, a restore included;
  * - `hold`: to be let serve by an operator, or by the return of those who may have more;

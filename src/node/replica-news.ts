@@ -72,6 +72,8 @@ export class ReplicaNews {
         return reportIncoming(emit, id, event)
       case 'storage':
         return this.#onStorage(event)
+      case 'room':
+        return this.#onRoom(event)
       case 'outside':
         return reportOutside(emit, event, 'repaired')
       case 'outsideOfActive':
@@ -103,9 +105,10 @@ export class ReplicaNews {
   roleChanged(role: Role): void {
     const { causes } = this.#options
     this.#waiting = undefined
-    if (role === 'restoring' || role === 'standby') causes.over('hold', 'fetch', 'promotion')
+    if (role === 'restoring' || role === 'standby')
+      causes.over('hold', 'fetch', 'promotion', 'room')
     else if (role === 'active') causes.over('follow', 'hold', 'fetch', 'promotion')
-    else causes.over('follow')
+    else causes.over('follow', 'room')
   }
 
   #onIncoming(event: Extract<ReplicaEvent, { from: 'incoming' }>['event']): void {
@@ -155,6 +158,12 @@ export class ReplicaNews {
     const isNew = causes.get('follow') !== textOf(failure)
     causes.failed('follow', failure)
     if (isNew) emit('error', error)
+  }
+
+  #onRoom(refusal: string | undefined): void {
+    const { causes } = this.#options
+    if (refusal === undefined) return causes.over('room')
+    causes.failed('room', { code: 'STORAGE_FULL', reason: refusal })
   }
 
   /** What the disk failed with has the event `storageFailed`. */

@@ -42,6 +42,7 @@ export class Replica {
   #inSyncKnown = false
   #brokenAtMs: number | undefined
   #ineligible: string | undefined
+  #hasRoom = true
   readonly #retry: StorageRetry
   /** Resolves when the attempts to follow that were given up have ended. */
   #settling: Promise<void> = Promise.resolve()
@@ -283,9 +284,24 @@ export class Replica {
       limits: writerLimits,
       degraded,
       blobs: this.followers,
+      noRoomFor: (bytes) => this.#noRoomFor(bytes),
       emit: (event) => this.#hooks.report({ from: 'writer', event }),
       checkTenure: () => this.#hooks.checkTenure(),
     })
+  }
+
+  /** Tells when there is room again, also while nobody writes. */
+  lookForRoom(): void {
+    if (!this.#hasRoom) this.#noRoomFor(0)
+  }
+
+  /** Removals are taken all the same. */
+  #noRoomFor(bytes: number): string | undefined {
+    const refusal = this.storage.room?.refusal(bytes)
+    if ((refusal === undefined) === this.#hasRoom) return refusal
+    this.#hasRoom = refusal === undefined
+    this.#hooks.report({ from: 'room', event: refusal })
+    return refusal
   }
 
   /** Ends the tenure: no write is accepted or acknowledged any more, and nobody is fed. */
@@ -294,6 +310,7 @@ export class Replica {
     this.#writer = undefined
     this.#term = undefined
     this.#inSyncKnown = false
+    this.#hasRoom = true
     this.followers.endTenure()
     writer?.close(error)
     this.#freeze?.end()

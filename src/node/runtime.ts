@@ -403,6 +403,7 @@ export class Runtime {
 
   /** Whatever is tried in vain, and what the node waits for. */
   #presentCauses(unreachable: (id: string) => string | undefined): CauseStatus[] {
+    this.#parts?.replica.lookForRoom()
     const driver = this.#parts?.driver
     const waits: CauseStatus[] = []
     const add = (what: Tried, reason: string | undefined): void => {

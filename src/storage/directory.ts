@@ -38,6 +38,7 @@ import { Layout, objectAreas } from './directory/layout.js'
 import { DirectoryLock } from './directory/lock.js'
 import { DirectoryLogs } from './directory/logs.js'
 import { DirectoryObjects } from './directory/objects.js'
+import { Room } from './directory/room.js'
 import { SharedBuffers } from './directory/shared-buffers.js'
 import { Syncer } from './directory/syncer.js'
 import { DirectoryTree } from './directory/tree.js'
@@ -84,7 +85,8 @@ async function openDirectory(
       await checkFormat(layout)
       await emptyTemporary(layout)
       for (const area of objectAreas) await mkdir(layout.objectFolder(area), { recursive: true })
-      return new OpenDirectory(layout, gate, lock, threads)
+      const room = await Room.open(layout)
+      return new OpenDirectory(layout, gate, lock, room, threads)
     } catch (error) {
       await lock.release().catch(() => undefined)
       throw error
@@ -112,24 +114,26 @@ class OpenDirectory implements OpenStorage {
   readonly logs: DirectoryLogs
   readonly objects: DirectoryObjects
   readonly tree: DirectoryTree
+  readonly room: Room
   readonly #gate: Gate
   readonly #lock: DirectoryLock
   readonly #lanes: readonly Lane[]
   #closing: Promise<void> | undefined
 
-  constructor(layout: Layout, gate: Gate, lock: DirectoryLock, threads: boolean) {
+  constructor(layout: Layout, gate: Gate, lock: DirectoryLock, room: Room, threads: boolean) {
     const { root } = layout
     const lending = newLendingState()
     const changes = openLane({ root, lane: 'changes', lending }, threads)
     const bulk = openLane({ root, lane: 'bulk', lending }, threads)
     const syncer = new Syncer(layout, bulk)
     const buffers = new SharedBuffers()
-    this.documents = new DirectoryDocuments(layout, gate)
-    this.logs = new DirectoryLogs(layout, gate, () => lock.isHeld())
+    this.documents = new DirectoryDocuments(layout, gate, room)
+    this.logs = new DirectoryLogs(layout, gate, room, () => lock.isHeld())
     this.objects = new DirectoryObjects(bulk, syncer, gate, buffers)
-    this.tree = new DirectoryTree({ changes, bulk, syncer, gate, buffers })
+    this.tree = new DirectoryTree({ changes, bulk, syncer, gate, buffers, room })
     this.#gate = gate
     this.#lock = lock
+    this.room = room
     this.#lanes = [changes, bulk]
   }
 
@@ -144,6 +148,7 @@ class OpenDirectory implements OpenStorage {
     try {
       await this.logs.closeAll()
       for (const lane of this.#lanes) await lane.close()
+      await this.room.close()
     } finally {
       await this.#lock.release()
     }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -115,7 +115,7 @@ describe('a standby whose disk is full', () => {
       const active = cluster.node('alpha')
       const standby = cluster.node('beta')
       expect(await cluster.active()).toBe(active)
-      writeFileSync(ballast, Buffer.alloc(diskBytes - 2 * mib))
+      writeFileSync(ballast, Buffer.alloc(diskBytes - 4 * mib))
       await active.ask('fill', { prefix: 'data/large', files: 20, bytes: 300 * 1024 })
       const { code } = await retryUntil('it to say so', () => standby.logged('stuck')[0])
       expect(code).toBe('STORAGE_FULL')
@@ -128,3 +128,49 @@ describe('a standby whose disk is full', () => {
     },
   )
 })
+
+describe('a disk that is full on both nodes', () => {
+  it.skipIf(!mounted)(
+    'GEN-8: takes no growing write and every removal, and with the room that it makes all writes again',
+    async () => {
+      const folders = { alpha: join(mountPoint, 'alpha'), beta: join(mountPoint, 'beta') }
+      for (const folder of Object.values(folders)) mkdirSync(folder)
+      cluster = await TestCluster.running({ nodes: 2, folders })
+      const active = await cluster.active()
+      const since = active.events.length
+      const path = (at: number): string => `data/${at}.dat`
+      let written = 0
+      const fill = async (): Promise<void> => {
+        for (; ; written += 1) {
+          const content = 'x'.repeat(100_000)
+          await active.ask('write', { path: path(written), content, ack: 'local' })
+        }
+      }
+      await expect(fill()).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+      expect(written).toBeGreaterThan(10)
+      // Somebody else takes the last byte.
+      fillUp(join(mountPoint, 'ballast'))
+      expect((await active.status()).stuck).toMatch(/^STORAGE_FULL: .* kept for removals/)
+      expect(active.logged('stuck', since)).toMatchObject([{ what: 'room', code: 'STORAGE_FULL' }])
+      for (let at = 0; at < written; at += 1) await active.ask('remove', { path: path(at) })
+      expect(active.roles(since)).toEqual([])
+      rmSync(join(mountPoint, 'ballast'))
+      await retryUntil('room', async () => (await active.status()).stuck === undefined)
+      await active.ask('write', { path: path(0), content: 'again' })
+      expect(active.logged('unstuck', since)).toMatchObject([{ what: 'room' }])
+      expect(await cluster.settled()).toBe(active)
+      await cluster.caughtUp()
+    },
+  )
+})
+
+/** Writes until the device takes no byte more. */
+function fillUp(path: string): void {
+  for (const bytes of [mib, 4096]) {
+    try {
+      for (;;) appendFileSync(path, Buffer.alloc(bytes))
+    } catch {
+      // The next size fills what is left.
+    }
+  }
+}

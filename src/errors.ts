@@ -21,7 +21,8 @@ const table = {
   NOT_ACTIVE: {
     retryable: true,
     summary: 'The call needs the active node, and this node is not active.',
-    whatToDo: 'Send the call to the active node, which details.active names where it is known.',
+    whatToDo:
+      'Send the call to the active node; status().active says which it is, where it is known.',
   },
   NOT_STARTED: {
     retryable: false,
@@ -245,7 +246,7 @@ const table = {
     retryableDepends: true,
     summary: 'One of two nodes did not let the other one in.',
     whatToDo:
-      'See details.reason; secret, cluster and members must be the same on both nodes, ids unique.',
+      'Compare secret, cluster, members and ids: the first three must be the same on both nodes, and every id must be used once.',
   },
   DUPLICATE_ID: {
     retryable: false,

@@ -13,6 +13,7 @@ export interface Transport {
   /**
    * Opens a connection.
    * @throws `PEER_REFUSED` when the peer's machine answered that nobody listens there: proof that the process is gone.
+   * @throws `RESOURCES_EXHAUSTED` where this process has no descriptors left
    * @throws `PEER_UNREACHABLE` for every other failure, with `details.reason` `setUp` where only a person can mend it;
    *   `ABORTED` when `signal` aborted.
    */

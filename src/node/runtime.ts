@@ -37,22 +37,10 @@ import { Startup, searchReason } from './startup.js'
 import type { NodeStatus } from './status.js'
 import { statusOf } from './status.js'
 import { TenureRunner } from './tenure.js'
-import { Told } from './told.js'
+import { duplicateType, Twins } from './twins.js'
 import { WritePath } from './write-path.js'
 
 const log = debug('hotspare:node')
-
-/** What a node tells a member under whose id two processes run. */
-const duplicateType = 'duplicate'
-const bootIdsMax = 2
-const bootIdLengthMax = 64
-
-/** @throws nothing: what cannot be understood names nobody */
-function bootIdsOf(body: unknown): string[] {
-  const { bootIds } = (body ?? {}) as { bootIds?: unknown }
-  const strings = Array.isArray(bootIds) ? bootIds.filter((one) => typeof one === 'string') : []
-  return strings.slice(0, bootIdsMax).map((one) => one.slice(0, bootIdLengthMax))
-}
 
 /** Options of a start. */
 export interface StartOptions {
@@ -71,6 +59,7 @@ export class Runtime {
   readonly #bootId: string
   readonly #stop = new AbortController()
   readonly #peers: PeerIdentities
+  readonly #twins: Twins
   readonly #refusals: Refusals
   readonly #redundancy = new Redundancy((count) => this.#hasInSync(count))
   #started = false
@@ -81,7 +70,6 @@ export class Runtime {
   readonly #news: ReplicaNews
   readonly #startup: Startup
   #roleSinceMs = 0
-  readonly #twinTold: Told
   #settledOnce: (() => void) | undefined
 
   constructor(options: NodeOptions) {
@@ -101,8 +89,15 @@ export class Runtime {
       input: (input) => this.#parts?.driver.input(input),
     })
     this.#startup = new Startup(options.clock)
-    this.#twinTold = new Told(options.clock)
     this.#peers = new PeerIdentities(options)
+    this.#twins = new Twins({
+      id: options.id,
+      bootId: this.#bootId,
+      clock: options.clock,
+      identities: this.#peers,
+      emit: this.emit,
+      links: () => this.#parts?.links,
+    })
     this.writes = new WritePath({
       options,
       bootId: this.#bootId,
@@ -248,12 +243,9 @@ export class Runtime {
       stream: (channel) => this.#withFollowers(channel, (all) => all.acceptStream(channel)),
       bulk: (channel) => this.#withFollowers(channel, (all) => all.acceptBulk(channel)),
       refused: (key, peer, error) => {
-        const { code, message, details } = error
+        const { code, message } = error
         this.#refusals.tell(key, { peer, code, reason: message })
-        // The other side says it, or the other side is this node's own id.
-        const isOwn = details.refusedBy === 'peer' || details.nodeId === this.#options.id
-        if (details.reason === 'duplicateId' && isOwn)
-          this.#twin([this.#bootId], 'another process and this one')
+        this.#twins.refused(error)
       },
       refusal: (identity) => this.#peers.refusal(identity, this.#options.clock.nowMs()),
       met: (identity) => {
@@ -276,7 +268,7 @@ export class Runtime {
     switch (message.type) {
       case 'core': {
         const body = coreMessageOf(message.body)
-        if ('view' in body) this.#notePeerProcess(from, body.view.bootId)
+        if ('view' in body) this.#twins.spoke(from, body.view.bootId)
         if (
           'view' in body &&
           body.view.activeTerm !== undefined &&
@@ -292,33 +284,11 @@ export class Runtime {
       case 'forwarded':
         return this.writes.forwarding.onForwarded(from, message.body)
       case duplicateType:
-        return this.#twin(bootIdsOf(message.body), `${from} hears two processes, which`)
+        return this.#twins.toldBy(from, message.body)
       default:
         // A later version may say more; what is not understood is not an error.
         log('%s: a message of the unknown type %s from %s', this.#options.id, message.type, from)
     }
-  }
-
-  #notePeerProcess(peer: string, bootId: string): void {
-    const bootIds = this.#peers.spoke(peer, bootId, this.#options.clock.nowMs())
-    if (bootIds === undefined) return
-    const { code, message } = new HotspareError('DUPLICATE_ID', `two processes run as ${peer}`)
-    this.emit('duplicateId', { peer, code, bootIds, reason: message })
-    const links = this.#parts?.links
-    if (links === undefined) return
-    // The one at the address that the members list is the one that is meant.
-    const kept = links.processAt(peer) ?? bootIds[0]
-    this.#peers.keep(peer, kept, this.#options.clock.nowMs())
-    links.send(peer, duplicateType, { bootIds })
-    links.endOthers(peer, kept)
-  }
-
-  /** Another process runs under the id of this node. */
-  #twin(bootIds: readonly string[], what: string): void {
-    const { id } = this.#options
-    if (!this.#twinTold.isDue('duplicateId')) return
-    const { code, message } = new HotspareError('DUPLICATE_ID', `${what} run as ${id}`)
-    this.emit('duplicateId', { peer: id, code, bootIds, reason: message })
   }
 
   /** Whoever was heard of may come back for what it lacks. */

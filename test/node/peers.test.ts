@@ -161,6 +161,24 @@ describe('a member that cannot be dialled as things are set up', () => {
   })
 })
 
+describe('a member whose port drops what comes', () => {
+  it('is said not to answer, and for how long it was waited for', async () => {
+    const dial = (_address: string, _limits: unknown, signal?: AbortSignal): Promise<never> =>
+      new Promise((_resolve, reject) => {
+        const givenUp = new HotspareError('ABORTED', 'Dialling was given up')
+        signal?.addEventListener('abort', () => reject(givenUp))
+      })
+    const transport = { ...network.transport(addressOf('beta')), dial }
+    const beta = nodeOf('beta', { transport, deadMs: 100 })
+    const starting = beta.start()
+    await vi.waitFor(() => {
+      const [alpha] = beta.status().peers
+      expect(alpha?.unreachable).toMatch(/^PEER_UNREACHABLE: .*did not answer within 100 ms/)
+    })
+    await starting
+  })
+})
+
 describe('a lane that cannot be served', () => {
   it('ends, and nothing else does', async () => {
     const rejections: unknown[] = []

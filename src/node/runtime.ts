@@ -14,7 +14,6 @@ import type { Term } from '../replication/position.js'
 import type { Vault } from '../replication/vault.js'
 import { abortable } from './abort.js'
 import { adoptFound, adoptOutside } from './adoption.js'
-import type { CauseStatus, Tried } from './causes.js'
 import { Causes, failureOf, textOf } from './causes.js'
 import { coreMessageOf } from './core-messages.js'
 import type { DriverInput } from './driver.js'
@@ -26,6 +25,7 @@ import { Links } from './links.js'
 import type { NodeParts } from './node-parts.js'
 import type { NodeOptions } from './options.js'
 import { PeerIdentities } from './peer-identities.js'
+import { unheard, waitsOf } from './present-causes.js'
 import { Redundancy } from './redundancy.js'
 import { Refusals } from './refusals.js'
 import { Replica } from './replica.js'
@@ -33,7 +33,7 @@ import { ReplicaNews } from './replica-news.js'
 import type { ReplicaHooks } from './replica-types.js'
 import type { Emit } from './reports.js'
 import { reportCore, reportOutside } from './reports.js'
-import { Startup, searchReason } from './startup.js'
+import { Startup } from './startup.js'
 import type { NodeStatus } from './status.js'
 import { statusOf } from './status.js'
 import { TenureRunner } from './tenure.js'
@@ -389,7 +389,16 @@ export class Runtime {
       const failure = parts?.links.failureOf(id)
       return failure && `${failure.code}: ${failure.message}`
     }
-    const causes = this.#presentCauses(unreachable)
+    parts?.replica.lookForRoom()
+    const facts = {
+      options: this.#options,
+      role: this.role,
+      roleSinceMs: this.#roleSinceMs,
+      driver: parts?.driver,
+      waiting: this.#news.waitingAt(this.#options.clock.nowMs()),
+      unreachable,
+    }
+    const causes = this.#causes.list(waitsOf(facts))
     return statusOf({
       options: this.#options,
       role: this.role,
@@ -405,56 +414,9 @@ export class Runtime {
         role: this.role,
         cause: causes[0] && textOf(causes[0]),
         restore: this.#news.restore,
-        missing: this.#unheard(unreachable),
+        missing: unheard(facts),
       }),
     })
-  }
-
-  /** Whatever is tried in vain, and what the node waits for. */
-  #presentCauses(unreachable: (id: string) => string | undefined): CauseStatus[] {
-    this.#parts?.replica.lookForRoom()
-    const driver = this.#parts?.driver
-    const waits: CauseStatus[] = []
-    const add = (what: Tried, reason: string | undefined): void => {
-      if (reason === undefined) return
-      waits.push({ what, code: undefined, reason, attempts: 0, forMs: 0 })
-    }
-    add('gate', driver?.atGate)
-    const nowMs = this.#options.clock.nowMs()
-    const waiting = this.#news.waitingAt(nowMs)
-    if (waiting !== undefined) waits.push(waiting)
-    const searchMs = nowMs - this.#roleSinceMs
-    if (this.role === 'discovering' && searchMs > this.#searchMsMax) {
-      const reason = searchReason(this.#unheard(unreachable), driver?.explain().at(-1))
-      waits.push({
-        what: 'search',
-        code: undefined,
-        reason,
-        attempts: 0,
-        forMs: Math.round(searchMs),
-      })
-    }
-    // What it restores from is heard, over the other one's connection, and cannot be dialled.
-    const source = this.role === 'restoring' ? driver?.state.followed?.id : undefined
-    if (source !== undefined) add('dial', unreachable(source))
-    return this.#causes.list(waits)
-  }
-
-  /** A search that takes longer has something in its way. */
-  get #searchMsMax(): number {
-    return this.#options.discoveryMs + this.#options.deadMs
-  }
-
-  /** The members that are not heard, each with why it cannot be reached, where that is known. */
-  #unheard(unreachable: (id: string) => string | undefined): string[] {
-    const { deadMs, clock } = this.#options
-    const missing: string[] = []
-    for (const { id, heardAtMs } of this.#parts?.driver.state.peers.values() ?? []) {
-      if (heardAtMs !== undefined && clock.nowMs() - heardAtMs < deadMs) continue
-      const why = unreachable(id)
-      missing.push(why === undefined ? id : `${id} (${why})`)
-    }
-    return missing
   }
 
   stop(signal?: AbortSignal): Promise<void> {

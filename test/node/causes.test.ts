@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it, vi } from 'vitest'
 import {
   type ClusterNode,
@@ -6,7 +7,7 @@ import {
   type OpenStorage,
   type Storage,
 } from '../../src/index.js'
-import { Causes } from '../../src/node/causes.js'
+import { Causes, tried } from '../../src/node/causes.js'
 import { memory } from '../../src/storage/memory.js'
 import { TestClock } from '../data/writer-support.js'
 import { nodesOn, pairOf } from './nodes.js'
@@ -189,6 +190,11 @@ describe('a cause', () => {
     for (let at = 0; at < 10; at += 1) made.failed('follow', failure)
     made.over('follow')
     expect(told.map(([name]) => name)).toEqual(['stuck', 'unstuck'])
+  })
+
+  it('has a row in docs/operation.md', () => {
+    const page = readFileSync(new URL('../../docs/operation.md', import.meta.url), 'utf8')
+    for (const what of tried) expect(page).toMatch(new RegExp(`^\\| .*\`${what}\`.* \\|`, 'm'))
   })
 
   it('of the disk comes before what follows from it', () => {

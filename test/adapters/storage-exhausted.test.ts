@@ -71,6 +71,15 @@ vi.mock('node:fs', async (original) => {
   return { ...fs, open, openSync }
 })
 
+vi.mock('node:fs/promises', async (original) => {
+  const fs = await original<typeof import('node:fs/promises')>()
+  const readFile: AnyFunction = (...parameters) => {
+    if (none.files) return Promise.reject(failure('EMFILE'))
+    return (fs.readFile as AnyFunction)(...parameters)
+  }
+  return { ...fs, readFile }
+})
+
 let root: string
 let opened: OpenStorage | undefined
 
@@ -124,6 +133,14 @@ describe('a process that has nothing left', () => {
     none.children = false
     await tree.sync(paths)
     expect(none.spawned).toBe(process.platform === 'linux' ? 3 : 2)
+  })
+
+  test('of descriptors to read its lock: it knows the file, gives it back, and another can have it', async () => {
+    const storage = await open(false)
+    none.files = true
+    await storage.close()
+    none.files = false
+    await open(false)
   })
 
   test('of descriptors for a sync: it may be tried again, since nothing was synced that could be lost', async () => {

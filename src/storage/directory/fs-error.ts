@@ -11,7 +11,6 @@ const codes: Readonly<Record<string, ErrorCode>> = {
   ENOMEM: 'RESOURCES_EXHAUSTED',
   EAGAIN: 'RESOURCES_EXHAUSTED',
   ERR_WORKER_INIT_FAILED: 'RESOURCES_EXHAUSTED',
-  ERR_WORKER_OUT_OF_MEMORY: 'RESOURCES_EXHAUSTED',
 }
 
 /** What keeps the process's user out, and what to do about it. */

@@ -101,7 +101,13 @@ export class DirectoryLock {
 
   /** Whether the lock file is this one's now, which is noticed by itself only at the next touch. */
   async isHeld(): Promise<boolean> {
-    return (await readLock(this.#path))?.token === this.#content.token
+    try {
+      return (await readLock(this.#path))?.token === this.#content.token
+    } catch (error) {
+      // A process without descriptors cannot read the lock; its inode says as well whose it is.
+      if (!isExhausted(error)) throw error
+      return (await stat(this.#path).catch(() => undefined))?.ino === this.#inode
+    }
   }
 
   /** Gives the lock back, unless somebody else has it. */
@@ -115,26 +121,18 @@ export class DirectoryLock {
 
   async #touch(lost: (why: string) => void): Promise<void> {
     try {
-      const holder = await readLock(this.#path)
-      if (holder?.token === this.#content.token) {
+      if (await this.isHeld()) {
         const now = new Date()
         await utimes(this.#path, now, now)
         return
       }
       clearInterval(this.#timer)
+      const holder = await readLock(this.#path).catch(() => undefined)
       const taker = holder === undefined ? 'somebody removed it' : `${who(holder)} took it`
       lost(`the lock of the storage was lost: ${taker}`)
-    } catch (error) {
+    } catch {
       // A device that fails shows itself in the calls that matter; the lock stays as it is.
-      if (isExhausted(error)) await this.#touchUnread().catch(() => undefined)
     }
-  }
-
-  /** A process without descriptors cannot read the lock, and is alive all the same: its inode says that it is this one's. */
-  async #touchUnread(): Promise<void> {
-    if ((await stat(this.#path)).ino !== this.#inode) return
-    const now = new Date()
-    await utimes(this.#path, now, now)
   }
 }
 

@@ -10,21 +10,6 @@ import type { Clock } from '../interfaces/clock.js'
 import type { Emit } from './reports.js'
 import { Told } from './told.js'
 
-/** What can be tried in vain. The first of those that fail is what `status().stuck` says. */
-export const tried = [
-  'storage',
-  'room',
-  'facts',
-  'follow',
-  'hold',
-  'fetch',
-  'promotion',
-  'gate',
-  'wait',
-  'search',
-  'dial',
-] as const
-
 /**
  * What a node tries again and again:
  *
@@ -40,7 +25,29 @@ export const tried = [
  * - `search`: to find or become an active, for longer than a search takes where nothing is in its way;
  * - `dial`: to reach the node that it is to be restored from.
  */
-export type Tried = (typeof tried)[number]
+export type Tried =
+  | 'storage'
+  | 'room'
+  | 'facts'
+  | 'follow'
+  | 'hold'
+  | 'fetch'
+  | 'promotion'
+  | 'gate'
+  | 'wait'
+  | 'search'
+  | 'dial'
+
+/** How much each weighs: the first of those that fail is what `status().stuck` says. */
+const ranks: Readonly<Record<Tried, number>> = {
+  ...{ storage: 0, room: 1, facts: 2, follow: 3, hold: 4, fetch: 5, promotion: 6 },
+  ...{ gate: 7, wait: 8, search: 9, dial: 10 },
+}
+
+/** All of them, the most important one first. */
+export const tried: readonly Tried[] = (Object.keys(ranks) as Tried[]).sort(
+  (one, other) => ranks[one] - ranks[other],
+)
 
 /** Why one thing does not succeed. */
 export interface CauseStatus {

@@ -1,6 +1,7 @@
 /** What the data side of a node tells: the events that become of it, what the core learns, and what status() says of it. */
 import type { Role } from '../core/types.js'
 import type { ErrorCode, HotspareError } from '../errors.js'
+import { noRoom } from '../replication/write-errors.js'
 import type { CauseStatus, Causes } from './causes.js'
 import { failureOf, textOf } from './causes.js'
 import type { DriverInput } from './driver.js'
@@ -163,7 +164,7 @@ export class ReplicaNews {
   #onRoom(refusal: string | undefined): void {
     const { causes } = this.#options
     if (refusal === undefined) return causes.over('room')
-    causes.failed('room', { code: 'STORAGE_FULL', reason: refusal })
+    causes.failed('room', failureOf(noRoom(refusal)))
   }
 
   /** What the disk failed with has the event `storageFailed`. */

@@ -41,8 +41,12 @@ export function queueFull(option: string, limit: number): HotspareError {
 
 /** Refuses what takes room of a device that has none left; removals are still taken. @throws `STORAGE_FULL` */
 export function requireDisk(refusal: string | undefined): void {
-  if (refusal === undefined) return
-  throw new HotspareError('STORAGE_FULL', refusal, { whatToDo: makeRoom })
+  if (refusal !== undefined) throw noRoom(refusal)
+}
+
+/** Why what takes room is refused, with what to do about it. */
+export function noRoom(refusal: string): HotspareError {
+  return new HotspareError('STORAGE_FULL', refusal, { whatToDo: makeRoom })
 }
 
 const makeRoom =

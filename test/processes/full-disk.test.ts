@@ -150,7 +150,9 @@ describe('a disk that is full on both nodes', () => {
       expect(written).toBeGreaterThan(10)
       // Somebody else takes the last byte.
       fillUp(join(mountPoint, 'ballast'))
-      expect((await active.status()).stuck).toMatch(/^STORAGE_FULL: .* kept for removals/)
+      expect((await active.status()).stuck).toMatch(
+        /^STORAGE_FULL: .* kept for removals\. Remove files/,
+      )
       expect(active.logged('stuck', since)).toMatchObject([{ what: 'room', code: 'STORAGE_FULL' }])
       for (let at = 0; at < written; at += 1) await active.ask('remove', { path: path(at) })
       expect(active.roles(since)).toEqual([])

@@ -150,7 +150,10 @@ describe('the bytes below .hotspare', () => {
     for (let at = 0; at < 400; at += 1) {
       copy.append(maker.batch(put(`docs/${at % 20}`, 'x'.repeat(100_000))))
       await copy.settle()
-      if (at % 5 === 0) most = Math.max(most, await bytesBelow(join(root, '.hotspare')))
+      if (at % 5 !== 0) continue
+      // How much comes while one is made depends on the machine: here nothing does.
+      await copy.checkpoint()
+      most = Math.max(most, await bytesBelow(join(root, '.hotspare')))
     }
     most -= ROOM_BYTES
     expect(most).toBeGreaterThan(limit / 2)

@@ -21,7 +21,8 @@ const table = {
   NOT_ACTIVE: {
     retryable: true,
     summary: 'The call needs the active node, and this node is not active.',
-    whatToDo: 'Send the call to the active node, which details.active names where it is known.',
+    whatToDo:
+      'Send the call to the active node; status().active says which it is, where it is known.',
   },
   NOT_STARTED: {
     retryable: false,
@@ -165,12 +166,20 @@ const table = {
   STORAGE_READ_ONLY: {
     retryable: false,
     summary: 'The storage cannot be written.',
-    whatToDo: 'Correct the permissions or the mount, then restart the node.',
+    whatToDo:
+      'Correct the owner, the permissions or the mount; a node that runs goes on by itself, a start that failed is to be repeated.',
   },
   STORAGE_FAILED: {
     retryable: false,
     summary: 'The storage reported a failure of the device or the operating system.',
-    whatToDo: 'Look at the cause; check the device, then restart the node.',
+    whatToDo:
+      'Look at the cause and check the device; a node that runs tries again by itself, a start that failed is to be repeated.',
+  },
+  RESOURCES_EXHAUSTED: {
+    retryable: true,
+    summary: 'The process or its machine has no file descriptors, threads or memory left.',
+    whatToDo:
+      'Close what the application holds open, or raise the limit (ulimit -n); a node that runs goes on by itself.',
   },
   SNAPSHOT_FAILED: {
     retryable: true,
@@ -237,7 +246,7 @@ const table = {
     retryableDepends: true,
     summary: 'One of two nodes did not let the other one in.',
     whatToDo:
-      'See details.reason; secret, cluster and members must be the same on both nodes, ids unique.',
+      'Compare secret, cluster, members and ids: the first three must be the same on both nodes, and every id must be used once.',
   },
   DUPLICATE_ID: {
     retryable: false,
@@ -343,6 +352,9 @@ export interface HotspareErrorOptions {
   readonly whatToDo?: string | undefined
 }
 
+/** The remedies of errors that say something else than their code does; no property of theirs, so that logs stay short. */
+const ownRemedies = new WeakMap<HotspareError, string>()
+
 /**
  * The error that every failing call of the library rejects with. Programmer's misuse, such as an
  * argument of the wrong type, is a `TypeError` instead.
@@ -386,6 +398,7 @@ export class HotspareError extends Error {
       `${sentence} ${options.whatToDo ?? info.whatToDo}`,
       options.cause === undefined ? undefined : { cause: options.cause },
     )
+    if (options.whatToDo !== undefined) ownRemedies.set(this, options.whatToDo)
     this.code = code
     this.retryable = options.retryable ?? info.retryable
     this.details = options.details ?? {}
@@ -414,13 +427,18 @@ export function assertInvariant(condition: boolean, what: string): asserts condi
   if (!condition) throw new HotspareError('INTERNAL', what)
 }
 
+/** The remedy that an error was given in place of that of its code; undefined where it has none of its own. */
+export function ownRemedy(error: HotspareError): string | undefined {
+  return ownRemedies.get(error)
+}
+
 /**
  * What an error says, without the remedy that its message ends with: for the text of another error,
  * whose own remedy is appended in its turn.
  */
 export function whatHappened(error: unknown): string {
   if (!(error instanceof HotspareError)) return String(error)
-  const remedy = ` ${errorCodes[error.code].whatToDo}`
+  const remedy = ` ${ownRemedy(error) ?? errorCodes[error.code].whatToDo}`
   const { message } = error
   return message.endsWith(remedy) ? message.slice(0, -remedy.length) : message
 }

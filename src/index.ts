@@ -58,6 +58,7 @@ export type { Random } from './interfaces/random.js'
 export type * from './interfaces/storage.js'
 export type * from './interfaces/transport.js'
 export type { PromotionGate } from './interfaces/witness.js'
+export type { CauseStatus, Tried } from './node/causes.js'
 export type {
   NodeEvents,
   NodeLogEvent,

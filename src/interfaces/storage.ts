@@ -19,9 +19,12 @@ export interface Storage {
   readonly name: string
   /**
    * Opens the storage for one node and locks it against every other process.
+   *
+   * @param owner - the node that opens it
+   * @param waits - told why, when it takes longer than it has to, in words, for people; an adapter may leave it uncalled
    * @throws `STORAGE_LOCKED` when another living node holds it.
    */
-  open(owner: StorageOwner): Promise<OpenStorage>
+  open(owner: StorageOwner, waits?: (why: string) => void): Promise<OpenStorage>
 }
 
 /** Who opens a storage; written into its lock. */
@@ -42,13 +45,24 @@ export interface OpenStorage {
   readonly objects: ObjectStore
   /** The application's files. */
   readonly tree: TreeStore
+  /** What is left on the device; left out where it cannot run out, or cannot be known. */
+  readonly room?: StorageRoom
   /** Waits for work under way, then releases the lock. Idempotent. */
   close(): Promise<void>
 }
 
 /**
+ * What is left on the device of a storage. An adapter that has it keeps some room for removals: on a disk that is full to
+ * the last byte none could be journaled.
+ */
+export interface StorageRoom {
+  /** Why what takes so many more bytes is refused, in words, for people; undefined when there is room for it. */
+  refusal(bytes: number): string | undefined
+}
+
+/**
  * Small named values. Names are of the form `[a-z0-9._-]+(/[a-z0-9._-]+)*`; neither they nor areas of logs begin with
- * a part that an adapter uses itself (`lock`, `format`, `tmp` and the areas of objects).
+ * a part that an adapter uses itself (`lock`, `format`, `tmp`, `room` and the areas of objects).
  */
 export interface DocumentStore {
   /** The value, or undefined when there is none. A value that fails its checksum is `STORAGE_CORRUPT`. */

@@ -66,7 +66,11 @@ export class Freeze {
       throw new HotspareError('SWITCHOVER_FAILED', 'the switchover was given up')
     }
     const follower = this.#writer.status.followers.find((one) => one.id === target)
-    if (follower === undefined) throw new HotspareError('SWITCHOVER_FAILED', `${target} left`)
+    if (follower === undefined)
+      throw new HotspareError(
+        'SWITCHOVER_FAILED',
+        `the standby ${target} left the in-sync set meanwhile`,
+      )
     return follower.lagSeq === 0 ? 0 : Math.max(1, follower.lagBytes)
   }
 }

@@ -23,6 +23,7 @@ import type { ErrorCode } from '../errors.js'
 import { HotspareError, whatHappened } from '../errors.js'
 import type { Term } from '../replication/position.js'
 import { AskedGate } from './asked-gate.js'
+import type { Tried } from './causes.js'
 import { FactsWriter } from './facts-writer.js'
 import type { Links } from './links.js'
 import type { NodeOptions } from './options.js'
@@ -49,6 +50,8 @@ export interface DriverContext {
   onTerm(term: Term): void
   onEvent(event: CoreEvent): void
   onError(error: unknown): void
+  /** An attempt at something that is tried again failed, or, without an error, succeeded. */
+  tried(what: Tried, error?: unknown): void
 }
 
 interface Command {
@@ -85,6 +88,7 @@ export class Driver {
         writeFacts: (facts) => context.writeFacts(facts),
         persisted: (id) => this.input({ type: 'persisted', id }),
         onError: (error) => context.onError(error),
+        tried: (error) => context.tried('facts', error),
       },
       durable,
     )
@@ -328,8 +332,13 @@ export class Driver {
   #fetch(id: number, peer: string, seq: number): void {
     const { replica } = this.#context
     replica.fetch(peer, seq).then(
-      () => this.input({ type: 'fetched', id, ok: true, copy: replica.facts() }),
+      () => {
+        this.#context.tried('fetch')
+        this.input({ type: 'fetched', id, ok: true, copy: replica.facts() })
+      },
       (error: unknown) => {
+        // A fetch that nobody needs any more is ended, and has not failed.
+        if (!HotspareError.is(error, 'ABORTED')) this.#context.tried('fetch', error)
         const reason = whatHappened(error)
         this.input({ type: 'fetched', id, ok: false, copy: replica.facts(), reason })
       },
@@ -353,6 +362,7 @@ export class Driver {
           replica.endTenure(new HotspareError('NOT_ACTIVE', 'not promoted'))
       },
       (error: unknown) => {
+        this.#context.tried('promotion', error)
         const reason = whatHappened(error)
         this.input({ type: 'termOpened', term, ok: false, copy: replica.facts(), reason })
       },

@@ -4,6 +4,7 @@ import type { HotspareError } from '../errors.js'
 import type { Term } from '../replication/position.js'
 import type { RestoreMethod, RestoreProgress } from '../replication/stream/wire.js'
 import type { VaultIncident } from '../replication/vault-incident.js'
+import type { Tried } from './causes.js'
 
 /** A change of the node's role. */
 export interface RoleEvent {
@@ -272,6 +273,31 @@ export interface NodeEvents {
     },
   ]
   /**
+   * Something that this node tries again and again does not succeed, and `status().stuck` says so. The same reason is told
+   * once a minute. What has an event of its own (`storageFailed`, `holding`, `waiting`, `refused`) is told here only when it lasts.
+   */
+  stuck: [
+    event: {
+      /** What is tried. */
+      readonly what: Tried
+      /** The code of the error; undefined where only a connection ended. */
+      readonly code: string | undefined
+      /** Why, in words, for people, and what to do. */
+      readonly reason: string
+      /** Attempts that failed in a row. */
+      readonly attempts: number
+    },
+  ]
+  /** What was told as `stuck` succeeded, or is not tried any more. */
+  unstuck: [
+    event: {
+      /** What was tried. */
+      readonly what: Tried
+      /** Milliseconds since the first failed attempt. */
+      readonly forMs: number
+    },
+  ]
+  /**
    * Something failed that no call of the application was waiting for, a listener of another event among it. Without a
    * listener it is only logged.
    */
@@ -317,7 +343,7 @@ const events = {
     outsideChange: true,
     late: true,
   },
-  ...{ error: true },
+  ...{ stuck: true, unstuck: true, error: true },
 } satisfies Record<keyof NodeEvents, true>
 
 /** All names of events. */

@@ -171,7 +171,10 @@ function encodeSlot(facts: DurableFacts, { cluster, nodeId }: FactsOwner): Uint8
 function factsOf(content: Uint8Array, owner: FactsOwner): DurableFacts {
   const fields = fieldsOf(decode(content), 'meta')
   if (fields.version !== formatVersion) {
-    throw new HotspareError('STORAGE_FORMAT', `meta has version ${String(fields.version)}`)
+    throw new HotspareError(
+      'STORAGE_FORMAT',
+      `what this node promised is stored in format ${String(fields.version)}`,
+    )
   }
   const cluster = textOf(fields.cluster, 'cluster')
   const nodeId = textOf(fields.nodeId, 'nodeId')

@@ -8,6 +8,8 @@ export interface FactsWriterContext {
   /** The facts that were given with this id are durable. */
   persisted(id: number): void
   onError(error: unknown): void
+  /** Another attempt failed, or, without an error, the disk took them. */
+  tried(error?: unknown): void
 }
 
 export class FactsWriter {
@@ -56,10 +58,12 @@ export class FactsWriter {
     for (let attempt = 0; attempt === 0 || this.#open; attempt += 1) {
       try {
         await this.#context.writeFacts(facts)
+        if (attempt > 0) this.#context.tried()
         for (const id of ids) this.#context.persisted(id)
         return
       } catch (error) {
         if (attempt === 0) this.#context.onError(error)
+        this.#context.tried(error)
         await new Promise<void>((resolve) => clock.setTimer(heartbeatMs, resolve))
       }
     }

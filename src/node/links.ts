@@ -53,9 +53,10 @@ export interface LinkHandlers extends LinkReports {
   /** A follower dialled; the channel delivers nothing before its receivers are set. */
   stream(channel: Channel): void
   bulk(channel: Channel): void
-  /** A stranger or a peer was not let in, or did not let this node in; `untold` more since the last one that was told. */
   /** A member, or a stranger by its address, was refused or refuses; two with the same key are the same. */
   refused(key: string, peer: string, error: HotspareError): void
+  /** Why this process of a member is not let in; undefined when it is. */
+  barred(identity: Identity): string | undefined
   /** Whoever proved to be this peer was met, on either side. */
   met(identity: Identity): void
 }
@@ -187,6 +188,19 @@ export class Links {
     )
   }
 
+  /** The process that answers at the address of a member; undefined while no connection to it stands. */
+  processAt(id: string): string | undefined {
+    return this.#peers.get(id)?.dialled?.channel.identity.bootId
+  }
+
+  /** Ends what other processes with the id of a member dialled. */
+  endOthers(id: string, bootId: string): void {
+    for (const channel of this.#accepted) {
+      const { nodeId, bootId: other } = channel.identity
+      if (nodeId === id && other !== bootId) channel.destroy()
+    }
+  }
+
   /** Why the last dial of this member failed; undefined while the connection to it stands. */
   failureOf(id: string): HotspareError | undefined {
     return this.#peers.get(id)?.failure
@@ -226,7 +240,10 @@ export class Links {
 
   #admit(identity: Identity): Refusal | undefined {
     const { nodeId } = identity
-    if (this.#peers.has(nodeId)) return undefined
+    if (this.#peers.has(nodeId)) {
+      const twin = this.#handlers.barred(identity)
+      return twin === undefined ? undefined : { reason: 'duplicateId', message: twin }
+    }
     const message =
       nodeId === this.#options.id
         ? `${nodeId} is the id of this node itself: two processes run under it`
@@ -255,7 +272,7 @@ export class Links {
       return await this.dial(peer.id, 'control', attempt.signal)
     } catch (error) {
       if (!attempt.signal.aborted || !this.#open) throw error
-      const what = `${peer.address} cannot be reached: no answer within ${deadMs} ms`
+      const what = `${peer.address} did not answer within ${deadMs} ms`
       throw new HotspareError('PEER_UNREACHABLE', what, { cause: error })
     } finally {
       clock.clearTimer(timer)

@@ -84,7 +84,10 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
    * needs, to 16 MiB.
    */
   readonly frameBytesMax?: number
-  /** Journal kept for members that come back. Default 256 MiB, at least 1 MiB. */
+  /**
+   * Journal kept for members that come back, in bytes, large contents included. Up to half as much more is used while it is
+   * written, and up to twice the limit while a member still reads it. Default 256 MiB, at least 1 MiB.
+   */
   readonly journalBytesMax?: number
   /** What the vault may hold; 0 lets it keep nothing, so that a node that has to is stuck. Default 1 GiB, at least 0. */
   readonly vaultBytesMax?: number

@@ -18,6 +18,8 @@ export class PeerIdentities {
   readonly mismatches: Map<string, string> = new Map()
   readonly appVersions: Map<string, string> = new Map()
   readonly #voices = new Map<string, Voices>()
+  /** Of members with two processes: the one that is let in, and when it was heard last. */
+  readonly #kept = new Map<string, { readonly bootId: string; heardMs: number }>()
   readonly #options: Pick<NodeOptions, 'policy' | 'deadMs'>
 
   constructor(options: Pick<NodeOptions, 'policy' | 'deadMs'>) {
@@ -49,6 +51,8 @@ export class PeerIdentities {
    */
   spoke(peer: string, bootId: string, nowMs: number): readonly [string, string] | undefined {
     const { deadMs } = this.#options
+    const kept = this.#kept.get(peer)
+    if (kept?.bootId === bootId) kept.heardMs = nowMs
     const voices = this.#voices.get(peer)
     if (voices === undefined) {
       const times = { sinceMs: nowMs, turnMs: nowMs }
@@ -66,5 +70,24 @@ export class PeerIdentities {
     if (voices.told || nowMs - voices.sinceMs <= 2 * deadMs) return undefined
     voices.told = true
     return [present, bootId]
+  }
+
+  /** Of two processes with one id this one is let in from now on, as long as it is heard. */
+  keep(peer: string, bootId: string, nowMs: number): void {
+    this.#kept.set(peer, { bootId, heardMs: nowMs })
+  }
+
+  /**
+   * Why a process is not let in: another one with its id is, and lives. Else each would make void what the other one said,
+   * and whoever follows that id would begin anew with each of their messages.
+   */
+  refusal({ nodeId, bootId }: Identity, nowMs: number): string | undefined {
+    const kept = this.#kept.get(nodeId)
+    if (kept === undefined || kept.bootId === bootId) return undefined
+    if (nowMs - kept.heardMs >= this.#options.deadMs) {
+      this.#kept.delete(nodeId)
+      return undefined
+    }
+    return `two processes run as ${nodeId}: ${kept.bootId}, which is let in, and ${bootId}`
   }
 }

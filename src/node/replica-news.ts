@@ -1,6 +1,9 @@
 /** What the data side of a node tells: the events that become of it, what the core learns, and what status() says of it. */
 import type { Role } from '../core/types.js'
 import type { ErrorCode, HotspareError } from '../errors.js'
+import { noRoom } from '../replication/write-errors.js'
+import type { CauseStatus, Causes } from './causes.js'
+import { failureOf, textOf } from './causes.js'
 import type { DriverInput } from './driver.js'
 import type { Refusal } from './refusals.js'
 import type { Replica } from './replica.js'
@@ -16,12 +19,21 @@ import {
 } from './reports.js'
 import type { NodeStatus } from './status.js'
 
-/** What a restore that broke is tried again with in vain, until somebody does something about it. */
-const needsPerson: ReadonlySet<ErrorCode | undefined> = new Set(['VAULT_FULL', 'SNAPSHOT_FAILED'])
+/** What ends a stream as a rule without anybody having to do anything: the next attempt tells whether it lasts. */
+const passing: ReadonlySet<ErrorCode | undefined> = new Set([
+  undefined,
+  'NOT_ACTIVE',
+  'STALE_TERM',
+  'CONNECTION_CLOSED',
+  'PEER_REFUSED',
+  'PEER_UNREACHABLE',
+  'ABORTED',
+])
 
 export interface ReplicaNewsOptions {
   readonly id: string
   readonly emit: Emit
+  readonly causes: Causes
   /** A stream was refused, here or by the peer. */
   refused(refusal: Refusal): void
   replica(): Replica | undefined
@@ -34,10 +46,10 @@ export class ReplicaNews {
   readonly #options: ReplicaNewsOptions
   /** The restore under way here. */
   restore: NodeStatus['restore']
-  /** Why the node makes no progress. */
-  stuck: string | undefined
-  /** For whom it waits at its start, and until when. */
-  #waiting: { readonly missing: readonly string[]; readonly untilMs: number } | undefined
+  /** For whom it waits at its start, since when and until when. */
+  #waiting:
+    | { readonly missing: readonly string[]; readonly sinceMs: number; readonly untilMs: number }
+    | undefined
 
   constructor(options: ReplicaNewsOptions) {
     this.#options = options
@@ -61,6 +73,8 @@ export class ReplicaNews {
         return reportIncoming(emit, id, event)
       case 'storage':
         return this.#onStorage(event)
+      case 'room':
+        return this.#onRoom(event)
       case 'outside':
         return reportOutside(emit, event, 'repaired')
       case 'outsideOfActive':
@@ -68,22 +82,34 @@ export class ReplicaNews {
     }
   }
 
-  /** These members are given until then to show up, unless the role changes before; undefined when nobody is waited for. */
-  wait(missing: readonly string[] | undefined, untilMs: number = 0): void {
-    this.#waiting = missing === undefined ? undefined : { missing, untilMs }
+  /** These members are given so long to show up, unless the role changes before. */
+  wait(missing: readonly string[], sinceMs: number, forMs: number): void {
+    this.#waiting = { missing, sinceMs, untilMs: sinceMs + forMs }
   }
 
   /** For whom the node waits at this time. */
-  waitingAt(nowMs: number): string | undefined {
+  waitingAt(nowMs: number): CauseStatus | undefined {
     if (this.#waiting === undefined || nowMs >= this.#waiting.untilMs) return undefined
-    const { missing, untilMs } = this.#waiting
-    return `waiting up to ${Math.round(untilMs - nowMs)} ms for ${missing.join(', ')}`
+    const { missing, sinceMs, untilMs } = this.#waiting
+    const reason = `waiting up to ${Math.round(untilMs - nowMs)} ms for ${missing.join(', ')}`
+    const forMs = Math.round(nowMs - sinceMs)
+    return { what: 'wait', code: undefined, reason, attempts: 0, forMs }
   }
 
   /** Nobody serves before these members are back, or an operator decides. */
   hold(missing: readonly string[], reason: string): void {
     const who = missing.length === 0 ? '' : ` (${missing.join(', ')})`
-    this.stuck = `holding: ${reason}${who}`
+    this.#options.causes.waits('hold', `holding: ${reason}${who}`)
+  }
+
+  /** What was tried in the role before is not tried any more, whatever became of it. */
+  roleChanged(role: Role): void {
+    const { causes } = this.#options
+    this.#waiting = undefined
+    if (role === 'restoring' || role === 'standby')
+      causes.over('hold', 'fetch', 'promotion', 'room')
+    else if (role === 'active') causes.over('follow', 'hold', 'fetch', 'promotion')
+    else causes.over('follow', 'room')
   }
 
   #onIncoming(event: Extract<ReplicaEvent, { from: 'incoming' }>['event']): void {
@@ -100,11 +126,7 @@ export class ReplicaNews {
     if (event.name === 'waits') return this.#onWaits(event.error)
     if (event.name !== 'started') this.restore = undefined
     if (term === undefined) return
-    if (event.name === 'complete') this.stuck = undefined
-    if (event.name === 'refused') this.stuck = `${event.code}: ${event.reason}`
-    if (event.name === 'broken' && needsPerson.has(event.code)) {
-      this.stuck = `${event.code}: ${event.reason}`
-    }
+    this.#noteAttempt(event)
     const reason = 'reason' in event ? event.reason : undefined
     const method = event.name === 'started' ? event.plan.method : undefined
     const restoring = method === 'delta' || method === 'full'
@@ -118,24 +140,46 @@ export class ReplicaNews {
       this.#options.refused(refusal)
   }
 
-  /** Told once as long as the reason is the same. */
-  #onWaits(error: HotspareError): void {
-    const stuck = `${error.code}: ${error.message}`
-    if (stuck === this.stuck) return
-    this.stuck = stuck
-    this.#options.emit('error', error)
+  /** What became of an attempt to follow. That a stream which stood ended is one, too: the next one tells more. */
+  #noteAttempt(event: Extract<ReplicaEvent, { from: 'incoming' }>['event']): void {
+    const { causes } = this.#options
+    if (event.name === 'complete') causes.over('follow')
+    if (event.name !== 'refused' && event.name !== 'broken') return
+    const { code, reason } = event
+    // A refusal, and a disk that failed, have events of their own.
+    const isTold = event.name === 'refused' || causes.get('storage') !== undefined
+    const quiet = isTold || passing.has(code as ErrorCode | undefined)
+    causes.failed('follow', { code, reason, quiet })
   }
 
-  #onStorage(event: 'failed' | 'recovered'): void {
-    const { emit } = this.#options
+  /** Told once as long as the reason is the same. */
+  #onWaits(error: HotspareError): void {
+    const { causes, emit } = this.#options
+    const failure = failureOf(error)
+    const isNew = causes.get('follow') !== textOf(failure)
+    causes.failed('follow', failure)
+    if (isNew) emit('error', error)
+  }
+
+  #onRoom(refusal: string | undefined): void {
+    const { causes } = this.#options
+    if (refusal === undefined) return causes.over('room')
+    causes.failed('room', failureOf(noRoom(refusal)))
+  }
+
+  /** What the disk failed with has the event `storageFailed`. */
+  #onStorage(event: 'failed' | 'failedAgain' | 'recovered'): void {
+    const { emit, causes } = this.#options
     if (event === 'recovered') {
-      this.stuck = undefined
+      causes.over('storage')
       return emit('storageRecovered', {})
     }
     const replica = this.#options.replica()
     const error = replica?.copy.failed
-    const reason = error === undefined ? 'storage' : `${error.code}: ${error.message}`
-    this.stuck = reason
+    const failure = error === undefined ? { code: undefined, reason: 'storage' } : failureOf(error)
+    causes.failed('storage', { ...failure, quiet: true })
+    if (event === 'failedAgain') return
+    const reason = textOf(failure)
     if (this.#options.role() === 'active')
       return this.#options.input({ type: 'copyFailed', reason })
     replica?.breakStream(reason)

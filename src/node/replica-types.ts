@@ -14,7 +14,9 @@ export type ReplicaEvent =
   | { readonly from: 'outgoing'; readonly event: OutgoingEvent }
   | { readonly from: 'writer'; readonly event: WriterEvent }
   | { readonly from: 'vault'; readonly event: VaultIncident }
-  | { readonly from: 'storage'; readonly event: 'failed' | 'recovered' }
+  | { readonly from: 'storage'; readonly event: 'failed' | 'failedAgain' | 'recovered' }
+  /** Why what takes room is refused; undefined when it is not any more. */
+  | { readonly from: 'room'; readonly event: string | undefined }
   /** Files that had changed on this disk were put right. */
   | { readonly from: 'outside' | 'outsideOfActive'; readonly event: OutsideReport }
 

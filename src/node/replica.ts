@@ -8,8 +8,8 @@
 import type { CopyFacts } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { OpenStorage, TreeEntry } from '../interfaces/storage.js'
-import type { OutsideReport } from '../replication/copy-types.js'
-import { copyLimits } from '../replication/copy-types.js'
+import type { OutsideReport, RecoveryProgress } from '../replication/copy-types.js'
+import { copyLimitsOf } from '../replication/copy-types.js'
 import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
 import { Incoming } from '../replication/stream/incoming.js'
@@ -18,6 +18,7 @@ import { nothingOutside } from '../replication/tree-scan.js'
 import { Vault } from '../replication/vault.js'
 import { Writer } from '../replication/writer.js'
 import { writerLimits } from '../replication/writer-types.js'
+import { failureOf } from './causes.js'
 import { Freeze } from './drain.js'
 import { Fetching } from './fetching.js'
 import { Followers } from './followers.js'
@@ -41,6 +42,7 @@ export class Replica {
   #inSyncKnown = false
   #brokenAtMs: number | undefined
   #ineligible: string | undefined
+  #hasRoom = true
   readonly #retry: StorageRetry
   /** Resolves when the attempts to follow that were given up have ended. */
   #settling: Promise<void> = Promise.resolve()
@@ -89,6 +91,7 @@ export class Replica {
     bootId: string,
     storage: OpenStorage,
     hooks: ReplicaHooks,
+    recovers?: (progress: RecoveryProgress) => void,
   ): Promise<Replica> {
     const { policy, clock, random, journalBytesMax, vaultBytesMax, id } = options
     const vault = await Vault.open({
@@ -104,8 +107,9 @@ export class Replica {
       policy,
       clock,
       random,
-      limits: { ...copyLimits, journalBytesMax },
+      limits: copyLimitsOf(journalBytesMax),
       emit: (event) => hooks.report({ from: 'copy', event }),
+      ...(recovers === undefined ? {} : { recovers }),
     })
     return new Replica(options, bootId, hooks, { copy, vault, storage })
   }
@@ -185,7 +189,8 @@ export class Replica {
     } catch (error) {
       if (this.#incoming !== incoming) return
       const { peer } = incoming
-      this.#onIncoming({ name: 'broken', peer, code: undefined, reason: String(error) })
+      const { code, reason } = failureOf(error)
+      this.#onIncoming({ name: 'broken', peer, code, reason })
       return
     }
     if (this.#incoming === incoming) incoming.start()
@@ -280,9 +285,24 @@ export class Replica {
       limits: writerLimits,
       degraded,
       blobs: this.followers,
+      noRoomFor: (bytes) => this.#noRoomFor(bytes),
       emit: (event) => this.#hooks.report({ from: 'writer', event }),
       checkTenure: () => this.#hooks.checkTenure(),
     })
+  }
+
+  /** Tells when there is room again, also while nobody writes. */
+  lookForRoom(): void {
+    if (!this.#hasRoom) this.#noRoomFor(0)
+  }
+
+  /** Removals are taken all the same. */
+  #noRoomFor(bytes: number): string | undefined {
+    const refusal = this.storage.room?.refusal(bytes)
+    if ((refusal === undefined) === this.#hasRoom) return refusal
+    this.#hasRoom = refusal === undefined
+    this.#hooks.report({ from: 'room', event: refusal })
+    return refusal
   }
 
   /** Ends the tenure: no write is accepted or acknowledged any more, and nobody is fed. */
@@ -291,6 +311,7 @@ export class Replica {
     this.#writer = undefined
     this.#term = undefined
     this.#inSyncKnown = false
+    this.#hasRoom = true
     this.followers.endTenure()
     writer?.close(error)
     this.#freeze?.end()

@@ -14,6 +14,7 @@ import type { Term } from '../replication/position.js'
 import type { Vault } from '../replication/vault.js'
 import { abortable } from './abort.js'
 import { adoptFound, adoptOutside } from './adoption.js'
+import { Causes, failureOf, textOf } from './causes.js'
 import type { DriverInput } from './driver.js'
 import { Driver } from './driver.js'
 import { EventHub } from './event-hub.js'
@@ -23,6 +24,7 @@ import { Links } from './links.js'
 import type { NodeParts } from './node-parts.js'
 import type { NodeOptions } from './options.js'
 import { PeerIdentities } from './peer-identities.js'
+import { unheard, waitsOf } from './present-causes.js'
 import { Redundancy } from './redundancy.js'
 import { Refusals } from './refusals.js'
 import { Replica } from './replica.js'
@@ -30,9 +32,11 @@ import { ReplicaNews } from './replica-news.js'
 import type { ReplicaHooks } from './replica-types.js'
 import type { Emit } from './reports.js'
 import { reportCore, reportOutside } from './reports.js'
+import { Startup } from './startup.js'
 import type { NodeStatus } from './status.js'
 import { statusOf } from './status.js'
 import { TenureRunner } from './tenure.js'
+import { duplicateType, Twins } from './twins.js'
 import { WritePath } from './write-path.js'
 
 const log = debug('hotspare:node')
@@ -61,13 +65,17 @@ export class Runtime {
   readonly #bootId: string
   readonly #stop = new AbortController()
   readonly #peers: PeerIdentities
+  readonly #twins: Twins
   readonly #refusals: Refusals
   readonly #redundancy = new Redundancy((count) => this.#hasInSync(count))
   #started = false
   #parts: NodeParts | undefined
   #opening: Promise<void> | undefined
   #stopping: Promise<void> | undefined
+  readonly #causes: Causes
   readonly #news: ReplicaNews
+  readonly #startup: Startup
+  #roleSinceMs = 0
   #settledOnce: (() => void) | undefined
 
   constructor(options: NodeOptions) {
@@ -75,16 +83,27 @@ export class Runtime {
     this.events = new EventHub(options)
     this.#bootId = Buffer.from(options.random.bytes(8)).toString('hex')
     this.#refusals = new Refusals(options.clock, this.emit)
+    this.#causes = new Causes(options.clock, this.emit)
     this.#news = new ReplicaNews({
       id: options.id,
       emit: this.emit,
+      causes: this.#causes,
       refused: (refusal) =>
         this.#refusals.tell(`data ${refusal.peer} ${refusal.code} ${refusal.reason}`, refusal),
       replica: () => this.#parts?.replica,
       role: () => this.role,
       input: (input) => this.#parts?.driver.input(input),
     })
+    this.#startup = new Startup(options.clock)
     this.#peers = new PeerIdentities(options)
+    this.#twins = new Twins({
+      id: options.id,
+      bootId: this.#bootId,
+      clock: options.clock,
+      identities: this.#peers,
+      emit: this.emit,
+      links: () => this.#parts?.links,
+    })
     this.writes = new WritePath({
       options,
       bootId: this.#bootId,
@@ -134,8 +153,14 @@ export class Runtime {
     const settled = new Promise<void>((resolve) => {
       this.#settledOnce = resolve
     })
+    this.#startup.begin()
     this.#opening = this.#open(adopt, join)
-    await this.#opening
+    try {
+      await this.#opening
+    } catch (error) {
+      this.#startup.end()
+      throw error
+    }
     const stopped = new Promise<never>((_resolve, reject) => {
       const error = new HotspareError('STOPPED', 'the node was stopped while it started')
       this.#stop.signal.addEventListener('abort', () => reject(error), { once: true })
@@ -146,6 +171,8 @@ export class Runtime {
     } catch (error) {
       await this.stop()
       throw error
+    } finally {
+      this.#startup.end()
     }
   }
 
@@ -167,15 +194,22 @@ export class Runtime {
 
   async #open(adopt: boolean, join: boolean): Promise<void> {
     const { id, cluster } = this.#options
-    const storage = await this.#options.storage.open({ nodeId: id, bootId: this.#bootId })
+    const startup = this.#startup
+    const waits = (why: string): void => startup.does(why)
+    const storage = await this.#options.storage.open({ nodeId: id, bootId: this.#bootId }, waits)
     const owner = { cluster, nodeId: id }
     let links: Links | undefined
     let replica: Replica | undefined
     try {
+      startup.does('reading what the storage holds')
       const facts = await FactsLog.open(storage.logs, owner)
       const durable = facts.facts
-      replica = await Replica.open(this.#options, this.#bootId, storage, this.#replicaHooks())
+      const hooks = this.#replicaHooks()
+      replica = await Replica.open(this.#options, this.#bootId, storage, hooks, (what) =>
+        startup.recovers(what),
+      )
       const term = { epoch: (durable.promised?.epoch ?? 0) + 1, nodeId: id, bootId: this.#bootId }
+      if (adopt) startup.does('taking the files that were found into the history')
       await adoptFound(replica, term, adopt)
       links = this.#makeLinks()
       const driver = new Driver(
@@ -189,11 +223,16 @@ export class Runtime {
           onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
           onTerm: (term) => this.tenures.begin(term),
           onEvent: (event) => {
-            if (event.name === 'waiting') this.#wait(event.missing, event.forMs)
+            if (event.name === 'waiting')
+              this.#news.wait(event.missing, this.#options.clock.nowMs(), event.forMs)
             if (event.name === 'holding') this.#news.hold(event.missing, event.reason)
             reportCore(this.emit, id, event)
           },
           onError: (error) => this.emit('error', error),
+          tried: (what, error) => {
+            if (error === undefined) this.#causes.over(what)
+            else this.#causes.failed(what, failureOf(error))
+          },
         },
         durable,
       )
@@ -228,8 +267,12 @@ export class Runtime {
       received: (from, message) => this.#receive(from, message),
       stream: (channel) => this.#withFollowers(channel, (all) => all.acceptStream(channel)),
       bulk: (channel) => this.#withFollowers(channel, (all) => all.acceptBulk(channel)),
-      refused: (key, peer, { code, message }) =>
-        this.#refusals.tell(key, { peer, code, reason: message }),
+      refused: (key, peer, error) => {
+        const { code, message } = error
+        this.#refusals.tell(key, { peer, code, reason: message })
+        this.#twins.refused(error)
+      },
+      barred: (identity) => this.#peers.refusal(identity, this.#options.clock.nowMs()),
       met: (identity) => {
         const peer = identity.nodeId
         const reason = this.#peers.met(identity)
@@ -251,6 +294,8 @@ export class Runtime {
         return this.writes.forwarded.onForward(from, message.body)
       case 'forwarded':
         return this.writes.forwarding.onForwarded(from, message.body)
+      case duplicateType:
+        return this.#twins.toldBy(from, message.body)
       default:
         // A later version may say more; what is not understood is not an error.
         log('%s: a message of the unknown type %s from %s', this.#options.id, message.type, from)
@@ -262,18 +307,11 @@ export class Runtime {
     if (parts === undefined) return
     if ('view' in message) {
       const { bootId, activeTerm } = message.view
-      this.#notePeerProcess(from, bootId)
+      this.#twins.spoke(from, bootId)
       if (activeTerm !== undefined && from === parts.replica.followed) parts.replica.heardActive()
     }
     parts.driver.input({ type: 'message', from, message })
     this.#noteLowestPeer(parts)
-  }
-
-  #notePeerProcess(peer: string, bootId: string): void {
-    const bootIds = this.#peers.spoke(peer, bootId, this.#options.clock.nowMs())
-    if (bootIds === undefined) return
-    const { code, message } = new HotspareError('DUPLICATE_ID', `two processes run as ${peer}`)
-    this.emit('duplicateId', { peer, code, bootIds, reason: message })
   }
 
   /** Whoever was heard of may come back for what it lacks. */
@@ -298,10 +336,10 @@ export class Runtime {
   #onRole(role: Role, from: Role, reason: string, term: Term | undefined): void {
     const parts = this.#parts
     if (parts === undefined) return
-    this.#news.wait(undefined)
+    this.#news.roleChanged(role)
+    this.#roleSinceMs = this.#options.clock.nowMs()
     if (from === 'active' && role !== 'active') this.#loseRole(parts, reason)
     if (role === 'active' && term !== undefined) {
-      this.#news.stuck = undefined
       this.tenures.begin(term)
       this.writes.forwarding.flushHere()
       this.#takeOutside(parts)
@@ -364,25 +402,26 @@ export class Runtime {
     await abortable(begin, signal)
   }
 
-  #wait(missing: readonly string[], forMs: number): void {
-    this.#news.wait(missing, this.#options.clock.nowMs() + forMs)
-  }
-
   explain(): readonly Decision[] {
     return this.#parts?.driver.explain() ?? []
   }
 
   status(): NodeStatus {
     const parts = this.#parts
-    const waits = this.#news.waitingAt(this.#options.clock.nowMs())
     const unreachable = (id: string): string | undefined => {
       const failure = parts?.links.failureOf(id)
       return failure && `${failure.code}: ${failure.message}`
     }
-    // What it restores from is heard, over the other one's connection, and cannot be dialled.
-    const source = this.role === 'restoring' ? parts?.driver.state.followed?.id : undefined
-    const cut = source === undefined ? undefined : unreachable(source)
-    const stuck = this.#news.stuck ?? parts?.driver.atGate ?? waits ?? cut
+    parts?.replica.lookForRoom()
+    const facts = {
+      options: this.#options,
+      role: this.role,
+      roleSinceMs: this.#roleSinceMs,
+      driver: parts?.driver,
+      waiting: this.#news.waitingAt(this.#options.clock.nowMs()),
+      unreachable,
+    }
+    const causes = this.#causes.list(waitsOf(facts))
     return statusOf({
       options: this.#options,
       role: this.role,
@@ -393,7 +432,13 @@ export class Runtime {
       mismatches: this.#peers.mismatches,
       appVersions: this.#peers.appVersions,
       restore: this.#news.restore,
-      stuck,
+      causes,
+      starting: this.#startup.says({
+        role: this.role,
+        cause: causes[0] && textOf(causes[0]),
+        restore: this.#news.restore,
+        missing: unheard(facts),
+      }),
     })
   }
 

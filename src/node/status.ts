@@ -4,11 +4,13 @@ import type { Role } from '../core/types.js'
 import type { Position, Term } from '../replication/position.js'
 import { positionOf } from '../replication/position.js'
 import type { RestoreProgress } from '../replication/stream/wire.js'
+import type { CauseStatus } from './causes.js'
+import { textOf } from './causes.js'
 import type { NodeOptions } from './options.js'
 import type { Replica } from './replica.js'
 
 /**
- * The operator's word for what a node does: `searching` stands for the roles `discovering` and `restoring`, `failed` for a
+ * The operator's word for what a node does: `searching` stands for the roles `discovering` and `restoring` and for a start that opens the storage, `failed` for a
  * node that is not active and whose storage failed, `shutdown` for one that does not run.
  */
 export type OperatorState = 'searching' | 'active' | 'standby' | 'failed' | 'shutdown'
@@ -90,8 +92,15 @@ export interface NodeStatus {
         readonly method: string
       } & RestoreProgress)
     | undefined
-  /** Why this node makes no progress, often beginning with an error code; undefined when nothing is in its way. */
+  /**
+   * Why this node makes no progress, often beginning with an error code; undefined when nothing is in its way. It is the
+   * first of `causes`, and goes away when the attempt succeeds.
+   */
   readonly stuck: string | undefined
+  /** Everything that this node tries again and again in vain, or waits for; empty when nothing is in its way. */
+  readonly causes: readonly CauseStatus[]
+  /** What `start()` waits for, in words, for people; undefined before it was called and when it has ended. */
+  readonly starting: string | undefined
   /** Classes of application state whose snapshot failed when it was last tried, each with the reason. */
   readonly snapshotFailures: readonly {
     /** The class. */
@@ -130,7 +139,8 @@ export interface StatusParts {
   readonly mismatches: ReadonlyMap<string, string>
   readonly appVersions: ReadonlyMap<string, string>
   readonly restore: NodeStatus['restore']
-  readonly stuck: string | undefined
+  readonly causes: readonly CauseStatus[]
+  readonly starting: string | undefined
 }
 
 export function statusOf(parts: StatusParts): NodeStatus {
@@ -155,7 +165,9 @@ export function statusOf(parts: StatusParts): NodeStatus {
     blocked: writer?.blocked ?? false,
     redundant: active !== undefined && inSync.length > 0,
     restore: parts.restore,
-    stuck: parts.stuck,
+    stuck: parts.causes[0] === undefined ? undefined : textOf(parts.causes[0]),
+    causes: parts.causes,
+    starting: parts.starting,
     snapshotFailures: copy?.snapshotFailures ?? [],
     peers: options.members
       .filter((member) => member.id !== id)
@@ -184,7 +196,7 @@ export function activeOf(
 }
 
 function operatorState(parts: StatusParts): OperatorState {
-  if (parts.role === 'stopped') return 'shutdown'
+  if (parts.role === 'stopped') return parts.starting === undefined ? 'shutdown' : 'searching'
   if (parts.role === 'active') return 'active'
   if (parts.replica?.copy.failed !== undefined) return 'failed'
   return parts.role === 'standby' ? 'standby' : 'searching'

@@ -7,7 +7,8 @@ export interface StorageRetryOptions {
   readonly everyMs: number
   readonly copy: LocalCopy
   mayReopen(): boolean
-  report(event: 'failed' | 'recovered'): void
+  /** `failedAgain`: as `failed`, for a further attempt. */
+  report(event: 'failed' | 'failedAgain' | 'recovered'): void
 }
 
 export class StorageRetry {
@@ -29,7 +30,13 @@ export class StorageRetry {
     const { copy, report } = this.#options
     this.#reopening ??= copy
       .reopen()
-      .then(() => report('recovered'))
+      .then(
+        () => report('recovered'),
+        (error: unknown) => {
+          report('failedAgain')
+          throw error
+        },
+      )
       .finally(() => {
         this.#reopening = undefined
       })

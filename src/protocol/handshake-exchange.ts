@@ -116,6 +116,10 @@ function late(connection: Connection, handshakeMs: number): HotspareError {
   return new HotspareError(
     'HANDSHAKE_FAILED',
     `${connection.remote} did not finish the handshake within ${handshakeMs} ms`,
-    { retryable: true, details: { reason: 'timeout', limit: handshakeMs, option: 'handshakeMs' } },
+    {
+      retryable: true,
+      details: { reason: 'timeout', limit: handshakeMs, option: 'handshakeMs' },
+      whatToDo: 'Check what listens there, and the network between the two; it is tried again.',
+    },
   )
 }

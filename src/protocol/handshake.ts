@@ -284,7 +284,18 @@ function refused(
   const what = refusedBy === 'here' ? `${who} was refused` : `${who} refused this node`
   return new HotspareError('HANDSHAKE_FAILED', `${what}: ${verdict.message || reason}`, {
     details: { reason, refusedBy, nodeId: peer?.nodeId },
+    whatToDo: remedies[reason],
   })
+}
+
+/** What to do about a refusal, by its reason, where it is known what is wrong. */
+const remedies: Readonly<Record<string, string | undefined>> = {
+  cluster: 'Give both nodes the same cluster, or keep them from each other.',
+  self: 'Correct the address of that member: this node itself answers there.',
+  duplicateId: 'Stop one of the two, and give every member an id and a folder of its own.',
+  otherNode: 'Correct the address of that member in members.',
+  unknownMember: 'List the same members on all nodes.',
+  frameBytesMax: 'Use the same frameBytesMax on all nodes.',
 }
 
 function notProved(connection: Connection): HotspareError {
@@ -309,7 +320,12 @@ function evicted(connection: Connection): HotspareError {
   return new HotspareError(
     'HANDSHAKE_FAILED',
     `The handshake of ${connection.remote} gave way to newer ones (${HANDSHAKES_MAX} by default)`,
-    { retryable: true, details: { reason: 'handshakesMax', option: 'handshakesMax' } },
+    {
+      retryable: true,
+      details: { reason: 'handshakesMax', option: 'handshakesMax' },
+      whatToDo:
+        'Nothing if it stays rare, as it is tried again; else find out who opens so many connections.',
+    },
   )
 }
 

@@ -9,7 +9,7 @@ import type { ObjectStore } from '../interfaces/storage.js'
 import type { Durability } from '../policy/class-options.js'
 import type { BlobRef } from './change.js'
 import { SourceReader } from './source-reader.js'
-import { aborted } from './write-errors.js'
+import { aborted, requireDisk } from './write-errors.js'
 import type { BlobDistribution, WriterLimits } from './writer-types.js'
 
 /** Content that a caller gives: bytes, text (as UTF-8), or anything that yields bytes. */
@@ -47,6 +47,8 @@ export interface SpoolOptions {
   readonly random: Random
   readonly limits: Pick<WriterLimits, 'inlineBytesMax' | 'blobBytesMax'>
   readonly distribution: BlobDistribution
+  /** Why what takes so many bytes of the device is refused; undefined when there is room. */
+  readonly noRoomFor: (bytes: number) => string | undefined
 }
 
 /** See the head of the file. */
@@ -55,6 +57,7 @@ export class BlobSpool {
   readonly #random: Random
   readonly #limits: Pick<WriterLimits, 'inlineBytesMax' | 'blobBytesMax'>
   readonly #distribution: BlobDistribution
+  readonly #noRoomFor: (bytes: number) => string | undefined
   /** Sources that are being read. */
   readonly #readers = new Set<SourceReader>()
 
@@ -63,6 +66,7 @@ export class BlobSpool {
     this.#random = options.random
     this.#limits = options.limits
     this.#distribution = options.distribution
+    this.#noRoomFor = options.noRoomFor
   }
 
   /**
@@ -96,7 +100,7 @@ export class BlobSpool {
   /**
    * Reads a source to its end. What it returns shares no memory with the source.
    *
-   * @throws `WRITE_TOO_LARGE` above `blobBytesMax`; `ABORTED`; the failure of the storage; what the
+   * @throws `WRITE_TOO_LARGE` above `blobBytesMax`; `STORAGE_FULL`; `ABORTED`; the failure of the storage; what the
    *   source threw; what it was closed with. Nothing is left behind then.
    */
   async collect(source: ContentSource, options: ContentOptions): Promise<Content> {
@@ -118,6 +122,7 @@ export class BlobSpool {
         if (!(chunk instanceof Uint8Array))
           throw new TypeError('a content stream yields Uint8Array')
         this.#requireSize(spooled.bytes + chunk.length)
+        if (spooled.bytes + chunk.length > inlineMax) requireDisk(this.#noRoomFor(chunk.length))
         await spooled.add(chunk)
       }
       if (signal?.aborted === true) throw aborted(signal)

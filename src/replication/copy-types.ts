@@ -39,6 +39,25 @@ export const copyLimits: CopyLimits = {
   snapshotBytesMax,
 }
 
+/** A segment has this share of the journal at most: the journal is trimmed by whole segments. */
+const segmentShare = 1 / 8
+/** A checkpoint comes after this share of the journal at most: what is newer cannot be trimmed. */
+const checkpointShare = 1 / 4
+
+/**
+ * The limits of a copy whose journal may have so many bytes. Journal and blobs together stay below one and a half times the
+ * limit: it, a segment, and what comes while a checkpoint is made. More is kept for a blob that is larger by itself, for
+ * what a standby still reads (up to twice the limit), and for a class of application state whose snapshot fails.
+ */
+export function copyLimitsOf(journalBytesMax: number): CopyLimits {
+  return {
+    ...copyLimits,
+    journalBytesMax,
+    segmentBytes: Math.min(copyLimits.segmentBytes, journalBytesMax * segmentShare),
+    checkpointBytes: Math.min(copyLimits.checkpointBytes, journalBytesMax * checkpointShare),
+  }
+}
+
 /** What a copy reports. */
 export type CopyEvent =
   /** The journal or the tree cannot be written; `reopen()` tries again. */
@@ -82,6 +101,16 @@ export interface LocalCopyOptions {
   readonly random: Random
   readonly limits: CopyLimits
   readonly emit: (event: CopyEvent) => void
+  /** Told while the copy is opened, for people who wait for it; often. */
+  readonly recovers?: (progress: RecoveryProgress) => void
+}
+
+/** How far the opening of a copy is. */
+export interface RecoveryProgress {
+  /** The changes of the journal are carried out again, or the files are compared with what is known of them. */
+  readonly phase: 'journal' | 'files'
+  /** Changes, or files, so far. */
+  readonly done: number
 }
 
 /** How a change of application state ended; a throw of its `apply` is a result, too. */

@@ -77,6 +77,20 @@ export function requirePlainValues(intent: WriteIntent): void {
   }
 }
 
+/** Whether an intent takes room of the device for more than its record. */
+export function grows(intent: WriteIntent): boolean {
+  switch (intent.kind) {
+    case 'remove':
+    case 'truncate':
+      return false
+    case 'transaction':
+    case 'commit':
+      return intent.changes.some(grows)
+    default:
+      return true
+  }
+}
+
 /** The files that an intent may bring into being. */
 export function writtenPaths(intent: WriteIntent): readonly string[] {
   switch (intent.kind) {

@@ -24,7 +24,7 @@ import { SegmentFiles } from './segment-files.js'
 import type { Segment, TailItem } from './tail.js'
 import { Tail } from './tail.js'
 
-/** Bytes that one append of the log carries at most (one entry at least). */
+/** Bytes that one append of the log carries at most (one entry at least), and no more than a segment has. */
 const appendBytesMax = 8 * 1024 * 1024
 /** Pins hold the journal up to this many times its limit. */
 const pinnedTimes = 2
@@ -222,7 +222,8 @@ export class Journal {
     const parts: Uint8Array[] = [encodeMark(this.#nonce, segment.bytes)]
     let offset = segment.bytes + markBytes
     let ordinal = this.#handedOrdinal
-    while (ordinal < this.lastOrdinal && offset - segment.bytes < appendBytesMax) {
+    const bytesMax = Math.min(appendBytesMax, this.#options.segmentBytes)
+    while (ordinal < this.lastOrdinal && offset - segment.bytes < bytesMax) {
       ordinal += 1
       const item = this.#itemOf(ordinal)
       item.segment = segment

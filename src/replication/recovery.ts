@@ -23,6 +23,12 @@ export const journalArea = 'journal'
 /** Bytes of entries that recovery holds while the tree catches up. */
 const aheadBytesMax = 16 * 1024 * 1024
 
+/** Why a state cannot be rebuilt. A process without descriptors says nothing about what is stored: that is tried again. */
+function reasonOf(error: unknown): string {
+  if (HotspareError.is(error, 'RESOURCES_EXHAUSTED')) throw error
+  return String(error)
+}
+
 /** Where a state class begins, while it is worked out. */
 interface StateBase {
   readonly seq: number
@@ -112,6 +118,7 @@ export class Recovery {
     const scanned = await scanJournal(logs, journalArea, from, (entry) => {
       ordinal += 1
       this.#take(entry, ordinal)
+      this.#options.recovers?.({ phase: 'journal', done: ordinal })
       applier.release(ordinal)
       return this.#contents.unappliedBytes > aheadBytesMax ? applier.settled() : undefined
     })
@@ -140,7 +147,7 @@ export class Recovery {
     const needsEnd = slots.some(({ hooks }) => hooks.position !== undefined)
     const end = needsEnd ? await this.#findEnd() : undefined
     for (const slot of slots) {
-      const base = await this.#baseOf(slot, end).catch((error: unknown) => String(error))
+      const base = await this.#baseOf(slot, end).catch(reasonOf)
       if (typeof base === 'string') {
         this.#lose(slot, base)
         continue

@@ -30,7 +30,10 @@ export async function scanTree(
   const differing: TreeEntry[] = []
   let known = 0
   const skipped = (path: string, why: string): void => emit({ name: 'skippedPath', path, why })
+  let seen = 0
   for await (const batch of storage.tree.scan(skipped)) {
+    seen += batch.length
+    options.recovers?.({ phase: 'files', done: seen })
     for (const entry of batch) {
       const record = index.get(entry.path)
       if (record === undefined) {

@@ -7,8 +7,8 @@
 import { ackOf, durabilityOf, type Write } from './ack-queues.js'
 import type { BlobRef } from './change.js'
 import type { ClassRules } from './class-rules.js'
-import { blobsOf, bytesOf, type WriteIntent } from './intent.js'
-import { aborted, givenUp, queueFull } from './write-errors.js'
+import { blobsOf, bytesOf, grows, type WriteIntent } from './intent.js'
+import { aborted, givenUp, queueFull, requireDisk } from './write-errors.js'
 import { WriteQueue } from './write-queue.js'
 import type { HeldWrite, Receipt, WriteOptions, WriterLimits } from './writer-types.js'
 
@@ -21,6 +21,9 @@ function give(resolve: (receipt: Receipt) => void, reject: (error: unknown) => v
   givenReject = reject
 }
 
+/** A change lies in the journal and in its file. */
+const copies = 2
+
 /** What an intake works with. */
 export interface IntakeOptions {
   readonly rules: ClassRules
@@ -31,6 +34,8 @@ export interface IntakeOptions {
   unacknowledged(): number
   /** Whether a write of this level waits because no standby is in sync. */
   isBlocked(level: number): boolean
+  /** Why what takes so many bytes of the device is refused; undefined when there is room. */
+  noRoomFor(bytes: number): string | undefined
   discard(blobs: readonly BlobRef[]): Promise<void>
 }
 
@@ -47,7 +52,7 @@ export class WriteIntake {
   /**
    * Takes a write in.
    *
-   * @throws `CLASS_UNKNOWN`, `CLASS_KIND`, `QUEUE_FULL`, `ABORTED`
+   * @throws `CLASS_UNKNOWN`, `CLASS_KIND`, `QUEUE_FULL`, `STORAGE_FULL`, `ABORTED`
    */
   take(intent: WriteIntent, options: WriteOptions | undefined): Promise<Receipt> {
     const level = this.#options.rules.levelFor(intent, options)
@@ -55,6 +60,7 @@ export class WriteIntake {
     const signal = options?.signal
     if (signal?.aborted === true) throw aborted(signal)
     this.#requireRoom(bytes)
+    if (grows(intent)) requireDisk(this.#options.noRoomFor(copies * bytes))
     const promise = new Promise<Receipt>(give)
     const write: Write = {
       intent,

@@ -116,6 +116,8 @@ export interface WriterOptions {
   /** Whether no promotable member is in reach, so that nothing is waited for. */
   readonly degraded: boolean
   readonly blobs: BlobDistribution
+  /** Why what takes so many bytes of the device is refused; undefined when there is room. */
+  noRoomFor?(bytes: number): string | undefined
   emit(event: WriterEvent): void
   /** Throws NOT_ACTIVE when this node may not act as active now. */
   checkTenure(): void

@@ -91,6 +91,7 @@ export class Writer implements WriteGate {
       random: options.random,
       limits,
       distribution: options.blobs,
+      noRoomFor: (bytes) => options.noRoomFor?.(bytes),
     })
     this.#intake = new WriteIntake({
       rules: new ClassRules(options.policy),
@@ -98,6 +99,7 @@ export class Writer implements WriteGate {
       valueBytes: () => this.#sequencer.valueBytes,
       unacknowledged: () => this.#queues.waiting,
       isBlocked: (level) => this.#inSync.standing === 'blocked' && level > 1,
+      noRoomFor: (bytes) => options.noRoomFor?.(bytes),
       discard: (blobs) => this.#spool.discard(blobs),
     })
     this.#queue = this.#intake.queue

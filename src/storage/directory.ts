@@ -30,7 +30,7 @@ import { requireKnown } from '../option-names.js'
 import { newLendingState, takeBack } from './directory/access.js'
 import { DirectoryDocuments } from './directory/documents.js'
 import { isMissing, replaceFile, syncFolder } from './directory/durable.js'
-import { storageError } from './directory/fs-error.js'
+import { isForbidden, storageError } from './directory/fs-error.js'
 import { Gate } from './directory/gate.js'
 import { decodeValue, encodeValue } from './directory/header.js'
 import { type Lane, openLane } from './directory/lane.js'
@@ -38,6 +38,7 @@ import { Layout, objectAreas } from './directory/layout.js'
 import { DirectoryLock } from './directory/lock.js'
 import { DirectoryLogs } from './directory/logs.js'
 import { DirectoryObjects } from './directory/objects.js'
+import { Room } from './directory/room.js'
 import { SharedBuffers } from './directory/shared-buffers.js'
 import { Syncer } from './directory/syncer.js'
 import { DirectoryTree } from './directory/tree.js'
@@ -66,30 +67,41 @@ export function directory(root: string, options: DirectoryOptions = {}): Storage
   requireKnown('directory()', options, ['threads'])
   const layout = new Layout(root, 'main')
   const threads = options.threads ?? true
-  return { name: 'directory', open: (owner) => openDirectory(layout, owner, threads) }
+  return { name: 'directory', open: (owner, waits) => openDirectory(layout, owner, threads, waits) }
 }
 
 async function openDirectory(
   layout: Layout,
   owner: StorageOwner,
   threads: boolean,
+  waits: (why: string) => void = () => undefined,
 ): Promise<OpenStorage> {
   const gate = new Gate()
   try {
     await makeStateFolder(layout)
-    const lock = await DirectoryLock.take(layout, owner, (why) => gate.end(why))
+    const lock = await DirectoryLock.take(layout, owner, { lost: (why) => gate.end(why), waits })
     try {
+      waits('removing what a crash left half written')
       await checkFormat(layout)
       await emptyTemporary(layout)
       for (const area of objectAreas) await mkdir(layout.objectFolder(area), { recursive: true })
-      return new OpenDirectory(layout, gate, lock, threads)
+      const room = await Room.open(layout)
+      return new OpenDirectory(layout, gate, lock, room, threads)
     } catch (error) {
       await lock.release().catch(() => undefined)
       throw error
     }
   } catch (error) {
-    throw storageError(error, 'cannot open the storage', layout.root)
+    throw openError(error, layout.root)
   }
+}
+
+/** A folder that the process may not write is no failure of a device. */
+function openError(error: unknown, root: string): HotspareError {
+  if (!isForbidden(error)) return storageError(error, 'cannot open the storage', root)
+  const why = error instanceof Error ? error.message : String(error)
+  const what = `cannot open the storage ${JSON.stringify(root)}, which this process may not write: ${why}`
+  return new HotspareError('STORAGE_READ_ONLY', what, { cause: error, details: { path: root } })
 }
 
 /**
@@ -102,24 +114,26 @@ class OpenDirectory implements OpenStorage {
   readonly logs: DirectoryLogs
   readonly objects: DirectoryObjects
   readonly tree: DirectoryTree
+  readonly room: Room
   readonly #gate: Gate
   readonly #lock: DirectoryLock
   readonly #lanes: readonly Lane[]
   #closing: Promise<void> | undefined
 
-  constructor(layout: Layout, gate: Gate, lock: DirectoryLock, threads: boolean) {
+  constructor(layout: Layout, gate: Gate, lock: DirectoryLock, room: Room, threads: boolean) {
     const { root } = layout
     const lending = newLendingState()
     const changes = openLane({ root, lane: 'changes', lending }, threads)
     const bulk = openLane({ root, lane: 'bulk', lending }, threads)
     const syncer = new Syncer(layout, bulk)
     const buffers = new SharedBuffers()
-    this.documents = new DirectoryDocuments(layout, gate)
-    this.logs = new DirectoryLogs(layout, gate, () => lock.isHeld())
+    this.documents = new DirectoryDocuments(layout, gate, room)
+    this.logs = new DirectoryLogs(layout, gate, room, () => lock.isHeld())
     this.objects = new DirectoryObjects(bulk, syncer, gate, buffers)
-    this.tree = new DirectoryTree({ changes, bulk, syncer, gate, buffers })
+    this.tree = new DirectoryTree({ changes, bulk, syncer, gate, buffers, room })
     this.#gate = gate
     this.#lock = lock
+    this.room = room
     this.#lanes = [changes, bulk]
   }
 
@@ -134,6 +148,7 @@ class OpenDirectory implements OpenStorage {
     try {
       await this.logs.closeAll()
       for (const lane of this.#lanes) await lane.close()
+      await this.room.close()
     } finally {
       await this.#lock.release()
     }

@@ -1,8 +1,9 @@
 import { HotspareError } from '../errors.js'
 
-/** A failure that an adapter found itself, rather than the operating system. */
-export function storageFailed(what: string, path?: string): HotspareError {
-  return new HotspareError('STORAGE_FAILED', what, path === undefined ? {} : { details: { path } })
+/** A failure that an adapter found itself, rather than the operating system; `whatToDo` in place of what its code says. */
+export function storageFailed(what: string, path?: string, whatToDo?: string): HotspareError {
+  const details = path === undefined ? {} : { details: { path } }
+  return new HotspareError('STORAGE_FAILED', what, { ...details, whatToDo })
 }
 
 /** Something that may not be removed stands in the way of a path. `what` it is follows its name. */

@@ -14,6 +14,7 @@ export const reservedNames: ReadonlySet<string> = new Set([
   'lock',
   'format',
   'tmp',
+  'room',
   'blobs',
   'staging',
   'incoming',

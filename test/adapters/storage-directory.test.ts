@@ -137,9 +137,11 @@ describe('the lock', () => {
       const then = new Date(touches * 1000)
       void utimes(lockPath(), then, then)
     }, 10)
-    const take = (): Promise<DirectoryLock> =>
-      DirectoryLock.take(layout, owner, () => undefined, 300)
+    const waits: string[] = []
+    const told = { lost: () => undefined, waits: (why: string) => waits.push(why) }
+    const take = (): Promise<DirectoryLock> => DirectoryLock.take(layout, owner, told, 300)
     expect(await codeOf(take())).toBe('STORAGE_LOCKED')
+    expect(waits).toEqual([expect.stringMatching(/held by node .* on elsewhere/)])
     clearInterval(toucher)
     const lock = await take()
     await lock.release()

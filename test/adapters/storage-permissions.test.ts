@@ -138,4 +138,14 @@ describe.skipIf(process.platform === 'win32')('files that keep their owner out',
     expect(String(failed)).toContain('EACCES')
     expect(await readdir(join(root, '.hotspare/tmp'))).toEqual([])
   })
+
+  test('a folder that the process may not write is named, with what to do', async () => {
+    if (!isRoot) return
+    process.seteuid?.(0)
+    await chown(root, 0, 0)
+    process.seteuid?.(nobody)
+    const failed = await open().catch((error: unknown) => error)
+    expect(failed).toMatchObject({ code: 'STORAGE_READ_ONLY' })
+    expect(String(failed)).toMatch(/may not write: EACCES.*Correct the owner, the permissions or/)
+  })
 })

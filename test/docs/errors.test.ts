@@ -23,6 +23,8 @@ describe('docs/errors.md', () => {
     for (const sentence of [info.summary, info.whatToDo]) {
       expect(sentence).toMatch(/^[A-Z].*\.$/)
       expect(sentence).not.toContain('|')
+      // People see the message alone, in a log or a status.
+      expect(sentence).not.toContain('details')
     }
   })
 })

@@ -14,6 +14,7 @@ function onDisk() {
   const written: string[] = []
   const persisted: number[] = []
   const errors: unknown[] = []
+  const tried: unknown[] = []
   const ends: ((error?: Error) => void)[] = []
   const writer = new FactsWriter(
     {
@@ -28,6 +29,7 @@ function onDisk() {
         }),
       persisted: (id) => persisted.push(id),
       onError: (error) => errors.push(error),
+      tried: (error) => tried.push(error),
     },
     factsOf('active'),
   )
@@ -37,7 +39,7 @@ function onDisk() {
     ends.shift()?.(error)
     await new Promise((resolve) => setImmediate(resolve))
   }
-  return { writer, written, persisted, errors, end }
+  return { writer, written, persisted, errors, tried, end }
 }
 
 describe('the facts about roles', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { HotspareError, SyncPolicy, synced } from '../../src/index.js'
+import { type ClusterNode, HotspareError, SyncPolicy, synced } from '../../src/index.js'
 import { type LinkHandlers, Links } from '../../src/node/links.js'
 import { resolveOptions } from '../../src/node/options.js'
 import { Refusals } from '../../src/node/refusals.js'
@@ -25,6 +25,41 @@ describe('two processes with one id', () => {
     await vi.waitFor(() => expect(told).not.toEqual([]), { timeout: 5_000 })
     await new Promise((resolve) => setTimeout(resolve, 300))
     expect(told).toMatchObject([{ peer: 'alpha', code: 'DUPLICATE_ID' }])
+  })
+
+  it('all three say so, and whoever follows that id goes on with the one at its address', async () => {
+    const told: Record<string, unknown[]> = { alpha: [], beta: [], twin: [] }
+    const listen = (name: string, node: ClusterNode): ClusterNode => {
+      node.on('duplicateId', (event) => told[name]?.push(event))
+      return node
+    }
+    const alpha = listen('alpha', nodeOf('alpha'))
+    const beta = listen('beta', nodeOf('beta', { discoveryMs: 5_000, startupWaitMs: 5_000 }))
+    await alpha.start()
+    await beta.start()
+    await beta.inSync()
+    const twin = listen('twin', nodeOf('alpha', { transport: network.transport('elsewhere.test') }))
+    const started = twin.start().catch(() => undefined)
+    await vi.waitFor(
+      () => {
+        for (const events of Object.values(told)) expect(events).not.toEqual([])
+      },
+      { timeout: 8_000 },
+    )
+    for (const [name, events] of Object.entries(told)) {
+      expect(events, name).toMatchObject([{ peer: 'alpha', code: 'DUPLICATE_ID' }])
+    }
+    await vi.waitFor(() => expect(beta.status().inSync).toEqual(['beta']), { timeout: 5_000 })
+    let restores = 0
+    beta.on('restoreStarted', () => {
+      restores += 1
+    })
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    expect(restores).toBe(0)
+    await alpha.files.write('files/a', 'x', { ack: 'standby' })
+    expect(Buffer.from(await beta.files.read('files/a')).toString()).toBe('x')
+    await twin.stop()
+    await started
   })
 
   it('a process that replaced another is no duplicate', async () => {
@@ -136,6 +171,24 @@ describe('a member that cannot be dialled as things are set up', () => {
   })
 })
 
+describe('a member whose port drops what comes', () => {
+  it('is said not to answer, and for how long it was waited for', async () => {
+    const dial = (_address: string, _limits: unknown, signal?: AbortSignal): Promise<never> =>
+      new Promise((_resolve, reject) => {
+        const givenUp = new HotspareError('ABORTED', 'Dialling was given up')
+        signal?.addEventListener('abort', () => reject(givenUp))
+      })
+    const transport = { ...network.transport(addressOf('beta')), dial }
+    const beta = nodeOf('beta', { transport, deadMs: 100 })
+    const starting = beta.start()
+    await vi.waitFor(() => {
+      const [alpha] = beta.status().peers
+      expect(alpha?.unreachable).toMatch(/^PEER_UNREACHABLE: .*did not answer within 100 ms/)
+    })
+    await starting
+  })
+})
+
 describe('a lane that cannot be served', () => {
   it('ends, and nothing else does', async () => {
     const rejections: unknown[] = []
@@ -145,7 +198,7 @@ describe('a lane that cannot be served', () => {
     const handlers: LinkHandlers = {
       ...{ linkUp: nothing, linkDown: nothing, lost: nothing, dialFailed: nothing },
       ...{ refusal: nothing, core: nothing, received: nothing },
-      ...{ bulk: nothing, refused: nothing, met: nothing },
+      ...{ bulk: nothing, refused: nothing, met: nothing, barred: () => undefined },
       stream: () => {
         throw new Error('cannot be served')
       },

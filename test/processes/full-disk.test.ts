@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -29,7 +29,12 @@ beforeAll(() => {
   if (!mounted) process.stderr.write('GEN-8 is skipped: mounting a small tmpfs needs privileges\n')
 })
 
-afterEach(() => cluster?.end())
+afterEach(async () => {
+  await cluster?.end()
+  for (const name of readdirSync(mountPoint)) {
+    rmSync(join(mountPoint, name), { recursive: true, force: true })
+  }
+})
 
 afterAll(() => {
   if (mounted) execFileSync('umount', [mountPoint])
@@ -71,4 +76,103 @@ describe('a standby whose disk is full', () => {
       for (const node of cluster.nodes) expect(await cluster.missing(node), node.id).toEqual([])
     },
   )
+
+  it.skipIf(!mounted)(
+    'GEN-8: a join that finds no room says so while start() waits, and goes on when there is some',
+    async () => {
+      const folder = join(mountPoint, 'beta')
+      const ballast = join(mountPoint, 'ballast')
+      mkdirSync(folder)
+      cluster = await TestCluster.create({ nodes: 2, folders: { beta: folder } })
+      const [active, standby] = [cluster.node('alpha'), cluster.node('beta')]
+      await cluster.start(active)
+      await active.ask('fill', { prefix: 'data/large', files: 20, bytes: 300 * 1024 })
+      writeFileSync(ballast, Buffer.alloc(diskBytes - 3 * mib))
+      standby.boot()
+      const started = cluster.start(standby)
+      const stuck = await retryUntil('it to say so', async () => {
+        const { stuck = '' } = await standby.status()
+        return stuck.includes('STORAGE_FULL') ? stuck : undefined
+      })
+      expect(stuck).toMatch(/^STORAGE_FULL: .*Free space on the device/)
+      expect((await standby.status()).starting).toContain('STORAGE_FULL')
+      expect(standby.logged('stuck').map(({ code }) => code)).toContain('STORAGE_FULL')
+      rmSync(ballast)
+      await started
+      await cluster.settled()
+      expect((await standby.status()).stuck).toBeUndefined()
+      expect(standby.logged('unstuck').map(({ what }) => what)).toEqual(['follow'])
+    },
+  )
+
+  it.skipIf(!mounted)(
+    'GEN-8: large contents that find no room are told, and the active goes on',
+    async () => {
+      const folder = join(mountPoint, 'beta')
+      const ballast = join(mountPoint, 'ballast')
+      mkdirSync(folder)
+      cluster = await TestCluster.running({ nodes: 2, folders: { beta: folder } })
+      const active = cluster.node('alpha')
+      const standby = cluster.node('beta')
+      expect(await cluster.active()).toBe(active)
+      writeFileSync(ballast, Buffer.alloc(diskBytes - 4 * mib))
+      await active.ask('fill', { prefix: 'data/large', files: 20, bytes: 300 * 1024 })
+      const { code } = await retryUntil('it to say so', () => standby.logged('stuck')[0])
+      expect(code).toBe('STORAGE_FULL')
+      await retryUntil('status to say so', async () =>
+        (await standby.status()).stuck?.startsWith('STORAGE_FULL'),
+      )
+      rmSync(ballast)
+      expect(await cluster.settled()).toBe(active)
+      expect((await standby.status()).stuck).toBeUndefined()
+    },
+  )
 })
+
+describe('a disk that is full on both nodes', () => {
+  it.skipIf(!mounted)(
+    'GEN-8: takes no growing write and every removal, and with the room that it makes all writes again',
+    async () => {
+      const folders = { alpha: join(mountPoint, 'alpha'), beta: join(mountPoint, 'beta') }
+      for (const folder of Object.values(folders)) mkdirSync(folder)
+      cluster = await TestCluster.running({ nodes: 2, folders })
+      const active = await cluster.active()
+      const since = active.events.length
+      const path = (at: number): string => `data/${at}.dat`
+      let written = 0
+      const fill = async (): Promise<void> => {
+        for (; ; written += 1) {
+          const content = 'x'.repeat(100_000)
+          await active.ask('write', { path: path(written), content, ack: 'local' })
+        }
+      }
+      await expect(fill()).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+      expect(written).toBeGreaterThan(10)
+      // Somebody else takes the last byte.
+      fillUp(join(mountPoint, 'ballast'))
+      expect((await active.status()).stuck).toMatch(
+        /^STORAGE_FULL: .* kept for removals\. Remove files/,
+      )
+      expect(active.logged('stuck', since)).toMatchObject([{ what: 'room', code: 'STORAGE_FULL' }])
+      for (let at = 0; at < written; at += 1) await active.ask('remove', { path: path(at) })
+      expect(active.roles(since)).toEqual([])
+      rmSync(join(mountPoint, 'ballast'))
+      await retryUntil('room', async () => (await active.status()).stuck === undefined)
+      await active.ask('write', { path: path(0), content: 'again' })
+      expect(active.logged('unstuck', since)).toMatchObject([{ what: 'room' }])
+      expect(await cluster.settled()).toBe(active)
+      await cluster.caughtUp()
+    },
+  )
+})
+
+/** Writes until the device takes no byte more. */
+function fillUp(path: string): void {
+  for (const bytes of [mib, 4096]) {
+    try {
+      for (;;) appendFileSync(path, Buffer.alloc(bytes))
+    } catch {
+      // The next size fills what is left.
+    }
+  }
+}

@@ -47,6 +47,10 @@ export interface Jobs {
   ledger: { readonly takes: undefined; readonly gives: Ledger }
   switchover: { readonly takes: { readonly to?: string }; readonly gives: undefined }
   stop: { readonly takes: undefined; readonly gives: undefined }
+  /** Opens files until the process may open no more; answers how many. */
+  exhaust: { readonly takes: undefined; readonly gives: number }
+  /** Closes them. */
+  release: { readonly takes: undefined; readonly gives: undefined }
 }
 
 export interface Write {

@@ -1,5 +1,6 @@
 /** A process with one node in it, as an application would hold it; the test says what to do. */
 import { randomBytes } from 'node:crypto'
+import { closeSync, openSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   appState,
@@ -133,6 +134,16 @@ function beginLoad(wanted: Load): undefined {
   return undefined
 }
 
+const held: number[] = []
+
+function exhaust(): number {
+  try {
+    for (;;) held.push(openSync('/dev/null', 'r'))
+  } catch {
+    return held.length
+  }
+}
+
 /** Answers when the last write has its answer. */
 async function endLoad(): Promise<undefined> {
   load = undefined
@@ -161,6 +172,11 @@ const jobs: {
   },
   stop: async () => {
     await running().stop()
+    return undefined
+  },
+  exhaust,
+  release: () => {
+    for (const fd of held.splice(0)) closeSync(fd)
     return undefined
   },
 }

@@ -65,12 +65,15 @@ export class TestNode {
     await this.ask('start', { ...this.plan, ...options })
   }
 
-  /** Starts the process without the node. */
-  boot(): void {
+  /** Starts the process without the node; with `descriptors` it may open only so many files at a time. */
+  boot(descriptors?: number): void {
     mkdirSync(this.plan.folder, { recursive: true })
+    const script = `ulimit -n ${descriptors}; exec "$0" "$@"`
     const child = fork(nodeProgram(), {
       serialization: 'advanced',
-      execArgv: [],
+      ...(descriptors === undefined
+        ? { execArgv: [] }
+        : { execPath: '/bin/sh', execArgv: ['-c', script, process.execPath] }),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     this.#child = child

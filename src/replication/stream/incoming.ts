@@ -118,7 +118,9 @@ export class Incoming {
     this.#channel = channel
     channel.onMessage((message) => this.#guard(() => this.#receive(streamMessageOf(message))))
     channel.onFrame((type, payload) => this.#guard(() => this.#receiveFrame(type, payload)))
-    channel.onClose((cause) => this.#break(new Error(`the stream ended (${cause})`)))
+    channel.onClose((cause) =>
+      this.#break(new Error(`the stream from ${this.peer} ended (${cause})`)),
+    )
     const { copy } = this.#context
     const { extent, complete } = copy
     const { unknown, differing, missing } = this.#context.outside()
@@ -177,7 +179,8 @@ export class Incoming {
     const relation = relate(copy.extent, plan.cut)
     const diverged = relation.kind === 'diverged'
     if (relation.kind === 'unrelated' || relation.kind === 'ahead') {
-      throw new HotspareError('HISTORY_UNRELATED', `this copy is ${relation.kind}`)
+      const how = relation.kind === 'ahead' ? 'has more than' : 'shares nothing with'
+      throw new HotspareError('HISTORY_UNRELATED', `this copy ${how} that of ${this.peer}`)
     }
     if (relation.commonSeq !== plan.commonSeq || diverged !== plan.diverged) {
       throw new HotspareError('PROTOCOL_VIOLATION', 'the plan starts from another common position')

@@ -20,7 +20,7 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { isNoFile, look, type OpenFile, READ_FLAGS } from './files.js'
-import { errnoOf } from './fs-error.js'
+import { errnoOf, isForbidden } from './fs-error.js'
 import type { Layout } from './layout.js'
 
 /** What reading and writing in place need. */
@@ -132,10 +132,4 @@ export function takeBack(layout: Layout, name: string): void {
   const mode = LENT_NAME.exec(name)?.[1]
   const path = `${layout.temporary}/${name}`
   if (mode !== undefined && look(path)?.isFile() === true) chmodSync(path, Number.parseInt(mode, 8))
-}
-
-/** Windows says EPERM where others say EACCES. */
-function isForbidden(error: unknown): boolean {
-  const errno = errnoOf(error)
-  return errno === 'EACCES' || errno === 'EPERM'
 }

@@ -8,17 +8,23 @@ import { storageError } from './fs-error.js'
 import type { Gate } from './gate.js'
 import { decodeValue, encodeValue, HEADER_BYTES, startsLikeValue } from './header.js'
 import type { Layout } from './layout.js'
+import type { Room } from './room.js'
+
+/** Documents up to this size are written in the room that is kept, where no other is left. */
+const SMALL_BYTES = 256 * 1024
 
 /** The documents of one open directory. */
 export class DirectoryDocuments implements DocumentStore {
   readonly #layout: Layout
   readonly #gate: Gate
+  readonly #room: Room
   /** The last call on each name that is under way: two writes of one name must not overtake each other. */
   readonly #busy = new Map<string, Promise<unknown>>()
 
-  constructor(layout: Layout, gate: Gate) {
+  constructor(layout: Layout, gate: Gate, room: Room) {
     this.#layout = layout
     this.#gate = gate
+    this.#room = room
   }
 
   read(name: string): Promise<Uint8Array | undefined> {
@@ -35,7 +41,17 @@ export class DirectoryDocuments implements DocumentStore {
   write(name: string, value: Uint8Array): Promise<void> {
     return this.#inTurn(name, 'cannot write the document', async (path) => {
       checkLimit(value.byteLength, DOCUMENT_BYTES_MAX, `the document ${name}, in bytes`)
-      await replaceFile(this.#layout, path, encodeValue('document', value))
+      const bytes = encodeValue('document', value)
+      const replace = async (): Promise<void> => {
+        try {
+          await replaceFile(this.#layout, path, bytes)
+        } catch (error) {
+          throw storageError(error, 'cannot write the document', path)
+        }
+      }
+      // A large one would take all the room that is kept, and one that fails leaves the one before.
+      if (bytes.byteLength > SMALL_BYTES) await replace()
+      else await this.#room.use(replace)
     })
   }
 

@@ -6,7 +6,9 @@
 
 import { close, fsync, open } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { type HotspareError, whatHappened } from '../../errors.js'
 import type { TreeOperation } from '../../interfaces/storage.js'
+import { storageFailed } from '../failure.js'
 import { parentOf } from '../names.js'
 import { Access, type LendingState } from './access.js'
 import { ApplyQueue, type PausingTask } from './apply-queue.js'
@@ -44,7 +46,7 @@ export class Engine {
     read: ({ requests, into }) => readFiles(this.#layout, this.#access, requests, into),
     apply: ({ operations }) => this.#apply(operations),
     takeIn: () => takeIn(this.#layout),
-    scan: ({ scan }) => this.#scan(scan),
+    scan: ({ scan, begins }) => this.#scan(scan, begins),
     scanEnd: ({ scan }) => this.#endScan(scan),
     syncFiles: (request) => this.#syncFiles(request),
     objectList: ({ area, prefix }) => listObjects(this.#layout, area, prefix),
@@ -109,9 +111,10 @@ export class Engine {
     return stats
   }
 
-  #scan(id: number): Work['scan']['answer'] {
+  #scan(id: number, begins: boolean): Work['scan']['answer'] {
     let scan = this.#scans.get(id)
     if (scan === undefined) {
+      if (!begins) throw storageFailed('the thread that walked the tree ended in the middle')
       scan = new TreeScan(this.#layout)
       this.#scans.set(id, scan)
     }
@@ -174,7 +177,7 @@ async function syncPath(path: string, access: Access): Promise<void> {
     const fd = await openFile(path).catch(() => access.open(path, READ_FLAGS))
     try {
       await new Promise<void>((resolve, reject) => {
-        fsync(fd, (error) => (error === null ? resolve() : reject(error)))
+        fsync(fd, (error) => (error === null ? resolve() : reject(notSynced(error, path))))
       })
     } finally {
       close(fd)
@@ -183,6 +186,12 @@ async function syncPath(path: string, access: Access): Promise<void> {
     if (isNoFile(errnoOf(error))) return
     throw storageError(error, 'cannot make durable', path)
   }
+}
+
+/** Of a sync that failed, whatever it says: what was written may be lost. A file that could not be opened was not synced at all. */
+function notSynced(error: unknown, path: string): HotspareError {
+  const known = storageError(error, 'cannot make durable', path)
+  return known.code === 'RESOURCES_EXHAUSTED' ? storageFailed(whatHappened(known), path) : known
 }
 
 function openFile(path: string): Promise<number> {

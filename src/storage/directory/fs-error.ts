@@ -6,6 +6,26 @@ const codes: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: 'STORAGE_FULL',
   EDQUOT: 'STORAGE_FULL',
   EROFS: 'STORAGE_READ_ONLY',
+  EMFILE: 'RESOURCES_EXHAUSTED',
+  ENFILE: 'RESOURCES_EXHAUSTED',
+  ENOMEM: 'RESOURCES_EXHAUSTED',
+  EAGAIN: 'RESOURCES_EXHAUSTED',
+  ERR_WORKER_INIT_FAILED: 'RESOURCES_EXHAUSTED',
+}
+
+/** What keeps the process's user out, and what to do about it. */
+const forbidden: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM'])
+const giveRights =
+  "Give the process's user the right to read and write it (owner, mode); a node that runs goes on by itself, a start that failed is to be repeated."
+
+/** Whether a call was never carried out, because the process or the machine had no descriptors, threads or memory left. */
+export function isExhausted(error: unknown): boolean {
+  return codes[errnoOf(error) ?? ''] === 'RESOURCES_EXHAUSTED'
+}
+
+/** Whether the process's user may not do what was tried. */
+export function isForbidden(error: unknown): boolean {
+  return forbidden.has(errnoOf(error))
 }
 
 /** The errno name of an error of the operating system, for example `ENOENT`; undefined for others. */
@@ -30,5 +50,6 @@ export function storageError(error: unknown, doing: string, path: string): Hotsp
   return new HotspareError(code, `${doing} ${JSON.stringify(path)}: ${reason}`, {
     cause: error,
     details: { path },
+    ...(isForbidden(error) ? { whatToDo: giveRights } : {}),
   })
 }

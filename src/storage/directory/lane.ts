@@ -5,10 +5,11 @@
 
 import { existsSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import { type ErrorCode, HotspareError, whatHappened } from '../../errors.js'
+import { type ErrorCode, HotspareError, ownRemedy, whatHappened } from '../../errors.js'
 import { storageFailed } from '../failure.js'
 import type { LendingState } from './access.js'
 import { Engine } from './engine.js'
+import { errnoOf } from './fs-error.js'
 import { Layout } from './layout.js'
 import type { Work, WorkKind } from './work.js'
 
@@ -43,6 +44,7 @@ export type WorkerAnswer =
 export interface WireError {
   readonly code: ErrorCode
   readonly what: string
+  readonly whatToDo: string | undefined
   readonly details: HotspareError['details']
   readonly cause: ({ readonly message: string } & Partial<NodeJS.ErrnoException>) | undefined
 }
@@ -90,13 +92,20 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
-/** Does the work in a thread, which is started with the first piece of work. */
+/**
+ * Does the work in a thread, which is started with the first piece of work, and anew with the next one after it ended.
+ *
+ * Invariant: no thread is started before the one before it has exited, so that two never work on the same files; each has a
+ * name of its own, so that its temporary files are new.
+ */
 class ThreadLane implements Lane {
   readonly #file: URL
   readonly #start: WorkerStart
   readonly #waiting = new Map<number, Waiting>()
   #worker: Worker | undefined
-  #dead: Error | undefined
+  /** Threads that were started. */
+  #started = 0
+  #isClosed = false
   #lastId = 0
 
   constructor(file: URL, start: WorkerStart) {
@@ -106,7 +115,7 @@ class ThreadLane implements Lane {
 
   call<Kind extends WorkKind>(kind: Kind, ask: Work[Kind]['ask']): Promise<Work[Kind]['answer']> {
     return new Promise<unknown>((resolve, reject) => {
-      if (this.#dead !== undefined) throw this.#dead
+      if (this.#isClosed) throw storageFailed('the storage is closed')
       this.#worker ??= this.#startWorker()
       this.#lastId += 1
       const message: WorkerAsk = { id: this.#lastId, kind, ask }
@@ -118,22 +127,38 @@ class ThreadLane implements Lane {
   }
 
   async close(): Promise<void> {
-    if (this.#worker === undefined || this.#dead !== undefined) return
-    await this.call('settle', undefined)
-    this.#dead = storageFailed('the storage is closed')
-    await this.#worker.terminate()
+    const worker = this.#worker
+    if (worker === undefined) {
+      this.#isClosed = true
+      return
+    }
+    // A thread that ended has nothing left to settle.
+    await this.call('settle', undefined).catch(() => undefined)
+    this.#isClosed = true
+    await worker.terminate()
   }
 
   #startWorker(): Worker {
-    const worker = new Worker(this.#file, {
-      workerData: this.#start,
-      name: `hotspare-${this.#start.lane}`,
-      // Loaders and flags of the application are none of the worker's business.
-      execArgv: [],
-    })
+    this.#started += 1
+    const { lane } = this.#start
+    const name = this.#started === 1 ? lane : `${lane}${this.#started}`
+    let worker: Worker
+    try {
+      worker = new Worker(this.#file, {
+        workerData: { ...this.#start, lane: name },
+        name: `hotspare-${name}`,
+        // Loaders and flags of the application are none of the worker's business.
+        execArgv: [],
+      })
+    } catch (error) {
+      throw this.#ended(error)
+    }
+    let cause: unknown
     worker.on('message', (message: WorkerAnswer) => this.#settle(message))
-    worker.on('error', (error) => this.#fail(error))
-    worker.on('exit', (code) => this.#fail(new Error(`the thread ended with ${code}`)))
+    worker.on('error', (error) => {
+      cause = error
+    })
+    worker.on('exit', (code) => this.#exited(cause ?? new Error(`it ended with ${code}`)))
     return worker
   }
 
@@ -145,30 +170,39 @@ class ThreadLane implements Lane {
     else waiting?.resolve(message.answer)
   }
 
-  #fail(cause: Error): void {
-    this.#dead ??= new HotspareError(
-      'STORAGE_FAILED',
-      `the storage's ${this.#start.lane} thread ended`,
-      {
-        cause,
-      },
-    )
-    for (const waiting of this.#waiting.values()) waiting.reject(this.#dead)
+  /** What was asked of it may have been done or not; the next piece of work starts another one. */
+  #exited(cause: unknown): void {
+    this.#worker = undefined
+    const error = this.#ended(cause)
+    for (const waiting of this.#waiting.values()) waiting.reject(error)
     this.#waiting.clear()
   }
+
+  /** That a thread could not be started says that nothing was done; one that ended may have failed in the middle of a sync. */
+  #ended(cause: unknown): HotspareError {
+    const { lane } = this.#start
+    const why = cause instanceof Error ? cause.message : String(cause)
+    const code = couldNotStart(cause) ? 'RESOURCES_EXHAUSTED' : 'STORAGE_FAILED'
+    return new HotspareError(code, `the storage's ${lane} thread ended: ${why}`, { cause })
+  }
+}
+
+function couldNotStart(cause: unknown): boolean {
+  return errnoOf(cause) === 'ERR_WORKER_INIT_FAILED'
 }
 
 /** Prepares an error for another thread. */
 export function toWire(error: HotspareError): WireError {
   const what = whatHappened(error)
-  return { code: error.code, what, details: error.details, cause: wireCause(error.cause) }
+  const { code, details } = error
+  return { code, what, whatToDo: ownRemedy(error), details, cause: wireCause(error.cause) }
 }
 
 function fromWire(wire: WireError): HotspareError {
-  const { cause, details } = wire
-  if (cause === undefined) return new HotspareError(wire.code, wire.what, { details })
+  const { code, what, whatToDo, cause, details } = wire
+  if (cause === undefined) return new HotspareError(code, what, { details, whatToDo })
   const error = Object.assign(new Error(cause.message), cause)
-  return new HotspareError(wire.code, wire.what, { details, cause: error })
+  return new HotspareError(code, what, { details, whatToDo, cause: error })
 }
 
 /** Errors keep their message between threads, and lose the fields that say what the system meant. */

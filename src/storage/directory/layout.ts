@@ -24,6 +24,8 @@ export class Layout {
   readonly temporary: string
   readonly lock: string
   readonly format: string
+  /** Room that is kept for removals. */
+  readonly room: string
   readonly #prefix: string
   #counter = 0
 
@@ -37,6 +39,7 @@ export class Layout {
     this.temporary = `${this.state}/tmp`
     this.lock = `${this.state}/lock`
     this.format = `${this.state}/format`
+    this.room = `${this.state}/room`
     this.#prefix = user
   }
 

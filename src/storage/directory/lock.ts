@@ -20,7 +20,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { HotspareError } from '../../errors.js'
 import type { StorageOwner } from '../../interfaces/storage.js'
 import { isMissing } from './durable.js'
-import { errnoOf } from './fs-error.js'
+import { errnoOf, isExhausted } from './fs-error.js'
 import type { Layout } from './layout.js'
 
 /** How often a holder shows that it lives. */
@@ -41,14 +41,29 @@ interface LockContent {
   readonly host: string
 }
 
+/** Who hears of a lock. */
+export interface LockListener {
+  /** Another process has taken it nevertheless. */
+  lost(why: string): void
+  /** It is held, and its holder is looked at. */
+  waits(why: string): void
+}
+
 /** A lock that is held. */
 export class DirectoryLock {
   readonly #path: string
   readonly #content: LockContent
+  readonly #inode: number
   readonly #timer: NodeJS.Timeout
 
-  private constructor(path: string, content: LockContent, lost: (why: string) => void) {
+  private constructor(
+    path: string,
+    content: LockContent,
+    inode: number,
+    lost: (why: string) => void,
+  ) {
     this.#path = path
+    this.#inode = inode
     this.#content = content
     this.#timer = setInterval(() => {
       void this.#touch(lost)
@@ -59,21 +74,25 @@ export class DirectoryLock {
   /**
    * Takes the lock.
    *
-   * @param lost - told when another process has taken it nevertheless
+   * @param told - who hears of the lock
    * @param watchMs - how long a holder that cannot be looked at is watched
    * @throws `STORAGE_LOCKED` when a living process holds it
    */
   static async take(
     layout: Layout,
     owner: StorageOwner,
-    lost: (why: string) => void,
+    told: LockListener,
     watchMs: number = WATCH_MS,
   ): Promise<DirectoryLock> {
     const content = describeThisProcess(owner)
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      if (await create(layout, content)) return new DirectoryLock(layout.lock, content, lost)
+      if (await create(layout, content)) {
+        const { ino } = await stat(layout.lock)
+        return new DirectoryLock(layout.lock, content, ino, told.lost)
+      }
       const holder = await readLock(layout.lock)
       if (holder === undefined) continue
+      told.waits(`the lock is held by ${who(holder)}; looking whether that process lives`)
       if (await isLiving(layout.lock, holder, watchMs)) throw locked(layout, holder)
       await setAside(layout, holder)
     }
@@ -82,7 +101,13 @@ export class DirectoryLock {
 
   /** Whether the lock file is this one's now, which is noticed by itself only at the next touch. */
   async isHeld(): Promise<boolean> {
-    return (await readLock(this.#path))?.token === this.#content.token
+    try {
+      return (await readLock(this.#path))?.token === this.#content.token
+    } catch (error) {
+      // A process without descriptors cannot read the lock; its inode says as well whose it is.
+      if (!isExhausted(error)) throw error
+      return (await stat(this.#path).catch(() => undefined))?.ino === this.#inode
+    }
   }
 
   /** Gives the lock back, unless somebody else has it. */
@@ -96,13 +121,13 @@ export class DirectoryLock {
 
   async #touch(lost: (why: string) => void): Promise<void> {
     try {
-      const holder = await readLock(this.#path)
-      if (holder?.token === this.#content.token) {
+      if (await this.isHeld()) {
         const now = new Date()
         await utimes(this.#path, now, now)
         return
       }
       clearInterval(this.#timer)
+      const holder = await readLock(this.#path).catch(() => undefined)
       const taker = holder === undefined ? 'somebody removed it' : `${who(holder)} took it`
       lost(`the lock of the storage was lost: ${taker}`)
     } catch {

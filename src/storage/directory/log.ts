@@ -44,6 +44,8 @@ export interface LogHooks {
   readonly isHeld: () => Promise<boolean>
   /** The log was closed. */
   readonly closed: () => void
+  /** Gives away room that was kept on the device; false when there was none. */
+  readonly makeRoom: () => boolean
 }
 
 /** A log whose file is open. */
@@ -209,12 +211,14 @@ export class DirectoryLog implements Log {
       }
       if (error !== null) {
         // No space for the room ahead is no reason to refuse the bytes themselves.
-        const alone = withoutRoom(rest, needed - written)
-        if (errnoOf(error) !== 'ENOSPC' || alone === undefined) {
+        const isFull = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT'
+        const alone = isFull ? withoutRoom(rest, needed - written) : undefined
+        // The same bytes are written once more, not only synced: what the first attempt may have dropped is there again.
+        if (alone === undefined && !(isFull && this.#hooks.makeRoom())) {
           done(error)
           return
         }
-        rest = alone
+        rest = alone ?? rest
       } else {
         rest = skip(rest, count)
       }

@@ -10,17 +10,20 @@ import { storageError } from './fs-error.js'
 import type { Gate } from './gate.js'
 import type { Layout } from './layout.js'
 import { DirectoryLog, LOG_FLAGS } from './log.js'
+import type { Room } from './room.js'
 
 /** The logs of one open directory. */
 export class DirectoryLogs implements LogStore {
   readonly #layout: Layout
   readonly #gate: Gate
+  readonly #room: Room
   readonly #isHeld: () => Promise<boolean>
   /** The open logs by path; undefined while one is being opened. */
   readonly #open = new Map<string, DirectoryLog | undefined>()
 
-  constructor(layout: Layout, gate: Gate, isHeld: () => Promise<boolean>) {
+  constructor(layout: Layout, gate: Gate, room: Room, isHeld: () => Promise<boolean>) {
     this.#layout = layout
+    this.#room = room
     this.#gate = gate
     this.#isHeld = isHeld
   }
@@ -41,6 +44,10 @@ export class DirectoryLogs implements LogStore {
   async open(area: string, name: string): Promise<Log> {
     checkLogName(name)
     const folder = this.#layout.logFolder(area)
+    return this.#room.use(() => this.#openIn(folder, name))
+  }
+
+  #openIn(folder: string, name: string): Promise<Log> {
     return this.#run('cannot open the log', `${folder}/${name}`, async (path) => {
       if (this.#open.has(path)) throw storageFailed(`the log ${path} is open already`, path)
       this.#open.set(path, undefined)
@@ -112,6 +119,7 @@ export class DirectoryLogs implements LogStore {
       return new DirectoryLog(fd, path, size, this.#gate, {
         isHeld: this.#isHeld,
         closed: () => this.#open.delete(path),
+        makeRoom: () => this.#room.release(),
       })
     } catch (error) {
       close(fd)

@@ -4,7 +4,8 @@
  * it could not write, and would say "done" the next time.
  */
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { HotspareError } from '../../errors.js'
 import type { ObjectArea } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import type { Lane } from './lane.js'
@@ -14,6 +15,9 @@ import type { Layout } from './layout.js'
 const SINGLE_FILES_MAX = 64
 /** Files in one piece of work for the lane. */
 const FILES_PER_CALL = 1000
+
+/** The system forgets what it could not write, and says "done" to the next sync. */
+const restart = 'Check the device, then restart the node: it writes again what may be missing.'
 
 type Base = 'tree' | ObjectArea
 
@@ -45,6 +49,8 @@ export class Syncer {
       try {
         await this.#lane.call('syncFiles', { base, names: some })
       } catch (error) {
+        // Nothing was synced, so nothing can be lost: it may be tried again.
+        if (HotspareError.is(error, 'RESOURCES_EXHAUSTED')) throw error
         for (const name of some) this.#failed.add(`${base}/${name}`)
         throw error
       }
@@ -69,43 +75,66 @@ export class Syncer {
 
   #refuseFailed(base: Base, names: readonly string[] | undefined): void {
     if (this.#wholeFailed) {
-      throw storageFailed('an earlier sync failed; the storage must be opened again')
+      throw storageFailed('an earlier sync failed', this.#layout.root, restart)
     }
     if (this.#failed.size === 0) return
     const candidates = names?.map((name) => `${base}/${name}`) ?? [...this.#failed]
     const bad = candidates.find((name) => this.#failed.has(name) && name.startsWith(`${base}/`))
     if (bad === undefined) return
-    throw storageFailed(`an earlier sync of ${bad} failed; it must be written again`, bad)
+    throw storageFailed(`an earlier sync of ${bad} failed`, bad, restart)
   }
 
-  /** Flushes the file system of the root. False where that cannot be done. */
+  /** Flushes the file system of the root. False where that cannot be done, or not now: then files are synced one by one. */
   async #flush(): Promise<boolean> {
-    this.#hasFlush ??= run(['--help']).then(
-      ({ output }) => output.includes('--file-system'),
-      () => false,
-    )
+    this.#hasFlush ??= this.#findFlush()
     if (!(await this.#hasFlush)) return false
-    const { code, output } = await run(['--file-system', this.#layout.root])
-    if (code === 0) return true
+    const run = await runSync(['--file-system', this.#layout.root])
+    if (run.code === 0) return true
+    // It ended before it synced anything.
+    if (run.code === undefined || run.output.includes('error opening')) return false
     this.#wholeFailed = true
-    throw storageFailed(`the file system could not be flushed: ${output.trim()}`, this.#layout.root)
+    const what = `the file system could not be flushed: ${run.output.trim()}`
+    throw storageFailed(what, this.#layout.root, restart)
+  }
+
+  /** What cannot be found out now is asked again the next time. */
+  async #findFlush(): Promise<boolean> {
+    const { code, output } = await runSync(['--help'])
+    if (code === undefined) this.#hasFlush = undefined
+    return output.includes('--file-system')
   }
 }
 
+interface Run {
+  /** Undefined when the program could not be started. */
+  readonly code: number | null | undefined
+  readonly output: string
+}
+
 /** Runs the program `sync`, which is part of every GNU system; Node itself has no such call. */
-function run(options: readonly string[]): Promise<{ code: number | null; output: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('sync', options, {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, LC_ALL: 'C' },
-    })
+function runSync(options: readonly string[]): Promise<Run> {
+  return new Promise((resolve) => {
+    const failed = (error: unknown): void => resolve({ code: undefined, output: String(error) })
+    let child: ChildProcess
+    try {
+      child = spawn('sync', options, {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, LC_ALL: 'C' },
+      })
+    } catch (error) {
+      return failed(error)
+    }
+    // First of all: without a listener the error of a child that could not be started would end the process.
+    child.on('error', failed)
     let output = ''
     const collect = (text: Buffer): void => {
       output = `${output}${text.toString()}`.slice(0, 10_000)
     }
-    child.stdout.on('data', collect)
-    child.stderr.on('data', collect)
-    child.on('error', reject)
+    // Without descriptors a child has no pipes.
+    for (const pipe of [child.stdout, child.stderr]) {
+      pipe?.on('data', collect)
+      pipe?.on('error', failed)
+    }
     child.on('close', (code) => resolve({ code, output }))
   })
 }

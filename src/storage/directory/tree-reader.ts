@@ -6,7 +6,7 @@ import { STATE_FOLDER } from '../names.js'
 import type { Access } from './access.js'
 import { look, lookForFile, readFully, toFileStat } from './files.js'
 import { Folders } from './folders.js'
-import { errnoOf } from './fs-error.js'
+import { errnoOf, isExhausted } from './fs-error.js'
 import type { Layout } from './layout.js'
 import { packStat, READ_NUMBERS, type ScanBatch, STAT_NUMBERS } from './work.js'
 
@@ -153,7 +153,7 @@ export class TreeScan {
       this.#open = { folder, handle: opendirSync(absolute, { bufferSize: BATCH_FILES }) }
     } catch (error) {
       const errno = errnoOf(error)
-      if (folder === '' || errno === undefined) throw error
+      if (folder === '' || errno === undefined || isExhausted(error)) throw error
       if (errno !== 'ENOENT') this.#skipped.push([folder, `the folder cannot be read: ${errno}`])
     }
   }

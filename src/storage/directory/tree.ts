@@ -15,6 +15,7 @@ import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } fr
 import { checkObjectName, checkTreePath } from '../names.js'
 import type { Gate } from './gate.js'
 import type { Lane } from './lane.js'
+import type { Room } from './room.js'
 import type { SharedBuffers } from './shared-buffers.js'
 import type { Syncer } from './syncer.js'
 import {
@@ -35,6 +36,7 @@ export interface TreeParts {
   readonly syncer: Syncer
   readonly gate: Gate
   readonly buffers: SharedBuffers
+  readonly room: Room
 }
 
 /** The tree of one open directory. */
@@ -50,16 +52,17 @@ export class DirectoryTree implements TreeStore {
     const { bulk, gate } = this.#parts
     this.#lastScan += 1
     const scan = this.#lastScan
-    const fetch = (): Promise<ScanBatch> => gate.run(() => bulk.call('scan', { scan }))
+    const fetch = (begins: boolean): Promise<ScanBatch> =>
+      gate.run(() => bulk.call('scan', { scan, begins }))
     let ended = false
     try {
-      let coming = fetch()
+      let coming = fetch(true)
       while (!ended) {
         const batch = await coming
         ended = batch.done
         if (!ended) {
           // The next batch is read while the caller works on this one; its failure is seen above.
-          coming = fetch()
+          coming = fetch(false)
           coming.catch(() => undefined)
         }
         for (const [path, why] of batch.skipped) skipped(path, why)
@@ -112,7 +115,7 @@ export class DirectoryTree implements TreeStore {
   }
 
   apply(operations: readonly TreeOperation[]): Promise<(AppliedStat | undefined)[]> {
-    const { changes, gate, syncer, buffers } = this.#parts
+    const { gate, syncer, room } = this.#parts
     return gate.run(async () => {
       checkLimit(operations.length, ITEMS_MAX, 'the operations of one apply')
       let bytes = 0
@@ -121,19 +124,24 @@ export class DirectoryTree implements TreeStore {
         if ('bytes' in operation) bytes += operation.bytes.byteLength
       }
       checkLimit(bytes, APPLY_BYTES_MAX, 'the bytes of one apply')
-      const shared = buffers.take(bytes)
-      let stats: Float64Array
-      try {
-        stats = await changes.call('apply', { operations: packInto(shared, operations) })
-      } finally {
-        buffers.give(shared)
-      }
+      // Each operation is idempotent.
+      const stats = await room.use(() => this.#carryOut(operations, bytes))
       for (const operation of operations) {
         // New bytes in a new file: a failed sync of the old ones no longer counts.
         if (replaces(operation)) syncer.renewed('tree', operation.path)
       }
       return unpackApplied(stats)
     })
+  }
+
+  async #carryOut(operations: readonly TreeOperation[], bytes: number): Promise<Float64Array> {
+    const { changes, buffers } = this.#parts
+    const shared = buffers.take(bytes)
+    try {
+      return await changes.call('apply', { operations: packInto(shared, operations) })
+    } finally {
+      buffers.give(shared)
+    }
   }
 
   takeIn(): Promise<void> {

@@ -22,7 +22,8 @@ export interface Work {
   }
   apply: { ask: { readonly operations: readonly TreeOperation[] }; answer: Float64Array }
   takeIn: { ask: undefined; answer: TakenIn }
-  scan: { ask: { readonly scan: number }; answer: ScanBatch }
+  /** `begins`: the first batch; a thread that took the place of another one knows nothing of its scans. */
+  scan: { ask: { readonly scan: number; readonly begins: boolean }; answer: ScanBatch }
   scanEnd: { ask: { readonly scan: number }; answer: undefined }
   syncFiles: { ask: SyncRequest; answer: undefined }
   objectList: { ask: { readonly area: ObjectArea; readonly prefix: string }; answer: ObjectInfo[] }

@@ -22,7 +22,7 @@ export interface DialParts {
 /**
  * Opens a connection.
  *
- * @throws `PEER_REFUSED`, `PEER_UNREACHABLE`, `ABORTED`, `OPTION_INVALID`
+ * @throws `PEER_REFUSED`, `PEER_UNREACHABLE`, `RESOURCES_EXHAUSTED`, `ABORTED`, `OPTION_INVALID`
  */
 export async function dialTcp(address: string, parts: DialParts): Promise<Connection> {
   const target = parseAddress(address, 'dial')
@@ -155,6 +155,16 @@ const transient: ReadonlySet<string | undefined> = new Set([
   'EAI_AGAIN',
 ])
 
+/** What this process, or its machine, has none left of: it says nothing about the peer, and passes when others end. */
+const exhausted: ReadonlySet<string | undefined> = new Set([
+  'EMFILE',
+  'ENFILE',
+  'ENOMEM',
+  'ENOBUFS',
+  'EAGAIN',
+  'EADDRNOTAVAIL',
+])
+
 /** A name may stand for several addresses: only when all of them refused is the process gone. */
 function dialError(
   address: string,
@@ -164,9 +174,15 @@ function dialError(
   const errors = error instanceof AggregateError ? error.errors : [error]
   const refused = errors.every((each: NodeJS.ErrnoException) => each.code === 'ECONNREFUSED')
   if (!refused) {
-    const byItself = errors.every((each: NodeJS.ErrnoException) => transient.has(each.code))
+    const codes = errors.map((each: NodeJS.ErrnoException) => each.code)
     const why = error.message || String(errors[0])
-    if (byItself) return unreachable(address, why, error)
+    if (codes.some((code) => exhausted.has(code))) {
+      return new HotspareError('RESOURCES_EXHAUSTED', `${address} cannot be dialled: ${why}`, {
+        cause: error,
+        details: { address },
+      })
+    }
+    if (codes.every((code) => transient.has(code))) return unreachable(address, why, error)
     // What is wrong with a certificate shows only when somebody answers.
     const answered = event === 'secureConnect' ? { answered: true } : {}
     return unreachable(address, why, error, { reason: 'setUp', ...answered })

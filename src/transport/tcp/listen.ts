@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import debug from 'debug'
-import { HotspareError } from '../../errors.js'
+import { type ErrorCode, HotspareError } from '../../errors.js'
 import type { Connection, Listener, TransportLimits } from '../../interfaces/transport.js'
 import type { TcpTlsOptions } from '../tcp.js'
 import { formatAddress, parseAddress } from './address.js'
@@ -26,7 +26,7 @@ export interface ListenParts {
 /**
  * Listens on an address.
  *
- * @throws `ADDRESS_IN_USE`, `OPTION_INVALID`
+ * @throws `ADDRESS_IN_USE`, `OPTION_INVALID`, `RESOURCES_EXHAUSTED`
  */
 export async function listenTcp(
   accept: (connection: Connection) => void,
@@ -35,9 +35,10 @@ export async function listenTcp(
   const { host, port } = parseAddress(parts.address, 'listen')
   const server = makeServer(accept, parts)
   server.maxConnections = parts.limits.connectionsMax
+  // First of all, and for good: an accept without descriptors is told as an error of the listener, which goes on.
+  server.on('error', (error) => log('listener %s: %s', parts.address, error.message))
   server.on('drop', () => log('connectionsMax (%d) reached', parts.limits.connectionsMax))
   await opened(server, host, port, parts.address)
-  server.on('error', (error) => log('listener %s: %s', parts.address, error.message))
   const bound = server.address()
   const realPort = typeof bound === 'object' && bound !== null ? bound.port : port
   return {
@@ -101,18 +102,30 @@ function limitNegotiations(server: TlsServer): void {
 
 function opened(server: Server, host: string, port: number, address: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const code = error.code === 'EADDRINUSE' ? 'ADDRESS_IN_USE' : 'OPTION_INVALID'
-      reject(
-        new HotspareError(code, `Cannot listen on ${address}: ${error.message}`, {
-          cause: error,
-          details: { option: 'listen', address },
-        }),
-      )
-    })
+    const failed = (error: Error): void => reject(listenError(address, error))
+    server.once('error', failed)
     server.listen(port, host, () => {
-      server.removeAllListeners('error')
+      server.removeListener('error', failed)
       resolve()
     })
+  })
+}
+
+const codes: Readonly<Record<string, ErrorCode>> = {
+  EADDRINUSE: 'ADDRESS_IN_USE',
+  EMFILE: 'RESOURCES_EXHAUSTED',
+  ENFILE: 'RESOURCES_EXHAUSTED',
+  ENOMEM: 'RESOURCES_EXHAUSTED',
+  ENOBUFS: 'RESOURCES_EXHAUSTED',
+}
+
+function listenError(address: string, error: NodeJS.ErrnoException): HotspareError {
+  const code = codes[error.code ?? ''] ?? 'OPTION_INVALID'
+  return new HotspareError(code, `Cannot listen on ${address}: ${error.message}`, {
+    cause: error,
+    details: { option: 'listen', address },
+    ...(error.code === 'EACCES'
+      ? { whatToDo: 'Choose a port from 1024 on, or give the process the right to use it.' }
+      : {}),
   })
 }

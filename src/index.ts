@@ -62,6 +62,7 @@ export type {
   NodeEvents,
   NodeLogEvent,
   PeerEvent,
+  PeerLag,
   RestoredEvent,
   RestoreEvent,
   RoleEvent,

@@ -62,6 +62,11 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
   readonly handshakeMs?: number
   /** What writes with the level `standby` or `all` do while no standby is in sync. Default `degrade`. */
   readonly onNoStandby?: 'degrade' | 'block'
+  /**
+   * What the active does for a standby that is alive and does not gain on it: paces its writers until one is in sync and
+   * stays in (`redundancy`), or lets them write as fast as they can, with one copy if need be (`speed`). Default `redundancy`.
+   */
+  readonly flowControl?: 'redundancy' | 'speed'
   /** What a takeover does while a member of the in-sync set is missing. Default `takeOver`. */
   readonly onMissingPeer?: 'takeOver' | 'hold'
   /**
@@ -134,6 +139,7 @@ export const nodeDefaults: NodeDefaults = {
   switchoverMs: 10_000,
   handshakeMs: 5_000,
   onNoStandby: 'degrade',
+  flowControl: 'redundancy',
   onMissingPeer: 'takeOver',
   order: 'freshest',
   allowStale: false,

@@ -264,7 +264,8 @@ export class Replica {
   }
 
   #openWriter(term: Term, degraded: boolean): Promise<Writer> {
-    const { policy, clock, random, id, members, degradeAfterMs, onNoStandby } = this.#options
+    const { policy, clock, random, id, members } = this.#options
+    const { degradeAfterMs, onNoStandby, flowControl } = this.#options
     return Writer.open({
       copy: this.copy,
       policy,
@@ -276,6 +277,7 @@ export class Replica {
       members: members.map((member) => ({ id: member.id, promotable: member.observer !== true })),
       degradeAfterMs,
       onNoStandby,
+      flowControl,
       limits: writerLimits,
       degraded,
       blobs: this.followers,

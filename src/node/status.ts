@@ -1,11 +1,14 @@
 /** What a node says of itself to its operator. */
 import type { CoreState } from '../core/state.js'
 import type { Role } from '../core/types.js'
+import type { Pace } from '../replication/flow-control.js'
 import type { Position, Term } from '../replication/position.js'
 import { positionOf } from '../replication/position.js'
 import type { RestoreProgress } from '../replication/stream/wire.js'
+import type { PeerLag } from './events.js'
 import type { NodeOptions } from './options.js'
 import type { Replica } from './replica.js'
+import { peerLagOf } from './reports.js'
 
 /**
  * The operator's word for what a node does: `searching` stands for the roles `discovering` and `restoring`, `failed` for a
@@ -30,16 +33,7 @@ export interface PeerStatus {
   /** Whether its acknowledgements count, as far as this node knows. */
   readonly inSync: boolean
   /** How far its disk is behind; only on the active, and only while it follows, else undefined. */
-  readonly lag:
-    | {
-        /** Changes that it has not on its disk. */
-        readonly changes: number
-        /** Bytes of journal that it has not on its disk. */
-        readonly bytes: number
-        /** Age of the oldest of them in milliseconds; 0 when it has all. */
-        readonly ms: number
-      }
-    | undefined
+  readonly lag: PeerLag | undefined
   /** Why this node's last dial of it failed, in words, for people; undefined while the connection stands. */
   readonly unreachable: string | undefined
   /** Why it gets no data, when its classes differ. */
@@ -74,6 +68,17 @@ export interface NodeStatus {
   readonly degraded: boolean
   /** On the active: no standby is in sync, and such writes wait (`onNoStandby: 'block'`). */
   readonly blocked: boolean
+  /** On the active: how its writers are paced for a standby that does not gain on them; undefined while they are not. */
+  readonly pace:
+    | {
+        /** The standby for which they are. */
+        readonly peer: string
+        /** How far it is behind. */
+        readonly lag: PeerLag
+        /** Changes that get their places in a second, at the size that they have of late. */
+        readonly changesPerSecond: number
+      }
+    | undefined
   /** Whether the loss of any one machine is survived now, as far as this node knows. */
   readonly redundant: boolean
   /** A restore under way on this node, else undefined. */
@@ -148,6 +153,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     inSync,
     degraded: writer?.degraded ?? false,
     blocked: writer?.blocked ?? false,
+    pace: paceOf(writer?.pace),
     redundant: active !== undefined && inSync.length > 0,
     restore: parts.restore,
     stuck: parts.stuck,
@@ -178,6 +184,12 @@ export function activeOf(
   return best?.id
 }
 
+function paceOf(pace: Pace | undefined): NodeStatus['pace'] {
+  if (pace === undefined) return undefined
+  const { id, lag, changesPerSecond } = pace
+  return { peer: id, lag: peerLagOf(lag), changesPerSecond }
+}
+
 function operatorState(parts: StatusParts): OperatorState {
   if (parts.role === 'stopped') return 'shutdown'
   if (parts.role === 'active') return 'active'
@@ -199,10 +211,7 @@ function peerStatus(parts: StatusParts, id: string, inSync: readonly string[]): 
     lastContactMs,
     seq: peer?.view?.copy.seq,
     inSync: inSync.includes(id),
-    lag:
-      follower === undefined
-        ? undefined
-        : { changes: follower.lagSeq, bytes: follower.lagBytes, ms: follower.lagMs },
+    lag: follower === undefined ? undefined : peerLagOf(follower),
     unreachable: parts.unreachable(id),
     mismatch: parts.mismatches.get(id),
     appVersion: parts.appVersions.get(id),

@@ -114,6 +114,11 @@ export class Outgoing {
     if (this.#open) this.#channel.sendMessage({ type: 'blobGone', id })
   }
 
+  /** The peer was given a piece of content over its bulk lane. */
+  progressed(): void {
+    this.#follower?.progressed()
+  }
+
   /** Gives up waiting for a blob: the follower is too slow for it and leaves the in-sync set. */
   abandonBlob(id: string): void {
     const done = this.#blobs.get(id)
@@ -200,6 +205,7 @@ export class Outgoing {
     const plan = this.#plan
     if (plan === undefined || this.#stopListening !== undefined) return this.#channel.destroy()
     this.#restored = !isRestore(plan)
+    if (this.#restored) this.#follower?.whole()
     this.#sentSeq = isRestore(plan) ? plan.cut.seq : plan.commonSeq
     this.#stopListening = this.#context.copy.onAppend((entry, ordinal) =>
       this.#guard(() => this.#onAppend(entry, ordinal)),
@@ -297,6 +303,7 @@ export class Outgoing {
   #onRestored(): void {
     if (this.#plan === undefined || this.#restored) return
     this.#restored = true
+    this.#follower?.whole()
     this.#settleInStep()
   }
 

@@ -27,7 +27,7 @@ const paceShareForOthers = 1 / 2
 const stepsInPatience = 20
 /** How much the rate grows in one step, and shrinks. */
 const growth = 1.1
-const shrinkage = 1 / 2
+const shrinkage = 0.8
 /** Paced for nobody at least so often, in writes a second. */
 const writesPerSecondMin = 4
 /** What one change costs a standby beside its bytes, as bytes. */
@@ -241,7 +241,7 @@ export class FlowControl {
     const wanted = this.#wanted(late, closestOf(peers), this.#appendRate, nowMs)
     if (wanted === undefined) return
     this.#freeRate = this.#appendRate
-    this.#rate = Math.max(wanted.rate, this.#appendRate * shrinkage)
+    this.#rate = Math.max(wanted.rate, this.#appendRate / 2)
     this.#pacedFor = wanted.id
     this.#tokens = 0
     this.#filledAtMs = nowMs

@@ -13,8 +13,8 @@ const keepsUpShare = 0.95
 const reachFactor = 5
 /** One that came no closer for so many times `degradeAfterMs`, for all the pacing, is left alone. */
 const hopelessFactor = 5
-/** By what share it has to come closer in that time. */
-const gainShare = 0.9
+/** What it has to gain meanwhile, as a share of what it lacked and of what it took, the lesser of the two. */
+const gainShare = 0.1
 /** For how long it is left alone at first, and at most, as multiples of `degradeAfterMs`. */
 const restFactor = 32
 const restFactorMax = 1024
@@ -47,7 +47,7 @@ export interface Standing {
 
 /** The share of a new sample in a rate, so that all rates follow what happens equally fast. */
 export function sampleWeight(sinceMs: number, degradeAfterMs: number): number {
-  return Math.min(1, (4 * sinceMs) / degradeAfterMs)
+  return Math.min(1, (2 * sinceMs) / degradeAfterMs)
 }
 
 const noLag: Lag = { lagSeq: 0, lagBytes: 0, lagMs: 0 }
@@ -66,8 +66,8 @@ export class FlowPeer {
   /** For how long it has been late and slower than it should be, without a break. */
   #lateMs = 0
   #movedAtMs = Number.NEGATIVE_INFINITY
-  /** How long it would have needed for what it lacked when pacing for it began, and when that was. */
-  #trial: { readonly atMs: number; readonly needsMs: number } | undefined
+  /** How it stood when pacing for it began, or when it was last looked at whether that is of any use. */
+  #trial: (Work & { readonly atMs: number }) | undefined
   #rests = 0
   #restsUntilMs = Number.NEGATIVE_INFINITY
   #isLeftAlone = false
@@ -156,10 +156,14 @@ export class FlowPeer {
 
   /** Whether it came no closer for so long although the writers are paced for it. */
   #isHopeless(nowMs: number): boolean {
-    const needsMs = this.work.lag / Math.max(this.#rate, Number.MIN_VALUE)
-    this.#trial ??= { atMs: nowMs, needsMs }
-    if (needsMs < this.#trial.needsMs * gainShare) this.#trial = { atMs: nowMs, needsMs }
-    if (nowMs - this.#trial.atMs < hopelessFactor * this.#patienceMs) return false
+    const { lag, done } = this.work
+    this.#trial ??= { atMs: nowMs, lag, done }
+    const trial = this.#trial
+    if (nowMs - trial.atMs < hopelessFactor * this.#patienceMs) return false
+    if (trial.lag - lag >= gainShare * Math.min(trial.lag, done - trial.done)) {
+      this.#trial = { atMs: nowMs, lag, done }
+      return false
+    }
     this.#trial = undefined
     const factor = Math.min(restFactorMax, restFactor * 2 ** this.#rests)
     this.#rests += 1

@@ -1,5 +1,6 @@
 /** Whole nodes in virtual time, on disks and links whose speed a test chooses. */
 import {
+  type AckLevel,
   type ClusterNode,
   ClusterNode as Node,
   type ClusterNodeOptions,
@@ -121,6 +122,8 @@ export interface Load {
   readonly callers: number
   readonly restMs: number
   readonly bytes: number
+  /** What the callers wait for. Default `standby`. */
+  readonly ack?: AckLevel
 }
 
 /** So many callers, each of which writes, waits for the acknowledgement, rests, and writes again. */
@@ -143,7 +146,7 @@ export class Callers {
     for (let count = 0; this.#running; count += 1) {
       const beganMs = clock.nowMs()
       const path = `files/${caller}/${count % 20}`
-      const receipt = await cluster.node(id).files.write(path, content)
+      const receipt = await cluster.node(id).files.write(path, content, { ack: load.ack ?? 'standby' })
       this.slowestMs = Math.max(this.slowestMs, clock.nowMs() - beganMs)
       this.written += 1
       if (receipt.degraded) this.degraded.push(clock.nowMs())

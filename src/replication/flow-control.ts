@@ -60,7 +60,7 @@ export interface FlowControlOptions {
   readonly degradeAfterMs: number
   /** False: writers are never paced. */
   readonly isOn: boolean
-  /** Standbys that are alive and have a whole copy, and that may join the set now or are in it. */
+  /** Standbys that are alive and take entries, and that may join the set as soon as they are close, or are in it. */
   standbys(): readonly FlowStandby[]
   /** The number of the next write that comes in. */
   nextWrite(): number
@@ -254,7 +254,8 @@ export class FlowControl {
     const { degradeAfterMs } = this.#options
     this.#noteArrivals(nowMs)
     this.#fill(rate)
-    if (nowMs - this.#heldAtMs >= degradeAfterMs) return this.#release()
+    const forNobody = peers.every((peer) => peer.isLeftAlone)
+    if (forNobody || nowMs - this.#heldAtMs >= degradeAfterMs) return this.#release()
     const wanted = this.#wanted(peers, closestOf(peers), this.#freeRate, nowMs)
     const least = (writesPerSecondMin * this.#changeWork) / 1000
     const next = wanted === undefined ? rate * growth : Math.max(wanted.rate, least)

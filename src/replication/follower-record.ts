@@ -14,8 +14,8 @@ export interface FollowerRecord {
   durable: number
   /** Whether it said anything on its present stream; until then it may lack everything. */
   heard: boolean
-  /** Whether its copy is whole, so that it lacks nothing but entries; not while it is being restored. */
-  whole: boolean
+  /** Whether it is sent entries on its present stream. */
+  begun: boolean
   /** When large content moved to it last. */
   movedAtMs: number
   /** Whether it had caught up on its present stream. */
@@ -32,7 +32,7 @@ export interface FollowerRecord {
 /** What a follower's stream tells the set. */
 export interface FollowerCalls {
   answer(handle: FollowerHandle, received: number, durable: number): void
-  whole(handle: FollowerHandle): void
+  begins(handle: FollowerHandle): void
   progressed(handle: FollowerHandle): void
   caughtUp(handle: FollowerHandle): void
   lost(handle: FollowerHandle, proven: boolean, sinceMs: number | undefined): void
@@ -54,8 +54,8 @@ export class FollowerHandle implements Follower {
     this.#set.answer(this, ordinal, durableOrdinal)
   }
 
-  whole(): void {
-    this.#set.whole(this)
+  begins(): void {
+    this.#set.begins(this)
   }
 
   progressed(): void {

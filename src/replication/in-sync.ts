@@ -86,7 +86,7 @@ export class InSyncSet implements FollowerCalls {
     const handle = new FollowerHandle(id, this)
     const known = this.#followers.get(id)
     if (known === undefined) {
-      const blank = { received: 0, durable: 0, heard: false, whole: false, caughtUp: false }
+      const blank = { received: 0, durable: 0, heard: false, begun: false, caughtUp: false }
       const times = { joined: false, lostSinceMs: undefined, addedAtMs: 0, movedAtMs: 0 }
       const readmission = new Readmission(this.#options.degradeAfterMs)
       this.#followers.set(id, { id, handle, mayCount, ...blank, ...times, readmission })
@@ -100,7 +100,7 @@ export class InSyncSet implements FollowerCalls {
     known.received = 0
     known.durable = 0
     known.heard = false
-    known.whole = false
+    known.begun = false
     known.caughtUp = false
     known.joined = false
     this.tracker.restart(id)
@@ -160,10 +160,10 @@ export class InSyncSet implements FollowerCalls {
     return lagMs < (joined ? degradeAfterMs / 4 : degradeAfterMs)
   }
 
-  /** @see Follower.whole */
-  whole(handle: FollowerHandle): void {
+  /** @see Follower.begins */
+  begins(handle: FollowerHandle): void {
     const record = this.#recordOf(handle)
-    if (record !== undefined) record.whole = true
+    if (record !== undefined) record.begun = true
   }
 
   /** @see Follower.progressed */
@@ -173,15 +173,15 @@ export class InSyncSet implements FollowerCalls {
   }
 
   /**
-   * Whom writers may be paced for: standbys that are alive, have a whole copy, and may be in the set now. One that is to
+   * Whom writers may be paced for: standbys that are alive, take entries, and may be in the set now. One that is to
    * stay out for a while would gain nothing by it.
    */
   standbys(): FlowStandby[] {
     const nowMs = this.#options.clock.nowMs()
     const found: FlowStandby[] = []
     for (const record of this.#followers.values()) {
-      const { id, mayCount, whole, heard, lostSinceMs, durable } = record
-      if (!mayCount || !whole || !heard || lostSinceMs !== undefined) continue
+      const { id, mayCount, begun, heard, lostSinceMs, durable } = record
+      if (!mayCount || !begun || !heard || lostSinceMs !== undefined) continue
       const state = this.tracker.stateOf(id)
       const inSet = state === 'adding' || state === 'counting'
       if (!inSet && this.#waits(record, nowMs)) continue

@@ -214,8 +214,8 @@ export interface Follower {
   readonly id: string
   /** It holds every entry up to these ordinals of this process: in memory, and on disk. */
   received(ordinal: number, durableOrdinal: number): void
-  /** It has a whole copy, and lacks nothing but entries: writers may be paced for it from now on. */
-  whole(): void
+  /** It is sent entries, and answers them, a restore or not: writers may be paced for it from now on. */
+  begins(): void
   /** A piece of large content moved to it, which counts like an answer: it is at work. */
   progressed(): void
   /** It has all there was when its stream went live: it may join the in-sync set. */

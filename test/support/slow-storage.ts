@@ -42,7 +42,9 @@ function slowed(open: OpenStorage, clock: Clock, speed: Speed): OpenStorage {
   const processor = new Device(clock)
   const dirty = new Map<string, number>()
   const writing = (bytes: number): Promise<void> =>
-    disk.work((speed.syncMs ?? 0) + (bytes * 1000) / (speed.bytesPerSecond ?? Number.POSITIVE_INFINITY))
+    disk.work(
+      (speed.syncMs ?? 0) + (bytes * 1000) / (speed.bytesPerSecond ?? Number.POSITIVE_INFINITY),
+    )
   const { documents, logs, objects, tree } = open
   return {
     documents,

@@ -2,8 +2,8 @@
 import {
   type AckLevel,
   type ClusterNode,
-  ClusterNode as Node,
   type ClusterNodeOptions,
+  ClusterNode as Node,
   type NodeLogEvent,
   SyncPolicy,
   synced,
@@ -33,7 +33,12 @@ export class VirtualCluster {
 
   constructor(ids: readonly string[]) {
     this.#ids = ids
-    this.network = memoryNetwork({ clock: this.clock, random: { number: () => 0.5 }, latencyMs: 1, secure: true })
+    this.network = memoryNetwork({
+      clock: this.clock,
+      random: { number: () => 0.5 },
+      latencyMs: 1,
+      secure: true,
+    })
     for (const id of ids) this.#speeds.set(id, {})
   }
 
@@ -146,7 +151,9 @@ export class Callers {
     for (let count = 0; this.#running; count += 1) {
       const beganMs = clock.nowMs()
       const path = `files/${caller}/${count % 20}`
-      const receipt = await cluster.node(id).files.write(path, content, { ack: load.ack ?? 'standby' })
+      const receipt = await cluster
+        .node(id)
+        .files.write(path, content, { ack: load.ack ?? 'standby' })
       this.slowestMs = Math.max(this.slowestMs, clock.nowMs() - beganMs)
       this.written += 1
       if (receipt.degraded) this.degraded.push(clock.nowMs())

@@ -205,7 +205,7 @@ export class Outgoing {
     const plan = this.#plan
     if (plan === undefined || this.#stopListening !== undefined) return this.#channel.destroy()
     this.#restored = !isRestore(plan)
-    if (this.#restored) this.#follower?.whole()
+    this.#follower?.begins()
     this.#sentSeq = isRestore(plan) ? plan.cut.seq : plan.commonSeq
     this.#stopListening = this.#context.copy.onAppend((entry, ordinal) =>
       this.#guard(() => this.#onAppend(entry, ordinal)),
@@ -303,7 +303,6 @@ export class Outgoing {
   #onRestored(): void {
     if (this.#plan === undefined || this.#restored) return
     this.#restored = true
-    this.#follower?.whole()
     this.#settleInStep()
   }
 

@@ -7,8 +7,6 @@
 /** Bytes that one append carries at most, however fast the disk is, and at least, however slow it is. */
 const bytesMax = 8 * 1024 * 1024
 const bytesMin = 64 * 1024
-/** The same before anything is known of the disk. */
-const bytesAtFirst = 256 * 1024
 /** What the bytes of an append may take beside its sync, in milliseconds; as long as the sync at least. */
 const transferMs = 100
 /** How fast the shortest time of an append is forgotten, as a share of it and append. */
@@ -16,7 +14,7 @@ const forgetting = 1.02
 
 /** See the head of the file. */
 export class AppendSize {
-  #bytes = bytesAtFirst
+  #bytes = bytesMin
   #shortestMs = Number.POSITIVE_INFINITY
 
   /** Bytes of the next append at most; one entry at least. */

@@ -11,6 +11,8 @@ const lateShare = 1 / 4
 const keepsUpShare = 0.95
 /** A standby outside of the set is to be close within so many times `degradeAfterMs`, a member within one. */
 const reachFactor = 5
+/** One that took nothing for so many times `degradeAfterMs` stands still, and is left alone until it takes something. */
+const standsFactor = 2
 /** One that came no closer for so many times `degradeAfterMs`, for all the pacing, is left alone. */
 const hopelessFactor = 5
 /** What it has to gain meanwhile, as a share of what it lacked and of what it took, the lesser of the two. */
@@ -18,8 +20,8 @@ const gainShare = 0.1
 /** For how long it is left alone at first, and at most, as multiples of `degradeAfterMs`. */
 const restFactor = 32
 const restFactorMax = 1024
-/** Steps in which it took something, until its rate is known. */
-const samplesMin = 3
+/** Times that it took something, until its rate is known. */
+const samplesMin = 2
 /** Steps in a row, as a share of those in `degradeAfterMs`, in which it is late before writers are paced. */
 const lateStepsShare = 1 / 2
 
@@ -104,12 +106,12 @@ export class FlowPeer {
     this.lag = lag
     this.work = work
     this.#appendRate = appendRate
+    if (!wasBehind) this.#samples = 0
+    else if (done > 0 && !isFirst) this.#sample(done, Math.max(sinceMs, nowMs - this.#movedAtMs))
     if (isFirst || done > 0 || !wasBehind) this.#movedAtMs = nowMs
     // This node was late itself: nobody is to blame for that time.
     else if (sinceMs > 2 * stepMs) this.#movedAtMs += sinceMs - stepMs
-    if (!wasBehind) this.#samples = 0
-    else if (!isFirst) this.#sample(done / sinceMs, sinceMs)
-    const stands = nowMs - this.#movedAtMs >= this.#patienceMs
+    const stands = nowMs - this.#movedAtMs >= standsFactor * this.#patienceMs
     this.#isLeftAlone = stands || nowMs < this.#restsUntilMs
     const isSlow = lag.lagMs > lateShare * this.#patienceMs && appendRate > this.#gainingRate * 1.05
     this.#lateMs = isSlow && this.#isMeasured && !this.#isLeftAlone ? this.#lateMs + sinceMs : 0
@@ -119,9 +121,9 @@ export class FlowPeer {
     return this.#samples >= samplesMin
   }
 
-  /** What it takes counts from its first answer on: until then it may only be far away. */
-  #sample(rate: number, sinceMs: number): void {
-    if (this.#samples === 0 && rate === 0) return
+  /** It took so much since it last took anything: many answer in bursts. */
+  #sample(done: number, sinceMs: number): void {
+    const rate = done / sinceMs
     const weight = sampleWeight(sinceMs, this.#patienceMs)
     this.#rate = this.#samples === 0 ? rate : this.#rate + weight * (rate - this.#rate)
     this.#samples += 1

@@ -72,11 +72,9 @@ describe('a standby that is slower than the active, under load that never ends (
       const { cluster, freeRate } = scene
       slow(cluster, freeRate / factor, load.bytes)
       void cluster.make('beta').start()
-      const boundMs = 10_000 + factor * 10_000
-      await cluster.until('beta is in sync', () => isInSync(scene), boundMs)
-      // Once more at most, since it joins while it is still a little behind.
-      await cluster.run(boundMs)
-      await cluster.until('beta is in sync again', () => isInSync(scene), boundMs)
+      // While it restores, the backlog grows; then it needs at most twice as long as without new writes.
+      await cluster.run(30_000 + factor * 12_000)
+      expect(isInSync(scene)).toBe(true)
       const lost = cluster.events('alpha', 'standbyLost').length
       const rate = await rateFor(scene, 30_000)
       expect(cluster.events('alpha', 'standbyLost')).toHaveLength(lost)
@@ -133,7 +131,8 @@ describe('flow control has bounds', () => {
     cluster.speed('beta').bytesPerSecond = 1
     callers.slowestMs = 0
     const rate = await rateFor(scene, 30_000)
-    expect(rate).toBeGreaterThan(0.9 * freeRate)
+    // It is paced for at first, for twice `degradeAfterMs` at most.
+    expect(rate).toBeGreaterThan(0.75 * freeRate)
     expect(callers.slowestMs).toBeLessThan(degradeAfterMs)
     end(scene)
   })

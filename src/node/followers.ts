@@ -55,7 +55,10 @@ export class Followers {
   acceptBulk(channel: Channel): void {
     const { copy, storage } = this.#context
     const peer = channel.identity.nodeId
-    const served = (): void => this.#blobs.progressed(peer)
+    const served = (): void => {
+      this.#blobs.progressed(peer)
+      this.#streams.get(peer)?.progressed()
+    }
     new BulkServer(channel, { copy, storage, served })
   }
 

@@ -66,7 +66,7 @@ describe('a standby that is slower than the active, under load that never ends (
     ['link', 3, byLink, large],
     ['link', 10, byLink, large],
   ] as const)(
-    'SYN-5: by its %s, %s times: it is in sync in bounded time, and stays in',
+    'SYN-1: by its %s, %s times: it is in sync in bounded time, and stays in',
     async (_, factor, slow, load) => {
       const scene = await loaded({ ...load, ack: 'local' })
       const { cluster, freeRate } = scene

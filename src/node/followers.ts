@@ -62,6 +62,11 @@ export class Followers {
     new BulkServer(channel, { copy, storage, served })
   }
 
+  /** A peer says up to which change its disk has all. */
+  heard(peer: string, durableSeq: number): void {
+    this.#streams.get(peer)?.heard(durableSeq)
+  }
+
   /** A peer is silent or gone. */
   peerLost(peer: string, proven: boolean): void {
     this.#streams.get(peer)?.lost(proven)
@@ -106,6 +111,8 @@ export class Followers {
     const { options, bootId, hooks, copy } = this.#context
     return {
       copy,
+      clock: options.clock,
+      degradeAfterMs: options.degradeAfterMs,
       serving: () => {
         const writer = this.#context.writer()
         const term = this.#context.term()

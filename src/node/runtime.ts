@@ -231,9 +231,11 @@ export class Runtime {
           body.view.activeTerm !== undefined &&
           from === parts.replica.followed
         ) {
-          parts.replica.heardActive()
+          parts.replica.heardActive(body.view.activeTerm, body.view.copy)
         }
+        if ('view' in body) parts.replica.followers.heard(from, body.view.copy.durableSeq)
         parts.driver.input({ type: 'message', from, message: body })
+        this.#redundancy.check()
         return this.#noteLowestPeer(parts)
       }
       case 'forward':

@@ -62,7 +62,7 @@ export interface NodeStatus {
   readonly position: Position | undefined
   /** Whether the copy is a consistent state that may be served. */
   readonly complete: boolean
-  /** The members of the in-sync set, without the active; on other nodes as the journal says. */
+  /** The members of the in-sync set, without the active; on other nodes as the journal and, while it is heard, the active say. */
   readonly inSync: readonly string[]
   /** On the active: no standby is in sync, and writes with the level `standby` are acknowledged with one copy. */
   readonly degraded: boolean
@@ -138,8 +138,11 @@ export function statusOf(parts: StatusParts): NodeStatus {
   const { id, cluster, heartbeatMs, deadMs, discoveryMs, startupWaitMs, degradeAfterMs } = options
   const copy = replica?.copy
   const writer = replica?.writer?.status
-  const inSync = writer?.inSync ?? copy?.inSync ?? []
   const active = activeOf(parts)
+  const said = inSyncSaidBy(parts, active)
+  const journaled = copy?.inSync ?? []
+  // What only one of the two says is on its way: until then it is not so.
+  const inSync = writer?.inSync ?? journaled.filter((one) => said?.includes(one) ?? true)
   return {
     id,
     cluster,
@@ -182,6 +185,17 @@ export function activeOf(
     if (best === undefined || epoch > best.epoch) best = { id: peer.id, epoch }
   }
   return best?.id
+}
+
+/** The set as the active that this node hears says. The own journal may lack that it was changed. */
+function inSyncSaidBy(
+  { options, state }: StatusParts,
+  active: string | undefined,
+): readonly string[] | undefined {
+  const peer = active === undefined ? undefined : state?.peers.get(active)
+  if (peer?.view?.activeTerm === undefined || peer.heardAtMs === undefined) return undefined
+  const heard = options.clock.nowMs() - peer.heardAtMs < options.deadMs
+  return heard ? peer.view.copy.inSync : undefined
 }
 
 function paceOf(pace: Pace | undefined): NodeStatus['pace'] {

@@ -42,8 +42,6 @@ export class Replica {
   #incoming: Incoming | undefined
   #followed: { readonly peer: string; readonly term: Term } | undefined
   #inSyncKnown = false
-  /** How often in a row the active said that this node is not in the set. */
-  #leftSaid = 0
   #brokenAtMs: number | undefined
   #ineligible: string | undefined
   readonly #retry: StorageRetry
@@ -147,18 +145,9 @@ export class Replica {
       firstSeq: copy.firstSeq,
       complete: copy.complete,
       inSync: copy.inSync,
-      inSyncKnown: this.#inSyncKnown && !this.#isLeft,
+      inSyncKnown: this.#inSyncKnown,
       ineligible: failed ?? this.#ineligible,
     }
-  }
-
-  /**
-   * Whether the active took this node out of the set, and that is on its way to this journal or does not come. Once may be
-   * an addition that was on its way to the heartbeat.
-   */
-  get #isLeft(): boolean {
-    const ownSaysIn = this.copy.inSync?.includes(this.#options.id) === true
-    return this.#writer === undefined && ownSaysIn && this.#leftSaid > 1
   }
 
   /** What was found changed on this disk, at start or while the node runs, and not put right since. */
@@ -182,7 +171,6 @@ export class Replica {
   follow(peer: string, term: Term): void {
     this.unfollow()
     this.#followed = { peer, term }
-    this.#leftSaid = 0
     const incoming = new Incoming(this.#incomingContext(), peer, term)
     this.#incoming = incoming
     void this.#start(incoming)
@@ -238,13 +226,10 @@ export class Replica {
 
   /**
    * The active was heard. Where its stream does not stand here it may have changed the in-sync set meanwhile, so the one
-   * in this journal proves nothing any more; the same holds where it says itself that this node is not in it.
+   * in this journal proves nothing any more.
    */
-  heardActive(term: Term, { seq, inSync }: Pick<CopyFacts, 'seq' | 'inSync'>): void {
+  heardActive(term: Term, seq: number): void {
     this.#incoming?.heard(term, seq)
-    const { id } = this.#options
-    const left = inSync !== undefined && !inSync.includes(id) && seq >= this.copy.seq
-    this.#leftSaid = left ? this.#leftSaid + 1 : 0
     if (this.#brokenAtMs === undefined || this.#incoming?.inStep === true) return
     const { clock, heartbeatMs } = this.#options
     if (clock.nowMs() - this.#brokenAtMs > heartbeatMs) this.#inSyncKnown = false

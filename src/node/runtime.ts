@@ -231,7 +231,7 @@ export class Runtime {
           body.view.activeTerm !== undefined &&
           from === parts.replica.followed
         ) {
-          parts.replica.heardActive(body.view.activeTerm, body.view.copy)
+          parts.replica.heardActive(body.view.activeTerm, body.view.copy.seq)
         }
         if ('view' in body) parts.replica.followers.heard(from, body.view.copy.durableSeq)
         parts.driver.input({ type: 'message', from, message: body })

@@ -10,6 +10,8 @@ export interface Speed {
   operationMs?: number
   /** Milliseconds of its disk for each append and sync. */
   syncMs?: number
+  /** Reads of the tree that begin now never end. */
+  readsHang?: boolean
 }
 
 /** Something that does one thing after the other. */
@@ -70,6 +72,10 @@ function slowed(open: OpenStorage, clock: Clock, speed: Speed): OpenStorage {
       apply: async (...[operations]: Parameters<typeof tree.apply>) => {
         await processor.work(operations.length * (speed.operationMs ?? 0))
         return await tree.apply(operations)
+      },
+      read: async (...args: Parameters<typeof tree.read>) => {
+        if (speed.readsHang === true) await new Promise<never>(() => undefined)
+        return await tree.read(...args)
       },
     }),
     close: () => open.close(),

@@ -54,7 +54,11 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
   readonly discoveryMs?: number
   /** How long a node that may be outdated waits for the others after a total outage. Default 10 000, at least 0. */
   readonly startupWaitMs?: number
-  /** How long a standby may leave a write unacknowledged before it leaves the in-sync set. Default `deadMs`. */
+  /**
+   * How long a standby may leave a write unacknowledged, or show no progress with a large content, before it leaves the
+   * in-sync set. Default `deadMs`. With less, a standby that was cut off and taken out may take over without knowing that
+   * writes were acknowledged `local` meanwhile.
+   */
   readonly degradeAfterMs?: number
   /** The deadline of a planned switchover. Default 10 000. */
   readonly switchoverMs?: number

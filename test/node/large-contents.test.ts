@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Receipt } from '../../src/index.js'
 import { VirtualCluster } from '../support/virtual-cluster.js'
 
-const contentBytes = 64 * 1024 * 1024
+const contentBytes = 32 * 1024 * 1024
 const degradeAfterMs = 2000
 
 /** Alpha serves, and beta is in sync, on a disk that takes so much in a second. */
@@ -22,7 +22,7 @@ function writeLarge(cluster: VirtualCluster): Promise<Receipt> {
 
 describe('a large content on an ordinary disk (promise 4)', () => {
   it('gets its level although the disk of the standby needs longer than it may be silent', async () => {
-    const cluster = await pair(10 * 1024 * 1024)
+    const cluster = await pair(5 * 1024 * 1024)
     const beganMs = cluster.clock.nowMs()
     const receipt = await cluster.settle(writeLarge(cluster))
     expect(cluster.clock.nowMs() - beganMs).toBeGreaterThan(2 * degradeAfterMs)
@@ -31,7 +31,7 @@ describe('a large content on an ordinary disk (promise 4)', () => {
   })
 
   it('small writes do not wait for it', async () => {
-    const cluster = await pair(10 * 1024 * 1024)
+    const cluster = await pair(5 * 1024 * 1024)
     const large = writeLarge(cluster)
     await cluster.run(1000)
     const beganMs = cluster.clock.nowMs()
@@ -43,7 +43,7 @@ describe('a large content on an ordinary disk (promise 4)', () => {
   })
 
   it('a standby whose disk hangs in the middle of it leaves the set after `degradeAfterMs`', async () => {
-    const cluster = await pair(10 * 1024 * 1024)
+    const cluster = await pair(5 * 1024 * 1024)
     const large = writeLarge(cluster)
     await cluster.run(3000)
     cluster.speed('beta').bytesPerSecond = 1

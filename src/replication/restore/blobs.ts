@@ -15,7 +15,7 @@ const window = 4
  * Bytes of a blob that are made durable in one go. The source sees by the requests how far this disk is: one that syncs
  * hundreds of megabytes at the end looks like one that hangs.
  */
-const stretchBytes = 8 * 1024 * 1024
+const stretchBytes = 2 * 1024 * 1024
 
 /** Whether an earlier stream has brought it whole: a blob's bytes never change. */
 async function hasBlob(storage: OpenStorage, blob: BlobRef): Promise<boolean> {

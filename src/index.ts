@@ -63,6 +63,7 @@ export type {
   NodeEvents,
   NodeLogEvent,
   PeerEvent,
+  PeerLag,
   RestoredEvent,
   RestoreEvent,
   RoleEvent,

@@ -10,13 +10,13 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { names, Story } from './story.js'
 import { msText, Timeline } from './timeline.js'
-import { filesBelow, installedPackages, type Tree } from './tree.js'
+import { filesBelow, installedPackages, patienceMs, type Tree } from './tree.js'
 
 const usage = `npm run demo -- [--dir PATH] [--json] [--keep]
 
   --dir PATH  the directory tree to copy; by default some packages of node_modules
   --json      one JSON object as the last line of standard output
-  --limit S   the longest time in seconds, default 120
+  --limit S   the longest time in seconds, by default 120 and more for a large tree
   --keep      leave the directories of the three nodes behind, and say where they are
 `
 
@@ -33,7 +33,7 @@ async function main(): Promise<boolean> {
     options: {
       dir: { type: 'string' },
       json: { type: 'boolean', default: false },
-      limit: { type: 'string', default: '120' },
+      limit: { type: 'string' },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -47,8 +47,9 @@ async function main(): Promise<boolean> {
   const root = mkdtempSync(join(tmpdir(), 'hotspare-demo-'))
   const story = new Story(tree, root, timeline)
   // Whatever hangs, the demo ends.
-  const late = sleep(Number(values.limit) * 1000).then((): never => {
-    throw new Error(`the demo did not end within ${values.limit} s`)
+  const limitS = Number(values.limit ?? Math.round(100 + (3 * patienceMs(tree)) / 1000))
+  const late = sleep(limitS * 1000).then((): never => {
+    throw new Error(`the demo did not end within ${limitS} s`)
   })
   let findings: object
   let isWell = false

@@ -21,7 +21,10 @@ export interface Jobs {
   beginLoad: { readonly takes: { readonly callers: number }; readonly gives: undefined }
   endLoad: { readonly takes: undefined; readonly gives: undefined }
   /** Answers when so many standbys are in sync. */
-  inSync: { readonly takes: { readonly count: number }; readonly gives: undefined }
+  inSync: {
+    readonly takes: { readonly count: number; readonly limitMs: number }
+    readonly gives: undefined
+  }
   status: { readonly takes: undefined; readonly gives: NodeStatus }
   switchover: { readonly takes: { readonly to: string }; readonly gives: undefined }
   stop: { readonly takes: undefined; readonly gives: undefined }

@@ -2,7 +2,7 @@
 import type { NodeEvents, NodeLogEvent, RestoredEvent, RestoreEvent } from 'hotspare'
 import type { Member } from './member.js'
 import type { Ack, Message } from './messages.js'
-import { bytesText, msText, type Timeline } from './timeline.js'
+import { bytesText, lagText, msText, type Timeline } from './timeline.js'
 
 type Progress = NodeEvents['restoreProgress'][0]
 
@@ -74,6 +74,20 @@ export class News {
         this.#timeline.say(`${what} (known to be acknowledged: ${lostAcks})`, id)
         break
       }
+      case 'standbyLost': {
+        const { peer, reason } = event as NodeEvents['standbyLost'][0]
+        this.#timeline.say(`${peer} is not in sync: ${reason}`, id)
+        break
+      }
+      case 'writersPaced': {
+        const { peer, lag, changesPerSecond } = event as NodeEvents['writersPaced'][0]
+        const rate = `${changesPerSecond} writes a second`
+        this.#timeline.say(`paces its writers for ${peer} (${lagText(lag)} behind): ${rate}`, id)
+        break
+      }
+      case 'writersReleased':
+        this.#timeline.say('paces its writers no longer', id)
+        break
       case 'possibleLoss':
       case 'splitBrain':
       case 'storageFailed':

@@ -26,8 +26,6 @@ const seedCallers = 64
 const streamedBytes = 256 * 1024
 /** How long a writer rests after each acknowledgement. */
 const restMs = 5
-/** The longest time until standbys are in sync. */
-const inSyncMs = 20_000
 /** News of the copying that come faster than this are left out. */
 const seedNewsMs = 50
 
@@ -162,8 +160,8 @@ const jobs: {
   seed,
   beginLoad,
   endLoad,
-  inSync: async ({ count }) => {
-    await running().inSync({ count, signal: AbortSignal.timeout(inSyncMs) })
+  inSync: async ({ count, limitMs }) => {
+    await running().inSync({ count, signal: AbortSignal.timeout(limitMs) })
     return undefined
   },
   status: () => running().status(),

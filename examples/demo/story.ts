@@ -2,12 +2,13 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { RestoredEvent } from 'hotspare'
 import { differing, differingFromTree, lostWrites, readDisk } from './check.js'
 import { freePorts, Member } from './member.js'
 import { type Ack, machineMs } from './messages.js'
 import { News } from './news.js'
-import { bytesText, msText, type Timeline } from './timeline.js'
-import type { Tree } from './tree.js'
+import { bytesText, lagText, msText, type Timeline } from './timeline.js'
+import { patienceMs, type Tree } from './tree.js'
 
 /** What the demo found. `files` and `bytes` are those of one node at the end. */
 export interface Findings {
@@ -28,7 +29,8 @@ export interface Findings {
 export const names: readonly string[] = ['alpha', 'beta', 'gamma']
 
 const callers = 8
-const catchUpMs = 20_000
+/** How often it shows how far behind somebody is that it waits for. */
+const lagEveryMs = 250
 
 export class Story {
   readonly #tree: Tree
@@ -152,9 +154,10 @@ export class Story {
     const before = this.#news.restored.length
     await dead.start()
     await dead.ask('beginLoad', { callers })
-    const event = await this.#news.when('the rejoin', () => {
+    const find = (): RestoredEvent | undefined => {
       return this.#news.restored.slice(before).find(({ target }) => target === dead.id)
-    })
+    }
+    const event = await this.#news.when('the rejoin', find, patienceMs(this.#tree))
     await this.#whenInSync(names.length - 1)
     await this.#writeFor(1_000)
     return { method: event.method, bytesMoved: event.bytesMoved }
@@ -231,12 +234,38 @@ export class Story {
 
   async #whenInSync(count: number): Promise<void> {
     const active = await this.#active()
-    await active.ask('inSync', { count })
+    const reached = active.ask('inSync', { count, limitMs: patienceMs(this.#tree) })
+    await this.#whileShowingLag(active, reached)
     this.#timeline.good(`${count} standbys in sync: any machine may fail now`, active.id)
   }
 
+  /** Shows how far behind those are that are waited for. */
+  async #whileShowingLag(active: Member, wait: Promise<unknown>): Promise<void> {
+    const shown = new Set<string>()
+    const showing = new AbortController()
+    const ended = wait.finally(() => showing.abort())
+    // Its failure is met below.
+    ended.catch(() => undefined)
+    while (!showing.signal.aborted) {
+      const { peers, pace } = await active.ask('status', undefined)
+      for (const { id, inSync, lag } of peers) {
+        if (lag === undefined || inSync) {
+          if (shown.delete(id)) this.#timeline.endBar(id)
+          continue
+        }
+        shown.add(id)
+        const slowed = pace?.peer === id ? `, writers are paced to ${pace.changesPerSecond}/s` : ''
+        this.#timeline.bar(id, 1 / (1 + lag.changes), `is behind: ${lagText(lag)}${slowed}`)
+      }
+      await Promise.race([sleep(lagEveryMs), ended.catch(() => undefined)])
+    }
+    for (const id of shown) this.#timeline.endBar(id)
+    await ended
+  }
+
   async #whenCaughtUp(active: Member): Promise<void> {
-    await within('standbys that have everything', async () => {
+    const limitMs = patienceMs(this.#tree)
+    await within('standbys that have everything', limitMs, async () => {
       const seqs = await Promise.all(
         this.#members.map(async (member) => (await member.ask('status', undefined)).position?.seq),
       )
@@ -259,10 +288,10 @@ function longestPause(acks: readonly Ack[], beganMs: number): number {
   return times.reduce((longest, atMs, at) => Math.max(longest, atMs - (times[at - 1] ?? atMs)), 0)
 }
 
-async function within(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + catchUpMs
+async function within(what: string, limitMs: number, holds: () => Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + limitMs
   while (!(await holds())) {
-    if (performance.now() > endMs) throw new Error(`waited ${catchUpMs} ms for ${what}`)
+    if (performance.now() > endMs) throw new Error(`waited ${limitMs} ms for ${what}`)
     await sleep(20)
   }
 }

@@ -1,5 +1,6 @@
 /** What a person sees: one line for each thing that happens, and bars for what takes time. */
 import { styleText } from 'node:util'
+import type { PeerLag } from 'hotspare'
 
 type Style = Parameters<typeof styleText>[0]
 
@@ -80,6 +81,11 @@ export function bytesText(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`
   if (bytes < 1_000_000) return `${(bytes / 1_000).toFixed(1)} kB`
   return `${(bytes / 1_000_000).toFixed(1)} MB`
+}
+
+/** How far behind a standby is. */
+export function lagText({ changes, bytes, ms }: PeerLag): string {
+  return `${changes} changes, ${bytesText(bytes)}, ${msText(ms)}`
 }
 
 /** Milliseconds, with a digit after the point where it matters. */

@@ -37,6 +37,12 @@ export interface Tree {
   readonly files: readonly FoundFile[]
 }
 
+/** The longest time that anything with the whole of a tree may take, in milliseconds: slow disks are no failure. */
+export function patienceMs({ files }: Tree): number {
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
+  return Math.round(20_000 + 4 * files.length + bytes / 2_000)
+}
+
 const filesMin = 2_000
 const filesMax = 5_000
 const filesWanted = 2_500

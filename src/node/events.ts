@@ -46,6 +46,16 @@ export interface PeerEvent {
   readonly peer: string
 }
 
+/** How far a standby's disk is behind the active. */
+export interface PeerLag {
+  /** Changes that it has not on its disk. */
+  readonly changes: number
+  /** Bytes of journal, and of the contents that it names, that it has not on its disk. */
+  readonly bytes: number
+  /** Age of the oldest of them in milliseconds; 0 when it has all. */
+  readonly ms: number
+}
+
 /** The events of a node, by name. */
 export interface NodeEvents {
   /** The node's role changed. */
@@ -105,6 +115,20 @@ export interface NodeEvents {
   ]
   /** At least one standby is in sync: the loss of any one machine is survived. */
   redundant: [event: Record<string, never>]
+  /**
+   * A standby is alive and does not gain on the active, so writes get their places at its rate until it does
+   * (`flowControl: 'redundancy'`).
+   */
+  writersPaced: [
+    event: PeerEvent & {
+      /** How far it is behind. */
+      readonly lag: PeerLag
+      /** Changes that get their places in a second now, at the size that they have of late. */
+      readonly changesPerSecond: number
+    },
+  ]
+  /** Writers are not paced any more: the standby for which they were last keeps up, or pacing was of no use to it. */
+  writersReleased: [event: PeerEvent]
   /** A takeover went on without these members of the in-sync set: acknowledged writes may be missing. */
   possibleLoss: [
     event: {
@@ -327,6 +351,7 @@ const events = {
     standbyInSync: true,
     standbyLost: true,
   },
+  ...{ writersPaced: true, writersReleased: true },
   ...{ degraded: true, redundant: true, possibleLoss: true, waiting: true, unprovenStart: true },
   ...{ holding: true, outdated: true, activeUnreachable: true, splitBrain: true, vaulted: true },
   ...{

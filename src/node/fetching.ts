@@ -3,7 +3,7 @@
  * it comes into the copy after `end()`: a promise may have frozen that.
  */
 import { HotspareError } from '../errors.js'
-import type { Clock, TimerHandle } from '../interfaces/clock.js'
+import type { Clock } from '../interfaces/clock.js'
 import type { OpenStorage } from '../interfaces/storage.js'
 import type { Channel } from '../protocol/channel.js'
 import type { LocalCopy } from '../replication/local-copy.js'
@@ -51,12 +51,12 @@ export class Fetching {
   }
 
   async #fetch(peer: string, seq: number, signal: AbortSignal): Promise<void> {
-    const { copy, storage, dial, settled } = this.#context
+    const { copy, storage, clock, deadMs, dial, settled } = this.#context
     // What a stream leaves behind is removed before anything of the same name is brought.
     await settled()
     signal.throwIfAborted()
     const bulk = new BulkClient(await dial(peer, signal))
-    const endWatch = this.#endWhenSilent(bulk)
+    const endWatch = bulk.endWhenSilent(clock, deadMs)
     const close = (): void => bulk.close()
     signal.addEventListener('abort', close)
     try {
@@ -66,19 +66,5 @@ export class Fetching {
       endWatch()
       close()
     }
-  }
-
-  #endWhenSilent(bulk: BulkClient): () => void {
-    const { clock, deadMs } = this.#context
-    let received = -1
-    let timer: TimerHandle | undefined
-    const look = (): void => {
-      const silent = bulk.waits && bulk.bytesReceived === received
-      received = bulk.waits ? bulk.bytesReceived : -1
-      if (silent) bulk.close()
-      else timer = clock.setTimer(deadMs, look)
-    }
-    look()
-    return () => clock.clearTimer(timer)
   }
 }

@@ -55,8 +55,16 @@ export class Followers {
   acceptBulk(channel: Channel): void {
     const { copy, storage } = this.#context
     const peer = channel.identity.nodeId
-    const served = (): void => this.#blobs.progressed(peer)
+    const served = (): void => {
+      this.#blobs.progressed(peer)
+      this.#streams.get(peer)?.progressed()
+    }
     new BulkServer(channel, { copy, storage, served })
+  }
+
+  /** A peer says up to which change its disk has all. */
+  heard(peer: string, durableSeq: number): void {
+    this.#streams.get(peer)?.heard(durableSeq)
   }
 
   /** A peer is silent or gone. */
@@ -103,6 +111,8 @@ export class Followers {
     const { options, bootId, hooks, copy } = this.#context
     return {
       copy,
+      clock: options.clock,
+      degradeAfterMs: options.degradeAfterMs,
       serving: () => {
         const writer = this.#context.writer()
         const term = this.#context.term()

@@ -16,6 +16,7 @@ const optionNames: Readonly<Record<keyof ClusterNodeOptions, true>> = {
   ...{ cluster: true, id: true, members: true, transport: true, storage: true, policy: true },
   ...{ secret: true, appVersion: true, heartbeatMs: true, deadMs: true, discoveryMs: true },
   ...{ startupWaitMs: true, degradeAfterMs: true, switchoverMs: true, handshakeMs: true },
+  ...{ flowControl: true },
   ...{ onNoStandby: true, onMissingPeer: true, order: true, allowStale: true, integrity: true },
   ...{ frameBytesMax: true, journalBytesMax: true, vaultBytesMax: true, gate: true, clock: true },
   ...{ restoreBytesPerSecondMax: true, random: true, logger: true },
@@ -209,6 +210,7 @@ function checkSizes(options: Checked): void {
   }
   const choices = {
     onNoStandby: ['degrade', 'block'],
+    flowControl: ['redundancy', 'speed'],
     onMissingPeer: ['takeOver', 'hold'],
     order: ['freshest', 'list'],
     integrity: ['mac', 'crc'],

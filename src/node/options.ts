@@ -54,7 +54,11 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
   readonly discoveryMs?: number
   /** How long a node that may be outdated waits for the others after a total outage. Default 10 000, at least 0. */
   readonly startupWaitMs?: number
-  /** How long a standby may leave a write unacknowledged before it leaves the in-sync set. Default `deadMs`. */
+  /**
+   * How long a standby may leave a write unacknowledged, or show no progress with a large content, before it leaves the
+   * in-sync set. Default `deadMs`. With less, a standby that was cut off and taken out may take over without knowing that
+   * writes were acknowledged `local` meanwhile.
+   */
   readonly degradeAfterMs?: number
   /** The deadline of a planned switchover. Default 10 000. */
   readonly switchoverMs?: number
@@ -62,6 +66,11 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
   readonly handshakeMs?: number
   /** What writes with the level `standby` or `all` do while no standby is in sync. Default `degrade`. */
   readonly onNoStandby?: 'degrade' | 'block'
+  /**
+   * What the active does for a standby that is alive and does not gain on it: paces its writers until one is in sync and
+   * stays in (`redundancy`), or lets them write as fast as they can, with one copy if need be (`speed`). Default `redundancy`.
+   */
+  readonly flowControl?: 'redundancy' | 'speed'
   /**
    * What a takeover does while a member of the in-sync set is missing, and a start while any promotable member is, also the
    * first one of all, when nobody has data: `hold` waits for them, or for `takeOver({ withoutPeers })`. Default `takeOver`.
@@ -140,6 +149,7 @@ export const nodeDefaults: NodeDefaults = {
   switchoverMs: 10_000,
   handshakeMs: 5_000,
   onNoStandby: 'degrade',
+  flowControl: 'redundancy',
   onMissingPeer: 'takeOver',
   order: 'freshest',
   allowStale: false,

@@ -26,6 +26,9 @@ import type { NodeOptions } from './options.js'
 import type { ReplicaHooks } from './replica-types.js'
 import { StorageRetry } from './storage-retry.js'
 
+/** A source that answers nothing for so many times `deadMs` although it lives ends a restore, which then begins anew. */
+const sourceSilentFactor = 15
+
 export class Replica {
   readonly copy: LocalCopy
   readonly vault: Vault
@@ -228,10 +231,11 @@ export class Replica {
   }
 
   /**
-   * The active was heard although its stream does not stand here: it may have changed the in-sync set
-   * meanwhile, so the one in this journal proves nothing any more.
+   * The active was heard. Where its stream does not stand here it may have changed the in-sync set meanwhile, so the one
+   * in this journal proves nothing any more.
    */
-  heardActive(): void {
+  heardActive(term: Term, seq: number): void {
+    this.#incoming?.heard(term, seq)
     if (this.#brokenAtMs === undefined || this.#incoming?.inStep === true) return
     const { clock, heartbeatMs } = this.#options
     if (clock.nowMs() - this.#brokenAtMs > heartbeatMs) this.#inSyncKnown = false
@@ -270,7 +274,8 @@ export class Replica {
   }
 
   #openWriter(term: Term, degraded: boolean): Promise<Writer> {
-    const { policy, clock, random, id, members, degradeAfterMs, onNoStandby } = this.#options
+    const { policy, clock, random, id, members } = this.#options
+    const { degradeAfterMs, onNoStandby, flowControl } = this.#options
     return Writer.open({
       copy: this.copy,
       policy,
@@ -282,6 +287,7 @@ export class Replica {
       members: members.map((member) => ({ id: member.id, promotable: member.observer !== true })),
       degradeAfterMs,
       onNoStandby,
+      flowControl,
       limits: writerLimits,
       degraded,
       blobs: this.followers,
@@ -345,7 +351,7 @@ export class Replica {
 
   #incomingContext(): IncomingContext {
     const { copy, vault, storage } = this
-    const { policy, clock, id, restoreBytesPerSecondMax } = this.#options
+    const { policy, clock, id, restoreBytesPerSecondMax, degradeAfterMs, deadMs } = this.#options
     const states = policy.stateClasses()
     const declarations = policy.names().map((name) => policy.get(name))
     return {
@@ -355,6 +361,8 @@ export class Replica {
       storage,
       clock,
       restoreBytesPerSecondMax,
+      degradeAfterMs,
+      sourceSilentMs: sourceSilentFactor * deadMs,
       stateClasses: states.map(({ name }) => name),
       outside: () => this.#outside,
       outsideRepaired: () => {

@@ -2,11 +2,12 @@
 import type { CoreEvent } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { CopyEvent, OutsideReport } from '../replication/copy-types.js'
+import type { Lag } from '../replication/lag-meter.js'
 import type { IncomingEvent } from '../replication/stream/incoming-types.js'
 import type { OutgoingEvent } from '../replication/stream/outgoing-types.js'
 import type { VaultIncident } from '../replication/vault-incident.js'
 import type { WriterEvent } from '../replication/writer-types.js'
-import type { NodeEvents } from './events.js'
+import type { NodeEvents, PeerLag } from './events.js'
 
 /** Gives an event to the application and to the log. */
 export type Emit = <Name extends keyof NodeEvents>(name: Name, ...event: NodeEvents[Name]) => void
@@ -90,6 +91,11 @@ export function reportOutside(
   emit('outsideChange', { paths: paths.slice(0, outsidePathsMax), count: paths.length, outcome })
 }
 
+/** How far one is behind, as events and the status say it. */
+export function peerLagOf({ lagSeq, lagBytes, lagMs }: Lag): PeerLag {
+  return { changes: lagSeq, bytes: lagBytes, ms: Math.round(lagMs) }
+}
+
 export function reportWriter(emit: Emit, event: WriterEvent): void {
   switch (event.name) {
     case 'degraded':
@@ -100,6 +106,12 @@ export function reportWriter(emit: Emit, event: WriterEvent): void {
       return emit('standbyInSync', { peer: event.id })
     case 'standbyLost':
       return emit('standbyLost', { peer: event.id, reason: event.reason })
+    case 'writersPaced': {
+      const { id, lag, changesPerSecond } = event.pace
+      return emit('writersPaced', { peer: id, lag: peerLagOf(lag), changesPerSecond })
+    }
+    case 'writersReleased':
+      return emit('writersReleased', { peer: event.id })
   }
 }
 

@@ -308,9 +308,13 @@ export class Runtime {
     if ('view' in message) {
       const { bootId, activeTerm } = message.view
       this.#twins.spoke(from, bootId)
-      if (activeTerm !== undefined && from === parts.replica.followed) parts.replica.heardActive()
+      if (activeTerm !== undefined && from === parts.replica.followed) {
+        parts.replica.heardActive(activeTerm, message.view.copy.seq)
+      }
+      parts.replica.followers.heard(from, message.view.copy.durableSeq)
     }
     parts.driver.input({ type: 'message', from, message })
+    this.#redundancy.check()
     this.#noteLowestPeer(parts)
   }
 

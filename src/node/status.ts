@@ -1,13 +1,16 @@
 /** What a node says of itself to its operator. */
 import type { CoreState } from '../core/state.js'
 import type { Role } from '../core/types.js'
+import type { Pace } from '../replication/flow-control.js'
 import type { Position, Term } from '../replication/position.js'
 import { positionOf } from '../replication/position.js'
 import type { RestoreProgress } from '../replication/stream/wire.js'
 import type { CauseStatus } from './causes.js'
 import { textOf } from './causes.js'
+import type { PeerLag } from './events.js'
 import type { NodeOptions } from './options.js'
 import type { Replica } from './replica.js'
+import { peerLagOf } from './reports.js'
 
 /**
  * The operator's word for what a node does: `searching` stands for the roles `discovering` and `restoring` and for a start that opens the storage, `failed` for a
@@ -32,16 +35,7 @@ export interface PeerStatus {
   /** Whether its acknowledgements count, as far as this node knows. */
   readonly inSync: boolean
   /** How far its disk is behind; only on the active, and only while it follows, else undefined. */
-  readonly lag:
-    | {
-        /** Changes that it has not on its disk. */
-        readonly changes: number
-        /** Bytes of journal that it has not on its disk. */
-        readonly bytes: number
-        /** Age of the oldest of them in milliseconds; 0 when it has all. */
-        readonly ms: number
-      }
-    | undefined
+  readonly lag: PeerLag | undefined
   /** Why this node's last dial of it failed, in words, for people; undefined while the connection stands. */
   readonly unreachable: string | undefined
   /**
@@ -75,12 +69,23 @@ export interface NodeStatus {
   readonly position: Position | undefined
   /** Whether the copy is a consistent state that may be served. */
   readonly complete: boolean
-  /** The members of the in-sync set, without the active; on other nodes as the journal says. */
+  /** The members of the in-sync set, without the active; on other nodes as the journal and, while it is heard, the active say. */
   readonly inSync: readonly string[]
   /** On the active: no standby is in sync, and writes with the level `standby` are acknowledged with one copy. */
   readonly degraded: boolean
   /** On the active: no standby is in sync, and such writes wait (`onNoStandby: 'block'`). */
   readonly blocked: boolean
+  /** On the active: how its writers are paced for a standby that does not gain on them; undefined while they are not. */
+  readonly pace:
+    | {
+        /** The standby for which they are. */
+        readonly peer: string
+        /** How far it is behind. */
+        readonly lag: PeerLag
+        /** Changes that get their places in a second, at the size that they have of late. */
+        readonly changesPerSecond: number
+      }
+    | undefined
   /** Whether the loss of any one machine is survived now, as far as this node knows. */
   readonly redundant: boolean
   /** A restore under way on this node, else undefined. */
@@ -148,8 +153,11 @@ export function statusOf(parts: StatusParts): NodeStatus {
   const { id, cluster, heartbeatMs, deadMs, discoveryMs, startupWaitMs, degradeAfterMs } = options
   const copy = replica?.copy
   const writer = replica?.writer?.status
-  const inSync = writer?.inSync ?? copy?.inSync ?? []
   const active = activeOf(parts)
+  const said = inSyncSaidBy(parts, active)
+  const journaled = copy?.inSync ?? []
+  // What only one of the two says is on its way: until then it is not so.
+  const inSync = writer?.inSync ?? journaled.filter((one) => said?.includes(one) ?? true)
   return {
     id,
     cluster,
@@ -163,6 +171,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     inSync,
     degraded: writer?.degraded ?? false,
     blocked: writer?.blocked ?? false,
+    pace: paceOf(writer?.pace),
     redundant: active !== undefined && inSync.length > 0,
     restore: parts.restore,
     stuck: parts.causes[0] === undefined ? undefined : textOf(parts.causes[0]),
@@ -195,6 +204,23 @@ export function activeOf(
   return best?.id
 }
 
+/** The set as the active that this node hears says. The own journal may lack that it was changed. */
+function inSyncSaidBy(
+  { options, state }: StatusParts,
+  active: string | undefined,
+): readonly string[] | undefined {
+  const peer = active === undefined ? undefined : state?.peers.get(active)
+  if (peer?.view?.activeTerm === undefined || peer.heardAtMs === undefined) return undefined
+  const heard = options.clock.nowMs() - peer.heardAtMs < options.deadMs
+  return heard ? peer.view.copy.inSync : undefined
+}
+
+function paceOf(pace: Pace | undefined): NodeStatus['pace'] {
+  if (pace === undefined) return undefined
+  const { id, lag, changesPerSecond } = pace
+  return { peer: id, lag: peerLagOf(lag), changesPerSecond }
+}
+
 function operatorState(parts: StatusParts): OperatorState {
   if (parts.role === 'stopped') return parts.starting === undefined ? 'shutdown' : 'searching'
   if (parts.role === 'active') return 'active'
@@ -216,10 +242,7 @@ function peerStatus(parts: StatusParts, id: string, inSync: readonly string[]): 
     lastContactMs,
     seq: peer?.view?.copy.seq,
     inSync: inSync.includes(id),
-    lag:
-      follower === undefined
-        ? undefined
-        : { changes: follower.lagSeq, bytes: follower.lagBytes, ms: follower.lagMs },
+    lag: follower === undefined ? undefined : peerLagOf(follower),
     unreachable: parts.unreachable(id),
     cannotDialUs: peer?.view?.cannotDial.includes(options.id) ?? false,
     mismatch: parts.mismatches.get(id),

@@ -1,7 +1,8 @@
 /**
  * Back-pressure: tells callers to stop while more is pending than the limit.
  *
- * Invariant: whoever waits is let go when half of the limit is free, or when nothing will ever be.
+ * Invariant: whoever waits is let go as soon as anything of the limit is free, so that what is behind a slow disk moves
+ * evenly and is not taken for one that stands; or when nothing will ever be.
  */
 export class Congestion {
   readonly #limit: number
@@ -31,7 +32,7 @@ export class Congestion {
   /** Something left, or everything ended. */
   check(): void {
     if (this.#waiting.length === 0) return
-    if (this.#pending() > this.#limit / 2 && !this.#isOver()) return
+    if (this.isHigh && !this.#isOver()) return
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 }

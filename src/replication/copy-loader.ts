@@ -38,10 +38,10 @@ export function journalOptions(
   area: string,
   tailBytesMax: number,
 ): JournalOptions {
-  const { storage, random, limits } = options.copy
+  const { storage, random, clock, limits } = options.copy
   const { segmentBytes } = limits
   const { onFailure } = options
-  return { logs: storage.logs, area, random, segmentBytes, tailBytesMax, onFailure }
+  return { logs: storage.logs, area, random, clock, segmentBytes, tailBytesMax, onFailure }
 }
 
 /** Opens what the storage holds; finishes a switch that was under way. */

@@ -14,6 +14,10 @@ export interface FollowerRecord {
   durable: number
   /** Whether it said anything on its present stream; until then it may lack everything. */
   heard: boolean
+  /** Whether it is sent entries on its present stream. */
+  begun: boolean
+  /** When large content moved to it last. */
+  movedAtMs: number
   /** Whether it had caught up on its present stream. */
   caughtUp: boolean
   /** Whether it was in the set since it caught up. */
@@ -28,6 +32,8 @@ export interface FollowerRecord {
 /** What a follower's stream tells the set. */
 export interface FollowerCalls {
   answer(handle: FollowerHandle, received: number, durable: number): void
+  begins(handle: FollowerHandle): void
+  progressed(handle: FollowerHandle): void
   caughtUp(handle: FollowerHandle): void
   lost(handle: FollowerHandle, proven: boolean, sinceMs: number | undefined): void
   leave(handle: FollowerHandle, reason: string): void
@@ -46,6 +52,14 @@ export class FollowerHandle implements Follower {
 
   received(ordinal: number, durableOrdinal: number): void {
     this.#set.answer(this, ordinal, durableOrdinal)
+  }
+
+  begins(): void {
+    this.#set.begins(this)
+  }
+
+  progressed(): void {
+    this.#set.progressed(this)
   }
 
   caughtUp(): void {

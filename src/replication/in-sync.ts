@@ -11,6 +11,7 @@
  */
 import type { Clock, TimerHandle } from '../interfaces/clock.js'
 import { AckTracker, type MembershipNews } from './ack-tracker.js'
+import type { FlowStandby } from './flow-control.js'
 import { type FollowerCalls, FollowerHandle, type FollowerRecord } from './follower-record.js'
 import { LagMeter } from './lag-meter.js'
 import { Readmission } from './readmission.js'
@@ -85,8 +86,8 @@ export class InSyncSet implements FollowerCalls {
     const handle = new FollowerHandle(id, this)
     const known = this.#followers.get(id)
     if (known === undefined) {
-      const blank = { received: 0, durable: 0, heard: false, caughtUp: false, joined: false }
-      const times = { lostSinceMs: undefined, addedAtMs: 0 }
+      const blank = { received: 0, durable: 0, heard: false, begun: false, caughtUp: false }
+      const times = { joined: false, lostSinceMs: undefined, addedAtMs: 0, movedAtMs: 0 }
       const readmission = new Readmission(this.#options.degradeAfterMs)
       this.#followers.set(id, { id, handle, mayCount, ...blank, ...times, readmission })
       return handle
@@ -99,6 +100,7 @@ export class InSyncSet implements FollowerCalls {
     known.received = 0
     known.durable = 0
     known.heard = false
+    known.begun = false
     known.caughtUp = false
     known.joined = false
     this.tracker.restart(id)
@@ -156,6 +158,36 @@ export class InSyncSet implements FollowerCalls {
     const { clock, degradeAfterMs } = this.#options
     const { lagMs } = this.#lag.lagOf(durable, clock.nowMs())
     return lagMs < (joined ? degradeAfterMs / 4 : degradeAfterMs)
+  }
+
+  /** @see Follower.begins */
+  begins(handle: FollowerHandle): void {
+    const record = this.#recordOf(handle)
+    if (record !== undefined) record.begun = true
+  }
+
+  /** @see Follower.progressed */
+  progressed(handle: FollowerHandle): void {
+    const record = this.#recordOf(handle)
+    if (record !== undefined) record.movedAtMs = this.#options.clock.nowMs()
+  }
+
+  /**
+   * Whom writers may be paced for: standbys that are alive, take entries, and may be in the set now. One that is to
+   * stay out for a while would gain nothing by it.
+   */
+  standbys(): FlowStandby[] {
+    const nowMs = this.#options.clock.nowMs()
+    const found: FlowStandby[] = []
+    for (const record of this.#followers.values()) {
+      const { id, mayCount, begun, heard, lostSinceMs, durable } = record
+      if (!mayCount || !begun || !heard || lostSinceMs !== undefined) continue
+      const state = this.tracker.stateOf(id)
+      const inSet = state === 'adding' || state === 'counting'
+      if (!inSet && this.#waits(record, nowMs)) continue
+      found.push({ id, inSet, lag: this.#lag.lagOf(durable, nowMs) })
+    }
+    return found
   }
 
   /** @see Follower.caughtUp */
@@ -331,6 +363,7 @@ export class InSyncSet implements FollowerCalls {
     if (this.#firstWaitEndsMs !== undefined) this.#firstWaitEndsMs += grantedMs
     for (const record of this.#followers.values()) {
       record.addedAtMs += grantedMs
+      record.movedAtMs += grantedMs
       if (record.lostSinceMs !== undefined) record.lostSinceMs += grantedMs
     }
   }
@@ -349,8 +382,10 @@ export class InSyncSet implements FollowerCalls {
   #silentUntilMs(record: FollowerRecord): number {
     const state = this.tracker.stateOf(record.id)
     if (state === undefined || state === 'removing') return Number.POSITIVE_INFINITY
-    const sinceMs = record.lostSinceMs ?? this.#owesSinceMs(record) ?? Number.POSITIVE_INFINITY
-    return sinceMs + this.#options.degradeAfterMs
+    const { degradeAfterMs } = this.#options
+    if (record.lostSinceMs !== undefined) return record.lostSinceMs + degradeAfterMs
+    const owesSinceMs = this.#owesSinceMs(record) ?? Number.POSITIVE_INFINITY
+    return Math.max(owesSinceMs, record.movedAtMs) + degradeAfterMs
   }
 
   #owesSinceMs(record: FollowerRecord): number | undefined {

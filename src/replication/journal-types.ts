@@ -1,5 +1,6 @@
 /** What a journal is opened with and gives out. */
 import type { HotspareError } from '../errors.js'
+import type { Clock } from '../interfaces/clock.js'
 import type { Random } from '../interfaces/random.js'
 import type { LogStore } from '../interfaces/storage.js'
 
@@ -7,6 +8,7 @@ export interface JournalOptions {
   readonly logs: LogStore
   readonly area: string
   readonly random: Random
+  readonly clock: Clock
   /** A segment is closed when it has this many bytes. */
   readonly segmentBytes: number
   /** Bytes of durable entries kept in memory for readers. */

@@ -10,6 +10,7 @@
 
 import { HotspareError } from '../errors.js'
 import type { Log } from '../interfaces/storage.js'
+import { AppendSize } from './append-size.js'
 import type { Entry } from './entry.js'
 import { beginSegment, nonceFrom } from './journal-begin.js'
 import { asStorageError, damaged, trimmed } from './journal-errors.js'
@@ -24,8 +25,6 @@ import { SegmentFiles } from './segment-files.js'
 import type { Segment, TailItem } from './tail.js'
 import { Tail } from './tail.js'
 
-/** Bytes that one append of the log carries at most (one entry at least), and no more than a segment has. */
-const appendBytesMax = 8 * 1024 * 1024
 /** Pins hold the journal up to this many times its limit. */
 const pinnedTimes = 2
 
@@ -45,6 +44,8 @@ export class Journal {
   #isRollWanted = false
   #handedOrdinal: number
   #handedBytes = 0
+  #handedAtMs = 0
+  readonly #appendSize = new AppendSize()
   #bytes: number
   lastOrdinal: number
   durableOrdinal: number
@@ -222,7 +223,7 @@ export class Journal {
     const parts: Uint8Array[] = [encodeMark(this.#nonce, segment.bytes)]
     let offset = segment.bytes + markBytes
     let ordinal = this.#handedOrdinal
-    const bytesMax = Math.min(appendBytesMax, this.#options.segmentBytes)
+    const bytesMax = Math.min(this.#appendSize.bytes, this.#options.segmentBytes)
     while (ordinal < this.lastOrdinal && offset - segment.bytes < bytesMax) {
       ordinal += 1
       const item = this.#itemOf(ordinal)
@@ -233,11 +234,13 @@ export class Journal {
     }
     this.#handedOrdinal = ordinal
     this.#handedBytes = offset - segment.bytes
+    this.#handedAtMs = this.#options.clock.nowMs()
     this.#log.append(parts).then(this.#whenAppended, this.#whenFailed)
   }
 
   readonly #whenAppended = (): void => {
     const segment = this.#current
+    this.#appendSize.note(this.#handedBytes, this.#options.clock.nowMs() - this.#handedAtMs)
     segment.bytes += this.#handedBytes
     this.#bytes += this.#handedBytes
     for (let ordinal = this.durableOrdinal + 1; ordinal <= this.#handedOrdinal; ordinal += 1) {

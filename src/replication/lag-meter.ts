@@ -1,13 +1,13 @@
 /**
- * How far behind an ordinal is, in changes, bytes and time, from a bounded number of marks. The
- * marks grow coarser with age, so that a follower that is far behind costs no more memory than one
- * that is not.
+ * How far behind an ordinal is, in changes, bytes and time, from a bounded number of marks. The older half of the marks
+ * grows coarser with age, so that a follower that is far behind costs no more memory than one that is not, and one that
+ * is close is always measured exactly. Between two marks the truth is taken to lie on a straight line.
  */
 
 interface Mark {
   readonly ordinal: number
   readonly seq: number
-  /** Bytes of journal up to and including this entry. */
+  /** Bytes of journal, and of the contents that it names, up to and including this entry. */
   readonly bytes: number
   readonly atMs: number
 }
@@ -19,14 +19,14 @@ export interface Lag {
   readonly lagMs: number
 }
 
-const marksMax = 512
+const marksMax = 1024
+/** Entries that follow a mark within this time get none of their own, but for the last of them, in milliseconds. */
+const markEveryMs = 10
 
 /** Marks of what was appended when. */
 export class LagMeter {
   #marks: Mark[] = []
   #last: Mark
-  /** Entries between two marks; doubles whenever the marks are thinned out. */
-  #stride = 1
 
   /** @param seq - the last change before the first mark, `ordinal` its entry */
   constructor(ordinal: number, seq: number, nowMs: number) {
@@ -36,37 +36,43 @@ export class LagMeter {
 
   /** An entry was appended. */
   note(ordinal: number, lastSeq: number, bytes: number, nowMs: number): void {
-    this.#last = { ordinal, seq: lastSeq, bytes: this.#last.bytes + bytes, atMs: nowMs }
-    const newest = this.#marks.at(-1)
-    if (newest !== undefined && ordinal - newest.ordinal < this.#stride) return
+    const before = this.#last
+    this.#last = { ordinal, seq: lastSeq, bytes: before.bytes + bytes, atMs: nowMs }
+    const newest = this.#marks.at(-1) ?? before
+    if (nowMs - newest.atMs < markEveryMs) return
+    // The line between two marks must not lead across a time in which nothing was appended.
+    if (newest !== before) this.#marks.push(before)
     this.#marks.push(this.#last)
     if (this.#marks.length <= marksMax) return
-    this.#marks = this.#marks.filter((_, at) => at % 2 === 0)
-    this.#stride *= 2
+    this.#marks = this.#marks.filter((_, at) => at % 2 === 0 || at > marksMax / 2)
   }
 
-  /**
-   * How far behind one is who has everything up to this ordinal. A mark's coarseness may overstate
-   * it.
-   */
+  /** How far behind one is who has everything up to this ordinal. */
   lagOf(ordinal: number, nowMs: number): Lag {
     const last = this.#last
     if (ordinal >= last.ordinal) return { lagSeq: 0, lagBytes: 0, lagMs: 0 }
-    let had: Mark | undefined
-    let lacks = last
-    for (const mark of this.#marks) {
-      if (mark.ordinal > ordinal) {
-        lacks = mark
-        break
-      }
-      had = mark
+    const marks = this.#marks
+    let low = 0
+    let high = marks.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((marks[middle]?.ordinal ?? 0) > ordinal) high = middle
+      else low = middle + 1
     }
+    const had = marks[low - 1]
+    const lacks = marks[low] ?? last
     // Of one who is older than all marks nothing is known, so that it may lack everything.
-    const from = had ?? { seq: 0, bytes: 0 }
+    if (had === undefined)
+      return { lagSeq: last.seq, lagBytes: last.bytes, lagMs: nowMs - lacks.atMs }
+    const share = (ordinal - had.ordinal) / (lacks.ordinal - had.ordinal)
+    const between = (from: number, to: number): number => from + share * (to - from)
+    // The oldest entry that it lacks is one later than the one that it has.
+    const next = Math.min(1, share + 1 / (lacks.ordinal - had.ordinal))
+    const lackedSinceMs = had.atMs + next * (lacks.atMs - had.atMs)
     return {
-      lagSeq: last.seq - from.seq,
-      lagBytes: last.bytes - from.bytes,
-      lagMs: Math.max(0, nowMs - lacks.atMs),
+      lagSeq: last.seq - Math.floor(between(had.seq, lacks.seq)),
+      lagBytes: last.bytes - Math.floor(between(had.bytes, lacks.bytes)),
+      lagMs: Math.max(0, nowMs - lackedSinceMs),
     }
   }
 }

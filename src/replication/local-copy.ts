@@ -207,7 +207,7 @@ export class LocalCopy extends CopyView {
     return this.#congestion.isHigh
   }
 
-  /** Resolves when half of the limit is free again, or the copy failed. */
+  /** Resolves when it is not any more, or the copy failed. */
   decongested(): Promise<void> {
     return this.#congestion.relieved()
   }

@@ -18,7 +18,8 @@ import { BatchResolver } from './batch-resolver.js'
 import type { Change } from './change.js'
 import type { BatchPart, Entry } from './entry.js'
 import { encodeChanges, encodeInSync, encodeTerm, lastSeqOf, partsOf } from './entry.js'
-import { requirePlainValues } from './intent.js'
+import { changeWork } from './flow-control.js'
+import { blobsOf, requirePlainValues } from './intent.js'
 import type { NewPaths } from './new-paths.js'
 import type { Term } from './position.js'
 import { asFailure, unwritable } from './write-errors.js'
@@ -36,8 +37,8 @@ export interface SequencerOptions {
   readonly newPaths: NewPaths
   /** A write will never get a place. */
   refuse(write: Write, error: unknown): void
-  /** An entry was appended. */
-  appended(ordinal: number, lastSeq: number, bytes: number): void
+  /** An entry was appended; `bytes` with those of the contents that it names. */
+  appended(ordinal: number, lastSeq: number, bytes: number, changes: number): void
   /** The journal takes nothing any more. */
   failed(error: HotspareError): void
   /** The set as the journal has it. */
@@ -108,12 +109,12 @@ export class Sequencer {
     }
   }
 
-  /** Appends the next batch of the queue. */
-  appendBatch(): void {
+  /** Appends the next batch of the queue: one write at least, and no more than this much work of flow control. */
+  appendBatch(workMax: number): void {
     const { queue, queues } = this.#options
     const writes: Write[] = []
     const changes: Change[] = []
-    const passed = this.#form(writes, changes)
+    const passed = this.#form(writes, changes, workMax)
     if (writes.length === 0) {
       queue.shift(passed)
       return
@@ -129,7 +130,7 @@ export class Sequencer {
     }
     let appended: { ordinal: number; results: readonly WriteOutcome[] | undefined }
     try {
-      appended = this.#append(entry, parts)
+      appended = this.#append(entry, parts, contentBytesOf(writes))
     } catch (error) {
       this.#options.failed(asFailure(error))
       return
@@ -170,7 +171,7 @@ export class Sequencer {
   }
 
   /** Collects writes and their changes; answers how many places of the queue they take. */
-  #form(writes: Write[], changes: Change[]): number {
+  #form(writes: Write[], changes: Change[], workMax: number): number {
     const { queue, limits, newPaths } = this.#options
     this.#resolver.reset()
     let bytes = 0
@@ -179,7 +180,9 @@ export class Sequencer {
       if (write === undefined) return at
       if (write.gone) continue
       bytes += write.bytes
-      const full = bytes > limits.batchBytesMax || writes.length === this.#changesMax
+      const work = bytes + writes.length * changeWork
+      const full =
+        bytes > limits.batchBytesMax || writes.length === this.#changesMax || work > workMax
       if (full && writes.length > 0) return at
       try {
         requirePlainValues(write.intent)
@@ -213,11 +216,14 @@ export class Sequencer {
   #append(
     entry: Entry,
     parts?: readonly BatchPart[],
+    contentBytes: number = 0,
   ): { ordinal: number; results: readonly WriteOutcome[] | undefined } {
     const appended = this.#copy.append(entry, parts)
     this.#marked = entry.header.ackedSeq
     this.#appendedAtMs = this.#options.clock.nowMs()
-    this.#options.appended(appended.ordinal, lastSeqOf(entry.header), entry.bytes.length)
+    const { header } = entry
+    const bytes = entry.bytes.length + contentBytes
+    this.#options.appended(appended.ordinal, lastSeqOf(header), bytes, header.count)
     return appended
   }
 
@@ -242,4 +248,14 @@ export class Sequencer {
     if (idleMs < markMs) this.#armMark(markMs - idleMs)
     else this.appendInSync(this.#options.members())
   }
+}
+
+/** Bytes of the contents that stand outside of the entry. */
+function contentBytesOf(writes: readonly Write[]): number {
+  let bytes = 0
+  for (const { intent } of writes) {
+    if (intent.kind === 'update') continue
+    for (const blob of blobsOf(intent)) bytes += blob.bytes
+  }
+  return bytes
 }

@@ -25,6 +25,8 @@ export class WriteQueue {
   /** Writes that are not updates. */
   #files = 0
   #waiters: RoomWaiter[] = []
+  /** Writes that came in before the first of the line. */
+  #passed = 0
   readonly #bytesMax: number
   readonly #waitersMax: number
 
@@ -43,6 +45,16 @@ export class WriteQueue {
 
   get isEmpty(): boolean {
     return this.#head === this.#writes.length
+  }
+
+  /** The number of the first write of the line, in the order in which they came in. */
+  get firstNumber(): number {
+    return this.#passed
+  }
+
+  /** The number of the next write that comes in. */
+  get nextNumber(): number {
+    return this.#passed + this.#writes.length - this.#head
   }
 
   /** Whether none of the writes may pass a disk that is at work. */
@@ -81,6 +93,7 @@ export class WriteQueue {
       else this.#uncount(write)
     }
     this.#head += count
+    this.#passed += count
     if (this.#head === this.#writes.length) {
       this.#writes = []
       this.#head = 0

@@ -7,6 +7,7 @@ import type { AckLevel, Durability } from '../policy/class-options.js'
 import type { ClassDeclaration } from '../policy/sync-policy.js'
 import type { BlobRef } from './change.js'
 import type { BatchPart, Entry } from './entry.js'
+import type { Pace } from './flow-control.js'
 import type { WriteIntent } from './intent.js'
 import type { Position, Term } from './position.js'
 
@@ -98,6 +99,10 @@ export type WriterEvent =
   | { readonly name: 'standbyInSync'; readonly id: string }
   /** This standby left the in-sync set. */
   | { readonly name: 'standbyLost'; readonly id: string; readonly reason: string }
+  /** Writers are paced from now on, for this standby. */
+  | { readonly name: 'writersPaced'; readonly pace: Pace }
+  /** They are not any more. */
+  | { readonly name: 'writersReleased'; readonly id: string }
 
 /** What a {@link Writer} is made of. */
 export interface WriterOptions {
@@ -112,6 +117,8 @@ export interface WriterOptions {
   /** How long a standby of the in-sync set may leave an entry unanswered, in milliseconds. */
   readonly degradeAfterMs: number
   readonly onNoStandby: 'degrade' | 'block'
+  /** Whether writers are paced for a standby that does not gain on them. */
+  readonly flowControl: 'redundancy' | 'speed'
   readonly limits: WriterLimits
   /** Whether no promotable member is in reach, so that nothing is waited for. */
   readonly degraded: boolean
@@ -178,7 +185,7 @@ export interface FollowerStatus {
   readonly state: 'following' | 'adding' | 'inSync' | 'removing'
   /** Changes that it has not on its disk. */
   readonly lagSeq: number
-  /** Bytes of journal that it has not on its disk. */
+  /** Bytes of journal, and of the contents that it names, that it has not on its disk. */
   readonly lagBytes: number
   /** Age of the oldest change that it has not on its disk, in milliseconds; 0 when it has all. */
   readonly lagMs: number
@@ -191,6 +198,8 @@ export interface WriterStatus {
   readonly degraded: boolean
   readonly blocked: boolean
   readonly frozen: boolean
+  /** How the writers are paced; undefined while they are not. */
+  readonly pace: Pace | undefined
   /** Writes and bytes without a place in the order. */
   readonly queuedWrites: number
   readonly queuedBytes: number
@@ -207,6 +216,10 @@ export interface Follower {
   readonly id: string
   /** It holds every entry up to these ordinals of this process: in memory, and on disk. */
   received(ordinal: number, durableOrdinal: number): void
+  /** It is sent entries, and answers them, a restore or not: writers may be paced for it from now on. */
+  begins(): void
+  /** A piece of large content moved to it, which counts like an answer: it is at work. */
+  progressed(): void
   /** It has all there was when its stream went live: it may join the in-sync set. */
   caughtUp(): void
   /**

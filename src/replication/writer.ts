@@ -15,6 +15,7 @@ import { AckQueues } from './ack-queues.js'
 import { BlobSpool, type Content, type ContentOptions, type ContentSource } from './blob-spool.js'
 import type { BlobRef } from './change.js'
 import { ClassRules } from './class-rules.js'
+import { FlowControl } from './flow-control.js'
 import { FlushPacing } from './flush-pacing.js'
 import { InSyncSet } from './in-sync.js'
 import type { WriteIntent } from './intent.js'
@@ -53,6 +54,7 @@ export class Writer implements WriteGate {
   readonly #sequencer: Sequencer
   readonly #inSync: InSyncSet
   readonly #spool: BlobSpool
+  readonly #flow: FlowControl
   readonly #unlisten: (() => void)[] = []
   readonly #pacing = new FlushPacing(() => this.#flush())
   #closed: HotspareError | undefined
@@ -122,6 +124,22 @@ export class Writer implements WriteGate {
       ready: () => this.#schedule(),
     })
     const inSync = this.#inSync
+    const queue = this.#queue
+    const flow = new FlowControl({
+      clock,
+      degradeAfterMs: options.degradeAfterMs,
+      isOn: options.flowControl === 'redundancy' && !alone,
+      standbys: () => inSync.standbys(),
+      nextWrite: () => queue.nextNumber,
+      changed: (pace, id) => {
+        if (pace === undefined) options.emit({ name: 'writersReleased', id })
+        else options.emit({ name: 'writersPaced', pace })
+      },
+      resume: () => {
+        if (!queue.isEmpty) this.#schedule()
+      },
+    })
+    this.#flow = flow
     this.#sequencer = new Sequencer({
       copy,
       clock,
@@ -131,7 +149,10 @@ export class Writer implements WriteGate {
       queues: this.#queues,
       newPaths: this.#newPaths,
       refuse: (write, error) => this.#intake.refuse(write, error),
-      appended: (ordinal, lastSeq, bytes) => inSync.appended(ordinal, lastSeq, bytes),
+      appended: (ordinal, lastSeq, bytes, changes) => {
+        inSync.appended(ordinal, lastSeq, bytes)
+        flow.appended(changes, bytes)
+      },
       failed: (error) => this.close(error),
       members: () => inSync.tracker.members(),
     })
@@ -296,6 +317,7 @@ export class Writer implements WriteGate {
     if (this.#closed !== undefined) return
     this.#closed = error
     this.#inSync.close()
+    this.#flow.close()
     this.#sequencer.close()
     this.#spool.close(error)
     for (const unlisten of this.#unlisten) unlisten()
@@ -322,6 +344,7 @@ export class Writer implements WriteGate {
       degraded: standing === 'degraded',
       blocked: standing === 'blocked',
       frozen: this.#frozen,
+      pace: this.#flow.pace,
       queuedWrites: this.#queue.length,
       queuedBytes: this.#queue.bytes,
       unacknowledged: this.#queues.waiting,
@@ -349,7 +372,9 @@ export class Writer implements WriteGate {
         this.#pacing.nextTurn()
         break
       }
-      this.#sequencer.appendBatch()
+      const workMax = this.#flow.allowance(this.#queue.firstNumber)
+      if (workMax === undefined) break
+      this.#sequencer.appendBatch(workMax)
       if (this.#closed !== undefined) return
     }
     this.#queue.announceRoom()

@@ -49,6 +49,7 @@ async function stream() {
   const told: { received: number; durable: number }[] = []
   const follower = {
     received: (received: number, durable: number) => told.push({ received, durable }),
+    begins: () => {},
     caughtUp: () => undefined,
     leave: () => undefined,
     lost: () => undefined,

@@ -73,6 +73,7 @@ async function openWriter(node: NodeParts, epoch = 1, degraded = true): Promise<
     members: ['alpha', 'beta'].map((id) => ({ id, promotable: true })),
     degradeAfterMs: 2000,
     onNoStandby: 'degrade',
+    flowControl: 'redundancy',
     limits: { ...writerLimits, inlineBytesMax: 10_000 },
     degraded,
     blobs: { distribute: async () => {}, withdraw: () => {} },

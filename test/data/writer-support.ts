@@ -282,6 +282,7 @@ export async function openWriter(
     members: ['alpha', 'beta', 'gamma'].map((id) => ({ id, promotable: true })),
     degradeAfterMs: 2000,
     onNoStandby: 'degrade',
+    flowControl: 'redundancy',
     limits: writerLimits,
     degraded: false,
     blobs: { distribute: async () => {}, withdraw: () => {} },

@@ -11,6 +11,11 @@ import { fieldsOf, seqOf } from '../stream/wire-fields.js'
 const chunkBytes = 256 * 1024
 /** Requests under way for one blob. */
 const window = 4
+/**
+ * Bytes of a blob that are made durable in one go. The source sees by the requests how far this disk is: one that syncs
+ * hundreds of megabytes at the end looks like one that hangs.
+ */
+const stretchBytes = 2 * 1024 * 1024
 
 /** Whether an earlier stream has brought it whole: a blob's bytes never change. */
 async function hasBlob(storage: OpenStorage, blob: BlobRef): Promise<boolean> {
@@ -41,6 +46,7 @@ export async function fetchBlob(
   let crc = 0
   let asked = 0
   let written = 0
+  const disk = new StretchSync(storage, blob.id)
   const answers: Promise<Uint8Array>[] = []
   const ask = (): void => {
     const length = Math.min(chunkBytes, blob.bytes - asked)
@@ -61,12 +67,43 @@ export async function fetchBlob(
     const slice = { name: blob.id, offset: written, start: 0, length: bytes.length }
     written += bytes.length
     await storage.objects.write('blobs', bytes, [slice])
+    await disk.wrote(bytes.length)
   }
+  await disk.idle()
   if (crc !== blob.crc) {
     await storage.objects.remove('blobs', [blob.id])
     throw new HotspareError('FRAME_CORRUPT', `the blob ${blob.id} arrived damaged`)
   }
   if (blob.bytes > 0) await storage.objects.sync('blobs', [blob.id])
+}
+
+/** Syncs an object stretch by stretch while more of it arrives, one stretch ahead at most. */
+class StretchSync {
+  readonly #storage: OpenStorage
+  readonly #name: string
+  #unsynced = 0
+  #syncing: Promise<void> = Promise.resolve()
+
+  constructor(storage: OpenStorage, name: string) {
+    this.#storage = storage
+    this.#name = name
+  }
+
+  /** So many bytes were written. @throws the failure of the sync before */
+  async wrote(bytes: number): Promise<void> {
+    this.#unsynced += bytes
+    if (this.#unsynced < stretchBytes) return
+    await this.#syncing
+    this.#unsynced = 0
+    this.#syncing = this.#storage.objects.sync('blobs', [this.#name])
+    // Its failure is met by whoever waits for it.
+    this.#syncing.catch(() => undefined)
+  }
+
+  /** Resolves when no sync is under way. @throws its failure */
+  idle(): Promise<void> {
+    return this.#syncing
+  }
 }
 
 /** Whole entries that follow a position, as many as fit one answer, at least one; none when there are none. */

@@ -1,5 +1,6 @@
 /** The asking side of a bulk lane: numbered requests, several under way, answers in any order. */
 import { HotspareError } from '../../errors.js'
+import type { Clock, TimerHandle } from '../../interfaces/clock.js'
 import type { Channel } from '../../protocol/channel.js'
 import type { BulkRequest } from './bulk-wire.js'
 import { frameRoom, readAnswer } from './bulk-wire.js'
@@ -61,6 +62,26 @@ export class BulkClient {
       this.#channel.sendMessage({ id, ...request })
       this.#waiters.set(id, { take: whenAnswered, reject })
     })
+  }
+
+  /**
+   * Ends the lane when nothing comes over it for so long while an answer is owed: the other side lives, and its disk hangs
+   * perhaps. Answers a call that ends the watch.
+   */
+  endWhenSilent(clock: Clock, silentMs: number): () => void {
+    let received = -1
+    let timer: TimerHandle | undefined
+    const look = (): void => {
+      const silent = this.waits && this.bytesReceived === received
+      received = this.waits ? this.bytesReceived : -1
+      if (silent) {
+        const what = `the source answered nothing for ${silentMs} ms; look at its disk`
+        this.#end(new HotspareError('RESTORE_FAILED', what))
+        this.#channel.destroy()
+      } else timer = clock.setTimer(silentMs, look)
+    }
+    look()
+    return () => clock.clearTimer(timer)
   }
 
   /** Whether an answer is owed. */

@@ -31,9 +31,15 @@ export class HeldEntries {
   #waiting: Waiting[] = []
   #bytes = 0
   #draining = false
+  #isFull = false
 
   constructor(context: HeldEntriesContext) {
     this.#context = context
+  }
+
+  /** Whether the channel is not read, because too much waits. */
+  get isFull(): boolean {
+    return this.#isFull
   }
 
   get count(): number {
@@ -50,7 +56,10 @@ export class HeldEntries {
   hold(entry: Entry, parts: readonly BatchPart[] | undefined): void {
     this.#waiting.push({ entry, parts })
     this.#bytes += entry.bytes.length
-    if (this.#bytes > waitingBytesMax) this.#context.channel()?.pause()
+    if (this.#bytes > waitingBytesMax) {
+      this.#isFull = true
+      this.#context.channel()?.pause()
+    }
     this.drain()
   }
 
@@ -85,7 +94,9 @@ export class HeldEntries {
     this.#waiting.shift()
     this.#bytes -= entry.bytes.length
     this.#context.append(entry, parts)
-    if (this.#bytes <= waitingBytesMax / 2) this.#context.channel()?.resume()
+    if (this.#bytes > waitingBytesMax / 2) return
+    this.#isFull = false
+    this.#context.channel()?.resume()
   }
 
   /** Forgets what waits. Nothing is open any more then: an entry that is being prepared is not appended. */

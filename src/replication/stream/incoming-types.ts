@@ -25,6 +25,9 @@ export interface IncomingContext {
   /** True when a class acknowledges from memory, so that arrival itself is worth a frame. */
   readonly acknowledgeReceipt: boolean
   readonly restoreBytesPerSecondMax: number
+  readonly degradeAfterMs: number
+  /** A source that answers nothing for so long while it is asked for something ends a restore. */
+  readonly sourceSilentMs: number
   claims(path: string): boolean
   promised(): Term | undefined
   dial(peer: string, lane: 'stream' | 'bulk', signal: AbortSignal): Promise<Channel>

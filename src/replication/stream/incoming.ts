@@ -12,7 +12,7 @@ import { HotspareError } from '../../errors.js'
 import type { Channel } from '../../protocol/channel.js'
 import type { BlobRef } from '../change.js'
 import type { BatchPart, Entry } from '../entry.js'
-import { partsOf, termOf } from '../entry.js'
+import { lastSeqOf, partsOf, termOf } from '../entry.js'
 import type { Term } from '../position.js'
 import { relate, sameTerm } from '../position.js'
 import type { RestoreContext } from '../restore/restore-context.js'
@@ -22,6 +22,7 @@ import { BulkClient } from './bulk-client.js'
 import { EntryAssembly } from './entry-assembly.js'
 import { HeldEntries } from './held-entries.js'
 import type { IncomingContext } from './incoming-types.js'
+import { StreamWatch } from './stream-watch.js'
 import type { PlanMessage, RestoreProgress, StreamMessage } from './wire.js'
 import { acknowledgeParts, frameTypes, isKnownFrame, streamMessageOf } from './wire.js'
 
@@ -32,6 +33,7 @@ export class Incoming {
   readonly #abort = new AbortController()
   #channel: Channel | undefined
   #bulk: Promise<BulkClient> | undefined
+  #endBulkWatch: () => void = () => undefined
   #plan: PlanMessage | undefined
   #preparing: Promise<void> | undefined
   #stopped = false
@@ -55,9 +57,15 @@ export class Incoming {
   #startedMs = 0
   #entryBytes = 0
   #files = 0
+  readonly #watch: StreamWatch
+  /** Whether the active owes a plan, or entries. */
+  #asked = false
+  /** The last change that came over the stream. */
+  #receivedSeq = 0
 
   constructor(context: IncomingContext, peer: string, term: Term) {
     this.#context = context
+    this.#watch = new StreamWatch(context.clock, context.degradeAfterMs)
     this.#blobs = new BlobsHere({
       storage: context.storage,
       stored: () => context.copy.blobs,
@@ -85,6 +93,14 @@ export class Incoming {
     return this.#inStep && !this.#stopped
   }
 
+  /** The active says, on another connection, in which term it is and up to which change it has all. */
+  heard(term: Term, seq: number): void {
+    const owes = this.#asked && !this.#held.isFull && sameTerm(term, this.term)
+    const later = this.#plan === undefined || seq > this.#receivedSeq
+    if (!this.#watch.isSilent(owes && later)) return
+    this.#break(new HotspareError('PEER_UNREACHABLE', this.#watch.reason))
+  }
+
   /** Begins; everything further is reported. */
   start(): void {
     this.#startedMs = this.#context.clock.nowMs()
@@ -107,6 +123,7 @@ export class Incoming {
     this.#abort.abort()
     this.#unlisten?.()
     this.#held.drop()
+    this.#endBulkWatch()
     this.#channel?.destroy()
     void this.#bulk?.then((bulk) => bulk.close()).catch(() => undefined)
   }
@@ -127,6 +144,7 @@ export class Incoming {
     const repair = unknown.length + differing.length + missing.length > 0
     const promised = this.#context.promised()
     channel.sendMessage({ type: 'follow', term: this.term, promised, extent, complete, repair })
+    this.#asked = true
   }
 
   #guard(work: () => void): void {
@@ -148,6 +166,7 @@ export class Incoming {
   }
 
   #receive(message: StreamMessage | undefined): void {
+    this.#watch.moved()
     if (message === undefined) return
     switch (message.type) {
       case 'plan':
@@ -186,6 +205,7 @@ export class Incoming {
       throw new HotspareError('PROTOCOL_VIOLATION', 'the plan starts from another common position')
     }
     this.#plan = plan
+    this.#asked = false
     this.#context.report({ name: 'started', peer: this.peer, plan })
     this.#preparing = this.#prepare(plan).catch((error: unknown) => this.#break(error))
   }
@@ -200,7 +220,7 @@ export class Incoming {
       await copy.flush()
       if (this.#stopped) return
       this.#appendTo('copy')
-      this.#channel?.sendMessage({ type: 'ready' })
+      this.#askForEntries(plan.commonSeq)
       return
     }
     // Promise 5: before anything of this history is removed, it is in the vault.
@@ -212,8 +232,14 @@ export class Incoming {
     await copy.beginNext(plan.cut, plan.inSync, plan.ackedSeq)
     if (this.#stopped) return
     this.#appendTo('next')
-    this.#channel?.sendMessage({ type: 'ready' })
+    this.#askForEntries(plan.cut.seq)
     await this.#restore(plan)
+  }
+
+  #askForEntries(afterSeq: number): void {
+    this.#receivedSeq = afterSeq
+    this.#asked = true
+    this.#channel?.sendMessage({ type: 'ready' })
   }
 
   async #restore(plan: PlanMessage): Promise<void> {
@@ -270,9 +296,11 @@ export class Incoming {
   }
 
   #bulkClient(): Promise<BulkClient> {
-    this.#bulk ??= this.#context
-      .dial(this.peer, 'bulk', this.#abort.signal)
-      .then((channel) => new BulkClient(channel))
+    this.#bulk ??= this.#context.dial(this.peer, 'bulk', this.#abort.signal).then((channel) => {
+      const bulk = new BulkClient(channel)
+      this.#endBulkWatch = bulk.endWhenSilent(this.#context.clock, this.#context.sourceSilentMs)
+      return bulk
+    })
     return this.#bulk
   }
 
@@ -303,9 +331,11 @@ export class Incoming {
   }
 
   #receiveFrame(type: number, payload: Uint8Array): void {
+    this.#watch.moved()
     if (!isKnownFrame(type)) return
     const entry = this.#assembly.take(type, payload)
     if (entry === undefined) return
+    this.#receivedSeq = lastSeqOf(entry.header)
     this.#received += 1
     this.#entryBytes += entry.bytes.length
     const parts = entry.header.kind === 'changes' ? partsOf(entry) : undefined

@@ -1,4 +1,5 @@
 /** What the active's side of a stream works with, and what it tells. */
+import type { Clock } from '../../interfaces/clock.js'
 import type { LocalCopy } from '../local-copy.js'
 import type { Term } from '../position.js'
 import type { Writer } from '../writer.js'
@@ -8,6 +9,8 @@ import type { PlanMessage, RestoreMethod } from './wire.js'
 /** What the active has for a follower. */
 export interface OutgoingContext {
   readonly copy: LocalCopy
+  readonly clock: Clock
+  readonly degradeAfterMs: number
   /** The writer and term while this node is active, else undefined. */
   serving(): { readonly writer: Writer; readonly term: Term } | undefined
   /** Why this peer gets no data (a class that differs), or undefined. */

@@ -15,6 +15,7 @@ import type { JournalReader } from '../journal-reader.js'
 import type { Follower } from '../writer-types.js'
 import type { OutgoingContext } from './outgoing-types.js'
 import { answerTo } from './plan.js'
+import { StreamWatch } from './stream-watch.js'
 import type { FollowMessage, PlanMessage, RefuseMessage } from './wire.js'
 import { frameTypes, isKnownFrame, readAcknowledge, streamMessageOf } from './wire.js'
 
@@ -59,11 +60,15 @@ export class Outgoing {
   #restored = false
   #rejoined = false
   readonly #blobs = new Map<string, () => void>()
+  readonly #watch: StreamWatch
+  /** An entry that was sent, and the change that a follower says to have once it has it: then it owes its answer. */
+  #owed: { readonly number: number; readonly seq: number } | undefined
 
   constructor(channel: Channel, context: OutgoingContext) {
     this.peer = channel.identity.nodeId
     this.#channel = channel
     this.#context = context
+    this.#watch = new StreamWatch(context.clock, context.degradeAfterMs)
     channel.onMessage((message) => this.#guard(() => this.#receive(message)))
     channel.onFrame((type, payload) => this.#guard(() => this.#acknowledge(type, payload)))
     channel.onClose(() => this.close())
@@ -114,6 +119,11 @@ export class Outgoing {
     if (this.#open) this.#channel.sendMessage({ type: 'blobGone', id })
   }
 
+  /** The peer was given a piece of content over its bulk lane. */
+  progressed(): void {
+    this.#follower?.progressed()
+  }
+
   /** Gives up waiting for a blob: the follower is too slow for it and leaves the in-sync set. */
   abandonBlob(id: string): void {
     const done = this.#blobs.get(id)
@@ -121,6 +131,19 @@ export class Outgoing {
     this.#blobs.delete(id)
     this.#follower?.tooSlow('it is too slow for a large file')
     done()
+  }
+
+  /** The follower says, on another connection, up to which change its disk has all. */
+  heard(durableSeq: number): void {
+    if (!this.#open) return
+    if (this.#owed !== undefined && this.#durable >= this.#owed.number) this.#owed = undefined
+    if (this.#owed === undefined && this.#restored && this.#sent > this.#durable) {
+      this.#owed = { number: this.#sent, seq: this.#sentSeq }
+    }
+    const owes = this.#owed !== undefined && durableSeq >= this.#owed.seq
+    if (this.#watch.isSilent(owes)) {
+      this.#fail(new HotspareError('PEER_UNREACHABLE', this.#watch.reason))
+    }
   }
 
   #guard(work: () => void): void {
@@ -144,6 +167,7 @@ export class Outgoing {
   }
 
   #receive(raw: unknown): void {
+    this.#watch.moved()
     const message = streamMessageOf(raw)
     if (message === undefined) return
     switch (message.type) {
@@ -201,6 +225,7 @@ export class Outgoing {
     const plan = this.#plan
     if (plan === undefined || this.#stopListening !== undefined) return this.#channel.destroy()
     this.#restored = !isRestore(plan)
+    this.#follower?.begins()
     this.#sentSeq = isRestore(plan) ? plan.cut.seq : plan.commonSeq
     this.#stopListening = this.#context.copy.onAppend((entry, ordinal) =>
       this.#guard(() => this.#onAppend(entry, ordinal)),
@@ -309,6 +334,7 @@ export class Outgoing {
   }
 
   #acknowledge(type: number, payload: Uint8Array): void {
+    this.#watch.moved()
     if (!isKnownFrame(type)) return
     if (type !== frameTypes.acknowledge) return this.#channel.destroy()
     const { received, durable } = readAcknowledge(payload)

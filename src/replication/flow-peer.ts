@@ -1,0 +1,176 @@
+/** What flow control knows of one standby: how fast it takes work, and whether pacing for it is of any use. */
+import type { Lag } from './lag-meter.js'
+
+/** One that is closer than this share of `degradeAfterMs` needs no pacing. */
+const closeShare = 1 / 8
+/** The same for a member of the set that is as fast as the writers: what it lacks is on its way, over a slow link perhaps. */
+const onItsWayShare = 1 / 3
+/** A standby is late when it lags by more than this share of `degradeAfterMs`. */
+const lateShare = 1 / 4
+/** One that takes this share of what is appended keeps up. */
+const keepsUpShare = 0.95
+/** A standby outside of the set is to be close within so many times `degradeAfterMs`, a member within one. */
+const reachFactor = 5
+/** One that took nothing for so many times `degradeAfterMs` stands still, and is left alone until it takes something. */
+const standsFactor = 2
+/** One that came no closer for so many times `degradeAfterMs`, for all the pacing, is left alone. */
+const hopelessFactor = 5
+/** What it has to gain meanwhile, as a share of what it lacked and of what it took, the lesser of the two. */
+const gainShare = 0.1
+/** For how long it is left alone at first, and at most, as multiples of `degradeAfterMs`. */
+const restFactor = 32
+const restFactorMax = 1024
+/** Times that it took something, until its rate is known. */
+const samplesMin = 2
+/** Steps in a row, as a share of those in `degradeAfterMs`, in which it is late before writers are paced. */
+const lateStepsShare = 1 / 2
+
+/** Work, counted from the beginning of the term. */
+export interface Work {
+  /** What it lacks. */
+  readonly lag: number
+  /** What it has. */
+  readonly done: number
+}
+
+/** How a standby stands at one step. */
+export interface Standing {
+  readonly inSet: boolean
+  readonly lag: Lag
+  readonly work: Work
+  readonly nowMs: number
+  /** Since the last step. */
+  readonly sinceMs: number
+  /** How long a step should be. */
+  readonly stepMs: number
+  /** Work appended in a millisecond, of late. */
+  readonly appendRate: number
+}
+
+/** The share of a new sample in a rate, so that all rates follow what happens equally fast. */
+export function sampleWeight(sinceMs: number, degradeAfterMs: number): number {
+  return Math.min(1, (2 * sinceMs) / degradeAfterMs)
+}
+
+const noLag: Lag = { lagSeq: 0, lagBytes: 0, lagMs: 0 }
+
+/** See the head of the file. */
+export class FlowPeer {
+  readonly id: string
+  inSet = false
+  lag: Lag = noLag
+  work: Work = { lag: 0, done: 0 }
+  readonly #patienceMs: number
+  /** Work that it takes in a millisecond while it is behind. */
+  #rate = 0
+  #samples = 0
+  #appendRate = 0
+  /** For how long it has been late and slower than it should be, without a break. */
+  #lateMs = 0
+  #movedAtMs = Number.NEGATIVE_INFINITY
+  /** How it stood when pacing for it began, or when it was last looked at whether that is of any use. */
+  #trial: (Work & { readonly atMs: number }) | undefined
+  #rests = 0
+  #restsUntilMs = Number.NEGATIVE_INFINITY
+  #isLeftAlone = false
+
+  constructor(id: string, degradeAfterMs: number) {
+    this.id = id
+    this.#patienceMs = degradeAfterMs
+  }
+
+  /** Whether it stands still, or pacing for it was of no use lately. */
+  get isLeftAlone(): boolean {
+    return this.#isLeftAlone
+  }
+
+  /** Whether it has been late for so long that the writers have to be paced for it. */
+  get isLate(): boolean {
+    return this.#lateMs >= lateStepsShare * this.#patienceMs
+  }
+
+  /** It follows no more: what comes next is measured anew. */
+  pause(): void {
+    this.#samples = 0
+    this.#lateMs = 0
+    this.#trial = undefined
+    this.#movedAtMs = Number.NEGATIVE_INFINITY
+  }
+
+  measure(standing: Standing): void {
+    const { inSet, lag, work, nowMs, sinceMs, stepMs, appendRate } = standing
+    const wasBehind = this.work.lag > 0
+    const done = Math.max(0, work.done - this.work.done)
+    const isFirst = this.#movedAtMs === Number.NEGATIVE_INFINITY
+    this.inSet = inSet
+    this.lag = lag
+    this.work = work
+    this.#appendRate = appendRate
+    if (!wasBehind) this.#samples = 0
+    else if (done > 0 && !isFirst) this.#sample(done, Math.max(sinceMs, nowMs - this.#movedAtMs))
+    if (isFirst || done > 0 || !wasBehind) this.#movedAtMs = nowMs
+    // This node was late itself: nobody is to blame for that time.
+    else if (sinceMs > 2 * stepMs) this.#movedAtMs += sinceMs - stepMs
+    const stands = nowMs - this.#movedAtMs >= standsFactor * this.#patienceMs
+    this.#isLeftAlone = stands || nowMs < this.#restsUntilMs
+    const isSlow = lag.lagMs > lateShare * this.#patienceMs && appendRate > this.#gainingRate * 1.05
+    this.#lateMs = isSlow && this.#isMeasured && !this.#isLeftAlone ? this.#lateMs + sinceMs : 0
+  }
+
+  get #isMeasured(): boolean {
+    return this.#samples >= samplesMin
+  }
+
+  /** It took so much since it last took anything: many answer in bursts. */
+  #sample(done: number, sinceMs: number): void {
+    const rate = done / sinceMs
+    const weight = sampleWeight(sinceMs, this.#patienceMs)
+    this.#rate = this.#samples === 0 ? rate : this.#rate + weight * (rate - this.#rate)
+    this.#samples += 1
+  }
+
+  get #keepsUp(): boolean {
+    return this.inSet && this.#rate >= keepsUpShare * this.#appendRate
+  }
+
+  get #closeMs(): number {
+    return (this.#keepsUp ? onItsWayShare : closeShare) * this.#patienceMs
+  }
+
+  /** The rate of appends at which it gains enough. */
+  get #gainingRate(): number {
+    if (this.lag.lagMs <= this.#closeMs) return Number.POSITIVE_INFINITY
+    const reachMs = this.inSet ? this.#patienceMs : reachFactor * this.#patienceMs
+    const surplus = Math.max(0, this.work.lag - this.#rate * this.#closeMs)
+    return Math.max(this.#rate / 2, this.#rate - surplus / reachMs)
+  }
+
+  /** The rate of appends that it needs, never below the floor; undefined when it needs none. */
+  wanted(floor: number, nowMs: number): number | undefined {
+    if (this.#isLeftAlone || !this.#isMeasured) return undefined
+    const rate = this.#gainingRate
+    if (rate === Number.POSITIVE_INFINITY) {
+      this.#trial = undefined
+      return undefined
+    }
+    return this.#isHopeless(nowMs) ? undefined : Math.max(floor, rate)
+  }
+
+  /** Whether it came no closer for so long although the writers are paced for it. */
+  #isHopeless(nowMs: number): boolean {
+    const { lag, done } = this.work
+    this.#trial ??= { atMs: nowMs, lag, done }
+    const trial = this.#trial
+    if (nowMs - trial.atMs < hopelessFactor * this.#patienceMs) return false
+    if (trial.lag - lag >= gainShare * Math.min(trial.lag, done - trial.done)) {
+      this.#trial = { atMs: nowMs, lag, done }
+      return false
+    }
+    this.#trial = undefined
+    const factor = Math.min(restFactorMax, restFactor * 2 ** this.#rests)
+    this.#rests += 1
+    this.#restsUntilMs = nowMs + factor * this.#patienceMs
+    this.#isLeftAlone = true
+    return true
+  }
+}

@@ -78,6 +78,7 @@ async function openDirectory(
   try {
     await makeStateFolder(layout)
     const lock = await DirectoryLock.take(layout, owner, (why) => gate.end(why))
+    gate.watch(lock)
     try {
       await checkFormat(layout)
       await emptyTemporary(layout)

@@ -9,7 +9,10 @@
  * - anything else (another container, a shared disk): the file is watched. A holder touches it every
  *   {@link TOUCH_EVERY_MS}; one that does not for {@link WATCH_MS} is taken for gone.
  *
- * A holder that was taken for gone although it lived notices at its next touch, and ends itself.
+ * A holder that was taken for gone although it lived (its container was paused, its machine slept) notices at its next
+ * touch, and ends itself. Before that a call whose lock is overdue renews it first, so that nothing is written into the
+ * files of the next holder. What remains is a process that stands still again between that look and the write, for the
+ * rest of {@link WATCH_MS}.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -21,12 +24,15 @@ import { HotspareError } from '../../errors.js'
 import type { StorageOwner } from '../../interfaces/storage.js'
 import { isMissing } from './durable.js'
 import { errnoOf } from './fs-error.js'
+import type { Guard } from './gate.js'
 import type { Layout } from './layout.js'
 
 /** How often a holder shows that it lives. */
 export const TOUCH_EVERY_MS = 1000
 /** How long a lock whose holder cannot be looked at must stay untouched to be taken. */
 export const WATCH_MS = 5000
+/** A lock that was not renewed for this long is renewed before anything is done: well before anybody may take it. */
+const OVERDUE_MS = 2500
 const ATTEMPTS_MAX = 5
 
 /** What a lock file says. Empty strings and 0 stand for what the platform does not tell. */
@@ -41,15 +47,31 @@ interface LockContent {
   readonly host: string
 }
 
+/** An instant, by both clocks: one of them stands still while a machine sleeps, the other may be set. */
+interface Instant {
+  readonly runningMs: number
+  readonly wallMs: number
+}
+
+const now = (): Instant => ({ runningMs: performance.now(), wallMs: Date.now() })
+
 /** A lock that is held. */
-export class DirectoryLock {
+export class DirectoryLock implements Guard {
   readonly #path: string
   readonly #content: LockContent
   readonly #timer: NodeJS.Timeout
+  /** When the last renewal began that succeeded. */
+  #renewed: Instant
 
-  private constructor(path: string, content: LockContent, lost: (why: string) => void) {
+  private constructor(
+    path: string,
+    content: LockContent,
+    since: Instant,
+    lost: (why: string) => void,
+  ) {
     this.#path = path
     this.#content = content
+    this.#renewed = since
     this.#timer = setInterval(() => {
       void this.#touch(lost)
     }, TOUCH_EVERY_MS)
@@ -71,7 +93,8 @@ export class DirectoryLock {
   ): Promise<DirectoryLock> {
     const content = describeThisProcess(owner)
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      if (await create(layout, content)) return new DirectoryLock(layout.lock, content, lost)
+      const since = now()
+      if (await create(layout, content)) return new DirectoryLock(layout.lock, content, since, lost)
       const holder = await readLock(layout.lock)
       if (holder === undefined) continue
       if (await isLiving(layout.lock, holder, watchMs)) throw locked(layout, holder)
@@ -94,21 +117,45 @@ export class DirectoryLock {
     })
   }
 
+  get isOverdue(): boolean {
+    const { runningMs, wallMs } = now()
+    const { runningMs: runningBefore, wallMs: wallBefore } = this.#renewed
+    return (
+      runningMs - runningBefore > OVERDUE_MS ||
+      // A clock that was set back says nothing of the time that passed.
+      Math.abs(wallMs - wallBefore) > OVERDUE_MS
+    )
+  }
+
+  /** Touches the lock file. Answers why the lock is lost; undefined when it is held. */
+  async renew(): Promise<string | undefined> {
+    const began = now()
+    const before = await readLock(this.#path)
+    if (before?.token !== this.#content.token) return lostTo(before)
+    const time = new Date()
+    await utimes(this.#path, time, time)
+    // Once more: between the two it may have been taken, and then it was another one's that was touched.
+    const after = await readLock(this.#path)
+    if (after?.token !== this.#content.token) return lostTo(after)
+    this.#renewed = began
+    return undefined
+  }
+
   async #touch(lost: (why: string) => void): Promise<void> {
     try {
-      const holder = await readLock(this.#path)
-      if (holder?.token === this.#content.token) {
-        const now = new Date()
-        await utimes(this.#path, now, now)
-        return
-      }
+      const why = await this.renew()
+      if (why === undefined) return
       clearInterval(this.#timer)
-      const taker = holder === undefined ? 'somebody removed it' : `${who(holder)} took it`
-      lost(`the lock of the storage was lost: ${taker}`)
+      lost(why)
     } catch {
       // A device that fails shows itself in the calls that matter; the lock stays as it is.
     }
   }
+}
+
+function lostTo(holder: LockContent | undefined): string {
+  const taker = holder === undefined ? 'somebody removed it' : `${who(holder)} took it`
+  return `the lock of the storage was lost: ${taker}`
 }
 
 /** Creates the lock file with its content in one step. False when there is one. */
@@ -195,8 +242,8 @@ function isProcess(pid: number, start: string): boolean {
     // EPERM: it lives, under another user.
     if (errnoOf(error) !== 'EPERM') return false
   }
-  const now = processStart(pid)
-  return start === '' || now === '' || now === start
+  const found = processStart(pid)
+  return start === '' || found === '' || found === start
 }
 
 /** Watches whether the holder still touches its lock. */

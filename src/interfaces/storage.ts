@@ -230,7 +230,7 @@ export interface TreeStore {
   read(requests: readonly ReadRequest[], lend?: boolean): Promise<ReadAnswer>
   /**
    * Carries out operations in their order and answers each with the file's new state (undefined where the
-   * path holds no file now). Folders on the way are created; folders that a `remove` leaves empty are
+   * path holds no file now). A file that has other names, too (hard links), is changed under this one only. Folders on the way are created; folders that a `remove` leaves empty are
    * removed up to the root. Each operation is idempotent. A file where a folder is wanted is removed by
    * `put`-like operations only when the operation says `force`; else, and where a folder with files stands
    * at the path itself, `PATH_BLOCKED`, which names what stands there in `details.obstacle`. A link or special

@@ -295,6 +295,76 @@ describe('the lock', () => {
   })
 })
 
+describe('hard links', () => {
+  const large = 3 * 1024 * 1024 + 5
+
+  async function linked(bytes: number): Promise<OpenStorage> {
+    const storage = await open()
+    const put = { kind: 'put', path: 'a/file', bytes: new Uint8Array(bytes).fill(7) } as const
+    await storage.tree.apply([{ ...put, mode: 0o640 }])
+    await link(join(root, 'a/file'), join(base, 'backup'))
+    return storage
+  }
+
+  for (const size of [5, large]) {
+    test.each([
+      { kind: 'patch', path: 'a/file', offset: 2, bytes: bytesOf('new') },
+      { kind: 'patch', path: 'a/file', offset: size, bytes: bytesOf('appended') },
+      { kind: 'patchObject', path: 'a/file', offset: 1, area: 'blobs', name: 'o' },
+      { kind: 'truncate', path: 'a/file', size: 1 },
+      { kind: 'truncate', path: 'a/file', size: size + 1000 },
+      { kind: 'put', path: 'a/file', bytes: new Uint8Array(size).fill(7), mode: 0o640 },
+      { kind: 'install', path: 'a/file', area: 'blobs', name: 'o', mode: 0o600, move: true },
+    ] as const)(
+      `$kind of one name (${size} bytes) leaves the other as it was`,
+      async (operation) => {
+        const { tree, objects } = await linked(size)
+        await objects.write('blobs', bytesOf('ob'), [{ name: 'o', offset: 0, start: 0, length: 2 }])
+        const before = await stat(join(base, 'backup'))
+        const expected = Buffer.alloc(size, 7)
+        const [answer] = await tree.apply([operation])
+        if (operation.kind === 'patch' || operation.kind === 'truncate') {
+          expect(answer?.sizeBefore).toBe(size)
+        }
+        const after = await stat(join(base, 'backup'))
+        expect(after.mtimeMs).toBe(before.mtimeMs)
+        expect(after.mode).toBe(before.mode)
+        expect((await readFile(join(base, 'backup'))).equals(expected)).toBe(true)
+        expect(after.nlink).toBe(1)
+        const own = await stat(join(root, 'a/file'))
+        expect(answer).toMatchObject({ size: own.size, inode: own.ino, mode: own.mode & 0o777 })
+        expect(own.mode & 0o777).toBe(operation.kind === 'install' ? 0o600 : 0o640)
+        const found = await readFile(join(root, 'a/file'))
+        if (operation.kind === 'patch') {
+          const wanted = Buffer.alloc(found.length, 7)
+          wanted.set(operation.bytes, operation.offset)
+          expect(found.equals(wanted)).toBe(true)
+        }
+        await close()
+        expect(await readdir(join(root, '.hotspare/tmp'))).toEqual([])
+      },
+    )
+  }
+
+  test('a small change of a file with one name stays in place', async () => {
+    const { tree } = await open()
+    const patch = { kind: 'patch', path: 'f', offset: 0, bytes: bytesOf('x') } as const
+    const [first] = await tree.apply([patch])
+    const [second] = await tree.apply([{ ...patch, offset: 1 }])
+    expect(second?.inode).toBe(first?.inode)
+  })
+
+  test('a file whose mode shuts its owner out keeps it, and its other name its bytes', async () => {
+    const { tree } = await linked(5)
+    await chmod(join(base, 'backup'), 0o000)
+    await tree.apply([{ kind: 'patch', path: 'a/file', offset: 0, bytes: bytesOf('x') }])
+    expect((await stat(join(root, 'a/file'))).mode & 0o777).toBe(0)
+    expect((await stat(join(base, 'backup'))).mode & 0o777).toBe(0)
+    await chmod(join(base, 'backup'), 0o600)
+    expect(await readFile(join(base, 'backup'))).toEqual(Buffer.alloc(5, 7))
+  })
+})
+
 describe('symbolic links', () => {
   let outside: string
 

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { link, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'vitest'
@@ -11,6 +11,7 @@ async function onDisk(threads: boolean): Promise<StorageKitSubject> {
   return {
     storage: directory(root, { threads }),
     reopen: () => directory(root, { threads }),
+    link: (path, otherPath) => link(join(root, path), join(root, otherPath)),
     cleanup: () => rm(root, { recursive: true, force: true }),
   }
 }

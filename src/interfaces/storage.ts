@@ -230,8 +230,9 @@ export interface TreeStore {
   read(requests: readonly ReadRequest[], lend?: boolean): Promise<ReadAnswer>
   /**
    * Carries out operations in their order and answers each with the file's new state (undefined where the
-   * path holds no file now). A file that has other names, too (hard links), is changed under this one only. Folders on the way are created; folders that a `remove` leaves empty are
-   * removed up to the root. Each operation is idempotent. A file where a folder is wanted is removed by
+   * path holds no file now). Folders on the way are created; folders that a `remove` leaves empty are
+   * removed up to the root. Each operation is idempotent. A file that has other names, too (hard links), is changed
+   * under this one only. A file where a folder is wanted is removed by
    * `put`-like operations only when the operation says `force`; else, and where a folder with files stands
    * at the path itself, `PATH_BLOCKED`, which names what stands there in `details.obstacle`. A link or special
    * file at the path itself is replaced by put-like operations only with `force`, and left alone by all

@@ -84,7 +84,10 @@ export class Contents {
       tree: storage.tree,
       index: this.index,
       overlay: this.overlay,
-      mayForce: (path) => mayForce(storage.tree, policy, path),
+      mayForce: (path, at) => {
+        const isKnown = this.index.get(path) !== undefined
+        return mayForce(storage.tree, policy, path, { at, isKnown })
+      },
       onApplied: (bytes) => {
         this.unappliedBytes -= bytes
         this.#told = undefined

@@ -9,7 +9,7 @@
  *   not name.
  */
 import { HotspareError } from '../errors.js'
-import type { FileStat, TreeOperation } from '../interfaces/storage.js'
+import type { FileStat, Obstacle, TreeOperation } from '../interfaces/storage.js'
 import { encodeState, stateDocument } from './app-states.js'
 import type { CheckpointDocument } from './checkpoint-document.js'
 import { checkpointName, encodeCheckpoint } from './checkpoint-document.js'
@@ -126,15 +126,16 @@ export class Switch {
   }
 
   async #installSingly(install: readonly InstallFile[]): Promise<SettledFile[]> {
-    const { storage, policy } = this.#options
+    const { storage } = this.#options
     const settled: SettledFile[] = []
     for (let at = 0; at < install.length; at += batchOperations) {
       const batch = install.slice(at, at + batchOperations)
+      const obstacles = await storage.tree.obstacles(batch.map(({ path }) => path))
       const operations: TreeOperation[] = []
-      for (const file of batch) {
+      for (const [index, file] of batch.entries()) {
         const { path, mode } = file
         const operation = { kind: 'install', path, ...placeOf(file), mode } as const
-        const force = await mayForce(storage.tree, policy, path)
+        const force = await this.#mayForce(path, obstacles[index])
         operations.push({ ...operation, move: true, ...(force ? { force } : {}) })
       }
       const stats = await storage.tree.apply(operations)
@@ -144,6 +145,13 @@ export class Switch {
       }
     }
     return settled
+  }
+
+  async #mayForce(path: string, obstacle: Obstacle | undefined): Promise<boolean> {
+    if (obstacle === undefined) return false
+    const { storage, policy } = this.#options
+    const isKnown = this.#contents.index.get(path) !== undefined
+    return await mayForce(storage.tree, policy, path, { at: obstacle.path, isKnown })
   }
 
   /**

@@ -125,7 +125,8 @@ export interface ObjectStore {
   list(area: ObjectArea, prefix?: string): Promise<ObjectInfo[]>
   /**
    * Writes slices of one buffer into objects; an object that does not exist is created. Slices of one
-   * object arrive in order of their offsets. Not durable before `sync`. The storage has taken what it needs of `buffer`
+   * object arrive in order of their offsets. An adapter may leave blocks of zeros out where that makes a hole. Not durable
+   * before `sync`. The storage has taken what it needs of `buffer`
    * when the call returns, before its promise settles: the caller may write into it then.
    */
   write(area: ObjectArea, buffer: Uint8Array, slices: readonly ObjectSlice[]): Promise<void>
@@ -280,6 +281,11 @@ export interface ReadResult {
   readonly length: number
   /** The file when its descriptor was opened. */
   readonly stat: FileStat
+  /**
+   * Whether the file takes less room than it is long: zeros in it may be holes then, and a copy of it leaves them out. Left
+   * out by adapters that cannot tell.
+   */
+  readonly isSparse?: boolean
 }
 
 /** A change to the tree; each carries its absolute result, so doing it twice is harmless. */

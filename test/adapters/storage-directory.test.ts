@@ -7,6 +7,7 @@ import {
   lstat,
   mkdir,
   mkdtemp,
+  open as openHandle,
   readdir,
   readFile,
   rename,
@@ -362,6 +363,90 @@ describe('hard links', () => {
     expect((await stat(join(base, 'backup'))).mode & 0o777).toBe(0)
     await chmod(join(base, 'backup'), 0o600)
     expect(await readFile(join(base, 'backup'))).toEqual(Buffer.alloc(5, 7))
+  })
+})
+
+describe('holes', () => {
+  const mib = 1024 * 1024
+  const size = 20 * mib + 11
+
+  /** A file of which two blocks are data. */
+  async function plant(path: string): Promise<Buffer> {
+    const content = Buffer.alloc(size)
+    content.fill(5, 3 * mib, 3 * mib + 10)
+    content.fill(6, 11 * mib + 100, 11 * mib + 110)
+    const file = await openHandle(path, 'w')
+    for (const at of [3 * mib, 11 * mib + 100]) await file.write(content, at, 10, at)
+    await file.truncate(size)
+    await file.close()
+    return content
+  }
+
+  const roomOf = async (path: string): Promise<number> => (await stat(path)).blocks * 512
+
+  let content: Buffer
+  let storage: OpenStorage
+
+  beforeEach(async () => {
+    storage = await open()
+    content = await plant(join(root, 'sparse'))
+  })
+
+  async function expectSparse(path: string, wanted: Buffer = content): Promise<void> {
+    expect((await readFile(path)).equals(wanted)).toBe(true)
+    expect(await roomOf(path)).toBeLessThan(mib)
+  }
+
+  test('are told of by a read, and not of a file that is full', async () => {
+    await writeFile(join(root, 'full'), Buffer.alloc(mib))
+    const requests = ['sparse', 'full'].map((path) => ({ path, offset: 0, length: 10 }))
+    const { results } = await storage.tree.read(requests)
+    expect(results).toMatchObject([{ isSparse: true }, {}])
+    expect(results[1]).not.toHaveProperty('isSparse')
+  })
+
+  test('become holes of an object, and of the file that is made of it', async () => {
+    const { objects, tree } = storage
+    for (let offset = 0; offset < size; offset += mib) {
+      const bytes = content.subarray(offset, offset + mib)
+      const slice = { name: 'new', offset, start: 0, length: bytes.length }
+      await objects.write('incoming', bytes, [slice])
+      await objects.write('blobs', bytes, [{ ...slice, name: 'o' }])
+    }
+    await tree.takeIn()
+    await expectSparse(join(root, 'new'))
+    const install = { kind: 'install', area: 'blobs', name: 'o', mode: 0o644 } as const
+    await tree.apply([{ ...install, path: 'copied', move: false }])
+    await expectSparse(join(root, 'copied'))
+    await tree.apply([{ ...install, path: 'moved', move: true }])
+    await expectSparse(join(root, 'moved'))
+  })
+
+  test('stay when a file is kept, or changed under one of two names', async () => {
+    const { tree } = storage
+    await tree.apply([{ kind: 'keep', path: 'sparse', area: 'vault', name: 'v', copy: true }])
+    await expectSparse(join(root, '.hotspare/vault/v'))
+    await link(join(root, 'sparse'), join(base, 'backup'))
+    await tree.apply([{ kind: 'patch', path: 'sparse', offset: 5, bytes: bytesOf('x') }])
+    await expectSparse(join(base, 'backup'))
+    content.write('x', 5)
+    await expectSparse(join(root, 'sparse'))
+  })
+
+  test('zeros of an object cover what stood in the file', async () => {
+    const { tree, objects } = storage
+    await objects.write('blobs', new Uint8Array(12 * mib), [
+      { name: 'o', offset: 0, start: 0, length: 12 * mib },
+    ])
+    expect(await roomOf(join(root, '.hotspare/blobs/o'))).toBeLessThan(mib)
+    const patch = { kind: 'patchObject', area: 'blobs', name: 'o' } as const
+    await tree.apply([
+      { ...patch, path: 'sparse', offset: 7 },
+      { ...patch, path: 'new', offset: 3 },
+    ])
+    content.fill(0)
+    expect((await readFile(join(root, 'sparse'))).equals(content)).toBe(true)
+    await expectSparse(join(root, 'new'), Buffer.alloc(12 * mib + 3))
   })
 })
 

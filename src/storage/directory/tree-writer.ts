@@ -28,6 +28,7 @@ import { pathBlocked, storageFailed } from '../failure.js'
 import type { Access } from './access.js'
 import {
   copyBytes,
+  extend,
   intoFolder,
   look,
   lookForFile,
@@ -353,10 +354,6 @@ function removeEmptyFolders(absolute: string, folder: string, path: string): voi
     removeEmptyFolders(`${absolute}/${entry.name}`, below, path)
   }
   rmdirSync(absolute)
-}
-
-function extend(fd: number, size: number): void {
-  if (fstatSync(fd).size < size) ftruncateSync(fd, size)
 }
 
 function isOutOfSpace(error: unknown): boolean {

@@ -182,9 +182,12 @@ function unpackResults(packed: Float64Array): (ReadResult | 'missing')[] {
   const results: (ReadResult | 'missing')[] = []
   for (let at = 0; at < packed.length; at += READ_NUMBERS) {
     const stat = unpackStat(packed, at + 2)
-    results.push(
-      stat === undefined ? 'missing' : { start: packed[at]!, length: packed[at + 1]!, stat },
-    )
+    if (stat === undefined) {
+      results.push('missing')
+      continue
+    }
+    const result = { start: packed[at]!, length: packed[at + 1]!, stat }
+    results.push(packed[at + 2 + STAT_NUMBERS] === 1 ? { ...result, isSparse: true } : result)
   }
   return results
 }

@@ -3,6 +3,7 @@ import type { CoreState } from '../core/state.js'
 import type { Role } from '../core/types.js'
 import type { Position, Term } from '../replication/position.js'
 import { positionOf } from '../replication/position.js'
+import { nothingSkipped } from '../replication/skipped-paths.js'
 import type { RestoreProgress } from '../replication/stream/wire.js'
 import type { NodeOptions } from './options.js'
 import type { Replica } from './replica.js'
@@ -94,6 +95,21 @@ export interface NodeStatus {
     /** Why, in words, for people. */
     readonly reason: string
   }[]
+  /**
+   * What a synced class seems to claim and is not synced, because of its name or of what it is, as the last start found it.
+   * No other node has it.
+   */
+  readonly skippedPaths: {
+    /** How many there are. */
+    readonly count: number
+    /** The first of them, at most 100. */
+    readonly paths: readonly {
+      /** Relative to the root of the storage, its end left out where it is longer than 1 024 characters. */
+      readonly path: string
+      /** What keeps it, in words, for people. */
+      readonly why: string
+    }[]
+  }
   /** All other members, in takeover order. */
   readonly peers: readonly PeerStatus[]
   /** Bytes that the vault holds. */
@@ -152,6 +168,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     restore: parts.restore,
     stuck: parts.stuck,
     snapshotFailures: copy?.snapshotFailures ?? [],
+    skippedPaths: copy?.skipped ?? nothingSkipped,
     peers: options.members
       .filter((member) => member.id !== id)
       .map((member) => peerStatus(parts, member.id, inSync)),

@@ -6,7 +6,7 @@ import { resolveClassOptions } from './class-options.js'
 import { compileGlobs, type GlobSet, normaliseGlobs } from './glob.js'
 import { findOverlap } from './glob-overlap.js'
 import type { NeverSyncedClass } from './never-synced.js'
-import { isValidPath } from './path-rules.js'
+import { isValidPath, matchablePath } from './path-rules.js'
 import type { SyncedClass } from './synced.js'
 
 /** A class that claims paths. */
@@ -175,6 +175,21 @@ export class SyncPolicy<
       found === undefined ? undefined : { name: found.name, declaration: found.declaration }
     this.#remembered.set(path, { found: answer })
     return answer
+  }
+
+  /**
+   * Whether somebody who looks at this policy would take the path, or something below it, for replicated. That holds for
+   * paths that break the rules, too, which {@link SyncPolicy.classOf} gives to no class.
+   *
+   * @param path - relative to the root of the storage, in any form
+   */
+  seemsSynced(path: string): boolean {
+    const matchable = matchablePath(path)
+    const claims = this.#files.filter(({ globs }) => globs.matches(matchable))
+    if (claims.length > 0) return claims.every(({ declaration }) => declaration.kind === 'synced')
+    return this.#files.some(
+      ({ declaration, globs }) => declaration.kind === 'synced' && globs.reachesBelow(matchable),
+    )
   }
 
   /** The declaration of a class, or undefined when there is none of this name. */

@@ -21,6 +21,7 @@ import { partsOf } from './entry.js'
 import { Listeners } from './listeners.js'
 import type { Extent, Term } from './position.js'
 import type { RestoreManifest } from './restore-manifest.js'
+import { nothingSkipped, type SkippedReport } from './skipped-paths.js'
 import { nothingOutside, scanTree } from './tree-scan.js'
 
 export class LocalCopy extends CopyView {
@@ -32,6 +33,7 @@ export class LocalCopy extends CopyView {
   readonly #failures = new Listeners<[error: HotspareError]>()
   readonly #congestion: Congestion
   #outside: OutsideReport = nothingOutside
+  #skipped: SkippedReport = nothingSkipped
   #isClosed = false
   /** The failure that was told last, until it is over. */
   #told: string | undefined
@@ -65,7 +67,9 @@ export class LocalCopy extends CopyView {
   static async open(options: LocalCopyOptions): Promise<LocalCopy> {
     const copy = new LocalCopy(options)
     copy.#use(await openCopy(copy.#loadOptions))
-    copy.#outside = await scanTree(options, copy.index)
+    const { outside, skipped } = await scanTree(options, copy.index)
+    copy.#outside = outside
+    copy.#skipped = skipped
     return copy
   }
 
@@ -108,6 +112,11 @@ export class LocalCopy extends CopyView {
   /** What was found changed in the tree, when the copy was opened and since. */
   get outside(): OutsideReport {
     return this.#outside
+  }
+
+  /** What of the tree cannot be synced, as it was found when the copy was opened. */
+  get skipped(): SkippedReport {
+    return this.#skipped
   }
 
   /**

@@ -3,6 +3,7 @@ import type { TreeEntry } from '../interfaces/storage.js'
 import { syncedClassOf } from './copy-policy.js'
 import type { LocalCopyOptions, OutsideReport } from './copy-types.js'
 import type { FileIndex, IndexRecord } from './file-index.js'
+import { SkippedPaths, type SkippedReport } from './skipped-paths.js'
 
 /** Paths that an event names; the report has all. */
 const namedPathsMax = 100
@@ -20,21 +21,22 @@ export function followPolicy(options: LocalCopyOptions, index: FileIndex): void 
   }
 }
 
-/** What was done to files of synced classes while the copy was closed. */
+/** What was done to files of synced classes while the copy was closed, and what of the tree cannot be synced. */
 export async function scanTree(
   options: LocalCopyOptions,
   index: FileIndex,
-): Promise<OutsideReport> {
+): Promise<{ outside: OutsideReport; skipped: SkippedReport }> {
   const { storage, policy, emit } = options
   const unknown: TreeEntry[] = []
   const differing: TreeEntry[] = []
   let known = 0
-  const skipped = (path: string, why: string): void => emit({ name: 'skippedPath', path, why })
-  for await (const batch of storage.tree.scan(skipped)) {
+  const skipped = new SkippedPaths(policy, emit)
+  for await (const batch of storage.tree.scan((path, why) => skipped.add(path, why))) {
     for (const entry of batch) {
       const record = index.get(entry.path)
       if (record === undefined) {
         if (syncedClassOf(policy, entry.path) !== undefined) unknown.push(entry)
+        else skipped.addUnclaimed(entry.path)
         continue
       }
       known += 1
@@ -43,7 +45,7 @@ export async function scanTree(
   }
   const missing = known < index.size ? await findMissing(options, index) : []
   reportChanged(options, [...unknown, ...differing].map(({ path }) => path).concat(missing))
-  return { unknown, differing, missing }
+  return { outside: { unknown, differing, missing }, skipped: skipped.end() }
 }
 
 function differs(record: IndexRecord, entry: TreeEntry): boolean {

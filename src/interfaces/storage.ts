@@ -210,6 +210,10 @@ export interface Obstacle {
  */
 export interface TreeStore {
   /**
+   * Whether paths that differ only in upper and lower case are one file here. Left out means no.
+   */
+  readonly foldsCase?: boolean
+  /**
    * All regular files, in batches, in no particular order. Links and special files are skipped and
    * named once to `skipped`. Names that are no valid Unicode, and unreadable folders, are named there too.
    */

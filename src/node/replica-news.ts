@@ -17,7 +17,11 @@ import {
 import type { NodeStatus } from './status.js'
 
 /** What a restore that broke is tried again with in vain, until somebody does something about it. */
-const needsPerson: ReadonlySet<ErrorCode | undefined> = new Set(['VAULT_FULL', 'SNAPSHOT_FAILED'])
+const needsPerson: ReadonlySet<ErrorCode | undefined> = new Set([
+  'VAULT_FULL',
+  'SNAPSHOT_FAILED',
+  'PATH_CONFLICT',
+])
 
 export interface ReplicaNewsOptions {
   readonly id: string

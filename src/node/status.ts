@@ -110,6 +110,10 @@ export interface NodeStatus {
       readonly why: string
     }[]
   }
+  /**
+   * Whether this node's storage takes names that differ only in upper and lower case for one file; false while none is open.
+   */
+  readonly foldsCase: boolean
   /** All other members, in takeover order. */
   readonly peers: readonly PeerStatus[]
   /** Bytes that the vault holds. */
@@ -169,6 +173,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     stuck: parts.stuck,
     snapshotFailures: copy?.snapshotFailures ?? [],
     skippedPaths: copy?.skipped ?? nothingSkipped,
+    foldsCase: copy?.foldsCase ?? false,
     peers: options.members
       .filter((member) => member.id !== id)
       .map((member) => peerStatus(parts, member.id, inSync)),

@@ -4,6 +4,7 @@
  * Invariant: `isPending` from the moment the manifest may be durable until the new copy is open.
  */
 import { HotspareError } from '../errors.js'
+import { spelledAlike } from './batch-resolver.js'
 import type { Contents } from './contents.js'
 import type { LoadedCopy, LoadOptions } from './copy-loader.js'
 import { CopySwitch, journalOptions } from './copy-loader.js'
@@ -21,6 +22,7 @@ import { clearAreas, placeOf, syncPlaces } from './restore/places.js'
 import { stageSnapshot } from './restore/snapshots.js'
 import type { InstallState, RestoreManifest, VersionedPath } from './restore-manifest.js'
 import { encodeManifest, manifestName } from './restore-manifest.js'
+import { DistinctPaths } from './spellings.js'
 import { nextArea } from './switch.js'
 
 /** What the switcher does to the copy. */
@@ -297,12 +299,17 @@ export class CopySwitcher {
     })
   }
 
+  /** @throws `PATH_CONFLICT` for files that some system would take for one */
   async #claimedPaths(): Promise<VersionedPath[]> {
     const { storage, policy } = this.#options.copy
     const keep: VersionedPath[] = []
+    const distinct = new DistinctPaths()
     for await (const batch of storage.tree.scan(() => undefined)) {
       for (const { path } of batch) {
-        if (syncedClassOf(policy, path) !== undefined) keep.push({ path, version: 1 })
+        if (syncedClassOf(policy, path) === undefined) continue
+        const other = this.#contents.refusesSpellings ? distinct.add(path) : undefined
+        if (other !== undefined) throw spelledAlike(path, other)
+        keep.push({ path, version: 1 })
       }
     }
     return keep

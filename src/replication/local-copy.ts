@@ -23,6 +23,7 @@ import type { Extent, Term } from './position.js'
 import type { RestoreManifest } from './restore-manifest.js'
 import { nothingSkipped, type SkippedReport } from './skipped-paths.js'
 import { nothingOutside, scanTree } from './tree-scan.js'
+import { asFailure } from './write-errors.js'
 
 export class LocalCopy extends CopyView {
   readonly #options: LocalCopyOptions
@@ -34,6 +35,7 @@ export class LocalCopy extends CopyView {
   readonly #congestion: Congestion
   #outside: OutsideReport = nothingOutside
   #skipped: SkippedReport = nothingSkipped
+  #refused: HotspareError | undefined
   #isClosed = false
   /** The failure that was told last, until it is over. */
   #told: string | undefined
@@ -50,6 +52,7 @@ export class LocalCopy extends CopyView {
       current: () => this.parts,
       replace: (loaded) => {
         this.#outside = nothingOutside
+        this.#refused = undefined
         this.#use(loaded)
       },
       fail: (error) => this.whenFailed(error),
@@ -63,11 +66,13 @@ export class LocalCopy extends CopyView {
    *
    * @throws `STORAGE_FULL` and the like when what the journal holds cannot be carried out; try again later
    * @throws `STORAGE_FORMAT` when a newer version wrote the storage
+   * @throws `OPTION_INVALID` when the policy allows paths that the storage does not tell apart
    */
   static async open(options: LocalCopyOptions): Promise<LocalCopy> {
+    requireCase(options)
     const copy = new LocalCopy(options)
     copy.#use(await openCopy(copy.#loadOptions))
-    const { outside, skipped } = await scanTree(options, copy.index)
+    const { outside, skipped } = await scanTree(options, copy)
     copy.#outside = outside
     copy.#skipped = skipped
     return copy
@@ -87,7 +92,8 @@ export class LocalCopy extends CopyView {
   /** False while the copy is no consistent state: a damaged journal, a switch under way, a lost state. */
   get complete(): boolean {
     const { damage } = this.parts
-    return damage === undefined && !this.#switcher.isPending && this.stateNeedsRestore.length === 0
+    const isWhole = damage === undefined && this.contents.conflict === undefined
+    return isWhole && !this.#switcher.isPending && this.stateNeedsRestore.length === 0
   }
 
   /** Classes of which the copy lacks changes; a restore has to bring them. */
@@ -135,6 +141,7 @@ export class LocalCopy extends CopyView {
 
   /** As {@link LocalCopy.append}, for an entry of another node that was read already. */
   appendRead(entry: Entry, parts: readonly BatchPart[] | undefined): void {
+    if (parts !== undefined) this.#requireDistinct(parts)
     this.#append(entry, parts, false)
   }
 
@@ -156,6 +163,21 @@ export class LocalCopy extends CopyView {
     checkpointer.note(entry.bytes.length)
     this.#appended.call(entry, ordinal)
     return { ordinal, results }
+  }
+
+  /** @throws `PATH_CONFLICT` for changes that would put two files in one place of this storage */
+  #requireDistinct(parts: readonly BatchPart[]): void {
+    try {
+      this.contents.requireDistinct(parts)
+    } catch (error) {
+      this.#refused = asFailure(error)
+      throw error
+    }
+  }
+
+  /** Why the journal of the active cannot be followed change by change on this storage: a restore may pass over it. */
+  get conflict(): HotspareError | undefined {
+    return this.contents.conflict ?? this.#refused
   }
 
   #refuse(): void {
@@ -327,4 +349,13 @@ export class LocalCopy extends CopyView {
     await indexLog.close()
     this.#congestion.check()
   }
+}
+
+function requireCase({ policy, storage }: LocalCopyOptions): void {
+  if (policy.namesDifferingByCase !== 'allow' || storage.tree.foldsCase !== true) return
+  throw new HotspareError(
+    'OPTION_INVALID',
+    "the policy says namesDifferingByCase: 'allow', and the storage of this node takes names that differ only in case for one",
+    { details: { option: 'namesDifferingByCase' } },
+  )
 }

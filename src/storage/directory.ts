@@ -83,7 +83,8 @@ async function openDirectory(
       await checkFormat(layout)
       await emptyTemporary(layout)
       for (const area of objectAreas) await mkdir(layout.objectFolder(area), { recursive: true })
-      return new OpenDirectory(layout, gate, lock, threads)
+      const foldsCase = await isSpelledEitherWay(layout)
+      return new OpenDirectory(layout, gate, lock, { threads, foldsCase })
     } catch (error) {
       await lock.release().catch(() => undefined)
       throw error
@@ -108,7 +109,12 @@ class OpenDirectory implements OpenStorage {
   readonly #lanes: readonly Lane[]
   #closing: Promise<void> | undefined
 
-  constructor(layout: Layout, gate: Gate, lock: DirectoryLock, threads: boolean) {
+  constructor(
+    layout: Layout,
+    gate: Gate,
+    lock: DirectoryLock,
+    { threads, foldsCase }: { readonly threads: boolean; readonly foldsCase: boolean },
+  ) {
     const { root } = layout
     const lending = newLendingState()
     const changes = openLane({ root, lane: 'changes', lending }, threads)
@@ -118,7 +124,7 @@ class OpenDirectory implements OpenStorage {
     this.documents = new DirectoryDocuments(layout, gate)
     this.logs = new DirectoryLogs(layout, gate, () => lock.isHeld())
     this.objects = new DirectoryObjects(bulk, syncer, gate, buffers)
-    this.tree = new DirectoryTree({ changes, bulk, syncer, gate, buffers })
+    this.tree = new DirectoryTree({ changes, bulk, syncer, gate, buffers, foldsCase })
     this.#gate = gate
     this.#lock = lock
     this.#lanes = [changes, bulk]
@@ -193,6 +199,17 @@ async function checkFormat(layout: Layout): Promise<void> {
   const text = Buffer.from(decodeValue('format', file, layout.format)).toString()
   if (text === formatText) return
   throw new HotspareError('STORAGE_FORMAT', `${layout.format} says ${JSON.stringify(text)}`)
+}
+
+/** Whether the file system takes names that differ only in case for one: the marker is there under another name, too. */
+async function isSpelledEitherWay(layout: Layout): Promise<boolean> {
+  try {
+    const [one, other] = [await lstat(layout.format), await lstat(layout.formatOtherwise)]
+    return one.ino === other.ino
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
 }
 
 /** Removes what a crash left half written, and takes back the permission that it left lent. */

@@ -296,6 +296,24 @@ describe('the lock', () => {
   })
 })
 
+describe('case of names', () => {
+  test('a folder that does not tell it apart is known by its marker, which is there in other letters, too', async () => {
+    const format = join(root, '.hotspare/format')
+    const otherwise = join(root, '.hotspare/FORMAT')
+    const { tree } = await open()
+    const tellsApart = !existsSync(otherwise)
+    expect(tree.foldsCase).toBe(!tellsApart)
+    await close()
+    if (!tellsApart) return
+    await writeFile(otherwise, 'another file')
+    expect((await open()).tree.foldsCase).toBe(false)
+    await close()
+    await rm(otherwise)
+    await link(format, otherwise)
+    expect((await open()).tree.foldsCase).toBe(true)
+  })
+})
+
 describe('hard links', () => {
   const large = 3 * 1024 * 1024 + 5
 

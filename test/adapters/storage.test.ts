@@ -25,6 +25,14 @@ describe('storage adapters keep the contract', () => {
     test,
   })
   storageKit({
+    name: 'memory, without case',
+    create: async () => ({
+      storage: memory({ foldsCase: true }),
+      cleanup: async () => undefined,
+    }),
+    test,
+  })
+  storageKit({
     name: 'memory, fast',
     create: async () => ({ storage: memory({ fast: true }), cleanup: async () => undefined }),
     test,

@@ -7,7 +7,9 @@
  * position that covers every change that any of the bytes read may hold.
  */
 import type { ObjectArea, ObjectSlice } from '../../interfaces/storage.js'
+import { spelledAlike } from '../batch-resolver.js'
 import type { RestoreManifest, VersionedPath } from '../restore-manifest.js'
+import { DistinctPaths } from '../spellings.js'
 import type { BulkAnswer } from '../stream/bulk-client.js'
 import type { IndexedFile, ReadStretch } from '../stream/bulk-wire.js'
 import { fittingPaths } from '../stream/bulk-wire.js'
@@ -62,6 +64,7 @@ export class Restore {
   readonly #keep: VersionedPath[] = []
   readonly #states: { className: string; object: string; seq: number }[] = []
   readonly #reads: Reads
+  readonly #distinct = new DistinctPaths()
   #seenSeq: number
   #complete = false
   #tombstoneFloor = 0
@@ -92,7 +95,9 @@ export class Restore {
     await this.#fetchStates()
     this.#report('switch', true)
     const manifest = this.#manifest()
-    return { ...manifest, remove: await decideGoing(this.#context, manifest) }
+    const remove = await decideGoing(this.#context, manifest)
+    this.#requireOwnPlaces(remove)
+    return { ...manifest, remove }
   }
 
   /** Resolves when the new journal holds everything that the copied bytes may hold. */
@@ -171,6 +176,7 @@ export class Restore {
     const { copy, plan, signal } = this.#context
     signal.throwIfAborted()
     this.#reads.throwFailure()
+    this.#requireOwnPlace(file.path)
     const own = copy.index.get(file.path)
     const same = own?.version === file.version && file.version <= plan.commonSeq
     if (same && plan.method !== 'full' && !suspects.has(file.path)) {
@@ -189,6 +195,21 @@ export class Restore {
     const fresh = this.#staging.begin(file.path, file.version, file.mode)
     this.#install.set(file.path, fresh)
     await this.#reads.ask(fresh, file.size)
+  }
+
+  /** Before its first byte is staged. @throws `PATH_CONFLICT` where this storage would take it for another file of the source */
+  #requireOwnPlace(path: string): void {
+    if (this.#context.storage.tree.foldsCase !== true) return
+    const other = this.#distinct.add(path)
+    if (other !== undefined) throw spelledAlike(path, other)
+  }
+
+  /** The same for what the restore leaves as it is. */
+  #requireOwnPlaces(remove: readonly VersionedPath[]): void {
+    const gone = new Set(remove.map(({ path }) => path))
+    for (const path of this.#context.copy.listFiles()) {
+      if (!gone.has(path)) this.#requireOwnPlace(path)
+    }
   }
 
   /** The mode of a file that arrived, in whole or in part, with another one. */

@@ -24,6 +24,8 @@ export class Layout {
   readonly temporary: string
   readonly lock: string
   readonly format: string
+  /** The same in other letters: it is there where the file system does not tell them apart. */
+  readonly formatOtherwise: string
   readonly #prefix: string
   #counter = 0
 
@@ -37,6 +39,7 @@ export class Layout {
     this.temporary = `${this.state}/tmp`
     this.lock = `${this.state}/lock`
     this.format = `${this.state}/format`
+    this.formatOtherwise = `${this.state}/FORMAT`
     this.#prefix = user
   }
 

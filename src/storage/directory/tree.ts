@@ -35,6 +35,8 @@ export interface TreeParts {
   readonly syncer: Syncer
   readonly gate: Gate
   readonly buffers: SharedBuffers
+  /** Whether paths that differ only in case are one file in this folder. */
+  readonly foldsCase: boolean
 }
 
 /** The tree of one open directory. */
@@ -44,6 +46,10 @@ export class DirectoryTree implements TreeStore {
 
   constructor(parts: TreeParts) {
     this.#parts = parts
+  }
+
+  get foldsCase(): boolean {
+    return this.#parts.foldsCase
   }
 
   async *scan(skipped: (path: string, why: string) => void): AsyncIterable<TreeEntry[]> {

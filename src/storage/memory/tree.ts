@@ -35,6 +35,10 @@ export class MemoryTree implements TreeStore {
     this.#runner = runner
   }
 
+  get foldsCase(): boolean {
+    return this.#content.tree.foldsCase
+  }
+
   async *scan(_skipped: (path: string, why: string) => void): AsyncIterable<TreeEntry[]> {
     const { tree } = this.#content
     const paths = tree.paths()

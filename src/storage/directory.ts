@@ -122,7 +122,7 @@ class OpenDirectory implements OpenStorage {
     const syncer = new Syncer(layout, bulk)
     const buffers = new SharedBuffers()
     this.documents = new DirectoryDocuments(layout, gate)
-    this.logs = new DirectoryLogs(layout, gate, () => lock.isHeld())
+    this.logs = new DirectoryLogs(layout, gate, lock)
     this.objects = new DirectoryObjects(bulk, syncer, gate, buffers)
     this.tree = new DirectoryTree({ changes, bulk, syncer, gate, buffers, foldsCase })
     this.#gate = gate

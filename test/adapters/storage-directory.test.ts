@@ -22,8 +22,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
 import type { Log, OpenStorage } from '../../src/interfaces/storage.js'
+import { Gate } from '../../src/storage/directory/gate.js'
 import { Layout } from '../../src/storage/directory/layout.js'
 import { DirectoryLock } from '../../src/storage/directory/lock.js'
+import { DirectoryLogs } from '../../src/storage/directory/logs.js'
 import { directory } from '../../src/storage/directory.js'
 
 const owner = { nodeId: 'alpha', bootId: 'boot-1' }
@@ -143,7 +145,11 @@ describe('the lock', () => {
     expect(await codeOf(take())).toBe('STORAGE_LOCKED')
     clearInterval(toucher)
     const lock = await take()
+    expect(lock.wasWatched).toBe(true)
     await lock.release()
+    const next = await take()
+    expect(next.wasWatched).toBe(false)
+    await next.release()
   })
 
   test('that another process took nevertheless ends the storage', async () => {
@@ -252,6 +258,27 @@ describe('the lock', () => {
     } finally {
       vi.useRealTimers()
     }
+  })
+
+  test('that had to be watched makes the logs its own: the holder before reaches them no more', async () => {
+    const { logs } = await open()
+    const log = await logs.open('journal', '1')
+    await log.append([bytesOf('first')])
+    // The same folder, as a process sees it that took the lock although this one lives.
+    const layout = new Layout(root, 'taker')
+    const taken = { isHeld: async () => true, wasWatched: true }
+    const taker = new DirectoryLogs(layout, new Gate(), taken)
+    const next = await taker.open('journal', '1')
+    await next.truncate(5)
+    await next.append([bytesOf(' acknowledged')])
+    // It looked at its lock, and then stood still: this is what came of it.
+    await log.append([bytesOf('LATE, AND LONGER THAN THE OTHER')])
+    expect(Buffer.from(await next.read(0, 100)).toString()).toBe('first acknowledged')
+    await next.close()
+    const again = await taker.open('journal', '1')
+    expect(Buffer.from(await again.read(0, 100)).toString()).toBe('first acknowledged')
+    await again.close()
+    await log.close()
   })
 
   test('is one process’s only, also when many open at once', async () => {

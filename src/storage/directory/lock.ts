@@ -12,7 +12,8 @@
  * A holder that was taken for gone although it lived (its container was paused, its machine slept) notices at its next
  * touch, and ends itself. Before that a call whose lock is overdue renews it first, so that nothing is written into the
  * files of the next holder. What remains is a process that stands still again between that look and the write, for the
- * rest of {@link WATCH_MS}.
+ * rest of {@link WATCH_MS}; a journal is safe from that, too, since whoever takes a lock that it had to watch makes the
+ * logs that it opens its own.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -60,15 +61,18 @@ export class DirectoryLock implements Guard {
   readonly #path: string
   readonly #content: LockContent
   readonly #timer: NodeJS.Timeout
+  /** Whether the holder before was taken for gone only because it did nothing: it may live, and write. */
+  readonly wasWatched: boolean
   /** When the last renewal began that succeeded. */
   #renewed: Instant
 
   private constructor(
     path: string,
     content: LockContent,
-    since: Instant,
+    { since, wasWatched }: { readonly since: Instant; readonly wasWatched: boolean },
     lost: (why: string) => void,
   ) {
+    this.wasWatched = wasWatched
     this.#path = path
     this.#content = content
     this.#renewed = since
@@ -92,12 +96,18 @@ export class DirectoryLock implements Guard {
     watchMs: number = WATCH_MS,
   ): Promise<DirectoryLock> {
     const content = describeThisProcess(owner)
+    let wasWatched = false
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
       const since = now()
-      if (await create(layout, content)) return new DirectoryLock(layout.lock, content, since, lost)
+      if (await create(layout, content)) {
+        return new DirectoryLock(layout.lock, content, { since, wasWatched }, lost)
+      }
       const holder = await readLock(layout.lock)
       if (holder === undefined) continue
-      if (await isLiving(layout.lock, holder, watchMs)) throw locked(layout, holder)
+      const known = isKnownToLive(holder)
+      const isLiving = known ?? (await isTouched(layout.lock, watchMs))
+      if (isLiving) throw locked(layout, holder)
+      wasWatched ||= known === undefined
       await setAside(layout, holder)
     }
     throw new HotspareError('STORAGE_LOCKED', `${layout.root} is being taken by others just now`)
@@ -220,7 +230,8 @@ function isLockContent(value: unknown): value is LockContent {
   return words.every((word) => typeof record[word] === 'string') && Number.isInteger(record.pid)
 }
 
-async function isLiving(path: string, holder: LockContent, watchMs: number): Promise<boolean> {
+/** Whether the holder lives; undefined where this process cannot look at it. */
+function isKnownToLive(holder: LockContent): boolean | undefined {
   const here = thisMachine()
   const knowsBoot = holder.machineBoot !== '' && here.machineBoot !== ''
   if (knowsBoot && holder.host === here.host && holder.machineBoot !== here.machineBoot)
@@ -230,8 +241,7 @@ async function isLiving(path: string, holder: LockContent, watchMs: number): Pro
     holder.host === here.host &&
     holder.machineBoot === here.machineBoot &&
     holder.processNamespace === here.processNamespace
-  if (comparable) return isProcess(holder.pid, holder.processStart)
-  return await isTouched(path, watchMs)
+  return comparable ? isProcess(holder.pid, holder.processStart) : undefined
 }
 
 /** Whether the process with this id is the one that started then. */

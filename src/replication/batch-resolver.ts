@@ -7,7 +7,7 @@ import { HotspareError } from '../errors.js'
 import type { Change, FileChange, SingleChange } from './change.js'
 import { requireFileSize } from './file-size.js'
 import type { CommitIntent, WriteIntent } from './intent.js'
-import { Spellings } from './spellings.js'
+import { Spellings, spelledAlike } from './spellings.js'
 import type { WriterCopy } from './writer-types.js'
 
 /** The part of a copy that is looked at. */
@@ -165,19 +165,6 @@ function conflict(path: string, other: string, what: string): HotspareError {
     `'${path}' cannot be a file because '${other}' ${what}`,
     {
       details: { path, otherPath: other },
-    },
-  )
-}
-
-/** Two paths are one file where case does not matter. */
-export function spelledAlike(path: string, other: string): HotspareError {
-  return new HotspareError(
-    'PATH_CONFLICT',
-    `'${path}' cannot stand beside '${other}', because they are one file on a system that does not tell upper from lower case`,
-    {
-      details: { path, otherPath: other },
-      whatToDo:
-        "Choose another name, or remove the other one before. Where every node tells them apart: new SyncPolicy(classes, { namesDifferingByCase: 'allow' }).",
     },
   )
 }

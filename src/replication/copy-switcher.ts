@@ -4,7 +4,6 @@
  * Invariant: `isPending` from the moment the manifest may be durable until the new copy is open.
  */
 import { HotspareError } from '../errors.js'
-import { spelledAlike } from './batch-resolver.js'
 import type { Contents } from './contents.js'
 import type { LoadedCopy, LoadOptions } from './copy-loader.js'
 import { CopySwitch, journalOptions } from './copy-loader.js'
@@ -22,7 +21,7 @@ import { clearAreas, placeOf, syncPlaces } from './restore/places.js'
 import { stageSnapshot } from './restore/snapshots.js'
 import type { InstallState, RestoreManifest, VersionedPath } from './restore-manifest.js'
 import { encodeManifest, manifestName } from './restore-manifest.js'
-import { DistinctPaths } from './spellings.js'
+import { DistinctPaths, spelledAlike } from './spellings.js'
 import { nextArea } from './switch.js'
 
 /** What the switcher does to the copy. */

@@ -5,6 +5,7 @@
  * Invariant: a spelling is here exactly while a file stands at it or below it, and only if folding changes it: whoever looks
  * for the others of a path looks for the folded one in the tree itself. So a tree in lower case costs nothing.
  */
+import { HotspareError } from '../errors.js'
 import { foldPath } from '../fold-path.js'
 import { Folders } from './folders.js'
 
@@ -104,4 +105,17 @@ export class DistinctPaths {
     this.#folders.remove(path)
     this.#spellings.remove(path)
   }
+}
+
+/** Two paths are one file where case does not matter. */
+export function spelledAlike(path: string, other: string): HotspareError {
+  return new HotspareError(
+    'PATH_CONFLICT',
+    `'${path}' cannot stand beside '${other}', because they are one file on a system that does not tell upper from lower case`,
+    {
+      details: { path, otherPath: other },
+      whatToDo:
+        "Choose another name, or remove the other one before. Where every node tells them apart: new SyncPolicy(classes, { namesDifferingByCase: 'allow' }).",
+    },
+  )
 }

@@ -7,9 +7,8 @@
  * position that covers every change that any of the bytes read may hold.
  */
 import type { ObjectArea, ObjectSlice } from '../../interfaces/storage.js'
-import { spelledAlike } from '../batch-resolver.js'
 import type { RestoreManifest, VersionedPath } from '../restore-manifest.js'
-import { DistinctPaths } from '../spellings.js'
+import { DistinctPaths, spelledAlike } from '../spellings.js'
 import type { BulkAnswer } from '../stream/bulk-client.js'
 import type { IndexedFile, ReadStretch } from '../stream/bulk-wire.js'
 import { fittingPaths } from '../stream/bulk-wire.js'

@@ -164,7 +164,10 @@ export class TreeContent {
 
   /** Makes a path durable. */
   sync(path: string): void {
-    this.#settle(this.#at(path), Number.POSITIVE_INFINITY)
+    const at = this.#at(path)
+    this.#settle(at, Number.POSITIVE_INFINITY)
+    // It may have been removed under this spelling before it came under another one.
+    if (at !== path) this.#settle(path, Number.POSITIVE_INFINITY)
   }
 
   syncAll(): void {
@@ -197,8 +200,23 @@ export class TreeContent {
           : (last?.file ?? (kept === 0 ? unsynced.base : undefined)),
       )
     }
+    this.#dropOtherSpellings(random)
     this.#dropFilesThatAreFolders()
     this.failed.clear()
+  }
+
+  /** Where case does not matter, a removed file cannot be there again beside one that took its place under another spelling. */
+  #dropOtherSpellings(random: Random): void {
+    if (this.#spelled === undefined) return
+    const kept = new Map<string, string>()
+    for (const path of this.paths()) {
+      const folded = foldPath(path)
+      const other = kept.get(folded)
+      const goes = other !== undefined && toss(random) ? path : other
+      if (goes !== path) kept.set(folded, path)
+      if (goes !== undefined) this.#set(goes, undefined)
+    }
+    for (const [folded, path] of kept) this.#spelled.set(folded, path)
   }
 
   #tear(change: Change, before: MemoryFile | undefined, random: Random): MemoryFile | undefined {

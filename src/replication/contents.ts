@@ -80,6 +80,12 @@ export class Contents {
     return this.#options.storage.tree.foldsCase === true
   }
 
+  /** The file or folder that the storage takes a path for that is not there; undefined where it tells them apart. */
+  standsFor(path: string): string | undefined {
+    if (!this.foldsCase || this.overlay.stat(path) !== undefined) return undefined
+    return this.overlay.spelledOtherwise(path)[0]
+  }
+
   /** Whether a new path may not differ from another one only in case. */
   get refusesSpellings(): boolean {
     return this.#options.policy.namesDifferingByCase === 'refuse' || this.foldsCase
@@ -291,9 +297,7 @@ export class Contents {
 
   /** Whether the tree would do to another file what the change does to its path. */
   #isTakenForAnother({ kind, path }: FileChange): boolean {
-    if (!this.foldsCase) return false
-    if (this.overlay.stat(path) !== undefined) return false
-    const [other] = this.overlay.spelledOtherwise(path)
+    const other = this.standsFor(path)
     if (other === undefined) return false
     if (kind !== 'remove') this.conflict ??= spelledAlike(path, other)
     return true

@@ -157,6 +157,11 @@ export abstract class CopyView {
     return this.contents.foldsCase
   }
 
+  /** Whether the storage takes a path that is not there for another file, or for one in another folder. */
+  isTakenForAnother(path: string): boolean {
+    return this.contents.standsFor(path) !== undefined
+  }
+
   /**
    * Files and folders that differ only in case from a new path, or from a new folder above it; undefined where that is no
    * reason to refuse it.

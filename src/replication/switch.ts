@@ -9,6 +9,7 @@
  *   not name.
  */
 import { HotspareError } from '../errors.js'
+import { foldPath } from '../fold-path.js'
 import type { FileStat, Obstacle, TreeOperation } from '../interfaces/storage.js'
 import { encodeState, stateDocument } from './app-states.js'
 import type { CheckpointDocument } from './checkpoint-document.js'
@@ -65,7 +66,7 @@ export class Switch {
     const gone = this.#manifest.remove
       .map(({ path }) => path)
       .filter((path) => this.#classOf(path) !== undefined)
-    await this.#removeFiles(gone)
+    await this.#removeFiles(this.#ownFiles(gone))
     // Before anything is installed: where a file takes the place of a folder, a crash must not bring back both.
     if (gone.length > 0) await storage.tree.sync(gone)
     const installed = await this.#installFiles()
@@ -98,6 +99,14 @@ export class Switch {
 
   #classOf(path: string): string | undefined {
     return syncedClassOf(this.#options.policy, path)
+  }
+
+  /** Without those that this copy has not, and that the storage takes for others which it has. */
+  #ownFiles(paths: readonly string[]): readonly string[] {
+    const { foldsCase, index } = this.#contents
+    if (!foldsCase) return paths
+    const there = new Set(index.paths().map(foldPath))
+    return paths.filter((path) => index.get(path) !== undefined || !there.has(foldPath(path)))
   }
 
   async #removeFiles(paths: readonly string[]): Promise<void> {

@@ -212,6 +212,25 @@ describe('a standby whose storage takes names that differ only in case for one',
     expect(await lists(beta)).toEqual(['files/A', 'files/b'])
   })
 
+  it('keeps a file when another spelling of it is removed on the active while it is away', async () => {
+    const alpha = nodeOf('alpha', { policy: allow })
+    await alpha.start()
+    await alpha.files.write('files/A', 'stays')
+    const storage = memory({ foldsCase: true })
+    const beta = nodeOf('beta', { storage })
+    await beta.start()
+    await beta.stop()
+    // By the journal it could not follow; what it is restored by names a removal of what it never had.
+    await alpha.files.write('files/a', 'comes')
+    await alpha.files.remove('files/a')
+    const again = nodeOf('beta', { storage })
+    await again.start()
+    await vi.waitFor(() => expect(filesOn(storage)).toEqual({ 'files/A': 'stays' }), 5000)
+    await alpha.inSync()
+    expect(filesOn(storage)).toEqual({ 'files/A': 'stays' })
+    expect(await again.vault.list()).toEqual([])
+  })
+
   it.each(['while it follows', 'while it is away'])(
     'has a file under its new name that was renamed in case, %s',
     async (when) => {

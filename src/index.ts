@@ -86,7 +86,7 @@ export type {
   NamedFileClass,
   NamedStateClass,
 } from './policy/sync-policy.js'
-export { classesMax, SyncPolicy } from './policy/sync-policy.js'
+export { classesMax, SyncPolicy, type SyncPolicyOptions } from './policy/sync-policy.js'
 export type { SyncedClass } from './policy/synced.js'
 export { synced } from './policy/synced.js'
 export type { ContentSource } from './replication/blob-spool.js'

@@ -139,7 +139,8 @@ export interface ObjectStore {
   list(area: ObjectArea, prefix?: string): Promise<ObjectInfo[]>
   /**
    * Writes slices of one buffer into objects; an object that does not exist is created. Slices of one
-   * object arrive in order of their offsets. Not durable before `sync`. The storage has taken what it needs of `buffer`
+   * object arrive in order of their offsets. An adapter may leave blocks of zeros out where that makes a hole. Not durable
+   * before `sync`. The storage has taken what it needs of `buffer`
    * when the call returns, before its promise settles: the caller may write into it then.
    */
   write(area: ObjectArea, buffer: Uint8Array, slices: readonly ObjectSlice[]): Promise<void>
@@ -223,6 +224,10 @@ export interface Obstacle {
  */
 export interface TreeStore {
   /**
+   * Whether paths that differ only in upper and lower case are one file here. Left out means no.
+   */
+  readonly foldsCase?: boolean
+  /**
    * All regular files, in batches, in no particular order. Links and special files are skipped and
    * named once to `skipped`. Names that are no valid Unicode, and unreadable folders, are named there too.
    */
@@ -245,7 +250,8 @@ export interface TreeStore {
   /**
    * Carries out operations in their order and answers each with the file's new state (undefined where the
    * path holds no file now). Folders on the way are created; folders that a `remove` leaves empty are
-   * removed up to the root. Each operation is idempotent. A file where a folder is wanted is removed by
+   * removed up to the root. Each operation is idempotent. A file that has other names, too (hard links), is changed
+   * under this one only. A file where a folder is wanted is removed by
    * `put`-like operations only when the operation says `force`; else, and where a folder with files stands
    * at the path itself, `PATH_BLOCKED`, which names what stands there in `details.obstacle`. A link or special
    * file at the path itself is replaced by put-like operations only with `force`, and left alone by all
@@ -293,6 +299,11 @@ export interface ReadResult {
   readonly length: number
   /** The file when its descriptor was opened. */
   readonly stat: FileStat
+  /**
+   * Whether the file takes less room than it is long: zeros in it may be holes then, and a copy of it leaves them out. Left
+   * out by adapters that cannot tell.
+   */
+  readonly isSparse?: boolean
 }
 
 /** A change to the tree; each carries its absolute result, so doing it twice is harmless. */

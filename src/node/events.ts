@@ -266,13 +266,23 @@ export interface NodeEvents {
       readonly upTo: number
     },
   ]
-  /** Paths that are not synced because of what they are (links, special files, odd names). */
+  /**
+   * Something that a synced class seems to claim is not synced, because of its name or of what it is (a link, a special
+   * file, a folder that cannot be read). Told at every start, for the first 100; `status().skippedPaths` has them, too.
+   */
   skippedPath: [
     event: {
       /** Relative to the root of the storage. */
       readonly path: string
       /** What it is, in words, for people. */
       readonly why: string
+    },
+  ]
+  /** There are more such paths than `skippedPath` told: it comes after the last of those. */
+  skippedPaths: [
+    event: {
+      /** How many there are in all. */
+      readonly count: number
     },
   ]
   /** Somebody else changed files of synced classes: while the node was stopped, or before one of its changes met them. */
@@ -365,6 +375,7 @@ const events = {
     snapshotFailed: true,
     historyLost: true,
     skippedPath: true,
+    skippedPaths: true,
     outsideChange: true,
     late: true,
   },

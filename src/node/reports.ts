@@ -54,6 +54,8 @@ export function reportCopy(emit: Emit, event: CopyEvent): void {
       return emit('historyLost', { upTo: event.upTo })
     case 'skippedPath':
       return emit('skippedPath', { path: event.path, why: event.why })
+    case 'skippedPaths':
+      return emit('skippedPaths', { count: event.count })
     case 'outsideChange':
       // Reported when it is known what becomes of it.
       return

@@ -4,6 +4,7 @@ import type { Role } from '../core/types.js'
 import type { Pace } from '../replication/flow-control.js'
 import type { Position, Term } from '../replication/position.js'
 import { positionOf } from '../replication/position.js'
+import { nothingSkipped } from '../replication/skipped-paths.js'
 import type { RestoreProgress } from '../replication/stream/wire.js'
 import type { CauseStatus } from './causes.js'
 import { textOf } from './causes.js'
@@ -113,6 +114,25 @@ export interface NodeStatus {
     /** Why, in words, for people. */
     readonly reason: string
   }[]
+  /**
+   * What a synced class seems to claim and is not synced, because of its name or of what it is, as the last start found it.
+   * No other node has it.
+   */
+  readonly skippedPaths: {
+    /** How many there are. */
+    readonly count: number
+    /** The first of them, at most 100. */
+    readonly paths: readonly {
+      /** Relative to the root of the storage, its end left out where it is longer than 1 024 characters. */
+      readonly path: string
+      /** What keeps it, in words, for people. */
+      readonly why: string
+    }[]
+  }
+  /**
+   * Whether this node's storage takes names that differ only in upper and lower case for one file; false while none is open.
+   */
+  readonly foldsCase: boolean
   /** All other members, in takeover order. */
   readonly peers: readonly PeerStatus[]
   /** Bytes that the vault holds. */
@@ -178,6 +198,8 @@ export function statusOf(parts: StatusParts): NodeStatus {
     causes: parts.causes,
     starting: parts.starting,
     snapshotFailures: copy?.snapshotFailures ?? [],
+    skippedPaths: copy?.skipped ?? nothingSkipped,
+    foldsCase: copy?.foldsCase ?? false,
     peers: options.members
       .filter((member) => member.id !== id)
       .map((member) => peerStatus(parts, member.id, inSync)),

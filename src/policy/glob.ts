@@ -35,6 +35,8 @@ export interface GlobSet {
   readonly excluded: readonly GlobAlternative[]
   /** Whether the class claims a path. The path has passed `checkPath`. */
   matches(path: string): boolean
+  /** Whether something below the path could be claimed, exclusions aside. */
+  reachesBelow(path: string): boolean
 }
 
 /**
@@ -170,12 +172,37 @@ export function compileGlobs(globs: readonly string[]): GlobSet {
   const excluded = globs.filter(isExclusion).flatMap((glob) => parse(glob.slice(1)))
   const isIncluded = matcherOf(included)
   const isExcluded = matcherOf(excluded)
-  return { included, excluded, matches: (path) => isIncluded(path) && !isExcluded(path) }
+  let leads: ((parts: readonly string[]) => boolean)[] | undefined
+  return {
+    included,
+    excluded,
+    matches: (path) => isIncluded(path) && !isExcluded(path),
+    reachesBelow: (path) => {
+      leads ??= included.map(leaderOf)
+      const parts = path.split('/')
+      return leads.some((leadsBelow) => leadsBelow(parts))
+    },
+  }
 }
 
 /** Braces are gone and exclusions too; the fast paths of picomatch would bypass `dot`. */
 function compile(text: string): (path: string) => boolean {
   return picomatch(text, { dot: true, nobrace: true, nonegate: true, fastpaths: false })
+}
+
+/** Says whether a glob that matched the parts of a path would have more to match. */
+function leaderOf({ segments, text }: GlobAlternative): (parts: readonly string[]) => boolean {
+  // Alternatives in parentheses may have separators in them.
+  if (/[()|]/.test(text)) return () => true
+  const tests = segments.map((segment) => (segment === '**' ? undefined : compile(segment)))
+  const any = tests.indexOf(undefined)
+  return (parts) => {
+    for (const [at, part] of parts.entries()) {
+      if (at === any) return true
+      if (tests[at]?.(part) !== true) return false
+    }
+    return tests.length > parts.length
+  }
 }
 
 /** `x/**` matches `x` itself; picomatch agrees for some `x` only, so that it is asked for both. */

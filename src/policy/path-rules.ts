@@ -87,6 +87,11 @@ function isReservedName(segment: string): boolean {
   return folded === reservedDirectory.toUpperCase()
 }
 
+/** A path of which nothing but its characters keeps a glob from matching what it would match in their place. */
+export function matchablePath(path: string): string {
+  return path.normalize('NFC').replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\\]/g, '_')
+}
+
 /** Whether a path can be replicated at all, whatever class claims it. */
 export function isValidPath(path: string): boolean {
   return pathProblem(path) === undefined

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { HotspareError } from '../errors.js'
+import { requireKnown } from '../option-names.js'
 import type { AppStateClass } from './app-state.js'
 import { resolveClassOptions } from './class-options.js'
 import { compileGlobs, type GlobSet, normaliseGlobs } from './glob.js'
 import { findOverlap } from './glob-overlap.js'
 import type { NeverSyncedClass } from './never-synced.js'
-import { isValidPath } from './path-rules.js'
+import { isValidPath, matchablePath } from './path-rules.js'
 import type { SyncedClass } from './synced.js'
 
 /** A class that claims paths. */
@@ -32,6 +33,17 @@ export interface NamedStateClass {
   readonly name: string
   /** What it declares. */
   readonly declaration: AnyAppStateClass
+}
+
+/** What holds for all classes of a {@link SyncPolicy}. */
+export interface SyncPolicyOptions {
+  /**
+   * What becomes of a new file whose path differs from that of another one, or of a folder, only in upper and lower case: on a
+   * file system that does not tell them apart (the default on macOS and Windows) both would be one file. `refuse`: the
+   * active refuses it with `PATH_CONFLICT`. `allow`: it is a file of its own, and a node whose storage cannot keep them
+   * apart does not start. The active decides; give all nodes the same. Default `refuse`.
+   */
+  readonly namesDifferingByCase?: 'refuse' | 'allow'
 }
 
 /** Most classes in one policy. */
@@ -77,6 +89,8 @@ export class SyncPolicy<
 > {
   /** What the constructor was given, for the types of other calls. */
   readonly classes: Readonly<Classes>
+  /** What becomes of a new path that differs from another one only in case. */
+  readonly namesDifferingByCase: 'refuse' | 'allow'
   readonly #byName = new Map<string, ClassDeclaration>()
   readonly #files: CompiledClass[] = []
   readonly #states: NamedStateClass[] = []
@@ -89,11 +103,13 @@ export class SyncPolicy<
   /**
    * @param classes - a declaration for each name: {@link synced}, {@link neverSynced} or
    *   {@link appState}. Names begin with a letter and hold letters, digits, `_` and `-`, up to 64.
+   * @param options - what holds for all of them
    * @throws `POLICY_CONFLICT` when two classes claim the same path, naming both, and such a path
    * @throws `OPTION_INVALID` for a name, glob or option that cannot work
    * @throws TypeError when a declaration is none
    */
-  constructor(classes: Classes) {
+  constructor(classes: Classes, options: SyncPolicyOptions = {}) {
+    this.namesDifferingByCase = namesDifferingByCaseOf(options)
     if (typeof classes !== 'object' || classes === null) {
       throw new TypeError('SyncPolicy needs an object of classes')
     }
@@ -177,6 +193,21 @@ export class SyncPolicy<
     return answer
   }
 
+  /**
+   * Whether somebody who looks at this policy would take the path, or something below it, for replicated. That holds for
+   * paths that break the rules, too, which {@link SyncPolicy.classOf} gives to no class.
+   *
+   * @param path - relative to the root of the storage, in any form
+   */
+  seemsSynced(path: string): boolean {
+    const matchable = matchablePath(path)
+    const claims = this.#files.filter(({ globs }) => globs.matches(matchable))
+    if (claims.length > 0) return claims.every(({ declaration }) => declaration.kind === 'synced')
+    return this.#files.some(
+      ({ declaration, globs }) => declaration.kind === 'synced' && globs.reachesBelow(matchable),
+    )
+  }
+
   /** The declaration of a class, or undefined when there is none of this name. */
   get(name: string): ClassDeclaration | undefined {
     return this.#byName.get(name)
@@ -214,6 +245,19 @@ export class SyncPolicy<
     }
     return result
   }
+}
+
+function namesDifferingByCaseOf(options: SyncPolicyOptions): 'refuse' | 'allow' {
+  requireKnown('SyncPolicy options', options, ['namesDifferingByCase'])
+  const { namesDifferingByCase = 'refuse' } = options
+  if (namesDifferingByCase === 'refuse' || namesDifferingByCase === 'allow') {
+    return namesDifferingByCase
+  }
+  throw new HotspareError(
+    'OPTION_INVALID',
+    `namesDifferingByCase is ${JSON.stringify(namesDifferingByCase)}, wanted 'refuse' or 'allow'`,
+    { details: { option: 'namesDifferingByCase' } },
+  )
 }
 
 function conflict(

@@ -7,7 +7,7 @@
  * - work leaves the queue when the tree has it; a failure leaves it there, for `retry()`;
  * - what is coalesced away was superseded within the same batch, so a crash can only bring back the whole batch.
  */
-import type { HotspareError } from '../errors.js'
+import { HotspareError } from '../errors.js'
 import type { AppliedStat, FileStat, TreeEntry, TreeStore } from '../interfaces/storage.js'
 import { ApplyBatch, isAbsolute } from './apply-batch.js'
 import type { FileIndex } from './file-index.js'
@@ -26,8 +26,8 @@ export interface ApplierOptions {
   readonly tree: TreeStore
   readonly index: FileIndex
   readonly overlay: Overlay
-  /** Whether a file standing where the path needs a folder may be removed. */
-  readonly mayForce: (path: string) => Promise<boolean>
+  /** Whether what stands at `at`, in the way of the path, may be removed. */
+  readonly mayForce: (path: string, at: string) => Promise<boolean>
   /** Work of this many bytes left the queue. */
   readonly onApplied: (bytes: number) => void
   readonly onFailure: (error: HotspareError, path: string | undefined) => void
@@ -288,7 +288,9 @@ export class Applier {
     try {
       return await tree.apply([operation])
     } catch (error) {
-      if (operation.kind === 'remove' || !(await mayForce(operation.path))) throw error
+      const at = HotspareError.is(error, 'PATH_BLOCKED') ? error.details.obstacle : undefined
+      if (operation.kind === 'remove' || typeof at !== 'string') throw error
+      if (!(await mayForce(operation.path, at))) throw error
       return await tree.apply([{ ...operation, force: true }])
     }
   }

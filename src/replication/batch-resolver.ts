@@ -7,10 +7,14 @@ import { HotspareError } from '../errors.js'
 import type { Change, FileChange, SingleChange } from './change.js'
 import { requireFileSize } from './file-size.js'
 import type { CommitIntent, WriteIntent } from './intent.js'
+import { Spellings, spelledAlike } from './spellings.js'
 import type { WriterCopy } from './writer-types.js'
 
 /** The part of a copy that is looked at. */
-export type ResolverCopy = Pick<WriterCopy, 'statFile' | 'listFiles' | 'hasFilesBelow'>
+export type ResolverCopy = Pick<
+  WriterCopy,
+  'statFile' | 'listFiles' | 'hasFilesBelow' | 'spelledOtherwise'
+>
 
 /** See the head of the file. */
 export class BatchResolver {
@@ -19,6 +23,8 @@ export class BatchResolver {
   readonly #touched = new Map<string, number | undefined>()
   /** Folders of files that this batch created. */
   readonly #folders = new Set<string>()
+  /** Of files that this batch created; some may be gone again. */
+  readonly #spellings = new Spellings()
 
   constructor(copy: ResolverCopy) {
     this.#copy = copy
@@ -29,13 +35,14 @@ export class BatchResolver {
     if (this.#touched.size === 0) return
     this.#touched.clear()
     this.#folders.clear()
+    this.#spellings.clear()
   }
 
   /**
    * The change that an intent stands for after all those resolved before it.
    *
    * @throws `WRITE_TOO_LARGE` when a file would be longer than a file may be
-   * @throws `PATH_CONFLICT` when a file would stand where a folder is, or below a file
+   * @throws `PATH_CONFLICT` when a file would stand where a folder is, or below a file, or beside one that differs only in case
    * @throws `TX_CONFLICT` when something was changed that the author of a transaction had read
    */
   resolve(intent: WriteIntent): Change {
@@ -92,12 +99,27 @@ export class BatchResolver {
 
   /** Refuses a new file that cannot stand beside the others. */
   #makeWay(path: string): void {
+    this.#requireOwnName(path)
     for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) {
       const folder = path.slice(0, at)
       if (this.#sizeOf(folder) !== undefined) throw conflict(path, folder, 'is a file')
       this.#folders.add(folder)
     }
     if (this.#hasFilesBelow(path)) throw conflict(path, path, 'holds files')
+  }
+
+  /** Refuses a new file that some system would take for another one. */
+  #requireOwnName(path: string): void {
+    const others = this.#copy.spelledOtherwise?.(path)
+    if (others === undefined) return
+    const exists = (one: string): boolean =>
+      this.#sizeOf(one) !== undefined || this.#folders.has(one)
+    for (const other of [...others, ...this.#spellings.othersOf(path, exists)]) {
+      // What the copy has, or this batch created, may be gone by a change before in this batch.
+      const isThere = this.#sizeOf(other) !== undefined || this.#hasFilesBelow(other)
+      if (isThere) throw spelledAlike(path, other)
+    }
+    this.#spellings.add(path)
   }
 
   #hasFilesBelow(path: string): boolean {

@@ -20,6 +20,7 @@ import { entryHeaderBytes } from './entry.js'
 import { FileIndex } from './file-index.js'
 import type { FileOperation, PendingOperation } from './overlay.js'
 import { Overlay } from './overlay.js'
+import { DistinctPaths, spelledAlike } from './spellings.js'
 import type { UpdateRun } from './update-run.js'
 
 export interface ContentsOptions {
@@ -51,6 +52,8 @@ export class Contents {
   readonly strangers: Set<string> = new Set()
   /** Classes that were reported, be they strangers or asked for a path that nobody claims here. */
   readonly #reported = new Set<string>()
+  /** A change that was journaled, and left out because another file has its place on this storage: a restore has to mend it. */
+  conflict: HotspareError | undefined
   applier: Applier
   /** Bytes of entries that are not in the tree yet. */
   unappliedBytes = 0
@@ -72,6 +75,52 @@ export class Contents {
     return [...this.strangers].filter((name) => this.#options.policy.get(name) !== undefined)
   }
 
+  /** Whether the storage takes names that differ only in case for one. */
+  get foldsCase(): boolean {
+    return this.#options.storage.tree.foldsCase === true
+  }
+
+  /** The file or folder that the storage takes a path for that is not there; undefined where it tells them apart. */
+  standsFor(path: string): string | undefined {
+    if (!this.foldsCase || this.overlay.stat(path) !== undefined) return undefined
+    return this.overlay.spelledOtherwise(path)[0]
+  }
+
+  /** Whether a new path may not differ from another one only in case. */
+  get refusesSpellings(): boolean {
+    return this.#options.policy.namesDifferingByCase === 'refuse' || this.foldsCase
+  }
+
+  /**
+   * Refuses what would put two files in one place of this storage, before it is journaled.
+   *
+   * @throws `PATH_CONFLICT`
+   */
+  requireDistinct(parts: readonly BatchPart[]): void {
+    if (!this.foldsCase) return
+    const gone = new Set<string>()
+    const fresh = new DistinctPaths()
+    for (const { kind, path } of parts.flatMap(fileChangesOf)) {
+      if (kind === 'remove') {
+        gone.add(path)
+        fresh.remove(path)
+      } else if (gone.has(path) || this.overlay.stat(path) === undefined) {
+        const others = this.overlay.spelledOtherwise(path)
+        const other = others.find((one) => this.#isLeft(one, gone)) ?? fresh.add(path)
+        if (other !== undefined) throw spelledAlike(path, other)
+        gone.delete(path)
+      }
+    }
+  }
+
+  /** Whether a file stands at the path, or below it, that is not among those that are gone. */
+  #isLeft(path: string, gone: ReadonlySet<string>): boolean {
+    if (this.overlay.stat(path) !== undefined) return !gone.has(path)
+    const below = [...this.index.paths(), ...[...this.overlay.paths()].map(([one]) => one)]
+    const isThere = (one: string): boolean => this.overlay.stat(one) !== undefined && !gone.has(one)
+    return below.some((one) => one.startsWith(`${path}/`) && isThere(one))
+  }
+
   /** Which new files cannot come to stand at their paths in the tree, and why. */
   findBlocked(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>> {
     const { storage, policy } = this.#options
@@ -84,7 +133,10 @@ export class Contents {
       tree: storage.tree,
       index: this.index,
       overlay: this.overlay,
-      mayForce: (path) => mayForce(storage.tree, policy, path),
+      mayForce: (path, at) => {
+        const isKnown = this.index.get(path) !== undefined
+        return mayForce(storage.tree, policy, path, { at, isKnown })
+      },
       onApplied: (bytes) => {
         this.unappliedBytes -= bytes
         this.#told = undefined
@@ -105,6 +157,7 @@ export class Contents {
     this.overlay.reset()
     this.blobs.clear()
     this.strangers.clear()
+    this.conflict = undefined
     this.unappliedBytes = 0
     this.applier = this.#newApplier()
   }
@@ -220,6 +273,7 @@ export class Contents {
       this.#stranger(className, path)
       return
     }
+    if (this.#isTakenForAnother(change)) return
     const pending = {
       seq,
       className: own,
@@ -241,12 +295,26 @@ export class Contents {
     return syncedClassOf(this.#options.policy, path)
   }
 
+  /** Whether the tree would do to another file what the change does to its path. */
+  #isTakenForAnother({ kind, path }: FileChange): boolean {
+    const other = this.standsFor(path)
+    if (other === undefined) return false
+    if (kind !== 'remove') this.conflict ??= spelledAlike(path, other)
+    return true
+  }
+
   #stranger(className: string, path: string | undefined): void {
     if (this.#reported.has(className)) return
     this.#reported.add(className)
     if (this.#options.policy.get(className) === undefined) this.strangers.add(className)
     this.#options.emit({ name: 'strangerClass', className, path })
   }
+}
+
+function fileChangesOf(part: BatchPart): FileChange[] {
+  if (part.kind === 'update' || part.kind === 'updateRun') return []
+  if (part.kind !== 'transaction') return [part]
+  return part.changes.filter((change) => change.kind !== 'update')
 }
 
 function operationOf(change: FileChange, bytes: Uint8Array | undefined): FileOperation {

@@ -15,14 +15,17 @@ export function syncedClassOf(policy: SyncPolicy, path: string): string | undefi
 }
 
 /**
- * Whether a file in the place of a folder above the path may be removed: one that a synced class claims is of the old
- * copy, any other is not to be touched.
+ * Whether what stands in the way of a path may be removed: a file in the place of a folder above it that a synced class
+ * claims, which is of the old copy; a link or special file at the path itself only where this copy had a file there, in
+ * whose place somebody put it. Anything else is not to be touched.
  */
 export async function mayForce(
   tree: TreeStore,
   policy: SyncPolicy,
   path: string,
+  blocked: { readonly at: string; readonly isKnown: boolean },
 ): Promise<boolean> {
+  if (blocked.at === path) return blocked.isKnown
   const synced: string[] = []
   const others: string[] = []
   for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
@@ -52,21 +55,15 @@ export async function findBlocked(
     const found = await tree.obstacles(some)
     for (const [index, path] of some.entries()) {
       const obstacle = found[index]
-      if (obstacle === undefined || (await mayGo(tree, policy, path, obstacle))) continue
+      if (obstacle === undefined || mayGo(policy, obstacle)) continue
       blocked.set(path, blockedBy(path, obstacle))
     }
   }
   return blocked
 }
 
-async function mayGo(
-  tree: TreeStore,
-  policy: SyncPolicy,
-  path: string,
-  obstacle: Obstacle,
-): Promise<boolean> {
-  if (obstacle.kind === 'file') return syncedClassOf(policy, obstacle.path) !== undefined
-  return obstacle.path === path && (await mayForce(tree, policy, path))
+function mayGo(policy: SyncPolicy, { kind, path }: Obstacle): boolean {
+  return kind === 'file' && syncedClassOf(policy, path) !== undefined
 }
 
 function blockedBy(path: string, obstacle: Obstacle): HotspareError {
@@ -75,9 +72,13 @@ function blockedBy(path: string, obstacle: Obstacle): HotspareError {
     link: 'a symbolic link',
     special: 'a special file',
   }
+  const why =
+    obstacle.path === path
+      ? `${what[obstacle.kind]} stands there`
+      : `${JSON.stringify(obstacle.path)} is ${what[obstacle.kind]} and stands in its way`
   return new HotspareError(
     'PATH_BLOCKED',
-    `${JSON.stringify(path)} cannot be written, because ${JSON.stringify(obstacle.path)} is ${what[obstacle.kind]} and stands in its way`,
+    `${JSON.stringify(path)} cannot be written, because ${why}`,
     { details: { path, obstacle: obstacle.path } },
   )
 }

@@ -21,6 +21,7 @@ import { clearAreas, placeOf, syncPlaces } from './restore/places.js'
 import { stageSnapshot } from './restore/snapshots.js'
 import type { InstallState, RestoreManifest, VersionedPath } from './restore-manifest.js'
 import { encodeManifest, manifestName } from './restore-manifest.js'
+import { DistinctPaths, spelledAlike } from './spellings.js'
 import { nextArea } from './switch.js'
 
 /** What the switcher does to the copy. */
@@ -297,12 +298,17 @@ export class CopySwitcher {
     })
   }
 
+  /** @throws `PATH_CONFLICT` for files that some system would take for one */
   async #claimedPaths(): Promise<VersionedPath[]> {
     const { storage, policy } = this.#options.copy
     const keep: VersionedPath[] = []
+    const distinct = new DistinctPaths()
     for await (const batch of storage.tree.scan(() => undefined)) {
       for (const { path } of batch) {
-        if (syncedClassOf(policy, path) !== undefined) keep.push({ path, version: 1 })
+        if (syncedClassOf(policy, path) === undefined) continue
+        const other = this.#contents.refusesSpellings ? distinct.add(path) : undefined
+        if (other !== undefined) throw spelledAlike(path, other)
+        keep.push({ path, version: 1 })
       }
     }
     return keep

@@ -64,8 +64,10 @@ export type CopyEvent =
   | { readonly name: 'storageFailed'; readonly error: HotspareError }
   /** Changes up to `upTo` were trimmed although a known member lacks them. */
   | { readonly name: 'historyLost'; readonly upTo: number }
-  /** A link, a special file, an unreadable folder or a name that is no text. */
+  /** What a synced class seems to claim and cannot: a link, a special file, an unreadable folder, a name that breaks the rules. */
   | { readonly name: 'skippedPath'; readonly path: string; readonly why: string }
+  /** There are more of them than were told: so many in all. */
+  | { readonly name: 'skippedPaths'; readonly count: number }
   /** Bytes that had been durable fail their check; the copy is not complete. */
   | {
       readonly name: 'journalDamaged'

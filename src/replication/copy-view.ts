@@ -152,6 +152,24 @@ export abstract class CopyView {
     return this.contents.overlay.folders.has(path)
   }
 
+  /** Whether the storage takes names that differ only in case for one. */
+  get foldsCase(): boolean {
+    return this.contents.foldsCase
+  }
+
+  /** Whether the storage takes a path that is not there for another file, or for one in another folder. */
+  isTakenForAnother(path: string): boolean {
+    return this.contents.standsFor(path) !== undefined
+  }
+
+  /**
+   * Files and folders that differ only in case from a new path, or from a new folder above it; undefined where that is no
+   * reason to refuse it.
+   */
+  spelledOtherwise(path: string): readonly string[] | undefined {
+    return this.contents.refusesSpellings ? this.contents.overlay.spelledOtherwise(path) : undefined
+  }
+
   /** All files whose paths begin with the prefix, sorted. */
   listFiles(prefix: string = ''): string[] {
     return this.#reads.list(prefix)

@@ -21,7 +21,9 @@ import { partsOf } from './entry.js'
 import { Listeners } from './listeners.js'
 import type { Extent, Term } from './position.js'
 import type { RestoreManifest } from './restore-manifest.js'
+import { nothingSkipped, type SkippedReport } from './skipped-paths.js'
 import { nothingOutside, scanTree } from './tree-scan.js'
+import { asFailure } from './write-errors.js'
 
 export class LocalCopy extends CopyView {
   readonly #options: LocalCopyOptions
@@ -32,6 +34,8 @@ export class LocalCopy extends CopyView {
   readonly #failures = new Listeners<[error: HotspareError]>()
   readonly #congestion: Congestion
   #outside: OutsideReport = nothingOutside
+  #skipped: SkippedReport = nothingSkipped
+  #refused: HotspareError | undefined
   #isClosed = false
   /** The failure that was told last, until it is over. */
   #told: string | undefined
@@ -48,6 +52,7 @@ export class LocalCopy extends CopyView {
       current: () => this.parts,
       replace: (loaded) => {
         this.#outside = nothingOutside
+        this.#refused = undefined
         this.#use(loaded)
       },
       fail: (error) => this.whenFailed(error),
@@ -61,11 +66,15 @@ export class LocalCopy extends CopyView {
    *
    * @throws `STORAGE_FULL` and the like when what the journal holds cannot be carried out; try again later
    * @throws `STORAGE_FORMAT` when a newer version wrote the storage
+   * @throws `OPTION_INVALID` when the policy allows paths that the storage does not tell apart
    */
   static async open(options: LocalCopyOptions): Promise<LocalCopy> {
+    requireCase(options)
     const copy = new LocalCopy(options)
     copy.#use(await openCopy(copy.#loadOptions))
-    copy.#outside = await scanTree(options, copy.index)
+    const { outside, skipped } = await scanTree(options, copy)
+    copy.#outside = outside
+    copy.#skipped = skipped
     return copy
   }
 
@@ -83,7 +92,8 @@ export class LocalCopy extends CopyView {
   /** False while the copy is no consistent state: a damaged journal, a switch under way, a lost state. */
   get complete(): boolean {
     const { damage } = this.parts
-    return damage === undefined && !this.#switcher.isPending && this.stateNeedsRestore.length === 0
+    const isWhole = damage === undefined && this.contents.conflict === undefined
+    return isWhole && !this.#switcher.isPending && this.stateNeedsRestore.length === 0
   }
 
   /** Classes of which the copy lacks changes; a restore has to bring them. */
@@ -110,6 +120,11 @@ export class LocalCopy extends CopyView {
     return this.#outside
   }
 
+  /** What of the tree cannot be synced, as it was found when the copy was opened. */
+  get skipped(): SkippedReport {
+    return this.#skipped
+  }
+
   /**
    * Takes the next entry. Its updates of application state are applied now; its changes of files follow when it is
    * durable. `parts` are those of the entry, where the caller has read them; their results are answered then.
@@ -126,6 +141,7 @@ export class LocalCopy extends CopyView {
 
   /** As {@link LocalCopy.append}, for an entry of another node that was read already. */
   appendRead(entry: Entry, parts: readonly BatchPart[] | undefined): void {
+    if (parts !== undefined) this.#requireDistinct(parts)
     this.#append(entry, parts, false)
   }
 
@@ -147,6 +163,21 @@ export class LocalCopy extends CopyView {
     checkpointer.note(entry.bytes.length)
     this.#appended.call(entry, ordinal)
     return { ordinal, results }
+  }
+
+  /** @throws `PATH_CONFLICT` for changes that would put two files in one place of this storage */
+  #requireDistinct(parts: readonly BatchPart[]): void {
+    try {
+      this.contents.requireDistinct(parts)
+    } catch (error) {
+      this.#refused = asFailure(error)
+      throw error
+    }
+  }
+
+  /** Why the journal of the active cannot be followed change by change on this storage: a restore may pass over it. */
+  get conflict(): HotspareError | undefined {
+    return this.contents.conflict ?? this.#refused
   }
 
   #refuse(): void {
@@ -318,4 +349,13 @@ export class LocalCopy extends CopyView {
     await indexLog.close()
     this.#congestion.check()
   }
+}
+
+function requireCase({ policy, storage }: LocalCopyOptions): void {
+  if (policy.namesDifferingByCase !== 'allow' || storage.tree.foldsCase !== true) return
+  throw new HotspareError(
+    'OPTION_INVALID',
+    "the policy says namesDifferingByCase: 'allow', and the storage of this node takes names that differ only in case for one",
+    { details: { option: 'namesDifferingByCase' } },
+  )
 }

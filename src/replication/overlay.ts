@@ -8,6 +8,7 @@ import type { TreeOperation } from '../interfaces/storage.js'
 import type { FileRecord } from './copy-types.js'
 import type { FileIndex } from './file-index.js'
 import { Folders } from './folders.js'
+import { Spellings } from './spellings.js'
 
 /** What a batch can hold of operations. */
 export type FileOperation = Exclude<TreeOperation, { kind: 'keep' }>
@@ -45,6 +46,7 @@ export class Overlay {
   readonly #paths = new Map<string, PendingPath>()
   /** Of the files as the last appended change has them. */
   readonly folders: Folders = new Folders()
+  readonly #spellings = new Spellings()
 
   constructor(index: FileIndex) {
     this.#index = index
@@ -78,8 +80,26 @@ export class Overlay {
     pending.sizeBefore = path.size
     this.#push(path, pending)
     if (path.exists === existed) return
-    if (existed) this.folders.remove(operation.path)
-    else this.folders.add(operation.path)
+    if (existed) this.#leave(operation.path)
+    else this.#enter(operation.path)
+  }
+
+  #enter(path: string): void {
+    this.folders.add(path)
+    this.#spellings.add(path)
+  }
+
+  #leave(path: string): void {
+    this.folders.remove(path)
+    this.#spellings.remove(path)
+  }
+
+  /** Files and folders that differ only in case from the path, or from a folder above it, neither of which is there. */
+  spelledOtherwise(path: string): string[] {
+    return this.#spellings.othersOf(
+      path,
+      (one) => this.folders.has(one) || this.stat(one) !== undefined,
+    )
   }
 
   #push(path: PendingPath, pending: PendingOperation): void {
@@ -149,7 +169,8 @@ export class Overlay {
   reset(): void {
     this.#paths.clear()
     this.folders.clear()
-    for (const path of this.#index.paths()) this.folders.add(path)
+    this.#spellings.clear()
+    for (const path of this.#index.paths()) this.#enter(path)
   }
 }
 

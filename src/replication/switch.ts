@@ -9,7 +9,8 @@
  *   not name.
  */
 import { HotspareError } from '../errors.js'
-import type { FileStat, TreeOperation } from '../interfaces/storage.js'
+import { foldPath } from '../fold-path.js'
+import type { FileStat, Obstacle, TreeOperation } from '../interfaces/storage.js'
 import { encodeState, stateDocument } from './app-states.js'
 import type { CheckpointDocument } from './checkpoint-document.js'
 import { checkpointName, encodeCheckpoint } from './checkpoint-document.js'
@@ -65,7 +66,7 @@ export class Switch {
     const gone = this.#manifest.remove
       .map(({ path }) => path)
       .filter((path) => this.#classOf(path) !== undefined)
-    await this.#removeFiles(gone)
+    await this.#removeFiles(this.#ownFiles(gone))
     // Before anything is installed: where a file takes the place of a folder, a crash must not bring back both.
     if (gone.length > 0) await storage.tree.sync(gone)
     const installed = await this.#installFiles()
@@ -100,6 +101,14 @@ export class Switch {
     return syncedClassOf(this.#options.policy, path)
   }
 
+  /** Without those that this copy has not, and that the storage takes for others which it has. */
+  #ownFiles(paths: readonly string[]): readonly string[] {
+    const { foldsCase, index } = this.#contents
+    if (!foldsCase) return paths
+    const there = new Set(index.paths().map(foldPath))
+    return paths.filter((path) => index.get(path) !== undefined || !there.has(foldPath(path)))
+  }
+
   async #removeFiles(paths: readonly string[]): Promise<void> {
     for (let at = 0; at < paths.length; at += batchOperations) {
       const batch = paths.slice(at, at + batchOperations)
@@ -126,15 +135,16 @@ export class Switch {
   }
 
   async #installSingly(install: readonly InstallFile[]): Promise<SettledFile[]> {
-    const { storage, policy } = this.#options
+    const { storage } = this.#options
     const settled: SettledFile[] = []
     for (let at = 0; at < install.length; at += batchOperations) {
       const batch = install.slice(at, at + batchOperations)
+      const obstacles = await storage.tree.obstacles(batch.map(({ path }) => path))
       const operations: TreeOperation[] = []
-      for (const file of batch) {
+      for (const [index, file] of batch.entries()) {
         const { path, mode } = file
         const operation = { kind: 'install', path, ...placeOf(file), mode } as const
-        const force = await mayForce(storage.tree, policy, path)
+        const force = await this.#mayForce(path, obstacles[index])
         operations.push({ ...operation, move: true, ...(force ? { force } : {}) })
       }
       const stats = await storage.tree.apply(operations)
@@ -144,6 +154,13 @@ export class Switch {
       }
     }
     return settled
+  }
+
+  async #mayForce(path: string, obstacle: Obstacle | undefined): Promise<boolean> {
+    if (obstacle === undefined) return false
+    const { storage, policy } = this.#options
+    const isKnown = this.#contents.index.get(path) !== undefined
+    return await mayForce(storage.tree, policy, path, { at: obstacle.path, isKnown })
   }
 
   /**

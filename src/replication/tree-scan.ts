@@ -3,6 +3,8 @@ import type { TreeEntry } from '../interfaces/storage.js'
 import { syncedClassOf } from './copy-policy.js'
 import type { LocalCopyOptions, OutsideReport } from './copy-types.js'
 import type { FileIndex, IndexRecord } from './file-index.js'
+import { SkippedPaths, type SkippedReport } from './skipped-paths.js'
+import { DistinctPaths } from './spellings.js'
 
 /** Paths that an event names; the report has all. */
 const namedPathsMax = 100
@@ -20,24 +22,42 @@ export function followPolicy(options: LocalCopyOptions, index: FileIndex): void 
   }
 }
 
-/** What was done to files of synced classes while the copy was closed. */
+/** What the tree is compared with. */
+export interface ScannedCopy {
+  readonly index: FileIndex
+  /** Other spellings of a new path that forbid it; undefined where they do not. */
+  spelledOtherwise(path: string): readonly string[] | undefined
+}
+
+/** What was done to files of synced classes while the copy was closed, and what of the tree cannot be synced. */
 export async function scanTree(
   options: LocalCopyOptions,
-  index: FileIndex,
-): Promise<OutsideReport> {
+  copy: ScannedCopy,
+): Promise<{ outside: OutsideReport; skipped: SkippedReport }> {
   const { storage, policy, emit } = options
+  const { index } = copy
   const unknown: TreeEntry[] = []
   const differing: TreeEntry[] = []
   let known = 0
-  const skipped = (path: string, why: string): void => emit({ name: 'skippedPath', path, why })
+  const skipped = new SkippedPaths(policy, emit)
+  // Without an index there is nothing yet that a file could stand beside: whoever adopts them all is told.
+  const distinct = index.size > 0 ? new DistinctPaths() : undefined
+  const isApart = (path: string): boolean => {
+    const others = copy.spelledOtherwise(path)
+    const other = others?.[0] ?? (others === undefined ? undefined : distinct?.add(path))
+    if (other === undefined) return true
+    skipped.add(path, `its path differs from ${JSON.stringify(other)} only in case`)
+    return false
+  }
   let seen = 0
-  for await (const batch of storage.tree.scan(skipped)) {
+  for await (const batch of storage.tree.scan((path, why) => skipped.add(path, why))) {
     seen += batch.length
     options.recovers?.({ phase: 'files', done: seen })
     for (const entry of batch) {
       const record = index.get(entry.path)
       if (record === undefined) {
-        if (syncedClassOf(policy, entry.path) !== undefined) unknown.push(entry)
+        if (syncedClassOf(policy, entry.path) === undefined) skipped.addUnclaimed(entry.path)
+        else if (isApart(entry.path)) unknown.push(entry)
         continue
       }
       known += 1
@@ -46,7 +66,7 @@ export async function scanTree(
   }
   const missing = known < index.size ? await findMissing(options, index) : []
   reportChanged(options, [...unknown, ...differing].map(({ path }) => path).concat(missing))
-  return { unknown, differing, missing }
+  return { outside: { unknown, differing, missing }, skipped: skipped.end() }
 }
 
 function differs(record: IndexRecord, entry: TreeEntry): boolean {

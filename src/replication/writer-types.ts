@@ -45,6 +45,11 @@ export interface WriterCopy {
   listFiles(prefix?: string): string[]
   /** Whether any file lies below this path; a check by listing when the copy does not offer it. */
   hasFilesBelow?(path: string): boolean
+  /**
+   * Files and folders that differ only in case from a new path, or from a new folder above it; undefined where that is no
+   * reason to refuse it.
+   */
+  spelledOtherwise?(path: string): readonly string[] | undefined
   /** Which new files cannot come to stand at their paths, and why. */
   findBlocked?(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>>
 }

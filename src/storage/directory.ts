@@ -80,13 +80,15 @@ async function openDirectory(
   try {
     await makeStateFolder(layout)
     const lock = await DirectoryLock.take(layout, owner, { lost: (why) => gate.end(why), waits })
+    gate.watch(lock)
     try {
       waits('removing what a crash left half written')
       await checkFormat(layout)
       await emptyTemporary(layout)
       for (const area of objectAreas) await mkdir(layout.objectFolder(area), { recursive: true })
       const room = await Room.open(layout)
-      return new OpenDirectory(layout, gate, lock, room, threads)
+      const foldsCase = await isSpelledEitherWay(layout)
+      return new OpenDirectory(layout, gate, lock, { room, threads, foldsCase })
     } catch (error) {
       await lock.release().catch(() => undefined)
       throw error
@@ -102,6 +104,15 @@ function openError(error: unknown, root: string): HotspareError {
   const why = error instanceof Error ? error.message : String(error)
   const what = `cannot open the storage ${JSON.stringify(root)}, which this process may not write: ${why}`
   return new HotspareError('STORAGE_READ_ONLY', what, { cause: error, details: { path: root } })
+}
+
+/** What the opening of a directory found, and how it works. */
+interface Found {
+  readonly room: Room
+  /** Whether the work is done by threads. */
+  readonly threads: boolean
+  /** Whether paths that differ only in case are one file in this folder. */
+  readonly foldsCase: boolean
 }
 
 /**
@@ -120,7 +131,8 @@ class OpenDirectory implements OpenStorage {
   readonly #lanes: readonly Lane[]
   #closing: Promise<void> | undefined
 
-  constructor(layout: Layout, gate: Gate, lock: DirectoryLock, room: Room, threads: boolean) {
+  constructor(layout: Layout, gate: Gate, lock: DirectoryLock, found: Found) {
+    const { room, threads, foldsCase } = found
     const { root } = layout
     const lending = newLendingState()
     const changes = openLane({ root, lane: 'changes', lending }, threads)
@@ -128,9 +140,9 @@ class OpenDirectory implements OpenStorage {
     const syncer = new Syncer(layout, bulk)
     const buffers = new SharedBuffers()
     this.documents = new DirectoryDocuments(layout, gate, room)
-    this.logs = new DirectoryLogs(layout, gate, room, () => lock.isHeld())
+    this.logs = new DirectoryLogs(layout, gate, room, lock)
     this.objects = new DirectoryObjects(bulk, syncer, gate, buffers)
-    this.tree = new DirectoryTree({ changes, bulk, syncer, gate, buffers, room })
+    this.tree = new DirectoryTree({ changes, bulk, syncer, gate, buffers, room, foldsCase })
     this.#gate = gate
     this.#lock = lock
     this.room = room
@@ -207,6 +219,17 @@ async function checkFormat(layout: Layout): Promise<void> {
   const text = Buffer.from(decodeValue('format', file, layout.format)).toString()
   if (text === formatText) return
   throw new HotspareError('STORAGE_FORMAT', `${layout.format} says ${JSON.stringify(text)}`)
+}
+
+/** Whether the file system takes names that differ only in case for one: the marker is there under another name, too. */
+async function isSpelledEitherWay(layout: Layout): Promise<boolean> {
+  try {
+    const [one, other] = [await lstat(layout.format), await lstat(layout.formatOtherwise)]
+    return one.ino === other.ino
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
 }
 
 /** Removes what a crash left half written, and takes back the permission that it left lent. */

@@ -43,6 +43,8 @@ export interface MemoryOptions {
    * change them afterwards. A crash then loses only what was under way. Default false.
    */
   readonly fast?: boolean
+  /** Takes paths of files that differ only in upper and lower case for one, as macOS and Windows do. Default false. */
+  readonly foldsCase?: boolean
 }
 
 /** What {@link MemoryStorage.flipBit} damages. */
@@ -123,7 +125,7 @@ class Memory implements MemoryStorage {
 
   constructor(options: MemoryOptions) {
     this.#clock = options.clock
-    this.#content = new Content(options.fast ?? false, options.clock)
+    this.#content = new Content(options.fast ?? false, options.clock, options.foldsCase ?? false)
     this.outside = outsideOf(this.#content)
   }
 

@@ -7,6 +7,7 @@ import { lifecycleTests } from './storage-kit/lifecycle.js'
 import { logTests } from './storage-kit/logs.js'
 import { objectTests } from './storage-kit/objects.js'
 import { treeTests } from './storage-kit/tree.js'
+import { treeLinkTests } from './storage-kit/tree-links.js'
 import { treeMoveTests } from './storage-kit/tree-moves.js'
 import { treeReadTests } from './storage-kit/tree-reads.js'
 
@@ -16,6 +17,11 @@ export interface StorageKitSubject {
   readonly storage: Storage
   /** Another object for the same content, as a new process would make it. Default: the same object. */
   readonly reopen?: () => Storage
+  /**
+   * Gives a file of the tree a second name in it, as another program would: a hard link. Default: the adapter's files have
+   * one name each, and what is tested of others is passed over.
+   */
+  readonly link?: (path: string, otherPath: string) => Promise<void>
   /** Removes what the test left. */
   cleanup(): Promise<void>
 }
@@ -53,6 +59,7 @@ export function storageKit(options: StorageKitOptions): void {
     logTests,
     objectTests,
     treeTests,
+    treeLinkTests,
     treeMoveTests,
     treeReadTests,
   ]

@@ -18,11 +18,14 @@ import {
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
-import type { OpenStorage } from '../../src/interfaces/storage.js'
+import type { Log, OpenStorage } from '../../src/interfaces/storage.js'
+import { Gate } from '../../src/storage/directory/gate.js'
 import { Layout } from '../../src/storage/directory/layout.js'
 import { DirectoryLock } from '../../src/storage/directory/lock.js'
+import { DirectoryLogs } from '../../src/storage/directory/logs.js'
+import { Room } from '../../src/storage/directory/room.js'
 import { directory } from '../../src/storage/directory.js'
 
 const owner = { nodeId: 'alpha', bootId: 'boot-1' }
@@ -144,7 +147,11 @@ describe('the lock', () => {
     expect(waits).toEqual([expect.stringMatching(/held by node .* on elsewhere/)])
     clearInterval(toucher)
     const lock = await take()
+    expect(lock.wasWatched).toBe(true)
     await lock.release()
+    const next = await take()
+    expect(next.wasWatched).toBe(false)
+    await next.release()
   })
 
   test('that another process took nevertheless ends the storage', async () => {
@@ -172,6 +179,108 @@ describe('the lock', () => {
     await close()
     const again = await (await open()).logs.open('journal', '1')
     expect(Buffer.from(await again.read(0, 100)).toString()).toBe('first acknowledged')
+  })
+
+  describe('of a holder that stood still, and was taken meanwhile', () => {
+    let first: OpenStorage
+    let log: Log
+
+    /** What the thief wrote is all that may be in its journal afterwards. */
+    beforeEach(async () => {
+      // The holder's timer never fires, as in a process that stands still.
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
+      first = await directory(root, { threads: false }).open(owner)
+      log = await first.logs.open('journal', '1')
+      await log.append([bytesOf('first')])
+      await rm(lockPath())
+      const { logs } = await open()
+      const next = await logs.open('journal', '1')
+      await next.truncate(5)
+      await next.append([bytesOf(' acknowledged')])
+      await next.close()
+    })
+
+    afterEach(async () => {
+      await log.close()
+      await first.close()
+      await close()
+      vi.useRealTimers()
+    })
+
+    const journal = (): Promise<string> => readFile(join(root, '.hotspare/journal/1'), 'utf8')
+
+    test('nothing gets into the journal of the next holder, and the append says why', async () => {
+      vi.setSystemTime(Date.now() + 6000)
+      const late = log.append([bytesOf('LATE, AND LONGER THAN THE OTHER')])
+      await expect(late).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
+      await expect(late).rejects.toThrow(/lock of the storage was lost: node alpha \(boot boot-1/)
+      expect(await journal()).toBe('first acknowledged')
+    })
+
+    test('nothing else is done either', async () => {
+      vi.setSystemTime(Date.now() + 6000)
+      const put = { kind: 'put', path: 'f', bytes: bytesOf('late'), mode: 0o644 } as const
+      const slice = { name: 'o', offset: 0, start: 0, length: 1 }
+      const calls = [
+        first.tree.apply([put]),
+        first.documents.write('meta', bytesOf('late')),
+        first.objects.write('blobs', bytesOf('x'), [slice]),
+        first.logs.remove('journal', ['2']),
+        log.truncate(1),
+      ]
+      for (const call of calls) expect(await codeOf(call)).toBe('STORAGE_FAILED')
+      expect(await journal()).toBe('first acknowledged')
+      expect((await opened?.tree.stat(['f']))?.[0]).toBeUndefined()
+      expect(await opened?.documents.read('meta')).toBeUndefined()
+      expect(await opened?.objects.list('blobs')).toEqual([])
+    })
+
+    test('what was on its way when the process stood still is not acknowledged', async () => {
+      const late = log.append([bytesOf('x')])
+      vi.setSystemTime(Date.now() + 6000)
+      await expect(late).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
+    })
+  })
+
+  test('that nobody took while its holder stood still is renewed, and calls keep their order', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
+    try {
+      const { logs, tree } = await open()
+      const log = await logs.open('journal', '1')
+      vi.setSystemTime(Date.now() + 6000)
+      const put = (text: string) =>
+        ({ kind: 'put', path: 'f', bytes: bytesOf(text), mode: 0o644 }) as const
+      await Promise.all(['1', '2', '3'].map((text) => tree.apply([put(text)])))
+      expect(await readFile(join(root, 'f'), 'utf8')).toBe('3')
+      vi.setSystemTime(Date.now() + 6000)
+      await log.append([bytesOf('one')])
+      await log.append([bytesOf('two')])
+      expect(Buffer.from(await log.read(0, 10)).toString()).toBe('onetwo')
+      expect(Date.now() - (await stat(lockPath())).mtimeMs).toBeLessThan(1000)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  test('that had to be watched makes the logs its own: the holder before reaches them no more', async () => {
+    const { logs } = await open()
+    const log = await logs.open('journal', '1')
+    await log.append([bytesOf('first')])
+    // The same folder, as a process sees it that took the lock although this one lives.
+    const layout = new Layout(root, 'taker')
+    const taken = { isHeld: async () => true, wasWatched: true }
+    const taker = new DirectoryLogs(layout, new Gate(), await Room.open(layout), taken)
+    const next = await taker.open('journal', '1')
+    await next.truncate(5)
+    await next.append([bytesOf(' acknowledged')])
+    // It looked at its lock, and then stood still: this is what came of it.
+    await log.append([bytesOf('LATE, AND LONGER THAN THE OTHER')])
+    expect(Buffer.from(await next.read(0, 100)).toString()).toBe('first acknowledged')
+    await next.close()
+    const again = await taker.open('journal', '1')
+    expect(Buffer.from(await again.read(0, 100)).toString()).toBe('first acknowledged')
+    await again.close()
+    await log.close()
   })
 
   test('is one process’s only, also when many open at once', async () => {

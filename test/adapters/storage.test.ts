@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { link, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'vitest'
@@ -11,6 +11,7 @@ async function onDisk(threads: boolean): Promise<StorageKitSubject> {
   return {
     storage: directory(root, { threads }),
     reopen: () => directory(root, { threads }),
+    link: (path, otherPath) => link(join(root, path), join(root, otherPath)),
     cleanup: () => rm(root, { recursive: true, force: true }),
   }
 }
@@ -21,6 +22,14 @@ describe('storage adapters keep the contract', () => {
   storageKit({
     name: 'memory',
     create: async () => ({ storage: memory(), cleanup: async () => undefined }),
+    test,
+  })
+  storageKit({
+    name: 'memory, without case',
+    create: async () => ({
+      storage: memory({ foldsCase: true }),
+      cleanup: async () => undefined,
+    }),
     test,
   })
   storageKit({

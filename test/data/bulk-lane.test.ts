@@ -5,6 +5,7 @@ import { encode } from '../../src/protocol/codec.js'
 import type { LocalCopy } from '../../src/replication/local-copy.js'
 import { BulkServer } from '../../src/replication/stream/bulk-server.js'
 import { listedPathBytes, readAnswer } from '../../src/replication/stream/bulk-wire.js'
+import { unpack } from '../../src/replication/stream/packed-content.js'
 import { memory } from '../../src/storage/memory.js'
 import { EntryMaker, openCopy, owner, put, TestState, testPolicy } from './copy-support.js'
 
@@ -20,6 +21,8 @@ interface Asker {
   isDestroyed(): boolean
   /** Sends a request and waits for its answer, or for the end of the channel. */
   ask(request: object): Promise<{ body?: unknown; error?: unknown }>
+  /** The same, with the bytes. */
+  answerTo(request: object): Promise<{ body: unknown; bytes: Uint8Array }>
 }
 
 /** A lane to a copy, on a channel that takes no more in a frame than the real one would. */
@@ -61,7 +64,12 @@ async function lane(payloadBytesMax: number, onSend?: () => void): Promise<Asker
     const answer = answers[before]
     return answer === undefined ? {} : readAnswer(answer).head
   }
-  return { copy, rejections, isDestroyed: () => isDestroyed, ask }
+  const answerTo: Asker['answerTo'] = async (request) => {
+    await ask(request)
+    const { head, bytes } = readAnswer(answers.at(-1) ?? new Uint8Array(0))
+    return { body: head.body, bytes }
+  }
+  return { copy, rejections, isDestroyed: () => isDestroyed, ask, answerTo }
 }
 
 const frameBytes = 1024 * 1024
@@ -134,4 +142,64 @@ test('what a path takes in a message is never more than what is counted for it',
     const file = [path, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 0o777]
     expect(encode(file).length).toBeLessThanOrEqual(listedPathBytes(path))
   }
+})
+
+test('a sparse file is sent without its holes to whoever can put them back, and whole to others', async () => {
+  const { copy, answerTo } = await lane(frameBytes)
+  const maker = new EntryMaker()
+  copy.append(maker.open())
+  const size = 200_000
+  const content = Buffer.alloc(size)
+  content.write('first', 0)
+  content.write('second', 100_000)
+  const truncate = { kind: 'truncate', className: 'docs', path: 'docs/sparse', size } as const
+  copy.append(maker.batch(put('docs/full', 'full')))
+  copy.append(maker.batch(put('docs/sparse', 'first')))
+  const patch = { kind: 'patch', className: 'docs', path: 'docs/sparse', offset: 100_000 } as const
+  copy.append(maker.batch({ ...patch, bytes: Buffer.from('second'), blob: undefined }))
+  copy.append(maker.batch(truncate))
+  await copy.settle()
+  const requests = [
+    ['docs/full', 0, 100],
+    ['docs/sparse', 0, size],
+    ['docs/sparse', 10_000, 50_000],
+    ['docs/full', 1, 2],
+  ]
+  const lengths = [4, size, 50_000, 2]
+  const wanted = [
+    Buffer.from('full'),
+    content,
+    content.subarray(10_000, 60_000),
+    Buffer.from('ul'),
+  ].map(String)
+  for (const holes of [undefined, true]) {
+    const { body, bytes } = await answerTo({ op: 'read', requests, ...(holes ? { holes } : {}) })
+    const { results } = body as { results: unknown[][] }
+    expect(results.map((result) => result.length)).toEqual(holes ? [5, 6, 6, 5] : [5, 5, 5, 5])
+    expect(bytes.length < 20_000).toBe(holes === true)
+    const stretches = results.map((result, at) => ({
+      start: Number(result[0]),
+      length: lengths[at] ?? 0,
+      runs: result[5],
+    }))
+    const whole = unpack(bytes, stretches)
+    expect(
+      whole.starts.map((start, at) =>
+        String(Buffer.from(whole.bytes.subarray(start, start + (lengths[at] ?? 0)))),
+      ),
+    ).toEqual(wanted)
+  }
+  await copy.close()
+})
+
+test.each([
+  { what: 'a run beyond the stretch', runs: [5, 6] },
+  { what: 'runs that overlap', runs: [0, 5, 4, 2] },
+  { what: 'half a run', runs: [0, 5, 7] },
+  { what: 'a run of nothing', runs: [0, 0] },
+  { what: 'more bytes than there are', runs: [0, 9] },
+  { what: 'no list', runs: 'x' },
+  { what: 'fractions', runs: [0.5, 1] },
+])('$what is refused', ({ runs }) => {
+  expect(() => unpack(new Uint8Array(8), [{ start: 0, length: 10, runs }])).toThrow(/malformed/)
 })

@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type HotspareError, neverSynced, SyncPolicy, synced } from '../../src/index.js'
 import { directory } from '../../src/storage/directory.js'
 import { memory } from '../../src/storage/memory.js'
@@ -81,6 +82,105 @@ describe('a never-synced file in the way of a write', () => {
     expect((await alpha.files.list()).map((file) => file.path)).toEqual(['files/a/b'])
     expect(alpha.role).toBe('active')
   })
+})
+
+describe('a link or special file at the path of a file', () => {
+  let root: string
+  let data: string
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'hotspare-blocked-'))
+    data = join(root, 'data')
+    await mkdir(join(data, 'files'), { recursive: true })
+  })
+
+  afterEach(() => rm(root, { recursive: true }))
+
+  const kinds = [
+    { what: 'a link', make: (path: string) => symlink(join(root, 'target'), path) },
+    { what: 'a pipe', make: async (path: string) => void execFileSync('mkfifo', [path]) },
+  ]
+  const isFile = async (path: string): Promise<boolean> => (await lstat(path)).isFile()
+
+  it.each(kinds)(
+    'SYN-25: $what where a new file is to be: all writes are refused',
+    async ({ make }) => {
+      await make(join(data, 'files/at'))
+      const alpha = nodeOf('alpha', { storage: directory(data), policy })
+      await alpha.start()
+      const { files } = alpha
+      const writes = [
+        files.write('files/at', 'x'),
+        files.append('files/at', 'x'),
+        files.patch('files/at', 1, 'x'),
+        files.truncate('files/at', 1),
+        files.write('files/at', Buffer.alloc(1_000_000)),
+        alpha.transaction((tx) => tx.files.write('files/at', 'x')),
+      ]
+      const refusal = { code: 'PATH_BLOCKED', details: { path: 'files/at', obstacle: 'files/at' } }
+      for (const outcome of await Promise.allSettled(writes)) {
+        expect(outcome).toMatchObject({ status: 'rejected', reason: refusal })
+      }
+      await files.write('files/other', 'x')
+      expect(alpha.role).toBe('active')
+      expect(await isFile(join(data, 'files/at'))).toBe(false)
+      await rm(join(data, 'files/at'))
+      await files.write('files/at', 'mine')
+      await vi.waitFor(async () =>
+        expect(await readFile(join(data, 'files/at'), 'utf8')).toBe('mine'),
+      )
+      await alpha.stop()
+    },
+  )
+
+  it.each(kinds)(
+    'SYN-25: $what in the way of a restore, or of a change, stays; the standby says so and goes on without it',
+    async ({ make }) => {
+      await make(join(data, 'files/at'))
+      const alpha = nodeOf('alpha', { policy })
+      await alpha.start()
+      await alpha.files.write('files/at', 'restored')
+      const beta = nodeOf('beta', { storage: directory(data), policy })
+      const started = beta.start()
+      started.catch(() => undefined)
+      const isStuckAt = async (path: string): Promise<void> => {
+        await vi.waitFor(() => expect(beta.status().stuck).toContain('PATH_BLOCKED'), 5000)
+        expect(beta.status().stuck).toContain(JSON.stringify(path))
+        expect(await isFile(join(data, path))).toBe(false)
+        await rm(join(data, path))
+      }
+      await isStuckAt('files/at')
+      await started
+      expect(await readFile(join(data, 'files/at'), 'utf8')).toBe('restored')
+      await make(join(data, 'files/later'))
+      await alpha.files.write('files/later', 'streamed')
+      await isStuckAt('files/later')
+      await vi.waitFor(
+        async () => expect(await readFile(join(data, 'files/later'), 'utf8')).toBe('streamed'),
+        5000,
+      )
+      await beta.stop()
+    },
+  )
+
+  it.each(kinds)(
+    '$what that somebody put in the place of a synced file goes with its next change',
+    async ({ make }) => {
+      const alpha = nodeOf('alpha', { storage: directory(data), policy })
+      await alpha.start()
+      await alpha.files.write('files/at', 'one')
+      await vi.waitFor(async () => expect(await isFile(join(data, 'files/at'))).toBe(true))
+      await rm(join(data, 'files/at'))
+      await make(join(data, 'files/at'))
+      await alpha.files.write('files/at', 'two')
+      await vi.waitFor(async () => expect(await isFile(join(data, 'files/at'))).toBe(true))
+      await vi.waitFor(async () =>
+        expect(await readFile(join(data, 'files/at'), 'utf8')).toBe('two'),
+      )
+      expect(alpha.role).toBe('active')
+      await alpha.stop()
+    },
+  )
 })
 
 describe('a never-synced file in the way of a restore', () => {

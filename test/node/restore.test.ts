@@ -1,6 +1,12 @@
 /** Restores of whole nodes, at the limits of what a frame holds. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ClusterNodeOptions } from '../../src/index.js'
+import { directory } from '../../src/storage/directory.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { nodesOn } from './nodes.js'
 
@@ -105,5 +111,52 @@ describe('a restore', () => {
       .start()
       .catch(() => undefined)
     await holds(target, 0)
+  }, 30_000)
+})
+
+describe('the restore of a sparse file', () => {
+  const mib = 1024 * 1024
+  const size = 100 * mib + 17
+  const islands = [0, 7 * mib + 3, 50 * mib - 5, 99 * mib]
+  let root: string
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'hotspare-sparse-'))
+  })
+  afterEach(() => rm(root, { recursive: true }))
+
+  async function hashOf(path: string): Promise<string> {
+    const hash = createHash('sha256')
+    for await (const piece of createReadStream(path)) hash.update(piece)
+    return hash.digest('hex')
+  }
+
+  it('moves and stores about the data that is in it', async () => {
+    const [from, to] = ['alpha', 'beta'].map((id) => join(root, id, 'files')) as [string, string]
+    await mkdir(from, { recursive: true })
+    const sparse = await open(join(from, 'sparse'), 'w')
+    for (const at of islands) await sparse.write(Buffer.alloc(5000, 7), 0, 5000, at)
+    await sparse.truncate(size)
+    await sparse.close()
+    // Zeros that take their room.
+    const full = Buffer.alloc(mib)
+    full.fill(8, 300_000, 300_010)
+    await writeFile(join(from, 'full'), full)
+    const alpha = nodeOf('alpha', { storage: directory(join(root, 'alpha')) })
+    await alpha.start({ adopt: true })
+    const beta = nodeOf('beta', { storage: directory(join(root, 'beta')) })
+    const moved: number[] = []
+    beta.on('restored', ({ bytesMoved }) => moved.push(bytesMoved))
+    await beta.start()
+    for (const name of ['sparse', 'full']) {
+      expect(await hashOf(join(to, name))).toBe(await hashOf(join(from, name)))
+    }
+    const [before, after] = [await stat(join(from, 'sparse')), await stat(join(to, 'sparse'))]
+    expect(after.size).toBe(size)
+    expect(before.blocks * 512).toBeLessThan(mib)
+    expect(after.blocks * 512).toBeLessThan(mib)
+    expect(moved).toHaveLength(1)
+    expect(moved[0]).toBeLessThan(2 * mib)
+    await Promise.all([alpha.stop(), beta.stop()])
   }, 30_000)
 })

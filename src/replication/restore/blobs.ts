@@ -5,8 +5,10 @@ import type { OpenStorage } from '../../interfaces/storage.js'
 import type { BlobRef } from '../change.js'
 import { entryBytesMax } from '../entry.js'
 import type { Extent } from '../position.js'
-import type { BulkClient } from '../stream/bulk-client.js'
+import type { BulkAnswer, BulkClient } from '../stream/bulk-client.js'
+import { unpack } from '../stream/packed-content.js'
 import { fieldsOf, seqOf } from '../stream/wire-fields.js'
+import { malformed } from './pages.js'
 
 const chunkBytes = 256 * 1024
 /** Requests under way for one blob. */
@@ -50,8 +52,8 @@ export async function fetchBlob(
   const answers: Promise<Uint8Array>[] = []
   const ask = (): void => {
     const length = Math.min(chunkBytes, blob.bytes - asked)
-    const request = { op: 'blob', blob: blob.id, offset: asked, length } as const
-    const answer = bulk.request(request, ({ bytes }) => new Uint8Array(bytes))
+    const request = { op: 'blob', blob: blob.id, offset: asked, length, holes: true } as const
+    const answer = bulk.request(request, (given) => contentOf(given, length))
     answer.catch(() => undefined)
     answers.push(answer)
     asked += length
@@ -104,6 +106,15 @@ class StretchSync {
   idle(): Promise<void> {
     return this.#syncing
   }
+}
+
+/** Own bytes of an answer, with the zeros that were left out. @throws `PROTOCOL_VIOLATION` */
+function contentOf({ body, bytes }: BulkAnswer, lengthMax: number): Uint8Array {
+  const { length, runs } = fieldsOf(body, 'blob')
+  if (runs === undefined || runs === null) return new Uint8Array(bytes)
+  const whole = seqOf(length, 'length')
+  if (whole > lengthMax) throw malformed()
+  return unpack(bytes, [{ start: 0, length: whole, runs }]).bytes
 }
 
 /** Whole entries that follow a position, as many as fit one answer, at least one; none when there are none. */

@@ -48,7 +48,11 @@ async function vaultStrangers(
 ): Promise<void> {
   const strangers = new Set([...outside.unknown, ...outside.differing].map(({ path }) => path))
   const unknown = touched.filter(
-    (path) => copy.statFile(path) === undefined && !copy.index.get(path),
+    (path) =>
+      copy.statFile(path) === undefined &&
+      !copy.index.get(path) &&
+      // What lies there is a file that this copy knows, under another spelling.
+      !copy.isTakenForAnother(path),
   )
   if (onDisk !== undefined) {
     for (const path of unknown.sort()) if (onDisk.has(path)) strangers.add(path)

@@ -107,10 +107,17 @@ export class Reads {
     await this.#pace(batch.bytes)
     const { stretches } = batch
     const requests = stretches.map(({ path, offset, length }) => [path, offset, length])
+    const request = {
+      op: 'read',
+      requests: requests as unknown as ReadStretch[],
+      holes: true,
+    } as const
     const work = bulk
-      .request({ op: 'read', requests: requests as unknown as ReadStretch[] }, (answer) =>
-        this.#options.store(batch, answer),
-      )
+      .request(request, (answer) => {
+        // Holes that were left out took none of the rate.
+        this.#pacedBytes -= Math.max(0, batch.bytes - answer.bytes.length)
+        return this.#options.store(batch, answer)
+      })
       .catch((error: unknown) => {
         this.#failure ??= error
       })

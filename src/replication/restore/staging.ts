@@ -6,6 +6,8 @@
  * Invariant: a file lies in `incoming`, under its path, unless another one was begun there before, or a folder or file
  * of that area is in its way; then it is an object of `staging`.
  */
+
+import { foldPath } from '../../fold-path.js'
 import type { ObjectInfo, ObjectStore, OpenStorage } from '../../interfaces/storage.js'
 import { decode, encode } from '../../protocol/codec.js'
 import type { Extent } from '../position.js'
@@ -36,7 +38,7 @@ export class Staging {
   readonly files: Map<string, StagedFile> = new Map()
   readonly #storage: OpenStorage
   readonly #base: Extent
-  /** Everything that was begun in `incoming`, wanted or not. */
+  /** Everything that was begun in `incoming`, wanted or not, and folded: the storage may take two spellings for one file. */
   readonly #incoming = new Set<string>()
   readonly #folders = new Set<string>()
   #nextObject = 1
@@ -108,8 +110,9 @@ export class Staging {
     return file
   }
 
-  /** Whether nothing of `incoming` lies at the path, below it, or as a file above it. */
-  #isFree(path: string): boolean {
+  /** Whether nothing of `incoming` lies at the path in any spelling, below it, or as a file above it. */
+  #isFree(spelled: string): boolean {
+    const path = foldPath(spelled)
     if (this.#incoming.has(path) || this.#folders.has(path)) return false
     for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
       const folder = path.slice(0, end)
@@ -119,7 +122,8 @@ export class Staging {
     return true
   }
 
-  #occupy(path: string): void {
+  #occupy(spelled: string): void {
+    const path = foldPath(spelled)
     this.#incoming.add(path)
     for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
       const folder = path.slice(0, end)

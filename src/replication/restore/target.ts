@@ -8,9 +8,11 @@
  */
 import type { ObjectArea, ObjectSlice } from '../../interfaces/storage.js'
 import type { RestoreManifest, VersionedPath } from '../restore-manifest.js'
+import { DistinctPaths, spelledAlike } from '../spellings.js'
 import type { BulkAnswer } from '../stream/bulk-client.js'
 import type { IndexedFile, ReadStretch } from '../stream/bulk-wire.js'
 import { fittingPaths } from '../stream/bulk-wire.js'
+import { type PackedStretch, unpack } from '../stream/packed-content.js'
 import type { RestoreProgress } from '../stream/wire.js'
 import { fieldsOf, listOf, rowOf, seqOf } from '../stream/wire-fields.js'
 import { decideGoing } from './going.js'
@@ -35,6 +37,24 @@ interface Piece {
   readonly slice: ObjectSlice
 }
 
+/** What an answer says of a stretch. */
+interface FoundStretch extends PackedStretch {
+  readonly version: number
+  readonly size: number
+  readonly mode: number
+}
+
+/** Undefined where there is no such file. @throws `PROTOCOL_VIOLATION` */
+function foundOf(stretch: ReadStretch, result: unknown): FoundStretch | undefined {
+  if (result === null || result === undefined) return undefined
+  const fields = listOf(result, 'result', 6)
+  const [start, length, version, size, mode] = fields.slice(0, 5).map((n) => seqOf(n, 'result'))
+  if (start === undefined || length === undefined || version === undefined) throw malformed()
+  if (size === undefined || mode === undefined) throw malformed()
+  if (length > stretch.length) throw malformed()
+  return { start, length, version, size, mode, runs: fields[5] }
+}
+
 export class Restore {
   readonly #context: RestoreContext
   #staging!: Staging
@@ -43,6 +63,7 @@ export class Restore {
   readonly #keep: VersionedPath[] = []
   readonly #states: { className: string; object: string; seq: number }[] = []
   readonly #reads: Reads
+  readonly #distinct = new DistinctPaths()
   #seenSeq: number
   #complete = false
   #tombstoneFloor = 0
@@ -73,7 +94,9 @@ export class Restore {
     await this.#fetchStates()
     this.#report('switch', true)
     const manifest = this.#manifest()
-    return { ...manifest, remove: await decideGoing(this.#context, manifest) }
+    const remove = await decideGoing(this.#context, manifest)
+    this.#requireOwnPlaces(remove)
+    return { ...manifest, remove }
   }
 
   /** Resolves when the new journal holds everything that the copied bytes may hold. */
@@ -152,6 +175,7 @@ export class Restore {
     const { copy, plan, signal } = this.#context
     signal.throwIfAborted()
     this.#reads.throwFailure()
+    this.#requireOwnPlace(file.path)
     const own = copy.index.get(file.path)
     const same = own?.version === file.version && file.version <= plan.commonSeq
     if (same && plan.method !== 'full' && !suspects.has(file.path)) {
@@ -172,6 +196,21 @@ export class Restore {
     await this.#reads.ask(fresh, file.size)
   }
 
+  /** Before its first byte is staged. @throws `PATH_CONFLICT` where this storage would take it for another file of the source */
+  #requireOwnPlace(path: string): void {
+    if (this.#context.storage.tree.foldsCase !== true) return
+    const other = this.#distinct.add(path)
+    if (other !== undefined) throw spelledAlike(path, other)
+  }
+
+  /** The same for what the restore leaves as it is. */
+  #requireOwnPlaces(remove: readonly VersionedPath[]): void {
+    const gone = new Set(remove.map(({ path }) => path))
+    for (const path of this.#context.copy.listFiles()) {
+      if (!gone.has(path)) this.#requireOwnPlace(path)
+    }
+  }
+
   /** The mode of a file that arrived, in whole or in part, with another one. */
   async #setMode(file: StagedFile, mode: number): Promise<void> {
     file.mode = mode
@@ -185,17 +224,30 @@ export class Restore {
     const body = fieldsOf(answer.body, 'answer')
     const results = listOf(body.results, 'results', batch.files.length)
     this.#seenSeq = Math.max(this.#seenSeq, seqOf(body.seq, 'seq'))
+    const found: (FoundStretch | undefined)[] = batch.stretches.map((stretch, at) =>
+      foundOf(stretch, results[at]),
+    )
+    const { bytes, starts } = unpack(
+      answer.bytes,
+      found.filter((one) => one !== undefined),
+    )
     const pieces: Piece[] = []
+    let next = 0
     for (const [at, file] of batch.files.entries()) {
+      const one = found[at]
       const stretch = batch.stretches[at]
       if (stretch === undefined) continue
-      const piece = this.#pieceOf(file, stretch, results[at], answer.bytes.length)
-      if (piece !== undefined) pieces.push(piece)
+      if (one === undefined) {
+        this.#drop(file)
+        continue
+      }
+      pieces.push(this.#pieceOf(file, stretch, { ...one, start: starts[next] ?? 0 }))
+      next += 1
     }
     const writes = stagingAreas.map((area) => {
       const slices = pieces.filter((piece) => piece.area === area).map(({ slice }) => slice)
       if (slices.length === 0) return undefined
-      return this.#context.storage.objects.write(area, answer.bytes, slices)
+      return this.#context.storage.objects.write(area, bytes, slices)
     })
     await Promise.all(writes)
     // Writes may overtake each other: what lies behind a gap is fetched again after a restart.
@@ -226,25 +278,15 @@ export class Restore {
     await this.#saving
   }
 
-  #pieceOf(
-    file: StagedFile,
-    stretch: ReadStretch,
-    result: unknown,
-    bytesMax: number,
-  ): Piece | undefined {
-    if (result === null || result === undefined) {
-      // Removed meanwhile: the entries after the cut say so as well.
-      this.#install.delete(file.path)
-      this.#staging.files.delete(file.path)
-      file.done = true
-      return undefined
-    }
-    const [start, length, version, size, mode] = rowOf(result, 'result').map((n) =>
-      seqOf(n, 'result'),
-    )
-    if (start === undefined || length === undefined || version === undefined) throw malformed()
-    if (size === undefined || mode === undefined) throw malformed()
-    if (start + length > bytesMax || length > stretch.length) throw malformed()
+  /** Removed meanwhile: the entries after the cut say so as well. */
+  #drop(file: StagedFile): void {
+    this.#install.delete(file.path)
+    this.#staging.files.delete(file.path)
+    file.done = true
+  }
+
+  #pieceOf(file: StagedFile, stretch: ReadStretch, found: FoundStretch): Piece {
+    const { start, length, version, size, mode } = found
     file.mode = mode & 0o777
     file.bytes = stretch.offset + length
     // A file that changed while it was read is mended by the entries after the cut, but it is not what its version says.

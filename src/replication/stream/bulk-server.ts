@@ -20,6 +20,7 @@ import {
   frameRoom,
   stretchResultBytesMax,
 } from './bulk-wire.js'
+import { PackedContent } from './packed-content.js'
 import { frameTypes, isKnownFrame } from './wire.js'
 
 /** Requests that may wait on one bulk lane. */
@@ -39,7 +40,7 @@ export interface BulkSource {
 
 interface Answer {
   readonly body: unknown
-  readonly bytes?: Uint8Array
+  readonly bytes?: readonly Uint8Array[]
   /** Gives lent bytes back when they were sent. */
   readonly release?: (() => void) | undefined
 }
@@ -144,13 +145,13 @@ export class BulkServer {
       case 'index':
         return this.#index(request.sinceSeq, request.paths, request.from)
       case 'read':
-        return this.#read(request.requests)
+        return this.#read(request.requests, request.holes === true)
       case 'state':
         return this.#state(request.className)
       case 'stateRead':
         return this.#stateRead(request.className, request.offset, request.length)
       case 'blob':
-        return this.#blob(request.blob, request.offset, request.length)
+        return this.#blob(request)
       case 'entries':
         return this.#entries(request.extent, request.offset)
       case 'unknown': {
@@ -196,7 +197,7 @@ export class BulkServer {
     return { sinceSeq, complete, paths: listed.map(({ path }) => path), filesTotal, bytesTotal }
   }
 
-  async #read(stretches: readonly ReadStretch[]): Promise<Answer> {
+  async #read(stretches: readonly ReadStretch[], holes: boolean): Promise<Answer> {
     const bytes = stretches.reduce((sum, stretch) => sum + stretch.length, 0)
     const listBytes = stretches.length * stretchResultBytesMax
     const bytesMax = Math.min(answerBytesMax, this.#room - listBytes)
@@ -207,16 +208,21 @@ export class BulkServer {
     // Only what the index has is read at all: whoever asks for never-synced files is told that there are none.
     const own = stretches.filter(({ path }) => copy.index.get(path) !== undefined)
     const { buffer, results: read, versions, release } = await copy.readForTransfer(own)
+    const packed = new PackedContent(buffer)
     let next = 0
     const results = stretches.map((stretch) => {
       if (own[next] !== stretch) return null
       const [result, version] = [read[next], versions[next]]
       next += 1
       if (result === undefined || result === 'missing') return null
-      return [result.start, result.length, version ?? 0, result.stat.size, result.stat.mode]
+      const { length, stat, isSparse } = result
+      const leavesOut = holes && isSparse === true
+      const { start, runs } = packed.add(result, leavesOut ? stretch.offset : undefined)
+      const facts = [start, length, version ?? 0, stat.size, stat.mode]
+      return runs === undefined ? facts : [...facts, runs]
     })
     // What was read may hold changes up to this position: the follower must have them before it switches.
-    return { body: { results, seq: copy.seq }, bytes: buffer, release }
+    return { body: { results, seq: copy.seq }, bytes: packed.parts(), release }
   }
 
   async #state(className: string): Promise<Answer> {
@@ -231,15 +237,17 @@ export class BulkServer {
       throw new HotspareError('PROTOCOL_VIOLATION', 'no snapshot was asked for')
     const bytes = snapshot.subarray(offset, offset + Math.min(length, this.#contentMax))
     if (offset + bytes.length >= snapshot.length) this.#snapshots.delete(className)
-    return { body: {}, bytes }
+    return { body: {}, bytes: [bytes] }
   }
 
-  async #blob(blob: string, offset: number, length: number): Promise<Answer> {
-    const wanted = Math.min(length, this.#contentMax)
-    return {
-      body: {},
-      bytes: await this.#source.storage.objects.read('blobs', blob, offset, wanted),
-    }
+  async #blob(request: Extract<BulkRequest, { op: 'blob' }>): Promise<Answer> {
+    const { blob, offset, holes } = request
+    const wanted = Math.min(request.length, this.#contentMax)
+    const buffer = await this.#source.storage.objects.read('blobs', blob, offset, wanted)
+    const { length } = buffer
+    const packed = new PackedContent(buffer)
+    const { runs } = packed.add({ start: 0, length }, holes === true ? offset : undefined)
+    return { body: runs === undefined ? {} : { length, runs }, bytes: packed.parts() }
   }
 
   async #entries(extent: Extent, offset: number): Promise<Answer> {
@@ -254,10 +262,10 @@ export class BulkServer {
     try {
       const entries = await reader.next(this.#contentMax)
       const all = Buffer.concat(entries.map((entry) => entry.bytes))
-      if (all.length <= this.#contentMax) return { body: { total: all.length }, bytes: all }
+      if (all.length <= this.#contentMax) return { body: { total: all.length }, bytes: [all] }
       const first = entries[0]?.bytes ?? all
       const end = Math.min(first.length, offset + this.#contentMax)
-      return { body: { total: first.length }, bytes: first.subarray(offset, end) }
+      return { body: { total: first.length }, bytes: [first.subarray(offset, end)] }
     } finally {
       reader.close()
     }

@@ -39,7 +39,8 @@ export type BulkRequest =
       readonly paths: readonly string[]
       readonly from: number
     }
-  | { readonly op: 'read'; readonly requests: readonly ReadStretch[] }
+  /** With `holes` the answer may leave out zeros of sparse files; a source that does not know of that sends them. */
+  | { readonly op: 'read'; readonly requests: readonly ReadStretch[]; readonly holes?: boolean }
   /** Prepares a snapshot of a class of application state and says its size and position. */
   | { readonly op: 'state'; readonly className: string }
   | {
@@ -48,7 +49,14 @@ export type BulkRequest =
       readonly offset: number
       readonly length: number
     }
-  | { readonly op: 'blob'; readonly blob: string; readonly offset: number; readonly length: number }
+  /** `holes` as in `read`. */
+  | {
+      readonly op: 'blob'
+      readonly blob: string
+      readonly offset: number
+      readonly length: number
+      readonly holes?: boolean
+    }
   /**
    * Journal entries after a position, for a candidate that lacks the end. One that is longer than an answer is asked for
    * from several offsets.
@@ -137,6 +145,7 @@ function requestOf(fields: Fields): BulkRequest | UnknownRequest {
       return {
         op: 'read',
         requests: listOf(fields.requests, 'requests', readStretchesMax).map(stretchOf),
+        holes: fields.holes === true,
       }
     case 'state':
       return { op: 'state', className: textOf(fields.className, 'className', 256) }
@@ -147,7 +156,12 @@ function requestOf(fields: Fields): BulkRequest | UnknownRequest {
         ...stretch(),
       }
     case 'blob':
-      return { op: 'blob', blob: textOf(fields.blob, 'blob', 128), ...stretch() }
+      return {
+        op: 'blob',
+        blob: textOf(fields.blob, 'blob', 128),
+        ...stretch(),
+        holes: fields.holes === true,
+      }
     case 'entries':
       return {
         op: 'entries',
@@ -169,11 +183,11 @@ function stretchOf(value: unknown): ReadStretch {
 }
 
 /** An answer frame: u32 length of the head, the head, the bytes. */
-export function answerParts(head: AnswerHead, bytes?: Uint8Array): Uint8Array[] {
+export function answerParts(head: AnswerHead, bytes: readonly Uint8Array[] = []): Uint8Array[] {
   const packed = encode(head)
   const prefix = Buffer.allocUnsafe(4)
   prefix.writeUInt32LE(packed.length, 0)
-  return bytes === undefined ? [prefix, packed] : [prefix, packed, bytes]
+  return [prefix, packed, ...bytes]
 }
 
 /** Splits an answer frame; the bytes are a view. @throws `PROTOCOL_VIOLATION` */

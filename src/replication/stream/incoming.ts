@@ -141,7 +141,8 @@ export class Incoming {
     const { copy } = this.#context
     const { extent, complete } = copy
     const { unknown, differing, missing } = this.#context.outside()
-    const repair = unknown.length + differing.length + missing.length > 0
+    const found = unknown.length + differing.length + missing.length
+    const repair = found > 0 || copy.conflict !== undefined
     const promised = this.#context.promised()
     channel.sendMessage({ type: 'follow', term: this.term, promised, extent, complete, repair })
     this.#asked = true

@@ -204,7 +204,8 @@ function openFile(path: string): Promise<number> {
 function keysOf(operations: readonly TreeOperation[]): string[] {
   const keys: string[] = []
   for (const operation of operations) {
-    keys.push(operation.path)
+    // Two spellings may be one file in this folder: they wait for each other, too.
+    keys.push(operation.path.toLowerCase())
     if ('area' in operation) keys.push(`\0${operation.area}/${operation.name}`)
   }
   return keys

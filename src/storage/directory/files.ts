@@ -1,8 +1,18 @@
 /** Synchronous calls on single files, as the worker uses them. */
 
-import { constants, lstatSync, mkdirSync, readSync, type Stats, writeSync } from 'node:fs'
+import {
+  constants,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  readSync,
+  type Stats,
+  writeSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import type { FileStat } from '../../interfaces/storage.js'
+import { BLOCK_BYTES, dataRuns, isWhole } from '../../zero-runs.js'
 import { storageFailed } from '../failure.js'
 import { NO_FOLLOW } from './durable.js'
 import { errnoOf } from './fs-error.js'
@@ -96,16 +106,46 @@ export function writeFully(fd: number, bytes: Uint8Array, position: number): voi
   }
 }
 
+/** Bytes that a file system counts as one block of `stat`, whatever its own blocks are. */
+const STAT_BLOCK_BYTES = 512
+
+/** Whether a file takes less room than it is long, so that zeros in it may be holes. */
+export function isSparse({ size, blocks }: Stats): boolean {
+  // Not told on every platform.
+  return blocks !== undefined && size >= BLOCK_BYTES && blocks * STAT_BLOCK_BYTES < size
+}
+
+/** Makes a file at least this long; what comes before stays a hole. */
+export function extend(fd: number, size: number): void {
+  if (fstatSync(fd).size < size) ftruncateSync(fd, size)
+}
+
+/** Writes all bytes at a position. Blocks of zeros beyond the end of the file become holes, where the file system has such. */
+export function writeWithHoles(fd: number, bytes: Uint8Array, position: number): void {
+  const runs = dataRuns(bytes, position)
+  if (isWhole(runs, bytes.byteLength)) return writeFully(fd, bytes, position)
+  // Zeros over what is there already have to be written.
+  const within = Math.min(bytes.byteLength, Math.max(0, fstatSync(fd).size - position))
+  if (within > 0) writeFully(fd, bytes.subarray(0, within), position)
+  for (const { start, length } of runs) {
+    const from = Math.max(start, within)
+    const end = start + length
+    if (from < end) writeFully(fd, bytes.subarray(from, end), position + from)
+  }
+  extend(fd, position + bytes.byteLength)
+}
+
 /**
- * Copies a whole open file to a place in another one. Pauses (yields) after every slice, never for a
+ * Copies a whole open file to a place in another one. Holes stay such where nothing stood before. Pauses (yields) after every slice, never for a
  * file that is smaller than one.
  */
 export function* copyBytes(from: OpenFile, to: number, offset: number): Generator<void, void> {
   const buffer = Buffer.allocUnsafeSlow(Math.min(SLICE_BYTES, Math.max(1, from.stats.size)))
+  const write = isSparse(from.stats) ? writeWithHoles : writeFully
   let done = 0
   for (;;) {
     const count = readFully(from.fd, buffer, 0, buffer.byteLength, done)
-    if (count > 0) writeFully(to, buffer.subarray(0, count), offset + done)
+    if (count > 0) write(to, buffer.subarray(0, count), offset + done)
     done += count
     if (count < SLICE_BYTES) return
     yield

@@ -24,6 +24,8 @@ export class Layout {
   readonly temporary: string
   readonly lock: string
   readonly format: string
+  /** The same in other letters: it is there where the file system does not tell them apart. */
+  readonly formatOtherwise: string
   /** Room that is kept for removals. */
   readonly room: string
   readonly #prefix: string
@@ -40,6 +42,7 @@ export class Layout {
     this.lock = `${this.state}/lock`
     this.format = `${this.state}/format`
     this.room = `${this.state}/room`
+    this.formatOtherwise = `${this.state}/FORMAT`
     this.#prefix = user
   }
 

@@ -9,7 +9,11 @@
  * - anything else (another container, a shared disk): the file is watched. A holder touches it every
  *   {@link TOUCH_EVERY_MS}; one that does not for {@link WATCH_MS} is taken for gone.
  *
- * A holder that was taken for gone although it lived notices at its next touch, and ends itself.
+ * A holder that was taken for gone although it lived (its container was paused, its machine slept) notices at its next
+ * touch, and ends itself. Before that a call whose lock is overdue renews it first, so that nothing is written into the
+ * files of the next holder. What remains is a process that stands still again between that look and the write, for the
+ * rest of {@link WATCH_MS}; a journal is safe from that, too, since whoever takes a lock that it had to watch makes the
+ * logs that it opens its own.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -21,12 +25,15 @@ import { HotspareError } from '../../errors.js'
 import type { StorageOwner } from '../../interfaces/storage.js'
 import { isMissing } from './durable.js'
 import { errnoOf, isExhausted } from './fs-error.js'
+import type { Guard } from './gate.js'
 import type { Layout } from './layout.js'
 
 /** How often a holder shows that it lives. */
 export const TOUCH_EVERY_MS = 1000
 /** How long a lock whose holder cannot be looked at must stay untouched to be taken. */
 export const WATCH_MS = 5000
+/** A lock that was not renewed for this long is renewed before anything is done: well before anybody may take it. */
+const OVERDUE_MS = 2500
 const ATTEMPTS_MAX = 5
 
 /** What a lock file says. Empty strings and 0 stand for what the platform does not tell. */
@@ -49,22 +56,43 @@ export interface LockListener {
   waits(why: string): void
 }
 
+/** An instant, by both clocks: one of them stands still while a machine sleeps, the other may be set. */
+interface Instant {
+  readonly runningMs: number
+  readonly wallMs: number
+}
+
+const now = (): Instant => ({ runningMs: performance.now(), wallMs: Date.now() })
+
+/** How a lock was taken. */
+interface Taken {
+  readonly since: Instant
+  readonly inode: number
+  readonly wasWatched: boolean
+}
+
 /** A lock that is held. */
-export class DirectoryLock {
+export class DirectoryLock implements Guard {
   readonly #path: string
   readonly #content: LockContent
   readonly #inode: number
   readonly #timer: NodeJS.Timeout
+  /** Whether the holder before was taken for gone only because it did nothing: it may live, and write. */
+  readonly wasWatched: boolean
+  /** When the last renewal began that succeeded. */
+  #renewed: Instant
 
   private constructor(
     path: string,
     content: LockContent,
-    inode: number,
+    { since, inode, wasWatched }: Taken,
     lost: (why: string) => void,
   ) {
+    this.wasWatched = wasWatched
     this.#path = path
     this.#inode = inode
     this.#content = content
+    this.#renewed = since
     this.#timer = setInterval(() => {
       void this.#touch(lost)
     }, TOUCH_EVERY_MS)
@@ -85,15 +113,20 @@ export class DirectoryLock {
     watchMs: number = WATCH_MS,
   ): Promise<DirectoryLock> {
     const content = describeThisProcess(owner)
+    let wasWatched = false
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
+      const since = now()
       if (await create(layout, content)) {
-        const { ino } = await stat(layout.lock)
-        return new DirectoryLock(layout.lock, content, ino, told.lost)
+        const { ino: inode } = await stat(layout.lock)
+        return new DirectoryLock(layout.lock, content, { since, inode, wasWatched }, told.lost)
       }
       const holder = await readLock(layout.lock)
       if (holder === undefined) continue
       told.waits(`the lock is held by ${who(holder)}; looking whether that process lives`)
-      if (await isLiving(layout.lock, holder, watchMs)) throw locked(layout, holder)
+      const known = isKnownToLive(holder)
+      const isLiving = known ?? (await isTouched(layout.lock, watchMs))
+      if (isLiving) throw locked(layout, holder)
+      wasWatched ||= known === undefined
       await setAside(layout, holder)
     }
     throw new HotspareError('STORAGE_LOCKED', `${layout.root} is being taken by others just now`)
@@ -119,17 +152,40 @@ export class DirectoryLock {
     })
   }
 
+  get isOverdue(): boolean {
+    const { runningMs, wallMs } = now()
+    const { runningMs: runningBefore, wallMs: wallBefore } = this.#renewed
+    return (
+      runningMs - runningBefore > OVERDUE_MS ||
+      // A clock that was set back says nothing of the time that passed.
+      Math.abs(wallMs - wallBefore) > OVERDUE_MS
+    )
+  }
+
+  /** Touches the lock file. Answers why the lock is lost; undefined when it is held. */
+  async renew(): Promise<string | undefined> {
+    const began = now()
+    if (!(await this.isHeld())) return await this.#lostTo()
+    const time = new Date()
+    await utimes(this.#path, time, time)
+    // Once more: between the two it may have been taken, and then it was another one's that was touched.
+    if (!(await this.isHeld())) return await this.#lostTo()
+    this.#renewed = began
+    return undefined
+  }
+
+  async #lostTo(): Promise<string> {
+    const holder = await readLock(this.#path).catch(() => undefined)
+    const taker = holder === undefined ? 'somebody removed it' : `${who(holder)} took it`
+    return `the lock of the storage was lost: ${taker}`
+  }
+
   async #touch(lost: (why: string) => void): Promise<void> {
     try {
-      if (await this.isHeld()) {
-        const now = new Date()
-        await utimes(this.#path, now, now)
-        return
-      }
+      const why = await this.renew()
+      if (why === undefined) return
       clearInterval(this.#timer)
-      const holder = await readLock(this.#path).catch(() => undefined)
-      const taker = holder === undefined ? 'somebody removed it' : `${who(holder)} took it`
-      lost(`the lock of the storage was lost: ${taker}`)
+      lost(why)
     } catch {
       // A device that fails shows itself in the calls that matter; the lock stays as it is.
     }
@@ -198,7 +254,8 @@ function isLockContent(value: unknown): value is LockContent {
   return words.every((word) => typeof record[word] === 'string') && Number.isInteger(record.pid)
 }
 
-async function isLiving(path: string, holder: LockContent, watchMs: number): Promise<boolean> {
+/** Whether the holder lives; undefined where this process cannot look at it. */
+function isKnownToLive(holder: LockContent): boolean | undefined {
   const here = thisMachine()
   const knowsBoot = holder.machineBoot !== '' && here.machineBoot !== ''
   if (knowsBoot && holder.host === here.host && holder.machineBoot !== here.machineBoot)
@@ -208,8 +265,7 @@ async function isLiving(path: string, holder: LockContent, watchMs: number): Pro
     holder.host === here.host &&
     holder.machineBoot === here.machineBoot &&
     holder.processNamespace === here.processNamespace
-  if (comparable) return isProcess(holder.pid, holder.processStart)
-  return await isTouched(path, watchMs)
+  return comparable ? isProcess(holder.pid, holder.processStart) : undefined
 }
 
 /** Whether the process with this id is the one that started then. */
@@ -220,8 +276,8 @@ function isProcess(pid: number, start: string): boolean {
     // EPERM: it lives, under another user.
     if (errnoOf(error) !== 'EPERM') return false
   }
-  const now = processStart(pid)
-  return start === '' || now === '' || now === start
+  const found = processStart(pid)
+  return start === '' || found === '' || found === start
 }
 
 /** Watches whether the holder still touches its lock. */

@@ -4,6 +4,7 @@
  * Invariants:
  * - `bytes` counts what is durable; an append counts when it has resolved.
  * - The file is `bytes` long, or longer and filled with zeros (room that was claimed ahead, see below).
+ * - Nothing is written, and no append resolves, while the lock may be another process's.
  * - After any failed append or truncate nothing more is written: the state of the file is not known, and a
  *   second fsync after a failed one may say "done" for bytes that were dropped.
  *
@@ -85,14 +86,28 @@ export class DirectoryLog implements Log {
         this.#end()
         throw error
       }
-      this.#write(this.#buffersOf(parts, length), length, (error) => {
+      const done = (error: Error | null): void => {
         if (error === null) this.#bytes += length
         else this.#fail('an append failed')
         this.#end()
         if (error === null) resolve()
         else reject(storageError(error, 'cannot append to the log', this.#path))
-      })
+      }
+      const write = (): void =>
+        this.#write(this.#buffersOf(parts, length), length, (error) => {
+          // This process may have stood still while it was written.
+          if (error === null) this.#whenAssured(() => done(null), done)
+          else done(error)
+        })
+      this.#whenAssured(write, done)
     })
+  }
+
+  /** Goes on at once, but for a lock that may be another process's by now, which is looked at first. */
+  #whenAssured(goOn: () => void, fail: (error: Error) => void): void {
+    const assured = this.#gate.assured()
+    if (assured === undefined) goOn()
+    else assured.then(goOn, fail)
   }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
@@ -122,6 +137,7 @@ export class DirectoryLog implements Log {
     checkLimit(bytes, this.#bytes, 'the length to cut to')
     this.#begin()
     try {
+      await this.#gate.assured()
       await this.#cut(bytes)
       await call((done) => fdatasync(this.#fd, done))
       this.#bytes = bytes

@@ -1,7 +1,12 @@
-/** Logs as files in folders of the state folder: one folder an area, one file a log. */
+/**
+ * Logs as files in folders of the state folder: one folder an area, one file a log.
+ *
+ * Where the holder before may live and have a log open, a log becomes another file under the same name before it is used: what
+ * that process still appends goes into the one that nobody reads any more.
+ */
 
 import { close, constants, fstat, open as openFile } from 'node:fs'
-import { lstat, open, readdir, rename, rm, unlink } from 'node:fs/promises'
+import { copyFile, lstat, open, readdir, rename, rm, unlink } from 'node:fs/promises'
 import type { Log, LogInfo, LogStore } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { checkLogName } from '../names.js'
@@ -21,11 +26,21 @@ export class DirectoryLogs implements LogStore {
   /** The open logs by path; undefined while one is being opened. */
   readonly #open = new Map<string, DirectoryLog | undefined>()
 
-  constructor(layout: Layout, gate: Gate, room: Room, isHeld: () => Promise<boolean>) {
+  /** The paths of logs that were made this process's own; undefined where nobody else can have one open. */
+  readonly #own: Set<string> | undefined
+
+  /** @param lock - what was taken; `wasWatched` says that the holder before may live */
+  constructor(
+    layout: Layout,
+    gate: Gate,
+    room: Room,
+    lock: { isHeld(): Promise<boolean>; readonly wasWatched: boolean },
+  ) {
     this.#layout = layout
     this.#room = room
     this.#gate = gate
-    this.#isHeld = isHeld
+    this.#isHeld = () => lock.isHeld()
+    this.#own = lock.wasWatched ? new Set() : undefined
   }
 
   async list(area: string): Promise<LogInfo[]> {
@@ -113,6 +128,7 @@ export class DirectoryLogs implements LogStore {
 
   async #openFile(folder: string, path: string): Promise<DirectoryLog> {
     await this.#create(folder, path)
+    if (this.#own?.has(path) === false) await this.#makeOwn(folder, path)
     const fd = await openDescriptor(path, LOG_FLAGS)
     try {
       const { size } = await statDescriptor(fd)
@@ -125,6 +141,20 @@ export class DirectoryLogs implements LogStore {
       close(fd)
       throw error
     }
+  }
+
+  async #makeOwn(folder: string, path: string): Promise<void> {
+    const copy = this.#layout.newTemporary()
+    await copyFile(path, copy, constants.COPYFILE_FICLONE)
+    const file = await open(copy, 'r+')
+    try {
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(copy, path)
+    await syncFolder(folder)
+    this.#own?.add(path)
   }
 
   /** Creates the file, unless it is there, and makes its name durable. */

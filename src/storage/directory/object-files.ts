@@ -17,7 +17,7 @@ import { storageFailed } from '../failure.js'
 import { checkObjectName } from '../names.js'
 import type { Access } from './access.js'
 import { isMissing, NO_FOLLOW } from './durable.js'
-import { intoFolder, look, readFully, writeFully } from './files.js'
+import { intoFolder, look, readFully, writeWithHoles } from './files.js'
 import { errnoOf } from './fs-error.js'
 import type { Layout } from './layout.js'
 import type { ObjectRead, ObjectWrite } from './work.js'
@@ -48,7 +48,10 @@ export function listObjects(layout: Layout, area: ObjectArea, prefix: string): O
   return objects.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/** Writes slices of a buffer; those of one object that follow each other share one open file. */
+/**
+ * Writes slices of a buffer; those of one object that follow each other share one open file. Zeros are left out where that
+ * makes a hole: an object becomes a file that was sparse where it came from.
+ */
 export function writeObjects(layout: Layout, access: Access, work: ObjectWrite): void {
   let open: { name: string; fd: number } | undefined
   try {
@@ -59,7 +62,7 @@ export function writeObjects(layout: Layout, access: Access, work: ObjectWrite):
         const path = layout.objectPath(work.area, slice.name)
         open = { name: slice.name, fd: openObject(access, path, slice) }
       }
-      writeFully(
+      writeWithHoles(
         open.fd,
         work.buffer.subarray(slice.start, slice.start + slice.length),
         slice.offset,

@@ -4,7 +4,7 @@ import { closeSync, type Dir, type Dirent, opendirSync, readdirSync, type Stats 
 import type { FileStat, Obstacle, ReadRequest } from '../../interfaces/storage.js'
 import { STATE_FOLDER } from '../names.js'
 import type { Access } from './access.js'
-import { look, lookForFile, readFully, toFileStat } from './files.js'
+import { isSparse, look, lookForFile, readFully, toFileStat } from './files.js'
 import { Folders } from './folders.js'
 import { errnoOf, isExhausted } from './fs-error.js'
 import type { Layout } from './layout.js'
@@ -83,6 +83,7 @@ export function readFiles(
       results[at] = end
       results[at + 1] = length
       packStat(results, at + 2, toFileStat(file.stats))
+      results[at + 2 + STAT_NUMBERS] = isSparse(file.stats) ? 1 : 0
       end += length
     } finally {
       closeSync(file.fd)

@@ -2,6 +2,9 @@
  * Carries out one operation on the tree with synchronous calls. An operation is a generator: it pauses
  * between slices of large files (after a pause the caller clears `folders`), and everything that decides
  * (folders, what stands at the path) is looked at after the last pause, right before the change.
+ *
+ * Invariant: a file that has another name, too, is never changed in place: whoever made that name (a backup with hard links,
+ * a program that keeps versions) wants the bytes as they were, and the other nodes know nothing of it.
  */
 
 import {
@@ -25,6 +28,7 @@ import { pathBlocked, storageFailed } from '../failure.js'
 import type { Access } from './access.js'
 import {
   copyBytes,
+  extend,
   intoFolder,
   look,
   lookForFile,
@@ -42,6 +46,9 @@ import type { Layout } from './layout.js'
 
 /** Permission bits of a file that a patch or truncate creates. */
 const DEFAULT_MODE = 0o644
+
+/** Copies of a file with several names that are made before one change of it. */
+const COPIES_MAX = 3
 
 type Operation<Kind extends TreeOperation['kind']> = Extract<TreeOperation, { kind: Kind }>
 type Steps = Generator<void, AppliedStat | undefined>
@@ -62,11 +69,11 @@ export class TreeWriter {
       case 'put':
         return this.#put(operation, folders)
       case 'patch':
-        return this.#patch(operation, folders)
+        return yield* this.#patch(operation, folders)
       case 'patchObject':
         return yield* this.#patchObject(operation, folders)
       case 'truncate':
-        return this.#truncate(operation, folders)
+        return yield* this.#truncate(operation, folders)
       case 'remove':
         return this.#remove(operation, folders)
       case 'install':
@@ -109,7 +116,10 @@ export class TreeWriter {
    */
   #putAgain({ path, bytes, mode }: Operation<'put'>, found: Stats): FileStat | undefined {
     const isSame = (stats: Stats): boolean =>
-      stats.isFile() && stats.size === bytes.byteLength && (stats.mode & 0o777) === (mode & 0o777)
+      stats.isFile() &&
+      stats.nlink <= 1 &&
+      stats.size === bytes.byteLength &&
+      (stats.mode & 0o777) === (mode & 0o777)
     if (!isSame(found)) return undefined
     let fd: number
     try {
@@ -131,8 +141,8 @@ export class TreeWriter {
     }
   }
 
-  #patch(operation: Operation<'patch'>, folders: Folders): AppliedStat {
-    const { fd, stats } = this.#openInPlace(operation.path, operation.force, folders)
+  *#patch(operation: Operation<'patch'>, folders: Folders): Steps {
+    const { fd, stats } = yield* this.#openInPlace(operation.path, operation.force, folders)
     try {
       writeFully(fd, operation.bytes, operation.offset)
       // Writing nothing at an offset still says that the file reaches up to there.
@@ -146,7 +156,7 @@ export class TreeWriter {
   *#patchObject(operation: Operation<'patchObject'>, folders: Folders): Steps {
     const object = this.#openObject(operation)
     try {
-      const { fd, stats } = this.#openInPlace(operation.path, operation.force, folders)
+      const { fd, stats } = yield* this.#openInPlace(operation.path, operation.force, folders)
       try {
         yield* copyBytes(object, fd, operation.offset)
         extend(fd, operation.offset)
@@ -159,8 +169,8 @@ export class TreeWriter {
     }
   }
 
-  #truncate(operation: Operation<'truncate'>, folders: Folders): AppliedStat {
-    const { fd, stats } = this.#openInPlace(operation.path, operation.force, folders)
+  *#truncate(operation: Operation<'truncate'>, folders: Folders): Steps {
+    const { fd, stats } = yield* this.#openInPlace(operation.path, operation.force, folders)
     try {
       if (stats.size !== operation.size) ftruncateSync(fd, operation.size)
       return { ...toFileStat(this.#access.stat(fd)), sizeBefore: stats.size }
@@ -260,13 +270,51 @@ export class TreeWriter {
     return object
   }
 
-  #openInPlace(path: string, force: boolean | undefined, folders: Folders): OpenFile {
-    this.#makeWay(path, force ?? false, folders)
-    const fd = this.#access.open(this.#layout.treePath(path), WRITE_FLAGS, DEFAULT_MODE)
+  /** Opens the file to be changed in place; one that has other names, too, is replaced by a copy first. */
+  *#openInPlace(
+    path: string,
+    force: boolean | undefined,
+    folders: Folders,
+  ): Generator<void, OpenFile> {
+    for (let copies = 0; ; copies += 1) {
+      this.#makeWay(path, force ?? false, folders)
+      const absolute = this.#layout.treePath(path)
+      const file = this.#openRegular(path, this.#access.open(absolute, WRITE_FLAGS, DEFAULT_MODE))
+      // After the last copy somebody gave it a second name again, or another thread lends it a mode just now.
+      if (file.stats.nlink <= 1 || copies === COPIES_MAX) return file
+      try {
+        yield* this.#copyAlone(file, absolute)
+      } finally {
+        closeSync(file.fd)
+      }
+    }
+  }
+
+  #openRegular(path: string, fd: number): OpenFile {
     const stats = fstatSync(fd)
     if (stats.isFile()) return { fd, stats }
     closeSync(fd)
     throw storageFailed(`${JSON.stringify(path)} is no regular file`, path)
+  }
+
+  /** Puts a copy of the file in its place, unless another file stands there by then. */
+  *#copyAlone(file: OpenFile, absolute: string): Generator<void, void> {
+    const { mode } = this.#access.stat(file.fd)
+    const temporary = this.#layout.newTemporary()
+    try {
+      // Synced before it gets the name: the journal has what is changed, and not what was there before.
+      yield* copyToNew(file, temporary, true)
+      chmodSync(temporary, mode & 0o777)
+      const found = look(absolute)
+      if (found?.ino === file.stats.ino && found.dev === file.stats.dev) {
+        renameSync(temporary, absolute)
+        return
+      }
+    } catch (error) {
+      discard(temporary)
+      throw error
+    }
+    discard(temporary)
   }
 
   /** Makes the folders, and clears the path of what is no regular file. Answers the regular file that stands there. */
@@ -306,10 +354,6 @@ function removeEmptyFolders(absolute: string, folder: string, path: string): voi
     removeEmptyFolders(`${absolute}/${entry.name}`, below, path)
   }
   rmdirSync(absolute)
-}
-
-function extend(fd: number, size: number): void {
-  if (fstatSync(fd).size < size) ftruncateSync(fd, size)
 }
 
 function isOutOfSpace(error: unknown): boolean {

@@ -37,6 +37,8 @@ export interface TreeParts {
   readonly gate: Gate
   readonly buffers: SharedBuffers
   readonly room: Room
+  /** Whether paths that differ only in case are one file in this folder. */
+  readonly foldsCase: boolean
 }
 
 /** The tree of one open directory. */
@@ -46,6 +48,10 @@ export class DirectoryTree implements TreeStore {
 
   constructor(parts: TreeParts) {
     this.#parts = parts
+  }
+
+  get foldsCase(): boolean {
+    return this.#parts.foldsCase
   }
 
   async *scan(skipped: (path: string, why: string) => void): AsyncIterable<TreeEntry[]> {
@@ -190,9 +196,12 @@ function unpackResults(packed: Float64Array): (ReadResult | 'missing')[] {
   const results: (ReadResult | 'missing')[] = []
   for (let at = 0; at < packed.length; at += READ_NUMBERS) {
     const stat = unpackStat(packed, at + 2)
-    results.push(
-      stat === undefined ? 'missing' : { start: packed[at]!, length: packed[at + 1]!, stat },
-    )
+    if (stat === undefined) {
+      results.push('missing')
+      continue
+    }
+    const result = { start: packed[at]!, length: packed[at + 1]!, stat }
+    results.push(packed[at + 2 + STAT_NUMBERS] === 1 ? { ...result, isSparse: true } : result)
   }
   return results
 }

@@ -78,8 +78,8 @@ export interface ObjectRead {
 export const STAT_NUMBERS = 4
 /** Numbers of one packed answer to an operation: a stat, and the size before. */
 export const APPLIED_NUMBERS: number = STAT_NUMBERS + 1
-/** Numbers of one packed read result: start, length, and a stat. */
-export const READ_NUMBERS: number = 2 + STAT_NUMBERS
+/** Numbers of one packed read result: start, length, a stat, and 1 for a file that is sparse. */
+export const READ_NUMBERS: number = 3 + STAT_NUMBERS
 
 /** Writes a stat as four numbers at `at`; a missing one has the size NaN. */
 export function packStat(target: Float64Array, at: number, stat: FileStat | undefined): void {

@@ -29,10 +29,10 @@ export class Content {
   /** Whether nothing is kept for a crash. */
   readonly fast: boolean
 
-  constructor(fast: boolean, clock: Clock | undefined) {
+  constructor(fast: boolean, clock: Clock | undefined, foldsCase: boolean) {
     this.fast = fast
     this.objects = new ObjectContent(!fast)
-    this.tree = new TreeContent(!fast, this.objects, clock)
+    this.tree = new TreeContent(!fast, this.objects, clock, foldsCase)
   }
 
   /** The names of all incoming objects. */

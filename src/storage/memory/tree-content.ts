@@ -4,6 +4,7 @@
  * other paths, and may tear the last one kept.
  */
 
+import { foldPath } from '../../fold-path.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
 import type { FileStat, Obstacle, TreeEntry } from '../../interfaces/storage.js'
@@ -50,13 +51,37 @@ export class TreeContent {
   readonly #unsynced = new Map<string, Unsynced>()
   /** Paths whose last sync failed. */
   readonly failed: Set<string> = new Set()
+  /** Where case does not matter: how what is there is spelled, files and folders, by the folded path. */
+  readonly #spelled: Map<string, string> | undefined
   #lastInode = 0
   #lastMtimeMs = 0
 
-  constructor(tracked: boolean, objects: ObjectContent, clock: Clock | undefined) {
+  constructor(
+    tracked: boolean,
+    objects: ObjectContent,
+    clock: Clock | undefined,
+    foldsCase: boolean = false,
+  ) {
+    this.#spelled = foldsCase ? new Map() : undefined
     this.#tracked = tracked
     this.#objects = objects
     this.#clock = clock
+  }
+
+  /** Whether paths that differ only in case are one file. */
+  get foldsCase(): boolean {
+    return this.#spelled !== undefined
+  }
+
+  /** The path as it is spelled here, as far as it is there. */
+  #at(path: string): string {
+    if (this.#spelled === undefined) return path
+    let at = ''
+    for (const part of path.split('/')) {
+      const next = at === '' ? part : `${at}/${part}`
+      at = this.#spelled.get(foldPath(next)) ?? next
+    }
+    return at
   }
 
   get objects(): ObjectContent {
@@ -68,11 +93,11 @@ export class TreeContent {
   }
 
   get(path: string): MemoryFile | undefined {
-    return this.#files.get(path)
+    return this.#files.get(this.#at(path))
   }
 
   stat(path: string): FileStat | undefined {
-    const file = this.#files.get(path)
+    const file = this.get(path)
     if (file === undefined) return undefined
     const { bytes, mtimeMs, inode, mode } = file
     return { size: bytes.length, mtimeMs, inode, mode }
@@ -98,7 +123,8 @@ export class TreeContent {
    *
    * @throws `PATH_BLOCKED` when a file on the way may not be removed, or the path is a folder
    */
-  makeWay(path: string, force: boolean): void {
+  makeWay(wanted: string, force: boolean): void {
+    const path = this.#at(wanted)
     const below = this.#fileBelow(path)
     if (below !== undefined) throw pathBlocked(path, below, 'lies below it')
     for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
@@ -109,7 +135,8 @@ export class TreeContent {
   }
 
   /** What keeps a file from standing at the path. */
-  obstacleTo(path: string): Obstacle | undefined {
+  obstacleTo(wanted: string): Obstacle | undefined {
+    const path = this.#at(wanted)
     let at = this.#fileBelow(path)
     for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
       if (this.#files.has(folder)) at = folder
@@ -123,7 +150,8 @@ export class TreeContent {
   }
 
   /** Carries out a change. */
-  change(path: string, change: Change): void {
+  change(wanted: string, change: Change): void {
+    const path = this.#at(wanted)
     if (this.#tracked) {
       const unsynced = this.#unsynced.get(path) ?? { base: this.#files.get(path), changes: [] }
       change.file?.bytes.freeze()
@@ -136,7 +164,10 @@ export class TreeContent {
 
   /** Makes a path durable. */
   sync(path: string): void {
-    this.#settle(path, Number.POSITIVE_INFINITY)
+    const at = this.#at(path)
+    this.#settle(at, Number.POSITIVE_INFINITY)
+    // It may have been removed under this spelling before it came under another one.
+    if (at !== path) this.#settle(path, Number.POSITIVE_INFINITY)
   }
 
   syncAll(): void {
@@ -144,7 +175,8 @@ export class TreeContent {
   }
 
   /** Makes a path durable up to one change. */
-  settleThrough(path: string, change: Change): void {
+  settleThrough(wanted: string, change: Change): void {
+    const path = this.#at(wanted)
     const index = this.#unsynced.get(path)?.changes.indexOf(change) ?? -1
     if (index >= 0) this.#settle(path, index + 1)
   }
@@ -168,8 +200,23 @@ export class TreeContent {
           : (last?.file ?? (kept === 0 ? unsynced.base : undefined)),
       )
     }
+    this.#dropOtherSpellings(random)
     this.#dropFilesThatAreFolders()
     this.failed.clear()
+  }
+
+  /** Where case does not matter, a removed file cannot be there again beside one that took its place under another spelling. */
+  #dropOtherSpellings(random: Random): void {
+    if (this.#spelled === undefined) return
+    const kept = new Map<string, string>()
+    for (const path of this.paths()) {
+      const folded = foldPath(path)
+      const other = kept.get(folded)
+      const goes = other !== undefined && toss(random) ? path : other
+      if (goes !== path) kept.set(folded, path)
+      if (goes !== undefined) this.#set(goes, undefined)
+    }
+    for (const [folded, path] of kept) this.#spelled.set(folded, path)
   }
 
   #tear(change: Change, before: MemoryFile | undefined, random: Random): MemoryFile | undefined {
@@ -205,11 +252,18 @@ export class TreeContent {
     if (file === undefined) this.#files.delete(path)
     else this.#files.set(path, file)
     if (had === (file !== undefined)) return
+    this.#spell(path, !had)
     const difference = had ? -1 : 1
     for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
       const count = (this.#folders.get(folder) ?? 0) + difference
       if (count === 0) this.#folders.delete(folder)
       else this.#folders.set(folder, count)
+      if (count === 0 || count === difference) this.#spell(folder, count > 0)
     }
+  }
+
+  #spell(path: string, isThere: boolean): void {
+    if (isThere) this.#spelled?.set(foldPath(path), path)
+    else this.#spelled?.delete(foldPath(path))
   }
 }

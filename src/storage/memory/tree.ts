@@ -12,6 +12,7 @@ import type {
   TreeOperation,
   TreeStore,
 } from '../../interfaces/storage.js'
+import { BLOCK_BYTES } from '../../zero-runs.js'
 import { storageFailed } from '../failure.js'
 import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } from '../limits.js'
 import { checkObjectName, checkTreePath } from '../names.js'
@@ -32,6 +33,10 @@ export class MemoryTree implements TreeStore {
   constructor(content: Content, runner: Runner) {
     this.#content = content
     this.#runner = runner
+  }
+
+  get foldsCase(): boolean {
+    return this.#content.tree.foldsCase
   }
 
   async *scan(_skipped: (path: string, why: string) => void): AsyncIterable<TreeEntry[]> {
@@ -172,7 +177,9 @@ export class MemoryTree implements TreeStore {
       if (stat === undefined || part === undefined) return 'missing'
       parts.push(part)
       start += part.byteLength
-      return { start: start - part.byteLength, length: part.byteLength, stat }
+      // Nothing here has holes. Where there could be some, a simulation goes the way of those that have.
+      const isSparse = stat.size >= BLOCK_BYTES
+      return { start: start - part.byteLength, length: part.byteLength, stat, isSparse }
     })
     const buffer = new Uint8Array(start)
     let end = 0

@@ -39,6 +39,28 @@ export const objectTests: readonly KitTest[] = [
     },
   },
   {
+    title: 'objects: zeros stand where they were written, over other bytes and at the end too',
+    run: async ({ opened }) => {
+      const zeros = 5 * 4096
+      const ones = new Uint8Array(zeros).fill(1)
+      await opened.objects.write('blobs', ones, [
+        { name: 'o', offset: 100, start: 0, length: zeros },
+      ])
+      const mixed = new Uint8Array(4 * zeros)
+      mixed.fill(2, 0, 10)
+      mixed.fill(3, 2 * zeros, 2 * zeros + 10)
+      const slice = { name: 'o', offset: 4096, start: 0, length: mixed.length }
+      await opened.objects.write('blobs', mixed, [slice])
+      const expected = Buffer.alloc(4096 + mixed.length)
+      expected.fill(1, 100, 4096)
+      expected.set(mixed, 4096)
+      const [found] = await opened.objects.list('blobs')
+      assert.equal(found?.bytes, expected.length)
+      const read = await opened.objects.read('blobs', 'o', 0, expected.length + 1)
+      assert.ok(expected.equals(read))
+    },
+  },
+  {
     title: 'objects: a buffer may be written into as soon as the call to write it returned',
     run: async ({ opened }) => {
       const whole = bytesOf('head|body|tail')

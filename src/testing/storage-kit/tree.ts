@@ -235,6 +235,28 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
+    title: 'tree: names that differ only in case are two files, or one where the adapter says so',
+    run: async ({ opened, again }) => {
+      const { tree } = opened
+      await put(tree, 'Folder/file', 'one')
+      await put(tree, 'folder/FILE', 'two')
+      const next = (await again()).tree
+      assert.equal(next.foldsCase, tree.foldsCase)
+      if (next.foldsCase === true) {
+        assert.equal((await scanned(next)).length, 1)
+        for (const path of ['Folder/file', 'FOLDER/file']) {
+          assert.equal(await fileText(next, path), 'two')
+        }
+        await next.apply([{ kind: 'remove', path: 'fOLDER/fILE' }])
+        assert.deepEqual(await scanned(next), [])
+      } else {
+        assert.deepEqual(await scanned(next), ['Folder/file', 'folder/FILE'])
+        assert.equal(await fileText(next, 'Folder/file'), 'one')
+        assert.equal(await fileText(next, 'folder/file'), undefined)
+      }
+    },
+  },
+  {
     title: 'tree: after a failure the operations before it are done, those behind it are not',
     run: async ({ opened }) => {
       const { tree } = opened

@@ -61,6 +61,7 @@ export class Writer implements WriteGate {
   #congested = false
   #tenureTimer: TimerHandle | undefined
   #drainWaiters: { resolve(seq: number): void; reject(error: unknown): void }[] = []
+  #answerWaiters: { resolve(): void; reject(error: unknown): void }[] = []
 
   /**
    * Opens a term: when it resolves, the term and an empty in-sync set stand durably in the journal.
@@ -268,6 +269,18 @@ export class Writer implements WriteGate {
     })
   }
 
+  /** Resolves as soon as every write that has its place is acknowledged at its level. */
+  answered(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed !== undefined) {
+        reject(this.#closed)
+        return
+      }
+      this.#answerWaiters.push({ resolve, reject })
+      this.#checkAnswered()
+    })
+  }
+
   /**
    * A follower's stream begins. Only one that is promotable and answers itself can join the in-sync
    * set.
@@ -305,6 +318,7 @@ export class Writer implements WriteGate {
     for (const write of this.#queue.takeAll()) this.#intake.refuse(write, error)
     this.#queue.closeRoom(error)
     for (const waiter of this.#drainWaiters.splice(0)) waiter.reject(error)
+    for (const waiter of this.#answerWaiters.splice(0)) waiter.reject(error)
   }
 
   /** How the write path stands. */
@@ -388,6 +402,7 @@ export class Writer implements WriteGate {
     if (!this.#isTenured()) return false
     this.#queues.release(thresholds, standing)
     this.#sequencer.acknowledged()
+    this.#checkAnswered()
     return true
   }
 
@@ -403,6 +418,11 @@ export class Writer implements WriteGate {
       })
       return false
     }
+  }
+
+  #checkAnswered(): void {
+    if (this.#queues.waiting > 0) return
+    for (const waiter of this.#answerWaiters.splice(0)) waiter.resolve()
   }
 
   #checkDrained(): void {

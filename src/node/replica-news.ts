@@ -63,6 +63,12 @@ export class ReplicaNews {
         return this.#onStorage(event)
       case 'outside':
         return reportOutside(emit, event, 'repaired')
+      case 'adoption': {
+        reportOutside(emit, event.adopted, 'adopted')
+        reportOutside(emit, event.left, 'kept')
+        for (const error of event.failures) emit('error', error)
+        return
+      }
       case 'outsideOfActive':
         return reportOutside(emit, event, 'kept')
     }

@@ -6,6 +6,7 @@ import type { IncomingEvent } from '../replication/stream/incoming-types.js'
 import type { OutgoingEvent } from '../replication/stream/outgoing-types.js'
 import type { VaultIncident } from '../replication/vault-incident.js'
 import type { WriterEvent } from '../replication/writer-types.js'
+import type { AdoptionResult } from './adoption.js'
 
 /** What the data side tells the node. */
 export type ReplicaEvent =
@@ -17,6 +18,8 @@ export type ReplicaEvent =
   | { readonly from: 'storage'; readonly event: 'failed' | 'recovered' }
   /** Files that had changed on this disk were put right. */
   | { readonly from: 'outside' | 'outsideOfActive'; readonly event: OutsideReport }
+  /** They were taken into the history, or left, before this node became active. */
+  | { readonly from: 'adoption'; readonly event: AdoptionResult }
 
 /** What the data side needs from the node. */
 export interface ReplicaHooks {

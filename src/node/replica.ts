@@ -14,10 +14,12 @@ import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
 import { Incoming } from '../replication/stream/incoming.js'
 import type { IncomingContext, IncomingEvent } from '../replication/stream/incoming-types.js'
-import { nothingOutside } from '../replication/tree-scan.js'
+import { isNothing, nothingOutside } from '../replication/tree-scan.js'
 import { Vault } from '../replication/vault.js'
+import { asFailure } from '../replication/write-errors.js'
 import { Writer } from '../replication/writer.js'
 import { writerLimits } from '../replication/writer-types.js'
+import { Adoption } from './adoption.js'
 import { Freeze } from './drain.js'
 import { Fetching } from './fetching.js'
 import { Followers } from './followers.js'
@@ -45,7 +47,8 @@ export class Replica {
   /** Resolves when the attempts to follow that were given up have ended. */
   #settling: Promise<void> = Promise.resolve()
   readonly #fetching: Fetching
-  #outside: OutsideReport
+  /** The disk did not hold what an attempt to adopt wrote: the next one leaves it alone, so that it gets the role at all. */
+  #adoptsNothing = false
 
   private constructor(options: NodeOptions, bootId: string, hooks: ReplicaHooks, opened: Opened) {
     this.#options = options
@@ -54,7 +57,6 @@ export class Replica {
     this.copy = copy
     this.vault = vault
     this.storage = storage
-    this.#outside = copy.outside
     this.followers = new Followers({
       options,
       bootId,
@@ -149,19 +151,14 @@ export class Replica {
 
   /** What was found changed on this disk, at start or while the node runs, and not put right since. */
   get outside(): OutsideReport {
-    return this.#outside
+    return this.copy.outside
   }
 
   /** A standby gets the file anew, by the restore that its next stream begins with. An active has nobody to get it from. */
   #onOutside(found: TreeEntry): void {
-    this.#outside = { ...this.#outside, differing: [...this.#outside.differing, found] }
     if (this.#writer === undefined) return this.breakStream('a file was changed by somebody else')
     const event = { ...nothingOutside, differing: [found] }
     this.#hooks.report({ from: 'outsideOfActive', event })
-  }
-
-  outsideSettled(): void {
-    this.#outside = nothingOutside
   }
 
   /** Follows a peer's stream until `unfollow`. */
@@ -236,8 +233,11 @@ export class Replica {
     return this.#fetching.begin(peer, seq)
   }
 
-  /** Opens a term: the first of a tenure makes the writer, a further one goes on with it. */
-  async openTerm(term: Term, degraded: boolean): Promise<void> {
+  /**
+   * Opens a term: the first of a tenure makes the writer, a further one goes on with it. With the first, what somebody else
+   * did to files is taken into the history, before anybody is told of the role; `progressed` tells that this goes on.
+   */
+  async openTerm(term: Term, degraded: boolean, progressed: () => void): Promise<void> {
     this.unfollow()
     await this.#fetching.end()
     if (this.#writer !== undefined) {
@@ -247,11 +247,34 @@ export class Replica {
     } else {
       await this.#settling
       await this.#dropUnused()
-      this.#writer = await this.#openWriter(term, degraded)
-      this.#freeze = new Freeze(this.#options.clock, this.#writer)
+      const writer = await this.#openWriter(term, degraded)
+      this.#writer = writer
+      await this.#adopt(writer, progressed)
+      this.#freeze = new Freeze(this.#options.clock, writer)
     }
     this.#term = term
     this.#inSyncKnown = true
+  }
+
+  /** What is not adopted stays known: this node gets the history's version when it follows somebody. */
+  async #adopt(writer: Writer, progressed: () => void): Promise<void> {
+    const { copy, vault, storage } = this
+    const { outside } = copy
+    if (isNothing(outside)) return
+    const { clock, policy, deadMs, heartbeatMs } = this.#options
+    const isWanted = (): boolean => this.#writer === writer
+    const watch = { clock, deadMs, everyMs: heartbeatMs, progressed, isWanted }
+    const adoption = new Adoption({ copy, vault, storage, policy, writer, watch })
+    try {
+      const result = await adoption.run(this.#adoptsNothing ? 'nothing' : 'all')
+      this.#adoptsNothing = false
+      this.#hooks.report({ from: 'adoption', event: result })
+    } catch (error) {
+      this.#adoptsNothing = copy.failed !== undefined
+      if (isWanted()) this.#writer = undefined
+      writer.close(asFailure(error))
+      throw error
+    }
   }
 
   /** What no longer fits into the vault stays where it is until the next restore here: it must not keep the role from anybody. */
@@ -334,11 +357,8 @@ export class Replica {
       clock,
       restoreBytesPerSecondMax,
       stateClasses: states.map(({ name }) => name),
-      outside: () => this.#outside,
-      outsideRepaired: () => {
-        this.#hooks.report({ from: 'outside', event: this.#outside })
-        this.outsideSettled()
-      },
+      outside: () => copy.outside,
+      outsideRepaired: (outside) => this.#hooks.report({ from: 'outside', event: outside }),
       acknowledgeReceipt: declarations.some(
         (one) => one !== undefined && 'durability' in one && one.durability === 'memory',
       ),

@@ -7,7 +7,7 @@
  */
 
 import type { HotspareError } from '../errors.js'
-import type { OpenStorage, TreeEntry } from '../interfaces/storage.js'
+import type { FileStat, OpenStorage, TreeEntry } from '../interfaces/storage.js'
 import type { SyncPolicy } from '../policy/sync-policy.js'
 import { AppStates, ownResult } from './app-states.js'
 import { Applier } from './applier.js'
@@ -39,6 +39,8 @@ export interface TakeOptions {
   readonly wantsResults: boolean
   /** Files are up to this change already; 0 to take all. */
   readonly filesSeq: number
+  /** Paths where the tree has already what the entry makes of them; see `PendingOperation.found`. */
+  readonly found?: ReadonlyMap<string, FileStat | null> | undefined
 }
 
 export class Contents {
@@ -57,6 +59,7 @@ export class Contents {
   // Of the entry being taken.
   #payloadAt = 0
   #operations: PendingOperation[] = []
+  #found: TakeOptions['found']
 
   /** Why files could not be written, as it was told; undefined since some were. */
   #told: string | undefined
@@ -121,6 +124,7 @@ export class Contents {
     const results: UpdateResult[] | undefined = options.wantsResults ? [] : undefined
     const bytesEach = entry.bytes.length / count
     this.#payloadAt = entryHeaderBytes + metaBytes
+    this.#found = options.found
     let seq = firstSeq
     for (const part of parts) {
       if (part.kind === 'updateRun') {
@@ -220,12 +224,14 @@ export class Contents {
       this.#stranger(className, path)
       return
     }
-    const pending = {
+    const found = this.#found?.get(path)
+    const pending: PendingOperation = {
       seq,
       className: own,
       operation: operationOf(change, bytes),
       blobBytes,
       sizeBefore: 0,
+      ...(found === undefined ? {} : { found }),
     }
     this.overlay.push(pending)
     this.#operations.push(pending)
@@ -249,7 +255,8 @@ export class Contents {
   }
 }
 
-function operationOf(change: FileChange, bytes: Uint8Array | undefined): FileOperation {
+/** What a change does to the tree; `bytes` are those of a payload that is no blob. */
+export function operationOf(change: FileChange, bytes: Uint8Array | undefined): FileOperation {
   const { path } = change
   switch (change.kind) {
     case 'put': {

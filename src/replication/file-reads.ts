@@ -8,12 +8,11 @@ import { HotspareError } from '../errors.js'
 import type { OpenStorage, ReadRequest } from '../interfaces/storage.js'
 import type { Contents } from './contents.js'
 import type { TransferAnswer } from './copy-types.js'
+import { lay, pieceBytes } from './layers.js'
 import type { PendingOperation } from './overlay.js'
 
 /** Reads tried before the applier is held. */
 const triesMax = 3
-/** Bytes of one call to the storage: below what every call may ask for, and little enough to let others in between. */
-const pieceBytes = 8 * 1024 * 1024
 
 /** What a read needs, as it was when it began. */
 interface Capture {
@@ -81,7 +80,7 @@ export class FileReads {
     }
     const bytes = new Uint8Array(length)
     if (tree !== undefined) bytes.set(tree)
-    for (const pending of operations) await this.#lay(bytes, from, pending)
+    for (const pending of operations) await lay(this.#storage.objects, bytes, from, pending)
     return bytes
   }
 
@@ -101,48 +100,6 @@ export class FileReads {
     } while (done < length)
     const [only] = pieces
     return pieces.length === 1 ? only : Buffer.concat(pieces)
-  }
-
-  /** Does to the window of the file that begins at `from` what the operation does to the file. */
-  async #lay(window: Uint8Array, from: number, pending: PendingOperation): Promise<void> {
-    const { operation, blobBytes } = pending
-    switch (operation.kind) {
-      case 'put':
-        window.fill(0)
-        place(window, from, operation.bytes, 0)
-        return
-      case 'patch':
-        place(window, from, operation.bytes, operation.offset)
-        return
-      case 'truncate':
-        if (operation.size < from + window.length) {
-          window.fill(0, Math.max(0, operation.size - from))
-        }
-        return
-      case 'remove':
-        window.fill(0)
-        return
-      case 'install':
-        window.fill(0)
-        await this.#layObject(window, from, operation.name, 0, blobBytes)
-        return
-      case 'patchObject':
-        await this.#layObject(window, from, operation.name, operation.offset, blobBytes)
-    }
-  }
-
-  async #layObject(
-    window: Uint8Array,
-    from: number,
-    name: string,
-    offset: number,
-    objectBytes: number,
-  ): Promise<void> {
-    const end = Math.min(from + window.length, offset + objectBytes)
-    for (let at = Math.max(from, offset); at < end; at += pieceBytes) {
-      const length = Math.min(pieceBytes, end - at)
-      place(window, from, await this.#storage.objects.read('blobs', name, at - offset, length), at)
-    }
   }
 
   /** All paths that begin with the prefix, sorted. */
@@ -166,13 +123,6 @@ export class FileReads {
     const answer = await this.#storage.tree.read(requests, true)
     return { ...answer, versions }
   }
-}
-
-/** Copies what of `bytes`, which stand at `at` of the file, lies in the window. */
-function place(window: Uint8Array, from: number, bytes: Uint8Array, at: number): void {
-  const start = Math.max(from, at)
-  const end = Math.min(from + window.length, at + bytes.length)
-  if (end > start) window.set(bytes.subarray(start - at, end - at), start - from)
 }
 
 function notFound(path: string): HotspareError {

@@ -13,9 +13,10 @@
  */
 import type { HotspareError } from '../errors.js'
 import type { Clock, TimerHandle } from '../interfaces/clock.js'
+import type { FileStat } from '../interfaces/storage.js'
 import type { AckQueues, Write } from './ack-queues.js'
 import { BatchResolver } from './batch-resolver.js'
-import type { Change } from './change.js'
+import type { Change, FileChange } from './change.js'
 import type { BatchPart, Entry } from './entry.js'
 import { encodeChanges, encodeInSync, encodeTerm, lastSeqOf, partsOf } from './entry.js'
 import { requirePlainValues } from './intent.js'
@@ -95,6 +96,12 @@ export class Sequencer {
   appendFork(): void {
     const nothing: Change = { kind: 'transaction', changes: [] }
     this.#append(encodeChanges(this.#term, this.#copy.seq + 1, this.#ackedSeq(), [nothing]))
+  }
+
+  /** Appends changes of files that the own tree has already, as `found` says. @throws the failure of the journal */
+  appendFound(changes: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): void {
+    const entry = encodeChanges(this.#term, this.#copy.seq + 1, this.#ackedSeq(), changes)
+    this.#append(entry, partsOf(entry), found)
   }
 
   /** Journals a set; undefined when the journal takes nothing any more. */
@@ -213,8 +220,9 @@ export class Sequencer {
   #append(
     entry: Entry,
     parts?: readonly BatchPart[],
+    found?: ReadonlyMap<string, FileStat | null>,
   ): { ordinal: number; results: readonly WriteOutcome[] | undefined } {
-    const appended = this.#copy.append(entry, parts)
+    const appended = this.#copy.append(entry, parts, found)
     this.#marked = entry.header.ackedSeq
     this.#appendedAtMs = this.#options.clock.nowMs()
     this.#options.appended(appended.ordinal, lastSeqOf(entry.header), entry.bytes.length)

@@ -16,6 +16,7 @@ import { isBroken } from './broken-document.js'
 import type { BlobRef } from './change.js'
 import { singlesOf } from './entry.js'
 import { scanJournal } from './journal-scan.js'
+import { keepReplaced, type ReplacedFile } from './keep-replaced.js'
 import type { LocalCopy } from './local-copy.js'
 import type { Extent } from './position.js'
 import { positionOf, relate } from './position.js'
@@ -171,6 +172,37 @@ export class Vault {
       reason,
       files: await this.#objects.keepTree(id, paths),
     }))
+  }
+
+  /**
+   * Keeps what the history has of files that this copy is about to adopt as another program made them, as far as it can be
+   * had. Undefined when nothing of it would be lost. `mayGoOn` throws when there is no more time.
+   */
+  async keepReplaced(
+    copy: LocalCopy,
+    replaced: readonly ReplacedFile[],
+    mayGoOn: () => void,
+  ): Promise<VaultIncident | undefined> {
+    const versions = replaced.map(({ path, version }) => [path, version])
+    const { term } = positionOf(copy.extent) ?? {}
+    const hash = createHash('sha256')
+      .update(JSON.stringify([term, versions]))
+      .digest('hex')
+    const id = `adopted-${this.#options.nodeId}-${hash.slice(0, 16)}`
+    return await this.#inTurn(async () => {
+      const sealed = await this.#sealed(id)
+      if (sealed !== undefined) return sealed
+      await this.#objects.tidy()
+      const { storage } = this.#options
+      const objects = this.#objects
+      const { files, gone } = await keepReplaced({ objects, storage, copy, id, mayGoOn }, replaced)
+      if (files.length + gone.length === 0) return undefined
+      const truncated = gone.length > listedChangesMax
+      const { extent } = copy
+      const listed = gone.length === 0 ? {} : { gone: gone.slice(0, listedChangesMax) }
+      const kept = { commonSeq: copy.seq, extent, truncated, files, ...listed }
+      return await this.#seal({ id, ...nothing, reason: 'adopted', ...kept })
+    })
   }
 
   /**

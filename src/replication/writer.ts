@@ -11,9 +11,10 @@
  */
 import type { HotspareError } from '../errors.js'
 import type { TimerHandle } from '../interfaces/clock.js'
+import type { FileStat } from '../interfaces/storage.js'
 import { AckQueues } from './ack-queues.js'
 import { BlobSpool, type Content, type ContentOptions, type ContentSource } from './blob-spool.js'
-import type { BlobRef } from './change.js'
+import type { BlobRef, FileChange } from './change.js'
 import { ClassRules } from './class-rules.js'
 import { FlushPacing } from './flush-pacing.js'
 import { InSyncSet } from './in-sync.js'
@@ -174,6 +175,17 @@ export class Writer implements WriteGate {
     } catch (error) {
       this.close(asFailure(error))
     }
+  }
+
+  /**
+   * Gives changes of files that the own tree has already, as `found` says, their places at once. The caller waits for the
+   * journal by itself.
+   *
+   * @throws the failure of the journal, or what the writer was closed with
+   */
+  adopt(changes: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): void {
+    if (this.#closed !== undefined) throw this.#closed
+    this.#sequencer.appendFound(changes, found)
   }
 
   /**

@@ -2,7 +2,8 @@
  * Reads of files: what is in the tree with what is pending on top.
  *
  * Invariant: what is read is one state of the file, the newest appended one. A change that reaches the tree while it is
- * read from there would mix two states, so the read is done again, and at last with the applier held.
+ * read from there would mix two states, so the read is done again, and at last with the applier held. While a restore puts
+ * its files in their places, and where somebody else changed the file, there is no such state: reads wait, or are refused.
  */
 import { HotspareError } from '../errors.js'
 import type { OpenStorage, ReadRequest } from '../interfaces/storage.js'
@@ -13,6 +14,8 @@ import type { PendingOperation } from './overlay.js'
 
 /** Reads tried before the applier is held. */
 const triesMax = 3
+/** Switches to a restore that one read waits for. */
+const switchesMax = 3
 
 /** What a read needs, as it was when it began. */
 interface Capture {
@@ -25,19 +28,56 @@ interface Capture {
   readonly needsTree: boolean
 }
 
+/** What reads need to know of the copy beside its contents. */
+export interface ReadHost {
+  /** The last change appended. */
+  readonly seq: number
+  /** How many switches to a restore have begun. */
+  readonly switches: number
+  /** Resolves when no switch puts files in their places any more; undefined while none does. */
+  settled(): Promise<void> | undefined
+  /** Whether the disk has something else at the path than the index, so that neither can be read. */
+  isChangedOutside(path: string): boolean
+}
+
 export class FileReads {
   readonly #storage: OpenStorage
   readonly #contents: Contents
-  readonly #seq: () => number
+  readonly #host: () => ReadHost
 
-  constructor(storage: OpenStorage, contents: Contents, seq: () => number) {
+  constructor(storage: OpenStorage, contents: Contents, host: () => ReadHost) {
     this.#storage = storage
     this.#contents = contents
-    this.#seq = seq
+    this.#host = host
   }
 
-  /** @throws `FILE_NOT_FOUND` */
+  /** @throws `FILE_NOT_FOUND`, `CHANGED_OUTSIDE`, `RESTORE_UNDER_WAY` */
   async read(path: string, offset: number, length: number): Promise<Uint8Array> {
+    for (let tries = 0; tries < switchesMax; tries += 1) {
+      await this.whenWhole()
+      const { switches } = this.#host()
+      try {
+        const bytes = await this.#readOnce(path, offset, length)
+        if (switches === this.#host().switches) return bytes
+      } catch (error) {
+        // What it was reading was taken away by a switch that began meanwhile.
+        if (switches === this.#host().switches) throw error
+      }
+    }
+    throw underWay()
+  }
+
+  /** Waits while files are put in their places: nothing that is read then is of one state. @throws `RESTORE_UNDER_WAY` */
+  async whenWhole(): Promise<void> {
+    for (;;) {
+      const settled = this.#host().settled()
+      if (settled === undefined) return
+      await settled
+    }
+  }
+
+  async #readOnce(path: string, offset: number, length: number): Promise<Uint8Array> {
+    if (this.#host().isChangedOutside(path)) throw changedOutside(path)
     for (let tries = 0; tries < triesMax; tries += 1) {
       const capture = this.#capture(path, offset, length)
       const bytes = await this.#compose(path, capture)
@@ -59,7 +99,7 @@ export class FileReads {
       from,
       length: Math.max(0, Math.min(length, stat.size - from)),
       version: stat.version,
-      seq: this.#seq(),
+      seq: this.#host().seq,
       operations: pending?.operations.slice(first) ?? [],
       needsTree: pending === undefined || pending.base < pending.head,
     }
@@ -123,6 +163,15 @@ export class FileReads {
     const answer = await this.#storage.tree.read(requests, true)
     return { ...answer, versions }
   }
+}
+
+function underWay(): HotspareError {
+  return new HotspareError('RESTORE_UNDER_WAY', 'the files of a restore are not in their places')
+}
+
+function changedOutside(path: string): HotspareError {
+  const what = `'${path}' on the disk is not what the history has`
+  return new HotspareError('CHANGED_OUTSIDE', what, { details: { path } })
 }
 
 function notFound(path: string): HotspareError {

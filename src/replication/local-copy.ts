@@ -18,6 +18,7 @@ import type { LocalCopyOptions, OutsideReport, UpdateResult } from './copy-types
 import { CopyView } from './copy-view.js'
 import type { BatchPart, Entry } from './entry.js'
 import { partsOf } from './entry.js'
+import type { ReadHost } from './file-reads.js'
 import { Listeners } from './listeners.js'
 import type { Extent, Term } from './position.js'
 import type { RestoreManifest } from './restore-manifest.js'
@@ -81,6 +82,21 @@ export class LocalCopy extends CopyView {
   get #loadOptions(): LoadOptions {
     const onFailure = (error: HotspareError): void => this.whenFailed(error)
     return { copy: this.#options, contents: this.contents, onFailure }
+  }
+
+  protected override get readHost(): ReadHost {
+    return {
+      seq: this.seq,
+      switches: this.#switcher.switches,
+      settled: () => this.#switcher.settled(),
+      isChangedOutside: (path) => this.#isChangedOutside(path),
+    }
+  }
+
+  #isChangedOutside(path: string): boolean {
+    const version = this.#unsettled.get(path)
+    if (version === undefined || this.contents.overlay.get(path) !== undefined) return false
+    return this.index.get(path)?.version === version
   }
 
   #use(loaded: LoadedCopy): void {

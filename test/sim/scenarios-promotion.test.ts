@@ -1,0 +1,291 @@
+import { describe, expect, it } from 'vitest'
+import type { FilesApi } from '../../src/replication/files.js'
+import type { VaultIncident } from '../../src/replication/vault-incident.js'
+import type { World } from '../../src/testing/simulator/world.js'
+import {
+  allIsWell,
+  eventsOf,
+  inStep,
+  noViolation,
+  quit,
+  roles,
+  until,
+  watched,
+  write,
+} from './support.js'
+
+const deadMs = 2_000
+
+// Files that somebody changes while a node is stopped that becomes active afterwards.
+
+const edited = 'edited by hand, and longer than before'
+
+function filesOf(world: World, id: string): FilesApi {
+  return world.process(id).node.files
+}
+
+async function textOn(world: World, id: string, path: string): Promise<string> {
+  const read = filesOf(world, id).read(path)
+  return await world.settle(
+    read.then(
+      (bytes) => Buffer.from(bytes).toString(),
+      (error: { code: string }) => error.code,
+    ),
+  )
+}
+
+function onDisk(world: World, id: string, path: string): string | undefined {
+  const bytes = world.machine(id).storage.outside.read(path)
+  return bytes === undefined ? undefined : Buffer.from(bytes).toString()
+}
+
+function edit(world: World, id: string, path: string, text = edited): void {
+  world.machine(id).storage.outside.write(path, Buffer.from(text))
+}
+
+async function vaultOf(world: World, id: string): Promise<readonly VaultIncident[]> {
+  return await world.settle(world.process(id).node.vault.list())
+}
+
+async function keptIn(world: World, id: string, incident: VaultIncident): Promise<string[]> {
+  const texts: string[] = []
+  for (const { path, object } of incident.files) {
+    const bytes = await world.settle(world.process(id).node.vault.read(object))
+    texts.push(`${path}=${Buffer.from(bytes).toString()}`)
+  }
+  return texts.sort()
+}
+
+/** Files `data/f0`, … with the texts `first 0`, … on all nodes, which are then stopped, the active last. */
+async function stopped(
+  nodes: number,
+  count: number,
+  options: Partial<ConstructorParameters<typeof World>[0]> = {},
+): Promise<World> {
+  const world = watched({ nodes, ...options })
+  world.startAll()
+  await inStep(world)
+  for (let at = 0; at < count; at += 1) {
+    await world.settle(filesOf(world, 'n1').write(`data/f${at}`, `first ${at}`))
+  }
+  await inStep(world)
+  await world.run(2_000)
+  for (const { id } of [...world.members].reverse()) await world.settle(world.stop(id))
+  return world
+}
+
+describe('a node that becomes active with files that somebody changed while it was stopped', () => {
+  it.each([1, 2])(
+    'SYN-1: takes them in before the application can write (%i nodes)',
+    async (nodes) => {
+      const world = await stopped(nodes, 5)
+      for (const at of [0, 1, 2]) world.machine('n1').storage.outside.remove(`data/f${at}`)
+      edit(world, 'n1', 'data/f3')
+      edit(world, 'n1', 'data/f4')
+      world.start('n1')
+      let done = 0
+      const first: string[] = []
+      const { node } = world.process('n1')
+      void node.whileActive(async () => {
+        first.push(Buffer.from(await node.files.read('data/f4')).toString())
+        first.push(String(await node.files.stat('data/f0')))
+        for (const at of [0, 1, 2, 3]) {
+          await node.files.write(`data/f${at}`, `new ${at}`)
+          done += 1
+        }
+        await node.files.append('data/f4', ' +')
+        done += 1
+      })
+      if (nodes > 1) world.start('n2')
+      await until(world, () => done === 5)
+      expect(first).toEqual([edited, 'undefined'])
+      const names = world.events.filter((event) => event.node === 'n1').map(({ name }) => name)
+      expect(names.indexOf('outsideChange')).toBeLessThan(names.lastIndexOf('role'))
+      await inStep(world)
+      await world.run(2_000)
+      for (const { id } of world.members) {
+        for (const at of [0, 1, 2, 3]) expect(onDisk(world, id, `data/f${at}`)).toBe(`new ${at}`)
+        expect(onDisk(world, id, 'data/f4')).toBe(`${edited} +`)
+      }
+      expect(eventsOf(world, 'n1', 'outsideChange')).toMatchObject([
+        { count: 5, outcome: 'adopted' },
+      ])
+      await allIsWell(world)
+    },
+  )
+
+  it('SYN-16: has what the history had in its vault before, as the journal still holds it', async () => {
+    const world = await stopped(2, 4)
+    world.machine('n1').storage.outside.remove('data/f0')
+    edit(world, 'n1', 'data/f1')
+    // The same bytes under another inode: nothing is replaced.
+    edit(world, 'n1', 'data/f2', 'first 2')
+    edit(world, 'n1', 'data/new')
+    world.startAll()
+    await inStep(world)
+    const [incident, ...more] = await vaultOf(world, 'n1')
+    expect(more).toEqual([])
+    expect(incident).toMatchObject({ reason: 'adopted', truncated: false })
+    expect(incident?.gone).toBeUndefined()
+    expect(await keptIn(world, 'n1', incident as VaultIncident)).toEqual([
+      'data/f0=first 0',
+      'data/f1=first 1',
+    ])
+    expect(eventsOf(world, 'n1', 'vaulted')).toHaveLength(1)
+    expect(onDisk(world, 'n2', 'data/f0')).toBeUndefined()
+    expect(onDisk(world, 'n2', 'data/f1')).toBe(edited)
+    expect(onDisk(world, 'n2', 'data/new')).toBe(edited)
+    await allIsWell(world)
+  })
+
+  it('SYN-16: composes a version from the changes that made it, large contents included', async () => {
+    const world = watched({ nodes: 1 })
+    world.startAll()
+    await inStep(world)
+    const files = filesOf(world, 'n1')
+    const large = 'L'.repeat(200_000)
+    await world.settle(files.write('data/log', 'one'))
+    await world.settle(files.append('data/log', ' two'))
+    await world.settle(files.patch('data/log', 0, 'ONE'))
+    await world.settle(files.truncate('data/log', 6))
+    await world.settle(files.write('data/large', large))
+    await world.settle(files.append('data/large', ' end'))
+    await world.run(1_000)
+    await world.settle(world.stop('n1'))
+    edit(world, 'n1', 'data/log')
+    edit(world, 'n1', 'data/large', 'M'.repeat(300_000))
+    world.start('n1')
+    await inStep(world)
+    const [incident] = await vaultOf(world, 'n1')
+    expect(await keptIn(world, 'n1', incident as VaultIncident)).toEqual([
+      `data/large=${large} end`,
+      'data/log=ONE tw',
+    ])
+    expect((await textOn(world, 'n1', 'data/large')).length).toBe(300_000)
+    await allIsWell(world)
+  })
+
+  it('SYN-16: names what nobody has any more', async () => {
+    const world = watched({ nodes: 2 })
+    world.start('n1')
+    await until(world, () => world.actives().includes('n1'))
+    await world.settle(filesOf(world, 'n1').write('data/old', 'old'))
+    // What it gets by a restore is not in its journal.
+    world.start('n2')
+    await inStep(world)
+    for (const id of ['n1', 'n2']) await world.settle(world.stop(id))
+    edit(world, 'n2', 'data/old')
+    world.start('n2')
+    await until(world, () => world.actives().includes('n2'))
+    const [incident] = await vaultOf(world, 'n2')
+    expect(incident).toMatchObject({
+      reason: 'adopted',
+      files: [],
+      gone: [{ path: 'data/old', size: 3, version: 1 }],
+    })
+    world.start('n1')
+    await allIsWell(world)
+  })
+
+  it('a file took the place of a folder, and a folder that of a file', async () => {
+    const world = await stopped(2, 1)
+    world.start('n1')
+    world.start('n2')
+    await inStep(world)
+    await write(world, 'n1', 'data/folder/one')
+    await write(world, 'n1', 'data/file')
+    await inStep(world)
+    await world.run(1_000)
+    for (const id of ['n2', 'n1']) await world.settle(world.stop(id))
+    const disk = world.machine('n1').storage.outside
+    disk.remove('data/folder/one')
+    edit(world, 'n1', 'data/folder')
+    disk.remove('data/file')
+    edit(world, 'n1', 'data/file/one')
+    world.startAll()
+    await inStep(world)
+    await world.run(1_000)
+    expect(onDisk(world, 'n2', 'data/folder')).toBe(edited)
+    expect(onDisk(world, 'n2', 'data/file/one')).toBe(edited)
+    await allIsWell(world)
+  })
+
+  it('SYN-1: whatever is interrupted is taken up again, and nobody is in sync with other files', async () => {
+    const count = 300
+    for (const afterMs of [5, 20, 40, 80, 120]) {
+      const world = await stopped(2, count, { diskMs: 5, seed: afterMs })
+      for (let at = 0; at < count; at += 1) edit(world, 'n1', `data/f${at}`, `${edited} ${at}`)
+      world.start('n1')
+      await until(world, () => world.process('n1').copy !== undefined)
+      await until(world, () => (world.process('n1').copy?.history.length ?? 0) > 1)
+      await world.run(afterMs)
+      world.kill('n1')
+      world.start('n2')
+      await world.run(200)
+      world.start('n1')
+      await inStep(world)
+      await world.run(2_000)
+      const different = Array.from({ length: count }, (_, at) => `data/f${at}`).filter(
+        (path) => onDisk(world, 'n1', path) !== onDisk(world, 'n2', path),
+      )
+      expect(different, `after ${afterMs} ms`).toEqual([])
+      await allIsWell(world)
+    }
+  })
+
+  it('a full vault leaves what would replace something, and the node serves', async () => {
+    const world = await stopped(2, 3, { choices: { vaultBytesMax: 10 } })
+    edit(world, 'n1', 'data/f0')
+    edit(world, 'n1', 'data/f1')
+    edit(world, 'n1', 'data/new')
+    world.start('n1')
+    await until(world, () => world.actives().includes('n1'))
+    expect(eventsOf(world, 'n1', 'outsideChange')).toMatchObject([
+      { paths: ['data/new'], outcome: 'adopted' },
+      { paths: ['data/f0', 'data/f1'], outcome: 'kept' },
+    ])
+    expect(eventsOf(world, 'n1', 'error')).toMatchObject([{ code: 'VAULT_FULL' }])
+    expect(onDisk(world, 'n1', 'data/f0')).toBe(edited)
+    expect(await textOn(world, 'n1', 'data/f0')).toBe('CHANGED_OUTSIDE')
+    await world.settle(filesOf(world, 'n1').write('data/f0', 'written anew'))
+    expect(await textOn(world, 'n1', 'data/f0')).toBe('written anew')
+    noViolation(world)
+    quit(world)
+  })
+
+  it('a disk that is full meanwhile keeps the role from nobody for ever', async () => {
+    const world = await stopped(1, 2)
+    edit(world, 'n1', 'data/f0')
+    const { faults } = world.machine('n1').storage
+    world.start('n1')
+    await until(world, () => (world.process('n1').copy?.history.length ?? 0) > 0)
+    faults.full = true
+    await world.run(3_000)
+    faults.full = false
+    await until(world, () => world.actives().includes('n1'))
+    await world.run(1_000)
+    const outcomes = eventsOf(world, 'n1', 'outsideChange') as { outcome: string }[]
+    expect(outcomes).toHaveLength(1)
+    quit(world)
+  })
+
+  it('ROL-10: is not passed over while it takes in more than fits into the time for a term', async () => {
+    const count = 2_000
+    const world = await stopped(3, count, { diskMs: 1 })
+    for (let at = 0; at < count; at += 1) edit(world, 'n1', `data/f${at}`, `${edited} ${at}`)
+    world.startAll()
+    const beganMs = world.nowMs
+    const { faults } = world.machine('n1').storage
+    // 2 000 small files in eight batches of the tree, each as slow as a disk that others use.
+    faults.latency = (operation) => (operation === 'tree.read' ? 1_500 : 1)
+    await inStep(world)
+    expect(world.actives()).toEqual(['n1'])
+    expect(world.nowMs - beganMs).toBeGreaterThan(3 * 2 * deadMs)
+    const became = ['n1', 'n2', 'n3'].map((id) =>
+      roles(world, id).filter((one) => one === 'active'),
+    )
+    expect(became).toEqual([['active', 'active'], [], []])
+    faults.latency = undefined
+    await allIsWell(world)
+  })
+})

@@ -6,7 +6,7 @@ import { Contents } from './contents.js'
 import type { LoadedCopy } from './copy-loader.js'
 import type { FileRecord, LocalCopyOptions, StateSnapshot, TransferAnswer } from './copy-types.js'
 import type { FileIndex } from './file-index.js'
-import type { ReadHost } from './file-reads.js'
+import type { ReadFile, ReadHost } from './file-reads.js'
 import { FileReads } from './file-reads.js'
 import type { FactsTracker } from './journal-facts.js'
 import type { JournalReader } from './journal-reader.js'
@@ -133,11 +133,16 @@ export abstract class CopyView {
    * The file as the last appended change has it.
    * @throws `FILE_NOT_FOUND`, `CHANGED_OUTSIDE`, `RESTORE_UNDER_WAY`
    */
-  readFile(
+  async readFile(path: string, offset?: number, length?: number): Promise<Uint8Array> {
+    return (await this.readVersion(path, offset, length)).bytes
+  }
+
+  /** As {@link CopyView.readFile}, with what is known of the version that was read. */
+  readVersion(
     path: string,
     offset: number = 0,
     length: number = Number.MAX_SAFE_INTEGER,
-  ): Promise<Uint8Array> {
+  ): Promise<ReadFile> {
     return this.#reads.read(path, offset, length)
   }
 

@@ -8,7 +8,7 @@
 import { HotspareError } from '../errors.js'
 import type { OpenStorage, ReadRequest } from '../interfaces/storage.js'
 import type { Contents } from './contents.js'
-import type { TransferAnswer } from './copy-types.js'
+import type { FileRecord, TransferAnswer } from './copy-types.js'
 import { lay, pieceBytes } from './layers.js'
 import type { PendingOperation } from './overlay.js'
 
@@ -21,11 +21,17 @@ const switchesMax = 3
 interface Capture {
   readonly from: number
   readonly length: number
-  readonly version: number
+  readonly record: FileRecord
   readonly seq: number
   /** Pending operations, the first one absolute when nothing of the tree is needed. */
   readonly operations: readonly PendingOperation[]
   readonly needsTree: boolean
+}
+
+/** What was read, and of which version of the file. */
+export interface ReadFile {
+  readonly bytes: Uint8Array
+  readonly record: FileRecord
 }
 
 /** What reads need to know of the copy beside its contents. */
@@ -52,13 +58,13 @@ export class FileReads {
   }
 
   /** @throws `FILE_NOT_FOUND`, `CHANGED_OUTSIDE`, `RESTORE_UNDER_WAY` */
-  async read(path: string, offset: number, length: number): Promise<Uint8Array> {
+  async read(path: string, offset: number, length: number): Promise<ReadFile> {
     for (let tries = 0; tries < switchesMax; tries += 1) {
       await this.whenWhole()
       const { switches } = this.#host()
       try {
-        const bytes = await this.#readOnce(path, offset, length)
-        if (switches === this.#host().switches) return bytes
+        const read = await this.#readOnce(path, offset, length)
+        if (switches === this.#host().switches) return read
       } catch (error) {
         // What it was reading was taken away by a switch that began meanwhile.
         if (switches === this.#host().switches) throw error
@@ -76,16 +82,18 @@ export class FileReads {
     }
   }
 
-  async #readOnce(path: string, offset: number, length: number): Promise<Uint8Array> {
+  async #readOnce(path: string, offset: number, length: number): Promise<ReadFile> {
     if (this.#host().isChangedOutside(path)) throw changedOutside(path)
     for (let tries = 0; tries < triesMax; tries += 1) {
       const capture = this.#capture(path, offset, length)
       const bytes = await this.#compose(path, capture)
-      if (!capture.needsTree || this.#isStill(path, capture)) return bytes
+      const { record } = capture
+      if (!capture.needsTree || this.#isStill(path, capture)) return { bytes, record }
     }
-    return this.#contents.applier.hold(() =>
-      this.#compose(path, this.#capture(path, offset, length)),
-    )
+    return this.#contents.applier.hold(async () => {
+      const capture = this.#capture(path, offset, length)
+      return { bytes: await this.#compose(path, capture), record: capture.record }
+    })
   }
 
   #capture(path: string, offset: number, length: number): Capture {
@@ -98,7 +106,7 @@ export class FileReads {
     return {
       from,
       length: Math.max(0, Math.min(length, stat.size - from)),
-      version: stat.version,
+      record: stat,
       seq: this.#host().seq,
       operations: pending?.operations.slice(first) ?? [],
       needsTree: pending === undefined || pending.base < pending.head,
@@ -108,7 +116,9 @@ export class FileReads {
   /** Whether nothing newer than what was captured can have reached the tree. */
   #isStill(path: string, capture: Capture): boolean {
     const { overlay, applier } = this.#contents
-    return applier.startedSeq <= capture.seq || overlay.stat(path)?.version === capture.version
+    return (
+      applier.startedSeq <= capture.seq || overlay.stat(path)?.version === capture.record.version
+    )
   }
 
   async #compose(path: string, capture: Capture): Promise<Uint8Array> {

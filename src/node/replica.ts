@@ -70,6 +70,7 @@ export class Replica {
     const { clock, deadMs } = options
     this.#fetching = new Fetching({
       copy,
+      vault,
       storage,
       clock,
       deadMs,

@@ -203,9 +203,12 @@ export class VaultObjects {
     this.#bytes += bytes
   }
 
-  /** Makes an incident's objects durable. */
-  async sync(id: string): Promise<void> {
+  /** Makes an incident's objects durable; `between` is called while that goes on. */
+  async sync(id: string, between: () => void): Promise<void> {
     const names = (await this.list(id)).map(({ object }) => object)
-    await this.#storage.objects.sync('vault', names)
+    for (let at = 0; at < names.length; at += filesPerBatch) {
+      between()
+      await this.#storage.objects.sync('vault', names.slice(at, at + filesPerBatch))
+    }
   }
 }

@@ -201,7 +201,7 @@ export class Vault {
       const { extent } = copy
       const listed = gone.length === 0 ? {} : { gone: gone.slice(0, listedChangesMax) }
       const kept = { commonSeq: copy.seq, extent, truncated, files, ...listed }
-      return await this.#seal({ id, ...nothing, reason: 'adopted', ...kept })
+      return await this.#seal({ id, ...nothing, reason: 'adopted', ...kept }, mayGoOn)
     })
   }
 
@@ -265,10 +265,13 @@ export class Vault {
     return { version: 1, id, atWallMs: 0, ...nothing, reason, damaged: true, files }
   }
 
-  async #seal(parts: Omit<VaultIncident, 'version' | 'atWallMs'>): Promise<VaultIncident> {
+  async #seal(
+    parts: Omit<VaultIncident, 'version' | 'atWallMs'>,
+    between: () => void = () => undefined,
+  ): Promise<VaultIncident> {
     const { storage, clock } = this.#options
     const incident: VaultIncident = { version: 1, atWallMs: clock.wallMs(), ...parts }
-    await this.#objects.sync(parts.id)
+    await this.#objects.sync(parts.id, between)
     await storage.documents.write(documentOf(parts.id), encode(incident))
     this.#options.report(incident)
     return incident

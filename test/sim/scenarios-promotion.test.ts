@@ -277,6 +277,42 @@ describe('a node that becomes active with files that somebody changed while it w
     await allIsWell(world)
   })
 
+  it('OPS-2: what a candidate fetches takes the place of an edited file only when that is in the vault', async () => {
+    const world = watched({ nodes: 3, observers: ['n3'] })
+    world.startAll()
+    await inStep(world)
+    for (const at of [0, 1, 2]) {
+      await world.settle(filesOf(world, 'n1').write(`data/f${at}`, `first ${at}`))
+    }
+    await inStep(world)
+    await world.settle(world.stop('n2'))
+    await world.settle(filesOf(world, 'n1').write('data/f0', 'second', { ack: 'local' }))
+    await world.settle(filesOf(world, 'n1').append('data/f1', ' and more', { ack: 'local' }))
+    await world.run(1_000)
+    world.kill('n1')
+    for (const at of [0, 1, 2]) edit(world, 'n2', `data/f${at}`, `edited ${at}`)
+    world.start('n2')
+    await until(world, () => world.actives().includes('n2'))
+    world.start('n1')
+    await inStep(world)
+    await world.run(1_000)
+    for (const id of ['n1', 'n2', 'n3']) {
+      expect(onDisk(world, id, 'data/f0'), id).toBe('second')
+      // Nobody has the base of the change any more: the same everywhere, and both sides of it in the vault.
+      expect(onDisk(world, id, 'data/f1'), id).toBe('edited  and more')
+      expect(onDisk(world, id, 'data/f2'), id).toBe('edited 2')
+    }
+    const incidents = await vaultOf(world, 'n2')
+    const kept = await Promise.all(incidents.map((one) => keptIn(world, 'n2', one)))
+    expect(kept.flat().sort()).toEqual([
+      'data/f0=edited 0',
+      'data/f1=edited 1',
+      'data/f1=first 1 and more',
+      'data/f2=first 2',
+    ])
+    await allIsWell(world)
+  })
+
   it('OPS-2: a full vault leaves what would replace something, and the node serves', async () => {
     const world = await stopped(2, 3, { choices: { vaultBytesMax: 10 } })
     edit(world, 'n1', 'data/f0')

@@ -80,7 +80,7 @@ export class Adoption {
     const { outside } = copy
     const found = [...outside.unknown, ...outside.differing].map(({ path }) => path).sort()
     const paths = [...new Set([...outside.missing, ...found])]
-    if (what === 'nothing') this.#leave(paths, new HotspareError('STORAGE_FULL', 'at the last try'))
+    if (what === 'nothing') this.#leave(paths, noRoom())
     else await this.#carryOut(paths)
     const left = reportOf(outside, (path) => this.#left.has(path))
     const adopted = reportOf(outside, (path) => this.#done.has(path))
@@ -148,7 +148,7 @@ export class Adoption {
       if (record === undefined) continue
       const { size, version } = record
       const isTouched = isMixed || stat?.size !== size || stat.mtimeMs !== record.mtimeMs
-      this.#replaced.push({ path, size, version, isTouched })
+      this.#replaced.push({ path, size, version, isTouched, stat })
     }
   }
 
@@ -329,6 +329,13 @@ function batchesOf(paths: readonly string[]): string[][] {
     batches.push(paths.slice(at, at + filesPerBatch))
   }
   return batches
+}
+
+function noRoom(): HotspareError {
+  const what = 'at the last try the disk did not take what another program had changed'
+  return new HotspareError('STORAGE_FULL', what, {
+    whatToDo: 'Free space, then hand the role over, or write the files anew.',
+  })
 }
 
 function isSame(left: FileStat, right: FileStat): boolean {

@@ -63,7 +63,11 @@ export class ReplicaNews {
         return this.#onStorage(event)
       case 'outside':
         return reportOutside(emit, event, 'repaired')
+      case 'adopting':
+        this.stuck = `taking in ${event} files that another program changed`
+        return
       case 'adoption': {
+        this.stuck = undefined
         reportOutside(emit, event.adopted, 'adopted')
         reportOutside(emit, event.left, 'kept')
         for (const error of event.failures) emit('error', error)

@@ -265,6 +265,9 @@ export class Replica {
     const { clock, policy, deadMs, heartbeatMs } = this.#options
     const isWanted = (): boolean => this.#writer === writer
     const watch = { clock, deadMs, everyMs: heartbeatMs, progressed, isWanted }
+    const { unknown, differing, missing } = outside
+    const count = unknown.length + differing.length + missing.length
+    this.#hooks.report({ from: 'adopting', event: count })
     const adoption = new Adoption({ copy, vault, storage, policy, writer, watch })
     try {
       const result = await adoption.run(this.#adoptsNothing ? 'nothing' : 'all')

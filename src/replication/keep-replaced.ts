@@ -3,7 +3,7 @@
  * takes over what is there now. Only the journal still has it, as far as that reaches back.
  */
 import { HotspareError } from '../errors.js'
-import type { OpenStorage } from '../interfaces/storage.js'
+import type { FileStat, OpenStorage } from '../interfaces/storage.js'
 import type { EarlierVersion, FileVersion } from './earlier-versions.js'
 import { earlierVersions } from './earlier-versions.js'
 import { lay } from './layers.js'
@@ -16,6 +16,8 @@ import type { VaultObjects } from './vault-objects.js'
 export interface ReplacedFile extends FileVersion {
   /** Whether the file on the disk has another size or time, or is not there: its bytes may then be other ones. */
   readonly isTouched: boolean
+  /** The file on the disk. */
+  readonly stat: FileStat | undefined
 }
 
 export interface KeepContext {

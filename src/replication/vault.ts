@@ -183,8 +183,10 @@ export class Vault {
     replaced: readonly ReplacedFile[],
     mayGoOn: () => void,
   ): Promise<VaultIncident | undefined> {
-    const versions = replaced.map(({ path, version }) => [path, version])
-    const { term } = positionOf(copy.extent) ?? {}
+    // Of the versions and what takes their place: an attempt that is made again, in another term, keeps them once.
+    const newest = replaced.reduce((seq, { version }) => Math.max(seq, version), 0)
+    const { term } = positionOf({ history: copy.history, seq: newest }) ?? {}
+    const versions = replaced.map(({ path, version, stat }) => [path, version, stat])
     const hash = createHash('sha256')
       .update(JSON.stringify([term, versions]))
       .digest('hex')

@@ -80,9 +80,8 @@ async function keepSmall(
   group: readonly EarlierVersion[],
   files: VaultedFile[],
 ): Promise<string[]> {
-  const { storage, objects, id } = context
-  const requests = group.map(({ path, size }) => ({ path, offset: 0, length: size + 1 }))
-  const { buffer, results } = await storage.tree.read(requests)
+  const { objects, id } = context
+  const present = await readPresent(context, group)
   const settled: string[] = []
   const toWrite: { name: string; bytes: Uint8Array }[] = []
   for (const [at, version] of group.entries()) {
@@ -90,18 +89,34 @@ async function keepSmall(
     const bytes = await windowOf(context, version, 0, size)
     if (bytes === undefined) continue
     settled.push(path)
-    const result = results[at]
-    const present =
-      result === undefined || result === 'missing'
-        ? undefined
-        : buffer.subarray(result.start, result.start + result.length)
-    if (present !== undefined && Buffer.compare(present, bytes) === 0) continue
+    const there = present[at]
+    if (there !== undefined && Buffer.compare(there, bytes) === 0) continue
     const name = `${folderOf(id)}/files/${files.length}`
     files.push({ path, object: name, bytes: size })
     toWrite.push({ name, bytes })
   }
   await objects.writeWhole(toWrite)
   return settled
+}
+
+/** What stands there now; undefined where nothing does, or cannot be read. */
+async function readPresent(
+  { storage }: KeepContext,
+  group: readonly EarlierVersion[],
+): Promise<(Uint8Array | undefined)[]> {
+  const requests = group.map(({ path, size }) => ({ path, offset: 0, length: size + 1 }))
+  try {
+    const { buffer, results } = await storage.tree.read(requests)
+    return results.map((result) =>
+      result === 'missing'
+        ? undefined
+        : buffer.subarray(result.start, result.start + result.length),
+    )
+  } catch (error) {
+    if (!HotspareError.is(error, 'STORAGE_FAILED')) throw error
+    // One of them: all are kept, whether they are different or not.
+    return []
+  }
 }
 
 async function keepLarge(
@@ -134,11 +149,11 @@ async function isThere(context: KeepContext, version: EarlierVersion): Promise<b
     context.mayGoOn()
     const length = Math.min(windowBytes, size - offset)
     const wanted = await windowOf(context, version, offset, length)
-    const { buffer, results } = await tree.read([{ path, offset, length }])
-    const [result] = results
+    const answer = await tree.read([{ path, offset, length }]).catch(() => undefined)
+    const result = answer?.results[0]
     if (wanted === undefined || result === undefined || result === 'missing') return false
-    const present = buffer.subarray(result.start, result.start + result.length)
-    if (Buffer.compare(present, wanted) !== 0) return false
+    const present = answer?.buffer.subarray(result.start, result.start + result.length)
+    if (present === undefined || Buffer.compare(present, wanted) !== 0) return false
   }
   return true
 }

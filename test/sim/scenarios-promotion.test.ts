@@ -313,6 +313,30 @@ describe('a node that becomes active with files that somebody changed while it w
     await allIsWell(world)
   })
 
+  it('OPS-2: one whose disk hangs meanwhile is passed over, and repairs what it did not take in', async () => {
+    const world = await stopped(2, 600)
+    for (let at = 0; at < 600; at += 1) edit(world, 'n1', `data/f${at}`, `${edited} ${at}`)
+    let reads = 0
+    const { faults } = world.machine('n1').storage
+    // The first half is journaled.
+    faults.latency = (operation) => (operation === 'tree.read' && ++reads > 4 ? 40_000 : 1)
+    world.startAll()
+    await until(world, () => world.actives().length > 0, 60_000)
+    expect(world.actives()).toEqual(['n2'])
+    await write(world, 'n2', 'data/f0', { ack: 'local' })
+    await until(world, () => world.process('n1').node.role === 'standby', 200_000)
+    faults.latency = undefined
+    await inStep(world)
+    await world.run(1_000)
+    const different = Array.from({ length: 600 }, (_, at) => `data/f${at}`).filter(
+      (path) => onDisk(world, 'n1', path) !== onDisk(world, 'n2', path),
+    )
+    expect(different).toEqual([])
+    const kept = (await vaultOf(world, 'n1')).flatMap(({ files }) => files.map(({ path }) => path))
+    expect(new Set(kept).size).toBe(600)
+    await allIsWell(world)
+  })
+
   it('OPS-2: a full vault leaves what would replace something, and the node serves', async () => {
     const world = await stopped(2, 3, { choices: { vaultBytesMax: 10 } })
     edit(world, 'n1', 'data/f0')

@@ -4,16 +4,14 @@ import type { Clock } from '../interfaces/clock.js'
 
 export interface AdoptionWatchOptions {
   readonly clock: Clock
-  readonly deadMs: number
+  /** How long the work may take, in milliseconds. */
+  readonly forMs: number
   /** How often it is told that the work goes on, in milliseconds. */
   readonly everyMs: number
   progressed(): void
   /** Whether the term is still to be opened. */
   isWanted(): boolean
 }
-
-/** Nobody serves meanwhile: what is not done after so many times `deadMs` is left. */
-export const adoptForDeadTimes = 15
 
 /** See the head of the file. */
 export class AdoptionWatch {
@@ -24,7 +22,7 @@ export class AdoptionWatch {
   constructor(options: AdoptionWatchOptions) {
     this.#options = options
     this.#toldMs = options.clock.nowMs()
-    this.#untilMs = this.#toldMs + adoptForDeadTimes * options.deadMs
+    this.#untilMs = this.#toldMs + options.forMs
   }
 
   get isWanted(): boolean {

@@ -8,7 +8,8 @@
  *   again is left for the next time;
  * - before a change replaces or removes what the history has, that is in the vault as far as it can be had;
  * - removals go first: a file can have taken the place of a folder, and the other way round;
- * - what is not journaled stays known.
+ * - what is not journaled stays known, and is tried again while the node is active: a file that the application wrote
+ *   meanwhile is then left to it.
  */
 import { HotspareError } from '../errors.js'
 import type { FileStat, OpenStorage, TreeEntry } from '../interfaces/storage.js'
@@ -29,6 +30,8 @@ import type { Replica } from './replica.js'
 
 /** Files that are looked at, and journaled, together. */
 const filesPerBatch = 512
+/** Files of one incident, for which the journal is read once. */
+const filesPerStretch = 5_000
 const chunkBytes = 256 * 1024
 /** How often a file that changes while it is read is read again. */
 const roundsMax = 3
@@ -58,11 +61,13 @@ export class Adoption {
   readonly #options: AdoptionOptions
   readonly #watch: AdoptionWatch
   readonly #removals: string[] = []
-  #puts: string[] = []
+  readonly #puts: string[] = []
   readonly #replaced: ReplacedFile[] = []
   readonly #done = new Set<string>()
   readonly #left = new Set<string>()
   readonly #failures: HotspareError[] = []
+  /** Of the history, when it was decided what becomes of the file. */
+  readonly #versions = new Map<string, number | undefined>()
 
   constructor(options: AdoptionOptions) {
     this.#options = options
@@ -71,41 +76,47 @@ export class Adoption {
 
   /**
    * Journals what was found, as far as that is possible; `nothing` only says that it is left. Resolves when all of it is
-   * durable.
+   * durable. `only`: nothing but these, of which the application may have written some anew by now.
    *
    * @throws the failure of the journal; `ABORTED` when the term is not wanted any more
    */
-  async run(what: 'all' | 'nothing'): Promise<AdoptionResult> {
+  async run(what: 'all' | 'nothing', only?: OutsideReport): Promise<AdoptionResult> {
     const { copy } = this.#options
-    const { outside } = copy
+    const outside = only ?? copy.outside
     const found = [...outside.unknown, ...outside.differing].map(({ path }) => path).sort()
     const paths = [...new Set([...outside.missing, ...found])]
     if (what === 'nothing') this.#leave(paths, noRoom())
     else await this.#carryOut(paths)
     const left = reportOf(outside, (path) => this.#left.has(path))
     const adopted = reportOf(outside, (path) => this.#done.has(path))
-    copy.settleOutside(left)
+    const settled = new Set(paths.filter((path) => !this.#left.has(path)))
+    copy.settleOutside(reportOf(copy.outside, (path) => !settled.has(path)))
     return { adopted, left, failures: this.#failures }
   }
 
   async #carryOut(paths: readonly string[]): Promise<void> {
     const { copy } = this.#options
     await copy.settle()
+    for (const stretch of batchesOf(paths, filesPerStretch)) await this.#carryOutStretch(stretch)
+    await copy.settle()
+  }
+
+  /** Each stretch has an incident of its own: what was done so far is not in vain when the time is over. */
+  async #carryOutStretch(paths: readonly string[]): Promise<void> {
     for (const batch of batchesOf(paths)) await this.#inTime(batch, () => this.#look(batch))
-    await this.#keepReplaced()
-    for (const batch of batchesOf(this.#removals)) {
+    await this.#keepReplaced(this.#replaced.splice(0))
+    for (const batch of batchesOf(this.#removals.splice(0))) {
       await this.#inTime(batch, () => this.#remove(batch))
     }
     for (let round = 0; round < roundsMax && this.#puts.length > 0; round += 1) {
-      const puts = this.#puts.sort()
-      this.#puts = []
-      for (const batch of batchesOf(puts)) await this.#inTime(batch, () => this.#put(batch))
+      for (const batch of batchesOf(this.#puts.splice(0))) {
+        await this.#inTime(batch, () => this.#put(batch))
+      }
     }
-    if (this.#puts.length > 0) {
-      const what = `${this.#puts[0]} changes all the time, so that it cannot be adopted`
-      this.#leave(this.#puts, new HotspareError('CHANGED_OUTSIDE', what))
-    }
-    await copy.settle()
+    const unsteady = this.#puts.splice(0)
+    if (unsteady.length === 0) return
+    const what = `${unsteady[0]} changes all the time, so that it cannot be adopted`
+    this.#leave(unsteady, new HotspareError('CHANGED_OUTSIDE', what))
   }
 
   /** Does a part of the work, unless there is no more time for it. What fails in it is left, unless the journal did. */
@@ -140,6 +151,7 @@ export class Adoption {
     for (const [at, path] of valid.entries()) {
       const stat = stats[at]
       const record = copy.index.get(path)
+      this.#versions.set(path, copy.statFile(path)?.version)
       const isMixed = copy.isMixed(path)
       if (record === undefined && stat === undefined) continue
       if (record !== undefined && stat !== undefined && !isMixed && !differs(record, stat)) continue
@@ -162,9 +174,8 @@ export class Adoption {
   }
 
   /** Promise 5: before anything of the history is replaced, it is in the vault. */
-  async #keepReplaced(): Promise<void> {
+  async #keepReplaced(replaced: readonly ReplacedFile[]): Promise<void> {
     const { copy, vault } = this.#options
-    const replaced = this.#replaced
     if (replaced.length === 0) return
     await this.#inTime(
       replaced.map(({ path }) => path),
@@ -279,6 +290,8 @@ export class Adoption {
       return
     }
     this.#journal([this.#putOf(path, stat, content)], new Map([[path, stat]]))
+    const isNamed = this.#done.has(path)
+    if (content.blob !== undefined && !isNamed) await writer.discard([content.blob])
   }
 
   /** It changed while it was read: it is looked at once more, unless it is gone and was never in the history. */
@@ -315,19 +328,23 @@ export class Adoption {
     return false
   }
 
-  #journal(changes: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): void {
-    if (changes.length === 0) return
+  #journal(all: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): void {
+    const { copy, writer } = this.#options
     this.#watch.requireWanted()
-    this.#options.writer.adopt(changes, found)
-    for (const { path } of changes) this.#done.add(path)
+    // What the history has by now was written since, and what was found went with that.
+    const changes = all.filter(
+      ({ path }) => copy.statFile(path)?.version === this.#versions.get(path),
+    )
+    if (changes.length === 0) return
+    const paths = changes.map(({ path }) => path)
+    if (writer.adopt(changes, found)) for (const path of paths) this.#done.add(path)
+    else this.#leave(paths, new HotspareError('SWITCHOVER_UNDER_WAY', 'writes are held'))
   }
 }
 
-function batchesOf(paths: readonly string[]): string[][] {
+function batchesOf(paths: readonly string[], size: number = filesPerBatch): string[][] {
   const batches: string[][] = []
-  for (let at = 0; at < paths.length; at += filesPerBatch) {
-    batches.push(paths.slice(at, at + filesPerBatch))
-  }
+  for (let at = 0; at < paths.length; at += size) batches.push(paths.slice(at, at + size))
   return batches
 }
 

@@ -256,8 +256,8 @@ export interface NodeEvents {
       /**
        * `adopted`: they are changes of this node now, which is about to become active, and what they replaced is in its vault
        * as far as it could be had; `repaired`: they went to the vault, and the active's version is back;
-       * `kept`: they are as they are on this active, and otherwise on its standbys, until it is active no more; an event
-       * `error` says why, where they could have been adopted.
+       * `kept`: they are as they are on this active, and otherwise on its standbys, until it is active no more. Where they could
+       * not be adopted, an event `error` says why, and `adopted` follows when they could.
        */
       readonly outcome: 'repaired' | 'adopted' | 'kept'
     },

@@ -73,6 +73,8 @@ export class ReplicaNews {
         for (const error of event.failures) emit('error', error)
         return
       }
+      case 'adoptedLater':
+        return reportOutside(emit, event, 'adopted')
       case 'outsideOfActive':
         return reportOutside(emit, event, 'kept')
     }

@@ -17,7 +17,7 @@ export type ReplicaEvent =
   | { readonly from: 'vault'; readonly event: VaultIncident }
   | { readonly from: 'storage'; readonly event: 'failed' | 'recovered' }
   /** Files that had changed on this disk were put right. */
-  | { readonly from: 'outside' | 'outsideOfActive'; readonly event: OutsideReport }
+  | { readonly from: 'outside' | 'outsideOfActive' | 'adoptedLater'; readonly event: OutsideReport }
   /** So many are about to be taken into the history. */
   | { readonly from: 'adopting'; readonly event: number }
   /** They were taken into the history, or left, before this node became active. */

@@ -19,13 +19,19 @@ import { Vault } from '../replication/vault.js'
 import { asFailure } from '../replication/write-errors.js'
 import { Writer } from '../replication/writer.js'
 import { writerLimits } from '../replication/writer-types.js'
+import type { AdoptionResult } from './adoption.js'
 import { Adoption } from './adoption.js'
+import type { AdoptionWatchOptions } from './adoption-watch.js'
 import { Freeze } from './drain.js'
 import { Fetching } from './fetching.js'
 import { Followers } from './followers.js'
+import { LaterAdoption } from './later-adoption.js'
 import type { NodeOptions } from './options.js'
 import type { ReplicaHooks } from './replica-types.js'
 import { StorageRetry } from './storage-retry.js'
+
+/** Nobody serves while files are adopted: what is not done after so many times `deadMs` waits until this node does. */
+const adoptForDeadTimes = 15
 
 export class Replica {
   readonly copy: LocalCopy
@@ -47,6 +53,7 @@ export class Replica {
   /** Resolves when the attempts to follow that were given up have ended. */
   #settling: Promise<void> = Promise.resolve()
   readonly #fetching: Fetching
+  readonly #later: LaterAdoption
   /** The disk did not hold what an attempt to adopt wrote: the next one leaves it alone, so that it gets the role at all. */
   #adoptsNothing = false
 
@@ -76,6 +83,11 @@ export class Replica {
       deadMs,
       dial: (peer, signal) => hooks.dial(peer, 'bulk', signal),
       settled: () => this.#settling,
+    })
+    this.#later = new LaterAdoption({
+      clock,
+      adopt: (left) => this.#adoptLater(left),
+      adopted: ({ adopted }) => hooks.report({ from: 'adoptedLater', event: adopted }),
     })
     this.#retry = new StorageRetry({
       clock,
@@ -257,27 +269,55 @@ export class Replica {
     this.#inSyncKnown = true
   }
 
-  /** What is not adopted stays known: this node gets the history's version when it follows somebody. */
+  /** What is not adopted stays known: it is tried again, and this node gets the history's version when it follows somebody. */
   async #adopt(writer: Writer, progressed: () => void): Promise<void> {
-    const { copy, vault, storage } = this
+    const { copy } = this
     const { outside } = copy
     if (isNothing(outside)) return
-    const { clock, policy, deadMs, heartbeatMs } = this.#options
-    const isWanted = (): boolean => this.#writer === writer
-    const watch = { clock, deadMs, everyMs: heartbeatMs, progressed, isWanted }
     const { unknown, differing, missing } = outside
     const count = unknown.length + differing.length + missing.length
     this.#hooks.report({ from: 'adopting', event: count })
-    const adoption = new Adoption({ copy, vault, storage, policy, writer, watch })
+    const isWanted = (): boolean => this.#writer === writer
     try {
+      const forMs = adoptForDeadTimes * this.#options.deadMs
+      const adoption = this.#newAdoption(writer, { forMs, isWanted, progressed })
       const result = await adoption.run(this.#adoptsNothing ? 'nothing' : 'all')
       this.#adoptsNothing = false
       this.#hooks.report({ from: 'adoption', event: result })
+      if (!isNothing(result.left)) this.#later.begin(result.left)
     } catch (error) {
       this.#adoptsNothing = copy.failed !== undefined
       if (isWanted()) this.#writer = undefined
       writer.close(asFailure(error))
       throw error
+    }
+  }
+
+  #newAdoption(
+    writer: Writer,
+    limits: Pick<AdoptionWatchOptions, 'forMs' | 'isWanted' | 'progressed'>,
+  ): Adoption {
+    const { copy, vault, storage } = this
+    const { clock, policy, heartbeatMs } = this.#options
+    const watch = { clock, everyMs: heartbeatMs, ...limits }
+    return new Adoption({ copy, vault, storage, policy, writer, watch })
+  }
+
+  /** While the node is active: nothing is journaled when it may not act as active. */
+  async #adoptLater(left: OutsideReport): Promise<AdoptionResult> {
+    const writer = this.#writer
+    if (writer === undefined) throw new HotspareError('NOT_ACTIVE', 'the role was lost')
+    const isWanted = (): boolean => this.#writer === writer && this.#isTenured()
+    const limits = { forMs: Number.POSITIVE_INFINITY, isWanted, progressed: () => undefined }
+    return await this.#newAdoption(writer, limits).run('all', left)
+  }
+
+  #isTenured(): boolean {
+    try {
+      this.#hooks.checkTenure()
+      return true
+    } catch {
+      return false
     }
   }
 
@@ -317,6 +357,7 @@ export class Replica {
     this.#writer = undefined
     this.#term = undefined
     this.#inSyncKnown = false
+    this.#later.end()
     this.followers.endTenure()
     writer?.close(error)
     this.#freeze?.end()

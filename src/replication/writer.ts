@@ -178,14 +178,16 @@ export class Writer implements WriteGate {
   }
 
   /**
-   * Gives changes of files that the own tree has already, as `found` says, their places at once. The caller waits for the
-   * journal by itself.
+   * Gives changes of files that the own tree has already, as `found` says, their places at once, and says whether it did: not
+   * while the writer is frozen or opens a term. The caller waits for the journal by itself.
    *
    * @throws the failure of the journal, or what the writer was closed with
    */
-  adopt(changes: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): void {
+  adopt(changes: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): boolean {
     if (this.#closed !== undefined) throw this.#closed
+    if (this.#isHeld) return false
     this.#sequencer.appendFound(changes, found)
+    return true
   }
 
   /**

@@ -313,6 +313,37 @@ describe('a node that becomes active with files that somebody changed while it w
     await allIsWell(world)
   })
 
+  it('OPS-2: goes on while it serves with what there is no time for, and leaves what is written to the application', async () => {
+    const count = 1_500
+    const world = await stopped(2, count)
+    for (let at = 0; at < count; at += 1) edit(world, 'n1', `data/f${at}`, `${edited} ${at}`)
+    const { faults } = world.machine('n1').storage
+    faults.latency = (operation) => (operation === 'tree.read' ? 4_500 : 0)
+    world.startAll()
+    await until(world, () => world.actives().length > 0, 90_000)
+    expect(world.actives()).toEqual(['n1'])
+    expect(eventsOf(world, 'n1', 'outsideChange')).toMatchObject([
+      { outcome: 'adopted' },
+      { outcome: 'kept' },
+    ])
+    faults.latency = undefined
+    const files = filesOf(world, 'n1')
+    const writes = [1_490, 1_491, 1_492].map((at) => files.write(`data/f${at}`, 'new'))
+    await world.settle(Promise.all(writes))
+    await world.run(40_000)
+    await inStep(world)
+    for (const id of ['n1', 'n2']) {
+      const wrong = Array.from({ length: count }, (_, at) => at).filter(
+        (at) =>
+          onDisk(world, id, `data/f${at}`) !==
+          (at >= 1_490 && at < 1_493 ? 'new' : `${edited} ${at}`),
+      )
+      expect(wrong, id).toEqual([])
+    }
+    expect(await textOn(world, 'n1', 'data/f1499')).toBe(`${edited} 1499`)
+    await allIsWell(world)
+  })
+
   it('OPS-2: one whose disk hangs meanwhile is passed over, and repairs what it did not take in', async () => {
     const world = await stopped(2, 600)
     for (let at = 0; at < 600; at += 1) edit(world, 'n1', `data/f${at}`, `${edited} ${at}`)
@@ -353,8 +384,16 @@ describe('a node that becomes active with files that somebody changed while it w
     expect(await textOn(world, 'n1', 'data/f0')).toBe('CHANGED_OUTSIDE')
     await world.settle(filesOf(world, 'n1').write('data/f0', 'written anew'))
     expect(await textOn(world, 'n1', 'data/f0')).toBe('written anew')
+    // It is tried again while the node is active, when there may be room by then; what was written meanwhile stays.
+    world.start('n2')
+    await inStep(world)
+    const storage = world.machine('n1').storage
+    storage.outside.write('data/f1', Buffer.from('first 1'))
+    await world.run(40_000)
+    expect(await textOn(world, 'n1', 'data/f1')).toBe('first 1')
+    expect(await textOn(world, 'n1', 'data/f0')).toBe('written anew')
     noViolation(world)
-    quit(world)
+    await allIsWell(world)
   })
 
   it('OPS-2: a disk that is full meanwhile keeps the role from nobody for ever', async () => {

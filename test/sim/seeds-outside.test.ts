@@ -6,7 +6,7 @@ import { inStep, quit } from './support.js'
 
 // Nodes are stopped and killed at any instant, also while they take in what somebody did to the files of a stopped one.
 
-const seeds = Number(process.env.OUTSIDE_SEEDS ?? 6)
+const seeds = Number(process.env.OUTSIDE_SEEDS ?? 4)
 const firstSeed = Number(process.env.OUTSIDE_SEED ?? 22_000_000)
 
 /** Somebody edits, adds and removes files of a node that does not run. */

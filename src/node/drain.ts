@@ -60,13 +60,14 @@ export class Freeze {
     }
     await within(this.#clock, deadlineMs, late, this.#writer.drained())
     if (target === undefined) return await this.#untilAnswered(deadlineMs)
-    await untilClose(target, 0)
     const slow = (): HotspareError => {
       const { unacknowledged } = this.#writer.status
       const message = `${unacknowledged} writes are not acknowledged yet at the level that they ask for`
       return new HotspareError('SWITCHOVER_FAILED', message)
     }
     await within(this.#clock, deadlineMs, slow, this.#writer.answered())
+    // It may have left meanwhile, or the drain may be wanted no more.
+    await untilClose(target, 0)
   }
 
   /** A node that stops: whoever waits for a standby that does not come keeps it from stopping in order only for a while. */

@@ -73,6 +73,17 @@ const table = {
       'The path cannot exist beside another one, such as a file where a directory is needed.',
     whatToDo: 'Remove the path that stands in the way, or choose another name.',
   },
+  CHANGED_OUTSIDE: {
+    retryable: true,
+    summary: 'Another program changed the file, and this node has not its content of the history.',
+    whatToDo:
+      'Try again when the event outsideChange says what became of it, or write the file anew; on a standby the version of the active comes back by itself.',
+  },
+  RESTORE_UNDER_WAY: {
+    retryable: true,
+    summary: 'A restore is putting its files in their places, so that nothing can be read now.',
+    whatToDo: 'Try again a little later, or read on the active.',
+  },
   FILE_NOT_FOUND: {
     retryable: false,
     summary: 'There is no file at this path.',

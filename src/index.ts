@@ -90,7 +90,13 @@ export { classesMax, SyncPolicy, type SyncPolicyOptions } from './policy/sync-po
 export type { SyncedClass } from './policy/synced.js'
 export { synced } from './policy/synced.js'
 export type { ContentSource } from './replication/blob-spool.js'
-export type { FileInfo, FileReadOptions, FilesApi, FileWriteOptions } from './replication/files.js'
+export type {
+  FileContent,
+  FileInfo,
+  FileReadOptions,
+  FilesApi,
+  FileWriteOptions,
+} from './replication/files.js'
 export type { Extent, History, HistoryTerm, Position, Term } from './replication/position.js'
 export type { RestoreMethod, RestoreProgress } from './replication/stream/wire.js'
 export type {
@@ -100,6 +106,7 @@ export type {
   TransactionResult,
 } from './replication/transaction.js'
 export type {
+  GoneFile,
   LostChange,
   VaultedFile,
   VaultedState,

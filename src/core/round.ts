@@ -282,6 +282,13 @@ function openTerm(core: CoreState, round: Round): void {
   core.effects.push({ type: 'openTerm', term: round.term, degraded: isAlone(core) })
 }
 
+/** The opening goes on: it is not overdue while it does. */
+export function openingProgress(core: CoreState, term: Term): void {
+  const { round } = core
+  if (round?.phase !== 'opening' || !sameTerm(round.term, term)) return
+  arm(core, 'round', 2 * core.options.deadMs)
+}
+
 /** No promotable member in reach: acknowledgements by standbys have nobody to wait for. */
 export function isAlone(core: CoreState): boolean {
   return !peersOf(core).some((peer) => peer.promotable && peer.link && heard(core, peer))

@@ -20,7 +20,7 @@ import {
 } from './liveness.js'
 import { pledgeProgress, promiseRequested } from './pledge.js'
 import { becomeDiscovering, stepDown } from './roles.js'
-import { fetched, gateAnswered, promiseReceived, roundOpened } from './round.js'
+import { fetched, gateAnswered, openingProgress, promiseReceived, roundOpened } from './round.js'
 import {
   arm,
   type CoreState,
@@ -243,6 +243,9 @@ function takeProgress(core: CoreState, input: Progress): void {
       break
     case 'gate':
       gateAnswered(core, input.id, input.ok)
+      break
+    case 'termProgress':
+      openingProgress(core, input.term)
       break
     case 'termOpened':
       roundOpened(core, input)

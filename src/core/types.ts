@@ -232,6 +232,8 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
     }
   /** Answer to `mayBecomeActive`. */
   | { readonly type: 'gate'; readonly id: number; readonly ok: boolean }
+  /** What goes with the opening of a term takes long, and goes on: the others should wait for it. */
+  | { readonly type: 'termProgress'; readonly term: Term }
   /** Answer to `openTerm`: the term stands durably in the journal. */
   | {
       readonly type: 'termOpened'

@@ -1,6 +1,7 @@
 /**
  * Holds the writes of an active back, as the core says, and waits for a planned handover until the target has everything
- * that this node has.
+ * that this node has, and every write that has its place is acknowledged at its level: once the role is given up, nobody
+ * could tell its caller any more.
  *
  * Invariant: the writer is frozen as the core said last, but for the drain that runs: it lets writes go on while the
  * target is far behind. A drain ends when the core unfreezes, when another one begins, and with the tenure.
@@ -34,8 +35,9 @@ export class Freeze {
   }
 
   /**
-   * Waits until all is durable here, and on `target` too, when it is given. The core has frozen the writer before; while
-   * the target is far behind, writes go on, so that callers are held only for the last stretch.
+   * Waits until all is durable here, and on `target` too, when it is given, and until all is acknowledged. The core has
+   * frozen the writer before; while the target is far behind, writes go on, so that callers are held only for the last
+   * stretch. Without a target, acknowledgements that do not come are waited for during half of the time, and fail nothing.
    *
    * @throws `SWITCHOVER_FAILED` when it takes too long, the target leaves or the drain is not wanted any more
    * @throws `NOT_ACTIVE` when the role is lost
@@ -57,7 +59,24 @@ export class Freeze {
       this.#writer.freeze()
     }
     await within(this.#clock, deadlineMs, late, this.#writer.drained())
-    if (target !== undefined) await untilClose(target, 0)
+    if (target === undefined) return await this.#untilAnswered(deadlineMs)
+    const slow = (): HotspareError => {
+      const { unacknowledged } = this.#writer.status
+      const message = `${unacknowledged} writes are not acknowledged yet at the level that they ask for`
+      return new HotspareError('SWITCHOVER_FAILED', message)
+    }
+    await within(this.#clock, deadlineMs, slow, this.#writer.answered())
+    // It may have left meanwhile, or the drain may be wanted no more.
+    await untilClose(target, 0)
+  }
+
+  /** A node that stops: whoever waits for a standby that does not come keeps it from stopping in order only for a while. */
+  async #untilAnswered(deadlineMs: number): Promise<void> {
+    if (this.#writer.status.blocked) return
+    const nowMs = this.#clock.nowMs()
+    const untilMs = nowMs + Math.max(0, deadlineMs - nowMs) / 2
+    const late = (): HotspareError => new HotspareError('SWITCHOVER_FAILED', 'no acknowledgement')
+    await within(this.#clock, untilMs, late, this.#writer.answered()).catch(() => undefined)
   }
 
   /** Bytes of journal that the target's disk is behind. */

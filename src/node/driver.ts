@@ -353,7 +353,8 @@ export class Driver {
 
   #openTerm(term: Term, degraded: boolean): void {
     const { replica } = this.#context
-    replica.openTerm(term, degraded).then(
+    const progressed = (): void => this.input({ type: 'termProgress', term })
+    replica.openTerm(term, degraded, progressed).then(
       () => {
         if (this.#role === 'active') this.#raise(term)
         this.input({ type: 'termOpened', term, ok: true, copy: replica.facts() })

@@ -293,8 +293,10 @@ export interface NodeEvents {
       /** How many there are. */
       readonly count: number
       /**
-       * `adopted`: they become changes of this active; `repaired`: they went to the vault, and the active's version is back;
-       * `kept`: they are as they are on this active, and otherwise on its standbys, until it is active no more.
+       * `adopted`: they are changes of this node now, which is about to become active, and what they replaced is in its vault
+       * as far as it could be had; `repaired`: they went to the vault, and the active's version is back;
+       * `kept`: they are as they are on this active, and otherwise on its standbys, until it is active no more. Where they could
+       * not be adopted, an event `error` says why, and `adopted` follows when they could.
        */
       readonly outcome: 'repaired' | 'adopted' | 'kept'
     },

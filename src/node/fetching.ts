@@ -9,9 +9,11 @@ import type { Channel } from '../protocol/channel.js'
 import type { LocalCopy } from '../replication/local-copy.js'
 import { fetchUpTo } from '../replication/restore/missing-entries.js'
 import { BulkClient } from '../replication/stream/bulk-client.js'
+import type { Vault } from '../replication/vault.js'
 
 export interface FetchingContext {
   readonly copy: LocalCopy
+  readonly vault: Vault
   readonly storage: OpenStorage
   readonly clock: Clock
   /** A source that owes an answer and sends nothing for so long is given up. */
@@ -51,7 +53,7 @@ export class Fetching {
   }
 
   async #fetch(peer: string, seq: number, signal: AbortSignal): Promise<void> {
-    const { copy, storage, clock, deadMs, dial, settled } = this.#context
+    const { copy, vault, storage, clock, deadMs, dial, settled } = this.#context
     // What a stream leaves behind is removed before anything of the same name is brought.
     await settled()
     signal.throwIfAborted()
@@ -60,7 +62,10 @@ export class Fetching {
     const close = (): void => bulk.close()
     signal.addEventListener('abort', close)
     try {
-      await fetchUpTo({ copy, storage, bulk, peer, signal }, seq)
+      const keepOutside = async (paths: readonly string[]): Promise<void> => {
+        await vault.keepFiles('outside', paths)
+      }
+      await fetchUpTo({ copy, storage, bulk, peer, signal, keepOutside }, seq)
     } finally {
       signal.removeEventListener('abort', close)
       endWatch()

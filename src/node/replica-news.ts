@@ -77,6 +77,20 @@ export class ReplicaNews {
         return this.#onRoom(event)
       case 'outside':
         return reportOutside(emit, event, 'repaired')
+      case 'adopting':
+        return this.#options.causes.waits(
+          'promotion',
+          `taking in ${event} files that another program changed`,
+        )
+      case 'adoption': {
+        this.#options.causes.over('promotion')
+        reportOutside(emit, event.adopted, 'adopted')
+        reportOutside(emit, event.left, 'kept')
+        for (const error of event.failures) emit('error', error)
+        return
+      }
+      case 'adoptedLater':
+        return reportOutside(emit, event, 'adopted')
       case 'outsideOfActive':
         return reportOutside(emit, event, 'kept')
     }

@@ -6,6 +6,7 @@ import type { IncomingEvent } from '../replication/stream/incoming-types.js'
 import type { OutgoingEvent } from '../replication/stream/outgoing-types.js'
 import type { VaultIncident } from '../replication/vault-incident.js'
 import type { WriterEvent } from '../replication/writer-types.js'
+import type { AdoptionResult } from './adoption.js'
 
 /** What the data side tells the node. */
 export type ReplicaEvent =
@@ -18,7 +19,11 @@ export type ReplicaEvent =
   /** Why what takes room is refused; undefined when it is not any more. */
   | { readonly from: 'room'; readonly event: string | undefined }
   /** Files that had changed on this disk were put right. */
-  | { readonly from: 'outside' | 'outsideOfActive'; readonly event: OutsideReport }
+  | { readonly from: 'outside' | 'outsideOfActive' | 'adoptedLater'; readonly event: OutsideReport }
+  /** So many are about to be taken into the history. */
+  | { readonly from: 'adopting'; readonly event: number }
+  /** They were taken into the history, or left, before this node became active. */
+  | { readonly from: 'adoption'; readonly event: AdoptionResult }
 
 /** What the data side needs from the node. */
 export interface ReplicaHooks {

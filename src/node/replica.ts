@@ -14,20 +14,27 @@ import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
 import { Incoming } from '../replication/stream/incoming.js'
 import type { IncomingContext, IncomingEvent } from '../replication/stream/incoming-types.js'
-import { nothingOutside } from '../replication/tree-scan.js'
+import { isNothing, nothingOutside } from '../replication/tree-scan.js'
 import { Vault } from '../replication/vault.js'
+import { asFailure } from '../replication/write-errors.js'
 import { Writer } from '../replication/writer.js'
 import { writerLimits } from '../replication/writer-types.js'
+import type { AdoptionResult } from './adoption.js'
+import { Adoption } from './adoption.js'
+import type { AdoptionWatchOptions } from './adoption-watch.js'
 import { failureOf } from './causes.js'
 import { Freeze } from './drain.js'
 import { Fetching } from './fetching.js'
 import { Followers } from './followers.js'
+import { LaterAdoption } from './later-adoption.js'
 import type { NodeOptions } from './options.js'
 import type { ReplicaHooks } from './replica-types.js'
 import { StorageRetry } from './storage-retry.js'
 
 /** A source that answers nothing for so many times `deadMs` although it lives ends a restore, which then begins anew. */
 const sourceSilentFactor = 15
+/** Nobody serves while files are adopted: what is not done after so many times `deadMs` waits until this node does. */
+const adoptForDeadTimes = 15
 
 export class Replica {
   readonly copy: LocalCopy
@@ -50,7 +57,9 @@ export class Replica {
   /** Resolves when the attempts to follow that were given up have ended. */
   #settling: Promise<void> = Promise.resolve()
   readonly #fetching: Fetching
-  #outside: OutsideReport
+  readonly #later: LaterAdoption
+  /** The disk did not hold what an attempt to adopt wrote: the next one leaves it alone, so that it gets the role at all. */
+  #adoptsNothing = false
 
   private constructor(options: NodeOptions, bootId: string, hooks: ReplicaHooks, opened: Opened) {
     this.#options = options
@@ -59,7 +68,6 @@ export class Replica {
     this.copy = copy
     this.vault = vault
     this.storage = storage
-    this.#outside = copy.outside
     this.followers = new Followers({
       options,
       bootId,
@@ -73,11 +81,17 @@ export class Replica {
     const { clock, deadMs } = options
     this.#fetching = new Fetching({
       copy,
+      vault,
       storage,
       clock,
       deadMs,
       dial: (peer, signal) => hooks.dial(peer, 'bulk', signal),
       settled: () => this.#settling,
+    })
+    this.#later = new LaterAdoption({
+      clock,
+      adopt: (left) => this.#adoptLater(left),
+      adopted: ({ adopted }) => hooks.report({ from: 'adoptedLater', event: adopted }),
     })
     this.#retry = new StorageRetry({
       clock,
@@ -157,19 +171,14 @@ export class Replica {
 
   /** What was found changed on this disk, at start or while the node runs, and not put right since. */
   get outside(): OutsideReport {
-    return this.#outside
+    return this.copy.outside
   }
 
   /** A standby gets the file anew, by the restore that its next stream begins with. An active has nobody to get it from. */
   #onOutside(found: TreeEntry): void {
-    this.#outside = { ...this.#outside, differing: [...this.#outside.differing, found] }
     if (this.#writer === undefined) return this.breakStream('a file was changed by somebody else')
     const event = { ...nothingOutside, differing: [found] }
     this.#hooks.report({ from: 'outsideOfActive', event })
-  }
-
-  outsideSettled(): void {
-    this.#outside = nothingOutside
   }
 
   /** Follows a peer's stream until `unfollow`. */
@@ -246,8 +255,11 @@ export class Replica {
     return this.#fetching.begin(peer, seq)
   }
 
-  /** Opens a term: the first of a tenure makes the writer, a further one goes on with it. */
-  async openTerm(term: Term, degraded: boolean): Promise<void> {
+  /**
+   * Opens a term: the first of a tenure makes the writer, a further one goes on with it. With the first, what somebody else
+   * did to files is taken into the history, before anybody is told of the role; `progressed` tells that this goes on.
+   */
+  async openTerm(term: Term, degraded: boolean, progressed: () => void): Promise<void> {
     this.unfollow()
     await this.#fetching.end()
     if (this.#writer !== undefined) {
@@ -257,11 +269,65 @@ export class Replica {
     } else {
       await this.#settling
       await this.#dropUnused()
-      this.#writer = await this.#openWriter(term, degraded)
-      this.#freeze = new Freeze(this.#options.clock, this.#writer)
+      const writer = await this.#openWriter(term, degraded)
+      this.#writer = writer
+      await this.#adopt(writer, progressed)
+      this.#freeze = new Freeze(this.#options.clock, writer)
     }
     this.#term = term
     this.#inSyncKnown = true
+  }
+
+  /** What is not adopted stays known: it is tried again, and this node gets the history's version when it follows somebody. */
+  async #adopt(writer: Writer, progressed: () => void): Promise<void> {
+    const { copy } = this
+    const { outside } = copy
+    if (isNothing(outside)) return
+    const { unknown, differing, missing } = outside
+    const count = unknown.length + differing.length + missing.length
+    this.#hooks.report({ from: 'adopting', event: count })
+    const isWanted = (): boolean => this.#writer === writer
+    try {
+      const forMs = adoptForDeadTimes * this.#options.deadMs
+      const adoption = this.#newAdoption(writer, { forMs, isWanted, progressed })
+      const result = await adoption.run(this.#adoptsNothing ? 'nothing' : 'all')
+      this.#adoptsNothing = false
+      this.#hooks.report({ from: 'adoption', event: result })
+      if (!isNothing(result.left)) this.#later.begin(result.left)
+    } catch (error) {
+      this.#adoptsNothing = copy.failed !== undefined
+      if (isWanted()) this.#writer = undefined
+      writer.close(asFailure(error))
+      throw error
+    }
+  }
+
+  #newAdoption(
+    writer: Writer,
+    limits: Pick<AdoptionWatchOptions, 'forMs' | 'isWanted' | 'progressed'>,
+  ): Adoption {
+    const { copy, vault, storage } = this
+    const { clock, policy, heartbeatMs } = this.#options
+    const watch = { clock, everyMs: heartbeatMs, ...limits }
+    return new Adoption({ copy, vault, storage, policy, writer, watch })
+  }
+
+  /** While the node is active: nothing is journaled when it may not act as active. */
+  async #adoptLater(left: OutsideReport): Promise<AdoptionResult> {
+    const writer = this.#writer
+    if (writer === undefined) throw new HotspareError('NOT_ACTIVE', 'the role was lost')
+    const isWanted = (): boolean => this.#writer === writer && this.#isTenured()
+    const limits = { forMs: Number.POSITIVE_INFINITY, isWanted, progressed: () => undefined }
+    return await this.#newAdoption(writer, limits).run('all', left)
+  }
+
+  #isTenured(): boolean {
+    try {
+      this.#hooks.checkTenure()
+      return true
+    } catch {
+      return false
+    }
   }
 
   /** What no longer fits into the vault stays where it is until the next restore here: it must not keep the role from anybody. */
@@ -318,6 +384,7 @@ export class Replica {
     this.#term = undefined
     this.#inSyncKnown = false
     this.#hasRoom = true
+    this.#later.end()
     this.followers.endTenure()
     writer?.close(error)
     this.#freeze?.end()
@@ -364,11 +431,8 @@ export class Replica {
       degradeAfterMs,
       sourceSilentMs: sourceSilentFactor * deadMs,
       stateClasses: states.map(({ name }) => name),
-      outside: () => this.#outside,
-      outsideRepaired: () => {
-        this.#hooks.report({ from: 'outside', event: this.#outside })
-        this.outsideSettled()
-      },
+      outside: () => copy.outside,
+      outsideRepaired: (outside) => this.#hooks.report({ from: 'outside', event: outside }),
       acknowledgeReceipt: declarations.some(
         (one) => one !== undefined && 'durability' in one && one.durability === 'memory',
       ),

@@ -13,7 +13,7 @@ import { FilesApi } from '../replication/files.js'
 import type { Term } from '../replication/position.js'
 import type { Vault } from '../replication/vault.js'
 import { abortable } from './abort.js'
-import { adoptFound, adoptOutside } from './adoption.js'
+import { adoptFound } from './adoption.js'
 import { Causes, failureOf, textOf } from './causes.js'
 import type { DriverInput } from './driver.js'
 import { Driver } from './driver.js'
@@ -31,7 +31,7 @@ import { Replica } from './replica.js'
 import { ReplicaNews } from './replica-news.js'
 import type { ReplicaHooks } from './replica-types.js'
 import type { Emit } from './reports.js'
-import { reportCore, reportOutside } from './reports.js'
+import { reportCore } from './reports.js'
 import { Startup } from './startup.js'
 import type { NodeStatus } from './status.js'
 import { statusOf } from './status.js'
@@ -346,7 +346,6 @@ export class Runtime {
     if (role === 'active' && term !== undefined) {
       this.tenures.begin(term)
       this.writes.forwarding.flushHere()
-      this.#takeOutside(parts)
     }
     const followed = parts.driver.state.followed?.id
     if ((role === 'restoring' || role === 'standby') && followed !== undefined) {
@@ -354,15 +353,6 @@ export class Runtime {
     }
     this.emit('role', { role, from, reason, term })
     if (role === 'active' || role === 'standby') this.#settledOnce?.()
-  }
-
-  /** What changed on this disk while the node was stopped becomes part of the history. */
-  #takeOutside({ replica, storage }: NodeParts): void {
-    const { outside } = replica
-    if (outside.unknown.length + outside.differing.length + outside.missing.length === 0) return
-    replica.outsideSettled()
-    reportOutside(this.emit, outside, 'adopted')
-    adoptOutside(this.files, storage, outside).catch((error: unknown) => this.emit('error', error))
   }
 
   #loseRole({ replica }: NodeParts, reason: string): void {

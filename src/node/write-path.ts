@@ -74,6 +74,16 @@ export class WritePath implements TransactionSource {
     return this.#context.running().replica.copy
   }
 
+  /** Whether every acknowledged change is in the copy: only on a node that may act as active now. */
+  isCurrent(): boolean {
+    try {
+      this.checkTenure()
+      return true
+    } catch {
+      return false
+    }
+  }
+
   /** Where files and transactions write. */
   readonly gate: WriteGate = {
     inlineBytesMax: writerLimits.inlineBytesMax,

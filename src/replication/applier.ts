@@ -284,7 +284,8 @@ export class Applier {
 
   async #applyAlone(pending: PendingOperation): Promise<(FileStat | undefined)[]> {
     const { tree, mayForce } = this.#options
-    const { operation } = pending
+    const { operation, found } = pending
+    if (found !== undefined) return [found ?? undefined]
     try {
       return await tree.apply([operation])
     } catch (error) {

@@ -59,7 +59,7 @@ export class ApplyBatch {
   operations(): FileOperation[] {
     const operations: FileOperation[] = []
     for (const slot of this.#slots) {
-      if (slot.isDropped) continue
+      if (slot.isDropped || slot.last.found !== undefined) continue
       const { more } = slot
       const first = slot.first.operation
       if (more.length === 0 || first.kind !== 'patch') operations.push(first)
@@ -76,6 +76,10 @@ export class ApplyBatch {
     let at = 0
     for (const slot of this.#slots) {
       if (slot.isDropped) continue
+      if (slot.last.found !== undefined) {
+        found(slot.first, slot.last, slot.last.found ?? undefined)
+        continue
+      }
       found(slot.first, slot.last, stats[at])
       at += 1
     }

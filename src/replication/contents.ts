@@ -7,7 +7,7 @@
  */
 
 import type { HotspareError } from '../errors.js'
-import type { OpenStorage, TreeEntry } from '../interfaces/storage.js'
+import type { FileStat, OpenStorage, TreeEntry } from '../interfaces/storage.js'
 import type { SyncPolicy } from '../policy/sync-policy.js'
 import { AppStates, ownResult } from './app-states.js'
 import { Applier } from './applier.js'
@@ -40,6 +40,8 @@ export interface TakeOptions {
   readonly wantsResults: boolean
   /** Files are up to this change already; 0 to take all. */
   readonly filesSeq: number
+  /** Paths where the tree has already what the entry makes of them; see `PendingOperation.found`. */
+  readonly found?: ReadonlyMap<string, FileStat | null> | undefined
 }
 
 export class Contents {
@@ -60,6 +62,7 @@ export class Contents {
   // Of the entry being taken.
   #payloadAt = 0
   #operations: PendingOperation[] = []
+  #found: TakeOptions['found']
 
   /** Why files could not be written, as it was told; undefined since some were. */
   #told: string | undefined
@@ -174,6 +177,7 @@ export class Contents {
     const results: UpdateResult[] | undefined = options.wantsResults ? [] : undefined
     const bytesEach = entry.bytes.length / count
     this.#payloadAt = entryHeaderBytes + metaBytes
+    this.#found = options.found
     let seq = firstSeq
     for (const part of parts) {
       if (part.kind === 'updateRun') {
@@ -274,12 +278,14 @@ export class Contents {
       return
     }
     if (this.#isTakenForAnother(change)) return
-    const pending = {
+    const found = this.#found?.get(path)
+    const pending: PendingOperation = {
       seq,
       className: own,
       operation: operationOf(change, bytes),
       blobBytes,
       sizeBefore: 0,
+      ...(found === undefined ? {} : { found }),
     }
     this.overlay.push(pending)
     this.#operations.push(pending)
@@ -317,7 +323,8 @@ function fileChangesOf(part: BatchPart): FileChange[] {
   return part.changes.filter((change) => change.kind !== 'update')
 }
 
-function operationOf(change: FileChange, bytes: Uint8Array | undefined): FileOperation {
+/** What a change does to the tree; `bytes` are those of a payload that is no blob. */
+export function operationOf(change: FileChange, bytes: Uint8Array | undefined): FileOperation {
   const { path } = change
   switch (change.kind) {
     case 'put': {

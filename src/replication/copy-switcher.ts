@@ -3,7 +3,7 @@
  *
  * Invariant: `isPending` from the moment the manifest may be durable until the new copy is open.
  */
-import { HotspareError } from '../errors.js'
+import { HotspareError, whatHappened } from '../errors.js'
 import type { Contents } from './contents.js'
 import type { LoadedCopy, LoadOptions } from './copy-loader.js'
 import { CopySwitch, journalOptions } from './copy-loader.js'
@@ -32,6 +32,8 @@ export interface SwitchHost {
 }
 
 const statPaths = 512
+/** How long reads wait for the files of a restore to be in their places, in milliseconds. */
+const readsWaitMs = 10_000
 
 const stateAt = ({ object }: InstallState): Place => ({ area: 'staging', name: object })
 
@@ -55,6 +57,10 @@ export class CopySwitcher {
   /** Set when the write of a manifest failed: it may be durable or not. */
   #isInDoubt = false
   #isSwitching = false
+  /** Switches that began to put files in their places. */
+  switches = 0
+  /** Resolves when the one that does so now has ended, in whatever way. */
+  #finishing: Promise<void> | undefined
   readonly #durable = new Listeners<[ordinal: number]>()
   lowestPeerSeq: number = Number.POSITIVE_INFINITY
   failed: HotspareError | undefined
@@ -239,7 +245,44 @@ export class CopySwitcher {
     this.failed = undefined
   }
 
+  /**
+   * Resolves when files are in their places; undefined while no switch puts them there.
+   * @throws `RESTORE_UNDER_WAY` when that takes too long, or waits for a disk that failed
+   */
+  settled(): Promise<void> | undefined {
+    if (this.#pending === undefined) return undefined
+    const { clock } = this.#options.copy
+    const refused = (): HotspareError => {
+      const why = this.failed === undefined ? 'it takes long' : whatHappened(this.failed)
+      return new HotspareError('RESTORE_UNDER_WAY', why, { cause: this.failed })
+    }
+    if (this.#finishing === undefined) return Promise.reject(refused())
+    const finishing = this.#finishing
+    return new Promise((resolve, reject) => {
+      const timer = clock.setTimer(readsWaitMs, () => reject(refused()))
+      void finishing.then(() => {
+        clock.clearTimer(timer)
+        resolve()
+      })
+    })
+  }
+
   async #finish(pending: CopySwitch): Promise<void> {
+    this.switches += 1
+    const work = this.#replace(pending)
+    const finishing = work.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#finishing = finishing
+    try {
+      await work
+    } finally {
+      this.#finishing = undefined
+    }
+  }
+
+  async #replace(pending: CopySwitch): Promise<void> {
     try {
       await this.#next?.close()
       this.#next = undefined

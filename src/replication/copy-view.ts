@@ -6,6 +6,7 @@ import { Contents } from './contents.js'
 import type { LoadedCopy } from './copy-loader.js'
 import type { FileRecord, LocalCopyOptions, StateSnapshot, TransferAnswer } from './copy-types.js'
 import type { FileIndex } from './file-index.js'
+import type { ReadFile, ReadHost } from './file-reads.js'
 import { FileReads } from './file-reads.js'
 import type { FactsTracker } from './journal-facts.js'
 import type { JournalReader } from './journal-reader.js'
@@ -30,8 +31,11 @@ export abstract class CopyView {
       onApplyFailure: (error) => this.whenFailed(error),
       onOutside: (found) => this.whenOutside(found),
     })
-    this.#reads = new FileReads(storage, this.contents, () => this.seq)
+    this.#reads = new FileReads(storage, this.contents, () => this.readHost)
   }
+
+  /** How the copy stands for those who read files. */
+  protected abstract get readHost(): ReadHost
 
   /** Changes of files reached the tree. */
   protected abstract whenApplied(): void
@@ -127,14 +131,32 @@ export abstract class CopyView {
 
   /**
    * The file as the last appended change has it.
-   * @throws `FILE_NOT_FOUND`
+   * @throws `FILE_NOT_FOUND`, `CHANGED_OUTSIDE`, `RESTORE_UNDER_WAY`
    */
-  readFile(
+  async readFile(path: string, offset?: number, length?: number): Promise<Uint8Array> {
+    return (await this.readVersion(path, offset, length)).bytes
+  }
+
+  /** As {@link CopyView.readFile}, with what is known of the version that was read. */
+  readVersion(
     path: string,
     offset: number = 0,
     length: number = Number.MAX_SAFE_INTEGER,
-  ): Promise<Uint8Array> {
+  ): Promise<ReadFile> {
     return this.#reads.read(path, offset, length)
+  }
+
+  /**
+   * Resolves when what is known of files is of one state: at once, unless a restore puts its files in their places.
+   * @throws `RESTORE_UNDER_WAY`
+   */
+  whenWhole(): Promise<void> {
+    return this.#reads.whenWhole()
+  }
+
+  /** How many restores were switched to since the copy was opened, one that is under way included. */
+  get switches(): number {
+    return this.readHost.switches
   }
 
   /** The file as the last appended change has it. */

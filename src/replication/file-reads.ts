@@ -2,51 +2,98 @@
  * Reads of files: what is in the tree with what is pending on top.
  *
  * Invariant: what is read is one state of the file, the newest appended one. A change that reaches the tree while it is
- * read from there would mix two states, so the read is done again, and at last with the applier held.
+ * read from there would mix two states, so the read is done again, and at last with the applier held. While a restore puts
+ * its files in their places, and where somebody else changed the file, there is no such state: reads wait, or are refused.
  */
 import { HotspareError } from '../errors.js'
 import type { OpenStorage, ReadRequest } from '../interfaces/storage.js'
 import type { Contents } from './contents.js'
-import type { TransferAnswer } from './copy-types.js'
+import type { FileRecord, TransferAnswer } from './copy-types.js'
+import { lay, pieceBytes } from './layers.js'
 import type { PendingOperation } from './overlay.js'
 
 /** Reads tried before the applier is held. */
 const triesMax = 3
-/** Bytes of one call to the storage: below what every call may ask for, and little enough to let others in between. */
-const pieceBytes = 8 * 1024 * 1024
+/** Switches to a restore that one read waits for. */
+const switchesMax = 3
 
 /** What a read needs, as it was when it began. */
 interface Capture {
   readonly from: number
   readonly length: number
-  readonly version: number
+  readonly record: FileRecord
   readonly seq: number
   /** Pending operations, the first one absolute when nothing of the tree is needed. */
   readonly operations: readonly PendingOperation[]
   readonly needsTree: boolean
 }
 
+/** What was read, and of which version of the file. */
+export interface ReadFile {
+  readonly bytes: Uint8Array
+  readonly record: FileRecord
+}
+
+/** What reads need to know of the copy beside its contents. */
+export interface ReadHost {
+  /** The last change appended. */
+  readonly seq: number
+  /** How many switches to a restore have begun. */
+  readonly switches: number
+  /** Resolves when no switch puts files in their places any more; undefined while none does. */
+  settled(): Promise<void> | undefined
+  /** Whether the disk has something else at the path than the index, so that neither can be read. */
+  isChangedOutside(path: string): boolean
+}
+
 export class FileReads {
   readonly #storage: OpenStorage
   readonly #contents: Contents
-  readonly #seq: () => number
+  readonly #host: () => ReadHost
 
-  constructor(storage: OpenStorage, contents: Contents, seq: () => number) {
+  constructor(storage: OpenStorage, contents: Contents, host: () => ReadHost) {
     this.#storage = storage
     this.#contents = contents
-    this.#seq = seq
+    this.#host = host
   }
 
-  /** @throws `FILE_NOT_FOUND` */
-  async read(path: string, offset: number, length: number): Promise<Uint8Array> {
+  /** @throws `FILE_NOT_FOUND`, `CHANGED_OUTSIDE`, `RESTORE_UNDER_WAY` */
+  async read(path: string, offset: number, length: number): Promise<ReadFile> {
+    for (let tries = 0; tries < switchesMax; tries += 1) {
+      await this.whenWhole()
+      const { switches } = this.#host()
+      try {
+        const read = await this.#readOnce(path, offset, length)
+        if (switches === this.#host().switches) return read
+      } catch (error) {
+        // What it was reading was taken away by a switch that began meanwhile.
+        if (switches === this.#host().switches) throw error
+      }
+    }
+    throw underWay()
+  }
+
+  /** Waits while files are put in their places: nothing that is read then is of one state. @throws `RESTORE_UNDER_WAY` */
+  async whenWhole(): Promise<void> {
+    for (;;) {
+      const settled = this.#host().settled()
+      if (settled === undefined) return
+      await settled
+    }
+  }
+
+  async #readOnce(path: string, offset: number, length: number): Promise<ReadFile> {
+    if (this.#host().isChangedOutside(path)) throw changedOutside(path)
     for (let tries = 0; tries < triesMax; tries += 1) {
       const capture = this.#capture(path, offset, length)
       const bytes = await this.#compose(path, capture)
-      if (!capture.needsTree || this.#isStill(path, capture)) return bytes
+      const { record } = capture
+      if (!capture.needsTree || this.#isStill(path, capture)) return { bytes, record }
     }
-    return this.#contents.applier.hold(() =>
-      this.#compose(path, this.#capture(path, offset, length)),
-    )
+    return this.#contents.applier.hold(async () => {
+      const capture = this.#capture(path, offset, length)
+      return { bytes: await this.#compose(path, capture), record: capture.record }
+    })
   }
 
   #capture(path: string, offset: number, length: number): Capture {
@@ -59,8 +106,8 @@ export class FileReads {
     return {
       from,
       length: Math.max(0, Math.min(length, stat.size - from)),
-      version: stat.version,
-      seq: this.#seq(),
+      record: stat,
+      seq: this.#host().seq,
       operations: pending?.operations.slice(first) ?? [],
       needsTree: pending === undefined || pending.base < pending.head,
     }
@@ -69,7 +116,9 @@ export class FileReads {
   /** Whether nothing newer than what was captured can have reached the tree. */
   #isStill(path: string, capture: Capture): boolean {
     const { overlay, applier } = this.#contents
-    return applier.startedSeq <= capture.seq || overlay.stat(path)?.version === capture.version
+    return (
+      applier.startedSeq <= capture.seq || overlay.stat(path)?.version === capture.record.version
+    )
   }
 
   async #compose(path: string, capture: Capture): Promise<Uint8Array> {
@@ -81,7 +130,7 @@ export class FileReads {
     }
     const bytes = new Uint8Array(length)
     if (tree !== undefined) bytes.set(tree)
-    for (const pending of operations) await this.#lay(bytes, from, pending)
+    for (const pending of operations) await lay(this.#storage.objects, bytes, from, pending)
     return bytes
   }
 
@@ -101,48 +150,6 @@ export class FileReads {
     } while (done < length)
     const [only] = pieces
     return pieces.length === 1 ? only : Buffer.concat(pieces)
-  }
-
-  /** Does to the window of the file that begins at `from` what the operation does to the file. */
-  async #lay(window: Uint8Array, from: number, pending: PendingOperation): Promise<void> {
-    const { operation, blobBytes } = pending
-    switch (operation.kind) {
-      case 'put':
-        window.fill(0)
-        place(window, from, operation.bytes, 0)
-        return
-      case 'patch':
-        place(window, from, operation.bytes, operation.offset)
-        return
-      case 'truncate':
-        if (operation.size < from + window.length) {
-          window.fill(0, Math.max(0, operation.size - from))
-        }
-        return
-      case 'remove':
-        window.fill(0)
-        return
-      case 'install':
-        window.fill(0)
-        await this.#layObject(window, from, operation.name, 0, blobBytes)
-        return
-      case 'patchObject':
-        await this.#layObject(window, from, operation.name, operation.offset, blobBytes)
-    }
-  }
-
-  async #layObject(
-    window: Uint8Array,
-    from: number,
-    name: string,
-    offset: number,
-    objectBytes: number,
-  ): Promise<void> {
-    const end = Math.min(from + window.length, offset + objectBytes)
-    for (let at = Math.max(from, offset); at < end; at += pieceBytes) {
-      const length = Math.min(pieceBytes, end - at)
-      place(window, from, await this.#storage.objects.read('blobs', name, at - offset, length), at)
-    }
   }
 
   /** All paths that begin with the prefix, sorted. */
@@ -168,11 +175,13 @@ export class FileReads {
   }
 }
 
-/** Copies what of `bytes`, which stand at `at` of the file, lies in the window. */
-function place(window: Uint8Array, from: number, bytes: Uint8Array, at: number): void {
-  const start = Math.max(from, at)
-  const end = Math.min(from + window.length, at + bytes.length)
-  if (end > start) window.set(bytes.subarray(start - at, end - at), start - from)
+function underWay(): HotspareError {
+  return new HotspareError('RESTORE_UNDER_WAY', 'the files of a restore are not in their places')
+}
+
+function changedOutside(path: string): HotspareError {
+  const what = `'${path}' on the disk is not what the history has`
+  return new HotspareError('CHANGED_OUTSIDE', what, { details: { path } })
 }
 
 function notFound(path: string): HotspareError {

@@ -13,7 +13,7 @@ import { blobsOf, type WriteIntent } from './intent.js'
 import { aborted } from './write-errors.js'
 import type { ReadableCopy, WriteGate } from './write-gate.js'
 import { checkWriteOptions } from './write-options.js'
-import type { Receipt, WriteOptions } from './writer-types.js'
+import type { KnownFile, Receipt, WriteOptions } from './writer-types.js'
 
 /** Options of {@link FilesApi.write}. */
 export interface FileWriteOptions extends WriteOptions {
@@ -43,6 +43,17 @@ export interface FileInfo {
   readonly className: string
   /** Sequence number of its last change. */
   readonly version: number
+  /**
+   * Whether there may be a newer version already: true on every node but the active one, and on an active that has to make
+   * sure that it still is. False says that no acknowledged change was missing when this was looked at.
+   */
+  readonly stale: boolean
+}
+
+/** Bytes of a file with what is known of it. */
+export interface FileContent extends FileInfo {
+  /** What was read; the other fields are of the very version that it is from. */
+  readonly bytes: Uint8Array
 }
 
 /** Where the files are and how they are written. */
@@ -51,6 +62,8 @@ export interface FilesSource {
   readonly gate: WriteGate
   /** The node's copy. @throws `NOT_STARTED` and the like while there is none that may be read */
   copy(): ReadableCopy
+  /** Whether the copy has every acknowledged change; default that it has. */
+  isCurrent?(): boolean
 }
 
 /** Bytes that a stream reads at once. */
@@ -156,34 +169,75 @@ export class FilesApi {
    *
    * @returns the bytes; fewer than asked for only at the end of the file
    * @throws `FILE_NOT_FOUND`, `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `ABORTED`
+   * @throws `RESTORE_UNDER_WAY` when a restore puts its files in their places and takes longer than 10 s for that
+   * @throws `CHANGED_OUTSIDE` when another program changed the file, and it is not settled what becomes of that
    * @throws `NOT_STARTED`, `STOPPED`, `STORAGE_FAILED`
    */
   async read(path: string, options: FileReadOptions = {}): Promise<Uint8Array> {
+    return (await this.#read(path, options)).bytes
+  }
+
+  /**
+   * As {@link FilesApi.read}, with what is known of the version that was read: its size, its version, and whether it may be
+   * stale.
+   *
+   * @throws as {@link FilesApi.read}
+   * @example
+   * ```ts
+   * const { bytes, version, stale } = await node.files.readWithInfo('messages/42.txt')
+   * console.log(bytes.length, version, stale ? 'as this standby has it' : 'as the active has it')
+   * ```
+   */
+  async readWithInfo(path: string, options: FileReadOptions = {}): Promise<FileContent> {
+    const { name } = claimOf(this.#source.policy, path)
+    const wasCurrent = this.#isCurrent
+    const { bytes, record } = await this.#read(path, options)
+    const { size, mode, version } = record
+    const stale = !(wasCurrent && this.#isCurrent)
+    return { path, size, mode, className: name, version, stale, bytes }
+  }
+
+  get #isCurrent(): boolean {
+    return this.#source.isCurrent?.() ?? true
+  }
+
+  async #read(
+    path: string,
+    options: FileReadOptions,
+  ): Promise<{ readonly bytes: Uint8Array; readonly record: KnownFile }> {
     const { signal } = options
     throwIfAborted(signal)
     const offset = checkSize(options.offset ?? 0, 'offset')
     const length = options.length === undefined ? undefined : checkSize(options.length, 'length')
     claimOf(this.#source.policy, path)
-    const bytes = await this.#source.copy().readFile(path, offset, length)
+    const copy = this.#source.copy()
+    const read = copy.readVersion?.(path, offset, length) ?? readPlainly(copy, path, offset, length)
+    const answer = await unlessAborted(read, signal)
     throwIfAborted(signal)
-    return bytes
+    return answer
   }
 
   /**
    * Reads a file piece by piece, with bounded memory, up to the size it has when the reading
-   * begins. Changes made meanwhile may be seen in pieces that were not read yet.
+   * begins. Changes made meanwhile may be seen in pieces that were not read yet; a restore that brings another state ends it.
    *
-   * @throws as {@link FilesApi.read}
+   * @throws as {@link FilesApi.read}; `RESTORE_UNDER_WAY` when a restore replaced files since the first piece
    */
   async *readStream(path: string, options: FileReadOptions = {}): AsyncGenerator<Uint8Array> {
     claimOf(this.#source.policy, path)
-    const known = this.#source.copy().statFile(path)
+    const copy = this.#source.copy()
+    await copy.whenWhole?.()
+    const { switches } = copy
+    const known = copy.statFile(path)
     if (known === undefined) throw notFound(path)
     let at = checkSize(options.offset ?? 0, 'offset')
     const end = Math.min(known.size, at + checkSize(options.length ?? known.size, 'length'))
     while (at < end) {
       const length = Math.min(streamBytes, end - at)
       const bytes = await this.read(path, { offset: at, length, signal: options.signal })
+      if (copy.switches !== switches) {
+        throw new HotspareError('RESTORE_UNDER_WAY', 'a restore replaced files meanwhile')
+      }
       if (bytes.length === 0) return
       at += bytes.length
       yield bytes
@@ -193,10 +247,13 @@ export class FilesApi {
   /**
    * What is known of a file, without reading it; undefined when there is none.
    *
-   * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `NOT_STARTED`, `STOPPED`
+   * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `RESTORE_UNDER_WAY`, `NOT_STARTED`, `STOPPED`
    */
   async stat(path: string): Promise<FileInfo | undefined> {
-    return infoOf(this.#source.copy(), claimOf(this.#source.policy, path), path)
+    const claimed = claimOf(this.#source.policy, path)
+    const copy = this.#source.copy()
+    await copy.whenWhole?.()
+    return infoOf(copy, claimed, path, !this.#isCurrent)
   }
 
   /**
@@ -204,16 +261,18 @@ export class FilesApi {
    *
    * @param pattern - what their paths begin with (default all), or a glob such as `messages/*.txt`
    * @throws `OPTION_INVALID` for a glob that cannot work
-   * @throws `NOT_STARTED`, `STOPPED`
+   * @throws `RESTORE_UNDER_WAY`, `NOT_STARTED`, `STOPPED`
    */
   async list(pattern = ''): Promise<FileInfo[]> {
     const { policy } = this.#source
     const copy = this.#source.copy()
+    await copy.whenWhole?.()
+    const stale = !this.#isCurrent
     const found: FileInfo[] = []
     for (const path of listMatching(copy, pattern)) {
       const claimed = policy.classOf(path)
       if (claimed?.declaration.kind !== 'synced') continue
-      const info = infoOf(copy, { name: claimed.name }, path)
+      const info = infoOf(copy, { name: claimed.name }, path, stale)
       if (info !== undefined) found.push(info)
     }
     return found
@@ -286,8 +345,19 @@ async function submitLater(
   return gate.submit(intent, options)
 }
 
+async function readPlainly(
+  copy: ReadableCopy,
+  path: string,
+  offset: number,
+  length: number | undefined,
+): Promise<{ readonly bytes: Uint8Array; readonly record: KnownFile }> {
+  const record = copy.statFile(path)
+  if (record === undefined) throw notFound(path)
+  return { bytes: await copy.readFile(path, offset, length), record }
+}
+
 /** The promise, or a rejection as soon as the signal aborts. */
-function unlessAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(aborted(signal))
@@ -349,11 +419,12 @@ export function infoOf(
   copy: ReadableCopy,
   claimed: { readonly name: string },
   path: string,
+  stale: boolean,
 ): FileInfo | undefined {
   const known = copy.statFile(path)
   if (known === undefined) return undefined
   const { size, mode, version } = known
-  return { path, size, mode, className: claimed.name, version }
+  return { path, size, mode, className: claimed.name, version, stale }
 }
 
 /** A number of bytes. */

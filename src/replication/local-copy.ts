@@ -8,7 +8,7 @@
  * - `complete` is false while the copy is no consistent state, and it is then neither served nor promoted.
  */
 import { HotspareError } from '../errors.js'
-import type { TreeEntry } from '../interfaces/storage.js'
+import type { FileStat, TreeEntry } from '../interfaces/storage.js'
 import { Congestion } from './congestion.js'
 import type { LoadedCopy, LoadOptions } from './copy-loader.js'
 import { openCopy } from './copy-loader.js'
@@ -18,6 +18,7 @@ import type { LocalCopyOptions, OutsideReport, UpdateResult } from './copy-types
 import { CopyView } from './copy-view.js'
 import type { BatchPart, Entry } from './entry.js'
 import { partsOf } from './entry.js'
+import type { ReadHost } from './file-reads.js'
 import { Listeners } from './listeners.js'
 import type { Extent, Term } from './position.js'
 import type { RestoreManifest } from './restore-manifest.js'
@@ -36,6 +37,10 @@ export class LocalCopy extends CopyView {
   #outside: OutsideReport = nothingOutside
   #skipped: SkippedReport = nothingSkipped
   #refused: HotspareError | undefined
+  /** What the scan found other than the index has it, with the version that the history has of it. */
+  readonly #unsettled = new Map<string, number>()
+  /** Files that changes in place met as somebody else had left them: they are of no history. */
+  readonly #mixed = new Set<string>()
   #isClosed = false
   /** The failure that was told last, until it is over. */
   #told: string | undefined
@@ -51,7 +56,7 @@ export class LocalCopy extends CopyView {
     this.#switcher = new CopySwitcher(this.#loadOptions, {
       current: () => this.parts,
       replace: (loaded) => {
-        this.#outside = nothingOutside
+        this.settleOutside()
         this.#refused = undefined
         this.#use(loaded)
       },
@@ -75,12 +80,32 @@ export class LocalCopy extends CopyView {
     const { outside, skipped } = await scanTree(options, copy)
     copy.#outside = outside
     copy.#skipped = skipped
+    const { differing, missing } = outside
+    for (const path of [...differing.map((found) => found.path), ...missing]) {
+      const record = copy.index.get(path)
+      if (record !== undefined) copy.#unsettled.set(path, record.version)
+    }
     return copy
   }
 
   get #loadOptions(): LoadOptions {
     const onFailure = (error: HotspareError): void => this.whenFailed(error)
     return { copy: this.#options, contents: this.contents, onFailure }
+  }
+
+  protected override get readHost(): ReadHost {
+    return {
+      seq: this.seq,
+      switches: this.#switcher.switches,
+      settled: () => this.#switcher.settled(),
+      isChangedOutside: (path) => this.#isChangedOutside(path),
+    }
+  }
+
+  #isChangedOutside(path: string): boolean {
+    const version = this.#unsettled.get(path)
+    if (version === undefined || this.contents.overlay.get(path) !== undefined) return false
+    return this.index.get(path)?.version === version
   }
 
   #use(loaded: LoadedCopy): void {
@@ -115,7 +140,7 @@ export class LocalCopy extends CopyView {
     return this.#switcher.failed ?? journal?.failed ?? applier.failed ?? checkpointer?.failed
   }
 
-  /** What was found changed in the tree, when the copy was opened and since. */
+  /** What was found changed in the tree, when the copy was opened and since, and is not settled. */
   get outside(): OutsideReport {
     return this.#outside
   }
@@ -125,9 +150,30 @@ export class LocalCopy extends CopyView {
     return this.#skipped
   }
 
+  /** Whether the file is a mixture of what somebody else left there and of changes in place. */
+  isMixed(path: string): boolean {
+    return this.#mixed.has(path)
+  }
+
+  /** A change in place is about to be made to a file that somebody else changed. */
+  noteMixed(path: string): void {
+    this.#mixed.add(path)
+  }
+
+  /** What was found is in the history now, or the history's version is back; `left` is not. */
+  settleOutside(left: OutsideReport = nothingOutside): void {
+    this.#outside = left
+    const paths = new Set([...left.differing.map(({ path }) => path), ...left.missing])
+    for (const path of [...this.#unsettled.keys()]) {
+      if (!paths.has(path)) this.#unsettled.delete(path)
+    }
+    for (const path of [...this.#mixed]) if (!paths.has(path)) this.#mixed.delete(path)
+  }
+
   /**
    * Takes the next entry. Its updates of application state are applied now; its changes of files follow when it is
-   * durable. `parts` are those of the entry, where the caller has read them; their results are answered then.
+   * durable. `parts` are those of the entry, where the caller has read them; their results are answered then. `found` names
+   * paths where the tree has already what the entry makes of them, so that nothing is done to it.
    *
    * @throws `PROTOCOL_VIOLATION` for an entry that is not the next one or is malformed; nothing has changed then
    * @throws the failure, while there is one
@@ -135,8 +181,9 @@ export class LocalCopy extends CopyView {
   append(
     entry: Entry,
     parts?: readonly BatchPart[],
+    found?: ReadonlyMap<string, FileStat | null>,
   ): { ordinal: number; results: readonly UpdateResult[] | undefined } {
-    return this.#append(entry, parts, parts !== undefined)
+    return this.#append(entry, parts, parts !== undefined, found)
   }
 
   /** As {@link LocalCopy.append}, for an entry of another node that was read already. */
@@ -149,6 +196,7 @@ export class LocalCopy extends CopyView {
     entry: Entry,
     parts: readonly BatchPart[] | undefined,
     wantsResults: boolean,
+    found?: ReadonlyMap<string, FileStat | null>,
   ): { ordinal: number; results: readonly UpdateResult[] | undefined } {
     this.#refuse()
     const { journal, checkpointer } = this.parts
@@ -158,7 +206,7 @@ export class LocalCopy extends CopyView {
     const ordinal = journal.append(entry)
     let results: readonly UpdateResult[] | undefined
     if (read !== undefined) {
-      results = this.contents.take(entry, read, { ordinal, wantsResults, filesSeq: 0 })
+      results = this.contents.take(entry, read, { ordinal, wantsResults, filesSeq: 0, found })
     }
     checkpointer.note(entry.bytes.length)
     this.#appended.call(entry, ordinal)
@@ -228,6 +276,7 @@ export class LocalCopy extends CopyView {
 
   protected override whenOutside(found: TreeEntry): void {
     const { differing } = this.#outside
+    this.#mixed.add(found.path)
     if (differing.some(({ path }) => path === found.path)) return
     this.#outside = { ...this.#outside, differing: [...differing, found] }
     this.#outsideFound.call(found)

@@ -4,7 +4,7 @@
  * Invariants: the operations of a path are in the order of their changes; a path is here exactly while one of its
  * operations is not in the tree.
  */
-import type { TreeOperation } from '../interfaces/storage.js'
+import type { FileStat, TreeOperation } from '../interfaces/storage.js'
 import type { FileRecord } from './copy-types.js'
 import type { FileIndex } from './file-index.js'
 import { Folders } from './folders.js'
@@ -22,6 +22,8 @@ export interface PendingOperation {
   readonly blobBytes: number
   /** Bytes that the file has before it; the overlay says so. */
   sizeBefore: number
+  /** What stands at the path already as the change makes it, null for no file: the tree has nothing to do then. */
+  readonly found?: FileStat | null
 }
 
 /** The pending operations of one path, and what they make of it. */

@@ -13,9 +13,10 @@
  */
 import type { HotspareError } from '../errors.js'
 import type { Clock, TimerHandle } from '../interfaces/clock.js'
+import type { FileStat } from '../interfaces/storage.js'
 import type { AckQueues, Write } from './ack-queues.js'
 import { BatchResolver } from './batch-resolver.js'
-import type { Change } from './change.js'
+import type { Change, FileChange } from './change.js'
 import type { BatchPart, Entry } from './entry.js'
 import { encodeChanges, encodeInSync, encodeTerm, lastSeqOf, partsOf } from './entry.js'
 import { changeWork } from './flow-control.js'
@@ -47,6 +48,14 @@ export interface SequencerOptions {
 
 /** How long the mark of acknowledged changes may lag behind, in milliseconds. */
 const markMs = 1000
+
+/** What there is to say of an entry beside its parts. */
+interface Appended {
+  /** Bytes that a standby gets with it beside its own. */
+  readonly contentBytes?: number
+  /** What the tree has already of what its changes bring. */
+  readonly found?: ReadonlyMap<string, FileStat | null>
+}
 
 /** See the head of the file. */
 export class Sequencer {
@@ -98,6 +107,12 @@ export class Sequencer {
     this.#append(encodeChanges(this.#term, this.#copy.seq + 1, this.#ackedSeq(), [nothing]))
   }
 
+  /** Appends changes of files that the own tree has already, as `found` says. @throws the failure of the journal */
+  appendFound(changes: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): void {
+    const entry = encodeChanges(this.#term, this.#copy.seq + 1, this.#ackedSeq(), changes)
+    this.#append(entry, partsOf(entry), { found })
+  }
+
   /** Journals a set; undefined when the journal takes nothing any more. */
   appendInSync(members: readonly string[]): number | undefined {
     try {
@@ -130,7 +145,7 @@ export class Sequencer {
     }
     let appended: { ordinal: number; results: readonly WriteOutcome[] | undefined }
     try {
-      appended = this.#append(entry, parts, contentBytesOf(writes))
+      appended = this.#append(entry, parts, { contentBytes: contentBytesOf(writes) })
     } catch (error) {
       this.#options.failed(asFailure(error))
       return
@@ -216,9 +231,9 @@ export class Sequencer {
   #append(
     entry: Entry,
     parts?: readonly BatchPart[],
-    contentBytes: number = 0,
+    { contentBytes = 0, found }: Appended = {},
   ): { ordinal: number; results: readonly WriteOutcome[] | undefined } {
-    const appended = this.#copy.append(entry, parts)
+    const appended = this.#copy.append(entry, parts, found)
     this.#marked = entry.header.ackedSeq
     this.#appendedAtMs = this.#options.clock.nowMs()
     const { header } = entry

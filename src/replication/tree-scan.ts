@@ -1,5 +1,5 @@
 /** Compares the tree with the index, by size, time and inode, without reading a file. */
-import type { TreeEntry } from '../interfaces/storage.js'
+import type { FileStat, TreeEntry } from '../interfaces/storage.js'
 import { syncedClassOf } from './copy-policy.js'
 import type { LocalCopyOptions, OutsideReport } from './copy-types.js'
 import type { FileIndex, IndexRecord } from './file-index.js'
@@ -12,6 +12,10 @@ const namedPathsMax = 100
 const statPaths = 512
 
 export const nothingOutside: OutsideReport = { unknown: [], differing: [], missing: [] }
+
+export function isNothing({ unknown, differing, missing }: OutsideReport): boolean {
+  return unknown.length + differing.length + missing.length === 0
+}
 
 /** Records of paths that the policy gives to another class follow it; those that none claims are dropped. */
 export function followPolicy(options: LocalCopyOptions, index: FileIndex): void {
@@ -69,7 +73,8 @@ export async function scanTree(
   return { outside: { unknown, differing, missing }, skipped: skipped.end() }
 }
 
-function differs(record: IndexRecord, entry: TreeEntry): boolean {
+/** Whether a file is not the one that the index knows. */
+export function differs(record: IndexRecord, entry: FileStat): boolean {
   return (
     record.size !== entry.size || record.mtimeMs !== entry.mtimeMs || record.inode !== entry.inode
   )

@@ -7,11 +7,18 @@ import type { Extent } from './position.js'
 
 /**
  * Why something is in the vault: `divergence`: changes that the surviving history does not have; `outside`: files that
- * another program changed; `massDelete`: files that a restore was about to remove in bulk; `unusedRestore`: the journal
+ * another program changed; `adopted`: what the history had at paths where this node, as it became active, took over what
+ * another program had made of them; `massDelete`: files that a restore was about to remove in bulk; `unusedRestore`: the journal
  * of a restore that did not finish; `unreadable`: the description of what was kept is damaged on the disk, and only the
  * objects are left, as `files` that bear the names of their objects.
  */
-export type VaultReason = 'divergence' | 'outside' | 'massDelete' | 'unusedRestore' | 'unreadable'
+export type VaultReason =
+  | 'divergence'
+  | 'outside'
+  | 'adopted'
+  | 'massDelete'
+  | 'unusedRestore'
+  | 'unreadable'
 
 /** A change on the losing side. */
 export interface LostChange {
@@ -37,6 +44,16 @@ export interface VaultedFile {
   readonly object: string
   /** Its size. */
   readonly bytes: number
+}
+
+/** A version of a file of which no byte is left on this node. */
+export interface GoneFile {
+  /** Where the file stood. */
+  readonly path: string
+  /** Its size in bytes. */
+  readonly size: number
+  /** Sequence number of its last change. */
+  readonly version: number
 }
 
 /** A class's state in the vault. */
@@ -68,7 +85,10 @@ export interface VaultIncident {
    * `files` and `states` hold what they left.
    */
   readonly changes: readonly LostChange[]
-  /** True when `changes` does not list all of them (at most 10 000); the journal object holds them all. */
+  /**
+   * True when `changes` does not list all of them (at most 10 000); the journal object holds them all. With the reason
+   * `adopted`: when `gone` does not.
+   */
   readonly truncated: boolean
   /**
    * True when the losing journal could not be read to its end: `changes` and the journal object then end where the damage
@@ -77,6 +97,12 @@ export interface VaultIncident {
   readonly damaged: boolean
   /** The present version of every file that the losing side touched. */
   readonly files: readonly VaultedFile[]
+  /**
+   * Versions that an incident of the reason `adopted` replaced and could not keep: another program had overwritten or removed
+   * them, and the journal does not reach back to them. The first 10 000; undefined when there are none. A standby
+   * that is not in reach, or a backup, may still have them.
+   */
+  readonly gone?: readonly GoneFile[]
   /** The application's states as the losing side had them, encoded as a restore sends them. */
   readonly states: readonly VaultedState[]
   /** The journal entries as they were; undefined where only files were kept. */

@@ -167,6 +167,26 @@ export class VaultObjects {
     return files
   }
 
+  /** Writes the next bytes of an object. */
+  write(name: string, offset: number, chunk: Uint8Array): Promise<void> {
+    return this.#write(name, offset, chunk)
+  }
+
+  /** Writes many small objects in one call. */
+  async writeWhole(
+    objects: readonly { readonly name: string; readonly bytes: Uint8Array }[],
+  ): Promise<void> {
+    if (objects.length === 0) return
+    const buffer = Buffer.concat(objects.map(({ bytes }) => bytes))
+    this.#claim(buffer.length)
+    let start = 0
+    const slices = objects.map(({ name, bytes: { length } }): ObjectSlice => {
+      start += length
+      return { name, offset: 0, start: start - length, length }
+    })
+    await this.#storage.objects.write('vault', buffer, slices)
+  }
+
   async #write(name: string, offset: number, chunk: Uint8Array): Promise<void> {
     this.#claim(chunk.length)
     const slice: ObjectSlice = { name, offset, start: 0, length: chunk.length }
@@ -183,9 +203,12 @@ export class VaultObjects {
     this.#bytes += bytes
   }
 
-  /** Makes an incident's objects durable. */
-  async sync(id: string): Promise<void> {
+  /** Makes an incident's objects durable; `between` is called while that goes on. */
+  async sync(id: string, between: () => void): Promise<void> {
     const names = (await this.list(id)).map(({ object }) => object)
-    await this.#storage.objects.sync('vault', names)
+    for (let at = 0; at < names.length; at += filesPerBatch) {
+      between()
+      await this.#storage.objects.sync('vault', names.slice(at, at + filesPerBatch))
+    }
   }
 }

@@ -16,6 +16,7 @@ import { isBroken } from './broken-document.js'
 import type { BlobRef } from './change.js'
 import { singlesOf } from './entry.js'
 import { scanJournal } from './journal-scan.js'
+import { keepReplaced, type ReplacedFile } from './keep-replaced.js'
 import type { LocalCopy } from './local-copy.js'
 import type { Extent } from './position.js'
 import { positionOf, relate } from './position.js'
@@ -174,6 +175,39 @@ export class Vault {
   }
 
   /**
+   * Keeps what the history has of files that this copy is about to adopt as another program made them, as far as it can be
+   * had. Undefined when nothing of it would be lost. `mayGoOn` throws when there is no more time.
+   */
+  async keepReplaced(
+    copy: LocalCopy,
+    replaced: readonly ReplacedFile[],
+    mayGoOn: () => void,
+  ): Promise<VaultIncident | undefined> {
+    // Of the versions and what takes their place: an attempt that is made again, in another term, keeps them once.
+    const newest = replaced.reduce((seq, { version }) => Math.max(seq, version), 0)
+    const { term } = positionOf({ history: copy.history, seq: newest }) ?? {}
+    const versions = replaced.map(({ path, version, stat }) => [path, version, stat])
+    const hash = createHash('sha256')
+      .update(JSON.stringify([term, versions]))
+      .digest('hex')
+    const id = `adopted-${this.#options.nodeId}-${hash.slice(0, 16)}`
+    return await this.#inTurn(async () => {
+      const sealed = await this.#sealed(id)
+      if (sealed !== undefined) return sealed
+      await this.#objects.tidy()
+      const { storage } = this.#options
+      const objects = this.#objects
+      const { files, gone } = await keepReplaced({ objects, storage, copy, id, mayGoOn }, replaced)
+      if (files.length + gone.length === 0) return undefined
+      const truncated = gone.length > listedChangesMax
+      const { extent } = copy
+      const listed = gone.length === 0 ? {} : { gone: gone.slice(0, listedChangesMax) }
+      const kept = { commonSeq: copy.seq, extent, truncated, files, ...listed }
+      return await this.#seal({ id, ...nothing, reason: 'adopted', ...kept }, mayGoOn)
+    })
+  }
+
+  /**
    * Drops the journal of a restore that was not finished. What it has and `survivor` has not is kept before: it may be all
    * that is left of an active that died meanwhile.
    */
@@ -233,10 +267,13 @@ export class Vault {
     return { version: 1, id, atWallMs: 0, ...nothing, reason, damaged: true, files }
   }
 
-  async #seal(parts: Omit<VaultIncident, 'version' | 'atWallMs'>): Promise<VaultIncident> {
+  async #seal(
+    parts: Omit<VaultIncident, 'version' | 'atWallMs'>,
+    between: () => void = () => undefined,
+  ): Promise<VaultIncident> {
     const { storage, clock } = this.#options
     const incident: VaultIncident = { version: 1, atWallMs: clock.wallMs(), ...parts }
-    await this.#objects.sync(parts.id)
+    await this.#objects.sync(parts.id, between)
     await storage.documents.write(documentOf(parts.id), encode(incident))
     this.#options.report(incident)
     return incident

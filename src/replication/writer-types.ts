@@ -2,7 +2,7 @@
 import type { HotspareError } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
 import type { Random } from '../interfaces/random.js'
-import type { OpenStorage } from '../interfaces/storage.js'
+import type { FileStat, OpenStorage } from '../interfaces/storage.js'
 import type { AckLevel, Durability } from '../policy/class-options.js'
 import type { ClassDeclaration } from '../policy/sync-policy.js'
 import type { BlobRef } from './change.js'
@@ -36,6 +36,7 @@ export interface WriterCopy {
   append(
     entry: Entry,
     parts?: readonly BatchPart[],
+    found?: ReadonlyMap<string, FileStat | null>,
   ): { readonly ordinal: number; readonly results: readonly WriteOutcome[] | undefined }
   onDurable(listener: (durableOrdinal: number) => void): () => void
   onFailure(listener: (error: HotspareError) => void): () => void

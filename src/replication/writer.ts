@@ -11,9 +11,10 @@
  */
 import type { HotspareError } from '../errors.js'
 import type { TimerHandle } from '../interfaces/clock.js'
+import type { FileStat } from '../interfaces/storage.js'
 import { AckQueues } from './ack-queues.js'
 import { BlobSpool, type Content, type ContentOptions, type ContentSource } from './blob-spool.js'
-import type { BlobRef } from './change.js'
+import type { BlobRef, FileChange } from './change.js'
 import { ClassRules } from './class-rules.js'
 import { FlowControl } from './flow-control.js'
 import { FlushPacing } from './flush-pacing.js'
@@ -63,6 +64,7 @@ export class Writer implements WriteGate {
   #congested = false
   #tenureTimer: TimerHandle | undefined
   #drainWaiters: { resolve(seq: number): void; reject(error: unknown): void }[] = []
+  #answerWaiters: { resolve(): void; reject(error: unknown): void }[] = []
 
   /**
    * Opens a term: when it resolves, the term and an empty in-sync set stand durably in the journal.
@@ -199,6 +201,19 @@ export class Writer implements WriteGate {
   }
 
   /**
+   * Gives changes of files that the own tree has already, as `found` says, their places at once, and says whether it did: not
+   * while the writer is frozen or opens a term. The caller waits for the journal by itself.
+   *
+   * @throws the failure of the journal, or what the writer was closed with
+   */
+  adopt(changes: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): boolean {
+    if (this.#closed !== undefined) throw this.#closed
+    if (this.#isHeld) return false
+    this.#sequencer.appendFound(changes, found)
+    return true
+  }
+
+  /**
    * Gives a write its place and resolves when it is acknowledged at its level. The intent, with all
    * that it refers to, belongs to the writer from here on.
    *
@@ -291,6 +306,18 @@ export class Writer implements WriteGate {
     })
   }
 
+  /** Resolves as soon as every write that has its place is acknowledged at its level. */
+  answered(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed !== undefined) {
+        reject(this.#closed)
+        return
+      }
+      this.#answerWaiters.push({ resolve, reject })
+      this.#checkAnswered()
+    })
+  }
+
   /**
    * A follower's stream begins. Only one that is promotable and answers itself can join the in-sync
    * set.
@@ -329,6 +356,7 @@ export class Writer implements WriteGate {
     for (const write of this.#queue.takeAll()) this.#intake.refuse(write, error)
     this.#queue.closeRoom(error)
     for (const waiter of this.#drainWaiters.splice(0)) waiter.reject(error)
+    for (const waiter of this.#answerWaiters.splice(0)) waiter.reject(error)
   }
 
   /** How the write path stands. */
@@ -420,6 +448,7 @@ export class Writer implements WriteGate {
     if (!this.#isTenured()) return false
     this.#queues.release(thresholds, standing)
     this.#sequencer.acknowledged()
+    this.#checkAnswered()
     return true
   }
 
@@ -435,6 +464,11 @@ export class Writer implements WriteGate {
       })
       return false
     }
+  }
+
+  #checkAnswered(): void {
+    if (this.#queues.waiting > 0) return
+    for (const waiter of this.#answerWaiters.splice(0)) waiter.resolve()
   }
 
   #checkDrained(): void {

@@ -118,6 +118,22 @@ describe('a disk that opens no term', () => {
     expect(world.role('n2')).toBe('standby')
   })
 
+  it('OPS-2: whoever takes long and goes on is waited for', () => {
+    const world = settled(3)
+    slowDisk(world, 'n2', ['open'], 15_000)
+    world.kill('n1')
+    const { core } = world.node('n2')
+    world.until(() => core.round?.phase === 'opening', 4_000)
+    const term = core.round?.term
+    if (term === undefined) throw new Error('there is no round')
+    for (let atMs = 0; atMs < 15_000; atMs += 500) {
+      world.inputLater(atMs, 'n2', { type: 'termProgress', term })
+    }
+    world.run(30_000)
+    expect(world.actives()).toEqual(['n2'])
+    expect(world.roles('n3')).not.toContain('active')
+  })
+
   it('ROL-8: a late active that goes on meanwhile stays the only one', () => {
     const world = settled(2)
     world.freeze('n1', 2_350)

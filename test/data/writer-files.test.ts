@@ -76,6 +76,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
       mode: 0o600,
       className: 'files',
       version: 5,
+      stale: false,
     })
     // The mode stays unless another one is asked for.
     await files.write('files/a/1.txt', 'x')

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
-import type { ClusterNode } from '../../src/index.js'
+import { type ClusterNode, HotspareError } from '../../src/index.js'
+import type { OpenStorage, Storage, TreeStore } from '../../src/interfaces/storage.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { nodesOn, pairOf } from './nodes.js'
 
@@ -71,5 +72,51 @@ describe('a file that somebody else changes while the node runs', () => {
     // It gets the file anew when it is active no more.
     await alpha.node.switchover()
     await vi.waitFor(() => expect(textOf(alpha, 'files/log')).toBe('one two three'), 5000)
+  })
+})
+
+/** The same disk, on which nobody can read one path. */
+function unreadable(storage: MemoryStorage, path: string): Storage {
+  const open = async (owner: Parameters<Storage['open']>[0]): Promise<OpenStorage> => {
+    const opened = await storage.open(owner)
+    const { documents, logs, objects, tree } = opened
+    const read: TreeStore['read'] = (requests, lend) =>
+      requests.some((request) => request.path === path)
+        ? Promise.reject(new HotspareError('STORAGE_FAILED', `${path} cannot be read`))
+        : tree.read(requests, lend)
+    const changed = new Proxy(tree, {
+      get: (target, name) => {
+        const value: unknown = name === 'read' ? read : Reflect.get(target, name)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    return { documents, logs, objects, tree: changed, close: () => opened.close() }
+  }
+  return { name: 'unreadable', open }
+}
+
+describe('a file that somebody changed while the node was stopped', () => {
+  const members = [{ id: 'alpha', address: 'alpha.test' }]
+
+  it('OPS-2: one that cannot be read keeps the node from nothing, and is told with the reason', async () => {
+    const storage = memory()
+    const before = nodeOf('alpha', { storage, members })
+    await before.start()
+    for (const name of ['a', 'b', 'c']) await before.files.write(`files/${name}`, `first ${name}`)
+    await before.stop()
+    for (const name of ['a', 'b', 'c']) {
+      storage.outside.write(`files/${name}`, Buffer.from(`edited ${name}`))
+    }
+    const node = nodeOf('alpha', { storage: unreadable(storage, 'files/b'), members })
+    const found: string[] = []
+    node.on('outsideChange', ({ paths, outcome }) => found.push(`${outcome} ${paths.join()}`))
+    node.on('error', (error) => found.push((error as HotspareError).code))
+    await node.start()
+    expect(node.role).toBe('active')
+    expect(found).toEqual(['adopted files/a,files/c', 'kept files/b', 'STORAGE_FAILED'])
+    expect(Buffer.from(await node.files.read('files/a')).toString()).toBe('edited a')
+    await expect(node.files.read('files/b')).rejects.toMatchObject({ code: 'CHANGED_OUTSIDE' })
+    await node.files.write('files/b', 'anew')
+    expect(Buffer.from(storage.outside.read('files/a') ?? []).toString()).toBe('edited a')
   })
 })

@@ -1,7 +1,8 @@
 /** The end of the journal that a candidate lacks, from a peer whose copy continues its own. */
 import { HotspareError } from '../../errors.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
-import { partsOf, readEntry } from '../entry.js'
+import type { BatchPart } from '../entry.js'
+import { partsOf, readEntry, singlesOf } from '../entry.js'
 import { blobsOf } from '../intent.js'
 import type { LocalCopy } from '../local-copy.js'
 import type { BulkClient } from '../stream/bulk-client.js'
@@ -13,6 +14,8 @@ export interface MissingEntries {
   readonly bulk: BulkClient
   readonly peer: string
   readonly signal: AbortSignal
+  /** Keeps files that somebody else changed, before a change of the history takes their place. */
+  keepOutside(paths: readonly string[]): Promise<void>
 }
 
 /** Appends entries up to this change; resolves when they are durable. */
@@ -40,7 +43,32 @@ async function append(context: MissingEntries, bytes: Uint8Array): Promise<void>
     for (const blob of parts?.flatMap(blobsOf) ?? []) {
       await fetchBlob(bulk, storage, blob, signal)
     }
+    if (parts !== undefined) await keepTouched(context, parts)
     copy.appendRead(entry, parts)
     if (copy.congested) await copy.decongested()
   }
+}
+
+/** Promise 5: what somebody else put where these changes go is in nobody's history. */
+async function keepTouched(
+  { copy, keepOutside }: MissingEntries,
+  parts: readonly BatchPart[],
+): Promise<void> {
+  const { unknown, differing, missing } = copy.outside
+  if (unknown.length + differing.length + missing.length === 0) return
+  const present = new Set([...unknown, ...differing].map(({ path }) => path))
+  const gone = new Set(missing)
+  const touched = new Set<string>()
+  for (const part of parts) {
+    if (part.kind === 'updateRun') continue
+    for (const change of singlesOf(part)) {
+      if (change.kind === 'update') continue
+      const { path } = change
+      if (present.has(path)) touched.add(path)
+      const isInPlace = change.kind === 'patch' || change.kind === 'truncate'
+      // It builds on what is not there.
+      if (isInPlace && (present.has(path) || gone.has(path))) copy.noteMixed(path)
+    }
+  }
+  if (touched.size > 0) await keepOutside([...touched])
 }

@@ -21,7 +21,7 @@ export interface IncomingContext {
   /** Files that were found changed at start and not repaired since. */
   outside(): OutsideReport
   /** A restore has put them right. */
-  outsideRepaired(): void
+  outsideRepaired(outside: OutsideReport): void
   /** True when a class acknowledges from memory, so that arrival itself is worth a frame. */
   readonly acknowledgeReceipt: boolean
   readonly restoreBytesPerSecondMax: number

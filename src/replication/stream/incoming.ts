@@ -278,8 +278,9 @@ export class Incoming {
     this.#target = 'hold'
     await copy.flushNext()
     if (this.#stopped) return
+    const outside = this.#context.outside()
     await copy.switchTo(manifest)
-    this.#context.outsideRepaired()
+    this.#context.outsideRepaired(outside)
     await restore.clean()
     this.#blobs.clean()
     this.#files = manifest.install.length + manifest.remove.length

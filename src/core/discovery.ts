@@ -27,6 +27,7 @@ import {
   triedLongEnough,
 } from './needed.js'
 import { checkRound, startRound } from './round.js'
+import { endsKnown } from './stands.js'
 import {
   arm,
   awaitCandidate,
@@ -148,9 +149,10 @@ function relayedActives(
     if (follows === undefined || !heard(core, by) || by.view?.late) continue
     if (!follows.heard || follows.id === core.options.nodeId) continue
     if (follows.term.epoch < lowest) continue
-    // It tells us itself that it is not active: what others saw of it is older.
+    // It tells us itself that it is not active, and not in words from before this search: what others saw is older.
     const active = core.peers.get(follows.id)
-    if (active !== undefined && heard(core, active)) continue
+    const answered = core.discovery?.answered.has(follows.id) ?? false
+    if (answered && active !== undefined && heard(core, active)) continue
     found.push({ by, id: follows.id, term: follows.term })
   }
   return found
@@ -174,8 +176,8 @@ function leaveToOthers(core: CoreState): boolean {
   doubtSet(core)
   const key = `unreachable ${first.id} ${first.term.epoch}`
   emitOnce(core, key, { name: 'activeUnreachable', active: first.id, heardBy })
-  for (const { by, term } of relayed) {
-    learnRelayed(core, term, by.view?.role === 'standby' ? by.view.copy.seq : 0)
+  for (const { by } of relayed) {
+    learnRelayed(core, by.view?.role === 'standby' ? by.view.copy : undefined)
   }
   return true
 }
@@ -277,13 +279,16 @@ function knowsEnough(core: CoreState, all: readonly Standing[], best: Standing):
 }
 
 function holdsKnown(core: CoreState, one: Standing, copy: Standing['copy']): boolean {
-  if (one.known === undefined || covers(copy, one.known)) return true
-  // Its owner is in reach, so its copy is the latest that there is of that term.
-  const { nodeId } = one.known.term
-  const owner = nodeId === core.options.nodeId ? core.copy : undefined
+  const { known } = one
+  if (known === undefined || covers(copy, known)) return true
+  // The process that wrote that term is in reach, so its copy is the latest that there is of it.
+  const { nodeId, bootId } = known.term
+  if (nodeId === core.options.nodeId && bootId === core.options.bootId) {
+    return compareFreshness(copy, core.copy) >= 0
+  }
   const peer = core.peers.get(nodeId)
-  const there = owner ?? (peer !== undefined && heard(core, peer) ? peer.view?.copy : undefined)
-  return there?.complete === true && compareFreshness(copy, there) >= 0
+  if (peer?.view === undefined || !heard(core, peer)) return false
+  return endsKnown(known, peer.view) && compareFreshness(copy, peer.view.copy) >= 0
 }
 
 /** A better candidate is given `deadMs` to do something, and is passed over then. */

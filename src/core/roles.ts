@@ -90,6 +90,7 @@ export function becomeRestoring(core: CoreState, id: string, term: Term, persist
   core.followed = { id, term }
   core.following = { id, term, persistId, attempts: 0 }
   core.leftOut = []
+  for (const peer of peersOf(core)) peer.reached = undefined
   core.reported.clear()
   core.withoutPeers.clear()
 }

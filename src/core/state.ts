@@ -7,7 +7,7 @@
  * `roles.ts` reset them.
  */
 import { assertInvariant } from '../errors.js'
-import type { Term } from '../replication/position.js'
+import type { Position, Term } from '../replication/position.js'
 import type {
   CopyFacts,
   CoreEffect,
@@ -40,6 +40,11 @@ export interface Peer {
   stopped: boolean
   heardAtMs: number | undefined
   view: PeerView | undefined
+  /**
+   * How far its copy came in the term that we follow or last followed, also before its process was replaced: the last
+   * change that it had, and the last one that it had durably.
+   */
+  reached: { readonly seq: number; readonly durable: Position | undefined } | undefined
   /** As last reported by `peerUp` or `peerDown`; undefined before the first report. */
   up: boolean | undefined
   /** What the write path was last told of it, while we are active. */
@@ -111,8 +116,6 @@ export interface Round {
     | undefined
   /** Why it ends with this step; set where the reason is learned, acted upon in one place. */
   abandoned: string | undefined
-  /** How late we were while the term was being opened: then we ask before we serve. */
-  lateMs: number
 }
 
 /** A promise given to another node's round. */
@@ -140,14 +143,20 @@ export interface Rival {
   deafSinceMs: number | undefined
 }
 
+/** The question of an active that was late. */
+export interface Asking {
+  readonly queryId: number
+  readonly sinceMs: number
+  /** The last answer of each member to this question, and when it came; nothing else that it said counts. */
+  readonly answers: Map<string, { readonly view: PeerView; readonly atMs: number }>
+}
+
 export interface Tenure {
   term: Term
   /** Opens a term above promises that were never used. */
   reopening: { readonly term: Term; persistId: number | undefined } | undefined
   /** Asks after having been late, before it goes on. */
-  asking:
-    | { readonly queryId: number; readonly answered: Set<string>; readonly sinceMs: number }
-    | undefined
+  asking: Asking | undefined
   readonly rivals: Map<string, Rival>
   /** It began without what a member in reach has, and with a change of its own. */
   readonly forks: boolean
@@ -301,6 +310,7 @@ function createPeer(id: string, index: number, promotable: boolean): Peer {
     stopped: false,
     heardAtMs: undefined,
     view: undefined,
+    reached: undefined,
     up: undefined,
     counted: 'unknown',
     deafSinceMs: undefined,

@@ -5,7 +5,7 @@
  */
 import { assertInvariant } from '../errors.js'
 import { checkActive, reopenPersisted, termReopened } from './active.js'
-import { afterLate, askPeers } from './asking.js'
+import { afterLate, answerReceived, askPeers } from './asking.js'
 import { checkDiscovery } from './discovery.js'
 import { checkFollowing, followingReport, followPersisted } from './following.js'
 import { learnKnown, settleKnown } from './known.js'
@@ -13,6 +13,7 @@ import { advance, dialFailed, linkDown, linkUp, noteHeard, reportPeers } from '.
 import { pledgeProgress, promiseRequested } from './pledge.js'
 import { becomeDiscovering, stepDown } from './roles.js'
 import { fetched, gateAnswered, promiseReceived, roundOpened } from './round.js'
+import { noteReached } from './stands.js'
 import {
   arm,
   type CoreState,
@@ -134,6 +135,7 @@ function takeMessage(core: CoreState, from: string, message: CoreMessage): void 
   const peer = core.peers.get(from)
   if (peer === undefined || !core.started) return
   noteHeard(core, peer, 'view' in message ? message.view : undefined)
+  if ('view' in message) noteReached(core, peer, message.view)
   switch (message.type) {
     case 'heartbeat':
       break
@@ -143,7 +145,7 @@ function takeMessage(core: CoreState, from: string, message: CoreMessage): void 
       break
     case 'answer':
       if (core.discovery?.queryId === message.queryId) core.discovery.answered.add(from)
-      if (core.tenure?.asking?.queryId === message.queryId) core.tenure.asking.answered.add(from)
+      answerReceived(core, from, message)
       break
     case 'promiseRequest':
       // A silent active is lost before it is asked about, even if no tick came in between.

@@ -31,6 +31,11 @@ export interface CopyFacts extends Extent {
    */
   readonly inSyncKnown: boolean
   /**
+   * Whether the process before this one may have acknowledged changes from memory that its disk does not hold, and this one
+   * has not caught up with an active since. Undefined from a version that does not say.
+   */
+  readonly forgot?: boolean | undefined
+  /**
    * Why this copy may not be promoted (full disk, policy mismatch, observer); undefined when it
    * may.
    */
@@ -47,8 +52,8 @@ export interface DurableFacts {
    */
   readonly promised: Term | undefined
   /**
-   * The highest position heard of (term that was really opened, with its sequence number), for
-   * `outdated`.
+   * The highest position heard of: the term and the sequence number of a change that was durable somewhere, for
+   * `outdated`. A term without changes is no position.
    */
   readonly known: { readonly term: Term; readonly seq: number } | undefined
   /**

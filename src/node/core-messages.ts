@@ -46,6 +46,7 @@ function copyOf(value: unknown): CopyFacts {
     complete: fields.complete === true,
     inSync: optional(fields.inSync, (each) => ids(each, 'inSync')),
     inSyncKnown: fields.inSyncKnown === true,
+    forgot: fields.forgot === true,
     ineligible: optional(fields.ineligible, (each) => textOf(each, 'ineligible')),
   }
 }

@@ -396,6 +396,7 @@ function sameFacts(left: CopyFacts, right: CopyFacts | undefined): boolean {
     left.complete === right.complete &&
     left.inSync === right.inSync &&
     left.inSyncKnown === right.inSyncKnown &&
+    left.forgot === right.forgot &&
     left.ineligible === right.ineligible
   )
 }

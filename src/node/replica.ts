@@ -39,6 +39,8 @@ export class Replica {
   #incoming: Incoming | undefined
   #followed: { readonly peer: string; readonly term: Term } | undefined
   #inSyncKnown = false
+  /** The process before this one may have acknowledged from memory what the disk does not hold. */
+  #forgot: boolean
   #brokenAtMs: number | undefined
   #ineligible: string | undefined
   readonly #retry: StorageRetry
@@ -55,6 +57,7 @@ export class Replica {
     this.vault = vault
     this.storage = storage
     this.#outside = copy.outside
+    this.#forgot = copy.seq > 0 && acknowledgesFromMemory(options)
     this.followers = new Followers({
       options,
       bootId,
@@ -143,6 +146,7 @@ export class Replica {
       complete: copy.complete,
       inSync: copy.inSync,
       inSyncKnown: this.#inSyncKnown,
+      forgot: this.#forgot,
       ineligible: failed ?? this.#ineligible,
     }
   }
@@ -252,6 +256,7 @@ export class Replica {
     }
     this.#term = term
     this.#inSyncKnown = true
+    this.#forgot = false
   }
 
   /** What no longer fits into the vault stays where it is until the next restore here: it must not keep the role from anybody. */
@@ -325,7 +330,6 @@ export class Replica {
     const { copy, vault, storage } = this
     const { policy, clock, id, restoreBytesPerSecondMax } = this.#options
     const states = policy.stateClasses()
-    const declarations = policy.names().map((name) => policy.get(name))
     return {
       nodeId: id,
       copy,
@@ -339,9 +343,7 @@ export class Replica {
         this.#hooks.report({ from: 'outside', event: this.#outside })
         this.outsideSettled()
       },
-      acknowledgeReceipt: declarations.some(
-        (one) => one !== undefined && 'durability' in one && one.durability === 'memory',
-      ),
+      acknowledgeReceipt: acknowledgesFromMemory(this.#options),
       claims: (path) => policy.classOf(path)?.declaration.kind === 'synced',
       promised: () => this.#hooks.promised(),
       dial: (peer, lane, signal) => this.#hooks.dial(peer, lane, signal),
@@ -353,6 +355,7 @@ export class Replica {
     const { clock } = this.#options
     if (event.name === 'complete') {
       this.#inSyncKnown = true
+      this.#forgot = false
       this.#brokenAtMs = undefined
     }
     if (event.name === 'broken' || event.name === 'refused') {
@@ -363,6 +366,14 @@ export class Replica {
       this.#ineligible = event.reason
     this.#hooks.report({ from: 'incoming', event })
   }
+}
+
+/** Whether a standby acknowledges what it received before that is on its disk. */
+function acknowledgesFromMemory({ policy }: NodeOptions): boolean {
+  const declarations = policy.names().map((name) => policy.get(name))
+  return declarations.some(
+    (one) => one !== undefined && 'durability' in one && one.durability === 'memory',
+  )
 }
 
 interface Opened {

@@ -26,6 +26,7 @@ import {
   silentNeeded,
   triedLongEnough,
 } from './needed.js'
+import { isFetching } from './progress.js'
 import { checkRound, startRound } from './round.js'
 import { endsKnown } from './stands.js'
 import {
@@ -99,7 +100,7 @@ function checkRoundAgainstActives(core: CoreState): void {
 
 /**
  * A promise that was given holds us back until its candidate is active, gives up, falls silent, or
- * takes too long.
+ * takes too long; a fetch that gets on may take as long as it likes.
  */
 function pledgeEnded(core: CoreState): boolean {
   const { pledge } = core
@@ -110,7 +111,7 @@ function pledgeEnded(core: CoreState): boolean {
   const round = candidate?.view?.round
   const under = round !== undefined && sameTerm(round, pledge.term)
   const silent = candidate === undefined || !heard(core, candidate)
-  if (under && !silent && !passed(core, 'pledge')) return false
+  if (under && !silent && (!passed(core, 'pledge') || isFetching(core, candidate))) return false
   decide(core, 'pledge', 'ended', { candidate: pledge.candidate, silent })
   core.pledge = undefined
   disarm(core, 'pledge')
@@ -226,7 +227,7 @@ function orderOf(core: CoreState): 'freshest' | 'list' {
   return unfetched ? 'freshest' : core.options.order
 }
 
-/** Another node's round is let finish, for as long as a promise to it would hold. */
+/** Another node's round is let finish, for as long as a promise to it would hold, and while it gets on with its fetch. */
 function awaitOtherRound(core: CoreState): boolean {
   const term = peersOf(core)
     .filter((peer) => heard(core, peer))
@@ -241,8 +242,9 @@ function awaitOtherRound(core: CoreState): boolean {
     core.otherRound = term
     arm(core, 'otherRound', 2 * core.options.deadMs)
   }
-  decide(core, 'takeover.otherRound', running(core, 'otherRound') ? 'wait' : 'ignore', { term })
-  return running(core, 'otherRound')
+  const wait = running(core, 'otherRound') || isFetching(core, core.peers.get(term.nodeId))
+  decide(core, 'takeover.otherRound', wait ? 'wait' : 'ignore', { term })
+  return wait
 }
 
 /**

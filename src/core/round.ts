@@ -63,6 +63,7 @@ export function begin(
     waitId: undefined,
     promises: new Map(),
     source: undefined,
+    fetchedAtMs: undefined,
     sourceSeq: 0,
     skipped: new Set(),
     missing: [],
@@ -229,6 +230,7 @@ function mayLead(core: CoreState, id: string, view: PeerView): boolean {
 function fetchFrom(core: CoreState, round: Round, peer: string, seq: number): void {
   round.phase = 'fetching'
   round.source = peer
+  round.fetchedAtMs = undefined
   round.sourceSeq = core.copy.seq
   round.waitId = takeId(core)
   decide(core, 'round.data', 'fetch', { peer, seq, own: core.copy.seq })
@@ -247,7 +249,8 @@ export function fetched(core: CoreState, input: Extract<CoreInput, { type: 'fetc
   }
   const why = input.reason ?? 'unknown'
   // As long as something comes, it is fetched from.
-  if (input.copy.seq > round.sourceSeq) source.unfetchableSinceMs = undefined
+  if (input.copy.seq > round.sourceSeq || round.fetchedAtMs !== undefined)
+    source.unfetchableSinceMs = undefined
   // A copy that cannot take it in says nothing of the source.
   if (isCandidate(ownStanding(core))) source.unfetchableSinceMs ??= core.nowMs
   if (mayPassOver(core, round, source)) {

@@ -45,6 +45,8 @@ export interface Peer {
    * change that it had, and the last one that it had durably.
    */
   reached: { readonly seq: number; readonly durable: Position | undefined } | undefined
+  /** How its fetch gets on while it runs a round: a count that rises, and when it last did. */
+  fetching: { readonly count: number; readonly atMs: number } | undefined
   /** As last reported by `peerUp` or `peerDown`; undefined before the first report. */
   up: boolean | undefined
   /** What the write path was last told of it, while we are active. */
@@ -103,6 +105,8 @@ export interface Round {
   readonly promises: Map<string, PeerView>
   /** Whose copy is being fetched from. */
   source: string | undefined
+  /** When something of it came in; undefined before anything did. */
+  fetchedAtMs: number | undefined
   /** What the own copy had when that began. */
   sourceSeq: number
   /** Members in reach without what only they have this round goes on: they hand it over for too long, or do not promise. */
@@ -208,6 +212,8 @@ export interface CoreState {
   wasReplica: boolean
   /** This run changed its role or its promise: how the run before ended proves nothing any more. */
   tookPart: boolean
+  /** What this process fetched for its rounds, all in all: a count that only rises. */
+  fetchedCount: number
   /** The active it follows or last followed, or that it offered the role to. */
   followed: { readonly id: string; readonly term: Term } | undefined
   /** The last term whose stream was caught up with. */
@@ -264,6 +270,7 @@ export function createCore(options: CoreOptions): CoreState {
     previousStop: 'never',
     wasReplica: false,
     tookPart: false,
+    fetchedCount: 0,
     followed: undefined,
     completedTerm: undefined,
     discovery: undefined,
@@ -311,6 +318,7 @@ function createPeer(id: string, index: number, promotable: boolean): Peer {
     heardAtMs: undefined,
     view: undefined,
     reached: undefined,
+    fetching: undefined,
     up: undefined,
     counted: 'unknown',
     deafSinceMs: undefined,

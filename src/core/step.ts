@@ -11,6 +11,7 @@ import { checkFollowing, followingReport, followPersisted } from './following.js
 import { learnKnown, settleKnown } from './known.js'
 import { advance, dialFailed, linkDown, linkUp, noteHeard, reportPeers } from './liveness.js'
 import { pledgeProgress, promiseRequested } from './pledge.js'
+import { fetchProgressed, noteProgress } from './progress.js'
 import { becomeDiscovering, stepDown } from './roles.js'
 import { fetched, gateAnswered, promiseReceived, roundOpened } from './round.js'
 import { noteReached } from './stands.js'
@@ -134,8 +135,11 @@ function greet(core: CoreState, peer: Peer): void {
 function takeMessage(core: CoreState, from: string, message: CoreMessage): void {
   const peer = core.peers.get(from)
   if (peer === undefined || !core.started) return
+  if ('view' in message) {
+    noteProgress(core, peer, message.view)
+    noteReached(core, peer, message.view)
+  }
   noteHeard(core, peer, 'view' in message ? message.view : undefined)
-  if ('view' in message) noteReached(core, peer, message.view)
   switch (message.type) {
     case 'heartbeat':
       break
@@ -228,6 +232,9 @@ function takeProgress(core: CoreState, input: Progress): void {
       break
     case 'fetched':
       fetched(core, input)
+      break
+    case 'fetchProgress':
+      fetchProgressed(core, input.id, input.count)
       break
     case 'gate':
       gateAnswered(core, input.id, input.ok)

@@ -116,6 +116,11 @@ export interface PeerView {
   readonly lastStop: DurableFacts['lastStop']
   /** The takeover round it runs or takes part in. */
   readonly round: Term | undefined
+  /**
+   * While it fetches what its round needs: how much it has brought in, a count that rises as long as it gets on. Undefined
+   * otherwise, and from a version that does not say.
+   */
+  readonly fetching?: number | undefined
   /** True while it is late itself and should not be believed about others. */
   readonly late: boolean
 }
@@ -211,6 +216,8 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
       readonly copy: CopyFacts
       readonly reason?: string
     }
+  /** Something of the fetch with this id came in; `count` rises over all fetches of this process. */
+  | { readonly type: 'fetchProgress'; readonly id: number; readonly count: number }
   /** Answer to `mayBecomeActive`. */
   | { readonly type: 'gate'; readonly id: number; readonly ok: boolean }
   /** Answer to `openTerm`: the term stands durably in the journal. */

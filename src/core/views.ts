@@ -20,6 +20,7 @@ export function viewOf(core: CoreState): PeerView {
     known: core.durable.known,
     lastStop: core.tookPart ? 'crashed' : core.previousStop,
     round: roundOf(core),
+    fetching: core.round?.phase === 'fetching' ? core.fetchedCount : undefined,
     late: isLate(core),
   }
 }

@@ -325,7 +325,8 @@ export class Driver {
 
   #fetch(id: number, peer: string, seq: number): void {
     const { replica } = this.#context
-    replica.fetch(peer, seq).then(
+    const moved = (count: number): void => this.input({ type: 'fetchProgress', id, count })
+    replica.fetch(peer, seq, moved).then(
       () => this.input({ type: 'fetched', id, ok: true, copy: replica.facts() }),
       (error: unknown) => {
         const reason = whatHappened(error)

@@ -236,8 +236,8 @@ export class Replica {
   }
 
   /** Fetches the entries that this copy lacks from a peer whose copy continues it. @throws `ABORTED` when it is ended */
-  fetch(peer: string, seq: number): Promise<void> {
-    return this.#fetching.begin(peer, seq)
+  fetch(peer: string, seq: number, moved: (count: number) => void): Promise<void> {
+    return this.#fetching.begin(peer, seq, moved)
   }
 
   /** Opens a term: the first of a tenure makes the writer, a further one goes on with it. */

@@ -19,7 +19,10 @@ import { follow } from './following.js'
 import { covers, learnRelayed, mayGoWithout } from './known.js'
 import { cannotAnswer, heard, isLate } from './liveness.js'
 import {
+  heldByOthers,
   hold,
+  holdFor,
+  lackingReason,
   missingAtStart,
   missingReason,
   outdatedReason,
@@ -196,6 +199,7 @@ function spokeSince(core: CoreState, peer: Peer): boolean {
 
 /** Rule (c): the best candidate goes, once nobody has to be waited for. */
 function choose(core: CoreState, discovery: Discovery): void {
+  core.holdsFor = []
   const all = standings(core)
   const best = bestCandidate(all, discovery.excluded, orderOf(core))
   if (isLate(core)) return
@@ -212,13 +216,24 @@ function choose(core: CoreState, discovery: Discovery): void {
   discovery.waitFor = undefined
   const proven = provenBy(all, best)
   const silent = silentNeeded(core, proven)
+  const others = heldByOthers(core)
   if (silent.wait.length > 0) {
     decide(core, 'takeover.needed', 'wait', { silent: silent.wait })
   } else if (silent.hold.length > 0) {
-    hold(core, missingReason, silent.hold)
+    holdFor(core, reasonToHold(core, silent.hold), silent.hold)
+  } else if (others.length > 0) {
+    hold(core, missingReason, others)
   } else if (!running(core, 'backoff')) {
     startRound(core)
   }
+}
+
+function reasonToHold(core: CoreState, ids: readonly string[]): string {
+  const allHeard = ids.every((id) => {
+    const peer = core.peers.get(id)
+    return peer !== undefined && heard(core, peer)
+  })
+  return allHeard ? lackingReason : missingReason
 }
 
 /** The first listed goes first as long as it can fetch what it lacks; else whoever has it does. */

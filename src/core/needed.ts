@@ -2,6 +2,7 @@
  * Whose frozen copy a takeover needs, so that no acknowledged write is left behind: the in-sync set
  * that was journaled last, or, where that is not known, every promotable member.
  */
+import { compareFreshness } from '../replication/position.js'
 import { decide } from './explain.js'
 import { heard, provenEnd } from './liveness.js'
 import { answersForItself, lastTerm, standsForSet } from './stands.js'
@@ -106,4 +107,25 @@ export function triedLongEnough(core: CoreState, peer: Peer): boolean {
 export function hold(core: CoreState, reason: string, missing: readonly string[]): void {
   decide(core, 'takeover', 'hold', { reason, missing })
   emitOnce(core, `holding ${reason} ${missing.join()}`, { name: 'holding', missing, reason })
+}
+
+/** Holds for members that may have what nobody in reach has; the others are told, so that none goes in our place. */
+export function holdFor(core: CoreState, reason: string, missing: readonly string[]): void {
+  core.holdsFor = missing
+  hold(core, reason, missing)
+}
+
+/**
+ * Members for which another one holds that knows more than we: a node that restarted, or has an empty disk, does not know
+ * the set, and must not go in the place of one that does. That may be this very node, if it came back with less.
+ */
+export function heldByOthers(core: CoreState): string[] {
+  if (core.options.onMissingPeer !== 'hold' || core.wasReplica) return []
+  const ids = new Set<string>()
+  for (const peer of peersOf(core)) {
+    if (peer.view === undefined || !heard(core, peer)) continue
+    if (compareFreshness(core.copy, peer.view.copy) > 0) continue
+    for (const id of peer.view.holdsFor ?? []) if (!core.withoutPeers.has(id)) ids.add(id)
+  }
+  return [...ids]
 }

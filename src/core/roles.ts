@@ -28,6 +28,7 @@ function become(core: CoreState, role: Role, reason: string, term: Term | undefi
   core.following = undefined
   core.tenure = undefined
   core.otherRound = undefined
+  core.holdsFor = []
   // A change of role ends a freeze: the shell drops it together with the tenure.
   core.frozenFor.clear()
   disarm(

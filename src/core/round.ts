@@ -11,6 +11,7 @@ import { giveUpKnown, mayGoWithout, outdated } from './known.js'
 import { heard } from './liveness.js'
 import {
   hold,
+  holdFor,
   lackingAtStart,
   lackingReason,
   missingAtStart,
@@ -153,7 +154,7 @@ function checkMissing(core: CoreState, round: Round): void {
   round.missing = [...new Set([...missing, ...round.skipped])]
   const held = round.missing.filter((id) => !mayLeaveOut(core, round, id))
   if (held.length > 0) {
-    hold(core, reasonToHold(round, held), held)
+    holdFor(core, reasonToHold(round, held), held)
     abandonRound(core, `missing: ${held.join()}`)
     return
   }

@@ -234,6 +234,8 @@ export interface CoreState {
   /** The round of another node that is waited for. */
   otherRound: Term | undefined
   readonly withoutPeers: Set<string>
+  /** The members that it holds for now, by `onMissingPeer: 'hold'`. */
+  holdsFor: readonly string[]
   readonly frozenFor: Set<'late' | 'handover' | 'stop'>
   /** Events that are said once per incident. */
   readonly reported: Set<string>
@@ -285,6 +287,7 @@ export function createCore(options: CoreOptions): CoreState {
     setDoubted: false,
     otherRound: undefined,
     withoutPeers: new Set(),
+    holdsFor: [],
     frozenFor: new Set(),
     reported: new Set(),
     announce: false,

@@ -117,6 +117,11 @@ export interface PeerView {
   /** The takeover round it runs or takes part in. */
   readonly round: Term | undefined
   /**
+   * Members without which it does not take the role (`onMissingPeer: 'hold'`). Undefined when it holds for nobody, and from a
+   * version that does not say.
+   */
+  readonly holdsFor?: readonly string[] | undefined
+  /**
    * While it fetches what its round needs: how much it has brought in, a count that rises as long as it gets on. Undefined
    * otherwise, and from a version that does not say.
    */

@@ -78,6 +78,7 @@ function viewOf(value: unknown): PeerView {
     outdated: fields.outdated === true,
     lastStop: oneOf(fields.lastStop, stops, 'lastStop'),
     round: optional(fields.round, (each) => termOfFields(each, 'round')),
+    holdsFor: optional(fields.holdsFor, (each) => ids(each, 'holdsFor')),
     fetching: optional(fields.fetching, (each) => seqOf(each, 'fetching')),
     late: fields.late === true,
   }

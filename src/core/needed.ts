@@ -122,10 +122,13 @@ export function holdFor(core: CoreState, reason: string, missing: readonly strin
 export function heldByOthers(core: CoreState): string[] {
   if (core.options.onMissingPeer !== 'hold' || core.wasReplica) return []
   const ids = new Set<string>()
+  // An order given to this node is for its copy as it is.
+  const ordered = new Set(core.withoutPeers)
+  if (ordered.size > 0) ordered.add(core.options.nodeId)
   for (const peer of peersOf(core)) {
     if (peer.view === undefined || !heard(core, peer)) continue
     if (compareFreshness(core.copy, peer.view.copy) > 0) continue
-    for (const id of peer.view.holdsFor ?? []) if (!core.withoutPeers.has(id)) ids.add(id)
+    for (const id of peer.view.holdsFor ?? []) if (!ordered.has(id)) ids.add(id)
   }
   return [...ids]
 }

@@ -89,9 +89,13 @@ export class Ledger {
     return this.#lostBy(copy).length
   }
 
-  /** Those of them that nobody was told of: no event named a member that held them. */
-  lostSilently(copy: Copy, named: ReadonlySet<string>): number {
-    return this.#lostBy(copy).filter(({ holders }) => !holders.some((id) => named.has(id))).length
+  /**
+   * Those of them that nobody was told of: no event named a member that held them. What was told of is not asked for again.
+   */
+  settle(copy: Copy, named: ReadonlySet<string>): number {
+    const lost = this.#lostBy(copy)
+    this.acks = this.acks.filter((ack) => !lost.includes(ack))
+    return lost.filter(({ holders }) => !holders.some((id) => named.has(id))).length
   }
 
   #lostBy(copy: Copy): Ledger['acks'] {

@@ -53,6 +53,16 @@ describe('ROL-17: a fetch before a takeover', () => {
     expect(world.node('n4').core.pledge?.candidate).toBe('n2')
   })
 
+  it('whoever comes meanwhile waits for it too', () => {
+    const world = lacking(12_000)
+    world.run(3_000)
+    world.kill('n3')
+    world.run(100)
+    world.start('n3')
+    world.until(() => world.role('n2') === 'active', 12_000)
+    expect(rounds(world)).toBe(1)
+  })
+
   it('a candidate that gets nothing any more is passed over after deadMs', () => {
     const world = lacking(20_000)
     world.until(() => world.node('n2').core.fetchedCount > 3_000, 10_000)

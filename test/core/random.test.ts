@@ -178,20 +178,14 @@ function loseDisks(world: World, random: Below, older: Map<string, Disk>): void 
   const pick = (): string => ids[random(ids.length)] ?? ''
   world.said = []
   writeUnevenly(world, random, pick())
-  const victims = new Set(random(3) === 0 ? [pick(), pick()] : [pick()])
-  if (random(4) === 0) world.freeze(pick(), random(6_000))
-  for (const id of victims) world.kill(id)
-  const [first = ''] = victims
-  if (random(2) === 0) replaceDisk(world, first, older.get(first) ?? emptyDisk())
-  else if (random(3) === 0) replaceDisk(world, first, emptyDisk())
+  failSome(world, random, pick, older)
   const weak = world.node(pick())
   weak.ineligible = random(3) === 0 ? 'disk full' : undefined
   if (weak.alive) world.factsChanged(weak.id)
   world.node(pick()).fetchMs = random(2) === 0 ? random(8_000) : 0
   world.run(random(5_000))
   for (const node of world.nodes.values()) {
-    node.lazy = false
-    if (!node.alive) world.start(node.id)
+    start(world, node.id)
     world.run(random(1_500))
   }
   weak.ineligible = undefined
@@ -207,6 +201,36 @@ function loseDisks(world: World, random: Below, older: Map<string, Disk>): void 
   )
   const one = pick()
   older.set(one, structuredClone(world.node(one).disk))
+}
+
+/** What fails, and what comes back at once: that a holder of acknowledged writes is back in time is the sharp case. */
+function failSome(world: World, random: Below, pick: () => string, older: Map<string, Disk>): void {
+  const [active = ''] = world.actives()
+  const victims = random(2) === 0 ? [active, pick()] : [pick(), active]
+  const [first = '', second = ''] = victims
+  // Whoever stands still is heard again after the others went on.
+  if (random(3) === 0) world.freeze(second, 1_000 + random(7_000))
+  else if (random(2) === 0) kill(world, second)
+  kill(world, first)
+  const replaced = random(4)
+  for (const id of victims) {
+    if (world.node(id).alive) continue
+    // One disk at a time: what was on two that are lost nobody can know of.
+    const kind = id === first ? replaced : 3
+    if (kind === 0) replaceDisk(world, id, emptyDisk())
+    if (kind === 1) replaceDisk(world, id, older.get(id) ?? emptyDisk())
+    // Not the machine's disk but the process forgot what was in memory.
+    if (random(2) === 0) start(world, id)
+  }
+}
+
+function kill(world: World, id: string): void {
+  if (world.node(id).alive) world.kill(id)
+}
+
+function start(world: World, id: string): void {
+  world.node(id).lazy = false
+  if (!world.node(id).alive) world.start(id)
 }
 
 /** Some writes that one standby does not get, and some that a disk does not take. */

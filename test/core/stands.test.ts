@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { covers } from '../../src/core/known.js'
 import { cutOff, healAll, settled } from './clusters.js'
 import { emptyDisk, replaceDisk } from './disks.js'
 import type { World } from './world.js'
@@ -221,6 +222,16 @@ describe('ROL-16: what is known to be later', () => {
     world.kill('n1')
     world.until(() => world.role('n2') === 'active', 20_000)
     expect(world.ledger.lost(world.node('n2').disk)).toBe(0)
+  })
+
+  it('a later term without a change covers nothing', () => {
+    const term = { epoch: 1, nodeId: 'n1', bootId: 'n1.1' }
+    const history = [
+      { ...term, firstSeq: 1 },
+      { epoch: 5, nodeId: 'n2', bootId: 'n2.1', firstSeq: 21 },
+    ]
+    expect(covers({ history, seq: 20 }, { term, seq: 25 })).toBe(false)
+    expect(covers({ history, seq: 21 }, { term, seq: 25 })).toBe(true)
   })
 
   it('an order to go on without later changes names the member that had them', () => {

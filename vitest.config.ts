@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 /** Rounds with several operating system processes whose timing is measured: nothing runs beside them. */
 const timed = ['crash', 'frozen', 'switchover'].map((name) => `test/processes/${name}.test.ts`)
 /** What replaces modules of Node needs modules of its own. */
-const replacing = ['test/adapters/storage-failures.test.ts']
+const replacing = ['test/adapters/tcp-self.test.ts', 'test/adapters/storage-failures.test.ts']
 
 export default defineConfig({
   test: {

@@ -138,12 +138,13 @@ export class ClusterNode<C extends Classes = Classes> {
    *
    * @throws `ADOPT_REQUIRED` when there are files in paths of synced classes and no history, without `adopt`
    * @throws `STORAGE_LOCKED`, `STORAGE_FORMAT`, `STORAGE_CORRUPT`, `STORAGE_FULL`, `STORAGE_READ_ONLY`, `STORAGE_FAILED`
-   * @throws `ADDRESS_IN_USE`; `OPTION_INVALID` for an address that this machine cannot listen on, or an option that there is not
+   * @throws `ADDRESS_IN_USE`; `OPTION_INVALID` for an address that this machine cannot listen on, an option that there is not, or
+   *   `join` together with `adopt` or without another member
    * @throws `ALREADY_STARTED`; `STOPPED` when the node was stopped meanwhile
    * @throws `ABORTED` when `signal` aborted; the node is stopped then
    */
   async start(options: StartOptions = {}): Promise<void> {
-    requireKnown('start()', options, ['adopt', 'signal'])
+    requireKnown('start()', options, ['adopt', 'join', 'signal'])
     await this.#runtime.start(options)
   }
 
@@ -252,7 +253,8 @@ export class ClusterNode<C extends Classes = Classes> {
   }
 
   /**
-   * Takes over without waiting for these members: the operator's way out while the node reports `holding`.
+   * Takes over without waiting for these members: the operator's way out while the node reports `holding`. It also ends the
+   * caution of `start({ join: true })`.
    * What they have and this node lacks is lost, or goes to the vault when they come back. It resolves when the order is
    * taken, not when the node is active. On the active it does nothing, and neither does it where this node may not be
    * promoted: an observer, a damaged copy, a full disk. No order ends `holding` with "no member in reach may be promoted".

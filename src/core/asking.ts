@@ -6,7 +6,7 @@
 import type { Term } from '../replication/position.js'
 import { decide } from './explain.js'
 import { cannotAnswer, dialTimeMs, heard, provenEnd } from './liveness.js'
-import { relayedNewer } from './rivals.js'
+import { isNoSuccessor, newerActive } from './rivals.js'
 import { askAgain, stepDown } from './roles.js'
 import {
   type Asking,
@@ -22,7 +22,7 @@ import {
   unfreeze,
 } from './state.js'
 import type { CoreMessage, PeerView } from './types.js'
-import { activesHeard, viewOf } from './views.js'
+import { viewOf } from './views.js'
 
 /** Called with every input that came late, before it is taken in. */
 export function afterLate(core: CoreState, lateMs: number): void {
@@ -80,7 +80,7 @@ export function checkAsking(core: CoreState, tenure: Tenure): boolean {
   const { asking } = tenure
   if (asking === undefined) return false
   const answers = standingAnswers(core, asking)
-  const newer = newerActive(core, tenure.term, answers)
+  const newer = newerActive(core, tenure.term) ?? newerTold(core, tenure.term, answers)
   if (newer !== undefined) {
     stepDown(core, `was late, and ${newer} is active in a newer term`)
     return true
@@ -107,13 +107,11 @@ function standingAnswers(core: CoreState, { answers }: Asking): PeerView[] {
     .map(({ view }) => view)
 }
 
-/** A member that is or was active in a newer term, or that another one hears so. */
-function newerActive(core: CoreState, own: Term, answers: readonly PeerView[]): string | undefined {
-  const direct = activesHeard(core).find(({ term }) => term.epoch > own.epoch)
-  if (direct !== undefined) return direct.peer.id
+/** An active of a newer term that a member hears, whatever we heard of that one ourselves. */
+function newerTold(core: CoreState, own: Term, answers: readonly PeerView[]): string | undefined {
   for (const { follows } of answers) {
     if (follows?.heard !== true || follows.id === core.options.nodeId) continue
-    if (follows.term.epoch > own.epoch) return follows.id
+    if (follows.term.epoch > own.epoch && !isNoSuccessor(core, follows)) return follows.id
   }
-  return relayedNewer(core, own)
+  return undefined
 }

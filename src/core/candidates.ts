@@ -3,7 +3,8 @@
  *
  * An empty copy loses against any with data. Across a fork the freshest history wins, and whoever
  * is on the other side cannot fetch what it lacks, so it is no candidate. Without a fork anybody
- * can fetch it: then `order` says whether the freshest or the first listed goes.
+ * can fetch it: then `order` says whether the freshest or the first listed goes. A member that no
+ * other can dial goes last: nobody could follow it.
  */
 import {
   compareFreshness,
@@ -12,8 +13,8 @@ import {
   relate,
   type Term,
 } from '../replication/position.js'
-import { heard } from './liveness.js'
-import { type CoreState, peersOf } from './state.js'
+import { cannotDial, heard } from './liveness.js'
+import { type CoreState, ownCopy, type Peer, peersOf, running } from './state.js'
 import type { CopyFacts, DurableFacts, PeerView } from './types.js'
 
 /** A member as a source of data or a candidate. */
@@ -21,6 +22,8 @@ export interface Standing {
   readonly id: string
   readonly index: number
   readonly promotable: boolean
+  /** Whether some other member in reach can dial it, as far as is known. */
+  readonly dialable: boolean
   readonly copy: CopyFacts
   readonly known: DurableFacts['known']
   readonly lastStop: DurableFacts['lastStop']
@@ -32,7 +35,7 @@ export function standings(core: CoreState): Standing[] {
   for (const peer of peersOf(core)) {
     const { view } = peer
     if (view === undefined || view.role === 'active' || view.role === 'stopped') continue
-    if (heard(core, peer)) found.push(peerStanding(peer.id, peer.index, peer.promotable, view))
+    if (heard(core, peer)) found.push(peerStanding(core, peer, view))
   }
   return found
 }
@@ -42,15 +45,36 @@ export function ownStanding(core: CoreState): Standing {
     id: core.options.nodeId,
     index: core.index,
     promotable: core.promotable,
-    copy: core.copy,
+    dialable: isDialable(core, core.options.nodeId),
+    copy: ownCopy(core),
     known: core.durable.known,
     lastStop: core.tookPart ? 'crashed' : core.previousStop,
   }
 }
 
-function peerStanding(id: string, index: number, promotable: boolean, view: PeerView): Standing {
+function peerStanding(core: CoreState, peer: Peer, view: PeerView): Standing {
+  const { id, index, promotable } = peer
   const { copy, known, lastStop } = view
-  return { id, index, promotable, copy, known, lastStop }
+  return { id, index, promotable, dialable: isDialable(core, id), copy, known, lastStop }
+}
+
+/** Whether anybody in reach can dial this member, or nobody is there to say. */
+export function isDialable(core: CoreState, id: string): boolean {
+  const others = peersOf(core).filter((peer) => peer.id !== id && heard(core, peer))
+  const own = core.peers.get(id)
+  if (own === undefined) {
+    // Whoever dialled us has shown it; before a search is over the others may still be at it.
+    const unknown = others.length === 0 || running(core, 'discovery')
+    return unknown || others.some((peer) => peer.accepted)
+  }
+  if (!cannotDial(core, own)) return true
+  return others.some(({ view }) => view !== undefined && !view.cannotDial.includes(id))
+}
+
+/** Whether nobody in reach has dialled us yet, which may be only a matter of time. */
+export function awaitsDials(core: CoreState): boolean {
+  const others = peersOf(core).filter((peer) => heard(core, peer))
+  return others.length > 0 && !others.some((peer) => peer.accepted)
 }
 
 export function isCandidate(standing: Standing): boolean {
@@ -70,13 +94,18 @@ export function bestCandidate(
   return candidates
     .filter((one) => best.copy.seq === 0 || one.copy.seq > 0)
     .filter((one) => canFetch(one.copy, best.copy))
-    .sort((left, right) => left.index - right.index)[0]
+    .sort(inOrder)[0]
 }
 
-/** The freshest copy; equal ones in takeover order. */
+/** Those that somebody can follow first, then in takeover order. */
+function inOrder(left: Standing, right: Standing): number {
+  return Number(right.dialable) - Number(left.dialable) || left.index - right.index
+}
+
+/** The freshest copy; of equal ones one that can be followed, in takeover order. */
 export function freshest(all: readonly Standing[]): Standing | undefined {
   return [...all].sort(
-    (left, right) => compareFreshness(right.copy, left.copy) || left.index - right.index,
+    (left, right) => compareFreshness(right.copy, left.copy) || inOrder(left, right),
   )[0]
 }
 

@@ -5,6 +5,7 @@
  */
 import { compareFreshness, relate, sameTerm, type Term } from '../replication/position.js'
 import {
+  awaitsDials,
   bestCandidate,
   isCandidate,
   longestOnLine,
@@ -32,6 +33,7 @@ import {
 import { isFetching } from './progress.js'
 import { checkRound, startRound } from './round.js'
 import { endsKnown } from './stands.js'
+import { holdForJoin, holdForRefusing, refusingMembers } from './start-hold.js'
 import {
   arm,
   awaitCandidate,
@@ -98,6 +100,8 @@ function checkRoundAgainstActives(core: CoreState): void {
     round.abandoned = `${active.peer.id} is active`
   } else if (round.handover === undefined && relayedActives(core).length > 0) {
     round.abandoned = 'others hear the active'
+  } else if (round.kind === 'coldStart' && refusingMembers(core).length > 0) {
+    round.abandoned = 'a member answers with a refusal'
   }
 }
 
@@ -203,7 +207,8 @@ function choose(core: CoreState, discovery: Discovery): void {
   const all = standings(core)
   const best = bestCandidate(all, discovery.excluded, orderOf(core))
   if (isLate(core)) return
-  if (awaitOtherRound(core) || awaitStartup(core, all, best)) return
+  if (awaitOtherRound(core) || holdForJoin(core, best)) return
+  if (awaitStartup(core, all, best) || holdForRefusing(core) || awaitDials(core, best)) return
   if (best === undefined) {
     hold(core, 'no member in reach may be promoted', [])
     return
@@ -277,6 +282,14 @@ function awaitStartup(
   decide(core, 'start', 'wait', { missing })
   const forMs = Math.ceil((core.timers.get('startup') ?? core.nowMs) - core.nowMs)
   emitOnce(core, `waiting ${missing.join()}`, { name: 'waiting', missing, forMs })
+  return true
+}
+
+/** At a cold start nobody knows yet whom the others can dial; one that nobody can is the last choice. */
+function awaitDials(core: CoreState, best: Standing | undefined): boolean {
+  if (core.wasReplica || best?.id !== core.options.nodeId) return false
+  if (!awaitsDials(core) || !running(core, 'discovery')) return false
+  decide(core, 'start', 'awaitDials', {})
   return true
 }
 

@@ -1,9 +1,10 @@
 /**
  * Who is alive, in both directions, and whether we ourselves are on time.
  *
- * A peer is silent when no message came for `deadMs`; it is gone when our connection to it was
- * reset or closed and the next dial was refused. A reset with the listener still up is no death,
- * and a refused dial alone says only that nothing listens there now.
+ * A peer is silent when no message came for `deadMs`; it is gone when our own connection to it was
+ * reset or closed, the next dial was refused, and none that it dialled stands. A reset with the
+ * listener still up is no death, and a refused dial alone says only that nothing listens at the
+ * address that we have for it. A refusal proves that a process lives there, and nothing else.
  */
 import { arm, type CoreState, emit, type Peer, peersOf, running } from './state.js'
 import type { CoreInput, LinkCause, PeerView } from './types.js'
@@ -29,7 +30,21 @@ export function twoWay(core: CoreState, peer: Peer): boolean {
 
 /** Nobody can answer there now. */
 export function cannotAnswer(peer: Peer): boolean {
-  return peer.gone || peer.stopped || peer.refused
+  return peer.gone || peer.stopped || nobodyListens(peer)
+}
+
+/** Our dials of it are refused, and it has not dialled us either. */
+export function nobodyListens(peer: Peer): boolean {
+  return peer.refused && !peer.link
+}
+
+/** Our own connection to it does not stand, and could not be made, or not in the time that a search takes. */
+export function cannotDial(core: CoreState, peer: Peer): boolean {
+  if (peer.dialled) return false
+  const sinceMs = peer.undialledSinceMs ?? core.nowMs
+  return (
+    peer.undialled || core.nowMs - sinceMs >= Math.max(core.options.discoveryMs, dialTimeMs(core))
+  )
 }
 
 /** Long enough for another dial, which is tried with each heartbeat, and for an answer. */
@@ -82,6 +97,10 @@ function shift(core: CoreState, gapMs: number): void {
     if (peer.fetching !== undefined)
       peer.fetching = { ...peer.fetching, atMs: peer.fetching.atMs + gapMs }
     if (peer.unfetchableSinceMs !== undefined) peer.unfetchableSinceMs += gapMs
+    if (peer.undialledSinceMs !== undefined) peer.undialledSinceMs += gapMs
+    if (peer.refusal !== undefined) {
+      peer.refusal = { ...peer.refusal, atMs: peer.refusal.atMs + gapMs }
+    }
   }
   for (const [id, rival] of core.tenure?.rivals ?? []) {
     const deafSinceMs = rival.deafSinceMs === undefined ? undefined : rival.deafSinceMs + gapMs
@@ -89,10 +108,17 @@ function shift(core: CoreState, gapMs: number): void {
   }
 }
 
-export function linkUp(core: CoreState, peer: Peer, bootId: string): void {
+export function linkUp(core: CoreState, peer: Peer, bootId: string, accepted: boolean): void {
   peer.link = true
-  peer.lostLink = false
-  peer.refused = false
+  if (accepted) peer.accepted = true
+  else peer.dialled = true
+  // What was lost was a connection to the process before this one: it proves nothing about this one.
+  if (!accepted || peer.linkBootId !== bootId) peer.lostLink = false
+  peer.linkBootId = bootId
+  if (!accepted) peer.refused = false
+  peer.undialled = false
+  peer.undialledSinceMs = peer.dialled ? undefined : core.nowMs
+  peer.refusal = undefined
   peer.gone = false
   peer.stopped = false
   // Another process than the one that was heard: what that one said is void, and it is proven
@@ -108,22 +134,45 @@ function forget(core: CoreState, peer: Peer): void {
   reportPeer(core, peer)
 }
 
-export function linkDown(peer: Peer, cause: LinkCause): void {
-  peer.link = false
-  if (cause !== 'reset' && cause !== 'closed') return
-  peer.lostLink = true
-  peer.heardSinceLost = false
+export function linkDown(core: CoreState, peer: Peer, cause: LinkCause, accepted: boolean): void {
+  if (accepted) peer.accepted = false
+  else peer.dialled = false
+  peer.link = peer.dialled || peer.accepted
+  peer.undialledSinceMs = peer.accepted && !peer.dialled ? core.nowMs : undefined
+  if (accepted) {
+    proveGone(core, peer)
+  } else if (cause === 'reset' || cause === 'closed') {
+    peer.lostLink = true
+    peer.heardSinceLost = false
+  }
 }
 
 export function dialFailed(
   core: CoreState,
   peer: Peer,
   cause: 'refused' | 'unreachable' | 'rejected',
+  reason: string,
 ): void {
-  peer.link = false
+  peer.dialled = false
+  peer.link = peer.accepted
+  peer.undialled = true
+  if (cause === 'rejected') refusal(core, peer, reason, true)
   // After a pause the answer may be older than it: the next dial tells.
   peer.refused = cause === 'refused' && !isLate(core)
-  if (!peer.refused || !peer.lostLink) return
+  proveGone(core, peer)
+}
+
+/** Its process answers, and one side does not take the other in. */
+export function refusal(core: CoreState, peer: Peer, reason: string, dialled: boolean): void {
+  const before = peer.refusal
+  // Where both dial, both are refused, in different words: what our own dial was told is kept.
+  const kept = before?.dialled === true && !dialled ? before : { reason, dialled }
+  peer.refusal = { ...kept, atMs: core.nowMs }
+}
+
+function proveGone(core: CoreState, peer: Peer): void {
+  // A connection that it dialled and that stands says that it lives, whatever the address we dial says.
+  if (!peer.refused || !peer.lostLink || peer.accepted) return
   // A message since the connection ended says that the process lived on: then only silence
   // makes the refused dial a proof (its last words may still have been under way).
   const silentMs = core.nowMs - (peer.heardAtMs ?? Number.NEGATIVE_INFINITY)

@@ -4,7 +4,7 @@
  */
 import { compareFreshness } from '../replication/position.js'
 import { decide } from './explain.js'
-import { heard, provenEnd } from './liveness.js'
+import { heard, nobodyListens, provenEnd } from './liveness.js'
 import { answersForItself, lastTerm, standsForSet } from './stands.js'
 import { type CoreState, emitOnce, type Peer, peersOf } from './state.js'
 
@@ -42,13 +42,13 @@ export function silentNeeded(core: CoreState, proven: boolean): { wait: string[]
   const wait: string[] = []
   const hold: string[] = []
   if (!core.wasReplica) {
-    const holds = core.options.onMissingPeer === 'hold' && core.copy.seq > 0 && !proven
+    const holds = core.options.onMissingPeer === 'hold' && !proven
     return { wait, hold: holds ? [...missingAtStart(core), ...lackingAtStart(core)] : hold }
   }
   if (ownerAnswers(core)) return { wait, hold }
   for (const peer of neededMembers(core)) {
     if (core.withoutPeers.has(peer.id) || answersNow(core, peer)) continue
-    const silent = !heard(core, peer) && !provenEnd(peer) && !peer.refused
+    const silent = !heard(core, peer) && !provenEnd(peer) && !nobodyListens(peer)
     if (silent && core.nowMs < silentUntilMs(core, peer)) wait.push(peer.id)
     if (core.options.onMissingPeer === 'hold') hold.push(peer.id)
   }

@@ -1,26 +1,64 @@
 /**
  * Two actives. The one of the lower term, or of an equal one, that the other cannot hear, neither directly nor through
- * others, cannot settle it with that one and steps down; where a path exists it is reported.
+ * others, cannot settle it with that one and steps down, unless the other serves less than was acknowledged; where a path
+ * exists, or neither may give way, it is reported.
  */
-import type { Term } from '../replication/position.js'
+import { type Extent, relate, sameTerm, type Term } from '../replication/position.js'
 import { decide } from './explain.js'
 import { heard } from './liveness.js'
 import { stepDown } from './roles.js'
 import { type CoreState, emitOnce, peersOf, type Rival, type Tenure } from './state.js'
 import { activesHeard } from './views.js'
 
+/** A member as an active in some term. */
+type ActiveTerm = Pick<Rival, 'id' | 'term'>
+
 /** True when it stepped down. */
 export function checkRivals(core: CoreState, tenure: Tenure): boolean {
   refresh(core, tenure)
   for (const rival of tenure.rivals.values()) {
-    if (rival.deafSinceMs !== undefined && lasted(core, rival.deafSinceMs)) {
+    const deaf = rival.deafSinceMs !== undefined
+    const yields = mayYieldTo(core, rival)
+    if (rival.deafSinceMs !== undefined && lasted(core, rival.deafSinceMs) && yields) {
       decide(core, 'deaf', 'stepDown', { rival: rival.id, epoch: rival.term.epoch })
       stepDown(core, `${rival.id} is active too and cannot hear this node`)
       return true
     }
-    if (rival.deafSinceMs === undefined && lasted(core, rival.sinceMs)) report(core, tenure, rival)
+    if ((!deaf || !yields) && lasted(core, rival.sinceMs)) report(core, tenure, rival)
   }
   return false
+}
+
+/**
+ * Nobody gives way to an empty copy, to one of another history, or to one that lacks what was acknowledged as held by a
+ * standby: whoever opened that term did it without those who have it.
+ */
+function mayYieldTo(core: CoreState, rival: Rival): boolean {
+  const copy = copyOf(core, rival)
+  if (copy === undefined || core.copy.seq === 0) return true
+  const { kind, commonSeq } = relate(core.copy, copy)
+  const lacks = copy.seq === 0 || kind === 'unrelated' || commonSeq < (core.copy.heldSeq ?? 0)
+  if (lacks) decide(core, 'deaf', 'stay', { rival: rival.id, seq: copy.seq, commonSeq })
+  return !lacks
+}
+
+/** Whether another active serves nothing that could replace what this one has: an empty copy, or one of another history. */
+export function isNoSuccessor(core: CoreState, rival: ActiveTerm): boolean {
+  const copy = copyOf(core, rival)
+  if (copy === undefined || core.copy.seq === 0) return false
+  return copy.seq === 0 || relate(core.copy, copy).kind === 'unrelated'
+}
+
+/** What the rival serves: as it says itself, or as a standby has it that follows it; undefined when neither is heard. */
+function copyOf(core: CoreState, rival: ActiveTerm): Extent | undefined {
+  const direct = core.peers.get(rival.id)
+  if (direct !== undefined && heard(core, direct)) return direct.view?.copy
+  const follower = peersOf(core).find((peer) => {
+    const follows = peer.view?.follows
+    if (peer.view?.role !== 'standby' || follows === undefined || !heard(core, peer)) return false
+    return follows.id === rival.id && sameTerm(follows.term, rival.term)
+  })
+  return follower?.view?.copy
 }
 
 function lasted(core: CoreState, sinceMs: number): boolean {
@@ -61,9 +99,11 @@ function activesSeen(core: CoreState): Map<string, Term> {
   return seen
 }
 
-/** The id of an active of a newer term that only others hear. */
-export function relayedNewer(core: CoreState, own: Term): string | undefined {
-  for (const [id, term] of activesSeen(core)) if (term.epoch > own.epoch) return id
+/** The id of an active of a newer term, heard here or by others, whose copy may have gone on from ours. */
+export function newerActive(core: CoreState, own: Term): string | undefined {
+  for (const [id, term] of activesSeen(core)) {
+    if (term.epoch > own.epoch && !isNoSuccessor(core, { id, term })) return id
+  }
   return undefined
 }
 

@@ -102,6 +102,7 @@ export function becomeStandby(core: CoreState): void {
   become(core, 'standby', `caught up with ${following.id}`, following.term)
   core.following = following
   core.wasReplica = true
+  core.joining = false
   core.attempts = 0
 }
 

@@ -20,16 +20,36 @@ import type {
   Role,
 } from './types.js'
 
+/** An answer by which one side refuses the other. */
+export interface Refused {
+  readonly atMs: number
+  readonly reason: string
+  /** It came to a dial of ours. */
+  readonly dialled: boolean
+}
+
 /** What is known of one other member. */
 export interface Peer {
   readonly id: string
   /** Place in the takeover order. */
   readonly index: number
   readonly promotable: boolean
-  /** Whether the connection on which we speak to it stands. */
+  /** Whether we can speak to it: our own connection to it stands, or one that it dialled. */
   link: boolean
-  /** That connection ended with reset or closed and has not come back. */
+  /** Our own connection to it stands: the source of the proof that its process is gone. */
+  dialled: boolean
+  /** A connection that it dialled stands. */
+  accepted: boolean
+  /** Since when it speaks to us over its own dial alone, whatever became of ours. */
+  undialledSinceMs: number | undefined
+  /** The process at the other end of the connection that was made last. */
+  linkBootId: string | undefined
+  /** Our own connection ended with reset or closed and has not come back. */
   lostLink: boolean
+  /** Our last dial of it failed, and it has not shown itself by a dial since. */
+  undialled: boolean
+  /** It answered with a refusal, or was refused, when, and why. Proves that a process lives, and nothing about it. */
+  refusal: Refused | undefined
   /** A message came after that end. */
   heardSinceLost: boolean
   /** The last dial was refused: no process listens there now. */
@@ -210,6 +230,8 @@ export interface CoreState {
    * `startupWaitMs`.
    */
   wasReplica: boolean
+  /** This run joins: it serves nothing before it has followed an active once. */
+  joining: boolean
   /** This run changed its role or its promise: how the run before ended proves nothing any more. */
   tookPart: boolean
   /** What this process fetched for its rounds, all in all: a count that only rises. */
@@ -271,6 +293,7 @@ export function createCore(options: CoreOptions): CoreState {
     durable: { promised: undefined, known: undefined, lastStop: 'never' },
     previousStop: 'never',
     wasReplica: false,
+    joining: options.join ?? false,
     tookPart: false,
     fetchedCount: 0,
     followed: undefined,
@@ -307,13 +330,28 @@ const emptyCopy: CopyFacts = {
   ineligible: undefined,
 }
 
+const joiningReason = 'it joins, and has not been restored from any member yet'
+
+/** The own copy as it counts: one that joins is no candidate before it has followed an active. */
+export function ownCopy(core: CoreState): CopyFacts {
+  const { copy, joining } = core
+  if (!joining || copy.ineligible !== undefined) return copy
+  return { ...copy, ineligible: joiningReason }
+}
+
 function createPeer(id: string, index: number, promotable: boolean): Peer {
   return {
     id,
     index,
     promotable,
     link: false,
+    dialled: false,
+    accepted: false,
+    undialledSinceMs: undefined,
+    linkBootId: undefined,
     lostLink: false,
+    undialled: false,
+    refusal: undefined,
     heardSinceLost: false,
     refused: false,
     gone: false,
@@ -372,7 +410,7 @@ export function takeId(core: CoreState): number {
   return id
 }
 
-/** We speak only on connections that we dialled: without one there is nothing to send on. */
+/** Without a connection there is nothing to send on. */
 export function send(core: CoreState, peer: Peer, message: CoreMessage): void {
   if (peer.link) core.effects.push({ type: 'send', to: peer.id, message })
 }

@@ -9,7 +9,15 @@ import { afterLate, answerReceived, askPeers } from './asking.js'
 import { checkDiscovery } from './discovery.js'
 import { checkFollowing, followingReport, followPersisted } from './following.js'
 import { learnKnown, settleKnown } from './known.js'
-import { advance, dialFailed, linkDown, linkUp, noteHeard, reportPeers } from './liveness.js'
+import {
+  advance,
+  dialFailed,
+  linkDown,
+  linkUp,
+  noteHeard,
+  refusal,
+  reportPeers,
+} from './liveness.js'
 import { pledgeProgress, promiseRequested } from './pledge.js'
 import { fetchProgressed, noteProgress } from './progress.js'
 import { becomeDiscovering, stepDown } from './roles.js'
@@ -88,6 +96,7 @@ function take(core: CoreState, input: CoreInput): void {
     case 'linkUp':
     case 'linkDown':
     case 'dialFailed':
+    case 'refusal':
       takeLink(core, input)
       break
     case 'command':
@@ -108,18 +117,21 @@ function start(core: CoreState, input: Extract<CoreInput, { type: 'start' }>): v
   core.bootPersistId = persist(core, { lastStop: 'crashed' })
 }
 
-type LinkInput = Extract<CoreInput, { type: 'linkUp' | 'linkDown' | 'dialFailed' }>
+type LinkInput = Extract<CoreInput, { type: 'linkUp' | 'linkDown' | 'dialFailed' | 'refusal' }>
 
 function takeLink(core: CoreState, input: LinkInput): void {
   const peer = core.peers.get(input.peer)
   if (peer === undefined) return
-  if (input.type === 'linkDown') {
-    linkDown(peer, input.cause)
-  } else if (input.type === 'dialFailed') {
-    dialFailed(core, peer, input.cause)
-  } else {
-    linkUp(core, peer, input.bootId)
-    if (core.started) greet(core, peer)
+  switch (input.type) {
+    case 'linkDown':
+      return linkDown(core, peer, input.cause, input.accepted ?? false)
+    case 'dialFailed':
+      return dialFailed(core, peer, input.cause, input.reason ?? 'no reason given')
+    case 'refusal':
+      return refusal(core, peer, input.reason, false)
+    case 'linkUp':
+      linkUp(core, peer, input.bootId, input.accepted ?? false)
+      if (core.started) greet(core, peer)
   }
 }
 
@@ -201,6 +213,8 @@ function takeOverCommand(
   }
   if (core.role === 'active') return undefined
   for (const peer of withoutPeers) core.withoutPeers.add(peer)
+  // An order to serve is more than the caution of a machine that was replaced.
+  core.joining = false
   // Somebody decided: the pause after attempts that failed without this order is over.
   disarm(core, 'backoff')
   return undefined

@@ -3,7 +3,7 @@
  * durable the old term never serves again, whatever becomes of the target.
  */
 import { sameTerm, type Term } from '../replication/position.js'
-import { isCandidate, ownStanding } from './candidates.js'
+import { isCandidate, isDialable, ownStanding } from './candidates.js'
 import { decide } from './explain.js'
 import { heard, twoWay } from './liveness.js'
 import { becomeDiscovering, stepDown } from './roles.js'
@@ -55,15 +55,19 @@ function whyNot(
   return { code: 'NO_ELIGIBLE_STANDBY', message: `${who} is in sync and in reach` }
 }
 
-/** The first in takeover order that may take the role, or `to` if that one may. */
+/**
+ * The first in takeover order that may take the role, or `to` if that one may. One that nobody can dial goes last: nobody
+ * could follow it.
+ */
 export function eligibleTarget(core: CoreState, to: string | undefined): Peer | undefined {
-  return peersOf(core).find((peer) => {
+  const eligible = peersOf(core).filter((peer) => {
     if (to !== undefined && peer.id !== to) return false
     const { view } = peer
     if (view === undefined || !peer.promotable || !twoWay(core, peer)) return false
     if (view.role !== 'standby' || view.copy.ineligible !== undefined) return false
     return core.copy.inSync?.includes(peer.id) ?? false
   })
+  return eligible.find((peer) => isDialable(core, peer.id)) ?? eligible[0]
 }
 
 export function startHandover(

@@ -40,6 +40,11 @@ export interface CopyFacts extends Extent {
    * may.
    */
   readonly ineligible: string | undefined
+  /**
+   * The last change that this node acknowledged as held by a standby too, in its present tenure; undefined when there
+   * is none.
+   */
+  readonly heldSeq?: number | undefined
 }
 
 /**
@@ -83,6 +88,8 @@ export interface CoreOptions {
    */
   readonly order: 'freshest' | 'list'
   readonly allowStale: boolean
+  /** This run serves nothing before it has followed an active once: the machine was replaced. Default false. */
+  readonly join?: boolean
 }
 
 export interface CoreMember {
@@ -100,6 +107,8 @@ export interface PeerView {
    * two-way).
    */
   readonly hears: readonly string[]
+  /** Members that it cannot dial: their port is closed, or the address that it has for them is wrong. */
+  readonly cannotDial: readonly string[]
   /** The term it is active in, only while it is active. */
   readonly activeTerm: Term | undefined
   /** The active it follows or last followed, with its term, and whether it hears that one now. */
@@ -180,18 +189,33 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
   | { readonly type: 'start'; readonly copy: CopyFacts; readonly durable: DurableFacts }
   | { readonly type: 'tick' }
   | { readonly type: 'message'; readonly from: string; readonly message: CoreMessage }
-  /** The connection on which we speak to this peer stands (handshake done). */
-  | { readonly type: 'linkUp'; readonly peer: string; readonly bootId: string }
-  | { readonly type: 'linkDown'; readonly peer: string; readonly cause: LinkCause }
+  /** A connection to this peer stands (handshake done), on which both speak: our own dial, or one that was accepted. */
+  | {
+      readonly type: 'linkUp'
+      readonly peer: string
+      readonly bootId: string
+      /** The peer dialled it. Default false. */
+      readonly accepted?: boolean
+    }
+  | {
+      readonly type: 'linkDown'
+      readonly peer: string
+      readonly cause: LinkCause
+      readonly accepted?: boolean
+    }
   /**
-   * `refused` is the proof that its process is gone, given that the link was reset or closed
-   * before.
+   * `refused` is the proof that its process is gone, given that our own connection was reset or closed
+   * before. With `rejected` somebody answered there, and would not have us or be had: see `refusal`.
    */
   | {
       readonly type: 'dialFailed'
       readonly peer: string
       readonly cause: 'refused' | 'unreachable' | 'rejected'
+      /** With `rejected`: why, in words for people. */
+      readonly reason?: string
     }
+  /** Whoever seems to be this peer dialled us, and one side refused the other: its process lives. */
+  | { readonly type: 'refusal'; readonly peer: string; readonly reason: string }
   /** The effect `persist` with this id is durable. */
   | { readonly type: 'persisted'; readonly id: number }
   /** Facts of the own copy changed. */

@@ -1,8 +1,8 @@
 /** What this node says of itself, and the epochs that it has seen anywhere. */
 import { sameTerm, type Term } from '../replication/position.js'
 import { outdated } from './known.js'
-import { heard, isLate } from './liveness.js'
-import { type CoreState, type Peer, peersOf } from './state.js'
+import { cannotDial, heard, isLate } from './liveness.js'
+import { type CoreState, ownCopy, type Peer, peersOf } from './state.js'
 import type { PeerView } from './types.js'
 
 export function viewOf(core: CoreState): PeerView {
@@ -12,10 +12,13 @@ export function viewOf(core: CoreState): PeerView {
     hears: peersOf(core)
       .filter((peer) => heard(core, peer))
       .map((peer) => peer.id),
+    cannotDial: peersOf(core)
+      .filter((peer) => cannotDial(core, peer))
+      .map((peer) => peer.id),
     activeTerm: core.role === 'active' ? core.tenure?.term : undefined,
     follows: followsOf(core),
     promised: core.durable.promised,
-    copy: core.copy,
+    copy: ownCopy(core),
     outdated: outdated(core),
     known: core.durable.known,
     lastStop: core.tookPart ? 'crashed' : core.previousStop,

@@ -13,7 +13,9 @@ export interface Transport {
   /**
    * Opens a connection.
    * @throws `PEER_REFUSED` when the peer's machine answered that nobody listens there: proof that the process is gone.
-   * @throws `PEER_UNREACHABLE` for every other failure, with `details.reason` `setUp` where only a person can mend it;
+   *   A dial that met itself, since it went out from the very port that it dialled, is refused too.
+   * @throws `PEER_UNREACHABLE` for every other failure, with `details.reason` `setUp` where only a person can mend it, and
+   *   `details.answered` true where somebody answered there, whose certificate for example is not trusted;
    *   `ABORTED` when `signal` aborted.
    */
   dial(address: string, limits: TransportLimits, signal?: AbortSignal): Promise<Connection>

@@ -1,9 +1,13 @@
-/** Checks what peers say to the core. A peer that knows the secret is still not believed about shapes and sizes. */
+/**
+ * Checks what peers say to the core. A peer that knows the secret is still not believed about shapes and sizes; what only a
+ * later version can mean, a type or a word of an enumeration that is not known here, is no error: the message is ignored.
+ */
 import type { CopyFacts, CoreMessage, DurableFacts, PeerView, Role } from '../core/types.js'
-import { HotspareError } from '../errors.js'
+import type { History } from '../replication/position.js'
 import {
   extentOf,
   fieldsOf,
+  historyOf,
   listOf,
   seqOf,
   termOfFields,
@@ -16,17 +20,13 @@ const stops: readonly DurableFacts['lastStop'][] = ['never', 'crashed', 'active'
 const refusals = ['hearsActive', 'promisedHigher', 'isActive', 'betterCandidate'] as const
 const idLengthMax = 64
 
-function bad(field: string): HotspareError {
-  return new HotspareError(
-    'PROTOCOL_VIOLATION',
-    `the field ${field} of a control message is malformed`,
-  )
-}
+/** A word that a later version knows: the message that holds it says nothing to this one. */
+class UnknownWord extends Error {}
 
 function oneOf<T extends string>(value: unknown, all: readonly T[], field: string): T {
   const found = all.find((one) => one === value)
-  if (found === undefined) throw bad(field)
-  return found
+  if (found !== undefined) return found
+  throw new UnknownWord(textOf(value, field, idLengthMax))
 }
 
 function optional<T>(value: unknown, read: (value: unknown) => T): T | undefined {
@@ -37,10 +37,12 @@ function ids(value: unknown, field: string): string[] {
   return listOf(value, field, membersMax).map((id) => textOf(id, field, idLengthMax))
 }
 
-function copyOf(value: unknown): CopyFacts {
+/** A history that was said before on this connection is left out. */
+function copyOf(value: unknown, said: History | undefined): CopyFacts {
   const fields = fieldsOf(value, 'copy')
+  const isSaid = said !== undefined && (fields.history === undefined || fields.history === null)
   return {
-    ...extentOf(value, 'copy'),
+    ...(isSaid ? { history: said, seq: seqOf(fields.seq, 'copy.seq') } : extentOf(value, 'copy')),
     durableSeq: seqOf(fields.durableSeq, 'durableSeq'),
     firstSeq: optional(fields.firstSeq, (each) => seqOf(each, 'firstSeq')),
     complete: fields.complete === true,
@@ -51,12 +53,13 @@ function copyOf(value: unknown): CopyFacts {
   }
 }
 
-function viewOf(value: unknown): PeerView {
+function viewOf(value: unknown, said: History | undefined): PeerView {
   const fields = fieldsOf(value, 'view')
   return {
     role: oneOf(fields.role, roles, 'role'),
     bootId: textOf(fields.bootId, 'bootId', 256),
     hears: ids(fields.hears, 'hears'),
+    cannotDial: optional(fields.cannotDial, (each) => ids(each, 'cannotDial')) ?? [],
     activeTerm: optional(fields.activeTerm, (each) => termOfFields(each, 'activeTerm')),
     follows: optional(fields.follows, (each) => {
       const follows = fieldsOf(each, 'follows')
@@ -67,7 +70,7 @@ function viewOf(value: unknown): PeerView {
       }
     }),
     promised: optional(fields.promised, (each) => termOfFields(each, 'promised')),
-    copy: copyOf(fields.copy),
+    copy: copyOf(fields.copy, said),
     known: optional(fields.known, (each) => {
       const known = fieldsOf(each, 'known')
       return {
@@ -84,10 +87,35 @@ function viewOf(value: unknown): PeerView {
   }
 }
 
-/** Reads a message to the core. @throws `PROTOCOL_VIOLATION` */
-export function coreMessageOf(value: unknown): CoreMessage {
+/**
+ * Reads a message to the core; undefined for one that only a later version understands. `said` is the history that was
+ * said before on this connection.
+ *
+ * @throws `PROTOCOL_VIOLATION`
+ */
+export function coreMessageOf(value: unknown, said?: History): CoreMessage | undefined {
+  try {
+    return messageOf(value, said)
+  } catch (error) {
+    if (error instanceof UnknownWord) return undefined
+    throw error
+  }
+}
+
+/**
+ * The history that a message of the core names, whatever else it says; undefined when it names none. Whoever sent it leaves
+ * it out from then on, so it must be known even where the rest is not understood.
+ */
+export function historyIn(value: unknown): History | undefined {
+  const view = (value as { readonly view?: unknown } | null)?.view
+  const copy = (view as { readonly copy?: unknown } | null | undefined)?.copy
+  const history = (copy as { readonly history?: unknown } | null | undefined)?.history
+  return optional(history, (each) => historyOf(each, 'copy'))
+}
+
+function messageOf(value: unknown, said: History | undefined): CoreMessage | undefined {
   const fields = fieldsOf(value, 'message')
-  const view = (): PeerView => viewOf(fields.view)
+  const view = (): PeerView => viewOf(fields.view, said)
   switch (fields.type) {
     case 'heartbeat':
       return { type: 'heartbeat', view: view() }
@@ -120,6 +148,7 @@ export function coreMessageOf(value: unknown): CoreMessage {
     case 'goodbye':
       return { type: 'goodbye', view: view() }
     default:
-      throw bad('type')
+      textOf(fields.type, 'type')
+      return undefined
   }
 }

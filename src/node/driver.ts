@@ -15,7 +15,6 @@ import type {
   CoreEffect,
   CoreEvent,
   CoreInput,
-  CoreMessage,
   Decision,
   DurableFacts,
   Role,
@@ -39,6 +38,8 @@ export type DriverInput = WithoutTime<CoreInput>
 export interface DriverContext {
   readonly options: NodeOptions
   readonly bootId: string
+  /** This run serves nothing before it has followed an active once. */
+  readonly join: boolean
   readonly links: Links
   readonly replica: Replica
   writeFacts(facts: DurableFacts): Promise<void>
@@ -77,7 +78,7 @@ export class Driver {
 
   constructor(context: DriverContext, durable: DurableFacts) {
     this.#context = context
-    const { options, bootId } = context
+    const { options, bootId, join } = context
     this.#factsWriter = new FactsWriter(
       {
         options,
@@ -107,6 +108,7 @@ export class Driver {
       onMissingPeer: options.onMissingPeer,
       order: options.order,
       allowStale: options.allowStale,
+      join,
     })
   }
 
@@ -274,7 +276,7 @@ export class Driver {
     if (effect.type !== 'send') log('%s %o', this.#context.options.id, effect)
     switch (effect.type) {
       case 'send':
-        return void links.send(effect.to, 'core', effect.message satisfies CoreMessage)
+        return links.sendCore(effect.to, effect.message)
       case 'persist':
         return this.#factsWriter.write(effect.id, effect.facts)
       case 'role':
@@ -398,6 +400,7 @@ function sameFacts(left: CopyFacts, right: CopyFacts | undefined): boolean {
     left.inSync === right.inSync &&
     left.inSyncKnown === right.inSyncKnown &&
     left.forgot === right.forgot &&
-    left.ineligible === right.ineligible
+    left.ineligible === right.ineligible &&
+    left.heldSeq === right.heldSeq
   )
 }

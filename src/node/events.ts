@@ -129,7 +129,10 @@ export interface NodeEvents {
       readonly missing: readonly string[]
     },
   ]
-  /** This node waits for an operator or for these members before it serves. */
+  /**
+   * This node waits for an operator or for these members before it serves: they are missing, or answer with a refusal, or
+   * it joins and has nobody to be restored from.
+   */
   holding: [
     event: {
       /** The members whose return would end the wait; empty when no member in reach may be promoted. */
@@ -187,8 +190,9 @@ export interface NodeEvents {
     },
   ]
   /**
-   * A peer was refused, or refused us, or cannot be dialled as things are set up (an unknown name, a certificate); the
-   * same one for the same reason once a minute.
+   * A peer was refused, or refused us, or cannot be dialled as things are set up (an unknown name, a certificate), or was
+   * heard for `deadMs` over connections of its own alone (a closed port, a wrong address); the same one for the same reason
+   * once a minute.
    */
   refused: [
     event: PeerEvent & {

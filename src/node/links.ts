@@ -1,26 +1,29 @@
 /**
- * Connections between nodes. Each node speaks on the control connections that it dialled and listens on those that it
- * accepted, so one-way faults stay one-way; streams and bulk transfers have connections of their own, so heartbeats
- * never queue behind data.
+ * Connections between nodes. Each node dials every other one, and control messages go both ways on whichever connection
+ * stands; streams and bulk transfers have connections of their own, so heartbeats never queue behind data.
  *
  * Invariants: at most one dialled control channel for each peer; a lost one is dialled again at once, because a
  * refused dial after a closed connection is the proof that the peer's process is gone.
  */
 import debug from 'debug'
-import type { LinkCause } from '../core/types.js'
+import type { CoreMessage, LinkCause } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { Connection, Listener, TransportLimits } from '../interfaces/transport.js'
 import type { Channel } from '../protocol/channel.js'
 import { acceptChannel, dialChannel } from '../protocol/channel.js'
 import type { Envelope } from '../protocol/envelope.js'
-import { asEnvelope, envelope } from '../protocol/envelope.js'
+import { asEnvelope, isOfLaterVersion } from '../protocol/envelope.js'
 import type { Refusal } from '../protocol/handshake.js'
 import { HANDSHAKES_MAX, HandshakeGuard } from '../protocol/handshake-guard.js'
 import type { Identity, Lane, OwnIdentity } from '../protocol/identity.js'
 import type { HandshakeKey } from '../protocol/keys.js'
 import { handshakeKey } from '../protocol/keys.js'
 import { withAny } from './abort.js'
+import { hostOf, isAnswer } from './answers.js'
+import { ControlLane, historyOnce, sendBytesHigh } from './control-lane.js'
 import type { NodeOptions } from './options.js'
+import type { LinkReports } from './peer-link.js'
+import { PeerLink } from './peer-link.js'
 import { libraryVersion } from './version.js'
 
 const log = debug('hotspare:links')
@@ -34,18 +37,18 @@ const connectionsPerMember = 16
 const connectionsOfStrangers = 4 * HANDSHAKES_MAX
 /** The first dial after a failed one waits for so much of a heartbeat; each further one twice as long, up to a heartbeat. */
 const firstRetryShare = 1 / 16
-/** Bytes that may be queued on one connection before its sender waits. */
-const sendBytesHigh = 512 * 1024
 
 /** What the node does with what happens on its connections. */
-export interface LinkHandlers {
-  linkUp(peer: string, identity: Identity): void
-  linkDown(peer: string, cause: LinkCause): void
+export interface LinkHandlers extends LinkReports {
   dialFailed(
     peer: string,
     cause: 'refused' | 'unreachable' | 'rejected',
     error: HotspareError,
   ): void
+  /** A member answers, and one side refuses the other: its process lives. */
+  refusal(peer: string, error: HotspareError): void
+  core(from: string, message: CoreMessage): void
+  /** Any other message. */
   received(from: string, message: Envelope): void
   /** A follower dialled; the channel delivers nothing before its receivers are set. */
   stream(channel: Channel): void
@@ -55,18 +58,6 @@ export interface LinkHandlers {
   refused(key: string, peer: string, error: HotspareError): void
   /** Whoever proved to be this peer was met, on either side. */
   met(identity: Identity): void
-}
-
-interface PeerLink {
-  readonly id: string
-  readonly address: string
-  channel: Channel | undefined
-  upSinceMs: number
-  timer: unknown
-  /** How long to wait after the next failed dial: little after a loss, since a refused dial proves that the process is gone. */
-  retryMs: number
-  /** Of the last dial, while no connection stands. */
-  failure: HotspareError | undefined
 }
 
 export class Links {
@@ -95,7 +86,7 @@ export class Links {
       cluster,
       libraryVersion,
       ...(appVersion === undefined ? {} : { appVersion }),
-      features: [],
+      features: [historyOnce],
       fingerprints: policy.fingerprints(),
     }
     this.#key = handshakeKey(options.secret, cluster)
@@ -106,15 +97,8 @@ export class Links {
     }
     for (const member of members) {
       if (member.id === id) continue
-      this.#peers.set(member.id, {
-        id: member.id,
-        address: member.address,
-        channel: undefined,
-        upSinceMs: 0,
-        timer: undefined,
-        retryMs: this.#firstRetryMs,
-        failure: undefined,
-      })
+      const link = new PeerLink(member.id, member.address, this.#firstRetryMs, handlers)
+      this.#peers.set(member.id, link)
     }
   }
 
@@ -140,21 +124,27 @@ export class Links {
 
   /** Sends a control message; dropped when there is no link, as the network would. */
   send(to: string, type: string, body: unknown): boolean {
-    const channel = this.#peers.get(to)?.channel
-    if (channel === undefined) return false
-    const { cluster, id } = this.#options
-    const messageId = `${this.#identity.bootId}-${this.#nextId}`
-    this.#nextId += 1
-    channel.sendMessage(
-      envelope({ cluster, id: messageId, origin: id, destination: to, type, body }),
-    )
+    const lane = this.#peers.get(to)?.speaking
+    if (lane === undefined) return false
+    lane.send({ ...this.#address(to), type, body })
     return true
+  }
+
+  /** Sends a message of the core; dropped without a link, and above the limit of what may be queued. */
+  sendCore(to: string, message: CoreMessage): void {
+    this.#peers.get(to)?.speaking?.sendCore({ ...this.#address(to), type: 'core' }, message)
+  }
+
+  #address(destination: string) {
+    const { cluster, id: origin } = this.#options
+    const id = `${this.#identity.bootId}-${this.#nextId}`
+    this.#nextId += 1
+    return { cluster, id, origin, destination }
   }
 
   /** Whether a control link stands, and what is queued on it is below the limit. */
   hasRoom(to: string): boolean {
-    const channel = this.#peers.get(to)?.channel
-    return channel !== undefined && channel.queuedBytes < sendBytesHigh
+    return this.#peers.get(to)?.speaking?.hasRoom() ?? false
   }
 
   /**
@@ -164,20 +154,21 @@ export class Links {
   redial(to: string, olderThanMs: number): void {
     const peer = this.#peers.get(to)
     const nowMs = this.#options.clock.nowMs()
-    if (peer?.channel === undefined || nowMs - peer.upSinceMs < olderThanMs) return
+    if (peer?.dialled === undefined || nowMs - peer.upSinceMs < olderThanMs) return
     peer.upSinceMs = nowMs
-    void this.#replaceControl(peer, peer.channel)
+    peer.isDoubted = true
+    void this.#replaceControl(peer, peer.dialled)
   }
 
-  async #replaceControl(peer: PeerLink, old: Channel): Promise<void> {
+  async #replaceControl(peer: PeerLink, old: ControlLane): Promise<void> {
     try {
       const channel = await this.#dialInTime(peer)
-      if (!this.#open || peer.channel !== old) return channel.destroy()
+      if (!this.#open || peer.dialled !== old) return channel.destroy()
       this.#take(peer, channel)
-      old.destroy()
+      old.channel.destroy()
     } catch (error) {
       // Refused: whoever had the other end is gone, and the old link ends as one that is reset.
-      if (error instanceof HotspareError && error.code === 'PEER_REFUSED') old.destroy()
+      if (error instanceof HotspareError && error.code === 'PEER_REFUSED') old.channel.destroy()
     }
   }
 
@@ -207,8 +198,7 @@ export class Links {
     this.#abort.abort()
     for (const peer of this.#peers.values()) {
       this.#options.clock.clearTimer(peer.timer)
-      peer.channel?.close()
-      peer.channel = undefined
+      peer.close()
     }
     for (const channel of this.#accepted) channel.close()
     await this.#listener?.close()
@@ -269,22 +259,34 @@ export class Links {
   }
 
   #take(peer: PeerLink, channel: Channel): void {
-    peer.channel = channel
-    peer.upSinceMs = this.#options.clock.nowMs()
-    peer.failure = undefined
-    peer.retryMs = this.#firstRetryMs
-    channel.onMessage(() => undefined)
-    channel.onClose((cause) => this.#onControlClosed(peer, channel, cause))
+    const lane = new ControlLane(channel)
+    this.#listen(peer, lane)
+    channel.onClose((cause) => this.#onControlClosed(peer, lane, cause))
     this.#handlers.met(channel.identity)
-    this.#handlers.linkUp(peer.id, channel.identity)
+    peer.dial(lane, this.#options.clock.nowMs(), this.#firstRetryMs)
   }
 
-  #onControlClosed(peer: PeerLink, channel: Channel, cause: LinkCause): void {
-    if (peer.channel !== channel) return
-    peer.channel = undefined
-    if (!this.#open) return
-    this.#handlers.linkDown(peer.id, cause)
+  #onControlClosed(peer: PeerLink, lane: ControlLane, cause: LinkCause): void {
+    if (!this.#open || !peer.dialEnded(lane, cause)) return
     void this.#dialControl(peer)
+  }
+
+  #listen(peer: PeerLink, lane: ControlLane): void {
+    // Frames of later versions are none of this one's.
+    lane.channel.onFrame(() => undefined)
+    lane.channel.onMessage((raw) => {
+      if (isOfLaterVersion(raw)) return
+      const message = asEnvelope(raw)
+      const { cluster, id } = this.#options
+      // Only the sender's own messages: relaying is for the healing of split brains.
+      if (message.cluster !== cluster || message.destination !== id) return
+      if (message.origin !== peer.id || !this.#open) return
+      if (message.type !== 'core') return this.#handlers.received(peer.id, message)
+      const core = lane.readCore(message)
+      // One that was under way on another connection may be older than what is known.
+      if (!peer.isNext(message, lane.bootId)) return
+      if (core !== undefined) this.#handlers.core(peer.id, core)
+    })
   }
 
   #onDialFailed(peer: PeerLink, raw: unknown): void {
@@ -293,19 +295,18 @@ export class Links {
         ? raw
         : new HotspareError('PEER_UNREACHABLE', `dialling ${peer.id} failed`, { cause: raw })
     const { code } = error
-    const cause =
-      code === 'PEER_REFUSED'
-        ? 'refused'
-        : code.startsWith('HANDSHAKE')
-          ? 'rejected'
-          : 'unreachable'
+    const cause = code === 'PEER_REFUSED' ? 'refused' : isAnswer(error) ? 'rejected' : 'unreachable'
     if (peer.failure?.code !== code)
       log('%s cannot reach %s: %s', this.#options.id, peer.id, error.message)
-    peer.failure = error
+    const { clock, heartbeatMs, deadMs } = this.#options
+    const heardOnly = peer.dialFailed(error, clock.nowMs(), deadMs)
     this.#handlers.dialFailed(peer.id, cause, error)
-    const needsPerson = cause === 'rejected' || error.details.reason === 'setUp'
+    const needsPerson =
+      heardOnly ||
+      cause === 'rejected' ||
+      code.startsWith('HANDSHAKE') ||
+      error.details.reason === 'setUp'
     if (needsPerson) this.#refuse(peer.id, `to ${peer.id}`, error)
-    const { clock, heartbeatMs } = this.#options
     peer.timer = clock.setTimer(peer.retryMs, () => this.#dialAgain(peer))
     peer.retryMs = Math.min(2 * peer.retryMs, heartbeatMs)
   }
@@ -334,8 +335,26 @@ export class Links {
     log('%s: the connection from %s ended: %o', this.#options.id, remote, error)
     if (!(error instanceof HotspareError)) return
     const failed = error.code === 'HANDSHAKE_FAILED' || error.code === 'HANDSHAKE_VERSION'
+    if (!failed) return
     // A port tells nobody apart: each attempt comes from another one.
-    if (failed) this.#refuse(remote, `from ${remote.replace(/:\d+$/, '')}`, error)
+    this.#refuse(remote, `from ${hostOf(remote)}`, error)
+    const member = isAnswer(error) ? this.#whoDialled(remote, error) : undefined
+    if (member !== undefined) this.#handlers.refusal(member, error)
+  }
+
+  /**
+   * The member that a refused dial came from: as it proved itself, or the only one that lives at that host and was not
+   * met, while nobody can tell that nothing listens there.
+   */
+  #whoDialled(remote: string, { details }: HotspareError): string | undefined {
+    if (typeof details.nodeId === 'string') {
+      return this.#peers.has(details.nodeId) ? details.nodeId : undefined
+    }
+    const there = [...this.#peers.values()].filter(
+      ({ address, stands, failure }) =>
+        hostOf(address) === hostOf(remote) && !stands && failure?.code !== 'PEER_REFUSED',
+    )
+    return there.length === 1 ? there[0]?.id : undefined
   }
 
   #refuse(peer: string, whom: string, error: HotspareError): void {
@@ -354,16 +373,16 @@ export class Links {
     this.#handlers.met(channel.identity)
     if (channel.lane === 'stream') return this.#handlers.stream(channel)
     if (channel.lane === 'bulk') return this.#handlers.bulk(channel)
-    const from = channel.identity.nodeId
-    const peer = this.#peers.get(from)
-    // Whoever dials us can be dialled: what we wait for is over.
-    if (peer?.timer !== undefined) this.#dialAgain(peer)
-    channel.onMessage((raw) => {
-      const message = asEnvelope(raw)
-      const own =
-        message.cluster === this.#options.cluster && message.destination === this.#options.id
-      // Only the sender's own messages: relaying is for the healing of split brains.
-      if (own && message.origin === from) this.#handlers.received(from, message)
+    const peer = this.#peers.get(channel.identity.nodeId)
+    if (peer === undefined) return channel.destroy()
+    const lane = new ControlLane(channel)
+    this.#listen(peer, lane)
+    channel.onClose((cause) => {
+      if (this.#open) peer.acceptEnded(lane, cause)
     })
+    const isOther = peer.accept(lane)
+    // Whoever dials us can perhaps be dialled: what we wait for is over.
+    if (peer.timer !== undefined) this.#dialAgain(peer)
+    else if (isOther) this.redial(peer.id, this.#options.heartbeatMs)
   }
 }

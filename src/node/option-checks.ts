@@ -120,8 +120,8 @@ function checkNames(options: Checked): void {
       throw invalid('members', `the members ${other} and ${name} have one address, ${address}`)
     }
     addresses.set(address, name)
-    // The own address is not dialled.
-    if (name !== id) checkAddress(options, name, address)
+    // The own one too: it is what the others are to dial, and the lists of all nodes are the same.
+    checkAddress(options, name, address)
   }
   if (!seen.has(id)) {
     throw invalid('id', `id is ${JSON.stringify(id)}, which members does not list`)
@@ -150,7 +150,7 @@ function checkAddress({ transport }: Checked, id: string, address: string): void
   try {
     transport.checkAddress?.(address)
   } catch (cause) {
-    const what = `${transport.name} cannot reach the member ${id}: ${whatHappened(cause)}`
+    const what = `${transport.name} cannot dial the member ${id}: ${whatHappened(cause)}`
     throw new HotspareError('OPTION_INVALID', what, { cause, details: { option: 'members' } })
   }
 }

@@ -62,7 +62,10 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
   readonly handshakeMs?: number
   /** What writes with the level `standby` or `all` do while no standby is in sync. Default `degrade`. */
   readonly onNoStandby?: 'degrade' | 'block'
-  /** What a takeover does while a member of the in-sync set is missing. Default `takeOver`. */
+  /**
+   * What a takeover does while a member of the in-sync set is missing, and a start while any promotable member is, also the
+   * first one of all, when nobody has data: `hold` waits for them, or for `takeOver({ withoutPeers })`. Default `takeOver`.
+   */
   readonly onMissingPeer?: 'takeOver' | 'hold'
   /**
    * Who is promoted: the freshest copy, or the first of `members` that can fetch what it lacks, which it does first. Default

@@ -148,6 +148,7 @@ export class Replica {
       inSyncKnown: this.#inSyncKnown,
       forgot: this.#forgot,
       ineligible: failed ?? this.#ineligible,
+      heldSeq: this.#writer?.heldSeq,
     }
   }
 

@@ -5,7 +5,7 @@
  * Invariant: `#parts` exists from the end of the opening to the end of `stop()`.
  */
 import debug from 'debug'
-import type { Decision, Role } from '../core/types.js'
+import type { CoreMessage, Decision, Role } from '../core/types.js'
 import { HotspareError } from '../errors.js'
 import type { Channel } from '../protocol/channel.js'
 import type { Envelope } from '../protocol/envelope.js'
@@ -14,7 +14,6 @@ import type { Term } from '../replication/position.js'
 import type { Vault } from '../replication/vault.js'
 import { abortable } from './abort.js'
 import { adoptFound, adoptOutside } from './adoption.js'
-import { coreMessageOf } from './core-messages.js'
 import type { DriverInput } from './driver.js'
 import { Driver } from './driver.js'
 import { EventHub } from './event-hub.js'
@@ -42,6 +41,13 @@ const log = debug('hotspare:node')
 export interface StartOptions {
   /** Takes files that are already in paths of synced classes as the beginning of the history. Default false. */
   readonly adopt?: boolean
+  /**
+   * This machine was replaced, or lost its disk: it serves nothing, however long it waits, before it has been restored from
+   * a member that has the data and followed it once. Whatever its copy holds counts for nothing until then. While it waits,
+   * `status().stuck` and the event `holding` say so, and `start()` is pending; `takeOver()` is the way out. It holds for
+   * this start alone. Default false.
+   */
+  readonly join?: boolean
   /** Gives the start up: the node is stopped, and the call rejects. */
   readonly signal?: AbortSignal
 }
@@ -117,17 +123,18 @@ export class Runtime {
     this.#redundancy.check()
   }
 
-  async start({ adopt = false, signal }: StartOptions): Promise<void> {
+  async start({ adopt = false, join = false, signal }: StartOptions): Promise<void> {
     if (this.#started)
       throw new HotspareError('ALREADY_STARTED', `the node ${this.#options.id} was started before`)
     if (signal?.aborted === true) {
       throw new HotspareError('ABORTED', 'the start was given up', { cause: signal.reason })
     }
+    this.#checkJoin(join, adopt)
     this.#started = true
     const settled = new Promise<void>((resolve) => {
       this.#settledOnce = resolve
     })
-    this.#opening = this.#open(adopt)
+    this.#opening = this.#open(adopt, join)
     await this.#opening
     const stopped = new Promise<never>((_resolve, reject) => {
       const error = new HotspareError('STOPPED', 'the node was stopped while it started')
@@ -142,7 +149,23 @@ export class Runtime {
     }
   }
 
-  async #open(adopt: boolean): Promise<void> {
+  /** @throws `OPTION_INVALID` */
+  #checkJoin(join: boolean, adopt: boolean): void {
+    if (typeof join !== 'boolean')
+      throw invalidJoin(`join is a ${typeof join}, wanted true or false`)
+    if (!join) return
+    if (adopt) {
+      const what =
+        'start({ join }) restores this node from a member, start({ adopt }) makes its files the first ones'
+      throw invalidJoin(`${what}: give one of them`)
+    }
+    if (this.#options.members.length > 1) return
+    throw invalidJoin(
+      'start({ join }) needs another member to be restored from, and members lists none',
+    )
+  }
+
+  async #open(adopt: boolean, join: boolean): Promise<void> {
     const { id, cluster } = this.#options
     const storage = await this.#options.storage.open({ nodeId: id, bootId: this.#bootId })
     const owner = { cluster, nodeId: id }
@@ -159,6 +182,7 @@ export class Runtime {
         {
           options: this.#options,
           bootId: this.#bootId,
+          join,
           links,
           replica,
           writeFacts: (changed) => facts.write(changed),
@@ -194,12 +218,13 @@ export class Runtime {
   #makeLinks(): Links {
     const input = (what: DriverInput): void => this.#parts?.driver.input(what)
     return new Links(this.#options, this.#bootId, {
-      linkUp: (peer, identity) => input({ type: 'linkUp', peer, bootId: identity.bootId }),
-      linkDown: (peer, cause) => {
-        input({ type: 'linkDown', peer, cause })
-        this.writes.forwarding.lost(peer)
-      },
-      dialFailed: (peer, cause) => input({ type: 'dialFailed', peer, cause }),
+      linkUp: (peer, bootId, accepted) => input({ type: 'linkUp', peer, bootId, accepted }),
+      linkDown: (peer, cause, accepted) => input({ type: 'linkDown', peer, cause, accepted }),
+      lost: (peer) => this.writes.forwarding.lost(peer),
+      dialFailed: (peer, cause, { message }) =>
+        input({ type: 'dialFailed', peer, cause, reason: message }),
+      refusal: (peer, { message }) => input({ type: 'refusal', peer, reason: message }),
+      core: (from, message) => this.#receiveCore(from, message),
       received: (from, message) => this.#receive(from, message),
       stream: (channel) => this.#withFollowers(channel, (all) => all.acceptStream(channel)),
       bulk: (channel) => this.#withFollowers(channel, (all) => all.acceptBulk(channel)),
@@ -220,22 +245,8 @@ export class Runtime {
   }
 
   #receive(from: string, message: Envelope): void {
-    const parts = this.#parts
-    if (parts === undefined) return
+    if (this.#parts === undefined) return
     switch (message.type) {
-      case 'core': {
-        const body = coreMessageOf(message.body)
-        if ('view' in body) this.#notePeerProcess(from, body.view.bootId)
-        if (
-          'view' in body &&
-          body.view.activeTerm !== undefined &&
-          from === parts.replica.followed
-        ) {
-          parts.replica.heardActive()
-        }
-        parts.driver.input({ type: 'message', from, message: body })
-        return this.#noteLowestPeer(parts)
-      }
       case 'forward':
         return this.writes.forwarded.onForward(from, message.body)
       case 'forwarded':
@@ -244,6 +255,18 @@ export class Runtime {
         // A later version may say more; what is not understood is not an error.
         log('%s: a message of the unknown type %s from %s', this.#options.id, message.type, from)
     }
+  }
+
+  #receiveCore(from: string, message: CoreMessage): void {
+    const parts = this.#parts
+    if (parts === undefined) return
+    if ('view' in message) {
+      const { bootId, activeTerm } = message.view
+      this.#notePeerProcess(from, bootId)
+      if (activeTerm !== undefined && from === parts.replica.followed) parts.replica.heardActive()
+    }
+    parts.driver.input({ type: 'message', from, message })
+    this.#noteLowestPeer(parts)
   }
 
   #notePeerProcess(peer: string, bootId: string): void {
@@ -407,4 +430,8 @@ export class Runtime {
     await storage.close()
     this.#parts = undefined
   }
+}
+
+function invalidJoin(message: string): HotspareError {
+  return new HotspareError('OPTION_INVALID', message, { details: { option: 'join' } })
 }

@@ -42,6 +42,11 @@ export interface PeerStatus {
     | undefined
   /** Why this node's last dial of it failed, in words, for people; undefined while the connection stands. */
   readonly unreachable: string | undefined
+  /**
+   * Whether it says that it cannot dial this node: this machine's port is closed to it, or it has another address for it.
+   * Nobody who cannot dial this node could follow it, so that it is the last choice for the role.
+   */
+  readonly cannotDialUs: boolean
   /** Why it gets no data, when its classes differ. */
   readonly mismatch: string | undefined
   /** The `appVersion` that it was started with; undefined without one, or when it was never met. */
@@ -204,6 +209,7 @@ function peerStatus(parts: StatusParts, id: string, inSync: readonly string[]): 
         ? undefined
         : { changes: follower.lagSeq, bytes: follower.lagBytes, ms: follower.lagMs },
     unreachable: parts.unreachable(id),
+    cannotDialUs: peer?.view?.cannotDial.includes(options.id) ?? false,
     mismatch: parts.mismatches.get(id),
     appVersion: parts.appVersions.get(id),
   }

@@ -1,6 +1,6 @@
 import { HotspareError } from '../errors.js'
 import { decode, encode } from './codec.js'
-import { asCount, asName, asRecord } from './shape.js'
+import { asCount, asName, asRecord, isRecord } from './shape.js'
 
 /**
  * The wrapper of control messages. It says who wrote the message and for whom it is, so that a member
@@ -34,6 +34,11 @@ export type NewEnvelope = Omit<Envelope, 'v' | 'hops'>
 /** A fresh envelope. */
 export function envelope(parts: NewEnvelope): Envelope {
   return { v: 1, hops: 0, ...parts }
+}
+
+/** Whether this is an envelope of a format that only a later version reads: it is for nobody here. */
+export function isOfLaterVersion(value: unknown): boolean {
+  return isRecord(value) && typeof value.v === 'number' && value.v > 1
 }
 
 /**

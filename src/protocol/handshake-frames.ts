@@ -98,8 +98,7 @@ export function decodeHello(frame: Uint8Array): VersionRange & { laneOf: () => L
     ...versions,
     laneOf: () => {
       const lane = lanes[bytes[9] ?? lanes.length]
-      if (bytes.length !== HELLO_BYTES || lane === undefined)
-        throw strange('its hello is malformed')
+      if (bytes.length < HELLO_BYTES || lane === undefined) throw strange('its hello is malformed')
       return lane
     },
   }
@@ -123,7 +122,7 @@ export function encodeUnsupported(versions: VersionRange): Uint8Array {
 export function decodeHelloAnswer(frame: Uint8Array): HelloAnswer {
   const { bytes, kind, versions } = readHead(frame)
   if (kind === KIND.unsupported) return { kind: 'unsupported', versions }
-  if (kind !== KIND.challenge || bytes.length !== CHALLENGE_BYTES) {
+  if (kind !== KIND.challenge || bytes.length < CHALLENGE_BYTES) {
     throw strange('its first frame is no challenge')
   }
   return { kind: 'challenge', versions, version: bytes.readUInt16BE(9) }

@@ -71,6 +71,7 @@ interface GroupQueue {
 export class AckQueues {
   readonly #queues: readonly GroupQueue[]
   #waiting = 0
+  #heldSeq = 0
 
   constructor() {
     this.#queues = Array.from({ length: levelsCount }, () => ({ groups: [], head: 0 }))
@@ -79,6 +80,11 @@ export class AckQueues {
   /** Writes that wait. */
   get waiting(): number {
     return this.#waiting
+  }
+
+  /** The last change that was acknowledged as held by a standby too; 0 when none was. */
+  get heldSeq(): number {
+    return this.#heldSeq
   }
 
   /** Adds the writes of an entry, in order. */
@@ -144,6 +150,7 @@ export class AckQueues {
       queue.head += 1
       this.#waiting -= group.writes.length
       const durable = group.ordinal <= onDisk
+      if (ack !== 'local') this.#heldSeq = Math.max(this.#heldSeq, group.writes.at(-1)?.seq ?? 0)
       for (const write of group.writes) answer(write, group.term, ack, durable, lowered)
     }
     if (queue.head === queue.groups.length) {

@@ -308,6 +308,11 @@ export class Writer implements WriteGate {
   }
 
   /** How the write path stands. */
+  /** The last change that was acknowledged as held by a standby too; 0 when none was. */
+  get heldSeq(): number {
+    return this.#queues.heldSeq
+  }
+
   get status(): WriterStatus {
     const { standing } = this.#inSync
     return {

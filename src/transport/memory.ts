@@ -65,6 +65,12 @@ export interface MemoryNetwork {
   isolate(address: string): void
   /** Puts an isolated machine back; what was held arrives late. */
   rejoin(address: string): void
+  /**
+   * A firewall drops what dials an address: such dials time out. Its own dials go out, and connections that stand stay.
+   */
+  closePort(address: string): void
+  /** Ends {@link MemoryNetwork.closePort}. */
+  openPort(address: string): void
   /** The process is gone, the machine is not: its peers see a `reset`, later dials are refused. */
   crash(address: string): void
   /** The machine is gone with its process: silence, until {@link powerOn}. */
@@ -121,6 +127,12 @@ export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork
     },
     isolate: (address) => change(address, { isolated: true }),
     rejoin: (address) => change(address, { isolated: false }),
+    closePort: (address) => {
+      machine(address).closed = true
+    },
+    openPort: (address) => {
+      machine(address).closed = false
+    },
     freeze: (address) => change(address, { frozen: true }),
     thaw: (address) => change(address, { frozen: false }),
     crash: (address) => network.kill(machine(address), false),

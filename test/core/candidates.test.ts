@@ -9,7 +9,7 @@ function standing(index: number, seq: number, firstSeq?: number): Standing {
     ...{ inSync: undefined, inSyncKnown: false, ineligible: undefined },
   }
   const facts = { known: undefined, lastStop: 'crashed' } as const
-  return { id: `n${index + 1}`, index, promotable: true, copy, ...facts }
+  return { id: `n${index + 1}`, index, promotable: true, dialable: true, copy, ...facts }
 }
 
 describe('the best candidate', () => {

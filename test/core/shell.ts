@@ -18,6 +18,7 @@ export function copyOf(_world: World, node: NodeSim): CopyFacts {
     inSyncKnown: active || node.inSyncKnown,
     ineligible: node.ineligible,
     forgot: node.forgot,
+    heldSeq: active ? node.heldSeq : undefined,
   }
 }
 
@@ -101,7 +102,10 @@ export function say(world: World, node: NodeSim, what: string, more: Partial<Sai
 }
 
 export function send(world: World, node: NodeSim, to: string, message: CoreMessage): void {
-  const standing = world.links.get(`${node.id}>${to}`)
+  // The own dial before the one that was accepted, as the shell has it.
+  const own = `${node.id}>${to}`
+  const link = world.links.has(own) ? own : `${to}>${node.id}`
+  const standing = world.links.get(link)
   world.sent.push({ atMs: world.nowMs, from: node.id, to, type: message.type })
   if (world.sent.length > 5_000) world.sent.splice(0, 2_500)
   if (standing === undefined || world.cut(node.id, to)) return
@@ -109,6 +113,7 @@ export function send(world: World, node: NodeSim, to: string, message: CoreMessa
     kind: 'message',
     from: node.id,
     to,
+    link,
     boots: standing,
     message: message,
   })
@@ -118,7 +123,10 @@ export function roleChanged(world: World, node: NodeSim, role: Role, term: Term 
   node.writesFrozen = false
   node.drain = undefined
   node.term = role === 'active' ? term : undefined
-  if (role === 'active') node.disk.inSync = [node.id]
+  if (role === 'active') {
+    node.disk.inSync = [node.id]
+    node.heldSeq = 0
+  }
   if (role === 'restoring') node.inSyncKnown = false
   const isKnown = role === 'active' || node.inSyncKnown
   if (isKnown !== node.core.copy.inSyncKnown || role === 'active') {
@@ -174,7 +182,8 @@ export function restore(world: World, node: NodeSim, term: Term): void {
   if (stream === undefined || stream.caughtUp || stream.term.epoch !== term.epoch) return
   const active = world.node(stream.peer)
   const cut = world.cut(active.id, node.id) || world.cut(node.id, active.id)
-  const serves = active.alive && !active.frozen && active.term?.epoch === term.epoch && !cut
+  const reached = !cut && !world.closed.has(active.id)
+  const serves = active.alive && !active.frozen && active.term?.epoch === term.epoch && reached
   if (!serves) {
     world.input(node, { type: 'following', state: 'broken', term })
     return
@@ -210,7 +219,11 @@ export function leaveSet(world: World, node: NodeSim, peer: string): void {
 export function fetch(world: World, node: NodeSim, id: number, peer: string): void {
   const source = world.node(peer)
   const reached =
-    source.alive && !source.frozen && !world.cut(peer, node.id) && !world.cut(node.id, peer)
+    source.alive &&
+    !source.frozen &&
+    !world.cut(peer, node.id) &&
+    !world.cut(node.id, peer) &&
+    !world.closed.has(peer)
   if (node.fetchMs > 0) return fetchSlowly(world, node, id, peer)
   const ok = reached && source.fetchable
   if (ok) takeCopy(node, source)

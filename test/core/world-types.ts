@@ -30,6 +30,8 @@ export interface NodeSim {
   core: CoreState
   disk: Disk
   inSyncKnown: boolean
+  /** The last change that it acknowledged as held by a standby, while it is active. */
+  heldSeq: number
   ineligible: string | undefined
   /** Its copy is no consistent state any more, until it was restored. */
   damaged: boolean
@@ -64,6 +66,8 @@ export type Item = { readonly at: number; readonly order: number } & (
       readonly kind: 'message'
       readonly from: string
       readonly to: string
+      /** The connection it is on: the one that this node dialled. */
+      readonly link: string
       readonly boots: string
       /** It lies in the socket of a process that stands still: nothing keeps it from being read later. */
       readonly arrived?: boolean

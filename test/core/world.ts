@@ -34,7 +34,11 @@ export class World {
   orders = 0
   /** Directed links that lose everything. */
   cuts: Set<string> = new Set()
-  /** Standing connections `from>to`, with the boot of both ends. */
+  /** Nodes whose port nobody can reach; what stands already stays, and their own dials go out. */
+  closed: Set<string> = new Set()
+  /** Dials `from>to` that are answered with a refusal. */
+  refusals: Set<string> = new Set()
+  /** Standing connections `from>to`, with the boot of both ends; both speak on each. */
   links: Map<string, string> = new Map()
   said: Said[] = []
   sent: {
@@ -69,6 +73,7 @@ export class World {
       core: this.#createCore(id, 0),
       disk: emptyDisk(),
       inSyncKnown: false,
+      heldSeq: 0,
       ineligible: undefined,
       damaged: false,
       stream: undefined,
@@ -139,20 +144,30 @@ export class World {
     node.term = undefined
     for (const link of [...this.links.keys()]) {
       const [from = '', to = ''] = link.split('>')
-      if (from === id) this.links.delete(link)
-      if (to !== id) continue
+      if (from !== id && to !== id) continue
       this.links.delete(link)
+      const other = from === id ? to : from
+      if (!this.node(other).alive) continue
       // Behind a cut nobody is told: the shell finds out by itself that nothing is acknowledged any
       // more.
-      const cut = this.cut(id, from)
+      const cut = this.cut(id, other)
       const delayMs = cut ? 1_000 : this.latencyMs
-      this.inputLater(delayMs, from, {
+      this.inputLater(delayMs, other, {
         type: 'linkDown',
         peer: id,
         cause: cut ? 'timeout' : 'reset',
+        accepted: from === id,
       })
-      this.push(delayMs, { kind: 'dial', from, to: id, boot: this.node(from).boot })
+      if (to === id) this.push(delayMs, { kind: 'dial', from, to: id, boot: this.node(from).boot })
     }
+  }
+
+  /** The connection that one node dialled ends; both processes live on. */
+  breakLink(from: string, to: string): void {
+    if (!this.links.delete(`${from}>${to}`)) return
+    this.inputLater(0, from, { type: 'linkDown', peer: to, cause: 'reset' })
+    this.inputLater(0, to, { type: 'linkDown', peer: from, cause: 'reset', accepted: true })
+    this.push(1, { kind: 'dial', from, to, boot: this.node(from).boot })
   }
 
   /** SIGSTOP. What arrives meanwhile waits. */
@@ -226,6 +241,10 @@ export class World {
     }
     const needs = (node.disk.inSync ?? []).length > 1
     if (holders.length > 1 || !needs) this.ledger.acknowledge(node.disk, needs ? holders : [])
+    if (holders.length > 1 && needs) {
+      node.heldSeq = node.disk.seq
+      copyInput(this, node)
+    }
     return true
   }
 
@@ -368,8 +387,7 @@ export class World {
   }
 
   #deliver(to: NodeSim, item: Extract<Item, { kind: 'message' }>): void {
-    if (this.cut(item.from, item.to) || this.links.get(`${item.from}>${item.to}`) !== item.boots)
-      return
+    if (this.cut(item.from, item.to) || this.links.get(item.link) !== item.boots) return
     this.input(to, { type: 'message', from: item.from, message: item.message })
   }
 
@@ -379,7 +397,7 @@ export class World {
     const target = this.node(to)
     const again = (delayMs: number): void =>
       this.push(delayMs, { kind: 'dial', from: from.id, to, boot: from.boot })
-    if (this.cut(from.id, to) || this.cut(to, from.id)) {
+    if (this.cut(from.id, to) || this.cut(to, from.id) || this.closed.has(to)) {
       this.input(from, { type: 'dialFailed', peer: to, cause: 'unreachable' })
       again(200)
     } else if (!target.alive) {
@@ -387,8 +405,13 @@ export class World {
       again(50)
     } else if (target.frozen) {
       again(50)
+    } else if (this.refusals.has(link)) {
+      this.input(from, { type: 'dialFailed', peer: to, cause: 'rejected', reason: 'secret' })
+      again(200)
     } else {
       this.links.set(link, boots(from, target))
+      const { bootId } = from.core.options
+      this.inputLater(this.latencyMs, to, { type: 'linkUp', peer: from.id, bootId, accepted: true })
       this.input(from, { type: 'linkUp', peer: to, bootId: target.core.options.bootId })
     }
   }

@@ -66,7 +66,7 @@ describe('messages to the core', () => {
     const { core } = world.node('n1')
     const promised = { epoch: epochMax, nodeId: 'n2', bootId }
     const view = { ...core.peers.get('n2')?.view, promised }
-    const message = coreMessageOf({ type: 'heartbeat', view })
+    const message = coreMessageOf({ type: 'heartbeat', view }) as CoreMessage
     world.input(world.node('n1'), { type: 'message', from: 'n2', message })
     world.run(100)
     expect(core.durable.promised?.epoch).toBeGreaterThan(epochMax)

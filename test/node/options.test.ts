@@ -101,8 +101,24 @@ describe('options of a node', () => {
     [{ policy: { files: synced('files/**') } }, 'wanted new SyncPolicy({'],
     [{ members: [{ ...alpha, id: '-alpha' }] }, 'wanted a letter or digit, and up to 63'],
     [
-      { transport: tcp({ listen: '127.0.0.1:0' }), members: [alpha, { ...beta, address: 'b' }] },
+      {
+        transport: tcp({ listen: '127.0.0.1:0' }),
+        members: [
+          { ...alpha, address: 'a:1' },
+          { ...beta, address: 'b' },
+        ],
+      },
       'the member beta: The address is "b", wanted host:port',
+    ],
+    [
+      {
+        transport: tcp({ listen: '127.0.0.1:0' }),
+        members: [
+          { ...alpha, address: 'http://host:1' },
+          { ...beta, address: 'b:1' },
+        ],
+      },
+      'the member alpha: The address is "http://host:1", wanted host:port',
     ],
   ])('%o is refused with what is wanted', (given, wanted) => {
     expect(refusal(() => node(given)).message).toContain(wanted)

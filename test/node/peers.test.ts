@@ -52,10 +52,20 @@ describe('refusals', () => {
         expect(reason).toMatch(/secret.*cluster's name/)
       })
     }
-    await Promise.all([alpha.start(), beta.start()])
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    const starting = [alpha.start(), beta.start()].map((one) => one.catch(() => undefined))
+    // Whoever answers lives and may be active, so that nobody serves in its place.
+    for (const each of [alpha, beta]) {
+      await vi.waitFor(() => expect(each.status().stuck).toMatch(/holding: .*check the secret/))
+      expect(each.status().role).toBe('discovering')
+      const said = each.explain().at(-1)
+      expect(said).toMatchObject({ rule: 'takeover', outcome: 'hold' })
+    }
     // Each is refused by the other one, and refuses it.
     expect(told).toEqual(Array(4).fill('HANDSHAKE_FAILED'))
+    await alpha.takeOver({ withoutPeers: ['beta'] })
+    await vi.waitFor(() => expect(alpha.status().role).toBe('active'))
+    await Promise.all([alpha.stop(), beta.stop()])
+    await Promise.all(starting)
   })
 
   it('are told once a minute each, and few of them, with the number of the others', () => {
@@ -133,7 +143,8 @@ describe('a lane that cannot be served', () => {
     process.on('unhandledRejection', note)
     const nothing = (): void => undefined
     const handlers: LinkHandlers = {
-      ...{ linkUp: nothing, linkDown: nothing, dialFailed: nothing, received: nothing },
+      ...{ linkUp: nothing, linkDown: nothing, lost: nothing, dialFailed: nothing },
+      ...{ refusal: nothing, core: nothing, received: nothing },
       ...{ bulk: nothing, refused: nothing, met: nothing },
       stream: () => {
         throw new Error('cannot be served')

@@ -105,3 +105,36 @@ describe('links that are cut', () => {
     expect(await cluster.missing(active)).toEqual([])
   })
 })
+
+describe('a closed port', () => {
+  it('ROL-8, ROL-15: an empty newcomer that nobody can dial follows the active that has the data, and both say so', async () => {
+    cluster = await TestCluster.create({ nodes: 2, proxied: true, deadMs })
+    const [alpha, beta] = cluster.nodes
+    if (alpha === undefined || beta === undefined) throw new Error('there are two nodes')
+    await cluster.start(alpha)
+    await alpha.becomes('active')
+    for (let at = 0; at < 20; at += 1) {
+      await alpha.ask('write', { path: `data/${at}.txt`, content: `${at}` })
+    }
+    // What dials beta gets no answer; what beta dials goes through.
+    cluster.proxy(alpha, beta).cut('forth')
+    cluster.proxy(alpha, beta).cut('back')
+    const since = alpha.events.length
+    await cluster.start(beta)
+    expect(await cluster.settled()).toBe(alpha)
+    await retryUntil('both sides to say what is wrong', async () => {
+      const [near] = (await alpha.status()).peers
+      const [far] = (await beta.status()).peers
+      return near?.unreachable !== undefined && far?.cannotDialUs === true
+    })
+    await staysTrue(
+      'nobody serves beside it',
+      async () => (await cluster.actives()).length === 1,
+      4 * deadMs,
+    )
+    expect(alpha.roles(since)).toEqual([])
+    expect(beta.roles(0)).not.toContain('active')
+    const last = await beta.ask('read', { path: 'data/19.txt' })
+    expect(Buffer.from(last).toString()).toBe('19')
+  })
+})

@@ -69,7 +69,15 @@ describe('checkers', () => {
   it('single-active: two actives with all links up', async () => {
     const world = estranged()
     world.startAll()
+    await world.run(3_000)
+    // Neither serves by itself in the place of one that answers; two orders make two actives.
+    expect(world.actives()).toEqual([])
+    for (const { node } of world.processes) {
+      const withoutPeers = ['n1', 'n2'].filter((id) => id !== node.id)
+      await world.settle(node.takeOver({ withoutPeers }))
+    }
     await until(world, () => world.actives().length === 2)
+    await world.run(3_000)
     expect(complaints(world)).toContain('single-active')
     quit(world)
   })

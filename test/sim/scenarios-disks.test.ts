@@ -103,9 +103,12 @@ describe('a replaced disk', () => {
 describe('the in-sync set', () => {
   it("GEN-2: with 'hold', one that may have changed without this node is not trusted", async () => {
     const world = watched({ nodes: 4, choices: { onMissingPeer: 'hold' } })
-    for (const id of ['n1', 'n2', 'n3']) world.start(id)
+    // With 'hold' nobody serves before all are there.
+    world.startAll()
     const inSync = (): string =>
       world.actives()[0] === 'n1' ? world.process('n1').node.status().inSync.join() : ''
+    await until(world, () => inSync() === 'n2,n3,n4')
+    world.kill('n4')
     await until(world, () => inSync() === 'n2,n3')
     await write(world, 'n1', 'data/one')
     await world.run(500)

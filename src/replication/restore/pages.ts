@@ -4,7 +4,7 @@ import { checkPath } from '../../policy/path-rules.js'
 import type { BulkAnswer } from '../stream/bulk-client.js'
 import type { IndexedFile, IndexedRemoval } from '../stream/bulk-wire.js'
 import { indexPathsMax } from '../stream/bulk-wire.js'
-import { fieldsOf, listOf, seqOf } from '../stream/wire-fields.js'
+import { fieldsOf, listOf, rowOf, seqOf } from '../stream/wire-fields.js'
 
 /** A part of the listing of what is to be moved. */
 export interface Page {
@@ -25,7 +25,7 @@ export function malformed(): HotspareError {
 export function pageOf(answer: BulkAnswer): Page {
   const body = fieldsOf(answer.body, 'page')
   const files = listOf(body.files, 'files', indexPathsMax).map((one): IndexedFile => {
-    const [path, version, size, mode] = listOf(one, 'file', 4)
+    const [path, version, size, mode] = rowOf(one, 'file')
     return {
       path: pathOf(path),
       version: seqOf(version, 'version'),
@@ -34,7 +34,7 @@ export function pageOf(answer: BulkAnswer): Page {
     }
   })
   const removed = listOf(body.removed, 'removed', indexPathsMax).map((one): IndexedRemoval => {
-    const [path, version] = listOf(one, 'removal', 2)
+    const [path, version] = rowOf(one, 'removal')
     return { path: pathOf(path), version: seqOf(version, 'version') }
   })
   return {

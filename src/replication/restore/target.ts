@@ -12,7 +12,7 @@ import type { BulkAnswer } from '../stream/bulk-client.js'
 import type { IndexedFile, ReadStretch } from '../stream/bulk-wire.js'
 import { fittingPaths } from '../stream/bulk-wire.js'
 import type { RestoreProgress } from '../stream/wire.js'
-import { fieldsOf, listOf, seqOf } from '../stream/wire-fields.js'
+import { fieldsOf, listOf, rowOf, seqOf } from '../stream/wire-fields.js'
 import { decideGoing } from './going.js'
 import { malformed, type Page, pageOf } from './pages.js'
 import { placeOf, stagingAreas } from './places.js'
@@ -239,7 +239,7 @@ export class Restore {
       file.done = true
       return undefined
     }
-    const [start, length, version, size, mode] = listOf(result, 'result', 5).map((n) =>
+    const [start, length, version, size, mode] = rowOf(result, 'result').map((n) =>
       seqOf(n, 'result'),
     )
     if (start === undefined || length === undefined || version === undefined) throw malformed()

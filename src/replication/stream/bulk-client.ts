@@ -3,7 +3,7 @@ import { HotspareError } from '../../errors.js'
 import type { Channel } from '../../protocol/channel.js'
 import type { BulkRequest } from './bulk-wire.js'
 import { frameRoom, readAnswer } from './bulk-wire.js'
-import { frameTypes } from './wire.js'
+import { frameTypes, isKnownFrame } from './wire.js'
 
 /** What came back. The bytes are good only until {@link BulkClient.request}'s `take` returns. */
 export interface BulkAnswer {
@@ -30,6 +30,8 @@ export class BulkClient {
     this.#channel = channel
     this.room = frameRoom(channel)
     channel.onFrame((type, payload) => this.#receive(type, payload), true)
+    // Answers are frames; messages are of later versions.
+    channel.onMessage(() => undefined)
     channel.onClose(() => this.#end(new HotspareError('CONNECTION_CLOSED', 'the bulk lane ended')))
   }
 
@@ -72,6 +74,7 @@ export class BulkClient {
   }
 
   #receive(type: number, payload: Uint8Array): void {
+    if (!isKnownFrame(type)) return
     if (type !== frameTypes.answer) return this.#violation('unexpected frame')
     try {
       const { head, bytes } = readAnswer(payload)

@@ -12,7 +12,7 @@ import type { Channel } from '../../protocol/channel.js'
 import type { LocalCopy } from '../local-copy.js'
 import type { Extent } from '../position.js'
 import { relate } from '../position.js'
-import type { BulkRequest, ReadStretch } from './bulk-wire.js'
+import type { BulkRequest, ReadStretch, UnknownRequest } from './bulk-wire.js'
 import {
   answerParts,
   bulkRequestOf,
@@ -20,7 +20,7 @@ import {
   frameRoom,
   stretchResultBytesMax,
 } from './bulk-wire.js'
-import { frameTypes } from './wire.js'
+import { frameTypes, isKnownFrame } from './wire.js'
 
 /** Requests that may wait on one bulk lane. */
 export const bulkRequestsMax = 64
@@ -63,7 +63,7 @@ interface Listing {
 export class BulkServer {
   readonly #channel: Channel
   readonly #source: BulkSource
-  readonly #queue: { id: number; request: BulkRequest }[] = []
+  readonly #queue: { id: number; request: BulkRequest | UnknownRequest }[] = []
   readonly #snapshots = new Map<string, Uint8Array>()
   #listing: Listing | undefined
   #working = false
@@ -79,6 +79,9 @@ export class BulkServer {
     this.#room = frameRoom(channel)
     this.#contentMax = Math.min(answerBytesMax, this.#room)
     channel.onMessage((message) => this.#accept(message))
+    channel.onFrame((type) => {
+      if (isKnownFrame(type)) channel.destroy()
+    })
     channel.onClose(() => {
       this.#open = false
       this.#queue.length = 0
@@ -125,7 +128,7 @@ export class BulkServer {
     this.#working = false
   }
 
-  async #prepare(id: number, request: BulkRequest): Promise<Prepared> {
+  async #prepare(id: number, request: BulkRequest | UnknownRequest): Promise<Prepared> {
     try {
       const { body, bytes, release } = await this.#answer(request)
       return { parts: answerParts({ id, body }, bytes), release }
@@ -136,7 +139,7 @@ export class BulkServer {
     }
   }
 
-  #answer(request: BulkRequest): Promise<Answer> {
+  async #answer(request: BulkRequest | UnknownRequest): Promise<Answer> {
     switch (request.op) {
       case 'index':
         return this.#index(request.sinceSeq, request.paths, request.from)
@@ -150,6 +153,10 @@ export class BulkServer {
         return this.#blob(request.blob, request.offset, request.length)
       case 'entries':
         return this.#entries(request.extent, request.offset, request.length)
+      case 'unknown': {
+        const what = `this version does not know the request ${request.name}`
+        throw new HotspareError('PROTOCOL_VIOLATION', what)
+      }
     }
   }
 

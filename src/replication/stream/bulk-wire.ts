@@ -2,7 +2,16 @@
 import type { Channel } from '../../protocol/channel.js'
 import { decode, encode } from '../../protocol/codec.js'
 import type { Extent } from '../position.js'
-import { bad, extentOf, type Fields, fieldsOf, listOf, seqOf, textOf } from './wire-fields.js'
+import {
+  bad,
+  extentOf,
+  type Fields,
+  fieldsOf,
+  listOf,
+  rowOf,
+  seqOf,
+  textOf,
+} from './wire-fields.js'
 
 /** A file as an index page names it. */
 export interface IndexedFile {
@@ -51,6 +60,12 @@ export type BulkRequest =
       readonly offset: number
       readonly length: number
     }
+
+/** What a later version asks for. */
+export interface UnknownRequest {
+  readonly op: 'unknown'
+  readonly name: string
+}
 
 /** A stretch of a file. */
 export interface ReadStretch {
@@ -101,12 +116,15 @@ export function fittingPaths(paths: readonly string[], from: number, room: numbe
 }
 
 /** Reads a request of the bulk lane. @throws `PROTOCOL_VIOLATION` */
-export function bulkRequestOf(value: unknown): { id: number; request: BulkRequest } {
+export function bulkRequestOf(value: unknown): {
+  id: number
+  request: BulkRequest | UnknownRequest
+} {
   const fields = fieldsOf(value, 'request')
   return { id: seqOf(fields.id, 'id'), request: requestOf(fields) }
 }
 
-function requestOf(fields: Fields): BulkRequest {
+function requestOf(fields: Fields): BulkRequest | UnknownRequest {
   const stretch = (): { offset: number; length: number } => ({
     offset: seqOf(fields.offset, 'offset'),
     length: seqOf(fields.length, 'length'),
@@ -144,12 +162,12 @@ function requestOf(fields: Fields): BulkRequest {
         length: fields.length === undefined ? 0 : seqOf(fields.length, 'length'),
       }
     default:
-      throw bad('op')
+      return { op: 'unknown', name: textOf(fields.op, 'op', 64) }
   }
 }
 
 function stretchOf(value: unknown): ReadStretch {
-  const [path, offset, length] = listOf(value, 'stretch', 3)
+  const [path, offset, length] = rowOf(value, 'stretch')
   return {
     path: textOf(path, 'path', 4096),
     offset: seqOf(offset, 'offset'),

@@ -23,7 +23,7 @@ import { EntryAssembly } from './entry-assembly.js'
 import { HeldEntries } from './held-entries.js'
 import type { IncomingContext } from './incoming-types.js'
 import type { PlanMessage, RestoreProgress, StreamMessage } from './wire.js'
-import { acknowledgeParts, frameTypes, streamMessageOf } from './wire.js'
+import { acknowledgeParts, frameTypes, isKnownFrame, streamMessageOf } from './wire.js'
 
 export class Incoming {
   readonly peer: string
@@ -145,7 +145,8 @@ export class Incoming {
     this.#context.report({ name: 'broken', peer: this.peer, code, reason })
   }
 
-  #receive(message: StreamMessage): void {
+  #receive(message: StreamMessage | undefined): void {
+    if (message === undefined) return
     switch (message.type) {
       case 'plan':
         return this.#begin(message)
@@ -299,6 +300,7 @@ export class Incoming {
   }
 
   #receiveFrame(type: number, payload: Uint8Array): void {
+    if (!isKnownFrame(type)) return
     const entry = this.#assembly.take(type, payload)
     if (entry === undefined) return
     this.#received += 1

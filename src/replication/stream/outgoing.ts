@@ -16,7 +16,7 @@ import type { Follower } from '../writer-types.js'
 import type { OutgoingContext } from './outgoing-types.js'
 import { answerTo } from './plan.js'
 import type { FollowMessage, PlanMessage, RefuseMessage } from './wire.js'
-import { frameTypes, readAcknowledge, streamMessageOf } from './wire.js'
+import { frameTypes, isKnownFrame, readAcknowledge, streamMessageOf } from './wire.js'
 
 /** Bytes read from the journal at a time while a follower catches up. */
 const catchUpBytes = 256 * 1024
@@ -145,6 +145,7 @@ export class Outgoing {
 
   #receive(raw: unknown): void {
     const message = streamMessageOf(raw)
+    if (message === undefined) return
     switch (message.type) {
       case 'follow':
         return this.#answerFollow(message)
@@ -308,6 +309,7 @@ export class Outgoing {
   }
 
   #acknowledge(type: number, payload: Uint8Array): void {
+    if (!isKnownFrame(type)) return
     if (type !== frameTypes.acknowledge) return this.#channel.destroy()
     const { received, durable } = readAcknowledge(payload)
     if (received > this.#sent || durable > received) return this.#channel.destroy()

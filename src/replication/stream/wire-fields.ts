@@ -34,6 +34,14 @@ export function listOf(value: unknown, name: string, lengthMax: number): readonl
   return value
 }
 
+/** What a row of a list may hold, with what later versions add at its end. */
+const rowLengthMax = 16
+
+/** A row of a list: a few values, whose places say what they are. */
+export function rowOf(value: unknown, name: string): readonly unknown[] {
+  return listOf(value, name, rowLengthMax)
+}
+
 /** A term that a peer names. */
 export function termOfFields(value: unknown, name: string): Term {
   const term = storedTermOf(value, name)

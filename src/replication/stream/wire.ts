@@ -6,6 +6,9 @@
  *
  * A stream lane is one attempt to follow: when it ends, all state of the attempt ends with it, and the next one
  * begins from the positions that are on disk.
+ *
+ * Types of messages and frames, and fields, that only a later version knows are ignored. A request of the bulk lane that is
+ * not known is answered with an error, since somebody waits for it; a method of restoring that is not known ends the stream.
  */
 import type { BlobRef } from '../change.js'
 import type { Extent, Term } from '../position.js'
@@ -28,6 +31,13 @@ export const frameTypes = {
   /** A stretch of an entry that is longer than a frame; the frame of type `entry` that follows is its end. */
   entryPart: 4,
 } as const
+
+const knownFrames: ReadonlySet<number> = new Set(Object.values(frameTypes))
+
+/** Whether frames of this type mean anything to this version. */
+export function isKnownFrame(type: number): boolean {
+  return knownFrames.has(type)
+}
 
 /** How a joining node's copy is brought to the active's state. */
 export type RestoreMethod = 'none' | 'journal' | 'delta' | 'full'
@@ -124,9 +134,9 @@ const phases: readonly string[] = ['vault', 'index', 'files', 'state', 'switch',
 function progressOf(value: unknown): RestoreProgress {
   const fields = fieldsOf(value, 'progress')
   const phase = textOf(fields.phase, 'phase')
-  if (!phases.includes(phase)) throw bad('phase')
   return {
-    phase: phase as RestoreProgress['phase'],
+    // One that is not known here lies between the others: files are what takes the time.
+    phase: phases.includes(phase) ? (phase as RestoreProgress['phase']) : 'files',
     files: seqOf(fields.files, 'files'),
     filesTotal: seqOf(fields.filesTotal, 'filesTotal'),
     bytes: seqOf(fields.bytes, 'bytes'),
@@ -159,8 +169,8 @@ function planOf(fields: Fields): PlanMessage {
   }
 }
 
-/** Reads a message of the stream lane. @throws `PROTOCOL_VIOLATION` */
-export function streamMessageOf(value: unknown): StreamMessage {
+/** Reads a message of the stream lane; undefined for one that only a later version understands. @throws `PROTOCOL_VIOLATION` */
+export function streamMessageOf(value: unknown): StreamMessage | undefined {
   const fields = fieldsOf(value, 'message')
   switch (fields.type) {
     case 'follow':
@@ -205,7 +215,8 @@ export function streamMessageOf(value: unknown): StreamMessage {
     case 'progress':
       return { type: 'progress', progress: progressOf(fields.progress) }
     default:
-      throw bad('type')
+      textOf(fields.type, 'type')
+      return undefined
   }
 }
 
@@ -219,7 +230,7 @@ export function acknowledgeParts(received: number, durable: number): Uint8Array[
 
 /** Reads an acknowledgement. @throws `PROTOCOL_VIOLATION` */
 export function readAcknowledge(payload: Uint8Array): { received: number; durable: number } {
-  if (payload.length !== 16) throw bad('acknowledgement')
+  if (payload.length < 16) throw bad('acknowledgement')
   const view = Buffer.from(payload.buffer, payload.byteOffset, 16)
   const received = view.readDoubleLE(0)
   const durable = view.readDoubleLE(8)

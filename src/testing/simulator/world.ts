@@ -7,6 +7,7 @@
 import type { HotspareError } from '../../errors.js'
 import type { MemberOptions } from '../../node/options.js'
 import { nodeDefaults } from '../../node/options.js'
+import type { StartOptions } from '../../node/runtime.js'
 import { memory } from '../../storage/memory.js'
 import type { MemoryNetwork } from '../../transport/memory.js'
 import { memoryNetwork } from '../../transport/memory.js'
@@ -33,6 +34,8 @@ export interface WorldOptions {
   readonly jitterMs?: number
   /** Milliseconds of one disk operation; 0 means at once. Default 0. */
   readonly diskMs?: number
+  /** Addresses that the others have for a node, where they are wrong. */
+  readonly wrongAddresses?: Readonly<Record<string, string>>
   /** Whether connections count as secure, which saves the checks of frames. Default true. */
   readonly secure?: boolean
   /** The wrong secret of one more node, which is no member. */
@@ -141,7 +144,7 @@ export class World extends Stage {
   // ── Processes ─────────────────────────────────────────────────────────────────────────────────
 
   /** Starts a new process on a machine that has none. */
-  start(id: string, machine: Machine = this.machine(id)): Process {
+  start(id: string, machine: Machine = this.machine(id), options: StartOptions = {}): Process {
     if (machine.process !== undefined) throw new Error(`${id} runs already`)
     if (machine.off) throw new Error(`${id} has no power`)
     machine.boots += 1
@@ -149,7 +152,7 @@ export class World extends Stage {
     const wrong = machine === this.intruder && secret !== undefined ? { secret } : {}
     const roomy = machine.roomy ? { vaultBytesMax: nodeDefaults.vaultBytesMax } : {}
     const process = new Process(machine, {
-      members: machine === this.intruder ? this.#intruderMembers(machine) : this.members,
+      members: machine === this.intruder ? this.#intruderMembers(machine) : this.#membersOf(id),
       network: this.network,
       choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id), ...wrong, ...roomy },
       random: this.random.fork(),
@@ -168,13 +171,22 @@ export class World extends Stage {
       process.boot,
     )
     if (machine !== this.intruder) this.tell((checker) => checker.started?.(process))
-    process.node.start().then(
+    process.node.start(options).then(
       () => {
         process.started = 'started'
       },
       (error: unknown) => this.#onStartFailed(machine, process, error),
     )
     return process
+  }
+
+  /** The members as a node has them. */
+  #membersOf(id: string): readonly MemberOptions[] {
+    const { wrongAddresses = {} } = this.#options
+    return this.members.map((member) => {
+      const address = wrongAddresses[member.id]
+      return member.id === id || address === undefined ? member : { ...member, address }
+    })
   }
 
   #intruderMembers(machine: Machine): readonly MemberOptions[] {

@@ -18,6 +18,8 @@ export interface Machine {
   /** Raised when its process dies: what an older generation does is void. */
   generation: number
   isolated: boolean
+  /** Nothing new gets in; what stands already goes on. */
+  closed: boolean
   off: boolean
   frozen: boolean
 }

@@ -45,7 +45,7 @@ export class Network {
   machine(address: string): Machine {
     const known = this.#machines.get(address)
     if (known !== undefined) return known
-    const off = { isolated: false, off: false, frozen: false }
+    const off = { isolated: false, closed: false, off: false, frozen: false }
     const made: Machine = { address, generation: 0, ...off }
     this.#machines.set(address, made)
     return made
@@ -177,6 +177,8 @@ export class Network {
       signal?.addEventListener('abort', onAbort, { once: true })
       if (signal?.aborted) return onAbort()
       this.link(from, to).carry(() => {
+        // A firewall that drops: the dial waits for its time.
+        if (to.closed) return
         const listener = this.#listeners.get(to)
         this.link(to, from).carry(() => {
           if (listener === undefined) fail(nobody(to))

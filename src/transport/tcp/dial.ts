@@ -28,14 +28,21 @@ export async function dialTcp(address: string, parts: DialParts): Promise<Connec
   const target = parseAddress(address, 'dial')
   if (parts.signal?.aborted) throw aborted(address, parts.signal)
   const reader = new FrameReader(parts.limits.frameBytesMax)
+  const untilMs = performance.now() + parts.dialTimeoutMs
   let connection: TcpConnection | undefined
-  const socket =
+  const options =
     parts.tls === undefined
-      ? connect(plainOptions(target, parts, reader, () => connection?.received()))
-      : tlsConnect(tlsOptions(target, parts, parts.tls))
-  // A late error, of a socket that nobody holds yet or any more, must not crash the process.
-  socket.on('error', () => {})
-  await connected(socket, address, parts)
+      ? plainOptions(target, parts, reader, () => connection?.received())
+      : common(target, parts)
+  const raw = connect(options)
+  await ready(raw, 'connect', address, { ...parts, untilMs })
+  if (isItself(raw)) {
+    // Closed in order it would occupy the port for a minute, and with it that of whoever listens there next.
+    raw.resetAndDestroy()
+    throw nobody(address)
+  }
+  const socket = parts.tls === undefined ? raw : tlsConnect(tlsOptions(target, raw, parts))
+  if (socket !== raw) await ready(socket, 'secureConnect', address, { ...parts, untilMs })
   connection = new TcpConnection({
     socket,
     reader,
@@ -69,10 +76,11 @@ function plainOptions(
   }
 }
 
-function tlsOptions(target: HostPort, parts: DialParts, tls: TcpTlsOptions): object {
+function tlsOptions(target: HostPort, socket: Socket, parts: DialParts): object {
+  const { tls = {}, secureContext } = parts
   // A name is checked against the certificate; for an address the certificate must list the address.
   const servername = tls.servername ?? (isIP(target.host) === 0 ? target.host : undefined)
-  const options = { ...common(target, parts), ...tls, secureContext: parts.secureContext }
+  const options = { ...tls, host: target.host, port: target.port, socket, secureContext }
   return servername === undefined ? options : { ...options, servername }
 }
 
@@ -86,15 +94,30 @@ function common(target: HostPort, parts: DialParts) {
   }
 }
 
-function connected(socket: Socket, address: string, parts: DialParts): Promise<void> {
-  const { signal, dialTimeoutMs, tls } = parts
+/**
+ * On one machine a dial of a port from which connections go out can meet itself, when nobody listens there and the system
+ * chose that very port for it (TCP opens from both ends at once).
+ */
+function isItself({ localPort, localAddress, remotePort, remoteAddress }: Socket): boolean {
+  return localPort === remotePort && localAddress === remoteAddress
+}
+
+function ready(
+  socket: Socket,
+  event: 'connect' | 'secureConnect',
+  address: string,
+  parts: DialParts & { readonly untilMs: number },
+): Promise<void> {
+  const { signal, dialTimeoutMs, untilMs } = parts
+  // A late error, of a socket that nobody holds yet or any more, must not crash the process.
+  socket.on('error', () => {})
   return new Promise((resolve, reject) => {
     const settle = (error?: HotspareError): void => {
       clearTimeout(timer)
       signal?.removeEventListener('abort', onAbort)
       socket.removeListener('error', onError)
       socket.removeListener('close', onClose)
-      socket.removeListener(ready, onReady)
+      socket.removeListener(event, onReady)
       if (error === undefined) {
         resolve()
       } else {
@@ -102,19 +125,19 @@ function connected(socket: Socket, address: string, parts: DialParts): Promise<v
         reject(error)
       }
     }
-    const ready = tls === undefined ? 'connect' : 'secureConnect'
     const onReady = (): void => settle()
     const onAbort = (): void => settle(aborted(address, signal))
-    const onError = (error: Error): void => settle(dialError(address, error))
+    const onError = (error: Error): void => settle(dialError(address, error, event))
     const onClose = (): void => settle(unreachable(address, 'the connection ended at once'))
     const timer = setTimeout(
       () => settle(unreachable(address, `no answer within ${dialTimeoutMs} ms`)),
-      dialTimeoutMs,
+      Math.max(0, untilMs - performance.now()),
     )
     signal?.addEventListener('abort', onAbort, { once: true })
     socket.once('error', onError)
     socket.once('close', onClose)
-    socket.once(ready, onReady)
+    socket.once(event, onReady)
+    if (signal?.aborted) onAbort()
   })
 }
 
@@ -133,16 +156,27 @@ const transient: ReadonlySet<string | undefined> = new Set([
 ])
 
 /** A name may stand for several addresses: only when all of them refused is the process gone. */
-function dialError(address: string, error: Error): HotspareError {
+function dialError(
+  address: string,
+  error: Error,
+  event: 'connect' | 'secureConnect',
+): HotspareError {
   const errors = error instanceof AggregateError ? error.errors : [error]
   const refused = errors.every((each: NodeJS.ErrnoException) => each.code === 'ECONNREFUSED')
   if (!refused) {
     const byItself = errors.every((each: NodeJS.ErrnoException) => transient.has(each.code))
     const why = error.message || String(errors[0])
-    return unreachable(address, why, error, byItself ? {} : { reason: 'setUp' })
+    if (byItself) return unreachable(address, why, error)
+    // What is wrong with a certificate shows only when somebody answers.
+    const answered = event === 'secureConnect' ? { answered: true } : {}
+    return unreachable(address, why, error, { reason: 'setUp', ...answered })
   }
+  return nobody(address, error)
+}
+
+function nobody(address: string, cause?: Error): HotspareError {
   return new HotspareError('PEER_REFUSED', `Nobody listens on ${address}`, {
-    cause: error,
+    cause,
     retryable: true,
     details: { address, reason: 'noListener' },
   })
@@ -152,7 +186,7 @@ function unreachable(
   address: string,
   why: string,
   cause?: Error,
-  details: { readonly reason?: string } = {},
+  details: { readonly reason?: string; readonly answered?: boolean } = {},
 ): HotspareError {
   return new HotspareError('PEER_UNREACHABLE', `${address} cannot be reached: ${why}`, {
     cause,

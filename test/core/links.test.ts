@@ -1,0 +1,191 @@
+/** Which connection proves what, and whom an active gives way to. */
+import { describe, expect, it } from 'vitest'
+import type { PeerView } from '../../src/core/types.js'
+import type { Extent } from '../../src/replication/position.js'
+import { names, settled } from './clusters.js'
+import { World } from './world.js'
+
+/** From now on dials of `id` are refused, as if its listener were closed or its address wrong. */
+function refuseDials(world: World, from: string, id: string): void {
+  world.queue = world.queue.filter((item) => item.kind !== 'dial' || item.from !== from)
+  world.inputLater(1, from, { type: 'dialFailed', peer: id, cause: 'refused' })
+}
+
+describe('two connections between two nodes', () => {
+  it('ROL-6: a refused dial proves nothing while one that the peer dialled stands', () => {
+    const world = settled(2)
+    world.breakLink('n2', 'n1')
+    refuseDials(world, 'n2', 'n1')
+    world.freeze('n1', 60_000)
+    world.run(1_000)
+    expect(world.role('n2')).toBe('standby')
+    // When that one ends too, nobody is left there.
+    world.inputLater(0, 'n2', { type: 'linkDown', peer: 'n1', cause: 'reset', accepted: true })
+    world.run(1)
+    expect(world.role('n2')).toBe('discovering')
+    expect(world.events('n2', 'peerDown')).toEqual([
+      { name: 'peerDown', peer: 'n1', cause: 'gone' },
+    ])
+  })
+
+  it('ROL-6: a peer that only dialled us is not gone when that connection ends', () => {
+    const world = new World(names(2))
+    world.closed.add('n1')
+    for (const id of names(2)) world.start(id)
+    world.until(() => world.actives().length === 1, 20_000)
+    expect(world.actives()).toEqual(['n2'])
+    world.breakLink('n1', 'n2')
+    world.inputLater(0, 'n2', { type: 'dialFailed', peer: 'n1', cause: 'refused' })
+    world.run(5_000)
+    expect(world.events('n2', 'peerDown')).toEqual([])
+  })
+
+  it('ROL-6: the lost connection to a process proves nothing about the one that came after it', () => {
+    const world = settled(2)
+    world.kill('n2')
+    world.run(20)
+    world.start('n2')
+    world.until(() => world.role('n2') === 'standby', 5_000)
+    world.said = []
+    // Its second process is heard by its own dial, and has no port that can be reached.
+    world.breakLink('n1', 'n2')
+    world.queue = world.queue.filter((item) => item.kind !== 'dial' || item.from !== 'n1')
+    world.inputLater(1, 'n1', { type: 'linkUp', peer: 'n2', bootId: 'n2.3', accepted: true })
+    world.inputLater(2, 'n1', { type: 'linkDown', peer: 'n2', cause: 'reset', accepted: true })
+    world.inputLater(3, 'n1', { type: 'dialFailed', peer: 'n2', cause: 'refused' })
+    world.run(50)
+    expect(world.node('n1').core.peers.get('n2')?.gone).toBe(false)
+  })
+
+  it('ROL-4: of equal ones the first that somebody can dial becomes active, in either order', () => {
+    for (const order of ['freshest', 'list'] as const) {
+      const world = new World(names(3), { order })
+      world.closed.add('n1')
+      for (const id of names(3)) world.start(id)
+      world.until(() => world.actives().length === 1, 20_000)
+      expect(world.actives()).toEqual(['n2'])
+      world.until(() => world.role('n1') === 'standby', 5_000)
+    }
+  })
+
+  it('ROL-17: what only one that nobody can dial has is worth more than that', () => {
+    const world = settled(3)
+    world.node('n3').lagging = true
+    world.write('n1')
+    world.run(20)
+    world.closed.add('n2')
+    world.breakLink('n3', 'n2')
+    world.run(1_000)
+    world.kill('n1')
+    world.until(() => world.actives().length === 1, 10_000)
+    expect(world.actives()).toEqual(['n2'])
+    expect(world.ledger.lost(world.node('n2').disk)).toBe(0)
+  })
+})
+
+describe('an active that learns of a newer one that does not hear it', () => {
+  const other = { epoch: 7, nodeId: 'n3', bootId: 'n3.1' }
+
+  /** n1 is active, with n2 in sync; n3 says that it is active in a newer term, and hears only n2. */
+  function meets(copy: (own: Extent) => Extent): World {
+    const world = settled(3)
+    world.kill('n3')
+    world.run(500)
+    const own = world.node('n1').disk
+    const view = world.node('n1').core.peers.get('n2')?.view as PeerView
+    const rival: PeerView = {
+      ...view,
+      ...{ role: 'active', bootId: 'n3.1', hears: [], activeTerm: other, follows: undefined },
+      promised: other,
+      copy: { ...view.copy, ...copy({ history: own.history, seq: own.seq }) },
+    }
+    for (let atMs = 0; atMs < 6_000; atMs += 200) {
+      world.inputLater(atMs, 'n1', {
+        type: 'message',
+        from: 'n3',
+        message: { type: 'heartbeat', view: rival },
+      })
+    }
+    world.run(6_000)
+    return world
+  }
+
+  it('GEN-7, SES-2: gives way to one that has all that was acknowledged', () => {
+    const world = meets((own) => ({
+      history: [...own.history, { ...other, firstSeq: own.seq + 1 }],
+      seq: own.seq + 1,
+    }))
+    expect(world.events('n1', 'steppedDown')).toHaveLength(1)
+  })
+
+  it.each([
+    ['an empty copy', () => ({ history: [{ ...other, firstSeq: 1 }], seq: 0 })],
+    ['another history', () => ({ history: [{ ...other, firstSeq: 1 }], seq: 3 })],
+    [
+      'a copy without what a standby holds',
+      (own: Extent) => ({
+        history: [...own.history, { ...other, firstSeq: own.seq }],
+        seq: own.seq,
+      }),
+    ],
+  ])('GEN-2: stays for %s, and says that there are two', (_what, copy) => {
+    const world = meets(copy)
+    expect(world.actives()).toEqual(['n1'])
+    expect(world.events('n1', 'splitBrain')).toHaveLength(1)
+  })
+})
+
+describe('an active that was late', () => {
+  it('GEN-2: does not give way to one that began empty meanwhile', () => {
+    const world = settled(2)
+    world.kill('n2')
+    const { disk } = world.node('n2')
+    Object.assign(disk, { history: [], seq: 0, inSync: undefined })
+    disk.durable = { promised: undefined, known: undefined, lastStop: 'never' }
+    world.ledger.promises.delete('n2')
+    world.freeze('n1', 15_000)
+    world.start('n2')
+    world.until(() => world.role('n2') === 'active', 14_000)
+    world.until(() => !world.node('n1').frozen, 15_000)
+    world.run(10_000)
+    expect(world.events('n1', 'steppedDown')).toEqual([])
+    expect(world.actives()).toEqual(['n1'])
+    expect(world.role('n2')).toBe('standby')
+    expect(world.node('n2').disk.seq).toBe(5)
+  })
+})
+
+describe('a start beside a member that refuses', () => {
+  it('ROL-1: holds after the wait, says what to check, and goes on when the member is heard', () => {
+    const world = new World(names(2))
+    world.refusals.add('n2>n1')
+    world.refusals.add('n1>n2')
+    world.start('n1')
+    world.start('n2')
+    world.run(30_000)
+    expect(world.actives()).toEqual([])
+    expect(world.events('n1', 'holding')).toEqual([
+      expect.objectContaining({ missing: ['n2'], reason: expect.stringContaining('secret') }),
+    ])
+    world.refusals.clear()
+    world.until(() => world.role('n2') === 'standby', 2_000)
+    expect(world.actives()).toEqual(['n1'])
+  })
+
+  it('ROL-20: a proven copy holds as well, since the other may have begun to serve', () => {
+    const world = settled(2)
+    world.kill('n2')
+    world.run(3_000)
+    world.command('n1', { name: 'stop' })
+    world.run(3_000)
+    world.refusals.add('n2>n1')
+    world.refusals.add('n1>n2')
+    world.start('n2')
+    world.start('n1')
+    world.run(30_000)
+    expect(world.actives()).toEqual([])
+    world.kill('n2')
+    // Silence for as long as a start waits lets it go on.
+    world.until(() => world.actives()[0] === 'n1', 15_000)
+  })
+})

@@ -28,12 +28,14 @@ export function outdated(core: CoreState): boolean {
 
 /**
  * Whether somebody decided to go on without these changes: for this node once and for all, or, with an order, without the
- * member that wrote them.
+ * member that wrote them. An order given to that member itself is for its copy as it is, whatever an earlier process had.
  */
 export function mayGoWithout(core: CoreState, known: DurableFacts['known']): boolean {
-  return (
-    core.options.allowStale || (known !== undefined && core.withoutPeers.has(known.term.nodeId))
-  )
+  const { options, withoutPeers } = core
+  if (options.allowStale) return true
+  const owner = known?.term.nodeId
+  if (owner === undefined) return false
+  return owner === options.nodeId ? withoutPeers.size > 0 : withoutPeers.has(owner)
 }
 
 /**

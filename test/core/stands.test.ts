@@ -224,6 +224,24 @@ describe('ROL-16: what is known to be later', () => {
     expect(world.ledger.lost(world.node('n2').disk)).toBe(0)
   })
 
+  it('an order to the member itself that came back with less is for its copy as it is', () => {
+    const world = settled(2)
+    world.node('n2').lagging = true
+    const older = structuredClone(world.node('n1').disk)
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    // The disk of n2 is so slow that it is out of the set, and hears of what it lacks.
+    world.node('n1').disk.inSync = ['n1']
+    world.factsChanged('n1')
+    world.run(5_000)
+    world.kill('n1')
+    replaceDisk(world, 'n1', older)
+    world.start('n1')
+    world.run(20_000)
+    expect(world.actives()).toEqual([])
+    world.command('n1', { name: 'takeOver', withoutPeers: ['n2'] })
+    world.until(() => world.role('n1') === 'active', 10_000)
+  })
+
   it('a later term without a change covers nothing', () => {
     const term = { epoch: 1, nodeId: 'n1', bootId: 'n1.1' }
     const history = [

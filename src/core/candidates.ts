@@ -63,11 +63,10 @@ export function isDialable(core: CoreState, id: string): boolean {
   const others = peersOf(core).filter((peer) => peer.id !== id && heard(core, peer))
   const own = core.peers.get(id)
   if (own === undefined) {
-    // Whoever dialled us has shown it; before a search is over the others may still be at it.
-    const unknown = others.length === 0 || running(core, 'discovery')
-    return unknown || others.some((peer) => peer.accepted)
-  }
-  if (!cannotDial(core, own)) return true
+    // Whoever dialled us has shown it; at the first search of all the others may still be at it.
+    const unknown = others.length === 0 || (!core.wasReplica && running(core, 'discovery'))
+    if (unknown || others.some((peer) => peer.accepted)) return true
+  } else if (!cannotDial(core, own)) return true
   return others.some(({ view }) => view !== undefined && !view.cannotDial.includes(id))
 }
 

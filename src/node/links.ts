@@ -253,6 +253,10 @@ export class Links {
     const timer = clock.setTimer(deadMs, () => attempt.abort())
     try {
       return await this.dial(peer.id, 'control', attempt.signal)
+    } catch (error) {
+      if (!attempt.signal.aborted || !this.#open) throw error
+      const what = `${peer.address} cannot be reached: no answer within ${deadMs} ms`
+      throw new HotspareError('PEER_UNREACHABLE', what, { cause: error })
     } finally {
       clock.clearTimer(timer)
     }

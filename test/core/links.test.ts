@@ -87,10 +87,14 @@ describe('an active that learns of a newer one that does not hear it', () => {
   const other = { epoch: 7, nodeId: 'n3', bootId: 'n3.1' }
 
   /** n1 is active, with n2 in sync; n3 says that it is active in a newer term, and hears only n2. */
-  function meets(copy: (own: Extent) => Extent): World {
+  function meets(copy: (own: Extent) => Extent, held = true): World {
     const world = settled(3)
     world.kill('n3')
     world.run(500)
+    if (!held) {
+      world.node('n1').heldSeq = 0
+      world.factsChanged('n1')
+    }
     const own = world.node('n1').disk
     const view = world.node('n1').core.peers.get('n2')?.view as PeerView
     const rival: PeerView = {
@@ -133,6 +137,22 @@ describe('an active that learns of a newer one that does not hear it', () => {
     expect(world.actives()).toEqual(['n1'])
     expect(world.events('n1', 'splitBrain')).toHaveLength(1)
   })
+
+  it.each([0, 3])(
+    'GEN-2: stays for %i changes of another history where no standby holds its own',
+    (seq) => {
+      const world = meets(() => ({ history: [{ ...other, firstSeq: 1 }], seq }), false)
+      expect(world.actives()).toEqual(['n1'])
+    },
+  )
+
+  it('SES-2: gives way to a copy that lacks only what no standby holds', () => {
+    const world = meets(
+      (own) => ({ history: [...own.history, { ...other, firstSeq: own.seq }], seq: own.seq }),
+      false,
+    )
+    expect(world.events('n1', 'steppedDown')).toHaveLength(1)
+  })
 })
 
 describe('an active that was late', () => {
@@ -141,8 +161,8 @@ describe('an active that was late', () => {
     world.kill('n2')
     const { disk } = world.node('n2')
     Object.assign(disk, { history: [], seq: 0, inSync: undefined })
-    disk.durable = { promised: undefined, known: undefined, lastStop: 'never' }
-    world.ledger.promises.delete('n2')
+    const promised = { epoch: 5, nodeId: 'n2', bootId: 'n2.1' }
+    disk.durable = { promised, known: undefined, lastStop: 'never' }
     world.freeze('n1', 15_000)
     world.start('n2')
     world.until(() => world.role('n2') === 'active', 14_000)

@@ -31,6 +31,7 @@ async function lane(payloadBytesMax: number, onSend?: () => void): Promise<Asker
   const answers: Uint8Array[] = []
   const channel = {
     payloadBytesMax,
+    onFrame: () => undefined,
     onMessage: (given: typeof receive) => {
       receive = given
     },

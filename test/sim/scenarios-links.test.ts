@@ -120,6 +120,8 @@ describe('a node that nobody can dial', () => {
     await inStep(world)
     await world.run(2 * deadMs)
     await fill(world)
+    // A copy that is fresher would come before that.
+    await world.run(2 * deadMs)
     world.kill('n1')
     await until(world, () => world.actives().length === 1)
     expect(world.actives()).toEqual(['n3'])
@@ -172,6 +174,19 @@ describe('a member that refuses', () => {
     // Silence of the other one, or an order, lets it go on.
     world.powerOff('n1')
     await until(world, () => world.actives()[0] === 'n2', 2 * startupWaitMs)
+    noViolation(world)
+    quit(world)
+  })
+
+  it('ROL-8: a refused dial of the active is an answer too, where the active cannot be dialled', async () => {
+    const world = watched({ nodes: 2, choicesOf: secretOf })
+    world.start('n1')
+    await until(world, () => world.actives().length === 1)
+    closePort(world, 'n1')
+    world.start('n2')
+    await world.run(5 * startupWaitMs)
+    expect(roles(world, 'n2')).toEqual(['discovering'])
+    expect(world.process('n2').node.status().stuck).toMatch(/holding: .*check the secret.*n1/)
     noViolation(world)
     quit(world)
   })

@@ -54,12 +54,12 @@ describe('ROL-17: a fetch before a takeover', () => {
   })
 
   it('whoever comes meanwhile waits for it too', () => {
-    const world = lacking(12_000)
+    const world = lacking(30_000)
     world.run(3_000)
     world.kill('n3')
     world.run(100)
     world.start('n3')
-    world.until(() => world.role('n2') === 'active', 12_000)
+    world.until(() => world.role('n2') === 'active', 30_000)
     expect(rounds(world)).toBe(1)
   })
 

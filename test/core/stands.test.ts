@@ -198,6 +198,9 @@ describe('ROL-16: what is known to be later', () => {
     world.start('n1')
     world.run(20_000)
     expect(world.actives()).toEqual([])
+    // It says so, and disturbs nobody with rounds that lead nowhere.
+    expect(world.events('n3', 'holding')).toMatchObject([{ missing: ['n1'] }])
+    expect(world.node('n3').core.durable.promised?.epoch).toBe(1)
     world.start('n2')
     world.until(() => world.actives().length === 1, 15_000)
     expect(world.ledger.lost(world.node(world.actives()[0] ?? '').disk)).toBe(0)

@@ -3,7 +3,7 @@
  * first; one that nobody newer can hear steps down; one that is behind a member's copy steps down;
  * one that meets promises that were never used opens a new term above them and goes on.
  */
-import { relate, sameTerm } from '../replication/position.js'
+import { relate, sameTerm, type Term } from '../replication/position.js'
 import { checkAsking } from './asking.js'
 import { stampedBy } from './candidates.js'
 import { decide } from './explain.js'
@@ -12,7 +12,7 @@ import { checkRivals } from './rivals.js'
 import { stepDown } from './roles.js'
 import { isAlone } from './round.js'
 import { type CoreState, type Peer, peersOf, persist, type Tenure } from './state.js'
-import type { CoreInput } from './types.js'
+import type { CoreInput, PeerView } from './types.js'
 import { highestEpoch, nextTerm } from './views.js'
 
 export function checkActive(core: CoreState): void {
@@ -89,10 +89,16 @@ function holdsUnused(core: CoreState, holder: Peer, tenure: Tenure): boolean {
   const promised = holder.view?.promised
   if (promised === undefined || sameTerm(promised, tenure.term)) return false
   if (promised.epoch < tenure.term.epoch) return false
-  return !peersOf(core).some((peer) => {
-    const round = peer.view?.round
-    return heard(core, peer) && round !== undefined && sameTerm(round, promised)
-  })
+  return !peersOf(core).some(
+    (peer) => heard(core, peer) && peer.view !== undefined && uses(core, peer.view, promised),
+  )
+}
+
+/** Whether a member is in the round of that term, or hears an active in it: no term may be opened above that one. */
+function uses(core: CoreState, { round, follows }: PeerView, promised: Term): boolean {
+  if (round !== undefined && sameTerm(round, promised)) return true
+  if (follows?.heard !== true || follows.id === core.options.nodeId) return false
+  return follows.term.epoch >= promised.epoch
 }
 
 export function reopenPersisted(core: CoreState, id: number): void {

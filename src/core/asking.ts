@@ -1,12 +1,15 @@
 /**
  * After having been late: a node distrusts what it knew. An active asks whether it was replaced, and
- * accepts nothing until it knows; a candidate begins again; who discovers asks again.
+ * accepts nothing until it knows; a candidate begins again, also one whose term was being opened; who discovers asks
+ * again.
  */
+import type { Term } from '../replication/position.js'
 import { decide } from './explain.js'
 import { cannotAnswer, dialTimeMs, heard, provenEnd } from './liveness.js'
-import { newerActive } from './rivals.js'
+import { isNoSuccessor, newerActive } from './rivals.js'
 import { askAgain, stepDown } from './roles.js'
 import {
+  type Asking,
   arm,
   type CoreState,
   disarm,
@@ -18,6 +21,7 @@ import {
   takeId,
   unfreeze,
 } from './state.js'
+import type { CoreMessage, PeerView } from './types.js'
 import { viewOf } from './views.js'
 
 /** Called with every input that came late, before it is taken in. */
@@ -26,7 +30,6 @@ export function afterLate(core: CoreState, lateMs: number): void {
   if (lateMs <= core.options.deadMs) return
   distrustEnds(core)
   if (core.role === 'active') askAfterLate(core, lateMs)
-  else if (round?.phase === 'opening') round.lateMs = lateMs
   else if (round !== undefined) round.abandoned = 'this node was late'
   else if (core.role === 'discovering' && core.bootPersistId === undefined) askAgain(core)
 }
@@ -48,7 +51,7 @@ export function askAfterLate(core: CoreState, lateMs: number): void {
   if (tenure === undefined) return
   decide(core, 'late', 'ask', { lateMs })
   freeze(core, 'late')
-  tenure.asking = { queryId: takeId(core), answered: new Set(), sinceMs: core.nowMs }
+  tenure.asking = { queryId: takeId(core), answers: new Map(), sinceMs: core.nowMs }
   arm(core, 'asking', core.options.deadMs)
   askPeers(core, tenure)
 }
@@ -60,31 +63,55 @@ export function askPeers(core: CoreState, tenure: Tenure): void {
   for (const peer of peersOf(core)) send(core, peer, { type: 'query', queryId, view: viewOf(core) })
 }
 
-/** True when it stepped down. */
+export function answerReceived(
+  core: CoreState,
+  from: string,
+  { queryId, view }: Extract<CoreMessage, { type: 'answer' }>,
+): void {
+  const asking = core.tenure?.asking
+  if (asking?.queryId === queryId) asking.answers.set(from, { view, atMs: core.nowMs })
+}
+
+/**
+ * True when it stepped down. That somebody became active is true whenever it was said. That nobody did only answers to
+ * this very question can say: whatever else arrives now may have waited in a socket while this node stood still.
+ */
 export function checkAsking(core: CoreState, tenure: Tenure): boolean {
   const { asking } = tenure
   if (asking === undefined) return false
-  const newer = newerActive(core, tenure.term)
+  const answers = standingAnswers(core, asking)
+  const newer = newerActive(core, tenure.term) ?? newerTold(core, tenure.term, answers)
   if (newer !== undefined) {
     stepDown(core, `was late, and ${newer} is active in a newer term`)
     return true
   }
+  if (answers.some((view) => (view.round?.epoch ?? 0) > tenure.term.epoch)) return false
   const open = peersOf(core).filter((peer) => !cannotAnswer(peer))
   const able = open.filter((peer) => peer.link || heard(core, peer))
-  const allAnswered = able.every((peer) => asking.answered.has(peer.id))
+  const allAnswered = able.every((peer) => asking.answers.has(peer.id))
   // A refused dial counts once there was time for another one: the first may be older than the pause.
   const nobodyThere = open.length === 0 && core.nowMs - asking.sinceMs >= dialTimeMs(core)
-  const known = nobodyThere || (able.length > 0 && allAnswered && !roundAbove(core, tenure))
+  const known = nobodyThere || (able.length > 0 && allAnswered)
   if (!known && !passed(core, 'asking')) return false
-  decide(core, 'late', 'goOn', { answered: [...asking.answered] })
+  decide(core, 'late', 'goOn', { answered: [...asking.answers.keys()] })
   tenure.asking = undefined
   disarm(core, 'asking')
   unfreeze(core, 'late')
   return false
 }
 
-function roundAbove(core: CoreState, tenure: Tenure): boolean {
-  return peersOf(core).some(
-    (peer) => heard(core, peer) && (peer.view?.round?.epoch ?? 0) > tenure.term.epoch,
-  )
+/** The question is repeated with each heartbeat: who does not answer any more binds nobody after `deadMs`. */
+function standingAnswers(core: CoreState, { answers }: Asking): PeerView[] {
+  return [...answers.values()]
+    .filter(({ atMs }) => core.nowMs - atMs < core.options.deadMs)
+    .map(({ view }) => view)
+}
+
+/** An active of a newer term that a member hears, whatever we heard of that one ourselves. */
+function newerTold(core: CoreState, own: Term, answers: readonly PeerView[]): string | undefined {
+  for (const { follows } of answers) {
+    if (follows?.heard !== true || follows.id === core.options.nodeId) continue
+    if (follows.term.epoch > own.epoch && !isNoSuccessor(core, follows)) return follows.id
+  }
+  return undefined
 }

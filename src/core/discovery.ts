@@ -20,14 +20,19 @@ import { follow } from './following.js'
 import { covers, learnRelayed, mayGoWithout } from './known.js'
 import { cannotAnswer, heard, isLate } from './liveness.js'
 import {
+  heldByOthers,
   hold,
+  holdFor,
+  lackingReason,
   missingAtStart,
   missingReason,
   outdatedReason,
   silentNeeded,
   triedLongEnough,
 } from './needed.js'
+import { isFetching } from './progress.js'
 import { checkRound, startRound } from './round.js'
+import { endsKnown } from './stands.js'
 import { holdForJoin, holdForRefusing, refusingMembers } from './start-hold.js'
 import {
   arm,
@@ -102,7 +107,7 @@ function checkRoundAgainstActives(core: CoreState): void {
 
 /**
  * A promise that was given holds us back until its candidate is active, gives up, falls silent, or
- * takes too long.
+ * takes too long; a fetch that gets on may take as long as it likes.
  */
 function pledgeEnded(core: CoreState): boolean {
   const { pledge } = core
@@ -113,7 +118,7 @@ function pledgeEnded(core: CoreState): boolean {
   const round = candidate?.view?.round
   const under = round !== undefined && sameTerm(round, pledge.term)
   const silent = candidate === undefined || !heard(core, candidate)
-  if (under && !silent && !passed(core, 'pledge')) return false
+  if (under && !silent && (!passed(core, 'pledge') || isFetching(core, candidate))) return false
   decide(core, 'pledge', 'ended', { candidate: pledge.candidate, silent })
   core.pledge = undefined
   disarm(core, 'pledge')
@@ -152,9 +157,10 @@ function relayedActives(
     if (follows === undefined || !heard(core, by) || by.view?.late) continue
     if (!follows.heard || follows.id === core.options.nodeId) continue
     if (follows.term.epoch < lowest) continue
-    // It tells us itself that it is not active: what others saw of it is older.
+    // It tells us itself that it is not active, and not in words from before this search: what others saw is older.
     const active = core.peers.get(follows.id)
-    if (active !== undefined && heard(core, active)) continue
+    const answered = core.discovery?.answered.has(follows.id) ?? false
+    if (answered && active !== undefined && heard(core, active)) continue
     found.push({ by, id: follows.id, term: follows.term })
   }
   return found
@@ -178,8 +184,8 @@ function leaveToOthers(core: CoreState): boolean {
   doubtSet(core)
   const key = `unreachable ${first.id} ${first.term.epoch}`
   emitOnce(core, key, { name: 'activeUnreachable', active: first.id, heardBy })
-  for (const { by, term } of relayed) {
-    learnRelayed(core, term, by.view?.role === 'standby' ? by.view.copy.seq : 0)
+  for (const { by } of relayed) {
+    learnRelayed(core, by.view?.role === 'standby' ? by.view.copy : undefined)
   }
   return true
 }
@@ -197,6 +203,7 @@ function spokeSince(core: CoreState, peer: Peer): boolean {
 
 /** Rule (c): the best candidate goes, once nobody has to be waited for. */
 function choose(core: CoreState, discovery: Discovery): void {
+  core.holdsFor = []
   const all = standings(core)
   const best = bestCandidate(all, discovery.excluded, orderOf(core))
   if (isLate(core)) return
@@ -214,13 +221,24 @@ function choose(core: CoreState, discovery: Discovery): void {
   discovery.waitFor = undefined
   const proven = provenBy(all, best)
   const silent = silentNeeded(core, proven)
+  const others = heldByOthers(core)
   if (silent.wait.length > 0) {
     decide(core, 'takeover.needed', 'wait', { silent: silent.wait })
   } else if (silent.hold.length > 0) {
-    hold(core, missingReason, silent.hold)
+    holdFor(core, reasonToHold(core, silent.hold), silent.hold)
+  } else if (others.length > 0) {
+    hold(core, missingReason, others)
   } else if (!running(core, 'backoff')) {
     startRound(core)
   }
+}
+
+function reasonToHold(core: CoreState, ids: readonly string[]): string {
+  const allHeard = ids.every((id) => {
+    const peer = core.peers.get(id)
+    return peer !== undefined && heard(core, peer)
+  })
+  return allHeard ? lackingReason : missingReason
 }
 
 /** The first listed goes first as long as it can fetch what it lacks; else whoever has it does. */
@@ -229,7 +247,7 @@ function orderOf(core: CoreState): 'freshest' | 'list' {
   return unfetched ? 'freshest' : core.options.order
 }
 
-/** Another node's round is let finish, for as long as a promise to it would hold. */
+/** Another node's round is let finish, for as long as a promise to it would hold, and while it gets on with its fetch. */
 function awaitOtherRound(core: CoreState): boolean {
   const term = peersOf(core)
     .filter((peer) => heard(core, peer))
@@ -244,8 +262,9 @@ function awaitOtherRound(core: CoreState): boolean {
     core.otherRound = term
     arm(core, 'otherRound', 2 * core.options.deadMs)
   }
-  decide(core, 'takeover.otherRound', running(core, 'otherRound') ? 'wait' : 'ignore', { term })
-  return running(core, 'otherRound')
+  const wait = running(core, 'otherRound') || isFetching(core, core.peers.get(term.nodeId))
+  decide(core, 'takeover.otherRound', wait ? 'wait' : 'ignore', { term })
+  return wait
 }
 
 /**
@@ -290,13 +309,16 @@ function knowsEnough(core: CoreState, all: readonly Standing[], best: Standing):
 }
 
 function holdsKnown(core: CoreState, one: Standing, copy: Standing['copy']): boolean {
-  if (one.known === undefined || covers(copy, one.known)) return true
-  // Its owner is in reach, so its copy is the latest that there is of that term.
-  const { nodeId } = one.known.term
-  const owner = nodeId === core.options.nodeId ? core.copy : undefined
+  const { known } = one
+  if (known === undefined || covers(copy, known)) return true
+  // The process that wrote that term is in reach, so its copy is the latest that there is of it.
+  const { nodeId, bootId } = known.term
+  if (nodeId === core.options.nodeId && bootId === core.options.bootId) {
+    return compareFreshness(copy, core.copy) >= 0
+  }
   const peer = core.peers.get(nodeId)
-  const there = owner ?? (peer !== undefined && heard(core, peer) ? peer.view?.copy : undefined)
-  return there?.complete === true && compareFreshness(copy, there) >= 0
+  if (peer?.view === undefined || !heard(core, peer)) return false
+  return endsKnown(known, peer.view) && compareFreshness(copy, peer.view.copy) >= 0
 }
 
 /** A better candidate is given `deadMs` to do something, and is passed over then. */

@@ -17,7 +17,9 @@ function* deadlines(core: CoreState): Generator<number> {
   yield* core.timers.values()
   const { deadMs } = core.options
   const sinceMs: (number | undefined)[] = [core.timers.get('activeLost')]
-  for (const peer of core.peers.values()) sinceMs.push(peer.heardAtMs, peer.deafSinceMs)
+  for (const peer of core.peers.values()) {
+    sinceMs.push(peer.heardAtMs, peer.deafSinceMs, peer.fetching?.atMs)
+  }
   for (const rival of core.tenure?.rivals.values() ?? []) {
     sinceMs.push(rival.sinceMs, rival.deafSinceMs)
   }

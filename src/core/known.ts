@@ -2,16 +2,21 @@
  * The highest position heard of, kept durably: a node that knows of a later one than it holds is
  * outdated and does not serve by itself, however long it waited for the others.
  */
-import { type Extent, sameTerm, type Term } from '../replication/position.js'
+import { type Extent, type Position, positionOf } from '../replication/position.js'
 import { heard } from './liveness.js'
 import { arm, type CoreState, disarm, peersOf, persist, running } from './state.js'
-import type { DurableFacts } from './types.js'
+import type { CopyFacts, DurableFacts } from './types.js'
 
 type Known = NonNullable<DurableFacts['known']>
 
-/** Whether a copy holds this position, or belongs to a history that replaced it. */
+/** The position of the last change of a copy that a crash of its node leaves there. */
+export function durablePosition(copy: CopyFacts): Position | undefined {
+  return positionOf({ history: copy.history, seq: Math.min(copy.seq, copy.durableSeq) })
+}
+
+/** Whether a copy holds this position, or has changes of a history that replaced it. */
 export function covers(copy: Extent, known: Known): boolean {
-  const epoch = copy.history.at(-1)?.epoch ?? 0
+  const epoch = positionOf(copy)?.term.epoch ?? 0
   if (epoch !== known.term.epoch) return epoch > known.term.epoch
   return copy.seq >= known.seq
 }
@@ -23,38 +28,39 @@ export function outdated(core: CoreState): boolean {
 
 /**
  * Whether somebody decided to go on without these changes: for this node once and for all, or, with an order, without the
- * member that wrote them.
+ * member that wrote them. An order given to that member itself is for its copy as it is, whatever an earlier process had.
  */
 export function mayGoWithout(core: CoreState, known: DurableFacts['known']): boolean {
-  return (
-    core.options.allowStale || (known !== undefined && core.withoutPeers.has(known.term.nodeId))
-  )
+  const { options, withoutPeers } = core
+  if (options.allowStale) return true
+  const owner = known?.term.nodeId
+  if (owner === undefined) return false
+  return owner === options.nodeId ? withoutPeers.size > 0 : withoutPeers.has(owner)
 }
 
 /**
- * A term whose stream was caught up with is held, even before it has a change to put into the
- * history.
+ * Whoever caught up with a later term has all that there is: the active of that term went on without what it lacks, even
+ * before it has a change to show for it.
  */
 function holds(core: CoreState, known: Known): boolean {
   if (covers(core.copy, known)) return true
   const completed = core.completedTerm
-  if (completed === undefined || core.copy.seq < known.seq) return false
-  return sameTerm(completed, known.term) || completed.epoch > known.term.epoch
+  return completed !== undefined && completed.epoch > known.term.epoch
 }
 
 /**
  * Raises the known position. Nothing waits for it to be durable: it only makes this node more
  * careful.
  */
-function raiseKnown(core: CoreState, term: Term, seq: number): void {
+function raiseKnown(core: CoreState, position: Position): void {
   const { known } = core.durable
-  if (holds(core, { term, seq })) return
-  if (known !== undefined && !higher(term, seq, known)) return
-  const { epoch, nodeId, bootId } = term
-  persist(core, { known: { term: { epoch, nodeId, bootId }, seq } })
+  if (holds(core, position)) return
+  if (known !== undefined && !higher(position, known)) return
+  persist(core, { known: position })
 }
 
-function higher(term: Term, seq: number, known: Known): boolean {
+function higher(position: Position, known: Known): boolean {
+  const { term, seq } = position
   if (term.epoch !== known.term.epoch) return term.epoch > known.term.epoch
   return seq > known.seq
 }
@@ -66,7 +72,7 @@ export function settleKnown(core: CoreState): void {
 }
 
 /**
- * Learns from the actives that are heard: a term that is newer than our history at once; a later
+ * Learns from the actives that are heard: a change of a term that is newer than our history at once; a later
  * position in a term that we know at most once per `deadMs`, for it moves with every write. A
  * standby that counts as in sync is behind only by what is under way, which the active does not
  * acknowledge without it.
@@ -78,30 +84,35 @@ export function learnKnown(core: CoreState): void {
     return
   }
   for (const peer of peersOf(core)) {
-    const term = peer.view?.activeTerm
-    if (peer.view === undefined || term === undefined || !heard(core, peer)) continue
-    if (term.nodeId === core.options.nodeId) continue
-    if (term.epoch <= knownEpoch(core) && running(core, 'known')) continue
+    if (peer.view?.activeTerm === undefined || !heard(core, peer)) continue
+    const position = durablePosition(peer.view.copy)
+    if (position === undefined) continue
+    if (position.term.epoch <= knownEpoch(core) && running(core, 'known')) continue
     const before = core.durable.known
-    raiseKnown(core, term, peer.view.copy.seq)
+    raiseKnown(core, position)
     if (core.durable.known !== before) arm(core, 'known', core.options.deadMs)
   }
 }
 
 /**
- * Learns through a peer that hears an active which we do not. Its position counts only when this
+ * Learns from a standby of an active that we do not hear. What it has counts only when this
  * has lasted for `deadMs`: right after the loss of an active the others may not have noticed yet.
  */
-export function learnRelayed(core: CoreState, term: Term, seq: number): void {
-  if (term.epoch > knownEpoch(core)) raiseKnown(core, term, 0)
+export function learnRelayed(core: CoreState, copy: CopyFacts | undefined): void {
   if (running(core, 'known')) return
-  if (core.timers.has('known')) raiseKnown(core, term, seq)
+  const position = copy === undefined ? undefined : durablePosition(copy)
+  if (core.timers.has('known') && position !== undefined) raiseKnown(core, position)
   arm(core, 'known', core.options.deadMs)
 }
 
+/** Somebody decided to go on without the later changes: they bind this node no longer. */
+export function giveUpKnown(core: CoreState): void {
+  if (core.durable.known !== undefined) persist(core, { known: undefined })
+}
+
 function knownEpoch(core: CoreState): number {
-  const held = core.copy.history.at(-1)?.epoch ?? 0
-  return Math.max(held, core.completedTerm?.epoch ?? 0, core.durable.known?.term.epoch ?? 0)
+  const held = positionOf(core.copy)?.term.epoch ?? 0
+  return Math.max(held, core.durable.known?.term.epoch ?? 0)
 }
 
 /** A standby that the active it hears lists in its in-sync set. */

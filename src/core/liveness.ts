@@ -94,6 +94,8 @@ function shift(core: CoreState, gapMs: number): void {
   for (const peer of peersOf(core)) {
     if (peer.heardAtMs !== undefined) peer.heardAtMs += gapMs
     if (peer.deafSinceMs !== undefined) peer.deafSinceMs += gapMs
+    if (peer.fetching !== undefined)
+      peer.fetching = { ...peer.fetching, atMs: peer.fetching.atMs + gapMs }
     if (peer.unfetchableSinceMs !== undefined) peer.unfetchableSinceMs += gapMs
     if (peer.undialledSinceMs !== undefined) peer.undialledSinceMs += gapMs
     if (peer.refusal !== undefined) {
@@ -128,6 +130,7 @@ function forget(core: CoreState, peer: Peer): void {
   peer.view = undefined
   peer.heardAtMs = undefined
   peer.unfetchableSinceMs = undefined
+  peer.fetching = undefined
   reportPeer(core, peer)
 }
 

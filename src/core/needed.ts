@@ -2,22 +2,17 @@
  * Whose frozen copy a takeover needs, so that no acknowledged write is left behind: the in-sync set
  * that was journaled last, or, where that is not known, every promotable member.
  */
+import { compareFreshness } from '../replication/position.js'
 import { decide } from './explain.js'
 import { heard, nobodyListens, provenEnd } from './liveness.js'
+import { answersForItself, lastTerm, standsForSet } from './stands.js'
 import { type CoreState, emitOnce, type Peer, peersOf } from './state.js'
 
 /** Why it is held, in words for people. */
 export const missingReason = 'missing members may hold acknowledged writes'
+export const lackingReason = 'members in reach no longer hold what they may have acknowledged'
 export const unfetchedReason = 'what a member in reach has cannot be fetched from it'
 export const outdatedReason = 'a later position is known than any copy in reach has'
-
-/** The node that wrote the last term of our history, or that we followed in a later one. */
-export function lastOwner(core: CoreState): string | undefined {
-  const last = core.copy.history.at(-1)
-  const followed = core.followed
-  if (followed === undefined) return last?.nodeId
-  return followed.term.epoch >= (last?.epoch ?? 0) ? followed.term.nodeId : last?.nodeId
-}
 
 /**
  * The other members whose copies count. A member of the set need not ask the lost active: what was
@@ -26,8 +21,10 @@ export function lastOwner(core: CoreState): string | undefined {
  */
 export function neededMembers(core: CoreState): Peer[] {
   const { copy, options } = core
-  const owner = lastOwner(core)
-  if (owner === options.nodeId && core.wasReplica) return []
+  const term = lastTerm(core)
+  const owner = term?.nodeId
+  // This process wrote it, so that nothing was acknowledged that it did not have.
+  if (owner === options.nodeId && term?.bootId === options.bootId) return []
   const known = copy.inSyncKnown && copy.inSync !== undefined && !core.setDoubted
   const inSync = known ? copy.inSync : undefined
   return peersOf(core).filter((peer) => {
@@ -38,29 +35,35 @@ export function neededMembers(core: CoreState): Peer[] {
 }
 
 /**
- * The needed members that are not heard: those still waited for, and those for which `hold` holds.
+ * The needed members that do not answer for what they acknowledged: those still waited for, and those for which `hold`
+ * holds. One that is heard and lacks it is not waited for, for it has nothing more to say.
  */
 export function silentNeeded(core: CoreState, proven: boolean): { wait: string[]; hold: string[] } {
   const wait: string[] = []
   const hold: string[] = []
   if (!core.wasReplica) {
     const holds = core.options.onMissingPeer === 'hold' && !proven
-    return { wait, hold: holds ? missingAtStart(core) : hold }
+    return { wait, hold: holds ? [...missingAtStart(core), ...lackingAtStart(core)] : hold }
   }
   if (ownerAnswers(core)) return { wait, hold }
   for (const peer of neededMembers(core)) {
-    if (heard(core, peer) || core.withoutPeers.has(peer.id)) continue
-    if (!provenEnd(peer) && !nobodyListens(peer) && core.nowMs < silentUntilMs(core, peer))
-      wait.push(peer.id)
+    if (core.withoutPeers.has(peer.id) || answersNow(core, peer)) continue
+    const silent = !heard(core, peer) && !provenEnd(peer) && !nobodyListens(peer)
+    if (silent && core.nowMs < silentUntilMs(core, peer)) wait.push(peer.id)
     if (core.options.onMissingPeer === 'hold') hold.push(peer.id)
   }
   return { wait, hold }
 }
 
-/** The durable copy of the last term's owner stands for the whole set. */
+/** The owner of the last term is heard, and stands for the whole set. */
 function ownerAnswers(core: CoreState): boolean {
-  const owner = core.peers.get(lastOwner(core) ?? '')
-  return owner !== undefined && heard(core, owner) && owner.view?.copy.complete === true
+  const owner = core.peers.get(lastTerm(core)?.nodeId ?? '')
+  if (owner?.view === undefined || !heard(core, owner)) return false
+  return standsForSet(core, owner, owner.view)
+}
+
+function answersNow(core: CoreState, peer: Peer): boolean {
+  return heard(core, peer) && (peer.view === undefined || answersForItself(core, peer, peer.view))
 }
 
 /**
@@ -82,6 +85,18 @@ export function missingAtStart(core: CoreState): string[] {
     .map((peer) => peer.id)
 }
 
+/**
+ * Members in reach that were in the in-sync set when our journal ended, and whose copies do not hold that term any more.
+ * What they had acknowledged after our journal ended nobody can tell.
+ */
+export function lackingAtStart(core: CoreState): string[] {
+  const inSync = core.copy.inSync ?? []
+  return peersOf(core)
+    .filter(({ id, promotable }) => promotable && inSync.includes(id) && !core.withoutPeers.has(id))
+    .filter((peer) => heard(core, peer) && !answersNow(core, peer))
+    .map((peer) => peer.id)
+}
+
 /** Whether what a peer has beyond our copy could not be fetched for as long as a silent member is waited for. */
 export function triedLongEnough(core: CoreState, peer: Peer): boolean {
   const sinceMs = peer.unfetchableSinceMs
@@ -92,4 +107,28 @@ export function triedLongEnough(core: CoreState, peer: Peer): boolean {
 export function hold(core: CoreState, reason: string, missing: readonly string[]): void {
   decide(core, 'takeover', 'hold', { reason, missing })
   emitOnce(core, `holding ${reason} ${missing.join()}`, { name: 'holding', missing, reason })
+}
+
+/** Holds for members that may have what nobody in reach has; the others are told, so that none goes in our place. */
+export function holdFor(core: CoreState, reason: string, missing: readonly string[]): void {
+  core.holdsFor = missing
+  hold(core, reason, missing)
+}
+
+/**
+ * Members for which another one holds that knows more than we: a node that restarted, or has an empty disk, does not know
+ * the set, and must not go in the place of one that does. That may be this very node, if it came back with less.
+ */
+export function heldByOthers(core: CoreState): string[] {
+  if (core.options.onMissingPeer !== 'hold' || core.wasReplica) return []
+  const ids = new Set<string>()
+  // An order given to this node is for its copy as it is.
+  const ordered = new Set(core.withoutPeers)
+  if (ordered.size > 0) ordered.add(core.options.nodeId)
+  for (const peer of peersOf(core)) {
+    if (peer.view === undefined || !heard(core, peer)) continue
+    if (compareFreshness(core.copy, peer.view.copy) > 0) continue
+    for (const id of peer.view.holdsFor ?? []) if (!ordered.has(id)) ids.add(id)
+  }
+  return [...ids]
 }

@@ -4,6 +4,7 @@
  */
 import { sameTerm, type Term } from '../replication/position.js'
 import { decide } from './explain.js'
+import { isFetching, ownFetchMoves } from './progress.js'
 import { becomeDiscovering } from './roles.js'
 import { abandonRound, isOverdue } from './round.js'
 import { arm, awaitCandidate, type CoreState, type Peer, persist, send, takeId } from './state.js'
@@ -31,15 +32,19 @@ export function promiseRequested(core: CoreState, peer: Peer, term: Term): void 
 
 /**
  * Of two rounds at once the higher epoch wins, and with equal ones the candidate first in takeover
- * order.
+ * order. A round that is bringing in what it lacks is not disturbed: the next one would have to begin with the same.
  */
 function refusal(core: CoreState, peer: Peer, term: Term): Refusal {
-  const { round, durable } = core
+  const { round, durable, pledge } = core
   if (core.role === 'active') return 'isActive'
+  if (pledge !== undefined && isFetching(core, core.peers.get(pledge.candidate))) {
+    return 'betterCandidate'
+  }
   if (hearsFollowed(core) || activesHeard(core).length > 0) return 'hearsActive'
   if (core.handover !== undefined) return 'betterCandidate'
   if (round !== undefined) {
     if (round.phase === 'opening' || round.kind === 'handover') return 'betterCandidate'
+    if (ownFetchMoves(core, round)) return 'betterCandidate'
     if (round.term.epoch === term.epoch && core.index < peer.index) return 'betterCandidate'
     if (round.term.epoch === term.epoch) round.abandoned = `${peer.id} goes first`
   }

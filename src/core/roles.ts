@@ -28,6 +28,7 @@ function become(core: CoreState, role: Role, reason: string, term: Term | undefi
   core.following = undefined
   core.tenure = undefined
   core.otherRound = undefined
+  core.holdsFor = []
   // A change of role ends a freeze: the shell drops it together with the tenure.
   core.frozenFor.clear()
   disarm(
@@ -90,6 +91,7 @@ export function becomeRestoring(core: CoreState, id: string, term: Term, persist
   core.followed = { id, term }
   core.following = { id, term, persistId, attempts: 0 }
   core.leftOut = []
+  for (const peer of peersOf(core)) peer.reached = undefined
   core.reported.clear()
   core.withoutPeers.clear()
 }

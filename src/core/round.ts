@@ -5,14 +5,15 @@
  */
 import { assertInvariant } from '../errors.js'
 import { compareFreshness, relate, sameTerm, type Term } from '../replication/position.js'
-import { askAfterLate } from './asking.js'
 import { isCandidate, ownStanding, provenBy, standings } from './candidates.js'
 import { decide } from './explain.js'
-import { mayGoWithout, outdated } from './known.js'
+import { giveUpKnown, mayGoWithout, outdated } from './known.js'
 import { heard } from './liveness.js'
 import {
   hold,
-  lastOwner,
+  holdFor,
+  lackingAtStart,
+  lackingReason,
   missingAtStart,
   missingReason,
   neededMembers,
@@ -21,6 +22,7 @@ import {
   unfetchedReason,
 } from './needed.js'
 import { askAgain, becomeActive } from './roles.js'
+import { answersForItself, endsKnown, lastOwner, standsForSet } from './stands.js'
 import {
   arm,
   type CoreState,
@@ -34,8 +36,10 @@ import {
   send,
   takeId,
 } from './state.js'
-import type { CoreInput, CoreMessage, PeerView } from './types.js'
+import type { CoreInput, CoreMessage, DurableFacts, PeerView } from './types.js'
 import { activesHeard, highestEpoch, nextTerm, viewOf } from './views.js'
+
+type Known = NonNullable<DurableFacts['known']>
 
 export function startRound(core: CoreState): void {
   begin(core, core.wasReplica ? 'takeOver' : 'coldStart', nextTerm(core), undefined)
@@ -60,13 +64,13 @@ export function begin(
     waitId: undefined,
     promises: new Map(),
     source: undefined,
+    fetchedAtMs: undefined,
     sourceSeq: 0,
     skipped: new Set(),
     missing: [],
     from,
     handover,
     abandoned: undefined,
-    lateMs: 0,
   }
   core.announce = true
 }
@@ -138,22 +142,45 @@ function checkAnswers(core: CoreState, round: Round): void {
   disarm(core, 'round')
   for (const { id, view } of pending) {
     // Heard, ahead of us, and without an answer: nothing can be fetched from it that would stay what it is.
-    if (view !== undefined && relate(core.copy, view.copy).kind === 'behind') round.skipped.add(id)
+    if (view !== undefined && compareFreshness(view.copy, core.copy) > 0) round.skipped.add(id)
   }
   checkMissing(core, round)
 }
 
 /** With every fetch the own journal may tell of another in-sync set. */
 function checkMissing(core: CoreState, round: Round): void {
-  const missing = new Set([...missingCopies(core, round), ...core.leftOut, ...round.skipped])
-  round.missing = [...missing].filter((id) => !round.promises.has(id) || round.skipped.has(id))
+  const left = core.leftOut.filter((id) => !hasAnswered(core, round, id))
+  const missing = [...missingCopies(core, round), ...left, ...passedOver(core, round)]
+  round.missing = [...new Set([...missing, ...round.skipped])]
   const held = round.missing.filter((id) => !mayLeaveOut(core, round, id))
   if (held.length > 0) {
-    hold(core, held.some((id) => round.skipped.has(id)) ? unfetchedReason : missingReason, held)
+    holdFor(core, reasonToHold(round, held), held)
     abandonRound(core, `missing: ${held.join()}`)
     return
   }
   takeFreshest(core, round)
+}
+
+function reasonToHold(round: Round, held: readonly string[]): string {
+  if (held.some((id) => round.skipped.has(id))) return unfetchedReason
+  return held.some((id) => round.promises.has(id)) ? lackingReason : missingReason
+}
+
+/** Members with a fresher copy that we cannot continue, and that may not lead: what they have is gone without. */
+function passedOver(core: CoreState, round: Round): string[] {
+  return [...round.promises]
+    .filter(([id, view]) => isFork(core, view) && !goesFirst(core, id, view))
+    .map(([id]) => id)
+}
+
+/** Whether a copy is fresher than ours and none that continues it. */
+function isFork(core: CoreState, view: PeerView): boolean {
+  if (relate(core.copy, view.copy).kind === 'behind') return false
+  return compareFreshness(view.copy, core.copy) > 0
+}
+
+function goesFirst(core: CoreState, id: string, view: PeerView): boolean {
+  return mayLead(core, id, view) && core.discovery?.excluded.has(id) !== true
 }
 
 function mayLeaveOut(core: CoreState, round: Round, id: string): boolean {
@@ -165,29 +192,31 @@ function mayLeaveOut(core: CoreState, round: Round, id: string): boolean {
 
 /** The members of which nobody can say whether they hold an acknowledged write that we lack. */
 function missingCopies(core: CoreState, round: Round): string[] {
-  if (round.kind !== 'takeOver' || answersWhole(round, lastOwner(core))) return []
+  if (round.kind === 'handover') return []
+  if (round.kind === 'coldStart') return lackingAtStart(core)
+  const owner = core.peers.get(lastOwner(core) ?? '')
+  const view = round.promises.get(owner?.id ?? '')
+  if (owner !== undefined && view !== undefined && standsForSet(core, owner, view)) return []
   return neededMembers(core)
-    .filter((peer) => !round.promises.has(peer.id))
+    .filter((peer) => !hasAnswered(core, round, peer.id))
     .map((peer) => peer.id)
 }
 
-/** What the owner of a term promised with stands for all that was acknowledged in it, unless its copy is damaged. */
-function answersWhole(round: Round, owner: string | undefined): boolean {
-  return round.promises.get(owner ?? '')?.copy.complete === true
+function hasAnswered(core: CoreState, round: Round, id: string): boolean {
+  const peer = core.peers.get(id)
+  const view = round.promises.get(id)
+  return peer !== undefined && view !== undefined && answersForItself(core, peer, view)
 }
 
 function takeFreshest(core: CoreState, round: Round): void {
-  const excluded = core.discovery?.excluded
   let best: { readonly id: string; readonly view: PeerView } | undefined
   for (const [id, view] of round.promises) {
     if (round.skipped.has(id)) continue
-    const { kind } = relate(core.copy, view.copy)
-    const fresher = compareFreshness(view.copy, core.copy) > 0
-    if (fresher && kind !== 'behind' && mayLead(core, id, view) && !excluded?.has(id)) {
+    if (isFork(core, view) && goesFirst(core, id, view)) {
       abandonRound(core, `${id} has the fresher history`)
       return
     }
-    if (kind !== 'behind') continue
+    if (relate(core.copy, view.copy).kind !== 'behind') continue
     if (best === undefined || compareFreshness(view.copy, best.view.copy) > 0) best = { id, view }
   }
   if (best === undefined) askGate(core, round)
@@ -202,6 +231,7 @@ function mayLead(core: CoreState, id: string, view: PeerView): boolean {
 function fetchFrom(core: CoreState, round: Round, peer: string, seq: number): void {
   round.phase = 'fetching'
   round.source = peer
+  round.fetchedAtMs = undefined
   round.sourceSeq = core.copy.seq
   round.waitId = takeId(core)
   decide(core, 'round.data', 'fetch', { peer, seq, own: core.copy.seq })
@@ -220,7 +250,8 @@ export function fetched(core: CoreState, input: Extract<CoreInput, { type: 'fetc
   }
   const why = input.reason ?? 'unknown'
   // As long as something comes, it is fetched from.
-  if (input.copy.seq > round.sourceSeq) source.unfetchableSinceMs = undefined
+  if (input.copy.seq > round.sourceSeq || round.fetchedAtMs !== undefined)
+    source.unfetchableSinceMs = undefined
   // A copy that cannot take it in says nothing of the source.
   if (isCandidate(ownStanding(core))) source.unfetchableSinceMs ??= core.nowMs
   if (mayPassOver(core, round, source)) {
@@ -247,23 +278,30 @@ function mayPassOver(core: CoreState, round: Round, source: Peer): boolean {
 }
 
 function askGate(core: CoreState, round: Round): void {
-  if (outdated(core) && !mayGoWithout(core, core.durable.known) && !isOwnerOfKnown(core, round)) {
-    const { known } = core.durable
-    if (round.skipped.size > 0 && known !== undefined) {
-      hold(core, outdatedReason, [known.term.nodeId])
+  const { known } = core.durable
+  if (known !== undefined && outdated(core) && !isWrittenByNow(core, round, known)) {
+    if (!mayGoWithout(core, known)) {
+      if (round.skipped.size > 0) hold(core, outdatedReason, [known.term.nodeId])
+      abandonRound(core, 'outdated')
+      return
     }
-    abandonRound(core, 'outdated')
-    return
+    round.missing = [...new Set([...round.missing, ...otherThan(core, known.term.nodeId)])]
   }
   round.phase = 'gate'
   round.waitId = takeId(core)
   core.effects.push({ type: 'mayBecomeActive', id: round.waitId, epoch: round.term.epoch })
 }
 
-/** The owner of the latest known term answered with its frozen copy: there is nothing later. */
-function isOwnerOfKnown(core: CoreState, round: Round): boolean {
-  const owner = core.durable.known?.term.nodeId
-  return owner === core.options.nodeId || answersWhole(round, owner)
+function otherThan(core: CoreState, id: string): string[] {
+  return id === core.options.nodeId ? [] : [id]
+}
+
+/** The process that wrote the latest known term answered with its frozen copy, or is this one: there is nothing later. */
+function isWrittenByNow(core: CoreState, round: Round, known: Known): boolean {
+  const { nodeId, bootId } = core.options
+  if (known.term.nodeId === nodeId && known.term.bootId === bootId) return true
+  const view = round.promises.get(known.term.nodeId)
+  return view !== undefined && endsKnown(known, view)
 }
 
 export function gateAnswered(core: CoreState, id: number, ok: boolean): void {
@@ -301,7 +339,7 @@ export function roundOpened(
   const { round } = core
   if (round?.phase !== 'opening' || !sameTerm(round.term, input.term)) return
   const why = input.ok
-    ? replacedBy(core, round)
+    ? (round.abandoned ?? replacedBy(core, round))
     : `opening the term failed: ${input.reason ?? 'unknown'}`
   if (why !== undefined) {
     // The term stands in the journal, so that the next attempt would take us for its owner.
@@ -314,7 +352,7 @@ export function roundOpened(
   const incident = `${cluster}/${term.epoch}/${nodeId}`
   const absent = unprovenWithout(core, round)
   becomeActive(core, term, reasonOf(round), round.skipped.size > 0)
-  if (round.lateMs > 0) askAfterLate(core, round.lateMs)
+  giveUpKnown(core)
   if (round.kind === 'takeOver') {
     emit(core, { name: 'failover', incident, from: round.from ?? nodeId, term })
   }
@@ -342,7 +380,7 @@ export function isOverdue(core: CoreState, round: Round): boolean {
 
 function unprovenWithout(core: CoreState, round: Round): string[] {
   if (round.kind !== 'coldStart' || provenBy(standings(core), ownStanding(core))) return []
-  return missingAtStart(core)
+  return [...missingAtStart(core), ...lackingAtStart(core)]
 }
 
 function reasonOf(round: Round): string {

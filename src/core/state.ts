@@ -7,7 +7,7 @@
  * `roles.ts` reset them.
  */
 import { assertInvariant } from '../errors.js'
-import type { Term } from '../replication/position.js'
+import type { Position, Term } from '../replication/position.js'
 import type {
   CopyFacts,
   CoreEffect,
@@ -60,6 +60,13 @@ export interface Peer {
   stopped: boolean
   heardAtMs: number | undefined
   view: PeerView | undefined
+  /**
+   * How far its copy came in the term that we follow or last followed, also before its process was replaced: the last
+   * change that it had, and the last one that it had durably.
+   */
+  reached: { readonly seq: number; readonly durable: Position | undefined } | undefined
+  /** How its fetch gets on while it runs a round: a count that rises, and when it last did. */
+  fetching: { readonly count: number; readonly atMs: number } | undefined
   /** As last reported by `peerUp` or `peerDown`; undefined before the first report. */
   up: boolean | undefined
   /** What the write path was last told of it, while we are active. */
@@ -118,6 +125,8 @@ export interface Round {
   readonly promises: Map<string, PeerView>
   /** Whose copy is being fetched from. */
   source: string | undefined
+  /** When something of it came in; undefined before anything did. */
+  fetchedAtMs: number | undefined
   /** What the own copy had when that began. */
   sourceSeq: number
   /** Members in reach without what only they have this round goes on: they hand it over for too long, or do not promise. */
@@ -131,8 +140,6 @@ export interface Round {
     | undefined
   /** Why it ends with this step; set where the reason is learned, acted upon in one place. */
   abandoned: string | undefined
-  /** How late we were while the term was being opened: then we ask before we serve. */
-  lateMs: number
 }
 
 /** A promise given to another node's round. */
@@ -160,14 +167,20 @@ export interface Rival {
   deafSinceMs: number | undefined
 }
 
+/** The question of an active that was late. */
+export interface Asking {
+  readonly queryId: number
+  readonly sinceMs: number
+  /** The last answer of each member to this question, and when it came; nothing else that it said counts. */
+  readonly answers: Map<string, { readonly view: PeerView; readonly atMs: number }>
+}
+
 export interface Tenure {
   term: Term
   /** Opens a term above promises that were never used. */
   reopening: { readonly term: Term; persistId: number | undefined } | undefined
   /** Asks after having been late, before it goes on. */
-  asking:
-    | { readonly queryId: number; readonly answered: Set<string>; readonly sinceMs: number }
-    | undefined
+  asking: Asking | undefined
   readonly rivals: Map<string, Rival>
   /** It began without what a member in reach has, and with a change of its own. */
   readonly forks: boolean
@@ -221,6 +234,8 @@ export interface CoreState {
   joining: boolean
   /** This run changed its role or its promise: how the run before ended proves nothing any more. */
   tookPart: boolean
+  /** What this process fetched for its rounds, all in all: a count that only rises. */
+  fetchedCount: number
   /** The active it follows or last followed, or that it offered the role to. */
   followed: { readonly id: string; readonly term: Term } | undefined
   /** The last term whose stream was caught up with. */
@@ -241,6 +256,8 @@ export interface CoreState {
   /** The round of another node that is waited for. */
   otherRound: Term | undefined
   readonly withoutPeers: Set<string>
+  /** The members that it holds for now, by `onMissingPeer: 'hold'`. */
+  holdsFor: readonly string[]
   readonly frozenFor: Set<'late' | 'handover' | 'stop'>
   /** Events that are said once per incident. */
   readonly reported: Set<string>
@@ -278,6 +295,7 @@ export function createCore(options: CoreOptions): CoreState {
     wasReplica: false,
     joining: options.join ?? false,
     tookPart: false,
+    fetchedCount: 0,
     followed: undefined,
     completedTerm: undefined,
     discovery: undefined,
@@ -292,6 +310,7 @@ export function createCore(options: CoreOptions): CoreState {
     setDoubted: false,
     otherRound: undefined,
     withoutPeers: new Set(),
+    holdsFor: [],
     frozenFor: new Set(),
     reported: new Set(),
     announce: false,
@@ -339,6 +358,8 @@ function createPeer(id: string, index: number, promotable: boolean): Peer {
     stopped: false,
     heardAtMs: undefined,
     view: undefined,
+    reached: undefined,
+    fetching: undefined,
     up: undefined,
     counted: 'unknown',
     deafSinceMs: undefined,

@@ -5,7 +5,7 @@
  */
 import { assertInvariant } from '../errors.js'
 import { checkActive, reopenPersisted, termReopened } from './active.js'
-import { afterLate, askPeers } from './asking.js'
+import { afterLate, answerReceived, askPeers } from './asking.js'
 import { checkDiscovery } from './discovery.js'
 import { checkFollowing, followingReport, followPersisted } from './following.js'
 import { learnKnown, settleKnown } from './known.js'
@@ -19,8 +19,10 @@ import {
   reportPeers,
 } from './liveness.js'
 import { pledgeProgress, promiseRequested } from './pledge.js'
+import { fetchProgressed, noteProgress } from './progress.js'
 import { becomeDiscovering, stepDown } from './roles.js'
 import { fetched, gateAnswered, openingProgress, promiseReceived, roundOpened } from './round.js'
+import { noteReached } from './stands.js'
 import {
   arm,
   type CoreState,
@@ -145,6 +147,10 @@ function greet(core: CoreState, peer: Peer): void {
 function takeMessage(core: CoreState, from: string, message: CoreMessage): void {
   const peer = core.peers.get(from)
   if (peer === undefined || !core.started) return
+  if ('view' in message) {
+    noteProgress(core, peer, message.view)
+    noteReached(core, peer, message.view)
+  }
   noteHeard(core, peer, 'view' in message ? message.view : undefined)
   switch (message.type) {
     case 'heartbeat':
@@ -155,7 +161,7 @@ function takeMessage(core: CoreState, from: string, message: CoreMessage): void 
       break
     case 'answer':
       if (core.discovery?.queryId === message.queryId) core.discovery.answered.add(from)
-      if (core.tenure?.asking?.queryId === message.queryId) core.tenure.asking.answered.add(from)
+      answerReceived(core, from, message)
       break
     case 'promiseRequest':
       // A silent active is lost before it is asked about, even if no tick came in between.
@@ -240,6 +246,9 @@ function takeProgress(core: CoreState, input: Progress): void {
       break
     case 'fetched':
       fetched(core, input)
+      break
+    case 'fetchProgress':
+      fetchProgressed(core, input.id, input.count)
       break
     case 'gate':
       gateAnswered(core, input.id, input.ok)

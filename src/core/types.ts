@@ -31,6 +31,11 @@ export interface CopyFacts extends Extent {
    */
   readonly inSyncKnown: boolean
   /**
+   * Whether the process before this one may have acknowledged changes from memory that its disk does not hold, and this one
+   * has not caught up with an active since. Undefined from a version that does not say.
+   */
+  readonly forgot?: boolean | undefined
+  /**
    * Why this copy may not be promoted (full disk, policy mismatch, observer); undefined when it
    * may.
    */
@@ -52,8 +57,8 @@ export interface DurableFacts {
    */
   readonly promised: Term | undefined
   /**
-   * The highest position heard of (term that was really opened, with its sequence number), for
-   * `outdated`.
+   * The highest position heard of: the term and the sequence number of a change that was durable somewhere, for
+   * `outdated`. A term without changes is no position.
    */
   readonly known: { readonly term: Term; readonly seq: number } | undefined
   /**
@@ -120,6 +125,16 @@ export interface PeerView {
   readonly lastStop: DurableFacts['lastStop']
   /** The takeover round it runs or takes part in. */
   readonly round: Term | undefined
+  /**
+   * Members without which it does not take the role (`onMissingPeer: 'hold'`). Undefined when it holds for nobody, and from a
+   * version that does not say.
+   */
+  readonly holdsFor?: readonly string[] | undefined
+  /**
+   * While it fetches what its round needs: how much it has brought in, a count that rises as long as it gets on. Undefined
+   * otherwise, and from a version that does not say.
+   */
+  readonly fetching?: number | undefined
   /** True while it is late itself and should not be believed about others. */
   readonly late: boolean
 }
@@ -230,6 +245,8 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
       readonly copy: CopyFacts
       readonly reason?: string
     }
+  /** Something of the fetch with this id came in; `count` rises over all fetches of this process. */
+  | { readonly type: 'fetchProgress'; readonly id: number; readonly count: number }
   /** Answer to `mayBecomeActive`. */
   | { readonly type: 'gate'; readonly id: number; readonly ok: boolean }
   /** What goes with the opening of a term takes long, and goes on: the others should wait for it. */

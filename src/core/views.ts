@@ -23,6 +23,8 @@ export function viewOf(core: CoreState): PeerView {
     known: core.durable.known,
     lastStop: core.tookPart ? 'crashed' : core.previousStop,
     round: roundOf(core),
+    holdsFor: core.holdsFor.length > 0 ? core.holdsFor : undefined,
+    fetching: core.round?.phase === 'fetching' ? core.fetchedCount : undefined,
     late: isLate(core),
   }
 }

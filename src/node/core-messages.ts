@@ -48,6 +48,7 @@ function copyOf(value: unknown, said: History | undefined): CopyFacts {
     complete: fields.complete === true,
     inSync: optional(fields.inSync, (each) => ids(each, 'inSync')),
     inSyncKnown: fields.inSyncKnown === true,
+    forgot: fields.forgot === true,
     ineligible: optional(fields.ineligible, (each) => textOf(each, 'ineligible')),
   }
 }
@@ -80,6 +81,8 @@ function viewOf(value: unknown, said: History | undefined): PeerView {
     outdated: fields.outdated === true,
     lastStop: oneOf(fields.lastStop, stops, 'lastStop'),
     round: optional(fields.round, (each) => termOfFields(each, 'round')),
+    holdsFor: optional(fields.holdsFor, (each) => ids(each, 'holdsFor')),
+    fetching: optional(fields.fetching, (each) => seqOf(each, 'fetching')),
     late: fields.late === true,
   }
 }

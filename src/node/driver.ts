@@ -331,7 +331,8 @@ export class Driver {
 
   #fetch(id: number, peer: string, seq: number): void {
     const { replica } = this.#context
-    replica.fetch(peer, seq).then(
+    const moved = (count: number): void => this.input({ type: 'fetchProgress', id, count })
+    replica.fetch(peer, seq, moved).then(
       () => {
         this.#context.tried('fetch')
         this.input({ type: 'fetched', id, ok: true, copy: replica.facts() })
@@ -409,6 +410,7 @@ function sameFacts(left: CopyFacts, right: CopyFacts | undefined): boolean {
     left.complete === right.complete &&
     left.inSync === right.inSync &&
     left.inSyncKnown === right.inSyncKnown &&
+    left.forgot === right.forgot &&
     left.ineligible === right.ineligible &&
     left.heldSeq === right.heldSeq
   )

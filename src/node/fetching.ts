@@ -7,6 +7,8 @@ import type { Clock } from '../interfaces/clock.js'
 import type { OpenStorage } from '../interfaces/storage.js'
 import type { Channel } from '../protocol/channel.js'
 import type { LocalCopy } from '../replication/local-copy.js'
+import type { Reached } from '../replication/restore/blobs.js'
+import { FetchProgress } from '../replication/restore/fetch-progress.js'
 import { fetchUpTo } from '../replication/restore/missing-entries.js'
 import { BulkClient } from '../replication/stream/bulk-client.js'
 import type { Vault } from '../replication/vault.js'
@@ -26,17 +28,21 @@ export interface FetchingContext {
 /** See the head of the file. */
 export class Fetching {
   readonly #context: FetchingContext
+  readonly #progress = new FetchProgress()
   #current: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined
 
   constructor(context: FetchingContext) {
     this.#context = context
   }
 
-  /** Fetches from a peer whose copy continues this one; ends what was fetched before. @throws `ABORTED` when it is ended */
-  async begin(peer: string, seq: number): Promise<void> {
+  /**
+   * Fetches from a peer whose copy continues this one; ends what was fetched before. `moved` is told how much came in, over
+   * all fetches, whenever that rises. What came stays here for the next attempt. @throws `ABORTED` when it is ended
+   */
+  async begin(peer: string, seq: number, moved: (count: number) => void): Promise<void> {
     await this.end()
     const abort = new AbortController()
-    const work = this.#fetch(peer, seq, abort.signal)
+    const work = this.#fetch(peer, seq, abort.signal, moved)
     const current = { abort, ended: work.catch(() => undefined) }
     this.#current = current
     try {
@@ -52,7 +58,12 @@ export class Fetching {
     await this.#current?.ended
   }
 
-  async #fetch(peer: string, seq: number, signal: AbortSignal): Promise<void> {
+  async #fetch(
+    peer: string,
+    seq: number,
+    signal: AbortSignal,
+    moved: (count: number) => void,
+  ): Promise<void> {
     const { copy, vault, storage, clock, deadMs, dial, settled } = this.#context
     // What a stream leaves behind is removed before anything of the same name is brought.
     await settled()
@@ -65,11 +76,27 @@ export class Fetching {
       const keepOutside = async (paths: readonly string[]): Promise<void> => {
         await vault.keepFiles('outside', paths)
       }
-      await fetchUpTo({ copy, storage, bulk, peer, signal, keepOutside }, seq)
+      const reached = this.#counted(moved)
+      await fetchUpTo({ copy, storage, bulk, peer, signal, reached, keepOutside }, seq)
     } finally {
       signal.removeEventListener('abort', close)
       endWatch()
       close()
+    }
+  }
+
+  /** Not told of each answer: on a fast link there are many, and the others hear of it with the heartbeat. */
+  #counted(moved: (count: number) => void): Reached {
+    const { clock, deadMs } = this.#context
+    let told = this.#progress.count
+    let nextMs = Number.NEGATIVE_INFINITY
+    return (thing, offset) => {
+      this.#progress.reached(thing, offset)
+      const { count } = this.#progress
+      if (count === told || clock.nowMs() < nextMs) return
+      nextMs = clock.nowMs() + deadMs / 40
+      told = count
+      moved(count)
     }
   }
 }

@@ -50,6 +50,8 @@ export class Replica {
   #incoming: Incoming | undefined
   #followed: { readonly peer: string; readonly term: Term } | undefined
   #inSyncKnown = false
+  /** The process before this one may have acknowledged from memory what the disk does not hold. */
+  #forgot: boolean
   #brokenAtMs: number | undefined
   #ineligible: string | undefined
   #hasRoom = true
@@ -68,6 +70,7 @@ export class Replica {
     this.copy = copy
     this.vault = vault
     this.storage = storage
+    this.#forgot = copy.seq > 0 && acknowledgesFromMemory(options)
     this.followers = new Followers({
       options,
       bootId,
@@ -164,6 +167,7 @@ export class Replica {
       complete: copy.complete,
       inSync: copy.inSync,
       inSyncKnown: this.#inSyncKnown,
+      forgot: this.#forgot,
       ineligible: failed ?? this.#ineligible,
       heldSeq: this.#writer?.heldSeq,
     }
@@ -251,8 +255,8 @@ export class Replica {
   }
 
   /** Fetches the entries that this copy lacks from a peer whose copy continues it. @throws `ABORTED` when it is ended */
-  fetch(peer: string, seq: number): Promise<void> {
-    return this.#fetching.begin(peer, seq)
+  fetch(peer: string, seq: number, moved: (count: number) => void): Promise<void> {
+    return this.#fetching.begin(peer, seq, moved)
   }
 
   /**
@@ -276,6 +280,7 @@ export class Replica {
     }
     this.#term = term
     this.#inSyncKnown = true
+    this.#forgot = false
   }
 
   /** What is not adopted stays known: it is tried again, and this node gets the history's version when it follows somebody. */
@@ -420,7 +425,6 @@ export class Replica {
     const { copy, vault, storage } = this
     const { policy, clock, id, restoreBytesPerSecondMax, degradeAfterMs, deadMs } = this.#options
     const states = policy.stateClasses()
-    const declarations = policy.names().map((name) => policy.get(name))
     return {
       nodeId: id,
       copy,
@@ -433,9 +437,7 @@ export class Replica {
       stateClasses: states.map(({ name }) => name),
       outside: () => copy.outside,
       outsideRepaired: (outside) => this.#hooks.report({ from: 'outside', event: outside }),
-      acknowledgeReceipt: declarations.some(
-        (one) => one !== undefined && 'durability' in one && one.durability === 'memory',
-      ),
+      acknowledgeReceipt: acknowledgesFromMemory(this.#options),
       claims: (path) => policy.classOf(path)?.declaration.kind === 'synced',
       promised: () => this.#hooks.promised(),
       dial: (peer, lane, signal) => this.#hooks.dial(peer, lane, signal),
@@ -447,6 +449,7 @@ export class Replica {
     const { clock } = this.#options
     if (event.name === 'complete') {
       this.#inSyncKnown = true
+      this.#forgot = false
       this.#brokenAtMs = undefined
     }
     if (event.name === 'broken' || event.name === 'refused') {
@@ -457,6 +460,14 @@ export class Replica {
       this.#ineligible = event.reason
     this.#hooks.report({ from: 'incoming', event })
   }
+}
+
+/** Whether a standby acknowledges what it received before that is on its disk. */
+function acknowledgesFromMemory({ policy }: NodeOptions): boolean {
+  const declarations = policy.names().map((name) => policy.get(name))
+  return declarations.some(
+    (one) => one !== undefined && 'durability' in one && one.durability === 'memory',
+  )
 }
 
 interface Opened {

@@ -5,6 +5,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import { settled } from './clusters.js'
+import { emptyDisk, replaceDisk } from './disks.js'
 import { World } from './world.js'
 import type { Item, NodeSim, WorldOptions } from './world-types.js'
 
@@ -100,6 +101,39 @@ describe('bounded exploration', () => {
     world.start('n1')
     world.start('n2')
     explore(world, { ...none, drops: 1, waits: 6, depth: 30, states: statesMax })
+  })
+
+  it('GEN-2: of three a member of the set comes back empty, and the active crashes', () => {
+    const before = settled(3, quick)
+    before.node('n3').lagging = true
+    before.write('n1')
+    before.run(20)
+    before.node('n3').lagging = false
+    before.kill('n2')
+    replaceDisk(before, 'n2', emptyDisk())
+    const world = byHand(before)
+    world.kill('n1')
+    explore(world, { ...none, drops: 1, starts: 2, waits: 4, depth: 28, states: statesMax })
+  })
+
+  it('GEN-2: of three the active comes back empty, with a standby ahead of the other', () => {
+    const before = settled(3, quick)
+    before.node('n3').lagging = true
+    before.write('n1')
+    before.run(20)
+    before.node('n3').lagging = false
+    before.kill('n1')
+    replaceDisk(before, 'n1', emptyDisk())
+    const world = byHand(before)
+    explore(world, {
+      ...none,
+      drops: 1,
+      crashes: 1,
+      starts: 2,
+      waits: 4,
+      depth: 28,
+      states: statesMax,
+    })
   })
 
   it('ROL-12: a switchover with lost messages and crashes', () => {
@@ -249,6 +283,13 @@ function fingerprint(world: World, budget: Budget): string {
   )
 }
 
+/** The members that an event named: what only they held may be lost. */
+function named(world: World): string[] {
+  return world.said.flatMap(({ event }) =>
+    event?.name === 'possibleLoss' || event?.name === 'unprovenStart' ? event.missing : [],
+  )
+}
+
 /** With all links up and all nodes running, one active comes out of every state. */
 function settles(state: State): void {
   const world = cloneOf(state.world)
@@ -269,6 +310,10 @@ function settles(state: State): void {
   // defect.
   if (!two) expect(actives, say()).toHaveLength(1)
   expect(actives.length, say()).toBeGreaterThan(0)
+  if (!two) {
+    const { disk } = world.node(actives[0] ?? '')
+    expect(world.ledger.settle(disk, new Set(named(world))), say()).toBe(0)
+  }
   if (actives.length > 1)
     expect(
       world.said.some((said) => said.event?.name === 'splitBrain'),
@@ -289,6 +334,7 @@ function cloneOf(world: World): World {
   copy.refusals = new Set(world.refusals)
   copy.links = new Map(world.links)
   copy.commands = world.commands
+  copy.said = [...world.said]
   copy.ledger = world.ledger.clone()
   for (const [id, node] of world.nodes) {
     const { options } = node.core

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Term } from '../../src/replication/position.js'
 import { cutOff, settled } from './clusters.js'
 import { World } from './world.js'
 
@@ -68,6 +69,91 @@ describe('fencing', () => {
     expect(world.actives()).toEqual(['n3'])
     expect(world.role('n2')).toBe('standby')
     expect(world.write('n2')).toBe(false)
+    // It asked first: the application never heard of a role.
+    expect(world.roles('n2')).not.toContain('active')
+  })
+
+  it('ROL-19: a candidate that stood still while its term was opened serves if nobody else does', () => {
+    const world = settled(2)
+    world.kill('n1')
+    world.until(() => world.node('n2').core.round?.phase === 'opening', 1_000)
+    world.freeze('n2', 8_000)
+    world.until(() => world.role('n2') === 'active', 12_000)
+    expect(world.write('n2')).toBe(true)
+  })
+
+  /** N1 stands still; n3 takes over, and its last frames to n1 before that lie in the socket; then they are lost. */
+  function replacedBehindACut(): World {
+    const world = settled(3)
+    world.node('n2').ineligible = 'not now'
+    world.factsChanged('n2')
+    world.run(500)
+    world.said = []
+    // Under way when it stops: it is in its journal, and nobody was told that it is safe.
+    for (const id of ['n2', 'n3']) world.node(id).lagging = true
+    world.write('n1')
+    world.freeze('n1', 6_000)
+    for (const id of ['n2', 'n3']) world.node(id).lagging = false
+    world.run(1_000)
+    world.cutLink('n3', 'n1', false)
+    world.until(() => world.role('n3') === 'active', 4_000)
+    for (let writes = 0; writes < 10; writes += 1) world.write('n3')
+    world.until(() => !world.node('n1').frozen, 6_000)
+    return world
+  }
+
+  it('ROL-19: old frames in the socket of a late active do not hide the one that replaced it', () => {
+    const world = replacedBehindACut()
+    world.until(() => {
+      expect(world.write('n1')).toBe(false)
+      return world.role('n1') !== 'active'
+    }, 1_000)
+    expect(world.events('n1', 'steppedDown')).toHaveLength(1)
+    // Nor do they make it a candidate afterwards.
+    world.run(30_000)
+    expect(world.actives()).toEqual(['n3'])
+    expect(world.node('n3').core.tenure?.term.epoch).toBe(2)
+    world.cuts.clear()
+    world.until(() => world.role('n1') === 'standby', 3_000)
+    expect(world.actives()).toEqual(['n3'])
+  })
+
+  it('ROL-19: a late active goes on under no round that a member says is under way', () => {
+    const world = settled(3)
+    world.freeze('n1', 3_000)
+    const n1 = world.node('n1')
+    world.until(() => !n1.frozen, 4_000)
+    world.until(() => n1.core.tenure?.asking !== undefined, 500)
+    cutOff(world, 'n1')
+    const view = n1.core.peers.get('n2')?.view
+    const queryId = n1.core.tenure?.asking?.queryId
+    if (view === undefined || queryId === undefined) throw new Error('n1 does not ask')
+    const answer = (round: Term | undefined): void => {
+      const message = { type: 'answer', queryId, view: { ...view, round } } as const
+      world.input(n1, { type: 'message', from: 'n2', message })
+    }
+    for (let atMs = 0; atMs < 6_000; atMs += 200) {
+      answer({ epoch: 2, nodeId: 'n3', bootId: 'n3.1' })
+      expect(world.write('n1')).toBe(false)
+      world.run(200)
+    }
+    answer(undefined)
+    expect(world.write('n1')).toBe(true)
+  })
+
+  it('ROL-19: no term is opened above a promise that another member says is in use', () => {
+    const world = settled(3)
+    const term = { epoch: 7, nodeId: 'n3', bootId: 'n3.1' }
+    const { core } = world.node('n1')
+    const view = core.peers.get('n2')?.view
+    if (view === undefined) throw new Error('n1 has no view of n2')
+    const follows = { id: 'n3', term, heard: true }
+    const message = { type: 'heartbeat', view: { ...view, promised: term, follows } } as const
+    world.input(world.node('n1'), { type: 'message', from: 'n2', message })
+    expect(core.tenure?.reopening).toBeUndefined()
+    const unused = { ...message, view: { ...view, promised: term } }
+    world.input(world.node('n1'), { type: 'message', from: 'n2', message: unused })
+    expect(core.tenure?.reopening?.term.epoch).toBe(8)
   })
 
   it('ROL-19: what a node knew of peers that were gone is void after it stood still', () => {

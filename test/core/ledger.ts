@@ -14,7 +14,7 @@ export class Ledger {
   promises: Map<string, Term> = new Map()
   activeEpochs: Map<string, number> = new Map()
   /** Acknowledged positions, as copies that end there; `safe` when a standby had them too. */
-  acks: { readonly copy: Copy; readonly safe: boolean }[] = []
+  acks: { readonly copy: Copy; readonly safe: boolean; readonly holders: readonly string[] }[] = []
   /**
    * Two were active at once: only a partition, or messages that took too long, may bring that
    * about.
@@ -78,17 +78,32 @@ export class Ledger {
     this.activeEpochs.set(node, epoch)
   }
 
-  acknowledge(copy: Copy, safe: boolean): void {
-    this.acks.push({ copy: { history: copy.history, seq: copy.seq }, safe })
+  /** `holders` had it when it was acknowledged; nobody when the active was alone. */
+  acknowledge(copy: Copy, holders: readonly string[]): void {
+    const { history, seq } = copy
+    this.acks.push({ copy: { history, seq }, safe: holders.length > 0, holders })
   }
 
   /** Acknowledged writes that this copy lacks. */
   lost(copy: Copy): number {
+    return this.#lostBy(copy).length
+  }
+
+  /**
+   * Those of them that nobody was told of: no event named a member that held them. What was told of is not asked for again.
+   */
+  settle(copy: Copy, named: ReadonlySet<string>): number {
+    const lost = this.#lostBy(copy)
+    this.acks = this.acks.filter((ack) => !lost.includes(ack))
+    return lost.filter(({ holders }) => !holders.some((id) => named.has(id))).length
+  }
+
+  #lostBy(copy: Copy): Ledger['acks'] {
     return this.acks.filter((ack) => {
       if (!ack.safe) return false
       const { kind } = relate(copy, ack.copy)
       return kind !== 'equal' && kind !== 'ahead'
-    }).length
+    })
   }
 }
 

@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { relate } from '../../src/replication/position.js'
+import { compareFreshness, relate } from '../../src/replication/position.js'
 import { names, settled } from './clusters.js'
+import { emptyDisk, replaceDisk } from './disks.js'
 import { World } from './world.js'
+import type { Disk } from './world-types.js'
+
+type Below = (below: number) => number
 
 /** A small seeded generator: the seed is in every failure, and replays it. */
-function generator(seed: number): (below: number) => number {
+function generator(seed: number): Below {
   let state = seed >>> 0
   return (below) => {
     state = (state + 0x6d2b79f5) >>> 0
@@ -33,7 +37,7 @@ function fault(world: World, random: (below: number) => number): void {
   const ids = world.members.map((member) => member.id)
   const pick = (): string => ids[random(ids.length)] ?? ''
   const [one, other] = [pick(), pick()]
-  switch (random(15)) {
+  switch (random(17)) {
     case 0:
     case 1:
       if (world.node(one).alive) world.kill(one)
@@ -62,6 +66,13 @@ function fault(world: World, random: (below: number) => number): void {
       // One of the two connections between them ends; the process at the other end is the same.
       world.breakLink(one, other)
       break
+    case 15:
+      world.node(one).ineligible = random(2) === 0 ? 'disk full' : undefined
+      world.factsChanged(one)
+      break
+    case 16:
+      world.node(one).fetchMs = random(9_000)
+      break
     case 8:
       world.freeze(one, random(6_000))
       break
@@ -81,7 +92,12 @@ function recover(world: World): void {
   world.cuts.clear()
   world.closed.clear()
   world.refusals.clear()
-  for (const node of world.nodes.values()) node.fetchable = true
+  for (const node of world.nodes.values()) {
+    node.fetchable = true
+    node.fetchMs = 0
+    node.ineligible = undefined
+    world.factsChanged(node.id)
+  }
   world.run(7_000)
   for (const node of world.nodes.values()) if (!node.alive) world.start(node.id)
   world.run(40_000)
@@ -162,4 +178,114 @@ describe('random schedules', () => {
       })
     }
   })
+
+  it('GEN-2: disks replaced, emptied, put back and forgetful: nothing is lost without a word', () => {
+    for (const seed of seeds(12)) {
+      const random = generator(seed)
+      const count = 2 + random(3)
+      const world = settled(count, {
+        onMissingPeer: random(3) === 0 ? 'hold' : 'takeOver',
+        order: random(3) === 0 ? 'list' : 'freshest',
+      })
+      world.latencyMs = 1 + random(10)
+      world.diskMs = 1 + random(10)
+      world.memoryAcks = random(3) === 0
+      withSeed(seed, world, () => {
+        const older = new Map<string, Disk>()
+        for (let round = 0; round < 10; round += 1) loseDisks(world, random, older)
+      })
+    }
+  })
 })
+
+/** One or two machines fail, one of them may come back with another disk; afterwards one is active, and every loss was told. */
+function loseDisks(world: World, random: Below, older: Map<string, Disk>): void {
+  const ids = world.members.map(({ id }) => id)
+  const pick = (): string => ids[random(ids.length)] ?? ''
+  world.said = []
+  writeUnevenly(world, random, pick())
+  failSome(world, random, pick, older)
+  const weak = world.node(pick())
+  weak.ineligible = random(3) === 0 ? 'disk full' : undefined
+  if (weak.alive) world.factsChanged(weak.id)
+  world.node(pick()).fetchMs = random(2) === 0 ? random(8_000) : 0
+  world.run(random(5_000))
+  for (const node of world.nodes.values()) {
+    start(world, node.id)
+    world.run(random(1_500))
+  }
+  weak.ineligible = undefined
+  world.factsChanged(weak.id)
+  world.run(25_000)
+  const ordered = world.actives().length === 0 ? orderTakeover(world) : []
+  for (const node of world.nodes.values()) node.fetchMs = 0
+  expect(world.actives()).toHaveLength(1)
+  const [active = ''] = world.actives()
+  for (const id of ids) if (id !== active) expect(world.role(id), id).toBe('standby')
+  expect(world.ledger.settle(world.node(active).disk, new Set([...named(world), ...ordered]))).toBe(
+    0,
+  )
+  const one = pick()
+  older.set(one, structuredClone(world.node(one).disk))
+}
+
+/** What fails, and what comes back at once: that a holder of acknowledged writes is back in time is the sharp case. */
+function failSome(world: World, random: Below, pick: () => string, older: Map<string, Disk>): void {
+  const [active = ''] = world.actives()
+  const victims = random(2) === 0 ? [active, pick()] : [pick(), active]
+  const [first = '', second = ''] = victims
+  // Whoever stands still is heard again after the others went on.
+  if (random(3) === 0) world.freeze(second, 1_000 + random(7_000))
+  else if (random(2) === 0) kill(world, second)
+  kill(world, first)
+  const replaced = random(4)
+  for (const id of victims) {
+    if (world.node(id).alive) continue
+    // One disk at a time: what was on two that are lost nobody can know of.
+    const kind = id === first ? replaced : 3
+    if (kind === 0) replaceDisk(world, id, emptyDisk())
+    if (kind === 1) replaceDisk(world, id, older.get(id) ?? emptyDisk())
+    // Not the machine's disk but the process forgot what was in memory.
+    if (random(2) === 0) start(world, id)
+  }
+}
+
+function kill(world: World, id: string): void {
+  if (world.node(id).alive) world.kill(id)
+}
+
+function start(world: World, id: string): void {
+  world.node(id).lazy = false
+  if (!world.node(id).alive) world.start(id)
+}
+
+/** Some writes that one standby does not get, and some that a disk does not take. */
+function writeUnevenly(world: World, random: Below, slow: string): void {
+  const [active = ''] = world.actives()
+  for (let writes = random(4); writes > 0; writes -= 1) world.write(active)
+  world.run(random(600))
+  if (slow !== active) world.node(slow).lagging = true
+  const lazy = [...world.nodes.values()][random(world.nodes.size)]
+  if (lazy !== undefined && random(2) === 0) lazy.lazy = true
+  for (let writes = random(4); writes > 0; writes -= 1) world.write(active)
+  world.run(random(300))
+  world.node(slow).lagging = false
+}
+
+/** What an operator does where everybody holds: the node with the most goes on. */
+function orderTakeover(world: World): string[] {
+  const all = [...world.nodes.values()].sort((left, right) =>
+    compareFreshness(right.disk, left.disk),
+  )
+  const [best, ...others] = all.map(({ id }) => id)
+  expect(world.said.some(({ event }) => event?.name === 'holding')).toBe(true)
+  world.command(best ?? '', { name: 'takeOver', withoutPeers: others })
+  world.run(15_000)
+  return others
+}
+
+function named(world: World): string[] {
+  return world.said.flatMap(({ event }) =>
+    event?.name === 'possibleLoss' || event?.name === 'unprovenStart' ? event.missing : [],
+  )
+}

@@ -5,12 +5,13 @@
  *
  * A script's lines: `nodes n1 n2 o1:observer option=value`, `start n1`, `kill n1`, `freeze n1
  * 5000`, `cut n1 n2`, `cut n1 > n2`, `heal n1 n2`, `heal`, `write n1 5`, `run 3000`, `switchover n1
- * [n2]`, `stop n1`, `takeOver n1 n2,n3`, `set n1 lagging|closed|open|prompt`, `status`, `explain
- * n1`. What happened follows each line, indented.
+ * [n2]`, `stop n1`, `takeOver n1 n2,n3`, `set n1 lagging|closed|open|prompt`, `empty n1` (its disk,
+ * while it does not run), `fetches n1 12000` (how long what it lacks takes), `status`, `explain n1`. What happened follows each line, indented.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { explain } from '../../src/core/step.js'
+import { emptyDisk, replaceDisk } from './disks.js'
 import { World } from './world.js'
 import type { WorldOptions } from './world-types.js'
 
@@ -103,6 +104,12 @@ function perform(world: World, words: readonly string[]): string[] {
       break
     case 'set':
       change(world, one, two)
+      break
+    case 'empty':
+      replaceDisk(world, one, emptyDisk())
+      break
+    case 'fetches':
+      world.node(one).fetchMs = Number(two)
       break
     case 'status':
       return world.describe().split('\n')

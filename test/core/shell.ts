@@ -2,6 +2,7 @@
 import { viewOf } from '../../src/core/step.js'
 import type { CopyFacts, CoreEffect, CoreEvent, CoreMessage, Role } from '../../src/core/types.js'
 import { relate, type Term, withTerm } from '../../src/replication/position.js'
+import { fetchSlowly, sync, takeCopy } from './disks.js'
 import type { World } from './world.js'
 import type { NodeSim, Said } from './world-types.js'
 
@@ -11,11 +12,12 @@ export function copyOf(_world: World, node: NodeSim): CopyFacts {
   return {
     history: disk.history,
     seq: disk.seq,
-    durableSeq: disk.seq,
+    durableSeq: Math.min(disk.seq, node.synced),
     complete: !node.damaged,
     inSync: disk.inSync,
     inSyncKnown: active || node.inSyncKnown,
     ineligible: node.ineligible,
+    forgot: node.forgot,
     heldSeq: active ? node.heldSeq : undefined,
   }
 }
@@ -52,6 +54,7 @@ export function carryOut(world: World, node: NodeSim, effect: CoreEffect): void 
       break
     case 'cutStream':
       node.stream = undefined
+      sync(node)
       world.inputLater(1, id, { type: 'cut', id: effect.id, copy: copyOf(world, node) })
       break
     case 'fetch':
@@ -66,6 +69,7 @@ export function carryOut(world: World, node: NodeSim, effect: CoreEffect): void 
       break
     case 'fork':
       node.disk.seq += 1
+      sync(node)
       world.inputLater(0, id, { type: 'copy', copy: copyOf(world, node) })
       break
     case 'freeze':
@@ -146,6 +150,8 @@ export function open(world: World, node: NodeSim, term: Term): void {
     return
   }
   node.disk.history = withTerm(node.disk.history, term, node.disk.seq)
+  node.forgot = false
+  sync(node)
   world.ledger.opened(node.id, term, node.core)
   world.input(node, { type: 'termOpened', term, ok: true, copy: copyOf(world, node) })
   if (node.core.role === 'active') node.term = node.core.tenure?.term
@@ -163,7 +169,9 @@ export function replicate(world: World, active: NodeSim, follower: NodeSim): voi
   follower.disk.history = active.disk.history
   follower.disk.seq = active.disk.seq
   follower.disk.inSync = active.disk.inSync
+  sync(follower)
   follower.inSyncKnown = true
+  follower.forgot = false
   follower.damaged = false
   copyInput(world, follower)
   if (active.drain !== undefined) tryDrain(world, active)
@@ -216,12 +224,9 @@ export function fetch(world: World, node: NodeSim, id: number, peer: string): vo
     !world.cut(peer, node.id) &&
     !world.cut(node.id, peer) &&
     !world.closed.has(peer)
+  if (node.fetchMs > 0) return fetchSlowly(world, node, id, peer)
   const ok = reached && source.fetchable
-  if (ok) {
-    node.disk.history = source.disk.history
-    node.disk.seq = source.disk.seq
-    node.disk.inSync = source.disk.inSync
-  }
+  if (ok) takeCopy(node, source)
   world.inputLater(3, node.id, { type: 'fetched', id, ok, copy: copyOf(world, node) })
 }
 

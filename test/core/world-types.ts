@@ -45,6 +45,16 @@ export interface NodeSim {
   opens: boolean
   /** Others can fetch what it has and they lack. */
   fetchable: boolean
+  /** The last change that its disk took; a process that ends loses the rest. */
+  synced: number
+  /** Its disk takes nothing for now. */
+  lazy: boolean
+  /** It restarted, and nobody knows what it had acknowledged from memory. */
+  forgot: boolean
+  /** How long fetching what it lacks takes; 0 for at once. */
+  fetchMs: number
+  /** How much of that was fetched, over all attempts. */
+  fetchedMs: number
   /** The standby takes updates, but late: nothing arrives while this is set. */
   lagging: boolean
   restoreMs: number
@@ -59,6 +69,8 @@ export type Item = { readonly at: number; readonly order: number } & (
       /** The connection it is on: the one that this node dialled. */
       readonly link: string
       readonly boots: string
+      /** It lies in the socket of a process that stands still: nothing keeps it from being read later. */
+      readonly arrived?: boolean
       readonly message: CoreMessage
     }
   | { readonly kind: 'input'; readonly node: string; readonly boot: number; readonly input: Body }

@@ -4,14 +4,8 @@
  * data throughout, so that the explorer can copy a world.
  */
 import { type CoreState, createCore, nextDueMs, step } from '../../src/core/step.js'
-import type {
-  CoreCommand,
-  CoreEvent,
-  CoreInput,
-  CoreMember,
-  DurableFacts,
-  Role,
-} from '../../src/core/types.js'
+import type { CoreCommand, CoreEvent, CoreInput, CoreMember, Role } from '../../src/core/types.js'
+import { crash, emptyDisk, sync } from './disks.js'
 import { Ledger } from './ledger.js'
 import { carryOut, copyInput, copyOf, flows, open, replicate, restore, statusOf } from './shell.js'
 import type { Body, Item, ItemBody, NodeSim, Said, WorldOptions } from './world-types.js'
@@ -56,6 +50,8 @@ export class World {
   ledger: Ledger = new Ledger()
   latencyMs = 1
   diskMs = 2
+  /** Standbys acknowledge what they have in memory. */
+  memoryAcks = false
   /** Answers to commands come back under these ids. */
   commands = 0
 
@@ -75,7 +71,7 @@ export class World {
       tickAtMs: Number.POSITIVE_INFINITY,
       backlog: [],
       core: this.#createCore(id, 0),
-      disk: { durable: neverRan, history: [], seq: 0, inSync: undefined },
+      disk: emptyDisk(),
       inSyncKnown: false,
       heldSeq: 0,
       ineligible: undefined,
@@ -87,6 +83,11 @@ export class World {
       gateOpen: true,
       opens: true,
       fetchable: true,
+      synced: 0,
+      lazy: false,
+      forgot: false,
+      fetchMs: 0,
+      fetchedMs: 0,
       lagging: false,
       restoreMs: 5,
     }
@@ -120,6 +121,8 @@ export class World {
     node.tickAtMs = Number.POSITIVE_INFINITY
     node.backlog = []
     node.inSyncKnown = false
+    node.forgot = this.memoryAcks && node.disk.seq > 0
+    node.fetchedMs = 0
     node.stream = undefined
     node.term = undefined
     node.writesFrozen = false
@@ -136,6 +139,7 @@ export class World {
   kill(id: string): void {
     const node = this.node(id)
     node.alive = false
+    crash(node)
     node.stream = undefined
     node.term = undefined
     for (const link of [...this.links.keys()]) {
@@ -175,7 +179,12 @@ export class World {
   thaw(id: string): void {
     const node = this.node(id)
     node.frozen = false
-    for (const item of node.backlog) this.push(0, item)
+    // As an event loop does: the timers that are due come first, then the sockets, which hold what arrived whatever became
+    // of the network since.
+    for (const item of node.backlog) {
+      if (item.kind === 'message') this.push(2, { ...item, arrived: true })
+      else this.push(item.kind === 'input' && item.input.type === 'tick' ? 0 : 2, item)
+    }
     node.backlog = []
   }
 
@@ -221,16 +230,18 @@ export class World {
     if (node.term === undefined || node.writesFrozen || !node.alive || node.frozen) return false
     if (node.disk.history.at(-1)?.epoch !== node.term.epoch) return false
     node.disk.seq += 1
+    sync(node)
     copyInput(this, node)
-    let copies = 0
+    const holders = [node.id]
     for (const follower of this.nodes.values()) {
       if (!flows(this, node, follower) || follower.lagging) continue
       replicate(this, node, follower)
-      if (node.disk.inSync?.includes(follower.id)) copies += 1
+      const durable = this.memoryAcks || follower.synced === follower.disk.seq
+      if (node.disk.inSync?.includes(follower.id) && durable) holders.push(follower.id)
     }
     const needs = (node.disk.inSync ?? []).length > 1
-    if (copies > 0 || !needs) this.ledger.acknowledge(node.disk, needs)
-    if (copies > 0 && needs) {
+    if (holders.length > 1 || !needs) this.ledger.acknowledge(node.disk, needs ? holders : [])
+    if (holders.length > 1 && needs) {
       node.heldSeq = node.disk.seq
       copyInput(this, node)
     }
@@ -418,8 +429,6 @@ export class World {
     this.#tickWhenDue(node)
   }
 }
-
-const neverRan: DurableFacts = { promised: undefined, known: undefined, lastStop: 'never' }
 
 export function boots(from: NodeSim, to: NodeSim): string {
   return `${from.boot}-${to.boot}`

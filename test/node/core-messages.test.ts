@@ -33,6 +33,7 @@ function longestHeartbeat(): CoreMessage {
   const durable = { promised: undefined, known: undefined, lastStop: 'never' } as const
   const time = { nowMs: 1, wallMs: 1 }
   step(core, { ...time, type: 'start', copy, durable } as CoreInput)
+  core.holdsFor = ids
   for (const peer of ids.slice(2))
     step(core, { ...time, type: 'linkUp', peer, bootId } as CoreInput)
   const effects = step(core, { ...time, type: 'linkUp', peer: idOf(1), bootId } as CoreInput)
@@ -48,6 +49,26 @@ describe('messages to the core', () => {
     const message = envelope({ ...names, id: `${bootId}-1`, type: 'core', body })
     expect(encode(message).length).toBeLessThan(0.9 * FRAME_BYTES_MIN)
     expect(coreMessageOf(body)).toMatchObject({ view: { copy: { seq: 2 ** 51 } } })
+  })
+
+  it('of a version that says less leave out what it does not know of', () => {
+    const view = settled(2).node('n1').core.peers.get('n2')?.view
+    const { fetching: _, holdsFor: __, ...before } = { ...view, fetching: 7, holdsFor: ['n1'] }
+    const { forgot: ___, ...copy } = { ...view?.copy, forgot: true }
+    const read = coreMessageOf({ type: 'heartbeat', view: { ...before, copy } })
+    if (read?.type !== 'heartbeat') throw new Error('another message')
+    expect(read.view.fetching).toBeUndefined()
+    expect(read.view.holdsFor).toBeUndefined()
+    expect(read.view.copy.forgot).toBe(false)
+  })
+
+  it('say whom a node holds for, how its fetch gets on, and what it may have forgotten', () => {
+    const view = settled(2).node('n1').core.peers.get('n2')?.view
+    const copy = { ...view?.copy, forgot: true }
+    const more = { ...view, fetching: 7, holdsFor: ['n1'], copy }
+    expect(coreMessageOf({ type: 'heartbeat', view: more })).toMatchObject({
+      view: { fetching: 7, holdsFor: ['n1'], copy: { forgot: true } },
+    })
   })
 
   it('that name an epoch beyond all counting are refused', () => {

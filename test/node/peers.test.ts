@@ -131,6 +131,7 @@ describe('refusals', () => {
       each.on('refused', ({ peer, code }) => told.push([each.id, peer, code]))
     }
     await alpha.start()
+    await alpha.files.write('files/a', 'x', { ack: 'local' })
     const starting = beta.start()
     await vi.waitFor(() => expect(beta.status().stuck).toContain('POLICY_MISMATCH'))
     // It is tried again and again.
@@ -140,7 +141,7 @@ describe('refusals', () => {
       ['beta', 'alpha', 'POLICY_MISMATCH'],
     ])
     await alpha.stop()
-    // It has heard of a term whose changes it could not get.
+    // It has heard of a change that it could not get.
     await vi.waitFor(() => expect(beta.status().stuck).toContain('holding'))
     await beta.takeOver({ withoutPeers: ['alpha'] })
     await starting

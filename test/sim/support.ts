@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { AckLevel } from '../../src/policy/class-options.js'
+import type { AckLevel, Durability } from '../../src/policy/class-options.js'
 import { allCheckers } from '../../src/testing/simulator/checkers/index.js'
 import { missing } from '../../src/testing/simulator/recovery.js'
 import { Workload } from '../../src/testing/simulator/workload.js'
@@ -71,7 +71,7 @@ export async function write(
   world: World,
   id: string,
   path = 'data/file',
-  options: { ack?: AckLevel; bytes?: number } = {},
+  options: { ack?: AckLevel; bytes?: number; durability?: Durability } = {},
 ): Promise<WriteRecord> {
   writes += 1
   const load = new Workload(world)
@@ -79,7 +79,7 @@ export async function write(
   const record = load.write(
     world.process(id),
     { kind: 'put', path, bytes },
-    { durability: 'disk', ack: options.ack ?? 'standby' },
+    { durability: options.durability ?? 'disk', ack: options.ack ?? 'standby' },
   )
   await world.until(() => record.outcome.kind !== 'open', 20_000)
   return record

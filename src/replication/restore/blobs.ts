@@ -11,23 +11,44 @@ import { fieldsOf, seqOf } from '../stream/wire-fields.js'
 import { malformed } from './pages.js'
 
 const chunkBytes = 256 * 1024
-/** Requests under way for one blob. */
-const window = 4
+/**
+ * A candidate asks for less at a time: over a slow link an answer that takes longer than a silent peer is waited for looks
+ * like one that hangs.
+ */
+const candidateChunkBytes = 32 * 1024
+/** Bytes under way for one blob. */
+const windowBytes = 4 * chunkBytes
+/** An answer with journal entries. */
+const entriesBytes = 128 * 1024
+/** What is read at a time of what is here already. */
+const readBytes = 256 * 1024
 /**
  * Bytes of a blob that are made durable in one go. The source sees by the requests how far this disk is: one that syncs
  * hundreds of megabytes at the end looks like one that hangs.
  */
 const stretchBytes = 2 * 1024 * 1024
 
-/** Whether an earlier stream has brought it whole: a blob's bytes never change. */
-async function hasBlob(storage: OpenStorage, blob: BlobRef): Promise<boolean> {
+/** Told how far a blob, or an entry that takes several answers, has come. */
+export type Reached = (thing: string, offset: number) => void
+
+/** What an earlier attempt has brought of a blob, whose bytes never change; not verified before all of it is here. */
+async function partOf(
+  storage: OpenStorage,
+  blob: BlobRef,
+): Promise<{ readonly bytes: number; readonly crc: number }> {
   const found = await storage.objects.list('blobs', blob.id)
-  if (!found.some(({ name, bytes }) => name === blob.id && bytes === blob.bytes)) return false
+  const bytes = found.find(({ name }) => name === blob.id)?.bytes ?? 0
+  if (bytes > blob.bytes) return { bytes: 0, crc: 0 }
   let crc = 0
-  for (let offset = 0; offset < blob.bytes; offset += chunkBytes) {
-    crc = crc32(await storage.objects.read('blobs', blob.id, offset, chunkBytes), crc)
+  for (let offset = 0; offset < bytes; offset += readBytes) {
+    const length = Math.min(readBytes, bytes - offset)
+    crc = crc32(await storage.objects.read('blobs', blob.id, offset, length), crc)
   }
-  if (crc !== blob.crc) return false
+  return { bytes, crc }
+}
+
+/** Whether all of it is here, durably. */
+async function isWhole(storage: OpenStorage, blob: BlobRef): Promise<boolean> {
   try {
     await storage.objects.sync('blobs', [blob.id])
     return true
@@ -37,21 +58,43 @@ async function hasBlob(storage: OpenStorage, blob: BlobRef): Promise<boolean> {
   }
 }
 
+/** Brings a blob, or the rest of one of which an earlier attempt brought the beginning; `reached` is for a candidate. */
 export async function fetchBlob(
   bulk: BulkClient,
   storage: OpenStorage,
   blob: BlobRef,
   signal: AbortSignal,
+  reached?: Reached,
 ): Promise<void> {
-  if (await hasBlob(storage, blob)) return
-  await storage.objects.remove('blobs', [blob.id])
-  let crc = 0
-  let asked = 0
-  let written = 0
+  let part = await partOf(storage, blob)
+  if (part.bytes === blob.bytes && part.bytes > 0) {
+    if (part.crc === blob.crc && (await isWhole(storage, blob))) return
+    part = { bytes: 0, crc: 0 }
+  }
+  if (part.bytes === 0) await storage.objects.remove('blobs', [blob.id])
+  await bringRest(bulk, storage, { ...blob, from: part.bytes, crcSoFar: part.crc }, signal, reached)
+}
+
+interface Rest extends BlobRef {
+  readonly from: number
+  readonly crcSoFar: number
+}
+
+async function bringRest(
+  bulk: BulkClient,
+  storage: OpenStorage,
+  blob: Rest,
+  signal: AbortSignal,
+  reached: Reached | undefined,
+): Promise<void> {
+  const askBytes = reached === undefined ? chunkBytes : candidateChunkBytes
+  let crc = blob.crcSoFar
+  let asked = blob.from
+  let written = blob.from
   const disk = new StretchSync(storage, blob.id)
   const answers: Promise<Uint8Array>[] = []
   const ask = (): void => {
-    const length = Math.min(chunkBytes, blob.bytes - asked)
+    const length = Math.min(askBytes, blob.bytes - asked)
     const request = { op: 'blob', blob: blob.id, offset: asked, length, holes: true } as const
     const answer = bulk.request(request, (given) => contentOf(given, length))
     answer.catch(() => undefined)
@@ -59,7 +102,7 @@ export async function fetchBlob(
     asked += length
   }
   while (written < blob.bytes) {
-    while (answers.length < window && asked < blob.bytes) ask()
+    while (asked - written < windowBytes && asked < blob.bytes) ask()
     const bytes = await answers.shift()
     signal.throwIfAborted()
     if (bytes === undefined || bytes.length === 0) {
@@ -70,6 +113,7 @@ export async function fetchBlob(
     written += bytes.length
     await storage.objects.write('blobs', bytes, [slice])
     await disk.wrote(bytes.length)
+    reached?.(blob.id, written)
   }
   await disk.idle()
   if (crc !== blob.crc) {
@@ -118,12 +162,16 @@ function contentOf({ body, bytes }: BulkAnswer, lengthMax: number): Uint8Array {
 }
 
 /** Whole entries that follow a position, as many as fit one answer, at least one; none when there are none. */
-export async function fetchEntries(bulk: BulkClient, extent: Extent): Promise<Uint8Array> {
+export async function fetchEntries(
+  bulk: BulkClient,
+  extent: Extent,
+  reached: Reached,
+): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   let offset = 0
   let total = 0
   do {
-    const request = { op: 'entries', extent, offset } as const
+    const request = { op: 'entries', extent, offset, length: entriesBytes } as const
     const { body, bytes } = await bulk.request(request, (answer) => ({
       body: answer.body,
       bytes: new Uint8Array(answer.bytes),
@@ -134,6 +182,7 @@ export async function fetchEntries(bulk: BulkClient, extent: Extent): Promise<Ui
     }
     parts.push(bytes)
     offset += bytes.length
+    reached(`entries after ${extent.seq}`, offset)
   } while (offset < total)
   return parts.length === 1 ? (parts[0] ?? Buffer.alloc(0)) : Buffer.concat(parts)
 }

@@ -6,7 +6,7 @@ import { partsOf, readEntry, singlesOf } from '../entry.js'
 import { blobsOf } from '../intent.js'
 import type { LocalCopy } from '../local-copy.js'
 import type { BulkClient } from '../stream/bulk-client.js'
-import { fetchBlob, fetchEntries } from './blobs.js'
+import { fetchBlob, fetchEntries, type Reached } from './blobs.js'
 
 export interface MissingEntries {
   readonly copy: LocalCopy
@@ -16,14 +16,15 @@ export interface MissingEntries {
   readonly signal: AbortSignal
   /** Keeps files that somebody else changed, before a change of the history takes their place. */
   keepOutside(paths: readonly string[]): Promise<void>
+  readonly reached: Reached
 }
 
 /** Appends entries up to this change; resolves when they are durable. */
 export async function fetchUpTo(context: MissingEntries, seq: number): Promise<void> {
-  const { copy, bulk, peer } = context
+  const { copy, bulk, peer, reached } = context
   while (copy.seq < seq) {
     const before = copy.seq
-    await append(context, await fetchEntries(bulk, copy.extent))
+    await append(context, await fetchEntries(bulk, copy.extent, reached))
     if (copy.seq === before) {
       throw new HotspareError('RESTORE_FAILED', `${peer} has no entries after ${before}`)
     }
@@ -32,7 +33,7 @@ export async function fetchUpTo(context: MissingEntries, seq: number): Promise<v
 }
 
 async function append(context: MissingEntries, bytes: Uint8Array): Promise<void> {
-  const { copy, storage, bulk, signal } = context
+  const { copy, storage, bulk, signal, reached } = context
   for (let at = 0; at < bytes.length; ) {
     const entry = readEntry(bytes, at)
     if (typeof entry === 'string') {
@@ -41,7 +42,7 @@ async function append(context: MissingEntries, bytes: Uint8Array): Promise<void>
     at += entry.header.length
     const parts = entry.header.kind === 'changes' ? partsOf(entry) : undefined
     for (const blob of parts?.flatMap(blobsOf) ?? []) {
-      await fetchBlob(bulk, storage, blob, signal)
+      await fetchBlob(bulk, storage, blob, signal, reached)
     }
     if (parts !== undefined) await keepTouched(context, parts)
     copy.appendRead(entry, parts)

@@ -153,7 +153,7 @@ export class BulkServer {
       case 'blob':
         return this.#blob(request)
       case 'entries':
-        return this.#entries(request.extent, request.offset)
+        return this.#entries(request.extent, request.offset, request.length)
       case 'unknown': {
         const what = `this version does not know the request ${request.name}`
         throw new HotspareError('PROTOCOL_VIOLATION', what)
@@ -250,7 +250,7 @@ export class BulkServer {
     return { body: runs === undefined ? {} : { length, runs }, bytes: packed.parts() }
   }
 
-  async #entries(extent: Extent, offset: number): Promise<Answer> {
+  async #entries(extent: Extent, offset: number, length: number): Promise<Answer> {
     const { copy } = this.#source
     const relation = relate(extent, copy.extent)
     if (relation.kind !== 'behind' && relation.kind !== 'equal') {
@@ -260,11 +260,12 @@ export class BulkServer {
     if (copy.failed === undefined) await copy.flush()
     const reader = copy.reader(extent.seq)
     try {
-      const entries = await reader.next(this.#contentMax)
+      const wanted = length > 0 ? Math.min(length, this.#contentMax) : this.#contentMax
+      const entries = await reader.next(wanted)
       const all = Buffer.concat(entries.map((entry) => entry.bytes))
-      if (all.length <= this.#contentMax) return { body: { total: all.length }, bytes: [all] }
+      if (all.length <= wanted) return { body: { total: all.length }, bytes: [all] }
       const first = entries[0]?.bytes ?? all
-      const end = Math.min(first.length, offset + this.#contentMax)
+      const end = Math.min(first.length, offset + wanted)
       return { body: { total: first.length }, bytes: [first.subarray(offset, end)] }
     } finally {
       reader.close()

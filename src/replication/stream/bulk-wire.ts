@@ -59,9 +59,15 @@ export type BulkRequest =
     }
   /**
    * Journal entries after a position, for a candidate that lacks the end. One that is longer than an answer is asked for
-   * from several offsets.
+   * from several offsets. An answer has at most `length` bytes; 0, and a version that does not ask for it, leave that to
+   * the source.
    */
-  | { readonly op: 'entries'; readonly extent: Extent; readonly offset: number }
+  | {
+      readonly op: 'entries'
+      readonly extent: Extent
+      readonly offset: number
+      readonly length: number
+    }
 
 /** What a later version asks for. */
 export interface UnknownRequest {
@@ -167,6 +173,7 @@ function requestOf(fields: Fields): BulkRequest | UnknownRequest {
         op: 'entries',
         extent: extentOf(fields.extent, 'extent'),
         offset: seqOf(fields.offset, 'offset'),
+        length: fields.length === undefined ? 0 : seqOf(fields.length, 'length'),
       }
     default:
       return { op: 'unknown', name: textOf(fields.op, 'op', 64) }

@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest'
+import { type MemoryStorage, memory } from '../../src/storage/memory.js'
+import type { World } from '../../src/testing/simulator/world.js'
+import { allIsWell, eventsOf, noViolation, quit, settled, until, write } from './support.js'
+
+/** Another disk in the place of the one that is lost. */
+function replaceDisk(world: World, id: string): void {
+  const machine = world.machine(id)
+  const storage: MemoryStorage = memory({ clock: machine.clock })
+  storage.faults.latency = world.diskLatency
+  Object.assign(machine, { storage })
+}
+
+describe('who may stand for whom', () => {
+  /** A write is acknowledged that n1 and n2 have and n3 has not; n2 is silent, and n1 comes back as `change` makes it. */
+  async function holderSilent(
+    world: World,
+    change: () => void,
+    durability: 'disk' | 'memory' = 'disk',
+  ): Promise<void> {
+    world.cut('n1', 'n3')
+    await write(world, 'n1', 'data/acked', { durability })
+    world.freeze('n2', 8_000)
+    world.kill('n1')
+    world.heal({ break: true })
+    change()
+    await world.run(300)
+    world.start('n1')
+  }
+
+  it('GEN-2: an empty disk under the id of the lost active: what may be lost is named', async () => {
+    const world = await settled({ nodes: 3 })
+    await write(world, 'n1', 'data/a')
+    await holderSilent(world, () => replaceDisk(world, 'n1'))
+    await until(world, () => world.actives().includes('n3'))
+    expect(eventsOf(world, 'n3', 'possibleLoss')).toMatchObject([{ missing: ['n2'] }])
+    quit(world)
+  })
+
+  it("GEN-2: with 'hold' an empty disk under the id of the lost active frees nobody", async () => {
+    const world = await settled({ nodes: 3, choices: { onMissingPeer: 'hold' } })
+    await write(world, 'n1', 'data/a')
+    await holderSilent(world, () => replaceDisk(world, 'n1'))
+    await world.run(7_000)
+    expect(world.actives()).toEqual([])
+    await until(world, () => world.actives().includes('n2'))
+    const { files } = world.process('n2').node
+    await world.settle(files.read('data/acked'))
+    quit(world)
+  })
+
+  it('GEN-2: a lost active that restarts does not know what it had acknowledged from memory', async () => {
+    const world = await settled({ nodes: 3, diskMs: 1 })
+    await write(world, 'n1', 'data/a')
+    await world.run(500)
+    world.machine('n1').storage.faults.latency = (op) => (op === 'log.append' ? 3_000 : 1)
+    const fast = (): void => {
+      world.machine('n1').storage.faults.latency = world.diskLatency
+    }
+    await holderSilent(world, fast, 'memory')
+    await until(world, () => world.actives().length > 0)
+    expect(eventsOf(world, 'n3', 'possibleLoss')).toMatchObject([{ missing: ['n2'] }])
+    noViolation(world)
+    quit(world)
+  })
+})
+
+describe('what is known to be later', () => {
+  it('ROL-16: a term that nobody wrote in keeps nobody with every change from serving', async () => {
+    const world = await settled({ nodes: 2 })
+    await write(world, 'n1', 'data/a')
+    await world.run(500)
+    for (const id of ['n2', 'n1']) await world.settle(world.stop(id))
+    world.start('n1')
+    await until(world, () => world.process('n1').node.role === 'active')
+    await world.run(1_000)
+    world.start('n2')
+    await until(world, () => world.process('n2').node.role === 'restoring')
+    world.kill('n1')
+    await until(world, () => world.process('n2').node.role === 'active')
+    world.start('n1')
+    await allIsWell(world)
+  })
+})
+
+describe('a long fetch before a takeover', () => {
+  /** Both candidates lack 12 MB that only an observer has, on links of 1 MB/s. */
+  async function slowly(): Promise<World> {
+    const world = await settled({ nodes: 4, observers: ['n4'] })
+    await write(world, 'n1', 'data/a')
+    for (const id of ['n2', 'n3']) world.cut('n1', id)
+    await world.run(5_000)
+    await write(world, 'n1', 'data/large', { bytes: 12_000_000, ack: 'local' })
+    await until(world, () => world.process('n4').copy?.durableSeq === world.process('n1').copy?.seq)
+    for (const id of ['n2', 'n3']) {
+      world.network.setLink('n4:1', `${id}:1`, { bytesPerSecond: 1_000_000 })
+    }
+    world.kill('n1')
+    world.heal({ break: true })
+    return world
+  }
+
+  it('ROL-17: ends with one active in one round, however much longer than deadMs it takes', async () => {
+    const world = await slowly()
+    const tookMs = await until(world, () => world.actives().length > 0, 60_000)
+    expect(tookMs).toBeLessThan(20_000)
+    expect(world.process('n2').node.status().epoch).toBe(2)
+    quit(world)
+  })
+
+  it('ROL-17: what came of a large content stays when the fetch is interrupted', async () => {
+    const world = await slowly()
+    await until(world, () => world.process('n2').node.explain().at(-1)?.rule === 'round.data')
+    await world.run(9_000)
+    for (const id of ['n2', 'n3']) world.cut('n4', id)
+    await world.run(3_000)
+    world.heal({ break: true })
+    // More than three quarters were here: the whole of it would take twelve seconds.
+    const tookMs = await until(world, () => world.actives().includes('n2'), 60_000)
+    expect(tookMs).toBeLessThan(9_000)
+    quit(world)
+  })
+})

@@ -163,6 +163,7 @@ async function play(
     phase -= 1
   ) {
     load.resume()
+    world.replacedInPhase = false
     await disturb(world, random, profile)
     if (!(await recover(world, random, load))) return
     await world.quiet()

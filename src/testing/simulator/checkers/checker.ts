@@ -25,6 +25,8 @@ export interface Checker {
   ending?(process: Process, how: ProcessEnd): void
   /** A machine goes on after it stood still. */
   thawed?(machine: Machine, frozenMs: number): void
+  /** A machine has another disk: what it held before is gone. */
+  replaced?(machine: Machine): void
   /** The faults are over, all nodes are back, one is active and all others are in sync with it. */
   quiet?(): Promise<void> | void
 }

@@ -223,6 +223,11 @@ export class World extends Stage {
     this.machine(id).roomy = true
   }
 
+  /** Whether an operator would start it now: an empty machine that hears nobody would begin a history of its own. */
+  mayStart({ process, off, isNew }: Machine): boolean {
+    return process === undefined && !off && (!isNew || this.actives().length > 0)
+  }
+
   startAll(): void {
     for (const { id } of this.members) this.start(id)
   }
@@ -265,6 +270,7 @@ export class World extends Stage {
     this.timeline.add(this.nowMs, id, image === undefined ? 'diskReplaced' : 'diskPutBack')
     machine.storage.replace(image)
     machine.replacedMs = this.nowMs
+    machine.isNew = image === undefined
     // What the application keeps beside it is a store of its own, on the same disk.
     if (machine.kept !== undefined) Object.assign(machine.kept, { names: [], position: undefined })
     this.tell((checker) => checker.replaced?.(machine))
@@ -300,6 +306,7 @@ export class World extends Stage {
     }
     process.alive = false
     machine.stoppedInOrder = how === 'stopped'
+    if ((process.copy?.seq ?? 0) > 0) machine.isNew = false
     process.clock.die()
     machine.process = undefined
     machine.clock.forget()

@@ -107,18 +107,13 @@ export const replaceDisk: Fault = (world, random) => {
   world.replacedInPhase = true
   const image = random.chance(0.5) ? machine.images.at(random.below(3)) : undefined
   world.replaceDisk(machine.id, image)
-  world.later(random.between(100, 5_000), () => restart(world, machine, image === undefined))
+  world.later(random.between(100, 5_000), () => restart(world, machine))
 }
 
-/** An empty machine that hears nobody would begin a history of its own: it is started while others serve. */
-function restart(world: World, machine: Machine, isEmpty: boolean): void {
-  if (machine.process !== undefined) return
-  if (isEmpty && world.actives().length === 0) {
-    world.later(500, () => restart(world, machine, isEmpty))
-    return
-  }
+function restart(world: World, machine: Machine): void {
   world.powerOn(machine.id)
-  world.start(machine.id)
+  if (world.mayStart(machine)) world.start(machine.id)
+  else if (machine.process === undefined) world.later(500, () => restart(world, machine))
 }
 
 /** A bit of a stopped node's journal turns over, while others have the same data. */

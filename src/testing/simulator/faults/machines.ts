@@ -11,9 +11,7 @@ export const powerOff: Fault = (world, random) => {
 }
 
 export const start: Fault = (world) => {
-  const idle = [...world.machines.values()].filter(
-    ({ process, off }) => process === undefined && !off,
-  )
+  const idle = [...world.machines.values()].filter((machine) => world.mayStart(machine))
   for (const { id } of idle.slice(0, 1)) world.start(id)
 }
 

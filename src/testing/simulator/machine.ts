@@ -12,6 +12,8 @@ import { heldTransport } from './held-transport.js'
 import type { RegisterChange, SimulatedClasses } from './register.js'
 import { Register, simulatedPolicy } from './register.js'
 import type { SeededRandom } from './seeded-random.js'
+import type { TapHooks } from './taps.js'
+import { tappedStorage, tappedTransport } from './taps.js'
 import { type MachineClock, ProcessClock } from './virtual-clock.js'
 
 /** Options of the simulated nodes, as far as a schedule chooses them. */
@@ -23,6 +25,8 @@ export type NodeChoices = Partial<
 export interface ProcessHooks {
   onEvent(process: Process, event: NodeLogEvent): void
   onApply(process: Process, change: RegisterChange, at: { epoch: number; seq: number }): void
+  /** Who listens to what it sends and has its disk do. */
+  tapsOf(process: Process): TapHooks
 }
 
 /** One run of a node, from its start to its stop or death. */
@@ -45,13 +49,15 @@ export class Process {
     this.boot = machine.boots
     this.clock = new ProcessClock(machine.clock)
     this.register = new Register((change, at) => hooks.onApply(this, change, at))
+    const taps = hooks.tapsOf(this)
+    const transport = heldTransport(network.transport(machine.address), machine.clock)
     this.node = new ClusterNode<SimulatedClasses>({
       cluster: 'simulated',
       ...choices,
       id: machine.id,
       members,
-      transport: heldTransport(network.transport(machine.address), machine.clock),
-      storage: machine.storage,
+      transport: tappedTransport(transport, taps),
+      storage: tappedStorage(machine.storage, taps),
       policy: simulatedPolicy(this.register),
       clock: this.clock,
       random,

@@ -62,6 +62,9 @@ export class Register {
   }
 }
 
+/** The classes of application state. */
+export const simulatedStates: readonly string[] = ['register']
+
 /** The policy that all simulated nodes share. */
 export function simulatedPolicy(register: Register): SyncPolicy<SimulatedClasses> {
   return new SyncPolicy<SimulatedClasses>({

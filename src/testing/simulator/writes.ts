@@ -45,6 +45,17 @@ export interface WriteRecord {
   outcome: WriteOutcome
 }
 
+/** One read of a whole file by the application. */
+export interface ReadRecord {
+  readonly process: Process
+  readonly path: string
+  readonly begunMs: number
+  /** What the process was when the read began. */
+  readonly role: string
+  /** The file's bytes; undefined when there was no file. */
+  readonly bytes: Uint8Array | undefined
+}
+
 /** Codes after which a write certainly did not happen. */
 const refusals: ReadonlySet<string> = new Set([
   'NOT_ACTIVE',

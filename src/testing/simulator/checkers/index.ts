@@ -7,6 +7,7 @@ import { complete } from './complete.js'
 import { historyHolds } from './history.js'
 import { limits } from './limits.js'
 import { oneWriter } from './one-writer.js'
+import { order } from './order.js'
 import { singleActive } from './single-active.js'
 import { stranger } from './stranger.js'
 import { untouched } from './untouched.js'
@@ -24,4 +25,5 @@ export const allCheckers: readonly ((world: World, report: Report) => Checker)[]
   catchUp,
   limits,
   stranger,
+  order,
 ]

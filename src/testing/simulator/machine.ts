@@ -36,6 +36,8 @@ export class Process {
   readonly node: ClusterNode<SimulatedClasses>
   readonly register: Register
   readonly clock: ProcessClock
+  /** The options that the schedule chose for it. */
+  readonly choices: NodeChoices
   /** How `start()` ended so far. */
   started: 'starting' | 'started' | HotspareError = 'starting'
   stopping: Promise<void> | undefined
@@ -46,6 +48,7 @@ export class Process {
   constructor(machine: Machine, options: ProcessOptions) {
     const { members, network, choices, random, hooks } = options
     this.id = machine.id
+    this.choices = choices
     this.boot = machine.boots
     this.clock = new ProcessClock(machine.clock)
     this.register = new Register((change, at) => hooks.onApply(this, change, at))

@@ -38,8 +38,8 @@ class Order implements Checker {
   readonly #report: Report
   /** By machine: the term that is promised on its disk. */
   readonly #promised = new Map<string, Term | undefined>()
-  /** By process: what was written and not synced. */
-  readonly #dirty = new Map<Process, Set<string>>()
+  /** By process: what was written and not synced, and when. */
+  readonly #dirty = new Map<Process, Map<string, number>>()
   /** By process that is restored: up to where the bytes may reach that it was given in this restore. */
   readonly #given = new Map<Process, number>()
   readonly taps: TapListener
@@ -54,7 +54,7 @@ class Order implements Checker {
       applying: (process) => this.#applying(process),
       dirty: (process, keys) => {
         const dirty = this.#dirtyOf(process)
-        for (const key of keys) dirty.add(key)
+        for (const key of keys) dirty.set(key, world.nowMs)
       },
       synced: (process, kind, keys) => this.#synced(process, kind, keys),
     }
@@ -65,17 +65,17 @@ class Order implements Checker {
     this.#given.delete(process)
   }
 
-  #dirtyOf(process: Process): Set<string> {
+  #dirtyOf(process: Process): Map<string, number> {
     const known = this.#dirty.get(process)
     if (known !== undefined) return known
-    const made = new Set<string>()
+    const made = new Map<string, number>()
     this.#dirty.set(process, made)
     return made
   }
 
   #synced(process: Process, kind: string, keys: readonly string[] | undefined): void {
     const dirty = this.#dirtyOf(process)
-    const gone = keys ?? [...dirty].filter((key) => key.startsWith(dirtyKey(kind, '')))
+    const gone = keys ?? [...dirty.keys()].filter((key) => key.startsWith(dirtyKey(kind, '')))
     for (const key of gone) dirty.delete(key)
   }
 
@@ -156,8 +156,9 @@ class Order implements Checker {
     const { copy, id } = process
     if (copy === undefined || this.#isSwitching(process)) return
     const { seq } = decodeCheckpoint(value).place.facts
-    for (const key of this.#dirtyOf(process)) {
-      if (!key.startsWith(dirtyKey('tree', ''))) continue
+    for (const [key, sinceMs] of this.#dirtyOf(process)) {
+      // What came just now has not got its new version yet.
+      if (sinceMs >= this.#world.nowMs || !key.startsWith(dirtyKey('tree', ''))) continue
       const path = key.slice(dirtyKey('tree', '').length)
       const version = copy.index.get(path)?.version
       if (version === undefined || version > seq) continue
@@ -170,7 +171,7 @@ class Order implements Checker {
 
   #manifest(process: Process): void {
     const { copy, id } = process
-    const dirty = [...this.#dirtyOf(process)].find((key) =>
+    const dirty = [...this.#dirtyOf(process).keys()].find((key) =>
       /^(staging|incoming) (?!index)/.test(key),
     )
     if (dirty !== undefined) this.#report(`${id} switches over with ${dirty}, which is not synced`)
@@ -186,7 +187,7 @@ class Order implements Checker {
   #incident(process: Process, value: Uint8Array): void {
     const incident = decodeIncident(value)
     const prefix = dirtyKey('vault', folderOf(incident.id))
-    const dirty = [...this.#dirtyOf(process)].find((key) => key.startsWith(prefix))
+    const dirty = [...this.#dirtyOf(process).keys()].find((key) => key.startsWith(prefix))
     if (dirty !== undefined)
       this.#report(`${process.id} seals ${incident.id} before ${dirty} is durable`)
   }

@@ -18,6 +18,12 @@ export interface WorkloadOptions {
 }
 
 const largeBytes = 150 * 1024
+/** Contents of this size still go into a batch, and fill a channel quickly. */
+const mediumBytes = 16 * 1024
+/** Paths whose files are only ever replaced as a whole, so that what a read gives has to be one of the contents written. */
+const wholePaths = ['data/whole1', 'data/whole2', 'data/deep/folder/whole3'] as const
+/** Share of the bursts that come with reads. */
+const readShare = 0.3
 const levels: readonly AckLevel[] = ['standby', 'standby', 'standby', 'standby', 'all', 'local']
 const names = ['red', 'green', 'blue']
 
@@ -26,12 +32,14 @@ export class Workload {
   readonly #world: World
   readonly #random: SeededRandom
   readonly #options: Required<WorkloadOptions>
+  readonly #mediumShare: number
   #running = false
 
   constructor(world: World, options: WorkloadOptions = {}) {
     this.#world = world
     this.#random = world.random.fork()
     this.#options = { everyMs: 150, largeShare: 0.01, paths: 12, ...options }
+    this.#mediumShare = this.#random.chance(0.1) ? 0.4 : 0.01
   }
 
   resume(): void {
@@ -61,6 +69,25 @@ export class Workload {
       if (!active && !this.#random.chance(0.02)) continue
       for (let at = 0; at < count; at += 1) this.write(running, this.#action())
     }
+    if (!this.#random.chance(readShare)) return
+    for (const { running } of machines) {
+      if (running?.started === 'started') this.#read(running, this.#random.pick(wholePaths))
+    }
+  }
+
+  /** An application reads, whatever its node is. */
+  #read(process: Process, path: string): void {
+    const { nowMs: begunMs } = this.#world
+    const { role } = process.node
+    const told = (bytes: Uint8Array | undefined): void => {
+      if (!process.alive) return
+      this.#world.timeline.count('read')
+      const read = { process, path, begunMs, role, bytes }
+      this.#world.tell((checker) => checker.read?.(read))
+    }
+    process.node.files.read(path).then(told, (error: unknown) => {
+      if ((error as { code?: string }).code === 'FILE_NOT_FOUND') told(undefined)
+    })
   }
 
   /** Makes one write. */
@@ -112,6 +139,7 @@ export class Workload {
 
   #action(): WriteAction {
     const random = this.#random
+    if (random.chance(0.12)) return this.#wholeAction()
     const path = this.#path()
     const roll = random.number()
     if (roll < 0.3) return { kind: 'put', path, bytes: this.#content() }
@@ -135,6 +163,16 @@ export class Workload {
     }
   }
 
+  /** Replaces or removes a file that is read. */
+  #wholeAction(): WriteAction {
+    const random = this.#random
+    const path = random.pick(wholePaths)
+    if (random.chance(0.1)) return { kind: 'remove', path }
+    if (random.chance(0.7)) return { kind: 'put', path, bytes: this.#content() }
+    const puts = wholePaths.map((each) => ({ path: each, bytes: random.bytes(20) }))
+    return { kind: 'transaction', puts, name: random.pick(names) }
+  }
+
   #path(): string {
     const folder = this.#random.chance(0.15) ? 'quick' : 'data'
     return `${folder}/f${this.#random.below(this.#options.paths)}`
@@ -142,6 +180,9 @@ export class Workload {
 
   #content(): Uint8Array {
     const random = this.#random
+    if (random.chance(this.#mediumShare)) {
+      return new Uint8Array(mediumBytes + random.below(5 * mediumBytes)).fill(random.below(256))
+    }
     if (!random.chance(this.#options.largeShare)) return random.bytes(random.between(8, 400))
     const bytes = new Uint8Array(largeBytes + random.below(largeBytes))
     bytes.set(random.bytes(64))
@@ -151,12 +192,20 @@ export class Workload {
 
 /** Every content begins with the number of its write, so that no two are equal. */
 function named(action: WriteAction, id: number): WriteAction {
-  if (action.kind !== 'put') return action
+  if (action.kind === 'put') return { ...action, bytes: labelled(action.bytes, id) }
+  if (action.kind !== 'transaction') return action
+  return {
+    ...action,
+    puts: action.puts.map(({ path, bytes }) => ({ path, bytes: labelled(bytes, id) })),
+  }
+}
+
+function labelled(content: Uint8Array, id: number): Uint8Array {
   const label = new TextEncoder().encode(`#${id};`)
-  const bytes = new Uint8Array(label.length + action.bytes.length)
+  const bytes = new Uint8Array(label.length + content.length)
   bytes.set(label)
-  bytes.set(action.bytes, label.length)
-  return { ...action, bytes }
+  bytes.set(content, label.length)
+  return bytes
 }
 
 function perform(

@@ -77,6 +77,20 @@ export function outcomeOf(error: unknown): WriteOutcome {
   return refusals.has(code) ? { kind: 'refused', code } : { kind: 'unknown', code }
 }
 
+/** The number of the write that a content of the workload begins with. */
+export function labelOf(bytes: Uint8Array): number | undefined {
+  const text = new TextDecoder('latin1').decode(bytes.subarray(0, 16))
+  const found = /^#(\d+);/.exec(text)
+  return found === null ? undefined : Number(found[1])
+}
+
+/** What an action leaves at a path when it replaces what was there; undefined for one that removes it. */
+export function contentPut(action: WriteAction, path: string): Uint8Array | undefined {
+  if (action.kind === 'put') return action.path === path ? action.bytes : undefined
+  if (action.kind !== 'transaction') return undefined
+  return action.puts.find((put) => put.path === path)?.bytes
+}
+
 /** The paths that an action touches. */
 export function pathsOf(action: WriteAction): readonly string[] {
   if (action.kind === 'update') return []

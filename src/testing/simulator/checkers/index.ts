@@ -8,9 +8,11 @@ import { historyHolds } from './history.js'
 import { limits } from './limits.js'
 import { oneWriter } from './one-writer.js'
 import { order } from './order.js'
+import { reads } from './reads.js'
 import { singleActive } from './single-active.js'
 import { stranger } from './stranger.js'
 import { untouched } from './untouched.js'
+import { vaultBytes } from './vault-bytes.js'
 import { vaulted } from './vaulted.js'
 
 /** What every run is checked for. */
@@ -26,4 +28,6 @@ export const allCheckers: readonly ((world: World, report: Report) => Checker)[]
   limits,
   stranger,
   order,
+  reads,
+  vaultBytes,
 ]

@@ -75,8 +75,11 @@ class Order implements Checker {
 
   #synced(process: Process, kind: string, keys: readonly string[] | undefined): void {
     const dirty = this.#dirtyOf(process)
-    const gone = keys ?? [...dirty.keys()].filter((key) => key.startsWith(dirtyKey(kind, '')))
-    for (const key of gone) dirty.delete(key)
+    const prefixes = keys?.filter((key) => key.endsWith('/')) ?? [dirtyKey(kind, '')]
+    for (const key of keys ?? []) dirty.delete(key)
+    for (const prefix of prefixes) {
+      for (const key of dirty.keys()) if (key.startsWith(prefix)) dirty.delete(key)
+    }
   }
 
   #sent(process: Process, { to, message, isAnswer }: SentMessage): void {

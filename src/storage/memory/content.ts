@@ -11,28 +11,34 @@ import { TreeContent } from './tree-content.js'
 
 /** Everything in one memory storage. */
 export class Content {
-  readonly documents: Map<string, Uint8Array> = new Map()
+  readonly documents: Map<string, Uint8Array>
   /** Documents that fail their checksum. */
-  readonly damaged: Set<string> = new Set()
+  readonly damaged: Set<string>
   /** Logs by area and name. */
-  readonly logs: Map<string, Map<string, LogContent>> = new Map()
+  readonly logs: Map<string, Map<string, LogContent>>
   readonly objects: ObjectContent
   /** Permission bits of incoming objects. */
-  readonly modes: Map<string, number> = new Map()
+  readonly modes: Map<string, number>
   readonly tree: TreeContent
-  readonly faults: MemoryFaults = {
-    full: false,
-    readOnly: false,
-    failNextSync: false,
-    latency: undefined,
-  }
+  readonly faults: MemoryFaults
   /** Whether nothing is kept for a crash. */
   readonly fast: boolean
 
-  constructor(fast: boolean, clock: Clock | undefined) {
+  /** @param from - what another one holds; it becomes this one's, durable and independent */
+  constructor(
+    fast: boolean,
+    clock: Clock | undefined,
+    faults: MemoryFaults = noFaults(),
+    from?: Content,
+  ) {
     this.fast = fast
-    this.objects = new ObjectContent(!fast)
-    this.tree = new TreeContent(!fast, this.objects, clock)
+    this.faults = faults
+    this.documents = new Map(from?.documents)
+    this.damaged = new Set(from?.damaged)
+    this.modes = new Map(from?.modes)
+    this.logs = new Map([...(from?.logs ?? [])].map(([area, logs]) => [area, copiesOf(logs)]))
+    this.objects = new ObjectContent(!fast, from?.objects)
+    this.tree = new TreeContent(!fast, this.objects, clock, from?.tree)
   }
 
   /** The names of all incoming objects. */
@@ -56,6 +62,20 @@ export class Content {
     this.faults.failNextSync = false
     throw storageFailed('the memory failed to sync, as it was told to')
   }
+}
+
+function noFaults(): MemoryFaults {
+  return {
+    full: false,
+    readOnly: false,
+    failNextSync: false,
+    latency: undefined,
+    failure: undefined,
+  }
+}
+
+function copiesOf(logs: ReadonlyMap<string, LogContent>): Map<string, LogContent> {
+  return new Map([...logs].map(([name, log]) => [name, log.copy()]))
 }
 
 /** The key of an object among all areas. */

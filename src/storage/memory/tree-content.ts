@@ -53,10 +53,23 @@ export class TreeContent {
   #lastInode = 0
   #lastMtimeMs = 0
 
-  constructor(tracked: boolean, objects: ObjectContent, clock: Clock | undefined) {
+  /** @param from - what it begins with, durable */
+  constructor(
+    tracked: boolean,
+    objects: ObjectContent,
+    clock: Clock | undefined,
+    from?: TreeContent,
+  ) {
     this.#tracked = tracked
     this.#objects = objects
     this.#clock = clock
+    if (from === undefined) return
+    this.#lastInode = from.#lastInode
+    this.#lastMtimeMs = from.#lastMtimeMs
+    for (const [path, file] of from.#files) {
+      file.bytes.freeze()
+      this.#set(path, file)
+    }
   }
 
   get objects(): ObjectContent {

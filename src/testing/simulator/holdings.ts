@@ -28,6 +28,11 @@ export class Holdings {
     this.#last.set(id, { all: { history, seq }, durable: { history, seq: durableSeq } })
   }
 
+  /** Its disk is another one. */
+  forget(id: string): void {
+    this.#last.delete(id)
+  }
+
   /** What a machine holds: a living process says so itself, of a dead one only what was durable counts. */
   of(id: string): Extent | undefined {
     const process = this.#world.machine(id).process

@@ -7,12 +7,14 @@
 import type { HotspareError } from '../../errors.js'
 import type { MemberOptions } from '../../node/options.js'
 import { nodeDefaults } from '../../node/options.js'
+import type { MemoryImage } from '../../storage/memory.js'
 import { memory } from '../../storage/memory.js'
-import type { MemoryNetwork } from '../../transport/memory.js'
+import type { LinkQuality, MemoryNetwork } from '../../transport/memory.js'
 import { memoryNetwork } from '../../transport/memory.js'
 import type { Checker, ProcessEnd, Report, TapListener } from './checkers/checker.js'
 import type { NodeChoices } from './machine.js'
 import { Machine, Process } from './machine.js'
+import { KeptState } from './register.js'
 import { SeededRandom } from './seeded-random.js'
 import { Stage } from './stage.js'
 import type { TapHooks } from './taps.js'
@@ -34,12 +36,29 @@ export interface WorldOptions {
   readonly jitterMs?: number
   /** Milliseconds of one disk operation; 0 means at once. Default 0. */
   readonly diskMs?: number
+  /** Whether the machines' clocks go half a percent too fast or too slow. Default false. */
+  readonly drift?: boolean
+  /** Whether the application keeps its state in a store of its own, written with every so many changes. Default: it does not. */
+  readonly keepsEvery?: number
   /** Whether connections count as secure, which saves the checks of frames. Default true. */
   readonly secure?: boolean
   /** The wrong secret of one more node, which is no member. */
   readonly intruderKnows?: string
   /** Gets each line of the timeline. */
   readonly verbose?: (line: string) => void
+}
+
+/** How a link is cut. */
+export interface CutOptions {
+  readonly oneWay?: boolean
+  /** Whether what is on its way gets through. */
+  readonly inFlight?: boolean
+}
+
+const soundLink: LinkQuality = {
+  lossRate: 0,
+  resendRate: 0,
+  bytesPerSecond: Number.POSITIVE_INFINITY,
 }
 
 export class World extends Stage {
@@ -55,7 +74,11 @@ export class World extends Stage {
   healedMs: number = Number.NEGATIVE_INFINITY
   /** When which machine lost what it had only in memory. */
   readonly memoryLost: { readonly id: string; readonly atMs: number }[] = []
+  /** Whether a machine lost its disk in this phase: two at once may lose what is acknowledged. */
+  replacedInPhase: boolean = false
   readonly #options: WorldOptions
+  /** What ends the faults under way. */
+  readonly #undo = new Set<() => void>()
   readonly #cuts = new Set<string>()
   readonly #frozen = new Map<string, { sinceMs: number; suspended: boolean }>()
   readonly #watch = new Watch(this)
@@ -82,19 +105,14 @@ export class World extends Stage {
   }
 
   #newMachine(id: string, address: string): Machine {
+    const { diskMs = 0, drift = false, keepsEvery } = this.#options
     const clock = new MachineClock(this.clock, {
       monotonicOffsetMs: this.random.below(1_000_000),
       wallOffsetMs: (this.random.number() - 0.5) * 7 * 86_400_000,
+      ...(drift ? { rate: 1 + (this.random.number() - 0.5) * 0.01 } : {}),
     })
-    const storage = memory({ clock })
-    storage.faults.latency = this.diskLatency
-    return new Machine(id, address, clock, storage)
-  }
-
-  /** How long a disk takes when nothing is wrong with it; undefined for no time at all. */
-  get diskLatency(): (() => number) | undefined {
-    const { diskMs = 0 } = this.#options
-    return diskMs > 0 ? () => diskMs : undefined
+    const kept = keepsEvery === undefined ? undefined : new KeptState(keepsEvery)
+    return new Machine({ id, address, clock, storage: memory({ clock }), diskMs, kept })
   }
 
   /** Adds checkers; each is given a way to report. */
@@ -261,6 +279,18 @@ export class World extends Stage {
     this.network.powerOn(machine.address)
   }
 
+  /** The machine loses its power, and has another disk from now on: an empty one, or an older state of its own. */
+  replaceDisk(id: string, image?: MemoryImage): void {
+    const machine = this.machine(id)
+    this.powerOff(id)
+    this.timeline.add(this.nowMs, id, image === undefined ? 'diskReplaced' : 'diskPutBack')
+    machine.storage.replace(image)
+    machine.replacedMs = this.nowMs
+    // What the application keeps beside it is a store of its own, on the same disk.
+    if (machine.kept !== undefined) Object.assign(machine.kept, { names: [], position: undefined })
+    this.tell((checker) => checker.replaced?.(machine))
+  }
+
   /** A stop in order. Resolves when it is done, unless the process dies first. */
   stop(id: string): Promise<void> {
     const machine = this.machine(id)
@@ -334,16 +364,17 @@ export class World extends Stage {
   // ── The network ───────────────────────────────────────────────────────────────────────────────
 
   /** Nothing gets from one node to the other; in both directions unless `oneWay`. */
-  cut(from: string, to: string, options: { readonly oneWay?: boolean } = {}): void {
+  cut(from: string, to: string, options: CutOptions = {}): void {
     this.timeline.add(this.nowMs, from, options.oneWay === true ? 'cut>' : 'cut', to)
     this.disturbances += 1
-    this.#cut(from, to)
-    if (options.oneWay !== true) this.#cut(to, from)
+    this.#cut(from, to, options)
+    if (options.oneWay !== true) this.#cut(to, from, options)
   }
 
-  #cut(from: string, to: string): void {
+  #cut(from: string, to: string, { inFlight = false }: CutOptions): void {
     this.#cuts.add(`${from}>${to}`)
-    this.network.cut(this.machine(from).address, this.machine(to).address)
+    if (inFlight) this.timeline.count('inFlight')
+    this.network.cut(this.machine(from).address, this.machine(to).address, { inFlight })
   }
 
   /** Cuts all links between the two groups. */
@@ -367,33 +398,58 @@ export class World extends Stage {
     return this.#cuts.has(`${from}>${to}`)
   }
 
+  /** Notes a fault of links, which promise 2 makes an exception for. */
+  disturb(id: string, what: string, detail?: unknown): void {
+    this.disturbances += 1
+    this.slowLinks += 1
+    this.timeline.add(this.nowMs, id, what, detail)
+  }
+
+  /** Makes both directions worse for a while. */
+  degrade(one: string, other: string, what: string, quality: LinkQuality, forMs: number): void {
+    this.disturb(one, what, { other, ...quality })
+    this.#setLinks(one, other, quality)
+    this.endsAfter(forMs, () => this.#setLinks(one, other, soundLink))
+  }
+
+  #setLinks(one: string, other: string, quality: LinkQuality): void {
+    const [left, right] = [this.machine(one).address, this.machine(other).address]
+    this.network.setLink(left, right, quality)
+    this.network.setLink(right, left, quality)
+  }
+
   /** Slows both directions. */
   slow(one: string, other: string, latencyMs: number): void {
     this.disturbances += 1
     this.slowLinks += 1
     this.timeline.add(this.nowMs, one, 'slow', { other, latencyMs })
-    const [left, right] = [this.machine(one).address, this.machine(other).address]
-    this.network.setLink(left, right, { latencyMs })
-    this.network.setLink(right, left, { latencyMs })
+    this.#setLinks(one, other, { latencyMs })
+  }
+
+  /** Undoes a fault after a while, or when all faults end. */
+  endsAfter(forMs: number, undo: () => void): void {
+    const once = (): void => {
+      if (this.#undo.delete(once)) undo()
+    }
+    this.#undo.add(once)
+    this.later(forMs, once)
   }
 
   /** Ends everything that was done to the network, disks and power; starts nothing. */
   mend(): void {
+    for (const undo of [...this.#undo]) undo()
     this.heal()
     this.slowLinks = 0
     const { latencyMs = 1 } = this.#options
     for (const { id: one } of this.members) {
       for (const { id: other } of this.members) {
         if (one !== other)
-          this.network.setLink(`${one}:1`, `${other}:1`, { latencyMs, lossRate: 0 })
+          this.network.setLink(`${one}:1`, `${other}:1`, { ...soundLink, latencyMs })
       }
     }
     for (const machine of this.machines.values()) {
       if (machine.off) this.powerOn(machine.id)
-      machine.storage.faults.full = false
-      machine.storage.faults.readOnly = false
-      machine.storage.faults.failNextSync = false
-      machine.storage.faults.latency = this.diskLatency
+      machine.mendDisk()
     }
     for (const id of this.frozen) this.thaw(id)
   }

@@ -5,7 +5,12 @@ import type { Process } from './machine.js'
 
 /** What a write does. */
 export type WriteAction =
-  | { readonly kind: 'put'; readonly path: string; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'put'
+      readonly path: string
+      readonly bytes: Uint8Array
+      readonly mode?: number
+    }
   | { readonly kind: 'append'; readonly path: string; readonly bytes: Uint8Array }
   | {
       readonly kind: 'patch'
@@ -20,6 +25,8 @@ export type WriteAction =
       readonly kind: 'transaction'
       readonly puts: readonly { path: string; bytes: Uint8Array }[]
       readonly name: string
+      /** A path that it reads first. */
+      readonly reads?: string
     }
 
 /** How a write ended. */

@@ -45,7 +45,7 @@ export class Network {
   machine(address: string): Machine {
     const known = this.#machines.get(address)
     if (known !== undefined) return known
-    const off = { isolated: false, off: false, frozen: false }
+    const off = { isolated: false, off: false, frozen: false, closed: false }
     const made: Machine = { address, generation: 0, ...off }
     this.#machines.set(address, made)
     return made
@@ -106,6 +106,21 @@ export class Network {
       const there = link.from === from && link.to === to
       const back = link.from === to && link.to === from
       if (held ? there && connection.busy : there || back) connection.breakBoth()
+    }
+  }
+
+  /** The ways of these connections are about to be blocked. */
+  blocks(isOn: (link: Link) => boolean, inFlight: boolean): void {
+    for (const connection of this.#connections) {
+      if (connection.busy && isOn(connection.link)) connection.wayBlocks(inFlight)
+    }
+  }
+
+  /** One side loses its connections to the other, which is not told: what it sends on them finds nobody. */
+  forget(from: Machine, to: Machine): void {
+    for (const connection of [...this.#connections]) {
+      const { link } = connection
+      if (link.from === from && link.to === to) connection.lose()
     }
   }
 
@@ -177,6 +192,7 @@ export class Network {
       signal?.addEventListener('abort', onAbort, { once: true })
       if (signal?.aborted) return onAbort()
       this.link(from, to).carry(() => {
+        if (to.closed) return
         const listener = this.#listeners.get(to)
         this.link(to, from).carry(() => {
           if (listener === undefined) fail(nobody(to))

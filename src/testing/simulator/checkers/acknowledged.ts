@@ -11,7 +11,7 @@ import { sameTerm } from '../../../replication/position.js'
 import { contains, survivor, termAt, written } from '../extents.js'
 import type { Holdings } from '../holdings.js'
 import { holdingsOf } from '../holdings.js'
-import type { Process } from '../machine.js'
+import type { Machine, Process } from '../machine.js'
 import type { World } from '../world.js'
 import type { WriteRecord } from '../writes.js'
 import type { Checker, Report } from './checker.js'
@@ -106,6 +106,10 @@ class Acknowledged implements Checker {
     this.#endTenure(process)
   }
 
+  replaced({ id }: Machine): void {
+    this.#holdings.forget(id)
+  }
+
   settled(write: WriteRecord): void {
     if (write.outcome.kind !== 'acknowledged') return
     const { receipt } = write.outcome
@@ -194,7 +198,7 @@ class Acknowledged implements Checker {
     })
   }
 
-  /** Damage of every disk that had it; or, of what was in memory only, the end of every process that had it. */
+  /** Damage or replacement of every disk that had it; or, of what was in memory only, the end of every process that had it. */
   #allLost({ id, outcome, submittedMs }: WriteRecord): boolean {
     const holders = this.#holders.get(id) ?? []
     if (outcome.kind !== 'acknowledged' || this.#world.strict) return false
@@ -202,7 +206,8 @@ class Acknowledged implements Checker {
     const { memoryLost } = this.#world
     return holders.every((holder) => {
       const forgot = memoryLost.some((one) => one.id === holder && one.atMs >= submittedMs)
-      return this.#damaged.has(holder) || (!durable && forgot)
+      const { replacedMs } = this.#world.machine(holder)
+      return this.#damaged.has(holder) || replacedMs >= submittedMs || (!durable && forgot)
     })
   }
 }

@@ -51,9 +51,19 @@ async function comesTogether(world: World, random: SeededRandom, load: Workload)
   }
   world.violate(
     'recovery',
-    `not recovered after ${boundMs} ms: ${missing(world)}\n${world.describe()}`,
+    `not recovered after ${boundMs} ms: ${missing(world)}\n${world.describe()}${retries(world)}`,
   )
   return false
+}
+
+/** Why followers try again, as far as they do. */
+function retries(world: World): string {
+  const lines = world.processes.flatMap(({ id, node }) => {
+    const last = node.explain().findLast(({ rule }) => rule === 'follow.retry')
+    const isAmiss = node.role !== 'active' && last !== undefined
+    return isAmiss ? [`\n${id} follows again: ${JSON.stringify(last)}`] : []
+  })
+  return lines.join('')
 }
 
 function startIdle(world: World): void {

@@ -38,12 +38,14 @@ export async function fetchBlob(
 ): Promise<void> {
   if (await hasBlob(storage, blob)) return
   await storage.objects.remove('blobs', [blob.id])
+  // The next pieces are asked for before this one is there: none may be longer than what an answer has room for.
+  const pieceBytes = Math.min(chunkBytes, bulk.room)
   let crc = 0
   let asked = 0
   let written = 0
   const answers: Promise<Uint8Array>[] = []
   const ask = (): void => {
-    const length = Math.min(chunkBytes, blob.bytes - asked)
+    const length = Math.min(pieceBytes, blob.bytes - asked)
     const request = { op: 'blob', blob: blob.id, offset: asked, length } as const
     const answer = bulk.request(request, ({ bytes }) => new Uint8Array(bytes))
     answer.catch(() => undefined)

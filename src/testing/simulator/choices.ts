@@ -31,7 +31,9 @@ export function cornersOf(seed: number): Corners {
     ...(fillsVault ? { vaultBytesMax: random.pick([0, 8, 32]) * 1024 } : {}),
     ...(random.chance(0.1) ? { frameBytesMax: 256 * 1024 } : {}),
     ...(random.chance(0.2) ? { integrity: 'mac' as const } : {}),
-    ...(random.chance(0.1) ? { restoreBytesPerSecondMax: isBulky ? 4_000_000 : 20_000 } : {}),
+    ...(random.chance(0.1) && !trims
+      ? { restoreBytesPerSecondMax: isBulky ? 4_000_000 : 100_000 }
+      : {}),
     ...(random.chance(0.1) ? { switchoverMs: random.pick([1_500, 30_000]) } : {}),
     ...(random.chance(0.1) ? { onNoStandby: 'block' as const } : {}),
     ...(random.chance(0.1) ? { onMissingPeer: 'hold' as const } : {}),
@@ -62,7 +64,7 @@ function differences(random: SeededRandom): (id: string) => NodeChoices {
       ...(random.chance(0.3) ? { onMissingPeer: 'hold' as const } : {}),
       ...(random.chance(0.3) ? { onNoStandby: 'block' as const } : {}),
       ...(random.chance(0.3) ? { journalBytesMax: 2 * 1024 * 1024 } : {}),
-      ...(random.chance(0.3) ? { restoreBytesPerSecondMax: 200_000 } : {}),
+      ...(random.chance(0.3) ? { restoreBytesPerSecondMax: 2_000_000 } : {}),
       ...(random.chance(0.3) ? { integrity: 'mac' as const } : {}),
     })
   }

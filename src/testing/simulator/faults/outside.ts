@@ -6,9 +6,14 @@ import type { World } from '../world.js'
 import type { Fault } from './fault.js'
 import { member } from './fault.js'
 
-/** Files of a node that is stopped are edited, added and removed. */
+/**
+ * Files of a node that stopped in order are edited, added and removed. What happens to those of a node that crashed
+ * cannot be told from what it was doing to them itself.
+ */
 export const editStopped: Fault = (world, random) => {
-  const idle = [...world.machines.values()].filter(({ process }) => process === undefined)
+  const idle = [...world.machines.values()].filter(
+    ({ process, stoppedInOrder }) => process === undefined && stoppedInOrder,
+  )
   if (idle.length > 0) edit(world, random.pick(idle), random)
 }
 
@@ -19,7 +24,7 @@ export const editStandby: Fault = (world, random) => {
   if (process?.node.role !== 'standby') return
   edit(world, machine, random)
   world.endsAfter(random.between(100, 3_000), () => {
-    if (machine.process === process) world.kill(machine.id)
+    if (machine.process === process && process.started === 'started') void world.stop(machine.id)
   })
 }
 

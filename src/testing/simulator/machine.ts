@@ -168,6 +168,12 @@ export class Machine {
     return latencyMs
   }
 
+  /** Whether nothing is wrong with its disk now. */
+  get isDiskSound(): boolean {
+    const { full, readOnly, failNextSync, failure } = this.storage.faults
+    return this.#slowness.size === 0 && !full && !readOnly && !failNextSync && failure === undefined
+  }
+
   /** Everything that went wrong with its disk is over. */
   mendDisk(): void {
     Object.assign(this.storage.faults, {

@@ -29,8 +29,8 @@ export interface SentMessage {
 /** Who listens. */
 export interface TapHooks {
   sent(sent: SentMessage): void
-  /** Bytes that wait on a connection after a frame was handed to it. */
-  queued(to: string, bytes: number): void
+  /** Bytes that wait on a connection after a frame of this type was handed to it. */
+  queued(to: string, bytes: number, type: number): void
   /** These facts are durable now, or were found on the disk. */
   factsDurable(facts: Pick<DurableFacts, 'promised'>): void
   /** A document is about to be written. */
@@ -74,7 +74,7 @@ function tap(connection: Connection, hooks: TapHooks): void {
     const sent = messageOf(remote, parts)
     if (sent !== undefined) hooks.sent(sent)
     const room = send(parts, taken)
-    hooks.queued(remote, connection.queuedBytes)
+    hooks.queued(remote, connection.queuedBytes, parts[0]?.[0] ?? messageType)
     return room
   }
 }

@@ -207,7 +207,7 @@ export class World extends Stage {
     }
     return {
       sent: (sent) => tell((taps) => taps.sent?.(process, sent)),
-      queued: (to, bytes) => tell((taps) => taps.queued?.(process, to, bytes)),
+      queued: (to, bytes, type) => tell((taps) => taps.queued?.(process, to, bytes, type)),
       factsDurable: (facts) => tell((taps) => taps.factsDurable?.(process, facts)),
       document: (name, value) => tell((taps) => taps.document?.(process, name, value)),
       applying: (operations) => tell((taps) => taps.applying?.(process, operations)),

@@ -5,6 +5,7 @@ import { catchUp } from './catch-up.js'
 import type { Checker, Report } from './checker.js'
 import { complete } from './complete.js'
 import { historyHolds } from './history.js'
+import { inSync } from './in-sync.js'
 import { limits } from './limits.js'
 import { oneWriter } from './one-writer.js'
 import { order } from './order.js'
@@ -28,6 +29,7 @@ export const allCheckers: readonly ((world: World, report: Report) => Checker)[]
   limits,
   stranger,
   order,
+  inSync,
   reads,
   vaultBytes,
 ]

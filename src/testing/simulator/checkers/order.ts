@@ -30,6 +30,11 @@ interface Told {
   readonly method?: string
   readonly seq?: number
   readonly results?: unknown
+  readonly view?: {
+    readonly role: string
+    readonly round?: unknown
+    readonly copy: { readonly seq: number }
+  }
 }
 
 class Order implements Checker {
@@ -42,6 +47,8 @@ class Order implements Checker {
   readonly #dirty = new Map<Process, Map<string, number>>()
   /** By process that is restored: up to where the bytes may reach that it was given in this restore. */
   readonly #given = new Map<Process, number>()
+  /** By process that gave a promise: where its copy ended then. */
+  readonly #frozen = new Map<Process, number>()
   readonly taps: TapListener
 
   constructor(world: World, report: Report) {
@@ -63,6 +70,7 @@ class Order implements Checker {
   ending(process: Process): void {
     this.#dirty.delete(process)
     this.#given.delete(process)
+    this.#frozen.delete(process)
   }
 
   #dirtyOf(process: Process): Map<string, number> {
@@ -96,15 +104,31 @@ class Order implements Checker {
     }
   }
 
-  #coreSent(process: Process, { type, term, offered, refused }: Told): void {
+  #coreSent(process: Process, { type, term, offered, refused, view, seq }: Told): void {
+    if (view !== undefined) this.#requireFrozen(process, view)
     if (type === 'promise' && (refused === undefined || refused === null) && term !== undefined) {
       this.#requirePromise(process, term, 'promises')
+      if (view !== undefined) this.#frozen.set(process, view.copy.seq)
     }
     if (type === 'promiseRequest' && term !== undefined) {
       this.#requirePromise(process, term, 'asks for promises to')
     }
     if (type === 'handover' && offered !== undefined) {
       this.#requirePromise(process, offered, 'hands over to')
+      const own = process.copy?.seq
+      if (own !== seq) this.#report(`${process.id} hands over at ${seq}, and its copy is at ${own}`)
+    }
+  }
+
+  /** From its promise on a copy stays as it is until its node takes part in something else. */
+  #requireFrozen(process: Process, { role, round, copy }: NonNullable<Told['view']>): void {
+    const seq = this.#frozen.get(process)
+    if (seq === undefined) return
+    if (role !== 'discovering' || (round !== undefined && round !== null)) {
+      this.#frozen.delete(process)
+    } else if (copy.seq > seq) {
+      this.#frozen.delete(process)
+      this.#report(`${process.id} promised at ${seq}, and its copy goes on to ${copy.seq}`)
     }
   }
 

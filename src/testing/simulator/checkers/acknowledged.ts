@@ -204,6 +204,7 @@ class Acknowledged implements Checker {
     if (outcome.kind !== 'acknowledged' || this.#world.strict) return false
     const { durable } = outcome.receipt
     const { memoryLost } = this.#world
+    if (holders.length === 0) return false
     return holders.every((holder) => {
       const forgot = memoryLost.some((one) => one.id === holder && one.atMs >= submittedMs)
       const { replacedMs } = this.#world.machine(holder)

@@ -203,6 +203,7 @@ class Order implements Checker {
     )
     if (dirty !== undefined) this.#report(`${id} switches over with ${dirty}, which is not synced`)
     const given = this.#given.get(process) ?? 0
+    if (given === 0) return
     const has = copy?.nextSeq ?? given
     if (has < given) {
       this.#report(

@@ -4,10 +4,11 @@ import { encodeState, stateDocument } from '../../src/replication/app-states.js'
 import { manifestName } from '../../src/replication/restore-manifest.js'
 import { frameTypes } from '../../src/replication/stream/wire.js'
 import type { TapListener } from '../../src/testing/simulator/checkers/checker.js'
+import { isServedInTime } from '../../src/testing/simulator/loss.js'
 import type { SentMessage } from '../../src/testing/simulator/taps.js'
 import { dirtyKey } from '../../src/testing/simulator/taps.js'
 import type { World } from '../../src/testing/simulator/world.js'
-import { inStep, quit, settled, until, write } from './support.js'
+import { inStep, quit, settled, until, watched, write } from './support.js'
 
 /** Tells all checkers what a node did not do. */
 function pretend(world: World, call: (taps: TapListener) => void): void {
@@ -202,6 +203,49 @@ describe('excuses', () => {
     record.outcome = { kind: 'acknowledged', receipt: lost }
     world.tell((checker) => checker.judge?.())
     expect(complaints(world)).toContain('is not anywhere')
+    quit(world)
+  })
+})
+
+describe('the vault-bytes checker', () => {
+  it('sees bytes in the vault that are not those that were lost', async () => {
+    const world = await settled({ nodes: 2 })
+    await write(world, 'n1', 'data/file')
+    await inStep(world)
+    await world.settle(world.stop('n2'))
+    const { storage } = world.machine('n2')
+    storage.outside.write('data/file', new TextEncoder().encode('of somebody else'))
+    world.start('n2')
+    await inStep(world)
+    const [incident] = await world.settle(world.process('n2').node.vault.list())
+    const object = incident?.files[0]?.object ?? ''
+    await world.quiet()
+    expect(complaints(world)).toBe('')
+    await world.settle(world.stop('n2'))
+    const opened = await world.settle(storage.open({ nodeId: 'n2', bootId: 'thief' }))
+    const slice = { name: object, offset: 0, start: 0, length: 4 }
+    await world.settle(opened.objects.write('vault', new Uint8Array(4), [slice]))
+    await world.settle(opened.objects.sync('vault'))
+    await world.settle(opened.close())
+    world.start('n2')
+    await inStep(world)
+    await world.quiet()
+    expect(complaints(world)).toContain('vault-bytes: data/file in outside-n2')
+    quit(world)
+  })
+})
+
+describe('the liveness checker', () => {
+  it('sees that nobody serves without a member that has nothing which the others lack', async () => {
+    const choices = { deadMs: 2_000, startupWaitMs: 3_000 }
+    // The gate keeps it from serving, and the checkers know of no reason.
+    const world = watched({
+      nodes: 2,
+      choices: { ...choices, gate: { mayBecomeActive: () => false } },
+    })
+    world.start('n1')
+    expect(await isServedInTime(world, 'n2')).toBe(false)
+    expect(complaints(world)).toContain('liveness: nobody serves')
     quit(world)
   })
 })

@@ -241,7 +241,7 @@ describe('the liveness checker', () => {
     // The gate keeps it from serving, and the checkers know of no reason.
     const world = watched({
       nodes: 2,
-      choices: { ...choices, gate: { mayBecomeActive: () => false } },
+      choices: { ...choices, gate: { mayBecomeActive: async () => false } },
     })
     world.start('n1')
     expect(await isServedInTime(world, 'n2')).toBe(false)

@@ -35,7 +35,7 @@ import {
   switchover,
   takeOver,
 } from './faults/machines.js'
-import { editStandby, editStopped } from './faults/outside.js'
+import { addToStandby, editStopped } from './faults/outside.js'
 import type { SeededRandom } from './seeded-random.js'
 import type { World } from './world.js'
 
@@ -113,7 +113,7 @@ const profiles: Record<ProfileName, readonly Weighted[]> = {
   everything: [...crashes, ...disks, ...links, ...pauses, ...calls, ...narrows, ...oddities],
   storage: [...crashes, ...calls, ...calls, [1, fullDisk], [1, failedSync], [1, failSnapshot]],
   replaced: [...crashes, [2, backUp], [5, replaceDisk]],
-  outside: [...crashes, [5, editStopped], [2, editStandby], [1, stepWall]],
+  outside: [...crashes, [5, editStopped], [2, addToStandby], [1, stepWall]],
   narrow: [
     ...narrows,
     [1, cut],

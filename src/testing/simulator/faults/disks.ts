@@ -4,6 +4,7 @@ import { HotspareError } from '../../../errors.js'
 import { segmentName } from '../../../replication/journal-format.js'
 import { storageFailed } from '../../../storage/failure.js'
 import type { MemoryFailure, MemoryOperation } from '../../../storage/memory.js'
+import type { Machine } from '../machine.js'
 import type { World } from '../world.js'
 import type { Fault } from './fault.js'
 import { member, victim } from './fault.js'
@@ -106,10 +107,18 @@ export const replaceDisk: Fault = (world, random) => {
   world.replacedInPhase = true
   const image = random.chance(0.5) ? machine.images.at(random.below(3)) : undefined
   world.replaceDisk(machine.id, image)
-  world.later(random.between(100, 5_000), () => {
-    world.powerOn(machine.id)
-    if (machine.process === undefined) world.start(machine.id)
-  })
+  world.later(random.between(100, 5_000), () => restart(world, machine, image === undefined))
+}
+
+/** An empty machine that hears nobody would begin a history of its own: it is started while others serve. */
+function restart(world: World, machine: Machine, isEmpty: boolean): void {
+  if (machine.process !== undefined) return
+  if (isEmpty && world.actives().length === 0) {
+    world.later(500, () => restart(world, machine, isEmpty))
+    return
+  }
+  world.powerOn(machine.id)
+  world.start(machine.id)
 }
 
 /** A bit of a stopped node's journal turns over, while others have the same data. */

@@ -65,6 +65,10 @@ export const halfOpen: Fault = (world, random) => {
   const [one, other] = pair
   world.disturb(one, 'halfOpen', other)
   world.network.forget(`${one}:1`, `${other}:1`)
+  // In the end the other side is told.
+  world.endsAfter(random.between(5_000, 20_000), () =>
+    world.network.breakConnections(`${one}:1`, `${other}:1`),
+  )
 }
 
 /** Nobody can dial it any more, while its own dials get through; with a restart nobody has a connection to it either. */

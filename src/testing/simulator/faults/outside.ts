@@ -17,15 +17,22 @@ export const editStopped: Fault = (world, random) => {
   if (idle.length > 0) edit(world, random.pick(idle), random)
 }
 
-/** The same to a standby that runs. Nobody looks before its next start, which follows soon. */
-export const editStandby: Fault = (world, random) => {
+/** Files are added to a standby that runs. Nobody looks before its next start, which follows soon. */
+export const addToStandby: Fault = (world, random) => {
   const machine = world.machine(member(world, random))
   const { process } = machine
   if (process?.node.role !== 'standby') return
-  edit(world, machine, random)
+  add(world, machine, random)
   world.endsAfter(random.between(100, 3_000), () => {
     if (machine.process === process && process.started === 'started') void world.stop(machine.id)
   })
+}
+
+function add(world: World, { id, storage }: Machine, random: SeededRandom): void {
+  const path = `data/added${random.below(3)}`
+  world.timeline.add(world.nowMs, id, 'outside add', path)
+  world.timeline.count('outside add')
+  storage.outside.write(path, changed(storage.outside.read(path), random))
 }
 
 function edit(world: World, machine: Machine, random: SeededRandom): void {
@@ -33,16 +40,16 @@ function edit(world: World, machine: Machine, random: SeededRandom): void {
   for (let count = random.between(1, 4); count > 0; count -= 1) {
     // Reads of those are compared with what was written.
     const known = outside.list().filter((path) => isSyncedPath(path) && !path.includes('whole'))
-    const roll = random.number()
-    const path =
-      roll < 0.25 || known.length === 0 ? `data/added${random.below(3)}` : random.pick(known)
-    const before = outside.read(path)
-    const what =
-      roll > 0.75 ? 'outside remove' : before === undefined ? 'outside add' : 'outside edit'
+    if (known.length === 0 || random.chance(0.25)) {
+      add(world, machine, random)
+      continue
+    }
+    const path = random.pick(known)
+    const what = random.chance(0.3) ? 'outside remove' : 'outside edit'
     world.timeline.add(world.nowMs, machine.id, what, path)
     world.timeline.count(what)
-    if (roll > 0.75) outside.remove(path)
-    else outside.write(path, changed(before, random))
+    if (what === 'outside remove') outside.remove(path)
+    else outside.write(path, changed(outside.read(path), random))
   }
 }
 

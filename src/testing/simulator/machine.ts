@@ -12,6 +12,8 @@ import { heldTransport } from './held-transport.js'
 import type { KeptState, RegisterChange, SimulatedClasses } from './register.js'
 import { Register, simulatedPolicy } from './register.js'
 import type { SeededRandom } from './seeded-random.js'
+import type { TapHooks } from './taps.js'
+import { tappedStorage, tappedTransport } from './taps.js'
 import { type MachineClock, ProcessClock } from './virtual-clock.js'
 
 /** Options of the simulated nodes, as far as a schedule chooses them. */
@@ -23,6 +25,8 @@ export type NodeChoices = Partial<
 export interface ProcessHooks {
   onEvent(process: Process, event: NodeLogEvent): void
   onApply(process: Process, change: RegisterChange, at: { epoch: number; seq: number }): void
+  /** Who listens to what it sends and has its disk do. */
+  tapsOf(process: Process): TapHooks
 }
 
 /** One run of a node, from its start to its stop or death. */
@@ -32,6 +36,8 @@ export class Process {
   readonly node: ClusterNode<SimulatedClasses>
   readonly register: Register
   readonly clock: ProcessClock
+  /** The options that the schedule chose for it. */
+  readonly choices: NodeChoices
   /** How `start()` ended so far. */
   started: 'starting' | 'started' | HotspareError = 'starting'
   stopping: Promise<void> | undefined
@@ -42,16 +48,19 @@ export class Process {
   constructor(machine: Machine, options: ProcessOptions) {
     const { members, network, choices, random, hooks } = options
     this.id = machine.id
+    this.choices = choices
     this.boot = machine.boots
     this.clock = new ProcessClock(machine.clock)
     this.register = new Register((change, at) => hooks.onApply(this, change, at), machine.kept)
+    const taps = hooks.tapsOf(this)
+    const transport = heldTransport(network.transport(machine.address), machine.clock)
     this.node = new ClusterNode<SimulatedClasses>({
       cluster: 'simulated',
       ...choices,
       id: machine.id,
       members,
-      transport: heldTransport(network.transport(machine.address), machine.clock),
-      storage: machine.storage,
+      transport: tappedTransport(transport, taps),
+      storage: tappedStorage(machine.storage, taps),
       policy: simulatedPolicy(this.register),
       clock: this.clock,
       random,
@@ -159,6 +168,12 @@ export class Machine {
     let latencyMs = this.#diskMs
     for (const slowness of this.#slowness) latencyMs = Math.max(latencyMs, slowness(operation))
     return latencyMs
+  }
+
+  /** Whether nothing is wrong with its disk now. */
+  get isDiskSound(): boolean {
+    const { full, readOnly, failNextSync, failure } = this.storage.faults
+    return this.#slowness.size === 0 && !full && !readOnly && !failNextSync && failure === undefined
   }
 
   /** Everything that went wrong with its disk is over. */

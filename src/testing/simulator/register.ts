@@ -109,6 +109,9 @@ function copyOf(names: readonly [string, number[]][]): Map<string, number[]> {
   return new Map(names.map(([name, ids]) => [name, [...ids]]))
 }
 
+/** The classes of application state. */
+export const simulatedStates: readonly string[] = ['register']
+
 /** The policy that all simulated nodes share. */
 export function simulatedPolicy(register: Register): SyncPolicy<SimulatedClasses> {
   return new SyncPolicy<SimulatedClasses>({

@@ -22,6 +22,12 @@ export interface WorkloadOptions {
 }
 
 const largeBytes = 150 * 1024
+/** Contents of this size still go into a batch, and fill a channel quickly. */
+const mediumBytes = 16 * 1024
+/** Paths whose files are only ever replaced as a whole, so that what a read gives has to be one of the contents written. */
+const wholePaths = ['data/whole1', 'data/whole2', 'data/deep/folder/whole3'] as const
+/** Share of the bursts that come with reads. */
+const readShare = 0.3
 const bulkyBytes = 1024 * 1024
 const levels: readonly AckLevel[] = ['standby', 'standby', 'standby', 'standby', 'all', 'local']
 const names = ['red', 'green', 'blue']
@@ -31,12 +37,14 @@ export class Workload {
   readonly #world: World
   readonly #random: SeededRandom
   readonly #options: Required<WorkloadOptions>
+  readonly #mediumShare: number
   #running = false
 
   constructor(world: World, options: WorkloadOptions = {}) {
     this.#world = world
     this.#random = world.random.fork()
     this.#options = { everyMs: 150, largeShare: 0.01, bulkyShare: 0, paths: 12, ...options }
+    this.#mediumShare = this.#random.chance(0.1) ? 0.4 : 0.01
   }
 
   resume(): void {
@@ -66,6 +74,25 @@ export class Workload {
       if (!active && !this.#random.chance(0.02)) continue
       for (let at = 0; at < count; at += 1) this.write(running, this.#action())
     }
+    if (!this.#random.chance(readShare)) return
+    for (const { running } of machines) {
+      if (running?.started === 'started') this.#read(running, this.#random.pick(wholePaths))
+    }
+  }
+
+  /** An application reads, whatever its node is. */
+  #read(process: Process, path: string): void {
+    const { nowMs: begunMs } = this.#world
+    const { role } = process.node
+    const told = (bytes: Uint8Array | undefined): void => {
+      if (!process.alive) return
+      this.#world.timeline.count('read')
+      const read = { process, path, begunMs, role, bytes }
+      this.#world.tell((checker) => checker.read?.(read))
+    }
+    process.node.files.read(path).then(told, (error: unknown) => {
+      if ((error as { code?: string }).code === 'FILE_NOT_FOUND') told(undefined)
+    })
   }
 
   /** Makes one write. */
@@ -119,6 +146,7 @@ export class Workload {
 
   #action(): WriteAction {
     const random = this.#random
+    if (random.chance(0.12)) return this.#wholeAction()
     const path = this.#path()
     const roll = random.number()
     if (roll < 0.3) return { kind: 'put', path, bytes: this.#content(), ...this.#mode() }
@@ -143,6 +171,16 @@ export class Workload {
     }
   }
 
+  /** Replaces or removes a file that is read. */
+  #wholeAction(): WriteAction {
+    const random = this.#random
+    const path = random.pick(wholePaths)
+    if (random.chance(0.1)) return { kind: 'remove', path }
+    if (random.chance(0.7)) return { kind: 'put', path, bytes: this.#content() }
+    const puts = wholePaths.map((each) => ({ path: each, bytes: random.bytes(20) }))
+    return { kind: 'transaction', puts, name: random.pick(names) }
+  }
+
   #mode(): { readonly mode?: number } {
     return this.#random.chance(0.2) ? { mode: this.#random.pick([0o600, 0o640, 0o755]) } : {}
   }
@@ -160,6 +198,7 @@ export class Workload {
     const random = this.#random
     const { largeShare, bulkyShare } = this.#options
     if (bulkyShare > 0 && random.chance(bulkyShare)) return this.#filled(bulkyBytes)
+    if (random.chance(this.#mediumShare)) return this.#filled(random.between(1, 3) * mediumBytes)
     if (!random.chance(largeShare)) return random.bytes(random.between(8, 400))
     return this.#filled(largeBytes)
   }
@@ -175,12 +214,20 @@ export class Workload {
 
 /** Every content begins with the number of its write, so that no two are equal. */
 function named(action: WriteAction, id: number): WriteAction {
-  if (action.kind !== 'put') return action
+  if (action.kind === 'put') return { ...action, bytes: labelled(action.bytes, id) }
+  if (action.kind !== 'transaction') return action
+  return {
+    ...action,
+    puts: action.puts.map(({ path, bytes }) => ({ path, bytes: labelled(bytes, id) })),
+  }
+}
+
+function labelled(content: Uint8Array, id: number): Uint8Array {
   const label = new TextEncoder().encode(`#${id};`)
-  const bytes = new Uint8Array(label.length + action.bytes.length)
+  const bytes = new Uint8Array(label.length + content.length)
   bytes.set(label)
-  bytes.set(action.bytes, label.length)
-  return { ...action, bytes }
+  bytes.set(content, label.length)
+  return bytes
 }
 
 function perform(

@@ -11,12 +11,13 @@ import type { MemoryImage } from '../../storage/memory.js'
 import { memory } from '../../storage/memory.js'
 import type { LinkQuality, MemoryNetwork } from '../../transport/memory.js'
 import { memoryNetwork } from '../../transport/memory.js'
-import type { Checker, ProcessEnd, Report } from './checkers/checker.js'
+import type { Checker, ProcessEnd, Report, TapListener } from './checkers/checker.js'
 import type { NodeChoices } from './machine.js'
 import { Machine, Process } from './machine.js'
 import { KeptState } from './register.js'
 import { SeededRandom } from './seeded-random.js'
 import { Stage } from './stage.js'
+import type { TapHooks } from './taps.js'
 import { MachineClock } from './virtual-clock.js'
 import { Watch } from './watch.js'
 
@@ -176,6 +177,7 @@ export class World extends Stage {
         onApply: (from, change, at) => {
           if (from.alive) this.tell((checker) => checker.applied?.(from, change, at))
         },
+        tapsOf: (from) => this.#tapsOf(from, machine),
       },
     })
     machine.process = process
@@ -193,6 +195,25 @@ export class World extends Stage {
       (error: unknown) => this.#onStartFailed(machine, process, error),
     )
     return process
+  }
+
+  /** All checkers listen to what a member sends and has its disk do. */
+  #tapsOf(process: Process, machine: Machine): TapHooks {
+    const tell = (call: (taps: TapListener) => void): void => {
+      if (!process.alive || machine === this.intruder) return
+      this.tell(({ taps }) => {
+        if (taps !== undefined) call(taps)
+      })
+    }
+    return {
+      sent: (sent) => tell((taps) => taps.sent?.(process, sent)),
+      queued: (to, bytes, type) => tell((taps) => taps.queued?.(process, to, bytes, type)),
+      factsDurable: (facts) => tell((taps) => taps.factsDurable?.(process, facts)),
+      document: (name, value) => tell((taps) => taps.document?.(process, name, value)),
+      applying: (operations) => tell((taps) => taps.applying?.(process, operations)),
+      dirty: (keys) => tell((taps) => taps.dirty?.(process, keys)),
+      synced: (kind, keys) => tell((taps) => taps.synced?.(process, kind, keys)),
+    }
   }
 
   #intruderMembers(machine: Machine): readonly MemberOptions[] {

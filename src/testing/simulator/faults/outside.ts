@@ -38,7 +38,8 @@ function add(world: World, { id, storage }: Machine, random: SeededRandom): void
 function edit(world: World, machine: Machine, random: SeededRandom): void {
   const { outside } = machine.storage
   for (let count = random.between(1, 4); count > 0; count -= 1) {
-    const known = outside.list().filter(isSyncedPath)
+    // Reads of those are compared with what was written.
+    const known = outside.list().filter((path) => isSyncedPath(path) && !path.includes('whole'))
     if (known.length === 0 || random.chance(0.25)) {
       add(world, machine, random)
       continue

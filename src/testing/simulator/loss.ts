@@ -12,6 +12,8 @@ const restMs = 10_000
 export function startWithoutOne(world: World, random: SeededRandom): string | undefined {
   const idle = [...world.machines.values()].filter(({ process }) => process === undefined)
   if (idle.length === 0 || world.members.length < 2 || random.chance(0.5)) return undefined
+  // An empty machine is no help to the others, and alone it would begin a history of its own.
+  if (idle.some(({ isNew }) => isNew)) return undefined
   const { id: absent } = random.pick(idle)
   for (const { id } of idle) if (id !== absent) world.start(id)
   return absent

@@ -112,7 +112,7 @@ const profiles: Record<ProfileName, readonly Weighted[]> = {
   network: [...links, [1, kill], [3, start], [1, switchover]],
   everything: [...crashes, ...disks, ...links, ...pauses, ...calls, ...narrows, ...oddities],
   storage: [...crashes, ...calls, ...calls, [1, fullDisk], [1, failedSync], [1, failSnapshot]],
-  replaced: [...crashes, [2, backUp], [5, replaceDisk]],
+  replaced: [...crashes, [5, backUp], [4, replaceDisk]],
   outside: [...crashes, [5, editStopped], [2, addToStandby], [1, stepWall]],
   narrow: [
     ...narrows,

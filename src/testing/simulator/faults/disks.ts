@@ -105,7 +105,8 @@ export const replaceDisk: Fault = (world, random) => {
   if (world.replacedInPhase) return
   const machine = world.machine(victim(world, random))
   world.replacedInPhase = true
-  const image = random.chance(0.5) ? machine.images.at(random.below(3)) : undefined
+  const { images } = machine
+  const image = images.length > 0 && random.chance(0.7) ? random.pick(images) : undefined
   world.replaceDisk(machine.id, image)
   world.later(random.between(100, 5_000), () => restart(world, machine))
 }

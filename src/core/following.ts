@@ -22,7 +22,8 @@ export function follow(core: CoreState, id: string, term: Term): void {
 
 function promise(core: CoreState, term: Term): number | undefined {
   const { promised } = core.durable
-  if (promised !== undefined && sameTerm(promised, term)) return undefined
+  // A promise that its candidate did not wait for may be on its way to the disk still.
+  if (promised !== undefined && sameTerm(promised, term)) return core.promisePersistId
   return persist(core, { promised: term })
 }
 

@@ -218,6 +218,8 @@ export interface CoreState {
    * The id of the persist that says `crashed`; undefined once durable. Nothing is decided before.
    */
   bootPersistId: number | undefined
+  /** The id of the persist that made the present promise; undefined once that is durable. */
+  promisePersistId: number | undefined
   nowMs: number
   wallMs: number
   readonly timers: Map<TimerName, number>
@@ -286,6 +288,7 @@ export function createCore(options: CoreOptions): CoreState {
     role: 'stopped',
     started: false,
     bootPersistId: undefined,
+    promisePersistId: undefined,
     nowMs: 0,
     wallMs: 0,
     timers: new Map(),
@@ -425,6 +428,7 @@ export function persist(core: CoreState, change: Partial<DurableFacts>): number 
   )
   core.durable = { ...core.durable, ...change }
   const id = takeId(core)
+  if (after !== undefined) core.promisePersistId = id
   core.effects.push({ type: 'persist', id, facts: core.durable })
   return id
 }

@@ -273,6 +273,7 @@ function takeProgress(core: CoreState, input: Progress): void {
 
 function takePersisted(core: CoreState, id: number): void {
   if (core.bootPersistId === id) core.bootPersistId = undefined
+  if (core.promisePersistId === id) core.promisePersistId = undefined
   if (core.round?.persistId === id) core.round.persistId = undefined
   pledgeProgress(core, id)
   followPersisted(core, id)

@@ -358,7 +358,11 @@ export class Driver {
     replica.openTerm(term, degraded, progressed).then(
       () => {
         if (this.#role === 'active') this.#raise(term)
-        this.input({ type: 'termOpened', term, ok: true, copy: replica.facts() })
+        // Its storage may have failed since the term was durable, and nobody was active then who had to step down.
+        const { failed } = replica.copy
+        const reason = failed === undefined ? {} : { reason: whatHappened(failed) }
+        const ok = failed === undefined
+        this.input({ type: 'termOpened', term, ok, copy: replica.facts(), ...reason })
         // The core may have turned away while the term was being opened: nobody serves then.
         if (this.#role !== 'active')
           replica.endTenure(new HotspareError('NOT_ACTIVE', 'not promoted'))

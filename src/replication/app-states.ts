@@ -204,7 +204,8 @@ export class AppStates {
   startAt(slot: StateSlot, appliedSeq: number, coveredSeq: number): void {
     slot.appliedSeq = appliedSeq
     slot.coveredSeq = coveredSeq
-    slot.movedBytes = 0
+    // What the application had already stored itself is in no snapshot, however little it was.
+    slot.movedBytes = appliedSeq > coveredSeq ? 1 : 0
     slot.lost = undefined
   }
 

@@ -33,6 +33,8 @@ function reasonOf(error: unknown): string {
 interface StateBase {
   readonly seq: number
   readonly snapshot: StateSnapshot | undefined
+  /** Up to where the storage here has it, which an application's own store says nothing about. */
+  readonly coveredSeq: number
 }
 
 /**
@@ -154,7 +156,7 @@ export class Recovery {
       }
       const { states } = this.#contents
       if (base.snapshot !== undefined) await states.restore(slot, base.snapshot)
-      states.startAt(slot, base.seq, base.seq)
+      states.startAt(slot, base.seq, base.coveredSeq)
     }
   }
 
@@ -173,16 +175,19 @@ export class Recovery {
     }
     const own = this.#isStart ? await slot.hooks.position?.() : undefined
     const snapshot = await this.#storedSnapshot(slot.name)
+    const coveredSeq = Math.max(this.#coveredSeq(slot.name), snapshot?.seq ?? 0)
     // A snapshot newer than the application's own position is from a restore that it has not noted yet.
     if (own !== undefined && end !== undefined && own.seq >= (snapshot?.seq ?? 0)) {
-      if (this.#isOn(end, own.seq, own.epoch)) return { seq: own.seq, snapshot: undefined }
+      if (this.#isOn(end, own.seq, own.epoch)) {
+        return { seq: own.seq, snapshot: undefined, coveredSeq }
+      }
     }
-    const seq = Math.max(this.#coveredSeq(slot.name), snapshot?.seq ?? 0)
-    if (seq < this.#journalStart) return 'the journal does not reach back to what is stored of it'
-    if (snapshot !== undefined) return { seq, snapshot }
+    if (coveredSeq < this.#journalStart)
+      return 'the journal does not reach back to what is stored of it'
+    if (snapshot !== undefined) return { seq: coveredSeq, snapshot, coveredSeq }
     if (own !== undefined) return 'its position is not in the journal, and there is no snapshot'
     if (slot.wasChanged) return 'the restore brought no snapshot of it'
-    return { seq, snapshot: undefined }
+    return { seq: coveredSeq, snapshot: undefined, coveredSeq }
   }
 
   #isOn(end: JournalFacts, seq: number, epoch: number): boolean {

@@ -62,7 +62,7 @@ export class Switch {
   /** Carries the manifest out and removes it; the journal then is the new one, and recovery goes on from the answer. */
   async rollForward(): Promise<CheckpointDocument> {
     const { storage } = this.#options
-    const { complete } = this.#manifest
+    const { complete, keep = [] } = this.#manifest
     const gone = this.#manifest.remove
       .map(({ path }) => path)
       .filter((path) => this.#classOf(path) !== undefined)
@@ -71,6 +71,9 @@ export class Switch {
     if (gone.length > 0) await storage.tree.sync(gone)
     const installed = await this.#installFiles()
     const settled = [...installed, ...(await this.#keptFiles())]
+    // The old journal goes, and where it is damaged nobody knows which removals, and which bytes of the files that are
+    // kept, still wait to be written out; nor does anybody of files from before the library.
+    if (complete || keep.length > 0) await storage.tree.sync('all')
     this.#reportMissing(settled)
     await this.#storeStates()
     this.#updateIndex(settled)

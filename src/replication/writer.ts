@@ -73,6 +73,8 @@ export class Writer implements WriteGate {
    */
   static async open(options: WriterOptions): Promise<Writer> {
     const writer = new Writer(options)
+    // From here on: what fails beside the journal while the term is written down, a checkpoint say, ends the tenure too.
+    writer.#unlisten.push(options.copy.onFailure((error) => writer.close(error)))
     try {
       writer.#sequencer.appendTerm(options.term)
       writer.#sequencer.appendInSync([])
@@ -166,7 +168,6 @@ export class Writer implements WriteGate {
         this.#inSync.local(ordinal)
         this.#advance()
       }),
-      this.#copy.onFailure((error) => this.close(error)),
     )
     this.#inSync.start()
     this.#inSync.local(this.#copy.durableOrdinal)

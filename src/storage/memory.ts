@@ -32,7 +32,7 @@ import { type MemoryFaults, Runner } from './memory/runner.js'
 import { MemoryTree } from './memory/tree.js'
 import { checkTreePath } from './names.js'
 
-export type { MemoryFaults, MemoryOperation } from './memory/runner.js'
+export type { MemoryFailure, MemoryFaults, MemoryOperation } from './memory/runner.js'
 
 /** Options of {@link memory}. */
 export interface MemoryOptions {
@@ -84,6 +84,8 @@ export interface OutsideFiles {
   list(): string[]
   /** The bytes of a file, or undefined. */
   read(path: string): Uint8Array | undefined
+  /** The permission bits of a file, or undefined. */
+  mode(path: string): number | undefined
   /** Replaces a file; what stands in the way of its path is removed. */
   write(path: string, bytes: Uint8Array, mode?: number): void
   /** Removes a file; removing nothing is no error. */
@@ -109,6 +111,21 @@ export interface MemoryStorage extends Storage {
   crash(random: Random, options?: { readonly powerCut?: boolean }): void
   /** Turns over one bit of what is stored. False when there is nothing. */
   flipBit(target: FlipTarget, random: Random): boolean
+  /** Everything that is stored now, as a backup of the device has it. */
+  image(): MemoryImage
+  /**
+   * Puts the device back to what it was, or replaces it by an empty one.
+   *
+   * @throws `STORAGE_LOCKED` while it is open
+   */
+  replace(image?: MemoryImage): void
+}
+
+declare const imageBrand: unique symbol
+
+/** What {@link MemoryStorage.image} took. It never changes. */
+export interface MemoryImage {
+  readonly [imageBrand]: true
 }
 
 /** Storage in memory. */
@@ -119,14 +136,15 @@ export function memory(options: MemoryOptions = {}): MemoryStorage {
 class Memory implements MemoryStorage {
   readonly name = 'memory'
   readonly outside: OutsideFiles
-  readonly #content: Content
+  #content: Content
   readonly #clock: Clock | undefined
   #open: { owner: StorageOwner; runner: Runner } | undefined
 
   constructor(options: MemoryOptions) {
     this.#clock = options.clock
-    this.#content = new Content(options.fast ?? false, options.clock, options.foldsCase ?? false)
-    this.outside = outsideOf(this.#content)
+    const foldsCase = options.foldsCase ?? false
+    this.#content = new Content({ fast: options.fast ?? false, clock: options.clock, foldsCase })
+    this.outside = outsideOf(() => this.#content)
   }
 
   get faults(): MemoryFaults {
@@ -137,14 +155,30 @@ class Memory implements MemoryStorage {
     return this.#open?.owner
   }
 
-  async open(owner: StorageOwner): Promise<OpenStorage> {
+  image(): MemoryImage {
+    return this.#copyOf(this.#content) as unknown as MemoryImage
+  }
+
+  replace(image?: MemoryImage): void {
+    this.#refuseOpen()
+    this.#content = this.#copyOf(image as unknown as Content | undefined)
+  }
+
+  #copyOf(content: Content | undefined): Content {
+    return new Content(this.#content.options, this.faults, content)
+  }
+
+  #refuseOpen(): void {
     const holder = this.#open?.owner
-    if (holder !== undefined) {
-      const who = `node ${holder.nodeId} (boot ${holder.bootId})`
-      throw new HotspareError('STORAGE_LOCKED', `the memory is held by ${who}`, {
-        details: { nodeId: holder.nodeId },
-      })
-    }
+    if (holder === undefined) return
+    const who = `node ${holder.nodeId} (boot ${holder.bootId})`
+    throw new HotspareError('STORAGE_LOCKED', `the memory is held by ${who}`, {
+      details: { nodeId: holder.nodeId },
+    })
+  }
+
+  async open(owner: StorageOwner): Promise<OpenStorage> {
+    this.#refuseOpen()
     this.#content.checkChange(false)
     // As on a real disk a new process is not told of the syncs that failed before it.
     this.#content.tree.failed.clear()
@@ -227,17 +261,20 @@ class OpenMemory implements OpenStorage {
   }
 }
 
-function outsideOf({ tree }: Content): OutsideFiles {
+function outsideOf(content: () => Content): OutsideFiles {
   return {
-    list: () => tree.paths().sort(),
-    read: (path) => tree.get(path)?.bytes.view().slice(),
+    list: () => content().tree.paths().sort(),
+    read: (path) => content().tree.get(path)?.bytes.view().slice(),
+    mode: (path) => content().tree.get(path)?.mode,
     write: (path, bytes, mode = 0o644) => {
+      const { tree } = content()
       checkTreePath(path)
       tree.makeWay(path, true)
       tree.change(path, { file: tree.newFile(new Bytes(bytes.slice()), mode), tears: 'never' })
       tree.sync(path)
     },
     remove: (path) => {
+      const { tree } = content()
       if (tree.get(path) === undefined) return
       tree.change(path, { file: undefined, tears: 'never' })
       tree.sync(path)

@@ -19,7 +19,7 @@
 import { HotspareError } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
 import type { Transport } from '../interfaces/transport.js'
-import type { LinkQuality } from './memory/link.js'
+import type { Link, LinkQuality, Machine } from './memory/link.js'
 import { Network } from './memory/network.js'
 import { clockScheduler, realScheduler } from './memory/scheduler.js'
 
@@ -50,8 +50,11 @@ export interface MemoryNetwork {
    * After a `crash()` or `powerOff()` the next process needs a new one; the old one does nothing any more.
    */
   transport(address: string): Transport
-  /** Nothing gets from one address to the other, in this direction: frames, dials and ends are held. */
-  cut(from: string, to: string): void
+  /**
+   * Nothing gets from one address to the other, in this direction: frames, dials and ends are held. What has arrived,
+   * and is not read yet, is delivered; with `inFlight` also what is on its way now.
+   */
+  cut(from: string, to: string, options?: { readonly inFlight?: boolean }): void
   /**
    * Ends a cut. What was held arrives late, in order, as TCP would do it; with `break`, connections
    * that had frames held are broken instead.
@@ -61,6 +64,8 @@ export interface MemoryNetwork {
   setLink(from: string, to: string, quality: LinkQuality): void
   /** Breaks all connections between two addresses at once: both ends see a `reset`. */
   breakConnections(one: string, other: string): void
+  /** One side's connections to the other are reset, and the other side is not told: it believes that they stand. */
+  forget(one: string, other: string): void
   /** Takes a machine off the network: silence in both directions, no reset, dials time out. */
   isolate(address: string): void
   /** Puts an isolated machine back; what was held arrives late. */
@@ -77,7 +82,10 @@ export interface MemoryNetwork {
   powerOff(address: string): void
   /** The machine runs again, without a process: old connections of its peers see a `reset`. */
   powerOn(address: string): void
-  /** The process stands still (SIGSTOP): its machine still answers dials, but nothing is taken. */
+  /**
+   * The process reads nothing: its machine still answers dials, but nothing is taken. With its clock held as well it
+   * stands still (SIGSTOP).
+   */
   freeze(address: string): void
   /** The process goes on, and gets everything that arrived meanwhile. */
   thaw(address: string): void
@@ -110,8 +118,10 @@ export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork
   }
   return {
     transport: (address) => network.transport(machine(address)),
-    cut: (from, to) => {
-      link(from, to).cut = true
+    cut: (from, to, { inFlight = false } = {}) => {
+      const way = link(from, to)
+      network.blocks((each) => each === way, inFlight)
+      way.cut = true
     },
     heal: (from, to, { break: breaks = false } = {}) => {
       if (breaks) network.breakConnections(machine(from), machine(to), true)
@@ -125,7 +135,11 @@ export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork
     breakConnections: (one, other) => {
       network.breakConnections(machine(one), machine(other), false)
     },
-    isolate: (address) => change(address, { isolated: true }),
+    forget: (one, other) => network.forget(machine(one), machine(other)),
+    isolate: (address) => {
+      network.blocks(isOf(machine(address)), false)
+      change(address, { isolated: true })
+    },
     rejoin: (address) => change(address, { isolated: false }),
     closePort: (address) => {
       machine(address).closed = true
@@ -137,6 +151,7 @@ export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork
     thaw: (address) => change(address, { frozen: false }),
     crash: (address) => network.kill(machine(address), false),
     powerOff: (address) => {
+      network.blocks(isOf(machine(address)), false)
       machine(address).off = true
       network.kill(machine(address), true)
     },
@@ -149,15 +164,26 @@ export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork
   }
 }
 
+/** The links of a machine. */
+function isOf(machine: Machine): (link: Link) => boolean {
+  return ({ from, to }) => from === machine || to === machine
+}
+
 function checkQuality(quality: LinkQuality): void {
-  const { latencyMs = 0, jitterMs = 0, lossRate = 0, bytesPerSecond = 1 } = quality
+  const { latencyMs = 0, jitterMs = 0, lossRate = 0, resendRate = 0, bytesPerSecond = 1 } = quality
   const valid =
-    latencyMs >= 0 && jitterMs >= 0 && lossRate >= 0 && lossRate <= 1 && bytesPerSecond > 0
+    latencyMs >= 0 &&
+    jitterMs >= 0 &&
+    lossRate >= 0 &&
+    lossRate <= 1 &&
+    resendRate >= 0 &&
+    resendRate < 1 &&
+    bytesPerSecond > 0
   if (valid) return
   throw new HotspareError(
     'OPTION_INVALID',
-    `A link cannot have latencyMs ${latencyMs}, jitterMs ${jitterMs}, lossRate ${lossRate} and ` +
-      `bytesPerSecond ${bytesPerSecond}: none may be negative, and a rate is 0 to 1`,
+    `A link cannot have latencyMs ${latencyMs}, jitterMs ${jitterMs}, lossRate ${lossRate}, ` +
+      `resendRate ${resendRate} and bytesPerSecond ${bytesPerSecond}: none may be negative, and a rate is 0 to 1`,
     { details: { option: 'latencyMs' } },
   )
 }

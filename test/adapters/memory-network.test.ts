@@ -248,3 +248,94 @@ describe('quality of links', () => {
     },
   )
 })
+
+describe('faults of links and sockets', () => {
+  test('what lies in the socket of a receiver that stands still is delivered, though the link is cut', async () => {
+    const { clock, network, open } = await world()
+    const link = await open()
+    network.freeze('a')
+    link.near.send(one)
+    await clock.advance(10)
+    link.near.send(one)
+    network.cut('b', 'a')
+    link.near.send(one)
+    await clock.advance(10)
+    expect(link.atFar.length).toBe(0)
+    network.thaw('a')
+    await clock.advance(10)
+    expect(link.atFar.length).toBe(1)
+    network.heal('b', 'a')
+    await clock.advance(10)
+    expect(link.atFar.length).toBe(3)
+  })
+
+  test('with inFlight a cut lets through what is on its way, and nothing after it', async () => {
+    const { clock, network, open } = await world()
+    const link = await open()
+    link.near.send(one)
+    network.cut('b', 'a', { inFlight: true })
+    link.near.send(one)
+    await clock.advance(1_000)
+    expect(link.atFar.length).toBe(1)
+  })
+
+  test('a machine that loses its power takes what has not arrived with it, and nothing else', async () => {
+    const { clock, network, open } = await world()
+    const link = await open()
+    network.freeze('a')
+    link.near.send(one)
+    await clock.advance(10)
+    link.near.send(one)
+    network.powerOff('b')
+    network.thaw('a')
+    await clock.advance(1_000)
+    expect(link.atFar.length).toBe(1)
+  })
+
+  test('frames that are lost and sent again come late, in order', async () => {
+    const { clock, network, open } = await world()
+    const link = await open()
+    network.setLink('b', 'a', { resendRate: 0.3 })
+    for (let at = 0; at < 20; at += 1) link.near.send([Uint8Array.of(at)])
+    await clock.advance(100)
+    expect(link.atFar.length).toBeLessThan(20)
+    await clock.advance(20_000)
+    expect(link.atFar.map((frame) => frame[0])).toEqual(Array.from({ length: 20 }, (_, at) => at))
+    expect(link.causes).toEqual({ near: '', far: '' })
+  })
+
+  test('a half-open connection: one side was reset, the other sends into nothing', async () => {
+    const { clock, network, open } = await world()
+    const link = await open()
+    network.forget('b', 'a')
+    link.far.send(one)
+    await clock.advance(60_000)
+    expect(link.causes).toEqual({ near: 'reset', far: '' })
+    expect(link.far.queuedBytes).toBeGreaterThan(0)
+    const next = await open()
+    next.far.send(one)
+    await clock.advance(10)
+    expect(next.atNear.length).toBe(1)
+  })
+
+  test('a closed port answers no dial; connections that stand go on, and so do its own dials', async () => {
+    const { clock, network, a, b, open } = await world()
+    const link = await open()
+    await b.listen(() => undefined, kitLimits)
+    network.closePort('a')
+    const inbound = dialing(b, 'a')
+    const outbound = dialing(a, 'b')
+    link.near.send(one)
+    await clock.advance(10_000)
+    expect([inbound.code, outbound.code, link.atFar.length]).toEqual([
+      'PEER_UNREACHABLE',
+      undefined,
+      1,
+    ])
+    expect(outbound.connection).toBeDefined()
+    network.openPort('a')
+    const again = dialing(b, 'a')
+    await clock.advance(10)
+    expect(again.connection).toBeDefined()
+  })
+})

@@ -504,6 +504,62 @@ describe('faults of a memory storage', () => {
     expect(bitsThatDiffer(await objects.read('staging', 'o', 0, 6), bytesOf('object'))).toBe(1)
   })
 
+  test('failure fails the calls that it is told of, done in part or not at all', async () => {
+    const storage = memory()
+    const open = await storage.open(owner)
+    const lengths = new Set<number>()
+    for (const seed of seeds.slice(0, 40)) {
+      const log = await open.logs.open('journal', `log${seed}`)
+      const error = new HotspareError('STORAGE_FAILED', 'as it was told to')
+      storage.faults.failure = (operation) =>
+        operation === 'log.append' ? { error, torn: seeded(seed) } : undefined
+      await expect(log.append([new Uint8Array(9)])).rejects.toBe(error)
+      storage.faults.failure = undefined
+      lengths.add(
+        (await open.logs.list('journal')).find(({ name }) => name === `log${seed}`)!.bytes,
+      )
+    }
+    expect(lengths.size).toBeGreaterThan(5)
+    storage.faults.failure = () => ({ error: new HotspareError('STORAGE_FULL') })
+    await expect(open.tree.apply([put('a', 'x')])).rejects.toThrow(HotspareError)
+    storage.faults.failure = undefined
+    expect(storage.outside.list()).toEqual([])
+  })
+
+  const text = (value: string): Uint8Array => new TextEncoder().encode(value)
+
+  test('a device is put back to what it was, or replaced by an empty one, while nobody has it open', async () => {
+    const storage = memory()
+    const first = await storage.open(owner)
+    await first.documents.write('state', text('old'))
+    await first.tree.apply([put('a', 'old'), put('b', 'stays')])
+    const log = await first.logs.open('journal', 'one')
+    await log.append([text('12345')])
+    const image = storage.image()
+    await first.documents.write('state', text('new'))
+    await first.tree.apply([{ kind: 'patch', path: 'a', offset: 0, bytes: text('new') }])
+    await first.tree.apply([{ kind: 'remove', path: 'b' }])
+    await log.append([text('6')])
+    expect(() => storage.replace(image)).toThrow('held by node alpha')
+    await first.close()
+    for (let times = 0; times < 2; times += 1) {
+      storage.replace(image)
+      storage.crash(seeded(1))
+      expect(storage.outside.list()).toEqual(['a', 'b'])
+      expect(storage.outside.read('a')).toEqual(text('old'))
+      const again = await storage.open(owner)
+      expect(await again.documents.read('state')).toEqual(text('old'))
+      expect(await again.logs.list('journal')).toEqual([{ name: 'one', bytes: 5 }])
+      await again.tree.apply([put('a', 'changed after')])
+      await again.close()
+    }
+    storage.replace()
+    const empty = await storage.open(owner)
+    expect([storage.outside.list(), await empty.documents.list('')]).toEqual([[], []])
+    expect(await empty.logs.list('journal')).toEqual([])
+    await empty.close()
+  })
+
   test('what other programs do to the files is seen by the storage', async () => {
     const storage = memory()
     storage.outside.write('a/b', bytesOf('planted'), 0o600)

@@ -43,6 +43,17 @@ describe('a disk that takes no promise', () => {
     },
   )
 
+  it('a term that was promised is followed once the promise is durable, though its candidate did not wait', () => {
+    const world = settled(3)
+    slowDisk(world, 'n3', ['persist'], 30_000)
+    world.kill('n1')
+    world.until(() => world.role('n2') === 'active', 20_000)
+    const { term } = world.node('n2').core.tenure ?? {}
+    world.until(() => world.node('n3').stream?.peer === 'n2', 60_000)
+    expect(world.node('n3').stream?.peer).toBe('n2')
+    expect(world.node('n3').disk.durable.promised).toEqual(term)
+  })
+
   it('ROL-12: a switchover ends at its deadline, and the others take over', () => {
     const world = settled(3)
     slowDisk(world, 'n1', ['persist'])

@@ -1,8 +1,11 @@
+import { crc32 } from 'node:zlib'
 import { expect, test, vi } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
 import type { Channel } from '../../src/protocol/channel.js'
 import { encode } from '../../src/protocol/codec.js'
 import type { LocalCopy } from '../../src/replication/local-copy.js'
+import { fetchBlob } from '../../src/replication/restore/blobs.js'
+import type { BulkAnswer, BulkClient } from '../../src/replication/stream/bulk-client.js'
 import { BulkServer } from '../../src/replication/stream/bulk-server.js'
 import { listedPathBytes, readAnswer } from '../../src/replication/stream/bulk-wire.js'
 import { unpack } from '../../src/replication/stream/packed-content.js'
@@ -202,4 +205,26 @@ test.each([
   { what: 'fractions', runs: [0.5, 1] },
 ])('$what is refused', ({ runs }) => {
   expect(() => unpack(new Uint8Array(8), [{ start: 0, length: 10, runs }])).toThrow(/malformed/)
+})
+
+test('a blob that is longer than a small frame is fetched whole, in pieces that its answers have room for', async () => {
+  const source = await memory().open(owner())
+  const bytes = Uint8Array.from({ length: 900_000 }, (_, at) => at % 251)
+  const slice = { name: 'b', offset: 0, start: 0, length: bytes.length }
+  await source.objects.write('blobs', bytes, [slice])
+  const room = 256 * 1024 - 4096
+  const bulk = {
+    room,
+    request: async (
+      { offset, length }: { offset: number; length: number },
+      take: (answer: BulkAnswer) => Uint8Array,
+    ) => {
+      const wanted = Math.min(length, room)
+      return take({ body: {}, bytes: await source.objects.read('blobs', 'b', offset, wanted) })
+    },
+  } as unknown as BulkClient
+  const target = await memory().open(owner())
+  const blob = { id: 'b', bytes: bytes.length, crc: crc32(bytes) }
+  await fetchBlob(bulk, target, blob, new AbortController().signal)
+  expect(await target.objects.read('blobs', 'b', 0, bytes.length)).toEqual(bytes)
 })

@@ -127,6 +127,32 @@ describe('classes of application state', () => {
     await again.close()
   })
 
+  test('an application that lost its own store gets every change again, also those that it had stored', async () => {
+    for (const isStored of [false, true]) {
+      const app = new Persistent()
+      const storage = memory()
+      const maker = new EntryMaker()
+      const first = await start(storage, app.start(), [], { checkpointBytes: isStored ? 1 : 4000 })
+      first.append(maker.open())
+      first.append(maker.batch(update('x', 1)))
+      await first.checkpoint()
+      await first.close()
+      const second = await start(crashed(storage), app.start())
+      second.append(maker.batch(update('x', 2)))
+      app.store()
+      await second.close()
+      // It goes on from its own position, and the checkpoint that follows must not count that as stored here.
+      const third = await start(crashed(storage), app.start())
+      third.append(maker.batch(put('docs/a', 'a'), update('x', 4)))
+      await third.checkpoint()
+      await third.close()
+      app.stored = { sum: 0, position: undefined }
+      const again = await start(crashed(storage), app.start())
+      expect([app.restores, app.sum]).toEqual([isStored ? 1 : 0, 7])
+      await again.close()
+    }
+  })
+
   test('a restore() that throws is named with its class, at a start', async () => {
     const first = await startNode()
     const maker = new EntryMaker()

@@ -14,6 +14,7 @@ import {
   owner,
   patch,
   put,
+  remove,
   SeededRandom,
   smallLimits,
   startNode,
@@ -97,7 +98,7 @@ async function beginDelta(copy: LocalCopy, storage: OpenStorage): Promise<void> 
 }
 
 /** Everything a restore does on the target's side. */
-async function restore(copy: LocalCopy, storage: OpenStorage): Promise<void> {
+async function restore(copy: LocalCopy, storage: OpenStorage, what = manifest): Promise<void> {
   await copy.beginNext(base, ['alpha'], 48)
   await stageIncoming(storage, 'docs/a', text('new a, longer'))
   await stage(storage, 'r1/f', text('a file now'))
@@ -108,7 +109,17 @@ async function restore(copy: LocalCopy, storage: OpenStorage): Promise<void> {
   copy.appendNext(maker.batch(patch('docs/n/e/w', 2, 'te'), update('x', 99)))
   copy.appendNext(maker.batch(update('z', 3)))
   // Not flushed: the switch itself waits until the new journal is durable.
-  await copy.switchTo(manifest)
+  await copy.switchTo(what)
+}
+
+const docsY = { path: 'docs/y', version: 0 }
+
+/** The segments of a journal that nobody has open. */
+async function journalOf(storage: MemoryStorage): Promise<{ readonly name: string }[]> {
+  const open = await storage.open(owner())
+  const segments = await open.logs.list('journal')
+  await open.close()
+  return segments
 }
 
 const install = (
@@ -186,6 +197,38 @@ describe('the switch to a staged restore', () => {
     expect(again.copy.outside).toEqual({ unknown: [], differing: [], missing: [] })
     expect(treeOf(storage)['docs/a']).toBe('and on')
     await again.copy.close()
+  })
+
+  test('SYN-33 what only a damaged journal knew of the old copy is durable with the new one', async () => {
+    let damaged = 0
+    for (let seed = 1; damaged < 10; seed += 1) {
+      const random = new SeededRandom(seed)
+      const storage = await target()
+      const before = await openTarget(storage)
+      const maker = new EntryMaker(oldTerm, before.copy.seq)
+      before.copy.append(maker.batch(put('docs/z', 'gone'), put('docs/y', 'y')))
+      await before.copy.checkpoint()
+      before.copy.append(maker.batch(remove('docs/z'), put('docs/keep', 'kept')))
+      before.copy.append(maker.batch(put('docs/big', 'b'.repeat(2_000))))
+      before.copy.append(maker.batch(remove('docs/big')))
+      await before.copy.settle()
+      // The process dies, and with it the knowledge of what still waits to be written out.
+      storage.crash(random, { powerCut: false })
+      for (const { name } of await journalOf(storage)) {
+        storage.flipBit({ kind: 'log', area: 'journal', name }, random)
+      }
+      const node = await openTarget(storage)
+      // A bit before the checkpoint, or in what a kill may tear, is nobody's loss.
+      if (node.copy.failed?.code !== 'JOURNAL_CORRUPT') continue
+      damaged += 1
+      await restore(node.copy, node.used, { ...manifest, remove: [...manifest.remove, docsY] })
+      await node.copy.settle()
+      storage.crash(random)
+      const again = await openTarget(storage)
+      await again.copy.settle()
+      expect(treeOf(storage), `seed ${seed}`).toEqual(newContent.files)
+      await again.copy.close()
+    }
   })
 
   test('SYN-33 a crash at any call leaves the old copy whole, or the new one', async () => {

@@ -152,9 +152,14 @@ export class FakeCopy implements WriterCopy {
     for (const flush of done) flush.resolve()
   }
 
-  fail(error = new HotspareError('STORAGE_FULL')): void {
+  /** Something fails that is not the journal. */
+  failBeside(error = new HotspareError('STORAGE_FULL')): void {
     this.failed = error
     for (const listener of this.#failure) listener(error)
+  }
+
+  fail(error = new HotspareError('STORAGE_FULL')): void {
+    this.failBeside(error)
     for (const flush of this.#flushes.splice(0)) flush.reject(error)
   }
 

@@ -46,6 +46,16 @@ describe('opening', () => {
     expect(await codeOf(opening)).toBe('STORAGE_FULL')
   })
 
+  it('a checkpoint that fails while the term is written down ends it, though the journal takes the term', async () => {
+    const copy = new FakeCopy()
+    copy.prompt = false
+    const opening = openWriter({}, copy)
+    await settle()
+    copy.failBeside()
+    copy.makeDurable()
+    expect(await codeOf(opening)).toBe('STORAGE_FULL')
+  })
+
   it('a fork is a change that changes nothing', async () => {
     const bench = await openWriter({ degraded: true })
     bench.writer.fork()

@@ -53,10 +53,7 @@ describe('who may stand for whom', () => {
     const world = await settled({ nodes: 3, diskMs: 1 })
     await write(world, 'n1', 'data/a')
     await world.run(500)
-    world.machine('n1').storage.faults.latency = (op) => (op === 'log.append' ? 3_000 : 1)
-    const fast = (): void => {
-      world.machine('n1').storage.faults.latency = world.diskLatency
-    }
+    const fast = world.machine('n1').slow((op) => (op === 'log.append' ? 3_000 : 1))
     await holderSilent(world, fast, 'memory')
     await until(world, () => world.actives().length > 0)
     expect(eventsOf(world, 'n3', 'possibleLoss')).toMatchObject([{ missing: ['n2'] }])

@@ -87,7 +87,8 @@ async function bringRest(
   signal: AbortSignal,
   reached: Reached | undefined,
 ): Promise<void> {
-  const askBytes = reached === undefined ? chunkBytes : candidateChunkBytes
+  // The next pieces are asked for before this one is there: none may be longer than what an answer has room for.
+  const askBytes = Math.min(reached === undefined ? chunkBytes : candidateChunkBytes, bulk.room)
   let crc = blob.crcSoFar
   let asked = blob.from
   let written = blob.from

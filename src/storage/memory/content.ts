@@ -9,30 +9,43 @@ import { ObjectContent } from './object-content.js'
 import type { MemoryFaults } from './runner.js'
 import { TreeContent } from './tree-content.js'
 
+/** What a memory is. */
+export interface ContentOptions {
+  /** Whether nothing is kept for a crash. */
+  readonly fast: boolean
+  readonly clock: Clock | undefined
+  /** Whether paths that differ only in case are one file. */
+  readonly foldsCase: boolean
+}
+
 /** Everything in one memory storage. */
 export class Content {
-  readonly documents: Map<string, Uint8Array> = new Map()
+  readonly documents: Map<string, Uint8Array>
   /** Documents that fail their checksum. */
-  readonly damaged: Set<string> = new Set()
+  readonly damaged: Set<string>
   /** Logs by area and name. */
-  readonly logs: Map<string, Map<string, LogContent>> = new Map()
+  readonly logs: Map<string, Map<string, LogContent>>
   readonly objects: ObjectContent
   /** Permission bits of incoming objects. */
-  readonly modes: Map<string, number> = new Map()
+  readonly modes: Map<string, number>
   readonly tree: TreeContent
-  readonly faults: MemoryFaults = {
-    full: false,
-    readOnly: false,
-    failNextSync: false,
-    latency: undefined,
-  }
+  readonly faults: MemoryFaults
+  readonly options: ContentOptions
   /** Whether nothing is kept for a crash. */
   readonly fast: boolean
 
-  constructor(fast: boolean, clock: Clock | undefined, foldsCase: boolean) {
+  /** @param from - what another one holds; it becomes this one's, durable and independent */
+  constructor(options: ContentOptions, faults: MemoryFaults = noFaults(), from?: Content) {
+    const { fast, clock, foldsCase } = options
+    this.options = options
     this.fast = fast
-    this.objects = new ObjectContent(!fast)
-    this.tree = new TreeContent(!fast, this.objects, clock, foldsCase)
+    this.faults = faults
+    this.documents = new Map(from?.documents)
+    this.damaged = new Set(from?.damaged)
+    this.modes = new Map(from?.modes)
+    this.logs = new Map([...(from?.logs ?? [])].map(([area, logs]) => [area, copiesOf(logs)]))
+    this.objects = new ObjectContent(!fast, from?.objects)
+    this.tree = new TreeContent(!fast, this.objects, clock, { foldsCase, from: from?.tree })
   }
 
   /** The names of all incoming objects. */
@@ -56,6 +69,20 @@ export class Content {
     this.faults.failNextSync = false
     throw storageFailed('the memory failed to sync, as it was told to')
   }
+}
+
+function noFaults(): MemoryFaults {
+  return {
+    full: false,
+    readOnly: false,
+    failNextSync: false,
+    latency: undefined,
+    failure: undefined,
+  }
+}
+
+function copiesOf(logs: ReadonlyMap<string, LogContent>): Map<string, LogContent> {
+  return new Map([...logs].map(([name, log]) => [name, log.copy()]))
 }
 
 /** The key of an object among all areas. */

@@ -18,6 +18,13 @@ export class LogContent {
     return this.#bytes
   }
 
+  /** The same bytes, in a log that nobody has open. Stretches are never changed, only replaced. */
+  copy(): LogContent {
+    const copy = new LogContent()
+    for (const chunk of this.#chunks) copy.push(chunk)
+    return copy
+  }
+
   /** Appends one stretch, keeping a reference to it. */
   push(chunk: Uint8Array): void {
     if (chunk.byteLength === 0) return

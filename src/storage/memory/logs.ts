@@ -127,7 +127,7 @@ class MemoryLog implements Log {
 
   append(parts: readonly Uint8Array[]): Promise<void> {
     // The way of every benchmark and most tests: nothing waits, nothing fails, nothing is copied twice.
-    if (this.#content.fast && this.#ended === undefined && this.#runner.immediate) {
+    if (this.#content.fast && this.#ended === undefined && this.#runner.plain) {
       try {
         this.#runner.check()
         this.#store(parts)

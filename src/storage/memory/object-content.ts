@@ -17,8 +17,13 @@ export class ObjectContent {
   /** Objects whose last sync failed. */
   readonly failed: Set<string> = new Set()
 
-  constructor(tracked: boolean) {
+  /** @param from - what it begins with, durable */
+  constructor(tracked: boolean, from?: ObjectContent) {
     this.#tracked = tracked
+    for (const key of from?.keys() ?? []) {
+      const bytes = from?.get(key)
+      if (bytes !== undefined) this.addWhole(key, bytes.freeze())
+    }
   }
 
   keys(): IterableIterator<string> {

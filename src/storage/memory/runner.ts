@@ -43,6 +43,15 @@ export interface MemoryFaults {
   failNextSync: boolean
   /** Milliseconds that a call takes on the clock of the storage; ignored without one. Default: none. */
   latency: ((operation: MemoryOperation) => number) | undefined
+  /** Asked when a call is about to take effect; the call fails as it is told, or goes on. Default: none fails. */
+  failure: ((operation: MemoryOperation) => MemoryFailure | undefined) | undefined
+}
+
+/** How a call fails. */
+export interface MemoryFailure {
+  readonly error: Error
+  /** Decides what of the call is done all the same; without it nothing is. */
+  readonly torn?: Random
 }
 
 /** One call. */
@@ -90,12 +99,17 @@ export class Runner {
     return this.#faults.latency === undefined && this.#channels.size === 0
   }
 
+  /** Whether calls take effect at once and as they are: nothing that {@link Runner.run} does is needed. */
+  get plain(): boolean {
+    return this.immediate && this.#faults.failure === undefined
+  }
+
   /** Carries out a call. */
   run<T>(call: Call<T>): Promise<T> {
     return new Promise<unknown>((resolve, reject) => {
       this.check()
       if (this.#clock === undefined || this.immediate) {
-        resolve(call.effect())
+        resolve(this.#carryOut(call))
         return
       }
       const queue = this.#channels.get(call.channel)
@@ -107,6 +121,13 @@ export class Runner {
         queue.push(item)
       }
     }) as Promise<T>
+  }
+
+  #carryOut<T>(call: Call<T>): T {
+    const failure = this.#faults.failure?.(call.operation)
+    if (failure === undefined) return call.effect()
+    if (failure.torn !== undefined) call.partial?.(failure.torn)
+    throw failure.error
   }
 
   /** Refuses every later call; those under way are finished, unless a crash comes first. */
@@ -137,7 +158,7 @@ export class Runner {
     const latencyMs = this.#faults.latency?.(item.call.operation) ?? 0
     item.timer = clock.setTimer(latencyMs, () => {
       try {
-        item.resolve(item.call.effect())
+        item.resolve(this.#carryOut(item.call))
       } catch (error) {
         item.reject(error)
       }

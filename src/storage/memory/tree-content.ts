@@ -56,16 +56,27 @@ export class TreeContent {
   #lastInode = 0
   #lastMtimeMs = 0
 
+  /** @param options - whether paths that differ only in case are one file; what it begins with, durable */
   constructor(
     tracked: boolean,
     objects: ObjectContent,
     clock: Clock | undefined,
-    foldsCase: boolean = false,
+    {
+      foldsCase = false,
+      from,
+    }: { readonly foldsCase?: boolean; readonly from?: TreeContent | undefined } = {},
   ) {
     this.#spelled = foldsCase ? new Map() : undefined
     this.#tracked = tracked
     this.#objects = objects
     this.#clock = clock
+    if (from === undefined) return
+    this.#lastInode = from.#lastInode
+    this.#lastMtimeMs = from.#lastMtimeMs
+    for (const [path, file] of from.#files) {
+      file.bytes.freeze()
+      this.#set(path, file)
+    }
   }
 
   /** Whether paths that differ only in case are one file. */

@@ -3,6 +3,7 @@
  * happened how often, the last line of standard output is JSON: `{ ok, seeds, firstSeed, violations: [{ seed, checker, message }] }`. Exit code 1 when a promise was broken.
  */
 import { fork } from 'node:child_process'
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { ProfileName } from './faults.js'
@@ -16,30 +17,36 @@ interface Found {
   readonly message: string
 }
 
-/** What one process found. */
+/** What one seed gave. */
 interface Findings {
-  readonly found: Found[]
+  readonly seed: number
+  /** For people; nothing where nothing is to be said. */
+  readonly text: string
+  readonly found: readonly Found[]
   /** Pairs of a kind of thing and how often it happened. */
-  readonly counts: [string, number][]
+  readonly counts: readonly [string, number][]
 }
 
 interface Task {
   readonly first: number
   readonly count: number
-  /** Every how many seeds one is run: tasks of several processes interleave. */
-  readonly step: number
   readonly nodes: number | undefined
   readonly profile: ProfileName | undefined
   readonly verbose: boolean
 }
 
-const help = `npm run sim -- [--seed S] [--seeds N] [--nodes 2..5] [--profile NAME] [--jobs J] [--verbose]
+/** Seeds that a worker is given at a time. */
+const stretchSeeds = 5
+/** Fewer seeds than this are not worth another process. */
+const workerSeedsMin = 10
+
+const help = `npm run sim -- [--seed S] [--seeds N] [--nodes 2..5] [--profile NAME] [--workers W] [--verbose]
   --seed S      the first seed, default 1
   --seeds N     how many, default 1
   --nodes N     members of the cluster; default: the seed decides
   --profile P   ${profileNames.join(', ')}; default: the seed decides
-  --jobs J      processes, default 1
-  --verbose     prints what happens
+  --workers W   processes, default: one for each processor, and one for few seeds
+  --verbose     prints what happens; in one process
 `
 
 function wholeNumber(text: string | undefined, name: string, least: number): number | undefined {
@@ -49,7 +56,7 @@ function wholeNumber(text: string | undefined, name: string, least: number): num
   return value
 }
 
-function taskOf(): { task: Task; jobs: number } | undefined {
+function taskOf(): { task: Task; workers: number } | undefined {
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
   const { values } = parseArgs({
@@ -58,8 +65,7 @@ function taskOf(): { task: Task; jobs: number } | undefined {
       seeds: text,
       nodes: text,
       profile: text,
-      jobs: text,
-      step: text,
+      workers: text,
       verbose: flag,
       help: flag,
     },
@@ -68,100 +74,146 @@ function taskOf(): { task: Task; jobs: number } | undefined {
   const profile = profileNames.find((name) => name === values.profile)
   if (values.profile !== undefined && profile === undefined)
     throw new TypeError(`--profile is ${values.profile}`)
+  const verbose = values.verbose === true
+  const count = wholeNumber(values.seeds, 'seeds', 1) ?? 1
+  const wanted = wholeNumber(values.workers, 'workers', 1) ?? availableParallelism()
   return {
     task: {
       first: wholeNumber(values.seed, 'seed', 0) ?? 1,
-      count: wholeNumber(values.seeds, 'seeds', 1) ?? 1,
-      step: wholeNumber(values.step, 'step', 1) ?? 1,
+      count,
       nodes: wholeNumber(values.nodes, 'nodes', 1),
       profile,
-      verbose: values.verbose === true,
+      verbose,
     },
-    jobs: wholeNumber(values.jobs, 'jobs', 1) ?? 1,
+    workers: verbose ? 1 : Math.min(wanted, Math.ceil(count / workerSeedsMin)),
   }
 }
 
-async function runSeeds(task: Task): Promise<Findings> {
-  const { first, count, step, nodes, profile, verbose } = task
+async function runSeed(seed: number, { count, nodes, profile, verbose }: Task): Promise<Findings> {
   const options: SimulationOptions = {
     ...(nodes === undefined ? {} : { nodes }),
     ...(profile === undefined ? {} : { profile }),
     ...(verbose ? { verbose: (line: string) => process.stdout.write(`${line}\n`) } : {}),
   }
-  const found: Found[] = []
-  const counts = new Map<string, number>()
-  for (let at = 0; at < count; at += 1) {
-    const seed = first + at * step
-    const beganMs = performance.now()
-    const result = await simulate(seed, options)
-    const tookMs = Math.round(performance.now() - beganMs)
-    addCounts(counts, result.counts)
-    const failed = result.violations.length > 0
-    if (failed || verbose || count <= 10) {
-      const { profile: name, nodes: size, hash, virtualMs, events, writes, acknowledged } = result
-      const facts = `${name} ${size} nodes, ${Math.round(virtualMs / 1000)} s, ${events} events, `
-      const counts = `${writes} writes, ${acknowledged} acknowledged, ${tookMs} ms, hash ${hash}`
-      process.stdout.write(`seed ${seed}: ${failed ? 'FAILED' : 'ok'} ${facts}${counts}\n`)
-    }
-    for (const { checker, message } of result.violations) {
-      process.stdout.write(`  ${checker}: ${message}\n`)
-      found.push({ seed, checker, message })
+  const beganMs = performance.now()
+  const result = await simulate(seed, options)
+  const tookMs = Math.round(performance.now() - beganMs)
+  const { violations, profile: name, nodes: size, hash, virtualMs, events } = result
+  const failed = violations.length > 0
+  let text = ''
+  if (failed || verbose || count <= 10) {
+    const facts = `${name} ${size} nodes, ${Math.round(virtualMs / 1000)} s, ${events} events, `
+    const writes = `${result.writes} writes, ${result.acknowledged} acknowledged, ${tookMs} ms, hash ${hash}`
+    text += `seed ${seed}: ${failed ? 'FAILED' : 'ok'} ${facts}${writes}\n`
+  }
+  for (const { checker, message } of violations) text += `  ${checker}: ${message}\n`
+  const found = violations.map((violation) => ({ seed, ...violation }))
+  return { seed, text, found, counts: [...result.counts] }
+}
+
+/** Takes what the seeds gave, in any order, and tells it in theirs. */
+class Summary {
+  readonly #counts = new Map<string, number>()
+  readonly #waiting = new Map<number, Findings>()
+  readonly violations: Found[] = []
+  #next: number
+
+  constructor(first: number) {
+    this.#next = first
+  }
+
+  take(findings: Findings): void {
+    this.#waiting.set(findings.seed, findings)
+    for (let next = this.#waiting.get(this.#next); next !== undefined; ) {
+      this.#waiting.delete(this.#next)
+      process.stdout.write(next.text)
+      this.violations.push(...next.found)
+      for (const [kind, count] of next.counts) {
+        this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + count)
+      }
+      this.#next += 1
+      next = this.#waiting.get(this.#next)
     }
   }
-  return { found, counts: [...counts] }
+
+  counts(): string {
+    const sorted = [...this.#counts].sort(([left], [right]) => (left < right ? -1 : 1))
+    return sorted.map(([kind, count]) => `${kind} ${count}`).join(', ')
+  }
 }
 
-function addCounts(sums: Map<string, number>, counts: Iterable<[string, number]>): void {
-  for (const [kind, count] of counts) sums.set(kind, (sums.get(kind) ?? 0) + count)
+/** Hands the seeds out to child processes, a few at a time. */
+async function runWorkers(task: Task, workers: number, summary: Summary): Promise<void> {
+  const end = task.first + task.count
+  let next = task.first
+  const stretch = (): [number, number] => {
+    const from = next
+    next = Math.min(end, next + stretchSeeds)
+    return [from, next]
+  }
+  await Promise.all(Array.from({ length: workers }, () => runWorker(task, stretch, summary)))
 }
 
-/** Shares the seeds among child processes. */
-async function runJobs(task: Task, jobs: number): Promise<Findings> {
-  const runs = Array.from({ length: jobs }, (_, job) => {
-    const count = Math.ceil((task.count - job) / jobs)
-    return count <= 0 ? [] : [runChild({ ...task, first: task.first + job, count, step: jobs })]
-  }).flat()
-  const all = await Promise.all(runs)
-  const found = all.flatMap((each) => each.found).sort((left, right) => left.seed - right.seed)
-  const counts = new Map<string, number>()
-  for (const each of all) addCounts(counts, each.counts)
-  return { found, counts: [...counts] }
-}
-
-function runChild({ first, count, step, nodes, profile }: Task): Promise<Findings> {
-  const argv = ['--seed', String(first), '--seeds', String(count), '--step', String(step)]
-  if (nodes !== undefined) argv.push('--nodes', String(nodes))
-  if (profile !== undefined) argv.push('--profile', profile)
+function runWorker(task: Task, stretch: () => [number, number], summary: Summary): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = fork(fileURLToPath(import.meta.url), argv, {
+    const child = fork(fileURLToPath(import.meta.url), [], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       // What is thrown away young is collected more cheaply from a larger space.
       execArgv: ['--max-semi-space-size=64'],
     })
-    let findings: Findings | undefined
+    let [at, to] = stretch()
+    const hand = (): void => {
+      if (at < to) child.send({ task, from: at, to } satisfies Stretch)
+      else child.disconnect()
+    }
     child.on('message', (message) => {
-      findings = message as Findings
+      summary.take(message as Findings)
+      at += 1
+      if (at < to) return
+      ;[at, to] = stretch()
+      hand()
     })
     child.on('error', reject)
     child.on('exit', (code) => {
-      if (findings === undefined)
-        reject(new Error(`the process for seed ${first} ended with ${code}`))
-      else resolve(findings)
+      if (at < to) reject(new Error(`the process for seed ${at} ended with ${code}`))
+      else resolve()
+    })
+    hand()
+  })
+}
+
+/** What a worker is told to do. */
+interface Stretch {
+  readonly task: Task
+  readonly from: number
+  readonly to: number
+}
+
+/** In a worker: does what it is told until the parent disconnects. */
+function serve(send: (findings: Findings) => void): void {
+  let work = Promise.resolve()
+  process.on('message', (message) => {
+    const { task, from, to } = message as Stretch
+    work = work.then(async () => {
+      for (let seed = from; seed < to; seed += 1) send(await runSeed(seed, task))
     })
   })
 }
 
 async function main(): Promise<void> {
+  if (process.send !== undefined) return serve((findings) => void process.send?.(findings))
   const asked = taskOf()
   if (asked === undefined) return void process.stdout.write(help)
-  const { task, jobs } = asked
-  if (process.send !== undefined) {
-    process.send(await runSeeds(task), () => process.disconnect())
-    return
+  const { task, workers } = asked
+  const summary = new Summary(task.first)
+  if (workers > 1) await runWorkers(task, workers, summary)
+  else {
+    for (let seed = task.first; seed < task.first + task.count; seed += 1) {
+      summary.take(await runSeed(seed, task))
+    }
   }
-  const { found: violations, counts } = await (jobs > 1 ? runJobs(task, jobs) : runSeeds(task))
-  const sorted = counts.sort(([left], [right]) => (left < right ? -1 : 1))
-  process.stdout.write(`${sorted.map(([kind, count]) => `${kind} ${count}`).join(', ')}\n`)
+  const { violations } = summary
+  process.stdout.write(`${summary.counts()}\n`)
   const ok = violations.length === 0
   const answer = { ok, seeds: task.count, firstSeed: task.first, violations }
   process.exitCode = ok ? 0 : 1

@@ -2,11 +2,16 @@
 import type { Machine } from './machine.js'
 import type { WriteAction } from './writes.js'
 
+/** Whether the simulated policy syncs a path. */
+export function isSyncedPath(path: string): boolean {
+  return /^(data|quick)\//.test(path) && !path.endsWith('.own')
+}
+
 /** The synced files on a machine's disk. */
 export function contentOf({ storage }: Machine): Map<string, Uint8Array> {
   const content = new Map<string, Uint8Array>()
   for (const path of storage.outside.list()) {
-    if (!path.startsWith('data/') && !path.startsWith('quick/')) continue
+    if (!isSyncedPath(path)) continue
     const bytes = storage.outside.read(path)
     if (bytes !== undefined) content.set(path, bytes)
   }

@@ -6,12 +6,14 @@ import type { ClusterNodeOptions, MemberOptions } from '../../node/options.js'
 import type { Runtime } from '../../node/runtime.js'
 import type { LocalCopy } from '../../replication/local-copy.js'
 import type { Extent } from '../../replication/position.js'
-import type { MemoryStorage } from '../../storage/memory.js'
+import type { MemoryImage, MemoryOperation, MemoryStorage } from '../../storage/memory.js'
 import type { MemoryNetwork } from '../../transport/memory.js'
 import { heldTransport } from './held-transport.js'
-import type { RegisterChange, SimulatedClasses } from './register.js'
+import type { KeptState, RegisterChange, SimulatedClasses } from './register.js'
 import { Register, simulatedPolicy } from './register.js'
 import type { SeededRandom } from './seeded-random.js'
+import type { TapHooks } from './taps.js'
+import { tappedStorage, tappedTransport } from './taps.js'
 import { type MachineClock, ProcessClock } from './virtual-clock.js'
 
 /** Options of the simulated nodes, as far as a schedule chooses them. */
@@ -23,6 +25,8 @@ export type NodeChoices = Partial<
 export interface ProcessHooks {
   onEvent(process: Process, event: NodeLogEvent): void
   onApply(process: Process, change: RegisterChange, at: { epoch: number; seq: number }): void
+  /** Who listens to what it sends and has its disk do. */
+  tapsOf(process: Process): TapHooks
 }
 
 /** One run of a node, from its start to its stop or death. */
@@ -32,6 +36,8 @@ export class Process {
   readonly node: ClusterNode<SimulatedClasses>
   readonly register: Register
   readonly clock: ProcessClock
+  /** The options that the schedule chose for it. */
+  readonly choices: NodeChoices
   /** How `start()` ended so far. */
   started: 'starting' | 'started' | HotspareError = 'starting'
   stopping: Promise<void> | undefined
@@ -42,16 +48,19 @@ export class Process {
   constructor(machine: Machine, options: ProcessOptions) {
     const { members, network, choices, random, hooks } = options
     this.id = machine.id
+    this.choices = choices
     this.boot = machine.boots
     this.clock = new ProcessClock(machine.clock)
-    this.register = new Register((change, at) => hooks.onApply(this, change, at))
+    this.register = new Register((change, at) => hooks.onApply(this, change, at), machine.kept)
+    const taps = hooks.tapsOf(this)
+    const transport = heldTransport(network.transport(machine.address), machine.clock)
     this.node = new ClusterNode<SimulatedClasses>({
       cluster: 'simulated',
       ...choices,
       id: machine.id,
       members,
-      transport: heldTransport(network.transport(machine.address), machine.clock),
-      storage: machine.storage,
+      transport: tappedTransport(transport, taps),
+      storage: tappedStorage(machine.storage, taps),
       policy: simulatedPolicy(this.register),
       clock: this.clock,
       random,
@@ -90,6 +99,17 @@ export interface ProcessOptions {
   readonly hooks: ProcessHooks
 }
 
+/** What a machine is made of. */
+export interface MachineOptions {
+  readonly id: string
+  readonly address: string
+  readonly clock: MachineClock
+  readonly storage: MemoryStorage
+  /** Milliseconds of one disk operation; 0 means at once. */
+  readonly diskMs: number
+  readonly kept: KeptState | undefined
+}
+
 /** A machine with a disk that outlives its processes. */
 export class Machine {
   readonly id: string
@@ -102,14 +122,70 @@ export class Machine {
   off: boolean = false
   /** Its operator gave the vault more room than the schedule did. */
   roomy: boolean = false
+  /** How its last process ended. */
+  stoppedInOrder: boolean = false
   /** A bit of its disk was turned over: what was durable may be gone. */
   damaged: boolean = false
+  /** Backups of its disk, oldest first. */
+  readonly images: MemoryImage[] = []
+  /** When its disk was replaced or put back the last time: what was on it before is gone. */
+  replacedMs: number = Number.NEGATIVE_INFINITY
+  /** Whether its disk is an empty one that nothing has been restored to yet. */
+  isNew: boolean = false
+  /** What the application keeps in a store of its own; undefined for one that keeps nothing. */
+  readonly kept: KeptState | undefined
+  readonly #diskMs: number
+  /** What makes its disk slow now: each says how long a call takes, the longest counts. */
+  readonly #slowness = new Set<(operation: MemoryOperation) => number>()
 
-  constructor(id: string, address: string, clock: MachineClock, storage: MemoryStorage) {
+  constructor(options: MachineOptions) {
+    const { id, address, clock, storage, diskMs, kept } = options
     this.id = id
     this.address = address
     this.clock = clock
     this.storage = storage
+    this.kept = kept
+    this.#diskMs = diskMs
+    this.#setLatency()
+  }
+
+  /** Its disk takes at least so long for a call. Answers how to end that. */
+  slow(latency: (operation: MemoryOperation) => number): () => void {
+    this.#slowness.add(latency)
+    this.#setLatency()
+    return () => {
+      this.#slowness.delete(latency)
+      this.#setLatency()
+    }
+  }
+
+  #setLatency(): void {
+    const isQuick = this.#diskMs === 0 && this.#slowness.size === 0
+    this.storage.faults.latency = isQuick ? undefined : (operation) => this.#latencyMs(operation)
+  }
+
+  #latencyMs(operation: MemoryOperation): number {
+    let latencyMs = this.#diskMs
+    for (const slowness of this.#slowness) latencyMs = Math.max(latencyMs, slowness(operation))
+    return latencyMs
+  }
+
+  /** Whether nothing is wrong with its disk now. */
+  get isDiskSound(): boolean {
+    const { full, readOnly, failNextSync, failure } = this.storage.faults
+    return this.#slowness.size === 0 && !full && !readOnly && !failNextSync && failure === undefined
+  }
+
+  /** Everything that went wrong with its disk is over. */
+  mendDisk(): void {
+    Object.assign(this.storage.faults, {
+      full: false,
+      readOnly: false,
+      failNextSync: false,
+      failure: undefined,
+    })
+    this.#slowness.clear()
+    this.#setLatency()
   }
 
   /** The process while it is alive and moves. */

@@ -1,4 +1,11 @@
-/** The end of all faults, and what must come true then by itself: one active, all others in sync with it. */
+/**
+ * The end of all faults, and what must come true then by itself: somebody serves although one node is missing, and in the
+ * end one is active and all others are in sync with it.
+ *
+ * Nothing is repaired before the checkers have looked at what is there: only then comes what an operator really has to do,
+ * each step with its name on record.
+ */
+import { isServedInTime, loseActive, startWithoutOne } from './loss.js'
 import type { Process } from './machine.js'
 import type { SeededRandom } from './seeded-random.js'
 import type { Workload } from './workload.js'
@@ -6,9 +13,11 @@ import type { World } from './world.js'
 
 /** How long a cluster may take until it is well, once nothing is wrong any more. */
 const boundMs = 90_000
-/** After this long nothing changes any more where two actives met. */
-const splitMs = 15_000
+/** After this long nothing changes any more by itself where an operator is needed. */
+const patienceMs = 15_000
 const lookMs = 250
+/** Share of recoveries after which the active is lost once more. */
+const lossShare = 0.3
 
 /** Mends everything, starts everybody, and waits. False when the cluster does not recover, which is reported. */
 export async function recover(
@@ -19,30 +28,42 @@ export async function recover(
   world.timeline.add(world.nowMs, 'world', 'recover')
   world.mend()
   load.resume()
+  const absent = startWithoutOne(world, random)
+  if (absent !== undefined && !(await isServedInTime(world, absent))) return false
+  if (!(await comesTogether(world, random, load))) return false
+  if (!random.chance(lossShare)) return true
+  load.resume()
+  await world.run(500)
+  if (!(await loseActive(world, random))) return false
+  return await comesTogether(world, random, load)
+}
+
+async function comesTogether(world: World, random: SeededRandom, load: Workload): Promise<boolean> {
   const beganMs = world.nowMs
-  let splitSinceMs: number | undefined
+  const operator = new Operator(world, random, load)
   while (world.nowMs - beganMs < boundMs) {
     startIdle(world)
     await world.run(lookMs)
-    if (world.nowMs - beganMs > splitMs) {
-      restartStuck(world)
-      await giveUpDamaged(world, load)
-    }
-    const split = world.actives().length > 1
-    splitSinceMs = split ? (splitSinceMs ?? world.nowMs) : undefined
-    if (splitSinceMs !== undefined && world.nowMs - splitSinceMs > splitMs) {
-      await resolve(world, random)
-      splitSinceMs = undefined
-    }
+    if (world.nowMs - beganMs > patienceMs) await operator.look()
     const calm = world.nowMs - beganMs > 1_000
     if (calm) load.pause()
     if (calm && missing(world) === undefined) return await stays(world)
   }
   world.violate(
     'recovery',
-    `not recovered after ${boundMs} ms: ${missing(world)}\n${world.describe()}`,
+    `not recovered after ${boundMs} ms: ${missing(world)}\n${world.describe()}${retries(world)}`,
   )
   return false
+}
+
+/** Why followers try again, as far as they do. */
+function retries(world: World): string {
+  const lines = world.processes.flatMap(({ id, node }) => {
+    const last = node.explain().findLast(({ rule }) => rule === 'follow.retry')
+    const isAmiss = node.role !== 'active' && last !== undefined
+    return isAmiss ? [`\n${id} follows again: ${JSON.stringify(last)}`] : []
+  })
+  return lines.join('')
 }
 
 function startIdle(world: World): void {
@@ -51,55 +72,103 @@ function startIdle(world: World): void {
   }
 }
 
-/** What the errors of a disk that failed and of a full vault say that an operator does: a restart, with more room. */
-function restartStuck(world: World): void {
-  for (const { id, node } of world.processes) {
+/** Does what the library leaves to people, after the checkers have judged what is there. */
+class Operator {
+  readonly #world: World
+  readonly #random: SeededRandom
+  readonly #load: Workload
+  #judged = false
+  #splitSinceMs: number | undefined
+
+  constructor(world: World, random: SeededRandom, load: Workload) {
+    this.#world = world
+    this.#random = random
+    this.#load = load
+  }
+
+  async look(): Promise<void> {
+    for (const process of this.#world.processes) this.#restartStuck(process)
+    await this.#giveUpDamaged()
+    await this.#keepOneActive()
+  }
+
+  /** On record, and counted; before the first step everything is judged as it is. */
+  #step(name: string, detail: unknown): void {
+    const world = this.#world
+    if (!this.#judged) {
+      this.#judged = true
+      this.#judgeStuck()
+      world.tell((checker) => checker.judge?.())
+    }
+    world.timeline.add(world.nowMs, 'operator', name, detail)
+  }
+
+  /** Who does not take part says why. */
+  #judgeStuck(): void {
+    for (const { id, node, started } of this.#world.processes) {
+      const { role, stuck, restore } = node.status()
+      if (role === 'active' || role === 'standby' || started !== 'started') continue
+      if (stuck !== undefined || restore !== undefined) continue
+      this.#world.violate('recovery', `${id} is ${role} for a long time, and does not say why`)
+    }
+  }
+
+  /** What the errors of a disk that failed and of a full vault say that an operator does: a restart, with more room. */
+  #restartStuck({ id, node }: Process): void {
     const { stuck = '' } = node.status()
     const vaultIsFull = stuck.startsWith('VAULT_FULL')
-    if (vaultIsFull) world.makeRoom(id)
-    if (vaultIsFull || stuck.startsWith('STORAGE_FAILED')) world.kill(id)
+    if (!vaultIsFull && !stuck.startsWith('STORAGE_FAILED')) return
+    this.#step(vaultIsFull ? 'moreRoom' : 'restart', { id, stuck })
+    if (vaultIsFull) this.#world.makeRoom(id)
+    this.#world.kill(id)
   }
-}
 
-/** What an operator does when the only copy of the last changes is damaged: the best of the others takes over without it. */
-async function giveUpDamaged(world: World, load: Workload): Promise<void> {
-  const damaged = [...world.machines.values()].some((machine) => machine.damaged)
-  if (!damaged || world.actives().length > 0) return
-  const holding = world.processes.filter(({ node }) => {
-    const { complete, stuck } = node.status()
-    return complete && stuck?.startsWith('holding') === true
-  })
-  const seq = ({ copy }: Process): number => copy?.seq ?? 0
-  const [best] = holding.sort((left, right) => seq(right) - seq(left))
-  if (best === undefined) return
-  world.takeOver(best)
-  // The damaged one gives way to a history that goes on without its changes, not to one that only lacks them.
-  load.resume()
-  await world.run(3_000)
-}
-
-/** What an operator does while split brains do not heal: keeps one active, and restarts the others. */
-async function resolve(world: World, random: SeededRandom): Promise<void> {
-  const actives = world.actives()
-  for (const id of actives) {
-    const reported = world.excuses.some(({ kind, node }) => kind === 'splitBrain' && node === id)
-    if (!reported)
-      world.violate(
-        'recovery',
-        `${id} is one of two actives that meet, and did not report splitBrain`,
-      )
+  /** When the only copy of the last changes is damaged, the best of the others takes over without it. */
+  async #giveUpDamaged(): Promise<void> {
+    const world = this.#world
+    const damaged = [...world.machines.values()].some((machine) => machine.damaged)
+    if (!damaged || world.actives().length > 0) return
+    const holding = world.processes.filter(({ node }) => {
+      const { complete, stuck } = node.status()
+      return complete && stuck?.startsWith('holding') === true
+    })
+    const seq = ({ copy }: Process): number => copy?.seq ?? 0
+    const [best] = holding.sort((left, right) => seq(right) - seq(left))
+    if (best === undefined) return
+    this.#step('goOnWithout', { id: best.id })
+    world.takeOver(best)
+    // The damaged one gives way to a history that goes on without its changes, not to one that only lacks them.
+    this.#load.resume()
+    await world.run(3_000)
   }
-  const stays = keeper(world, random, actives)
-  world.timeline.add(world.nowMs, 'world', 'resolve', { stays })
-  for (const id of actives) if (id !== stays) world.kill(id)
-  await world.run(3_000)
-}
 
-/** In a schedule with single faults the newest term, which is the one that has everything acknowledged. */
-function keeper(world: World, random: SeededRandom, actives: readonly string[]): string {
-  if (!world.strict) return random.pick(actives)
-  const epoch = (id: string): number => world.process(id).node.status().term?.epoch ?? 0
-  return [...actives].sort((left, right) => epoch(right) - epoch(left))[0] ?? ''
+  /** While split brains do not heal by themselves: keeps one active, and restarts the others. */
+  async #keepOneActive(): Promise<void> {
+    const world = this.#world
+    const actives = world.actives()
+    this.#splitSinceMs = actives.length > 1 ? (this.#splitSinceMs ?? world.nowMs) : undefined
+    if (this.#splitSinceMs === undefined || world.nowMs - this.#splitSinceMs <= patienceMs) return
+    this.#splitSinceMs = undefined
+    const stays = this.#keeper(actives)
+    this.#step('keepOne', { stays })
+    for (const id of actives) {
+      const reported = world.excuses.some(({ kind, node }) => kind === 'splitBrain' && node === id)
+      if (!reported) {
+        const what = 'is one of two actives that meet, and did not report splitBrain'
+        world.violate('recovery', `${id} ${what}`)
+      }
+    }
+    for (const id of actives) if (id !== stays) world.kill(id)
+    await world.run(3_000)
+  }
+
+  /** In a schedule with single faults the newest term, which is the one that has everything acknowledged. */
+  #keeper(actives: readonly string[]): string {
+    const world = this.#world
+    if (!world.strict) return this.#random.pick(actives)
+    const epoch = (id: string): number => world.process(id).node.status().term?.epoch ?? 0
+    return [...actives].sort((left, right) => epoch(right) - epoch(left))[0] ?? ''
+  }
 }
 
 /** What is missing until all nodes are there, one is active, and all others are in sync with it; undefined when nothing is. */

@@ -1,15 +1,13 @@
 /** One run: a seed decides everything about it. */
 import { allCheckers } from './checkers/index.js'
+import { cornersOf, nodesOf, worldOptions } from './choices.js'
 import type { ProfileName } from './faults.js'
 import { fail, profileNames } from './faults.js'
-import type { NodeChoices } from './machine.js'
 import { recover } from './recovery.js'
 import { SeededRandom } from './seeded-random.js'
 import type { Violation } from './stage.js'
 import { drained } from './virtual-clock.js'
-import type { WorkloadOptions } from './workload.js'
 import { Workload } from './workload.js'
-import type { WorldOptions } from './world.js'
 import { World } from './world.js'
 
 /** What a run may be told beside its seed; left out, the seed decides. */
@@ -49,10 +47,10 @@ export async function simulate(
 ): Promise<SimulationResult> {
   const random = new SeededRandom(seed)
   // Drawn in any case: what is asked for changes nothing else about the run.
-  const drawn = { profile: profileOf(random), nodes: random.between(2, 4) }
+  const drawn = { profile: profileOf(random), nodes: nodesOf(random) }
   const { profile = drawn.profile, nodes = drawn.nodes } = options
   const corners = cornersOf(seed)
-  const world = new World(worldOptions(seed, nodes, random, corners.choices, options))
+  const world = new World(worldOptions({ seed, nodes, random, corners, verbose: options.verbose }))
   world.strict = profile === 'single' || profile === 'calm'
   world.check(...allCheckers)
   const load = new Workload(world, { everyMs: random.pick([60, 150, 300]), ...corners.load })
@@ -97,57 +95,6 @@ function profileOf(random: SeededRandom): ProfileName {
   return rare ? 'calm' : random.pick(profileNames.filter((name) => name !== 'calm'))
 }
 
-/** Limits that are seldom reached, made so small that they are. */
-function cornersOf(seed: number): { choices: NodeChoices; load: WorkloadOptions } {
-  // Of its own, so that these draws change nothing else about the run.
-  const random = new SeededRandom(~seed)
-  const trims = random.chance(0.12)
-  const fillsVault = random.chance(0.1)
-  return {
-    choices: {
-      ...(trims ? { journalBytesMax: 1024 * 1024 } : {}),
-      ...(fillsVault ? { vaultBytesMax: random.pick([0, 8, 32]) * 1024 } : {}),
-    },
-    load: trims ? { everyMs: 60, largeShare: 0.8 } : {},
-  }
-}
-
-function worldOptions(
-  seed: number,
-  nodes: number,
-  random: SeededRandom,
-  corners: NodeChoices,
-  options: SimulationOptions,
-): WorldOptions {
-  const secret = random.chance(0.06)
-  const [heartbeatMs, deadMs] = random.pick([
-    [200, 2_000],
-    [500, 1_500],
-    [600, 2_000],
-    [1_000, 3_000],
-  ] as const)
-  const choices: NodeChoices = {
-    ...corners,
-    heartbeatMs,
-    deadMs,
-    startupWaitMs: random.between(3_000, 10_000),
-    ...(secret ? { secret: 'the secret of the simulated cluster' } : {}),
-    ...(random.chance(0.2) ? { order: 'list' as const } : {}),
-  }
-  return {
-    seed: seed ^ 0x5f3759df,
-    nodes,
-    choices,
-    latencyMs: random.between(1, 5),
-    jitterMs: random.below(5),
-    diskMs: random.chance(0.5) ? 0 : random.between(1, 8),
-    secure: random.chance(0.8),
-    ...(secret ? { intruderKnows: 'not the secret of this cluster' } : {}),
-    ...(nodes > 2 && random.chance(0.1) ? { observers: [`n${nodes}`] } : {}),
-    ...(options.verbose === undefined ? {} : { verbose: options.verbose }),
-  }
-}
-
 async function play(
   world: World,
   random: SeededRandom,
@@ -163,6 +110,7 @@ async function play(
     phase -= 1
   ) {
     load.resume()
+    world.replacedInPhase = false
     await disturb(world, random, profile)
     if (!(await recover(world, random, load))) return
     await world.quiet()

@@ -107,19 +107,24 @@ export interface MachineTime {
   readonly monotonicOffsetMs: number
   /** How far its wall clock is wrong. */
   readonly wallOffsetMs: number
+  /** How fast both go; 1.005 is half a percent too fast. Default 1. */
+  readonly rate?: number
 }
 
 /** The clock of one machine. While it is held nothing runs on it; what became due runs, late, when it is let go. */
 export class MachineClock implements Clock {
   readonly #base: VirtualClock
   readonly #time: MachineTime
+  readonly #rate: number
   readonly #late: (() => void)[] = []
   #held = false
   #suspendedMs = 0
+  #steppedMs = 0
 
   constructor(base: VirtualClock, time: MachineTime) {
     this.#base = base
     this.#time = time
+    this.#rate = time.rate ?? 1
   }
 
   get held(): boolean {
@@ -127,11 +132,17 @@ export class MachineClock implements Clock {
   }
 
   nowMs(): number {
-    return this.#base.nowMs() + this.#time.monotonicOffsetMs - this.#suspendedMs
+    return this.#base.nowMs() * this.#rate + this.#time.monotonicOffsetMs - this.#suspendedMs
   }
 
   wallMs(): number {
-    return this.#base.wallMs() + this.#time.wallOffsetMs
+    const { wallOffsetMs } = this.#time
+    return wallStartMs + this.#base.nowMs() * this.#rate + wallOffsetMs + this.#steppedMs
+  }
+
+  /** Somebody sets its wall clock, forwards or back. */
+  stepWall(byMs: number): void {
+    this.#steppedMs += byMs
   }
 
   setTimer(delayMs: number, callback: () => void): TimerHandle {
@@ -144,7 +155,7 @@ export class MachineClock implements Clock {
       timer.callback = undefined
       due?.()
     }
-    timer.base = this.#base.setTimer(delayMs, () => this.run(run))
+    timer.base = this.#base.setTimer(delayMs / this.#rate, () => this.run(run))
     return timer
   }
 
@@ -169,7 +180,7 @@ export class MachineClock implements Clock {
   /** It goes on. @param suspendedMs - what its monotonic clock did not count, when the machine was suspended */
   release(suspendedMs: number = 0): void {
     this.#held = false
-    this.#suspendedMs += suspendedMs
+    this.#suspendedMs += suspendedMs * this.#rate
     // Each as an event of its own, in order, as an event loop would take them.
     for (const callback of this.#late.splice(0)) this.#base.setTimer(0, () => this.run(callback))
   }

@@ -1,5 +1,7 @@
 /** An application that writes: on whichever node says that it is active, and now and then on one that is not. */
+import { HotspareError } from '../../errors.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
+import type { Transaction } from '../../replication/transaction.js'
 import type { Receipt } from '../../replication/writer-types.js'
 import type { Process } from './machine.js'
 import type { SeededRandom } from './seeded-random.js'
@@ -13,11 +15,20 @@ export interface WorkloadOptions {
   readonly everyMs?: number
   /** Share of writes above the limit of what goes into a batch. Default 0.01. */
   readonly largeShare?: number
+  /** Share of writes of some MB, so that a restore takes many stretches. Default 0. */
+  readonly bulkyShare?: number
   /** Paths that are written to. Default 12. */
   readonly paths?: number
 }
 
 const largeBytes = 150 * 1024
+/** Contents of this size still go into a batch, and fill a channel quickly. */
+const mediumBytes = 16 * 1024
+/** Paths whose files are only ever replaced as a whole, so that what a read gives has to be one of the contents written. */
+const wholePaths = ['data/whole1', 'data/whole2', 'data/deep/folder/whole3'] as const
+/** Share of the bursts that come with reads. */
+const readShare = 0.3
+const bulkyBytes = 1024 * 1024
 const levels: readonly AckLevel[] = ['standby', 'standby', 'standby', 'standby', 'all', 'local']
 const names = ['red', 'green', 'blue']
 
@@ -26,12 +37,14 @@ export class Workload {
   readonly #world: World
   readonly #random: SeededRandom
   readonly #options: Required<WorkloadOptions>
+  readonly #mediumShare: number
   #running = false
 
   constructor(world: World, options: WorkloadOptions = {}) {
     this.#world = world
     this.#random = world.random.fork()
-    this.#options = { everyMs: 150, largeShare: 0.01, paths: 12, ...options }
+    this.#options = { everyMs: 150, largeShare: 0.01, bulkyShare: 0, paths: 12, ...options }
+    this.#mediumShare = this.#random.chance(0.1) ? 0.4 : 0.01
   }
 
   resume(): void {
@@ -61,6 +74,25 @@ export class Workload {
       if (!active && !this.#random.chance(0.02)) continue
       for (let at = 0; at < count; at += 1) this.write(running, this.#action())
     }
+    if (!this.#random.chance(readShare)) return
+    for (const { running } of machines) {
+      if (running?.started === 'started') this.#read(running, this.#random.pick(wholePaths))
+    }
+  }
+
+  /** An application reads, whatever its node is. */
+  #read(process: Process, path: string): void {
+    const { nowMs: begunMs } = this.#world
+    const { role } = process.node
+    const told = (bytes: Uint8Array | undefined): void => {
+      if (!process.alive) return
+      this.#world.timeline.count('read')
+      const read = { process, path, begunMs, role, bytes }
+      this.#world.tell((checker) => checker.read?.(read))
+    }
+    process.node.files.read(path).then(told, (error: unknown) => {
+      if ((error as { code?: string }).code === 'FILE_NOT_FOUND') told(undefined)
+    })
   }
 
   /** Makes one write. */
@@ -106,15 +138,18 @@ export class Workload {
     this.#world.timeline.add(this.#world.nowMs, process.id, `write ${id} ${what}`, detail)
     if (outcome.kind !== 'acknowledged') return
     this.#world.timeline.count(action.kind)
-    if (action.kind === 'put' && action.bytes.length > largeBytes)
-      this.#world.timeline.count('blob')
+    if ('reads' in action) this.#world.timeline.count('transaction that reads')
+    if ('mode' in action) this.#world.timeline.count('put with a mode')
+    if (action.kind !== 'put' || action.bytes.length <= largeBytes) return
+    this.#world.timeline.count(action.bytes.length > bulkyBytes ? 'bulky' : 'blob')
   }
 
   #action(): WriteAction {
     const random = this.#random
+    if (random.chance(0.12)) return this.#wholeAction()
     const path = this.#path()
     const roll = random.number()
-    if (roll < 0.3) return { kind: 'put', path, bytes: this.#content() }
+    if (roll < 0.3) return { kind: 'put', path, bytes: this.#content(), ...this.#mode() }
     if (roll < 0.5) return { kind: 'append', path, bytes: random.bytes(random.between(1, 40)) }
     if (roll < 0.6) {
       return {
@@ -132,18 +167,46 @@ export class Workload {
       kind: 'transaction',
       puts: puts[0]?.path === puts[1]?.path ? puts.slice(1) : puts,
       name: random.pick(names),
+      ...(random.chance(0.4) ? { reads: this.#path() } : {}),
     }
+  }
+
+  /** Replaces or removes a file that is read. */
+  #wholeAction(): WriteAction {
+    const random = this.#random
+    const path = random.pick(wholePaths)
+    if (random.chance(0.1)) return { kind: 'remove', path }
+    if (random.chance(0.7)) return { kind: 'put', path, bytes: this.#content() }
+    const puts = wholePaths.map((each) => ({ path: each, bytes: random.bytes(20) }))
+    return { kind: 'transaction', puts, name: random.pick(names) }
+  }
+
+  #mode(): { readonly mode?: number } {
+    return this.#random.chance(0.2) ? { mode: this.#random.pick([0o600, 0o640, 0o755]) } : {}
   }
 
   #path(): string {
     const folder = this.#random.chance(0.15) ? 'quick' : 'data'
-    return `${folder}/f${this.#random.below(this.#options.paths)}`
+    const name = `f${this.#random.below(this.#options.paths)}`
+    const roll = this.#random.number()
+    if (roll < 0.1) return `${folder}/deep/er/${name}`
+    // A folder where there is a file at other times.
+    return roll < 0.12 ? `${folder}/${name}/in` : `${folder}/${name}`
   }
 
   #content(): Uint8Array {
     const random = this.#random
-    if (!random.chance(this.#options.largeShare)) return random.bytes(random.between(8, 400))
-    const bytes = new Uint8Array(largeBytes + random.below(largeBytes))
+    const { largeShare, bulkyShare } = this.#options
+    if (bulkyShare > 0 && random.chance(bulkyShare)) return this.#filled(bulkyBytes)
+    if (random.chance(this.#mediumShare)) return this.#filled(random.between(1, 3) * mediumBytes)
+    if (!random.chance(largeShare)) return random.bytes(random.between(8, 400))
+    return this.#filled(largeBytes)
+  }
+
+  /** Once to twice as many bytes. */
+  #filled(least: number): Uint8Array {
+    const random = this.#random
+    const bytes = new Uint8Array(least + random.below(least))
     bytes.set(random.bytes(64))
     return bytes.fill(random.below(256), 64)
   }
@@ -151,12 +214,20 @@ export class Workload {
 
 /** Every content begins with the number of its write, so that no two are equal. */
 function named(action: WriteAction, id: number): WriteAction {
-  if (action.kind !== 'put') return action
+  if (action.kind === 'put') return { ...action, bytes: labelled(action.bytes, id) }
+  if (action.kind !== 'transaction') return action
+  return {
+    ...action,
+    puts: action.puts.map(({ path, bytes }) => ({ path, bytes: labelled(bytes, id) })),
+  }
+}
+
+function labelled(content: Uint8Array, id: number): Uint8Array {
   const label = new TextEncoder().encode(`#${id};`)
-  const bytes = new Uint8Array(label.length + action.bytes.length)
+  const bytes = new Uint8Array(label.length + content.length)
   bytes.set(label)
-  bytes.set(action.bytes, label.length)
-  return { ...action, bytes }
+  bytes.set(content, label.length)
+  return bytes
 }
 
 function perform(
@@ -166,7 +237,10 @@ function perform(
   const options = { ack, durability }
   switch (action.kind) {
     case 'put':
-      return node.files.write(action.path, action.bytes, options)
+      return node.files.write(action.path, action.bytes, {
+        ...options,
+        ...(action.mode === undefined ? {} : { mode: action.mode }),
+      })
     case 'append':
       return node.files.append(action.path, action.bytes, options)
     case 'patch':
@@ -180,9 +254,19 @@ function perform(
     case 'transaction':
       return node
         .transaction(async (transaction) => {
+          if (action.reads !== undefined) await read(transaction, action.reads)
           for (const { path, bytes } of action.puts) await transaction.files.write(path, bytes)
           transaction.update('register', { id, name: action.name })
         }, options)
         .then(({ receipt }) => receipt)
+  }
+}
+
+/** What is read has to be the same when the transaction commits, also that there is nothing. */
+async function read(transaction: Transaction, path: string): Promise<void> {
+  try {
+    await transaction.files.read(path)
+  } catch (error) {
+    if (!HotspareError.is(error, 'FILE_NOT_FOUND')) throw error
   }
 }

@@ -8,14 +8,17 @@ import type { HotspareError } from '../../errors.js'
 import type { MemberOptions } from '../../node/options.js'
 import { nodeDefaults } from '../../node/options.js'
 import type { StartOptions } from '../../node/runtime.js'
+import type { MemoryImage } from '../../storage/memory.js'
 import { memory } from '../../storage/memory.js'
-import type { MemoryNetwork } from '../../transport/memory.js'
+import type { LinkQuality, MemoryNetwork } from '../../transport/memory.js'
 import { memoryNetwork } from '../../transport/memory.js'
-import type { Checker, ProcessEnd, Report } from './checkers/checker.js'
+import type { Checker, ProcessEnd, Report, TapListener } from './checkers/checker.js'
 import type { NodeChoices } from './machine.js'
 import { Machine, Process } from './machine.js'
+import { KeptState } from './register.js'
 import { SeededRandom } from './seeded-random.js'
 import { Stage } from './stage.js'
+import type { TapHooks } from './taps.js'
 import { MachineClock } from './virtual-clock.js'
 import { Watch } from './watch.js'
 
@@ -36,12 +39,29 @@ export interface WorldOptions {
   readonly diskMs?: number
   /** Addresses that the others have for a node, where they are wrong. */
   readonly wrongAddresses?: Readonly<Record<string, string>>
+  /** Whether the machines' clocks go half a percent too fast or too slow. Default false. */
+  readonly drift?: boolean
+  /** Whether the application keeps its state in a store of its own, written with every so many changes. Default: it does not. */
+  readonly keepsEvery?: number
   /** Whether connections count as secure, which saves the checks of frames. Default true. */
   readonly secure?: boolean
   /** The wrong secret of one more node, which is no member. */
   readonly intruderKnows?: string
   /** Gets each line of the timeline. */
   readonly verbose?: (line: string) => void
+}
+
+/** How a link is cut. */
+export interface CutOptions {
+  readonly oneWay?: boolean
+  /** Whether what is on its way gets through. */
+  readonly inFlight?: boolean
+}
+
+const soundLink: LinkQuality = {
+  lossRate: 0,
+  resendRate: 0,
+  bytesPerSecond: Number.POSITIVE_INFINITY,
 }
 
 export class World extends Stage {
@@ -57,7 +77,11 @@ export class World extends Stage {
   healedMs: number = Number.NEGATIVE_INFINITY
   /** When which machine lost what it had only in memory. */
   readonly memoryLost: { readonly id: string; readonly atMs: number }[] = []
+  /** Whether a machine lost its disk in this phase: two at once may lose what is acknowledged. */
+  replacedInPhase: boolean = false
   readonly #options: WorldOptions
+  /** What ends the faults under way. */
+  readonly #undo = new Set<() => void>()
   readonly #cuts = new Set<string>()
   readonly #frozen = new Map<string, { sinceMs: number; suspended: boolean }>()
   readonly #watch = new Watch(this)
@@ -84,19 +108,14 @@ export class World extends Stage {
   }
 
   #newMachine(id: string, address: string): Machine {
+    const { diskMs = 0, drift = false, keepsEvery } = this.#options
     const clock = new MachineClock(this.clock, {
       monotonicOffsetMs: this.random.below(1_000_000),
       wallOffsetMs: (this.random.number() - 0.5) * 7 * 86_400_000,
+      ...(drift ? { rate: 1 + (this.random.number() - 0.5) * 0.01 } : {}),
     })
-    const storage = memory({ clock })
-    storage.faults.latency = this.diskLatency
-    return new Machine(id, address, clock, storage)
-  }
-
-  /** How long a disk takes when nothing is wrong with it; undefined for no time at all. */
-  get diskLatency(): (() => number) | undefined {
-    const { diskMs = 0 } = this.#options
-    return diskMs > 0 ? () => diskMs : undefined
+    const kept = keepsEvery === undefined ? undefined : new KeptState(keepsEvery)
+    return new Machine({ id, address, clock, storage: memory({ clock }), diskMs, kept })
   }
 
   /** Adds checkers; each is given a way to report. */
@@ -161,6 +180,7 @@ export class World extends Stage {
         onApply: (from, change, at) => {
           if (from.alive) this.tell((checker) => checker.applied?.(from, change, at))
         },
+        tapsOf: (from) => this.#tapsOf(from, machine),
       },
     })
     machine.process = process
@@ -189,6 +209,25 @@ export class World extends Stage {
     })
   }
 
+  /** All checkers listen to what a member sends and has its disk do. */
+  #tapsOf(process: Process, machine: Machine): TapHooks {
+    const tell = (call: (taps: TapListener) => void): void => {
+      if (!process.alive || machine === this.intruder) return
+      this.tell(({ taps }) => {
+        if (taps !== undefined) call(taps)
+      })
+    }
+    return {
+      sent: (sent) => tell((taps) => taps.sent?.(process, sent)),
+      queued: (to, bytes, type) => tell((taps) => taps.queued?.(process, to, bytes, type)),
+      factsDurable: (facts) => tell((taps) => taps.factsDurable?.(process, facts)),
+      document: (name, value) => tell((taps) => taps.document?.(process, name, value)),
+      applying: (operations) => tell((taps) => taps.applying?.(process, operations)),
+      dirty: (keys) => tell((taps) => taps.dirty?.(process, keys)),
+      synced: (kind, keys) => tell((taps) => taps.synced?.(process, kind, keys)),
+    }
+  }
+
   #intruderMembers(machine: Machine): readonly MemberOptions[] {
     // It takes the place of a member whose name it knows, at an address of its own.
     return this.members.map((member) =>
@@ -215,6 +254,11 @@ export class World extends Stage {
   makeRoom(id: string): void {
     this.timeline.add(this.nowMs, id, 'vaultFull')
     this.machine(id).roomy = true
+  }
+
+  /** Whether an operator would start it now: an empty machine that hears nobody would begin a history of its own. */
+  mayStart({ process, off, isNew }: Machine): boolean {
+    return process === undefined && !off && (!isNew || this.actives().length > 0)
   }
 
   startAll(): void {
@@ -252,6 +296,19 @@ export class World extends Stage {
     this.network.powerOn(machine.address)
   }
 
+  /** The machine loses its power, and has another disk from now on: an empty one, or an older state of its own. */
+  replaceDisk(id: string, image?: MemoryImage): void {
+    const machine = this.machine(id)
+    this.powerOff(id)
+    this.timeline.add(this.nowMs, id, image === undefined ? 'diskReplaced' : 'diskPutBack')
+    machine.storage.replace(image)
+    machine.replacedMs = this.nowMs
+    machine.isNew = image === undefined
+    // What the application keeps beside it is a store of its own, on the same disk.
+    if (machine.kept !== undefined) Object.assign(machine.kept, { names: [], position: undefined })
+    this.tell((checker) => checker.replaced?.(machine))
+  }
+
   /** A stop in order. Resolves when it is done, unless the process dies first. */
   stop(id: string): Promise<void> {
     const machine = this.machine(id)
@@ -281,6 +338,8 @@ export class World extends Stage {
       if (write.outcome.kind === 'open' && write.process === process) this.openWrites -= 1
     }
     process.alive = false
+    machine.stoppedInOrder = how === 'stopped'
+    if ((process.copy?.seq ?? 0) > 0) machine.isNew = false
     process.clock.die()
     machine.process = undefined
     machine.clock.forget()
@@ -325,16 +384,17 @@ export class World extends Stage {
   // ── The network ───────────────────────────────────────────────────────────────────────────────
 
   /** Nothing gets from one node to the other; in both directions unless `oneWay`. */
-  cut(from: string, to: string, options: { readonly oneWay?: boolean } = {}): void {
+  cut(from: string, to: string, options: CutOptions = {}): void {
     this.timeline.add(this.nowMs, from, options.oneWay === true ? 'cut>' : 'cut', to)
     this.disturbances += 1
-    this.#cut(from, to)
-    if (options.oneWay !== true) this.#cut(to, from)
+    this.#cut(from, to, options)
+    if (options.oneWay !== true) this.#cut(to, from, options)
   }
 
-  #cut(from: string, to: string): void {
+  #cut(from: string, to: string, { inFlight = false }: CutOptions): void {
     this.#cuts.add(`${from}>${to}`)
-    this.network.cut(this.machine(from).address, this.machine(to).address)
+    if (inFlight) this.timeline.count('inFlight')
+    this.network.cut(this.machine(from).address, this.machine(to).address, { inFlight })
   }
 
   /** Cuts all links between the two groups. */
@@ -358,33 +418,58 @@ export class World extends Stage {
     return this.#cuts.has(`${from}>${to}`)
   }
 
+  /** Notes a fault of links, which promise 2 makes an exception for. */
+  disturb(id: string, what: string, detail?: unknown): void {
+    this.disturbances += 1
+    this.slowLinks += 1
+    this.timeline.add(this.nowMs, id, what, detail)
+  }
+
+  /** Makes both directions worse for a while. */
+  degrade(one: string, other: string, what: string, quality: LinkQuality, forMs: number): void {
+    this.disturb(one, what, { other, ...quality })
+    this.#setLinks(one, other, quality)
+    this.endsAfter(forMs, () => this.#setLinks(one, other, soundLink))
+  }
+
+  #setLinks(one: string, other: string, quality: LinkQuality): void {
+    const [left, right] = [this.machine(one).address, this.machine(other).address]
+    this.network.setLink(left, right, quality)
+    this.network.setLink(right, left, quality)
+  }
+
   /** Slows both directions. */
   slow(one: string, other: string, latencyMs: number): void {
     this.disturbances += 1
     this.slowLinks += 1
     this.timeline.add(this.nowMs, one, 'slow', { other, latencyMs })
-    const [left, right] = [this.machine(one).address, this.machine(other).address]
-    this.network.setLink(left, right, { latencyMs })
-    this.network.setLink(right, left, { latencyMs })
+    this.#setLinks(one, other, { latencyMs })
+  }
+
+  /** Undoes a fault after a while, or when all faults end. */
+  endsAfter(forMs: number, undo: () => void): void {
+    const once = (): void => {
+      if (this.#undo.delete(once)) undo()
+    }
+    this.#undo.add(once)
+    this.later(forMs, once)
   }
 
   /** Ends everything that was done to the network, disks and power; starts nothing. */
   mend(): void {
+    for (const undo of [...this.#undo]) undo()
     this.heal()
     this.slowLinks = 0
     const { latencyMs = 1 } = this.#options
     for (const { id: one } of this.members) {
       for (const { id: other } of this.members) {
         if (one !== other)
-          this.network.setLink(`${one}:1`, `${other}:1`, { latencyMs, lossRate: 0 })
+          this.network.setLink(`${one}:1`, `${other}:1`, { ...soundLink, latencyMs })
       }
     }
     for (const machine of this.machines.values()) {
       if (machine.off) this.powerOn(machine.id)
-      machine.storage.faults.full = false
-      machine.storage.faults.readOnly = false
-      machine.storage.faults.failNextSync = false
-      machine.storage.faults.latency = this.diskLatency
+      machine.mendDisk()
     }
     for (const id of this.frozen) this.thaw(id)
   }

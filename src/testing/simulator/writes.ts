@@ -5,7 +5,12 @@ import type { Process } from './machine.js'
 
 /** What a write does. */
 export type WriteAction =
-  | { readonly kind: 'put'; readonly path: string; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'put'
+      readonly path: string
+      readonly bytes: Uint8Array
+      readonly mode?: number
+    }
   | { readonly kind: 'append'; readonly path: string; readonly bytes: Uint8Array }
   | {
       readonly kind: 'patch'
@@ -20,6 +25,8 @@ export type WriteAction =
       readonly kind: 'transaction'
       readonly puts: readonly { path: string; bytes: Uint8Array }[]
       readonly name: string
+      /** A path that it reads first. */
+      readonly reads?: string
     }
 
 /** How a write ended. */
@@ -45,6 +52,17 @@ export interface WriteRecord {
   outcome: WriteOutcome
 }
 
+/** One read of a whole file by the application. */
+export interface ReadRecord {
+  readonly process: Process
+  readonly path: string
+  readonly begunMs: number
+  /** What the process was when the read began. */
+  readonly role: string
+  /** The file's bytes; undefined when there was no file. */
+  readonly bytes: Uint8Array | undefined
+}
+
 /** Codes after which a write certainly did not happen. */
 const refusals: ReadonlySet<string> = new Set([
   'NOT_ACTIVE',
@@ -64,6 +82,20 @@ export function outcomeOf(error: unknown): WriteOutcome {
   const code = (error as { code?: unknown } | null)?.code
   if (typeof code !== 'string') return { kind: 'unknown', code: String(error) }
   return refusals.has(code) ? { kind: 'refused', code } : { kind: 'unknown', code }
+}
+
+/** The number of the write that a content of the workload begins with. */
+export function labelOf(bytes: Uint8Array): number | undefined {
+  const text = new TextDecoder('latin1').decode(bytes.subarray(0, 16))
+  const found = /^#(\d+);/.exec(text)
+  return found === null ? undefined : Number(found[1])
+}
+
+/** What an action leaves at a path when it replaces what was there; undefined for one that removes it. */
+export function contentPut(action: WriteAction, path: string): Uint8Array | undefined {
+  if (action.kind === 'put') return action.path === path ? action.bytes : undefined
+  if (action.kind !== 'transaction') return undefined
+  return action.puts.find((put) => put.path === path)?.bytes
 }
 
 /** The paths that an action touches. */

@@ -26,6 +26,7 @@ export class MemoryConnection implements Connection {
   #closed: ((cause: CloseCause) => void) | undefined
   #cause: CloseCause | undefined
   #dead = false
+  #lost = false
   #paused = false
   #drainWaiters: (() => void)[] = []
 
@@ -44,7 +45,8 @@ export class MemoryConnection implements Connection {
     this.#onEnd = onEnd
     this.#frameBytesMax = limits.frameBytesMax
     const way = {
-      blocked: () => link.blocked() || link.to.frozen,
+      blocked: () => link.blocked(),
+      frozen: () => link.to.frozen,
       delayMs: (bytes: number) => link.delayMs(bytes),
     }
     this.#pipe = new Pipe(way, scheduler, () => this.#releaseWaiters())
@@ -132,6 +134,13 @@ export class MemoryConnection implements Connection {
     queueMicrotask(() => this.#tell())
   }
 
+  /** This end is over, and neither learns the peer of it nor gets what it sends through to anybody. */
+  lose(): void {
+    if (this.ended) return
+    this.#lost = true
+    this.end('reset')
+  }
+
   /** The process is gone: this end does nothing and tells nobody any more. */
   die(): void {
     if (this.ended) return
@@ -158,7 +167,12 @@ export class MemoryConnection implements Connection {
 
   /** Drops what this end sent and what has not arrived. */
   dropSent(): void {
-    this.#pipe.clear()
+    this.#pipe.clearRest()
+  }
+
+  /** The way of this end's frames is about to be blocked. */
+  wayBlocks(inFlight: boolean): void {
+    this.#pipe.blocks(inFlight)
   }
 
   /** The way of this end's frames may be free again. */
@@ -171,6 +185,7 @@ export class MemoryConnection implements Connection {
   }
 
   #takesFrames(): boolean {
+    if (this.#lost) return false
     return this.ended || (!this.#paused && this.#receive !== undefined)
   }
 

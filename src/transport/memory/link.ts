@@ -8,9 +8,15 @@ export interface LinkQuality {
   readonly jitterMs?: number
   /** The share of frames, 0 to 1, whose loss breaks their connection. Default 0. */
   readonly lossRate?: number
+  /** The share of frames, 0 to below 1, that are lost once and sent again, as TCP does it. Default 0. */
+  readonly resendRate?: number
   /** Bytes that get through in a second, all connections together. Default: no limit. */
   readonly bytesPerSecond?: number
 }
+
+/** Milliseconds until a lost frame is sent again; twice as long each further time. */
+const RESEND_MS = 200
+const RESENDS_MAX = 6
 
 /** One address of the network, as a machine with one process on it. */
 export interface Machine {
@@ -57,11 +63,23 @@ export class Link {
 
   delayMs(bytes: number): number {
     const { latencyMs, jitterMs, bytesPerSecond } = this.quality
-    const jitter = jitterMs > 0 ? this.#random.number() * jitterMs : 0
+    const jitter = (jitterMs > 0 ? this.#random.number() * jitterMs : 0) + this.#resendsMs()
     if (bytesPerSecond === Number.POSITIVE_INFINITY) return latencyMs + jitter
     const nowMs = this.#scheduler.nowMs()
     this.#busyUntilMs = Math.max(this.#busyUntilMs, nowMs) + (bytes * 1000) / bytesPerSecond
     return latencyMs + jitter + this.#busyUntilMs - nowMs
+  }
+
+  /** How long a frame takes longer because it was lost on the way. */
+  #resendsMs(): number {
+    const { resendRate } = this.quality
+    let sumMs = 0
+    let resends = 0
+    while (resendRate > 0 && resends < RESENDS_MAX && this.#random.number() < resendRate) {
+      sumMs += RESEND_MS * 2 ** resends
+      resends += 1
+    }
+    return sumMs
   }
 
   /** Whether the next frame is lost. */
@@ -85,7 +103,7 @@ export class Link {
 }
 
 export function complete(quality: LinkQuality): Required<LinkQuality> {
-  const { latencyMs = 0, jitterMs = 0, lossRate = 0 } = quality
+  const { latencyMs = 0, jitterMs = 0, lossRate = 0, resendRate = 0 } = quality
   const { bytesPerSecond = Number.POSITIVE_INFINITY } = quality
-  return { latencyMs, jitterMs, lossRate, bytesPerSecond }
+  return { latencyMs, jitterMs, lossRate, resendRate, bytesPerSecond }
 }

@@ -109,6 +109,21 @@ export class Network {
     }
   }
 
+  /** The ways of these connections are about to be blocked. */
+  blocks(isOn: (link: Link) => boolean, inFlight: boolean): void {
+    for (const connection of this.#connections) {
+      if (connection.busy && isOn(connection.link)) connection.wayBlocks(inFlight)
+    }
+  }
+
+  /** One side loses its connections to the other, which is not told: what it sends on them finds nobody. */
+  forget(from: Machine, to: Machine): void {
+    for (const connection of [...this.#connections]) {
+      const { link } = connection
+      if (link.from === from && link.to === to) connection.lose()
+    }
+  }
+
   /** The process of a machine is gone. Its peers learn of it unless the machine went off with it. */
   kill(machine: Machine, silently: boolean): void {
     machine.generation += 1

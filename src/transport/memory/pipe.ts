@@ -4,8 +4,12 @@ import type { Scheduler } from './scheduler.js'
  * One direction of one connection: what was sent and not yet taken, in order.
  *
  * Invariants: items leave in the order they came; none before it is due; none while the way is blocked
- * or the receiver is not ready. One timer at most is set, for the first item.
+ * or the receiver is not ready, but for those that arrived before it was blocked: they lie in the receiver's socket.
+ * One timer at most is set, for the first item.
  */
+
+/** Bytes that a receiver's socket holds while nobody reads it; the rest stays with the sender. */
+const SOCKET_BYTES_MAX = 256 * 1024
 
 /** Something on its way. */
 export interface PipeItem {
@@ -20,6 +24,8 @@ export interface PipeItem {
 export interface PipeWay {
   /** Whether nothing gets through now; {@link Pipe.wake} is called when that changes. */
   blocked(): boolean
+  /** Whether the receiver takes nothing at all now; {@link Pipe.wake} is called when that changes. */
+  frozen(): boolean
   /** Milliseconds that an item of so many bytes takes. */
   delayMs(bytes: number): number
 }
@@ -31,6 +37,8 @@ export class Pipe {
   #items: { item: PipeItem; dueMs: number }[] = []
   #head = 0
   #bytes = 0
+  /** Items, from the first on, that lie in the receiver's socket although the way was blocked since. */
+  #arrived = 0
   #cancel: (() => void) | undefined
   #pumping = false
   #heldUp = false
@@ -60,11 +68,17 @@ export class Pipe {
     this.#arm()
   }
 
+  /** Drops what has not arrived. */
+  clearRest(): void {
+    for (const { item } of this.#items.splice(this.#head + this.#arrived)) this.#bytes -= item.bytes
+  }
+
   /** Drops everything. */
   clear(): void {
     this.#items = []
     this.#head = 0
     this.#bytes = 0
+    this.#arrived = 0
     this.#cancel?.()
     this.#cancel = undefined
   }
@@ -78,10 +92,28 @@ export class Pipe {
     this.#arm()
   }
 
+  /**
+   * The way is about to be blocked: what has arrived by now is delivered all the same, whenever the receiver takes it.
+   *
+   * @param inFlight - whether what is on its way now has passed the place of the fault already
+   */
+  blocks(inFlight: boolean): void {
+    if (this.#way.blocked()) return
+    const nowMs = this.#scheduler.nowMs()
+    let bytes = 0
+    this.#arrived = 0
+    for (let index = this.#head; index < this.#items.length; index++) {
+      const { item, dueMs } = this.#items[index]!
+      bytes += item.bytes
+      if (bytes > SOCKET_BYTES_MAX || (dueMs > nowMs && !inFlight)) break
+      this.#arrived += 1
+    }
+  }
+
   #restart(): void {
     this.#heldUp = false
     const nowMs = this.#scheduler.nowMs()
-    for (let index = this.#head; index < this.#items.length; index++) {
+    for (let index = this.#head + this.#arrived; index < this.#items.length; index++) {
       const entry = this.#items[index]!
       entry.dueMs = Math.max(entry.dueMs, nowMs + this.#way.delayMs(entry.item.bytes))
     }
@@ -100,7 +132,7 @@ export class Pipe {
   #held(): boolean {
     const blocked = this.#way.blocked()
     if (blocked) this.#heldUp = true
-    return blocked
+    return this.#way.frozen() || (blocked && this.#arrived === 0)
   }
 
   readonly #pump = (): void => {
@@ -125,6 +157,7 @@ export class Pipe {
   #take(item: PipeItem): void {
     this.#head += 1
     this.#bytes -= item.bytes
+    if (this.#arrived > 0) this.#arrived -= 1
     // Taken items are cut off now and then, not one by one: that would move the rest each time.
     if (this.#head === this.#items.length) {
       this.#items = []

@@ -1,29 +1,121 @@
-/** Promise 4: an acknowledged write is where its level says, and survives the loss of one machine. */
-import type { Position } from '../../../replication/position.js'
-import { contains, survivor, written } from '../extents.js'
-import type { Process } from '../machine.js'
+/**
+ * Promise 4: an acknowledged write is where its level says, and survives the loss of one machine.
+ *
+ * A loss is excused only by what names a member that held the write when it was said (`possibleLoss`, `unprovenStart`,
+ * `outdated` where the options allow that, an operator's order to go on without members), by damage of every disk that
+ * had it, or when it was acknowledged after another node had opened a newer term, as the loser of a split brain does.
+ */
+import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
+import type { Extent, Position, Term } from '../../../replication/position.js'
+import { sameTerm } from '../../../replication/position.js'
+import { contains, survivor, termAt, written } from '../extents.js'
+import type { Holdings } from '../holdings.js'
+import { holdingsOf } from '../holdings.js'
+import type { Machine, Process } from '../machine.js'
 import type { World } from '../world.js'
 import type { WriteRecord } from '../writes.js'
 import type { Checker, Report } from './checker.js'
+
+/** Somebody said that these members may have more, and this is what they had then. */
+interface Waiver {
+  readonly copies: readonly Extent[]
+}
+
+/** One stretch of one process being active. */
+interface Tenure {
+  readonly process: Process
+  /** The terms that it opened, and when. */
+  readonly opened: { readonly term: Term; readonly atMs: number }[]
+  endMs: number
+}
 
 class Acknowledged implements Checker {
   readonly name = 'acknowledged'
   readonly #world: World
   readonly #report: Report
+  readonly #holdings: Holdings
   /** Writes whose loss was reported already. */
   readonly #lost = new Set<number>()
-  #quietMs = 0
+  /** By write: the members that had it when it was acknowledged. */
+  readonly #holders = new Map<number, readonly string[]>()
+  readonly #waivers: Waiver[] = []
+  readonly #tenures: Tenure[] = []
+  readonly #damaged = new Set<string>()
+  /** Excuses of the world that were looked at. */
+  #excuses = 0
 
   constructor(world: World, report: Report) {
     this.#world = world
     this.#report = report
+    this.#holdings = holdingsOf(world)
   }
 
-  settled(write: WriteRecord, process: Process): void {
+  event(process: Process, { name, event }: NodeLogEvent): void {
+    if (name === 'role') this.#noteRole(process, event as RoleEvent)
+    if (name === 'possibleLoss' || name === 'unprovenStart') {
+      this.#waive((event as { missing: readonly string[] }).missing)
+    }
+    if (name !== 'outdated' || process.choices.allowStale !== true) return
+    this.#waive([(event as { known: Term }).known.nodeId])
+  }
+
+  #noteRole(process: Process, { role }: RoleEvent): void {
+    if (role !== 'active') this.#endTenure(process)
+    else this.#noteTerm(process, process.node.status().term)
+  }
+
+  #tenureOf(process: Process): Tenure | undefined {
+    return this.#tenures.find(
+      (one) => one.process === process && one.endMs === Number.POSITIVE_INFINITY,
+    )
+  }
+
+  #endTenure(process: Process): void {
+    const tenure = this.#tenureOf(process)
+    if (tenure !== undefined) tenure.endMs = this.#world.nowMs
+  }
+
+  #noteTerm(process: Process, term: Term | undefined): void {
+    if (term === undefined) return
+    const tenure = this.#tenureOf(process)
+    const opened = { term, atMs: this.#world.nowMs }
+    if (tenure === undefined) {
+      this.#tenures.push({ process, opened: [opened], endMs: Number.POSITIVE_INFINITY })
+    } else if (!tenure.opened.some((one) => sameTerm(one.term, term))) tenure.opened.push(opened)
+  }
+
+  #waive(missing: readonly string[]): void {
+    const copies = missing.map((id) => this.#holdings.of(id)).filter((copy) => copy !== undefined)
+    this.#waivers.push({ copies })
+  }
+
+  observe(process: Process): void {
+    this.#holdings.note(process)
+    if (process.node.role === 'active') this.#noteTerm(process, process.node.status().term)
+    const { excuses, members } = this.#world
+    for (; this.#excuses < excuses.length; this.#excuses += 1) {
+      const excuse = excuses[this.#excuses]
+      if (excuse?.kind === 'damage') this.#damaged.add(excuse.node)
+      if (excuse?.kind !== 'takeOver') continue
+      this.#waive(members.map(({ id }) => id).filter((id) => id !== excuse.node))
+    }
+  }
+
+  ending(process: Process): void {
+    this.#holdings.note(process)
+    this.#endTenure(process)
+  }
+
+  replaced({ id }: Machine): void {
+    this.#holdings.forget(id)
+  }
+
+  settled(write: WriteRecord): void {
     if (write.outcome.kind !== 'acknowledged') return
     const { receipt } = write.outcome
-    const what = `write ${write.id} (${write.ack}) of ${process.id}`
+    const what = `write ${write.id} (${write.ack}) of ${write.process.id}`
     const { position, ack, degraded, durable } = receipt
+    this.#holders.set(write.id, this.#holdings.holders(position))
     if (ack !== write.ack && !(ack === 'local' && degraded)) {
       this.#report(`${what} got ${ack}${degraded ? ', degraded' : ''}`)
       return
@@ -55,36 +147,69 @@ class Acknowledged implements Checker {
     return contains(extent, position)
   }
 
-  quiet(): void {
-    this.#compare()
-    this.#quietMs = this.#world.nowMs
+  /** Before anybody repairs anything: what was acknowledged is somewhere. */
+  judge(): void {
+    this.#compare((position) => this.#holdings.holders(position).length > 0, 'anywhere')
   }
 
-  #compare(): void {
+  quiet(): void {
     const final = survivor(this.#world)
+    this.#compare((position) => contains(final, position), `on ${final.id}`)
+  }
+
+  #compare(isThere: (position: Position) => boolean, where: string): void {
+    const lost: string[] = []
     for (const write of this.#world.writes) {
       if (write.outcome.kind !== 'acknowledged' || this.#lost.has(write.id)) continue
-      const { position, ack, degraded, durable } = write.outcome.receipt
-      if (!durable && this.#bothForgot(write)) continue
-      if (ack === 'local' || degraded || contains(final, position)) continue
+      const { position, ack, degraded } = write.outcome.receipt
+      if (ack === 'local' || degraded || isThere(position)) continue
       this.#lost.add(write.id)
-      if (this.#excused(write)) continue
-      const where = `${written(position.term)}/${position.seq}`
-      this.#report(`write ${write.id}, acknowledged as ${ack} at ${where}, is not on ${final.id}`)
+      if (this.#isExcused(write, position)) continue
+      const at = `${written(position.term)}/${position.seq}`
+      lost.push(`write ${write.id}, acknowledged as ${ack} at ${at}, is not ${where}`)
     }
+    const [first] = lost
+    const more = lost.length > 1 ? `, nor are ${lost.length - 1} others` : ''
+    if (first !== undefined) this.#report(`${first}${more}`)
   }
 
-  /** What two machines had in memory only is lost when both forget it or cannot write it down, and only then. */
-  #bothForgot({ submittedMs }: WriteRecord): boolean {
-    if (this.#world.strict) return false
-    const since = this.#world.memoryLost.filter(({ atMs }) => atMs >= submittedMs)
-    return new Set(since.map(({ id }) => id)).size > 1
+  #isExcused(write: WriteRecord, position: Position): boolean {
+    if (this.#waivers.some(({ copies }) => copies.some((copy) => contains(copy, position))))
+      return true
+    return this.#isOfLoser(write, position) || this.#allLost(write)
   }
 
-  /** All had one history when all was well the last time: whatever forked it since was reported since. */
-  #excused({ settledMs }: WriteRecord): boolean {
-    const sinceMs = Math.min(this.#quietMs, settledMs ?? 0)
-    return this.#world.excuses.some(({ atMs }) => atMs >= sinceMs)
+  /**
+   * Another node was active when it was acknowledged: in a newer term, or one that wrote what the surviving history has
+   * in its place.
+   */
+  #isOfLoser({ settledMs = 0 }: WriteRecord, { term, seq }: Position): boolean {
+    const copies = this.#world.actives().map((id) => this.#world.process(id).copy)
+    const survivors = copies.flatMap(
+      (copy) =>
+        copy?.history.filter((one) => one.firstSeq > seq || termAt(copy.extent, seq) === one) ?? [],
+    )
+    return this.#tenures.some(({ opened, endMs }) => {
+      const first = opened[0]
+      if (first === undefined || first.term.nodeId === term.nodeId) return false
+      if (settledMs < first.atMs || settledMs > endMs) return false
+      const isNewer = opened.some((one) => one.atMs <= settledMs && one.term.epoch >= term.epoch)
+      return isNewer || opened.some((one) => survivors.some((kept) => sameTerm(kept, one.term)))
+    })
+  }
+
+  /** Damage or replacement of every disk that had it; or, of what was in memory only, the end of every process that had it. */
+  #allLost({ id, outcome, submittedMs }: WriteRecord): boolean {
+    const holders = this.#holders.get(id) ?? []
+    if (outcome.kind !== 'acknowledged' || this.#world.strict) return false
+    const { durable } = outcome.receipt
+    const { memoryLost } = this.#world
+    if (holders.length === 0) return false
+    return holders.every((holder) => {
+      const forgot = memoryLost.some((one) => one.id === holder && one.atMs >= submittedMs)
+      const { replacedMs } = this.#world.machine(holder)
+      return this.#damaged.has(holder) || replacedMs >= submittedMs || (!durable && forgot)
+    })
   }
 }
 

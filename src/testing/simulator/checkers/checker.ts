@@ -3,10 +3,19 @@ import type { NodeLogEvent } from '../../../node/events.js'
 import type { NodeStatus } from '../../../node/status.js'
 import type { Machine, Process } from '../machine.js'
 import type { RegisterChange } from '../register.js'
-import type { WriteRecord } from '../writes.js'
+import type { TapHooks } from '../taps.js'
+import type { ReadRecord, WriteRecord } from '../writes.js'
 
 /** How a process ended. */
 export type ProcessEnd = 'killed' | 'stopped'
+
+/** What a process sends and has its disk do, as `TapHooks` tells it, with the process first. */
+export type TapListener = {
+  readonly [Name in keyof TapHooks]?: (
+    process: Process,
+    ...told: Parameters<TapHooks[Name]>
+  ) => void
+}
 
 /** One promise, watched during a run. All of its methods are optional; none of them changes the world. */
 export interface Checker {
@@ -25,6 +34,14 @@ export interface Checker {
   ending?(process: Process, how: ProcessEnd): void
   /** A machine goes on after it stood still. */
   thawed?(machine: Machine, frozenMs: number): void
+  /** A read was answered. */
+  read?(read: ReadRecord): void
+  /** What goes over the wire and to the disk. */
+  readonly taps?: TapListener
+  /** The faults are over and an operator has to do something; nothing was repaired so far. */
+  judge?(): void
+  /** A machine has another disk: what it held before is gone. */
+  replaced?(machine: Machine): void
   /** The faults are over, all nodes are back, one is active and all others are in sync with it. */
   quiet?(): Promise<void> | void
 }

@@ -29,11 +29,22 @@ class Complete implements Checker {
     }
   }
 
+  #compareModes(active: Machine, other: Machine, path: string): void {
+    const [one, two] = [active, other].map(({ storage }) => storage.outside.mode(path)?.toString(8))
+    if (one !== two)
+      this.#report(
+        `the mode of ${path} differs between ${active.id} and ${other.id}: ${one} and ${two}`,
+      )
+  }
+
   #compare(active: Machine, other: Machine): void {
     const [left, right] = [contentOf(active), contentOf(other)]
     for (const path of new Set([...left.keys(), ...right.keys()])) {
       const [one, two] = [left.get(path), right.get(path)]
-      if (one !== undefined && two !== undefined && Buffer.compare(one, two) === 0) continue
+      if (one !== undefined && two !== undefined && Buffer.compare(one, two) === 0) {
+        this.#compareModes(active, other, path)
+        continue
+      }
       const sizes = `${one?.length ?? 'no'} and ${two?.length ?? 'no'} bytes`
       this.#report(`${path} differs between ${active.id} and ${other.id}: ${sizes}`)
     }

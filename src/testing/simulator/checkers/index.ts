@@ -5,11 +5,15 @@ import { catchUp } from './catch-up.js'
 import type { Checker, Report } from './checker.js'
 import { complete } from './complete.js'
 import { historyHolds } from './history.js'
+import { inSync } from './in-sync.js'
 import { limits } from './limits.js'
 import { oneWriter } from './one-writer.js'
+import { order } from './order.js'
+import { reads } from './reads.js'
 import { singleActive } from './single-active.js'
 import { stranger } from './stranger.js'
 import { untouched } from './untouched.js'
+import { vaultBytes } from './vault-bytes.js'
 import { vaulted } from './vaulted.js'
 
 /** What every run is checked for. */
@@ -24,4 +28,8 @@ export const allCheckers: readonly ((world: World, report: Report) => Checker)[]
   catchUp,
   limits,
   stranger,
+  order,
+  inSync,
+  reads,
+  vaultBytes,
 ]

@@ -1,20 +1,42 @@
 /** Promise 9: what is held in memory and on disk stays within its named limits. */
 import { nodeDefaults } from '../../../node/options.js'
 import type { NodeStatus } from '../../../node/status.js'
+import { frameTypes } from '../../../replication/stream/wire.js'
 import { writerLimits } from '../../../replication/writer-types.js'
 import type { Process } from '../machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-export const limits = (_world: World, report: Report): Checker => ({
-  name: 'limits',
-  observe(process: Process, { vaultBytes, role }: NodeStatus): void {
-    if (vaultBytes > nodeDefaults.vaultBytesMax)
-      report(`the vault of ${process.id} holds ${vaultBytes} bytes`)
-    if (role !== 'active' || process.copy === undefined) return
-    const { queuedBytes, queuedWrites } = process.runtime.writes.writer.status
-    if (queuedBytes > writerLimits.queueBytesMax || queuedWrites > writerLimits.queueWritesMax) {
-      report(`${process.id} queues ${queuedWrites} writes of ${queuedBytes} bytes`)
-    }
-  },
-})
+/** Above so many bytes a connection says that it is full, and what goes on is one thing at most. */
+const sendBytesHigh = 512 * 1024
+const headBytes = 64 * 1024
+
+/** What may wait on a connection after a frame of this type: entries and messages are short, answers fill a frame. */
+function queuedBytesMax(type: number): number {
+  const one = type === frameTypes.answer ? nodeDefaults.frameBytesMax : writerLimits.batchBytesMax
+  return sendBytesHigh + one + headBytes
+}
+
+export const limits = (_world: World, report: Report): Checker => {
+  const told = new Set<string>()
+  return {
+    name: 'limits',
+    observe(process: Process, { vaultBytes, role }: NodeStatus): void {
+      const { vaultBytesMax = nodeDefaults.vaultBytesMax } = process.choices
+      if (vaultBytes > vaultBytesMax) report(`the vault of ${process.id} holds ${vaultBytes} bytes`)
+      if (role !== 'active' || process.copy === undefined) return
+      const { queuedBytes, queuedWrites } = process.runtime.writes.writer.status
+      if (queuedBytes > writerLimits.queueBytesMax || queuedWrites > writerLimits.queueWritesMax) {
+        report(`${process.id} queues ${queuedWrites} writes of ${queuedBytes} bytes`)
+      }
+    },
+    taps: {
+      queued({ id }: Process, to: string, bytes: number, type: number): void {
+        const max = queuedBytesMax(type)
+        if (bytes <= max || told.has(`${id} ${to}`)) return
+        told.add(`${id} ${to}`)
+        report(`${bytes} bytes wait on a connection from ${id} to ${to}, ${max} are the most`)
+      },
+    },
+  }
+}

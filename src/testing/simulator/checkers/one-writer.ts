@@ -55,6 +55,11 @@ class OneWriter implements Checker {
     this.#stale.delete(process.id)
   }
 
+  /** It knows no more which terms it opened. */
+  replaced({ id }: Machine): void {
+    this.#opened.delete(id)
+  }
+
   thawed(machine: Machine, frozenMs: number): void {
     const { process, id } = machine
     const own = process?.node.role === 'active' ? process.node.status().term : undefined

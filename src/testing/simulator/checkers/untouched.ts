@@ -3,16 +3,21 @@ import type { Machine } from '../machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-const planted = ['properties.txt', 'logs/server.log', 'elsewhere/notes.txt', 'data.txt']
+const planted = [
+  ...['properties.txt', 'logs/server.log', 'elsewhere/notes.txt', 'data.txt'],
+  // Never synced, among files that are.
+  ...['data/near.own', 'data/deep/er/near.own'],
+]
 
 /** Puts files of its own onto every machine; call it before anything is started. */
 export const untouched = (world: World, report: Report): Checker => {
   const content = (machine: Machine, path: string): string => `${path} of ${machine.id} alone`
-  for (const machine of world.machines.values()) {
+  const plant = (machine: Machine): void => {
     for (const path of planted) {
       machine.storage.outside.write(path, new TextEncoder().encode(content(machine, path)))
     }
   }
+  for (const machine of world.machines.values()) plant(machine)
   const look = (machine: Machine): void => {
     for (const path of planted) {
       const bytes = machine.storage.outside.read(path)
@@ -28,6 +33,7 @@ export const untouched = (world: World, report: Report): Checker => {
   return {
     name: 'untouched',
     ending: ({ id }) => look(world.machine(id)),
+    replaced: plant,
     quiet: () => {
       for (const machine of world.machines.values()) look(machine)
     },

@@ -7,7 +7,7 @@ import type { Extent } from '../../../replication/position.js'
 import { relate } from '../../../replication/position.js'
 import type { VaultIncident } from '../../../replication/vault-incident.js'
 import { termAt, written } from '../extents.js'
-import type { Process } from '../machine.js'
+import type { Machine, Process } from '../machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
@@ -35,6 +35,8 @@ class Vaulted implements Checker {
   /** It holds every file that the losing history changed, as it is now, and the state. */
   #checkFiles({ id, copy }: Process, incident: VaultIncident): void {
     const kept = new Set(incident.files.map(({ path }) => path))
+    // What somebody else removed cannot be kept.
+    for (const path of copy?.outside.missing ?? []) kept.add(path)
     for (const { path } of copy?.index.changedSince(incident.commonSeq).files ?? []) {
       if (!kept.has(path)) this.#report(`${path} of ${id} is not in ${incident.id}`)
     }
@@ -49,6 +51,12 @@ class Vaulted implements Checker {
     const grew = last?.extent.history === extent.history && last.extent.seq === extent.seq
     if (!grew || last.boot !== process.boot)
       this.#last.set(process.id, { extent, boot: process.boot })
+  }
+
+  /** What the old disk held, its vault included, is gone with it. */
+  replaced({ id }: Machine): void {
+    this.#last.delete(id)
+    this.#incidents.delete(id)
   }
 
   ending(process: Process): void {
@@ -95,12 +103,13 @@ class Vaulted implements Checker {
     const [active = ''] = this.#world.actives()
     const final = this.#world.process(active).durable
     if (final === undefined) return
-    for (const { outcome, id } of this.#world.writes) {
+    for (const { outcome, id, settledMs = 0 } of this.#world.writes) {
       if (outcome.kind !== 'acknowledged' || !outcome.receipt.durable) continue
       const { term, seq } = outcome.receipt.position
       const kept = termAt(final, seq)
       if (kept?.epoch === term.epoch && kept.nodeId === term.nodeId) continue
-      if (this.#world.machine(term.nodeId).damaged) continue
+      const { damaged, replacedMs } = this.#world.machine(term.nodeId)
+      if (damaged || replacedMs >= settledMs) continue
       if (this.#listed(term.nodeId).has(`${term.epoch}/${seq}`)) continue
       this.#report(
         `write ${id} at ${written(term)}/${seq} is neither on ${active} nor in the vault of ${term.nodeId}`,

@@ -1,0 +1,72 @@
+/** Since when nothing is wrong with a machine, or with the link between two. */
+import type { World } from './world.js'
+
+/** What may end on its own before anybody looks again; any more of them is trouble for all. */
+const shortFaults = ['reset', 'heal', 'halfOpen', 'failCalls', 'unread', 'closePort'] as const
+
+export class Calm {
+  readonly #world: World
+  /** By machine, and by pair of machines: when something was wrong with it the last time. */
+  readonly #troubled = new Map<string, number>()
+  readonly #boots = new Map<string, number>()
+  #allMs = Number.NEGATIVE_INFINITY
+  #short = 0
+  #disturbances = 0
+  #lookedMs = Number.NEGATIVE_INFINITY
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  /** To be called often. */
+  look(): void {
+    const { nowMs } = this.#world
+    if (nowMs === this.#lookedMs) return
+    this.#lookedMs = nowMs
+    this.#lookAtAll(nowMs)
+    const ids = this.#world.members.map(({ id }) => id)
+    for (const id of ids) {
+      if (!this.#isSound(id)) this.#troubled.set(id, nowMs)
+      for (const other of ids) {
+        if (this.#world.isCut(id, other)) this.#troubled.set(pair(id, other), nowMs)
+      }
+    }
+  }
+
+  #lookAtAll(nowMs: number): void {
+    const { timeline, disturbances, slowLinks } = this.#world
+    let short = 0
+    for (const name of shortFaults) short += timeline.counts.get(name) ?? 0
+    if (short !== this.#short || disturbances !== this.#disturbances || slowLinks > 0) {
+      this.#allMs = nowMs
+    }
+    this.#short = short
+    this.#disturbances = disturbances
+  }
+
+  #isSound(id: string): boolean {
+    const machine = this.#world.machine(id)
+    const { process, boots } = machine
+    const isOther = this.#boots.get(id) !== boots
+    this.#boots.set(id, boots)
+    if (isOther || process?.started !== 'started' || process.stopping !== undefined) return false
+    return !machine.clock.held && !machine.damaged && machine.isDiskSound
+  }
+
+  /** When something was wrong with one of two machines or their link the last time. */
+  troubledMs(one: string, other: string): number {
+    const keys = [one, other, pair(one, other)]
+    const times = keys.map((key) => this.#troubled.get(key) ?? Number.NEGATIVE_INFINITY)
+    return Math.max(this.#allMs, ...times)
+  }
+
+  /** When links between members were in trouble the last time. */
+  get linksTroubledMs(): number {
+    const pairs = [...this.#troubled].filter(([key]) => key.includes(' '))
+    return Math.max(this.#allMs, ...pairs.map(([, atMs]) => atMs))
+  }
+}
+
+function pair(one: string, other: string): string {
+  return one < other ? `${one} ${other}` : `${other} ${one}`
+}

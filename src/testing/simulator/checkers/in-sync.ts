@@ -1,0 +1,105 @@
+/**
+ * Promise 4, the in-sync set: a member counts once every other one knows of it, none counts that is being restored, and
+ * nothing is called degraded while a standby that nothing is wrong with counted a moment ago, or could have.
+ */
+import type { NodeLogEvent, RestoreEvent, RoleEvent } from '../../../node/events.js'
+import type { NodeStatus } from '../../../node/status.js'
+import { Calm } from '../calm.js'
+import type { Process } from '../machine.js'
+import type { World } from '../world.js'
+import type { Checker, Report } from './checker.js'
+
+/** What timers, disks and links of a sound world may take, in milliseconds. */
+const slackMs = 500
+
+/** What is looked at of a journal, which nobody else is told. */
+interface JournalOwner {
+  readonly loaded?: {
+    readonly journal: {
+      durablePlace(): { readonly facts: { readonly inSync?: readonly string[] } }
+    }
+  }
+}
+
+class InSync implements Checker {
+  readonly name = 'in-sync'
+  readonly #world: World
+  readonly #report: Report
+  readonly #calm: Calm
+  /** By active: when it became one, and when each member was last seen to count. */
+  readonly #actives = new Map<Process, { sinceMs: number; counted: Map<string, number> }>()
+
+  constructor(world: World, report: Report) {
+    this.#world = world
+    this.#report = report
+    this.#calm = new Calm(world)
+  }
+
+  observe(process: Process, { role, inSync }: NodeStatus): void {
+    this.#calm.look()
+    if (role !== 'active') return
+    const active = this.#activeOf(process)
+    for (const id of inSync) if (id !== process.id) active.counted.set(id, this.#world.nowMs)
+  }
+
+  #activeOf(process: Process): { sinceMs: number; counted: Map<string, number> } {
+    const known = this.#actives.get(process)
+    if (known !== undefined) return known
+    const made = { sinceMs: this.#world.nowMs, counted: new Map<string, number>() }
+    this.#actives.set(process, made)
+    return made
+  }
+
+  ending(process: Process): void {
+    this.#actives.delete(process)
+  }
+
+  event(process: Process, { name, event }: NodeLogEvent): void {
+    if (name === 'role' && (event as RoleEvent).role !== 'active') this.#actives.delete(process)
+    if (process.node.role !== 'active') return
+    if (name === 'restoreStarted') this.#restoring(process, event as RestoreEvent)
+    if (name === 'standbyInSync') this.#added(process, (event as { peer: string }).peer)
+    if (name === 'degraded') this.#degraded(process)
+  }
+
+  #restoring({ id, node }: Process, { target, method }: RestoreEvent): void {
+    if (method !== 'delta' && method !== 'full') return
+    if (!node.status().inSync.includes(target)) return
+    this.#report(`${target} is being restored from ${id}, and counts as in sync`)
+  }
+
+  #added({ id, node }: Process, added: string): void {
+    for (const other of node.status().inSync) {
+      const copy = this.#world.machine(other).process?.copy
+      if (other === id || other === added || copy === undefined) continue
+      if (copy.inSync?.includes(added)) continue
+      this.#report(`${added} counts on ${id}, and ${other}, which counts too, does not know of it`)
+    }
+  }
+
+  #degraded(process: Process): void {
+    const { id, node, copy } = process
+    const { degradeAfterMs, deadMs } = node.status().options
+    const { sinceMs, counted } = this.#activeOf(process)
+    const { nowMs, members } = this.#world
+    const set = (copy as unknown as JournalOwner | undefined)?.loaded?.journal.durablePlace().facts
+    if ((set?.inSync?.length ?? 0) > 0) {
+      this.#report(`${id} is degraded, and its journal on disk still names ${set?.inSync?.join()}`)
+    }
+    for (const member of members) {
+      if (member.id === id || member.observer === true) continue
+      const soundMs = nowMs - this.#calm.troubledMs(id, member.id)
+      if (soundMs < degradeAfterMs + deadMs + slackMs) continue
+      const other = this.#world.machine(member.id).process
+      if (other?.node.role === 'restoring') continue
+      const countedMs = nowMs - (counted.get(member.id) ?? Number.NEGATIVE_INFINITY)
+      const heard = node.status().peers.some((peer) => peer.id === member.id && peer.heard)
+      const isFirst = nowMs - sinceMs < degradeAfterMs - slackMs && heard
+      if (countedMs >= degradeAfterMs - slackMs && !isFirst) continue
+      const what = isFirst ? 'is in reach' : `counted ${Math.round(countedMs)} ms ago`
+      this.#report(`${id} is degraded, although ${member.id} ${what} and nothing is wrong with it`)
+    }
+  }
+}
+
+export const inSync = (world: World, report: Report): Checker => new InSync(world, report)

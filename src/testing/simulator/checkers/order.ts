@@ -1,0 +1,242 @@
+/**
+ * What has to be durable before something else is said or done: promises before they are told, files before the checkpoint
+ * that does without their changes, objects before the document that names them, a journal before the tree and before the
+ * switch of a restore. It looks at what a node sends and has its disk do, since what follows from a wrong order shows only
+ * when the power fails in the one instant between.
+ */
+
+import { decodeState, stateDocument } from '../../../replication/app-states.js'
+import { checkpointName, decodeCheckpoint } from '../../../replication/checkpoint-document.js'
+import type { Term } from '../../../replication/position.js'
+import { sameTerm } from '../../../replication/position.js'
+import { manifestName } from '../../../replication/restore-manifest.js'
+import { decodeIncident, folderOf, incidentsPrefix } from '../../../replication/vault-incident.js'
+import type { Process } from '../machine.js'
+import { simulatedStates } from '../register.js'
+import type { SentMessage } from '../taps.js'
+import { dirtyKey } from '../taps.js'
+import type { World } from '../world.js'
+import type { Checker, Report, TapListener } from './checker.js'
+
+/** The parts of a message that are looked at; it may have any other, too. */
+interface Told {
+  readonly type?: string
+  readonly term?: Term
+  readonly offered?: Term
+  readonly refused?: unknown
+  readonly body?: Told
+  readonly id?: string
+  readonly restoreId?: string
+  readonly method?: string
+  readonly seq?: number
+  readonly results?: unknown
+  readonly view?: {
+    readonly role: string
+    readonly round?: unknown
+    readonly copy: { readonly seq: number }
+  }
+}
+
+class Order implements Checker {
+  readonly name = 'order'
+  readonly #world: World
+  readonly #report: Report
+  /** By machine: the term that is promised on its disk. */
+  readonly #promised = new Map<string, Term | undefined>()
+  /** By process: what was written and not synced, and when. */
+  readonly #dirty = new Map<Process, Map<string, number>>()
+  /** By process that is restored: up to where the bytes may reach that it was given in this restore. */
+  readonly #given = new Map<Process, number>()
+  /** By process that gave a promise: where its copy ended then. */
+  readonly #frozen = new Map<Process, number>()
+  readonly taps: TapListener
+
+  constructor(world: World, report: Report) {
+    this.#world = world
+    this.#report = report
+    this.taps = {
+      sent: (process, sent) => this.#sent(process, sent),
+      factsDurable: ({ id }, { promised }) => void this.#promised.set(id, promised ?? undefined),
+      document: (process, name, value) => this.#document(process, name, value),
+      applying: (process) => this.#applying(process),
+      dirty: (process, keys) => {
+        const dirty = this.#dirtyOf(process)
+        for (const key of keys) dirty.set(key, world.nowMs)
+      },
+      synced: (process, kind, keys) => this.#synced(process, kind, keys),
+    }
+  }
+
+  ending(process: Process): void {
+    this.#dirty.delete(process)
+    this.#given.delete(process)
+    this.#frozen.delete(process)
+  }
+
+  #dirtyOf(process: Process): Map<string, number> {
+    const known = this.#dirty.get(process)
+    if (known !== undefined) return known
+    const made = new Map<string, number>()
+    this.#dirty.set(process, made)
+    return made
+  }
+
+  #synced(process: Process, kind: string, keys: readonly string[] | undefined): void {
+    const dirty = this.#dirtyOf(process)
+    const prefixes = keys?.filter((key) => key.endsWith('/')) ?? [dirtyKey(kind, '')]
+    for (const key of keys ?? []) dirty.delete(key)
+    for (const prefix of prefixes) {
+      for (const key of dirty.keys()) if (key.startsWith(prefix)) dirty.delete(key)
+    }
+  }
+
+  #sent(process: Process, { to, message, isAnswer }: SentMessage): void {
+    const told = message as Told | undefined
+    if (told === undefined || told === null) return
+    if (isAnswer) return this.#answered(to, told)
+    if (told.type === 'core') return this.#coreSent(process, told.body ?? {})
+    if (told.type === 'follow' && told.term !== undefined) {
+      this.#requirePromise(process, told.term, 'follows')
+    }
+    if (told.type === 'plan') this.#planned(to)
+    if (told.type === 'blobHere' && this.#dirtyOf(process).has(dirtyKey('blobs', told.id ?? ''))) {
+      this.#report(`${process.id} says that it has blob ${told.id}, which is not durable`)
+    }
+  }
+
+  #coreSent(process: Process, { type, term, offered, refused, view, seq }: Told): void {
+    if (view !== undefined) this.#requireFrozen(process, view)
+    if (type === 'promise' && (refused === undefined || refused === null) && term !== undefined) {
+      this.#requirePromise(process, term, 'promises')
+      if (view !== undefined) this.#frozen.set(process, view.copy.seq)
+    }
+    if (type === 'promiseRequest' && term !== undefined) {
+      this.#requirePromise(process, term, 'asks for promises to')
+    }
+    if (type === 'handover' && offered !== undefined) {
+      this.#requirePromise(process, offered, 'hands over to')
+      const own = process.copy?.seq
+      if (own !== seq) this.#report(`${process.id} hands over at ${seq}, and its copy is at ${own}`)
+    }
+  }
+
+  /** From its promise on a copy stays as it is until its node takes part in something else. */
+  #requireFrozen(process: Process, { role, round, copy }: NonNullable<Told['view']>): void {
+    const seq = this.#frozen.get(process)
+    if (seq === undefined) return
+    if (role !== 'discovering' || (round !== undefined && round !== null)) {
+      this.#frozen.delete(process)
+    } else if (copy.seq > seq) {
+      this.#frozen.delete(process)
+      this.#report(`${process.id} promised at ${seq}, and its copy goes on to ${copy.seq}`)
+    }
+  }
+
+  #requirePromise({ id }: Process, term: Term, what: string): void {
+    const promised = this.#promised.get(id)
+    if (promised !== undefined && promised.epoch > term.epoch) return
+    if (promised !== undefined && sameTerm(promised, term)) return
+    const found = promised === undefined ? 'no promise' : `a promise of epoch ${promised.epoch}`
+    this.#report(
+      `${id} ${what} epoch ${term.epoch} of ${term.nodeId} while its disk holds ${found}`,
+    )
+  }
+
+  /** A restore begins anew with each plan. */
+  #planned(to: string): void {
+    const target = this.#processAt(to)
+    if (target !== undefined) this.#given.set(target, 0)
+  }
+
+  /** Bytes of files that were given may hold changes up to there. */
+  #answered(to: string, { results, seq }: Told): void {
+    if (!Array.isArray(results) || typeof seq !== 'number') return
+    const target = this.#processAt(to)
+    if (target === undefined) return
+    this.#given.set(target, Math.max(seq, this.#given.get(target) ?? 0))
+  }
+
+  #processAt(address: string): Process | undefined {
+    return this.#world.processes.find(({ id }) => this.#world.machine(id).address === address)
+  }
+
+  #document(process: Process, name: string, value: Uint8Array): void {
+    if (name === checkpointName) this.#checkpoint(process, value)
+    else if (name === manifestName) this.#manifest(process)
+    else if (name.startsWith(incidentsPrefix)) this.#incident(process, value)
+    else if (simulatedStates.some((each) => stateDocument(each) === name)) {
+      const { seq } = decodeState(value)
+      const durable = process.copy?.durableSeq ?? seq
+      if (seq > durable && !this.#isSwitching(process)) {
+        this.#report(
+          `${process.id} stores ${name} at ${seq}, its journal is durable up to ${durable}`,
+        )
+      }
+    }
+  }
+
+  #isSwitching({ copy }: Process): boolean {
+    return copy?.complete !== true
+  }
+
+  #checkpoint(process: Process, value: Uint8Array): void {
+    const { copy, id } = process
+    if (copy === undefined || this.#isSwitching(process)) return
+    const { seq } = decodeCheckpoint(value).place.facts
+    for (const [key, sinceMs] of this.#dirtyOf(process)) {
+      // What came just now has not got its new version yet.
+      if (sinceMs >= this.#world.nowMs || !key.startsWith(dirtyKey('tree', ''))) continue
+      const path = key.slice(dirtyKey('tree', '').length)
+      const version = copy.index.get(path)?.version
+      if (version === undefined || version > seq) continue
+      this.#report(
+        `a checkpoint of ${id} at ${seq} does without change ${version} of ${path}, which is not synced`,
+      )
+      return
+    }
+  }
+
+  #manifest(process: Process): void {
+    const { copy, id } = process
+    const dirty = [...this.#dirtyOf(process).keys()].find((key) =>
+      /^(staging|incoming) (?!index)/.test(key),
+    )
+    if (dirty !== undefined) this.#report(`${id} switches over with ${dirty}, which is not synced`)
+    const given = this.#given.get(process) ?? 0
+    if (given === 0) return
+    const has = copy?.nextSeq ?? given
+    if (has < given) {
+      this.#report(
+        `${id} switches over with a journal up to ${has}, what it read may reach ${given}`,
+      )
+    }
+  }
+
+  #incident(process: Process, value: Uint8Array): void {
+    const incident = decodeIncident(value)
+    const prefix = dirtyKey('vault', folderOf(incident.id))
+    const dirty = [...this.#dirtyOf(process).keys()].find((key) => key.startsWith(prefix))
+    if (dirty !== undefined)
+      this.#report(`${process.id} seals ${incident.id} before ${dirty} is durable`)
+  }
+
+  /** Nothing reaches the tree before its entry is durable. */
+  #applying({ id, copy }: Process): void {
+    // The only place where both are known.
+    const applier = (copy as unknown as { contents?: { applier: Applier } } | undefined)?.contents
+      ?.applier
+    if (copy === undefined || applier === undefined || applier.isReplaying || !copy.complete) return
+    if (applier.startedSeq <= copy.durableSeq) return
+    this.#report(
+      `${id} carries out ${applier.startedSeq}, its journal is durable up to ${copy.durableSeq}`,
+    )
+  }
+}
+
+/** What is looked at of the applier. */
+interface Applier {
+  readonly startedSeq: number
+  readonly isReplaying: boolean
+}
+
+export const order = (world: World, report: Report): Checker => new Order(world, report)

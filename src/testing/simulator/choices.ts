@@ -1,0 +1,121 @@
+/** What a seed decides about the nodes, their machines and the work, before anything happens. */
+import type { NodeChoices } from './machine.js'
+import { SeededRandom } from './seeded-random.js'
+import type { WorkloadOptions } from './workload.js'
+import type { WorldOptions } from './world.js'
+
+/** How many members. */
+export function nodesOf(random: SeededRandom): number {
+  const many = random.chance(0.06)
+  const some = random.between(2, 4)
+  return many ? 5 : some
+}
+
+/** What is seldom, of its own, so that it changes nothing else about the run. */
+export interface Corners {
+  readonly choices: NodeChoices
+  /** Options in which the nodes differ. */
+  readonly choicesOf: (id: string) => NodeChoices
+  readonly load: WorkloadOptions
+  readonly world: Partial<WorldOptions>
+}
+
+/** Limits that are seldom reached, made so small that they are; and options that are seldom chosen. */
+export function cornersOf(seed: number): Corners {
+  const random = new SeededRandom(~seed)
+  const trims = random.chance(0.1)
+  const fillsVault = random.chance(0.1)
+  const isBulky = random.chance(0.04)
+  const choices: NodeChoices = {
+    ...(trims ? { journalBytesMax: 1024 * 1024 } : {}),
+    ...(fillsVault ? { vaultBytesMax: random.pick([0, 8, 32]) * 1024 } : {}),
+    ...(random.chance(0.1) ? { frameBytesMax: 256 * 1024 } : {}),
+    ...(random.chance(0.2) ? { integrity: 'mac' as const } : {}),
+    ...(random.chance(0.1) && !trims
+      ? { restoreBytesPerSecondMax: isBulky ? 4_000_000 : 100_000 }
+      : {}),
+    ...(random.chance(0.1) ? { switchoverMs: random.pick([1_500, 30_000]) } : {}),
+    ...(random.chance(0.1) ? { onNoStandby: 'block' as const } : {}),
+    ...(random.chance(0.1) ? { onMissingPeer: 'hold' as const } : {}),
+    ...(random.chance(0.04) ? { allowStale: true } : {}),
+  }
+  return {
+    choices,
+    choicesOf: differences(random),
+    load: {
+      ...(trims ? { everyMs: 60, largeShare: 0.8 } : {}),
+      ...(isBulky ? { everyMs: 300, bulkyShare: 0.1, paths: 6 } : {}),
+    },
+    world: {
+      drift: random.chance(0.2),
+      ...(random.chance(0.15) ? { keepsEvery: random.between(1, 6) } : {}),
+    },
+  }
+}
+
+/** In few runs each node has some options of its own. */
+function differences(random: SeededRandom): (id: string) => NodeChoices {
+  const differ = random.chance(0.15)
+  const known = new Map<string, NodeChoices>()
+  for (let at = 1; at <= 5; at += 1) {
+    known.set(`n${at}`, {
+      ...(random.chance(0.4) ? { discoveryMs: random.pick([0, 300, 2_000]) } : {}),
+      ...(random.chance(0.4) ? { startupWaitMs: random.between(3_000, 10_000) } : {}),
+      ...(random.chance(0.3) ? { onMissingPeer: 'hold' as const } : {}),
+      ...(random.chance(0.3) ? { onNoStandby: 'block' as const } : {}),
+      ...(random.chance(0.3) ? { journalBytesMax: 2 * 1024 * 1024 } : {}),
+      ...(random.chance(0.3) ? { restoreBytesPerSecondMax: 2_000_000 } : {}),
+      ...(random.chance(0.3) ? { integrity: 'mac' as const } : {}),
+    })
+  }
+  return (id) => (differ ? (known.get(id) ?? {}) : {})
+}
+
+/** What the options of a world are made from. */
+export interface WorldDraw {
+  readonly seed: number
+  readonly nodes: number
+  readonly random: SeededRandom
+  readonly corners: Corners
+  readonly verbose: ((line: string) => void) | undefined
+}
+
+export function worldOptions({ seed, nodes, random, corners, verbose }: WorldDraw): WorldOptions {
+  const secret = random.chance(0.06)
+  const [heartbeatMs, deadMs] = random.pick([
+    [200, 2_000],
+    [500, 1_500],
+    [600, 2_000],
+    [1_000, 3_000],
+  ] as const)
+  const choices: NodeChoices = {
+    ...corners.choices,
+    heartbeatMs,
+    deadMs,
+    startupWaitMs: random.between(3_000, 10_000),
+    ...(secret ? { secret: 'the secret of the simulated cluster' } : {}),
+    ...(random.chance(0.2) ? { order: 'list' as const } : {}),
+    ...(random.chance(0.15) ? { degradeAfterMs: deadMs * random.pick([1, 2, 4]) } : {}),
+  }
+  return {
+    seed: seed ^ 0x5f3759df,
+    nodes,
+    choices,
+    choicesOf: corners.choicesOf,
+    latencyMs: random.between(1, 5),
+    jitterMs: random.below(5),
+    diskMs: random.chance(0.5) ? 0 : random.between(1, 8),
+    secure: random.chance(0.8),
+    ...(secret ? { intruderKnows: 'not the secret of this cluster' } : {}),
+    observers: observersOf(nodes, random),
+    ...corners.world,
+    ...(verbose === undefined ? {} : { verbose }),
+  }
+}
+
+/** The last member, or the last two of many. */
+function observersOf(nodes: number, random: SeededRandom): readonly string[] {
+  const share = nodes === 5 ? 0.5 : 0.1
+  if (nodes < 3 || !random.chance(share)) return []
+  return nodes === 5 && random.chance(0.6) ? ['n4', 'n5'] : [`n${nodes}`]
+}

@@ -1,0 +1,101 @@
+/** One node is missing and nothing else is wrong: the others serve within a bound that follows from their options. */
+import type { Extent } from '../../replication/position.js'
+import { relate } from '../../replication/position.js'
+import { holdingsOf } from './holdings.js'
+import type { SeededRandom } from './seeded-random.js'
+import type { World } from './world.js'
+
+/** For whatever began before the faults ended: one call of a slow disk takes up to four seconds. */
+const restMs = 10_000
+
+/** Starts all nodes that do not run but one, or, as often, none of them. The answer is that one. */
+export function startWithoutOne(world: World, random: SeededRandom): string | undefined {
+  const idle = [...world.machines.values()].filter(({ process }) => process === undefined)
+  if (idle.length === 0 || world.members.length < 2 || random.chance(0.5)) return undefined
+  // An empty machine is no help to the others, and alone it would begin a history of its own.
+  if (idle.some(({ isNew }) => isNew)) return undefined
+  const { id: absent } = random.pick(idle)
+  for (const { id } of idle) if (id !== absent) world.start(id)
+  return absent
+}
+
+/** Whether somebody serves in time, or has a good reason not to; else it is reported. */
+export async function isServedInTime(world: World, absent: string): Promise<boolean> {
+  const { startupWaitMs, deadMs } = longestTimes(world)
+  const boundMs = startupWaitMs + 6 * deadMs + restMs
+  if (await world.until(() => world.actives().length > 0, boundMs)) return true
+  const why = reasonToWait(world, absent)
+  world.timeline.add(world.nowMs, 'world', 'nobodyServes', why)
+  if (why !== undefined) return true
+  world.violate(
+    'liveness',
+    `nobody serves for ${boundMs} ms without ${absent}\n${world.describe()}`,
+  )
+  return false
+}
+
+/** Where everything was well the active goes away for good, and another one takes its place without any loss. */
+export async function loseActive(world: World, random: SeededRandom): Promise<boolean> {
+  const [active] = world.actives()
+  const others = world.members.filter(({ id, observer }) => id !== active && observer !== true)
+  if (active === undefined || others.length === 0) return true
+  const { deadMs } = longestTimes(world)
+  const inSync = world.process(active).node.status().inSync
+  if (!others.every(({ id }) => inSync.includes(id))) return true
+  const events = world.events.length
+  if (random.chance(0.5)) world.kill(active)
+  else world.powerOff(active)
+  const boundMs = 4 * deadMs + restMs
+  const served = await world.until(() => world.actives().length > 0, boundMs)
+  if (!served && reasonToWait(world, active) === undefined) {
+    world.violate(
+      'liveness',
+      `nobody takes over from ${active} within ${boundMs} ms\n${world.describe()}`,
+    )
+    return false
+  }
+  const told = world.events.slice(events).find(({ name }) => name === 'possibleLoss')
+  if (told !== undefined) {
+    const what = `${told.node} reports possibleLoss, although all others were in sync with ${active}`
+    world.violate('liveness', what)
+    return false
+  }
+  world.powerOn(active)
+  return true
+}
+
+function longestTimes(world: World): { startupWaitMs: number; deadMs: number } {
+  const times = { startupWaitMs: 0, deadMs: 0 }
+  for (const { node } of world.processes) {
+    const { startupWaitMs, deadMs } = node.status().options
+    times.startupWaitMs = Math.max(times.startupWaitMs, startupWaitMs)
+    times.deadMs = Math.max(times.deadMs, deadMs)
+  }
+  return times
+}
+
+/** Why it is right that nobody serves: somebody is asked for, or has what nobody else has. */
+function reasonToWait(world: World, absent: string): string | undefined {
+  const able = world.processes.filter(({ id, node }) => {
+    const { complete, stuck = '' } = node.status()
+    const isMember = world.members.some((member) => member.id === id && member.observer !== true)
+    return isMember && complete && !/^(VAULT_FULL|STORAGE)/.test(stuck)
+  })
+  if (able.length === 0) return 'nobody who could serve runs'
+  if (able.some(({ choices }) => choices.onMissingPeer === 'hold')) return 'hold'
+  const holdings = holdingsOf(world)
+  const copies = able.map(({ id }) => holdings.of(id)).filter((copy) => copy !== undefined)
+  const outside = world.members
+    .map(({ id }) => id)
+    .filter((id) => id === absent || !able.some((process) => process.id === id))
+  const ahead = outside.find((id) => {
+    const theirs = holdings.of(id)
+    return theirs !== undefined && copies.every((own) => lacks(own, theirs))
+  })
+  return ahead === undefined ? undefined : `${ahead} has more`
+}
+
+function lacks(own: Extent, other: Extent): boolean {
+  const { kind } = relate(own, other)
+  return kind !== 'equal' && kind !== 'ahead'
+}

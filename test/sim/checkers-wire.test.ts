@@ -1,0 +1,251 @@
+/** The checkers of what goes over the wire and to the disk: each one is shown a broken promise. */
+import { describe, expect, it } from 'vitest'
+import { encodeState, stateDocument } from '../../src/replication/app-states.js'
+import { manifestName } from '../../src/replication/restore-manifest.js'
+import { frameTypes } from '../../src/replication/stream/wire.js'
+import type { TapListener } from '../../src/testing/simulator/checkers/checker.js'
+import { isServedInTime } from '../../src/testing/simulator/loss.js'
+import type { SentMessage } from '../../src/testing/simulator/taps.js'
+import { dirtyKey } from '../../src/testing/simulator/taps.js'
+import type { World } from '../../src/testing/simulator/world.js'
+import { inStep, quit, settled, until, watched, write } from './support.js'
+
+/** Tells all checkers what a node did not do. */
+function pretend(world: World, call: (taps: TapListener) => void): void {
+  world.tell(({ taps }) => {
+    if (taps !== undefined) call(taps)
+  })
+}
+
+function said(world: World, id: string, message: unknown, more: Partial<SentMessage> = {}): void {
+  const sent = { to: 'n2:1', message, isAnswer: false, ...more }
+  pretend(world, (taps) => taps.sent?.(world.process(id), sent))
+}
+
+/** The messages of the violations so far, which are forgotten. */
+function complaints(world: World): string {
+  const text = world.violations.map(({ checker, message }) => `${checker}: ${message}`).join('\n')
+  world.violations.length = 0
+  return text
+}
+
+describe('the order checker', () => {
+  it('sees a promise that is told and not durable', async () => {
+    const world = await settled()
+    const term = { epoch: 99, nodeId: 'n2', bootId: 'b' }
+    const view = { role: 'discovering', copy: { seq: 0 } }
+    said(world, 'n3', { type: 'core', body: { type: 'promise', term, view } })
+    expect(complaints(world)).toContain('order: n3 promises epoch 99')
+    said(world, 'n3', { type: 'core', body: { type: 'promiseRequest', term, view } })
+    expect(complaints(world)).toContain('order: n3 asks for promises')
+    said(world, 'n1', { type: 'core', body: { type: 'handover', offered: term, seq: 77 } })
+    expect(complaints(world)).toContain('order: n1 hands over')
+    said(world, 'n3', { type: 'follow', term })
+    expect(complaints(world)).toContain('order: n3 follows epoch 99')
+    quit(world)
+  })
+
+  it('sees a copy that grows after a promise, and a handover at another position', async () => {
+    const world = await settled()
+    await write(world, 'n1')
+    const { term } = world.process('n1').node.status()
+    const promise = (seq: number): unknown => ({
+      type: 'core',
+      body: { type: 'promise', term, view: { role: 'discovering', copy: { seq } } },
+    })
+    said(world, 'n3', promise(1))
+    said(world, 'n3', promise(2))
+    expect(complaints(world)).toContain('n3 promised at 1, and its copy goes on to 2')
+    said(world, 'n1', { type: 'core', body: { type: 'handover', offered: term, seq: 77 } })
+    expect(complaints(world)).toContain('hands over at 77')
+    quit(world)
+  })
+
+  it('sees what is named before it is durable', async () => {
+    const world = await settled()
+    await write(world, 'n1')
+    const process = world.process('n2')
+    pretend(world, (taps) => taps.dirty?.(process, [dirtyKey('blobs', 'a-blob')]))
+    said(world, 'n2', { type: 'blobHere', id: 'a-blob' })
+    expect(complaints(world)).toContain('order: n2 says that it has blob a-blob')
+    pretend(world, (taps) => taps.dirty?.(process, [dirtyKey('staging', 's0')]))
+    pretend(world, (taps) => taps.document?.(process, manifestName, new Uint8Array()))
+    expect(complaints(world)).toContain('order: n2 switches over with staging s0')
+    pretend(world, (taps) => taps.synced?.(process, 'staging', undefined))
+    const state = encodeState({ bytes: new Uint8Array(1), seq: 1_000 })
+    pretend(world, (taps) => taps.document?.(process, stateDocument('register'), state))
+    expect(complaints(world)).toContain('order: n2 stores')
+    quit(world)
+  })
+
+  it('sees a switch before the journal has what was read', async () => {
+    const world = await settled()
+    await write(world, 'n1')
+    await inStep(world)
+    const process = world.process('n2')
+    await world.settle(process.copy?.beginNext({ history: [], seq: 0 }) ?? Promise.resolve())
+    said(world, 'n1', { results: [], seq: 50 }, { isAnswer: true })
+    pretend(world, (taps) => taps.document?.(process, manifestName, new Uint8Array()))
+    expect(complaints(world)).toContain('what it read may reach 50')
+    quit(world)
+  })
+})
+
+describe('the limits checker', () => {
+  it('sees what piles up on a connection', async () => {
+    const world = await settled()
+    const bytes = 900 * 1024
+    const queued = (type: number): void =>
+      pretend(world, (taps) => taps.queued?.(world.process('n1'), 'n2:1', bytes, type))
+    queued(frameTypes.answer)
+    expect(complaints(world)).toBe('')
+    queued(frameTypes.entry)
+    expect(complaints(world)).toContain('limits: 921600 bytes wait')
+    quit(world)
+  })
+})
+
+describe('the in-sync checker', () => {
+  it('sees one that counts and is restored, one that the others do not know, and a set given up too early', async () => {
+    const world = await settled()
+    await write(world, 'n1')
+    const process = world.process('n1')
+    const tell = (name: string, event: object): void =>
+      world.tell((checker) => checker.event?.(process, { name, node: 'n1', event } as never))
+    tell('restoreStarted', { restoreId: 'r', target: 'n2', source: 'n1', method: 'delta' })
+    expect(complaints(world)).toContain('in-sync: n2 is being restored')
+    tell('standbyInSync', { peer: 'n9' })
+    expect(complaints(world)).toContain('does not know of it')
+    await world.run(10_000)
+    tell('degraded', { blocked: false })
+    expect(complaints(world)).toContain('in-sync: n1 is degraded, although n2 counted')
+    quit(world)
+  })
+})
+
+describe('the reads checker', () => {
+  it('sees half a file, what nobody wrote, and what is older than what was acknowledged', async () => {
+    const world = await settled()
+    const first = await write(world, 'n1', 'data/whole1')
+    const second = await write(world, 'n1', 'data/whole1')
+    await world.run(10)
+    const process = world.process('n1')
+    const read = (bytes: Uint8Array | undefined): void => {
+      const record = { process, path: 'data/whole1', begunMs: world.nowMs, role: 'active', bytes }
+      world.tell((checker) => checker.read?.(record))
+    }
+    const contentOf = ({ action }: typeof first): Uint8Array =>
+      action.kind === 'put' ? action.bytes : new Uint8Array()
+    read(contentOf(second))
+    expect(complaints(world)).toBe('')
+    read(contentOf(second).subarray(0, 10))
+    expect(complaints(world)).toContain(
+      'reads: a read of data/whole1 on n1 (active) gives 10 bytes',
+    )
+    read(contentOf(first))
+    expect(complaints(world)).toContain(`although write ${second.id} was acknowledged`)
+    read(undefined)
+    expect(complaints(world)).toContain('gives no file')
+    second.outcome = { kind: 'refused', code: 'NOT_ACTIVE' }
+    read(contentOf(second))
+    expect(complaints(world)).toContain('which was refused')
+    quit(world)
+  })
+})
+
+describe('excuses', () => {
+  it('a loss is excused by what names a member that had it, and by nothing else', async () => {
+    const world = await settled()
+    const record = await write(world, 'n1')
+    await inStep(world)
+    if (record.outcome.kind !== 'acknowledged') throw new Error('not acknowledged')
+    const { receipt } = record.outcome
+    const say = (missing: string[]): void => {
+      const event = { name: 'possibleLoss', node: 'n3', event: { incident: 'i', missing } }
+      world.tell((checker) => checker.event?.(world.process('n3'), event as never))
+    }
+    // As if it had been lost: no copy has this position.
+    const lost = { ...receipt, position: { ...receipt.position, seq: receipt.position.seq + 1 } }
+    record.outcome = { kind: 'acknowledged', receipt: lost }
+    say(['n2'])
+    world.tell((checker) => {
+      if (checker.name === 'acknowledged') void checker.quiet?.()
+    })
+    expect(complaints(world)).toContain('acknowledged: write')
+    quit(world)
+
+    const other = await settled()
+    const kept = await write(other, 'n1')
+    await inStep(other)
+    const event = { name: 'possibleLoss', node: 'n3', event: { incident: 'i', missing: ['n2'] } }
+    other.tell((checker) => checker.event?.(other.process('n3'), event as never))
+    for (const id of ['n1', 'n2', 'n3']) other.replaceDisk(id)
+    for (const id of ['n1', 'n2', 'n3']) other.powerOn(id)
+    other.startAll()
+    await until(other, () => other.actives().length === 1)
+    other.tell((checker) => {
+      if (checker.name === 'acknowledged') void checker.quiet?.()
+    })
+    expect(kept.outcome.kind).toBe('acknowledged')
+    expect(complaints(other)).not.toContain('acknowledged: write')
+    quit(other)
+  })
+
+  it('before anybody repairs anything it is judged whether what was acknowledged is anywhere', async () => {
+    const world = await settled()
+    const record = await write(world, 'n1')
+    await inStep(world)
+    if (record.outcome.kind !== 'acknowledged') throw new Error('not acknowledged')
+    const { receipt } = record.outcome
+    world.tell((checker) => checker.judge?.())
+    expect(complaints(world)).toBe('')
+    const lost = { ...receipt, position: { ...receipt.position, seq: 500 } }
+    record.outcome = { kind: 'acknowledged', receipt: lost }
+    world.tell((checker) => checker.judge?.())
+    expect(complaints(world)).toContain('is not anywhere')
+    quit(world)
+  })
+})
+
+describe('the vault-bytes checker', () => {
+  it('sees bytes in the vault that are not those that were lost', async () => {
+    const world = await settled({ nodes: 2 })
+    await write(world, 'n1', 'data/file')
+    await inStep(world)
+    await world.settle(world.stop('n2'))
+    const { storage } = world.machine('n2')
+    storage.outside.write('data/file', new TextEncoder().encode('of somebody else'))
+    world.start('n2')
+    await inStep(world)
+    const [incident] = await world.settle(world.process('n2').node.vault.list())
+    const object = incident?.files[0]?.object ?? ''
+    await world.quiet()
+    expect(complaints(world)).toBe('')
+    await world.settle(world.stop('n2'))
+    const opened = await world.settle(storage.open({ nodeId: 'n2', bootId: 'thief' }))
+    const slice = { name: object, offset: 0, start: 0, length: 4 }
+    await world.settle(opened.objects.write('vault', new Uint8Array(4), [slice]))
+    await world.settle(opened.objects.sync('vault'))
+    await world.settle(opened.close())
+    world.start('n2')
+    await inStep(world)
+    await world.quiet()
+    expect(complaints(world)).toContain('vault-bytes: data/file in outside-n2')
+    quit(world)
+  })
+})
+
+describe('the liveness checker', () => {
+  it('sees that nobody serves without a member that has nothing which the others lack', async () => {
+    const choices = { deadMs: 2_000, startupWaitMs: 3_000 }
+    // The gate keeps it from serving, and the checkers know of no reason.
+    const world = watched({
+      nodes: 2,
+      choices: { ...choices, gate: { mayBecomeActive: async () => false } },
+    })
+    world.start('n1')
+    expect(await isServedInTime(world, 'n2')).toBe(false)
+    expect(complaints(world)).toContain('liveness: nobody serves')
+    quit(world)
+  })
+})

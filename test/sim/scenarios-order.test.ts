@@ -1,0 +1,84 @@
+/** Schedules that a wrong order of steps does not survive: the checkers watch every step. */
+import { describe, expect, it } from 'vitest'
+import { Workload } from '../../src/testing/simulator/workload.js'
+import {
+  allIsWell,
+  busy,
+  eventsOf,
+  inStep,
+  noViolation,
+  quit,
+  settled,
+  until,
+  write,
+} from './support.js'
+
+describe('the order of steps', () => {
+  it('a standby that is restored leaves the in-sync set before', async () => {
+    const world = await settled({ nodes: 2 })
+    await write(world, 'n1', 'data/file')
+    await inStep(world)
+    world
+      .machine('n2')
+      .storage.outside.write('data/file', new TextEncoder().encode('longer than it was'))
+    const load = new Workload(world)
+    load.write(world.process('n1'), { kind: 'append', path: 'data/file', bytes: new Uint8Array(3) })
+    await until(world, () => eventsOf(world, 'n1', 'restored').length > 1)
+    const methods = eventsOf(world, 'n1', 'restored').map(
+      (event) => (event as { method: string }).method,
+    )
+    expect(methods).toContain('delta')
+    await allIsWell(world)
+  })
+
+  it('a restore switches over when its journal has everything that was read', async () => {
+    const world = await settled({ nodes: 2, jitterMs: 60, latencyMs: 5 })
+    for (let file = 0; file < 30; file += 1) await write(world, 'n1', `data/file${file}`)
+    const load = busy(world, 4)
+    for (let round = 0; round < 3; round += 1) {
+      world.replaceDisk('n2')
+      world.powerOn('n2')
+      const restored = eventsOf(world, 'n2', 'restored').length
+      world.start('n2')
+      await until(world, () => eventsOf(world, 'n2', 'restored').length > restored)
+    }
+    load.pause()
+    await allIsWell(world)
+  })
+
+  it('nothing of an old stream is appended after a promise', async () => {
+    let open: (() => void) | undefined
+    const gate = {
+      mayBecomeActive: (): Promise<boolean> =>
+        new Promise((resolve) => {
+          open = () => resolve(true)
+        }),
+    }
+    const world = await settled({
+      nodes: 3,
+      choicesOf: (id) => (id === 'n2' ? { gate } : {}),
+    })
+    await write(world, 'n1')
+    await inStep(world)
+    const load = busy(world, 20)
+    world.partition(['n1'], ['n2', 'n3'])
+    // What n1 wrote meanwhile is on its way to both when the links are back.
+    await until(world, () => open !== undefined)
+    world.heal()
+    await world.run(1_000)
+    open?.()
+    await world.run(3_000)
+    load.pause()
+    noViolation(world)
+    quit(world)
+  })
+
+  it('a handover takes place at the position that the giver has', async () => {
+    const world = await settled({ nodes: 2, diskMs: 20 })
+    const load = busy(world, 3)
+    await world.run(500)
+    await world.settle(world.process('n1').node.switchover())
+    load.pause()
+    await allIsWell(world)
+  })
+})

@@ -1,0 +1,26 @@
+import { describe, expect, it } from 'vitest'
+import { simulate } from '../../src/testing/simulator/run.js'
+import { everyPromiseHolds } from './seeds.js'
+
+describe('random schedules of calls that fail, disks replaced, files edited outside, and narrow links', () => {
+  everyPromiseHolds('storage', 10, [
+    ...['slowCalls', 'hang', 'failCalls', 'torn call', 'failed call', 'diskFull', 'failNextSync'],
+    ...['failSnapshot', 'snapshotFailed'],
+  ])
+  everyPromiseHolds('replaced', 13, ['backUp', 'diskReplaced', 'diskPutBack', 'restored by full'])
+  everyPromiseHolds('outside', 6, [
+    ...['outside edit', 'outside add', 'outside remove', 'outsideChange', 'stepWall', 'vaulted'],
+  ])
+  everyPromiseHolds('narrow', 6, [
+    ...['lossy', 'narrow', 'halfOpen', 'closePort', 'unread', 'inFlight', 'stepWall', 'freeze'],
+    ...['put with a mode', 'transaction that reads'],
+  ])
+
+  it('each of them gives the same run again', { timeout: 60_000 }, async () => {
+    for (const profile of ['storage', 'replaced', 'outside', 'narrow'] as const) {
+      const [first, second] = [await simulate(5, { profile }), await simulate(5, { profile })]
+      expect(second.hash, profile).toBe(first.hash)
+      expect(second.events).toBe(first.events)
+    }
+  })
+})

@@ -29,7 +29,6 @@ interface Told {
   readonly restoreId?: string
   readonly method?: string
   readonly seq?: number
-  readonly results?: unknown
   readonly view?: {
     readonly role: string
     readonly round?: unknown
@@ -57,6 +56,7 @@ class Order implements Checker {
     this.taps = {
       sent: (process, sent) => this.#sent(process, sent),
       factsDurable: ({ id }, { promised }) => void this.#promised.set(id, promised ?? undefined),
+      journaling: (process) => this.#journaling(process),
       document: (process, name, value) => this.#document(process, name, value),
       applying: (process) => this.#applying(process),
       dirty: (process, keys) => {
@@ -120,6 +120,14 @@ class Order implements Checker {
     }
   }
 
+  #journaling(process: Process): void {
+    if (process.node.role !== 'discovering') this.#frozen.delete(process)
+    const seq = this.#frozen.get(process)
+    if (seq === undefined) return
+    this.#frozen.delete(process)
+    this.#report(`${process.id} promised at ${seq}, and its journal goes on`)
+  }
+
   /** From its promise on a copy stays as it is until its node takes part in something else. */
   #requireFrozen(process: Process, { role, round, copy }: NonNullable<Told['view']>): void {
     const seq = this.#frozen.get(process)
@@ -148,9 +156,10 @@ class Order implements Checker {
     if (target !== undefined) this.#given.set(target, 0)
   }
 
-  /** Bytes of files that were given may hold changes up to there. */
-  #answered(to: string, { results, seq }: Told): void {
-    if (!Array.isArray(results) || typeof seq !== 'number') return
+  /** What was given of files and states may hold changes up to there. */
+  #answered(to: string, { seq }: Told): void {
+    // Index pages name no position; files and states do.
+    if (typeof seq !== 'number') return
     const target = this.#processAt(to)
     if (target === undefined) return
     this.#given.set(target, Math.max(seq, this.#given.get(target) ?? 0))

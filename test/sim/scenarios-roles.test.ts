@@ -302,7 +302,7 @@ describe('planned', () => {
     expect(
       failed.filter(
         (each) =>
-          !['FILE_NOT_FOUND', 'undefined'].includes(code(each)) &&
+          !['FILE_NOT_FOUND', 'PATH_CONFLICT', 'undefined'].includes(code(each)) &&
           !code(each).includes('on purpose'),
       ),
     ).toEqual([])

@@ -108,7 +108,9 @@ class Order implements Checker {
     if (view !== undefined) this.#requireFrozen(process, view)
     if (type === 'promise' && (refused === undefined || refused === null) && term !== undefined) {
       this.#requirePromise(process, term, 'promises')
-      if (view !== undefined) this.#frozen.set(process, view.copy.seq)
+      // A copy whose disk failed says what of it is durable, and makes up for the rest when that is mended.
+      const isSound = process.copy?.failed === undefined
+      if (view !== undefined && isSound) this.#frozen.set(process, view.copy.seq)
     }
     if (type === 'promiseRequest' && term !== undefined) {
       this.#requirePromise(process, term, 'asks for promises to')
@@ -125,6 +127,11 @@ class Order implements Checker {
     const seq = this.#frozen.get(process)
     if (seq === undefined) return
     this.#frozen.delete(process)
+    // Its own round, of which nobody in reach was told.
+    const last = process.node
+      .explain()
+      .findLast(({ rule }) => rule === 'promise' || rule === 'round')
+    if (last?.rule !== 'promise') return
     this.#report(`${process.id} promised at ${seq}, and its journal goes on`)
   }
 

@@ -21,7 +21,35 @@ function frozenMeanwhile(world: World, frozen: string, other: string, forMs: num
   world.until(() => !world.node(frozen).frozen, forMs)
 }
 
+/** Cutting the old stream takes a node so long. */
+function slowCut(world: World, slow: string, cutMs: number): void {
+  const inputLater = world.inputLater.bind(world)
+  world.inputLater = (delayMs, id, input) => {
+    inputLater(id === slow && input.type === 'cut' ? cutMs : delayMs, id, input)
+  }
+}
+
 describe('fencing', () => {
+  it('a promise is told, and asked for, once the old stream is cut', () => {
+    const giver = settled(3)
+    slowCut(giver, 'n3', 400)
+    giver.kill('n1')
+    giver.until(() => giver.node('n2').core.round?.phase === 'asking', 5_000)
+    giver.run(200)
+    expect(giver.node('n2').core.round?.promises.has('n3')).toBe(false)
+    giver.until(() => giver.role('n2') === 'active', 5_000)
+    expect(giver.actives()).toEqual(['n2'])
+
+    const asker = settled(3)
+    slowCut(asker, 'n2', 400)
+    asker.kill('n1')
+    asker.until(() => asker.node('n2').core.round !== undefined, 5_000)
+    asker.run(200)
+    expect(asker.node('n2').core.round?.phase).toBe('preparing')
+    asker.until(() => asker.role('n2') === 'active', 5_000)
+    expect(asker.actives()).toEqual(['n2'])
+  })
+
   it('ROL-19: a frozen active that resumes gives up before it accepts anything', () => {
     const world = settled(2)
     world.freeze('n1', 6_000)

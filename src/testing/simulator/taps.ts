@@ -13,6 +13,7 @@ import type {
 } from '../../interfaces/storage.js'
 import type { Connection, Transport } from '../../interfaces/transport.js'
 import { decode } from '../../protocol/codec.js'
+import { journalArea } from '../../replication/recovery.js'
 import { readAnswer } from '../../replication/stream/bulk-wire.js'
 import { frameTypes } from '../../replication/stream/wire.js'
 
@@ -33,6 +34,8 @@ export interface TapHooks {
   queued(to: string, bytes: number, type: number): void
   /** These facts are durable now, or were found on the disk. */
   factsDurable(facts: Pick<DurableFacts, 'promised'>): void
+  /** Entries are about to be appended to the journal. */
+  journaling(): void
   /** A document is about to be written. */
   document(name: string, value: Uint8Array): void
   /** Operations are about to be handed to the tree. */
@@ -177,10 +180,26 @@ function tapLogs(logs: LogStore, hooks: TapHooks): LogStore {
     list: (area) => logs.list(area),
     open: async (area, name) => {
       const log = await logs.open(area, name)
-      return area === factsArea ? tapFacts(log, hooks) : log
+      if (area === factsArea) return tapFacts(log, hooks)
+      return area === journalArea ? tapJournal(log, hooks) : log
     },
     remove: (area, names) => logs.remove(area, names),
     replace: (from, to) => logs.replace(from, to),
+  }
+}
+
+function tapJournal(log: Log, hooks: TapHooks): Log {
+  return {
+    get bytes() {
+      return log.bytes
+    },
+    append: (parts) => {
+      hooks.journaling()
+      return log.append(parts)
+    },
+    read: (offset, length) => log.read(offset, length),
+    truncate: (bytes) => log.truncate(bytes),
+    close: () => log.close(),
   }
 }
 

@@ -221,6 +221,7 @@ export class World extends Stage {
       sent: (sent) => tell((taps) => taps.sent?.(process, sent)),
       queued: (to, bytes, type) => tell((taps) => taps.queued?.(process, to, bytes, type)),
       factsDurable: (facts) => tell((taps) => taps.factsDurable?.(process, facts)),
+      journaling: () => tell((taps) => taps.journaling?.(process)),
       document: (name, value) => tell((taps) => taps.document?.(process, name, value)),
       applying: (operations) => tell((taps) => taps.applying?.(process, operations)),
       dirty: (keys) => tell((taps) => taps.dirty?.(process, keys)),

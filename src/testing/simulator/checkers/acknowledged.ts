@@ -6,8 +6,8 @@
  * had it, or when it was acknowledged after another node had opened a newer term, as the loser of a split brain does.
  */
 import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
-import type { Extent, Position, Term } from '../../../replication/position.js'
-import { sameTerm } from '../../../replication/position.js'
+import type { Extent, History, Position, Term } from '../../../replication/position.js'
+import { relate, sameTerm } from '../../../replication/position.js'
 import { contains, survivor, termAt, written } from '../extents.js'
 import type { Holdings } from '../holdings.js'
 import { holdingsOf } from '../holdings.js'
@@ -38,6 +38,8 @@ class Acknowledged implements Checker {
   readonly #lost = new Set<number>()
   /** By write: the members that had it when it was acknowledged. */
   readonly #holders = new Map<number, readonly string[]>()
+  /** By write: the history that it was acknowledged in. */
+  readonly #histories = new Map<number, History>()
   readonly #waivers: Waiver[] = []
   readonly #tenures: Tenure[] = []
   readonly #damaged = new Set<string>()
@@ -116,6 +118,8 @@ class Acknowledged implements Checker {
     const what = `write ${write.id} (${write.ack}) of ${write.process.id}`
     const { position, ack, degraded, durable } = receipt
     this.#holders.set(write.id, this.#holdings.holders(position))
+    const history = this.#world.machine(position.term.nodeId).process?.copy?.history
+    if (history !== undefined) this.#histories.set(write.id, history)
     if (ack !== write.ack && !(ack === 'local' && degraded)) {
       this.#report(`${what} got ${ack}${degraded ? ', degraded' : ''}`)
       return
@@ -180,21 +184,24 @@ class Acknowledged implements Checker {
   }
 
   /**
-   * Another node was active when it was acknowledged: in a newer term, or one that wrote what the surviving history has
-   * in its place.
+   * Another node was active when it was acknowledged: in a newer term, or in the one that wrote what the surviving history
+   * has in its place.
    */
-  #isOfLoser({ settledMs = 0 }: WriteRecord, { term, seq }: Position): boolean {
-    const copies = this.#world.actives().map((id) => this.#world.process(id).copy)
-    const survivors = copies.flatMap(
-      (copy) =>
-        copy?.history.filter((one) => one.firstSeq > seq || termAt(copy.extent, seq) === one) ?? [],
-    )
+  #isOfLoser({ id, settledMs = 0 }: WriteRecord, { term, seq }: Position): boolean {
+    const history = this.#histories.get(id)
+    const instead = this.#world.actives().map((active) => {
+      const extent = this.#holdings.of(active)
+      if (extent === undefined || history === undefined) return undefined
+      return termAt(extent, relate({ history, seq }, extent).commonSeq + 1)
+    })
     return this.#tenures.some(({ opened, endMs }) => {
       const first = opened[0]
       if (first === undefined || first.term.nodeId === term.nodeId) return false
       if (settledMs < first.atMs || settledMs > endMs) return false
-      const isNewer = opened.some((one) => one.atMs <= settledMs && one.term.epoch >= term.epoch)
-      return isNewer || opened.some((one) => survivors.some((kept) => sameTerm(kept, one.term)))
+      return opened.some((one) => {
+        const isNewer = one.atMs <= settledMs && one.term.epoch >= term.epoch
+        return isNewer || instead.some((kept) => kept !== undefined && sameTerm(kept, one.term))
+      })
     })
   }
 

@@ -29,7 +29,6 @@ interface Told {
   readonly restoreId?: string
   readonly method?: string
   readonly seq?: number
-  readonly results?: unknown
   readonly view?: {
     readonly role: string
     readonly round?: unknown
@@ -57,6 +56,7 @@ class Order implements Checker {
     this.taps = {
       sent: (process, sent) => this.#sent(process, sent),
       factsDurable: ({ id }, { promised }) => void this.#promised.set(id, promised ?? undefined),
+      journaling: (process) => this.#journaling(process),
       document: (process, name, value) => this.#document(process, name, value),
       applying: (process) => this.#applying(process),
       dirty: (process, keys) => {
@@ -108,7 +108,9 @@ class Order implements Checker {
     if (view !== undefined) this.#requireFrozen(process, view)
     if (type === 'promise' && (refused === undefined || refused === null) && term !== undefined) {
       this.#requirePromise(process, term, 'promises')
-      if (view !== undefined) this.#frozen.set(process, view.copy.seq)
+      // A copy whose disk failed says what of it is durable, and makes up for the rest when that is mended.
+      const isSound = process.copy?.failed === undefined
+      if (view !== undefined && isSound) this.#frozen.set(process, view.copy.seq)
     }
     if (type === 'promiseRequest' && term !== undefined) {
       this.#requirePromise(process, term, 'asks for promises to')
@@ -118,6 +120,19 @@ class Order implements Checker {
       const own = process.copy?.seq
       if (own !== seq) this.#report(`${process.id} hands over at ${seq}, and its copy is at ${own}`)
     }
+  }
+
+  #journaling(process: Process): void {
+    if (process.node.role !== 'discovering') this.#frozen.delete(process)
+    const seq = this.#frozen.get(process)
+    if (seq === undefined) return
+    this.#frozen.delete(process)
+    // Its own round, of which nobody in reach was told.
+    const last = process.node
+      .explain()
+      .findLast(({ rule }) => rule === 'promise' || rule === 'round')
+    if (last?.rule !== 'promise') return
+    this.#report(`${process.id} promised at ${seq}, and its journal goes on`)
   }
 
   /** From its promise on a copy stays as it is until its node takes part in something else. */
@@ -148,9 +163,10 @@ class Order implements Checker {
     if (target !== undefined) this.#given.set(target, 0)
   }
 
-  /** Bytes of files that were given may hold changes up to there. */
-  #answered(to: string, { results, seq }: Told): void {
-    if (!Array.isArray(results) || typeof seq !== 'number') return
+  /** What was given of files and states may hold changes up to there. */
+  #answered(to: string, { seq }: Told): void {
+    // Index pages name no position; files and states do.
+    if (typeof seq !== 'number') return
     const target = this.#processAt(to)
     if (target === undefined) return
     this.#given.set(target, Math.max(seq, this.#given.get(target) ?? 0))

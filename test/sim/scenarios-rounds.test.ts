@@ -1,15 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import type { World } from '../../src/testing/simulator/world.js'
 import { allIsWell, eventsOf, noViolation, quit, settled, until, write } from './support.js'
-
-/** Another disk in the place of the one that is lost. */
-function replaceDisk(world: World, id: string): void {
-  const machine = world.machine(id)
-  const storage: MemoryStorage = memory({ clock: machine.clock })
-  storage.faults.latency = world.diskLatency
-  Object.assign(machine, { storage })
-}
 
 describe('who may stand for whom', () => {
   /** A write is acknowledged that n1 and n2 have and n3 has not; n2 is silent, and n1 comes back as `change` makes it. */
@@ -31,7 +22,7 @@ describe('who may stand for whom', () => {
   it('GEN-2: an empty disk under the id of the lost active: what may be lost is named', async () => {
     const world = await settled({ nodes: 3 })
     await write(world, 'n1', 'data/a')
-    await holderSilent(world, () => replaceDisk(world, 'n1'))
+    await holderSilent(world, () => world.replaceDisk('n1'))
     await until(world, () => world.actives().includes('n3'))
     expect(eventsOf(world, 'n3', 'possibleLoss')).toMatchObject([{ missing: ['n2'] }])
     quit(world)
@@ -40,7 +31,7 @@ describe('who may stand for whom', () => {
   it("GEN-2: with 'hold' an empty disk under the id of the lost active frees nobody", async () => {
     const world = await settled({ nodes: 3, choices: { onMissingPeer: 'hold' } })
     await write(world, 'n1', 'data/a')
-    await holderSilent(world, () => replaceDisk(world, 'n1'))
+    await holderSilent(world, () => world.replaceDisk('n1'))
     await world.run(7_000)
     expect(world.actives()).toEqual([])
     await until(world, () => world.actives().includes('n2'))

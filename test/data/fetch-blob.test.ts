@@ -24,7 +24,7 @@ function source(bytesMax: number, bytes = content): { bulk: BulkClient; asked: n
     asked.push(one.offset)
     return Promise.resolve(take({ body: {}, bytes: bytes.subarray(one.offset, end) }))
   }
-  return { bulk: { request } as unknown as BulkClient, asked }
+  return { bulk: { request, room: 64 * 1024 } as unknown as BulkClient, asked }
 }
 
 async function opened(): Promise<OpenStorage> {

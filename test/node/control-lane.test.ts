@@ -82,7 +82,6 @@ describe('what is queued for a peer that does not read', () => {
   })
 
   it('stays small in an hour in which the peer stands still', { timeout: 60_000 }, async () => {
-    const world = await settled({ nodes: 2 })
     let most = 0
     const send = MemoryConnection.prototype.send
     const spy = vi.spyOn(MemoryConnection.prototype, 'send').mockImplementation(function (
@@ -93,6 +92,8 @@ describe('what is queued for a peer that does not read', () => {
       most = Math.max(most, this.queuedBytes)
       return room
     })
+    const world = await settled({ nodes: 2 })
+    most = 0
     world.freeze('n2', 3_600_000)
     await world.run(3_600_000)
     spy.mockRestore()

@@ -2,6 +2,12 @@ import { describe, expect, it } from 'vitest'
 import type { World } from '../../src/testing/simulator/world.js'
 import { allIsWell, eventsOf, noViolation, quit, settled, until, write } from './support.js'
 
+/** The machine gets an empty disk, and power again. */
+function newDisk(world: World, id: string): void {
+  world.replaceDisk(id)
+  world.powerOn(id)
+}
+
 describe('who may stand for whom', () => {
   /** A write is acknowledged that n1 and n2 have and n3 has not; n2 is silent, and n1 comes back as `change` makes it. */
   async function holderSilent(
@@ -22,7 +28,7 @@ describe('who may stand for whom', () => {
   it('GEN-2: an empty disk under the id of the lost active: what may be lost is named', async () => {
     const world = await settled({ nodes: 3 })
     await write(world, 'n1', 'data/a')
-    await holderSilent(world, () => world.replaceDisk('n1'))
+    await holderSilent(world, () => newDisk(world, 'n1'))
     await until(world, () => world.actives().includes('n3'))
     expect(eventsOf(world, 'n3', 'possibleLoss')).toMatchObject([{ missing: ['n2'] }])
     quit(world)
@@ -31,7 +37,7 @@ describe('who may stand for whom', () => {
   it("GEN-2: with 'hold' an empty disk under the id of the lost active frees nobody", async () => {
     const world = await settled({ nodes: 3, choices: { onMissingPeer: 'hold' } })
     await write(world, 'n1', 'data/a')
-    await holderSilent(world, () => world.replaceDisk('n1'))
+    await holderSilent(world, () => newDisk(world, 'n1'))
     await world.run(7_000)
     expect(world.actives()).toEqual([])
     await until(world, () => world.actives().includes('n2'))

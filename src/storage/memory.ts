@@ -125,6 +125,7 @@ declare const imageBrand: unique symbol
 
 /** What {@link MemoryStorage.image} took. It never changes. */
 export interface MemoryImage {
+  /** Only {@link MemoryStorage.image} makes one. */
   readonly [imageBrand]: true
 }
 

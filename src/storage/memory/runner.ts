@@ -49,6 +49,7 @@ export interface MemoryFaults {
 
 /** How a call fails. */
 export interface MemoryFailure {
+  /** What the call is rejected with. */
   readonly error: Error
   /** Decides what of the call is done all the same; without it nothing is. */
   readonly torn?: Random

@@ -9,7 +9,7 @@ import { coreMessageOf } from '../../src/node/core-messages.js'
 import { type Channel, dialChannel } from '../../src/protocol/channel.js'
 import { encode } from '../../src/protocol/codec.js'
 import type { Lane } from '../../src/protocol/identity.js'
-import { readAnswer } from '../../src/replication/stream/bulk-wire.js'
+import { answerParts, readAnswer } from '../../src/replication/stream/bulk-wire.js'
 import { acknowledgeParts, frameTypes } from '../../src/replication/stream/wire.js'
 import { kitLimits } from '../../src/testing/transport-kit-support.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
@@ -177,6 +177,17 @@ function hearingMore(transport: Transport, lanes: { count: number }): Transport 
   }
 }
 
+/** What an answer says of each stretch that was read has one word more. */
+function withLongerRows(frame: Uint8Array): Uint8Array {
+  if (frame[0] !== frameTypes.answer) return frame
+  const { head, bytes } = readAnswer(frame.subarray(1))
+  const { results, ...body } = (head.body ?? {}) as { results?: (unknown[] | null)[] }
+  if (results === undefined) return frame
+  const longer = results.map((row) => row && [...row, ...(row.length < 6 ? [null] : []), 'later'])
+  const parts = answerParts({ ...head, body: { ...body, results: longer } }, [bytes])
+  return Buffer.concat([Uint8Array.of(frameTypes.answer), ...parts])
+}
+
 function withMore(connection: Connection, lanes: { count: number }): Connection {
   const unknown = said('inventedLater', later, { origin: 'alpha', destination: 'beta', ...later })
   const message = Buffer.concat([Uint8Array.of(0), encode(unknown)])
@@ -188,7 +199,7 @@ function withMore(connection: Connection, lanes: { count: number }): Connection 
     const hears = (frame: Uint8Array): void => {
       receive(Uint8Array.of(200, 1, 2, 3))
       receive(message)
-      receive(frame)
+      receive(withLongerRows(frame))
     }
     connection.onFrame(receivers > 1 ? hears : receive, lend)
   }

@@ -52,7 +52,7 @@ function foundOf(stretch: ReadStretch, result: unknown): FoundStretch | undefine
   if (start === undefined || length === undefined || version === undefined) throw malformed()
   if (size === undefined || mode === undefined) throw malformed()
   if (length > stretch.length) throw malformed()
-  return { start, length, version, size, mode, runs: fields[5] }
+  return { start, length, version, size, mode, runs: fields[5] ?? undefined }
 }
 
 export class Restore {

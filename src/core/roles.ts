@@ -100,6 +100,7 @@ export function becomeStandby(core: CoreState): void {
   const { following } = core
   assertInvariant(following !== undefined, 'a standby follows')
   become(core, 'standby', `caught up with ${following.id}`, following.term)
+  core.counted = { atMs: core.nowMs, hears: core.peers.get(following.id)?.view?.hears ?? [] }
   core.following = following
   core.wasReplica = true
   core.joining = false

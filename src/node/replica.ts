@@ -167,10 +167,15 @@ export class Replica {
       complete: copy.complete,
       inSync: copy.inSync,
       inSyncKnown: this.#inSyncKnown,
-      forgot: this.#forgot,
+      // What it acknowledged from memory and cannot write is more than it says it has.
+      forgot: this.#forgot || (failed !== undefined && this.#owesDisk()),
       ineligible: failed ?? this.#ineligible,
       heldSeq: this.#writer?.heldSeq,
     }
+  }
+
+  #owesDisk(): boolean {
+    return this.copy.durableSeq < this.copy.seq && acknowledgesFromMemory(this.#options)
   }
 
   /** What was found changed on this disk, at start or while the node runs, and not put right since. */

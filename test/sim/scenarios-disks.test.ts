@@ -75,6 +75,24 @@ describe('a full disk', () => {
     expect(missing.flatMap((event) => event.missing)).toContain('n3')
     quit(world)
   })
+
+  it('GEN-2: a standby that cannot write what it acknowledged from memory does not answer for it', async () => {
+    const world = await settled({ nodes: 3, diskMs: 50 })
+    await write(world, 'n1')
+    await inStep(world)
+    world.partition(['n3'], ['n1', 'n2'])
+    await world.run(50)
+    world.machine('n2').storage.faults.full = true
+    const { outcome } = await write(world, 'n1', 'quick/last', { durability: 'memory' })
+    expect(outcome).toMatchObject({ kind: 'acknowledged', receipt: { ack: 'standby' } })
+    await until(world, () => world.process('n2').copy?.failed !== undefined)
+    world.heal()
+    world.kill('n1')
+    await until(world, () => world.process('n3').node.role === 'active')
+    const missing = eventsOf(world, 'n3', 'possibleLoss') as { missing: string[] }[]
+    expect(missing.flatMap((event) => event.missing)).toContain('n2')
+    quit(world)
+  })
 })
 
 describe('a replaced disk', () => {

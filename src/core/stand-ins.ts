@@ -1,6 +1,7 @@
 /**
  * Who may have acknowledged in our place. An active takes a standby that it does not hear out of the in-sync set by itself,
- * and goes on with another one; the standby that was taken out still finds itself in the set of its own journal.
+ * and goes on with another one; the standby that was taken out still finds itself in the set of its own journal. And an
+ * active that gave up the role may have a successor that it does not hear.
  */
 import { lastOwner, lastTerm } from './stands.js'
 import { type CoreState, type Peer, peersOf } from './state.js'
@@ -15,26 +16,44 @@ export function noteCounted(core: CoreState, peer: Peer, view: PeerView): void {
     core.counted = { atMs: core.nowMs, hears: view.hears }
 }
 
-/**
- * Promotable members outside the set that we know, with which the active may have gone on since it last counted on us. None
- * while that was so short a time ago that it can only have ended; nor one that is proven to have been no process since then.
- */
+/** Promotable members that may have acknowledged what we lack, though no set that we know has them. */
 export function standIns(core: CoreState): Peer[] {
-  const { copy, options, counted } = core
-  const { inSync = [] } = copy
-  const { nodeId, bootId, deadMs, degradeAfterMs } = options
+  if (!core.wasReplica) return []
   const term = lastTerm(core)
+  const { nodeId, bootId } = core.options
   const isOwn = term?.nodeId === nodeId && term.bootId === bootId
-  if (!core.wasReplica || isOwn || !copy.inSyncKnown || !inSync.includes(nodeId)) return []
-  const sinceMs = counted?.atMs ?? Number.NEGATIVE_INFINITY
-  if (core.nowMs - sinceMs < Math.min(deadMs, degradeAfterMs)) return []
-  return peersOf(core).filter((peer) => {
-    if (!peer.promotable || inSync.includes(peer.id) || peer.id === lastOwner(core)) return false
-    return (peer.refusedSinceMs ?? core.nowMs) > sinceMs
-  })
+  return isOwn ? successors(core) : replacements(core)
 }
 
-/** Whether a member is one only in theory: the active did not hear it either when it last counted on us. */
+/**
+ * Members outside the set that we know, with which the active may have gone on since it last counted on us. None while that
+ * was so short a time ago that it can only have ended; nor one that is proven to have been no process since then.
+ */
+function replacements(core: CoreState): Peer[] {
+  const { copy, options, counted } = core
+  const { inSync = [] } = copy
+  if (!copy.inSyncKnown || !inSync.includes(options.nodeId)) return []
+  const sinceMs = counted?.atMs ?? Number.NEGATIVE_INFINITY
+  if (core.nowMs - sinceMs < Math.min(options.deadMs, options.degradeAfterMs)) return []
+  const owner = lastOwner(core)
+  return peersOf(core).filter(
+    (peer) => !inSync.includes(peer.id) && peer.id !== owner && mayHaveLived(peer, sinceMs),
+  )
+}
+
+/** Members that may have taken the role since we gave it up ourselves. */
+function successors(core: CoreState): Peer[] {
+  const { served } = core
+  if (served === undefined) return []
+  return peersOf(core).filter((peer) => mayHaveLived(peer, served.atMs))
+}
+
+function mayHaveLived(peer: Peer, sinceMs: number): boolean {
+  return peer.promotable && !(peer.refusedSinceMs !== undefined && peer.refusedSinceMs <= sinceMs)
+}
+
+/** Whether a member is one only in theory: it was not heard either when the role was last known to be in its place. */
 export function isUnlikely(core: CoreState, id: string): boolean {
-  return core.counted !== undefined && !core.counted.hears.includes(id)
+  const seen = core.served ?? core.counted
+  return seen !== undefined && !seen.hears.includes(id)
 }

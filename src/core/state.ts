@@ -249,6 +249,8 @@ export interface CoreState {
    * this node stood still for long.
    */
   counted: { readonly atMs: number; readonly hears: readonly string[] } | undefined
+  /** When this process gave up the role, and whom it heard then, as long as it has followed nobody since. */
+  served: { readonly atMs: number; readonly hears: readonly string[] } | undefined
   discovery: Discovery | undefined
   round: Round | undefined
   pledge: Pledge | undefined
@@ -309,6 +311,7 @@ export function createCore(options: CoreOptions): CoreState {
     followed: undefined,
     completedTerm: undefined,
     counted: undefined,
+    served: undefined,
     discovery: undefined,
     round: undefined,
     pledge: undefined,

@@ -61,6 +61,21 @@ describe('GEN-2: an active that is only silent may have gone on with others', ()
     expect(possibleLoss(world)).toEqual([['n3']])
   })
 
+  it('an active that gave up the role names who may have taken it since', () => {
+    const world = settled(3)
+    const n1 = world.node('n1')
+    n1.ineligible = 'disk'
+    world.input(n1, { type: 'copyFailed', reason: 'disk' })
+    cutOff(world, 'n1')
+    world.until(() => world.role('n2') === 'active' && world.role('n3') === 'standby', 8_000)
+    world.write('n2')
+    n1.ineligible = undefined
+    world.factsChanged('n1')
+    world.until(() => world.role('n1') === 'active', 8_000)
+    expect(world.ledger.lost(world.node('n1').disk)).toBe(1)
+    expect(world.events('n1', 'possibleLoss')).toMatchObject([{ missing: ['n2', 'n3'] }])
+  })
+
   it('what that member has is fetched where it answers', () => {
     const world = exchanged()
     world.until(() => world.role('n2') === 'discovering', 4_000)

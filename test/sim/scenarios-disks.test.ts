@@ -93,7 +93,7 @@ describe('a full disk', () => {
     await inStep(world)
     world.partition(['n3'], ['n1', 'n2'])
     await world.run(50)
-    world.machine('n2').storage.faults.full = true
+    world.machine('n2').storage.faults.failNextSync = true
     const { outcome } = await write(world, 'n1', 'quick/last', { durability: 'memory' })
     expect(outcome).toMatchObject({ kind: 'acknowledged', receipt: { ack: 'standby' } })
     await until(world, () => world.process('n2').copy?.failed !== undefined)

@@ -34,14 +34,16 @@ export function afterLate(core: CoreState, lateMs: number): void {
   else if (core.role === 'discovering' && core.bootPersistId === undefined) askAgain(core)
 }
 
-/** Whoever was gone may have come back while we stood still, and may even be active by now. */
+/** Whoever was gone may have come back while we stood still, may even be active by now, and may count on us no more. */
 function distrustEnds(core: CoreState): void {
+  core.counted = undefined
   for (const peer of peersOf(core)) {
     // It was not heard since it ended.
     if (provenEnd(peer)) peer.heardAtMs = undefined
     peer.gone = false
     peer.stopped = false
     peer.refused = false
+    peer.refusedSinceMs = undefined
   }
 }
 

@@ -116,6 +116,7 @@ export function linkUp(core: CoreState, peer: Peer, bootId: string, accepted: bo
   if (!accepted || peer.linkBootId !== bootId) peer.lostLink = false
   peer.linkBootId = bootId
   if (!accepted) peer.refused = false
+  peer.refusedSinceMs = undefined
   peer.undialled = false
   peer.undialledSinceMs = peer.dialled ? undefined : core.nowMs
   peer.refusal = undefined
@@ -159,6 +160,7 @@ export function dialFailed(
   if (cause === 'rejected') refusal(core, peer, reason, true)
   // After a pause the answer may be older than it: the next dial tells.
   peer.refused = cause === 'refused' && !isLate(core)
+  peer.refusedSinceMs = peer.refused ? (peer.refusedSinceMs ?? core.nowMs) : undefined
   proveGone(core, peer)
 }
 
@@ -186,6 +188,7 @@ export function noteHeard(core: CoreState, peer: Peer, view: PeerView | undefine
   peer.gone = false
   peer.stopped = false
   peer.refused = false
+  peer.refusedSinceMs = undefined
   if (view !== undefined) peer.view = view
 }
 

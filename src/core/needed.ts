@@ -5,6 +5,7 @@
 import { compareFreshness } from '../replication/position.js'
 import { decide } from './explain.js'
 import { heard, nobodyListens, provenEnd } from './liveness.js'
+import { isUnlikely, standIns } from './stand-ins.js'
 import { answersForItself, lastTerm, standsForSet } from './stands.js'
 import { type CoreState, emitOnce, type Peer, peersOf } from './state.js'
 
@@ -46,7 +47,9 @@ export function silentNeeded(core: CoreState, proven: boolean): { wait: string[]
     return { wait, hold: holds ? [...missingAtStart(core), ...lackingAtStart(core)] : hold }
   }
   if (ownerAnswers(core)) return { wait, hold }
-  for (const peer of neededMembers(core)) {
+  const needed = neededMembers(core)
+  const unheard = standIns(core).filter((peer) => !heard(core, peer) && !isUnlikely(core, peer.id))
+  for (const peer of new Set([...needed, ...unheard])) {
     if (core.withoutPeers.has(peer.id) || answersNow(core, peer)) continue
     const silent = !heard(core, peer) && !provenEnd(peer) && !nobodyListens(peer)
     if (silent && core.nowMs < silentUntilMs(core, peer)) wait.push(peer.id)

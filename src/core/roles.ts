@@ -5,7 +5,7 @@
 import { assertInvariant } from '../errors.js'
 import type { Term } from '../replication/position.js'
 import { decide } from './explain.js'
-import { dialTimeMs } from './liveness.js'
+import { dialTimeMs, heard } from './liveness.js'
 import { arm, type CoreState, disarm, emit, peersOf, takeId } from './state.js'
 import type { Role } from './types.js'
 
@@ -53,10 +53,17 @@ export function becomeDiscovering(core: CoreState, reason: string): void {
   if (!first) core.tookPart = true
   for (const peer of peersOf(core)) peer.unfetchableSinceMs = undefined
   markActiveLost(core)
+  if (core.role === 'active') noteServed(core)
   become(core, 'discovering', reason, undefined)
   if (followed) core.effects.push({ type: 'unfollow' })
   if (first) arm(core, 'startup', core.options.startupWaitMs)
   askAgain(core)
+}
+
+/** From now on somebody else may serve. */
+function noteServed(core: CoreState): void {
+  const heardNow = peersOf(core).filter((peer) => heard(core, peer))
+  core.served = { atMs: core.nowMs, hears: heardNow.map(({ id }) => id) }
 }
 
 /**
@@ -91,6 +98,7 @@ export function becomeRestoring(core: CoreState, id: string, term: Term, persist
   core.followed = { id, term }
   core.following = { id, term, persistId, attempts: 0 }
   core.leftOut = []
+  core.served = undefined
   for (const peer of peersOf(core)) peer.reached = undefined
   core.reported.clear()
   core.withoutPeers.clear()
@@ -100,6 +108,7 @@ export function becomeStandby(core: CoreState): void {
   const { following } = core
   assertInvariant(following !== undefined, 'a standby follows')
   become(core, 'standby', `caught up with ${following.id}`, following.term)
+  core.counted = { atMs: core.nowMs, hears: core.peers.get(following.id)?.view?.hears ?? [] }
   core.following = following
   core.wasReplica = true
   core.joining = false

@@ -22,6 +22,7 @@ import {
   unfetchedReason,
 } from './needed.js'
 import { askAgain, becomeActive } from './roles.js'
+import { isUnlikely, standIns } from './stand-ins.js'
 import { answersForItself, endsKnown, lastOwner, standsForSet } from './stands.js'
 import {
   arm,
@@ -187,7 +188,14 @@ function mayLeaveOut(core: CoreState, round: Round, id: string): boolean {
   if (core.withoutPeers.has(id)) return true
   // An empty node never serves in the place of one that has data.
   if (core.copy.seq === 0 && round.skipped.has(id)) return false
-  return core.options.onMissingPeer === 'takeOver' || core.peers.get(id)?.promotable === false
+  if (core.options.onMissingPeer === 'takeOver') return true
+  return core.peers.get(id)?.promotable === false || isUnlikelyStandIn(core, round, id)
+}
+
+/** Named, and not held for: else a machine that is switched off would cost the cluster the next one that is lost. */
+function isUnlikelyStandIn(core: CoreState, round: Round, id: string): boolean {
+  if (round.skipped.has(id) || round.promises.has(id)) return false
+  return isUnlikely(core, id) && standIns(core).some((peer) => peer.id === id)
 }
 
 /** The members of which nobody can say whether they hold an acknowledged write that we lack. */
@@ -197,9 +205,10 @@ function missingCopies(core: CoreState, round: Round): string[] {
   const owner = core.peers.get(lastOwner(core) ?? '')
   const view = round.promises.get(owner?.id ?? '')
   if (owner !== undefined && view !== undefined && standsForSet(core, owner, view)) return []
-  return neededMembers(core)
-    .filter((peer) => !hasAnswered(core, round, peer.id))
-    .map((peer) => peer.id)
+  const lacking = neededMembers(core).filter((peer) => !hasAnswered(core, round, peer.id))
+  // Whatever one of these says of its copy is all that it has.
+  const unasked = standIns(core).filter((peer) => !round.promises.has(peer.id))
+  return [...lacking, ...unasked].map((peer) => peer.id)
 }
 
 function hasAnswered(core: CoreState, round: Round, id: string): boolean {

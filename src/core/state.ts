@@ -54,6 +54,8 @@ export interface Peer {
   heardSinceLost: boolean
   /** The last dial was refused: no process listens there now. */
   refused: boolean
+  /** Since when every dial of it is refused, so that no process can have lived there meanwhile. */
+  refusedSinceMs: number | undefined
   /** Its process is proven gone. */
   gone: boolean
   /** It said goodbye. */
@@ -242,6 +244,13 @@ export interface CoreState {
   followed: { readonly id: string; readonly term: Term } | undefined
   /** The last term whose stream was caught up with. */
   completedTerm: Term | undefined
+  /**
+   * The last sign that the active counts on us: when it came, and whom the active heard then. Undefined before any, and after
+   * this node stood still for long.
+   */
+  counted: { readonly atMs: number; readonly hears: readonly string[] } | undefined
+  /** When this process gave up the role, and whom it heard then, as long as it has followed nobody since. */
+  served: { readonly atMs: number; readonly hears: readonly string[] } | undefined
   discovery: Discovery | undefined
   round: Round | undefined
   pledge: Pledge | undefined
@@ -301,6 +310,8 @@ export function createCore(options: CoreOptions): CoreState {
     fetchedCount: 0,
     followed: undefined,
     completedTerm: undefined,
+    counted: undefined,
+    served: undefined,
     discovery: undefined,
     round: undefined,
     pledge: undefined,
@@ -357,6 +368,7 @@ function createPeer(id: string, index: number, promotable: boolean): Peer {
     refusal: undefined,
     heardSinceLost: false,
     refused: false,
+    refusedSinceMs: undefined,
     gone: false,
     stopped: false,
     heardAtMs: undefined,

@@ -22,6 +22,7 @@ import { pledgeProgress, promiseRequested } from './pledge.js'
 import { fetchProgressed, noteProgress } from './progress.js'
 import { becomeDiscovering, stepDown } from './roles.js'
 import { fetched, gateAnswered, openingProgress, promiseReceived, roundOpened } from './round.js'
+import { noteCounted } from './stand-ins.js'
 import { noteReached } from './stands.js'
 import {
   arm,
@@ -150,6 +151,7 @@ function takeMessage(core: CoreState, from: string, message: CoreMessage): void 
   if ('view' in message) {
     noteProgress(core, peer, message.view)
     noteReached(core, peer, message.view)
+    noteCounted(core, peer, message.view)
   }
   noteHeard(core, peer, 'view' in message ? message.view : undefined)
   switch (message.type) {

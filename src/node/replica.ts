@@ -66,11 +66,11 @@ export class Replica {
   private constructor(options: NodeOptions, bootId: string, hooks: ReplicaHooks, opened: Opened) {
     this.#options = options
     this.#hooks = hooks
-    const { copy, vault, storage } = opened
+    const { copy, vault, storage, stoppedInOrder } = opened
     this.copy = copy
     this.vault = vault
     this.storage = storage
-    this.#forgot = copy.seq > 0 && acknowledgesFromMemory(options)
+    this.#forgot = copy.seq > 0 && !stoppedInOrder && acknowledgesFromMemory(options)
     this.followers = new Followers({
       options,
       bootId,
@@ -106,10 +106,12 @@ export class Replica {
     })
   }
 
+  /** `stoppedInOrder`: the process before this one left everything that it had on the disk, and said so there. */
   static async open(
     options: NodeOptions,
     bootId: string,
     storage: OpenStorage,
+    stoppedInOrder: boolean,
     hooks: ReplicaHooks,
     recovers?: (progress: RecoveryProgress) => void,
   ): Promise<Replica> {
@@ -131,7 +133,7 @@ export class Replica {
       emit: (event) => hooks.report({ from: 'copy', event }),
       ...(recovers === undefined ? {} : { recovers }),
     })
-    return new Replica(options, bootId, hooks, { copy, vault, storage })
+    return new Replica(options, bootId, hooks, { copy, vault, storage, stoppedInOrder })
   }
 
   get writer(): Writer | undefined {
@@ -167,10 +169,15 @@ export class Replica {
       complete: copy.complete,
       inSync: copy.inSync,
       inSyncKnown: this.#inSyncKnown,
-      forgot: this.#forgot,
+      // What it acknowledged from memory and cannot write is more than it says it has.
+      forgot: this.#forgot || (failed !== undefined && this.#owesDisk()),
       ineligible: failed ?? this.#ineligible,
       heldSeq: this.#writer?.heldSeq,
     }
+  }
+
+  #owesDisk(): boolean {
+    return this.copy.durableSeq < this.copy.seq && acknowledgesFromMemory(this.#options)
   }
 
   /** What was found changed on this disk, at start or while the node runs, and not put right since. */
@@ -233,6 +240,12 @@ export class Replica {
     if (incoming === undefined) return
     incoming.stop()
     this.#onIncoming({ name: 'broken', peer: incoming.peer, code: undefined, reason })
+  }
+
+  /** Ends the stream for a stop: whether everything that it brought, and that may be acknowledged, is on the disk. */
+  async comesToRest(): Promise<boolean> {
+    await this.cutStream()
+    return this.copy.failed === undefined && this.copy.durableSeq === this.copy.seq
   }
 
   /** Ends the stream, and a fetch; resolves when nothing can arrive any more and all that arrived is durable. */
@@ -474,4 +487,5 @@ interface Opened {
   readonly copy: LocalCopy
   readonly vault: Vault
   readonly storage: OpenStorage
+  readonly stoppedInOrder: boolean
 }

@@ -23,6 +23,7 @@ import type { Followers } from './followers.js'
 import { Links } from './links.js'
 import type { NodeParts } from './node-parts.js'
 import type { NodeOptions } from './options.js'
+import { isInOrder, writeFacts } from './orderly-stop.js'
 import { PeerIdentities } from './peer-identities.js'
 import { unheard, waitsOf } from './present-causes.js'
 import { Redundancy } from './redundancy.js'
@@ -205,9 +206,11 @@ export class Runtime {
       const facts = await FactsLog.open(storage.logs, owner)
       const durable = facts.facts
       const hooks = this.#replicaHooks()
-      replica = await Replica.open(this.#options, this.#bootId, storage, hooks, (what) =>
+      const inOrder = isInOrder(durable)
+      replica = await Replica.open(this.#options, this.#bootId, storage, inOrder, hooks, (what) =>
         startup.recovers(what),
       )
+      const opened = replica
       const term = { epoch: (durable.promised?.epoch ?? 0) + 1, nodeId: id, bootId: this.#bootId }
       if (adopt) startup.does('taking the files that were found into the history')
       await adoptFound(replica, term, adopt)
@@ -219,7 +222,7 @@ export class Runtime {
           join,
           links,
           replica,
-          writeFacts: (changed) => facts.write(changed),
+          writeFacts: (changed) => writeFacts(facts, opened, changed),
           onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
           onTerm: (term) => this.tenures.begin(term),
           onEvent: (event) => {

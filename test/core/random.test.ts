@@ -2,36 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { compareFreshness, relate } from '../../src/replication/position.js'
 import { names, settled } from './clusters.js'
 import { emptyDisk, replaceDisk } from './disks.js'
+import { generator, type Random, seeds, withSeed } from './seeds.js'
 import { World } from './world.js'
 import type { Disk } from './world-types.js'
-
-type Below = (below: number) => number
-
-/** A small seeded generator: the seed is in every failure, and replays it. */
-function generator(seed: number): Below {
-  let state = seed >>> 0
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
-
-function seeds(count: number): number[] {
-  const first = Number(process.env.CORE_SEED ?? 1)
-  const wanted = process.env.CORE_SEED === undefined ? count : Number(process.env.CORE_SEEDS ?? 1)
-  return Array.from({ length: wanted }, (_, at) => first + at)
-}
-
-function withSeed(seed: number, world: World, run: () => void): void {
-  try {
-    run()
-  } catch (cause) {
-    const tail = world.said.slice(-60).map((said) => `${said.atMs} ${said.node} ${said.what}`)
-    throw new Error(`CORE_SEED=${seed}\n${tail.join('\n')}\n${world.describe()}`, { cause })
-  }
-}
 
 function fault(world: World, random: (below: number) => number): void {
   const ids = world.members.map((member) => member.id)
@@ -199,7 +172,7 @@ describe('random schedules', () => {
 })
 
 /** One or two machines fail, one of them may come back with another disk; afterwards one is active, and every loss was told. */
-function loseDisks(world: World, random: Below, older: Map<string, Disk>): void {
+function loseDisks(world: World, random: Random, older: Map<string, Disk>): void {
   const ids = world.members.map(({ id }) => id)
   const pick = (): string => ids[random(ids.length)] ?? ''
   world.said = []
@@ -230,7 +203,12 @@ function loseDisks(world: World, random: Below, older: Map<string, Disk>): void 
 }
 
 /** What fails, and what comes back at once: that a holder of acknowledged writes is back in time is the sharp case. */
-function failSome(world: World, random: Below, pick: () => string, older: Map<string, Disk>): void {
+function failSome(
+  world: World,
+  random: Random,
+  pick: () => string,
+  older: Map<string, Disk>,
+): void {
   const [active = ''] = world.actives()
   const victims = random(2) === 0 ? [active, pick()] : [pick(), active]
   const [first = '', second = ''] = victims
@@ -260,7 +238,7 @@ function start(world: World, id: string): void {
 }
 
 /** Some writes that one standby does not get, and some that a disk does not take. */
-function writeUnevenly(world: World, random: Below, slow: string): void {
+function writeUnevenly(world: World, random: Random, slow: string): void {
   const [active = ''] = world.actives()
   for (let writes = random(4); writes > 0; writes -= 1) world.write(active)
   world.run(random(600))

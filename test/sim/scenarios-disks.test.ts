@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { memory } from '../../src/storage/memory.js'
-import { answer, eventsOf, inStep, quit, roles, settled, until, watched, write } from './support.js'
+import {
+  answer,
+  eventsOf,
+  inStep,
+  noViolation,
+  quit,
+  roles,
+  settled,
+  until,
+  watched,
+  write,
+} from './support.js'
 
 describe('a full disk', () => {
   it('an active that alone has the last writes makes nobody flap', async () => {
@@ -73,6 +84,39 @@ describe('a full disk', () => {
     expect(asked).toBeGreaterThan(1)
     const missing = eventsOf(world, 'n2', 'possibleLoss') as { missing: string[] }[]
     expect(missing.flatMap((event) => event.missing)).toContain('n3')
+    quit(world)
+  })
+
+  it('GEN-2: a standby that cannot write what it acknowledged from memory does not answer for it', async () => {
+    const world = await settled({ nodes: 3, diskMs: 50 })
+    await write(world, 'n1')
+    await inStep(world)
+    world.partition(['n3'], ['n1', 'n2'])
+    await world.run(50)
+    world.machine('n2').storage.faults.failNextSync = true
+    const { outcome } = await write(world, 'n1', 'quick/last', { durability: 'memory' })
+    expect(outcome).toMatchObject({ kind: 'acknowledged', receipt: { ack: 'standby' } })
+    await until(world, () => world.process('n2').copy?.failed !== undefined)
+    world.heal()
+    world.kill('n1')
+    await until(world, () => world.process('n3').node.role === 'active')
+    const missing = eventsOf(world, 'n3', 'possibleLoss') as { missing: string[] }[]
+    expect(missing.flatMap((event) => event.missing)).toContain('n2')
+    quit(world)
+  })
+
+  it("GEN-2: with 'hold', a standby that stopped in order forgot nothing", async () => {
+    const choicesOf = () => ({ onMissingPeer: 'hold' as const })
+    const world = await settled({ nodes: 3, choicesOf, diskMs: 50 })
+    await write(world, 'n1')
+    await inStep(world)
+    void write(world, 'n1', 'quick/last', { durability: 'memory' })
+    await world.run(10)
+    world.powerOff('n1')
+    expect(await answer(world, world.stop('n3'))).toBe('done')
+    world.start('n3')
+    await until(world, () => world.actives().length === 1)
+    noViolation(world)
     quit(world)
   })
 })

@@ -5,6 +5,7 @@
  * Nothing is repaired before the checkers have looked at what is there: only then comes what an operator really has to do,
  * each step with its name on record.
  */
+import type { RoleEvent } from '../../node/events.js'
 import { isServedInTime, loseActive, startWithoutOne } from './loss.js'
 import type { Process } from './machine.js'
 import type { SeededRandom } from './seeded-random.js'
@@ -88,7 +89,7 @@ class Operator {
 
   async look(): Promise<void> {
     for (const process of this.#world.processes) this.#restartStuck(process)
-    await this.#giveUpDamaged()
+    await this.#giveUpLost()
     await this.#keepOneActive()
   }
 
@@ -123,14 +124,18 @@ class Operator {
     this.#world.kill(id)
   }
 
-  /** When the only copy of the last changes is damaged, the best of the others takes over without it. */
-  async #giveUpDamaged(): Promise<void> {
+  /**
+   * When what was acknowledged may have been on a disk that is damaged or replaced, or in the memory of a process that
+   * ended, nobody can bring it back: the best of the others takes over without it.
+   */
+  async #giveUpLost(): Promise<void> {
     const world = this.#world
+    if (world.actives().length > 0) return
     const damaged = [...world.machines.values()].some((machine) => machine.damaged)
-    if (!damaged || world.actives().length > 0) return
-    const holding = world.processes.filter(({ node }) => {
-      const { complete, stuck } = node.status()
-      return complete && stuck?.startsWith('holding') === true
+    const holding = world.processes.filter((process) => {
+      const { complete, stuck } = process.node.status()
+      if (!complete || stuck?.startsWith('holding') !== true) return false
+      return damaged || this.#holdsForLost(process)
     })
     const seq = ({ copy }: Process): number => copy?.seq ?? 0
     const [best] = holding.sort((left, right) => seq(right) - seq(left))
@@ -140,6 +145,28 @@ class Operator {
     // The damaged one gives way to a history that goes on without its changes, not to one that only lacks them.
     this.#load.resume()
     await world.run(3_000)
+  }
+
+  /** Whether each member that it names has lost something: only then is it for an operator to decide. */
+  #holdsForLost({ id, choices }: Process): boolean {
+    const world = this.#world
+    if (choices.onMissingPeer !== 'hold') return false
+    const last = world.events.findLast(({ name, node }) => name === 'holding' && node === id)
+    const { missing = [] } = (last?.event ?? {}) as { missing?: readonly string[] }
+    return missing.length > 0 && missing.every((member) => this.#hasLost(member))
+  }
+
+  /** Its disk was replaced, or its memory lost, and it has not caught up with anybody since. */
+  #hasLost(id: string): boolean {
+    const { events, memoryLost } = this.#world
+    const lost =
+      this.#world.machine(id).replacedMs > Number.NEGATIVE_INFINITY ||
+      memoryLost.some((one) => one.id === id)
+    const roles = events.flatMap(({ name, node, event }) =>
+      name === 'role' && node === id ? [event as RoleEvent] : [],
+    )
+    const served = roles.findLastIndex(({ role }) => role === 'standby' || role === 'active')
+    return lost && served < roles.findLastIndex(({ from }) => from === 'stopped')
   }
 
   /** While split brains do not heal by themselves: keeps one active, and restarts the others. */

@@ -5,6 +5,8 @@
  * Nothing is repaired before the checkers have looked at what is there: only then comes what an operator really has to do,
  * each step with its name on record.
  */
+import type { Extent } from '../../replication/position.js'
+import { compareFreshness } from '../../replication/position.js'
 import { isServedInTime, loseActive, startWithoutOne } from './loss.js'
 import type { Process } from './machine.js'
 import type { SeededRandom } from './seeded-random.js'
@@ -88,8 +90,9 @@ class Operator {
 
   async look(): Promise<void> {
     for (const process of this.#world.processes) this.#restartStuck(process)
-    await this.#giveUpDamaged()
+    await this.#giveUpLost()
     await this.#keepOneActive()
+    this.#settleUnrelated()
   }
 
   /** On record, and counted; before the first step everything is judged as it is. */
@@ -123,17 +126,17 @@ class Operator {
     this.#world.kill(id)
   }
 
-  /** When the only copy of the last changes is damaged, the best of the others takes over without it. */
-  async #giveUpDamaged(): Promise<void> {
+  /** When the only copy of the last changes is damaged, or its disk gone, the best of the others takes over without it. */
+  async #giveUpLost(): Promise<void> {
     const world = this.#world
     const damaged = [...world.machines.values()].some((machine) => machine.damaged)
-    if (!damaged || world.actives().length > 0) return
-    const holding = world.processes.filter(({ node }) => {
+    if ((!damaged && !world.replacedInPhase) || world.actives().length > 0) return
+    const holding = world.processes.filter(({ id, node }) => {
       const { complete, stuck } = node.status()
-      return complete && stuck?.startsWith('holding') === true
+      return complete && stuck?.startsWith('holding') === true && !world.machine(id).joins
     })
-    const seq = ({ copy }: Process): number => copy?.seq ?? 0
-    const [best] = holding.sort((left, right) => seq(right) - seq(left))
+    const extent = ({ copy }: Process): Extent => copy?.extent ?? { history: [], seq: 0 }
+    const [best] = holding.sort((left, right) => compareFreshness(extent(right), extent(left)))
     if (best === undefined) return
     this.#step('goOnWithout', { id: best.id })
     world.takeOver(best)
@@ -160,6 +163,25 @@ class Operator {
     }
     for (const id of actives) if (id !== stays) world.kill(id)
     await world.run(3_000)
+  }
+
+  /** Where a node without a copy was started without `join` and reached nobody: one history is kept, and the other wiped. */
+  #settleUnrelated(): void {
+    const world = this.#world
+    const [active] = world.actives()
+    const refused = world.processes.filter(({ node }) =>
+      node.status().stuck?.includes('HISTORY_UNRELATED'),
+    )
+    if (active === undefined || refused.length === 0) return
+    const keepsServing = this.#random.chance(0.5)
+    const wiped = world.processes.filter((process) => refused.includes(process) === keepsServing)
+    for (const { id } of wiped) {
+      this.#step('wipe', { id, active })
+      world.excuse('wiped', id)
+      world.replaceDisk(id)
+      world.machine(id).joins = true
+      world.powerOn(id)
+    }
   }
 
   /** In a schedule with single faults the newest term, which is the one that has everything acknowledged. */

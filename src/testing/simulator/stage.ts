@@ -14,6 +14,7 @@ export interface Excuse {
     | 'unprovenStart'
     | 'splitBrain'
     | 'takeOver'
+    | 'wiped'
     | 'damage'
     | 'twoActives'
   readonly node: string

@@ -14,7 +14,7 @@ export interface Excuse {
     | 'unprovenStart'
     | 'splitBrain'
     | 'takeOver'
-    | 'wiped'
+    | 'givenUp'
     | 'damage'
     | 'twoActives'
   readonly node: string

@@ -6,6 +6,7 @@
 import { relate, sameTerm, type Term } from '../replication/position.js'
 import { checkAsking } from './asking.js'
 import { stampedBy } from './candidates.js'
+import { checkProof } from './disproved.js'
 import { decide } from './explain.js'
 import { heard, isLate, provenEnd } from './liveness.js'
 import { checkRivals } from './rivals.js'
@@ -21,6 +22,7 @@ export function checkActive(core: CoreState): void {
   countPeers(core)
   // The role is being given up durably: nothing may open a term or step down in between.
   if (core.handover?.phase === 'persisting') return
+  checkProof(core, tenure)
   if (checkAsking(core, tenure) || checkBehind(core, tenure) || checkRivals(core, tenure)) return
   checkUnusedPromises(core, tenure)
 }

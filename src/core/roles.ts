@@ -6,7 +6,7 @@ import { assertInvariant } from '../errors.js'
 import type { Term } from '../replication/position.js'
 import { decide } from './explain.js'
 import { dialTimeMs, heard } from './liveness.js'
-import { arm, type CoreState, disarm, emit, peersOf, takeId } from './state.js'
+import { arm, type CoreState, disarm, emit, peersOf, type Tenure, takeId } from './state.js'
 import type { Role } from './types.js'
 
 const legal: Readonly<Record<Role, readonly Role[]>> = {
@@ -115,13 +115,25 @@ export function becomeStandby(core: CoreState): void {
   core.attempts = 0
 }
 
-export function becomeActive(core: CoreState, term: Term, reason: string, forks: boolean): void {
-  become(core, 'active', reason, term)
+/** How a tenure begins. */
+interface Beginning extends Pick<Tenure, 'term' | 'forks' | 'proved'> {
+  readonly reason: string
+}
+
+export function becomeActive(core: CoreState, beginning: Beginning): void {
+  const { reason, ...tenure } = beginning
+  become(core, 'active', reason, tenure.term)
   core.tookPart = true
   core.wasReplica = true
   core.attempts = 0
-  core.tenure = { term, reopening: undefined, asking: undefined, rivals: new Map(), forks }
-  if (forks) core.effects.push({ type: 'fork' })
+  core.tenure = {
+    ...tenure,
+    disprovedBy: new Set(),
+    reopening: undefined,
+    asking: undefined,
+    rivals: new Map(),
+  }
+  if (tenure.forks) core.effects.push({ type: 'fork' })
   core.leftOut = []
   trustSet(core)
   core.reported.clear()

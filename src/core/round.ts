@@ -38,7 +38,7 @@ import {
   takeId,
 } from './state.js'
 import type { CoreInput, CoreMessage, DurableFacts, PeerView } from './types.js'
-import { activesHeard, highestEpoch, nextTerm, viewOf } from './views.js'
+import { activesHeard, highestEpoch, incidentOf, nextTerm, viewOf } from './views.js'
 
 type Known = NonNullable<DurableFacts['known']>
 
@@ -356,11 +356,17 @@ export function roundOpened(
     abandonRound(core, why)
     return
   }
-  const { cluster, nodeId } = core.options
+  const { nodeId } = core.options
   const { term, missing } = round
-  const incident = `${cluster}/${term.epoch}/${nodeId}`
-  const absent = unprovenWithout(core, round)
-  becomeActive(core, term, reasonOf(round), round.skipped.size > 0)
+  const incident = incidentOf(core, term)
+  const proved = isProven(core, round)
+  const absent = unprovenWithout(core, round, proved)
+  becomeActive(core, {
+    term,
+    reason: reasonOf(round),
+    forks: round.skipped.size > 0,
+    proved: proved ? core.copy : undefined,
+  })
   giveUpKnown(core)
   if (round.kind === 'takeOver') {
     emit(core, { name: 'failover', incident, from: round.from ?? nodeId, term })
@@ -387,8 +393,12 @@ export function isOverdue(core: CoreState, round: Round): boolean {
   return round.phase === 'opening' && passed(core, 'round')
 }
 
-function unprovenWithout(core: CoreState, round: Round): string[] {
-  if (round.kind !== 'coldStart' || provenBy(standings(core), ownStanding(core))) return []
+function isProven(core: CoreState, round: Round): boolean {
+  return round.kind === 'coldStart' && provenBy(standings(core), ownStanding(core))
+}
+
+function unprovenWithout(core: CoreState, round: Round, proven: boolean): string[] {
+  if (round.kind !== 'coldStart' || proven) return []
   return [...missingAtStart(core), ...lackingAtStart(core)]
 }
 

@@ -7,7 +7,7 @@
  * `roles.ts` reset them.
  */
 import { assertInvariant } from '../errors.js'
-import type { Position, Term } from '../replication/position.js'
+import type { Extent, Position, Term } from '../replication/position.js'
 import type {
   CopyFacts,
   CoreEffect,
@@ -186,6 +186,10 @@ export interface Tenure {
   readonly rivals: Map<string, Rival>
   /** It began without what a member in reach has, and with a change of its own. */
   readonly forks: boolean
+  /** The copy that a clean stop proved to be the last one, so that nobody was waited for; undefined after any other beginning. */
+  readonly proved: Extent | undefined
+  /** Members that showed otherwise. */
+  readonly disprovedBy: Set<string>
 }
 
 /** The giving side of a switchover. */

@@ -92,6 +92,11 @@ export function highestEpoch(core: CoreState, own?: Term): number {
   return highest
 }
 
+/** What the events of a takeover, or of a start, call it. */
+export function incidentOf({ options }: CoreState, { epoch, nodeId }: Term): string {
+  return `${options.cluster}/${epoch}/${nodeId}`
+}
+
 /** A term of our own above every epoch seen. */
 export function nextTerm(core: CoreState): Term {
   const { nodeId, bootId } = core.options

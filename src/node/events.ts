@@ -129,10 +129,14 @@ export interface NodeEvents {
   ]
   /** Writers are not paced any more: the standby for which they were last keeps up, or pacing was of no use to it. */
   writersReleased: [event: PeerEvent]
-  /** A takeover went on without these members of the in-sync set: acknowledged writes may be missing. */
+  /**
+   * A takeover went on without these members of the in-sync set: acknowledged writes may be missing. Also: this node served
+   * at once, since it had stopped cleanly as the last active, and these members went on since, which says that its disk was
+   * put back to an older state.
+   */
   possibleLoss: [
     event: {
-      /** That of the `failover`. */
+      /** That of the `failover`, or of the start: cluster, epoch and node. */
       readonly incident: string
       /** The members that may have more. */
       readonly missing: readonly string[]

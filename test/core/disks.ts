@@ -27,8 +27,7 @@ export function replaceDisk(world: World, id: string, disk: Disk): void {
   node.disk = structuredClone(disk)
   node.synced = node.disk.seq
   node.damaged = false
-  // With the disk goes what it had promised: nobody can hold it to that.
-  world.ledger.promises.delete(id)
+  world.ledger.replaced(id)
 }
 
 const stepMs = 100

@@ -70,6 +70,13 @@ export class Ledger {
     }
   }
 
+  /** With a disk goes what was promised and opened on it: nobody can hold its node to that. */
+  replaced(node: string): void {
+    this.promises.delete(node)
+    this.activeEpochs.delete(node)
+    this.opens = this.opens.map((one) => (one.by === node ? { ...one, by: '' } : one))
+  }
+
   stepped(node: string, core: CoreState): void {
     const epoch = core.role === 'active' ? core.tenure?.term.epoch : undefined
     if (epoch === undefined) return

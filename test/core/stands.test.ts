@@ -290,3 +290,74 @@ describe('a fresher copy that may not lead', () => {
     },
   )
 })
+
+describe('GEN-2: a disk that is put back to the state after a clean stop', () => {
+  /** n1 stopped cleanly last and served again; then the others go on, and its disk is put back to that stop. */
+  function putBack(count: number): World {
+    const world = settled(count)
+    for (const id of ['n3', 'n2', 'n1'].slice(3 - count)) {
+      world.command(id, { name: 'stop' })
+      world.run(1_000)
+    }
+    const older = structuredClone(world.node('n1').disk)
+    expect(older.durable.lastStop).toBe('active')
+    for (const { id } of world.members) world.start(id)
+    world.until(() => world.role('n1') === 'active', 15_000)
+    world.until(() => world.role('n2') === 'standby', 15_000)
+    world.kill('n1')
+    world.until(() => world.role('n2') === 'active', 15_000)
+    for (let writes = 0; writes < 5; writes += 1) world.write('n2')
+    for (const { id } of world.members) if (world.node(id).alive) world.kill(id)
+    replaceDisk(world, 'n1', older)
+    world.said = []
+    return world
+  }
+
+  it.each([2, 3])(
+    'of %i members: it serves, and names the one that went on without it',
+    (count) => {
+      const world = putBack(count)
+      world.start('n1')
+      world.until(() => world.role('n1') === 'active', 15_000)
+      for (let writes = 0; writes < 3; writes += 1) world.write('n1')
+      world.said = []
+      world.start('n2')
+      world.until(() => world.role('n2') === 'standby', 15_000)
+      expect(world.events('n1', 'possibleLoss')).toMatchObject([{ missing: ['n2'] }])
+    },
+  )
+
+  it('gives the role to the one that went on as long as nothing was written', () => {
+    const world = putBack(2)
+    world.start('n1')
+    world.until(() => world.role('n1') === 'active', 15_000)
+    world.start('n2')
+    world.until(() => world.role('n2') === 'active', 15_000)
+    world.run(3_000)
+    expect(world.ledger.lost(world.node('n2').disk)).toBe(0)
+    expect(world.events('n1', 'possibleLoss')).toEqual([])
+  })
+
+  it('is no loss where only the rest of a known term is lacking, which nobody had acknowledged', () => {
+    const world = settled(2)
+    world.node('n2').lagging = true
+    world.kill('n2')
+    world.run(3_000)
+    // Nobody takes what n1 writes last, and it crashes with it; n2 goes on, and stops cleanly.
+    const ahead = structuredClone(world.node('n1').disk)
+    world.command('n1', { name: 'stop' })
+    world.run(1_000)
+    world.start('n2')
+    world.until(() => world.role('n2') === 'active', 15_000)
+    world.write('n2')
+    world.command('n2', { name: 'stop' })
+    world.run(6_000)
+    replaceDisk(world, 'n1', { ...ahead, seq: ahead.seq + 2 })
+    world.said = []
+    world.start('n2')
+    world.until(() => world.role('n2') === 'active', 15_000)
+    world.start('n1')
+    world.until(() => world.role('n1') === 'standby', 15_000)
+    expect(world.events('n2', 'possibleLoss')).toEqual([])
+  })
+})

@@ -12,8 +12,6 @@ const restMs = 10_000
 export function startWithoutOne(world: World, random: SeededRandom): string | undefined {
   const idle = [...world.machines.values()].filter(({ process }) => process === undefined)
   if (idle.length === 0 || world.members.length < 2 || random.chance(0.5)) return undefined
-  // An empty machine is no help to the others, and alone it would begin a history of its own.
-  if (idle.some(({ isNew }) => isNew)) return undefined
   const { id: absent } = random.pick(idle)
   for (const { id } of idle) if (id !== absent) world.start(id)
   return absent
@@ -79,7 +77,8 @@ function reasonToWait(world: World, absent: string): string | undefined {
   const able = world.processes.filter(({ id, node }) => {
     const { complete, stuck = '' } = node.status()
     const isMember = world.members.some((member) => member.id === id && member.observer !== true)
-    return isMember && complete && !/^(VAULT_FULL|STORAGE)/.test(stuck)
+    const isWaiting = world.machine(id).joins
+    return isMember && complete && !isWaiting && !/^(VAULT_FULL|STORAGE)/.test(stuck)
   })
   if (able.length === 0) return 'nobody who could serve runs'
   if (able.some(({ choices }) => choices.onMissingPeer === 'hold')) return 'hold'

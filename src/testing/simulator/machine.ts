@@ -130,8 +130,8 @@ export class Machine {
   readonly images: MemoryImage[] = []
   /** When its disk was replaced or put back the last time: what was on it before is gone. */
   replacedMs: number = Number.NEGATIVE_INFINITY
-  /** Whether its disk is an empty one that nothing has been restored to yet. */
-  isNew: boolean = false
+  /** Its disk is an empty one, and its operator starts it with `join` until it was restored. */
+  joins: boolean = false
   /** What the application keeps in a store of its own; undefined for one that keeps nothing. */
   readonly kept: KeptState | undefined
   readonly #diskMs: number

@@ -5,7 +5,11 @@
  * Nothing is repaired before the checkers have looked at what is there: only then comes what an operator really has to do,
  * each step with its name on record.
  */
+
+import { lackingReason } from '../../core/needed.js'
 import type { RoleEvent } from '../../node/events.js'
+import type { Extent } from '../../replication/position.js'
+import { compareFreshness } from '../../replication/position.js'
 import { isServedInTime, loseActive, startWithoutOne } from './loss.js'
 import type { Process } from './machine.js'
 import type { SeededRandom } from './seeded-random.js'
@@ -91,6 +95,7 @@ class Operator {
     for (const process of this.#world.processes) this.#restartStuck(process)
     await this.#giveUpLost()
     await this.#keepOneActive()
+    this.#settleUnrelated()
   }
 
   /** On record, and counted; before the first step everything is judged as it is. */
@@ -131,14 +136,15 @@ class Operator {
   async #giveUpLost(): Promise<void> {
     const world = this.#world
     if (world.actives().length > 0) return
-    const damaged = [...world.machines.values()].some((machine) => machine.damaged)
+    const isGone =
+      world.replacedInPhase || [...world.machines.values()].some((machine) => machine.damaged)
     const holding = world.processes.filter((process) => {
-      const { complete, stuck } = process.node.status()
-      if (!complete || stuck?.startsWith('holding') !== true) return false
-      return damaged || this.#holdsForLost(process)
+      const { complete, stuck = '' } = process.node.status()
+      if (!complete || !stuck.startsWith('holding') || world.machine(process.id).joins) return false
+      return isGone || stuck.includes(lackingReason) || this.#holdsForLost(process)
     })
-    const seq = ({ copy }: Process): number => copy?.seq ?? 0
-    const [best] = holding.sort((left, right) => seq(right) - seq(left))
+    const extent = ({ copy }: Process): Extent => copy?.extent ?? { history: [], seq: 0 }
+    const [best] = holding.sort((left, right) => compareFreshness(extent(right), extent(left)))
     if (best === undefined) return
     this.#step('goOnWithout', { id: best.id })
     world.takeOver(best)
@@ -185,8 +191,32 @@ class Operator {
         world.violate('recovery', `${id} ${what}`)
       }
     }
-    for (const id of actives) if (id !== stays) world.kill(id)
+    for (const id of actives) {
+      if (id === stays) continue
+      // In a schedule with single faults the one that stays has everything.
+      if (!world.strict) world.excuse('givenUp', id)
+      world.kill(id)
+    }
     await world.run(3_000)
+  }
+
+  /** Where a node without a copy was started without `join` and reached nobody: one history is kept, and the other wiped. */
+  #settleUnrelated(): void {
+    const world = this.#world
+    const [active] = world.actives()
+    const refused = world.processes.filter(({ node }) =>
+      node.status().stuck?.includes('HISTORY_UNRELATED'),
+    )
+    if (active === undefined || refused.length === 0) return
+    const keepsServing = this.#random.chance(0.5)
+    const wiped = world.processes.filter((process) => refused.includes(process) === keepsServing)
+    for (const { id } of wiped) {
+      this.#step('wipe', { id, active })
+      world.excuse('givenUp', id)
+      world.replaceDisk(id)
+      world.machine(id).joins = true
+      world.powerOn(id)
+    }
   }
 
   /** In a schedule with single faults the newest term, which is the one that has everything acknowledged. */

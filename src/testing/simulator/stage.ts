@@ -14,6 +14,7 @@ export interface Excuse {
     | 'unprovenStart'
     | 'splitBrain'
     | 'takeOver'
+    | 'givenUp'
     | 'damage'
     | 'twoActives'
   readonly node: string

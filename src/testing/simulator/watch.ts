@@ -1,5 +1,5 @@
 /** What is seen of a world: what its nodes say, and how they stand from time to time. It goes on record, and to the checkers. */
-import type { NodeLogEvent, RestoredEvent } from '../../node/events.js'
+import type { NodeLogEvent, RestoredEvent, RoleEvent } from '../../node/events.js'
 import type { Process } from './machine.js'
 import type { World } from './world.js'
 
@@ -39,9 +39,14 @@ export class Watch {
     }
     // It cannot write down what it has in memory only, nor take the role with it.
     if (name === 'storageFailed') world.memoryLost.push({ id: process.id, atMs: world.nowMs })
-    if (name === 'role') this.noteActives()
+    if (name === 'role') this.#noteRole(process, event.event as RoleEvent)
     world.tell((checker) => checker.event?.(process, event))
     this.#observe(process)
+  }
+
+  #noteRole(process: Process, { role }: RoleEvent): void {
+    if (role === 'standby' || role === 'active') this.#world.machine(process.id).joins = false
+    this.noteActives()
   }
 
   /** While there are two actives, what either of them acknowledges may be lost with it. */

@@ -163,7 +163,11 @@ export class World extends Stage {
   // ── Processes ─────────────────────────────────────────────────────────────────────────────────
 
   /** Starts a new process on a machine that has none. */
-  start(id: string, machine: Machine = this.machine(id), options: StartOptions = {}): Process {
+  start(
+    id: string,
+    machine: Machine = this.machine(id),
+    options: StartOptions = machine.joins ? { join: true } : {},
+  ): Process {
     if (machine.process !== undefined) throw new Error(`${id} runs already`)
     if (machine.off) throw new Error(`${id} has no power`)
     machine.boots += 1
@@ -188,7 +192,7 @@ export class World extends Stage {
       this.nowMs,
       machine === this.intruder ? 'stranger' : id,
       'start',
-      process.boot,
+      options.join === true ? `${process.boot} join` : process.boot,
     )
     if (machine !== this.intruder) this.tell((checker) => checker.started?.(process))
     process.node.start(options).then(
@@ -257,11 +261,6 @@ export class World extends Stage {
     this.machine(id).roomy = true
   }
 
-  /** Whether an operator would start it now: an empty machine that hears nobody would begin a history of its own. */
-  mayStart({ process, off, isNew }: Machine): boolean {
-    return process === undefined && !off && (!isNew || this.actives().length > 0)
-  }
-
   startAll(): void {
     for (const { id } of this.members) this.start(id)
   }
@@ -297,14 +296,17 @@ export class World extends Stage {
     this.network.powerOn(machine.address)
   }
 
-  /** The machine loses its power, and has another disk from now on: an empty one, or an older state of its own. */
+  /**
+   * The machine loses its power, and has another disk from now on: an empty one, or an older state of its own. Whoever
+   * remembers to sets `joins` for an empty one.
+   */
   replaceDisk(id: string, image?: MemoryImage): void {
     const machine = this.machine(id)
     this.powerOff(id)
     this.timeline.add(this.nowMs, id, image === undefined ? 'diskReplaced' : 'diskPutBack')
     machine.storage.replace(image)
     machine.replacedMs = this.nowMs
-    machine.isNew = image === undefined
+    machine.joins = false
     // What the application keeps beside it is a store of its own, on the same disk.
     if (machine.kept !== undefined) Object.assign(machine.kept, { names: [], position: undefined })
     this.tell((checker) => checker.replaced?.(machine))
@@ -340,7 +342,6 @@ export class World extends Stage {
     }
     process.alive = false
     machine.stoppedInOrder = how === 'stopped'
-    if ((process.copy?.seq ?? 0) > 0) machine.isNew = false
     process.clock.die()
     machine.process = undefined
     machine.clock.forget()

@@ -2,7 +2,7 @@
  * Promise 4: an acknowledged write is where its level says, and survives the loss of one machine.
  *
  * A loss is excused only by what names a member that held the write when it was said (`possibleLoss`, `unprovenStart`,
- * `outdated` where the options allow that, an operator's order to go on without members), by damage of every disk that
+ * `outdated` where the options allow that, an operator's order to go on without members, or his choice to give up the copy of one of two actives), by damage of every disk that
  * had it, or when it was acknowledged after another node had opened a newer term, as the loser of a split brain does.
  */
 import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
@@ -94,10 +94,15 @@ class Acknowledged implements Checker {
   observe(process: Process): void {
     this.#holdings.note(process)
     if (process.node.role === 'active') this.#noteTerm(process, process.node.status().term)
+    this.#takeExcuses()
+  }
+
+  #takeExcuses(): void {
     const { excuses, members } = this.#world
     for (; this.#excuses < excuses.length; this.#excuses += 1) {
       const excuse = excuses[this.#excuses]
       if (excuse?.kind === 'damage') this.#damaged.add(excuse.node)
+      if (excuse?.kind === 'givenUp') this.#waive([excuse.node])
       if (excuse?.kind !== 'takeOver') continue
       this.#waive(members.map(({ id }) => id).filter((id) => id !== excuse.node))
     }
@@ -109,6 +114,7 @@ class Acknowledged implements Checker {
   }
 
   replaced({ id }: Machine): void {
+    this.#takeExcuses()
     this.#holdings.forget(id)
   }
 

@@ -1,5 +1,6 @@
 /** Promise 8: catching up costs what changed. A copy that only lacks the end of the journal is not copied anew. */
 import type { NodeLogEvent, RestoredEvent, RestoreEvent } from '../../../node/events.js'
+import type { FileIndex } from '../../../replication/file-index.js'
 import { relate } from '../../../replication/position.js'
 import type { Process } from '../machine.js'
 import type { World } from '../world.js'
@@ -43,7 +44,7 @@ class CatchUp implements Checker {
     const changed = [own, theirs].map(({ index }) => index.changedSince(commonSeq))
     const files = changed.reduce(
       (sum, each) => sum + each.files.length + each.removed.length,
-      outside,
+      outside + forgotten(own.index, theirs.index, commonSeq),
     )
     // The source lists its files when its tree has all that its journal has: also what is only pending now.
     this.#bounds.set(restoreId, { files, seq: theirs.appliedSeq })
@@ -63,6 +64,15 @@ class CatchUp implements Checker {
       `a ${method} restore of ${target} moved ${files} files (${bytesMoved} bytes), ${bound.files} had changed`,
     )
   }
+}
+
+/** Files that were removed since, of which a source that was restored itself only knows that it has none of that name. */
+function forgotten(own: FileIndex, theirs: FileIndex, commonSeq: number): number {
+  if (theirs.tombstoneFloor <= commonSeq) return 0
+  const isGone = (path: string): boolean =>
+    theirs.get(path) === undefined && theirs.tombstone(path) === undefined
+  return own.paths().filter((path) => (own.get(path)?.version ?? 0) <= commonSeq && isGone(path))
+    .length
 }
 
 export const catchUp = (world: World, report: Report): Checker => new CatchUp(world, report)

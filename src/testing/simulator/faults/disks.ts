@@ -108,13 +108,14 @@ export const replaceDisk: Fault = (world, random) => {
   const { images } = machine
   const image = images.length > 0 && random.chance(0.7) ? random.pick(images) : undefined
   world.replaceDisk(machine.id, image)
+  // Somebody may forget it.
+  machine.joins = image === undefined && random.chance(0.75)
   world.later(random.between(100, 5_000), () => restart(world, machine))
 }
 
 function restart(world: World, machine: Machine): void {
   world.powerOn(machine.id)
-  if (world.mayStart(machine)) world.start(machine.id)
-  else if (machine.process === undefined) world.later(500, () => restart(world, machine))
+  if (machine.process === undefined) world.start(machine.id)
 }
 
 /** A bit of a stopped node's journal turns over, while others have the same data. */

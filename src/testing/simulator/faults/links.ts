@@ -79,7 +79,8 @@ export const closePort: Fault = (world, random) => {
   world.endsAfter(random.between(2_000, 15_000), () => world.network.openPort(`${id}:1`))
   if (random.chance(0.6)) return
   world.kill(id)
-  if (world.mayStart(world.machine(id))) world.start(id)
+  const { process, off } = world.machine(id)
+  if (process === undefined && !off) world.start(id)
 }
 
 /** It goes on, but takes nothing from its connections. */

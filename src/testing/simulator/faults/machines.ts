@@ -11,7 +11,9 @@ export const powerOff: Fault = (world, random) => {
 }
 
 export const start: Fault = (world) => {
-  const idle = [...world.machines.values()].filter((machine) => world.mayStart(machine))
+  const idle = [...world.machines.values()].filter(
+    ({ process, off }) => process === undefined && !off,
+  )
   for (const { id } of idle.slice(0, 1)) world.start(id)
 }
 

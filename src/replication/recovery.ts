@@ -2,20 +2,22 @@
  * Brings a copy from what is on its storage to where its journal ends.
  *
  * The journal is the truth. The index begins at the checkpoint and the tree may be anywhere after it, so every change of a
- * file after the checkpoint is carried out again, in order, skipping nothing. Application state begins at its own position
- * or at its snapshot.
+ * file after the checkpoint is carried out again, in order, skipping nothing but files that another program changed while
+ * the copy was closed, as far as that can be told. Application state begins at its own position or at its snapshot.
  */
 import { HotspareError } from '../errors.js'
+import type { FileStat } from '../interfaces/storage.js'
 import type { StateSlot } from './app-states.js'
 import { decodeState, stateDocument } from './app-states.js'
 import type { CheckpointDocument } from './checkpoint-document.js'
 import type { Contents } from './contents.js'
 import type { LocalCopyOptions, StateSnapshot } from './copy-types.js'
 import type { Entry } from './entry.js'
-import { partsOf } from './entry.js'
+import { type BatchPart, partsOf } from './entry.js'
 import { epochAt, type JournalFacts, noFacts } from './journal-facts.js'
 import type { ScannedJournal, ScanStart } from './journal-scan.js'
 import { listSegments, scanJournal } from './journal-scan.js'
+import { ReplayCheck } from './replay-check.js'
 import type { Segment } from './tail.js'
 
 export const journalArea = 'journal'
@@ -27,6 +29,16 @@ const aheadBytesMax = 16 * 1024 * 1024
 function reasonOf(error: unknown): string {
   if (HotspareError.is(error, 'RESOURCES_EXHAUSTED')) throw error
   return String(error)
+}
+
+function readParts(entry: Entry): readonly BatchPart[] {
+  try {
+    return partsOf(entry)
+  } catch (error) {
+    // It was checked before it was journaled, so only a newer version can have written it.
+    if (HotspareError.is(error, 'STORAGE_FORMAT')) throw error
+    throw new HotspareError('JOURNAL_CORRUPT', 'an entry holds no changes', { cause: error })
+  }
 }
 
 /** Where a state class begins, while it is worked out. */
@@ -47,6 +59,8 @@ export class Recovery {
   readonly #checkpoint: CheckpointDocument | undefined
   readonly #isStart: boolean
   #segments: Segment[] = []
+  /** What is not to be touched in the tree, and what the index gets for it. */
+  #found: ReadonlyMap<string, FileStat | null> | undefined
 
   constructor(
     options: LocalCopyOptions,
@@ -71,6 +85,8 @@ export class Recovery {
     }
     if (this.#segments.length === 0 && this.#checkpoint !== undefined) return this.#lostJournal()
     await this.#startStates()
+    // After a switch the files are those that this very process has just put in their places.
+    if (this.#isStart) this.#found = await this.#findOutside()
     let scanned = await this.#replay(this.#scanStart())
     if (scanned.facts.seq < this.#filesSeq) {
       // Damage before the checkpoint: states that needed what was there are lost, files are not.
@@ -112,6 +128,15 @@ export class Recovery {
     return start === undefined ? place : { segment: start.name }
   }
 
+  async #findOutside(): Promise<ReadonlyMap<string, FileStat | null>> {
+    const { storage, policy } = this.#options
+    const check = new ReplayCheck(policy, this.#contents.index, this.#filesSeq)
+    await scanJournal(storage.logs, journalArea, this.#checkpoint?.place, (entry) => {
+      if (entry.header.kind === 'changes') check.take(readParts(entry))
+    })
+    return await check.find(storage)
+  }
+
   async #replay(from: ScanStart | undefined): Promise<ScannedJournal> {
     const { applier } = this.#contents
     const { logs } = this.#options.storage
@@ -133,15 +158,8 @@ export class Recovery {
 
   #take(entry: Entry, ordinal: number): void {
     if (entry.header.kind !== 'changes') return
-    let parts: ReturnType<typeof partsOf>
-    try {
-      parts = partsOf(entry)
-    } catch (error) {
-      // It was checked before it was journaled, so only a newer version can have written it.
-      if (HotspareError.is(error, 'STORAGE_FORMAT')) throw error
-      throw new HotspareError('JOURNAL_CORRUPT', 'an entry holds no changes', { cause: error })
-    }
-    this.#contents.take(entry, parts, { ordinal, wantsResults: false, filesSeq: this.#filesSeq })
+    const options = { ordinal, wantsResults: false, filesSeq: this.#filesSeq, found: this.#found }
+    this.#contents.take(entry, readParts(entry), options)
   }
 
   async #startStates(): Promise<void> {

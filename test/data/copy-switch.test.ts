@@ -276,7 +276,7 @@ describe('the switch to a staged restore', () => {
     const seen = new Set<string>()
     for (let at = 0; ; at += 1) {
       const storage = await target()
-      const holder: { copy?: LocalCopy; closing?: Promise<void> } = {}
+      const holder: { copy?: LocalCopy; closing?: Promise<void> | undefined } = {}
       let count = 0
       let isWatched = false
       const node = await openTarget(storage, (inner) =>

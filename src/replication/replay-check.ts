@@ -21,6 +21,14 @@ const statPaths = 512
 const createdMode = 0o644
 const noBytes = new Uint8Array(0)
 
+/** What stands where the journal is about to be repeated. */
+export interface ReplayFindings {
+  /** Of each path that somebody else changed: what the history has there in the end, as no file can be. */
+  readonly found: ReadonlyMap<string, FileStat | null>
+  /** Files that changes in place make out of nothing: what is there of them is to go before, whoever wrote it. */
+  readonly begun: readonly string[]
+}
+
 /** Collects the changes that are about to be repeated, and says where they must not be. */
 export class ReplayCheck {
   readonly #policy: SyncPolicy
@@ -58,20 +66,22 @@ export class ReplayCheck {
     states.take(change)
   }
 
-  /** Of each path that somebody else changed: what the history has there in the end, as no file can be. */
-  async find(storage: OpenStorage): Promise<Map<string, FileStat | null>> {
+  async find(storage: OpenStorage): Promise<ReplayFindings> {
     const found = new Map<string, FileStat | null>()
+    const begun: string[] = []
     const paths = [...this.#paths.keys()]
     for (let at = 0; at < paths.length; at += statPaths) {
       const batch = paths.slice(at, at + statPaths)
       const stats = await storage.tree.stat(batch)
       for (const [position, path] of batch.entries()) {
         const states = this.#paths.get(path)
-        if (states === undefined || states.explain(stats[position])) continue
-        found.set(path, states.end)
+        const stat = stats[position]
+        if (states === undefined) continue
+        if (!states.explain(stat)) found.set(path, states.end)
+        else if (stat !== undefined && states.isBegun) begun.push(path)
       }
     }
-    return found
+    return { found, begun }
   }
 }
 
@@ -89,6 +99,8 @@ class PossibleStates {
   #isPut = false
   #isChanged = false
   #isRemoved = false
+  /** The first change, where it is one in place. */
+  #first: FileChange | undefined
   #exists: boolean
   #size: number
   #mode: number
@@ -105,6 +117,8 @@ class PossibleStates {
 
   take(change: FileChange): void {
     const { kind } = change
+    const isFirst = !this.#isPut && !this.#isRemoved && !this.#isChanged
+    if (isFirst && kind !== 'put' && kind !== 'remove') this.#first = change
     const isStored = kind === 'put' || kind === 'patch'
     const blobBytes = isStored ? (change.blob?.bytes ?? 0) : 0
     const bytes = isStored && change.blob === undefined ? (change.bytes ?? noBytes) : undefined
@@ -127,11 +141,22 @@ class PossibleStates {
   /** Whether the node itself can have left this; undefined for no file. */
   explain(stat: FileStat | undefined): boolean {
     const base = this.#base
-    if (stat === undefined) return base === undefined || this.#isRemoved || !this.#isDurable
+    if (stat === undefined) return base === undefined || this.#isRemoved || this.#mayBeLost
     if (this.#canBeNew && (stat.size <= this.#most || !this.#isDurable)) return true
     if (base === undefined) return !this.#canBeNew
     if (stat.inode !== base.inode) return false
     return !this.#isDurable || (stat.size >= this.#least && stat.size <= this.#most)
+  }
+
+  /** Whether the checkpoint has no file here, and a change in place is the first to make one. */
+  get isBegun(): boolean {
+    return this.#base === undefined && this.#isDurable && this.#first !== undefined
+  }
+
+  /** Whether the index knows a file that began after the checkpoint, and that a power cut may have taken. */
+  get #mayBeLost(): boolean {
+    if (this.#isDurable) return false
+    return this.#first?.kind !== 'patch' || this.#first.offset === 0
   }
 
   /** Neither a time nor an inode, which every file has. */

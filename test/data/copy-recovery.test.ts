@@ -129,6 +129,19 @@ describe('files that somebody else changed after the node was killed', () => {
     await copy.close()
   })
 
+  test('OPS-2: a file that began with a change in place is made anew of nothing', async () => {
+    const storage = await killed(
+      [put('docs/a', 'one')],
+      [patch('docs/new', 0, 'one'), patch('docs/new', 3, ' two'), truncate('docs/new', 5)],
+    )
+    storage.outside.write('docs/new', text('edited!'))
+    const { copy } = await startNode(storage)
+    // It could be one of the node's own, torn. So it is taken for that, and is the history's all the same.
+    expect(treeOf(storage)).toEqual({ 'docs/a': 'one', 'docs/new': 'one t' })
+    expect(copy.outside).toEqual(nothing)
+    await copy.close()
+  })
+
   test('OPS-2: a file that is replaced or removed is kept where it cannot be one of the history', async () => {
     const storage = await killed(
       [put('docs/a', 'one'), put('docs/b', 'one')],

@@ -339,7 +339,6 @@ export class World extends Stage {
       if (write.outcome.kind === 'open' && write.process === process) this.openWrites -= 1
     }
     process.alive = false
-    machine.stoppedInOrder = how === 'stopped'
     if ((process.copy?.seq ?? 0) > 0) machine.isNew = false
     process.clock.die()
     machine.process = undefined

@@ -158,7 +158,8 @@ async function startJournal(
   found: JournalDamage | undefined,
 ): Promise<LoadedCopy> {
   const { contents, copy } = options
-  const recovered = await new Recovery(copy, contents, checkpoint, isStart).run()
+  const facts = { isStart, isIndexSound: found === undefined }
+  const recovered = await new Recovery(copy, contents, checkpoint, facts).run()
   const damage = found ?? recovered.damage
   const scanned = { ...recovered, damage }
   if (damage !== undefined) {

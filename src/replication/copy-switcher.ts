@@ -61,6 +61,8 @@ export class CopySwitcher {
   switches = 0
   /** Resolves when the one that does so now has ended, in whatever way. */
   #finishing: Promise<void> | undefined
+  /** The switch under way, from its first step to its last; it resolves in whatever way that ends. */
+  #work: Promise<void> | undefined
   readonly #durable = new Listeners<[ordinal: number]>()
   lowestPeerSeq: number = Number.POSITIVE_INFINITY
   failed: HotspareError | undefined
@@ -156,6 +158,25 @@ export class CopySwitcher {
     if (this.isPending) throw new HotspareError('INTERNAL', 'a switch is under way')
     const next = this.#open()
     this.#requireMatch(manifest, next)
+    await this.#noted(this.#switchTo(manifest, next))
+  }
+
+  async #noted(work: Promise<void>): Promise<void> {
+    const ended = work.catch(() => undefined)
+    this.#work = ended
+    try {
+      await work
+    } finally {
+      if (this.#work === ended) this.#work = undefined
+    }
+  }
+
+  /** Resolves when no switch is under way: each has ended, or failed and waits for `retry`. */
+  async ended(): Promise<void> {
+    while (this.#work !== undefined) await this.#work
+  }
+
+  async #switchTo(manifest: RestoreManifest, next: Journal): Promise<void> {
     this.#isSwitching = true
     try {
       await next.flushed()
@@ -307,9 +328,13 @@ export class CopySwitcher {
       this.#host.current().checkpointer.start()
     }
     if (this.#pending === undefined) return
+    await this.#noted(this.#goOn(this.#pending))
+  }
+
+  async #goOn(pending: CopySwitch): Promise<void> {
     this.#isSwitching = true
     try {
-      await this.#finish(this.#pending)
+      await this.#finish(pending)
     } finally {
       this.#isSwitching = false
     }

@@ -356,8 +356,9 @@ export class LocalCopy extends CopyView {
    * Makes a staged restore and the new journal the copy. Until its manifest is durable the old copy is intact; from then
    * on the switch is finished, here or by the next `open` or `reopen`. All readers are closed.
    */
-  switchTo(manifest: RestoreManifest): Promise<void> {
-    return this.#switcher.switchTo(manifest)
+  async switchTo(manifest: RestoreManifest): Promise<void> {
+    if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
+    await this.#switcher.switchTo(manifest)
   }
 
   /** Takes files that were there before the library, and the state as it is, as the first change of a new history. */
@@ -383,6 +384,8 @@ export class LocalCopy extends CopyView {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
+    // A last checkpoint of the copy that goes would take the place of that of the one that comes.
+    await this.#switcher.ended()
     const { journal, checkpointer, indexLog } = this.parts
     try {
       if (this.failed === undefined) {

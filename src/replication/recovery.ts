@@ -2,8 +2,8 @@
  * Brings a copy from what is on its storage to where its journal ends.
  *
  * The journal is the truth. The index begins at the checkpoint and the tree may be anywhere after it, so every change of a
- * file after the checkpoint is carried out again, in order, skipping nothing. Application state begins at its own position
- * or at its snapshot.
+ * file after the checkpoint is carried out again, in order, skipping nothing but files that another program changed while
+ * the copy was closed, as far as that can be told. Application state begins at its own position or at its snapshot.
  */
 import { HotspareError } from '../errors.js'
 import type { StateSlot } from './app-states.js'
@@ -12,10 +12,11 @@ import type { CheckpointDocument } from './checkpoint-document.js'
 import type { Contents } from './contents.js'
 import type { LocalCopyOptions, StateSnapshot } from './copy-types.js'
 import type { Entry } from './entry.js'
-import { partsOf } from './entry.js'
+import { type BatchPart, partsOf } from './entry.js'
 import { epochAt, type JournalFacts, noFacts } from './journal-facts.js'
 import type { ScannedJournal, ScanStart } from './journal-scan.js'
 import { listSegments, scanJournal } from './journal-scan.js'
+import { ReplayCheck, type ReplayFindings } from './replay-check.js'
 import type { Segment } from './tail.js'
 
 export const journalArea = 'journal'
@@ -23,10 +24,23 @@ export const journalArea = 'journal'
 /** Bytes of entries that recovery holds while the tree catches up. */
 const aheadBytesMax = 16 * 1024 * 1024
 
+/** Paths in one call of the tree. */
+const removedTogether = 512
+
 /** Why a state cannot be rebuilt. A process without descriptors says nothing about what is stored: that is tried again. */
 function reasonOf(error: unknown): string {
   if (HotspareError.is(error, 'RESOURCES_EXHAUSTED')) throw error
   return String(error)
+}
+
+function readParts(entry: Entry): readonly BatchPart[] {
+  try {
+    return partsOf(entry)
+  } catch (error) {
+    // It was checked before it was journaled, so only a newer version can have written it.
+    if (HotspareError.is(error, 'STORAGE_FORMAT')) throw error
+    throw new HotspareError('JOURNAL_CORRUPT', 'an entry holds no changes', { cause: error })
+  }
 }
 
 /** Where a state class begins, while it is worked out. */
@@ -37,25 +51,32 @@ interface StateBase {
   readonly coveredSeq: number
 }
 
-/**
- * Recovers into `contents`, whose index is at the checkpoint. `isStart`: the application was started with the copy; after
- * a switch what it has in memory is of the old copy, and what it stored, too.
- */
+/** What is known of the copy that is recovered. */
+export interface RecoveryFacts {
+  /** The application was started with the copy; after a switch what it has in memory, and what it stored, is of the old one. */
+  readonly isStart: boolean
+  /** The index is what the checkpoint says, so that files can be compared with it. */
+  readonly isIndexSound: boolean
+}
+
+/** Recovers into `contents`, whose index is at the checkpoint. */
 export class Recovery {
   readonly #options: LocalCopyOptions
   readonly #contents: Contents
   readonly #checkpoint: CheckpointDocument | undefined
-  readonly #isStart: boolean
+  readonly #facts: RecoveryFacts
   #segments: Segment[] = []
+  /** What is not to be touched in the tree, and what the index gets for it. */
+  #found: ReplayFindings['found'] | undefined
 
   constructor(
     options: LocalCopyOptions,
     contents: Contents,
     checkpoint: CheckpointDocument | undefined,
-    isStart: boolean,
+    facts: RecoveryFacts,
   ) {
     this.#options = options
-    this.#isStart = isStart
+    this.#facts = facts
     this.#contents = contents
     this.#checkpoint = checkpoint
   }
@@ -71,6 +92,9 @@ export class Recovery {
     }
     if (this.#segments.length === 0 && this.#checkpoint !== undefined) return this.#lostJournal()
     await this.#startStates()
+    // After a switch the files are those that this very process has just put in their places.
+    const { isStart, isIndexSound } = this.#facts
+    if (isStart && isIndexSound) this.#found = await this.#findOutside()
     let scanned = await this.#replay(this.#scanStart())
     if (scanned.facts.seq < this.#filesSeq) {
       // Damage before the checkpoint: states that needed what was there are lost, files are not.
@@ -112,6 +136,24 @@ export class Recovery {
     return start === undefined ? place : { segment: start.name }
   }
 
+  async #findOutside(): Promise<ReplayFindings['found']> {
+    const { storage, policy } = this.#options
+    const check = new ReplayCheck(policy, this.#contents.index, this.#filesSeq)
+    await scanJournal(storage.logs, journalArea, this.#checkpoint?.place, (entry) => {
+      if (entry.header.kind === 'changes') check.take(readParts(entry))
+    })
+    const { found, begun } = await check.find(storage)
+    // Where the storage takes it for another file, that one stays; and after changes that were skipped nobody knows.
+    const { strangers } = this.#contents
+    const isOwn = (path: string): boolean => this.#contents.standsFor(path) === undefined
+    const own = strangers.size > 0 ? [] : begun.filter(isOwn)
+    for (let at = 0; at < own.length; at += removedTogether) {
+      const batch = own.slice(at, at + removedTogether)
+      await storage.tree.apply(batch.map((path) => ({ kind: 'remove', path })))
+    }
+    return found
+  }
+
   async #replay(from: ScanStart | undefined): Promise<ScannedJournal> {
     const { applier } = this.#contents
     const { logs } = this.#options.storage
@@ -133,15 +175,8 @@ export class Recovery {
 
   #take(entry: Entry, ordinal: number): void {
     if (entry.header.kind !== 'changes') return
-    let parts: ReturnType<typeof partsOf>
-    try {
-      parts = partsOf(entry)
-    } catch (error) {
-      // It was checked before it was journaled, so only a newer version can have written it.
-      if (HotspareError.is(error, 'STORAGE_FORMAT')) throw error
-      throw new HotspareError('JOURNAL_CORRUPT', 'an entry holds no changes', { cause: error })
-    }
-    this.#contents.take(entry, parts, { ordinal, wantsResults: false, filesSeq: this.#filesSeq })
+    const options = { ordinal, wantsResults: false, filesSeq: this.#filesSeq, found: this.#found }
+    this.#contents.take(entry, readParts(entry), options)
   }
 
   async #startStates(): Promise<void> {
@@ -173,7 +208,7 @@ export class Recovery {
       this.#contents.strangers.delete(slot.name)
       return 'changes of the class were skipped'
     }
-    const own = this.#isStart ? await slot.hooks.position?.() : undefined
+    const own = this.#facts.isStart ? await slot.hooks.position?.() : undefined
     const snapshot = await this.#storedSnapshot(slot.name)
     const coveredSeq = Math.max(this.#coveredSeq(slot.name), snapshot?.seq ?? 0)
     // A snapshot newer than the application's own position is from a restore that it has not noted yet.

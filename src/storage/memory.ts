@@ -22,7 +22,13 @@
 import { HotspareError } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
 import type { Random } from '../interfaces/random.js'
-import type { ObjectArea, OpenStorage, Storage, StorageOwner } from '../interfaces/storage.js'
+import type {
+  FileStat,
+  ObjectArea,
+  OpenStorage,
+  Storage,
+  StorageOwner,
+} from '../interfaces/storage.js'
 import { Bytes, flip } from './memory/bytes.js'
 import { Content, objectKey } from './memory/content.js'
 import { MemoryDocuments } from './memory/documents.js'
@@ -86,6 +92,8 @@ export interface OutsideFiles {
   read(path: string): Uint8Array | undefined
   /** The permission bits of a file, or undefined. */
   mode(path: string): number | undefined
+  /** Size, permission bits, time and inode of a file, or undefined. */
+  stat(path: string): FileStat | undefined
   /** Replaces a file; what stands in the way of its path is removed. */
   write(path: string, bytes: Uint8Array, mode?: number): void
   /** Removes a file; removing nothing is no error. */
@@ -267,6 +275,7 @@ function outsideOf(content: () => Content): OutsideFiles {
     list: () => content().tree.paths().sort(),
     read: (path) => content().tree.get(path)?.bytes.view().slice(),
     mode: (path) => content().tree.get(path)?.mode,
+    stat: (path) => content().tree.stat(path),
     write: (path, bytes, mode = 0o644) => {
       const { tree } = content()
       checkTreePath(path)

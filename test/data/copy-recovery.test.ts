@@ -54,6 +54,113 @@ async function live(
   }
 }
 
+describe('files that somebody else changed after the node was killed', () => {
+  const nothing = { unknown: [], differing: [], missing: [] }
+
+  /** A checkpoint with `base`, then more changes, and a kill. */
+  async function killed(base: readonly Change[], more: readonly Change[]): Promise<MemoryStorage> {
+    const storage = memory()
+    const { copy } = await startNode(storage)
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    copy.append(maker.batch(...base))
+    await copy.checkpoint()
+    copy.append(maker.batch(...more))
+    await copy.settle()
+    storage.crash(new SeededRandom(1), { powerCut: false })
+    return storage
+  }
+
+  test('OPS-2: changes in place are not repeated over a file that took the place of theirs', async () => {
+    const storage = await killed(
+      [put('docs/a', 'one'), put('docs/b', 'one'), put('docs/quiet', 'as it was')],
+      [patch('docs/a', 3, ' two'), patch('docs/b', 3, ' two'), truncate('docs/b', 5)],
+    )
+    storage.outside.write('docs/a', text('ONE'))
+    const { copy } = await startNode(storage)
+    expect(treeOf(storage)['docs/a']).toBe('ONE')
+    expect(treeOf(storage)['docs/b']).toBe('one t')
+    expect(copy.outside).toMatchObject({
+      unknown: [],
+      differing: [{ path: 'docs/a' }],
+      missing: [],
+    })
+    expect(copy.index.get('docs/a')).toMatchObject({ size: 7, version: 4 })
+    expect(copy.complete).toBe(true)
+    // A stop in order, or another kill, changes nothing about that.
+    await copy.checkpoint()
+    storage.crash(new SeededRandom(1), { powerCut: false })
+    const again = await startNode(storage)
+    expect(again.copy.outside).toMatchObject({ differing: [{ path: 'docs/a' }] })
+    expect(treeOf(storage)['docs/a']).toBe('ONE')
+    await again.copy.close()
+  })
+
+  test('OPS-2: nor over one of a size that none of them leaves', async () => {
+    const storage = await killed(
+      [put('docs/a', 'one'), put('docs/b', 'one')],
+      [patch('docs/a', 3, ' two'), patch('docs/b', 3, ' two')],
+    )
+    const { outside } = storage
+    const inode = outside.stat('docs/a')?.inode
+    const open = await storage.open(owner())
+    await open.tree.apply([{ kind: 'truncate', path: 'docs/a', size: 2 }])
+    await open.tree.apply([{ kind: 'truncate', path: 'docs/b', size: 5 }])
+    await open.close()
+    expect(outside.stat('docs/a')?.inode).toBe(inode)
+    const { copy } = await startNode(storage)
+    // That of the other one may be torn.
+    expect(treeOf(storage)).toEqual({ 'docs/a': 'on', 'docs/b': 'one two' })
+    expect(copy.outside.differing.map(({ path }) => path)).toEqual(['docs/a'])
+    await copy.close()
+  })
+
+  test('OPS-2: a file that was removed is missing, and not made anew of its last changes', async () => {
+    const storage = await killed(
+      [put('docs/a', 'one'), put('docs/b', 'one')],
+      [patch('docs/a', 3, ' two'), remove('docs/b'), patch('docs/b', 0, 'new')],
+    )
+    storage.outside.remove('docs/a')
+    storage.outside.remove('docs/b')
+    const { copy } = await startNode(storage)
+    // The other one may have been removed by the node.
+    expect(treeOf(storage)).toEqual({ 'docs/b': 'new' })
+    expect(copy.outside).toEqual({ ...nothing, missing: ['docs/a'] })
+    await copy.close()
+  })
+
+  test('OPS-2: a file that began with a change in place is made anew of nothing', async () => {
+    const storage = await killed(
+      [put('docs/a', 'one')],
+      [patch('docs/new', 0, 'one'), patch('docs/new', 3, ' two'), truncate('docs/new', 5)],
+    )
+    storage.outside.write('docs/new', text('edited!'))
+    const { copy } = await startNode(storage)
+    // It could be one of the node's own, torn. So it is taken for that, and is the history's all the same.
+    expect(treeOf(storage)).toEqual({ 'docs/a': 'one', 'docs/new': 'one t' })
+    expect(copy.outside).toEqual(nothing)
+    await copy.close()
+  })
+
+  test('OPS-2: a file that is replaced or removed is kept where it cannot be one of the history', async () => {
+    const storage = await killed(
+      [put('docs/a', 'one'), put('docs/b', 'one')],
+      [put('docs/a', 'two'), put('docs/new', 'new'), remove('docs/b')],
+    )
+    storage.outside.write('docs/a', text('edited'))
+    storage.outside.write('docs/b', text('back'))
+    storage.outside.write('docs/new', text('edited'))
+    const { copy } = await startNode(storage)
+    expect(treeOf(storage)).toEqual({ 'docs/a': 'edited', 'docs/b': 'back', 'docs/new': 'edited' })
+    const { differing, unknown, missing } = copy.outside
+    expect(differing.map(({ path }) => path)).toEqual(['docs/a', 'docs/new'])
+    expect(unknown.map(({ path }) => path)).toEqual(['docs/b'])
+    expect(missing).toEqual([])
+    expect(copy.index.get('docs/b')).toBeUndefined()
+    await copy.close()
+  })
+})
+
 describe('recovery', () => {
   test('after a crash at any point the copy is all that was durable, applied in order', async () => {
     for (let seed = 1; seed <= rounds; seed += 1) {
@@ -121,6 +228,7 @@ describe('recovery', () => {
       expect(await contentOf(node), where).toEqual(Model.after(changes).plain())
       expect(treeOf(storage), where).toEqual(Model.after(changes).plain().files)
       expect(node.copy.complete, where).toBe(true)
+      expect(node.copy.outside, where).toEqual({ unknown: [], differing: [], missing: [] })
       await node.copy.close()
     }
   }, 60_000)

@@ -272,6 +272,40 @@ describe('the switch to a staged restore', () => {
     expect(news).toBeGreaterThan(10)
   }, 60_000)
 
+  test('SYN-33 a stop in order at any call of the switch leaves the old copy whole, or the new one', async () => {
+    const seen = new Set<string>()
+    for (let at = 0; ; at += 1) {
+      const storage = await target()
+      const holder: { copy?: LocalCopy; closing?: Promise<void> | undefined } = {}
+      let count = 0
+      let isWatched = false
+      const node = await openTarget(storage, (inner) =>
+        watched(inner, () => {
+          if (!isWatched || holder.closing !== undefined) return
+          count += 1
+          if (count > at) holder.closing = holder.copy?.close()
+        }),
+      )
+      holder.copy = node.copy
+      isWatched = true
+      await restore(node.copy, node.used).catch(() => undefined)
+      if (holder.closing === undefined) break
+      await holder.closing
+      await node.used.close()
+      const again = await openTarget(storage)
+      const where = `closed at call ${at}`
+      expect(again.copy.complete, where).toBe(true)
+      const content = await contentOf(again)
+      const isNew = again.copy.seq === 54
+      seen.add(isNew ? 'new' : 'old')
+      if (isNew) expect(content, where).toEqual(newContent)
+      else expect(content, where).toEqual(oldContent)
+      expect(untouched(storage), where).toEqual(['mine', 'mine'])
+      await again.copy.close()
+    }
+    expect([...seen].sort()).toEqual(['new', 'old'])
+  })
+
   test('SYN-33 a crash at any call of the roll-forward at the next start, too', async () => {
     for (let calls = 0; calls < 60; calls += 1) {
       const random = new SeededRandom(calls + 1000)

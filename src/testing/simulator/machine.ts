@@ -122,8 +122,6 @@ export class Machine {
   off: boolean = false
   /** Its operator gave the vault more room than the schedule did. */
   roomy: boolean = false
-  /** How its last process ended. */
-  stoppedInOrder: boolean = false
   /** A bit of its disk was turned over: what was durable may be gone. */
   damaged: boolean = false
   /** Backups of its disk, oldest first. */

@@ -341,7 +341,6 @@ export class World extends Stage {
       if (write.outcome.kind === 'open' && write.process === process) this.openWrites -= 1
     }
     process.alive = false
-    machine.stoppedInOrder = how === 'stopped'
     process.clock.die()
     machine.process = undefined
     machine.clock.forget()

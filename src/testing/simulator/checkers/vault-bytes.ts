@@ -1,6 +1,7 @@
 /**
- * Promise 5: what lies in the vault is what was lost, byte by byte: the files as they were, the journal by its checksum,
- * the blobs as they were written. And what an incident calls acknowledged was acknowledged.
+ * Promise 5: what lies in the vault is what was lost, byte by byte: the files as they were, on the disk or, where this node
+ * took over what another program had made of them, in the history; the journal by its checksum, the blobs as they were
+ * written. And what an incident calls acknowledged was acknowledged.
  */
 import { crc32 } from 'node:zlib'
 import type { NodeLogEvent } from '../../../node/events.js'
@@ -8,6 +9,7 @@ import type { VaultIncident } from '../../../replication/vault-incident.js'
 import { folderOf } from '../../../replication/vault-incident.js'
 import { termAt } from '../extents.js'
 import type { Process } from '../machine.js'
+import { Versions } from '../versions.js'
 import type { World } from '../world.js'
 import { contentPut, labelOf, pathsOf } from '../writes.js'
 import type { Checker, Report } from './checker.js'
@@ -24,30 +26,44 @@ class VaultBytes implements Checker {
   /** When each process was last seen as an active. */
   readonly #activeMs = new Map<Process, number>()
   readonly #checked = new Set<string>()
+  readonly #versions: Versions
 
   constructor(world: World, report: Report) {
     this.#world = world
     this.#report = report
+    this.#versions = new Versions(world)
   }
 
   observe(process: Process): void {
     if (process.node.role === 'active') this.#activeMs.set(process, this.#world.nowMs)
   }
 
-  event({ id }: Process, { name, event }: NodeLogEvent): void {
+  ending(process: Process): void {
+    this.#versions.note(process)
+  }
+
+  event(process: Process, { name, event }: NodeLogEvent): void {
     if (name !== 'vaulted') return
     const { incident } = event as { incident: VaultIncident }
-    const { outside } = this.#world.machine(id).storage
     const files = new Map<string, Uint8Array>()
     for (const { path } of incident.files) {
-      const bytes = outside.read(path)
+      const bytes = this.#before(process, incident, path)
       if (bytes !== undefined) files.set(path, bytes)
     }
-    this.#kept.set(`${id} ${incident.id}`, files)
+    this.#kept.set(`${process.id} ${incident.id}`, files)
+  }
+
+  /** What is about to go: of an adopted file the version that the history has, of any other the one on the disk. */
+  #before({ id, copy }: Process, incident: VaultIncident, path: string): Uint8Array | undefined {
+    if (incident.reason !== 'adopted') return this.#world.machine(id).storage.outside.read(path)
+    // It is sealed before the change is journaled that takes its place.
+    const version = copy?.index.get(path)?.version
+    return version === undefined ? undefined : this.#versions.of(incident.extent, path, version)
   }
 
   async quiet(): Promise<void> {
     for (const process of this.#world.processes) {
+      this.#versions.note(process)
       for (const incident of await process.node.vault.list()) await this.#check(process, incident)
     }
   }

@@ -6,13 +6,10 @@ import type { World } from '../world.js'
 import type { Fault } from './fault.js'
 import { member } from './fault.js'
 
-/**
- * Files of a node that stopped in order are edited, added and removed. What happens to those of a node that crashed
- * cannot be told from what it was doing to them itself.
- */
+/** Files of a node that does not run are edited, added and removed, whether it stopped in order or died. */
 export const editStopped: Fault = (world, random) => {
   const idle = [...world.machines.values()].filter(
-    ({ process, stoppedInOrder }) => process === undefined && stoppedInOrder,
+    ({ process, off }) => process === undefined && !off,
   )
   if (idle.length > 0) edit(world, random.pick(idle), random)
 }

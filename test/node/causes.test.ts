@@ -192,6 +192,14 @@ describe('a cause', () => {
     expect(told.map(([name]) => name)).toEqual(['stuck', 'unstuck'])
   })
 
+  it('that was told is over with an event, also when it was only waited meanwhile', () => {
+    const { told, made } = causes()
+    made.failed('promotion', { code: 'STORAGE_FULL', reason: 'no room' })
+    made.waits('promotion', 'taking in 3 files that another program changed')
+    made.over('promotion')
+    expect(told.map(([name]) => name)).toEqual(['stuck', 'unstuck'])
+  })
+
   it('has a row in docs/operation.md', () => {
     const page = readFileSync(new URL('../../docs/operation.md', import.meta.url), 'utf8')
     for (const what of tried) expect(page).toMatch(new RegExp(`^\\| .*\`${what}\`.* \\|`, 'm'))

@@ -37,9 +37,9 @@ export function promiseRequested(core: CoreState, peer: Peer, term: Term): void 
 function refusal(core: CoreState, peer: Peer, term: Term): Refusal {
   const { round, durable, pledge } = core
   if (core.role === 'active') return 'isActive'
-  if (pledge !== undefined && isFetching(core, core.peers.get(pledge.candidate))) {
-    return 'betterCandidate'
-  }
+  const pledged = pledge === undefined ? undefined : core.peers.get(pledge.candidate)
+  // Its own next round needs no protection from it.
+  if (pledged !== peer && isFetching(core, pledged)) return 'betterCandidate'
   if (hearsFollowed(core) || activesHeard(core).length > 0) return 'hearsActive'
   if (core.handover !== undefined) return 'betterCandidate'
   if (round !== undefined) {

@@ -329,10 +329,13 @@ function openTerm(core: CoreState, round: Round): void {
   core.effects.push({ type: 'openTerm', term: round.term, degraded: isAlone(core) })
 }
 
-/** The opening goes on: it is not overdue while it does. */
+/**
+ * The opening goes on: it is not overdue while it does. Once it was, it stays so: the others may have begun a round since
+ * without this node, and it looks at theirs before it serves.
+ */
 export function openingProgress(core: CoreState, term: Term): void {
   const { round } = core
-  if (round?.phase !== 'opening' || !sameTerm(round.term, term)) return
+  if (round?.phase !== 'opening' || !sameTerm(round.term, term) || isOverdue(core, round)) return
   arm(core, 'round', 2 * core.options.deadMs)
 }
 

@@ -106,8 +106,10 @@ export class Causes {
 
   /** Nothing failed, and yet nothing goes on before somebody decides or comes back; told by an event of its own. */
   waits(what: Tried, reason: string): void {
-    const sinceMs = this.#present.get(what)?.sinceMs ?? this.#clock.nowMs()
-    this.#present.set(what, { code: undefined, reason, sinceMs, attempts: 0, told: false })
+    const before = this.#present.get(what)
+    const sinceMs = before?.sinceMs ?? this.#clock.nowMs()
+    const told = before?.told ?? false
+    this.#present.set(what, { code: undefined, reason, sinceMs, attempts: 0, told })
   }
 
   /** It succeeded, or is not tried any more. */

@@ -1,6 +1,6 @@
-/** What a node waits for now, besides what it tries in vain, which its parts report themselves. */
+/** What is in the way of a node now: what it tries in vain, which its parts report themselves, and what it waits for. */
 import type { Role } from '../core/types.js'
-import type { CauseStatus, Tried } from './causes.js'
+import type { CauseStatus, Causes, Tried } from './causes.js'
 import type { Driver } from './driver.js'
 import type { NodeOptions } from './options.js'
 import { searchReason } from './startup.js'
@@ -16,7 +16,15 @@ export interface WaitFacts {
   unreachable(id: string): string | undefined
 }
 
-export function waitsOf(facts: WaitFacts): CauseStatus[] {
+/** All causes, the most important one first. */
+export function presentCauses(causes: Pick<Causes, 'list'>, facts: WaitFacts): CauseStatus[] {
+  // Nothing says when a node stops holding; what it gets on with since does.
+  const phase = facts.driver?.state.round?.phase
+  const isPast = phase === 'fetching' || phase === 'gate' || phase === 'opening'
+  return causes.list(waitsOf(facts)).filter(({ what }) => what !== 'hold' || !isPast)
+}
+
+function waitsOf(facts: WaitFacts): CauseStatus[] {
   const { options, role, roleSinceMs, driver, waiting, unreachable } = facts
   const waits: CauseStatus[] = waiting === undefined ? [] : [waiting]
   const add = (what: Tried, reason: string | undefined, forMs = 0): void => {

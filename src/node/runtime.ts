@@ -25,7 +25,7 @@ import type { NodeParts } from './node-parts.js'
 import type { NodeOptions } from './options.js'
 import { isInOrder, writeFacts } from './orderly-stop.js'
 import { PeerIdentities } from './peer-identities.js'
-import { unheard, waitsOf } from './present-causes.js'
+import { presentCauses, unheard } from './present-causes.js'
 import { Redundancy } from './redundancy.js'
 import { Refusals } from './refusals.js'
 import { Replica } from './replica.js'
@@ -418,7 +418,7 @@ export class Runtime {
       waiting: this.#news.waitingAt(this.#options.clock.nowMs()),
       unreachable,
     }
-    const causes = this.#causes.list(waitsOf(facts))
+    const causes = presentCauses(this.#causes, facts)
     return statusOf({
       options: this.#options,
       role: this.role,

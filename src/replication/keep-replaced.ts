@@ -30,6 +30,13 @@ export interface KeepContext {
   readonly mayGoOn: () => void
 }
 
+/** An incident that is being made. */
+interface Keeping extends KeepContext {
+  readonly files: VaultedFile[]
+  /** A new object: one that was begun and given up keeps its name, so that nothing of it is in another one. */
+  nextObject(): string
+}
+
 /** What is composed, compared and written at once. */
 const windowBytes = 1024 * 1024
 const windowFiles = 256
@@ -40,14 +47,18 @@ export async function keepReplaced(
 ): Promise<{ readonly files: VaultedFile[]; readonly gone: GoneFile[] }> {
   const left = new Map(replaced.map((one) => [one.path, one]))
   const files: VaultedFile[] = []
+  let objects = 0
+  const nextObject = (): string => {
+    objects += 1
+    return `${folderOf(context.id)}/files/${objects - 1}`
+  }
+  const keeping: Keeping = { ...context, files, nextObject }
   for await (const found of earlierVersions(context.copy, replaced, context.mayGoOn)) {
     for (const group of groupsOf(found)) {
       context.mayGoOn()
       const [first] = group
       const isLarge = first !== undefined && first.size > windowBytes
-      const settled = isLarge
-        ? await keepLarge(context, first, files)
-        : await keepSmall(context, group, files)
+      const settled = isLarge ? await keepLarge(keeping, first) : await keepSmall(keeping, group)
       for (const path of settled) left.delete(path)
     }
   }
@@ -75,12 +86,8 @@ function groupsOf(found: readonly EarlierVersion[]): EarlierVersion[][] {
 }
 
 /** Answers the paths of which nothing gets lost. */
-async function keepSmall(
-  context: KeepContext,
-  group: readonly EarlierVersion[],
-  files: VaultedFile[],
-): Promise<string[]> {
-  const { objects, id } = context
+async function keepSmall(context: Keeping, group: readonly EarlierVersion[]): Promise<string[]> {
+  const { objects, files, nextObject } = context
   const present = await readPresent(context, group)
   const settled: string[] = []
   const toWrite: { name: string; bytes: Uint8Array }[] = []
@@ -91,7 +98,7 @@ async function keepSmall(
     settled.push(path)
     const there = present[at]
     if (there !== undefined && Buffer.compare(there, bytes) === 0) continue
-    const name = `${folderOf(id)}/files/${files.length}`
+    const name = nextObject()
     files.push({ path, object: name, bytes: size })
     toWrite.push({ name, bytes })
   }
@@ -119,15 +126,11 @@ async function readPresent(
   }
 }
 
-async function keepLarge(
-  context: KeepContext,
-  version: EarlierVersion,
-  files: VaultedFile[],
-): Promise<string[]> {
-  const { objects, id, mayGoOn } = context
+async function keepLarge(context: Keeping, version: EarlierVersion): Promise<string[]> {
+  const { objects, files, nextObject, mayGoOn } = context
   const { path, size } = version
   if (await isThere(context, version)) return [path]
-  const name = `${folderOf(id)}/files/${files.length}`
+  const name = nextObject()
   for (let offset = 0; offset < size; offset += windowBytes) {
     mayGoOn()
     const bytes = await windowOf(context, version, offset, Math.min(windowBytes, size - offset))

@@ -1,4 +1,5 @@
 /** The content of a file as changes make it, one laid over the other, for any window of the file. */
+import { HotspareError } from '../errors.js'
 import type { ObjectStore } from '../interfaces/storage.js'
 import type { FileOperation } from './overlay.js'
 
@@ -74,7 +75,12 @@ async function layObject(
   const end = Math.min(from + window.length, offset + blobBytes)
   for (let at = Math.max(from, offset); at < end; at += pieceBytes) {
     const length = Math.min(pieceBytes, end - at)
-    place(window, from, await objects.read('blobs', name, at - offset, length), at)
+    const bytes = await objects.read('blobs', name, at - offset, length)
+    // Whoever reads would take what is not there for zeros.
+    if (bytes.length < length) {
+      throw new HotspareError('STORAGE_FAILED', `the stored content ${name} ends early`)
+    }
+    place(window, from, bytes, at)
   }
 }
 

@@ -360,12 +360,12 @@ export class Writer implements WriteGate {
     for (const waiter of this.#answerWaiters.splice(0)) waiter.reject(error)
   }
 
-  /** How the write path stands. */
   /** The last change that was acknowledged as held by a standby too; 0 when none was. */
   get heldSeq(): number {
     return this.#queues.heldSeq
   }
 
+  /** How the write path stands. */
   get status(): WriterStatus {
     const { standing } = this.#inSync
     return {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -141,6 +141,25 @@ describe('a process that has nothing left', () => {
     await storage.close()
     none.files = false
     await open(false)
+  })
+
+  test('of descriptors to read its lock: it takes no file for it that came later, whatever its inode', async () => {
+    const storage = await open(false)
+    const lock = join(root, '.hotspare', 'lock')
+    const { ino } = await stat(lock)
+    await unlink(lock)
+    // Many file systems give the inode that was free last to the next file.
+    for (let at = 0; at < 20; at += 1) {
+      const later = join(root, '.hotspare', `later${at}`)
+      await writeFile(later, '')
+      expect((await stat(later)).ino).not.toBe(ino)
+    }
+    await writeFile(lock, 'of another')
+    none.files = true
+    await storage.close()
+    none.files = false
+    expect(await readFile(lock, 'utf8')).toBe('of another')
+    opened = undefined
   })
 
   test('of descriptors for a sync: it may be tried again, since nothing was synced that could be lost', async () => {

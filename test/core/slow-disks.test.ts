@@ -145,6 +145,23 @@ describe('a disk that opens no term', () => {
     expect(world.roles('n3')).not.toContain('active')
   })
 
+  it('ROL-8: whoever stood still and goes on only then serves beside nobody who began a round meanwhile', () => {
+    const world = settled(3)
+    slowDisk(world, 'n2', ['open'], 8_000)
+    world.kill('n1')
+    const { core } = world.node('n2')
+    world.until(() => core.round?.phase === 'opening', 4_000)
+    const term = core.round?.term
+    if (term === undefined) throw new Error('there is no round')
+    // The disk of n3 takes its time too, so that both terms are being opened when n2 goes on.
+    slowDisk(world, 'n3', ['open'], 6_000)
+    world.until(() => world.node('n3').core.round?.phase === 'opening', 20_000)
+    world.inputLater(0, 'n2', { type: 'termProgress', term })
+    world.run(30_000)
+    expect(world.actives()).toEqual(['n3'])
+    expect(world.roles('n2')).not.toContain('active')
+  })
+
   it('ROL-8: a late active that goes on meanwhile stays the only one', () => {
     const world = settled(2)
     world.freeze('n1', 2_350)

@@ -5,12 +5,13 @@ import type { Channel } from '../../src/protocol/channel.js'
 import { encode } from '../../src/protocol/codec.js'
 import type { LocalCopy } from '../../src/replication/local-copy.js'
 import { fetchBlob } from '../../src/replication/restore/blobs.js'
-import type { BulkAnswer, BulkClient } from '../../src/replication/stream/bulk-client.js'
+import { type BulkAnswer, BulkClient } from '../../src/replication/stream/bulk-client.js'
 import { BulkServer } from '../../src/replication/stream/bulk-server.js'
 import { listedPathBytes, readAnswer } from '../../src/replication/stream/bulk-wire.js'
 import { unpack } from '../../src/replication/stream/packed-content.js'
 import { memory } from '../../src/storage/memory.js'
 import { EntryMaker, openCopy, owner, put, TestState, testPolicy } from './copy-support.js'
+import { TestClock } from './writer-support.js'
 
 interface Page {
   readonly files: readonly [path: string, ...numbers: number[]][]
@@ -227,4 +228,19 @@ test('a blob that is longer than a small frame is fetched whole, in pieces that 
   const blob = { id: 'b', bytes: bytes.length, crc: crc32(bytes) }
   await fetchBlob(bulk, target, blob, new AbortController().signal)
   expect(await target.objects.read('blobs', 'b', 0, bytes.length)).toEqual(bytes)
+})
+
+test('the watch of a lane ends with it, also when nobody ends the watch', () => {
+  const channel = {
+    payloadBytesMax: 1_000_000,
+    ...{ onFrame: vi.fn(), onMessage: vi.fn(), onClose: vi.fn(), close: vi.fn() },
+  }
+  const clock = new TestClock()
+  const bulk = new BulkClient(channel as unknown as Channel)
+  bulk.endWhenSilent(clock, 1000)
+  clock.advance(10_000)
+  expect(clock.timers).toBe(1)
+  bulk.close()
+  clock.advance(10_000)
+  expect(clock.timers).toBe(0)
 })

@@ -8,6 +8,7 @@ import {
   type Storage,
 } from '../../src/index.js'
 import { Causes, tried } from '../../src/node/causes.js'
+import { presentCauses, type WaitFacts } from '../../src/node/present-causes.js'
 import { memory } from '../../src/storage/memory.js'
 import { TestClock } from '../data/writer-support.js'
 import { nodesOn, pairOf } from './nodes.js'
@@ -190,6 +191,33 @@ describe('a cause', () => {
     for (let at = 0; at < 10; at += 1) made.failed('follow', failure)
     made.over('follow')
     expect(told.map(([name]) => name)).toEqual(['stuck', 'unstuck'])
+  })
+
+  it('that was told is over with an event, also when it was only waited meanwhile', () => {
+    const { told, made } = causes()
+    made.failed('promotion', { code: 'STORAGE_FULL', reason: 'no room' })
+    made.waits('promotion', 'taking in 3 files that another program changed')
+    made.over('promotion')
+    expect(told.map(([name]) => name)).toEqual(['stuck', 'unstuck'])
+  })
+
+  it('to hold is none while the node fetches what it held for, and one again when that was in vain', () => {
+    const { clock, made } = causes()
+    made.waits('hold', 'holding: missing members may hold acknowledged writes (n2)')
+    const listed = (phase: string | undefined): string[] => {
+      const state = { peers: new Map(), round: phase === undefined ? undefined : { phase } }
+      const options = { clock, deadMs: 2000, discoveryMs: 500 }
+      const facts = { options, role: 'discovering', roleSinceMs: clock.now, waiting: undefined }
+      const driver = { state, atGate: undefined, explain: () => [] }
+      const unreachable = (): undefined => undefined
+      return presentCauses(made, { ...facts, driver, unreachable } as unknown as WaitFacts).map(
+        ({ what }) => what,
+      )
+    }
+    expect(listed(undefined)).toEqual(['hold'])
+    expect(listed('asking')).toEqual(['hold'])
+    expect(listed('fetching')).toEqual([])
+    expect(listed(undefined)).toEqual(['hold'])
   })
 
   it('has a row in docs/operation.md', () => {

@@ -72,6 +72,7 @@ export class BulkClient {
     let received = -1
     let timer: TimerHandle | undefined
     const look = (): void => {
+      if (this.#ended !== undefined) return
       const silent = this.waits && this.bytesReceived === received
       received = this.waits ? this.bytesReceived : -1
       if (silent) {

@@ -17,7 +17,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { existsSync, readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import { link, readFile, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -67,7 +67,8 @@ const now = (): Instant => ({ runningMs: performance.now(), wallMs: Date.now() }
 /** How a lock was taken. */
 interface Taken {
   readonly since: Instant
-  readonly inode: number
+  /** The lock file, open: as long as it is, no other file gets its inode, whoever removes its name. */
+  readonly fd: number
   readonly wasWatched: boolean
 }
 
@@ -75,6 +76,7 @@ interface Taken {
 export class DirectoryLock implements Guard {
   readonly #path: string
   readonly #content: LockContent
+  readonly #fd: number
   readonly #inode: number
   readonly #timer: NodeJS.Timeout
   /** Whether the holder before was taken for gone only because it did nothing: it may live, and write. */
@@ -85,12 +87,13 @@ export class DirectoryLock implements Guard {
   private constructor(
     path: string,
     content: LockContent,
-    { since, inode, wasWatched }: Taken,
+    { since, fd, wasWatched }: Taken,
     lost: (why: string) => void,
   ) {
     this.wasWatched = wasWatched
     this.#path = path
-    this.#inode = inode
+    this.#fd = fd
+    this.#inode = fstatSync(fd).ino
     this.#content = content
     this.#renewed = since
     this.#timer = setInterval(() => {
@@ -117,8 +120,8 @@ export class DirectoryLock implements Guard {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
       const since = now()
       if (await create(layout, content)) {
-        const { ino: inode } = await stat(layout.lock)
-        return new DirectoryLock(layout.lock, content, { since, inode, wasWatched }, told.lost)
+        const fd = await openCreated(layout.lock)
+        return new DirectoryLock(layout.lock, content, { since, fd, wasWatched }, told.lost)
       }
       const holder = await readLock(layout.lock)
       if (holder === undefined) continue
@@ -137,7 +140,7 @@ export class DirectoryLock implements Guard {
     try {
       return (await readLock(this.#path))?.token === this.#content.token
     } catch (error) {
-      // A process without descriptors cannot read the lock; its inode says as well whose it is.
+      // A process without descriptors cannot read the lock; its inode, which is in use, says as well whose it is.
       if (!isExhausted(error)) throw error
       return (await stat(this.#path).catch(() => undefined))?.ino === this.#inode
     }
@@ -146,10 +149,13 @@ export class DirectoryLock implements Guard {
   /** Gives the lock back, unless somebody else has it. */
   async release(): Promise<void> {
     clearInterval(this.#timer)
-    if (!(await this.isHeld())) return
-    await unlink(this.#path).catch((error: unknown) => {
+    try {
+      if (await this.isHeld()) await unlink(this.#path)
+    } catch (error) {
       if (!isMissing(error)) throw error
-    })
+    } finally {
+      closeSync(this.#fd)
+    }
   }
 
   get isOverdue(): boolean {
@@ -205,6 +211,16 @@ async function create(layout: Layout, content: LockContent): Promise<boolean> {
     return await createInPlace(layout.lock, text)
   } finally {
     await unlink(temporary).catch(() => undefined)
+  }
+}
+
+/** Opens the lock file that was just created. One that cannot be opened is nobody's. */
+async function openCreated(path: string): Promise<number> {
+  try {
+    return openSync(path, 'r')
+  } catch (error) {
+    await unlink(path).catch(() => undefined)
+    throw error
   }
 }
 

@@ -41,7 +41,7 @@ export interface Seeded {
   readonly bytes: number
   /** The hash of each file as it was written; who owns the tree may change it meanwhile. */
   readonly hashes: ReadonlyMap<string, string>
-  /** Files whose names some platform cannot store; the API refused them. */
+  /** Files whose names some platform cannot store, or takes for the name of another one; the API refused them. */
   readonly refused: readonly string[]
 }
 

@@ -113,7 +113,7 @@ async function seed({ folder, files }: Seed): Promise<Seeded> {
   return { bytes, hashes, refused }
 }
 
-/** Gives the hash of what was written; nothing for a name that not every platform can store. */
+/** Gives the hash of what was written; nothing for a name that not every platform can store, or not beside one that is there. */
 async function copyFile(
   folder: string,
   { path, bytes, mode }: FoundFile,
@@ -132,7 +132,9 @@ async function copyFile(
     await running().files.write(`tree/${path}`, content, { mode })
     return hash.digest('hex')
   } catch (error) {
-    if (HotspareError.is(error, 'PATH_INVALID')) return undefined
+    const refused =
+      HotspareError.is(error, 'PATH_INVALID') || HotspareError.is(error, 'PATH_CONFLICT')
+    if (refused) return undefined
     throw error
   }
 }

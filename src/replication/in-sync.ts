@@ -346,7 +346,8 @@ export class InSyncSet implements FollowerCalls {
     for (const record of this.#followers.values()) {
       const dueMs = this.#silentUntilMs(record)
       if (dueMs > nowMs) nextMs = Math.min(nextMs, dueMs)
-      else if (record.lostSinceMs !== undefined) this.#remove(record, 'it is silent')
+      else if (record.lostSinceMs !== undefined)
+        this.#remove(record, 'it is silent, or its stream ended')
       else this.#removeSlow(record, 'it is too slow')
     }
     for (const record of this.#followers.values()) this.#readmit(record)

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage, TreeOperation } from '../../src/interfaces/storage.js'
+import { Layout } from '../../src/storage/directory/layout.js'
+import { DirectoryLock } from '../../src/storage/directory/lock.js'
 import { directory } from '../../src/storage/directory.js'
 
 const nobody = 65_534
@@ -147,5 +149,23 @@ describe.skipIf(process.platform === 'win32')('files that keep their owner out',
     const failed = await open().catch((error: unknown) => error)
     expect(failed).toMatchObject({ code: 'STORAGE_READ_ONLY' })
     expect(String(failed)).toMatch(/may not write: EACCES.*Correct the owner, the permissions or/)
+  })
+
+  test.runIf(isRoot)('a lock that cannot be renewed fails with a code of the storage', async () => {
+    await (await open()).close()
+    opened = undefined
+    const told = { lost: () => undefined, waits: () => undefined }
+    const layout = new Layout(root, 'test')
+    const lock = await DirectoryLock.take(layout, { nodeId: 'alpha', bootId: 'boot-2' }, told)
+    process.seteuid?.(0)
+    await chown(layout.lock, 0, 0)
+    process.seteuid?.(nobody)
+    const failed = await lock.renew().catch((error: unknown) => error)
+    process.seteuid?.(0)
+    await chown(layout.lock, nobody, nobody)
+    process.seteuid?.(nobody)
+    await lock.release()
+    expect(failed).toMatchObject({ code: 'STORAGE_FAILED' })
+    expect(String(failed)).toMatch(/cannot renew the lock .*: E(PERM|ACCES)/)
   })
 })

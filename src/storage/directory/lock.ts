@@ -24,7 +24,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { HotspareError } from '../../errors.js'
 import type { StorageOwner } from '../../interfaces/storage.js'
 import { isMissing } from './durable.js'
-import { errnoOf, isExhausted } from './fs-error.js'
+import { errnoOf, isExhausted, storageError } from './fs-error.js'
 import type { Guard } from './gate.js'
 import type { Layout } from './layout.js'
 
@@ -168,8 +168,19 @@ export class DirectoryLock implements Guard {
     )
   }
 
-  /** Touches the lock file. Answers why the lock is lost; undefined when it is held. */
+  /**
+   * Touches the lock file. Answers why the lock is lost; undefined when it is held.
+   * @throws `STORAGE_READ_ONLY`, `RESOURCES_EXHAUSTED`, `STORAGE_FAILED`: callers of the storage see it as it is
+   */
   async renew(): Promise<string | undefined> {
+    try {
+      return await this.#renew()
+    } catch (error) {
+      throw storageError(error, 'cannot renew the lock', this.#path)
+    }
+  }
+
+  async #renew(): Promise<string | undefined> {
     const began = now()
     if (!(await this.isHeld())) return await this.#lostTo()
     const time = new Date()

@@ -101,6 +101,8 @@ describe('switchover', () => {
     world.node('n2').disk.seq -= 1
     world.until(() => world.outcome(id) !== undefined, 1_000)
     expect(world.outcome(id)).toBe('SWITCHOVER_FAILED')
+    expect(world.sent.filter(({ type }) => type === 'handoverRefused')).toHaveLength(1)
+    expect(world.roles('n2')).not.toContain('active')
     world.until(() => world.actives().length === 1, 5_000)
     expect(world.ledger.lost(world.node(world.actives()[0] ?? '').disk)).toBe(0)
   })

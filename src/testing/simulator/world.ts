@@ -43,6 +43,10 @@ export interface WorldOptions {
   readonly drift?: boolean
   /** Whether the application keeps its state in a store of its own, written with every so many changes. Default: it does not. */
   readonly keepsEvery?: number
+  /** How long the answer of what each node asks before a promotion takes at most, in milliseconds. Default: none asks. */
+  readonly gateMs?: number
+  /** How much later than on other connections entries come, in milliseconds. Default 0. */
+  readonly streamLagMs?: number
   /** Whether connections count as secure, which saves the checks of frames. Default true. */
   readonly secure?: boolean
   /** The wrong secret of one more node, which is no member. */
@@ -167,7 +171,7 @@ export class World extends Stage {
     if (machine.process !== undefined) throw new Error(`${id} runs already`)
     if (machine.off) throw new Error(`${id} has no power`)
     machine.boots += 1
-    const { intruderKnows: secret } = this.#options
+    const { intruderKnows: secret, gateMs = 0, streamLagMs = 0 } = this.#options
     const wrong = machine === this.intruder && secret !== undefined ? { secret } : {}
     const roomy = machine.roomy ? { vaultBytesMax: nodeDefaults.vaultBytesMax } : {}
     const process = new Process(machine, {
@@ -175,6 +179,8 @@ export class World extends Stage {
       network: this.network,
       choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id), ...wrong, ...roomy },
       random: this.random.fork(),
+      gateMs,
+      streamLagMs,
       hooks: {
         onEvent: (from, event) => this.#watch.event(from, event),
         onApply: (from, change, at) => {

@@ -26,6 +26,8 @@ export type NodeChoices = Partial<
 export interface ProcessHooks {
   onEvent(process: Process, event: NodeLogEvent): void
   onApply(process: Process, change: RegisterChange, at: { epoch: number; seq: number }): void
+  /** It asks whether it may become active, which takes time. */
+  onGate(process: Process): void
   /** Who listens to what it sends and has its disk do. */
   tapsOf(process: Process): TapHooks
 }
@@ -74,10 +76,14 @@ export class Process {
   }
 
   /** What it asks before a promotion, as far as that takes time. */
-  #gate({ gateMs = 0, random }: ProcessOptions): Pick<NodeChoices, 'gate'> {
+  #gate({ gateMs = 0, random, hooks }: ProcessOptions): Pick<NodeChoices, 'gate'> {
     if (gateMs === 0) return {}
-    const mayBecomeActive = (): Promise<boolean> =>
-      new Promise((resolve) => this.clock.setTimer(random.below(gateMs), () => resolve(true)))
+    const mayBecomeActive = (): Promise<boolean> => {
+      if (this.alive) hooks.onGate(this)
+      return new Promise((resolve) =>
+        this.clock.setTimer(random.below(gateMs), () => resolve(true)),
+      )
+    }
     return { gate: { mayBecomeActive } }
   }
 

@@ -186,6 +186,7 @@ export class World extends Stage {
         onApply: (from, change, at) => {
           if (from.alive) this.tell((checker) => checker.applied?.(from, change, at))
         },
+        onGate: () => this.#healMeanwhile(gateMs),
         tapsOf: (from) => this.#tapsOf(from, machine),
       },
     })
@@ -204,6 +205,13 @@ export class World extends Stage {
       (error: unknown) => this.#onStartFailed(machine, process, error),
     )
     return process
+  }
+
+  /** Links often come back just then: what they held of the old active meets promises to a new one. */
+  #healMeanwhile(gateMs: number): void {
+    if (this.#cuts.size > 0 && this.random.chance(0.6)) {
+      this.later(this.random.below(gateMs), () => this.heal())
+    }
   }
 
   /** The members as a node has them. */

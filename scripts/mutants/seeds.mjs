@@ -7,6 +7,12 @@ const runner = fileURLToPath(new URL('seed-runner.mjs', import.meta.url))
 /** A seed that takes longer than this does not end. */
 const seedMs = 120_000
 
+/** Processes that end with this one. */
+const running = new Set()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /** A process that runs seeds one after the other. */
 class SeedRunner {
   #child
@@ -18,6 +24,8 @@ class SeedRunner {
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
       execArgv: ['--max-semi-space-size=64'],
     })
+    running.add(this.#child)
+    this.#child.on('exit', () => running.delete(this.#child))
     this.#child.on('message', (found) => this.#done(found))
     this.#child.on('exit', (code, signal) => this.#done(`the process ended (${code ?? signal})`))
     this.#child.on('error', (error) => this.#done(String(error)))
@@ -48,45 +56,68 @@ class SeedRunner {
   }
 }
 
+/**
+ * Which of its profiles a mutant gets next: every second seed is of the first, which is likely to notice; the others share
+ * the rest. Undefined: the seed decides.
+ */
+function profileAt(profiles, at) {
+  if (profiles.length < 2 || at % 2 === 0) return profiles[0]
+  return profiles[1 + (((at - 1) / 2) % (profiles.length - 1))]
+}
+
 export class Seeds {
+  /** How many each mutant gets. */
+  count
   #first
-  #count
+  #untilMs
   #soundWorkshop
   /** What a seed finds without any mutant. */
   #baseline = new Map()
   #sound
   #turn = Promise.resolve()
 
-  /** @param {import('./workshop.mjs').Workshop} sound - one without a mutant */
-  constructor(first, count, sound) {
+  /**
+   * @param {object} options
+   * @param {number} options.first
+   * @param {number} options.count
+   * @param {import('./workshop.mjs').Workshop} options.sound - one without a mutant
+   * @param {number} options.untilMs - by `performance.now()`
+   */
+  constructor({ first, count, sound, untilMs }) {
     this.#soundWorkshop = sound
     this.#first = first
-    this.#count = count
+    this.#untilMs = untilMs
+    this.count = count
   }
 
   close() {
     this.#sound?.end()
   }
 
-  /** The first seed that notices, or undefined. */
-  async firstNoticed(workshop, { id, profiles = [] }) {
+  /**
+   * Gives a mutant its next seeds, until one of them notices.
+   *
+   * @param {import('./trials.mjs').Trial} trial
+   */
+  async goOn(trial, workshop, atMost) {
+    const { id, profiles = [] } = trial.mutant
+    const end = Math.min(this.count, trial.tried + atMost)
     let runner = new SeedRunner(workshop.simulator)
     try {
-      for (let at = 0; at < this.#count; at += 1) {
-        const seed = this.#first + at
-        const profile = profiles.length === 0 ? undefined : profiles[at % profiles.length]
+      while (trial.tried < end && performance.now() < this.#untilMs) {
+        const seed = this.#first + trial.tried
+        const profile = profileAt(profiles, trial.tried)
+        trial.tried += 1
         const checker = await runner.run({ seed, profile })
-        if (checker !== undefined) {
-          if ((await this.#withoutMutant({ seed, profile })) === undefined) {
-            return { seed, profile, checker, tried: at + 1 }
-          }
-          process.stdout.write(`${id}: seed ${seed} (${profile ?? 'any'}) fails without it, too\n`)
-          runner.end()
-          runner = new SeedRunner(workshop.simulator)
+        if (checker === undefined) continue
+        if ((await this.#withoutMutant({ seed, profile })) === undefined) {
+          trial.simulator = { seed, profile, checker }
+          return
         }
-        if (at % 100 === 99) process.stdout.write(`${id}: ${at + 1} seeds\n`)
+        process.stdout.write(`${id}: seed ${seed} (${profile ?? 'any'}) fails without it, too\n`)
+        runner.end()
+        runner = new SeedRunner(workshop.simulator)
       }
-      return undefined
     } finally {
       runner.end()
     }

@@ -1,29 +1,41 @@
 // Runs test files in a workshop.
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { root } from './workshop.mjs'
 
-const run = promisify(execFile)
 const testsMs = 300_000
 /** Which files pass without any mutant. */
 const sound = new Map()
 
+/** Each leads a group of processes: its workers end with it, also one whose test never ends. */
+const running = new Set()
+process.on('exit', () => {
+  for (const child of running) endGroup(child)
+})
+
+function endGroup({ pid }) {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It has ended.
+  }
+}
+
 /** Whether all tests of a file pass. */
-async function passes(folder, file) {
+function passes(folder, file) {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
   const argv = [vitest, 'run', '--project', 'unit', '--bail', '1', file]
-  try {
-    await run(process.execPath, argv, {
-      cwd: folder,
-      timeout: testsMs,
-      killSignal: 'SIGKILL',
-      maxBuffer: 64 * 1024 * 1024,
-    })
-    return true
-  } catch {
-    return false
-  }
+  const child = spawn(process.execPath, argv, { cwd: folder, detached: true, stdio: 'ignore' })
+  running.add(child)
+  const timer = setTimeout(() => endGroup(child), testsMs)
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('exit', (code) => resolve(code === 0))
+  }).finally(() => {
+    clearTimeout(timer)
+    running.delete(child)
+    endGroup(child)
+  })
 }
 
 /** The first of these files whose tests fail with the mutant, and pass without it. */

@@ -1,5 +1,6 @@
 // A copy of the project in which a rule is broken and mended again: the sources for the tests, and what was built of them
 // for the simulator.
+import { rmSync } from 'node:fs'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,6 +28,12 @@ function compiled(source, fileName) {
   return outputText
 }
 
+/** Folders that go with this process. */
+const folders = new Set()
+process.on('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
 export class Workshop {
   #restore = async () => undefined
 
@@ -37,6 +44,7 @@ export class Workshop {
 
   static async open() {
     const folder = await mkdtemp(join(tmpdir(), 'hotspare-mutant-'))
+    folders.add(folder)
     for (const name of copied) await cp(join(root, name), join(folder, name), { recursive: true })
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
     return new Workshop(folder)
@@ -65,5 +73,6 @@ export class Workshop {
 
   async close() {
     await rm(this.folder, { recursive: true, force: true })
+    folders.delete(this.folder)
   }
 }

@@ -76,6 +76,37 @@ describe('switchover', () => {
     expect(world.write('n1')).toBe(true)
   })
 
+  it('when the drain fails the role stays at once, and nothing was offered', () => {
+    const world = settled(2)
+    const n1 = world.node('n1')
+    world.node('n2').lagging = true
+    world.write('n1')
+    const id = world.command('n1', { name: 'switchover', to: 'n2' })
+    const { drain, core } = n1
+    world.input(n1, { type: 'drained', id: drain?.id ?? 0, ok: false, copy: core.copy })
+    expect(world.outcome(id)).toBe('SWITCHOVER_FAILED')
+    world.node('n2').lagging = false
+    world.run(1_000)
+    expect(world.sent.filter(({ type }) => type === 'handover')).toEqual([])
+    expect(world.roles('n1')).toEqual([])
+    expect(world.write('n1')).toBe(true)
+  })
+
+  it('a target that is not at the position of the handover refuses, and the old one serves again', () => {
+    const world = settled(2)
+    world.write('n1')
+    const id = world.command('n1', { name: 'switchover', to: 'n2' })
+    world.until(() => world.role('n1') === 'discovering', 1_000)
+    // Its cut shows that it lacks what the giver had acknowledged with it.
+    world.node('n2').disk.seq -= 1
+    world.until(() => world.outcome(id) !== undefined, 1_000)
+    expect(world.outcome(id)).toBe('SWITCHOVER_FAILED')
+    expect(world.sent.filter(({ type }) => type === 'handoverRefused')).toHaveLength(1)
+    expect(world.roles('n2')).not.toContain('active')
+    world.until(() => world.actives().length === 1, 5_000)
+    expect(world.ledger.lost(world.node(world.actives()[0] ?? '').disk)).toBe(0)
+  })
+
   it('when the target vanishes after the hand-over the old one serves again, in a new term', () => {
     const world = settled(2)
     world.node('n2').gateOpen = false

@@ -85,6 +85,20 @@ describe('failure detection', () => {
     expect(world.roles('n2')).toEqual([])
   })
 
+  it('ROL-6: refused dials of one to which no connection was lost are no death', () => {
+    const world = settled(2)
+    // Both connections fall silent, and at the address that is known for it nothing listens any more.
+    world.links.clear()
+    world.inputLater(0, 'n2', { type: 'linkDown', peer: 'n1', cause: 'timeout' })
+    world.inputLater(0, 'n2', { type: 'linkDown', peer: 'n1', cause: 'timeout', accepted: true })
+    for (let tries = 0; tries < 30; tries += 1) {
+      world.inputLater(50 * tries, 'n2', { type: 'dialFailed', peer: 'n1', cause: 'refused' })
+    }
+    world.run(1_500)
+    expect(world.roles('n2')).toEqual([])
+    world.until(() => world.role('n2') === 'active', 3_000)
+  })
+
   it('ROL-6: a process that restarted before the redial is dead all the same', () => {
     const world = settled(2)
     world.kill('n1')
@@ -310,6 +324,17 @@ describe('missing members', () => {
     world.kill('n1')
     const tookMs = world.until(() => world.role('n2') === 'active', 5_000)
     expect(tookMs).toBeGreaterThan(1_500)
+    expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
+  })
+
+  it('a member of the set that was not heard for long before is waited for, too', () => {
+    const world = settled(3)
+    // The active hears both, so that both stay in the set.
+    world.cutLink('n2', 'n3')
+    world.run(5_000)
+    world.kill('n1')
+    const tookMs = world.until(() => world.actives().length > 0, 5_000)
+    expect(tookMs).toBeGreaterThan(1_900)
     expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
   })
 

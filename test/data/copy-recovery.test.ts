@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { type ErrorCode, HotspareError } from '../../src/errors.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
+import { neverSynced } from '../../src/policy/never-synced.js'
+import { SyncPolicy } from '../../src/policy/sync-policy.js'
+import { synced } from '../../src/policy/synced.js'
 import type { Change } from '../../src/replication/change.js'
 import { listSegments } from '../../src/replication/journal-scan.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
@@ -270,6 +273,36 @@ describe('recovery', () => {
     expect(again.copy.failed).toBeUndefined()
     expect(treeOf(storage)).toEqual({ 'docs/a/b/c': 'deep', 'docs/a/b/d': '\0\0\0\0' })
     await again.copy.close()
+  })
+
+  test('what cannot be done again yet is read all the same, and done as soon as it can be', async () => {
+    const storage = memory()
+    const policy = new SyncPolicy({
+      docs: synced(['docs/**', '!docs/**/*.local']),
+      local: neverSynced('docs/**/*.local', { reason: 'differs per machine' }),
+      kv: new TestState().declaration,
+    }) as unknown as SyncPolicy
+    const first = await openCopy(await storage.open(owner()), policy)
+    const maker = new EntryMaker()
+    first.append(maker.open())
+    first.append(maker.batch(put('docs/a', 'one')))
+    first.append(maker.batch(put('docs/b', 'other'), patch('docs/a', 3, ' two')))
+    await first.settle()
+    storage.crash(new SeededRandom(1), { powerCut: false })
+    // Somebody puts a folder there, with a file that is never touched.
+    storage.outside.remove('docs/a')
+    storage.outside.write('docs/a/mine.local', text('mine'))
+    const copy = await openCopy(await storage.open(owner()), policy)
+    expect(copy.failed).toMatchObject({ code: 'PATH_BLOCKED' })
+    expect(copy.listFiles()).toEqual(['docs/a', 'docs/b'])
+    expect(untext(await copy.readFile('docs/a'))).toBe('one two')
+    storage.outside.remove('docs/a/mine.local')
+    await copy.reopen()
+    await copy.settle()
+    expect(copy.failed).toBeUndefined()
+    expect(treeOf(storage)).toEqual({ 'docs/a': 'one two', 'docs/b': 'other' })
+    expect(untext(await copy.readFile('docs/a'))).toBe('one two')
+    await copy.close()
   })
 
   test('the torn end of the journal is cut, and the place is used again', async () => {

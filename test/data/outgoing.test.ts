@@ -123,6 +123,24 @@ test('an acknowledgement counts for what was sent up to its number, also after t
   await copy.close()
 })
 
+test('what a follower that is blocked has not taken stays in the journal until it takes more', async () => {
+  const { copy, maker, append, sent, block, release } = await stream()
+  await turns(() => sent.length > 0)
+  append(maker.batch(put('docs/a', 'live')))
+  await turns(() => lastSeqOf(sent.at(-1)) === copy.seq)
+  const before = sent.length
+  block()
+  for (let n = 0; n < 50; n += 1) append(maker.batch(put('docs/a', `${n}`)))
+  await copy.flush()
+  await turns(() => sent.length > before + 1)
+  // That there is no room is known only once one too many was sent.
+  expect(sent.length).toBe(before + 1)
+  release()
+  await turns(() => lastSeqOf(sent.at(-1)) === copy.seq)
+  expect(sent.slice(before).map(lastSeqOf)).toEqual(Array.from({ length: 50 }, (_, n) => 3 + n))
+  await copy.close()
+})
+
 function lastSeqOf(entry: Entry | undefined): number {
   return entry === undefined ? 0 : entry.header.firstSeq + entry.header.count - 1
 }

@@ -3,6 +3,7 @@ import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { decode, encode } from '../../src/protocol/codec.js'
 import type { Extent, Term } from '../../src/replication/position.js'
+import type { PlanMessage } from '../../src/replication/stream/wire.js'
 import { Vault } from '../../src/replication/vault.js'
 import { documentOf, nothing } from '../../src/replication/vault-incident.js'
 import { memory } from '../../src/storage/memory.js'
@@ -213,6 +214,26 @@ describe('the vault', () => {
     await begin(1, 'x'.repeat(100))
     expect(await codeOf(drop())).toBe('VAULT_FULL')
     expect(await storage.logs.list('journal.next')).toHaveLength(1)
+    await copy.close()
+  })
+
+  it('an incident says of which changes the caller had been told that they are safe', async () => {
+    const storage = await memory().open(owner('beta'))
+    const copy = await openCopy(storage, testPolicy(new TestState()))
+    const vault = await openVault(storage, 1 << 20)
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    for (const path of ['docs/a', 'docs/b', 'docs/c']) copy.append(maker.batch(put(path, path)))
+    // The last entry carries the mark.
+    maker.ackedSeq = 2
+    copy.append(maker.batch(put('docs/d', 'docs/d')))
+    const plan = { commonSeq: 1, cut: copy.extent } as PlanMessage
+    const { changes } = await vault.keepDivergence(copy, plan)
+    expect(changes.map(({ seq, acknowledged }) => [seq, acknowledged])).toEqual([
+      [2, true],
+      [3, 'unknown'],
+      [4, 'unknown'],
+    ])
     await copy.close()
   })
 

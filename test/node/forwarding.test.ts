@@ -246,6 +246,28 @@ describe('a forwarded write', () => {
     expect(await endOf(write)).toBe('OUTCOME_UNKNOWN')
   })
 
+  it('that comes again after its answer is answered again, and not applied again', async () => {
+    const applied: WriteIntent[] = []
+    const answers: unknown[] = []
+    const receiver = new ForwardedWrites({
+      send: (_to, _type, body) => answers.push(body) > 0,
+      submit: async (intent) => {
+        applied.push(intent)
+        return receipt
+      },
+    })
+    for (let times = 0; times < 3; times += 1) {
+      receiver.onForward('alpha', { id: 'a-1', intent: update(1) })
+      await settle()
+    }
+    expect(applied).toHaveLength(1)
+    expect(answers).toEqual(Array.from({ length: 3 }, () => ({ id: 'a-1', receipt })))
+    // The same id of another member is another write.
+    receiver.onForward('gamma', { id: 'a-1', intent: update(2) })
+    await settle()
+    expect(applied).toHaveLength(2)
+  })
+
   it('is answered without a result that fits no frame', async () => {
     const answers: unknown[] = []
     const receiver = new ForwardedWrites({

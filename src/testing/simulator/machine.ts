@@ -9,6 +9,7 @@ import type { Extent } from '../../replication/position.js'
 import type { MemoryImage, MemoryOperation, MemoryStorage } from '../../storage/memory.js'
 import type { MemoryNetwork } from '../../transport/memory.js'
 import { heldTransport } from './held-transport.js'
+import { lateStreams } from './late-streams.js'
 import type { KeptState, RegisterChange, SimulatedClasses } from './register.js'
 import { Register, simulatedPolicy } from './register.js'
 import type { SeededRandom } from './seeded-random.js'
@@ -25,6 +26,8 @@ export type NodeChoices = Partial<
 export interface ProcessHooks {
   onEvent(process: Process, event: NodeLogEvent): void
   onApply(process: Process, change: RegisterChange, at: { epoch: number; seq: number }): void
+  /** It asks whether it may become active, which takes time. */
+  onGate(process: Process): void
   /** Who listens to what it sends and has its disk do. */
   tapsOf(process: Process): TapHooks
 }
@@ -46,17 +49,19 @@ export class Process {
   journalFrom: number = 0
 
   constructor(machine: Machine, options: ProcessOptions) {
-    const { members, network, choices, random, hooks } = options
+    const { members, network, choices, random, hooks, streamLagMs = 0 } = options
     this.id = machine.id
     this.choices = choices
     this.boot = machine.boots
     this.clock = new ProcessClock(machine.clock)
     this.register = new Register((change, at) => hooks.onApply(this, change, at), machine.kept)
     const taps = hooks.tapsOf(this)
-    const transport = heldTransport(network.transport(machine.address), machine.clock)
+    const held = heldTransport(network.transport(machine.address), machine.clock)
+    const transport = streamLagMs > 0 ? lateStreams(held, this.clock, streamLagMs) : held
     this.node = new ClusterNode<SimulatedClasses>({
       cluster: 'simulated',
       ...choices,
+      ...this.#gate(options),
       id: machine.id,
       members,
       transport: tappedTransport(transport, taps),
@@ -68,6 +73,18 @@ export class Process {
         if (this.alive) hooks.onEvent(this, event)
       },
     })
+  }
+
+  /** What it asks before a promotion, as far as that takes time. */
+  #gate({ gateMs = 0, random, hooks }: ProcessOptions): Pick<NodeChoices, 'gate'> {
+    if (gateMs === 0) return {}
+    const mayBecomeActive = (): Promise<boolean> => {
+      if (this.alive) hooks.onGate(this)
+      return new Promise((resolve) =>
+        this.clock.setTimer(random.below(gateMs), () => resolve(true)),
+      )
+    }
+    return { gate: { mayBecomeActive } }
   }
 
   get runtime(): Runtime {
@@ -97,6 +114,10 @@ export interface ProcessOptions {
   readonly choices: NodeChoices
   readonly random: SeededRandom
   readonly hooks: ProcessHooks
+  /** How long the answer of what it asks before a promotion takes at most; 0: it asks nobody. Default 0. */
+  readonly gateMs?: number
+  /** How much later than on other connections entries come to it. Default 0. */
+  readonly streamLagMs?: number
 }
 
 /** What a machine is made of. */

@@ -43,6 +43,10 @@ export interface WorldOptions {
   readonly drift?: boolean
   /** Whether the application keeps its state in a store of its own, written with every so many changes. Default: it does not. */
   readonly keepsEvery?: number
+  /** How long the answer of what each node asks before a promotion takes at most, in milliseconds. Default: none asks. */
+  readonly gateMs?: number
+  /** How much later than on other connections entries come, in milliseconds. Default 0. */
+  readonly streamLagMs?: number
   /** Whether connections count as secure, which saves the checks of frames. Default true. */
   readonly secure?: boolean
   /** The wrong secret of one more node, which is no member. */
@@ -171,7 +175,7 @@ export class World extends Stage {
     if (machine.process !== undefined) throw new Error(`${id} runs already`)
     if (machine.off) throw new Error(`${id} has no power`)
     machine.boots += 1
-    const { intruderKnows: secret } = this.#options
+    const { intruderKnows: secret, gateMs = 0, streamLagMs = 0 } = this.#options
     const wrong = machine === this.intruder && secret !== undefined ? { secret } : {}
     const roomy = machine.roomy ? { vaultBytesMax: nodeDefaults.vaultBytesMax } : {}
     const process = new Process(machine, {
@@ -179,11 +183,14 @@ export class World extends Stage {
       network: this.network,
       choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id), ...wrong, ...roomy },
       random: this.random.fork(),
+      gateMs,
+      streamLagMs,
       hooks: {
         onEvent: (from, event) => this.#watch.event(from, event),
         onApply: (from, change, at) => {
           if (from.alive) this.tell((checker) => checker.applied?.(from, change, at))
         },
+        onGate: () => this.#healMeanwhile(gateMs),
         tapsOf: (from) => this.#tapsOf(from, machine),
       },
     })
@@ -202,6 +209,13 @@ export class World extends Stage {
       (error: unknown) => this.#onStartFailed(machine, process, error),
     )
     return process
+  }
+
+  /** Links often come back just then: what they held of the old active meets promises to a new one. */
+  #healMeanwhile(gateMs: number): void {
+    if (this.#cuts.size > 0 && this.random.chance(0.6)) {
+      this.later(this.random.below(gateMs), () => this.heal())
+    }
   }
 
   /** The members as a node has them. */

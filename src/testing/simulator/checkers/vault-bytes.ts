@@ -11,6 +11,7 @@ import { termAt } from '../extents.js'
 import type { Process } from '../machine.js'
 import { Versions } from '../versions.js'
 import type { World } from '../world.js'
+import type { WriteRecord } from '../writes.js'
 import { contentPut, labelOf, pathsOf } from '../writes.js'
 import type { Checker, Report } from './checker.js'
 
@@ -123,16 +124,18 @@ class VaultBytes implements Checker {
       incident.changes.map(({ epoch, seq, acknowledged }) => [`${epoch}/${seq}`, acknowledged]),
     )
     const answered = new Set<string>()
-    for (const { outcome, process, settledMs = 0 } of this.#world.writes) {
+    for (const write of this.#world.writes) {
+      const { outcome, process, settledMs = 0 } = write
       if (outcome.kind !== 'acknowledged') continue
       const { term, seq } = outcome.receipt.position
       const key = `${term.epoch}/${seq}`
       answered.add(key)
-      // Of a node's own changes it knows after a while: the mark is in its journal.
+      // Of a node's own changes it knows after a while, or with a later change: the mark is in its journal.
       const isOwn = term.nodeId === id && process.id === id
+      if (!isOwn || marks.get(key) !== 'unknown' || this.#world.machine(id).damaged) continue
       const seenMs = this.#activeMs.get(process) ?? 0
-      if (!isOwn || marks.get(key) !== 'unknown' || settledMs + markMs > seenMs) continue
-      if (this.#world.machine(id).damaged || this.#world.disturbances > 0) continue
+      const hadTime = settledMs + markMs <= seenMs && this.#world.disturbances === 0
+      if (!hadTime && !this.#isMarkedLater(write, marks)) continue
       this.#report(`${incident.id} of ${id} does not know that ${key} was acknowledged`)
     }
     if (this.#mayBeOthers(id)) return
@@ -146,6 +149,23 @@ class VaultBytes implements Checker {
         `${incident.id} of ${id} calls ${epoch}/${seq} acknowledged, which nobody was told`,
       )
     }
+  }
+
+  /** Whether a change that was made once a write and all before it were answered is among the lost ones, too. */
+  #isMarkedLater(
+    { process, settledMs = 0 }: WriteRecord,
+    lost: ReadonlyMap<string, unknown>,
+  ): boolean {
+    const own = this.#world.writes.filter((write) => write.process === process)
+    const before = own.filter(({ submittedMs }) => submittedMs <= settledMs)
+    const answeredMs = Math.max(
+      ...before.map((write) => write.settledMs ?? Number.POSITIVE_INFINITY),
+    )
+    return own.some(({ outcome, submittedMs }) => {
+      if (outcome.kind !== 'acknowledged' || submittedMs <= answeredMs) return false
+      const { term, seq } = outcome.receipt.position
+      return lost.has(`${term.epoch}/${seq}`)
+    })
   }
 
   /** Changes whose answer never came back to the workload: forwarded ones, and what was found on the disk. */

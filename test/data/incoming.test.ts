@@ -1,0 +1,70 @@
+/** The follower's side of a stream: which plan it takes. */
+import { expect, it } from 'vitest'
+import type { Channel } from '../../src/protocol/channel.js'
+import type { Term } from '../../src/replication/position.js'
+import { Incoming } from '../../src/replication/stream/incoming.js'
+import type { IncomingContext, IncomingEvent } from '../../src/replication/stream/incoming-types.js'
+import { memory } from '../../src/storage/memory.js'
+import { settle, VirtualClock } from '../adapters/support.js'
+import { EntryMaker, openCopy, owner, put, TestState, testPolicy } from './copy-support.js'
+
+const followed: Term = { epoch: 5, nodeId: 'alpha', bootId: 'boot' }
+
+/** What a follower of the term above says to a plan that the active makes in another one. */
+async function answerTo(planTerm: Term): Promise<{ events: IncomingEvent[]; sent: string[] }> {
+  const copy = await openCopy(await memory().open(owner('beta')), testPolicy(new TestState()))
+  const maker = new EntryMaker()
+  copy.append(maker.open())
+  copy.append(maker.batch(put('docs/a', 'a')))
+  await copy.settle()
+  const sent: string[] = []
+  let say: (message: unknown) => void = () => undefined
+  const channel = {
+    onMessage: (given: typeof say) => {
+      say = given
+    },
+    onFrame: () => undefined,
+    onClose: () => undefined,
+    sendMessage: ({ type }: { type: string }) => sent.push(type),
+    send: () => true,
+    destroy: () => undefined,
+  }
+  const events: IncomingEvent[] = []
+  const context = {
+    copy,
+    clock: new VirtualClock(),
+    degradeAfterMs: 2_000,
+    vault: { dropUnused: async () => undefined },
+    outside: () => ({ unknown: [], differing: [], missing: [] }),
+    promised: () => followed,
+    dial: async () => channel as unknown as Channel,
+    report: (event: IncomingEvent) => events.push(event),
+  } as unknown as IncomingContext
+  const incoming = new Incoming(context, 'alpha', followed)
+  incoming.start()
+  await settle()
+  const { seq: commonSeq, extent: cut } = copy
+  const facts = { method: 'none', restoreId: 'r', inSync: [], ackedSeq: 0, diverged: false }
+  say({ type: 'plan', ...facts, term: planTerm, cut, commonSeq })
+  await settle()
+  incoming.stop()
+  await copy.close()
+  return { events, sent }
+}
+
+it('a plan of the followed term is taken', async () => {
+  const { events, sent } = await answerTo(followed)
+  expect(events).toMatchObject([{ name: 'started' }])
+  expect(sent).toEqual(['follow', 'ready'])
+})
+
+it.each([
+  { what: 'a higher epoch', term: { ...followed, epoch: 6 } },
+  { what: 'a lower epoch', term: { ...followed, epoch: 4 } },
+  { what: 'another process', term: { ...followed, bootId: 'later' } },
+  { what: 'another node', term: { ...followed, nodeId: 'gamma' } },
+])('a plan of $what is refused: that term was not promised', async ({ term }) => {
+  const { events, sent } = await answerTo(term)
+  expect(events).toMatchObject([{ name: 'broken', code: 'STALE_TERM' }])
+  expect(sent).toEqual(['follow'])
+})

@@ -11,6 +11,13 @@ export function termAt({ history, seq }: Extent, at: number): Term | undefined {
   return found
 }
 
+/** The terms that a history has from this change on. */
+export function termsFrom(extent: Extent, at: number): Term[] {
+  const first = termAt(extent, at)
+  if (first === undefined) return []
+  return extent.history.filter((term) => term.firstSeq > at || sameTerm(term, first))
+}
+
 /** Whether a copy has the change at this position. */
 export function contains(extent: Extent, position: Position): boolean {
   const term = termAt(extent, position.seq)

@@ -8,7 +8,7 @@
 import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
 import type { Extent, History, Position, Term } from '../../../replication/position.js'
 import { relate, sameTerm } from '../../../replication/position.js'
-import { contains, survivor, termAt, written } from '../extents.js'
+import { contains, survivor, termsFrom, written } from '../extents.js'
 import type { Holdings } from '../holdings.js'
 import { holdingsOf } from '../holdings.js'
 import type { Machine, Process } from '../machine.js'
@@ -190,15 +190,15 @@ class Acknowledged implements Checker {
   }
 
   /**
-   * Another node was active when it was acknowledged: in a newer term, or in the one that wrote what the surviving history
-   * has in its place.
+   * Another node was active when it was acknowledged: in a newer term, or in one of those that the surviving history has
+   * since it parted from this one.
    */
   #isOfLoser({ id, settledMs = 0 }: WriteRecord, { term, seq }: Position): boolean {
     const history = this.#histories.get(id)
-    const instead = this.#world.actives().map((active) => {
+    const instead = this.#world.actives().flatMap((active) => {
       const extent = this.#holdings.of(active)
-      if (extent === undefined || history === undefined) return undefined
-      return termAt(extent, relate({ history, seq }, extent).commonSeq + 1)
+      if (extent === undefined || history === undefined) return []
+      return termsFrom(extent, relate({ history, seq }, extent).commonSeq + 1)
     })
     return this.#tenures.some(({ opened, endMs }) => {
       const first = opened[0]
@@ -206,7 +206,7 @@ class Acknowledged implements Checker {
       if (settledMs < first.atMs || settledMs > endMs) return false
       return opened.some((one) => {
         const isNewer = one.atMs <= settledMs && one.term.epoch >= term.epoch
-        return isNewer || instead.some((kept) => kept !== undefined && sameTerm(kept, one.term))
+        return isNewer || instead.some((kept) => sameTerm(kept, one.term))
       })
     })
   }

@@ -6,12 +6,12 @@
 import { relate, sameTerm, type Term } from '../replication/position.js'
 import { checkAsking } from './asking.js'
 import { stampedBy } from './candidates.js'
-import { checkProof } from './disproved.js'
 import { decide } from './explain.js'
 import { heard, isLate, provenEnd } from './liveness.js'
 import { checkRivals } from './rivals.js'
 import { stepDown } from './roles.js'
 import { isAlone } from './round.js'
+import { checkStartLoss } from './start-loss.js'
 import { type CoreState, type Peer, peersOf, persist, type Tenure } from './state.js'
 import type { CoreInput, PeerView } from './types.js'
 import { highestEpoch, nextTerm } from './views.js'
@@ -22,7 +22,7 @@ export function checkActive(core: CoreState): void {
   countPeers(core)
   // The role is being given up durably: nothing may open a term or step down in between.
   if (core.handover?.phase === 'persisting') return
-  checkProof(core, tenure)
+  checkStartLoss(core, tenure)
   if (checkAsking(core, tenure) || checkBehind(core, tenure) || checkRivals(core, tenure)) return
   checkUnusedPromises(core, tenure)
 }

@@ -116,7 +116,7 @@ export function becomeStandby(core: CoreState): void {
 }
 
 /** How a tenure begins. */
-interface Beginning extends Pick<Tenure, 'term' | 'forks' | 'proved'> {
+interface Beginning extends Pick<Tenure, 'term' | 'forks' | 'startedWith' | 'named'> {
   readonly reason: string
 }
 
@@ -128,7 +128,6 @@ export function becomeActive(core: CoreState, beginning: Beginning): void {
   core.attempts = 0
   core.tenure = {
     ...tenure,
-    disprovedBy: new Set(),
     reopening: undefined,
     asking: undefined,
     rivals: new Map(),

@@ -362,13 +362,13 @@ export function roundOpened(
   const { nodeId } = core.options
   const { term, missing } = round
   const incident = incidentOf(core, term)
-  const proved = isProven(core, round)
-  const absent = unprovenWithout(core, round, proved)
+  const absent = unprovenWithout(core, round)
   becomeActive(core, {
     term,
     reason: reasonOf(round),
     forks: round.skipped.size > 0,
-    proved: proved ? core.copy : undefined,
+    startedWith: round.kind === 'coldStart' ? core.copy : undefined,
+    named: new Set([...missing, ...absent]),
   })
   giveUpKnown(core)
   if (round.kind === 'takeOver') {
@@ -396,12 +396,8 @@ export function isOverdue(core: CoreState, round: Round): boolean {
   return round.phase === 'opening' && passed(core, 'round')
 }
 
-function isProven(core: CoreState, round: Round): boolean {
-  return round.kind === 'coldStart' && provenBy(standings(core), ownStanding(core))
-}
-
-function unprovenWithout(core: CoreState, round: Round, proven: boolean): string[] {
-  if (round.kind !== 'coldStart' || proven) return []
+function unprovenWithout(core: CoreState, round: Round): string[] {
+  if (round.kind !== 'coldStart' || provenBy(standings(core), ownStanding(core))) return []
   return [...missingAtStart(core), ...lackingAtStart(core)]
 }
 

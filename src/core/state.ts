@@ -186,10 +186,10 @@ export interface Tenure {
   readonly rivals: Map<string, Rival>
   /** It began without what a member in reach has, and with a change of its own. */
   readonly forks: boolean
-  /** The copy that a clean stop proved to be the last one, so that nobody was waited for; undefined after any other beginning. */
-  readonly proved: Extent | undefined
-  /** Members that showed otherwise. */
-  readonly disprovedBy: Set<string>
+  /** The copy that a cold start began with; undefined for a tenure that began otherwise. */
+  readonly startedWith: Extent | undefined
+  /** Members that were named as those that may have had more. */
+  readonly named: Set<string>
 }
 
 /** The giving side of a switchover. */

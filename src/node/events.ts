@@ -130,9 +130,9 @@ export interface NodeEvents {
   /** Writers are not paced any more: the standby for which they were last keeps up, or pacing was of no use to it. */
   writersReleased: [event: PeerEvent]
   /**
-   * A takeover went on without these members of the in-sync set: acknowledged writes may be missing. Also: this node served
-   * at once, since it had stopped cleanly as the last active, and these members went on since, which says that its disk was
-   * put back to an older state.
+   * A takeover went on without these members of the in-sync set: acknowledged writes may be missing. Also: after a
+   * start of the whole cluster, or of its last active, these members turn out to have gone on in a term of which the copy
+   * that serves knows nothing, as after a disk was put back to an older state.
    */
   possibleLoss: [
     event: {

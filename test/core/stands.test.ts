@@ -338,6 +338,20 @@ describe('GEN-2: a disk that is put back to the state after a clean stop', () =>
     expect(world.events('n1', 'possibleLoss')).toEqual([])
   })
 
+  it('of two that both went on, the one that gives way is named, also where they used the same epoch', () => {
+    const world = putBack(2)
+    world.start('n1')
+    world.until(() => world.role('n1') === 'active', 15_000)
+    for (let writes = 0; writes < 9; writes += 1) world.write('n1')
+    world.kill('n1')
+    for (const id of ['n1', 'n2']) world.start(id)
+    world.until(() => world.actives().length === 1, 15_000)
+    const [active = ''] = world.actives()
+    const other = active === 'n1' ? 'n2' : 'n1'
+    world.until(() => world.role(other) === 'standby', 15_000)
+    expect(world.events(active, 'possibleLoss')).toMatchObject([{ missing: [other] }])
+  })
+
   it('is no loss where only the rest of a known term is lacking, which nobody had acknowledged', () => {
     const world = settled(2)
     world.node('n2').lagging = true

@@ -224,7 +224,7 @@ class Memory implements MemoryStorage {
       case 'file': {
         const file = tree.get(target.path)
         if (file === undefined) return false
-        const bytes = file.bytes.view().slice()
+        const bytes = new Uint8Array(file.bytes.view())
         if (!flip(bytes, random)) return false
         // A failing disk tells nobody: size, time and inode stay.
         tree.change(target.path, { file: { ...file, bytes: new Bytes(bytes) }, tears: 'never' })
@@ -273,14 +273,20 @@ class OpenMemory implements OpenStorage {
 function outsideOf(content: () => Content): OutsideFiles {
   return {
     list: () => content().tree.paths().sort(),
-    read: (path) => content().tree.get(path)?.bytes.view().slice(),
+    read: (path) => {
+      const bytes = content().tree.get(path)?.bytes.view()
+      return bytes === undefined ? undefined : new Uint8Array(bytes)
+    },
     mode: (path) => content().tree.get(path)?.mode,
     stat: (path) => content().tree.stat(path),
     write: (path, bytes, mode = 0o644) => {
       const { tree } = content()
       checkTreePath(path)
       tree.makeWay(path, true)
-      tree.change(path, { file: tree.newFile(new Bytes(bytes.slice()), mode), tears: 'never' })
+      tree.change(path, {
+        file: tree.newFile(new Bytes(new Uint8Array(bytes)), mode),
+        tears: 'never',
+      })
       tree.sync(path)
     },
     remove: (path) => {

@@ -573,6 +573,25 @@ describe('faults of a memory storage', () => {
     expect(storage.outside.list()).toEqual([])
   })
 
+  test('what is given and what is answered are bytes of their own, also when they are buffers of Node', async () => {
+    const storage = memory()
+    const given = Buffer.from('given')
+    storage.outside.write('a', given)
+    const { tree, documents } = await storage.open(owner)
+    await tree.apply([{ kind: 'put', path: 'b', bytes: given, mode: 0o600 }])
+    await documents.write('c', given)
+    given.fill('x')
+    storage.outside.read('a')?.fill(0)
+    storage.outside.read('b')?.fill(0)
+    ;(await documents.read('c'))?.fill(0)
+    for (const path of ['a', 'b']) {
+      expect(Buffer.from(storage.outside.read(path) ?? []).toString(), path).toBe('given')
+    }
+    expect(Buffer.from((await documents.read('c')) ?? []).toString()).toBe('given')
+    expect(storage.outside.stat('b')).toMatchObject({ size: 5, mode: 0o600 })
+    expect(storage.outside.stat('c')).toBeUndefined()
+  })
+
   function memoryOpenedReadOnly(): Promise<OpenStorage> {
     const storage = memory()
     storage.faults.readOnly = true

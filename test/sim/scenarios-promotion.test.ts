@@ -114,6 +114,39 @@ describe('a node that becomes active with files that somebody changed while it w
     },
   )
 
+  it('OPS-2: also those of a node that was killed in the middle of its work', async () => {
+    const world = watched({ nodes: 2 })
+    world.startAll()
+    await inStep(world)
+    const files = filesOf(world, 'n1')
+    for (const at of [0, 1, 2]) await world.settle(files.write(`data/f${at}`, `first ${at}`))
+    // A checkpoint, and then changes in place.
+    await world.run(12_000)
+    for (const at of [0, 1, 2]) await world.settle(files.append(`data/f${at}`, ' and more'))
+    await world.run(100)
+    for (const id of ['n2', 'n1']) world.kill(id)
+    edit(world, 'n1', 'data/f0')
+    edit(world, 'n2', 'data/f1')
+    world.machine('n1').storage.outside.remove('data/f2')
+    world.startAll()
+    await inStep(world)
+    await world.run(1_000)
+    expect(world.actives()).toEqual(['n1'])
+    for (const id of ['n1', 'n2']) {
+      expect(onDisk(world, id, 'data/f0'), id).toBe(edited)
+      expect(onDisk(world, id, 'data/f1'), id).toBe('first 1 and more')
+      expect(onDisk(world, id, 'data/f2'), id).toBeUndefined()
+    }
+    const [adopted] = await vaultOf(world, 'n1')
+    expect(await keptIn(world, 'n1', adopted as VaultIncident)).toEqual([
+      'data/f0=first 0 and more',
+      'data/f2=first 2 and more',
+    ])
+    const [repaired] = await vaultOf(world, 'n2')
+    expect(await keptIn(world, 'n2', repaired as VaultIncident)).toEqual([`data/f1=${edited}`])
+    await allIsWell(world)
+  })
+
   it('OPS-2: has what the history had in its vault before, as the journal still holds it', async () => {
     const world = await stopped(2, 4)
     world.machine('n1').storage.outside.remove('data/f0')

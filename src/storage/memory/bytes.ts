@@ -75,8 +75,8 @@ export function toss(random: Random): boolean {
 /** What a power cut leaves of bytes that were on their way: a part, or all with a tail of zeros. */
 export function tear(bytes: Uint8Array, random: Random): Uint8Array {
   const cut = pick(random, bytes.byteLength)
-  if (toss(random)) return bytes.slice(0, cut)
-  const torn = bytes.slice()
+  if (toss(random)) return new Uint8Array(bytes.subarray(0, cut))
+  const torn = new Uint8Array(bytes)
   torn.fill(0, cut)
   return torn
 }

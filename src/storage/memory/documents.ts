@@ -23,7 +23,8 @@ export class MemoryDocuments implements DocumentStore {
       if (this.#content.damaged.has(name)) {
         throw new HotspareError('STORAGE_CORRUPT', `the document ${name} is damaged`)
       }
-      return this.#content.documents.get(name)?.slice()
+      const value = this.#content.documents.get(name)
+      return value === undefined ? undefined : new Uint8Array(value)
     }
     return this.#runner.run({ operation: 'documents.read', channel: `document ${name}`, effect })
   }
@@ -31,7 +32,7 @@ export class MemoryDocuments implements DocumentStore {
   async write(name: string, value: Uint8Array): Promise<void> {
     checkDocumentName(name)
     checkLimit(value.byteLength, DOCUMENT_BYTES_MAX, `the document ${name}, in bytes`)
-    const copy = value.slice()
+    const copy = new Uint8Array(value)
     const store = (): void => {
       this.#content.documents.set(name, copy)
       this.#content.damaged.delete(name)

@@ -69,7 +69,7 @@ export class LogContent {
   flip(random: Random): boolean {
     if (this.#bytes === 0) return false
     const index = this.#indexOf(pick(random, this.#bytes - 1))
-    const copy = this.#chunks[index]!.slice()
+    const copy = new Uint8Array(this.#chunks[index]!)
     this.#chunks[index] = copy
     return flip(copy, random)
   }
@@ -89,7 +89,7 @@ export class LogContent {
 
 /** The parts as one stretch of fresh bytes. */
 export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!.slice()
+  if (parts.length === 1) return new Uint8Array(parts[0]!)
   let length = 0
   for (const part of parts) length += part.byteLength
   const target = new Uint8Array(length)

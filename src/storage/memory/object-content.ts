@@ -122,7 +122,7 @@ export class ObjectContent {
   flip(key: string, random: Random): boolean {
     const bytes = this.#present.get(key)
     if (bytes === undefined) return false
-    const copy = bytes.view().slice()
+    const copy = new Uint8Array(bytes.view())
     const done = flip(copy, random)
     const flipped = new Bytes(copy)
     if (this.#durable.get(key) === bytes) this.#durable.set(key, flipped.freeze())
@@ -140,5 +140,5 @@ function tornState(
   if (present === undefined || pick(random, 2) === 0) return present
   const safe = durable === undefined ? 0 : Math.min(durable.length, present.length)
   const torn = tear(present.view(safe), random)
-  return new Bytes(present.view(0, safe).slice()).with(safe, torn)
+  return new Bytes(new Uint8Array(present.view(0, safe))).with(safe, torn)
 }

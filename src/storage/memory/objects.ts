@@ -64,7 +64,7 @@ export class MemoryObjects implements ObjectStore {
     return await this.#run('objects.read', area, () => {
       const bytes = this.#content.objects.get(objectKey(area, name))
       if (bytes === undefined) throw storageFailed(`there is no object ${area}/${name}`)
-      return bytes.view(offset, offset + length).slice()
+      return new Uint8Array(bytes.view(offset, offset + length))
     })
   }
 

@@ -237,7 +237,7 @@ export class TreeContent {
     if (tears === 'whole') return { ...file, bytes: new Bytes(tear(bytes, random)) }
     const old = before?.bytes.view() ?? new Uint8Array()
     const cut = pick(random, bytes.byteLength)
-    const mixed = new Bytes(bytes.slice(0, cut)).with(cut, old.subarray(cut))
+    const mixed = new Bytes(new Uint8Array(bytes.subarray(0, cut))).with(cut, old.subarray(cut))
     return { ...file, bytes: mixed }
   }
 

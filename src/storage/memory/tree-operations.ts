@@ -23,7 +23,7 @@ export function carryOut(content: Content, operation: TreeOperation): FileStat |
     case 'put': {
       tree.makeWay(path, operation.force ?? false)
       tree.failed.delete(path)
-      const file = tree.newFile(new Bytes(operation.bytes.slice()), operation.mode)
+      const file = tree.newFile(new Bytes(new Uint8Array(operation.bytes)), operation.mode)
       tree.change(path, { file, tears: 'whole' })
       break
     }

@@ -200,7 +200,7 @@ function checkOperation(operation: TreeOperation): void {
 }
 
 function withOwnBytes(operation: TreeOperation): TreeOperation {
-  return 'bytes' in operation ? { ...operation, bytes: operation.bytes.slice() } : operation
+  return 'bytes' in operation ? { ...operation, bytes: new Uint8Array(operation.bytes) } : operation
 }
 
 function isInPlace({ kind }: TreeOperation): boolean {

@@ -1,5 +1,7 @@
 /** What files must hold after a history of writes, and what they do hold. */
+import { differs } from '../../replication/tree-scan.js'
 import type { Machine } from './machine.js'
+import type { World } from './world.js'
 import type { WriteAction } from './writes.js'
 
 /** Whether the simulated policy syncs a path. */
@@ -16,6 +18,27 @@ export function contentOf({ storage }: Machine): Map<string, Uint8Array> {
     if (bytes !== undefined) content.set(path, bytes)
   }
   return content
+}
+
+/**
+ * Files that somebody else changed on a node that could not take them in, as it has said of each (a full vault): it refuses
+ * to read them, and the others have the version of the history.
+ */
+export function keptOutside(world: World, { id, process, storage }: Machine): Set<string> {
+  const kept = new Set<string>()
+  const { copy } = process ?? {}
+  if (copy === undefined) return kept
+  for (const { node, name, event } of world.events) {
+    const told = event as { readonly outcome?: string; readonly paths?: readonly string[] }
+    if (node !== id || name !== 'outsideChange' || told.outcome !== 'kept') continue
+    for (const path of told.paths ?? []) {
+      const record = copy.index.get(path)
+      const stat = storage.outside.stat(path)
+      const isOther = record === undefined || stat === undefined || differs(record, stat)
+      if (isOther || copy.isMixed(path)) kept.add(path)
+    }
+  }
+  return kept
 }
 
 /** A file's bytes after an action; undefined when there is no file. */

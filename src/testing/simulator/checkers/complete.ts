@@ -1,6 +1,6 @@
 /** Promise 6: a half copy is never served and never promoted; and copies that are in sync are equal. */
 import type { NodeStatus } from '../../../node/status.js'
-import { contentOf } from '../content.js'
+import { contentOf, keptOutside } from '../content.js'
 import { survivor } from '../extents.js'
 import type { Machine, Process } from '../machine.js'
 import type { World } from '../world.js'
@@ -39,7 +39,9 @@ class Complete implements Checker {
 
   #compare(active: Machine, other: Machine): void {
     const [left, right] = [contentOf(active), contentOf(other)]
+    const kept = keptOutside(this.#world, active)
     for (const path of new Set([...left.keys(), ...right.keys()])) {
+      if (kept.has(path)) continue
       const [one, two] = [left.get(path), right.get(path)]
       if (one !== undefined && two !== undefined && Buffer.compare(one, two) === 0) {
         this.#compareModes(active, other, path)

@@ -2,7 +2,7 @@
  * What the surviving copy holds is what its history says: files as the writes in it left them, application state with
  * each of its changes once, and nothing of writes that were refused or belong to another history.
  */
-import { after, contentOf, replaces } from '../content.js'
+import { after, contentOf, keptOutside, replaces } from '../content.js'
 import { contains, survivor } from '../extents.js'
 import type { Process } from '../machine.js'
 import type { RegisterChange } from '../register.js'
@@ -50,7 +50,9 @@ class HistoryHolds implements Checker {
       ...content.keys(),
       ...[...bySeq.values()].flatMap(({ action }) => pathsOf(action)),
     ])
+    const kept = keptOutside(this.#world, this.#world.machine(id))
     for (const path of paths) {
+      if (kept.has(path)) continue
       const version = copy?.index.get(path)?.version ?? copy?.index.tombstone(path)
       const expected = version === undefined ? undefined : expectedAt(path, version, bySeq)
       if (expected === undefined) continue

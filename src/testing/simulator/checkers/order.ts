@@ -9,7 +9,8 @@ import { decodeState, stateDocument } from '../../../replication/app-states.js'
 import { checkpointName, decodeCheckpoint } from '../../../replication/checkpoint-document.js'
 import type { Term } from '../../../replication/position.js'
 import { sameTerm } from '../../../replication/position.js'
-import { manifestName } from '../../../replication/restore-manifest.js'
+import { placeOf } from '../../../replication/restore/places.js'
+import { decodeManifest, manifestName } from '../../../replication/restore-manifest.js'
 import { decodeIncident, folderOf, incidentsPrefix } from '../../../replication/vault-incident.js'
 import type { Process } from '../machine.js'
 import { simulatedStates } from '../register.js'
@@ -178,7 +179,7 @@ class Order implements Checker {
 
   #document(process: Process, name: string, value: Uint8Array): void {
     if (name === checkpointName) this.#checkpoint(process, value)
-    else if (name === manifestName) this.#manifest(process)
+    else if (name === manifestName) this.#manifest(process, value)
     else if (name.startsWith(incidentsPrefix)) this.#incident(process, value)
     else if (simulatedStates.some((each) => stateDocument(each) === name)) {
       const { seq } = decodeState(value)
@@ -212,11 +213,15 @@ class Order implements Checker {
     }
   }
 
-  #manifest(process: Process): void {
+  #manifest(process: Process, value: Uint8Array): void {
     const { copy, id } = process
-    const dirty = [...this.#dirtyOf(process).keys()].find((key) =>
-      /^(staging|incoming) (?!index)/.test(key),
-    )
+    // What was received and is not named, since the node had it by then, or it was removed meanwhile, goes.
+    const { install, states } = decodeManifest(value)
+    const named = new Set([
+      ...install.map(placeOf).map(({ area, name }) => dirtyKey(area, name)),
+      ...states.map(({ object }) => dirtyKey('staging', object)),
+    ])
+    const dirty = [...this.#dirtyOf(process).keys()].find((key) => named.has(key))
     if (dirty !== undefined) this.#report(`${id} switches over with ${dirty}, which is not synced`)
     const given = this.#given.get(process) ?? 0
     if (given === 0) return

@@ -47,12 +47,12 @@ interface FoundStretch extends PackedStretch {
 /** Undefined where there is no such file. @throws `PROTOCOL_VIOLATION` */
 function foundOf(stretch: ReadStretch, result: unknown): FoundStretch | undefined {
   if (result === null || result === undefined) return undefined
-  const fields = listOf(result, 'result', 6)
+  const fields = rowOf(result, 'result')
   const [start, length, version, size, mode] = fields.slice(0, 5).map((n) => seqOf(n, 'result'))
   if (start === undefined || length === undefined || version === undefined) throw malformed()
   if (size === undefined || mode === undefined) throw malformed()
   if (length > stretch.length) throw malformed()
-  return { start, length, version, size, mode, runs: fields[5] }
+  return { start, length, version, size, mode, runs: fields[5] ?? undefined }
 }
 
 export class Restore {

@@ -165,6 +165,22 @@ describe('the lock', () => {
     expect(existsSync(lockPath())).toBe(true)
   })
 
+  test('that is looked at first, since the process stood still, lets no write take bytes that were lent', async () => {
+    const { objects } = await open()
+    const late = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 60_000)
+    try {
+      const lent = bytesOf('as it was')
+      const written = objects.write('blobs', lent, [
+        { name: 'o', offset: 0, start: 0, length: lent.length },
+      ])
+      lent.set(bytesOf('the next!'))
+      await written
+    } finally {
+      late.mockRestore()
+    }
+    expect(Buffer.from(await objects.read('blobs', 'o', 0, 9)).toString()).toBe('as it was')
+  })
+
   test('that was lost leaves the logs to the next holder, also before the loss is noticed', async () => {
     const first = await directory(root, { threads: false }).open(owner)
     const log = await first.logs.open('journal', '1')

@@ -26,22 +26,21 @@ export class DirectoryObjects implements ObjectStore {
     return this.#gate.run(() => this.#lane.call('objectList', { area, prefix }))
   }
 
-  write(area: ObjectArea, buffer: Uint8Array, slices: readonly ObjectSlice[]): Promise<void> {
-    return this.#gate.run(async () => {
-      checkLimit(buffer.byteLength, OBJECT_BYTES_MAX, 'the write of objects, in bytes')
-      checkLimit(slices.length, ITEMS_MAX, 'the slices of one write')
-      for (const slice of slices) checkSlice(area, slice, buffer.byteLength)
-      const own = this.#buffers.take(buffer.byteLength)
-      own.set(buffer)
-      try {
-        await this.#lane.call('objectWrite', { area, buffer: own, slices })
-      } finally {
-        this.#buffers.give(own)
-      }
-      for (const { name, offset } of slices) {
-        if (offset === 0) this.#syncer.renewed(area, name)
-      }
-    })
+  async write(area: ObjectArea, buffer: Uint8Array, slices: readonly ObjectSlice[]): Promise<void> {
+    checkLimit(buffer.byteLength, OBJECT_BYTES_MAX, 'the write of objects, in bytes')
+    checkLimit(slices.length, ITEMS_MAX, 'the slices of one write')
+    for (const slice of slices) checkSlice(area, slice, buffer.byteLength)
+    // Before anything is waited for, the look at an overdue lock included: the caller may have been lent the bytes.
+    const own = this.#buffers.take(buffer.byteLength)
+    own.set(buffer)
+    try {
+      await this.#gate.run(() => this.#lane.call('objectWrite', { area, buffer: own, slices }))
+    } finally {
+      this.#buffers.give(own)
+    }
+    for (const { name, offset } of slices) {
+      if (offset === 0) this.#syncer.renewed(area, name)
+    }
   }
 
   read(area: ObjectArea, name: string, offset: number, length: number): Promise<Uint8Array> {

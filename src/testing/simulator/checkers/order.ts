@@ -9,7 +9,9 @@ import { decodeState, stateDocument } from '../../../replication/app-states.js'
 import { checkpointName, decodeCheckpoint } from '../../../replication/checkpoint-document.js'
 import type { Term } from '../../../replication/position.js'
 import { sameTerm } from '../../../replication/position.js'
-import { manifestName } from '../../../replication/restore-manifest.js'
+import { placeOf } from '../../../replication/restore/places.js'
+import type { RestoreManifest } from '../../../replication/restore-manifest.js'
+import { decodeManifest, manifestName } from '../../../replication/restore-manifest.js'
 import { decodeIncident, folderOf, incidentsPrefix } from '../../../replication/vault-incident.js'
 import type { Process } from '../machine.js'
 import { simulatedStates } from '../register.js'
@@ -178,7 +180,7 @@ class Order implements Checker {
 
   #document(process: Process, name: string, value: Uint8Array): void {
     if (name === checkpointName) this.#checkpoint(process, value)
-    else if (name === manifestName) this.#manifest(process)
+    else if (name === manifestName) this.#manifest(process, decodeManifest(value))
     else if (name.startsWith(incidentsPrefix)) this.#incident(process, value)
     else if (simulatedStates.some((each) => stateDocument(each) === name)) {
       const { seq } = decodeState(value)
@@ -212,11 +214,17 @@ class Order implements Checker {
     }
   }
 
-  #manifest(process: Process): void {
+  /** All that it names is durable before; what else a restore brought is removed by the switch. */
+  #manifest(process: Process, { install, states }: RestoreManifest): void {
     const { copy, id } = process
-    const dirty = [...this.#dirtyOf(process).keys()].find((key) =>
-      /^(staging|incoming) (?!index)/.test(key),
-    )
+    const places = [
+      ...install.map(placeOf),
+      ...states.map(({ object }) => placeOf({ path: '', object })),
+    ]
+    const unsynced = this.#dirtyOf(process)
+    const dirty = places
+      .map(({ area, name }) => dirtyKey(area, name))
+      .find((key) => unsynced.has(key))
     if (dirty !== undefined) this.#report(`${id} switches over with ${dirty}, which is not synced`)
     const given = this.#given.get(process) ?? 0
     if (given === 0) return

@@ -63,18 +63,19 @@ export class Trials {
   }
 
   async #goOn(trial, workshop) {
-    const { seeds, sound, tests, allTests } = this.#options
+    const { seeds, sound, tests, allTests, untilMs } = this.#options
     const { mutant } = trial
     const beganMs = performance.now()
     await workshop.apply(mutant)
     try {
       await seeds.goOn(trial, workshop, seedsAtOnce)
       const wantsTests = tests && !trial.tested && (allTests || trial.simulator === undefined)
-      if (wantsTests) {
+      if (wantsTests && performance.now() < untilMs) {
         trial.tests = await failingTests(workshop, mutant.tests ?? [], sound)
         trial.tested = true
       }
-      trial.ended = trial.simulator !== undefined || trial.tried >= seeds.count
+      const hadAll = trial.tried >= seeds.count && (trial.tested || !tests)
+      trial.ended = trial.simulator !== undefined || hadAll
     } finally {
       await workshop.restore()
       trial.ms += performance.now() - beganMs

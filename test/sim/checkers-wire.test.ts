@@ -1,7 +1,7 @@
 /** The checkers of what goes over the wire and to the disk: each one is shown a broken promise. */
 import { describe, expect, it } from 'vitest'
 import { encodeState, stateDocument } from '../../src/replication/app-states.js'
-import { manifestName } from '../../src/replication/restore-manifest.js'
+import { encodeManifest, manifestName } from '../../src/replication/restore-manifest.js'
 import { frameTypes } from '../../src/replication/stream/wire.js'
 import type { TapListener } from '../../src/testing/simulator/checkers/checker.js'
 import { isServedInTime } from '../../src/testing/simulator/loss.js'
@@ -20,6 +20,14 @@ function pretend(world: World, call: (taps: TapListener) => void): void {
 function said(world: World, id: string, message: unknown, more: Partial<SentMessage> = {}): void {
   const sent = { to: 'n2:1', message, isAnswer: false, ...more }
   pretend(world, (taps) => taps.sent?.(world.process(id), sent))
+}
+
+/** What a restore brings that consists of these snapshots. */
+function manifestOf(objects: readonly string[]): Uint8Array {
+  const states = objects.map((object) => ({ className: 'register', object, seq: 1 }))
+  const base = { history: [], seq: 0 }
+  const none = { install: [], remove: [], complete: false, tombstoneFloor: 0 }
+  return encodeManifest({ version: 1, restoreId: 'r', base, states, ...none })
 }
 
 /** The messages of the violations so far, which are forgotten. */
@@ -68,8 +76,12 @@ describe('the order checker', () => {
     pretend(world, (taps) => taps.dirty?.(process, [dirtyKey('blobs', 'a-blob')]))
     said(world, 'n2', { type: 'blobHere', id: 'a-blob' })
     expect(complaints(world)).toContain('order: n2 says that it has blob a-blob')
-    pretend(world, (taps) => taps.dirty?.(process, [dirtyKey('staging', 's0')]))
-    pretend(world, (taps) => taps.document?.(process, manifestName, new Uint8Array()))
+    const staged = ['s0', 'forgotten'].map((name) => dirtyKey('staging', name))
+    pretend(world, (taps) => taps.dirty?.(process, staged))
+    // What the manifest does not name the switch removes.
+    pretend(world, (taps) => taps.document?.(process, manifestName, manifestOf([])))
+    expect(complaints(world)).toBe('')
+    pretend(world, (taps) => taps.document?.(process, manifestName, manifestOf(['s0'])))
     expect(complaints(world)).toContain('order: n2 switches over with staging s0')
     pretend(world, (taps) => taps.synced?.(process, 'staging', undefined))
     const state = encodeState({ bytes: new Uint8Array(1), seq: 1_000 })
@@ -85,7 +97,7 @@ describe('the order checker', () => {
     const process = world.process('n2')
     await world.settle(process.copy?.beginNext({ history: [], seq: 0 }) ?? Promise.resolve())
     said(world, 'n1', { results: [], seq: 50 }, { isAnswer: true })
-    pretend(world, (taps) => taps.document?.(process, manifestName, new Uint8Array()))
+    pretend(world, (taps) => taps.document?.(process, manifestName, manifestOf([])))
     expect(complaints(world)).toContain('what it read may reach 50')
     quit(world)
   })

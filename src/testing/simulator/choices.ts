@@ -43,14 +43,11 @@ export function cornersOf(seed: number): Corners {
   const drift = random.chance(0.2)
   const keepsEvery = random.chance(0.15) ? { keepsEvery: random.between(1, 6) } : {}
   const gate = random.chance(0.12) ? { gateMs: random.pick([300, 1_000, 2_500]) } : {}
-  const isLate = random.chance(0.12)
-  const lag = isLate ? { streamLagMs: random.between(100, 900) } : {}
+  const lag = random.chance(0.12) ? { streamLagMs: random.between(100, 900) } : {}
   return {
     choices,
     choicesOf,
     load: {
-      // Something is written in every moment of a restore.
-      ...(isLate ? { everyMs: 25 } : {}),
       ...(trims ? { everyMs: 60, largeShare: 0.8 } : {}),
       ...(isBulky ? { everyMs: 300, bulkyShare: 0.1, paths: 6 } : {}),
     },

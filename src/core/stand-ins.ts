@@ -45,7 +45,22 @@ function replacements(core: CoreState): Peer[] {
 function successors(core: CoreState): Peer[] {
   const { served } = core
   if (served === undefined) return []
-  return peersOf(core).filter((peer) => mayHaveLived(peer, served.atMs))
+  return peersOf(core).filter(
+    (peer) => mayHaveLived(peer, served.atMs) && !endedBesideUs(core, peer, served.atMs),
+  )
+}
+
+/**
+ * Whether a process ended right after it said that it heard us and was not active: it could have taken the role only with
+ * our promise, or with an offer of ours that it did not refuse.
+ */
+function endedBesideUs(core: CoreState, peer: Peer, sinceMs: number): boolean {
+  const { view, heardAtMs, refusedSinceMs, pledgedAtMs = Number.NEGATIVE_INFINITY } = peer
+  if (!peer.gone || heardAtMs === undefined || refusedSinceMs === undefined) return false
+  if (view === undefined || view.activeTerm !== undefined) return false
+  if (core.followed?.id === peer.id || pledgedAtMs >= sinceMs) return false
+  const { nodeId, heartbeatMs } = core.options
+  return view.hears.includes(nodeId) && refusedSinceMs - heardAtMs < heartbeatMs
 }
 
 function mayHaveLived(peer: Peer, sinceMs: number): boolean {

@@ -56,6 +56,8 @@ export interface Peer {
   refused: boolean
   /** Since when every dial of it is refused, so that no process can have lived there meanwhile. */
   refusedSinceMs: number | undefined
+  /** When this run promised it a term the last time. */
+  pledgedAtMs: number | undefined
   /** Its process is proven gone. */
   gone: boolean
   /** It said goodbye. */
@@ -373,6 +375,7 @@ function createPeer(id: string, index: number, promotable: boolean): Peer {
     heardSinceLost: false,
     refused: false,
     refusedSinceMs: undefined,
+    pledgedAtMs: undefined,
     gone: false,
     stopped: false,
     heardAtMs: undefined,

@@ -304,6 +304,19 @@ describe('who takes over', () => {
     world.until(() => world.role('n3') === 'active', 12_000)
   })
 
+  it('a term is not opened when a higher epoch was seen while the gate was asked', () => {
+    const world = settled(3)
+    const { core } = world.node('n2')
+    world.kill('n1')
+    world.until(() => core.round?.phase === 'gate', 5_000)
+    const taken = core.round?.term.epoch ?? 0
+    const n3 = core.peers.get('n3')
+    if (n3?.view === undefined) throw new Error('n3 was not heard')
+    n3.view = { ...n3.view, promised: { epoch: taken + 5, nodeId: 'n3', bootId: 'n3.1' } }
+    world.until(() => world.actives().length > 0, 10_000)
+    expect(world.node(world.actives()[0] ?? '').core.tenure?.term.epoch).toBeGreaterThan(taken)
+  })
+
   it('a closed gate is asked again with growing pauses', () => {
     const world = settled(2)
     world.node('n2').gateOpen = false

@@ -304,6 +304,20 @@ describe('who takes over', () => {
     world.until(() => world.role('n3') === 'active', 12_000)
   })
 
+  it('whoever did not get the request for a promise is asked again', () => {
+    const world = settled(3)
+    const { core } = world.node('n2')
+    world.kill('n1')
+    world.until(() => core.round?.phase === 'preparing', 5_000)
+    world.cutLink('n2', 'n3')
+    world.until(() => core.round?.phase === 'asking', 100)
+    world.run(20)
+    world.heal('n2', 'n3')
+    const tookMs = world.until(() => world.actives().length > 0, 5_000)
+    expect(tookMs).toBeLessThan(1_000)
+    expect(world.events('n2', 'possibleLoss')).toEqual([])
+  })
+
   it('a term is not opened when a higher epoch was seen while the gate was asked', () => {
     const world = settled(3)
     const { core } = world.node('n2')

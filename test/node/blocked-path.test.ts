@@ -15,7 +15,7 @@ const policy = new SyncPolicy({
   files: synced(['files/**', '!files/**/*.local']),
   local: neverSynced('files/**/*.local', { reason: 'differs per machine' }),
 })
-const bytes = (text: string): Uint8Array => Buffer.from(text)
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 describe('a never-synced file in the way of a write', () => {
   it.each([

@@ -6,11 +6,11 @@ const links = ['cut', 'cut>', 'slow', 'splitBrain', 'vaulted', 'restored by delt
 
 describe('random schedules of links that fail, and of everything', () => {
   everyPromiseHolds('calm', 5, ['restored by none'])
-  everyPromiseHolds('network', 42, [...links, 'heal', 'reset', 'kill', 'switchedOver'])
-  everyPromiseHolds('everything', 55, [
+  everyPromiseHolds('network', 24, [...links, 'heal', 'reset', 'kill', 'switchedOver'])
+  everyPromiseHolds('everything', 30, [
     ...links,
     ...['kill', 'powerOff', 'freeze', 'suspend', 'diskFull', 'failNextSync', 'slowDisk', 'flip'],
-    ...['restored by full', 'restored by journal', 'historyLost', 'journalTrimmed', 'vaultFull'],
+    ...['restored by full', 'restored by journal', 'historyLost', 'journalTrimmed'],
   ])
 
   it('the same seed gives the same run', { timeout: 60_000 }, async () => {

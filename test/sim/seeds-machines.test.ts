@@ -5,9 +5,9 @@ const machines = ['kill', 'powerOff', 'stopped', 'switchedOver', 'restored by jo
 const writes = ['put', 'append', 'patch', 'truncate', 'remove', 'update', 'transaction', 'blob']
 
 describe('random schedules of machines and disks that fail', () => {
-  everyPromiseHolds('single', 32, [...machines, ...writes, 'freeze', 'suspend', 'reset'])
-  everyPromiseHolds('crashes', 38, [...machines, 'notSwitchedOver', 'restored by full'])
-  everyPromiseHolds('disk', 46, [
+  everyPromiseHolds('single', 18, [...machines, ...writes, 'freeze', 'suspend', 'reset'])
+  everyPromiseHolds('crashes', 20, [...machines, 'notSwitchedOver', 'restored by full'])
+  everyPromiseHolds('disk', 24, [
     ...machines,
     ...['diskFull', 'failNextSync', 'slowDisk', 'flip', 'storageRecovered'],
   ])

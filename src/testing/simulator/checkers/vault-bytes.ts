@@ -135,7 +135,7 @@ class VaultBytes implements Checker {
       if (!isOwn || marks.get(key) !== 'unknown' || this.#world.machine(id).damaged) continue
       const seenMs = this.#activeMs.get(process) ?? 0
       const hadTime = settledMs + markMs <= seenMs && this.#world.disturbances === 0
-      if (!hadTime && !this.#isMarkedLater(write, marks)) continue
+      if (!hadTime && !this.#isMarkedLater(write, term.epoch, marks)) continue
       this.#report(`${incident.id} of ${id} does not know that ${key} was acknowledged`)
     }
     if (this.#mayBeOthers(id)) return
@@ -151,9 +151,13 @@ class VaultBytes implements Checker {
     }
   }
 
-  /** Whether a change that was made once a write and all before it were answered is among the lost ones, too. */
+  /**
+   * Whether a change that was made once a write and all before it were answered is among the lost ones, too. One of the same
+   * term: the next tenure knows no more of the one before than the journal does.
+   */
   #isMarkedLater(
     { process, settledMs = 0 }: WriteRecord,
+    epoch: number,
     lost: ReadonlyMap<string, unknown>,
   ): boolean {
     const own = this.#world.writes.filter((write) => write.process === process)
@@ -164,7 +168,7 @@ class VaultBytes implements Checker {
     return own.some(({ outcome, submittedMs }) => {
       if (outcome.kind !== 'acknowledged' || submittedMs <= answeredMs) return false
       const { term, seq } = outcome.receipt.position
-      return lost.has(`${term.epoch}/${seq}`)
+      return term.epoch === epoch && lost.has(`${term.epoch}/${seq}`)
     })
   }
 

@@ -16,7 +16,7 @@
  * logs that it opens its own.
  */
 
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import { link, readFile, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
@@ -34,6 +34,10 @@ export const TOUCH_EVERY_MS = 1000
 export const WATCH_MS = 5000
 /** A lock that was not renewed for this long is renewed before anything is done: well before anybody may take it. */
 const OVERDUE_MS = 2500
+/** A claim on a lock whose holder is gone takes a few milliseconds; one that is older was left behind. */
+const CLAIM_STALE_MS = 10_000
+/** How long is waited for another one that has it. */
+const CLAIM_WAIT_MS = 20
 const ATTEMPTS_MAX = 5
 
 /** What a lock file says. Empty strings and 0 stand for what the platform does not tell. */
@@ -327,22 +331,39 @@ async function modified(path: string): Promise<number> {
   }
 }
 
-/** Moves a dead holder's lock away; if another process was faster, its lock stays, or is put back. */
+/**
+ * Moves the lock of a holder that is gone out of the way. Only whoever has the claim on that very holder may: of several
+ * that found it gone, a slow one would else move the lock of the one that took it since.
+ */
 async function setAside(layout: Layout, holder: LockContent): Promise<void> {
-  // Looking at the holder may have taken seconds. Once moved, a lock can be put back only while nobody makes another.
-  if ((await readLock(layout.lock))?.token !== holder.token) return
-  const aside = `${layout.temporary}/lock-${randomUUID()}`
+  const claim = `${layout.temporary}/claim-${createHash('sha256').update(holder.token).digest('hex')}`
+  if (!(await claimed(claim))) return
   try {
+    if ((await readLock(layout.lock))?.token !== holder.token) return
+    const aside = `${layout.temporary}/lock-${randomUUID()}`
     await rename(layout.lock, aside)
+    await unlink(aside)
   } catch (error) {
-    if (isMissing(error)) return
-    throw error
+    if (!isMissing(error)) throw error
+  } finally {
+    await unlink(claim).catch(() => undefined)
   }
-  const moved = await readLock(aside)
-  if (moved !== undefined && moved.token !== holder.token) {
-    await link(aside, layout.lock).catch(() => undefined)
+}
+
+/** False while another one has the claim; a claim that is left behind is removed. */
+async function claimed(claim: string): Promise<boolean> {
+  try {
+    await writeFile(claim, '', { flag: 'wx', mode: 0o600 })
+    return true
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error
   }
-  await unlink(aside).catch(() => undefined)
+  const sinceMs = await modified(claim)
+  if (sinceMs !== 0 && Date.now() - sinceMs > CLAIM_STALE_MS) {
+    await unlink(claim).catch(() => undefined)
+  }
+  await sleep(CLAIM_WAIT_MS)
+  return false
 }
 
 function describeThisProcess(owner: StorageOwner): LockContent {

@@ -57,7 +57,7 @@ function give(core: CoreState, peer: Peer, term: Term): void {
   if (core.round !== undefined) abandonRound(core, `promised to ${peer.id}`)
   if (core.role !== 'discovering') becomeDiscovering(core, `promised epoch ${term.epoch}`)
   core.tookPart = true
-  peer.pledgedAtMs = core.nowMs
+  if (core.served?.declinedBy === peer.id) core.served = { ...core.served, declinedBy: undefined }
   const cutId = takeId(core)
   core.effects.push({ type: 'cutStream', id: cutId })
   const persistId = persist(core, { promised: term })

@@ -46,21 +46,17 @@ function successors(core: CoreState): Peer[] {
   const { served } = core
   if (served === undefined) return []
   return peersOf(core).filter(
-    (peer) => mayHaveLived(peer, served.atMs) && !endedBesideUs(core, peer, served.atMs),
+    (peer) => mayHaveLived(peer, served.atMs) && !onlyDeclined(core, peer),
   )
 }
 
 /**
- * Whether a process ended right after it said that it heard us and was not active: it could have taken the role only with
- * our promise, or with an offer of ours that it did not refuse.
+ * Whether all that a process did since we gave up the role is to decline it: it ended before `deadMs` was over since the
+ * offer that it answered, and could have taken the role by itself only after as long a silence, or with our promise.
  */
-function endedBesideUs(core: CoreState, peer: Peer, sinceMs: number): boolean {
-  const { view, heardAtMs, refusedSinceMs, pledgedAtMs = Number.NEGATIVE_INFINITY } = peer
-  if (!peer.gone || heardAtMs === undefined || refusedSinceMs === undefined) return false
-  if (view === undefined || view.activeTerm !== undefined) return false
-  if (core.followed?.id === peer.id || pledgedAtMs >= sinceMs) return false
-  const { nodeId, heartbeatMs } = core.options
-  return view.hears.includes(nodeId) && refusedSinceMs - heardAtMs < heartbeatMs
+function onlyDeclined({ served, options }: CoreState, { id, gone, refusedSinceMs }: Peer): boolean {
+  if (served?.declinedBy !== id || !gone || refusedSinceMs === undefined) return false
+  return refusedSinceMs - served.atMs < options.deadMs
 }
 
 function mayHaveLived(peer: Peer, sinceMs: number): boolean {

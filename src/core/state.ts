@@ -56,8 +56,6 @@ export interface Peer {
   refused: boolean
   /** Since when every dial of it is refused, so that no process can have lived there meanwhile. */
   refusedSinceMs: number | undefined
-  /** When this run promised it a term the last time. */
-  pledgedAtMs: number | undefined
   /** Its process is proven gone. */
   gone: boolean
   /** It said goodbye. */
@@ -256,7 +254,14 @@ export interface CoreState {
    */
   counted: { readonly atMs: number; readonly hears: readonly string[] } | undefined
   /** When this process gave up the role, and whom it heard then, as long as it has followed nobody since. */
-  served: { readonly atMs: number; readonly hears: readonly string[] } | undefined
+  served:
+    | {
+        readonly atMs: number
+        readonly hears: readonly string[]
+        /** Who declined the role when it was offered then, as long as we promised it nothing since. */
+        readonly declinedBy?: string | undefined
+      }
+    | undefined
   discovery: Discovery | undefined
   round: Round | undefined
   pledge: Pledge | undefined
@@ -375,7 +380,6 @@ function createPeer(id: string, index: number, promotable: boolean): Peer {
     heardSinceLost: false,
     refused: false,
     refusedSinceMs: undefined,
-    pledgedAtMs: undefined,
     gone: false,
     stopped: false,
     heardAtMs: undefined,

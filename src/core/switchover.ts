@@ -212,6 +212,7 @@ export function handoverRefused(
   failHandover(core, handover, message.reason)
   // It never served: nothing can be missing that only it has.
   core.followed = undefined
+  if (core.served !== undefined) core.served = { ...core.served, declinedBy: from }
 }
 
 /**

@@ -342,7 +342,12 @@ async function setAside(layout: Layout, holder: LockContent): Promise<void> {
     if ((await readLock(layout.lock))?.token !== holder.token) return
     const aside = `${layout.temporary}/lock-${randomUUID()}`
     await rename(layout.lock, aside)
-    await unlink(aside)
+    // A holder that was only taken for gone may have given it back, and another one taken it, since it was read.
+    const moved = await readLock(aside)
+    if (moved !== undefined && moved.token !== holder.token) {
+      await link(aside, layout.lock).catch(() => undefined)
+    }
+    await unlink(aside).catch(() => undefined)
   } catch (error) {
     if (!isMissing(error)) throw error
   } finally {

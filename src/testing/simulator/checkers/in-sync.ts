@@ -21,13 +21,21 @@ interface JournalOwner {
   }
 }
 
+/** What is known of an active. */
+interface Active {
+  readonly sinceMs: number
+  /** When each member was last seen to count. */
+  readonly counted: Map<string, number>
+  /** The members that needed history when it was trimmed for want of room (`historyLost`), and did not count anew since. */
+  readonly cutOff: Set<string>
+}
+
 class InSync implements Checker {
   readonly name = 'in-sync'
   readonly #world: World
   readonly #report: Report
   readonly #calm: Calm
-  /** By active: when it became one, and when each member was last seen to count. */
-  readonly #actives = new Map<Process, { sinceMs: number; counted: Map<string, number> }>()
+  readonly #actives = new Map<Process, Active>()
 
   constructor(world: World, report: Report) {
     this.#world = world
@@ -42,10 +50,10 @@ class InSync implements Checker {
     for (const id of inSync) if (id !== process.id) active.counted.set(id, this.#world.nowMs)
   }
 
-  #activeOf(process: Process): { sinceMs: number; counted: Map<string, number> } {
+  #activeOf(process: Process): Active {
     const known = this.#actives.get(process)
     if (known !== undefined) return known
-    const made = { sinceMs: this.#world.nowMs, counted: new Map<string, number>() }
+    const made: Active = { sinceMs: this.#world.nowMs, counted: new Map(), cutOff: new Set() }
     this.#actives.set(process, made)
     return made
   }
@@ -59,6 +67,7 @@ class InSync implements Checker {
     if (process.node.role !== 'active') return
     if (name === 'restoreStarted') this.#restoring(process, event as RestoreEvent)
     if (name === 'standbyInSync') this.#added(process, (event as { peer: string }).peer)
+    if (name === 'historyLost') this.#trimmed(process, (event as { upTo: number }).upTo)
     if (name === 'degraded') this.#degraded(process)
   }
 
@@ -68,7 +77,17 @@ class InSync implements Checker {
     this.#report(`${target} is being restored from ${id}, and counts as in sync`)
   }
 
-  #added({ id, node }: Process, added: string): void {
+  /** The limit of the journal goes before a standby that lags by more: it gets a restore, and cannot count meanwhile. */
+  #trimmed(process: Process, upTo: number): void {
+    for (const { id } of this.#world.members) {
+      const seq = this.#world.machine(id).process?.copy?.seq ?? 0
+      if (id !== process.id && seq < upTo) this.#activeOf(process).cutOff.add(id)
+    }
+  }
+
+  #added(process: Process, added: string): void {
+    const { id, node } = process
+    this.#activeOf(process).cutOff.delete(added)
     for (const other of node.status().inSync) {
       const copy = this.#world.machine(other).process?.copy
       if (other === id || other === added || copy === undefined) continue
@@ -80,14 +99,14 @@ class InSync implements Checker {
   #degraded(process: Process): void {
     const { id, node, copy } = process
     const { degradeAfterMs, deadMs } = node.status().options
-    const { sinceMs, counted } = this.#activeOf(process)
+    const { sinceMs, counted, cutOff } = this.#activeOf(process)
     const { nowMs, members } = this.#world
     const set = (copy as unknown as JournalOwner | undefined)?.loaded?.journal.durablePlace().facts
     if ((set?.inSync?.length ?? 0) > 0) {
       this.#report(`${id} is degraded, and its journal on disk still names ${set?.inSync?.join()}`)
     }
     for (const member of members) {
-      if (member.id === id || member.observer === true) continue
+      if (member.id === id || member.observer === true || cutOff.has(member.id)) continue
       const soundMs = nowMs - this.#calm.troubledMs(id, member.id)
       if (soundMs < degradeAfterMs + deadMs + slackMs) continue
       const other = this.#world.machine(member.id).process

@@ -16,8 +16,9 @@ class SingleActive implements Checker {
   readonly #world: World
   readonly #report: Report
   #linksMs = Number.NEGATIVE_INFINITY
-  /** Since when two actives move, and which; undefined while there is one at most. */
-  #two: { readonly who: string; readonly sinceMs: number } | undefined
+  /** By two nodes: since when both are active and move. */
+  readonly #sinceMs = new Map<string, number>()
+  readonly #reported = new Set<string>()
 
   constructor(world: World, report: Report) {
     this.#world = world
@@ -36,19 +37,27 @@ class SingleActive implements Checker {
     const ids = members.map(({ id }) => id)
     const isCut = ids.some((id) => ids.some((other) => this.#world.isCut(id, other)))
     if (isCut || slowLinks > 0) this.#linksMs = nowMs
-    const moving = this.#world.actives().filter((id) => !this.#world.frozen.includes(id))
-    const who = moving.join(' and ')
-    if (moving.length < 2) this.#two = undefined
-    else if (this.#two?.who !== who) this.#two = { who, sinceMs: nowMs }
-    if (this.#two === undefined || process.id !== moving[0]) return
-    const { sinceMs } = this.#two
-    // Two that a partition made stay until somebody decides.
-    if (this.#linksMs > sinceMs - 4 * deadMs || nowMs - sinceMs < 2 * deadMs + slackMs) return
-    this.#two = { who, sinceMs: Number.POSITIVE_INFINITY }
-    this.#report(
-      `${who} are active for ${Math.round(nowMs - sinceMs)} ms, although no link was cut`,
-    )
+    const pairs = pairsOf(this.#world.actives().filter((id) => !this.#world.frozen.includes(id)))
+    for (const pair of this.#sinceMs.keys()) if (!pairs.has(pair)) this.#sinceMs.delete(pair)
+    for (const [pair, first] of pairs) {
+      const sinceMs = this.#sinceMs.get(pair) ?? nowMs
+      this.#sinceMs.set(pair, sinceMs)
+      if (process.id !== first || this.#reported.has(pair)) continue
+      // Two that a partition made stay until somebody decides.
+      if (this.#linksMs > sinceMs - 4 * deadMs || nowMs - sinceMs < 2 * deadMs + slackMs) continue
+      this.#reported.add(pair)
+      const forMs = Math.round(nowMs - sinceMs)
+      this.#report(`${pair} are active for ${forMs} ms, although no link was cut`)
+    }
   }
+}
+
+/** Every two of these, as they are called in a report, and the first of the two. */
+function pairsOf(ids: readonly string[]): Map<string, string> {
+  const pairs = ids.flatMap((id, at) =>
+    ids.slice(at + 1).map((other) => [`${id} and ${other}`, id] as const),
+  )
+  return new Map(pairs)
 }
 
 export const singleActive = (world: World, report: Report): Checker =>

@@ -125,7 +125,7 @@ class VaultBytes implements Checker {
     )
     const answered = new Set<string>()
     for (const write of this.#world.writes) {
-      const { outcome, process, settledMs = 0 } = write
+      const { outcome, process } = write
       if (outcome.kind !== 'acknowledged') continue
       const { term, seq } = outcome.receipt.position
       const key = `${term.epoch}/${seq}`
@@ -134,7 +134,7 @@ class VaultBytes implements Checker {
       const isOwn = term.nodeId === id && process.id === id
       if (!isOwn || marks.get(key) !== 'unknown' || this.#world.machine(id).damaged) continue
       const seenMs = this.#activeMs.get(process) ?? 0
-      const hadTime = settledMs + markMs <= seenMs && this.#world.disturbances === 0
+      const hadTime = this.#answeredMs(write) + markMs <= seenMs && this.#world.disturbances === 0
       if (!hadTime && !this.#isMarkedLater(write, term.epoch, marks)) continue
       this.#report(`${incident.id} of ${id} does not know that ${key} was acknowledged`)
     }
@@ -155,21 +155,21 @@ class VaultBytes implements Checker {
    * Whether a change that was made once a write and all before it were answered is among the lost ones, too. One of the same
    * term: the next tenure knows no more of the one before than the journal does.
    */
-  #isMarkedLater(
-    { process, settledMs = 0 }: WriteRecord,
-    epoch: number,
-    lost: ReadonlyMap<string, unknown>,
-  ): boolean {
-    const own = this.#world.writes.filter((write) => write.process === process)
-    const before = own.filter(({ submittedMs }) => submittedMs <= settledMs)
-    const answeredMs = Math.max(
-      ...before.map((write) => write.settledMs ?? Number.POSITIVE_INFINITY),
-    )
+  #isMarkedLater(write: WriteRecord, epoch: number, lost: ReadonlyMap<string, unknown>): boolean {
+    const answeredMs = this.#answeredMs(write)
+    const own = this.#world.writes.filter(({ process }) => process === write.process)
     return own.some(({ outcome, submittedMs }) => {
       if (outcome.kind !== 'acknowledged' || submittedMs <= answeredMs) return false
       const { term, seq } = outcome.receipt.position
       return term.epoch === epoch && lost.has(`${term.epoch}/${seq}`)
     })
+  }
+
+  /** When a write and all that were made before its answer were answered: the mark passes none that still waits. */
+  #answeredMs({ process, settledMs = 0 }: WriteRecord): number {
+    const own = this.#world.writes.filter((write) => write.process === process)
+    const before = own.filter(({ submittedMs }) => submittedMs <= settledMs)
+    return Math.max(...before.map((write) => write.settledMs ?? Number.POSITIVE_INFINITY))
   }
 
   /** Changes whose answer never came back to the workload: forwarded ones, and what was found on the disk. */

@@ -166,12 +166,39 @@ export class FileReads {
     return paths.sort()
   }
 
-  /** Bytes as the tree has them, with versions that they are at least as new as. */
+  /**
+   * Bytes as the tree has them, with versions that they are at least as new as.
+   *
+   * @throws `CHANGED_OUTSIDE`: what the history has of a file cannot be given to anybody from here
+   */
   async readForTransfer(requests: readonly ReadRequest[]): Promise<TransferAnswer> {
     const { index } = this.#contents
+    for (const { path } of requests) {
+      if (this.#host().isChangedOutside(path)) throw cannotGive(path)
+    }
     const versions = requests.map(({ path }) => index.get(path)?.version ?? 0)
     const answer = await this.#storage.tree.read(requests, true)
+    const isMissing = (_: unknown, at: number): boolean => answer.results[at] === 'missing'
+    try {
+      await this.#requireRemoved(requests.filter(isMissing), versions.filter(isMissing))
+    } catch (error) {
+      answer.release?.()
+      throw error
+    }
     return { ...answer, versions }
+  }
+
+  /** What is missing is gone by a change that follows, and not by somebody else's hand. */
+  async #requireRemoved(
+    missing: readonly ReadRequest[],
+    versions: readonly number[],
+  ): Promise<void> {
+    if (missing.length === 0) return
+    const { index, applier } = this.#contents
+    await applier.applied(this.#host().seq)
+    for (const [at, { path }] of missing.entries()) {
+      if (index.get(path)?.version === versions[at]) throw cannotGive(path)
+    }
   }
 }
 
@@ -181,6 +208,12 @@ function underWay(): HotspareError {
 
 function changedOutside(path: string): HotspareError {
   const what = `'${path}' on the disk is not what the history has`
+  return new HotspareError('CHANGED_OUTSIDE', what, { details: { path } })
+}
+
+/** What a standby is told that needs the file. */
+function cannotGive(path: string): HotspareError {
+  const what = `'${path}' on the disk of the source is not what the history has, since somebody else changed or removed it: on the active, write it anew or remove it through the library; where a full vault keeps it from being adopted, make room there`
   return new HotspareError('CHANGED_OUTSIDE', what, { details: { path } })
 }
 

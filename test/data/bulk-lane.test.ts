@@ -9,7 +9,7 @@ import { type BulkAnswer, BulkClient } from '../../src/replication/stream/bulk-c
 import { BulkServer } from '../../src/replication/stream/bulk-server.js'
 import { listedPathBytes, readAnswer } from '../../src/replication/stream/bulk-wire.js'
 import { unpack } from '../../src/replication/stream/packed-content.js'
-import { memory } from '../../src/storage/memory.js'
+import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { EntryMaker, openCopy, owner, put, TestState, testPolicy } from './copy-support.js'
 import { TestClock } from './writer-support.js'
 
@@ -27,11 +27,17 @@ interface Asker {
   ask(request: object): Promise<{ body?: unknown; error?: unknown }>
   /** The same, with the bytes. */
   answerTo(request: object): Promise<{ body: unknown; bytes: Uint8Array }>
+  /** Closes the copy and its storage, so that a next process can open them. */
+  close(): Promise<void>
 }
 
 /** A lane to a copy, on a channel that takes no more in a frame than the real one would. */
-async function lane(payloadBytesMax: number, onSend?: () => void): Promise<Asker> {
-  const storage = await memory().open(owner())
+async function lane(
+  payloadBytesMax: number,
+  onSend?: () => void,
+  owned: MemoryStorage = memory(),
+): Promise<Asker> {
+  const storage = await owned.open(owner())
   const copy = await openCopy(storage, testPolicy(new TestState()))
   let receive: (message: unknown) => void = () => undefined
   let isDestroyed = false
@@ -73,7 +79,11 @@ async function lane(payloadBytesMax: number, onSend?: () => void): Promise<Asker
     const { head, bytes } = readAnswer(answers.at(-1) ?? new Uint8Array(0))
     return { body: head.body, bytes }
   }
-  return { copy, rejections, isDestroyed: () => isDestroyed, ask, answerTo }
+  const close = async (): Promise<void> => {
+    await copy.close()
+    await storage.close()
+  }
+  return { copy, rejections, isDestroyed: () => isDestroyed, ask, answerTo, close }
 }
 
 const frameBytes = 1024 * 1024
@@ -243,4 +253,46 @@ test('the watch of a lane ends with it, also when nobody ends the watch', () => 
   bulk.close()
   clock.advance(10_000)
   expect(clock.timers).toBe(0)
+})
+
+/** A lane to a copy whose two files are settled on the disk. */
+async function laneToFiles(owned: MemoryStorage): Promise<Asker> {
+  const asker = await lane(frameBytes, undefined, owned)
+  const maker = new EntryMaker()
+  asker.copy.append(maker.open())
+  asker.copy.append(maker.batch(put('docs/a', 'one')))
+  asker.copy.append(maker.batch(put('docs/b', 'two')))
+  await asker.copy.settle()
+  return asker
+}
+
+const readOf = (path: string): object => ({ op: 'read', requests: [[path, 0, 10]] })
+
+test('ROL-16: a file that somebody removed from the disk of the source is refused, and not left out', async () => {
+  const owned = memory()
+  const { copy, ask } = await laneToFiles(owned)
+  owned.outside.remove('docs/a')
+  expect(await ask(readOf('docs/a'))).toMatchObject({ error: { code: 'CHANGED_OUTSIDE' } })
+  expect(await ask(readOf('docs/b'))).toMatchObject({ body: { results: [[0, 3, 2, 3, 420]] } })
+  await copy.close()
+})
+
+test('ROL-16: what is removed by a change that the asker gets as well is left out', async () => {
+  const { copy, ask } = await laneToFiles(memory())
+  const maker = new EntryMaker(undefined, copy.seq)
+  copy.append(maker.batch({ kind: 'remove', className: 'docs', path: 'docs/a' }))
+  await copy.settle()
+  expect(await ask(readOf('docs/a'))).toMatchObject({ body: { results: [null] } })
+  await copy.close()
+})
+
+test('ROL-16: a file that is other than in the history since the start is given to nobody as that', async () => {
+  const owned = memory()
+  const first = await laneToFiles(owned)
+  await first.close()
+  owned.outside.write('docs/a', Buffer.from('edited'))
+  const { copy, ask } = await lane(frameBytes, undefined, owned)
+  expect(copy.outside.differing).toMatchObject([{ path: 'docs/a' }])
+  expect(await ask(readOf('docs/a'))).toMatchObject({ error: { code: 'CHANGED_OUTSIDE' } })
+  await copy.close()
 })

@@ -122,11 +122,20 @@ class Operator {
   /** What the errors of a disk that failed and of a full vault say that an operator does: a restart, with more room. */
   #restartStuck({ id, node }: Process): void {
     const { stuck = '' } = node.status()
+    if (stuck.includes('CHANGED_OUTSIDE')) this.#adoptOn(this.#world.actives()[0])
     const vaultIsFull = stuck.startsWith('VAULT_FULL')
     if (!vaultIsFull && !stuck.startsWith('STORAGE_FAILED')) return
     this.#step(vaultIsFull ? 'moreRoom' : 'restart', { id, stuck })
     if (vaultIsFull) this.#world.makeRoom(id)
     this.#world.kill(id)
+  }
+
+  /** A standby needs a file that the active could not adopt, as its vault is full. */
+  #adoptOn(active: string | undefined): void {
+    if (active === undefined) return
+    this.#step('moreRoom', { id: active, stuck: 'CHANGED_OUTSIDE' })
+    this.#world.makeRoom(active)
+    this.#world.kill(active)
   }
 
   /**

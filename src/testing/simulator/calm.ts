@@ -50,6 +50,8 @@ export class Calm {
     const isOther = this.#boots.get(id) !== boots
     this.#boots.set(id, boots)
     if (isOther || process?.started !== 'started' || process.stopping !== undefined) return false
+    // A copy that failed is opened anew a while after its disk works again.
+    if (process.copy?.failed !== undefined) return false
     return !machine.clock.held && !machine.damaged && machine.isDiskSound
   }
 

@@ -26,8 +26,8 @@ interface Active {
   readonly sinceMs: number
   /** When each member was last seen to count. */
   readonly counted: Map<string, number>
-  /** The members that needed history when it was trimmed for want of room (`historyLost`), and did not count anew since. */
-  readonly cutOff: Set<string>
+  /** By member: up to where history was trimmed for want of room (`historyLost`) that it still needed. */
+  readonly cutOff: Map<string, number>
 }
 
 class InSync implements Checker {
@@ -53,7 +53,7 @@ class InSync implements Checker {
   #activeOf(process: Process): Active {
     const known = this.#actives.get(process)
     if (known !== undefined) return known
-    const made: Active = { sinceMs: this.#world.nowMs, counted: new Map(), cutOff: new Set() }
+    const made: Active = { sinceMs: this.#world.nowMs, counted: new Map(), cutOff: new Map() }
     this.#actives.set(process, made)
     return made
   }
@@ -81,13 +81,15 @@ class InSync implements Checker {
   #trimmed(process: Process, upTo: number): void {
     for (const { id } of this.#world.members) {
       const seq = this.#world.machine(id).process?.copy?.seq ?? 0
-      if (id !== process.id && seq < upTo) this.#activeOf(process).cutOff.add(id)
+      if (id !== process.id && seq < upTo) this.#activeOf(process).cutOff.set(id, upTo)
     }
   }
 
   #added(process: Process, added: string): void {
     const { id, node } = process
-    this.#activeOf(process).cutOff.delete(added)
+    const { cutOff } = this.#activeOf(process)
+    const seq = this.#world.machine(added).process?.copy?.seq ?? 0
+    if (seq >= (cutOff.get(added) ?? 0)) cutOff.delete(added)
     for (const other of node.status().inSync) {
       const copy = this.#world.machine(other).process?.copy
       if (other === id || other === added || copy === undefined) continue

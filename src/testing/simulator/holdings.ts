@@ -13,6 +13,8 @@ interface Held {
 export class Holdings {
   readonly #world: World
   readonly #last = new Map<string, Held>()
+  /** By machine: what was durable on the disks that it had before. */
+  readonly #gone = new Map<string, Extent[]>()
 
   constructor(world: World) {
     this.#world = world
@@ -30,7 +32,14 @@ export class Holdings {
 
   /** Its disk is another one. */
   forget(id: string): void {
+    const { durable } = this.#last.get(id) ?? {}
+    if (durable !== undefined) this.#gone.set(id, [...this.gone(id), durable])
     this.#last.delete(id)
+  }
+
+  /** What was on the disks that a machine has no more. */
+  gone(id: string): readonly Extent[] {
+    return this.#gone.get(id) ?? []
   }
 
   /** What a machine holds: a living process says so itself, of a dead one only what was durable counts. */

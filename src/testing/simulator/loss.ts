@@ -1,4 +1,5 @@
 /** One node is missing and nothing else is wrong: the others serve within a bound that follows from their options. */
+import type { ClusterNode } from '../../cluster-node.js'
 import type { Extent } from '../../replication/position.js'
 import { relate } from '../../replication/position.js'
 import { holdingsOf } from './holdings.js'
@@ -91,7 +92,18 @@ function reasonToWait(world: World, absent: string): string | undefined {
     const theirs = holdings.of(id)
     return theirs !== undefined && copies.every((own) => lacks(own, theirs))
   })
-  return ahead === undefined ? undefined : `${ahead} has more`
+  if (ahead !== undefined) return `${ahead} has more`
+  const lost = world.members.find(({ id }) => {
+    const isAskedFor = able.every(({ id: own, node }) => own === id || asksFor(node, id))
+    return isAskedFor && holdings.gone(id).some((disk) => copies.every((own) => lacks(own, disk)))
+  })
+  return lost === undefined ? undefined : `${lost.id} had more, and has another disk now`
+}
+
+/** Whether it says that it waits for what this member has. */
+function asksFor(node: ClusterNode, id: string): boolean {
+  const { stuck = '' } = node.status()
+  return stuck.startsWith('holding') && stuck.includes(id)
 }
 
 function lacks(own: Extent, other: Extent): boolean {

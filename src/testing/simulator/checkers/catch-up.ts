@@ -58,8 +58,11 @@ class CatchUp implements Checker {
     const bound = this.#bounds.get(restoreId)
     this.#bounds.delete(restoreId)
     if (bound === undefined || process.copy === undefined) return
-    const later = process.copy.seq - bound.seq
-    if (files <= bound.files + 2 * later) return
+    const { seq, index } = process.copy
+    const since = index.changedSince(bound.seq)
+    // One transaction changes several files, and one file may be moved for each of two changes.
+    const later = Math.max(since.files.length + since.removed.length, 2 * (seq - bound.seq))
+    if (files <= bound.files + later) return
     this.#report(
       `a ${method} restore of ${target} moved ${files} files (${bytesMoved} bytes), ${bound.files} had changed`,
     )

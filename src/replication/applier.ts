@@ -10,8 +10,9 @@
 import { HotspareError } from '../errors.js'
 import type { AppliedStat, FileStat, TreeEntry, TreeStore } from '../interfaces/storage.js'
 import { ApplyBatch, isAbsolute } from './apply-batch.js'
-import type { FileIndex } from './file-index.js'
+import { type FileIndex, noFile } from './file-index.js'
 import { asStorageError } from './journal-errors.js'
+import { sizeAfter } from './layers.js'
 import type { FileOperation, Overlay, PendingOperation } from './overlay.js'
 
 /** The changes of files of one entry. */
@@ -33,6 +34,8 @@ export interface ApplierOptions {
   readonly onFailure: (error: HotspareError, path: string | undefined) => void
   /** A file had not the size that the changes before make of it: somebody else was there. */
   readonly onOutside: (found: TreeEntry) => void
+  /** Whether it is known already that somebody else changed the file. */
+  readonly isChangedOutside: (path: string) => boolean
 }
 
 /** Operations in one call of the tree. */
@@ -184,9 +187,14 @@ export class Applier {
     const outside: TreeEntry[] = []
     batch.forEachResult(stats, (first, last, stat) => {
       const { path } = last.operation
-      if (stat === undefined) index.remove(path, last.seq)
-      else index.set(path, recordOf(last, stat))
-      if (stat !== undefined && this.#isOutside(first, stat)) outside.push({ path, ...stat })
+      if (stat === undefined) {
+        index.remove(path, last.seq)
+        return
+      }
+      const isOutside = this.#isOutside(first, stat)
+      if (isOutside) outside.push({ path, ...stat })
+      const isMixed = isOutside || this.#buildsOnOutside(first)
+      index.set(path, isMixed ? mixedRecordOf(last, stat) : recordOf(last, stat))
     })
     for (const { operation } of batch.all) this.#unblock(operation)
     for (const pending of batch.all) overlay.applied(pending.operation.path)
@@ -201,6 +209,12 @@ export class Applier {
   #isOutside(first: PendingOperation, { sizeBefore }: AppliedStat): boolean {
     if (sizeBefore === undefined || sizeBefore === first.sizeBefore) return false
     return !this.isReplaying && first.seq > this.#repeatedSeq
+  }
+
+  /** Whether the file stays a mixture of what somebody else left there and of changes in place. */
+  #buildsOnOutside({ operation, found }: PendingOperation): boolean {
+    if (found !== undefined || isAbsolute(operation)) return false
+    return this.#options.isChangedOutside(operation.path)
   }
 
   /** What was put off is superseded by an operation that does not depend on what was before. */
@@ -304,7 +318,11 @@ export class Applier {
     for (const { last, stat } of results) {
       const { path } = last.operation
       if (stat === undefined) index.remove(path, last.seq)
-      else index.set(path, recordOf(last, stat))
+      else
+        index.set(
+          path,
+          this.#buildsOnOutside(last) ? mixedRecordOf(last, stat) : recordOf(last, stat),
+        )
     }
     for (const pending of batch.all) overlay.applied(pending.operation.path)
     this.#advance(batch.all.length)
@@ -348,4 +366,13 @@ function recordOf(
 ): FileStat & { className: string; version: number } {
   const { size, mode, mtimeMs, inode } = stat
   return { className: pending.className, version: pending.seq, size, mode, mtimeMs, inode }
+}
+
+/** The size is that of the history: the next change in place has its offset from there, on every node. */
+function mixedRecordOf(
+  last: PendingOperation,
+  { mode }: FileStat,
+): FileStat & { className: string; version: number } {
+  const { className, seq: version, sizeBefore } = last
+  return { className, version, size: sizeAfter(last, sizeBefore), mode, ...noFile }
 }

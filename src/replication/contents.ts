@@ -32,6 +32,8 @@ export interface ContentsOptions {
   readonly onApplyFailure: (error: HotspareError) => void
   /** Somebody else changed a file while the copy was open. */
   readonly onOutside: (found: TreeEntry) => void
+  /** Whether the file of the index's version is known to be other than in the history. */
+  readonly isChangedOutside: (path: string) => boolean
 }
 
 /** How `take` treats an entry. */
@@ -131,7 +133,8 @@ export class Contents {
   }
 
   #newApplier(): Applier {
-    const { storage, policy, emit, onApplied, onApplyFailure, onOutside } = this.#options
+    const { storage, policy, emit, onApplied, onApplyFailure } = this.#options
+    const { onOutside, isChangedOutside } = this.#options
     return new Applier({
       tree: storage.tree,
       index: this.index,
@@ -146,6 +149,7 @@ export class Contents {
         onApplied()
       },
       onOutside,
+      isChangedOutside,
       onFailure: (error, path) => {
         const again = error.message === this.#told
         this.#told = error.message

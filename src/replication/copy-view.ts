@@ -30,6 +30,7 @@ export abstract class CopyView {
       onApplied: () => this.whenApplied(),
       onApplyFailure: (error) => this.whenFailed(error),
       onOutside: (found) => this.whenOutside(found),
+      isChangedOutside: (path) => this.isChangedOutside(path),
     })
     this.#reads = new FileReads(storage, this.contents, () => this.readHost)
   }
@@ -45,6 +46,9 @@ export abstract class CopyView {
 
   /** A file turned out to be changed by somebody else. */
   protected abstract whenOutside(found: TreeEntry): void
+
+  /** Whether the file of the index's version is known to be other than in the history. */
+  protected abstract isChangedOutside(path: string): boolean
 
   protected get parts(): LoadedCopy {
     if (this.loaded === undefined) throw new HotspareError('INTERNAL', 'the copy is not open')

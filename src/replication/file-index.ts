@@ -14,6 +14,14 @@ export interface IndexRecord extends FileRecord {
   readonly inode: number
 }
 
+/** Time and inode that no file has: in a record they say that the disk has not this version, but something else. */
+export const noFile: { readonly mtimeMs: number; readonly inode: number } = { mtimeMs: 0, inode: 0 }
+
+/** Whether somebody else's change is known to be in the file that stands where this version should be. */
+export function isNotOnDisk({ mtimeMs, inode }: IndexRecord): boolean {
+  return mtimeMs === noFile.mtimeMs && inode === noFile.inode
+}
+
 export interface IndexedFile extends IndexRecord {
   readonly path: string
 }

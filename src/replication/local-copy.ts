@@ -18,6 +18,7 @@ import type { LocalCopyOptions, OutsideReport, UpdateResult } from './copy-types
 import { CopyView } from './copy-view.js'
 import type { BatchPart, Entry } from './entry.js'
 import { partsOf } from './entry.js'
+import { isNotOnDisk } from './file-index.js'
 import type { ReadHost } from './file-reads.js'
 import { Listeners } from './listeners.js'
 import type { Extent, Term } from './position.js'
@@ -39,8 +40,6 @@ export class LocalCopy extends CopyView {
   #refused: HotspareError | undefined
   /** What the scan found other than the index has it, with the version that the history has of it. */
   readonly #unsettled = new Map<string, number>()
-  /** Files that changes in place met as somebody else had left them: they are of no history. */
-  readonly #mixed = new Set<string>()
   #isClosed = false
   /** The failure that was told last, until it is over. */
   #told: string | undefined
@@ -98,14 +97,21 @@ export class LocalCopy extends CopyView {
       seq: this.seq,
       switches: this.#switcher.switches,
       settled: () => this.#switcher.settled(),
-      isChangedOutside: (path) => this.#isChangedOutside(path),
+      isChangedOutside: (path) => this.#isReadOutside(path),
     }
   }
 
-  #isChangedOutside(path: string): boolean {
-    const version = this.#unsettled.get(path)
-    if (version === undefined || this.contents.overlay.get(path) !== undefined) return false
-    return this.index.get(path)?.version === version
+  protected override isChangedOutside(path: string): boolean {
+    const record = this.index.get(path)
+    if (record === undefined) return false
+    return isNotOnDisk(record) || this.#unsettled.get(path) === record.version
+  }
+
+  /** Whether whoever reads the file now would read what is of no history. */
+  #isReadOutside(path: string): boolean {
+    const pending = this.contents.overlay.get(path)
+    const isReplaced = pending !== undefined && pending.base >= pending.head
+    return !isReplaced && this.isChangedOutside(path)
   }
 
   #use(loaded: LoadedCopy): void {
@@ -152,12 +158,8 @@ export class LocalCopy extends CopyView {
 
   /** Whether the file is a mixture of what somebody else left there and of changes in place. */
   isMixed(path: string): boolean {
-    return this.#mixed.has(path)
-  }
-
-  /** A change in place is about to be made to a file that somebody else changed. */
-  noteMixed(path: string): void {
-    this.#mixed.add(path)
+    const record = this.index.get(path)
+    return record !== undefined && isNotOnDisk(record)
   }
 
   /** What was found is in the history now, or the history's version is back; `left` is not. */
@@ -167,7 +169,6 @@ export class LocalCopy extends CopyView {
     for (const path of [...this.#unsettled.keys()]) {
       if (!paths.has(path)) this.#unsettled.delete(path)
     }
-    for (const path of [...this.#mixed]) if (!paths.has(path)) this.#mixed.delete(path)
   }
 
   /**
@@ -276,7 +277,6 @@ export class LocalCopy extends CopyView {
 
   protected override whenOutside(found: TreeEntry): void {
     const { differing } = this.#outside
-    this.#mixed.add(found.path)
     if (differing.some(({ path }) => path === found.path)) return
     this.#outside = { ...this.#outside, differing: [...differing, found] }
     this.#outsideFound.call(found)

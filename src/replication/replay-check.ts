@@ -13,7 +13,7 @@ import type { FileChange } from './change.js'
 import { operationOf } from './contents.js'
 import { syncedClassOf } from './copy-policy.js'
 import type { BatchPart } from './entry.js'
-import type { FileIndex, IndexRecord } from './file-index.js'
+import { type FileIndex, type IndexRecord, noFile } from './file-index.js'
 import { sizeAfter } from './layers.js'
 
 const statPaths = 512
@@ -159,9 +159,8 @@ class PossibleStates {
     return this.#first?.kind !== 'patch' || this.#first.offset === 0
   }
 
-  /** Neither a time nor an inode, which every file has. */
   get end(): FileStat | null {
     if (!this.#exists) return null
-    return { size: this.#size, mode: this.#mode, mtimeMs: 0, inode: 0 }
+    return { size: this.#size, mode: this.#mode, ...noFile }
   }
 }

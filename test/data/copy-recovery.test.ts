@@ -99,6 +99,45 @@ describe('files that somebody else changed after the node was killed', () => {
     await again.copy.close()
   })
 
+  test('OPS-2: what changes in place make of a file of somebody else is not taken for the history, after a restart either', async () => {
+    const storage = memory()
+    const maker = new EntryMaker()
+    const first = await startNode(storage)
+    first.copy.append(maker.open())
+    first.copy.append(maker.batch(put('docs/a', 'history'), put('docs/b', 'history')))
+    await first.copy.settle()
+    await first.copy.close()
+    storage.crash(new SeededRandom(1), { powerCut: false })
+    // One of the same size, and one that is shorter.
+    storage.outside.write('docs/a', text('EDITED!'))
+    storage.outside.write('docs/b', text('ED'))
+    const second = await startNode(storage)
+    second.copy.append(maker.batch(patch('docs/a', 7, ' one'), patch('docs/b', 7, ' one')))
+    await second.copy.settle()
+    second.copy.append(maker.batch(patch('docs/b', 11, ' two')))
+    await second.copy.settle()
+    // The next offset of whoever appends is that of the history.
+    expect(second.copy.index.get('docs/b')).toMatchObject({ size: 15, version: 5 })
+    for (const path of ['docs/a', 'docs/b']) {
+      await expect(second.copy.readFile(path)).rejects.toMatchObject({ code: 'CHANGED_OUTSIDE' })
+    }
+    await second.copy.checkpoint()
+    await second.copy.close()
+    storage.crash(new SeededRandom(1), { powerCut: false })
+    const third = await startNode(storage)
+    const differing = third.copy.outside.differing.map(({ path }) => path)
+    expect(differing.sort()).toEqual(['docs/a', 'docs/b'])
+    // Whole contents make it the history's again.
+    third.copy.append(maker.batch(put('docs/a', 'anew')))
+    await third.copy.settle()
+    await third.copy.close()
+    storage.crash(new SeededRandom(1), { powerCut: false })
+    const fourth = await startNode(storage)
+    expect(fourth.copy.outside.differing.map(({ path }) => path)).toEqual(['docs/b'])
+    await fourth.copy.close()
+    storage.crash(new SeededRandom(1), { powerCut: false })
+  })
+
   test('OPS-2: nor over one of a size that none of them leaves', async () => {
     const storage = await killed(
       [put('docs/a', 'one'), put('docs/b', 'one')],

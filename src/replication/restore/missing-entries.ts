@@ -58,17 +58,12 @@ async function keepTouched(
   const { unknown, differing, missing } = copy.outside
   if (unknown.length + differing.length + missing.length === 0) return
   const present = new Set([...unknown, ...differing].map(({ path }) => path))
-  const gone = new Set(missing)
   const touched = new Set<string>()
   for (const part of parts) {
     if (part.kind === 'updateRun') continue
     for (const change of singlesOf(part)) {
       if (change.kind === 'update') continue
-      const { path } = change
-      if (present.has(path)) touched.add(path)
-      const isInPlace = change.kind === 'patch' || change.kind === 'truncate'
-      // It builds on what is not there.
-      if (isInPlace && (present.has(path) || gone.has(path))) copy.noteMixed(path)
+      if (present.has(change.path)) touched.add(change.path)
     }
   }
   if (touched.size > 0) await keepOutside([...touched])

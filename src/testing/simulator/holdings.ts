@@ -1,5 +1,6 @@
 /** What each machine was last seen to hold, also when nothing runs on it any more. */
 import type { Extent, Position } from '../../replication/position.js'
+import { relate } from '../../replication/position.js'
 import { contains } from './extents.js'
 import type { Process } from './machine.js'
 import type { World } from './world.js'
@@ -15,6 +16,8 @@ export class Holdings {
   readonly #last = new Map<string, Held>()
   /** By machine: what was durable on the disks that it had before. */
   readonly #gone = new Map<string, Extent[]>()
+  /** By machine: copies that it had and left for another history, as whoever follows the other of two actives does. */
+  readonly #left = new Map<string, Held[]>()
 
   constructor(world: World) {
     this.#world = world
@@ -28,6 +31,14 @@ export class Holdings {
     if (last?.all.history === history && last.all.seq === seq && last.durable.seq === durableSeq)
       return
     this.#last.set(id, { all: { history, seq }, durable: { history, seq: durableSeq } })
+    if (last === undefined || relate(last.all, { history, seq }).kind !== 'diverged') return
+    this.#left.set(id, [...(this.#left.get(id) ?? []), last])
+  }
+
+  /** Whether a machine had this change, and gave it up for another history. */
+  hasLeft(id: string, position: Position, durable: boolean): boolean {
+    const left = this.#left.get(id) ?? []
+    return left.some((held) => contains(durable ? held.durable : held.all, position))
   }
 
   /** Its disk is another one. */

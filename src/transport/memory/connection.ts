@@ -175,6 +175,11 @@ export class MemoryConnection implements Connection {
     this.#pipe.blocks(inFlight)
   }
 
+  /** The link has another quality. */
+  qualityChanged(): void {
+    this.#pipe.hurry()
+  }
+
   /** The way of this end's frames may be free again. */
   wayChanged(): void {
     this.#pipe.wake()

@@ -70,6 +70,11 @@ export class Link {
     return latencyMs + jitter + this.#busyUntilMs - nowMs
   }
 
+  /** What waited for the rate that was goes by the present one. */
+  free(): void {
+    this.#busyUntilMs = 0
+  }
+
   /** How long a frame takes longer because it was lost on the way. */
   #resendsMs(): number {
     const { resendRate } = this.quality

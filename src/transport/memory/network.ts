@@ -68,6 +68,10 @@ export class Network {
 
   setQuality(link: Link, quality: LinkQuality): void {
     link.quality = complete({ ...link.quality, ...quality })
+    link.free()
+    for (const connection of this.#connections) {
+      if (connection.busy && connection.link === link) connection.qualityChanged()
+    }
   }
 
   /** The transport of the process that runs on a machine now. */

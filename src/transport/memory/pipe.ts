@@ -110,6 +110,18 @@ export class Pipe {
     }
   }
 
+  /** The way is another one: what is on it takes no longer than what is sent now. */
+  hurry(): void {
+    const nowMs = this.#scheduler.nowMs()
+    for (let index = this.#head; index < this.#items.length; index++) {
+      const entry = this.#items[index]!
+      entry.dueMs = Math.min(entry.dueMs, nowMs + this.#way.delayMs(entry.item.bytes))
+    }
+    this.#cancel?.()
+    this.#cancel = undefined
+    this.#arm()
+  }
+
   #restart(): void {
     this.#heldUp = false
     const nowMs = this.#scheduler.nowMs()

@@ -154,7 +154,8 @@ class Acknowledged implements Checker {
     // A dead one had it before it died: the answer may be on its way for a while.
     if (copy === undefined) return true
     const extent = { history: copy.history, seq: durable ? copy.durableSeq : copy.seq }
-    return contains(extent, position)
+    // Its answer may reach the loser of a split brain after it went over to the winner.
+    return contains(extent, position) || this.#holdings.hasLeft(id, position, durable)
   }
 
   /** Before anybody repairs anything: what was acknowledged is somewhere. */

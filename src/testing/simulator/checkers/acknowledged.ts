@@ -192,7 +192,7 @@ class Acknowledged implements Checker {
 
   /**
    * Another node was active when it was acknowledged: in a newer term, or in one of those that the surviving history has
-   * since it parted from this one.
+   * since it parted from this one. One that had opened a newer term which survives need not have lived until then.
    */
   #isOfLoser({ id, settledMs = 0 }: WriteRecord, { term, seq }: Position): boolean {
     const history = this.#histories.get(id)
@@ -204,10 +204,11 @@ class Acknowledged implements Checker {
     return this.#tenures.some(({ opened, endMs }) => {
       const first = opened[0]
       if (first === undefined || first.term.nodeId === term.nodeId) return false
-      if (settledMs < first.atMs || settledMs > endMs) return false
+      if (settledMs < first.atMs) return false
       return opened.some((one) => {
         const isNewer = one.atMs <= settledMs && one.term.epoch >= term.epoch
-        return isNewer || instead.some((kept) => sameTerm(kept, one.term))
+        const isKept = instead.some((kept) => sameTerm(kept, one.term))
+        return settledMs > endMs ? isNewer && isKept : isNewer || isKept
       })
     })
   }

@@ -1,16 +1,21 @@
 /** Promise 10: a node that does not know the secret gets nothing, and nobody hears of it. */
 import type { NodeLogEvent } from '../../../node/events.js'
+import { Calm } from '../calm.js'
 import type { Process } from '../machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-/** What a member that ended had on its way, for so long or until a cut link is back, is no stranger's. */
+/** What a member that ended had on its way, for so long after it, or until whoever gets it reads again, is no stranger's. */
 const lastWordsMs = 2_000
 
 export const stranger = (world: World, report: Report): Checker => {
+  const calm = new Calm(world)
   let endedMs = Number.NEGATIVE_INFINITY
   return {
     name: 'stranger',
+    observe(): void {
+      calm.look()
+    },
     ending({ id }: Process): void {
       if (id === world.intruder?.id) endedMs = world.nowMs
     },
@@ -19,7 +24,8 @@ export const stranger = (world: World, report: Report): Checker => {
       // It calls itself like a member that is not running now.
       if (intruder?.process === undefined || world.machine(intruder.id).process !== undefined)
         return
-      if (world.nowMs - Math.max(endedMs, world.healedMs) < lastWordsMs) return
+      const troubledMs = calm.troubledMs(process.id, intruder.id)
+      if (world.nowMs - Math.max(endedMs, world.healedMs, troubledMs) < lastWordsMs) return
       const { peer, target } = event as { peer?: string; target?: string }
       if (name === 'peerUp' && peer === intruder.id) report(`${process.id} hears a stranger`)
       if (name === 'restoreStarted' && target === intruder.id) {

@@ -5,6 +5,7 @@
  */
 import { crc32 } from 'node:zlib'
 import type { NodeLogEvent } from '../../../node/events.js'
+import { sameTerm } from '../../../replication/position.js'
 import type { VaultIncident } from '../../../replication/vault-incident.js'
 import { folderOf } from '../../../replication/vault-incident.js'
 import { termAt } from '../extents.js'
@@ -129,6 +130,9 @@ class VaultBytes implements Checker {
       if (outcome.kind !== 'acknowledged') continue
       const { term, seq } = outcome.receipt.position
       const key = `${term.epoch}/${seq}`
+      const inIncident = termAt(incident.extent, seq)
+      // A disk that was put back may open an epoch for the second time.
+      if (inIncident === undefined || !sameTerm(inIncident, term)) continue
       answered.add(key)
       // Of a node's own changes it knows after a while, or with a later change: the mark is in its journal.
       const isOwn = term.nodeId === id && process.id === id

@@ -178,14 +178,21 @@ function checkTimes(options: Checked): void {
   ] as const
   for (const name of names) {
     const value = options[name]
-    const least = name === 'discoveryMs' || name === 'startupWaitMs' ? 0 : 1
+    const least = name === 'startupWaitMs' ? 0 : 1
     if (!Number.isFinite(value) || value < least || value > 2 ** 31 - 1) {
       throw invalid(name, `${name} is ${String(value)}, wanted milliseconds, at least ${least}`)
     }
   }
-  const { heartbeatMs, deadMs } = options
+  const { heartbeatMs, deadMs, discoveryMs } = options
   if (deadMs < 3 * heartbeatMs) {
     throw invalid('deadMs', `deadMs (${deadMs}) must be at least 3 x heartbeatMs (${heartbeatMs})`)
+  }
+  if (discoveryMs < heartbeatMs) {
+    const what = `discoveryMs (${discoveryMs}) must be at least heartbeatMs (${heartbeatMs})`
+    throw invalid(
+      'discoveryMs',
+      `${what}: a shorter search hears no active, and a second one serves`,
+    )
   }
 }
 

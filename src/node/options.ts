@@ -50,7 +50,7 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
   readonly heartbeatMs?: number
   /** Silence after which a peer is dead. Default 2 000, at least 3 heartbeats. */
   readonly deadMs?: number
-  /** Longest time a starting node looks for an active; ends early when all have answered. Default 1 000, at least 0. */
+  /** Longest time a starting node looks for an active; ends early when all have answered. Default 1 000, at least one heartbeat. */
   readonly discoveryMs?: number
   /** How long a node that may be outdated waits for the others after a total outage. Default 10 000, at least 0. */
   readonly startupWaitMs?: number

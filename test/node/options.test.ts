@@ -75,6 +75,7 @@ describe('options of a node', () => {
     ['members', { transport: tcp({ listen: '127.0.0.1:0' }) }],
     ['heartbeatMs', { heartbeatMs: '200' }],
     ['deadMs', { deadMs: 30 }],
+    ['discoveryMs', { discoveryMs: 19 }],
     ['frameBytesMax', { frameBytesMax: 1.5 }],
     ['frameBytesMax', { frameBytesMax: 128 * 1024 }],
     ['order', { order: null }],

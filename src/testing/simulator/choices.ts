@@ -61,7 +61,7 @@ function differences(random: SeededRandom): (id: string) => NodeChoices {
   const known = new Map<string, NodeChoices>()
   for (let at = 1; at <= 5; at += 1) {
     known.set(`n${at}`, {
-      ...(random.chance(0.4) ? { discoveryMs: random.pick([0, 300, 2_000]) } : {}),
+      ...(random.chance(0.4) ? { discoveryMs: random.pick([1_000, 1_300, 2_000]) } : {}),
       ...(random.chance(0.4) ? { startupWaitMs: random.between(3_000, 10_000) } : {}),
       ...(random.chance(0.3) ? { onMissingPeer: 'hold' as const } : {}),
       ...(random.chance(0.3) ? { onNoStandby: 'block' as const } : {}),

@@ -63,7 +63,7 @@ export function becomeDiscovering(core: CoreState, reason: string): void {
 /** From now on somebody else may serve. */
 function noteServed(core: CoreState): void {
   const heardNow = peersOf(core).filter((peer) => heard(core, peer))
-  core.served = { atMs: core.nowMs, hears: heardNow.map(({ id }) => id) }
+  core.served = { atMs: core.nowMs, term: core.tenure?.term, hears: heardNow.map(({ id }) => id) }
 }
 
 /**

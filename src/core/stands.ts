@@ -7,12 +7,16 @@ import { covers, durablePosition } from './known.js'
 import type { CoreState, Peer } from './state.js'
 import type { CopyFacts, DurableFacts, PeerView } from './types.js'
 
-/** The term whose acknowledged changes a takeover must not lose: the one followed last, or the last of our history. */
+/**
+ * The term whose acknowledged changes a takeover must not lose: the one followed last, the one in which this process served
+ * since, or the last of our history. One without changes may have left the history.
+ */
 export function lastTerm(core: CoreState): Term | undefined {
-  const last = core.copy.history.at(-1)
-  const followed = core.followed?.term
-  if (followed === undefined) return last
-  return followed.epoch >= (last?.epoch ?? 0) ? followed : last
+  let last: Term | undefined = core.copy.history.at(-1)
+  for (const term of [core.served?.term, core.followed?.term]) {
+    if (term !== undefined && term.epoch >= (last?.epoch ?? 0)) last = term
+  }
+  return last
 }
 
 /** The node that wrote the last term of our history, or that we followed in a later one. */

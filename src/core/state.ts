@@ -253,10 +253,11 @@ export interface CoreState {
    * this node stood still for long.
    */
   counted: { readonly atMs: number; readonly hears: readonly string[] } | undefined
-  /** When this process gave up the role, and whom it heard then, as long as it has followed nobody since. */
+  /** When this process gave up the role, its last term, and whom it heard then, as long as it has followed nobody since. */
   served:
     | {
         readonly atMs: number
+        readonly term: Term | undefined
         readonly hears: readonly string[]
         /** Who declined the role when it was offered then, as long as we promised it nothing since. */
         readonly declinedBy?: string | undefined

@@ -127,7 +127,8 @@ export function roleChanged(world: World, node: NodeSim, role: Role, term: Term 
     node.disk.inSync = [node.id]
     node.heldSeq = 0
   }
-  if (role === 'restoring') node.inSyncKnown = false
+  // A tenure that ended leaves no set that anybody else told.
+  if (role === 'restoring' || role === 'active') node.inSyncKnown = false
   const isKnown = role === 'active' || node.inSyncKnown
   if (isKnown !== node.core.copy.inSyncKnown || role === 'active') {
     world.inputLater(0, node.id, { type: 'copy', copy: copyOf(world, node) })

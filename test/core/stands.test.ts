@@ -30,6 +30,30 @@ function isToldOf(world: World, onMissingPeer: (typeof both)[number], missing: s
 }
 
 describe('GEN-2: who may stand for whom', () => {
+  it.each([2, 3])(
+    'the lost active of %i comes back with what it alone had: nobody is missed',
+    (count) => {
+      const world = settled(count, { order: 'list' })
+      world.command('n1', { name: 'switchover', to: 'n2' })
+      world.until(() => world.role('n1') === 'standby', 8_000)
+      world.run(1_000)
+      const standbys = count === 2 ? ['n1'] : ['n1', 'n3']
+      // Nobody was told that these are on a standby.
+      for (const id of standbys) world.node(id).lagging = true
+      for (let writes = 0; writes < 5; writes += 1) world.write('n2')
+      world.memoryAcks = true
+      world.kill('n2')
+      world.until(() => world.role('n1') === 'active', 8_000)
+      for (const id of standbys) world.node(id).lagging = false
+      world.start('n2')
+      world.until(() => world.events('n1', 'steppedDown').length > 0, 5_000)
+      world.until(() => world.actives().length === 1, 8_000)
+      expect(world.actives()).toEqual(['n1'])
+      expect(world.node('n1').disk.seq).toBe(10)
+      expect(world.said.filter((said) => said.event?.name === 'possibleLoss')).toEqual([])
+    },
+  )
+
   describe.each(both)('onMissingPeer %s', (onMissingPeer) => {
     it('the lost active comes back with an empty disk: it stands for nobody', () => {
       const world = ahead({ onMissingPeer })

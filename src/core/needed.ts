@@ -2,12 +2,13 @@
  * Whose frozen copy a takeover needs, so that no acknowledged write is left behind: the in-sync set
  * that was journaled last, or, where that is not known, every promotable member.
  */
-import { compareFreshness } from '../replication/position.js'
+import { compareFreshness, sameTerm, type Term } from '../replication/position.js'
 import { decide } from './explain.js'
 import { heard, nobodyListens, provenEnd } from './liveness.js'
 import { isUnlikely, standIns } from './stand-ins.js'
 import { answersForItself, lastTerm, standsForSet } from './stands.js'
 import { type CoreState, emitOnce, type Peer, peersOf } from './state.js'
+import type { CopyFacts, PeerView } from './types.js'
 
 /** Why it is held, in words for people. */
 export const missingReason = 'missing members may hold acknowledged writes'
@@ -15,24 +16,60 @@ export const lackingReason = 'members in reach no longer hold what they may have
 export const unfetchedReason = 'what a member in reach has cannot be fetched from it'
 export const outdatedReason = 'a later position is known than any copy in reach has'
 
+/** The in-sync set as one of its members knows it. */
+interface KnownSet {
+  readonly by: string
+  readonly members: readonly string[]
+}
+
 /**
  * The other members whose copies count. A member of the set need not ask the lost active: what was
  * acknowledged is on some member of the set. One outside the set does, for it may lack what the
  * active alone had.
+ *
+ * @param promises - the frozen views of those who take part in a round, where there is one
  */
-export function neededMembers(core: CoreState): Peer[] {
-  const { copy, options } = core
+export function neededMembers(core: CoreState, promises?: ReadonlyMap<string, PeerView>): Peer[] {
+  const { options } = core
   const term = lastTerm(core)
   const owner = term?.nodeId
   // This process wrote it, so that nothing was acknowledged that it did not have.
   if (owner === options.nodeId && term?.bootId === options.bootId) return []
-  const known = copy.inSyncKnown && copy.inSync !== undefined && !core.setDoubted
-  const inSync = known ? copy.inSync : undefined
+  const set = ownSet(core) ?? (term === undefined ? undefined : setOfOthers(core, term, promises))
   return peersOf(core).filter((peer) => {
-    if (inSync === undefined) return peer.promotable
-    if (peer.id === owner) return !inSync.includes(options.nodeId)
-    return inSync.includes(peer.id)
+    if (set === undefined) return peer.promotable
+    if (peer.id === owner) return !set.members.includes(set.by)
+    return set.members.includes(peer.id)
   })
+}
+
+function ownSet({ copy, options, setDoubted }: CoreState): KnownSet | undefined {
+  const { inSync, inSyncKnown } = copy
+  return inSyncKnown && !setDoubted && inSync !== undefined
+    ? { by: options.nodeId, members: inSync }
+    : undefined
+}
+
+/**
+ * What a member of the set knows that followed the lost active to its end, as the one of them does that has most: the
+ * active can have taken out whoever lost the stream before, but not that one.
+ */
+function setOfOthers(
+  core: CoreState,
+  term: Term,
+  promises: ReadonlyMap<string, PeerView> | undefined,
+): KnownSet | undefined {
+  let best: { readonly peer: Peer; readonly copy: CopyFacts } | undefined
+  for (const peer of peersOf(core)) {
+    const view = promises === undefined ? peer.view : promises.get(peer.id)
+    if (view === undefined || !heard(core, peer) || !peer.promotable) continue
+    const { copy, follows } = view
+    if (!copy.inSyncKnown || copy.inSync?.includes(peer.id) !== true) continue
+    if (follows === undefined || !sameTerm(follows.term, term)) continue
+    if (!answersForItself(core, peer, view)) continue
+    if (best === undefined || compareFreshness(copy, best.copy) > 0) best = { peer, copy }
+  }
+  return best === undefined ? undefined : { by: best.peer.id, members: best.copy.inSync ?? [] }
 }
 
 /**

@@ -205,7 +205,9 @@ function missingCopies(core: CoreState, round: Round): string[] {
   const owner = core.peers.get(lastOwner(core) ?? '')
   const view = round.promises.get(owner?.id ?? '')
   if (owner !== undefined && view !== undefined && standsForSet(core, owner, view)) return []
-  const lacking = neededMembers(core).filter((peer) => !hasAnswered(core, round, peer.id))
+  const lacking = neededMembers(core, round.promises).filter(
+    (peer) => !hasAnswered(core, round, peer.id),
+  )
   // Whatever one of these says of its copy is all that it has.
   const unasked = standIns(core).filter((peer) => !round.promises.has(peer.id))
   return [...lacking, ...unasked].map((peer) => peer.id)

@@ -26,12 +26,13 @@ export function lastOwner(core: CoreState): string | undefined {
 
 /**
  * Notes how far a member's copy has come in the term that we follow. Copies of that term only grow, so one that holds
- * less later has lost something.
+ * less later has lost something. One that ends in another term has left it: what it holds there is not to be expected of it.
  */
 export function noteReached(core: CoreState, peer: Peer, view: PeerView): void {
   if (core.role !== 'standby' && core.role !== 'restoring') return
-  const { followed } = core
-  if (followed === undefined || !hasTerm(view.copy, followed.term)) return
+  const last = view.copy.history.at(-1)
+  if (core.followed === undefined || last === undefined) return
+  if (!sameTerm(last, core.followed.term)) return
   const durable = durablePosition(view.copy)
   const before = peer.reached
   peer.reached = {

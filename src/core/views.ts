@@ -18,7 +18,7 @@ export function viewOf(core: CoreState): PeerView {
     activeTerm: core.role === 'active' ? core.tenure?.term : undefined,
     follows: followsOf(core),
     promised: core.durable.promised,
-    copy: ownCopy(core),
+    copy: core.setDoubted ? { ...ownCopy(core), inSyncKnown: false } : ownCopy(core),
     outdated: outdated(core),
     known: core.durable.known,
     lastStop: core.tookPart ? 'crashed' : core.previousStop,

@@ -32,15 +32,16 @@ class SingleActive implements Checker {
   }
 
   observe(process: Process, { options: { deadMs } }: NodeStatus): void {
-    const { nowMs, slowLinks, members } = this.#world
-    const ids = members.map(({ id }) => id)
-    const isCut = ids.some((id) => ids.some((other) => this.#world.isCut(id, other)))
-    if (isCut || slowLinks > 0) this.#linksMs = nowMs
-    const moving = this.#world.actives().filter((id) => !this.#world.frozen.includes(id))
+    const { nowMs, slowLinks, hasCuts } = this.#world
+    if (hasCuts || slowLinks > 0) this.#linksMs = nowMs
+    const moving = this.#world.actives().filter((id) => !this.#world.isFrozen(id))
+    if (moving.length < 2) {
+      this.#two = undefined
+      return
+    }
     const who = moving.join(' and ')
-    if (moving.length < 2) this.#two = undefined
-    else if (this.#two?.who !== who) this.#two = { who, sinceMs: nowMs }
-    if (this.#two === undefined || process.id !== moving[0]) return
+    if (this.#two?.who !== who) this.#two = { who, sinceMs: nowMs }
+    if (process.id !== moving[0]) return
     const { sinceMs } = this.#two
     // Two that a partition made stay until somebody decides.
     if (this.#linksMs > sinceMs - 4 * deadMs || nowMs - sinceMs < 2 * deadMs + slackMs) return

@@ -6,22 +6,25 @@ import type { CoreState } from './state.js'
  * woken that often cannot tell that it stood still. Ticks between here and there decide nothing.
  */
 export function nextDueMs(core: CoreState): number {
-  let dueMs = core.nowMs + core.options.heartbeatMs
-  for (const atMs of deadlines(core)) {
-    if (atMs > core.nowMs && atMs < dueMs) dueMs = atMs
+  const { nowMs, options, peers, tenure, timers } = core
+  let dueMs = nowMs + options.heartbeatMs
+  // Asked after every input: it makes no lists.
+  const passes = (atMs: number): void => {
+    if (atMs > nowMs && atMs < dueMs) dueMs = atMs
+  }
+  const falls = (sinceMs: number | undefined): void => {
+    if (sinceMs !== undefined) passes(sinceMs + options.deadMs)
+  }
+  for (const atMs of timers.values()) passes(atMs)
+  falls(timers.get('activeLost'))
+  for (const { heardAtMs, deafSinceMs, fetching } of peers.values()) {
+    falls(heardAtMs)
+    falls(deafSinceMs)
+    falls(fetching?.atMs)
+  }
+  for (const { sinceMs, deafSinceMs } of tenure?.rivals.values() ?? []) {
+    falls(sinceMs)
+    falls(deafSinceMs)
   }
   return dueMs
-}
-
-function* deadlines(core: CoreState): Generator<number> {
-  yield* core.timers.values()
-  const { deadMs } = core.options
-  const sinceMs: (number | undefined)[] = [core.timers.get('activeLost')]
-  for (const peer of core.peers.values()) {
-    sinceMs.push(peer.heardAtMs, peer.deafSinceMs, peer.fetching?.atMs)
-  }
-  for (const rival of core.tenure?.rivals.values() ?? []) {
-    sinceMs.push(rival.sinceMs, rival.deafSinceMs)
-  }
-  for (const atMs of sinceMs) if (atMs !== undefined) yield atMs + deadMs
 }

@@ -131,6 +131,7 @@ export class Causes {
 
   /** All of them, the most important one first; `waits` adds what is known elsewhere. */
   list(waits: readonly CauseStatus[]): CauseStatus[] {
+    if (this.#present.size === 0 && waits.length === 0) return []
     const nowMs = this.#clock.nowMs()
     return tried.flatMap((what) => {
       const cause = this.#present.get(what)

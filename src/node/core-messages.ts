@@ -41,8 +41,12 @@ function ids(value: unknown, field: string): string[] {
 function copyOf(value: unknown, said: History | undefined): CopyFacts {
   const fields = fieldsOf(value, 'copy')
   const isSaid = said !== undefined && (fields.history === undefined || fields.history === null)
+  const extent = isSaid
+    ? { history: said, seq: seqOf(fields.seq, 'copy.seq') }
+    : extentOf(value, 'copy')
   return {
-    ...(isSaid ? { history: said, seq: seqOf(fields.seq, 'copy.seq') } : extentOf(value, 'copy')),
+    history: extent.history,
+    seq: extent.seq,
     durableSeq: seqOf(fields.durableSeq, 'durableSeq'),
     firstSeq: optional(fields.firstSeq, (each) => seqOf(each, 'firstSeq')),
     complete: fields.complete === true,

@@ -6,6 +6,7 @@ import type { Position, Term } from '../replication/position.js'
 import { positionOf } from '../replication/position.js'
 import { nothingSkipped } from '../replication/skipped-paths.js'
 import type { RestoreProgress } from '../replication/stream/wire.js'
+import type { FollowerStatus } from '../replication/writer-types.js'
 import type { CauseStatus } from './causes.js'
 import { textOf } from './causes.js'
 import type { PeerLag } from './events.js'
@@ -202,7 +203,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     foldsCase: copy?.foldsCase ?? false,
     peers: options.members
       .filter((member) => member.id !== id)
-      .map((member) => peerStatus(parts, member.id, inSync)),
+      .map((member) => peerStatus(parts, member.id, inSync, writer?.followers ?? [])),
     vaultBytes: replica?.vault.bytes ?? 0,
     options: { heartbeatMs, deadMs, discoveryMs, startupWaitMs, degradeAfterMs },
   }
@@ -250,12 +251,17 @@ function operatorState(parts: StatusParts): OperatorState {
   return parts.role === 'standby' ? 'standby' : 'searching'
 }
 
-function peerStatus(parts: StatusParts, id: string, inSync: readonly string[]): PeerStatus {
-  const { state, options, replica } = parts
+function peerStatus(
+  parts: StatusParts,
+  id: string,
+  inSync: readonly string[],
+  followers: readonly FollowerStatus[],
+): PeerStatus {
+  const { state, options } = parts
   const peer = state?.peers.get(id)
   const nowMs = options.clock.nowMs()
   const lastContactMs = peer?.heardAtMs === undefined ? undefined : nowMs - peer.heardAtMs
-  const follower = replica?.writer?.status.followers.find((one) => one.id === id)
+  const follower = followers.find((one) => one.id === id)
   return {
     id,
     role: peer?.stopped === true ? 'stopped' : peer?.view?.role,

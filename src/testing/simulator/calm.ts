@@ -27,6 +27,8 @@ export class Calm {
     const ids = this.#world.members.map(({ id }) => id)
     for (const id of ids) {
       if (!this.#isSound(id)) this.#troubled.set(id, nowMs)
+      // Building the names of all pairs each time would cost more than everything else here.
+      if (!this.#world.hasCuts) continue
       for (const other of ids) {
         if (this.#world.isCut(id, other)) this.#troubled.set(pair(id, other), nowMs)
       }

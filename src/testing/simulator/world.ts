@@ -89,6 +89,8 @@ export class World extends Stage {
   readonly #cuts = new Set<string>()
   readonly #frozen = new Map<string, { sinceMs: number; suspended: boolean }>()
   readonly #watch = new Watch(this)
+  /** Asked for after every event; undefined when it has to be made anew. */
+  #processes: readonly Process[] | undefined
 
   constructor(options: WorldOptions) {
     super(options.seed, options.verbose)
@@ -140,15 +142,18 @@ export class World extends Stage {
     return process
   }
 
-  /** All members' living processes. */
-  get processes(): Process[] {
-    return [...this.machines.values()].flatMap(({ process }) =>
+  /** All members' living processes. Another list when one starts or ends: this one stays as it is. */
+  get processes(): readonly Process[] {
+    this.#processes ??= [...this.machines.values()].flatMap(({ process }) =>
       process === undefined ? [] : [process],
     )
+    return this.#processes
   }
 
   actives(): string[] {
-    return this.processes.filter(({ node }) => node.role === 'active').map(({ id }) => id)
+    const actives: string[] = []
+    for (const { id, node } of this.processes) if (node.role === 'active') actives.push(id)
+    return actives
   }
 
   /** One line a node. */
@@ -195,6 +200,7 @@ export class World extends Stage {
       },
     })
     machine.process = process
+    this.#processes = undefined
     this.timeline.add(
       this.nowMs,
       machine === this.intruder ? 'stranger' : id,
@@ -357,6 +363,7 @@ export class World extends Stage {
     process.alive = false
     process.clock.die()
     machine.process = undefined
+    this.#processes = undefined
     machine.clock.forget()
     this.#frozen.delete(machine.id)
     this.#watch.noteActives()
@@ -390,6 +397,10 @@ export class World extends Stage {
     machine.clock.release(pause.suspended ? frozenMs : 0)
     if (!framesFirst) this.network.thaw(machine.address)
     this.tell((checker) => checker.thawed?.(machine, frozenMs))
+  }
+
+  isFrozen(id: string): boolean {
+    return this.#frozen.has(id)
   }
 
   get frozen(): string[] {
@@ -427,6 +438,11 @@ export class World extends Stage {
       this.network.heal(this.machine(from).address, this.machine(to).address, options)
     }
     this.#cuts.clear()
+  }
+
+  /** Whether any link is cut. */
+  get hasCuts(): boolean {
+    return this.#cuts.size > 0
   }
 
   isCut(from: string, to: string): boolean {

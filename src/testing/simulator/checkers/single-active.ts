@@ -33,11 +33,14 @@ class SingleActive implements Checker {
   }
 
   observe(process: Process, { options: { deadMs } }: NodeStatus): void {
-    const { nowMs, slowLinks, members } = this.#world
-    const ids = members.map(({ id }) => id)
-    const isCut = ids.some((id) => ids.some((other) => this.#world.isCut(id, other)))
-    if (isCut || slowLinks > 0) this.#linksMs = nowMs
-    const pairs = pairsOf(this.#world.actives().filter((id) => !this.#world.frozen.includes(id)))
+    const { nowMs, slowLinks, hasCuts } = this.#world
+    if (hasCuts || slowLinks > 0) this.#linksMs = nowMs
+    const moving = this.#world.actives().filter((id) => !this.#world.isFrozen(id))
+    if (moving.length < 2) {
+      this.#sinceMs.clear()
+      return
+    }
+    const pairs = pairsOf(moving)
     for (const pair of this.#sinceMs.keys()) if (!pairs.has(pair)) this.#sinceMs.delete(pair)
     for (const [pair, first] of pairs) {
       const sinceMs = this.#sinceMs.get(pair) ?? nowMs

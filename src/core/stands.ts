@@ -22,18 +22,32 @@ export function lastOwner(core: CoreState): string | undefined {
 
 /**
  * Notes how far a member's copy has come in the term that we follow. Copies of that term only grow, so one that holds
- * less later has lost something.
+ * less later has lost something, unless it gave up a term of its own for that one.
  */
 export function noteReached(core: CoreState, peer: Peer, view: PeerView): void {
   if (core.role !== 'standby' && core.role !== 'restoring') return
   const { followed } = core
   if (followed === undefined || !hasTerm(view.copy, followed.term)) return
   const durable = durablePosition(view.copy)
-  const before = peer.reached
+  const before = reachedBefore(peer, view.copy, followed.term)
   peer.reached = {
     seq: Math.max(view.copy.seq, before?.seq ?? 0),
     durable: later(durable, before?.durable) ? durable : before?.durable,
   }
+}
+
+/**
+ * How far a member had come, as far as that binds this copy of it: what it had in a term that the history of the followed
+ * one does not have lies in its vault.
+ */
+function reachedBefore(
+  { reached }: Peer,
+  copy: CopyFacts,
+  followed: Term | undefined,
+): Peer['reached'] {
+  const term = reached?.durable?.term
+  if (term === undefined || followed === undefined || !hasTerm(copy, followed)) return reached
+  return term.epoch <= followed.epoch && !hasTerm(copy, term) ? undefined : reached
 }
 
 function later(one: Position | undefined, other: Position | undefined): boolean {
@@ -66,7 +80,7 @@ export function answersForItself(core: CoreState, peer: Peer, view: PeerView): b
   const { copy } = view
   if (!copy.complete && peer.reached === undefined) return false
   if (copy.forgot === true || !holdsLastTerm(core.copy, copy)) return false
-  const durable = peer.reached?.durable
+  const durable = reachedBefore(peer, copy, lastTerm(core))?.durable
   return durable === undefined || covers(copy, durable)
 }
 

@@ -14,7 +14,7 @@
  * | 12 | u32 | count: how many sequence numbers it takes (0 for all kinds but changes) |
  * | 16 | f64 | firstSeq: the first of them; where count is 0, the next one |
  * | 24 | f64 | epoch of the term it was written in |
- * | 32 | f64 | ackedSeq: all changes up to it had been acknowledged at their level when this was written |
+ * | 32 | f64 | ackedSeq: all changes of its tenure up to it had been acknowledged at their level when this was written |
  * | 40 | u32 | bytes of the meta part (msgpack) that follows; the rest is payload |
  * | 44 | u32 | term tag: crc32 of node id, NUL, boot id |
  */

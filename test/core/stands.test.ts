@@ -373,6 +373,24 @@ describe('GEN-2: a disk that is put back to the state after a clean stop', () =>
     expect(world.events(active, 'possibleLoss')).toMatchObject([{ missing: [other] }])
   })
 
+  it('also a member that has the rest of a known term from its owner', () => {
+    const world = settled(3)
+    cutOff(world, 'n3')
+    world.until(() => world.role('n3') === 'active', 20_000)
+    world.write('n3')
+    world.kill('n3')
+    // Held by n2, too, and lost with the history that these two have.
+    for (let writes = 0; writes < 3; writes += 1) world.write('n1')
+    world.run(10)
+    for (const id of ['n1', 'n2']) world.kill(id)
+    healAll(world)
+    world.said = []
+    for (const id of ['n1', 'n2', 'n3']) world.start(id)
+    world.until(() => world.role('n2') === 'standby', 20_000)
+    expect(world.actives()).toEqual(['n3'])
+    expect(world.events('n3', 'possibleLoss')).toMatchObject([{ missing: ['n2'] }])
+  })
+
   it('is no loss where only the rest of a known term is lacking, which nobody had acknowledged', () => {
     const world = settled(2)
     world.node('n2').lagging = true

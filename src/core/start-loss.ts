@@ -24,17 +24,20 @@ export function checkStartLoss(core: CoreState, tenure: Tenure): void {
 
 /**
  * Whether a member's copy ends in a term of which the start knew nothing, and which our history lacks. The rest of a term
- * that it did know is what a process that crashed had alone, and was never acknowledged as held by others.
+ * that it did know is, with the node that wrote it, what a process that crashed had alone, and was never acknowledged as
+ * held by others. With another node it may have been acknowledged for being there.
  */
 function wentOn(
   core: CoreState,
-  { view }: Peer,
+  { id, view }: Peer,
   startedWith: NonNullable<Tenure['startedWith']>,
 ): boolean {
   // Cheap first: this is asked with every input, histories may be long, and a standby's is our own. Of two actives nobody
   // has given way yet.
   if (view === undefined || view.role === 'standby' || view.role === 'active') return false
   const last = positionOf(view.copy)?.term
-  if (last === undefined || startedWith.history.some((known) => sameTerm(known, last))) return false
+  if (last === undefined) return false
+  const isKnown = startedWith.history.some((known) => sameTerm(known, last))
+  if (isKnown && id === last.nodeId) return false
   return relate(core.copy, view.copy).kind === 'diverged'
 }

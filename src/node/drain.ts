@@ -59,15 +59,25 @@ export class Freeze {
       this.#writer.freeze()
     }
     await within(this.#clock, deadlineMs, late, this.#writer.drained())
-    if (target === undefined) return await this.#untilAnswered(deadlineMs)
+    if (target === undefined) {
+      await this.#untilAnswered(deadlineMs)
+      return await this.#writeMark(deadlineMs, late)
+    }
     const slow = (): HotspareError => {
       const { unacknowledged } = this.#writer.status
       const message = `${unacknowledged} writes are not acknowledged yet at the level that they ask for`
       return new HotspareError('SWITCHOVER_FAILED', message)
     }
     await within(this.#clock, deadlineMs, slow, this.#writer.answered())
+    await this.#writeMark(deadlineMs, late)
     // It may have left meanwhile, or the drain may be wanted no more.
     await untilClose(target, 0)
+  }
+
+  /** Should the history go on elsewhere, the vault says by this mark what had been acknowledged. */
+  async #writeMark(deadlineMs: number, late: () => Error): Promise<void> {
+    this.#writer.mark()
+    await within(this.#clock, deadlineMs, late, this.#writer.drained())
   }
 
   /** A node that stops: whoever waits for a standby that does not come keeps it from stopping in order only for a while. */

@@ -205,9 +205,9 @@ export interface NodeEvents {
     event: {
       /** What it was, and where it lies. */
       readonly incident: VaultIncident
-      /** Listed changes whose callers had been told that they are safe. */
+      /** Listed changes whose callers had certainly been told that they are safe. */
       readonly lostAcks: number
-      /** Listed changes of which it is not known. */
+      /** Listed changes whose callers may have been told or not; see `acknowledged` of a change. */
       readonly unknownAcks: number
     },
   ]

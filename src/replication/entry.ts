@@ -14,7 +14,7 @@
  * | 12 | u32 | count: how many sequence numbers it takes (0 for all kinds but changes) |
  * | 16 | f64 | firstSeq: the first of them; where count is 0, the next one |
  * | 24 | f64 | epoch of the term it was written in |
- * | 32 | f64 | ackedSeq: all changes up to it had been acknowledged at their level when this was written |
+ * | 32 | f64 | ackedSeq: all changes of its tenure up to it had been acknowledged at their level when this was written |
  * | 40 | u32 | bytes of the meta part (msgpack) that follows; the rest is payload |
  * | 44 | u32 | term tag: crc32 of node id, NUL, boot id |
  */
@@ -144,9 +144,14 @@ export function encodeChanges(
   return encodeEntry({ kind: 'changes', term, firstSeq, count, ackedSeq, meta, payload })
 }
 
-/** The entry that opens a term. */
-export function encodeTerm(term: Term, firstSeq: number, ackedSeq: number): Entry {
-  const meta = [term.epoch, term.nodeId, term.bootId]
+/** The entry that opens a term. `goesOn`: the tenure that wrote the entry before it goes on in this term. */
+export function encodeTerm(
+  term: Term,
+  firstSeq: number,
+  ackedSeq: number,
+  goesOn: boolean = false,
+): Entry {
+  const meta = [term.epoch, term.nodeId, term.bootId, ...(goesOn ? [true] : [])]
   return encodeEntry({ kind: 'term', term, firstSeq, count: 0, ackedSeq, meta, payload: [] })
 }
 
@@ -279,6 +284,13 @@ export function termOf(entry: Entry): Term {
   const term = { epoch: entry.header.epoch, nodeId, bootId }
   if (termTagOf(term) !== entry.header.termTag) throw malformed('term')
   return term
+}
+
+/** Whether an entry opens a term of a tenure that had one before. Unknown, thus false, in one of a version that did not say it. */
+export function goesOn(entry: Entry): boolean {
+  if (entry.header.kind !== 'term') return false
+  const meta = metaOf(entry)
+  return Array.isArray(meta) && meta[3] === true
 }
 
 /** Longest id of a node, a boot or a member, in UTF-16 units. */

@@ -92,9 +92,9 @@ export class Sequencer {
     return this.#valueBytes
   }
 
-  /** Appends the entry that opens a term; everything after it is written in that term. */
-  appendTerm(term: Term): void {
-    this.#append(encodeTerm(term, this.#copy.seq + 1, this.#ackedSeq()))
+  /** Appends the entry that opens a term; everything after it is written in that term. `goesOn`: not the tenure's first. */
+  appendTerm(term: Term, goesOn: boolean): void {
+    this.#append(encodeTerm(term, this.#copy.seq + 1, this.#ackedSeq(), goesOn))
     this.#term = term
   }
 
@@ -242,9 +242,14 @@ export class Sequencer {
     return appended
   }
 
+  /** Writes the mark now, unless an entry carries it already: the role is about to be given up. */
+  mark(): void {
+    if (this.#ackedSeq() !== this.#marked) this.appendInSync(this.#options.members())
+  }
+
   /**
-   * All changes up to this one are acknowledged. Changes of earlier terms count as acknowledged as
-   * soon as a later one is: whoever holds that one holds them too.
+   * All changes of this tenure up to this one are acknowledged. It says nothing of those before the tenure, some of which
+   * may never have been answered; see {@link AckedRanges}.
    */
   #ackedSeq(): number {
     if (!this.#acknowledges) return this.#marked

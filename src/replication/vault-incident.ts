@@ -32,7 +32,11 @@ export interface LostChange {
   readonly className: string | undefined
   /** The files that it touched; none for application state. */
   readonly paths: readonly string[]
-  /** Whether its caller had been told that it was safe; `unknown` beyond the last acknowledged-up-to mark. */
+  /**
+   * `true`: its caller had been told that it was safe, or nobody waited for it any more. `unknown`: the caller may have been
+   * told or not, because no mark of the tenure that made the change covers it: the tenure ended, and not in order, within
+   * about a second after the answer, or an earlier change was still unanswered when it ended.
+   */
   readonly acknowledged: true | 'unknown'
 }
 
@@ -136,18 +140,13 @@ export const nothing = {
   blobs: [],
 } as const
 
-/** How an incident lists a change. */
-export function lostChange(
-  entry: Entry,
-  change: Change,
-  seq: number,
-  ackedSeq: number,
-): LostChange {
+/** How an incident lists a change of which no mark says yet that it was acknowledged. */
+export function lostChange(entry: Entry, change: Change, seq: number): LostChange {
   const singles = singlesOf(change)
   const paths = singles.flatMap((single) => (single.kind === 'update' ? [] : [single.path]))
   const className = singles[0]?.className
-  const acknowledged = seq <= ackedSeq ? true : 'unknown'
-  return { seq, epoch: entry.header.epoch, kind: change.kind, className, paths, acknowledged }
+  const { epoch } = entry.header
+  return { seq, epoch, kind: change.kind, className, paths, acknowledged: 'unknown' }
 }
 
 export const incidentsPrefix = 'vault-incidents/'

@@ -85,7 +85,7 @@ export class VaultObjects {
     id: string,
     copy: LocalCopy,
     afterSeq: number,
-    each: (entry: Entry, change: Change, seq: number) => void,
+    each: (entry: Entry, changes: readonly Change[]) => void,
   ): Promise<Pick<VaultIncident, 'journal' | 'damaged'>> {
     const object = `${folderOf(id)}/journal`
     const reader = copy.reader(Math.max(afterSeq, copy.firstSeq - 1))
@@ -100,11 +100,8 @@ export class VaultObjects {
           throw error
         })
         if (entries.length === 0) break
-        for (const entry of entries) {
-          if (entry.header.kind !== 'changes') continue
-          for (const [at, change] of changesOf(entry).entries())
-            each(entry, change, entry.header.firstSeq + at)
-        }
+        for (const entry of entries)
+          each(entry, entry.header.kind === 'changes' ? changesOf(entry) : [])
         const chunk = Buffer.concat(entries.map((entry) => entry.bytes))
         crc = crc32(chunk, crc)
         await this.#write(object, bytes, chunk)

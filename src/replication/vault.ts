@@ -12,8 +12,10 @@ import { HotspareError } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
 import type { OpenStorage } from '../interfaces/storage.js'
 import { encode } from '../protocol/codec.js'
+import { AckedRanges } from './acked-ranges.js'
 import { isBroken } from './broken-document.js'
-import type { BlobRef } from './change.js'
+import type { BlobRef, Change } from './change.js'
+import type { Entry } from './entry.js'
 import { singlesOf } from './entry.js'
 import { scanJournal } from './journal-scan.js'
 import { keepReplaced, type ReplacedFile } from './keep-replaced.js'
@@ -137,25 +139,29 @@ export class Vault {
 
   async #collectDivergence(id: string, copy: LocalCopy, plan: PlanMessage): Promise<Kept> {
     const { extent } = copy
-    const changes: LostChange[] = []
+    const lost: LostChange[] = []
     const blobs = new Map<string, BlobRef>()
     // By the index, not by the journal: that reaches back no further than the last restore of this copy.
     const touched = new Set(copy.index.changedSince(plan.commonSeq).files.map(({ path }) => path))
     let truncated = false
-    const { journal, damaged } = await this.#objects.keepJournal(
-      id,
-      copy,
-      plan.commonSeq,
-      (entry, change, seq) => {
+    const acked = new AckedRanges()
+    const each = (entry: Entry, list: readonly Change[]): void => {
+      acked.note(entry)
+      for (const [at, change] of list.entries()) {
         for (const single of singlesOf(change)) {
           if (single.kind !== 'update') touched.add(single.path)
           if ((single.kind === 'put' || single.kind === 'patch') && single.blob) {
             blobs.set(single.blob.id, single.blob)
           }
         }
-        truncated = changes.length >= listedChangesMax
-        if (!truncated) changes.push(lostChange(entry, change, seq, copy.ackedSeq))
-      },
+        truncated = lost.length >= listedChangesMax
+        if (!truncated) lost.push(lostChange(entry, change, entry.header.firstSeq + at))
+      }
+    }
+    const { journal, damaged } = await this.#objects.keepJournal(id, copy, plan.commonSeq, each)
+    // The mark of a change stands in a later entry.
+    const changes = lost.map((change) =>
+      acked.has(change.seq) ? { ...change, acknowledged: true as const } : change,
     )
     for (const blob of blobs.values()) await this.#objects.keepBlob(id, blob)
     const files = await this.#objects.keepTree(id, [...touched])

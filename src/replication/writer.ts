@@ -76,7 +76,7 @@ export class Writer implements WriteGate {
     // From here on: what fails beside the journal while the term is written down, a checkpoint say, ends the tenure too.
     writer.#unlisten.push(options.copy.onFailure((error) => writer.close(error)))
     try {
-      writer.#sequencer.appendTerm(options.term)
+      writer.#sequencer.appendTerm(options.term, false)
       writer.#sequencer.appendInSync([])
       await options.copy.flush()
     } catch (error) {
@@ -182,7 +182,7 @@ export class Writer implements WriteGate {
     if (this.#closed !== undefined) throw this.#closed
     this.#opening += 1
     try {
-      this.#sequencer.appendTerm(term)
+      this.#sequencer.appendTerm(term, true)
       await this.#copy.flush()
     } finally {
       this.#opening -= 1
@@ -317,6 +317,11 @@ export class Writer implements WriteGate {
       this.#answerWaiters.push({ resolve, reject })
       this.#checkAnswered()
     })
+  }
+
+  /** Journals what is acknowledged by now: whoever gives the role up leaves it written. {@link Writer.drained} waits for it. */
+  mark(): void {
+    if (this.#closed === undefined) this.#sequencer.mark()
   }
 
   /**

@@ -152,6 +152,27 @@ describe('GEN-2: who may stand for whom', () => {
     expect(world.ledger.lost(world.node('n3').disk)).toBe(0)
   })
 
+  it('a member that gave its own term up for the one that we follow answers for itself', () => {
+    const world = settled(3)
+    cutOff(world, 'n3')
+    world.until(() => world.role('n3') === 'active', 20_000)
+    for (let writes = 0; writes < 3; writes += 1) world.write('n3')
+    world.write('n1')
+    healAll(world)
+    // n2 hears of what n3 wrote, and follows n1 all the while.
+    world.run(3_000)
+    expect(world.actives()).toEqual(['n1', 'n3'])
+    world.kill('n3')
+    world.run(3_000)
+    world.start('n3')
+    world.until(() => world.role('n3') === 'standby', 20_000)
+    world.run(3_000)
+    world.said = []
+    world.kill('n1')
+    world.until(() => world.role('n2') === 'active', 15_000)
+    expect(world.events('n2', 'possibleLoss')).toEqual([])
+  })
+
   it('an operator may go on without the member that lost its disk', () => {
     const world = ahead({ onMissingPeer: 'hold' })
     world.kill('n2')
@@ -374,6 +395,24 @@ describe('GEN-2: a disk that is put back to the state after a clean stop', () =>
     const other = active === 'n1' ? 'n2' : 'n1'
     world.until(() => world.role(other) === 'standby', 15_000)
     expect(world.events(active, 'possibleLoss')).toMatchObject([{ missing: [other] }])
+  })
+
+  it('also a member that has the rest of a known term from its owner', () => {
+    const world = settled(3)
+    cutOff(world, 'n3')
+    world.until(() => world.role('n3') === 'active', 20_000)
+    world.write('n3')
+    world.kill('n3')
+    // Held by n2, too, and lost with the history that these two have.
+    for (let writes = 0; writes < 3; writes += 1) world.write('n1')
+    world.run(10)
+    for (const id of ['n1', 'n2']) world.kill(id)
+    healAll(world)
+    world.said = []
+    for (const id of ['n1', 'n2', 'n3']) world.start(id)
+    world.until(() => world.role('n2') === 'standby', 20_000)
+    expect(world.actives()).toEqual(['n3'])
+    expect(world.events('n3', 'possibleLoss')).toMatchObject([{ missing: ['n2'] }])
   })
 
   it('is no loss where only the rest of a known term is lacking, which nobody had acknowledged', () => {

@@ -11,6 +11,7 @@ import {
   encodeTerm,
   entryBytesMax,
   entryHeaderBytes,
+  goesOn,
   inSyncOf,
   lastSeqOf,
   partsOf,
@@ -126,6 +127,10 @@ describe('entries', () => {
     const opening = read(encodeTerm(term, 5, 4).bytes)
     expect(opening.header).toMatchObject({ kind: 'term', count: 0, firstSeq: 5, ackedSeq: 4 })
     expect(termOf(opening)).toEqual(term)
+    // What a version that did not say it wrote is the same as a first term.
+    expect(goesOn(opening)).toBe(false)
+    const further = read(encodeTerm(term, 5, 4, true).bytes)
+    expect([termOf(further), goesOn(further)]).toEqual([term, true])
     expect(inSyncOf(read(encodeInSync(term, 5, 4, ['beta', 'gamma']).bytes))).toEqual([
       'beta',
       'gamma',

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { decode, encode } from '../../src/protocol/codec.js'
+import { encodeTerm } from '../../src/replication/entry.js'
+import type { LocalCopy } from '../../src/replication/local-copy.js'
 import type { Extent, Term } from '../../src/replication/position.js'
 import type { PlanMessage } from '../../src/replication/stream/wire.js'
 import { Vault } from '../../src/replication/vault.js'
@@ -235,6 +237,52 @@ describe('the vault', () => {
       [4, 'unknown'],
     ])
     await copy.close()
+  })
+
+  /** A copy whose first tenure ended with change 3 unanswered, and whose second one acknowledged change 5. */
+  async function twoTenures(goesOn: boolean) {
+    const copy = await openCopy(await memory().open(owner('beta')), testPolicy(new TestState()))
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    for (const path of ['docs/a', 'docs/b']) copy.append(maker.batch(put(path, path)))
+    maker.ackedSeq = 2
+    copy.append(maker.batch(put('docs/c', 'docs/c')))
+    maker.term = { ...maker.term, epoch: 2 }
+    copy.append(encodeTerm(maker.term, maker.seq + 1, 2, goesOn))
+    for (const path of ['docs/d', 'docs/e']) copy.append(maker.batch(put(path, path)))
+    maker.ackedSeq = 5
+    copy.append(maker.batch(put('docs/f', 'docs/f')))
+    return copy
+  }
+
+  async function acknowledgedIn(copy: LocalCopy, commonSeq: number): Promise<unknown[]> {
+    const vault = await openVault(await memory().open(owner('beta')), 1 << 20)
+    const plan = { commonSeq, cut: copy.extent } as PlanMessage
+    const { changes } = await vault.keepDivergence(copy, plan)
+    await copy.close()
+    return changes.map(({ acknowledged }) => acknowledged)
+  }
+
+  it('HEAL-14: what a tenure acknowledged says nothing of the changes that the one before left unanswered', async () => {
+    const copy = await twoTenures(false)
+    expect(await acknowledgedIn(copy, 1)).toEqual([true, 'unknown', true, true, 'unknown'])
+  })
+
+  it('HEAL-14: a change that was answered after its tenure opened a further term is acknowledged', async () => {
+    const copy = await twoTenures(true)
+    expect(await acknowledgedIn(copy, 1)).toEqual([true, true, true, true, 'unknown'])
+  })
+
+  it('HEAL-14: a term that was opened and never used does not hide what was acknowledged', async () => {
+    const copy = await openCopy(await memory().open(owner('beta')), testPolicy(new TestState()))
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    for (const path of ['docs/a', 'docs/b']) copy.append(maker.batch(put(path, path)))
+    const unused = { epoch: 2, nodeId: 'gamma', bootId: 'boot' }
+    copy.append(encodeTerm(unused, maker.seq + 1, 0))
+    maker.ackedSeq = 2
+    copy.append(maker.batch(put('docs/c', 'docs/c')))
+    expect(await acknowledgedIn(copy, 1)).toEqual([true, 'unknown'])
   })
 
   it('the same loss gives the same incident, also after a crash', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
-import { partsOf, termOf } from '../../src/replication/entry.js'
+import { goesOn, partsOf, termOf } from '../../src/replication/entry.js'
 import type { Receipt } from '../../src/replication/writer.js'
 import { writerLimits } from '../../src/replication/writer-types.js'
 import {
@@ -587,6 +587,25 @@ describe('the mark of what was acknowledged', () => {
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     bench.clock.advance(60_000)
     expect(bench.copy.entries.length).toBe(before + 1)
+  })
+
+  it('is written at once for whoever gives the role up, once', async () => {
+    const bench = await openWriter({ degraded: true })
+    await bench.writer.submit(update('state'))
+    const before = bench.copy.entries.length
+    bench.writer.freeze()
+    bench.writer.mark()
+    bench.writer.mark()
+    expect(
+      bench.copy.entries.slice(before).map(({ header }) => [header.kind, header.ackedSeq]),
+    ).toEqual([['inSync', 1]])
+  })
+
+  it('a further term of the same tenure goes on with it, the first one of a tenure does not', async () => {
+    const bench = await openWriter({ degraded: true })
+    await bench.writer.openTerm({ epoch: 9, nodeId: 'alpha', bootId: 'boot' })
+    const terms = bench.copy.entries.filter(({ header }) => header.kind === 'term')
+    expect(terms.map((entry) => goesOn(entry))).toEqual([false, true])
   })
 
   it('does not claim inherited changes before anything was acknowledged in this term', async () => {

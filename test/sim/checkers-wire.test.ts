@@ -8,7 +8,7 @@ import { isServedInTime } from '../../src/testing/simulator/loss.js'
 import type { SentMessage } from '../../src/testing/simulator/taps.js'
 import { dirtyKey } from '../../src/testing/simulator/taps.js'
 import type { World } from '../../src/testing/simulator/world.js'
-import { inStep, quit, settled, until, watched, write } from './support.js'
+import { eventsOf, inStep, quit, settled, until, watched, write } from './support.js'
 
 /** Tells all checkers what a node did not do. */
 function pretend(world: World, call: (taps: TapListener) => void): void {
@@ -130,6 +130,26 @@ describe('the in-sync checker', () => {
     expect(complaints(world)).toContain('does not know of it')
     await world.run(10_000)
     tell('degraded', { blocked: false })
+    expect(complaints(world)).toContain('in-sync: n1 is degraded, although n2 counted')
+    quit(world)
+  })
+
+  it('does not count on one whose storage failed a moment ago, also when a single call did', async () => {
+    const world = await settled()
+    await write(world, 'n1')
+    await world.run(10_000)
+    const process = world.process('n1')
+    const degraded = { name: 'degraded', node: 'n1', event: { blocked: false } } as never
+    world.machine('n2').storage.faults.failNextSync = true
+    world.machine('n3').storage.faults.failNextSync = true
+    await write(world, 'n1')
+    await until(world, () => eventsOf(world, 'n3', 'storageRecovered').length === 1)
+    world.violations.length = 0
+    world.tell((checker) => checker.event?.(process, degraded))
+    expect(complaints(world)).not.toContain('although')
+    await inStep(world)
+    await world.run(10_000)
+    world.tell((checker) => checker.event?.(process, degraded))
     expect(complaints(world)).toContain('in-sync: n1 is degraded, although n2 counted')
     quit(world)
   })

@@ -260,6 +260,26 @@ describe('what cannot be handed over', () => {
   })
 })
 
+describe('a losing side that stopped in order', () => {
+  it('HEAL-14: knows of every change that it answered that it was acknowledged', async () => {
+    const world = await settled({ nodes: 2 })
+    await write(world, 'n1')
+    await inStep(world)
+    world.cut('n1', 'n2')
+    await until(world, () => world.actives().length === 2, 60_000)
+    await write(world, 'n2', 'data/other', { ack: 'local' })
+    for (let file = 0; file < 3; file += 1)
+      await write(world, 'n1', `data/f${file}`, { ack: 'local' })
+    // At once: no mark was due yet.
+    await world.settle(world.stop('n1'))
+    world.heal()
+    world.start('n1')
+    await until(world, () => eventsOf(world, 'n1', 'vaulted').length === 1, 60_000)
+    expect(eventsOf(world, 'n1', 'vaulted')).toMatchObject([{ lostAcks: 3, unknownAcks: 0 }])
+    quit(world)
+  })
+})
+
 describe('strangers', () => {
   it('SES-25: a node with a wrong secret gets nothing, and both sides say so', async () => {
     const world = watched({

@@ -9,6 +9,9 @@ export class Calm {
   /** By machine, and by pair of machines: when something was wrong with it the last time. */
   readonly #troubled = new Map<string, number>()
   readonly #boots = new Map<string, number>()
+  /** Machines whose storage failed and does not work again. */
+  readonly #failed = new Set<string>()
+  #eventsRead = 0
   #allMs = Number.NEGATIVE_INFINITY
   #short = 0
   #disturbances = 0
@@ -24,6 +27,7 @@ export class Calm {
     if (nowMs === this.#lookedMs) return
     this.#lookedMs = nowMs
     this.#lookAtAll(nowMs)
+    this.#readEvents()
     const ids = this.#world.members.map(({ id }) => id)
     for (const id of ids) {
       if (!this.#isSound(id)) this.#troubled.set(id, nowMs)
@@ -51,10 +55,20 @@ export class Calm {
     const { process, boots } = machine
     const isOther = this.#boots.get(id) !== boots
     this.#boots.set(id, boots)
+    // The next process has a storage of its own.
+    if (isOther) this.#failed.delete(id)
     if (isOther || process?.started !== 'started' || process.stopping !== undefined) return false
-    // A copy that failed is opened anew a while after its disk works again.
-    if (process.copy?.failed !== undefined) return false
-    return !machine.clock.held && !machine.damaged && machine.isDiskSound
+    return !this.#failed.has(id) && !machine.clock.held && !machine.damaged && machine.isDiskSound
+  }
+
+  /** Whether a storage failed and does not work again yet; the call that failed may have been the only one. */
+  #readEvents(): void {
+    const { events } = this.#world
+    for (const { name, node } of events.slice(this.#eventsRead)) {
+      if (name === 'storageFailed') this.#failed.add(node)
+      if (name === 'storageRecovered') this.#failed.delete(node)
+    }
+    this.#eventsRead = events.length
   }
 
   /** When something was wrong with one of two machines or their link the last time. */

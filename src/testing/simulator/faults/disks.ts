@@ -118,13 +118,15 @@ function restart(world: World, machine: Machine): void {
   if (machine.process === undefined) world.start(machine.id)
 }
 
-/** A bit of a stopped node's journal turns over, while others have the same data. */
+/** A bit of a stopped node's journal turns over, while an active has the same data on a disk without damage. */
 export const flip: Fault = (world, random) => {
   const idle = [...world.machines.values()].filter(
     ({ process, off }) => process === undefined && !off,
   )
   const machine = idle[0]
-  if (machine === undefined || world.actives().length === 0) return
+  // A damage that nobody has read yet is one all the same.
+  const isSafe = world.actives().some((id) => !world.machine(id).damaged)
+  if (machine === undefined || !isSafe) return
   for (const name of segmentNames(world.writes.length)) {
     if (!machine.storage.flipBit({ kind: 'log', area: 'journal', name }, random)) continue
     world.timeline.add(world.nowMs, machine.id, 'flip', name)

@@ -60,6 +60,13 @@ export abstract class CopyView {
     return this.contents.index
   }
 
+  /** Bytes of everything that a restore of this copy brings: files, and states as they were stored last. */
+  get contentBytes(): number {
+    let bytes = this.index.bytes
+    for (const { snapshotBytes } of this.contents.states.slots) bytes += snapshotBytes
+    return bytes
+  }
+
   get history(): History {
     return this.#facts.history
   }

@@ -42,6 +42,10 @@ export interface FlowStandby {
   /** Whether writes may have to wait for it. */
   readonly inSet: boolean
   readonly lag: Lag
+  /** Bytes that its restores brought in this term. */
+  readonly restoredBytes: number
+  /** Bytes of the contents of what it lags that it got already. */
+  readonly arrivedBytes: number
 }
 
 /** How the writers are paced. */
@@ -62,6 +66,8 @@ export interface FlowControlOptions {
   readonly isOn: boolean
   /** Standbys that are alive and take entries, and that may join the set as soon as they are close, or are in it. */
   standbys(): readonly FlowStandby[]
+  /** Bytes of everything that a restore brings. */
+  contentBytes(): number
   /** The number of the next write that comes in. */
   nextWrite(): number
   /** Pacing began, or ended. */
@@ -220,16 +226,18 @@ export class FlowControl {
       // One that is away for a while keeps what it did not gain before.
       if (!found.some((one) => one.id === id)) this.#peers.get(id)?.pause()
     }
-    return found.map(({ id, inSet, lag }) => {
+    return found.map(({ id, inSet, lag, restoredBytes, arrivedBytes }) => {
       let peer = this.#peers.get(id)
       if (peer === undefined) {
         peer = new FlowPeer(id, degradeAfterMs)
         this.#peers.set(id, peer)
       }
-      const behind = lag.lagBytes + lag.lagSeq * changeWork
+      const behind = Math.max(0, lag.lagBytes - arrivedBytes) + lag.lagSeq * changeWork
       const work: Work = { lag: behind, done: Math.max(0, this.#total - behind) }
       const appendRate = this.#appendRate
-      peer.measure({ inSet, lag, work, nowMs, sinceMs, stepMs: this.#stepMs, appendRate })
+      const restore = { restoredBytes, contentBytes: this.#options.contentBytes() }
+      const times = { nowMs, sinceMs, stepMs: this.#stepMs }
+      peer.measure({ inSet, lag, work, ...restore, ...times, appendRate })
       return peer
     })
   }
@@ -238,7 +246,7 @@ export class FlowControl {
   #pace(peers: readonly FlowPeer[], nowMs: number): void {
     const late = peers.filter((peer) => peer.isLate)
     if (late.length === 0) return
-    const wanted = this.#wanted(late, closestOf(peers), this.#appendRate, nowMs)
+    const wanted = this.#wanted(late, closestOf(peers), this.#appendRate, Number.POSITIVE_INFINITY)
     if (wanted === undefined) return
     this.#freeRate = this.#appendRate
     this.#rate = Math.max(wanted.rate, this.#appendRate / 2)
@@ -256,7 +264,7 @@ export class FlowControl {
     this.#fill(rate)
     const forNobody = peers.every((peer) => peer.isLeftAlone)
     if (forNobody || nowMs - this.#heldAtMs >= degradeAfterMs) return this.#release()
-    const wanted = this.#wanted(peers, closestOf(peers), this.#freeRate, nowMs)
+    const wanted = this.#wanted(peers, closestOf(peers), this.#freeRate, rate)
     const least = (writesPerSecondMin * this.#changeWork) / 1000
     const next = wanted === undefined ? rate * growth : Math.max(wanted.rate, least)
     this.#rate = Math.min(rate * growth, Math.max(rate * shrinkage, next))
@@ -287,12 +295,12 @@ export class FlowControl {
     peers: readonly FlowPeer[],
     closest: FlowPeer | undefined,
     freeRate: number,
-    nowMs: number,
+    pacedRate: number,
   ): { readonly id: string; readonly rate: number } | undefined {
     let lowest: { readonly id: string; readonly rate: number } | undefined
     for (const peer of peers) {
       const share = peer === closest ? paceShareMin : paceShareForOthers
-      const rate = peer.wanted(freeRate * share, nowMs)
+      const rate = peer.wanted(freeRate * share, pacedRate)
       if (rate === undefined || (lowest !== undefined && lowest.rate <= rate)) continue
       lowest = { id: peer.id, rate }
     }

@@ -1,6 +1,6 @@
 /** What the in-sync set knows of a follower, and what the follower's stream holds of the set. */
 import type { Readmission } from './readmission.js'
-import type { Follower } from './writer-types.js'
+import type { Follower, FollowerProgress } from './writer-types.js'
 
 /**
  * What is known of one follower; it outlives the streams that the follower opens one after the
@@ -18,6 +18,10 @@ export interface FollowerRecord {
   begun: boolean
   /** When large content moved to it last. */
   movedAtMs: number
+  /** Bytes that its restores brought, as far as that is known. */
+  restoredBytes: number
+  /** Bytes of the contents of entries that it lacks, and got already. */
+  arrivedBytes: number
   /** Whether it had caught up on its present stream. */
   caughtUp: boolean
   /** Whether it was in the set since it caught up. */
@@ -33,7 +37,7 @@ export interface FollowerRecord {
 export interface FollowerCalls {
   answer(handle: FollowerHandle, received: number, durable: number): void
   begins(handle: FollowerHandle): void
-  progressed(handle: FollowerHandle): void
+  progressed(handle: FollowerHandle, progress: FollowerProgress): boolean
   caughtUp(handle: FollowerHandle): void
   lost(handle: FollowerHandle, proven: boolean, sinceMs: number | undefined): void
   leave(handle: FollowerHandle, reason: string): void
@@ -58,8 +62,8 @@ export class FollowerHandle implements Follower {
     this.#set.begins(this)
   }
 
-  progressed(): void {
-    this.#set.progressed(this)
+  progressed(progress: FollowerProgress): boolean {
+    return this.#set.progressed(this, progress)
   }
 
   caughtUp(): void {

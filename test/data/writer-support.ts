@@ -86,6 +86,7 @@ export class FakeCopy implements WriterCopy {
   lastOrdinal = 0
   durableOrdinal = 0
   congested = false
+  contentBytes = 0
   /** Makes everything durable in the microtask after it was appended. */
   prompt = true
   readonly entries: Entry[] = []

@@ -1,0 +1,47 @@
+/** Flow control during a restore that takes long: what the restore brings is progress, and it ends. Virtual time. */
+import { afterEach, describe, expect, it } from 'vitest'
+import { paceHoldFactor } from '../../src/replication/flow-control.js'
+import { Callers, VirtualCluster } from '../support/virtual-cluster.js'
+
+const degradeAfterMs = 500
+const bytesPerSecond = 500_000
+const journalBytesMax = 16 * 1024 * 1024
+
+let ended: () => void = () => undefined
+afterEach(() => ended())
+
+/** Alpha served alone for so long; then the link to beta is narrow. */
+async function narrow(aloneMs: number, files: number) {
+  const cluster = new VirtualCluster(['alpha', 'beta'])
+  // Pieces that a heartbeat can wait for on a link like this.
+  const limits = { degradeAfterMs, frameBytesMax: 256 * 1024, journalBytesMax }
+  for (const id of ['alpha', 'beta']) cluster.speed(id).syncMs = 1
+  const alpha = cluster.make('alpha', limits)
+  await cluster.settle(alpha.start())
+  const load = { callers: 16, restMs: 10, bytes: 4000, ack: 'local', files } as const
+  const callers = new Callers(cluster, 'alpha', load)
+  await cluster.run(aloneMs)
+  cluster.network.setLink('alpha:1', 'beta:1', { bytesPerSecond })
+  ended = () => {
+    callers.stop()
+    cluster.network.crash('alpha:1')
+  }
+  callers.slowestMs = 0
+  const stored = Math.min(callers.written, files * 16) * 4000
+  void cluster.make('beta', limits).start()
+  return { cluster, alpha, callers, stored }
+}
+
+describe('flow control while a standby restores behind a narrow link', () => {
+  it('SYN-1: what the restore brings counts as coming closer, and the standby is in sync in time', async () => {
+    const { cluster, alpha, callers, stored } = await narrow(3000, 100_000)
+    // Data and what is written meanwhile share the link, so that the data has half of it at least.
+    const needsMs = (stored * 1000) / bytesPerSecond
+    expect(needsMs).toBeGreaterThan(10 * degradeAfterMs * paceHoldFactor)
+    const isInSync = (): boolean => alpha.status().inSync.includes('beta')
+    await cluster.until('beta is in sync', isInSync, 2 * needsMs + 60_000)
+    expect(cluster.events('beta', 'restoreStarted')).toHaveLength(1)
+    expect(callers.slowestMs).toBeLessThanOrEqual((paceHoldFactor + 1) * degradeAfterMs)
+    console.log(stored, needsMs, cluster.clock.nowMs(), callers.slowestMs, callers.written, cluster.tail())
+  }, 120_000)
+})

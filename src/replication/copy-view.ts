@@ -15,6 +15,8 @@ import type { Extent, History, Position } from './position.js'
 import { positionOf } from './position.js'
 
 export abstract class CopyView {
+  /** What the journal may take, in bytes. */
+  readonly journalBytesMax: number
   protected readonly contents: Contents
   readonly #reads: FileReads
   /** The parts that a switch replaces; undefined until the copy is open. */
@@ -22,6 +24,7 @@ export abstract class CopyView {
 
   protected constructor(options: LocalCopyOptions) {
     const { storage, policy, emit, limits } = options
+    this.journalBytesMax = limits.journalBytesMax
     this.contents = new Contents({
       storage,
       policy,

@@ -21,6 +21,10 @@ const gainShare = 0.1
 export const restoresMax: number = 3
 /** Writers that get at most so many times the rate that it needs are paced for it; until then nothing is known. */
 const inForceTimes = 1.25
+/** Writers of an active that restores a standby get this share of what it takes in all, at most, while it is late. */
+const restoreShare = 1 / 4
+/** One that lacks so much of what the journal may hold is late at once: what it lacks must not be forgotten meanwhile. */
+const urgentShare = 1 / 4
 /** For how long it is left alone at first, and at most, as multiples of `degradeAfterMs`. */
 const restFactor = 32
 const restFactorMax = 1024
@@ -42,6 +46,8 @@ export interface Standing {
   readonly inSet: boolean
   readonly lag: Lag
   readonly work: Work
+  /** Whether it is being restored. */
+  readonly restores: boolean
   /** Bytes that its restores brought in this term. */
   readonly restoredBytes: number
   /** Bytes of everything that a restore brings. */
@@ -69,6 +75,10 @@ export class FlowPeer {
   lag: Lag = noLag
   work: Work = { lag: 0, done: 0 }
   readonly #patienceMs: number
+  readonly #urgentBytes: number
+  #restores = false
+  /** Bytes that its restore brings in a millisecond. */
+  #restoreRate = 0
   /** Work that it takes in a millisecond while it is behind. */
   #rate = 0
   #samples = 0
@@ -87,8 +97,9 @@ export class FlowPeer {
   #restsUntilMs = Number.NEGATIVE_INFINITY
   #isLeftAlone = false
 
-  constructor(id: string, degradeAfterMs: number) {
+  constructor(id: string, degradeAfterMs: number, journalBytesMax: number) {
     this.id = id
+    this.#urgentBytes = urgentShare * journalBytesMax
     this.#patienceMs = degradeAfterMs
   }
 
@@ -99,7 +110,12 @@ export class FlowPeer {
 
   /** Whether it has been late for so long that the writers have to be paced for it. */
   get isLate(): boolean {
-    return this.#lateMs >= lateStepsShare * this.#patienceMs
+    return this.isUrgent || this.#lateMs >= lateStepsShare * this.#patienceMs
+  }
+
+  /** Whether the journal will forget soon what it lacks, so that it would have to be restored again. */
+  get isUrgent(): boolean {
+    return !this.inSet && !this.#isLeftAlone && this.lag.lagBytes >= this.#urgentBytes
   }
 
   /** It follows no more: what comes next is measured anew. */
@@ -111,7 +127,7 @@ export class FlowPeer {
   }
 
   measure(standing: Standing): void {
-    const { inSet, lag, work, nowMs, sinceMs, stepMs, appendRate } = standing
+    const { inSet, lag, work, restores, nowMs, sinceMs, stepMs, appendRate } = standing
     const wasBehind = this.work.lag > 0
     const done = Math.max(0, work.done - this.work.done)
     const isFirst = this.#movedAtMs === Number.NEGATIVE_INFINITY
@@ -121,6 +137,9 @@ export class FlowPeer {
     this.#appendRate = appendRate
     this.#nowMs = nowMs
     const restored = this.#countRestored(standing)
+    const weight = restores ? sampleWeight(sinceMs, this.#patienceMs) : 1
+    this.#restoreRate += weight * (restored / sinceMs - this.#restoreRate)
+    this.#restores = restores
     if (!wasBehind) this.#samples = 0
     else if (done > 0 && !isFirst) this.#sample(done, Math.max(sinceMs, nowMs - this.#movedAtMs))
     if (isFirst || done > 0 || restored > 0 || !wasBehind) this.#movedAtMs = nowMs
@@ -168,7 +187,10 @@ export class FlowPeer {
     if (this.lag.lagMs <= this.#closeMs) return Number.POSITIVE_INFINITY
     const reachMs = this.inSet ? this.#patienceMs : reachFactor * this.#patienceMs
     const surplus = Math.max(0, this.work.lag - this.#rate * this.#closeMs)
-    return Math.max(this.#rate / 2, this.#rate - surplus / reachMs)
+    const gaining = Math.max(this.#rate / 2, this.#rate - surplus / reachMs)
+    if (!this.#restores) return gaining
+    // The stream would take as much of the link as the writers give it, and the restore only the rest.
+    return Math.min(gaining, restoreShare * (this.#rate + this.#restoreRate))
   }
 
   /**
@@ -177,7 +199,8 @@ export class FlowPeer {
    * @param pacedRate - the rate that writers are paced to now
    */
   wanted(floor: number, pacedRate: number): number | undefined {
-    if (this.#isLeftAlone || !this.#isMeasured) return undefined
+    if (this.#isLeftAlone) return undefined
+    if (!this.#isMeasured) return this.isUrgent ? floor : undefined
     const rate = this.#gainingRate
     if (rate === Number.POSITIVE_INFINITY) {
       this.#trial = undefined

@@ -18,6 +18,9 @@ export interface FollowerRecord {
   begun: boolean
   /** When large content moved to it last. */
   movedAtMs: number
+  /** Whether a restore is under way, and up to which entry it lacks none of the stream. */
+  restores: boolean
+  cutOrdinal: number
   /** Bytes that its restores brought, as far as that is known. */
   restoredBytes: number
   /** Bytes of the contents of entries that it lacks, and got already. */
@@ -36,7 +39,7 @@ export interface FollowerRecord {
 /** What a follower's stream tells the set. */
 export interface FollowerCalls {
   answer(handle: FollowerHandle, received: number, durable: number): void
-  begins(handle: FollowerHandle): void
+  begins(handle: FollowerHandle, restores: boolean): void
   progressed(handle: FollowerHandle, progress: FollowerProgress): boolean
   caughtUp(handle: FollowerHandle): void
   lost(handle: FollowerHandle, proven: boolean, sinceMs: number | undefined): void
@@ -58,8 +61,8 @@ export class FollowerHandle implements Follower {
     this.#set.answer(this, ordinal, durableOrdinal)
   }
 
-  begins(): void {
-    this.#set.begins(this)
+  begins(restores: boolean): void {
+    this.#set.begins(this, restores)
   }
 
   progressed(progress: FollowerProgress): boolean {

@@ -93,7 +93,7 @@ export class InSyncSet implements FollowerCalls {
     if (known === undefined) {
       const blank = { received: 0, durable: 0, heard: false, begun: false, caughtUp: false }
       const times = { joined: false, lostSinceMs: undefined, addedAtMs: 0, movedAtMs: 0 }
-      const moved = { restoredBytes: 0, arrivedBytes: 0 }
+      const moved = { restores: false, cutOrdinal: -1, restoredBytes: 0, arrivedBytes: 0 }
       const readmission = new Readmission(this.#options.degradeAfterMs)
       this.#followers.set(id, { id, handle, mayCount, ...blank, ...times, ...moved, readmission })
       return handle
@@ -110,6 +110,8 @@ export class InSyncSet implements FollowerCalls {
     known.caughtUp = false
     known.joined = false
     known.arrivedBytes = 0
+    known.restores = false
+    known.cutOrdinal = -1
     this.tracker.restart(id)
     if (!mayCount) this.#remove(known, 'it may not count')
     return handle
@@ -169,9 +171,12 @@ export class InSyncSet implements FollowerCalls {
   }
 
   /** @see Follower.begins */
-  begins(handle: FollowerHandle): void {
+  begins(handle: FollowerHandle, restores: boolean): void {
     const record = this.#recordOf(handle)
-    if (record !== undefined) record.begun = true
+    if (record === undefined) return
+    record.begun = true
+    record.restores = restores
+    if (restores) record.cutOrdinal = this.#lag.lastOrdinal
   }
 
   /** @see Follower.progressed */
@@ -180,6 +185,7 @@ export class InSyncSet implements FollowerCalls {
     if (record === undefined) return false
     const { bytes, restores, arrivedBytes, offeredBytes } = progress
     const nowMs = this.#options.clock.nowMs()
+    record.restores = restores
     if (restores) {
       record.restoredBytes += bytes
     } else {
@@ -201,14 +207,16 @@ export class InSyncSet implements FollowerCalls {
     const nowMs = this.#options.clock.nowMs()
     const found: FlowStandby[] = []
     for (const record of this.#followers.values()) {
-      const { id, mayCount, begun, heard, lostSinceMs, durable } = record
-      const { restoredBytes, arrivedBytes } = record
-      if (!mayCount || !begun || !heard || lostSinceMs !== undefined) continue
+      const { id, mayCount, begun, heard, lostSinceMs, durable, cutOrdinal } = record
+      const { restores, restoredBytes, arrivedBytes } = record
+      if (!mayCount || !begun || lostSinceMs !== undefined) continue
+      // What it lacks is known by its first answer, or by its restore.
+      if (!heard && !restores) continue
       const state = this.tracker.stateOf(id)
       const inSet = state === 'adding' || state === 'counting'
       if (!inSet && this.#waits(record, nowMs)) continue
-      const lag = this.#lag.lagOf(durable, nowMs)
-      found.push({ id, inSet, lag, restoredBytes, arrivedBytes })
+      const lag = this.#lag.lagOf(Math.max(durable, cutOrdinal), nowMs)
+      found.push({ id, inSet, lag, restores, restoredBytes, arrivedBytes })
     }
     return found
   }

@@ -34,6 +34,11 @@ export class LagMeter {
     this.#marks.push(this.#last)
   }
 
+  /** The last entry appended. */
+  get lastOrdinal(): number {
+    return this.#last.ordinal
+  }
+
   /** An entry was appended. */
   note(ordinal: number, lastSeq: number, bytes: number, nowMs: number): void {
     const before = this.#last

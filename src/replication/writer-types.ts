@@ -35,6 +35,8 @@ export interface WriterCopy {
   readonly congested: boolean
   /** Bytes of everything that a restore of this copy brings. */
   readonly contentBytes: number
+  /** Bytes of the journal, above which it forgets what only a follower needs. */
+  readonly journalBytesMax: number
   append(
     entry: Entry,
     parts?: readonly BatchPart[],
@@ -236,8 +238,12 @@ export interface Follower {
   readonly id: string
   /** It holds every entry up to these ordinals of this process: in memory, and on disk. */
   received(ordinal: number, durableOrdinal: number): void
-  /** It is sent entries, and answers them, a restore or not: writers may be paced for it from now on. */
-  begins(): void
+  /**
+   * It is sent entries, and answers them: writers may be paced for it from now on.
+   *
+   * @param restores - whether all that there is now comes by a restore, and the stream begins after it
+   */
+  begins(restores: boolean): void
   /**
    * A piece of content moved to it, which counts like an answer: it is at work. Answers whether it does: not when more
    * moved than it can need.

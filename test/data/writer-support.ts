@@ -87,6 +87,7 @@ export class FakeCopy implements WriterCopy {
   durableOrdinal = 0
   congested = false
   contentBytes = 0
+  journalBytesMax = Number.POSITIVE_INFINITY
   /** Makes everything durable in the microtask after it was appended. */
   prompt = true
   readonly entries: Entry[] = []

@@ -232,7 +232,7 @@ export class Outgoing {
     const plan = this.#plan
     if (plan === undefined || this.#stopListening !== undefined) return this.#channel.destroy()
     this.#restored = !isRestore(plan)
-    this.#follower?.begins()
+    this.#follower?.begins(isRestore(plan))
     this.#sentSeq = isRestore(plan) ? plan.cut.seq : plan.commonSeq
     this.#stopListening = this.#context.copy.onAppend((entry, ordinal) =>
       this.#guard(() => this.#onAppend(entry, ordinal)),
@@ -330,6 +330,7 @@ export class Outgoing {
   #onRestored(): void {
     if (this.#plan === undefined || this.#restored) return
     this.#restored = true
+    this.progressed(0)
     this.#settleInStep()
   }
 

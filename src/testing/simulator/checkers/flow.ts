@@ -2,6 +2,7 @@
  * Promise 4, flow control: a standby that is alive and in reach gets in sync in a time that follows from the data and from
  * the narrowest link, whatever is written meanwhile; and writers are not paced while nobody lags.
  */
+import type { NodeLogEvent } from '../../../node/events.js'
 import type { NodeStatus } from '../../../node/status.js'
 import { Calm } from '../calm.js'
 import type { Process } from '../machine.js'
@@ -28,6 +29,8 @@ class Flow implements Checker {
   readonly #world: World
   readonly #report: Report
   readonly #calm: Calm
+  /** By active and standby. */
+  readonly #outUntilMs = new Map<string, number>()
   readonly #watched = new Map<Process, Watched>()
 
   constructor(world: World, report: Report) {
@@ -49,6 +52,14 @@ class Flow implements Checker {
     this.#watched.set(process, watched)
     this.#lacking(process, status, watched)
     this.#paced(process, status, watched)
+  }
+
+  /** A standby that was too slow too often has to stay out for a while, and says for how long. */
+  event(process: Process, { name, event }: NodeLogEvent): void {
+    if (name !== 'standbyLost') return
+    const { peer, reason } = event as { readonly peer: string; readonly reason: string }
+    const outMs = Number(/stays out for (\d+) ms/.exec(reason)?.[1] ?? 0)
+    this.#outUntilMs.set(`${process.id} ${peer}`, this.#world.nowMs + outMs)
   }
 
   ending(process: Process): void {
@@ -84,7 +95,9 @@ class Flow implements Checker {
       const isHeard = peers.some((peer) => peer.id === member.id && peer.heard)
       // One that says what it needs waits for that.
       if (!isHeard || other?.active !== id || other.stuck !== undefined) continue
-      const soundMs = this.#world.nowMs - this.#calm.troubledMs(id, member.id)
+      const outUntilMs = this.#outUntilMs.get(`${id} ${member.id}`) ?? 0
+      const sinceMs = Math.max(outUntilMs, this.#calm.troubledMs(id, member.id))
+      const soundMs = Math.max(0, this.#world.nowMs - sinceMs)
       longestMs = Math.max(longestMs, soundMs)
     }
     return longestMs

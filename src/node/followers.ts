@@ -55,9 +55,8 @@ export class Followers {
   acceptBulk(channel: Channel): void {
     const { copy, storage } = this.#context
     const peer = channel.identity.nodeId
-    const served = (): void => {
-      this.#blobs.progressed(peer)
-      this.#streams.get(peer)?.progressed()
+    const served = (bytes: number): void => {
+      if (this.#streams.get(peer)?.progressed(bytes) === true) this.#blobs.progressed(peer)
     }
     new BulkServer(channel, { copy, storage, served })
   }

@@ -15,6 +15,8 @@ import type { Extent, History, Position } from './position.js'
 import { positionOf } from './position.js'
 
 export abstract class CopyView {
+  /** What the journal may take, in bytes. */
+  readonly journalBytesMax: number
   protected readonly contents: Contents
   readonly #reads: FileReads
   /** The parts that a switch replaces; undefined until the copy is open. */
@@ -22,6 +24,7 @@ export abstract class CopyView {
 
   protected constructor(options: LocalCopyOptions) {
     const { storage, policy, emit, limits } = options
+    this.journalBytesMax = limits.journalBytesMax
     this.contents = new Contents({
       storage,
       policy,
@@ -62,6 +65,13 @@ export abstract class CopyView {
   /** The versions of all files. */
   get index(): FileIndex {
     return this.contents.index
+  }
+
+  /** Bytes of everything that a restore of this copy brings: files, and states as they were stored last. */
+  get contentBytes(): number {
+    let bytes = this.index.bytes
+    for (const { snapshotBytes } of this.contents.states.slots) bytes += snapshotBytes
+    return bytes
   }
 
   get history(): History {

@@ -39,6 +39,7 @@ export class FileIndex {
   readonly #tombstones = new Map<string, number>()
   readonly #tombstonesMax: number
   #floor = 0
+  #bytes = 0
   /** Paths changed since the last checkpoint took them. */
   #dirty = new Set<string>()
 
@@ -49,6 +50,11 @@ export class FileIndex {
   /** Files. */
   get size(): number {
     return this.#files.size
+  }
+
+  /** Bytes of all files together. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   get tombstones(): number {
@@ -99,6 +105,7 @@ export class FileIndex {
   }
 
   set(path: string, record: IndexRecord): void {
+    this.#bytes += record.size - (this.#files.get(path)?.size ?? 0)
     this.#files.set(path, record)
     if (this.#tombstones.size > 0) this.#tombstones.delete(path)
     this.#dirty.add(path)
@@ -106,12 +113,17 @@ export class FileIndex {
 
   /** The path was removed by change `version`. */
   remove(path: string, version: number): void {
-    this.#files.delete(path)
+    this.#forget(path)
     // Set anew, so that the map stays in the order of versions.
     this.#tombstones.delete(path)
     if (version > this.#floor) this.#tombstones.set(path, version)
     this.#dirty.add(path)
     if (this.#tombstones.size > this.#tombstonesMax) this.#forgetOldest()
+  }
+
+  #forget(path: string): void {
+    this.#bytes -= this.#files.get(path)?.size ?? 0
+    this.#files.delete(path)
   }
 
   #forgetOldest(): void {
@@ -139,13 +151,14 @@ export class FileIndex {
 
   /** The path is none of this node's any more (its policy changed, or a restore replaced everything). */
   drop(path: string): void {
-    this.#files.delete(path)
+    this.#forget(path)
     this.#tombstones.delete(path)
     this.#dirty.add(path)
   }
 
   clear(): void {
     this.#files.clear()
+    this.#bytes = 0
     this.#tombstones.clear()
     this.#dirty.clear()
     this.#floor = 0

@@ -42,6 +42,12 @@ export interface FlowStandby {
   /** Whether writes may have to wait for it. */
   readonly inSet: boolean
   readonly lag: Lag
+  /** Whether it is being restored. */
+  readonly restores: boolean
+  /** Bytes that its restores brought in this term. */
+  readonly restoredBytes: number
+  /** Bytes of the contents of what it lags that it got already. */
+  readonly arrivedBytes: number
 }
 
 /** How the writers are paced. */
@@ -54,6 +60,14 @@ export interface Pace {
   readonly changesPerSecond: number
 }
 
+/** The rate that one standby needs. */
+interface Wanted {
+  readonly id: string
+  readonly rate: number
+  /** Whether there is no time to come down to it step by step. */
+  readonly isUrgent: boolean
+}
+
 /** What flow control works with. */
 export interface FlowControlOptions {
   readonly clock: Clock
@@ -62,6 +76,10 @@ export interface FlowControlOptions {
   readonly isOn: boolean
   /** Standbys that are alive and take entries, and that may join the set as soon as they are close, or are in it. */
   standbys(): readonly FlowStandby[]
+  /** Bytes of everything that a restore brings. */
+  contentBytes(): number
+  /** Bytes of the journal, above which it forgets what only a standby needs. */
+  readonly journalBytesMax: number
   /** The number of the next write that comes in. */
   nextWrite(): number
   /** Pacing began, or ended. */
@@ -220,16 +238,18 @@ export class FlowControl {
       // One that is away for a while keeps what it did not gain before.
       if (!found.some((one) => one.id === id)) this.#peers.get(id)?.pause()
     }
-    return found.map(({ id, inSet, lag }) => {
+    return found.map(({ id, inSet, lag, restores, restoredBytes, arrivedBytes }) => {
       let peer = this.#peers.get(id)
       if (peer === undefined) {
-        peer = new FlowPeer(id, degradeAfterMs)
+        peer = new FlowPeer(id, degradeAfterMs, this.#options.journalBytesMax)
         this.#peers.set(id, peer)
       }
-      const behind = lag.lagBytes + lag.lagSeq * changeWork
+      const behind = Math.max(0, lag.lagBytes - arrivedBytes) + lag.lagSeq * changeWork
       const work: Work = { lag: behind, done: Math.max(0, this.#total - behind) }
       const appendRate = this.#appendRate
-      peer.measure({ inSet, lag, work, nowMs, sinceMs, stepMs: this.#stepMs, appendRate })
+      const restore = { restores, restoredBytes, contentBytes: this.#options.contentBytes() }
+      const times = { nowMs, sinceMs, stepMs: this.#stepMs }
+      peer.measure({ inSet, lag, work, ...restore, ...times, appendRate })
       return peer
     })
   }
@@ -238,10 +258,11 @@ export class FlowControl {
   #pace(peers: readonly FlowPeer[], nowMs: number): void {
     const late = peers.filter((peer) => peer.isLate)
     if (late.length === 0) return
-    const wanted = this.#wanted(late, closestOf(peers), this.#appendRate, nowMs)
+    const wanted = this.#wanted(late, closestOf(peers), this.#appendRate, Number.POSITIVE_INFINITY)
     if (wanted === undefined) return
     this.#freeRate = this.#appendRate
-    this.#rate = Math.max(wanted.rate, this.#appendRate / 2)
+    const comesDown = wanted.isUrgent ? 0 : this.#appendRate / 2
+    this.#rate = Math.max(wanted.rate, comesDown)
     this.#pacedFor = wanted.id
     this.#tokens = 0
     this.#filledAtMs = nowMs
@@ -256,10 +277,13 @@ export class FlowControl {
     this.#fill(rate)
     const forNobody = peers.every((peer) => peer.isLeftAlone)
     if (forNobody || nowMs - this.#heldAtMs >= degradeAfterMs) return this.#release()
-    const wanted = this.#wanted(peers, closestOf(peers), this.#freeRate, nowMs)
+    const wanted = this.#wanted(peers, closestOf(peers), this.#freeRate, rate)
     const least = (writesPerSecondMin * this.#changeWork) / 1000
     const next = wanted === undefined ? rate * growth : Math.max(wanted.rate, least)
-    this.#rate = Math.min(rate * growth, Math.max(rate * shrinkage, next))
+    this.#rate = Math.min(
+      rate * growth,
+      wanted?.isUrgent === true ? next : Math.max(rate * shrinkage, next),
+    )
     if (wanted !== undefined) this.#pacedFor = wanted.id
     // Nobody appends that fast any more: what is left of it would hold nothing.
     if (this.#rate > 4 * Math.max(this.#freeRate, this.#appendRate)) this.#release()
@@ -287,14 +311,14 @@ export class FlowControl {
     peers: readonly FlowPeer[],
     closest: FlowPeer | undefined,
     freeRate: number,
-    nowMs: number,
-  ): { readonly id: string; readonly rate: number } | undefined {
-    let lowest: { readonly id: string; readonly rate: number } | undefined
+    pacedRate: number,
+  ): Wanted | undefined {
+    let lowest: Wanted | undefined
     for (const peer of peers) {
       const share = peer === closest ? paceShareMin : paceShareForOthers
-      const rate = peer.wanted(freeRate * share, nowMs)
+      const rate = peer.wanted(freeRate * share, pacedRate)
       if (rate === undefined || (lowest !== undefined && lowest.rate <= rate)) continue
-      lowest = { id: peer.id, rate }
+      lowest = { id: peer.id, rate, isUrgent: peer.isUrgent }
     }
     return lowest
   }

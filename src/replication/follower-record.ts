@@ -1,6 +1,6 @@
 /** What the in-sync set knows of a follower, and what the follower's stream holds of the set. */
 import type { Readmission } from './readmission.js'
-import type { Follower } from './writer-types.js'
+import type { Follower, FollowerProgress } from './writer-types.js'
 
 /**
  * What is known of one follower; it outlives the streams that the follower opens one after the
@@ -18,6 +18,13 @@ export interface FollowerRecord {
   begun: boolean
   /** When large content moved to it last. */
   movedAtMs: number
+  /** Whether a restore is under way, and up to which entry it lacks none of the stream. */
+  restores: boolean
+  cutOrdinal: number
+  /** Bytes that its restores brought, as far as that is known. */
+  restoredBytes: number
+  /** Bytes of the contents of entries that it lacks, and got already. */
+  arrivedBytes: number
   /** Whether it had caught up on its present stream. */
   caughtUp: boolean
   /** Whether it was in the set since it caught up. */
@@ -32,8 +39,8 @@ export interface FollowerRecord {
 /** What a follower's stream tells the set. */
 export interface FollowerCalls {
   answer(handle: FollowerHandle, received: number, durable: number): void
-  begins(handle: FollowerHandle): void
-  progressed(handle: FollowerHandle): void
+  begins(handle: FollowerHandle, restores: boolean): void
+  progressed(handle: FollowerHandle, progress: FollowerProgress): boolean
   caughtUp(handle: FollowerHandle): void
   lost(handle: FollowerHandle, proven: boolean, sinceMs: number | undefined): void
   leave(handle: FollowerHandle, reason: string): void
@@ -54,12 +61,12 @@ export class FollowerHandle implements Follower {
     this.#set.answer(this, ordinal, durableOrdinal)
   }
 
-  begins(): void {
-    this.#set.begins(this)
+  begins(restores: boolean): void {
+    this.#set.begins(this, restores)
   }
 
-  progressed(): void {
-    this.#set.progressed(this)
+  progressed(progress: FollowerProgress): boolean {
+    return this.#set.progressed(this, progress)
   }
 
   caughtUp(): void {

@@ -16,7 +16,7 @@ import { type FollowerCalls, FollowerHandle, type FollowerRecord } from './follo
 import { LagMeter } from './lag-meter.js'
 import { Readmission } from './readmission.js'
 import { SilenceWatch } from './silence-watch.js'
-import type { Follower, FollowerStatus, WriterEvent } from './writer-types.js'
+import type { Follower, FollowerProgress, FollowerStatus, WriterEvent } from './writer-types.js'
 
 /** What stands for a write that wants a standby. */
 export type Standing = 'redundant' | 'waiting' | 'degraded' | 'blocked'
@@ -36,6 +36,11 @@ export interface InSyncOptions {
   /** Thresholds or standing changed: somebody may be released. */
   changed(): void
 }
+
+/** Content counts as progress of a member until so many times what it lacks has moved to it without an answer. */
+export const progressTimesMax: number = 3
+/** It counts up to so many bytes beyond that: lists, and what lies around the contents. */
+export const progressSlackBytes: number = 8 * 1024 * 1024
 
 /** A timer that fires later than this was held up by this node itself, in milliseconds. */
 const lateToleranceMs = 100
@@ -88,8 +93,9 @@ export class InSyncSet implements FollowerCalls {
     if (known === undefined) {
       const blank = { received: 0, durable: 0, heard: false, begun: false, caughtUp: false }
       const times = { joined: false, lostSinceMs: undefined, addedAtMs: 0, movedAtMs: 0 }
+      const moved = { restores: false, cutOrdinal: -1, restoredBytes: 0, arrivedBytes: 0 }
       const readmission = new Readmission(this.#options.degradeAfterMs)
-      this.#followers.set(id, { id, handle, mayCount, ...blank, ...times, readmission })
+      this.#followers.set(id, { id, handle, mayCount, ...blank, ...times, ...moved, readmission })
       return handle
     }
     known.mayCount = mayCount
@@ -103,6 +109,9 @@ export class InSyncSet implements FollowerCalls {
     known.begun = false
     known.caughtUp = false
     known.joined = false
+    known.arrivedBytes = 0
+    known.restores = false
+    known.cutOrdinal = -1
     this.tracker.restart(id)
     if (!mayCount) this.#remove(known, 'it may not count')
     return handle
@@ -129,6 +138,7 @@ export class InSyncSet implements FollowerCalls {
     record.lostSinceMs = undefined
     record.heard = true
     record.received = Math.max(record.received, received, durable)
+    if (durable > record.durable) record.arrivedBytes = 0
     record.durable = Math.max(record.durable, durable)
     this.#take(this.tracker.answer(record.id, record.received, record.durable))
     const { readmission } = record
@@ -161,15 +171,32 @@ export class InSyncSet implements FollowerCalls {
   }
 
   /** @see Follower.begins */
-  begins(handle: FollowerHandle): void {
+  begins(handle: FollowerHandle, restores: boolean): void {
     const record = this.#recordOf(handle)
-    if (record !== undefined) record.begun = true
+    if (record === undefined) return
+    record.begun = true
+    record.restores = restores
+    if (restores) record.cutOrdinal = this.#lag.lastOrdinal
   }
 
   /** @see Follower.progressed */
-  progressed(handle: FollowerHandle): void {
+  progressed(handle: FollowerHandle, progress: FollowerProgress): boolean {
     const record = this.#recordOf(handle)
-    if (record !== undefined) record.movedAtMs = this.#options.clock.nowMs()
+    if (record === undefined) return false
+    const { bytes, restores, arrivedBytes, offeredBytes } = progress
+    const nowMs = this.#options.clock.nowMs()
+    record.restores = restores
+    if (restores) {
+      record.restoredBytes += bytes
+    } else {
+      const { lagBytes } = this.#lag.lagOf(record.durable, nowMs)
+      const neededBytes = progressTimesMax * (lagBytes + offeredBytes)
+      if (arrivedBytes > neededBytes + progressSlackBytes) return false
+      // What was offered belongs to no entry yet.
+      record.arrivedBytes = Math.min(lagBytes, Math.max(0, arrivedBytes - offeredBytes))
+    }
+    record.movedAtMs = nowMs
+    return true
   }
 
   /**
@@ -180,12 +207,16 @@ export class InSyncSet implements FollowerCalls {
     const nowMs = this.#options.clock.nowMs()
     const found: FlowStandby[] = []
     for (const record of this.#followers.values()) {
-      const { id, mayCount, begun, heard, lostSinceMs, durable } = record
-      if (!mayCount || !begun || !heard || lostSinceMs !== undefined) continue
+      const { id, mayCount, begun, heard, lostSinceMs, durable, cutOrdinal } = record
+      const { restores, restoredBytes, arrivedBytes } = record
+      if (!mayCount || !begun || lostSinceMs !== undefined) continue
+      // What it lacks is known by its first answer, or by its restore.
+      if (!heard && !restores) continue
       const state = this.tracker.stateOf(id)
       const inSet = state === 'adding' || state === 'counting'
       if (!inSet && this.#waits(record, nowMs)) continue
-      found.push({ id, inSet, lag: this.#lag.lagOf(durable, nowMs) })
+      const lag = this.#lag.lagOf(Math.max(durable, cutOrdinal), nowMs)
+      found.push({ id, inSet, lag, restores, restoredBytes, arrivedBytes })
     }
     return found
   }

@@ -22,6 +22,8 @@ export interface Lag {
 const marksMax = 1024
 /** Entries that follow a mark within this time get none of their own, but for the last of them, in milliseconds. */
 const markEveryMs = 10
+/** A larger one always gets its own: no straight line is near the truth there. */
+const markBytes = 1024 * 1024
 
 /** Marks of what was appended when. */
 export class LagMeter {
@@ -34,12 +36,17 @@ export class LagMeter {
     this.#marks.push(this.#last)
   }
 
+  /** The last entry appended. */
+  get lastOrdinal(): number {
+    return this.#last.ordinal
+  }
+
   /** An entry was appended. */
   note(ordinal: number, lastSeq: number, bytes: number, nowMs: number): void {
     const before = this.#last
     this.#last = { ordinal, seq: lastSeq, bytes: before.bytes + bytes, atMs: nowMs }
     const newest = this.#marks.at(-1) ?? before
-    if (nowMs - newest.atMs < markEveryMs) return
+    if (nowMs - newest.atMs < markEveryMs && bytes < markBytes) return
     // The line between two marks must not lead across a time in which nothing was appended.
     if (newest !== before) this.#marks.push(before)
     this.#marks.push(this.#last)

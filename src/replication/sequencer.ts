@@ -16,7 +16,7 @@ import type { Clock, TimerHandle } from '../interfaces/clock.js'
 import type { FileStat } from '../interfaces/storage.js'
 import type { AckQueues, Write } from './ack-queues.js'
 import { BatchResolver } from './batch-resolver.js'
-import type { Change, FileChange } from './change.js'
+import type { BlobRef, Change, FileChange } from './change.js'
 import type { BatchPart, Entry } from './entry.js'
 import { encodeChanges, encodeInSync, encodeTerm, lastSeqOf, partsOf } from './entry.js'
 import { changeWork } from './flow-control.js'
@@ -110,7 +110,10 @@ export class Sequencer {
   /** Appends changes of files that the own tree has already, as `found` says. @throws the failure of the journal */
   appendFound(changes: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): void {
     const entry = encodeChanges(this.#term, this.#copy.seq + 1, this.#ackedSeq(), changes)
-    this.#append(entry, partsOf(entry), { found })
+    this.#append(entry, partsOf(entry), {
+      contentBytes: blobBytes(changes.flatMap(blobsOf)),
+      found,
+    })
   }
 
   /** Journals a set; undefined when the journal takes nothing any more. */
@@ -274,8 +277,11 @@ export class Sequencer {
 function contentBytesOf(writes: readonly Write[]): number {
   let bytes = 0
   for (const { intent } of writes) {
-    if (intent.kind === 'update') continue
-    for (const blob of blobsOf(intent)) bytes += blob.bytes
+    if (intent.kind !== 'update') bytes += blobBytes(blobsOf(intent))
   }
   return bytes
+}
+
+function blobBytes(blobs: readonly BlobRef[]): number {
+  return blobs.reduce((sum, { bytes }) => sum + bytes, 0)
 }

@@ -33,6 +33,10 @@ export interface WriterCopy {
   readonly lastOrdinal: number
   readonly durableOrdinal: number
   readonly congested: boolean
+  /** Bytes of everything that a restore of this copy brings. */
+  readonly contentBytes: number
+  /** Bytes of the journal, above which it forgets what only a follower needs. */
+  readonly journalBytesMax: number
   append(
     entry: Entry,
     parts?: readonly BatchPart[],
@@ -214,6 +218,18 @@ export interface WriterStatus {
   readonly followers: readonly FollowerStatus[]
 }
 
+/** What moved to a follower beside its stream. */
+export interface FollowerProgress {
+  /** Bytes in this piece. */
+  readonly bytes: number
+  /** Whether a restore asked for it, which brings what stands in no entry of the stream. */
+  readonly restores: boolean
+  /** Bytes since it last acknowledged anything, without those of restores. */
+  readonly arrivedBytes: number
+  /** Bytes of large contents that it is to have before their entries get a place. */
+  readonly offeredBytes: number
+}
+
 /**
  * One follower of the active's stream. Calls on a handle that was replaced by a newer one do
  * nothing.
@@ -222,10 +238,17 @@ export interface Follower {
   readonly id: string
   /** It holds every entry up to these ordinals of this process: in memory, and on disk. */
   received(ordinal: number, durableOrdinal: number): void
-  /** It is sent entries, and answers them, a restore or not: writers may be paced for it from now on. */
-  begins(): void
-  /** A piece of large content moved to it, which counts like an answer: it is at work. */
-  progressed(): void
+  /**
+   * It is sent entries, and answers them: writers may be paced for it from now on.
+   *
+   * @param restores - whether all that there is now comes by a restore, and the stream begins after it
+   */
+  begins(restores: boolean): void
+  /**
+   * A piece of content moved to it, which counts like an answer: it is at work. Answers whether it does: not when more
+   * moved than it can need.
+   */
+  progressed(progress: FollowerProgress): boolean
   /** It has all there was when its stream went live: it may join the in-sync set. */
   caughtUp(): void
   /**

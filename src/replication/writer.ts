@@ -134,6 +134,8 @@ export class Writer implements WriteGate {
       degradeAfterMs: options.degradeAfterMs,
       isOn: options.flowControl === 'redundancy' && !alone,
       standbys: () => inSync.standbys(),
+      contentBytes: () => copy.contentBytes,
+      journalBytesMax: copy.journalBytesMax,
       nextWrite: () => queue.nextNumber,
       changed: (pace, id) => {
         if (pace === undefined) options.emit({ name: 'writersReleased', id })

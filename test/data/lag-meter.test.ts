@@ -30,4 +30,13 @@ describe('how far behind one is', () => {
     meter.note(6, 6, 10, 500_000)
     expect(meter.lagOf(5, 500_100)).toEqual({ lagSeq: 1, lagBytes: 10, lagMs: 100 })
   })
+
+  it('knows a large entry from the small ones around it', () => {
+    const meter = new LagMeter(0, 0, 0)
+    const large = 64 * 1024 * 1024
+    for (let ordinal = 1; ordinal <= 9; ordinal += 1) meter.note(ordinal, ordinal, 10, 100)
+    meter.note(10, 10, large, 100)
+    expect(meter.lagOf(9, 100).lagBytes).toBe(large)
+    expect(meter.lagOf(8, 100).lagBytes).toBe(large + 10)
+  })
 })

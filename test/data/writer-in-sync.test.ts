@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { HotspareError } from '../../src/errors.js'
+import { progressSlackBytes, progressTimesMax } from '../../src/replication/in-sync.js'
 import type { Receipt } from '../../src/replication/writer.js'
 import { codeOf, FakeCopy, inSync, openWriter, settle, stateOf } from './writer-support.js'
 
@@ -444,5 +446,54 @@ describe('degrading', () => {
     const fresh = await openWriter({}, copy)
     fresh.writer.addFollower('gamma', { promotable: true, directAck: true })
     expect(fresh.writer.status.followers[0]?.lagSeq).toBe(70)
+  })
+})
+
+describe('content that moves to a member counts as an answer (promise 4)', () => {
+  const put = { kind: 'put', className: 'files', path: 'files/large', mode: 0o644 } as const
+  const mib = 1024 * 1024
+  const blob = { id: 'large', bytes: 64 * mib, crc: 0 }
+
+  /** Beta is in sync and lacks a change with a large content, which moves to it without an end. */
+  async function fetching(timesOfIt: number): Promise<{ counted: number; members: string[] }> {
+    const bench = await openWriter({ degradeAfterMs: 2000 })
+    const beta = inSync(bench, 'beta')
+    bench.copy.prompt = false
+    bench.writer.adopt([{ ...put, bytes: undefined, blob }], new Map())
+    let counted = 0
+    const pieces = (timesOfIt * blob.bytes) / mib
+    for (let piece = 1; piece <= pieces; piece += 1) {
+      bench.clock.advance(1000)
+      const arrivedBytes = piece * mib
+      const progress = { bytes: mib, restores: false, arrivedBytes, offeredBytes: 0 }
+      if (beta.progressed(progress)) counted += 1
+    }
+    bench.copy.makeDurable()
+    const { inSync: members } = bench.writer.status
+    bench.writer.close(new HotspareError('NOT_ACTIVE'))
+    return { counted, members: [...members] }
+  }
+
+  it('SYN-1: until it has all that it lacks, however long that takes', async () => {
+    expect(await fetching(1)).toEqual({ counted: 64, members: ['beta'] })
+  })
+
+  it('SYN-1: but not for ever: who gets more than it can need and has nothing leaves the set', async () => {
+    const { counted, members } = await fetching(10)
+    const most = (progressTimesMax * blob.bytes + progressSlackBytes) / mib
+    expect(counted).toBeGreaterThanOrEqual(most)
+    expect(counted).toBeLessThanOrEqual(most + 1)
+    expect(members).toEqual([])
+  })
+
+  it('what is adopted counts with its contents in what a standby lacks', async () => {
+    const bench = await openWriter()
+    const beta = inSync(bench, 'beta')
+    beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
+    expect(bench.writer.status.followers[0]?.lagBytes).toBe(0)
+    bench.writer.adopt([{ ...put, bytes: undefined, blob }], new Map())
+    expect(bench.writer.status.followers[0]?.lagBytes).toBeGreaterThan(blob.bytes)
+    beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
+    bench.writer.close(new HotspareError('NOT_ACTIVE'))
   })
 })

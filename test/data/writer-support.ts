@@ -86,6 +86,8 @@ export class FakeCopy implements WriterCopy {
   lastOrdinal = 0
   durableOrdinal = 0
   congested = false
+  contentBytes = 0
+  journalBytesMax = Number.POSITIVE_INFINITY
   /** Makes everything durable in the microtask after it was appended. */
   prompt = true
   readonly entries: Entry[] = []

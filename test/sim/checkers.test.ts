@@ -1,5 +1,6 @@
 /** A checker that cannot fail proves nothing: each one is shown a broken promise. */
 import { describe, expect, it } from 'vitest'
+import { flow } from '../../src/testing/simulator/checkers/flow.js'
 import { recover } from '../../src/testing/simulator/recovery.js'
 import { Workload } from '../../src/testing/simulator/workload.js'
 import type { World } from '../../src/testing/simulator/world.js'
@@ -173,6 +174,24 @@ describe('checkers', () => {
     await world.quiet()
     expect(complaints(world)).toContain('stranger')
     world.kill('stranger', intruder)
+    quit(world)
+  })
+
+  it.each([
+    ['nobody in sync although nothing is wrong', { inSync: [] }, 'nobody is in sync with n1'],
+    ['a pace although nobody lags', { pace: { peer: 'n2' } }, 'n1 paces its writers for n2'],
+    ['nothing', {}, undefined],
+  ])('flow: %s', async (_, lies, complaint) => {
+    const world = await settled({ nodes: 2 })
+    const told: string[] = []
+    const checker = flow(world, (message) => told.push(message))
+    const process = world.process(world.actives()[0] ?? 'n1')
+    for (let second = 0; second < 60; second += 1) {
+      await world.run(1000)
+      checker.observe?.(process, { ...process.node.status(), ...(lies as object) })
+    }
+    if (complaint === undefined) expect(told).toEqual([])
+    else expect(told[0]).toContain(complaint.replace('n1', process.id))
     quit(world)
   })
 

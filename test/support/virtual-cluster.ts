@@ -129,6 +129,8 @@ export interface Load {
   readonly bytes: number
   /** What the callers wait for. Default `standby`. */
   readonly ack?: AckLevel
+  /** How many files each caller writes in turn. Default 20. */
+  readonly files?: number
 }
 
 /** So many callers, each of which writes, waits for the acknowledgement, rests, and writes again. */
@@ -150,7 +152,7 @@ export class Callers {
     const content = new Uint8Array(load.bytes).fill(caller)
     for (let count = 0; this.#running; count += 1) {
       const beganMs = clock.nowMs()
-      const path = `files/${caller}/${count % 20}`
+      const path = `files/${caller}/${count % (load.files ?? 20)}`
       const receipt = await cluster
         .node(id)
         .files.write(path, content, { ack: load.ack ?? 'standby' })

@@ -59,7 +59,9 @@ export class Outgoing {
   #inStepAt = 0
   #restored = false
   #rejoined = false
-  readonly #blobs = new Map<string, () => void>()
+  readonly #blobs = new Map<string, { readonly bytes: number; done(): void }>()
+  /** Bytes of content that moved since anything was last acknowledged. */
+  #arrivedBytes = 0
   readonly #watch: StreamWatch
   /** An entry that was sent, and the change that a follower says to have once it has it: then it owes its answer. */
   #owed: { readonly number: number; readonly seq: number } | undefined
@@ -91,7 +93,7 @@ export class Outgoing {
     this.#reader?.close()
     this.#channel.close()
     this.#follower?.lost(false)
-    for (const done of this.#blobs.values()) done()
+    for (const { done } of this.#blobs.values()) done()
     this.#blobs.clear()
     this.#context.report({ name: 'ended', peer: this.peer })
   }
@@ -108,8 +110,8 @@ export class Outgoing {
   /** Offers a blob; resolves when the follower has it durably, or is not followed any more. */
   offerBlob(blob: BlobRef): Promise<void> {
     if (!this.#open) return Promise.resolve()
-    return new Promise((resolve) => {
-      this.#blobs.set(blob.id, resolve)
+    return new Promise((done) => {
+      this.#blobs.set(blob.id, { bytes: blob.bytes, done })
       this.#channel.sendMessage({ type: 'blob', blob })
     })
   }
@@ -119,18 +121,23 @@ export class Outgoing {
     if (this.#open) this.#channel.sendMessage({ type: 'blobGone', id })
   }
 
-  /** The peer was given a piece of content over its bulk lane. */
-  progressed(): void {
-    this.#follower?.progressed()
+  /** The peer was given so many bytes over its bulk lane. Answers whether that is progress: see {@link Follower.progressed}. */
+  progressed(bytes: number): boolean {
+    const restores = this.#plan !== undefined && !this.#restored
+    if (!restores) this.#arrivedBytes += bytes
+    let offeredBytes = 0
+    for (const blob of this.#blobs.values()) offeredBytes += blob.bytes
+    const arrivedBytes = this.#arrivedBytes
+    return this.#follower?.progressed({ bytes, restores, arrivedBytes, offeredBytes }) ?? false
   }
 
   /** Gives up waiting for a blob: the follower is too slow for it and leaves the in-sync set. */
   abandonBlob(id: string): void {
-    const done = this.#blobs.get(id)
-    if (done === undefined) return
+    const blob = this.#blobs.get(id)
+    if (blob === undefined) return
     this.#blobs.delete(id)
     this.#follower?.tooSlow('it is too slow for a large file')
-    done()
+    blob.done()
   }
 
   /** The follower says, on another connection, up to which change its disk has all. */
@@ -188,9 +195,9 @@ export class Outgoing {
         return this.#context.report({ name: 'progress', peer, restoreId, method, progress })
       }
       case 'blobHere': {
-        const done = this.#blobs.get(message.id)
-        this.#blobs.delete(message.id)
-        return done?.()
+        const blob = this.#blobs.get(message.id)
+        if (this.#blobs.delete(message.id)) this.#arrivedBytes = 0
+        return blob?.done()
       }
       default:
         return this.#channel.destroy()
@@ -225,7 +232,7 @@ export class Outgoing {
     const plan = this.#plan
     if (plan === undefined || this.#stopListening !== undefined) return this.#channel.destroy()
     this.#restored = !isRestore(plan)
-    this.#follower?.begins()
+    this.#follower?.begins(isRestore(plan))
     this.#sentSeq = isRestore(plan) ? plan.cut.seq : plan.commonSeq
     this.#stopListening = this.#context.copy.onAppend((entry, ordinal) =>
       this.#guard(() => this.#onAppend(entry, ordinal)),
@@ -323,6 +330,7 @@ export class Outgoing {
   #onRestored(): void {
     if (this.#plan === undefined || this.#restored) return
     this.#restored = true
+    this.progressed(0)
     this.#settleInStep()
   }
 
@@ -339,6 +347,7 @@ export class Outgoing {
     if (type !== frameTypes.acknowledge) return this.#channel.destroy()
     const { received, durable } = readAcknowledge(payload)
     if (received > this.#sent || durable > received) return this.#channel.destroy()
+    if (durable > this.#durable) this.#arrivedBytes = 0
     this.#received = Math.max(received, this.#received)
     this.#durable = Math.max(durable, this.#durable)
     this.#tellWriter()

@@ -17,8 +17,12 @@ export class Calm {
   #disturbances = 0
   #lookedMs = Number.NEGATIVE_INFINITY
 
-  constructor(world: World) {
+  readonly #narrowIsSound: boolean
+
+  /** @param options - `narrowIsSound`: few bytes that get through are no trouble */
+  constructor(world: World, options: { readonly narrowIsSound?: boolean } = {}) {
     this.#world = world
+    this.#narrowIsSound = options.narrowIsSound === true
   }
 
   /** To be called often. */
@@ -40,7 +44,9 @@ export class Calm {
   }
 
   #lookAtAll(nowMs: number): void {
-    const { timeline, disturbances, slowLinks } = this.#world
+    const { timeline, narrowed } = this.#world
+    const disturbances = this.#world.disturbances - (this.#narrowIsSound ? narrowed.inAll : 0)
+    const slowLinks = this.#world.slowLinks - (this.#narrowIsSound ? narrowed.now : 0)
     let short = 0
     for (const name of shortFaults) short += timeline.counts.get(name) ?? 0
     if (short !== this.#short || disturbances !== this.#disturbances || slowLinks > 0) {

@@ -79,6 +79,10 @@ export class World extends Stage {
   strict: boolean = false
   /** When cuts ended the last time: what they held back arrives from then on. */
   healedMs: number = Number.NEGATIVE_INFINITY
+  /** Links that were made narrow, and are since they were mended last. */
+  readonly narrowed: { inAll: number; now: number } = { inAll: 0, now: 0 }
+  /** The fewest bytes a second that a link was narrowed to since they were mended last. */
+  narrowest: number = Number.POSITIVE_INFINITY
   /** When which machine lost what it had only in memory. */
   readonly memoryLost: { readonly id: string; readonly atMs: number }[] = []
   /** Whether a machine lost its disk in this phase: two at once may lose what is acknowledged. */
@@ -459,6 +463,11 @@ export class World extends Stage {
   /** Makes both directions worse for a while. */
   degrade(one: string, other: string, what: string, quality: LinkQuality, forMs: number): void {
     this.disturb(one, what, { other, ...quality })
+    if (quality.bytesPerSecond !== undefined) {
+      this.narrowed.inAll += 1
+      this.narrowed.now += 1
+      this.narrowest = Math.min(this.narrowest, quality.bytesPerSecond)
+    }
     this.#setLinks(one, other, quality)
     this.endsAfter(forMs, () => this.#setLinks(one, other, soundLink))
   }
@@ -491,6 +500,8 @@ export class World extends Stage {
     for (const undo of [...this.#undo]) undo()
     this.heal()
     this.slowLinks = 0
+    this.narrowed.now = 0
+    this.narrowest = Number.POSITIVE_INFINITY
     const { latencyMs = 1 } = this.#options
     for (const { id: one } of this.members) {
       for (const { id: other } of this.members) {

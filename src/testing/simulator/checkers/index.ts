@@ -4,6 +4,7 @@ import { acknowledged } from './acknowledged.js'
 import { catchUp } from './catch-up.js'
 import type { Checker, Report } from './checker.js'
 import { complete } from './complete.js'
+import { flow } from './flow.js'
 import { historyHolds } from './history.js'
 import { inSync } from './in-sync.js'
 import { limits } from './limits.js'
@@ -30,6 +31,7 @@ export const allCheckers: readonly ((world: World, report: Report) => Checker)[]
   stranger,
   order,
   inSync,
+  flow,
   reads,
   vaultBytes,
 ]

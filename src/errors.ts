@@ -81,7 +81,8 @@ const table = {
   },
   RESTORE_UNDER_WAY: {
     retryable: true,
-    summary: 'A restore is putting its files in their places, so that nothing can be read now.',
+    summary:
+      'A restore is putting its files in their places, or brings the first copy, so that nothing can be read now.',
     whatToDo: 'Try again a little later, or read on the active.',
   },
   FILE_NOT_FOUND: {

@@ -53,7 +53,7 @@ export const tried: readonly Tried[] = (Object.keys(ranks) as Tried[]).sort(
 export interface CauseStatus {
   /** What is tried. */
   readonly what: Tried
-  /** The code of the error; undefined where it is no failure, or only the end of a connection. */
+  /** The code of the error; undefined where it is no failure. */
   readonly code: string | undefined
   /** Why, in words, for people. */
   readonly reason: string

@@ -320,7 +320,7 @@ export interface NodeEvents {
     event: {
       /** What is tried. */
       readonly what: Tried
-      /** The code of the error; undefined where only a connection ended. */
+      /** The code of the error; undefined where it is no failure. */
       readonly code: string | undefined
       /** Why, in words, for people, and what to do. */
       readonly reason: string

@@ -18,7 +18,7 @@ import { HANDSHAKES_MAX, HandshakeGuard } from '../protocol/handshake-guard.js'
 import type { Identity, Lane, OwnIdentity } from '../protocol/identity.js'
 import type { HandshakeKey } from '../protocol/keys.js'
 import { handshakeKey } from '../protocol/keys.js'
-import { withAny } from './abort.js'
+import { sharedController, withAny } from './abort.js'
 import { hostOf, isAnswer } from './answers.js'
 import { ControlLane, historyOnce, sendBytesHigh } from './control-lane.js'
 import type { NodeOptions } from './options.js'
@@ -70,7 +70,7 @@ export class Links {
   readonly #guard = new HandshakeGuard()
   readonly #peers = new Map<string, PeerLink>()
   readonly #accepted = new Set<Channel>()
-  readonly #abort = new AbortController()
+  readonly #abort = sharedController()
   #listener: Listener | undefined
   #nextId = 1
   #open = true

@@ -20,14 +20,14 @@ import {
 import type { NodeStatus } from './status.js'
 
 /** What ends a stream as a rule without anybody having to do anything: the next attempt tells whether it lasts. */
-const passing: ReadonlySet<ErrorCode | undefined> = new Set([
-  undefined,
+const passing: ReadonlySet<string> = new Set<ErrorCode>([
   'NOT_ACTIVE',
   'STALE_TERM',
   'CONNECTION_CLOSED',
   'PEER_REFUSED',
   'PEER_UNREACHABLE',
   'ABORTED',
+  'CHANGED_OUTSIDE',
 ])
 
 export interface ReplicaNewsOptions {
@@ -162,7 +162,7 @@ export class ReplicaNews {
     const { code, reason } = event
     // A refusal, and a disk that failed, have events of their own.
     const isTold = event.name === 'refused' || causes.get('storage') !== undefined
-    const quiet = isTold || passing.has(code as ErrorCode | undefined)
+    const quiet = isTold || passing.has(code)
     causes.failed('follow', { code, reason, quiet })
   }
 
@@ -196,6 +196,6 @@ export class ReplicaNews {
     const reason = textOf(failure)
     if (this.#options.role() === 'active')
       return this.#options.input({ type: 'copyFailed', reason })
-    replica?.breakStream(reason)
+    replica?.breakStream(error?.code ?? 'STORAGE_FAILED', reason)
   }
 }

@@ -6,12 +6,13 @@
  * nothing comes into the copy before it is told to follow, fetch or open a term.
  */
 import type { CopyFacts } from '../core/types.js'
-import { HotspareError } from '../errors.js'
+import { type ErrorCode, HotspareError } from '../errors.js'
 import type { OpenStorage, TreeEntry } from '../interfaces/storage.js'
 import type { OutsideReport, RecoveryProgress } from '../replication/copy-types.js'
 import { copyLimitsOf } from '../replication/copy-types.js'
 import { LocalCopy } from '../replication/local-copy.js'
 import type { Term } from '../replication/position.js'
+import { brokenBy } from '../replication/stream/broken-by.js'
 import { Incoming } from '../replication/stream/incoming.js'
 import type { IncomingContext, IncomingEvent } from '../replication/stream/incoming-types.js'
 import { isNothing, nothingOutside } from '../replication/tree-scan.js'
@@ -22,7 +23,6 @@ import { writerLimits } from '../replication/writer-types.js'
 import type { AdoptionResult } from './adoption.js'
 import { Adoption } from './adoption.js'
 import type { AdoptionWatchOptions } from './adoption-watch.js'
-import { failureOf } from './causes.js'
 import { Freeze } from './drain.js'
 import { Fetching } from './fetching.js'
 import { Followers } from './followers.js'
@@ -187,7 +187,9 @@ export class Replica {
 
   /** A standby gets the file anew, by the restore that its next stream begins with. An active has nobody to get it from. */
   #onOutside(found: TreeEntry): void {
-    if (this.#writer === undefined) return this.breakStream('a file was changed by somebody else')
+    if (this.#writer === undefined) {
+      return this.breakStream('CHANGED_OUTSIDE', 'a file was changed by somebody else')
+    }
     const event = { ...nothingOutside, differing: [found] }
     this.#hooks.report({ from: 'outsideOfActive', event })
   }
@@ -212,8 +214,7 @@ export class Replica {
     } catch (error) {
       if (this.#incoming !== incoming) return
       const { peer } = incoming
-      const { code, reason } = failureOf(error)
-      this.#onIncoming({ name: 'broken', peer, code, reason })
+      this.#onIncoming({ name: 'broken', peer, ...brokenBy(error) })
       return
     }
     if (this.#incoming === incoming) incoming.start()
@@ -234,12 +235,12 @@ export class Replica {
     this.#settling = incoming.settled().then(() => before)
   }
 
-  /** The own storage failed: nothing more can be taken in. */
-  breakStream(reason: string): void {
+  /** Nothing more can be taken in as it is: the own storage failed, or a file has to come anew. */
+  breakStream(code: ErrorCode, reason: string): void {
     const incoming = this.#incoming
     if (incoming === undefined) return
     incoming.stop()
-    this.#onIncoming({ name: 'broken', peer: incoming.peer, code: undefined, reason })
+    this.#onIncoming({ name: 'broken', peer: incoming.peer, code, reason })
   }
 
   /** Ends the stream for a stop: whether everything that it brought, and that may be acknowledged, is on the disk. */

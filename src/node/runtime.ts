@@ -12,7 +12,7 @@ import type { Envelope } from '../protocol/envelope.js'
 import { FilesApi } from '../replication/files.js'
 import type { Term } from '../replication/position.js'
 import type { Vault } from '../replication/vault.js'
-import { abortable } from './abort.js'
+import { abortable, sharedController } from './abort.js'
 import { adoptFound } from './adoption.js'
 import { Causes, failureOf, textOf } from './causes.js'
 import type { DriverInput } from './driver.js'
@@ -64,7 +64,7 @@ export class Runtime {
   readonly events: EventHub
   readonly #options: NodeOptions
   readonly #bootId: string
-  readonly #stop = new AbortController()
+  readonly #stop = sharedController()
   readonly #peers: PeerIdentities
   readonly #twins: Twins
   readonly #refusals: Refusals

@@ -1,6 +1,7 @@
 /** The right to act as the active node, as the application holds it. */
 import type { HotspareError } from '../errors.js'
 import type { Term } from '../replication/position.js'
+import { sharedController } from './abort.js'
 
 /**
  * One stretch of this node being active, as a capability: whoever holds it acts only while `signal` has not aborted.
@@ -18,7 +19,7 @@ export interface Tenure {
 
 /** The tenure that the node itself holds on to. */
 export class HeldTenure implements Tenure {
-  readonly #abort = new AbortController()
+  readonly #abort = sharedController()
   readonly ended: Promise<void>
   readonly #end: () => void
   #term: Term

@@ -84,6 +84,17 @@ export class WritePath implements TransactionSource {
     }
   }
 
+  /**
+   * A node without data that gets its first copy cannot say of any file that there is none.
+   * @throws `RESTORE_UNDER_WAY`
+   */
+  checkReadable(): void {
+    const { replica, driver } = this.#context.running()
+    if (driver.role !== 'restoring' || replica.copy.seq > 0) return
+    const what = `${this.#context.options.id} has no copy yet: its first restore is under way`
+    throw new HotspareError('RESTORE_UNDER_WAY', what)
+  }
+
   /** Where files and transactions write. */
   readonly gate: WriteGate = {
     inlineBytesMax: writerLimits.inlineBytesMax,

@@ -34,7 +34,8 @@ export interface AppStateHooks<Change, Result> {
   /**
    * For an application that stores its state itself: the position stored with that state, read at
    * start. Changes up to it are not applied again. Without it the state is rebuilt from the last
-   * snapshot and the journal.
+   * snapshot and the journal; so it is when a crash took changes from the journal that the application
+   * had stored already. For that the node stores one snapshot at the first start with this class.
    */
   position?(): StatePosition | undefined | Promise<StatePosition | undefined>
 }

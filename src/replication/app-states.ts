@@ -27,6 +27,8 @@ export interface StateSlot {
   movedBytes: number
   /** Bytes of the stored snapshot. */
   snapshotBytes: number
+  /** Whether a snapshot of it is stored. */
+  isStored: boolean
   /** Whether the application has been given anything in this process. */
   wasChanged: boolean
   /** Why the last try to take or store its snapshot failed, and whether one was taken. */
@@ -110,6 +112,7 @@ export class AppStates {
         coveredSeq: 0,
         movedBytes: 0,
         snapshotBytes: 0,
+        isStored: false,
         wasChanged: false,
         failure: undefined,
         lost: undefined,
@@ -209,6 +212,15 @@ export class AppStates {
     slot.lost = undefined
   }
 
+  /** The snapshot is durable, and with it all that is in it. */
+  stored(slot: StateSlot, snapshot: StateSnapshot, movedBytes: number): void {
+    slot.failure = undefined
+    slot.isStored = true
+    slot.movedBytes -= movedBytes
+    slot.coveredSeq = snapshot.seq
+    slot.snapshotBytes = snapshot.bytes.length
+  }
+
   /** Gives a snapshot to the application. */
   async restore(slot: StateSlot, snapshot: StateSnapshot): Promise<void> {
     // Copied, because the application may keep what it gets.
@@ -227,11 +239,21 @@ export class AppStates {
   }
 
   /**
+   * Whether nothing is stored of a state that the application stores itself. What it stored can be ahead of what the
+   * journal keeps in a crash; without a snapshot to begin from, no node could then rebuild the state.
+   */
+  needsBase({ hooks, isStored }: StateSlot): boolean {
+    return hooks.position !== undefined && !isStored
+  }
+
+  /**
    * Whether the state's snapshot is to be stored now. The larger the last one was, the more has to have moved, so
    * that large states cost in proportion to what changes; `checkpointBytes` bounds what recovery replays.
    */
   isDue(slot: StateSlot, checkpointBytes: number, isLast: boolean): boolean {
-    if (slot.lost !== undefined || slot.movedBytes === 0) return false
+    if (slot.lost !== undefined) return false
+    if (this.needsBase(slot)) return true
+    if (slot.movedBytes === 0) return false
     if (slot.hooks.position !== undefined) return slot.movedBytes > checkpointBytes
     if (isLast) return true
     const wanted = Math.max(movedBytesMin, slot.snapshotBytes)

@@ -209,10 +209,7 @@ export class Checkpointer {
         states.fail(slot, error, true)
         continue
       }
-      slot.failure = undefined
-      slot.movedBytes -= moved
-      slot.coveredSeq = snapshot.seq
-      slot.snapshotBytes = snapshot.bytes.length
+      states.stored(slot, snapshot, moved)
     }
   }
 

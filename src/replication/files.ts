@@ -64,6 +64,8 @@ export interface FilesSource {
   copy(): ReadableCopy
   /** Whether the copy has every acknowledged change; default that it has. */
   isCurrent?(): boolean
+  /** Called before each read. @throws `RESTORE_UNDER_WAY` while the copy has nothing yet */
+  checkReadable?(): void
 }
 
 /** Bytes that a stream reads at once. */
@@ -169,7 +171,8 @@ export class FilesApi {
    *
    * @returns the bytes; fewer than asked for only at the end of the file
    * @throws `FILE_NOT_FOUND`, `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `ABORTED`
-   * @throws `RESTORE_UNDER_WAY` when a restore puts its files in their places and takes longer than 10 s for that
+   * @throws `RESTORE_UNDER_WAY` when a restore puts its files in their places and takes longer than 10 s for that, and
+   *   while a node that has nothing yet gets its first copy
    * @throws `CHANGED_OUTSIDE` when another program changed the file, and it is not settled what becomes of that
    * @throws `NOT_STARTED`, `STOPPED`, `STORAGE_FAILED`
    */
@@ -197,6 +200,13 @@ export class FilesApi {
     return { path, size, mode, className: name, version, stale, bytes }
   }
 
+  /** The copy, for a read. */
+  #readable(): ReadableCopy {
+    const copy = this.#source.copy()
+    this.#source.checkReadable?.()
+    return copy
+  }
+
   get #isCurrent(): boolean {
     return this.#source.isCurrent?.() ?? true
   }
@@ -210,7 +220,7 @@ export class FilesApi {
     const offset = checkSize(options.offset ?? 0, 'offset')
     const length = options.length === undefined ? undefined : checkSize(options.length, 'length')
     claimOf(this.#source.policy, path)
-    const copy = this.#source.copy()
+    const copy = this.#readable()
     const read = copy.readVersion?.(path, offset, length) ?? readPlainly(copy, path, offset, length)
     const answer = await unlessAborted(read, signal)
     throwIfAborted(signal)
@@ -225,7 +235,7 @@ export class FilesApi {
    */
   async *readStream(path: string, options: FileReadOptions = {}): AsyncGenerator<Uint8Array> {
     claimOf(this.#source.policy, path)
-    const copy = this.#source.copy()
+    const copy = this.#readable()
     await copy.whenWhole?.()
     const { switches } = copy
     const known = copy.statFile(path)
@@ -251,7 +261,7 @@ export class FilesApi {
    */
   async stat(path: string): Promise<FileInfo | undefined> {
     const claimed = claimOf(this.#source.policy, path)
-    const copy = this.#source.copy()
+    const copy = this.#readable()
     await copy.whenWhole?.()
     return infoOf(copy, claimed, path, !this.#isCurrent)
   }
@@ -265,7 +275,7 @@ export class FilesApi {
    */
   async list(pattern = ''): Promise<FileInfo[]> {
     const { policy } = this.#source
-    const copy = this.#source.copy()
+    const copy = this.#readable()
     await copy.whenWhole?.()
     const stale = !this.#isCurrent
     const found: FileInfo[] = []

@@ -7,7 +7,7 @@
  */
 import { HotspareError } from '../errors.js'
 import type { StateSlot } from './app-states.js'
-import { decodeState, stateDocument } from './app-states.js'
+import { decodeState, encodeState, stateDocument } from './app-states.js'
 import type { CheckpointDocument } from './checkpoint-document.js'
 import type { Contents } from './contents.js'
 import type { LocalCopyOptions, StateSnapshot } from './copy-types.js'
@@ -49,6 +49,7 @@ interface StateBase {
   readonly snapshot: StateSnapshot | undefined
   /** Up to where the storage here has it, which an application's own store says nothing about. */
   readonly coveredSeq: number
+  readonly isStored: boolean
 }
 
 /** What is known of the copy that is recovered. */
@@ -192,7 +193,31 @@ export class Recovery {
       const { states } = this.#contents
       if (base.snapshot !== undefined) await states.restore(slot, base.snapshot)
       states.startAt(slot, base.seq, base.coveredSeq)
+      slot.isStored = base.isStored
+      if (this.#facts.isStart && states.needsBase(slot)) await this.#storeBase(slot)
     }
+  }
+
+  /**
+   * Stores the state that the application began with, before anything is applied to it. A failure ends no start: the
+   * first checkpoint tries again.
+   */
+  async #storeBase(slot: StateSlot): Promise<void> {
+    const { states } = this.#contents
+    let snapshot: StateSnapshot
+    try {
+      snapshot = states.snapshot(slot.name, slot.appliedSeq)
+    } catch {
+      // It is kept and told by then.
+      return
+    }
+    try {
+      await this.#options.storage.documents.write(stateDocument(slot.name), encodeState(snapshot))
+    } catch (error) {
+      states.fail(slot, error, true)
+      return
+    }
+    states.stored(slot, snapshot, slot.movedBytes)
   }
 
   /** Where the journal ends; read without carrying anything out. */
@@ -210,19 +235,20 @@ export class Recovery {
     }
     const own = this.#facts.isStart ? await slot.hooks.position?.() : undefined
     const snapshot = await this.#storedSnapshot(slot.name)
+    const isStored = snapshot !== undefined
     const coveredSeq = Math.max(this.#coveredSeq(slot.name), snapshot?.seq ?? 0)
     // A snapshot newer than the application's own position is from a restore that it has not noted yet.
     if (own !== undefined && end !== undefined && own.seq >= (snapshot?.seq ?? 0)) {
       if (this.#isOn(end, own.seq, own.epoch)) {
-        return { seq: own.seq, snapshot: undefined, coveredSeq }
+        return { seq: own.seq, snapshot: undefined, coveredSeq, isStored }
       }
     }
     if (coveredSeq < this.#journalStart)
       return 'the journal does not reach back to what is stored of it'
-    if (snapshot !== undefined) return { seq: coveredSeq, snapshot, coveredSeq }
+    if (snapshot !== undefined) return { seq: coveredSeq, snapshot, coveredSeq, isStored }
     if (own !== undefined) return 'its position is not in the journal, and there is no snapshot'
     if (slot.wasChanged) return 'the restore brought no snapshot of it'
-    return { seq: coveredSeq, snapshot: undefined, coveredSeq }
+    return { seq: coveredSeq, snapshot: undefined, coveredSeq, isStored }
   }
 
   #isOn(end: JournalFacts, seq: number, epoch: number): boolean {

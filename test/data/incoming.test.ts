@@ -68,3 +68,33 @@ it.each([
   expect(events).toMatchObject([{ name: 'broken', code: 'STALE_TERM' }])
   expect(sent).toEqual(['follow'])
 })
+
+it('a stream that ends with its connection has a code, as every other end has', async () => {
+  let close: (cause: string) => void = () => undefined
+  const channel = {
+    onMessage: () => undefined,
+    onFrame: () => undefined,
+    onClose: (given: typeof close) => {
+      close = given
+    },
+    sendMessage: () => undefined,
+    destroy: () => undefined,
+  }
+  const events: IncomingEvent[] = []
+  const copy = await openCopy(await memory().open(owner('beta')), testPolicy(new TestState()))
+  const context = {
+    copy,
+    clock: new VirtualClock(),
+    outside: () => ({ unknown: [], differing: [], missing: [] }),
+    promised: () => followed,
+    dial: async () => channel as unknown as Channel,
+    report: (event: IncomingEvent) => events.push(event),
+  } as unknown as IncomingContext
+  const incoming = new Incoming(context, 'alpha', followed)
+  incoming.start()
+  await settle()
+  close('reset')
+  const reason = 'the stream from alpha ended (reset)'
+  expect(events).toEqual([{ name: 'broken', peer: 'alpha', code: 'CONNECTION_CLOSED', reason }])
+  await copy.close()
+})

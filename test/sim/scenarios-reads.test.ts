@@ -132,6 +132,34 @@ describe('reads while a restore switches', () => {
     quit(world)
   })
 
+  it('OPS-18: say of no file that it is missing while the first restore is under way', async () => {
+    const world = await settled({ nodes: 2 })
+    const { files } = world.process('n1').node
+    for (const path of paths) await world.settle(files.write(path, fresh))
+    await inStep(world)
+    await world.settle(world.stop('n2'))
+    world.replaceDisk('n2')
+    world.powerOn('n2')
+    world.start('n2')
+    await until(world, () => world.process('n2').node.role === 'restoring')
+    const { node } = world.process('n2')
+    const code = ({ code: what }: { code: string }): string => what
+    const path = 'data/f0'
+    const answers = Promise.all([
+      node.files.read(path).then(nameOf, code),
+      node.files.stat(path).then(() => 'an answer', code),
+      node.files.list('data/').then(() => 'an answer', code),
+      node.files
+        .readStream(path)
+        .next()
+        .then(() => 'an answer', code),
+    ])
+    expect(await world.settle(answers)).toEqual(Array(4).fill('RESTORE_UNDER_WAY'))
+    await until(world, () => node.role === 'standby')
+    expect(await world.settle(node.files.read(path).then(nameOf))).toBe('new')
+    await allIsWell(world)
+  })
+
   it('OPS-18: say whether there may be a newer version already', async () => {
     const world = await settled({ nodes: 2 })
     const marks = async (id: string): Promise<boolean[]> => {

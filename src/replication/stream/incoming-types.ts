@@ -1,5 +1,5 @@
 /** What the follower's side of a stream works with, and what it tells. */
-import type { HotspareError } from '../../errors.js'
+import type { ErrorCode, HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { Channel } from '../../protocol/channel.js'
@@ -53,7 +53,6 @@ export type IncomingEvent =
   | {
       readonly name: 'broken'
       readonly peer: string
-      /** Undefined where only the connection ended. */
-      readonly code: string | undefined
+      readonly code: ErrorCode
       readonly reason: string
     }

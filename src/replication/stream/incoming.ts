@@ -8,7 +8,7 @@
  *   bounded queue and the channel is paused;
  * - after `stop()` nothing of this stream is appended any more.
  */
-import { HotspareError } from '../../errors.js'
+import { type ErrorCode, HotspareError } from '../../errors.js'
 import type { Channel } from '../../protocol/channel.js'
 import type { BlobRef } from '../change.js'
 import type { BatchPart, Entry } from '../entry.js'
@@ -18,6 +18,7 @@ import { relate, sameTerm } from '../position.js'
 import type { RestoreContext } from '../restore/restore-context.js'
 import { Restore } from '../restore/target.js'
 import { BlobsHere } from './blobs-here.js'
+import { brokenBy } from './broken-by.js'
 import { BulkClient } from './bulk-client.js'
 import { EntryAssembly } from './entry-assembly.js'
 import { HeldEntries } from './held-entries.js'
@@ -136,7 +137,7 @@ export class Incoming {
     channel.onMessage((message) => this.#guard(() => this.#receive(streamMessageOf(message))))
     channel.onFrame((type, payload) => this.#guard(() => this.#receiveFrame(type, payload)))
     channel.onClose((cause) =>
-      this.#break(new Error(`the stream from ${this.peer} ended (${cause})`)),
+      this.#report('CONNECTION_CLOSED', `the stream from ${this.peer} ended (${cause})`),
     )
     const { copy } = this.#context
     const { extent, complete } = copy
@@ -158,11 +159,14 @@ export class Incoming {
   }
 
   #break(error: unknown): void {
+    const { code, reason } = brokenBy(error)
+    this.#report(code, reason)
+  }
+
+  #report(code: ErrorCode, reason: string): void {
     if (this.#stopped || this.#ended) return
     this.#ended = true
     this.stop()
-    const reason = error instanceof Error ? error.message : String(error)
-    const code = error instanceof HotspareError ? error.code : undefined
     this.#context.report({ name: 'broken', peer: this.peer, code, reason })
   }
 

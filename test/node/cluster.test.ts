@@ -122,7 +122,7 @@ describe('a cluster of two', () => {
 
   it('ROL-2: a node that is dialled dials back at once, and not with its next attempt', async () => {
     // Alpha's next attempt would be five seconds after its last one.
-    const rare = { heartbeatMs: 80_000, deadMs: 2_000_000 }
+    const rare = { heartbeatMs: 80_000, deadMs: 2_000_000, discoveryMs: 80_000 }
     await machineOf('alpha', memory(), rare).node.start()
     const beta = machineOf('beta', memory(), rare)
     const startedMs = performance.now()

@@ -68,7 +68,7 @@ export class VirtualCluster {
       clock,
       random: { bytes: (count) => this.#bytes(count), number: () => 0.5 },
       startupWaitMs: 100,
-      discoveryMs: 100,
+      discoveryMs: 200,
       logger: ({ name, event }) => this.told.push({ atMs: clock.nowMs(), node: id, name, event }),
       ...given,
     })

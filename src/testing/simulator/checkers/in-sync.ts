@@ -88,7 +88,7 @@ class InSync implements Checker {
   #added(process: Process, added: string): void {
     const { id, node } = process
     const { cutOff } = this.#activeOf(process)
-    const seq = this.#world.machine(added).process?.copy?.seq ?? 0
+    const seq = this.#world.machines.get(added)?.process?.copy?.seq ?? 0
     if (seq >= (cutOff.get(added) ?? 0)) cutOff.delete(added)
     for (const other of node.status().inSync) {
       const copy = this.#world.machine(other).process?.copy

@@ -19,7 +19,7 @@ import { highestEpoch, nextTerm } from './views.js'
 export function checkActive(core: CoreState): void {
   const { tenure } = core
   if (core.role !== 'active' || tenure === undefined) return
-  countPeers(core)
+  countPeers(core, tenure)
   // The role is being given up durably: nothing may open a term or step down in between.
   if (core.handover?.phase === 'persisting') return
   checkStartLoss(core, tenure)
@@ -28,9 +28,9 @@ export function checkActive(core: CoreState): void {
 }
 
 /** Tells the write path which peers cannot be counted on, once per change. */
-function countPeers(core: CoreState): void {
+function countPeers(core: CoreState, tenure: Tenure): void {
   for (const peer of peersOf(core)) {
-    const counted = countedAs(core, peer)
+    const counted = countedAs(core, peer, tenure)
     const worse = peer.counted !== 'proven' && counted !== peer.counted
     if (counted === 'yes' || counted === 'unknown') {
       peer.counted = counted === 'yes' ? 'yes' : peer.counted
@@ -42,10 +42,14 @@ function countPeers(core: CoreState): void {
   }
 }
 
-function countedAs(core: CoreState, peer: Peer): Peer['counted'] {
+function countedAs(core: CoreState, peer: Peer, tenure: Tenure): Peer['counted'] {
   if (!heard(core, peer)) {
     peer.deafSinceMs = undefined
     return provenEnd(peer) ? 'proven' : 'silent'
+  }
+  if (hasLeft(peer, tenure)) {
+    peer.deafSinceMs = undefined
+    return 'proven'
   }
   if (peer.view === undefined || peer.view.hears.includes(core.options.nodeId)) {
     peer.deafSinceMs = undefined
@@ -55,6 +59,15 @@ function countedAs(core: CoreState, peer: Peer): Peer['counted'] {
   if (peer.view.late || isLate(core)) return 'unknown'
   peer.deafSinceMs ??= core.nowMs
   return core.nowMs - peer.deafSinceMs >= core.options.deadMs ? 'silent' : 'unknown'
+}
+
+/**
+ * It follows a newer active, as it says itself: its copy becomes that one's, and what it acknowledged here goes to its
+ * vault. Nobody leaves for an older one; who names such a one has only not heard of us yet.
+ */
+function hasLeft({ view }: Peer, { term }: Tenure): boolean {
+  if (view === undefined || (view.role !== 'restoring' && view.role !== 'standby')) return false
+  return view.follows !== undefined && view.follows.term.epoch > term.epoch
 }
 
 /**

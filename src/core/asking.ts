@@ -5,7 +5,7 @@
  */
 import type { Term } from '../replication/position.js'
 import { decide } from './explain.js'
-import { cannotAnswer, dialTimeMs, heard, provenEnd } from './liveness.js'
+import { cannotAnswer, dialTimeMs, provenEnd } from './liveness.js'
 import { isNoSuccessor, newerActive } from './rivals.js'
 import { askAgain, stepDown } from './roles.js'
 import {
@@ -14,6 +14,7 @@ import {
   type CoreState,
   disarm,
   freeze,
+  type Peer,
   passed,
   peersOf,
   send,
@@ -55,14 +56,20 @@ export function askAfterLate(core: CoreState, lateMs: number): void {
   freeze(core, 'late')
   tenure.asking = { queryId: takeId(core), answers: new Map(), sinceMs: core.nowMs }
   arm(core, 'asking', core.options.deadMs)
-  askPeers(core, tenure)
+  askPeers(core)
 }
 
 /** The question of a late active; repeated with the heartbeat until it goes on. */
-export function askPeers(core: CoreState, tenure: Tenure): void {
-  if (tenure.asking === undefined) return
-  const { queryId } = tenure.asking
-  for (const peer of peersOf(core)) send(core, peer, { type: 'query', queryId, view: viewOf(core) })
+export function askPeers(core: CoreState): void {
+  for (const peer of peersOf(core)) askPeer(core, peer)
+}
+
+/** True when there is a question. */
+export function askPeer(core: CoreState, peer: Peer): boolean {
+  const queryId = core.tenure?.asking?.queryId
+  if (queryId === undefined) return false
+  send(core, peer, { type: 'query', queryId, view: viewOf(core) })
+  return true
 }
 
 export function answerReceived(
@@ -88,12 +95,12 @@ export function checkAsking(core: CoreState, tenure: Tenure): boolean {
     return true
   }
   if (answers.some((view) => (view.round?.epoch ?? 0) > tenure.term.epoch)) return false
+  // Connections end during a pause: one to be made again may lead to whoever was promoted meanwhile.
   const open = peersOf(core).filter((peer) => !cannotAnswer(peer))
-  const able = open.filter((peer) => peer.link || heard(core, peer))
-  const allAnswered = able.every((peer) => asking.answers.has(peer.id))
+  const allAnswered = open.every((peer) => asking.answers.has(peer.id))
   // A refused dial counts once there was time for another one: the first may be older than the pause.
   const nobodyThere = open.length === 0 && core.nowMs - asking.sinceMs >= dialTimeMs(core)
-  const known = nobodyThere || (able.length > 0 && allAnswered)
+  const known = nobodyThere || (open.length > 0 && allAnswered)
   if (!known && !passed(core, 'asking')) return false
   decide(core, 'late', 'goOn', { answered: [...asking.answers.keys()] })
   tenure.asking = undefined

@@ -5,7 +5,7 @@
  */
 import { assertInvariant } from '../errors.js'
 import { checkActive, reopenPersisted, termReopened } from './active.js'
-import { afterLate, answerReceived, askPeers } from './asking.js'
+import { afterLate, answerReceived, askPeer, askPeers } from './asking.js'
 import { checkDiscovery } from './discovery.js'
 import { checkFollowing, followingReport, followPersisted } from './following.js'
 import { learnKnown, settleKnown } from './known.js'
@@ -142,7 +142,7 @@ function greet(core: CoreState, peer: Peer): void {
     send(core, peer, { type: 'answer', queryId: peer.owedQueryId, view: viewOf(core) })
     peer.owedQueryId = undefined
   }
-  speak(core, peer)
+  if (!askPeer(core, peer)) speak(core, peer)
 }
 
 function takeMessage(core: CoreState, from: string, message: CoreMessage): void {
@@ -301,7 +301,7 @@ function beat(core: CoreState, spokenTo: boolean): void {
   const lateMs = core.nowMs - nextMs
   arm(core, 'heartbeat', heartbeatMs - (lateMs > 0 && lateMs < heartbeatMs ? lateMs : 0))
   if (core.tenure?.asking !== undefined) {
-    askPeers(core, core.tenure)
+    askPeers(core)
     return
   }
   repeatOffer(core)

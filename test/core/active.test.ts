@@ -40,6 +40,24 @@ describe('the active and its standbys', () => {
     expect(world.actives()).toEqual(['n1'])
   })
 
+  it('SYN-9: a standby that says that it follows a newer active is not counted from then on', () => {
+    const world = settled(3)
+    const n1 = world.node('n1')
+    const view = n1.core.peers.get('n2')?.view
+    if (view === undefined) throw new Error('n1 has no view of n2')
+    const told = (epoch: number): string[] => {
+      const follows = { id: 'n3', term: { epoch, nodeId: 'n3', bootId: 'n3.1' }, heard: true }
+      const message = { type: 'heartbeat', view: { ...view, follows } } as const
+      world.input(n1, { type: 'message', from: 'n2', message })
+      return world.said.map(({ what }) => what).filter((what) => what.startsWith('peerLost'))
+    }
+    // Of an older active it is only not aware yet that there is a newer one.
+    expect(told(0)).toEqual([])
+    // Its copy becomes that of the other one, so that what it acknowledged here is not there any more.
+    expect(told(2)).toEqual(['peerLost n2 proven'])
+    expect(told(2)).toEqual(['peerLost n2 proven'])
+  })
+
   /** n1 serves without n2, which has more on its disk, comes back, and may be damaged. */
   function behind(damaged: boolean): World {
     const world = new World(['n1', 'n2'])

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Term } from '../../src/replication/position.js'
-import { cutOff, settled } from './clusters.js'
+import { cutOff, names, settled } from './clusters.js'
 import { World } from './world.js'
 
 /** The next dial is refused, and its answer is read only after the pause, before another dial. */
@@ -167,6 +167,47 @@ describe('fencing', () => {
     }
     answer(undefined)
     expect(world.write('n1')).toBe(true)
+  })
+
+  /** N1 stands still; n2 takes over, which n3 hears nothing of; then n1 has a connection to n3 alone for `withoutMs`. */
+  function replacedWithoutALink(withoutMs: number): World {
+    const [n1, n2] = names(2).map((id) => ({ id, promotable: true }))
+    const members = [n1, n2, { id: 'n3', promotable: false }].flatMap((one) => one ?? [])
+    const world = settled(3, { members })
+    world.cutLink('n2', 'n3')
+    // Nothing arrives at n1 any more: it does not hear them when it goes on.
+    for (const id of ['n2', 'n3']) world.cutLink(id, 'n1', false)
+    world.run(2_500)
+    world.freeze('n1', 6_000)
+    world.until(() => world.role('n2') === 'active', 5_000)
+    expect(world.write('n2')).toBe(true)
+    world.heal('n1', 'n3')
+    world.cutLink('n1', 'n2')
+    world.breakLink('n1', 'n2')
+    world.breakLink('n2', 'n1')
+    world.until(() => !world.node('n1').frozen, 6_000)
+    world.later(withoutMs, () => world.heal('n1', 'n2'))
+    return world
+  }
+
+  it('ROL-19: a late active waits for the answer of a member that it has no connection to yet', () => {
+    const world = replacedWithoutALink(1_000)
+    world.until(() => {
+      expect(world.write('n1')).toBe(false)
+      return world.role('n1') !== 'active'
+    }, 1_500)
+    expect(world.events('n1', 'steppedDown')).toHaveLength(1)
+    expect(world.actives()).toEqual(['n2'])
+  })
+
+  it('ROL-19: a late active asks on a new connection at once', () => {
+    const world = replacedWithoutALink(1_000)
+    world.until(() => world.links.has('n1>n2') || world.links.has('n2>n1'), 1_500)
+    world.sent = []
+    world.run(world.latencyMs + 1)
+    expect(world.sent).toContainEqual(
+      expect.objectContaining({ from: 'n1', to: 'n2', type: 'query' }),
+    )
   })
 
   it('ROL-19: no term is opened above a promise that another member says is in use', () => {

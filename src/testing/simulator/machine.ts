@@ -10,6 +10,7 @@ import type { MemoryImage, MemoryOperation, MemoryStorage } from '../../storage/
 import type { MemoryNetwork } from '../../transport/memory.js'
 import { heldTransport } from './held-transport.js'
 import { lateStreams } from './late-streams.js'
+import { lentStorage, lentTransport } from './lent-bytes.js'
 import type { KeptState, RegisterChange, SimulatedClasses } from './register.js'
 import { Register, simulatedPolicy } from './register.js'
 import type { SeededRandom } from './seeded-random.js'
@@ -28,6 +29,8 @@ export interface ProcessHooks {
   onApply(process: Process, change: RegisterChange, at: { epoch: number; seq: number }): void
   /** It asks whether it may become active, which takes time. */
   onGate(process: Process): void
+  /** It changed bytes that it had lent to a call of an adapter. */
+  onLentChanged(process: Process, call: string): void
   /** Who listens to what it sends and has its disk do. */
   tapsOf(process: Process): TapHooks
 }
@@ -57,7 +60,11 @@ export class Process {
     this.register = new Register((change, at) => hooks.onApply(this, change, at), machine.kept)
     const taps = hooks.tapsOf(this)
     const held = heldTransport(network.transport(machine.address), machine.clock)
-    const transport = streamLagMs > 0 ? lateStreams(held, this.clock, streamLagMs) : held
+    const late = streamLagMs > 0 ? lateStreams(held, this.clock, streamLagMs) : held
+    const changed = (call: string): void => {
+      if (this.alive) hooks.onLentChanged(this, call)
+    }
+    const transport = lentTransport(late, options.lentRandom, changed)
     this.node = new ClusterNode<SimulatedClasses>({
       cluster: 'simulated',
       ...choices,
@@ -65,7 +72,7 @@ export class Process {
       id: machine.id,
       members,
       transport: tappedTransport(transport, taps),
-      storage: tappedStorage(machine.storage, taps),
+      storage: tappedStorage(lentStorage(machine.storage, changed), taps),
       policy: simulatedPolicy(this.register),
       clock: this.clock,
       random,
@@ -113,6 +120,8 @@ export interface ProcessOptions {
   readonly network: MemoryNetwork
   readonly choices: NodeChoices
   readonly random: SeededRandom
+  /** Decides for how long its connections need the bytes of a frame. */
+  readonly lentRandom: SeededRandom
   readonly hooks: ProcessHooks
   /** How long the answer of what it asks before a promotion takes at most; 0: it asks nobody. Default 0. */
   readonly gateMs?: number

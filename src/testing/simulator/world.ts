@@ -89,11 +89,14 @@ export class World extends Stage {
   readonly #cuts = new Set<string>()
   readonly #frozen = new Map<string, { sinceMs: number; suspended: boolean }>()
   readonly #watch = new Watch(this)
+  /** Of its own, so that it changes nothing else about the run. */
+  readonly #lentRandom: SeededRandom
 
   constructor(options: WorldOptions) {
     super(options.seed, options.verbose)
     this.#options = options
     this.random = new SeededRandom(options.seed)
+    this.#lentRandom = new SeededRandom(options.seed ^ 0x1e27)
     const { nodes = 3, observers = [], latencyMs = 1, jitterMs = 0, secure = true } = options
     const ids = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
     this.members = ids.map((id) => ({ id, address: `${id}:1`, observer: observers.includes(id) }))
@@ -183,6 +186,7 @@ export class World extends Stage {
       network: this.network,
       choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id), ...wrong, ...roomy },
       random: this.random.fork(),
+      lentRandom: this.#lentRandom.fork(),
       gateMs,
       streamLagMs,
       hooks: {
@@ -191,6 +195,8 @@ export class World extends Stage {
           if (from.alive) this.tell((checker) => checker.applied?.(from, change, at))
         },
         onGate: () => this.#healMeanwhile(gateMs),
+        onLentChanged: ({ id: from }, call) =>
+          this.violate('lent bytes', `${from} changed bytes that ${call} still needed`),
         tapsOf: (from) => this.#tapsOf(from, machine),
       },
     })

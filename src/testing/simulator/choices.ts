@@ -44,6 +44,8 @@ export function cornersOf(seed: number): Corners {
   const keepsEvery = random.chance(0.15) ? { keepsEvery: random.between(1, 6) } : {}
   const gate = random.chance(0.12) ? { gateMs: random.pick([300, 1_000, 2_500]) } : {}
   const lag = random.chance(0.12) ? { streamLagMs: random.between(100, 900) } : {}
+  // Later faults have streams of their own, so that none of them changes what the others draw.
+  const losesSyncs = new SeededRandom(seed ^ 0x0d20_95ed).chance(0.5)
   return {
     choices,
     choicesOf,
@@ -51,7 +53,7 @@ export function cornersOf(seed: number): Corners {
       ...(trims ? { everyMs: 60, largeShare: 0.8 } : {}),
       ...(isBulky ? { everyMs: 300, bulkyShare: 0.1, paths: 6 } : {}),
     },
-    world: { drift, ...keepsEvery, ...gate, ...lag },
+    world: { drift, losesSyncs, ...keepsEvery, ...gate, ...lag },
   }
 }
 

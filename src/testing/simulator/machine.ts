@@ -200,8 +200,9 @@ export class Machine {
 
   /** Whether nothing is wrong with its disk now. */
   get isDiskSound(): boolean {
-    const { full, readOnly, failNextSync, failure } = this.storage.faults
-    return this.#slowness.size === 0 && !full && !readOnly && !failNextSync && failure === undefined
+    const { full, readOnly, failNextSync, loseNextSync, failure } = this.storage.faults
+    const isQuick = this.#slowness.size === 0
+    return isQuick && !full && !readOnly && !failNextSync && !loseNextSync && failure === undefined
   }
 
   /** Everything that went wrong with its disk is over. */
@@ -210,6 +211,7 @@ export class Machine {
       full: false,
       readOnly: false,
       failNextSync: false,
+      loseNextSync: false,
       failure: undefined,
     })
     this.#slowness.clear()

@@ -47,6 +47,8 @@ export interface WorldOptions {
   readonly gateMs?: number
   /** How much later than on other connections entries come, in milliseconds. Default 0. */
   readonly streamLagMs?: number
+  /** Whether syncs of files fail, too, and what they were to make durable is given up. Default false. */
+  readonly losesSyncs?: boolean
   /** Whether connections count as secure, which saves the checks of frames. Default true. */
   readonly secure?: boolean
   /** The wrong secret of one more node, which is no member. */
@@ -123,6 +125,15 @@ export class World extends Stage {
     })
     const kept = keepsEvery === undefined ? undefined : new KeptState(keepsEvery)
     return new Machine({ id, address, clock, storage: memory({ clock }), diskMs, kept })
+  }
+
+  /** The disk fails to sync once: what was appended, or in other worlds the files, which are given up then. */
+  failSync(id: string): void {
+    const { faults } = this.machine(id).storage
+    const { losesSyncs = false } = this.#options
+    this.timeline.add(this.nowMs, id, losesSyncs ? 'loseNextSync' : 'failNextSync')
+    if (losesSyncs) faults.loseNextSync = true
+    else faults.failNextSync = true
   }
 
   /** Adds checkers; each is given a way to report. */

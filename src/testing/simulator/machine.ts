@@ -10,6 +10,7 @@ import type { MemoryImage, MemoryOperation, MemoryStorage } from '../../storage/
 import type { MemoryNetwork } from '../../transport/memory.js'
 import { heldTransport } from './held-transport.js'
 import { lateStreams } from './late-streams.js'
+import { laterVersion } from './later-version.js'
 import { lentStorage, lentTransport } from './lent-bytes.js'
 import type { KeptState, RegisterChange, SimulatedClasses } from './register.js'
 import { Register, simulatedPolicy } from './register.js'
@@ -64,7 +65,9 @@ export class Process {
     const changed = (call: string): void => {
       if (this.alive) hooks.onLentChanged(this, call)
     }
-    const transport = lentTransport(late, options.lentRandom, changed)
+    const { laterRandom } = options
+    const spoken = laterRandom === undefined ? late : laterVersion(late, laterRandom)
+    const transport = lentTransport(spoken, options.lentRandom, changed)
     this.node = new ClusterNode<SimulatedClasses>({
       cluster: 'simulated',
       ...choices,
@@ -122,6 +125,8 @@ export interface ProcessOptions {
   readonly random: SeededRandom
   /** Decides for how long its connections need the bytes of a frame. */
   readonly lentRandom: SeededRandom
+  /** Decides what a node of the next version sends beside the rest; undefined for one of this version. */
+  readonly laterRandom: SeededRandom | undefined
   readonly hooks: ProcessHooks
   /** How long the answer of what it asks before a promotion takes at most; 0: it asks nobody. Default 0. */
   readonly gateMs?: number

@@ -49,6 +49,8 @@ export interface WorldOptions {
   readonly streamLagMs?: number
   /** Whether syncs of files fail, too, and what they were to make durable is given up. Default false. */
   readonly losesSyncs?: boolean
+  /** Which members speak like the next version. Default: none. */
+  readonly later?: readonly string[]
   /** Whether connections count as secure, which saves the checks of frames. Default true. */
   readonly secure?: boolean
   /** The wrong secret of one more node, which is no member. */
@@ -93,12 +95,14 @@ export class World extends Stage {
   readonly #watch = new Watch(this)
   /** Of its own, so that it changes nothing else about the run. */
   readonly #lentRandom: SeededRandom
+  readonly #laterRandom: SeededRandom
 
   constructor(options: WorldOptions) {
     super(options.seed, options.verbose)
     this.#options = options
     this.random = new SeededRandom(options.seed)
     this.#lentRandom = new SeededRandom(options.seed ^ 0x1e27)
+    this.#laterRandom = new SeededRandom(options.seed ^ 0x2a7e)
     const { nodes = 3, observers = [], latencyMs = 1, jitterMs = 0, secure = true } = options
     const ids = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
     this.members = ids.map((id) => ({ id, address: `${id}:1`, observer: observers.includes(id) }))
@@ -189,7 +193,8 @@ export class World extends Stage {
     if (machine.process !== undefined) throw new Error(`${id} runs already`)
     if (machine.off) throw new Error(`${id} has no power`)
     machine.boots += 1
-    const { intruderKnows: secret, gateMs = 0, streamLagMs = 0 } = this.#options
+    const { intruderKnows: secret, gateMs = 0, streamLagMs = 0, later = [] } = this.#options
+    const isLater = later.includes(id)
     const wrong = machine === this.intruder && secret !== undefined ? { secret } : {}
     const roomy = machine.roomy ? { vaultBytesMax: nodeDefaults.vaultBytesMax } : {}
     const process = new Process(machine, {
@@ -198,6 +203,7 @@ export class World extends Stage {
       choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id), ...wrong, ...roomy },
       random: this.random.fork(),
       lentRandom: this.#lentRandom.fork(),
+      laterRandom: isLater && machine !== this.intruder ? this.#laterRandom.fork() : undefined,
       gateMs,
       streamLagMs,
       hooks: {

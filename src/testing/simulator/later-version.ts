@@ -13,7 +13,7 @@ const messageType = 0
 const laterFrameType = 250
 /** Longer messages stay as they are: they may be as long as a frame can be. */
 const messageBytesMax = 16 * 1024
-/** How often a message of an unknown type follows one that is known. */
+/** How often a frame or message of an unknown type follows one that is known. */
 const laterShare = 0.03
 
 type Fields = Readonly<Record<string, unknown>>
@@ -45,11 +45,12 @@ function speakLater(connection: Connection, random: SeededRandom): void {
     if (parts.length < 3 || head?.length !== 1 || payload === undefined) return send(parts, taken)
     const noCheck = parts.at(-1) ?? payload
     if (head[0] === frameTypes.answer) return send(withLaterAnswer(parts), taken)
-    if (head[0] !== messageType || payload.length > messageBytesMax) return send(parts, taken)
-    const message = decode(payload) as Fields
-    const hasRoom = send([head, encode(withLaterFields(message)), noCheck], taken)
+    const isMessage = head[0] === messageType && payload.length <= messageBytesMax
+    const message = isMessage ? (decode(payload) as Fields) : undefined
+    const spoken = message === undefined ? parts : [head, encode(withLaterFields(message)), noCheck]
+    const hasRoom = send(spoken, taken)
     if (!random.chance(laterShare)) return hasRoom
-    const unknown = unknownLike(message, random)
+    const unknown = message === undefined ? undefined : unknownLike(message, random)
     if (unknown !== undefined) send([head, encode(unknown), noCheck])
     return send([Uint8Array.of(laterFrameType), Uint8Array.of(1, 2, 3), noCheck])
   }

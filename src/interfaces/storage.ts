@@ -6,6 +6,11 @@
  * - **objects**: immutable bytes under a name (blobs, staged files, vaulted files), durable after `sync`;
  * - **tree**: the application's own files, durable after `sync`.
  *
+ * Bytes that a call is handed stay the caller's. The caller leaves them as they are until the promise of the call settles,
+ * whichever way, and the adapter looks at them no more from then on; `objects.write` alone gives them back sooner, when the
+ * call returns. An adapter never writes into them. Bytes in an answer belong to the caller for ever, but for those that
+ * `tree.read` lends.
+ *
  * Nothing here knows of classes, positions or peers. Paths given to the tree were checked before: they
  * are relative, `/`-separated, NFC, without `.`, `..`, NUL or reserved names; an adapter still makes
  * sure that no link leads out of its root. Every failure is a `HotspareError` with one of the codes

@@ -65,7 +65,8 @@ export interface Connection {
   readonly binding?: Uint8Array
   /**
    * Queues one frame, made of the parts in order. The parts must not be changed before `taken` is called, which happens
-   * once, when the transport needs them no more; a transport may keep them for ever, and never call it.
+   * once, when the transport needs them no more; a transport may keep them for ever, and never call it. Without `taken`
+   * they must never be changed. The transport itself never writes into them.
    * False says that the queue is above `sendBytesHigh`: wait for `drained()` before the next one.
    * A frame sent on an ended connection is dropped.
    * @throws `FRAME_TOO_LARGE` when the frame is longer than the own `frameBytesMax`.

@@ -309,7 +309,9 @@ export class FilesApi {
       }
       // The other arguments are checked before the stream is read.
       make({ bytes: nothing, blob: undefined }, name)
-      return this.#store(content, declaration, options, (stored) => make(stored, name))
+      // Long bytes are taken in piece by piece, while the caller uses its own for something else.
+      const own = content instanceof Uint8Array ? Buffer.from(content) : content
+      return this.#store(own, declaration, options, (stored) => make(stored, name))
     } catch (error) {
       return Promise.reject(error)
     }

@@ -29,7 +29,7 @@ import type {
   Storage,
   StorageOwner,
 } from '../interfaces/storage.js'
-import { Bytes, flip } from './memory/bytes.js'
+import { Bytes, flip, toss } from './memory/bytes.js'
 import { Content, objectKey } from './memory/content.js'
 import { MemoryDocuments } from './memory/documents.js'
 import { MemoryLogs } from './memory/logs.js'
@@ -205,10 +205,22 @@ class Memory implements MemoryStorage {
     for (const logs of this.#content.logs.values()) {
       for (const log of logs.values()) log.crash(random)
     }
-    if (options.powerCut === false || this.#content.fast) return
+    if (this.#content.fast) return
+    if (options.powerCut === false) {
+      this.#mayEvict(random)
+      return
+    }
     // In this order: a lost rename puts files back where they came from.
     this.#content.tree.crash(random)
     this.#content.objects.crash(random)
+  }
+
+  /** Until the next process looks, the system may or may not have used the memory for something else. */
+  #mayEvict(random: Random): void {
+    const { tree, objects } = this.#content
+    if (!(tree.hasDropped || objects.hasDropped) || toss(random)) return
+    tree.evict()
+    objects.evict()
   }
 
   flipBit(target: FlipTarget, random: Random): boolean {

@@ -479,6 +479,50 @@ describe('faults of a memory storage', () => {
     expect(await codeOf(objects.sync('blobs'))).toBe('STORAGE_FAILED')
   })
 
+  test('loseNextSync gives up what is not durable: later syncs say nothing, a power cut takes it', async () => {
+    const storage = memory()
+    const write = async ({ objects, tree }: OpenStorage, text: string): Promise<void> => {
+      await objects.write('blobs', bytesOf(text), [{ name: 'o', offset: 0, start: 0, length: 4 }])
+      await tree.apply([{ kind: 'patch', path: 'f', offset: 0, bytes: bytesOf(text) }])
+    }
+    const lose = async (open: OpenStorage): Promise<void> => {
+      storage.faults.loseNextSync = true
+      expect(await codeOf(open.objects.sync('blobs'))).toBe('STORAGE_FAILED')
+      storage.faults.loseNextSync = true
+      expect(await codeOf(open.tree.sync(['f']))).toBe('STORAGE_FAILED')
+      expect(await codeOf(open.tree.sync(['f']))).toBe('STORAGE_FAILED')
+      await open.close()
+    }
+    const sync = async ({ objects, tree }: OpenStorage): Promise<void> => {
+      await objects.sync('blobs')
+      await tree.sync('all')
+    }
+    const first = await storage.open(owner)
+    await write(first, 'old.')
+    await sync(first)
+    await write(first, 'new.')
+    await lose(first)
+
+    const second = await storage.open(owner)
+    await sync(second)
+    expect(textOf(await second.objects.read('blobs', 'o', 0, 9))).toBe('new.')
+    expect(textOf(storage.outside.read('f'))).toBe('new.')
+    storage.crash(seeded(1))
+    expect(textOf(storage.outside.read('f'))).toBe('old.')
+
+    const third = await storage.open(owner)
+    expect(textOf(await third.objects.read('blobs', 'o', 0, 9))).not.toBe('new.')
+    await write(third, 'last')
+    await lose(third)
+    const fourth = await storage.open(owner)
+    await write(fourth, 'last')
+    await sync(fourth)
+    storage.crash(seeded(1))
+    expect(textOf(storage.outside.read('f'))).toBe('last')
+    const fifth = await storage.open(owner)
+    expect(textOf(await fifth.objects.read('blobs', 'o', 0, 9))).toBe('last')
+  })
+
   test('flipBit damages one bit of what is stored, and tells no stat', async () => {
     const storage = memory()
     const { documents, logs, objects, tree } = await storage.open(owner)

@@ -79,6 +79,20 @@ describe('a blob that comes in several attempts', () => {
     expect(progress.count).toBe(content.length)
   })
 
+  it('one that a failed sync gave up is written again, though it can be read and synced after a restart', async () => {
+    const disk = memory()
+    const owner = { nodeId: 'n1', bootId: 'b' }
+    const before = await disk.open(owner)
+    disk.faults.loseNextSync = true
+    await expect(
+      fetchBlob(source(content.length).bulk, before, blob, signal),
+    ).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
+    await before.close()
+    await fetchBlob(source(content.length).bulk, await disk.open(owner), blob, signal)
+    disk.crash({ number: () => 0, bytes: (count) => new Uint8Array(count) })
+    expect(Buffer.compare(await stored(await disk.open(owner)), content)).toBe(0)
+  })
+
   it('one that is here is not asked for again', async () => {
     const storage = await opened()
     await fetchBlob(source(content.length).bulk, storage, blob, signal)

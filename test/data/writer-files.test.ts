@@ -173,6 +173,26 @@ describe('writing files (SYN-5, SYN-6)', () => {
     expect(text(await files.read('files/a'))).toBe('before')
   })
 
+  it('long bytes, which become a blob piece by piece, are those of the moment of the call', async () => {
+    const bench = await openFiles({ limits: { ...writerLimits, inlineBytesMax: 1000 } })
+    const { files, distributed } = bench
+    const before = new Uint8Array(600_000).fill(1)
+    const calls = [
+      (bytes: Uint8Array) => files.write('files/a', bytes),
+      (bytes: Uint8Array) => files.append('files/b', bytes),
+      (bytes: Uint8Array) => files.patch('files/c', 0, bytes),
+    ]
+    for (const call of calls) {
+      const bytes = new Uint8Array(before)
+      const write = call(bytes)
+      bytes.fill(2)
+      await write
+      const id = distributed.at(-1)?.id ?? ''
+      const stored = await bench.storage.objects.read('blobs', id, 0, 1_000_000)
+      expect(Buffer.compare(stored, before)).toBe(0)
+    }
+  })
+
   it('lists by prefix and by glob', async () => {
     const { files } = await openFiles()
     for (const name of ['b/2.txt', 'b/1.txt', 'b/1.log', 'c.txt'])

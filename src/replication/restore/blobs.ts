@@ -31,7 +31,11 @@ const stretchBytes = 2 * 1024 * 1024
 /** Told how far a blob, or an entry that takes several answers, has come. */
 export type Reached = (thing: string, offset: number) => void
 
-/** What an earlier attempt has brought of a blob, whose bytes never change; not verified before all of it is here. */
+/**
+ * What an earlier attempt has brought of a blob, whose bytes never change; not verified before all of it is here. It is
+ * written again: where a sync failed before the storage was opened, the system may have given the bytes up, although it
+ * reads them still and has the next sync succeed.
+ */
 async function partOf(
   storage: OpenStorage,
   blob: BlobRef,
@@ -42,7 +46,10 @@ async function partOf(
   let crc = 0
   for (let offset = 0; offset < bytes; offset += readBytes) {
     const length = Math.min(readBytes, bytes - offset)
-    crc = crc32(await storage.objects.read('blobs', blob.id, offset, length), crc)
+    const piece = await storage.objects.read('blobs', blob.id, offset, length)
+    crc = crc32(piece, crc)
+    const slice = { name: blob.id, offset, start: 0, length: piece.length }
+    await storage.objects.write('blobs', piece, [slice])
   }
   return { bytes, crc }
 }

@@ -63,6 +63,26 @@ export class Content {
     if (needsRoom && this.faults.full) throw new HotspareError('STORAGE_FULL', 'the memory is full')
   }
 
+  /**
+   * Syncs objects or files.
+   *
+   * @param failed - told of a failure, and whether what is not durable yet is given up
+   * @throws `STORAGE_FAILED` once after `failNextSync` or `loseNextSync` was set
+   */
+  syncOrLose(sync: () => void, failed: (isLost: boolean) => void): void {
+    const isLost = this.faults.loseNextSync
+    this.faults.loseNextSync = false
+    try {
+      if (isLost)
+        throw storageFailed('the memory failed to sync, and gave up what was to be synced')
+      this.checkSync()
+    } catch (error) {
+      failed(isLost)
+      throw error
+    }
+    sync()
+  }
+
   /** @throws `STORAGE_FAILED` once after `failNextSync` was set */
   checkSync(): void {
     if (!this.faults.failNextSync) return
@@ -76,6 +96,7 @@ function noFaults(): MemoryFaults {
     full: false,
     readOnly: false,
     failNextSync: false,
+    loseNextSync: false,
     latency: undefined,
     failure: undefined,
   }

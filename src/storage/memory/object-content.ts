@@ -7,6 +7,13 @@
 import type { Random } from '../../interfaces/random.js'
 import { Bytes, flip, pick, tear, toss } from './bytes.js'
 
+/** Bytes of an object that a failed sync gave up: the disk has not got them. */
+interface Dropped {
+  /** The first of them that was not written again. */
+  from: number
+  readonly to: number
+}
+
 /** All objects, under `area/name`. */
 export class ObjectContent {
   readonly #tracked: boolean
@@ -14,6 +21,8 @@ export class ObjectContent {
   readonly #durable = new Map<string, Bytes>()
   /** Objects whose fate is the tree's, with what to do when they are synced. */
   readonly #linked = new Map<string, () => void>()
+  /** What a failed sync gave up. */
+  readonly #dropped = new Map<string, Dropped>()
   /** Objects whose last sync failed. */
   readonly failed: Set<string> = new Set()
 
@@ -42,7 +51,50 @@ export class ObjectContent {
     // Whoever writes a new file in its place has given the moved one up.
     this.#linked.get(key)?.()
     if (offset === 0) this.failed.delete(key)
+    this.#writtenAgain(key, offset, bytes.byteLength)
     this.#present.set(key, (this.#present.get(key) ?? new Bytes()).with(offset, bytes))
+  }
+
+  /** Gives up what a sync that failed was to make durable. */
+  drop(key: string): void {
+    const bytes = this.#present.get(key)
+    if (!this.#tracked || bytes === undefined || this.isDurable(key)) return
+    const from = sharedBytes(this.#durable.get(key), bytes)
+    this.#dropped.set(key, { from, to: bytes.length })
+  }
+
+  #writtenAgain(key: string, offset: number, length: number): void {
+    const dropped = this.#dropped.get(key)
+    if (dropped === undefined || offset > dropped.from) return
+    dropped.from = Math.max(dropped.from, offset + length)
+    if (dropped.from >= dropped.to) this.#dropped.delete(key)
+  }
+
+  /** An object as the disk has it, once all that is not given up was written: zeros stand for that. */
+  #onDisk(key: string): Bytes | undefined {
+    const bytes = this.#present.get(key)
+    const dropped = this.#dropped.get(key)
+    if (bytes === undefined || dropped === undefined) return bytes
+    const copy = new Uint8Array(bytes.view())
+    return new Bytes(copy.fill(0, dropped.from, dropped.to))
+  }
+
+  /** The memory that held what was given up is used for something else: from now on the disk is read. */
+  evict(): void {
+    for (const key of this.#dropped.keys()) {
+      const bytes = this.#onDisk(key)
+      if (bytes !== undefined) this.#present.set(key, bytes)
+    }
+    this.#dropped.clear()
+  }
+
+  get hasDropped(): boolean {
+    return this.#dropped.size > 0
+  }
+
+  /** What the disk has of an object that is moved away; undefined when that is all of it. */
+  droppedState(key: string): Bytes | undefined {
+    return this.#dropped.has(key) ? this.#onDisk(key) : undefined
   }
 
   /** An object that is durable as soon as it is there. */
@@ -54,6 +106,7 @@ export class ObjectContent {
   remove(key: string): void {
     this.#linked.get(key)?.()
     this.failed.delete(key)
+    this.#dropped.delete(key)
     this.#present.delete(key)
   }
 
@@ -61,7 +114,7 @@ export class ObjectContent {
     this.#linked.get(key)?.()
     const bytes = this.#present.get(key)
     if (bytes === undefined) this.#durable.delete(key)
-    else if (this.#tracked) this.#durable.set(key, bytes.freeze())
+    else if (this.#tracked) this.#durable.set(key, (this.#onDisk(key) ?? bytes).freeze())
   }
 
   /** Every name that is there, or was at the last sync. */
@@ -76,6 +129,7 @@ export class ObjectContent {
     this.#linked.get(key)?.()
     this.#present.delete(key)
     this.#durable.delete(key)
+    this.#dropped.delete(key)
     return () => {
       if (bytes === undefined || this.#present.has(key)) return
       this.#present.set(key, bytes)
@@ -107,6 +161,7 @@ export class ObjectContent {
 
   /** What a power cut leaves. The tree has crashed before. */
   crash(random: Random): void {
+    this.evict()
     for (const key of [...this.allKeys()].sort()) {
       const present = this.#present.get(key)
       const durable = this.#durable.get(key)
@@ -141,4 +196,11 @@ function tornState(
   const safe = durable === undefined ? 0 : Math.min(durable.length, present.length)
   const torn = tear(present.view(safe), random)
   return new Bytes(new Uint8Array(present.view(0, safe))).with(safe, torn)
+}
+
+/** How many bytes both begin with, where one is the beginning of the other; 0 where it is not. */
+function sharedBytes(durable: Bytes | undefined, present: Bytes): number {
+  if (durable === undefined || durable.length > present.length) return 0
+  const isBeginning = Buffer.compare(durable.view(), present.view(0, durable.length)) === 0
+  return isBeginning ? durable.length : 0
 }

@@ -75,13 +75,16 @@ export class MemoryObjects implements ObjectStore {
       const all = names?.map((name) => objectKey(area, name)) ?? this.#allKeys(area)
       const bad = all.find((key) => objects.failed.has(key))
       if (bad !== undefined) throw storageFailed(`an earlier sync of ${bad} failed`)
-      try {
-        this.#content.checkSync()
-      } catch (error) {
-        for (const key of all) if (!objects.isDurable(key)) objects.failed.add(key)
-        throw error
+      const sync = (): void => {
+        for (const key of all) objects.sync(key)
       }
-      for (const key of all) objects.sync(key)
+      this.#content.syncOrLose(sync, (isLost) => {
+        for (const key of all) {
+          if (objects.isDurable(key)) continue
+          objects.failed.add(key)
+          if (isLost) objects.drop(key)
+        }
+      })
     })
   }
 

@@ -41,6 +41,12 @@ export interface MemoryFaults {
   readOnly: boolean
   /** The next call that makes something durable fails with `STORAGE_FAILED`; then false again. */
   failNextSync: boolean
+  /**
+   * The next sync of objects or files fails with `STORAGE_FAILED`, and what it was to make durable is given up, as systems
+   * do it: it is read as before, syncs succeed once the storage was opened again, and a power cut takes it all the same,
+   * unless it was written again. Then false again.
+   */
+  loseNextSync: boolean
   /** Milliseconds that a call takes on the clock of the storage; ignored without one. Default: none. */
   latency: ((operation: MemoryOperation) => number) | undefined
   /** Asked when a call is about to take effect; the call fails as it is told, or goes on. Default: none fails. */

@@ -29,6 +29,10 @@ export interface Change {
   readonly file: MemoryFile | undefined
   /** What a power cut can leave halfway: nothing, a part of the whole file, or a part of the change in place. */
   readonly tears: 'never' | 'whole' | 'inPlace'
+  /** How a change in place changes what the disk has, of which a failed sync gave something up. */
+  readonly inPlace?: (bytes: Bytes) => Bytes
+  /** What the disk has of the content, where an earlier sync gave some of it up. */
+  readonly onDisk?: Bytes | undefined
   /** Takes back what the change did elsewhere. */
   readonly undo?: () => void
   /** Told when the change is durable. */
@@ -49,6 +53,8 @@ export class TreeContent {
   /** Files below each folder. */
   readonly #folders = new Map<string, number>()
   readonly #unsynced = new Map<string, Unsynced>()
+  /** What the disk has of files of which a failed sync gave something up. */
+  readonly #dropped = new Map<string, Bytes>()
   /** Paths whose last sync failed. */
   readonly failed: Set<string> = new Set()
   /** Where case does not matter: how what is there is spelled, files and folders, by the folded path. */
@@ -169,8 +175,39 @@ export class TreeContent {
       unsynced.changes.push(change)
       this.#unsynced.set(path, unsynced)
       if (unsynced.changes.length > STATES_MAX) this.#settle(path, 1)
+      this.#changeOnDisk(path, change)
     }
     this.#set(path, change.file)
+  }
+
+  #changeOnDisk(path: string, { inPlace, onDisk }: Change): void {
+    const dropped = this.#dropped.get(path)
+    if (onDisk !== undefined) this.#dropped.set(path, onDisk)
+    else if (inPlace === undefined) this.#dropped.delete(path)
+    else if (dropped !== undefined) this.#dropped.set(path, inPlace(dropped))
+  }
+
+  /** Gives up what a sync that failed was to make durable of a file's content. */
+  drop(wanted: string): void {
+    const path = this.#at(wanted)
+    const unsynced = this.#unsynced.get(path)
+    const file = this.#files.get(path)
+    if (unsynced === undefined || file === undefined || this.#dropped.has(path)) return
+    const base = unsynced.base?.bytes.view() ?? new Uint8Array()
+    this.#dropped.set(path, new Bytes(new Uint8Array(base)))
+  }
+
+  /** The memory that held what was given up is used for something else: from now on the disk is read. */
+  evict(): void {
+    for (const [path, bytes] of this.#dropped) {
+      const file = this.#files.get(path)
+      if (file !== undefined) this.#set(path, { ...file, bytes })
+    }
+    this.#dropped.clear()
+  }
+
+  get hasDropped(): boolean {
+    return this.#dropped.size > 0
   }
 
   /** Makes a path durable. */
@@ -212,6 +249,7 @@ export class TreeContent {
       )
     }
     this.#dropOtherSpellings(random)
+    this.evict()
     this.#dropFilesThatAreFolders()
     this.failed.clear()
   }

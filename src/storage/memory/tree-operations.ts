@@ -39,7 +39,7 @@ export function carryOut(content: Content, operation: TreeOperation): FileStat |
       if (old?.bytes.length === operation.size) break
       const bytes = (old?.bytes ?? new Bytes()).resized(operation.size)
       const file = tree.newFile(bytes, old?.mode ?? DEFAULT_MODE, old)
-      tree.change(path, { file, tears: 'never' })
+      tree.change(path, { file, tears: 'never', inPlace: (all) => all.resized(operation.size) })
       break
     }
     case 'remove':
@@ -65,7 +65,8 @@ function patch(
   const old = tree.get(operation.path)
   const patched = (old?.bytes ?? new Bytes()).with(operation.offset, bytes)
   const file = tree.newFile(patched, old?.mode ?? DEFAULT_MODE, old)
-  tree.change(operation.path, { file, tears: 'inPlace' })
+  const inPlace = (all: Bytes): Bytes => all.with(operation.offset, bytes)
+  tree.change(operation.path, { file, tears: 'inPlace', inPlace })
 }
 
 function install(content: Content, operation: Operation<'install'>): void {
@@ -78,7 +79,8 @@ function install(content: Content, operation: Operation<'install'>): void {
   tree.failed.delete(path)
   const tears = operation.move && objects.isDurable(key) ? 'never' : 'whole'
   const file = tree.newFile(bytes, operation.mode)
-  if (operation.move) tree.change(path, { file, tears, undo: objects.moveOut(key) })
+  const onDisk = operation.move ? objects.droppedState(key) : undefined
+  if (operation.move) tree.change(path, { file, tears, onDisk, undo: objects.moveOut(key) })
   else tree.change(path, { file, tears })
 }
 

@@ -147,14 +147,16 @@ export class MemoryTree implements TreeStore {
     const effect = (): void => {
       const bad = [...tree.failed].find((path) => paths === 'all' || paths.includes(path))
       if (bad !== undefined) throw storageFailed(`an earlier sync of ${bad} failed`, bad)
-      try {
-        this.#content.checkSync()
-      } catch (error) {
-        for (const path of paths === 'all' ? tree.paths() : paths) tree.failed.add(path)
-        throw error
+      const sync = (): void => {
+        if (paths === 'all') tree.syncAll()
+        else for (const path of paths) tree.sync(path)
       }
-      if (paths === 'all') tree.syncAll()
-      else for (const path of paths) tree.sync(path)
+      this.#content.syncOrLose(sync, (isLost) => {
+        for (const path of paths === 'all' ? tree.paths() : paths) {
+          tree.failed.add(path)
+          if (isLost) tree.drop(path)
+        }
+      })
     }
     await this.#runner.run({ operation: 'tree.sync', channel: 'tree.sync', effect })
   }

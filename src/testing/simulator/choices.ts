@@ -44,6 +44,9 @@ export function cornersOf(seed: number): Corners {
   const keepsEvery = random.chance(0.15) ? { keepsEvery: random.between(1, 6) } : {}
   const gate = random.chance(0.12) ? { gateMs: random.pick([300, 1_000, 2_500]) } : {}
   const lag = random.chance(0.12) ? { streamLagMs: random.between(100, 900) } : {}
+  // Later faults have streams of their own, so that none of them changes what the others draw.
+  const losesSyncs = new SeededRandom(seed ^ 0x0d20_95ed).chance(0.5)
+  const later = laterOf(new SeededRandom(seed ^ 0x1a7e_0e55))
   return {
     choices,
     choicesOf,
@@ -51,8 +54,14 @@ export function cornersOf(seed: number): Corners {
       ...(trims ? { everyMs: 60, largeShare: 0.8 } : {}),
       ...(isBulky ? { everyMs: 300, bulkyShare: 0.1, paths: 6 } : {}),
     },
-    world: { drift, ...keepsEvery, ...gate, ...lag },
+    world: { drift, losesSyncs, later, ...keepsEvery, ...gate, ...lag },
   }
+}
+
+/** In some runs half of the nodes are of the next version. */
+function laterOf(random: SeededRandom): readonly string[] {
+  if (!random.chance(0.25)) return []
+  return ['n1', 'n2', 'n3', 'n4', 'n5'].filter(() => random.chance(0.5))
 }
 
 /** In few runs each node has some options of its own. */

@@ -10,6 +10,8 @@ import type { MemoryImage, MemoryOperation, MemoryStorage } from '../../storage/
 import type { MemoryNetwork } from '../../transport/memory.js'
 import { heldTransport } from './held-transport.js'
 import { lateStreams } from './late-streams.js'
+import { laterVersion } from './later-version.js'
+import { lentStorage, lentTransport } from './lent-bytes.js'
 import type { KeptState, RegisterChange, SimulatedClasses } from './register.js'
 import { Register, simulatedPolicy } from './register.js'
 import type { SeededRandom } from './seeded-random.js'
@@ -28,6 +30,8 @@ export interface ProcessHooks {
   onApply(process: Process, change: RegisterChange, at: { epoch: number; seq: number }): void
   /** It asks whether it may become active, which takes time. */
   onGate(process: Process): void
+  /** It changed bytes that it had lent to a call of an adapter. */
+  onLentChanged(process: Process, call: string): void
   /** Who listens to what it sends and has its disk do. */
   tapsOf(process: Process): TapHooks
 }
@@ -57,7 +61,13 @@ export class Process {
     this.register = new Register((change, at) => hooks.onApply(this, change, at), machine.kept)
     const taps = hooks.tapsOf(this)
     const held = heldTransport(network.transport(machine.address), machine.clock)
-    const transport = streamLagMs > 0 ? lateStreams(held, this.clock, streamLagMs) : held
+    const late = streamLagMs > 0 ? lateStreams(held, this.clock, streamLagMs) : held
+    const changed = (call: string): void => {
+      if (this.alive) hooks.onLentChanged(this, call)
+    }
+    const { laterRandom } = options
+    const spoken = laterRandom === undefined ? late : laterVersion(late, laterRandom)
+    const transport = lentTransport(spoken, options.lentRandom, changed)
     this.node = new ClusterNode<SimulatedClasses>({
       cluster: 'simulated',
       ...choices,
@@ -65,7 +75,7 @@ export class Process {
       id: machine.id,
       members,
       transport: tappedTransport(transport, taps),
-      storage: tappedStorage(machine.storage, taps),
+      storage: tappedStorage(lentStorage(machine.storage, changed), taps),
       policy: simulatedPolicy(this.register),
       clock: this.clock,
       random,
@@ -113,6 +123,10 @@ export interface ProcessOptions {
   readonly network: MemoryNetwork
   readonly choices: NodeChoices
   readonly random: SeededRandom
+  /** Decides for how long its connections need the bytes of a frame. */
+  readonly lentRandom: SeededRandom
+  /** Decides what a node of the next version sends beside the rest; undefined for one of this version. */
+  readonly laterRandom: SeededRandom | undefined
   readonly hooks: ProcessHooks
   /** How long the answer of what it asks before a promotion takes at most; 0: it asks nobody. Default 0. */
   readonly gateMs?: number
@@ -191,8 +205,9 @@ export class Machine {
 
   /** Whether nothing is wrong with its disk now. */
   get isDiskSound(): boolean {
-    const { full, readOnly, failNextSync, failure } = this.storage.faults
-    return this.#slowness.size === 0 && !full && !readOnly && !failNextSync && failure === undefined
+    const { full, readOnly, failNextSync, loseNextSync, failure } = this.storage.faults
+    const isQuick = this.#slowness.size === 0
+    return isQuick && !full && !readOnly && !failNextSync && !loseNextSync && failure === undefined
   }
 
   /** Everything that went wrong with its disk is over. */
@@ -201,6 +216,7 @@ export class Machine {
       full: false,
       readOnly: false,
       failNextSync: false,
+      loseNextSync: false,
       failure: undefined,
     })
     this.#slowness.clear()

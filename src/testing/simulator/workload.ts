@@ -3,6 +3,7 @@ import { HotspareError } from '../../errors.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
 import type { Transaction } from '../../replication/transaction.js'
 import type { Receipt } from '../../replication/writer-types.js'
+import { overwritten } from './lent-bytes.js'
 import type { Process } from './machine.js'
 import type { SeededRandom } from './seeded-random.js'
 import type { World } from './world.js'
@@ -230,6 +231,14 @@ function labelled(content: Uint8Array, id: number): Uint8Array {
   return bytes
 }
 
+/** Calls with bytes that the application uses for something else as soon as the call has returned. */
+function lending<T>(bytes: Uint8Array, call: (lent: Uint8Array) => T): T {
+  const lent = new Uint8Array(bytes)
+  const answer = call(lent)
+  overwritten(lent)
+  return answer
+}
+
 function perform(
   { node }: Process,
   { id, action, ack, durability }: WriteRecord,
@@ -237,14 +246,18 @@ function perform(
   const options = { ack, durability }
   switch (action.kind) {
     case 'put':
-      return node.files.write(action.path, action.bytes, {
-        ...options,
-        ...(action.mode === undefined ? {} : { mode: action.mode }),
-      })
+      return lending(action.bytes, (bytes) =>
+        node.files.write(action.path, bytes, {
+          ...options,
+          ...(action.mode === undefined ? {} : { mode: action.mode }),
+        }),
+      )
     case 'append':
-      return node.files.append(action.path, action.bytes, options)
+      return lending(action.bytes, (bytes) => node.files.append(action.path, bytes, options))
     case 'patch':
-      return node.files.patch(action.path, action.offset, action.bytes, options)
+      return lending(action.bytes, (bytes) =>
+        node.files.patch(action.path, action.offset, bytes, options),
+      )
     case 'truncate':
       return node.files.truncate(action.path, action.size, options)
     case 'remove':
@@ -255,7 +268,9 @@ function perform(
       return node
         .transaction(async (transaction) => {
           if (action.reads !== undefined) await read(transaction, action.reads)
-          for (const { path, bytes } of action.puts) await transaction.files.write(path, bytes)
+          for (const { path, bytes } of action.puts) {
+            await lending(bytes, (lent) => transaction.files.write(path, lent))
+          }
           transaction.update('register', { id, name: action.name })
         }, options)
         .then(({ receipt }) => receipt)

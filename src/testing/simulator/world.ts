@@ -47,6 +47,10 @@ export interface WorldOptions {
   readonly gateMs?: number
   /** How much later than on other connections entries come, in milliseconds. Default 0. */
   readonly streamLagMs?: number
+  /** Whether syncs of files fail, too, and what they were to make durable is given up. Default false. */
+  readonly losesSyncs?: boolean
+  /** Which members speak like the next version. Default: none. */
+  readonly later?: readonly string[]
   /** Whether connections count as secure, which saves the checks of frames. Default true. */
   readonly secure?: boolean
   /** The wrong secret of one more node, which is no member. */
@@ -95,11 +99,16 @@ export class World extends Stage {
   readonly #watch = new Watch(this)
   /** Asked for after every event; undefined when it has to be made anew. */
   #processes: readonly Process[] | undefined
+  /** Of its own, so that it changes nothing else about the run. */
+  readonly #lentRandom: SeededRandom
+  readonly #laterRandom: SeededRandom
 
   constructor(options: WorldOptions) {
     super(options.seed, options.verbose)
     this.#options = options
     this.random = new SeededRandom(options.seed)
+    this.#lentRandom = new SeededRandom(options.seed ^ 0x1e27)
+    this.#laterRandom = new SeededRandom(options.seed ^ 0x2a7e)
     const { nodes = 3, observers = [], latencyMs = 1, jitterMs = 0, secure = true } = options
     const ids = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
     this.members = ids.map((id) => ({ id, address: `${id}:1`, observer: observers.includes(id) }))
@@ -126,6 +135,15 @@ export class World extends Stage {
     })
     const kept = keepsEvery === undefined ? undefined : new KeptState(keepsEvery)
     return new Machine({ id, address, clock, storage: memory({ clock }), diskMs, kept })
+  }
+
+  /** The disk fails to sync once: what was appended, or in other worlds the files, which are given up then. */
+  failSync(id: string): void {
+    const { faults } = this.machine(id).storage
+    const { losesSyncs = false } = this.#options
+    this.timeline.add(this.nowMs, id, losesSyncs ? 'loseNextSync' : 'failNextSync')
+    if (losesSyncs) faults.loseNextSync = true
+    else faults.failNextSync = true
   }
 
   /** Adds checkers; each is given a way to report. */
@@ -184,7 +202,8 @@ export class World extends Stage {
     if (machine.process !== undefined) throw new Error(`${id} runs already`)
     if (machine.off) throw new Error(`${id} has no power`)
     machine.boots += 1
-    const { intruderKnows: secret, gateMs = 0, streamLagMs = 0 } = this.#options
+    const { intruderKnows: secret, gateMs = 0, streamLagMs = 0, later = [] } = this.#options
+    const isLater = later.includes(id)
     const wrong = machine === this.intruder && secret !== undefined ? { secret } : {}
     const roomy = machine.roomy ? { vaultBytesMax: nodeDefaults.vaultBytesMax } : {}
     const process = new Process(machine, {
@@ -192,6 +211,8 @@ export class World extends Stage {
       network: this.network,
       choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id), ...wrong, ...roomy },
       random: this.random.fork(),
+      lentRandom: this.#lentRandom.fork(),
+      laterRandom: isLater && machine !== this.intruder ? this.#laterRandom.fork() : undefined,
       gateMs,
       streamLagMs,
       hooks: {
@@ -200,6 +221,8 @@ export class World extends Stage {
           if (from.alive) this.tell((checker) => checker.applied?.(from, change, at))
         },
         onGate: () => this.#healMeanwhile(gateMs),
+        onLentChanged: ({ id: from }, call) =>
+          this.violate('lent bytes', `${from} changed bytes that ${call} still needed`),
         tapsOf: (from) => this.#tapsOf(from, machine),
       },
     })

@@ -24,7 +24,7 @@ export const documentTests: readonly KitTest[] = [
   },
   {
     title:
-      'documents: the value is taken when write is called, and belongs to the reader when read',
+      'documents: the value may be written into once write resolved, and belongs to the reader when read',
     run: async ({ opened }) => {
       const value = bytesOf('before')
       await opened.documents.write('meta', value)

@@ -38,6 +38,20 @@ export const logTests: readonly KitTest[] = [
     },
   },
   {
+    title: 'logs: parts may be written into once their append resolved',
+    run: async ({ opened }) => {
+      const log = await opened.logs.open('journal', '1')
+      for (const sizes of [[5], [3, 4], [40_000, 50_000]]) {
+        const parts = sizes.map((size) => pattern(size, size))
+        const before = Buffer.concat(parts)
+        const start = log.bytes
+        await log.append(parts)
+        for (const part of parts) part.fill(0)
+        assert.ok(before.equals(await log.read(start, before.length)))
+      }
+    },
+  },
+  {
     title: 'logs: bytes and contents are exact after the storage was closed with the log open',
     run: async ({ opened, again }) => {
       const log = await opened.logs.open('journal', '1')

@@ -21,9 +21,7 @@ export const fullDisk: Fault = (world, random) => {
 }
 
 export const failedSync: Fault = (world, random) => {
-  const id = member(world, random)
-  world.timeline.add(world.nowMs, id, 'failNextSync')
-  world.machine(id).storage.faults.failNextSync = true
+  world.failSync(member(world, random))
 }
 
 export const slowDisk: Fault = (world, random) => {

@@ -33,8 +33,9 @@ function wentOn(
   startedWith: NonNullable<Tenure['startedWith']>,
 ): boolean {
   // Cheap first: this is asked with every input, histories may be long, and a standby's is our own. Of two actives nobody
-  // has given way yet.
+  // has given way yet, nor has who follows the other one.
   if (view === undefined || view.role === 'standby' || view.role === 'active') return false
+  if (view.follows?.heard === true && view.follows.id !== core.options.nodeId) return false
   const last = positionOf(view.copy)?.term
   if (last === undefined) return false
   const isKnown = startedWith.history.some((known) => sameTerm(known, last))

@@ -284,6 +284,8 @@ export class JournalReader {
     let at = 0
     while (at < view.length) {
       if (looksLikeMark(view, at)) {
+        // The rest of it comes with the next stretch, but at the end of the segment, where nothing follows.
+        if (view.length < at + markBytes && start + view.length < segment.bytes) break
         at += markBytes
         continue
       }

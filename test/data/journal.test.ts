@@ -92,6 +92,26 @@ describe('readers of the journal', () => {
     }
   }, 30_000)
 
+  test('SYN-32: go on where a stretch of the log ends in the middle of a mark', async () => {
+    // A mark of 16 bytes stands behind each entry that was flushed; the sizes move one over the end of the first stretch.
+    for (let shift = 0; shift < 48; shift += 4) {
+      const node = await startNode()
+      const maker = new EntryMaker()
+      const all = [maker.open(), maker.batch(put('docs/a', 'y'.repeat(shift)))]
+      for (let at = 0; at < 20; at += 1) all.push(maker.batch(put('docs/a', 'y'.repeat(65_300))))
+      for (const entry of all) {
+        node.copy.append(entry)
+        await node.copy.flush()
+      }
+      await node.copy.close()
+      node.storage.crash(new SeededRandom(1), { powerCut: false })
+      const again = await startNode(node.storage)
+      const reader = again.copy.reader(0)
+      expect(bytesOf(await readAll(reader)), `shift ${shift}`).toEqual(bytesOf(all))
+      await again.copy.close()
+    }
+  })
+
   test('one that is slow falls from memory back to the segments, and catches up', async () => {
     const node = await startNode()
     const maker = new EntryMaker()

@@ -63,9 +63,11 @@ function countedAs(core: CoreState, peer: Peer, tenure: Tenure): Peer['counted']
 
 /**
  * It follows a newer active, as it says itself: its copy becomes that one's, and what it acknowledged here goes to its
- * vault. Nobody leaves for an older one; who names such a one has only not heard of us yet.
+ * vault. Nobody leaves for an older one; who names such a one has only not heard of us yet. An active that asks whether it
+ * was replaced settles no write for it either.
  */
-function hasLeft({ view }: Peer, { term }: Tenure): boolean {
+function hasLeft({ view }: Peer, { term, asking }: Tenure): boolean {
+  if (asking !== undefined) return false
   if (view === undefined || (view.role !== 'restoring' && view.role !== 'standby')) return false
   return view.follows !== undefined && view.follows.term.epoch > term.epoch
 }

@@ -322,8 +322,8 @@ export type CoreEffect =
       readonly deadlineMs: number
     }
   /**
-   * This peer does not count as in sync any more; `proven` when its process is gone or it said
-   * goodbye.
+   * This peer does not count as in sync any more; `proven` when its process is gone, or it said
+   * goodbye or that it follows a newer active.
    */
   | { readonly type: 'peerLost'; readonly peer: string; readonly proven: boolean }
   | {

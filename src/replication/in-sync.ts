@@ -262,7 +262,7 @@ export class InSyncSet implements FollowerCalls {
       record.readmission.forgive()
       // What it lacks is known only from its next stream.
       record.caughtUp = false
-      this.#remove(record, 'its process is gone')
+      this.#remove(record, 'it is gone, or follows another node')
       return
     }
     if (record.lostSinceMs !== undefined) return

@@ -252,7 +252,7 @@ export interface Follower {
   /** It has all there was when its stream went live: it may join the in-sync set. */
   caughtUp(): void
   /**
-   * Its stream ended, or it is silent. `proven`: its process is gone, or said goodbye; it is
+   * Its stream ended, or it is silent. `proven`: its process is gone, said goodbye, or follows another active; it is
    * removed from the set at once. Otherwise it has until `degradeAfterMs` after `sinceMs` (of the
    * clock; default now) to answer.
    */

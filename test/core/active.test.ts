@@ -40,7 +40,7 @@ describe('the active and its standbys', () => {
     expect(world.actives()).toEqual(['n1'])
   })
 
-  it('SYN-9: a standby that says that it follows a newer active is not counted from then on', () => {
+  it('GEN-2: a standby that says that it follows a newer active is not counted from then on', () => {
     const world = settled(3)
     const n1 = world.node('n1')
     const view = n1.core.peers.get('n2')?.view

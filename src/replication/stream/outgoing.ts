@@ -99,8 +99,8 @@ export class Outgoing {
   }
 
   /**
-   * The peer is silent, or, proven, gone or stopped: its acknowledgements are not waited for. One that was given up for gone
-   * and lives all the same finds its stream ended, and comes back with a new one.
+   * The peer is silent, or, proven, gone, stopped or the follower of another node: its acknowledgements are not waited
+   * for. One that was given up for gone and lives all the same finds its stream ended, and comes back with a new one.
    */
   lost(proven: boolean): void {
     this.#follower?.lost(proven)

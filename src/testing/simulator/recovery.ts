@@ -150,6 +150,8 @@ class Operator {
     const holding = world.processes.filter((process) => {
       const { complete, stuck = '' } = process.node.status()
       if (!complete || !stuck.startsWith('holding') || world.machine(process.id).joins) return false
+      if (world.members.some(({ id, observer }) => id === process.id && observer === true))
+        return false
       return isGone || stuck.includes(lackingReason) || this.#holdsForLost(process)
     })
     const extent = ({ copy }: Process): Extent => copy?.extent ?? { history: [], seq: 0 }

@@ -88,6 +88,8 @@ function holdsLastTerm(own: CopyFacts, copy: CopyFacts): boolean {
   return replaced && ['equal', 'behind'].includes(relate(own, copy).kind)
 }
 
-function hasTerm(copy: CopyFacts, term: Term): boolean {
-  return copy.history.some((one) => sameTerm(one, term))
+/** One in which the copy was empty, and which it left, is none that it holds. */
+function hasTerm({ history }: CopyFacts, term: Term): boolean {
+  const at = history.findIndex((one) => sameTerm(one, term))
+  return at >= 0 && (history[at]?.firstSeq !== 0 || at === history.length - 1)
 }

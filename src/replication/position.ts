@@ -3,7 +3,8 @@
  *
  * Invariants of a history: epochs rise strictly; `firstSeq` rises strictly (a term without changes
  * is dropped when the next one opens, so that it never looks like a divergence); sequence numbers
- * start at 1.
+ * start at 1. The first term of an empty copy is kept when the next one opens, with `firstSeq` 0: copies that were empty
+ * in the same term come from one cluster, and what each wrote then is a fork at 0.
  */
 
 /**
@@ -21,7 +22,7 @@ export interface Term {
 
 /** A term of a history, with the sequence number that its first change has (or would have). */
 export interface HistoryTerm extends Term {
-  /** The sequence number of its first change; rises from term to term. */
+  /** The sequence number of its first change, from 1; rises from term to term. 0: this copy was empty in it. */
   readonly firstSeq: number
 }
 
@@ -57,21 +58,24 @@ export function sameTerm(left: Term, right: Term): boolean {
   return left.epoch === right.epoch && left.nodeId === right.nodeId && left.bootId === right.bootId
 }
 
-/** Adds a term that begins after `seq`; terms that got no change are dropped. */
+/** Adds a term that begins after `seq`; terms that got no change are dropped, but for the first one of an empty copy. */
 export function withTerm(history: History, term: Term, seq: number): History {
   const kept = history.filter((old) => old.firstSeq <= seq)
-
+  const [first] = history
+  if (kept.length === 0 && seq === 0 && first !== undefined && first.epoch < term.epoch)
+    kept.push({ ...first, firstSeq: 0 })
   const { epoch, nodeId, bootId } = term
   return [...kept, { epoch, nodeId, bootId, firstSeq: seq + 1 }].slice(-historyTermsMax)
 }
 
-/** The terms that have changes up to `seq`. */
+/** The terms that have changes up to `seq`, and the one in which the copy was empty, if it is known. */
 export function termsWithChanges(extent: Extent): History {
   return extent.history.filter((term) => term.firstSeq <= extent.seq)
 }
 
 /** The position of the last change; undefined for a history without changes. */
 export function positionOf(extent: Extent): Position | undefined {
+  if (extent.seq === 0) return undefined
   const last = termsWithChanges(extent).at(-1)
   if (last === undefined) return undefined
   const term = { epoch: last.epoch, nodeId: last.nodeId, bootId: last.bootId }
@@ -119,10 +123,15 @@ function lastCommonSeq(left: Extent, right: Extent): number | undefined {
     const other = byEpoch.get(term.epoch)
     const match = other === undefined ? undefined : rightTerms[other]
     if (other === undefined || match === undefined) continue
-    if (!sameTerm(term, match) || term.firstSeq !== match.firstSeq) continue
+    if (!sameTerm(term, match) || startOf(term) !== startOf(match)) continue
     return Math.min(termEnd(left, leftTerms, at), termEnd(right, rightTerms, other))
   }
   return undefined
+}
+
+/** One that a copy was empty in begins where it does for who wrote in it. */
+function startOf({ firstSeq }: HistoryTerm): number {
+  return Math.max(1, firstSeq)
 }
 
 function termEnd(extent: Extent, terms: History, at: number): number {

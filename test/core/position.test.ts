@@ -58,6 +58,27 @@ describe('relate', () => {
       0,
     ],
     [
+      'both empty in one term, and then each with changes of its own',
+      { history: [term(1, 1)], seq: 1 },
+      { history: [term(1, 0), term(2, 1, 'b')], seq: 2 },
+      'diverged',
+      0,
+    ],
+    [
+      'both empty in one term, and then each in a term of its own',
+      { history: [term(1, 0), term(3, 1, 'c')], seq: 1 },
+      { history: [term(1, 0), term(2, 1, 'b')], seq: 2 },
+      'diverged',
+      0,
+    ],
+    [
+      'one that went on in a term in which it had been empty',
+      { history: [term(1, 0)], seq: 2 },
+      { history: [term(1, 1)], seq: 3 },
+      'behind',
+      2,
+    ],
+    [
       'another start of a term',
       { history: [term(1, 2)], seq: 2 },
       { history: [term(1, 1)], seq: 2 },

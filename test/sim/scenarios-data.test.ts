@@ -310,3 +310,59 @@ describe('strangers', () => {
     await allIsWell(world)
   })
 })
+
+describe('a fork in a cluster in which nothing had been written', () => {
+  it.each([
+    ['two nodes', 2, 0],
+    ['two nodes, after two handovers without a change', 2, 2],
+    ['three nodes', 3, 0],
+  ] as const)(
+    'HEAL-1: %s: what the lost active had alone goes to its vault, and it follows',
+    async (_, nodes, handovers) => {
+      const world = await settled({ nodes })
+      for (let at = 0; at < handovers; at += 1) {
+        const [active = ''] = world.actives()
+        await world.settle(world.process(active).node.switchover())
+        await inStep(world)
+      }
+      const [lost = ''] = world.actives()
+      expect(world.process(lost).node.status().position).toBeUndefined()
+      for (const { id } of world.members) if (id !== lost) world.cut(lost, id)
+      const alone = await write(world, lost, 'data/alone', { ack: 'local' })
+      expect(alone.outcome.kind).toBe('acknowledged')
+      // What it sent and nobody got is gone with it.
+      world.powerOff(lost)
+      world.heal()
+      await until(world, () => world.actives().length === 1)
+      const [active = ''] = world.actives()
+      await write(world, active, 'data/after', { ack: 'local' })
+      world.powerOn(lost)
+      world.start(lost)
+      await inStep(world)
+      expect(world.actives()).toEqual([active])
+      expect(eventsOf(world, lost, 'vaulted')).toMatchObject([
+        { incident: { reason: 'divergence' } },
+      ])
+      const [incident] = await world.settle(world.process(lost).node.vault.list())
+      expect(incident?.changes).toMatchObject([{ seq: 1, paths: ['data/alone'] }])
+      await allIsWell(world)
+    },
+  )
+
+  it('HEAL-1: two that each began alone have nothing in common, and none gives up what it has', async () => {
+    const world = watched({ nodes: 2 })
+    world.cut('n1', 'n2')
+    world.startAll()
+    await until(world, () => world.actives().length === 2)
+    await write(world, 'n1', 'data/one', { ack: 'local' })
+    await write(world, 'n2', 'data/two', { ack: 'local' })
+    world.kill('n2')
+    world.heal()
+    world.start('n2')
+    await world.run(20_000)
+    expect(world.process('n2').node.status().stuck).toContain('HISTORY_UNRELATED')
+    expect(await world.settle(world.process('n2').node.files.read('data/two'))).toHaveLength(23)
+    noViolation(world)
+    quit(world)
+  })
+})

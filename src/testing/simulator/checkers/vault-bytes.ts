@@ -170,9 +170,12 @@ class VaultBytes implements Checker {
   }
 
   /** When a write and all that were made before its answer were answered: the mark passes none that still waits. */
-  #answeredMs({ process, settledMs = 0 }: WriteRecord): number {
-    const own = this.#world.writes.filter((write) => write.process === process)
-    const before = own.filter(({ submittedMs }) => submittedMs <= settledMs)
+  #answeredMs({ process, submittedMs: madeMs, settledMs = 0 }: WriteRecord): number {
+    const before = this.#world.writes.filter((write) => {
+      if (write.submittedMs > settledMs) return false
+      // What another node still waited for may have been forwarded to this one.
+      return write.process === process || (write.settledMs ?? Number.POSITIVE_INFINITY) > madeMs
+    })
     return Math.max(...before.map((write) => write.settledMs ?? Number.POSITIVE_INFINITY))
   }
 

@@ -65,6 +65,34 @@ describe('a policy that differs', () => {
   })
 })
 
+describe('what a process acknowledged from memory under another policy', () => {
+  it.each([
+    ['the same policy', {}],
+    ['a policy without memory', { n3: differs('durability', 2) }],
+    ['a policy without that class', { n3: differs('fewer', 2) }],
+  ])(
+    "GEN-2: with 'hold', a standby whose power failed may have forgotten it (%s)",
+    async (_, policies) => {
+      const choices = { onMissingPeer: 'hold' as const }
+      const world = watched({ policies, choices, diskMs: 50 })
+      world.startAll()
+      await inStep(world)
+      await write(world, 'n1')
+      await inStep(world)
+      void write(world, 'n1', 'quick/last', { durability: 'memory' })
+      await world.run(10)
+      world.powerOff('n1')
+      world.powerOff('n3')
+      world.powerOn('n3')
+      world.start('n3')
+      await world.run(30_000)
+      expect(world.actives()).toEqual([])
+      noViolation(world)
+      quit(world)
+    },
+  )
+})
+
 describe('the checker of policies', () => {
   afterEach(() => {
     vi.restoreAllMocks()

@@ -36,13 +36,15 @@ async function written(storage: MemoryStorage, upTo: number): Promise<void> {
 describe('what a node promised', () => {
   it('goes with whether that process acknowledged from memory', async () => {
     const open = await opened(memory())
-    const log = await FactsLog.open(open.logs, owner)
-    expect(log.memoryAcks).toBeUndefined()
+    expect((await FactsLog.open(open.logs, owner)).memoryAcks).toBeUndefined()
     for (const memoryAcks of [true, false]) {
+      const log = await FactsLog.open(open.logs, owner)
       await log.write(factsAt(1), memoryAcks)
-      expect((await FactsLog.open(open.logs, owner)).memoryAcks).toBe(memoryAcks)
+      await log.close()
+      const again = await FactsLog.open(open.logs, owner)
+      expect(again.memoryAcks).toBe(memoryAcks)
+      await again.close()
     }
-    await log.close()
     await open.close()
   })
 

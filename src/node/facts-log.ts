@@ -37,6 +37,7 @@ export class FactsLog {
   /** The logs there are; the last one is `#log`, when that is open. */
   #names: string[]
   #facts: DurableFacts = noFacts
+  #memoryAcks: boolean | undefined
 
   private constructor(logs: LogStore, owner: FactsOwner, names: string[]) {
     this.#logs = logs
@@ -73,8 +74,18 @@ export class FactsLog {
     return this.#facts
   }
 
+  /**
+   * Whether what was acknowledged before the last write may have been in memory only: the policy of that process decides, not
+   * the one of now. Undefined when nothing was written, or by a version that did not say.
+   */
+  get memoryAcks(): boolean | undefined {
+    return this.#memoryAcks
+  }
+
   async #resume(log: Log, name: string, bytes: Uint8Array, slot: number): Promise<void> {
-    this.#facts = factsOf(contentOf(bytes, slot) ?? bytes, this.#owner)
+    const fields = fieldsOf(decode(contentOf(bytes, slot) ?? bytes), 'meta')
+    this.#facts = factsOf(fields, this.#owner)
+    this.#memoryAcks = typeof fields.memoryAcks === 'boolean' ? fields.memoryAcks : undefined
     const end = (Math.floor(slot / 2) + 1) * 2 * slotBytes
     // A torn end, or the newest of several, is left behind by the next write, which begins a new log.
     const goesOn = name === this.#names.at(-1) && log.bytes >= end
@@ -84,8 +95,8 @@ export class FactsLog {
   }
 
   /** Resolves when the facts are durable. One call at a time. */
-  async write(facts: DurableFacts): Promise<void> {
-    const slot = encodeSlot(facts, this.#owner)
+  async write(facts: DurableFacts, memoryAcks: boolean): Promise<void> {
+    const slot = encodeSlot(facts, memoryAcks, this.#owner)
     if (this.#log === undefined || this.#log.bytes >= logBytesMax) {
       await this.#begin(slot)
     } else {
@@ -98,6 +109,7 @@ export class FactsLog {
       }
     }
     this.#facts = facts
+    this.#memoryAcks = memoryAcks
   }
 
   async #begin(slot: Uint8Array): Promise<void> {
@@ -146,7 +158,11 @@ function lastSlot(bytes: Uint8Array): number | undefined {
   return undefined
 }
 
-function encodeSlot(facts: DurableFacts, { cluster, nodeId }: FactsOwner): Uint8Array {
+function encodeSlot(
+  facts: DurableFacts,
+  memoryAcks: boolean,
+  { cluster, nodeId }: FactsOwner,
+): Uint8Array {
   const { promised, known, lastStop } = facts
   // `members` is the place of the replicated list, with the position that set it as its version.
   const content = encode({
@@ -156,6 +172,7 @@ function encodeSlot(facts: DurableFacts, { cluster, nodeId }: FactsOwner): Uint8
     promised,
     known,
     lastStop,
+    memoryAcks,
     members: null,
   })
   if (content.length > slotBytes - slotHeaderBytes) {
@@ -168,8 +185,7 @@ function encodeSlot(facts: DurableFacts, { cluster, nodeId }: FactsOwner): Uint8
   return slot
 }
 
-function factsOf(content: Uint8Array, owner: FactsOwner): DurableFacts {
-  const fields = fieldsOf(decode(content), 'meta')
+function factsOf(fields: ReturnType<typeof fieldsOf>, owner: FactsOwner): DurableFacts {
   if (fields.version !== formatVersion) {
     throw new HotspareError(
       'STORAGE_FORMAT',

@@ -7,8 +7,16 @@ import type { FactsLog } from './facts-log.js'
 import type { Replica } from './replica.js'
 
 /** Whether the process that left these facts stopped in order. */
-export function isInOrder({ lastStop }: DurableFacts): boolean {
+function isInOrder({ lastStop }: DurableFacts): boolean {
   return lastStop === 'standby' || lastStop === 'active'
+}
+
+/**
+ * Whether the process that left these facts may have acknowledged changes that its disk does not hold. It may have had another
+ * policy; where it did not say, the policy of now answers for it.
+ */
+export function mayHaveForgotten(log: FactsLog, memoryAcks: boolean): boolean {
+  return !isInOrder(log.facts) && (log.memoryAcks ?? memoryAcks)
 }
 
 /** Writes facts about roles; a stop whose journal the disk did not take counts as a crash. */
@@ -18,5 +26,5 @@ export async function writeFacts(
   facts: DurableFacts,
 ): Promise<void> {
   const keeps = !isInOrder(facts) || (await replica.comesToRest())
-  await log.write(keeps ? facts : { ...facts, lastStop: 'crashed' })
+  await log.write(keeps ? facts : { ...facts, lastStop: 'crashed' }, replica.memoryAcks)
 }

@@ -66,11 +66,11 @@ export class Replica {
   private constructor(options: NodeOptions, bootId: string, hooks: ReplicaHooks, opened: Opened) {
     this.#options = options
     this.#hooks = hooks
-    const { copy, vault, storage, stoppedInOrder } = opened
+    const { copy, vault, storage, mayHaveForgotten } = opened
     this.copy = copy
     this.vault = vault
     this.storage = storage
-    this.#forgot = copy.seq > 0 && !stoppedInOrder && acknowledgesFromMemory(options)
+    this.#forgot = copy.seq > 0 && mayHaveForgotten
     this.followers = new Followers({
       options,
       bootId,
@@ -106,12 +106,12 @@ export class Replica {
     })
   }
 
-  /** `stoppedInOrder`: the process before this one left everything that it had on the disk, and said so there. */
+  /** `mayHaveForgotten`: the process before this one may have acknowledged what it did not leave on the disk. */
   static async open(
     options: NodeOptions,
     bootId: string,
     storage: OpenStorage,
-    stoppedInOrder: boolean,
+    mayHaveForgotten: boolean,
     hooks: ReplicaHooks,
     recovers?: (progress: RecoveryProgress) => void,
   ): Promise<Replica> {
@@ -133,7 +133,12 @@ export class Replica {
       emit: (event) => hooks.report({ from: 'copy', event }),
       ...(recovers === undefined ? {} : { recovers }),
     })
-    return new Replica(options, bootId, hooks, { copy, vault, storage, stoppedInOrder })
+    return new Replica(options, bootId, hooks, { copy, vault, storage, mayHaveForgotten })
+  }
+
+  /** Whether what was acknowledged here, by this process or one before it, may be in no more than memory. */
+  get memoryAcks(): boolean {
+    return this.#forgot || acknowledgesFromMemory(this.#options)
   }
 
   get writer(): Writer | undefined {
@@ -477,7 +482,7 @@ export class Replica {
 }
 
 /** Whether a standby acknowledges what it received before that is on its disk. */
-function acknowledgesFromMemory({ policy }: NodeOptions): boolean {
+export function acknowledgesFromMemory({ policy }: NodeOptions): boolean {
   const declarations = policy.names().map((name) => policy.get(name))
   return declarations.some(
     (one) => one !== undefined && 'durability' in one && one.durability === 'memory',
@@ -488,5 +493,5 @@ interface Opened {
   readonly copy: LocalCopy
   readonly vault: Vault
   readonly storage: OpenStorage
-  readonly stoppedInOrder: boolean
+  readonly mayHaveForgotten: boolean
 }

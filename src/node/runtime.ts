@@ -23,12 +23,12 @@ import type { Followers } from './followers.js'
 import { Links } from './links.js'
 import type { NodeParts } from './node-parts.js'
 import type { NodeOptions } from './options.js'
-import { isInOrder, writeFacts } from './orderly-stop.js'
+import { mayHaveForgotten, writeFacts } from './orderly-stop.js'
 import { PeerIdentities } from './peer-identities.js'
 import { presentCauses, unheard } from './present-causes.js'
 import { Redundancy } from './redundancy.js'
 import { Refusals } from './refusals.js'
-import { Replica } from './replica.js'
+import { acknowledgesFromMemory, Replica } from './replica.js'
 import { ReplicaNews } from './replica-news.js'
 import type { ReplicaHooks } from './replica-types.js'
 import type { Emit } from './reports.js'
@@ -206,8 +206,8 @@ export class Runtime {
       const facts = await FactsLog.open(storage.logs, owner)
       const durable = facts.facts
       const hooks = this.#replicaHooks()
-      const inOrder = isInOrder(durable)
-      replica = await Replica.open(this.#options, this.#bootId, storage, inOrder, hooks, (what) =>
+      const forgot = mayHaveForgotten(facts, acknowledgesFromMemory(this.#options))
+      replica = await Replica.open(this.#options, this.#bootId, storage, forgot, hooks, (what) =>
         startup.recovers(what),
       )
       const opened = replica

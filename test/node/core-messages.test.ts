@@ -94,7 +94,7 @@ describe('messages to the core', () => {
     const storage = await memory().open({ nodeId: 'n1', bootId })
     const owner = { cluster: 'test', nodeId: 'n1' }
     const log = await FactsLog.open(storage.logs, owner)
-    await log.write(core.durable)
+    await log.write(core.durable, false)
     await log.close()
     expect((await FactsLog.open(storage.logs, owner)).facts).toEqual(core.durable)
   })

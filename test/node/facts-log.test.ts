@@ -28,12 +28,26 @@ async function factsIn(storage: MemoryStorage): Promise<DurableFacts> {
 async function written(storage: MemoryStorage, upTo: number): Promise<void> {
   const open = await opened(storage)
   const log = await FactsLog.open(open.logs, owner)
-  for (let epoch = 1; epoch <= upTo; epoch += 1) await log.write(factsAt(epoch))
+  for (let epoch = 1; epoch <= upTo; epoch += 1) await log.write(factsAt(epoch), false)
   await log.close()
   await open.close()
 }
 
 describe('what a node promised', () => {
+  it('goes with whether that process acknowledged from memory', async () => {
+    const open = await opened(memory())
+    expect((await FactsLog.open(open.logs, owner)).memoryAcks).toBeUndefined()
+    for (const memoryAcks of [true, false]) {
+      const log = await FactsLog.open(open.logs, owner)
+      await log.write(factsAt(1), memoryAcks)
+      await log.close()
+      const again = await FactsLog.open(open.logs, owner)
+      expect(again.memoryAcks).toBe(memoryAcks)
+      await again.close()
+    }
+    await open.close()
+  })
+
   it('is there after every restart, however often it changed', async () => {
     const storage = memory()
     expect(await factsIn(storage)).toEqual(noFacts)
@@ -58,7 +72,7 @@ describe('what a node promised', () => {
       const open = await opened(storage)
       storage.faults.latency = () => 5
       const log = await FactsLog.open(open.logs, owner)
-      void log.write(factsAt(last + 1)).catch(() => undefined)
+      void log.write(factsAt(last + 1), false).catch(() => undefined)
       storage.crash(random)
       storage.faults.latency = undefined
       const { promised } = await factsIn(storage)
@@ -104,10 +118,10 @@ describe('what a node promised', () => {
     const open = await opened(storage)
     const log = await FactsLog.open(open.logs, owner)
     storage.faults.full = true
-    await expect(log.write(factsAt(2))).rejects.toMatchObject({ code: 'STORAGE_FULL' })
-    await expect(log.write(factsAt(2))).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+    await expect(log.write(factsAt(2), false)).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+    await expect(log.write(factsAt(2), false)).rejects.toMatchObject({ code: 'STORAGE_FULL' })
     storage.faults.full = false
-    await log.write(factsAt(3))
+    await log.write(factsAt(3), false)
     await log.close()
     await open.close()
     expect(await factsIn(storage)).toEqual(factsAt(3))
@@ -136,11 +150,11 @@ describe('what a node promised', () => {
     const log = await FactsLog.open(logs, owner)
     isFull = true
     for (let tries = 0; tries < 100; tries += 1) {
-      await expect(log.write(factsAt(2))).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+      await expect(log.write(factsAt(2), false)).rejects.toMatchObject({ code: 'STORAGE_FULL' })
     }
     expect((await open.logs.list('meta')).length).toBeLessThanOrEqual(2)
     isFull = false
-    await log.write(factsAt(3))
+    await log.write(factsAt(3), false)
     expect(await open.logs.list('meta')).toHaveLength(1)
     await log.close()
     await open.close()

@@ -1,5 +1,7 @@
 /** What a seed decides about the nodes, their machines and the work, before anything happens. */
 import type { NodeChoices } from './machine.js'
+import type { DifferingPolicies } from './policies.js'
+import { differingPolicies } from './policies.js'
 import { SeededRandom } from './seeded-random.js'
 import type { WorkloadOptions } from './workload.js'
 import type { WorldOptions } from './world.js'
@@ -119,9 +121,17 @@ export function worldOptions({ seed, nodes, random, corners, verbose }: WorldDra
     secure: random.chance(0.8),
     ...(secret ? { intruderKnows: 'not the secret of this cluster' } : {}),
     observers: observersOf(nodes, random),
+    policies: policiesOf(nodes, new SeededRandom(seed ^ 0x9011_c135)),
     ...corners.world,
     ...(verbose === undefined ? {} : { verbose }),
   }
+}
+
+/** Of its own, so that it changes nothing else about the run. */
+function policiesOf(nodes: number, random: SeededRandom): DifferingPolicies {
+  if (!random.chance(0.06)) return {}
+  const ids = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
+  return differingPolicies(ids, random)
 }
 
 /** The last member, or the last two of many. */

@@ -75,11 +75,12 @@ function longestTimes(world: World): { startupWaitMs: number; deadMs: number } {
 
 /** Why it is right that nobody serves: somebody is asked for, or has what nobody else has. */
 function reasonToWait(world: World, absent: string): string | undefined {
-  const able = world.processes.filter(({ id, node }) => {
+  const able = world.processes.filter(({ id, node, difference }) => {
     const { complete, stuck = '' } = node.status()
     const isMember = world.members.some((member) => member.id === id && member.observer !== true)
     const isWaiting = world.machine(id).joins
-    return isMember && complete && !isWaiting && !/^(VAULT_FULL|STORAGE)/.test(stuck)
+    const mayLead = isMember && complete && difference === undefined
+    return mayLead && !isWaiting && !/^(VAULT_FULL|STORAGE)/.test(stuck)
   })
   if (able.length === 0) return 'nobody who could serve runs'
   if (able.some(({ choices }) => choices.onMissingPeer === 'hold')) return 'hold'

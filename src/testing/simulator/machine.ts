@@ -12,8 +12,10 @@ import { heldTransport } from './held-transport.js'
 import { lateStreams } from './late-streams.js'
 import { laterVersion } from './later-version.js'
 import { lentStorage, lentTransport } from './lent-bytes.js'
+import type { PolicyDifference } from './policies.js'
+import { simulatedPolicy } from './policies.js'
 import type { KeptState, RegisterChange, SimulatedClasses } from './register.js'
-import { Register, simulatedPolicy } from './register.js'
+import { Register } from './register.js'
 import type { SeededRandom } from './seeded-random.js'
 import type { TapHooks } from './taps.js'
 import { tappedStorage, tappedTransport } from './taps.js'
@@ -45,6 +47,8 @@ export class Process {
   readonly clock: ProcessClock
   /** The options that the schedule chose for it. */
   readonly choices: NodeChoices
+  /** In what its policy differs from the shared one; undefined when it does not. */
+  readonly difference: PolicyDifference | undefined
   /** How `start()` ended so far. */
   started: 'starting' | 'started' | HotspareError = 'starting'
   stopping: Promise<void> | undefined
@@ -56,6 +60,7 @@ export class Process {
     const { members, network, choices, random, hooks, streamLagMs = 0 } = options
     this.id = machine.id
     this.choices = choices
+    this.difference = options.difference
     this.boot = machine.boots
     this.clock = new ProcessClock(machine.clock)
     this.register = new Register((change, at) => hooks.onApply(this, change, at), machine.kept)
@@ -76,7 +81,7 @@ export class Process {
       members,
       transport: tappedTransport(transport, taps),
       storage: tappedStorage(lentStorage(machine.storage, changed), taps),
-      policy: simulatedPolicy(this.register),
+      policy: simulatedPolicy(this.register, this.difference),
       clock: this.clock,
       random,
       logger: (event) => {
@@ -122,6 +127,8 @@ export interface ProcessOptions {
   readonly members: readonly MemberOptions[]
   readonly network: MemoryNetwork
   readonly choices: NodeChoices
+  /** In what its policy differs from the shared one. */
+  readonly difference?: PolicyDifference | undefined
   readonly random: SeededRandom
   /** Decides for how long its connections need the bytes of a frame. */
   readonly lentRandom: SeededRandom
@@ -157,6 +164,8 @@ export class Machine {
   off: boolean = false
   /** Its operator gave the vault more room than the schedule did. */
   roomy: boolean = false
+  /** Its operator deployed the policy that all share, for its next start and all later ones. */
+  deployed: boolean = false
   /** A bit of its disk was turned over: what was durable may be gone. */
   damaged: boolean = false
   /** Backups of its disk, oldest first. */

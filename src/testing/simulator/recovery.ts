@@ -92,6 +92,7 @@ class Operator {
   }
 
   async look(): Promise<void> {
+    this.#deployPolicies()
     for (const process of this.#world.processes) this.#restartStuck(process)
     await this.#giveUpLost()
     await this.#keepOneActive()
@@ -116,6 +117,17 @@ class Operator {
       if (role === 'active' || role === 'standby' || started !== 'started') continue
       if (stuck !== undefined || restore !== undefined) continue
       this.#world.violate('recovery', `${id} is ${role} for a long time, and does not say why`)
+    }
+  }
+
+  /** What `POLICY_MISMATCH` says that an operator does: the same policy everywhere, once it is seen that it is named. */
+  #deployPolicies(): void {
+    const world = this.#world
+    const differing = world.processes.filter(({ difference }) => difference !== undefined)
+    for (const { id, difference } of differing) {
+      this.#step('deployPolicy', { id, difference })
+      world.deployPolicy(id)
+      world.kill(id)
     }
   }
 
@@ -252,6 +264,7 @@ export function missing(world: World): string | undefined {
     if (process === undefined || process.started !== 'started') return `${id} is not started`
     // A fault that began before the recovery takes as long as a slow disk lets it.
     if (process.stopping !== undefined) return `${id} stops`
+    if (process.difference !== undefined) return `${id} has another policy`
     if (id !== active && process.node.role !== 'standby') return `${id} is ${process.node.role}`
     if (id !== active && observer !== true && !inSync.includes(id)) return `${id} is not in sync`
     const { seq, durableSeq, appliedSeq } = process.copy ?? {}

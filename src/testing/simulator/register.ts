@@ -1,11 +1,7 @@
 /** The application state of a simulated node: which changes were applied, in which order, under which name. */
 import type { AppStateClass, StatePosition } from '../../policy/app-state.js'
-import { appState } from '../../policy/app-state.js'
 import type { NeverSyncedClass } from '../../policy/never-synced.js'
-import { neverSynced } from '../../policy/never-synced.js'
-import { SyncPolicy } from '../../policy/sync-policy.js'
 import type { SyncedClass } from '../../policy/synced.js'
-import { synced } from '../../policy/synced.js'
 
 /** A change of the register. One that `fails` throws, on every node alike. */
 export interface RegisterChange {
@@ -111,20 +107,3 @@ function copyOf(names: readonly [string, number[]][]): Map<string, number[]> {
 
 /** The classes of application state. */
 export const simulatedStates: readonly string[] = ['register']
-
-/** The policy that all simulated nodes share. */
-export function simulatedPolicy(register: Register): SyncPolicy<SimulatedClasses> {
-  return new SyncPolicy<SimulatedClasses>({
-    files: synced(['data/**', '!data/**/*.own']),
-    quick: synced('quick/**', { ack: 'local', durability: 'memory' }),
-    register: appState<RegisterChange, number>({
-      snapshot: () => register.snapshot(),
-      restore: (snapshot) => register.restore(snapshot),
-      apply: (change, position) => register.apply(change, position),
-      ...(register.kept === undefined ? {} : { position: () => register.kept?.position }),
-    }),
-    local: neverSynced(['properties.txt', 'logs/**', 'data/**/*.own'], {
-      reason: 'differs per machine',
-    }),
-  })
-}

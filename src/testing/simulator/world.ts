@@ -15,6 +15,7 @@ import { memoryNetwork } from '../../transport/memory.js'
 import type { Checker, ProcessEnd, Report, TapListener } from './checkers/checker.js'
 import type { NodeChoices } from './machine.js'
 import { Machine, Process } from './machine.js'
+import type { DifferingPolicies, PolicyDifference } from './policies.js'
 import { KeptState } from './register.js'
 import { SeededRandom } from './seeded-random.js'
 import { Stage } from './stage.js'
@@ -51,6 +52,8 @@ export interface WorldOptions {
   readonly losesSyncs?: boolean
   /** Which members speak like the next version. Default: none. */
   readonly later?: readonly string[]
+  /** Members that start with another policy than the others. Default: none. */
+  readonly policies?: DifferingPolicies
   /** Whether connections count as secure, which saves the checks of frames. Default true. */
   readonly secure?: boolean
   /** The wrong secret of one more node, which is no member. */
@@ -210,6 +213,7 @@ export class World extends Stage {
       members: machine === this.intruder ? this.#intruderMembers(machine) : this.#membersOf(id),
       network: this.network,
       choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id), ...wrong, ...roomy },
+      difference: machine === this.intruder ? undefined : this.#differenceOf(machine),
       random: this.random.fork(),
       lentRandom: this.#lentRandom.fork(),
       laterRandom: isLater && machine !== this.intruder ? this.#laterRandom.fork() : undefined,
@@ -234,6 +238,8 @@ export class World extends Stage {
       'start',
       options.join === true ? `${process.boot} join` : process.boot,
     )
+    if (process.difference !== undefined)
+      this.timeline.add(this.nowMs, id, 'otherPolicy', process.difference)
     if (machine !== this.intruder) this.tell((checker) => checker.started?.(process))
     process.node.start(options).then(
       () => {
@@ -242,6 +248,20 @@ export class World extends Stage {
       (error: unknown) => this.#onStartFailed(machine, process, error),
     )
     return process
+  }
+
+  /** In what the policy that a machine starts with differs now. */
+  #differenceOf({ id, boots, deployed }: Machine): PolicyDifference | undefined {
+    const differing = this.#options.policies?.[id]
+    if (differing === undefined || deployed) return undefined
+    const at = boots - differing.fromBoot
+    return at >= 0 && at < differing.boots ? differing.difference : undefined
+  }
+
+  /** From its next start on a machine has the policy that all share. */
+  deployPolicy(id: string): void {
+    this.timeline.add(this.nowMs, id, 'deployPolicy')
+    this.machine(id).deployed = true
   }
 
   /** Links often come back just then: what they held of the old active meets promises to a new one. */

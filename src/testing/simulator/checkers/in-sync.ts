@@ -113,6 +113,7 @@ class InSync implements Checker {
       if (soundMs < degradeAfterMs + deadMs + slackMs) continue
       const other = this.#world.machine(member.id).process
       if (other?.node.role === 'restoring') continue
+      if (other !== undefined && other.difference !== process.difference) continue
       const countedMs = nowMs - (counted.get(member.id) ?? Number.NEGATIVE_INFINITY)
       const heard = node.status().peers.some((peer) => peer.id === member.id && peer.heard)
       const isFirst = nowMs - sinceMs < degradeAfterMs - slackMs && heard

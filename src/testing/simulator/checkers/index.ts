@@ -10,6 +10,7 @@ import { inSync } from './in-sync.js'
 import { limits } from './limits.js'
 import { oneWriter } from './one-writer.js'
 import { order } from './order.js'
+import { policies } from './policies.js'
 import { reads } from './reads.js'
 import { singleActive } from './single-active.js'
 import { stranger } from './stranger.js'
@@ -34,4 +35,5 @@ export const allCheckers: readonly ((world: World, report: Report) => Checker)[]
   flow,
   reads,
   vaultBytes,
+  policies,
 ]

@@ -32,7 +32,7 @@ function keptAll(world: World, id: string, changes: number): void {
 
 describe('a first write that nobody else has', () => {
   it.each([2, 3])(
-    'SYN-9: of %i nodes: the old active gives it up into the vault, and follows',
+    'of %i nodes: the old active gives it up into the vault, and follows',
     async (nodes) => {
       const world = await settled({ nodes })
       const changes = await loseFirst(world, 'n1')
@@ -46,7 +46,7 @@ describe('a first write that nobody else has', () => {
     },
   )
 
-  it('SYN-9: the survivor wrote nothing, and the old active comes back', async () => {
+  it('the survivor wrote nothing, and the old active comes back', async () => {
     const world = await settled({ nodes: 2 })
     await loseFirst(world, 'n1')
     await until(world, () => world.actives().includes('n2'))
@@ -56,7 +56,7 @@ describe('a first write that nobody else has', () => {
     expect(eventsOf(world, 'n1', 'refused')).toEqual([])
   })
 
-  it('SYN-9: several terms without changes follow before the first write of the survivor', async () => {
+  it('several terms without changes follow before the first write of the survivor', async () => {
     const world = await settled({ nodes: 3 })
     const changes = await loseFirst(world, 'n1')
     for (const active of ['n2', 'n3', 'n2']) {
@@ -76,7 +76,7 @@ describe('a first write that nobody else has', () => {
     keptAll(world, 'n1', changes)
   })
 
-  it('SYN-9: a member that joined after terms without changes knows them, and serves alone', async () => {
+  it('a member that joined after terms without changes knows them, and serves alone', async () => {
     const world = watched({ nodes: 3 })
     world.start('n1')
     world.start('n2')

@@ -6,7 +6,7 @@
  * each step with its name on record.
  */
 
-import { lackingReason } from '../../core/needed.js'
+import { lackingReason, outdatedReason } from '../../core/needed.js'
 import type { RoleEvent } from '../../node/events.js'
 import type { Extent } from '../../replication/position.js'
 import { compareFreshness } from '../../replication/position.js'
@@ -177,9 +177,10 @@ class Operator {
   }
 
   /** Whether each member that it names has lost something: only then is it for an operator to decide. */
-  #holdsForLost({ id, choices }: Process): boolean {
+  #holdsForLost({ id, node: holder, choices }: Process): boolean {
     const world = this.#world
-    if (choices.onMissingPeer !== 'hold') return false
+    const { stuck = '' } = holder.status()
+    if (choices.onMissingPeer !== 'hold' && !stuck.includes(outdatedReason)) return false
     const last = world.events.findLast(({ name, node }) => name === 'holding' && node === id)
     const { missing = [] } = (last?.event ?? {}) as { missing?: readonly string[] }
     return missing.length > 0 && missing.every((member) => this.#hasLost(member))

@@ -7,7 +7,7 @@
  */
 import type { CopyFacts } from '../core/types.js'
 import { type ErrorCode, HotspareError } from '../errors.js'
-import type { OpenStorage, TreeEntry } from '../interfaces/storage.js'
+import type { OpenStorage } from '../interfaces/storage.js'
 import type { OutsideReport, RecoveryProgress } from '../replication/copy-types.js'
 import { copyLimitsOf } from '../replication/copy-types.js'
 import { LocalCopy } from '../replication/local-copy.js'
@@ -15,7 +15,7 @@ import type { Term } from '../replication/position.js'
 import { brokenBy } from '../replication/stream/broken-by.js'
 import { Incoming } from '../replication/stream/incoming.js'
 import type { IncomingContext, IncomingEvent } from '../replication/stream/incoming-types.js'
-import { isNothing, nothingOutside } from '../replication/tree-scan.js'
+import { isNothing } from '../replication/tree-scan.js'
 import { Vault } from '../replication/vault.js'
 import { asFailure } from '../replication/write-errors.js'
 import { Writer } from '../replication/writer.js'
@@ -191,11 +191,10 @@ export class Replica {
   }
 
   /** A standby gets the file anew, by the restore that its next stream begins with. An active has nobody to get it from. */
-  #onOutside(found: TreeEntry): void {
+  #onOutside(event: OutsideReport): void {
     if (this.#writer === undefined) {
       return this.breakStream('CHANGED_OUTSIDE', 'a file was changed by somebody else')
     }
-    const event = { ...nothingOutside, differing: [found] }
     this.#hooks.report({ from: 'outsideOfActive', event })
   }
 

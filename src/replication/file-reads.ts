@@ -6,9 +6,10 @@
  * its files in their places, and where somebody else changed the file, there is no such state: reads wait, or are refused.
  */
 import { HotspareError } from '../errors.js'
-import type { OpenStorage, ReadRequest } from '../interfaces/storage.js'
+import type { FileStat, OpenStorage, ReadRequest, ReadResult } from '../interfaces/storage.js'
 import type { Contents } from './contents.js'
 import type { FileRecord, TransferAnswer } from './copy-types.js'
+import type { IndexRecord } from './file-index.js'
 import { lay, pieceBytes } from './layers.js'
 import type { PendingOperation } from './overlay.js'
 
@@ -28,6 +29,12 @@ interface Capture {
   readonly needsTree: boolean
 }
 
+/** What the tree and the changes on their way to it make of a stretch; the file of the tree as it was found. */
+interface Composed {
+  readonly bytes: Uint8Array
+  readonly stat: FileStat | undefined
+}
+
 /** What was read, and of which version of the file. */
 export interface ReadFile {
   readonly bytes: Uint8Array
@@ -44,6 +51,8 @@ export interface ReadHost {
   settled(): Promise<void> | undefined
   /** Whether the disk has something else at the path than the index, so that neither can be read. */
   isChangedOutside(path: string): boolean
+  /** A file was found to be other than the index has it; no file where `stat` is undefined. */
+  foundOutside(path: string, stat: FileStat | undefined): void
 }
 
 export class FileReads {
@@ -86,14 +95,24 @@ export class FileReads {
     if (this.#host().isChangedOutside(path)) throw changedOutside(path)
     for (let tries = 0; tries < triesMax; tries += 1) {
       const capture = this.#capture(path, offset, length)
-      const bytes = await this.#compose(path, capture)
-      const { record } = capture
-      if (!capture.needsTree || this.#isStill(path, capture)) return { bytes, record }
+      const composed = await this.#compose(path, capture)
+      if (!capture.needsTree || this.#isStill(path, capture))
+        return this.#whole(path, capture, composed)
     }
     return this.#contents.applier.hold(async () => {
       const capture = this.#capture(path, offset, length)
-      return { bytes: await this.#compose(path, capture), record: capture.record }
+      return this.#whole(path, capture, await this.#compose(path, capture))
     })
+  }
+
+  /** A file of another size than the history's is a version of nobody, and a part of it even less. */
+  #whole(path: string, { record, needsTree, operations }: Capture, composed: Composed): ReadFile {
+    const { bytes, stat } = composed
+    if (needsTree && operations.length === 0 && stat?.size !== record.size) {
+      this.#host().foundOutside(path, stat)
+      throw changedOutside(path)
+    }
+    return { bytes, record }
   }
 
   #capture(path: string, offset: number, length: number): Capture {
@@ -121,21 +140,19 @@ export class FileReads {
     )
   }
 
-  async #compose(path: string, capture: Capture): Promise<Uint8Array> {
+  async #compose(path: string, capture: Capture): Promise<Composed> {
     const { from, length, operations } = capture
     const tree = capture.needsTree ? await this.#readTree(path, from, length) : undefined
-    if (operations.length === 0) {
-      if (tree === undefined) throw notFound(path)
-      return tree
-    }
+    if (operations.length === 0) return tree ?? { bytes: new Uint8Array(0), stat: undefined }
     const bytes = new Uint8Array(length)
-    if (tree !== undefined) bytes.set(tree)
+    if (tree !== undefined) bytes.set(tree.bytes)
     for (const pending of operations) await lay(this.#storage.objects, bytes, from, pending)
-    return bytes
+    return { bytes, stat: tree?.stat }
   }
 
-  async #readTree(path: string, offset: number, length: number): Promise<Uint8Array | undefined> {
+  async #readTree(path: string, offset: number, length: number): Promise<Composed | undefined> {
     const pieces: Uint8Array[] = []
+    let stat: FileStat | undefined
     let done = 0
     do {
       const wanted = Math.min(pieceBytes, length - done)
@@ -143,13 +160,14 @@ export class FileReads {
       const { buffer, results } = await this.#storage.tree.read([request])
       const [result] = results
       if (result === undefined || result === 'missing') return undefined
+      stat = result.stat
       pieces.push(buffer.subarray(result.start, result.start + result.length))
       // Somebody else has shortened the file.
       if (result.length < wanted) break
       done += wanted
     } while (done < length)
-    const [only] = pieces
-    return pieces.length === 1 ? only : Buffer.concat(pieces)
+    const [only = new Uint8Array(0)] = pieces
+    return { bytes: pieces.length === 1 ? only : Buffer.concat(pieces), stat }
   }
 
   /** All paths that begin with the prefix, sorted. */
@@ -173,32 +191,42 @@ export class FileReads {
    */
   async readForTransfer(requests: readonly ReadRequest[]): Promise<TransferAnswer> {
     const { index } = this.#contents
-    for (const { path } of requests) {
-      if (this.#host().isChangedOutside(path)) throw cannotGive(path)
-    }
-    const versions = requests.map(({ path }) => index.get(path)?.version ?? 0)
+    const known = requests.filter(({ path }) => this.#host().isChangedOutside(path))
+    if (known.length > 0) throw cannotGive(known.map(({ path }) => path))
+    const records = requests.map(({ path }) => index.get(path))
     const answer = await this.#storage.tree.read(requests, true)
-    const isMissing = (_: unknown, at: number): boolean => answer.results[at] === 'missing'
     try {
-      await this.#requireRemoved(requests.filter(isMissing), versions.filter(isMissing))
+      await this.#requireOwn(requests, records, answer.results)
     } catch (error) {
       answer.release?.()
       throw error
     }
-    return { ...answer, versions }
+    return { ...answer, versions: records.map((record) => record?.version ?? 0) }
   }
 
-  /** What is missing is gone by a change that follows, and not by somebody else's hand. */
-  async #requireRemoved(
-    missing: readonly ReadRequest[],
-    versions: readonly number[],
+  /** What is missing, or has another size, is so by a change that follows, and not by somebody else's hand. */
+  async #requireOwn(
+    requests: readonly ReadRequest[],
+    records: readonly (IndexRecord | undefined)[],
+    results: readonly (ReadResult | 'missing')[],
   ): Promise<void> {
-    if (missing.length === 0) return
+    const statOf = (at: number): FileStat | undefined => {
+      const result = results[at]
+      return result === undefined || result === 'missing' ? undefined : result.stat
+    }
+    const other = [...requests.keys()].filter(
+      (at) => records[at] !== undefined && statOf(at)?.size !== records[at].size,
+    )
+    if (other.length === 0) return
     const { index, applier } = this.#contents
     await applier.applied(this.#host().seq)
-    for (const [at, { path }] of missing.entries()) {
-      if (index.get(path)?.version === versions[at]) throw cannotGive(path)
+    const foreign = new Map<string, FileStat | undefined>()
+    for (const at of other) {
+      const path = requests[at]?.path ?? ''
+      if (index.get(path) === records[at]) foreign.set(path, statOf(at))
     }
+    for (const [path, stat] of foreign) this.#host().foundOutside(path, stat)
+    if (foreign.size > 0) throw cannotGive([...foreign.keys()])
   }
 }
 
@@ -211,10 +239,12 @@ function changedOutside(path: string): HotspareError {
   return new HotspareError('CHANGED_OUTSIDE', what, { details: { path } })
 }
 
-/** What a standby is told that needs the file. */
-function cannotGive(path: string): HotspareError {
-  const what = `'${path}' on the disk of the source is not what the history has, since somebody else changed or removed it: on the active, write it anew or remove it through the library; where a full vault keeps it from being adopted, make room there`
-  return new HotspareError('CHANGED_OUTSIDE', what, { details: { path } })
+/** What a standby is told that needs the files. */
+function cannotGive(paths: readonly string[]): HotspareError {
+  const [path = ''] = paths
+  const more = paths.length > 1 ? `, and ${paths.length - 1} more files,` : ''
+  const what = `'${path}'${more} on the disk of the source is not what the history has, since somebody else changed or removed it: on the active, write it anew or remove it through the library; where a full vault keeps it from being adopted, make room there`
+  return new HotspareError('CHANGED_OUTSIDE', what, { details: { path, files: paths.length } })
 }
 
 function notFound(path: string): HotspareError {

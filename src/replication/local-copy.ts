@@ -32,7 +32,7 @@ export class LocalCopy extends CopyView {
   readonly #switcher: CopySwitcher
   readonly #durable = new Listeners<[ordinal: number]>()
   readonly #appended = new Listeners<[entry: Entry, ordinal: number]>()
-  readonly #outsideFound = new Listeners<[found: TreeEntry]>()
+  readonly #outsideFound = new Listeners<[found: OutsideReport]>()
   readonly #failures = new Listeners<[error: HotspareError]>()
   readonly #congestion: Congestion
   #outside: OutsideReport = nothingOutside
@@ -98,6 +98,7 @@ export class LocalCopy extends CopyView {
       switches: this.#switcher.switches,
       settled: () => this.#switcher.settled(),
       isChangedOutside: (path) => this.#isReadOutside(path),
+      foundOutside: (path, stat) => this.#foundOutside(path, stat),
     }
   }
 
@@ -270,8 +271,8 @@ export class LocalCopy extends CopyView {
     this.#failures.call(error)
   }
 
-  /** Called when a change met a file that somebody else had changed, once for each file. */
-  onOutside(listener: (found: TreeEntry) => void): () => void {
+  /** Called when a change or a read met a file that somebody else had changed or removed, once for each file. */
+  onOutside(listener: (found: OutsideReport) => void): () => void {
     return this.#outsideFound.add(listener)
   }
 
@@ -279,7 +280,18 @@ export class LocalCopy extends CopyView {
     const { differing } = this.#outside
     if (differing.some(({ path }) => path === found.path)) return
     this.#outside = { ...this.#outside, differing: [...differing, found] }
-    this.#outsideFound.call(found)
+    this.#outsideFound.call({ ...nothingOutside, differing: [found] })
+  }
+
+  /** A read met what somebody else left, or found nothing where a file should be. */
+  #foundOutside(path: string, stat: FileStat | undefined): void {
+    const record = this.index.get(path)
+    if (record !== undefined) this.#unsettled.set(path, record.version)
+    if (stat !== undefined) return this.whenOutside({ path, ...stat })
+    const { missing } = this.#outside
+    if (missing.includes(path)) return
+    this.#outside = { ...this.#outside, missing: [...missing, path] }
+    this.#outsideFound.call({ ...nothingOutside, missing: [path] })
   }
 
   /** More is pending than the limit: callers stop appending. */

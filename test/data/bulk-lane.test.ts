@@ -277,6 +277,21 @@ test('ROL-16: a file that somebody removed from the disk of the source is refuse
   await copy.close()
 })
 
+test('ROL-16: so is one that somebody made longer or shorter, with all of a request that are', async () => {
+  for (const text of ['longer', 'x']) {
+    const owned = memory()
+    const { copy, ask } = await laneToFiles(owned)
+    for (const path of ['docs/a', 'docs/b']) owned.outside.write(path, Buffer.from(text))
+    const requests = ['docs/a', 'docs/b'].map((path) => [path, 0, 3])
+    const answer = await ask({ op: 'read', requests })
+    expect(answer).toMatchObject({ error: { code: 'CHANGED_OUTSIDE' } })
+    expect(JSON.stringify(answer)).toContain("'docs/a', and 1 more files,")
+    expect(copy.outside.differing.map(({ path }) => path)).toEqual(['docs/a', 'docs/b'])
+    await expect(copy.readFile('docs/b')).rejects.toMatchObject({ code: 'CHANGED_OUTSIDE' })
+    await copy.close()
+  }
+})
+
 test('ROL-16: what is removed by a change that the asker gets as well is left out', async () => {
   const { copy, ask } = await laneToFiles(memory())
   const maker = new EntryMaker(undefined, copy.seq)

@@ -55,6 +55,32 @@ describe('a file that somebody else changes while the node runs', () => {
     expect(alpha.found).toEqual([])
   })
 
+  it.each([
+    {
+      what: 'is longer',
+      change: (disk: MemoryStorage) => disk.outside.write('files/log', Buffer.from('longer')),
+    },
+    { what: 'is gone', change: (disk: MemoryStorage) => disk.outside.remove('files/log') },
+  ])(
+    'OPS-18: no read gives a part of one that $what: an active says so, a standby gets it anew',
+    async ({ what, change }) => {
+      const { alpha, beta } = await pairOf(machineOf)
+      const { files } = alpha.node
+      await files.write('files/log', 'one')
+      for (const machine of [alpha, beta]) {
+        await vi.waitFor(() => expect(textOf(machine, 'files/log')).toBe('one'))
+        change(machine.storage)
+        const read = machine.node.files.read('files/log')
+        await expect(read, what).rejects.toMatchObject({ code: 'CHANGED_OUTSIDE' })
+      }
+      expect(alpha.found).toEqual([{ paths: ['files/log'], outcome: 'kept' }])
+      // The active cannot give it to the standby before it is written anew.
+      await files.write('files/log', 'anew')
+      await vi.waitFor(() => expect(textOf(beta, 'files/log')).toBe('anew'), 5000)
+      expect(Buffer.from(await files.read('files/log')).toString()).toBe('anew')
+    },
+  )
+
   it('an active says so once, and goes on', async () => {
     const { alpha, beta } = await pairOf(machineOf)
     const { files } = alpha.node

@@ -67,6 +67,8 @@ class Policies implements Checker {
     for (const process of this.#world.processes) {
       const { role, causes } = process.node.status()
       if (process === active || role === 'active' || !differ(process, active)) continue
+      // Whose disk failed follows nobody, and so is refused by nobody: that is what it says.
+      if (process.copy?.failed !== undefined) continue
       const told = causes.some(({ code }) => code === 'POLICY_MISMATCH')
       if (!told) this.#report(`${process.id} is ${role}, and does not say that its policy differs`)
     }

@@ -23,6 +23,8 @@ export const paceHoldFactor: number = 5
 const paceShareMin = 1 / 64
 /** The same for every further standby: with one in sync the others are worth less. */
 const paceShareForOthers = 1 / 2
+/** For so long writers stay paced for a standby whose stream ended, as a multiple of `degradeAfterMs`. */
+const awayFactor = 5
 /** Steps in `degradeAfterMs`. */
 const stepsInPatience = 20
 /** How much the rate grows in one step, and shrinks. */
@@ -76,6 +78,8 @@ export interface FlowControlOptions {
   readonly isOn: boolean
   /** Standbys that are alive and take entries, and that may join the set as soon as they are close, or are in it. */
   standbys(): readonly FlowStandby[]
+  /** Whether the process of a standby is known to be gone, or to follow another active. */
+  isGone(id: string): boolean
   /** Bytes of everything that a restore brings. */
   contentBytes(): number
   /** Bytes of the journal, above which it forgets what only a standby needs. */
@@ -109,6 +113,8 @@ export class FlowControl {
   /** The rate when pacing began. */
   #freeRate = 0
   #pacedFor = ''
+  /** When that one was last seen. */
+  #seenAtMs = 0
   #tokens = 0
   #filledAtMs = 0
   #heldAtMs = Number.NEGATIVE_INFINITY
@@ -264,6 +270,7 @@ export class FlowControl {
     const comesDown = wanted.isUrgent ? 0 : this.#appendRate / 2
     this.#rate = Math.max(wanted.rate, comesDown)
     this.#pacedFor = wanted.id
+    this.#seenAtMs = nowMs
     this.#tokens = 0
     this.#filledAtMs = nowMs
     this.#heldAtMs = nowMs
@@ -275,6 +282,7 @@ export class FlowControl {
     const { degradeAfterMs } = this.#options
     this.#noteArrivals(nowMs)
     this.#fill(rate)
+    if (this.#awaits(peers, nowMs)) return this.#options.resume()
     const forNobody = peers.every((peer) => peer.isLeftAlone)
     if (forNobody || nowMs - this.#heldAtMs >= degradeAfterMs) return this.#release()
     const wanted = this.#wanted(peers, closestOf(peers), this.#freeRate, rate)
@@ -288,6 +296,17 @@ export class FlowControl {
     // Nobody appends that fast any more: what is left of it would hold nothing.
     if (this.#rate > 4 * Math.max(this.#freeRate, this.#appendRate)) this.#release()
     else this.#options.resume()
+  }
+
+  /**
+   * Whether the stream of whom writers are paced for has just ended. It is waited for with the rate as it is: what writers
+   * are let do meanwhile would be the first that the next stream has to bring, before anything that its restore needs.
+   */
+  #awaits(peers: readonly FlowPeer[], nowMs: number): boolean {
+    const { degradeAfterMs, isGone } = this.#options
+    if (peers.some(({ id }) => id === this.#pacedFor)) this.#seenAtMs = nowMs
+    const awayMs = nowMs - this.#seenAtMs
+    return awayMs > 0 && awayMs < awayFactor * degradeAfterMs && !isGone(this.#pacedFor)
   }
 
   #noteArrivals(nowMs: number): void {

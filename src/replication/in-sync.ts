@@ -91,7 +91,14 @@ export class InSyncSet implements FollowerCalls {
     const handle = new FollowerHandle(id, this)
     const known = this.#followers.get(id)
     if (known === undefined) {
-      const blank = { received: 0, durable: 0, heard: false, begun: false, caughtUp: false }
+      const blank = {
+        received: 0,
+        durable: 0,
+        heard: false,
+        begun: false,
+        caughtUp: false,
+        isGone: false,
+      }
       const times = { joined: false, lostSinceMs: undefined, addedAtMs: 0, movedAtMs: 0 }
       const moved = { restores: false, cutOrdinal: -1, restoredBytes: 0, arrivedBytes: 0 }
       const readmission = new Readmission(this.#options.degradeAfterMs)
@@ -109,6 +116,7 @@ export class InSyncSet implements FollowerCalls {
     known.begun = false
     known.caughtUp = false
     known.joined = false
+    known.isGone = false
     known.arrivedBytes = 0
     known.restores = false
     known.cutOrdinal = -1
@@ -221,6 +229,11 @@ export class InSyncSet implements FollowerCalls {
     return found
   }
 
+  /** Whether nobody need wait for a standby that had a stream in this term. */
+  isGone(id: string): boolean {
+    return this.#followers.get(id)?.isGone ?? true
+  }
+
   /** @see Follower.caughtUp */
   caughtUp(handle: FollowerHandle): void {
     const record = this.#recordOf(handle)
@@ -259,6 +272,7 @@ export class InSyncSet implements FollowerCalls {
     const record = this.#recordOf(handle)
     if (record === undefined) return
     if (proven) {
+      record.isGone = true
       record.readmission.forgive()
       // What it lacks is known only from its next stream.
       record.caughtUp = false

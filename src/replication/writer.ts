@@ -134,6 +134,7 @@ export class Writer implements WriteGate {
       degradeAfterMs: options.degradeAfterMs,
       isOn: options.flowControl === 'redundancy' && !alone,
       standbys: () => inSync.standbys(),
+      isGone: (id) => inSync.isGone(id),
       contentBytes: () => copy.contentBytes,
       journalBytesMax: copy.journalBytesMax,
       nextWrite: () => queue.nextNumber,

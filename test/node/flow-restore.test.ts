@@ -11,8 +11,7 @@ let ended: () => void = () => undefined
 afterEach(() => ended())
 
 /** Alpha served alone for so long; then the link to beta is narrow. */
-async function narrow(aloneMs: number, journalBytesMax: number) {
-  const files = 100_000
+async function narrow(aloneMs: number, journalBytesMax: number, files = 100_000) {
   const cluster = new VirtualCluster(['alpha', 'beta'])
   // Pieces that a heartbeat can wait for on a link like this.
   const limits = { degradeAfterMs, frameBytesMax: 256 * 1024, journalBytesMax }
@@ -48,4 +47,27 @@ describe('flow control while a standby restores behind a narrow link', () => {
     },
     120_000,
   )
+
+  it('SYN-1: a restore gets on although its connections are reset again and again', async () => {
+    const { cluster, alpha } = await narrow(3000, 16 * mib, 500)
+    const brought = (): number => cluster.nodes.get('beta')?.status().restore?.files ?? 0
+    let most = 0
+    for (let reset = 0; reset < 6; reset += 1) {
+      await cluster.run(6_000)
+      most = Math.max(most, brought())
+      cluster.network.breakConnections('alpha:1', 'beta:1')
+      // Writers that were let go meanwhile would fill the link before the restore gets anything of it.
+      expect(alpha.status().pace?.peer).toBe('beta')
+    }
+    expect(most).toBeGreaterThan(1_000)
+  })
+
+  it('SYN-1: one whose process is gone is not waited for', async () => {
+    const { cluster, alpha } = await narrow(3000, 16 * mib)
+    await cluster.until('writers are paced', () => alpha.status().pace !== undefined, 5_000)
+    cluster.network.crash('beta:1')
+    // Less than the time for which one is waited for that may come back.
+    await cluster.run(3 * degradeAfterMs)
+    expect(alpha.status().pace).toBeUndefined()
+  })
 })

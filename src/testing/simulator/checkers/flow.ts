@@ -15,8 +15,11 @@ const restMs = 15_000
 const shares = 4
 /** Bytes a second that disks of the simulator take at least while nothing is wrong with them. */
 const diskBytesPerSecond = 500_000
-/** The pace grows from its floor for so many times `degradeAfterMs` until it holds nothing. */
-const releaseTimes = 6
+/**
+ * The pace stays for who went away for 5 times `degradeAfterMs`, and grows from its floor for up to 6 times until it holds
+ * nothing.
+ */
+const releaseTimes = 11
 
 /** Since when something holds of an active that should soon be over. */
 interface Watched {

@@ -258,6 +258,12 @@ export class World extends Stage {
     return at >= 0 && at < differing.boots ? differing.difference : undefined
   }
 
+  /** Whether a member runs, or will run, with another policy than the others. */
+  get differs(): boolean {
+    const { policies = {} } = this.#options
+    return Object.keys(policies).some((id) => !this.machine(id).deployed)
+  }
+
   /** From its next start on a machine has the policy that all share. */
   deployPolicy(id: string): void {
     this.timeline.add(this.nowMs, id, 'deployPolicy')

@@ -100,7 +100,8 @@ export const backUp: Fault = (world, random) => {
 
 /** The machine comes back with an empty disk, or with an older state of it: once in a while, since each is a loss. */
 export const replaceDisk: Fault = (world, random) => {
-  if (world.replacedInPhase) return
+  // Where a member lacks a class, the only copy of that class may be on the other disk.
+  if (world.replacedInPhase || world.differs) return
   const machine = world.machine(victim(world, random))
   world.replacedInPhase = true
   const { images } = machine

@@ -268,7 +268,8 @@ export class FlowControl {
     if (wanted === undefined) return
     this.#freeRate = this.#appendRate
     const comesDown = wanted.isUrgent ? 0 : this.#appendRate / 2
-    this.#rate = Math.max(wanted.rate, comesDown)
+    // Nobody may have appended anything of late, and nothing would ever pass at a rate of nothing.
+    this.#rate = Math.max(wanted.rate, comesDown, this.#leastRate)
     this.#pacedFor = wanted.id
     this.#seenAtMs = nowMs
     this.#tokens = 0
@@ -286,8 +287,7 @@ export class FlowControl {
     const forNobody = peers.every((peer) => peer.isLeftAlone)
     if (forNobody || nowMs - this.#heldAtMs >= degradeAfterMs) return this.#release()
     const wanted = this.#wanted(peers, closestOf(peers), this.#freeRate, rate)
-    const least = (writesPerSecondMin * this.#changeWork) / 1000
-    const next = wanted === undefined ? rate * growth : Math.max(wanted.rate, least)
+    const next = wanted === undefined ? rate * growth : Math.max(wanted.rate, this.#leastRate)
     this.#rate = Math.min(
       rate * growth,
       wanted?.isUrgent === true ? next : Math.max(rate * shrinkage, next),
@@ -307,6 +307,10 @@ export class FlowControl {
     if (peers.some(({ id }) => id === this.#pacedFor)) this.#seenAtMs = nowMs
     const awayMs = nowMs - this.#seenAtMs
     return awayMs > 0 && awayMs < awayFactor * degradeAfterMs && !isGone(this.#pacedFor)
+  }
+
+  get #leastRate(): number {
+    return (writesPerSecondMin * this.#changeWork) / 1000
   }
 
   #noteArrivals(nowMs: number): void {

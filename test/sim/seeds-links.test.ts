@@ -6,15 +6,15 @@ const links = ['cut', 'cut>', 'slow', 'splitBrain', 'vaulted', 'restored by delt
 
 describe('random schedules of links that fail, and of everything', () => {
   everyPromiseHolds('calm', 5, ['restored by none'])
-  everyPromiseHolds('network', 24, [...links, 'heal', 'reset', 'kill', 'switchedOver'])
-  everyPromiseHolds('everything', 30, [
+  everyPromiseHolds('network', 14, [...links, 'heal', 'reset', 'kill', 'switchedOver'])
+  everyPromiseHolds('everything', 20, [
     ...links,
     ...['kill', 'powerOff', 'freeze', 'suspend', 'diskFull', 'failNextSync', 'slowDisk', 'flip'],
     ...['restored by full', 'restored by journal', 'historyLost', 'journalTrimmed'],
   ])
 
   it('the same seed gives the same run', { timeout: 60_000 }, async () => {
-    for (const seed of [7, 11, 12, 19]) {
+    for (const seed of [7, 11]) {
       const [first, second] = [await simulate(seed), await simulate(seed)]
       expect(second.hash, `seed ${seed}`).toBe(first.hash)
       expect(second.events).toBe(first.events)

@@ -5,8 +5,8 @@ const machines = ['kill', 'powerOff', 'stopped', 'switchedOver', 'restored by jo
 const writes = ['put', 'append', 'patch', 'truncate', 'remove', 'update', 'transaction', 'blob']
 
 describe('random schedules of machines and disks that fail', () => {
-  everyPromiseHolds('single', 18, [...machines, ...writes, 'freeze', 'suspend', 'reset'])
-  everyPromiseHolds('crashes', 20, [...machines, 'notSwitchedOver', 'restored by full'])
+  everyPromiseHolds('single', 12, [...machines, ...writes, 'freeze', 'suspend', 'reset'])
+  everyPromiseHolds('crashes', 12, [...machines, 'notSwitchedOver', 'restored by full'])
   everyPromiseHolds('disk', 24, [
     ...machines,
     ...['diskFull', 'failNextSync', 'slowDisk', 'flip', 'storageRecovered'],

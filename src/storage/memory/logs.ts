@@ -194,9 +194,8 @@ class MemoryLog implements Log {
   }
 
   #store(parts: readonly Uint8Array[]): void {
-    const { faults, fast } = this.#content
+    const { faults } = this.#content
     if (faults.full || faults.readOnly || faults.failNextSync) this.#storeWithFaults(parts)
-    else if (fast) for (const part of parts) this.#log.push(part)
     else this.#log.push(joined(parts))
   }
 

@@ -21,9 +21,23 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/** Times that a folder is made where another process makes, at the same time, one above it. */
+const makesMax = 5
+
+/** Makes a folder and those above it; the first one that was made. With two processes at it Node may miss one above. */
+async function makeAll(path: string): Promise<string | undefined> {
+  for (let makes = 1; ; makes += 1) {
+    try {
+      return await mkdir(path, { recursive: true })
+    } catch (error) {
+      if (makes >= makesMax || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
+}
+
 /** Creates a folder and those above it up to the state folder, all durably. True when it was missing. */
 export async function makeFolder(layout: Layout, path: string): Promise<boolean> {
-  const first = await mkdir(path, { recursive: true })
+  const first = await makeAll(path)
   if (first === undefined) return false
   for (let folder = path; folder !== layout.state; ) {
     folder = dirname(folder)

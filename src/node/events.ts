@@ -289,7 +289,10 @@ export interface NodeEvents {
       readonly count: number
     },
   ]
-  /** Somebody else changed files of synced classes: while the node was stopped, or before one of its changes met them. */
+  /**
+   * Somebody else changed files of synced classes: while the node was stopped, or later, and then a change, a read or a
+   * restore of a standby met what they did.
+   */
   outsideChange: [
     event: {
       /** The first of them, at most 100. */

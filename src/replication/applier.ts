@@ -183,26 +183,32 @@ export class Applier {
   }
 
   #finish(batch: ApplyBatch, stats: readonly (AppliedStat | undefined)[]): void {
-    const { index, overlay, onOutside } = this.#options
     const outside: TreeEntry[] = []
     batch.forEachResult(stats, (first, last, stat) => {
-      const { path } = last.operation
-      if (stat === undefined) {
-        index.remove(path, last.seq)
-        return
-      }
-      const isOutside = this.#isOutside(first, stat)
-      if (isOutside) outside.push({ path, ...stat })
-      const isMixed = isOutside || this.#buildsOnOutside(first)
-      index.set(path, isMixed ? mixedRecordOf(last, stat) : recordOf(last, stat))
+      const isOutside = stat !== undefined && this.#isOutside(first, stat)
+      if (isOutside) outside.push({ path: last.operation.path, ...stat })
+      this.#record(last, stat, isOutside || this.#buildsOnOutside(first))
     })
     for (const { operation } of batch.all) this.#unblock(operation)
-    for (const pending of batch.all) overlay.applied(pending.operation.path)
+    this.#leave(batch)
+    for (const found of outside) this.#options.onOutside(found)
+  }
+
+  /** The index learns what the last operation of a path left in the tree. */
+  #record(last: PendingOperation, stat: FileStat | undefined, isMixed: boolean): void {
+    const { index } = this.#options
+    const { path } = last.operation
+    if (stat === undefined) index.remove(path, last.seq)
+    else index.set(path, isMixed ? mixedRecordOf(last, stat) : recordOf(last, stat))
+  }
+
+  /** The tree and the index have the batch: its work leaves the queue, and the next one begins. */
+  #leave(batch: ApplyBatch): void {
+    for (const { operation } of batch.all) this.#options.overlay.applied(operation.path)
     this.#advance(batch.all.length)
     this.#isRunning = false
     this.#run()
     this.#notify()
-    for (const found of outside) onOutside(found)
   }
 
   /** Whether somebody else gave the file another size before the operation. */
@@ -287,7 +293,10 @@ export class Applier {
     }
     const [first] = this.#blocked
     if (first !== undefined && !this.isReplaying) this.#failAlone(first[1].error, first[0])
-    else this.#finishAlone(batch, results)
+    else {
+      for (const { last, stat } of results) this.#record(last, stat, this.#buildsOnOutside(last))
+      this.#leave(batch)
+    }
   }
 
   #failAlone(error: HotspareError, path: string): void {
@@ -308,27 +317,6 @@ export class Applier {
       if (!(await mayForce(operation.path, at))) throw error
       return await tree.apply([{ ...operation, force: true }])
     }
-  }
-
-  #finishAlone(
-    batch: ApplyBatch,
-    results: readonly { last: PendingOperation; stat: FileStat | undefined }[],
-  ): void {
-    const { index, overlay } = this.#options
-    for (const { last, stat } of results) {
-      const { path } = last.operation
-      if (stat === undefined) index.remove(path, last.seq)
-      else
-        index.set(
-          path,
-          this.#buildsOnOutside(last) ? mixedRecordOf(last, stat) : recordOf(last, stat),
-        )
-    }
-    for (const pending of batch.all) overlay.applied(pending.operation.path)
-    this.#advance(batch.all.length)
-    this.#isRunning = false
-    this.#run()
-    this.#notify()
   }
 
   #fail(error: HotspareError, path: string | undefined): void {

@@ -9,6 +9,8 @@
  * Invariants:
  * - nothing is held while no standby is behind, and nothing for one that stands still or that gained nothing at the
  *   floor: it is left alone for a while, each time for longer;
+ * - when the stream of whom writers are paced for ends, the rate stays as it is until the standby is back, is known to be
+ *   gone, or was away for `awayFactor` times `degradeAfterMs`;
  * - a write that waited `paceHoldFactor` times `degradeAfterMs` passes, whatever the rate is;
  * - the rate never falls below the floor: for the closest standby a small share of the rate before, for others half;
  * - it has one timer at most, and none while nothing is appended and nobody is behind.
@@ -283,7 +285,8 @@ export class FlowControl {
     const { degradeAfterMs } = this.#options
     this.#noteArrivals(nowMs)
     this.#fill(rate)
-    if (this.#awaits(peers, nowMs)) return this.#options.resume()
+    if (peers.some(({ id }) => id === this.#pacedFor)) this.#seenAtMs = nowMs
+    else if (this.#awaits(nowMs)) return this.#options.resume()
     const forNobody = peers.every((peer) => peer.isLeftAlone)
     if (forNobody || nowMs - this.#heldAtMs >= degradeAfterMs) return this.#release()
     const wanted = this.#wanted(peers, closestOf(peers), this.#freeRate, rate)
@@ -292,21 +295,23 @@ export class FlowControl {
       rate * growth,
       wanted?.isUrgent === true ? next : Math.max(rate * shrinkage, next),
     )
-    if (wanted !== undefined) this.#pacedFor = wanted.id
+    if (wanted !== undefined) {
+      this.#pacedFor = wanted.id
+      this.#seenAtMs = nowMs
+    }
     // Nobody appends that fast any more: what is left of it would hold nothing.
     if (this.#rate > 4 * Math.max(this.#freeRate, this.#appendRate)) this.#release()
     else this.#options.resume()
   }
 
   /**
-   * Whether the stream of whom writers are paced for has just ended. It is waited for with the rate as it is: what writers
-   * are let do meanwhile would be the first that the next stream has to bring, before anything that its restore needs.
+   * Whether the standby that writers are paced for, and whose stream ended, is waited for with the rate as it is: what
+   * writers are let do meanwhile would be the first that the next stream has to bring, before anything that its restore
+   * needs.
    */
-  #awaits(peers: readonly FlowPeer[], nowMs: number): boolean {
+  #awaits(nowMs: number): boolean {
     const { degradeAfterMs, isGone } = this.#options
-    if (peers.some(({ id }) => id === this.#pacedFor)) this.#seenAtMs = nowMs
-    const awayMs = nowMs - this.#seenAtMs
-    return awayMs > 0 && awayMs < awayFactor * degradeAfterMs && !isGone(this.#pacedFor)
+    return nowMs - this.#seenAtMs < awayFactor * degradeAfterMs && !isGone(this.#pacedFor)
   }
 
   get #leastRate(): number {

@@ -44,10 +44,7 @@ export type { MemoryFailure, MemoryFaults, MemoryOperation } from './memory/runn
 export interface MemoryOptions {
   /** The clock that `faults.latency` counts on, and that gives files their times. Default: none. */
   readonly clock?: Clock
-  /**
-   * Keeps nothing for a crash, and references to appended bytes instead of copies: the caller must not
-   * change them afterwards. A crash then loses only what was under way. Default false.
-   */
+  /** Keeps nothing for a crash, which then loses only what was under way. Default false. */
   readonly fast?: boolean
   /** Takes paths of files that differ only in upper and lower case for one, as macOS and Windows do. Default false. */
   readonly foldsCase?: boolean

@@ -82,6 +82,13 @@ async function start(
   return openCopy(await storage.open(owner()), policy, { events, limits })
 }
 
+/** Takes the stored snapshot of the class away, as on a disk that an earlier version left, or that lost it. */
+async function removeSnapshot(storage: MemoryStorage): Promise<void> {
+  const open = await storage.open(owner())
+  await open.documents.remove('state/kv')
+  await open.close()
+}
+
 describe('classes of application state', () => {
   test('a state is rebuilt from its snapshot and the journal, once each', async () => {
     const node = await startNode()
@@ -215,10 +222,9 @@ describe('classes of application state', () => {
     app.store()
     await copy.close()
     // As an earlier version left it.
-    const old = await crashed(storage).open(owner())
-    await old.documents.remove('state/kv')
-    await old.close()
-    const second = await start(storage, app.start())
+    const old = crashed(storage)
+    await removeSnapshot(old)
+    const second = await start(old, app.start())
     second.append(maker.batch(update('x', 4)))
     await second.flush()
     app.stored = { sum: 99, position: { epoch: 1, seq: 9 } }
@@ -256,9 +262,7 @@ describe('classes of application state', () => {
     app.stored = { sum: 9, position: { epoch: 1, seq: 7 } }
     const events: CopyEvent[] = []
     const lost = crashed(storage)
-    const device = await lost.open(owner())
-    await device.documents.remove('state/kv')
-    await device.close()
+    await removeSnapshot(lost)
     const again = await start(lost, app.start(), events)
     expect(again.stateNeedsRestore).toEqual(['kv'])
     expect(again.complete).toBe(false)

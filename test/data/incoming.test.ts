@@ -1,6 +1,7 @@
 /** The follower's side of a stream: which plan it takes. */
 import { expect, it } from 'vitest'
 import type { Channel } from '../../src/protocol/channel.js'
+import type { LocalCopy } from '../../src/replication/local-copy.js'
 import type { Term } from '../../src/replication/position.js'
 import { Incoming } from '../../src/replication/stream/incoming.js'
 import type { IncomingContext, IncomingEvent } from '../../src/replication/stream/incoming-types.js'
@@ -10,21 +11,36 @@ import { EntryMaker, openCopy, owner, put, TestState, testPolicy } from './copy-
 
 const followed: Term = { epoch: 5, nodeId: 'alpha', bootId: 'boot' }
 
-/** What a follower of the term above says to a plan that the active makes in another one. */
-async function answerTo(planTerm: Term): Promise<{ events: IncomingEvent[]; sent: string[] }> {
+interface Follower {
+  readonly copy: LocalCopy
+  readonly incoming: Incoming
+  readonly events: IncomingEvent[]
+  /** The types of what it sent. */
+  readonly sent: string[]
+  /** The active says something. */
+  say(message: unknown): void
+  /** The connection ends. */
+  end(cause: string): void
+}
+
+/** A follower of the term above, with a change in its copy, whose stream begins. */
+async function follow(): Promise<Follower> {
   const copy = await openCopy(await memory().open(owner('beta')), testPolicy(new TestState()))
   const maker = new EntryMaker()
   copy.append(maker.open())
   copy.append(maker.batch(put('docs/a', 'a')))
   await copy.settle()
   const sent: string[] = []
-  let say: (message: unknown) => void = () => undefined
+  let say: Follower['say'] = () => undefined
+  let end: Follower['end'] = () => undefined
   const channel = {
     onMessage: (given: typeof say) => {
       say = given
     },
     onFrame: () => undefined,
-    onClose: () => undefined,
+    onClose: (given: typeof end) => {
+      end = given
+    },
     sendMessage: ({ type }: { type: string }) => sent.push(type),
     send: () => true,
     destroy: () => undefined,
@@ -43,6 +59,19 @@ async function answerTo(planTerm: Term): Promise<{ events: IncomingEvent[]; sent
   const incoming = new Incoming(context, 'alpha', followed)
   incoming.start()
   await settle()
+  return {
+    copy,
+    incoming,
+    events,
+    sent,
+    say: (message) => say(message),
+    end: (cause) => end(cause),
+  }
+}
+
+/** What it says to a plan that the active makes in another term. */
+async function answerTo(planTerm: Term): Promise<Pick<Follower, 'events' | 'sent'>> {
+  const { copy, incoming, events, sent, say } = await follow()
   const { seq: commonSeq, extent: cut } = copy
   const facts = { method: 'none', restoreId: 'r', inSync: [], ackedSeq: 0, diverged: false }
   say({ type: 'plan', ...facts, term: planTerm, cut, commonSeq })
@@ -70,30 +99,8 @@ it.each([
 })
 
 it('a stream that ends with its connection has a code, as every other end has', async () => {
-  let close: (cause: string) => void = () => undefined
-  const channel = {
-    onMessage: () => undefined,
-    onFrame: () => undefined,
-    onClose: (given: typeof close) => {
-      close = given
-    },
-    sendMessage: () => undefined,
-    destroy: () => undefined,
-  }
-  const events: IncomingEvent[] = []
-  const copy = await openCopy(await memory().open(owner('beta')), testPolicy(new TestState()))
-  const context = {
-    copy,
-    clock: new VirtualClock(),
-    outside: () => ({ unknown: [], differing: [], missing: [] }),
-    promised: () => followed,
-    dial: async () => channel as unknown as Channel,
-    report: (event: IncomingEvent) => events.push(event),
-  } as unknown as IncomingContext
-  const incoming = new Incoming(context, 'alpha', followed)
-  incoming.start()
-  await settle()
-  close('reset')
+  const { copy, events, end } = await follow()
+  end('reset')
   const reason = 'the stream from alpha ended (reset)'
   expect(events).toEqual([{ name: 'broken', peer: 'alpha', code: 'CONNECTION_CLOSED', reason }])
   await copy.close()

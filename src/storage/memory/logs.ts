@@ -126,7 +126,7 @@ class MemoryLog implements Log {
   }
 
   append(parts: readonly Uint8Array[]): Promise<void> {
-    // The way of every benchmark and most tests: nothing waits, nothing fails, nothing is copied twice.
+    // The way of every benchmark and most tests: nothing waits, and nothing fails.
     if (this.#content.fast && this.#ended === undefined && this.#runner.plain) {
       try {
         this.#runner.check()

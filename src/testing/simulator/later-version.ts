@@ -3,12 +3,13 @@
  * it sends messages and frames of types that they do not know. To them it has to be as good as one of their own version.
  */
 import type { Connection, Transport } from '../../interfaces/transport.js'
+import { MESSAGE_TYPE } from '../../protocol/channel.js'
 import { decode, encode } from '../../protocol/codec.js'
 import { answerParts, readAnswer } from '../../replication/stream/bulk-wire.js'
 import { frameTypes } from '../../replication/stream/wire.js'
+import { eachConnection } from './each-connection.js'
 import type { SeededRandom } from './seeded-random.js'
 
-const messageType = 0
 /** A type of frame that this version does not know. */
 const laterFrameType = 250
 /** Longer messages stay as they are: they may be as long as a frame can be. */
@@ -20,19 +21,7 @@ type Fields = Readonly<Record<string, unknown>>
 
 /** The same transport; connections without checks of frames carry what a later version would send. */
 export function laterVersion(inner: Transport, random: SeededRandom): Transport {
-  return {
-    name: inner.name,
-    listen: (accept, limits) =>
-      inner.listen((connection) => {
-        speakLater(connection, random)
-        accept(connection)
-      }, limits),
-    dial: async (address, limits, signal) => {
-      const connection = await inner.dial(address, limits, signal)
-      speakLater(connection, random)
-      return connection
-    },
-  }
+  return eachConnection(inner, (connection) => speakLater(connection, random))
 }
 
 function speakLater(connection: Connection, random: SeededRandom): void {
@@ -45,7 +34,7 @@ function speakLater(connection: Connection, random: SeededRandom): void {
     if (parts.length < 3 || head?.length !== 1 || payload === undefined) return send(parts, taken)
     const noCheck = parts.at(-1) ?? payload
     if (head[0] === frameTypes.answer) return send(withLaterAnswer(parts), taken)
-    const isMessage = head[0] === messageType && payload.length <= messageBytesMax
+    const isMessage = head[0] === MESSAGE_TYPE && payload.length <= messageBytesMax
     const message = isMessage ? (decode(payload) as Fields) : undefined
     const spoken = message === undefined ? parts : [head, encode(withLaterFields(message)), noCheck]
     const hasRoom = send(spoken, taken)

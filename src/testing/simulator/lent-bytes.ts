@@ -5,6 +5,7 @@
  */
 import type { Log, OpenStorage, Storage, TreeOperation } from '../../interfaces/storage.js'
 import type { Connection, Transport } from '../../interfaces/transport.js'
+import { eachConnection } from './each-connection.js'
 import type { SeededRandom } from './seeded-random.js'
 
 /** What bytes are filled with whose owner may use them for something else. */
@@ -146,19 +147,7 @@ class Loan {
  * receiver is overwritten by the memory transport itself.
  */
 export function lentTransport(inner: Transport, random: SeededRandom, changed: Changed): Transport {
-  return {
-    name: inner.name,
-    listen: (accept, limits) =>
-      inner.listen((connection) => {
-        lend(connection, random, changed)
-        accept(connection)
-      }, limits),
-    dial: async (address, limits, signal) => {
-      const connection = await inner.dial(address, limits, signal)
-      lend(connection, random, changed)
-      return connection
-    },
-  }
+  return eachConnection(inner, (connection) => lend(connection, random, changed))
 }
 
 interface KeptFrame {

@@ -12,10 +12,12 @@ import type {
   TreeOperation,
 } from '../../interfaces/storage.js'
 import type { Connection, Transport } from '../../interfaces/transport.js'
+import { MESSAGE_TYPE } from '../../protocol/channel.js'
 import { decode } from '../../protocol/codec.js'
 import { journalArea } from '../../replication/recovery.js'
 import { readAnswer } from '../../replication/stream/bulk-wire.js'
 import { frameTypes } from '../../replication/stream/wire.js'
+import { eachConnection } from './each-connection.js'
 
 /** A message, as it is handed to a connection. */
 export interface SentMessage {
@@ -51,23 +53,9 @@ export function dirtyKey(kind: string, name: string): string {
   return `${kind} ${name}`
 }
 
-const messageType = 0
-
 /** The same transport; tells what is sent. */
 export function tappedTransport(inner: Transport, hooks: TapHooks): Transport {
-  return {
-    name: inner.name,
-    listen: (accept, limits) =>
-      inner.listen((connection) => {
-        tap(connection, hooks)
-        accept(connection)
-      }, limits),
-    dial: async (address, limits, signal) => {
-      const connection = await inner.dial(address, limits, signal)
-      tap(connection, hooks)
-      return connection
-    },
-  }
+  return eachConnection(inner, (connection) => tap(connection, hooks))
 }
 
 function tap(connection: Connection, hooks: TapHooks): void {
@@ -77,7 +65,7 @@ function tap(connection: Connection, hooks: TapHooks): void {
     const sent = messageOf(remote, parts)
     if (sent !== undefined) hooks.sent(sent)
     const room = send(parts, taken)
-    hooks.queued(remote, connection.queuedBytes, parts[0]?.[0] ?? messageType)
+    hooks.queued(remote, connection.queuedBytes, parts[0]?.[0] ?? MESSAGE_TYPE)
     return room
   }
 }
@@ -87,7 +75,7 @@ function messageOf(to: string, parts: readonly Uint8Array[]): SentMessage | unde
   const [head, first, second] = parts
   if (parts.length < 3 || head?.length !== 1 || first === undefined) return undefined
   try {
-    if (head[0] === messageType) return { to, message: decode(first), isAnswer: false }
+    if (head[0] === MESSAGE_TYPE) return { to, message: decode(first), isAnswer: false }
     if (head[0] !== frameTypes.answer || second === undefined) return undefined
     const { body } = readAnswer(Buffer.concat([first, second])).head
     return { to, message: body, isAnswer: true }

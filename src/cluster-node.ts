@@ -1,26 +1,27 @@
 /** What an application holds: one node of a cluster. */
+
+import type { VaultIncident } from './copy/vault/incident.js'
 import type { Decision, Role } from './core/types.js'
 import { HotspareError } from './errors.js'
-import { withAny } from './node/abort.js'
-import type { NodeEvents } from './node/events.js'
-import type { Classes, ClusterNodeOptions, NodeOptions } from './node/options.js'
-import { resolveOptions } from './node/options.js'
+import type { NodeEvents } from './node/contract/events.js'
+import type { Classes, ClusterNodeOptions, NodeOptions } from './node/contract/options.js'
+import { resolveOptions } from './node/contract/options.js'
+import type { NodeStatus } from './node/report/status.js'
+import type { Tenure } from './node/roles/tenure.js'
 import type { StartOptions } from './node/runtime.js'
 import { Runtime } from './node/runtime.js'
-import type { NodeStatus } from './node/status.js'
-import type { Tenure } from './node/tenure.js'
-import { requireKnown } from './option-names.js'
-import type { AppStateClass } from './policy/app-state.js'
-import type { AnyAppStateClass } from './policy/sync-policy.js'
-import type { FilesApi } from './replication/files.js'
+import type { FilesApi } from './node/writes/files.js'
 import type {
   Transaction,
   TransactionOptions,
   TransactionResult,
-} from './replication/transaction.js'
-import { runTransaction } from './replication/transaction.js'
-import type { VaultIncident } from './replication/vault-incident.js'
-import type { Receipt, WriteOptions } from './replication/writer-types.js'
+} from './node/writes/transaction.js'
+import { runTransaction } from './node/writes/transaction.js'
+import type { AppStateClass } from './policy/app-state.js'
+import type { AnyAppStateClass } from './policy/sync-policy.js'
+import type { Receipt, WriteOptions } from './replication/write/types.js'
+import { withAny } from './util/abort.js'
+import { requireKnown } from './util/option-names.js'
 
 /** The names of a policy's classes of application state. */
 export type StateNames<C extends Classes> = {

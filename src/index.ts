@@ -44,6 +44,14 @@
  */
 export type { ChangeOf, StateNames, VaultApi } from './cluster-node.js'
 export { ClusterNode } from './cluster-node.js'
+export type {
+  GoneFile,
+  LostChange,
+  VaultedFile,
+  VaultedState,
+  VaultIncident,
+  VaultReason,
+} from './copy/vault/incident.js'
 export type { Decision, Role } from './core/types.js'
 export type {
   ErrorCode,
@@ -53,12 +61,12 @@ export type {
   HotspareErrorOptions,
 } from './errors.js'
 export { errorCodes, HotspareError } from './errors.js'
+export type { Extent, History, HistoryTerm, Position, Term } from './history/position.js'
 export type { Clock, TimerHandle } from './interfaces/clock.js'
 export type { Random } from './interfaces/random.js'
 export type * from './interfaces/storage.js'
 export type * from './interfaces/transport.js'
 export type { PromotionGate } from './interfaces/witness.js'
-export type { CauseStatus, Tried } from './node/causes.js'
 export type {
   NodeEvents,
   NodeLogEvent,
@@ -67,13 +75,32 @@ export type {
   RestoredEvent,
   RestoreEvent,
   RoleEvent,
-} from './node/events.js'
-export { membersMax, secretBytesMin } from './node/option-checks.js'
-export type { Classes, ClusterNodeOptions, MemberOptions, NodeDefaults } from './node/options.js'
-export { nodeDefaults } from './node/options.js'
+} from './node/contract/events.js'
+export { membersMax, secretBytesMin } from './node/contract/option-checks.js'
+export type {
+  Classes,
+  ClusterNodeOptions,
+  MemberOptions,
+  NodeDefaults,
+} from './node/contract/options.js'
+export { nodeDefaults } from './node/contract/options.js'
+export type { NodeStatus, OperatorState, PeerStatus } from './node/report/status.js'
+export type { CauseStatus, Tried } from './node/roles/causes.js'
+export type { Tenure } from './node/roles/tenure.js'
 export type { StartOptions } from './node/runtime.js'
-export type { NodeStatus, OperatorState, PeerStatus } from './node/status.js'
-export type { Tenure } from './node/tenure.js'
+export type {
+  FileContent,
+  FileInfo,
+  FileReadOptions,
+  FilesApi,
+  FileWriteOptions,
+} from './node/writes/files.js'
+export type {
+  Transaction,
+  TransactionFiles,
+  TransactionOptions,
+  TransactionResult,
+} from './node/writes/transaction.js'
 export type { AppStateClass, AppStateHooks, StatePosition } from './policy/app-state.js'
 export { appState } from './policy/app-state.js'
 export type { AckLevel, ClassOptions, Durability } from './policy/class-options.js'
@@ -89,28 +116,6 @@ export type {
 export { classesMax, SyncPolicy, type SyncPolicyOptions } from './policy/sync-policy.js'
 export type { SyncedClass } from './policy/synced.js'
 export { synced } from './policy/synced.js'
-export type { ContentSource } from './replication/blob-spool.js'
-export type {
-  FileContent,
-  FileInfo,
-  FileReadOptions,
-  FilesApi,
-  FileWriteOptions,
-} from './replication/files.js'
-export type { Extent, History, HistoryTerm, Position, Term } from './replication/position.js'
-export type { RestoreMethod, RestoreProgress } from './replication/stream/wire.js'
-export type {
-  Transaction,
-  TransactionFiles,
-  TransactionOptions,
-  TransactionResult,
-} from './replication/transaction.js'
-export type {
-  GoneFile,
-  LostChange,
-  VaultedFile,
-  VaultedState,
-  VaultIncident,
-  VaultReason,
-} from './replication/vault-incident.js'
-export type { Receipt, WriteOptions } from './replication/writer-types.js'
+export type { ContentSource } from './replication/content/blob-spool.js'
+export type { RestoreMethod, RestoreProgress } from './replication/stream/messages.js'
+export type { Receipt, WriteOptions } from './replication/write/types.js'

@@ -3,7 +3,7 @@
  * first; one that nobody newer can hear steps down; one that is behind a member's copy steps down;
  * one that meets promises that were never used opens a new term above them and goes on.
  */
-import { relate, sameTerm, type Term } from '../replication/position.js'
+import { relate, sameTerm, type Term } from '../history/position.js'
 import { checkAsking } from './asking.js'
 import { stampedBy } from './candidates.js'
 import { decide } from './explain.js'

@@ -3,7 +3,7 @@
  * accepts nothing until it knows; a candidate begins again, also one whose term was being opened; who discovers asks
  * again.
  */
-import type { Term } from '../replication/position.js'
+import type { Term } from '../history/position.js'
 import { decide } from './explain.js'
 import { cannotAnswer, dialTimeMs, provenEnd } from './liveness.js'
 import { isNoSuccessor, newerActive } from './rivals.js'

@@ -12,7 +12,7 @@ import {
   positionOf,
   relate,
   type Term,
-} from '../replication/position.js'
+} from '../history/position.js'
 import { cannotDial, heard } from './liveness.js'
 import { type CoreState, ownCopy, type Peer, peersOf, running } from './state.js'
 import type { CopyFacts, DurableFacts, PeerView } from './types.js'

@@ -3,7 +3,7 @@
  * that is heard; leave alone an active that others hear; wait for those whose data may be needed;
  * let the best candidate go.
  */
-import { compareFreshness, relate, sameTerm, type Term } from '../replication/position.js'
+import { compareFreshness, relate, sameTerm, type Term } from '../history/position.js'
 import {
   awaitsDials,
   bestCandidate,

@@ -1,7 +1,7 @@
 /**
  * Following an active: restoring and standby. A node that hears its active never starts a takeover.
  */
-import { sameTerm, type Term } from '../replication/position.js'
+import { sameTerm, type Term } from '../history/position.js'
 import { decide } from './explain.js'
 import { settleKnown } from './known.js'
 import { heard } from './liveness.js'

@@ -2,7 +2,7 @@
  * The highest position heard of, kept durably: a node that knows of a later one than it holds is
  * outdated and does not serve by itself, however long it waited for the others.
  */
-import { type Extent, type Position, positionOf } from '../replication/position.js'
+import { type Extent, type Position, positionOf } from '../history/position.js'
 import { heard } from './liveness.js'
 import { arm, type CoreState, disarm, peersOf, persist, running } from './state.js'
 import type { CopyFacts, DurableFacts } from './types.js'

@@ -2,7 +2,7 @@
  * Whose frozen copy a takeover needs, so that no acknowledged write is left behind: the in-sync set
  * that was journaled last, or, where that is not known, every promotable member.
  */
-import { compareFreshness, sameTerm, type Term } from '../replication/position.js'
+import { compareFreshness, sameTerm, type Term } from '../history/position.js'
 import { decide } from './explain.js'
 import { heard, nobodyListens, provenEnd } from './liveness.js'
 import { isUnlikely, standIns } from './stand-ins.js'

@@ -2,7 +2,7 @@
  * The receiving side of a round: promise durably, cut the old stream, and only then report the own
  * copy, which stays as it is until that round is over.
  */
-import { sameTerm, type Term } from '../replication/position.js'
+import { sameTerm, type Term } from '../history/position.js'
 import { decide } from './explain.js'
 import { isFetching, ownFetchMoves } from './progress.js'
 import { becomeDiscovering } from './roles.js'

@@ -3,7 +3,7 @@
  * others, cannot settle it with that one and steps down, unless the other serves less than was acknowledged; where a path
  * exists, or neither may give way, it is reported.
  */
-import { type Extent, relate, sameTerm, type Term } from '../replication/position.js'
+import { type Extent, relate, sameTerm, type Term } from '../history/position.js'
 import { decide } from './explain.js'
 import { heard } from './liveness.js'
 import { stepDown } from './roles.js'

@@ -3,7 +3,7 @@
  * role.
  */
 import { assertInvariant } from '../errors.js'
-import type { Term } from '../replication/position.js'
+import type { Term } from '../history/position.js'
 import { decide } from './explain.js'
 import { dialTimeMs, heard } from './liveness.js'
 import { arm, type CoreState, disarm, emit, peersOf, type Tenure, takeId } from './state.js'

@@ -4,7 +4,7 @@
  * and only then opens its term. Until that last step anything better ends it.
  */
 import { assertInvariant } from '../errors.js'
-import { compareFreshness, relate, sameTerm, type Term } from '../replication/position.js'
+import { compareFreshness, relate, sameTerm, type Term } from '../history/position.js'
 import { isCandidate, ownStanding, provenBy, standings } from './candidates.js'
 import { decide } from './explain.js'
 import { giveUpKnown, mayGoWithout, outdated } from './known.js'

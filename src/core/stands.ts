@@ -2,7 +2,7 @@
  * Who may stand for whom. A copy counts for what it contains, never for the name of its node: a machine may come back
  * with an empty disk, with one that was put back to an older state, or without what its process had in memory.
  */
-import { type Position, relate, sameTerm, type Term } from '../replication/position.js'
+import { type Position, relate, sameTerm, type Term } from '../history/position.js'
 import { covers, durablePosition } from './known.js'
 import type { CoreState, Peer } from './state.js'
 import type { CopyFacts, DurableFacts, PeerView } from './types.js'

@@ -3,7 +3,7 @@
  * an older state, with the proof of its clean stop, or two may have gone on without each other. Only one history stays,
  * and what the others held and acknowledged is named before they follow.
  */
-import { positionOf, relate, sameTerm } from '../replication/position.js'
+import { positionOf, relate, sameTerm } from '../history/position.js'
 import { decide } from './explain.js'
 import { heard } from './liveness.js'
 import { type CoreState, emit, type Peer, peersOf, type Tenure } from './state.js'

@@ -7,7 +7,7 @@
  * `roles.ts` reset them.
  */
 import { assertInvariant } from '../errors.js'
-import type { Extent, Position, Term } from '../replication/position.js'
+import type { Extent, Position, Term } from '../history/position.js'
 import type {
   CopyFacts,
   CoreEffect,

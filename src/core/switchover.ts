@@ -2,7 +2,7 @@
  * The planned handover: freeze, drain, give up durably, offer. From the moment the giving up is
  * durable the old term never serves again, whatever becomes of the target.
  */
-import { sameTerm, type Term } from '../replication/position.js'
+import { sameTerm, type Term } from '../history/position.js'
 import { isCandidate, isDialable, ownStanding } from './candidates.js'
 import { decide } from './explain.js'
 import { heard, twoWay } from './liveness.js'

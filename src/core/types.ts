@@ -6,7 +6,7 @@
  * state it is given, reads no clock and draws no randomness; every input carries the time. The
  * shell feeds it and carries out its effects in the order in which they are returned.
  */
-import type { Extent, Term } from '../replication/position.js'
+import type { Extent, Term } from '../history/position.js'
 
 /** What a node is doing. */
 export type Role = 'stopped' | 'discovering' | 'restoring' | 'standby' | 'active'

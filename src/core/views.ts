@@ -1,5 +1,5 @@
 /** What this node says of itself, and the epochs that it has seen anywhere. */
-import { sameTerm, type Term } from '../replication/position.js'
+import { sameTerm, type Term } from '../history/position.js'
 import { outdated } from './known.js'
 import { cannotDial, heard, isLate } from './liveness.js'
 import { type CoreState, ownCopy, type Peer, peersOf } from './state.js'

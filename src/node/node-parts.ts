@@ -1,8 +1,8 @@
 /** What a node consists of while it runs. */
 import type { OpenStorage } from '../interfaces/storage.js'
-import type { Driver } from './driver.js'
-import type { Links } from './links.js'
-import type { Replica } from './replica.js'
+import type { Replica } from './data/replica.js'
+import type { Links } from './peers/links.js'
+import type { Driver } from './roles/driver.js'
 
 export interface NodeParts {
   readonly storage: OpenStorage

@@ -1,4 +1,4 @@
-import { requireKnown } from '../option-names.js'
+import { requireKnown } from '../util/option-names.js'
 import {
   type AckLevel,
   type ClassOptions,

@@ -1,5 +1,5 @@
 import { HotspareError } from '../errors.js'
-import { requireKnown } from '../option-names.js'
+import { requireKnown } from '../util/option-names.js'
 
 /**
  * Where a write of this class is before it is acknowledged.

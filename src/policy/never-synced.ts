@@ -1,5 +1,5 @@
 import { HotspareError } from '../errors.js'
-import { requireKnown } from '../option-names.js'
+import { requireKnown } from '../util/option-names.js'
 import { normaliseGlobs } from './glob.js'
 
 /** Files that belong to one machine: hotspare neither reads, sends, writes nor deletes them. */

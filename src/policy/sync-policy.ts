@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { HotspareError } from '../errors.js'
-import { requireKnown } from '../option-names.js'
+import { requireKnown } from '../util/option-names.js'
 import type { AppStateClass } from './app-state.js'
 import { resolveClassOptions } from './class-options.js'
 import { compileGlobs, type GlobSet, normaliseGlobs } from './glob.js'

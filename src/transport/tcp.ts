@@ -13,7 +13,7 @@
 import type { PeerCertificate, SecureContextOptions } from 'node:tls'
 import { HotspareError } from '../errors.js'
 import type { Transport } from '../interfaces/transport.js'
-import { requireKnown } from '../option-names.js'
+import { requireKnown } from '../util/option-names.js'
 import { parseAddress } from './tcp/address.js'
 import { dialTcp } from './tcp/dial.js'
 import { listenTcp } from './tcp/listen.js'

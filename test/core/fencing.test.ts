@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Term } from '../../src/replication/position.js'
+import type { Term } from '../../src/history/position.js'
 import { cutOff, names, settled } from './clusters.js'
 import { World } from './world.js'
 

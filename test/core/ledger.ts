@@ -1,6 +1,6 @@
 /** What must hold in every world; each violation throws at once, at the step that caused it. */
 import type { CoreState } from '../../src/core/step.js'
-import { type History, relate, sameTerm, type Term } from '../../src/replication/position.js'
+import { type History, relate, sameTerm, type Term } from '../../src/history/position.js'
 
 interface Copy {
   readonly history: History

@@ -8,7 +8,7 @@ import {
   positionOf,
   relate,
   withTerm,
-} from '../../src/replication/position.js'
+} from '../../src/history/position.js'
 
 function term(epoch: number, firstSeq: number, nodeId = 'a'): HistoryTerm {
   return { epoch, nodeId, bootId: `${nodeId}1`, firstSeq }

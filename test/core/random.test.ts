@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { compareFreshness, relate } from '../../src/replication/position.js'
+import { compareFreshness, relate } from '../../src/history/position.js'
 import { names, settled } from './clusters.js'
 import { emptyDisk, replaceDisk } from './disks.js'
 import { generator, type Random, seeds, withSeed } from './seeds.js'

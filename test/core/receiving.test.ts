@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { explain, viewOf } from '../../src/core/step.js'
 import type { CoreMessage, PeerView } from '../../src/core/types.js'
-import type { Term } from '../../src/replication/position.js'
+import type { Term } from '../../src/history/position.js'
 import { settled } from './clusters.js'
 import type { World } from './world.js'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { withTerm } from '../../src/replication/position.js'
+import { withTerm } from '../../src/history/position.js'
 import { cutOff, healAll, settled } from './clusters.js'
 import { copyOf } from './shell.js'
 import type { World } from './world.js'

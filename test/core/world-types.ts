@@ -9,7 +9,7 @@ import type {
   DurableFacts,
   Role,
 } from '../../src/core/types.js'
-import type { History, Term } from '../../src/replication/position.js'
+import type { History, Term } from '../../src/history/position.js'
 
 export interface Disk {
   durable: DurableFacts

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { DurableFacts } from '../../src/core/types.js'
 import { HotspareError } from '../../src/errors.js'
 import type { LogStore, OpenStorage } from '../../src/interfaces/storage.js'
-import { FactsLog, noFacts } from '../../src/node/facts-log.js'
+import { FactsLog, noFacts } from '../../src/node/roles/hard-state-log.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { SeededRandom } from '../../src/testing/simulator/seeded-random.js'
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { DurableFacts } from '../../src/core/types.js'
-import { FactsWriter } from '../../src/node/facts-writer.js'
-import { TestClock } from '../data/writer-support.js'
+import { FactsWriter } from '../../src/node/roles/hard-state-writer.js'
+import { TestClock } from '../replication/writer-support.js'
 
 const factsOf = (lastStop: DurableFacts['lastStop']): DurableFacts => ({
   promised: undefined,

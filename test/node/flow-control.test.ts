@@ -1,6 +1,6 @@
 /** Promise 4 under load: redundancy comes, and stays, however slow a standby is beside its active. Virtual time. */
 import { describe, expect, it } from 'vitest'
-import { paceHoldFactor } from '../../src/replication/flow-control.js'
+import { paceHoldFactor } from '../../src/replication/in-sync/flow-control.js'
 import { Callers, type Load, VirtualCluster } from '../support/virtual-cluster.js'
 
 const degradeAfterMs = 2000

@@ -1,6 +1,6 @@
 /** Flow control during a restore that takes long: what the restore brings is progress, and it ends. Virtual time. */
 import { afterEach, describe, expect, it } from 'vitest'
-import { paceHoldFactor } from '../../src/replication/flow-control.js'
+import { paceHoldFactor } from '../../src/replication/in-sync/flow-control.js'
 import { Callers, VirtualCluster } from '../support/virtual-cluster.js'
 
 const degradeAfterMs = 500

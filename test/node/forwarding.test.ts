@@ -1,17 +1,17 @@
 import { describe, expect, it } from 'vitest'
+import type { WriteIntent } from '../../src/changes/intent.js'
 import { HotspareError } from '../../src/errors.js'
-import { ForwardedWrites } from '../../src/node/forwarded.js'
+import { FilesApi } from '../../src/node/writes/files.js'
+import { ForwardedWrites } from '../../src/node/writes/forwarded.js'
 import {
   Forwarding,
   type ForwardingContext,
   heldBytesMax,
   windowWrites,
-} from '../../src/node/forwarding.js'
-import { FilesApi } from '../../src/replication/files.js'
-import type { WriteIntent } from '../../src/replication/intent.js'
-import type { Receipt } from '../../src/replication/writer-types.js'
+} from '../../src/node/writes/forwarding.js'
+import type { Receipt } from '../../src/replication/write/types.js'
 import { settle, VirtualClock } from '../adapters/support.js'
-import { openWriter, policy } from '../data/writer-support.js'
+import { openWriter, policy } from '../replication/writer-support.js'
 
 // Writes that are held during a switchover, without the nodes around them.
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ClusterNode } from '../../src/index.js'
-import { codeOf } from '../data/writer-support.js'
+import { codeOf } from '../replication/writer-support.js'
 import { addressOf, nodesOn } from './nodes.js'
 
 const nodeOf = nodesOn()

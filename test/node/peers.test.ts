@@ -1,11 +1,11 @@
 import { describe, expect, it, vi } from 'vitest'
 import { type ClusterNode, HotspareError, SyncPolicy, synced } from '../../src/index.js'
-import { type LinkHandlers, Links } from '../../src/node/links.js'
-import { resolveOptions } from '../../src/node/options.js'
-import { Refusals } from '../../src/node/refusals.js'
+import { resolveOptions } from '../../src/node/contract/options.js'
+import { type LinkHandlers, Links } from '../../src/node/peers/links.js'
+import { Refusals } from '../../src/node/peers/refusals.js'
 import { memory } from '../../src/storage/memory.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
-import { TestClock } from '../data/writer-support.js'
+import { TestClock } from '../replication/writer-support.js'
 import { addressOf, nodesOn } from './nodes.js'
 
 const network = memoryNetwork({})

@@ -2,7 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
-import { HeldTenure } from '../../src/node/tenure.js'
+import { HeldTenure } from '../../src/node/roles/tenure.js'
 
 it('many writes under the signal of a tenure are no leak, and Node warns of none', async () => {
   const warnings: string[] = []

@@ -1,6 +1,6 @@
 /** Who may write and acknowledge now. */
 import { expect, it, vi } from 'vitest'
-import { WritePath, type WritePathContext } from '../../src/node/write-path.js'
+import { WritePath, type WritePathContext } from '../../src/node/writes/write-path.js'
 
 /** The way of writes into an active whose process stood still for so long; `tick` is what it finds out then. */
 function pathOf(lateMs: number, tick: (driver: { role: string; asking: unknown }) => void) {

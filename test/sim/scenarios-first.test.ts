@@ -1,6 +1,6 @@
 /** Forks in clusters where nothing was written yet: the first write of an active that dies before anybody has it. */
 import { describe, expect, it } from 'vitest'
-import type { VaultIncident } from '../../src/replication/vault-incident.js'
+import type { VaultIncident } from '../../src/copy/vault/incident.js'
 import type { World } from '../../src/testing/simulator/world.js'
 import { allIsWell, eventsOf, inStep, quit, settled, until, watched, write } from './support.js'
 

@@ -1,6 +1,6 @@
 /** Members whose policies differ for a while. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { PeerIdentities } from '../../src/node/peer-identities.js'
+import { PeerIdentities } from '../../src/node/peers/peer-identities.js'
 import type { DifferingPolicy, PolicyDifference } from '../../src/testing/simulator/policies.js'
 import { policyDifferences } from '../../src/testing/simulator/policies.js'
 import type { World } from '../../src/testing/simulator/world.js'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { FilesApi } from '../../src/replication/files.js'
-import type { VaultIncident } from '../../src/replication/vault-incident.js'
+import type { VaultIncident } from '../../src/copy/vault/incident.js'
+import type { FilesApi } from '../../src/node/writes/files.js'
 import type { World } from '../../src/testing/simulator/world.js'
 import {
   allIsWell,

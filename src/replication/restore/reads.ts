@@ -5,9 +5,9 @@
  * Invariant: at most {@link requestsMax} requests are under way, each of at most `batchBytes`.
  */
 import type { Clock } from '../../interfaces/clock.js'
-import type { BulkAnswer, BulkClient } from '../stream/bulk-client.js'
-import type { ReadStretch } from '../stream/bulk-wire.js'
-import { listedPathBytes, stretchResultBytesMax } from '../stream/bulk-wire.js'
+import type { BulkAnswer, BulkClient } from '../bulk/client.js'
+import type { ReadStretch } from '../bulk/messages.js'
+import { listedPathBytes, stretchResultBytesMax } from '../bulk/messages.js'
 import type { StagedFile } from './staging.js'
 
 /** Bytes asked for in one request, at most. */

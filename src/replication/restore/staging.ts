@@ -7,13 +7,19 @@
  * of that area is in its way; then it is an object of `staging`.
  */
 
-import { foldPath } from '../../fold-path.js'
+import {
+  clearAreas,
+  keepOnly,
+  placeOf,
+  stagingAreas,
+  syncPlaces,
+} from '../../copy/switch/staging-areas.js'
+import type { Extent } from '../../history/position.js'
+import { relate } from '../../history/position.js'
 import type { ObjectInfo, ObjectStore, OpenStorage } from '../../interfaces/storage.js'
 import { decode, encode } from '../../protocol/codec.js'
-import type { Extent } from '../position.js'
-import { relate } from '../position.js'
-import { extentOf, fieldsOf, listOf, seqOf, textOf } from '../stream/wire-fields.js'
-import { clearAreas, keepOnly, placeOf, stagingAreas, syncPlaces } from './places.js'
+import { extentOf, fieldsOf, listOf, seqOf, textOf } from '../../protocol/fields.js'
+import { foldPath } from '../../util/fold-path.js'
 
 /** A file that arrives. */
 export interface StagedFile {

@@ -1,8 +1,9 @@
 /** Puts the frames of an entry that is longer than one together again. */
+
+import type { Entry } from '../../changes/entry.js'
+import { entryBytesMax, readEntry } from '../../changes/entry.js'
 import { HotspareError } from '../../errors.js'
-import type { Entry } from '../entry.js'
-import { entryBytesMax, readEntry } from '../entry.js'
-import { frameTypes } from './wire.js'
+import { frameTypes } from './messages.js'
 
 export class EntryAssembly {
   #parts: Uint8Array[] = []

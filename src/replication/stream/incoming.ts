@@ -8,24 +8,25 @@
  *   bounded queue and the channel is paused;
  * - after `stop()` nothing of this stream is appended any more.
  */
+
+import type { BlobRef } from '../../changes/change.js'
+import type { BatchPart, Entry } from '../../changes/entry.js'
+import { lastSeqOf, partsOf, termOf } from '../../changes/entry.js'
 import { type ErrorCode, HotspareError } from '../../errors.js'
+import type { Term } from '../../history/position.js'
+import { relate, sameTerm } from '../../history/position.js'
 import type { Channel } from '../../protocol/channel.js'
-import type { BlobRef } from '../change.js'
-import type { BatchPart, Entry } from '../entry.js'
-import { lastSeqOf, partsOf, termOf } from '../entry.js'
-import type { Term } from '../position.js'
-import { relate, sameTerm } from '../position.js'
-import type { RestoreContext } from '../restore/restore-context.js'
-import { Restore } from '../restore/target.js'
-import { BlobsHere } from './blobs-here.js'
+import { BulkClient } from '../bulk/client.js'
+import type { RestoreContext } from '../restore/context.js'
+import { Restore } from '../restore/restore.js'
 import { brokenBy } from './broken-by.js'
-import { BulkClient } from './bulk-client.js'
 import { EntryAssembly } from './entry-assembly.js'
-import { HeldEntries } from './held-entries.js'
+import { HeldEntries } from './entry-backlog.js'
+import { BlobsHere } from './follower-blobs.js'
 import type { IncomingContext } from './incoming-types.js'
+import type { PlanMessage, RestoreProgress, StreamMessage } from './messages.js'
+import { acknowledgeParts, frameTypes, isKnownFrame, streamMessageOf } from './messages.js'
 import { StreamWatch } from './stream-watch.js'
-import type { PlanMessage, RestoreProgress, StreamMessage } from './wire.js'
-import { acknowledgeParts, frameTypes, isKnownFrame, streamMessageOf } from './wire.js'
 
 export class Incoming {
   readonly peer: string

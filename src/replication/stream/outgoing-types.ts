@@ -1,10 +1,11 @@
 /** What the active's side of a stream works with, and what it tells. */
+
+import type { LocalCopy } from '../../copy/local-copy.js'
+import type { Term } from '../../history/position.js'
 import type { Clock } from '../../interfaces/clock.js'
-import type { LocalCopy } from '../local-copy.js'
-import type { Term } from '../position.js'
-import type { Writer } from '../writer.js'
-import type { ProgressEvent, RefusedEvent } from './stream-events.js'
-import type { PlanMessage, RestoreMethod } from './wire.js'
+import type { Writer } from '../write/writer.js'
+import type { ProgressEvent, RefusedEvent } from './events.js'
+import type { PlanMessage, RestoreMethod } from './messages.js'
 
 /** What the active has for a follower. */
 export interface OutgoingContext {

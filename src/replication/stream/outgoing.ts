@@ -7,17 +7,18 @@
  * - `#runs` maps numbers of the stream to ordinals of the own copy, so that acknowledgements count for the writer;
  * - live (straight from the append) only while everything before has been sent and the channel has room.
  */
+
+import type { BlobRef } from '../../changes/change.js'
+import type { Entry } from '../../changes/entry.js'
+import type { JournalReader } from '../../copy/journal/reader.js'
 import { HotspareError } from '../../errors.js'
 import type { Channel } from '../../protocol/channel.js'
-import type { BlobRef } from '../change.js'
-import type { Entry } from '../entry.js'
-import type { JournalReader } from '../journal-reader.js'
-import type { Follower } from '../writer-types.js'
+import type { Follower } from '../write/types.js'
+import { answerTo } from './answer-follow.js'
+import type { FollowMessage, PlanMessage, RefuseMessage } from './messages.js'
+import { frameTypes, isKnownFrame, readAcknowledge, streamMessageOf } from './messages.js'
 import type { OutgoingContext } from './outgoing-types.js'
-import { answerTo } from './plan.js'
 import { StreamWatch } from './stream-watch.js'
-import type { FollowMessage, PlanMessage, RefuseMessage } from './wire.js'
-import { frameTypes, isKnownFrame, readAcknowledge, streamMessageOf } from './wire.js'
 
 /** Bytes read from the journal at a time while a follower catches up. */
 const catchUpBytes = 256 * 1024

@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import type { FileStat } from '../../interfaces/storage.js'
-import { BLOCK_BYTES, dataRuns, isWhole } from '../../zero-runs.js'
+import { BLOCK_BYTES, dataRuns, isWhole } from '../../util/zero-runs.js'
 import { storageFailed } from '../failure.js'
 import { NO_FOLLOW } from './durable.js'
 import { errnoOf } from './fs-error.js'

@@ -4,10 +4,10 @@
  * other paths, and may tear the last one kept.
  */
 
-import { foldPath } from '../../fold-path.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
 import type { FileStat, Obstacle, TreeEntry } from '../../interfaces/storage.js'
+import { foldPath } from '../../util/fold-path.js'
 import { pathBlocked } from '../failure.js'
 import { parentOf } from '../names.js'
 import { Bytes, pick, tear, toss } from './bytes.js'

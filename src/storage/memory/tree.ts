@@ -12,7 +12,7 @@ import type {
   TreeOperation,
   TreeStore,
 } from '../../interfaces/storage.js'
-import { BLOCK_BYTES } from '../../zero-runs.js'
+import { BLOCK_BYTES } from '../../util/zero-runs.js'
 import { storageFailed } from '../failure.js'
 import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } from '../limits.js'
 import { checkObjectName, checkTreePath } from '../names.js'

@@ -1,5 +1,5 @@
 /** What files must hold after a history of writes, and what they do hold. */
-import { differs } from '../../replication/tree-scan.js'
+import { differs } from '../../copy/files/tree-scan.js'
 import type { Machine } from './machine.js'
 import type { World } from './world.js'
 import type { WriteAction } from './writes.js'

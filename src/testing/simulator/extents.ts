@@ -1,6 +1,6 @@
 /** What the machines of a world hold durably, as it was last seen: also of those whose process is gone. */
-import type { Extent, Position, Term } from '../../replication/position.js'
-import { sameTerm } from '../../replication/position.js'
+import type { Extent, Position, Term } from '../../history/position.js'
+import { sameTerm } from '../../history/position.js'
 import type { World } from './world.js'
 
 /** The term that a change of this history was written in. */

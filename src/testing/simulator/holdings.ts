@@ -1,6 +1,6 @@
 /** What each machine was last seen to hold, also when nothing runs on it any more. */
-import type { Extent, Position } from '../../replication/position.js'
-import { relate } from '../../replication/position.js'
+import type { Extent, Position } from '../../history/position.js'
+import { relate } from '../../history/position.js'
 import { contains } from './extents.js'
 import type { Process } from './machine.js'
 import type { World } from './world.js'

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../interfaces/clock.js'
 import type { CloseCause, Connection, Transport } from '../../interfaces/transport.js'
-import { frameTypes } from '../../replication/stream/wire.js'
+import { frameTypes } from '../../replication/stream/messages.js'
 
 /** The same transport; what comes over the streams that it dials comes `lagMs` later, from the first entry on. */
 export function lateStreams(inner: Transport, clock: Clock, lagMs: number): Transport {

@@ -5,8 +5,8 @@
 import type { Connection, Transport } from '../../interfaces/transport.js'
 import { MESSAGE_TYPE } from '../../protocol/channel.js'
 import { decode, encode } from '../../protocol/codec.js'
-import { answerParts, readAnswer } from '../../replication/stream/bulk-wire.js'
-import { frameTypes } from '../../replication/stream/wire.js'
+import { answerParts, readAnswer } from '../../replication/bulk/messages.js'
+import { frameTypes } from '../../replication/stream/messages.js'
 import { eachConnection } from './each-connection.js'
 import type { SeededRandom } from './seeded-random.js'
 

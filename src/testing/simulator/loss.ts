@@ -1,7 +1,7 @@
 /** One node is missing and nothing else is wrong: the others serve within a bound that follows from their options. */
 import type { ClusterNode } from '../../cluster-node.js'
-import type { Extent } from '../../replication/position.js'
-import { relate } from '../../replication/position.js'
+import type { Extent } from '../../history/position.js'
+import { relate } from '../../history/position.js'
 import { holdingsOf } from './holdings.js'
 import type { SeededRandom } from './seeded-random.js'
 import type { World } from './world.js'

@@ -7,9 +7,9 @@
  */
 
 import { lackingReason, outdatedReason } from '../../core/needed.js'
-import type { RoleEvent } from '../../node/events.js'
-import type { Extent } from '../../replication/position.js'
-import { compareFreshness } from '../../replication/position.js'
+import type { Extent } from '../../history/position.js'
+import { compareFreshness } from '../../history/position.js'
+import type { RoleEvent } from '../../node/contract/events.js'
 import { isServedInTime, loseActive, startWithoutOne } from './loss.js'
 import type { Process } from './machine.js'
 import type { SeededRandom } from './seeded-random.js'

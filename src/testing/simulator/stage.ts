@@ -1,5 +1,5 @@
 /** What every simulated world has: its time, the record of what happened, and those who check it. */
-import type { NodeLogEvent } from '../../node/events.js'
+import type { NodeLogEvent } from '../../node/contract/events.js'
 import type { Checker, Report } from './checkers/checker.js'
 import type { Process } from './machine.js'
 import { Timeline } from './timeline.js'

@@ -2,6 +2,8 @@
  * What a process says to the others and has its disk do, for checkers of the order in which things happen: a promise is
  * durable before it is told, a file before the checkpoint that does without its changes. Nothing is changed or delayed.
  */
+
+import { journalArea } from '../../copy/checkpoint/recovery.js'
 import type { DurableFacts } from '../../core/types.js'
 import type {
   Log,
@@ -14,9 +16,8 @@ import type {
 import type { Connection, Transport } from '../../interfaces/transport.js'
 import { MESSAGE_TYPE } from '../../protocol/channel.js'
 import { decode } from '../../protocol/codec.js'
-import { journalArea } from '../../replication/recovery.js'
-import { readAnswer } from '../../replication/stream/bulk-wire.js'
-import { frameTypes } from '../../replication/stream/wire.js'
+import { readAnswer } from '../../replication/bulk/messages.js'
+import { frameTypes } from '../../replication/stream/messages.js'
 import { eachConnection } from './each-connection.js'
 
 /** A message, as it is handed to a connection. */

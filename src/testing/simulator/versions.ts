@@ -2,8 +2,9 @@
  * What each version of a file held, as it was seen on the disk of a machine where nobody else had touched it. The same
  * change of the same history makes the same file everywhere, so that what one machine showed is known of all.
  */
-import type { Extent } from '../../replication/position.js'
-import { differs } from '../../replication/tree-scan.js'
+
+import { differs } from '../../copy/files/tree-scan.js'
+import type { Extent } from '../../history/position.js'
 import { termAt, written } from './extents.js'
 import type { Process } from './machine.js'
 import type { World } from './world.js'

@@ -1,5 +1,5 @@
 /** What is seen of a world: what its nodes say, and how they stand from time to time. It goes on record, and to the checkers. */
-import type { NodeLogEvent, RestoredEvent, RoleEvent } from '../../node/events.js'
+import type { NodeLogEvent, RestoredEvent, RoleEvent } from '../../node/contract/events.js'
 import type { Process } from './machine.js'
 import type { World } from './world.js'
 

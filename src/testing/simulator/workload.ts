@@ -1,8 +1,8 @@
 /** An application that writes: on whichever node says that it is active, and now and then on one that is not. */
 import { HotspareError } from '../../errors.js'
+import type { Transaction } from '../../node/writes/transaction.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
-import type { Transaction } from '../../replication/transaction.js'
-import type { Receipt } from '../../replication/writer-types.js'
+import type { Receipt } from '../../replication/write/types.js'
 import { overwritten } from './lent-bytes.js'
 import type { Process } from './machine.js'
 import type { SeededRandom } from './seeded-random.js'

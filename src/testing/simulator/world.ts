@@ -5,8 +5,8 @@
  * has no effect any more.
  */
 import type { HotspareError } from '../../errors.js'
-import type { MemberOptions } from '../../node/options.js'
-import { nodeDefaults } from '../../node/options.js'
+import type { MemberOptions } from '../../node/contract/options.js'
+import { nodeDefaults } from '../../node/contract/options.js'
 import type { StartOptions } from '../../node/runtime.js'
 import type { MemoryImage } from '../../storage/memory.js'
 import { memory } from '../../storage/memory.js'

@@ -1,6 +1,6 @@
 /** Every write that the workload made, and what became of it. */
 import type { AckLevel, Durability } from '../../policy/class-options.js'
-import type { Receipt } from '../../replication/writer-types.js'
+import type { Receipt } from '../../replication/write/types.js'
 import type { Process } from './machine.js'
 
 /** What a write does. */

@@ -5,9 +5,10 @@
  * `outdated` where the options allow that, an operator's order to go on without members, or his choice to give up the copy of one of two actives), by damage of every disk that
  * had it, or when it was acknowledged after another node had opened a newer term, as the loser of a split brain does.
  */
-import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
-import type { Extent, History, Position, Term } from '../../../replication/position.js'
-import { relate, sameTerm } from '../../../replication/position.js'
+
+import type { Extent, History, Position, Term } from '../../../history/position.js'
+import { relate, sameTerm } from '../../../history/position.js'
+import type { NodeLogEvent, RoleEvent } from '../../../node/contract/events.js'
 import { contains, survivor, termsFrom, written } from '../extents.js'
 import type { Holdings } from '../holdings.js'
 import { holdingsOf } from '../holdings.js'

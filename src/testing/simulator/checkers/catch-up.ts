@@ -1,7 +1,8 @@
 /** Promise 8: catching up costs what changed. A copy that only lacks the end of the journal is not copied anew. */
-import type { NodeLogEvent, RestoredEvent, RestoreEvent } from '../../../node/events.js'
-import type { FileIndex } from '../../../replication/file-index.js'
-import { relate } from '../../../replication/position.js'
+
+import type { FileIndex } from '../../../copy/files/file-index.js'
+import { relate } from '../../../history/position.js'
+import type { NodeLogEvent, RestoredEvent, RestoreEvent } from '../../../node/contract/events.js'
 import type { Process } from '../machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'

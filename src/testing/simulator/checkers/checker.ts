@@ -1,6 +1,6 @@
 /** What a checker of one promise is told, and how it reports. */
-import type { NodeLogEvent } from '../../../node/events.js'
-import type { NodeStatus } from '../../../node/status.js'
+import type { NodeLogEvent } from '../../../node/contract/events.js'
+import type { NodeStatus } from '../../../node/report/status.js'
 import type { Machine, Process } from '../machine.js'
 import type { RegisterChange } from '../register.js'
 import type { TapHooks } from '../taps.js'

@@ -1,5 +1,5 @@
 /** Promise 6: a half copy is never served and never promoted; and copies that are in sync are equal. */
-import type { NodeStatus } from '../../../node/status.js'
+import type { NodeStatus } from '../../../node/report/status.js'
 import { contentOf, keptOutside } from '../content.js'
 import { survivor } from '../extents.js'
 import type { Machine, Process } from '../machine.js'

@@ -2,8 +2,8 @@
  * Promise 4, flow control: a standby that is alive and in reach gets in sync in a time that follows from the data and from
  * the narrowest link, whatever is written meanwhile; and writers are not paced while nobody lags.
  */
-import type { NodeLogEvent } from '../../../node/events.js'
-import type { NodeStatus } from '../../../node/status.js'
+import type { NodeLogEvent } from '../../../node/contract/events.js'
+import type { NodeStatus } from '../../../node/report/status.js'
 import { Calm } from '../calm.js'
 import type { Process } from '../machine.js'
 import type { World } from '../world.js'

@@ -2,8 +2,8 @@
  * Promise 4, the in-sync set: a member counts once every other one knows of it, none counts that is being restored, and
  * nothing is called degraded while a standby that nothing is wrong with counted a moment ago, or could have.
  */
-import type { NodeLogEvent, RestoreEvent, RoleEvent } from '../../../node/events.js'
-import type { NodeStatus } from '../../../node/status.js'
+import type { NodeLogEvent, RestoreEvent, RoleEvent } from '../../../node/contract/events.js'
+import type { NodeStatus } from '../../../node/report/status.js'
 import { Calm } from '../calm.js'
 import type { Process } from '../machine.js'
 import type { World } from '../world.js'

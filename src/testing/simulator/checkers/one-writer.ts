@@ -1,8 +1,9 @@
 /** Promise 1: one writer per term, and old terms are fenced. */
-import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
-import type { NodeStatus } from '../../../node/status.js'
-import type { Term } from '../../../replication/position.js'
-import { sameTerm } from '../../../replication/position.js'
+
+import type { Term } from '../../../history/position.js'
+import { sameTerm } from '../../../history/position.js'
+import type { NodeLogEvent, RoleEvent } from '../../../node/contract/events.js'
+import type { NodeStatus } from '../../../node/report/status.js'
 import { written } from '../extents.js'
 import type { Machine, Process } from '../machine.js'
 import type { World } from '../world.js'

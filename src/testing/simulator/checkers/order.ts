@@ -5,13 +5,13 @@
  * when the power fails in the one instant between.
  */
 
-import { decodeState, stateDocument } from '../../../replication/app-states.js'
-import { checkpointName, decodeCheckpoint } from '../../../replication/checkpoint-document.js'
-import type { Term } from '../../../replication/position.js'
-import { sameTerm } from '../../../replication/position.js'
-import { placeOf } from '../../../replication/restore/places.js'
-import { decodeManifest, manifestName } from '../../../replication/restore-manifest.js'
-import { decodeIncident, folderOf, incidentsPrefix } from '../../../replication/vault-incident.js'
+import { checkpointName, decodeCheckpoint } from '../../../copy/checkpoint/checkpoint-document.js'
+import { decodeState, stateDocument } from '../../../copy/contents/app-states.js'
+import { decodeManifest, manifestName } from '../../../copy/switch/manifest.js'
+import { placeOf } from '../../../copy/switch/staging-areas.js'
+import { decodeIncident, folderOf, incidentsPrefix } from '../../../copy/vault/incident.js'
+import type { Term } from '../../../history/position.js'
+import { sameTerm } from '../../../history/position.js'
 import type { Process } from '../machine.js'
 import { simulatedStates } from '../register.js'
 import type { SentMessage } from '../taps.js'

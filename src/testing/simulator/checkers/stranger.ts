@@ -1,5 +1,5 @@
 /** Promise 10: a node that does not know the secret gets nothing, and nobody hears of it. */
-import type { NodeLogEvent } from '../../../node/events.js'
+import type { NodeLogEvent } from '../../../node/contract/events.js'
 import { Calm } from '../calm.js'
 import type { Process } from '../machine.js'
 import type { World } from '../world.js'

@@ -4,10 +4,10 @@
  * written. And what an incident calls acknowledged was acknowledged.
  */
 import { crc32 } from 'node:zlib'
-import type { NodeLogEvent } from '../../../node/events.js'
-import { sameTerm } from '../../../replication/position.js'
-import type { VaultIncident } from '../../../replication/vault-incident.js'
-import { folderOf } from '../../../replication/vault-incident.js'
+import type { VaultIncident } from '../../../copy/vault/incident.js'
+import { folderOf } from '../../../copy/vault/incident.js'
+import { sameTerm } from '../../../history/position.js'
+import type { NodeLogEvent } from '../../../node/contract/events.js'
 import { termAt } from '../extents.js'
 import type { Process } from '../machine.js'
 import { Versions } from '../versions.js'

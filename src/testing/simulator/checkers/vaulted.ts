@@ -2,10 +2,11 @@
  * Promise 5: nothing is discarded silently; and, with it, what a journal held durably it still holds after any crash.
  * Whatever a node's history had and has no more is listed in an incident of its vault.
  */
-import type { NodeLogEvent } from '../../../node/events.js'
-import type { Extent } from '../../../replication/position.js'
-import { relate } from '../../../replication/position.js'
-import type { VaultIncident } from '../../../replication/vault-incident.js'
+
+import type { VaultIncident } from '../../../copy/vault/incident.js'
+import type { Extent } from '../../../history/position.js'
+import { relate } from '../../../history/position.js'
+import type { NodeLogEvent } from '../../../node/contract/events.js'
 import { termAt, written } from '../extents.js'
 import type { Machine, Process } from '../machine.js'
 import type { World } from '../world.js'

@@ -1,7 +1,7 @@
 /** What goes wrong with disks. */
 
+import { segmentName } from '../../../copy/journal/format.js'
 import { HotspareError } from '../../../errors.js'
-import { segmentName } from '../../../replication/journal-format.js'
 import { storageFailed } from '../../../storage/failure.js'
 import type { MemoryFailure, MemoryOperation } from '../../../storage/memory.js'
 import type { Machine } from '../machine.js'

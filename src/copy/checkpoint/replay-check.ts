@@ -1,0 +1,167 @@
+/**
+ * Finds files that somebody else changed while the copy was closed, before the journal is repeated over them.
+ *
+ * A node that died may have carried out any part of the changes after its last checkpoint. So a file may rightly be as the
+ * checkpoint has it, as any of these changes leaves it, or torn in between. What none of that explains is of another
+ * program: it is left as it is, and the index gets a record that it does not fit, so that the comparison of the tree with the
+ * index meets it like any other outside change. A file that can be explained is taken for the node's own, also when it is
+ * not: neither its bytes nor its time say who wrote it.
+ */
+
+import type { FileChange } from '../../changes/change.js'
+import type { BatchPart } from '../../changes/entry.js'
+import type { FileStat, OpenStorage } from '../../interfaces/storage.js'
+import type { SyncPolicy } from '../../policy/sync-policy.js'
+import { operationOf } from '../contents/replicated-state.js'
+import { type FileIndex, type IndexRecord, noFile } from '../files/file-index.js'
+import { sizeAfter } from '../files/layers.js'
+import { syncedClassOf } from '../files/path-claims.js'
+
+const statPaths = 512
+/** Mode of a file that a change in place creates. */
+const createdMode = 0o644
+const noBytes = new Uint8Array(0)
+
+/** What stands where the journal is about to be repeated. */
+export interface ReplayFindings {
+  /** Of each path that somebody else changed: what the history has there in the end, as no file can be. */
+  readonly found: ReadonlyMap<string, FileStat | null>
+  /** Files that changes in place make out of nothing: what is there of them is to go before, whoever wrote it. */
+  readonly begun: readonly string[]
+}
+
+/** Collects the changes that are about to be repeated, and says where they must not be. */
+export class ReplayCheck {
+  readonly #policy: SyncPolicy
+  readonly #index: FileIndex
+  readonly #filesSeq: number
+  readonly #paths = new Map<string, PossibleStates>()
+
+  /** The index is at the checkpoint, whose last change is `filesSeq`; it may know some that came later. */
+  constructor(policy: SyncPolicy, index: FileIndex, filesSeq: number) {
+    this.#policy = policy
+    this.#index = index
+    this.#filesSeq = filesSeq
+  }
+
+  /** The next entry after the checkpoint, as it was read. */
+  take(parts: readonly BatchPart[]): void {
+    for (const part of parts) {
+      if (part.kind === 'updateRun' || part.kind === 'update') continue
+      if (part.kind !== 'transaction') this.#take(part)
+      else for (const change of part.changes) if (change.kind !== 'update') this.#take(change)
+    }
+  }
+
+  #take(change: FileChange): void {
+    const { path } = change
+    let states = this.#paths.get(path)
+    if (states === undefined) {
+      const record = this.#index.get(path)
+      // Whoever made the change is not believed about paths.
+      if (record === undefined && syncedClassOf(this.#policy, path) === undefined) return
+      const version = record?.version ?? this.#index.tombstone(path) ?? 0
+      states = new PossibleStates(record, version <= this.#filesSeq)
+      this.#paths.set(path, states)
+    }
+    states.take(change)
+  }
+
+  async find(storage: OpenStorage): Promise<ReplayFindings> {
+    const found = new Map<string, FileStat | null>()
+    const begun: string[] = []
+    const paths = [...this.#paths.keys()]
+    for (let at = 0; at < paths.length; at += statPaths) {
+      const batch = paths.slice(at, at + statPaths)
+      const stats = await storage.tree.stat(batch)
+      for (const [position, path] of batch.entries()) {
+        const states = this.#paths.get(path)
+        const stat = stats[position]
+        if (states === undefined) continue
+        if (!states.explain(stat)) found.set(path, states.end)
+        else if (stat !== undefined && states.isBegun) begun.push(path)
+      }
+    }
+    return { found, begun }
+  }
+}
+
+/**
+ * What a node that died can have left of one file, also in the middle of repeating the journal, when changes in place were
+ * made anew to a file that was ahead of them.
+ */
+class PossibleStates {
+  readonly #base: IndexRecord | undefined
+  /** Whether the disk holds at least what the index says: not so for what it learned while the checkpoint was made. */
+  readonly #isDurable: boolean
+  /** Sizes: the least of the file that the checkpoint has, while it is changed in place; the largest of all. */
+  #least: number
+  #most: number
+  #isPut = false
+  #isChanged = false
+  #isRemoved = false
+  /** The first change, where it is one in place. */
+  #first: FileChange | undefined
+  #exists: boolean
+  #size: number
+  #mode: number
+
+  constructor(base: IndexRecord | undefined, isDurable: boolean) {
+    this.#base = base
+    this.#isDurable = isDurable
+    this.#exists = base !== undefined
+    this.#size = base?.size ?? 0
+    this.#mode = base?.mode ?? createdMode
+    this.#least = this.#size
+    this.#most = this.#size
+  }
+
+  take(change: FileChange): void {
+    const { kind } = change
+    const isFirst = !this.#isPut && !this.#isRemoved && !this.#isChanged
+    if (isFirst && kind !== 'put' && kind !== 'remove') this.#first = change
+    const isStored = kind === 'put' || kind === 'patch'
+    const blobBytes = isStored ? (change.blob?.bytes ?? 0) : 0
+    const bytes = isStored && change.blob === undefined ? (change.bytes ?? noBytes) : undefined
+    this.#size = sizeAfter({ operation: operationOf(change, bytes), blobBytes }, this.#size)
+    if (kind === 'put') this.#mode = change.mode
+    else if (!this.#exists) this.#mode = createdMode
+    this.#exists = kind !== 'remove'
+    if (kind === 'remove') this.#isRemoved = true
+    else if (kind === 'put') this.#isPut = true
+    else this.#isChanged = true
+    this.#most = Math.max(this.#most, this.#size)
+    if (!this.#isPut && !this.#isRemoved) this.#least = Math.min(this.#least, this.#size)
+  }
+
+  /** Whether another file can have taken the place of the one that the checkpoint has. A power cut may have torn it. */
+  get #canBeNew(): boolean {
+    return this.#isPut || (this.#isChanged && (this.#isRemoved || this.#base === undefined))
+  }
+
+  /** Whether the node itself can have left this; undefined for no file. */
+  explain(stat: FileStat | undefined): boolean {
+    const base = this.#base
+    if (stat === undefined) return base === undefined || this.#isRemoved || this.#mayBeLost
+    if (this.#canBeNew && (stat.size <= this.#most || !this.#isDurable)) return true
+    if (base === undefined) return !this.#canBeNew
+    if (stat.inode !== base.inode) return false
+    return !this.#isDurable || (stat.size >= this.#least && stat.size <= this.#most)
+  }
+
+  /** Whether the checkpoint has no file here, and a change in place is the first to make one. */
+  get isBegun(): boolean {
+    return this.#base === undefined && this.#isDurable && this.#first !== undefined
+  }
+
+  /** Whether the index knows a file that began after the checkpoint, and that a power cut may have taken. */
+  get #mayBeLost(): boolean {
+    if (this.#isDurable) return false
+    return this.#first?.kind !== 'patch' || this.#first.offset === 0
+  }
+
+  get end(): FileStat | null {
+    if (!this.#exists) return null
+    return { size: this.#size, mode: this.#mode, ...noFile }
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * The classes of application state: carries their changes out in order and keeps their snapshots.
+ *
+ * Invariants: a change is applied once in a process, in the order of the journal; a stored snapshot never holds a change
+ * that is not durable in the journal.
+ */
+
+import { copyPlain, requirePlain, snapshotDepthMax } from '../../changes/plain-value.js'
+import type { UpdateRun } from '../../changes/update-run.js'
+import { HotspareError, whatHappened } from '../../errors.js'
+import type { StatePosition } from '../../policy/app-state.js'
+import type { AnyAppStateClass, SyncPolicy } from '../../policy/sync-policy.js'
+import { decode, encode } from '../../protocol/codec.js'
+import { countOf, listOf } from '../journal/head-format.js'
+import type { CopyEvent, StateSnapshot, UpdateResult } from './types.js'
+import { snapshotBytesMax } from './types.js'
+
+/** One class while the copy is open. */
+export interface StateSlot {
+  readonly name: string
+  readonly hooks: AnyAppStateClass
+  /** Changes up to this one are in the application's state. */
+  appliedSeq: number
+  /** What is stored (a snapshot, or nothing for a state that never changed) is the state after this change. */
+  coveredSeq: number
+  /** Bytes of changes since then. */
+  movedBytes: number
+  /** Bytes of the stored snapshot. */
+  snapshotBytes: number
+  /** Whether a snapshot of it is stored. */
+  isStored: boolean
+  /** Whether the application has been given anything in this process. */
+  wasChanged: boolean
+  /** Why the last try to take or store its snapshot failed, and whether one was taken. */
+  failure: { readonly error: HotspareError; readonly wasTaken: boolean } | undefined
+  /** Set when the state could not be rebuilt. */
+  lost: string | undefined
+}
+
+/** What stands around a stored one. */
+const envelopeBytesMax = 1024
+
+/** Snapshots are not written for less than this, except at the end of a run. */
+const movedBytesMin = 1024 * 1024
+
+/** @throws `VALUE_INVALID`, `WRITE_TOO_LARGE`, TypeError */
+function encodeSnapshot(value: unknown, limit: number): Uint8Array {
+  if (isThenable(value)) {
+    value.then(undefined, () => undefined)
+    throw new TypeError('snapshot() returned a promise, and must return the state itself')
+  }
+  requirePlain(value, 'it', snapshotDepthMax)
+  const bytes = encode(value)
+  if (bytes.length <= limit) return bytes
+  const what = `it has ${bytes.length} bytes, above the limit of ${limit}`
+  throw new HotspareError('WRITE_TOO_LARGE', what, { details: { limit, actual: bytes.length } })
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'then' in value &&
+    typeof value.then === 'function'
+  )
+}
+
+/** Document names have no capitals: a capital becomes a dot and the small letter. */
+export function stateDocument(className: string): string {
+  return `state/${className.replace(/[A-Z]/g, (letter) => `.${letter.toLowerCase()}`)}`
+}
+
+export function encodeState(snapshot: StateSnapshot): Uint8Array {
+  return encode([1, snapshot.seq, snapshot.bytes])
+}
+
+export function decodeState(document: Uint8Array): StateSnapshot {
+  const fields = listOf(
+    decode(document, { bytesMax: snapshotBytesMax + envelopeBytesMax }),
+    'state',
+  )
+  const [version, seq, bytes] = fields
+  if (version !== 1) {
+    throw new HotspareError(
+      'STORAGE_FORMAT',
+      `a stored state has format version ${String(version)}`,
+    )
+  }
+  if (!(bytes instanceof Uint8Array)) throw new HotspareError('STORAGE_CORRUPT', 'a stored state')
+  return { seq: countOf(seq, 'seq'), bytes }
+}
+
+/** A result as its caller gets it: what `apply` returned may be a part of the state, or of the entry. */
+export function ownResult(result: UpdateResult): UpdateResult {
+  if (result?.ok !== true || typeof result.value !== 'object') return result
+  return { ok: true, value: copyPlain(result.value) }
+}
+
+export class AppStates {
+  readonly #slots = new Map<string, StateSlot>()
+  readonly #bytesMax: number
+  readonly #emit: (event: CopyEvent) => void
+
+  constructor(policy: SyncPolicy, bytesMax: number, emit: (event: CopyEvent) => void) {
+    this.#bytesMax = bytesMax
+    this.#emit = emit
+    for (const { name, declaration } of policy.stateClasses()) {
+      this.#slots.set(name, {
+        name,
+        hooks: declaration,
+        appliedSeq: 0,
+        coveredSeq: 0,
+        movedBytes: 0,
+        snapshotBytes: 0,
+        isStored: false,
+        wasChanged: false,
+        failure: undefined,
+        lost: undefined,
+      })
+    }
+  }
+
+  get slots(): IterableIterator<StateSlot> {
+    return this.#slots.values()
+  }
+
+  get(className: string): StateSlot | undefined {
+    return this.#slots.get(className)
+  }
+
+  /** The classes that have to be restored. */
+  get lost(): string[] {
+    return [...this.slots].filter(({ lost }) => lost !== undefined).map(({ name }) => name)
+  }
+
+  /** Carries out one change, unless the state has it already. Undefined for a class that there is not. */
+  apply(
+    className: string,
+    value: unknown,
+    position: StatePosition,
+    bytes: number,
+  ): UpdateResult | 'unknown' {
+    const slot = this.#slots.get(className)
+    if (slot === undefined) return 'unknown'
+    if (position.seq <= slot.appliedSeq || slot.lost !== undefined) return undefined
+    slot.movedBytes += bytes
+    slot.wasChanged = true
+    try {
+      return { ok: true, value: slot.hooks.apply(value, position) }
+    } catch (error) {
+      return { ok: false, error }
+    }
+  }
+
+  /**
+   * Carries out the updates of a run, but those that the state has already, and adds what became of each to `results`.
+   * False for a class that there is not.
+   */
+  applyRun(
+    run: UpdateRun,
+    epoch: number,
+    firstSeq: number,
+    bytesEach: number,
+    results: UpdateResult[] | undefined,
+  ): boolean {
+    const { className } = run
+    if (!this.#slots.has(className)) return false
+    run.forEach((value, index) => {
+      const result = this.apply(className, value, { epoch, seq: firstSeq + index }, bytesEach)
+      if (result !== 'unknown') results?.push(ownResult(result))
+    })
+    return true
+  }
+
+  /**
+   * The encoded state of a class. `seq` is that of the last entry applied.
+   *
+   * @throws `SNAPSHOT_FAILED` when the application gave none that can be kept
+   */
+  snapshot(className: string, seq: number): StateSnapshot {
+    const slot = this.#slots.get(className)
+    if (slot === undefined) {
+      throw new HotspareError('CLASS_UNKNOWN', `the policy has no state class '${className}'`)
+    }
+    try {
+      const bytes = encodeSnapshot(slot.hooks.snapshot(), this.#bytesMax)
+      if (slot.failure?.wasTaken === false) slot.failure = undefined
+      return { bytes, seq: Math.max(seq, slot.appliedSeq) }
+    } catch (error) {
+      throw this.fail(slot, error, false)
+    }
+  }
+
+  /** A snapshot was not taken or not stored: what is stored stays, with the journal after it. The same is told once. */
+  fail(slot: StateSlot, cause: unknown, wasTaken: boolean): HotspareError {
+    const { name } = slot
+    const what = `the snapshot of '${name}' failed: ${whatHappened(cause)}`
+    const details = { className: name }
+    const error = new HotspareError('SNAPSHOT_FAILED', what, { cause, details })
+    const isTold = slot.failure?.error.message === error.message
+    slot.failure = { error, wasTaken }
+    if (!isTold) this.#emit({ name: 'snapshotFailed', className: name, error })
+    return error
+  }
+
+  /** The state stands after this change, and what comes is counted from there. */
+  startAt(slot: StateSlot, appliedSeq: number, coveredSeq: number): void {
+    slot.appliedSeq = appliedSeq
+    slot.coveredSeq = coveredSeq
+    // What the application had already stored itself is in no snapshot, however little it was.
+    slot.movedBytes = appliedSeq > coveredSeq ? 1 : 0
+    slot.lost = undefined
+  }
+
+  /** The snapshot is durable, and with it all that is in it. */
+  stored(slot: StateSlot, snapshot: StateSnapshot, movedBytes: number): void {
+    slot.failure = undefined
+    slot.isStored = true
+    slot.movedBytes -= movedBytes
+    slot.coveredSeq = snapshot.seq
+    slot.snapshotBytes = snapshot.bytes.length
+  }
+
+  /** Gives a snapshot to the application. */
+  async restore(slot: StateSlot, snapshot: StateSnapshot): Promise<void> {
+    // Copied, because the application may keep what it gets.
+    const value = decode(snapshot.bytes, { bytesMax: snapshotBytesMax, copyBytes: true })
+    try {
+      await slot.hooks.restore(value)
+    } catch (error) {
+      // The application's fault, and not the disk's.
+      const what = `restore() of the class '${slot.name}' threw: ${whatHappened(error)}`
+      const details = { className: slot.name }
+      throw new HotspareError('SNAPSHOT_FAILED', what, { cause: error, details })
+    }
+    slot.wasChanged = true
+    slot.appliedSeq = snapshot.seq
+    slot.snapshotBytes = snapshot.bytes.length
+  }
+
+  /**
+   * Whether nothing is stored of a state that the application stores itself. What it stored can be ahead of what the
+   * journal keeps in a crash; without a snapshot to begin from, no node could then rebuild the state.
+   */
+  needsBase({ hooks, isStored }: StateSlot): boolean {
+    return hooks.position !== undefined && !isStored
+  }
+
+  /**
+   * Whether the state's snapshot is to be stored now. The larger the last one was, the more has to have moved, so
+   * that large states cost in proportion to what changes; `checkpointBytes` bounds what recovery replays.
+   */
+  isDue(slot: StateSlot, checkpointBytes: number, isLast: boolean): boolean {
+    if (slot.lost !== undefined) return false
+    if (this.needsBase(slot)) return true
+    if (slot.movedBytes === 0) return false
+    if (slot.hooks.position !== undefined) return slot.movedBytes > checkpointBytes
+    if (isLast) return true
+    const wanted = Math.max(movedBytesMin, slot.snapshotBytes)
+    return slot.movedBytes >= Math.min(checkpointBytes, wanted)
+  }
+}

@@ -1,0 +1,349 @@
+/**
+ * What the journal adds up to: files with their index, application state, blobs. Entries are taken in order, by a node
+ * that runs and by one that recovers alike.
+ *
+ * Invariant: a change is looked at once. Its effect on application state is there when `take` returns; its effect on
+ * files is in the overlay then, and in the tree after its entry is durable.
+ */
+
+import type { FileChange, SingleChange } from '../../changes/change.js'
+import type { BatchPart, Entry } from '../../changes/entry.js'
+import { entryHeaderBytes } from '../../changes/entry.js'
+import type { UpdateRun } from '../../changes/update-run.js'
+import type { HotspareError } from '../../errors.js'
+import type { FileStat, OpenStorage, TreeEntry } from '../../interfaces/storage.js'
+import type { SyncPolicy } from '../../policy/sync-policy.js'
+import { Applier } from '../files/applier.js'
+import { FileIndex } from '../files/file-index.js'
+import type { FileOperation, PendingOperation } from '../files/overlay.js'
+import { Overlay } from '../files/overlay.js'
+import { findBlocked, mayForce, syncedClassOf } from '../files/path-claims.js'
+import { DistinctPaths, spelledAlike } from '../files/spellings.js'
+import { AppStates, ownResult } from './app-states.js'
+import { BlobRefs } from './blob-refs.js'
+import type { CopyEvent, UpdateResult } from './types.js'
+
+export interface ContentsOptions {
+  readonly storage: OpenStorage
+  readonly policy: SyncPolicy
+  readonly snapshotBytesMax: number
+  readonly emit: (event: CopyEvent) => void
+  readonly onApplied: () => void
+  readonly onApplyFailure: (error: HotspareError) => void
+  /** Somebody else changed a file while the copy was open. */
+  readonly onOutside: (found: TreeEntry) => void
+  /** Whether the file of the index's version is known to be other than in the history. */
+  readonly isChangedOutside: (path: string) => boolean
+}
+
+/** How `take` treats an entry. */
+export interface TakeOptions {
+  readonly ordinal: number
+  readonly wantsResults: boolean
+  /** Files are up to this change already; 0 to take all. */
+  readonly filesSeq: number
+  /** Paths where the tree has already what the entry makes of them; see `PendingOperation.found`. */
+  readonly found?: ReadonlyMap<string, FileStat | null> | undefined
+}
+
+export class Contents {
+  readonly #options: ContentsOptions
+  readonly index: FileIndex = new FileIndex()
+  readonly overlay: Overlay = new Overlay(this.index)
+  readonly blobs: BlobRefs = new BlobRefs()
+  readonly states: AppStates
+  /** Classes that this node's policy does not have, of which changes were journaled. */
+  readonly strangers: Set<string> = new Set()
+  /** Classes that were reported, be they strangers or asked for a path that nobody claims here. */
+  readonly #reported = new Set<string>()
+  /** A change that was journaled, and left out because another file has its place on this storage: a restore has to mend it. */
+  conflict: HotspareError | undefined
+  applier: Applier
+  /** Bytes of entries that are not in the tree yet. */
+  unappliedBytes = 0
+  // Of the entry being taken.
+  #payloadAt = 0
+  #operations: PendingOperation[] = []
+  #found: TakeOptions['found']
+
+  /** Why files could not be written, as it was told; undefined since some were. */
+  #told: string | undefined
+
+  constructor(options: ContentsOptions) {
+    this.#options = options
+    this.states = new AppStates(options.policy, options.snapshotBytesMax, options.emit)
+    this.applier = this.#newApplier()
+  }
+
+  /** Classes of files that this node's policy has now, of which changes were journaled before it had them. */
+  get lacking(): string[] {
+    return [...this.strangers].filter((name) => this.#options.policy.get(name) !== undefined)
+  }
+
+  /** Whether the storage takes names that differ only in case for one. */
+  get foldsCase(): boolean {
+    return this.#options.storage.tree.foldsCase === true
+  }
+
+  /** The file or folder that the storage takes a path for that is not there; undefined where it tells them apart. */
+  standsFor(path: string): string | undefined {
+    if (!this.foldsCase || this.overlay.stat(path) !== undefined) return undefined
+    return this.overlay.spelledOtherwise(path)[0]
+  }
+
+  /** Whether a new path may not differ from another one only in case. */
+  get refusesSpellings(): boolean {
+    return this.#options.policy.namesDifferingByCase === 'refuse' || this.foldsCase
+  }
+
+  /**
+   * Refuses what would put two files in one place of this storage, before it is journaled.
+   *
+   * @throws `PATH_CONFLICT`
+   */
+  requireDistinct(parts: readonly BatchPart[]): void {
+    if (!this.foldsCase) return
+    const gone = new Set<string>()
+    const fresh = new DistinctPaths()
+    for (const { kind, path } of parts.flatMap(fileChangesOf)) {
+      if (kind === 'remove') {
+        gone.add(path)
+        fresh.remove(path)
+      } else if (gone.has(path) || this.overlay.stat(path) === undefined) {
+        const others = this.overlay.spelledOtherwise(path)
+        const other = others.find((one) => this.#isLeft(one, gone)) ?? fresh.add(path)
+        if (other !== undefined) throw spelledAlike(path, other)
+        gone.delete(path)
+      }
+    }
+  }
+
+  /** Whether a file stands at the path, or below it, that is not among those that are gone. */
+  #isLeft(path: string, gone: ReadonlySet<string>): boolean {
+    if (this.overlay.stat(path) !== undefined) return !gone.has(path)
+    const below = [...this.index.paths(), ...[...this.overlay.paths()].map(([one]) => one)]
+    const isThere = (one: string): boolean => this.overlay.stat(one) !== undefined && !gone.has(one)
+    return below.some((one) => one.startsWith(`${path}/`) && isThere(one))
+  }
+
+  /** Which new files cannot come to stand at their paths in the tree, and why. */
+  findBlocked(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>> {
+    const { storage, policy } = this.#options
+    return findBlocked(storage.tree, policy, paths)
+  }
+
+  #newApplier(): Applier {
+    const { storage, policy, emit, onApplied, onApplyFailure } = this.#options
+    const { onOutside, isChangedOutside } = this.#options
+    return new Applier({
+      tree: storage.tree,
+      index: this.index,
+      overlay: this.overlay,
+      mayForce: (path, at) => {
+        const isKnown = this.index.get(path) !== undefined
+        return mayForce(storage.tree, policy, path, { at, isKnown })
+      },
+      onApplied: (bytes) => {
+        this.unappliedBytes -= bytes
+        this.#told = undefined
+        onApplied()
+      },
+      onOutside,
+      isChangedOutside,
+      onFailure: (error, path) => {
+        const again = error.message === this.#told
+        this.#told = error.message
+        if (path !== undefined && !again) emit({ name: 'applyFailed', path, error })
+        onApplyFailure(error)
+      },
+    })
+  }
+
+  /** Forgets all but the index, which the caller has brought to where the journal begins. */
+  restart(): void {
+    this.overlay.reset()
+    this.blobs.clear()
+    this.strangers.clear()
+    this.conflict = undefined
+    this.unappliedBytes = 0
+    this.applier = this.#newApplier()
+  }
+
+  /**
+   * The parts of the next entry, as `partsOf` reads them. Results are one for each change, those in runs included.
+   */
+  take(
+    entry: Entry,
+    parts: readonly BatchPart[],
+    options: TakeOptions,
+  ): UpdateResult[] | undefined {
+    const { firstSeq, count, epoch, metaBytes } = entry.header
+    const results: UpdateResult[] | undefined = options.wantsResults ? [] : undefined
+    const bytesEach = entry.bytes.length / count
+    this.#payloadAt = entryHeaderBytes + metaBytes
+    this.#found = options.found
+    let seq = firstSeq
+    for (const part of parts) {
+      if (part.kind === 'updateRun') {
+        this.#run(part, epoch, seq, bytesEach, results)
+        seq += part.count
+        continue
+      }
+      let result: UpdateResult
+      if (part.kind === 'update') {
+        result = this.#update(part.className, part.value, epoch, seq, bytesEach)
+      } else if (part.kind === 'transaction') {
+        result = this.#transaction(part.changes, entry, seq, bytesEach, options.filesSeq)
+      } else this.#file(part, entry, seq, options.filesSeq)
+      results?.push(ownResult(result))
+      seq += 1
+    }
+    if (this.#operations.length > 0) this.#queue(entry, options.ordinal)
+    return results
+  }
+
+  #queue(entry: Entry, ordinal: number): void {
+    const bytes = entry.bytes.length
+    this.unappliedBytes += bytes
+    this.applier.push({ ordinal, bytes, operations: this.#operations })
+    this.#operations = []
+  }
+
+  #run(
+    run: UpdateRun,
+    epoch: number,
+    firstSeq: number,
+    bytesEach: number,
+    results: UpdateResult[] | undefined,
+  ): void {
+    this.#payloadAt += run.bytes
+    if (this.states.applyRun(run, epoch, firstSeq, bytesEach, results)) return
+    this.#stranger(run.className, undefined)
+    if (results !== undefined) results.length += run.count
+  }
+
+  #update(
+    className: string,
+    value: unknown,
+    epoch: number,
+    seq: number,
+    bytes: number,
+  ): UpdateResult {
+    const result = this.states.apply(className, value, { epoch, seq }, bytes)
+    if (result !== 'unknown') return result
+    this.#stranger(className, undefined)
+    return undefined
+  }
+
+  /** The results of the updates in it, or the first throw. */
+  #transaction(
+    changes: readonly SingleChange[],
+    entry: Entry,
+    seq: number,
+    bytes: number,
+    filesSeq: number,
+  ): UpdateResult {
+    const values: unknown[] = []
+    let failure: UpdateResult
+    let updates = 0
+    for (const change of changes) {
+      if (change.kind !== 'update') {
+        this.#file(change, entry, seq, filesSeq)
+        values.push(undefined)
+        continue
+      }
+      updates += 1
+      const result = this.#update(change.className, change.value, entry.header.epoch, seq, bytes)
+      if (result?.ok === false) failure ??= result
+      values.push(result?.ok === true ? result.value : undefined)
+    }
+    if (updates === 0) return undefined
+    return failure ?? { ok: true, value: values }
+  }
+
+  #file(change: FileChange, entry: Entry, seq: number, filesSeq: number): void {
+    const { className, path } = change
+    let bytes: Uint8Array | undefined
+    let blobBytes = 0
+    if (change.kind === 'put' || change.kind === 'patch') {
+      if (change.blob === undefined) {
+        const end = this.#payloadAt + (change.bytes?.length ?? 0)
+        bytes = entry.bytes.subarray(this.#payloadAt, end)
+        this.#payloadAt = end
+      } else {
+        blobBytes = change.blob.bytes
+        this.blobs.refer(change.blob.id, seq, blobBytes)
+      }
+    }
+    if (seq <= filesSeq) return
+    const own = this.#classOf(path, className)
+    if (own === undefined) {
+      this.#stranger(className, path)
+      return
+    }
+    if (this.#isTakenForAnother(change)) return
+    const found = this.#found?.get(path)
+    const pending: PendingOperation = {
+      seq,
+      className: own,
+      operation: operationOf(change, bytes),
+      blobBytes,
+      sizeBefore: 0,
+      ...(found === undefined ? {} : { found }),
+    }
+    this.overlay.push(pending)
+    this.#operations.push(pending)
+  }
+
+  /**
+   * The class of a path is what this node's own policy says: a peer is not believed about paths, and a change may be older
+   * than the present name of its class.
+   */
+  #classOf(path: string, className: string): string | undefined {
+    // What is in the index was checked before.
+    if (this.index.get(path)?.className === className) return className
+    return syncedClassOf(this.#options.policy, path)
+  }
+
+  /** Whether the tree would do to another file what the change does to its path. */
+  #isTakenForAnother({ kind, path }: FileChange): boolean {
+    const other = this.standsFor(path)
+    if (other === undefined) return false
+    if (kind !== 'remove') this.conflict ??= spelledAlike(path, other)
+    return true
+  }
+
+  #stranger(className: string, path: string | undefined): void {
+    if (this.#reported.has(className)) return
+    this.#reported.add(className)
+    if (this.#options.policy.get(className) === undefined) this.strangers.add(className)
+    this.#options.emit({ name: 'strangerClass', className, path })
+  }
+}
+
+function fileChangesOf(part: BatchPart): FileChange[] {
+  if (part.kind === 'update' || part.kind === 'updateRun') return []
+  if (part.kind !== 'transaction') return [part]
+  return part.changes.filter((change) => change.kind !== 'update')
+}
+
+/** What a change does to the tree; `bytes` are those of a payload that is no blob. */
+export function operationOf(change: FileChange, bytes: Uint8Array | undefined): FileOperation {
+  const { path } = change
+  switch (change.kind) {
+    case 'put': {
+      const { mode, blob } = change
+      if (bytes !== undefined) return { kind: 'put', path, bytes, mode }
+      return { kind: 'install', path, area: 'blobs', name: blob?.id ?? '', mode, move: false }
+    }
+    case 'patch': {
+      const { offset, blob } = change
+      if (bytes !== undefined) return { kind: 'patch', path, offset, bytes }
+      return { kind: 'patchObject', path, offset, area: 'blobs', name: blob?.id ?? '' }
+    }
+    case 'truncate':
+      return { kind: 'truncate', path, size: change.size }
+    case 'remove':
+      return { kind: 'remove', path }
+  }
+}

@@ -1,0 +1,366 @@
+/**
+ * Carries durable changes of files out on the tree, many at a time, and brings the index up to them.
+ *
+ * Invariants:
+ * - operations of a path reach the tree in the order of their changes, and all only after their entry is durable;
+ * - operations of different paths do, too, but for those that recovery puts off because something stands in their way;
+ * - work leaves the queue when the tree has it; a failure leaves it there, for `retry()`;
+ * - what is coalesced away was superseded within the same batch, so a crash can only bring back the whole batch.
+ */
+import { HotspareError } from '../../errors.js'
+import type { AppliedStat, FileStat, TreeEntry, TreeStore } from '../../interfaces/storage.js'
+import { asStorageError } from '../journal/errors.js'
+import { ApplyBatch, isAbsolute } from './apply-batch.js'
+import { type FileIndex, noFile } from './file-index.js'
+import { sizeAfter } from './layers.js'
+import type { FileOperation, Overlay, PendingOperation } from './overlay.js'
+
+/** The changes of files of one entry. */
+export interface ApplyWork {
+  readonly ordinal: number
+  /** Memory that the entry holds until it is applied. */
+  readonly bytes: number
+  readonly operations: readonly PendingOperation[]
+}
+
+export interface ApplierOptions {
+  readonly tree: TreeStore
+  readonly index: FileIndex
+  readonly overlay: Overlay
+  /** Whether what stands at `at`, in the way of the path, may be removed. */
+  readonly mayForce: (path: string, at: string) => Promise<boolean>
+  /** Work of this many bytes left the queue. */
+  readonly onApplied: (bytes: number) => void
+  readonly onFailure: (error: HotspareError, path: string | undefined) => void
+  /** A file had not the size that the changes before make of it: somebody else was there. */
+  readonly onOutside: (found: TreeEntry) => void
+  /** Whether it is known already that somebody else changed the file. */
+  readonly isChangedOutside: (path: string) => boolean
+}
+
+/** Operations in one call of the tree. */
+const batchOperationsMax = 512
+/** Bytes in one call of the tree, one operation at least: what an adapter may bring over in memory that it uses again. */
+const batchBytesMax = 448 * 1024
+
+export class Applier {
+  readonly #options: ApplierOptions
+  #queue: (ApplyWork | undefined)[] = []
+  #head = 0
+  /** Operations of the first work that are in the tree already. */
+  #done = 0
+  #released = 0
+  #isRunning = false
+  #isStopped = false
+  #holds = 0
+  readonly #waiting: (() => void)[] = []
+  failed: HotspareError | undefined
+  /** Changes up to this one may have been carried out before, so that files may be ahead of them. */
+  #repeatedSeq = 0
+  /**
+   * During recovery the tree may be ahead of the changes, so one that meets a folder where later there is one
+   * is put off until it is superseded.
+   */
+  isReplaying = false
+  /** What was put off, for each path in order, and why. */
+  readonly #blocked = new Map<string, { error: HotspareError; operations: PendingOperation[] }>()
+
+  constructor(options: ApplierOptions) {
+    this.#options = options
+  }
+
+  /** The oldest change that is not in the tree; undefined when all are. */
+  get oldestSeq(): number | undefined {
+    return this.#queue[this.#head]?.operations[this.#done]?.seq
+  }
+
+  /** The newest change handed to the tree so far, whether it is there or not. */
+  startedSeq = 0
+
+  push(work: ApplyWork): void {
+    this.#queue.push(work)
+  }
+
+  /** Entries up to this ordinal are durable. */
+  release(ordinal: number): void {
+    this.#released = ordinal
+    if (!this.#isRunning) this.#run()
+  }
+
+  /** Resolves when nothing released is waiting, and with the failure when there is one. */
+  async settled(): Promise<void> {
+    while (this.failed === undefined && (this.#isRunning || this.#hasWork())) await this.#changed()
+    if (this.failed !== undefined) throw this.failed
+  }
+
+  /** Resolves when all changes up to `seq` are in the tree. */
+  async applied(seq: number): Promise<void> {
+    while ((this.oldestSeq ?? Number.POSITIVE_INFINITY) <= seq) {
+      if (this.failed !== undefined) throw this.failed
+      await this.#changed()
+    }
+  }
+
+  /** Runs `read` while nothing is written to the tree. */
+  async hold<T>(read: () => Promise<T>): Promise<T> {
+    this.#holds += 1
+    try {
+      while (this.#isRunning) await this.#changed()
+      return await read()
+    } finally {
+      this.#holds -= 1
+      if (!this.#isRunning) this.#run()
+      this.#notify()
+    }
+  }
+
+  /** Does nothing more; waits for the work under way. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    while (this.#isRunning) await this.#changed()
+  }
+
+  /** After a failure: goes on where it stopped. */
+  retry(): void {
+    this.failed = undefined
+    if (!this.#isRunning) this.#run()
+  }
+
+  #changed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve)
+    })
+  }
+
+  #notify(): void {
+    if (this.#waiting.length > 0) for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  #hasWork(): boolean {
+    const work = this.#queue[this.#head]
+    return work !== undefined && work.ordinal <= this.#released
+  }
+
+  #run(): void {
+    if (this.failed !== undefined || this.#isStopped) return
+    if (this.#holds > 0 || !this.#hasWork()) return
+    const batch = this.#nextBatch()
+    this.#isRunning = true
+    this.startedSeq = Math.max(this.startedSeq, batch.lastSeq)
+    if (this.#blocked.size > 0 && batch.all.some(({ operation }) => this.#mustWait(operation))) {
+      void this.#carryOutAlone(batch)
+      return
+    }
+    this.#options.tree.apply(batch.operations()).then(
+      (stats) => this.#finish(batch, stats),
+      (error: unknown) => {
+        void this.#afterFailure(batch, asStorageError(error))
+      },
+    )
+  }
+
+  /** What comes next, up to the limits. It stays in the queue. */
+  #nextBatch(): ApplyBatch {
+    const batch = new ApplyBatch(this.#options.overlay)
+    let { length } = this.#queue
+    for (let at = this.#head; at < length; at += 1) {
+      const work = this.#queue[at]
+      if (work === undefined || work.ordinal > this.#released) break
+      for (
+        let from = at === this.#head ? this.#done : 0;
+        from < work.operations.length;
+        from += 1
+      ) {
+        const pending = work.operations[from]
+        if (pending !== undefined) batch.add(pending)
+        if (batch.length >= batchOperationsMax || batch.bytes >= batchBytesMax) {
+          length = 0
+          break
+        }
+      }
+    }
+    return batch
+  }
+
+  #finish(batch: ApplyBatch, stats: readonly (AppliedStat | undefined)[]): void {
+    const outside: TreeEntry[] = []
+    batch.forEachResult(stats, (first, last, stat) => {
+      const isOutside = stat !== undefined && this.#isOutside(first, stat)
+      if (isOutside) outside.push({ path: last.operation.path, ...stat })
+      this.#record(last, stat, isOutside || this.#buildsOnOutside(first))
+    })
+    for (const { operation } of batch.all) this.#unblock(operation)
+    this.#leave(batch)
+    for (const found of outside) this.#options.onOutside(found)
+  }
+
+  /** The index learns what the last operation of a path left in the tree. */
+  #record(last: PendingOperation, stat: FileStat | undefined, isMixed: boolean): void {
+    const { index } = this.#options
+    const { path } = last.operation
+    if (stat === undefined) index.remove(path, last.seq)
+    else index.set(path, isMixed ? mixedRecordOf(last, stat) : recordOf(last, stat))
+  }
+
+  /** The tree and the index have the batch: its work leaves the queue, and the next one begins. */
+  #leave(batch: ApplyBatch): void {
+    for (const { operation } of batch.all) this.#options.overlay.applied(operation.path)
+    this.#advance(batch.all.length)
+    this.#isRunning = false
+    this.#run()
+    this.#notify()
+  }
+
+  /** Whether somebody else gave the file another size before the operation. */
+  #isOutside(first: PendingOperation, { sizeBefore }: AppliedStat): boolean {
+    if (sizeBefore === undefined || sizeBefore === first.sizeBefore) return false
+    return !this.isReplaying && first.seq > this.#repeatedSeq
+  }
+
+  /** Whether the file stays a mixture of what somebody else left there and of changes in place. */
+  #buildsOnOutside({ operation, found }: PendingOperation): boolean {
+    if (found !== undefined || isAbsolute(operation)) return false
+    return this.#options.isChangedOutside(operation.path)
+  }
+
+  /** What was put off is superseded by an operation that does not depend on what was before. */
+  #unblock(operation: FileOperation): void {
+    if (this.#blocked.size > 0 && isAbsolute(operation)) this.#blocked.delete(operation.path)
+  }
+
+  /** Whether it builds on an operation that was put off: done before that one, it would be overwritten by it. */
+  #mustWait(operation: FileOperation): boolean {
+    return this.#blocked.has(operation.path) && !isAbsolute(operation)
+  }
+
+  /** Takes operations that are done off the queue. */
+  #advance(operations: number): void {
+    let left = operations
+    while (left > 0) {
+      const work = this.#queue[this.#head]
+      if (work === undefined) break
+      const rest = work.operations.length - this.#done
+      if (left < rest) {
+        this.#done += left
+        break
+      }
+      left -= rest
+      this.#done = 0
+      this.#queue[this.#head] = undefined
+      this.#head += 1
+      this.#options.onApplied(work.bytes)
+    }
+    if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head)
+      this.#head = 0
+    }
+  }
+
+  /** A batch failed: finds out which operation it was, and carries out the others. */
+  async #afterFailure(batch: ApplyBatch, error: HotspareError): Promise<void> {
+    this.#repeatedSeq = this.startedSeq
+    if (!isOfOne(error)) {
+      this.#fail(error, undefined)
+      return
+    }
+    await this.#carryOutAlone(batch)
+  }
+
+  /** One operation after the other; after a failure the whole batch stays in the queue. */
+  async #carryOutAlone(batch: ApplyBatch): Promise<void> {
+    const results: { last: PendingOperation; stat: FileStat | undefined }[] = []
+    for (const pending of batch.all) {
+      const { operation } = pending
+      const before = this.#blocked.get(operation.path)
+      if (before !== undefined && this.#mustWait(operation)) {
+        before.operations.push(pending)
+        continue
+      }
+      try {
+        const [stat] = await this.#applyAlone(pending)
+        results.push({ last: pending, stat })
+        this.#unblock(operation)
+      } catch (cause) {
+        const error = asStorageError(cause)
+        // Nothing but what stands in the way goes away with a later operation.
+        if (error.code !== 'PATH_BLOCKED') {
+          this.#failAlone(error, operation.path)
+          return
+        }
+        // One that had to wait would not be here: this one stands for all before it.
+        this.#blocked.set(operation.path, { error, operations: [pending] })
+      }
+    }
+    const [first] = this.#blocked
+    if (first !== undefined && !this.isReplaying) this.#failAlone(first[1].error, first[0])
+    else {
+      for (const { last, stat } of results) this.#record(last, stat, this.#buildsOnOutside(last))
+      this.#leave(batch)
+    }
+  }
+
+  #failAlone(error: HotspareError, path: string): void {
+    // All of it is done again, by `retry()` or by the next recovery.
+    this.#blocked.clear()
+    this.#fail(error, path)
+  }
+
+  async #applyAlone(pending: PendingOperation): Promise<(FileStat | undefined)[]> {
+    const { tree, mayForce } = this.#options
+    const { operation, found } = pending
+    if (found !== undefined) return [found ?? undefined]
+    try {
+      return await tree.apply([operation])
+    } catch (error) {
+      const at = HotspareError.is(error, 'PATH_BLOCKED') ? error.details.obstacle : undefined
+      if (operation.kind === 'remove' || typeof at !== 'string') throw error
+      if (!(await mayForce(operation.path, at))) throw error
+      return await tree.apply([{ ...operation, force: true }])
+    }
+  }
+
+  #fail(error: HotspareError, path: string | undefined): void {
+    this.failed = error
+    this.#isRunning = false
+    this.#notify()
+    this.#options.onFailure(error, path)
+  }
+
+  /** Recovery is over: what was put off and never superseded comes first, and has failed. */
+  endReplay(): void {
+    this.isReplaying = false
+    this.#repeatedSeq = this.startedSeq
+    if (this.#blocked.size === 0) return
+    const left = [...this.#blocked.values()]
+    const operations = left.flatMap((one) => one.operations).sort((a, b) => a.seq - b.seq)
+    const first = left.find((one) => one.operations[0] === operations[0])
+    this.#blocked.clear()
+    for (const pending of operations) this.#options.overlay.push(pending)
+    this.#queue = [{ ordinal: 0, bytes: 0, operations }, ...this.#queue.slice(this.#head)]
+    this.#head = 0
+    this.#done = 0
+    if (first !== undefined) this.#fail(first.error, operations[0]?.operation.path)
+  }
+}
+
+/** Whether it may be one operation that failed, and not the storage as a whole. */
+function isOfOne({ code }: HotspareError): boolean {
+  return code === 'STORAGE_FAILED' || code === 'PATH_BLOCKED'
+}
+
+function recordOf(
+  pending: PendingOperation,
+  stat: FileStat,
+): FileStat & { className: string; version: number } {
+  const { size, mode, mtimeMs, inode } = stat
+  return { className: pending.className, version: pending.seq, size, mode, mtimeMs, inode }
+}
+
+/** The size is that of the history: the next change in place has its offset from there, on every node. */
+function mixedRecordOf(
+  last: PendingOperation,
+  { mode }: FileStat,
+): FileStat & { className: string; version: number } {
+  const { className, seq: version, sizeBefore } = last
+  return { className, version, size: sizeAfter(last, sizeBefore), mode, ...noFile }
+}

@@ -1,0 +1,252 @@
+/**
+ * Reads of files: what is in the tree with what is pending on top.
+ *
+ * Invariant: what is read is one state of the file, the newest appended one. A change that reaches the tree while it is
+ * read from there would mix two states, so the read is done again, and at last with the applier held. While a restore puts
+ * its files in their places, and where somebody else changed the file, there is no such state: reads wait, or are refused.
+ */
+import { HotspareError } from '../../errors.js'
+import type { FileStat, OpenStorage, ReadRequest, ReadResult } from '../../interfaces/storage.js'
+import type { Contents } from '../contents/replicated-state.js'
+import type { FileRecord, TransferAnswer } from '../contents/types.js'
+import type { IndexRecord } from './file-index.js'
+import { lay, pieceBytes } from './layers.js'
+import type { PendingOperation } from './overlay.js'
+
+/** Reads tried before the applier is held. */
+const triesMax = 3
+/** Switches to a restore that one read waits for. */
+const switchesMax = 3
+
+/** What a read needs, as it was when it began. */
+interface Capture {
+  readonly from: number
+  readonly length: number
+  readonly record: FileRecord
+  readonly seq: number
+  /** Pending operations, the first one absolute when nothing of the tree is needed. */
+  readonly operations: readonly PendingOperation[]
+  readonly needsTree: boolean
+}
+
+/** What the tree and the changes on their way to it make of a stretch; the file of the tree as it was found. */
+interface Composed {
+  readonly bytes: Uint8Array
+  readonly stat: FileStat | undefined
+}
+
+/** What was read, and of which version of the file. */
+export interface ReadFile {
+  readonly bytes: Uint8Array
+  readonly record: FileRecord
+}
+
+/** What reads need to know of the copy beside its contents. */
+export interface ReadHost {
+  /** The last change appended. */
+  readonly seq: number
+  /** How many switches to a restore have begun. */
+  readonly switches: number
+  /** Resolves when no switch puts files in their places any more; undefined while none does. */
+  settled(): Promise<void> | undefined
+  /** Whether the disk has something else at the path than the index, so that neither can be read. */
+  isChangedOutside(path: string): boolean
+  /** A file was found to be other than the index has it; no file where `stat` is undefined. */
+  foundOutside(path: string, stat: FileStat | undefined): void
+}
+
+export class FileReads {
+  readonly #storage: OpenStorage
+  readonly #contents: Contents
+  readonly #host: () => ReadHost
+
+  constructor(storage: OpenStorage, contents: Contents, host: () => ReadHost) {
+    this.#storage = storage
+    this.#contents = contents
+    this.#host = host
+  }
+
+  /** @throws `FILE_NOT_FOUND`, `CHANGED_OUTSIDE`, `RESTORE_UNDER_WAY` */
+  async read(path: string, offset: number, length: number): Promise<ReadFile> {
+    for (let tries = 0; tries < switchesMax; tries += 1) {
+      await this.whenWhole()
+      const { switches } = this.#host()
+      try {
+        const read = await this.#readOnce(path, offset, length)
+        if (switches === this.#host().switches) return read
+      } catch (error) {
+        // What it was reading was taken away by a switch that began meanwhile.
+        if (switches === this.#host().switches) throw error
+      }
+    }
+    throw underWay()
+  }
+
+  /** Waits while files are put in their places: nothing that is read then is of one state. @throws `RESTORE_UNDER_WAY` */
+  async whenWhole(): Promise<void> {
+    for (;;) {
+      const settled = this.#host().settled()
+      if (settled === undefined) return
+      await settled
+    }
+  }
+
+  async #readOnce(path: string, offset: number, length: number): Promise<ReadFile> {
+    if (this.#host().isChangedOutside(path)) throw changedOutside(path)
+    for (let tries = 0; tries < triesMax; tries += 1) {
+      const capture = this.#capture(path, offset, length)
+      const composed = await this.#compose(path, capture)
+      if (!capture.needsTree || this.#isStill(path, capture))
+        return this.#whole(path, capture, composed)
+    }
+    return this.#contents.applier.hold(async () => {
+      const capture = this.#capture(path, offset, length)
+      return this.#whole(path, capture, await this.#compose(path, capture))
+    })
+  }
+
+  /** A file of another size than the history's is a version of nobody, and a part of it even less. */
+  #whole(path: string, { record, needsTree, operations }: Capture, composed: Composed): ReadFile {
+    const { bytes, stat } = composed
+    if (needsTree && operations.length === 0 && stat?.size !== record.size) {
+      this.#host().foundOutside(path, stat)
+      throw changedOutside(path)
+    }
+    return { bytes, record }
+  }
+
+  #capture(path: string, offset: number, length: number): Capture {
+    const { overlay } = this.#contents
+    const stat = overlay.stat(path)
+    if (stat === undefined) throw notFound(path)
+    const pending = overlay.get(path)
+    const from = Math.min(offset, stat.size)
+    const first = Math.max(pending?.head ?? 0, pending?.base ?? 0)
+    return {
+      from,
+      length: Math.max(0, Math.min(length, stat.size - from)),
+      record: stat,
+      seq: this.#host().seq,
+      operations: pending?.operations.slice(first) ?? [],
+      needsTree: pending === undefined || pending.base < pending.head,
+    }
+  }
+
+  /** Whether nothing newer than what was captured can have reached the tree. */
+  #isStill(path: string, capture: Capture): boolean {
+    const { overlay, applier } = this.#contents
+    return (
+      applier.startedSeq <= capture.seq || overlay.stat(path)?.version === capture.record.version
+    )
+  }
+
+  async #compose(path: string, capture: Capture): Promise<Composed> {
+    const { from, length, operations } = capture
+    const tree = capture.needsTree ? await this.#readTree(path, from, length) : undefined
+    if (operations.length === 0) return tree ?? { bytes: new Uint8Array(0), stat: undefined }
+    const bytes = new Uint8Array(length)
+    if (tree !== undefined) bytes.set(tree.bytes)
+    for (const pending of operations) await lay(this.#storage.objects, bytes, from, pending)
+    return { bytes, stat: tree?.stat }
+  }
+
+  async #readTree(path: string, offset: number, length: number): Promise<Composed | undefined> {
+    const pieces: Uint8Array[] = []
+    let stat: FileStat | undefined
+    let done = 0
+    do {
+      const wanted = Math.min(pieceBytes, length - done)
+      const request = { path, offset: offset + done, length: wanted }
+      const { buffer, results } = await this.#storage.tree.read([request])
+      const [result] = results
+      if (result === undefined || result === 'missing') return undefined
+      stat = result.stat
+      pieces.push(buffer.subarray(result.start, result.start + result.length))
+      // Somebody else has shortened the file.
+      if (result.length < wanted) break
+      done += wanted
+    } while (done < length)
+    const [only = new Uint8Array(0)] = pieces
+    return { bytes: pieces.length === 1 ? only : Buffer.concat(pieces), stat }
+  }
+
+  /** All paths that begin with the prefix, sorted. */
+  list(prefix: string): string[] {
+    const { index, overlay } = this.#contents
+    const paths: string[] = []
+    for (const path of index.paths(prefix)) {
+      if (overlay.get(path)?.exists !== false) paths.push(path)
+    }
+    for (const [path, pending] of overlay.paths()) {
+      const isNew = pending.exists && index.get(path) === undefined
+      if (isNew && path.startsWith(prefix)) paths.push(path)
+    }
+    return paths.sort()
+  }
+
+  /**
+   * Bytes as the tree has them, with versions that they are at least as new as.
+   *
+   * @throws `CHANGED_OUTSIDE`: what the history has of a file cannot be given to anybody from here
+   */
+  async readForTransfer(requests: readonly ReadRequest[]): Promise<TransferAnswer> {
+    const { index } = this.#contents
+    const known = requests.filter(({ path }) => this.#host().isChangedOutside(path))
+    if (known.length > 0) throw cannotGive(known.map(({ path }) => path))
+    const records = requests.map(({ path }) => index.get(path))
+    const answer = await this.#storage.tree.read(requests, true)
+    try {
+      await this.#requireOwn(requests, records, answer.results)
+    } catch (error) {
+      answer.release?.()
+      throw error
+    }
+    return { ...answer, versions: records.map((record) => record?.version ?? 0) }
+  }
+
+  /** What is missing, or has another size, is so by a change that follows, and not by somebody else's hand. */
+  async #requireOwn(
+    requests: readonly ReadRequest[],
+    records: readonly (IndexRecord | undefined)[],
+    results: readonly (ReadResult | 'missing')[],
+  ): Promise<void> {
+    const statOf = (at: number): FileStat | undefined => {
+      const result = results[at]
+      return result === undefined || result === 'missing' ? undefined : result.stat
+    }
+    const other = [...requests.keys()].filter(
+      (at) => records[at] !== undefined && statOf(at)?.size !== records[at].size,
+    )
+    if (other.length === 0) return
+    const { index, applier } = this.#contents
+    await applier.applied(this.#host().seq)
+    const foreign = new Map<string, FileStat | undefined>()
+    for (const at of other) {
+      const path = requests[at]?.path ?? ''
+      if (index.get(path) === records[at]) foreign.set(path, statOf(at))
+    }
+    for (const [path, stat] of foreign) this.#host().foundOutside(path, stat)
+    if (foreign.size > 0) throw cannotGive([...foreign.keys()])
+  }
+}
+
+function underWay(): HotspareError {
+  return new HotspareError('RESTORE_UNDER_WAY', 'the files of a restore are not in their places')
+}
+
+function changedOutside(path: string): HotspareError {
+  const what = `'${path}' on the disk is not what the history has`
+  return new HotspareError('CHANGED_OUTSIDE', what, { details: { path } })
+}
+
+/** What a standby is told that needs the files. */
+function cannotGive(paths: readonly string[]): HotspareError {
+  const [path = ''] = paths
+  const more = paths.length > 1 ? `, and ${paths.length - 1} more files,` : ''
+  const what = `'${path}'${more} on the disk of the source is not what the history has, since somebody else changed or removed it: on the active, write it anew or remove it through the library; where a full vault keeps it from being adopted, make room there`
+  return new HotspareError('CHANGED_OUTSIDE', what, { details: { path, files: paths.length } })
+}
+
+function notFound(path: string): HotspareError {
+  return new HotspareError('FILE_NOT_FOUND', `there is no file '${path}'`, { details: { path } })
+}

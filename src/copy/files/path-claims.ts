@@ -1,0 +1,84 @@
+/** What the data plane asks of a policy. */
+import { HotspareError } from '../../errors.js'
+import type { Obstacle, TreeStore } from '../../interfaces/storage.js'
+import type { SyncPolicy } from '../../policy/sync-policy.js'
+
+/** The synced class that claims a path; undefined for paths that are never synced, unclaimed, or claimed twice. */
+export function syncedClassOf(policy: SyncPolicy, path: string): string | undefined {
+  try {
+    const found = policy.classOf(path)
+    return found?.declaration.kind === 'synced' ? found.name : undefined
+  } catch {
+    // Claimed by two classes: whatever is done to it would be wrong for one of them.
+    return undefined
+  }
+}
+
+/**
+ * Whether what stands in the way of a path may be removed: a file in the place of a folder above it that a synced class
+ * claims, which is of the old copy; a link or special file at the path itself only where this copy had a file there, in
+ * whose place somebody put it. Anything else is not to be touched.
+ */
+export async function mayForce(
+  tree: TreeStore,
+  policy: SyncPolicy,
+  path: string,
+  blocked: { readonly at: string; readonly isKnown: boolean },
+): Promise<boolean> {
+  if (blocked.at === path) return blocked.isKnown
+  const synced: string[] = []
+  const others: string[] = []
+  for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
+    const above = path.slice(0, at)
+    if (syncedClassOf(policy, above) === undefined) others.push(above)
+    else synced.push(above)
+  }
+  if (synced.length === 0 || others.length === 0) return synced.length > 0
+  return (await tree.stat(others)).every((found) => found === undefined)
+}
+
+/** Paths that are looked at together. */
+const lookedAtMax = 1000
+
+/**
+ * Which new files cannot come to stand at their paths, and why: something is in the way that is not to be touched. Files of
+ * synced classes are no hindrance: they belong to this copy, and go before anything takes their place.
+ */
+export async function findBlocked(
+  tree: TreeStore,
+  policy: SyncPolicy,
+  paths: readonly string[],
+): Promise<Map<string, HotspareError>> {
+  const blocked = new Map<string, HotspareError>()
+  for (let start = 0; start < paths.length; start += lookedAtMax) {
+    const some = paths.slice(start, start + lookedAtMax)
+    const found = await tree.obstacles(some)
+    for (const [index, path] of some.entries()) {
+      const obstacle = found[index]
+      if (obstacle === undefined || mayGo(policy, obstacle)) continue
+      blocked.set(path, blockedBy(path, obstacle))
+    }
+  }
+  return blocked
+}
+
+function mayGo(policy: SyncPolicy, { kind, path }: Obstacle): boolean {
+  return kind === 'file' && syncedClassOf(policy, path) !== undefined
+}
+
+function blockedBy(path: string, obstacle: Obstacle): HotspareError {
+  const what = {
+    file: 'a file that is not synced',
+    link: 'a symbolic link',
+    special: 'a special file',
+  }
+  const why =
+    obstacle.path === path
+      ? `${what[obstacle.kind]} stands there`
+      : `${JSON.stringify(obstacle.path)} is ${what[obstacle.kind]} and stands in its way`
+  return new HotspareError(
+    'PATH_BLOCKED',
+    `${JSON.stringify(path)} cannot be written, because ${why}`,
+    { details: { path, obstacle: obstacle.path } },
+  )
+}

@@ -1,0 +1,69 @@
+/**
+ * Files that are not replicated although a class seems to claim them: because of their name, or because of what they are.
+ * Nobody would notice before the machine is lost, so each start says so.
+ *
+ * Invariant: what is kept of them and told one by one is bounded; the rest is counted.
+ */
+import { pathProblem } from '../../policy/path-rules.js'
+import type { SyncPolicy } from '../../policy/sync-policy.js'
+import type { CopyEvent } from '../contents/types.js'
+
+/** Paths that are told and kept; the rest is counted. */
+export const skippedNamedMax = 100
+/** Characters that are shown of a path: one that is too long to be replicated is one of them. */
+const shownMax = 1024
+
+/** One of them. */
+export interface SkippedPath {
+  /** Relative to the root, its end left out where it is longer than 1 024 characters. */
+  readonly path: string
+  /** What is wrong with it, in words, for people. */
+  readonly why: string
+}
+
+/** What the last scan left out. */
+export interface SkippedReport {
+  /** How many there are. */
+  readonly count: number
+  /** The first of them, at most {@link skippedNamedMax}. */
+  readonly paths: readonly SkippedPath[]
+}
+
+export const nothingSkipped: SkippedReport = { count: 0, paths: [] }
+
+export class SkippedPaths {
+  readonly #policy: SyncPolicy
+  readonly #emit: (event: CopyEvent) => void
+  readonly #paths: SkippedPath[] = []
+  #count = 0
+
+  constructor(policy: SyncPolicy, emit: (event: CopyEvent) => void) {
+    this.#policy = policy
+    this.#emit = emit
+  }
+
+  /** A scan met what is no regular file, or could not be read. */
+  add(path: string, why: string): void {
+    if (!this.#policy.seemsSynced(path)) return
+    this.#count += 1
+    if (this.#paths.length >= skippedNamedMax) return
+    const shown = path.length > shownMax ? `${path.slice(0, shownMax)}…` : path
+    this.#paths.push({ path: shown, why })
+    this.#emit({ name: 'skippedPath', path: shown, why })
+  }
+
+  /** A scan met a regular file that no synced class claims: it may be for its name. */
+  addUnclaimed(path: string): void {
+    const problem = pathProblem(path)
+    if (problem !== undefined) this.add(path, `its path ${problem}`)
+  }
+
+  /** The scan is over. */
+  end(): SkippedReport {
+    const report = { count: this.#count, paths: this.#paths }
+    if (report.count > report.paths.length) {
+      this.#emit({ name: 'skippedPaths', count: report.count })
+    }
+    return report
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Which files and folders there are under another spelling of a path, so that none comes to stand beside one that a file
+ * system without case keeps in the same place.
+ *
+ * Invariant: a spelling is here exactly while a file stands at it or below it, and only if folding changes it: whoever looks
+ * for the others of a path looks for the folded one in the tree itself. So a tree in lower case costs nothing.
+ */
+import { HotspareError } from '../../errors.js'
+import { foldPath } from '../../util/fold-path.js'
+import { Folders } from './folder-counts.js'
+
+export class Spellings {
+  readonly #counts = new Map<string, number>()
+  readonly #byFolded = new Map<string, Set<string>>()
+
+  /** A file came into being. */
+  add(path: string): void {
+    if (foldPath(path) === path) return
+    for (const spelled of withFolders(path)) {
+      const folded = foldPath(spelled)
+      if (folded === spelled) continue
+      const count = this.#counts.get(spelled) ?? 0
+      this.#counts.set(spelled, count + 1)
+      if (count > 0) continue
+      const spellings = this.#byFolded.get(folded)
+      if (spellings === undefined) this.#byFolded.set(folded, new Set([spelled]))
+      else spellings.add(spelled)
+    }
+  }
+
+  /** A file is gone. */
+  remove(path: string): void {
+    if (foldPath(path) === path) return
+    for (const spelled of withFolders(path)) {
+      const count = this.#counts.get(spelled)
+      if (count === undefined) continue
+      if (count > 1) {
+        this.#counts.set(spelled, count - 1)
+        continue
+      }
+      this.#counts.delete(spelled)
+      const folded = foldPath(spelled)
+      const spellings = this.#byFolded.get(folded)
+      spellings?.delete(spelled)
+      if (spellings?.size === 0) this.#byFolded.delete(folded)
+    }
+  }
+
+  clear(): void {
+    this.#counts.clear()
+    this.#byFolded.clear()
+  }
+
+  /**
+   * The other spellings of a path, and of its folders, which would be taken for it. One that is there exactly so has its
+   * place already, whatever stands beside it.
+   *
+   * @param exists - whether a file or a folder with files is there
+   */
+  othersOf(path: string, exists: (path: string) => boolean): string[] {
+    if (this.#byFolded.size === 0 && foldPath(path) === path) return []
+    const others: string[] = []
+    for (const spelled of withFolders(path)) {
+      if (exists(spelled)) continue
+      const folded = foldPath(spelled)
+      for (const other of this.#byFolded.get(folded) ?? [])
+        if (other !== spelled) others.push(other)
+      if (folded !== spelled && exists(folded)) others.push(folded)
+    }
+    return others
+  }
+}
+
+/** A path and all folders above it. */
+function withFolders(path: string): string[] {
+  const paths = [path]
+  for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
+    paths.push(path.slice(0, at))
+  }
+  return paths
+}
+
+/** Paths that are taken together, and have to be different files on every system. */
+export class DistinctPaths {
+  readonly #files = new Set<string>()
+  readonly #folders = new Folders()
+  readonly #spellings = new Spellings()
+
+  /** Adds a path; answers another spelling of it, or of a folder above it, that was there before. */
+  add(path: string): string | undefined {
+    if (this.#files.has(path)) return undefined
+    const [other] = this.#spellings.othersOf(
+      path,
+      (one) => this.#files.has(one) || this.#folders.has(one),
+    )
+    this.#files.add(path)
+    this.#folders.add(path)
+    this.#spellings.add(path)
+    return other
+  }
+
+  /** Takes a path away again, if it is there. */
+  remove(path: string): void {
+    if (!this.#files.delete(path)) return
+    this.#folders.remove(path)
+    this.#spellings.remove(path)
+  }
+}
+
+/** Two paths are one file where case does not matter. */
+export function spelledAlike(path: string, other: string): HotspareError {
+  return new HotspareError(
+    'PATH_CONFLICT',
+    `'${path}' cannot stand beside '${other}', because they are one file on a system that does not tell upper from lower case`,
+    {
+      details: { path, otherPath: other },
+      whatToDo:
+        "Choose another name, or remove the other one before. Where every node tells them apart: new SyncPolicy(classes, { namesDifferingByCase: 'allow' }).",
+    },
+  )
+}

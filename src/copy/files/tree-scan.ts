@@ -1,0 +1,101 @@
+/** Compares the tree with the index, by size, time and inode, without reading a file. */
+import type { FileStat, TreeEntry } from '../../interfaces/storage.js'
+import type { LocalCopyOptions, OutsideReport } from '../contents/types.js'
+import type { FileIndex, IndexRecord } from './file-index.js'
+import { syncedClassOf } from './path-claims.js'
+import { SkippedPaths, type SkippedReport } from './skipped-paths.js'
+import { DistinctPaths } from './spellings.js'
+
+/** Paths that an event names; the report has all. */
+const namedPathsMax = 100
+
+const statPaths = 512
+
+export const nothingOutside: OutsideReport = { unknown: [], differing: [], missing: [] }
+
+export function isNothing({ unknown, differing, missing }: OutsideReport): boolean {
+  return unknown.length + differing.length + missing.length === 0
+}
+
+/** Records of paths that the policy gives to another class follow it; those that none claims are dropped. */
+export function followPolicy(options: LocalCopyOptions, index: FileIndex): void {
+  for (const [path, record] of [...index.entries()]) {
+    const className = syncedClassOf(options.policy, path)
+    if (className === undefined) index.drop(path)
+    else if (className !== record.className) index.set(path, { ...record, className })
+  }
+}
+
+/** What the tree is compared with. */
+export interface ScannedCopy {
+  readonly index: FileIndex
+  /** Other spellings of a new path that forbid it; undefined where they do not. */
+  spelledOtherwise(path: string): readonly string[] | undefined
+}
+
+/** What was done to files of synced classes while the copy was closed, and what of the tree cannot be synced. */
+export async function scanTree(
+  options: LocalCopyOptions,
+  copy: ScannedCopy,
+): Promise<{ outside: OutsideReport; skipped: SkippedReport }> {
+  const { storage, policy, emit } = options
+  const { index } = copy
+  const unknown: TreeEntry[] = []
+  const differing: TreeEntry[] = []
+  let known = 0
+  const skipped = new SkippedPaths(policy, emit)
+  // Without an index there is nothing yet that a file could stand beside: whoever adopts them all is told.
+  const distinct = index.size > 0 ? new DistinctPaths() : undefined
+  const isApart = (path: string): boolean => {
+    const others = copy.spelledOtherwise(path)
+    const other = others?.[0] ?? (others === undefined ? undefined : distinct?.add(path))
+    if (other === undefined) return true
+    skipped.add(path, `its path differs from ${JSON.stringify(other)} only in case`)
+    return false
+  }
+  let seen = 0
+  for await (const batch of storage.tree.scan((path, why) => skipped.add(path, why))) {
+    seen += batch.length
+    options.recovers?.({ phase: 'files', done: seen })
+    for (const entry of batch) {
+      const record = index.get(entry.path)
+      if (record === undefined) {
+        if (syncedClassOf(policy, entry.path) === undefined) skipped.addUnclaimed(entry.path)
+        else if (isApart(entry.path)) unknown.push(entry)
+        continue
+      }
+      known += 1
+      if (differs(record, entry)) differing.push(entry)
+    }
+  }
+  const missing = known < index.size ? await findMissing(options, index) : []
+  reportChanged(options, [...unknown, ...differing].map(({ path }) => path).concat(missing))
+  return { outside: { unknown, differing, missing }, skipped: skipped.end() }
+}
+
+/** Whether a file is not the one that the index knows. */
+export function differs(record: IndexRecord, entry: FileStat): boolean {
+  return (
+    record.size !== entry.size || record.mtimeMs !== entry.mtimeMs || record.inode !== entry.inode
+  )
+}
+
+async function findMissing(options: LocalCopyOptions, index: FileIndex): Promise<string[]> {
+  const paths = index.paths()
+  const missing: string[] = []
+  for (let at = 0; at < paths.length; at += statPaths) {
+    const batch = paths.slice(at, at + statPaths)
+    const stats = await options.storage.tree.stat(batch)
+    for (const [position, path] of batch.entries()) {
+      if (stats[position] === undefined) missing.push(path)
+    }
+  }
+  return missing
+}
+
+/** Tells which files somebody else changed. */
+export function reportChanged(options: LocalCopyOptions, paths: readonly string[]): void {
+  if (paths.length === 0) return
+  const named = paths.slice(0, namedPathsMax)
+  options.emit({ name: 'outsideChange', paths: named, count: paths.length })
+}

@@ -1,0 +1,34 @@
+import { HotspareError } from '../../errors.js'
+
+/** A failure of the storage, as a HotspareError. */
+export function asStorageError(error: unknown): HotspareError {
+  if (HotspareError.is(error)) return error
+  return new HotspareError('STORAGE_FAILED', String(error), { cause: error })
+}
+
+export function trimmed(afterSeq: number, firstSeq: number): HotspareError {
+  return new HotspareError(
+    'JOURNAL_TRIMMED',
+    `the journal begins at ${firstSeq}, and changes after ${afterSeq} were asked for`,
+  )
+}
+
+export function removed(segment: { readonly name: string }): HotspareError {
+  return new HotspareError('JOURNAL_TRIMMED', `${segment.name} was removed from the journal`)
+}
+
+export function corrupt(segment: { readonly name: string }, offset: number): HotspareError {
+  return new HotspareError(
+    'JOURNAL_CORRUPT',
+    `the journal is damaged at byte ${offset} of ${segment.name}`,
+  )
+}
+
+export function closed(): HotspareError {
+  return new HotspareError('STOPPED', 'the reader of the journal was closed')
+}
+
+/** Why a damaged journal takes no entries. */
+export function damaged(damage: { readonly segment: string; readonly why: string }): HotspareError {
+  return new HotspareError('JOURNAL_CORRUPT', `${damage.segment}: ${damage.why}`)
+}

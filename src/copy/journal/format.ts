@@ -1,0 +1,132 @@
+/**
+ * The bytes of a journal's segments, format version 1, little-endian.
+ *
+ * A segment is a header, then stretches. A stretch is what one append of the log carried: a mark, then entries. The
+ * next append begins only when the last one is durable, so a sound mark proves that everything before it had been
+ * durable: that tells a torn tail (cut it) from damage (mend it from a peer). The mark is bound to its segment by a
+ * random number and to its place by its offset, so that a journal stored inside a journal cannot imitate one.
+ *
+ * | at | header |   | at | mark |
+ * | --- | --- | --- | --- | --- |
+ * | 0 | `HSPJ` |  | 0 | u32 0xffffffff, which is no length of an entry |
+ * | 4 | u32 length of the header |  | 4 | u32 nonce of the segment |
+ * | 8 | u32 crc32 of all header bytes from 12 |  | 8 | u32 offset of the mark in the segment |
+ * | 12 | u32 format version |  | 12 | u32 crc32 of the 12 bytes before |
+ * | 16 | u32 nonce |
+ * | 20 | facts at the segment's start (msgpack) |
+ */
+import { crc32 } from 'node:zlib'
+import { HotspareError } from '../../errors.js'
+import { decode, encode } from '../../protocol/codec.js'
+import type { JournalFacts } from './head.js'
+import { readFacts, writeFacts } from './head-format.js'
+
+export const segmentFormatVersion = 1
+export const markBytes = 16
+const fixedBytes = 20
+const markWord = 0xff_ff_ff_ff
+const magic: Buffer = Buffer.from('HSPJ')
+/** A header holds a history of at most 1024 terms; far below this. */
+const headerBytesMax = 8 * 1024 * 1024
+
+const namePattern = /^(\d{16})-(\d{8})\.log$/
+
+/** The name of a segment: where it begins, and its running number. */
+export function segmentName(firstSeq: number, number: number): string {
+  return `${String(firstSeq).padStart(16, '0')}-${String(number).padStart(8, '0')}.log`
+}
+
+/** Reads a segment's name; undefined when it is none. */
+export function parseSegmentName(name: string): { firstSeq: number; number: number } | undefined {
+  const match = namePattern.exec(name)
+  if (match === null) return undefined
+  return { firstSeq: Number(match[1]), number: Number(match[2]) }
+}
+
+export function encodeSegmentHeader(nonce: number, facts: JournalFacts): Uint8Array {
+  const meta = encode(writeFacts(facts))
+  const header = Buffer.allocUnsafeSlow(fixedBytes + meta.length)
+  header.set(magic, 0)
+  header.writeUInt32LE(header.length, 4)
+  header.writeUInt32LE(segmentFormatVersion, 12)
+  header.writeUInt32LE(nonce, 16)
+  header.set(meta, fixedBytes)
+  header.writeUInt32LE(crc32(header.subarray(12)), 8)
+  return header
+}
+
+export interface SegmentHeader {
+  readonly bytes: number
+  readonly nonce: number
+  readonly facts: JournalFacts
+}
+
+/** How long the header is that begins here; undefined when these are not the first bytes of one. */
+export function segmentHeaderBytes(bytes: Uint8Array): number | undefined {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  if (view.length < fixedBytes || !view.subarray(0, 4).equals(magic)) return undefined
+  const length = view.readUInt32LE(4)
+  return length < fixedBytes || length > headerBytesMax ? undefined : length
+}
+
+/**
+ * Reads a whole header; undefined when it is not sound.
+ * @throws `STORAGE_FORMAT` when a newer version wrote it
+ */
+export function readSegmentHeader(bytes: Uint8Array): SegmentHeader | undefined {
+  const length = segmentHeaderBytes(bytes)
+  if (length === undefined || bytes.length < length) return undefined
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, length)
+  if (crc32(view.subarray(12)) !== view.readUInt32LE(8)) return undefined
+  const version = view.readUInt32LE(12)
+  if (version !== segmentFormatVersion) {
+    throw new HotspareError('STORAGE_FORMAT', `a journal segment has format version ${version}`)
+  }
+  const facts = readFacts(decode(view.subarray(fixedBytes)))
+  return { bytes: length, nonce: view.readUInt32LE(16), facts }
+}
+
+export function encodeMark(nonce: number, offset: number): Uint8Array {
+  const mark = Buffer.allocUnsafe(markBytes)
+  mark.writeUInt32LE(markWord, 0)
+  mark.writeUInt32LE(nonce, 4)
+  mark.writeUInt32LE(offset, 8)
+  mark.writeUInt32LE(crc32(mark.subarray(0, 12)), 12)
+  return mark
+}
+
+/** Whether something that is no entry, and so should be a mark, begins here. */
+export function looksLikeMark(view: Buffer, at: number): boolean {
+  return view.length >= at + 4 && view.readUInt32LE(at) === markWord
+}
+
+/** Whether a sound mark of this segment stands at `at` of the bytes, which is `offset` of the segment. */
+export function isMark(view: Buffer, at: number, nonce: number, offset: number): boolean {
+  if (view.length < at + markBytes || view.readUInt32LE(at) !== markWord) return false
+  if (view.readUInt32LE(at + 4) !== nonce || view.readUInt32LE(at + 8) !== offset) return false
+  return view.readUInt32LE(at + 12) === crc32(view.subarray(at, at + 12))
+}
+
+/**
+ * Whether a sound mark of any segment stands in its place in bytes that begin at `offset`; for a segment whose header, and
+ * so its nonce, cannot be read.
+ */
+export function hasAnyMark(view: Buffer, offset: number): boolean {
+  const wanted = Buffer.from([0xff, 0xff, 0xff, 0xff])
+  for (let at = view.indexOf(wanted); at >= 0; at = view.indexOf(wanted, at + 1)) {
+    if (view.length < at + markBytes) return false
+    if (isMark(view, at, view.readUInt32LE(at + 4), offset + at)) return true
+  }
+  return false
+}
+
+/** The first sound mark in bytes that begin at `offset` of the segment; undefined when there is none. */
+export function findMark(view: Buffer, nonce: number, offset: number): number | undefined {
+  const wanted = Buffer.alloc(8)
+  wanted.writeUInt32LE(markWord, 0)
+  wanted.writeUInt32LE(nonce, 4)
+  for (let at = view.indexOf(wanted); at >= 0; at = view.indexOf(wanted, at + 1)) {
+    if (isMark(view, at, nonce, offset + at)) return offset + at
+  }
+  return undefined
+}

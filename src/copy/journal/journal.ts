@@ -1,0 +1,409 @@
+/**
+ * The ordered, durable record of entries: segments of a log area, group commit, and what readers need.
+ *
+ * Invariants:
+ * - ordinals count the entries appended in this process; `durableOrdinal <= handedOrdinal <= lastOrdinal`;
+ * - one append of the log is under way at most, and the next one begins only when the last is durable;
+ * - a segment is begun only when everything before it is durable;
+ * - after a failure nothing is handed to the log until `reopen()`, and nothing that was taken is forgotten.
+ */
+
+import type { Entry } from '../../changes/entry.js'
+import { HotspareError } from '../../errors.js'
+import type { Log } from '../../interfaces/storage.js'
+import { AppendSize } from './append-size.js'
+import { beginSegment, nonceFrom } from './begin-segment.js'
+import { asStorageError, damaged, trimmed } from './errors.js'
+import { encodeMark, encodeSegmentHeader, markBytes, segmentName } from './format.js'
+import type { JournalFacts } from './head.js'
+import { FactsTracker } from './head.js'
+import { JournalReader } from './reader.js'
+import type { JournalPlace, ScannedJournal } from './scan.js'
+import { listSegments } from './scan.js'
+import { SegmentFiles } from './segment-files.js'
+import type { Segment, TailItem } from './tail.js'
+import { Tail } from './tail.js'
+import type { BlobBytes, JournalOptions, JournalPin } from './types.js'
+
+/** Pins hold the journal up to this many times its limit. */
+const pinnedTimes = 2
+
+export class Journal {
+  readonly #options: JournalOptions
+  readonly #appended: FactsTracker
+  readonly #durable: FactsTracker
+  readonly #segments: Segment[]
+  readonly #waiting = new Set<() => void>()
+  readonly #readers = new Set<JournalReader>()
+  readonly #pins = new Set<{ afterSeq: number; lost: boolean }>()
+  #durableListeners: readonly ((ordinal: number) => void)[] = []
+  #log: Log
+  #nonce: number
+  #isFlushing = false
+  #isClosed = false
+  #isRollWanted = false
+  #handedOrdinal: number
+  #handedBytes = 0
+  #handedAtMs = 0
+  readonly #appendSize = new AppendSize()
+  #bytes: number
+  lastOrdinal: number
+  durableOrdinal: number
+  failed: HotspareError | undefined
+  /** For readers. */
+  readonly tail: Tail
+  readonly files: SegmentFiles
+  /** From here on the journal was read when it was opened. */
+  readonly soundFrom: JournalPlace | undefined
+
+  private constructor(
+    options: JournalOptions,
+    scanned: ScannedJournal,
+    log: Log,
+    nonce: number,
+    ordinal: number,
+  ) {
+    this.#options = options
+    this.#appended = new FactsTracker(scanned.facts)
+    this.#durable = new FactsTracker(scanned.facts)
+    this.#segments = scanned.segments
+    this.soundFrom = scanned.place
+    this.#log = log
+    this.#nonce = nonce
+    this.#handedOrdinal = ordinal
+    this.lastOrdinal = ordinal
+    this.durableOrdinal = ordinal
+    this.tail = new Tail(ordinal + 1)
+    this.files = new SegmentFiles(options.logs, options.area)
+    this.files.setCurrent(this.#current, log)
+    this.#bytes = scanned.segments.reduce((sum, segment) => sum + segment.bytes, 0)
+  }
+
+  /**
+   * Goes on with what a scan found: cuts the torn end, or begins the first segment. A damaged journal is left as it
+   * is, and takes nothing. Ordinals go on after `ordinal`.
+   */
+  static async open(
+    options: JournalOptions,
+    scanned: ScannedJournal,
+    ordinal: number,
+  ): Promise<Journal> {
+    const { logs, area } = options
+    let segment = scanned.segments.at(-1)
+    if (segment === undefined) {
+      const firstSeq = scanned.facts.seq + 1
+      segment = { name: segmentName(firstSeq, 1), number: 1, firstSeq, bytes: 0 }
+      scanned.segments.push(segment)
+    }
+    const log = await logs.open(area, segment.name)
+    let nonce: number
+    try {
+      nonce = await beginSegment(log, segment, scanned, options.random)
+    } catch (error) {
+      await log.close().catch(() => undefined)
+      throw error
+    }
+    const journal = new Journal(options, scanned, log, nonce, ordinal)
+    if (scanned.damage !== undefined) journal.failed = damaged(scanned.damage)
+    return journal
+  }
+
+  /** Empties the area and begins a journal that continues `facts`. */
+  static async create(options: JournalOptions, facts: JournalFacts): Promise<Journal> {
+    const old = await listSegments(options.logs, options.area)
+    if (old.length > 0)
+      await options.logs.remove(
+        options.area,
+        old.map(({ name }) => name),
+      )
+    const scanned = { segments: [], facts, nonce: undefined, damage: undefined }
+    return Journal.open(options, scanned, 0)
+  }
+
+  /** After the last entry appended. */
+  get facts(): FactsTracker {
+    return this.#appended
+  }
+
+  get durableSeq(): number {
+    return this.#durable.seq
+  }
+
+  /** The oldest change that it can still give; one after the last when there is none. */
+  get firstSeq(): number {
+    return this.#segments[0]?.firstSeq ?? this.#appended.seq + 1
+  }
+
+  /** Bytes of entries that are not durable yet. */
+  undurableBytes = 0
+
+  /** Durable bytes in all segments. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments
+  }
+
+  /** Entries up to this ordinal have a place in the log. */
+  get handedOrdinal(): number {
+    return this.#handedOrdinal
+  }
+
+  /** The end of what is durable. */
+  durablePlace(): JournalPlace {
+    const { name, bytes } = this.#current
+    return { segment: name, offset: bytes, facts: this.#durable.snapshot() }
+  }
+
+  onDurable(listener: (ordinal: number) => void): () => void {
+    this.#durableListeners = [...this.#durableListeners, listener]
+    return () => {
+      this.#durableListeners = this.#durableListeners.filter((other) => other !== listener)
+    }
+  }
+
+  /** Takes the next entry, which `facts.requireNext` admitted; it is on its way to the log when this returns. */
+  append(entry: Entry): number {
+    if (this.failed !== undefined) throw this.failed
+    this.#appended.advance(entry)
+    this.tail.push(entry)
+    this.lastOrdinal += 1
+    this.undurableBytes += entry.bytes.length
+    if (!this.#isFlushing) this.#flush()
+    if (this.#waiting.size > 0) this.#wake()
+    return this.lastOrdinal
+  }
+
+  /** Resolves when everything appended before is durable. */
+  flushed(): Promise<void> {
+    const wanted = this.lastOrdinal
+    if (this.failed !== undefined) return Promise.reject(this.failed)
+    if (this.durableOrdinal >= wanted) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const check = (): void => {
+        if (this.durableOrdinal >= wanted) resolve()
+        else if (this.failed !== undefined) reject(this.failed)
+        else this.#settleLater(check)
+      }
+      this.#settleLater(check)
+    })
+  }
+
+  readonly #flushWaiters: (() => void)[] = []
+
+  #settleLater(check: () => void): void {
+    this.#flushWaiters.push(check)
+  }
+
+  #settleWaiters(): void {
+    if (this.#flushWaiters.length === 0) return
+    for (const check of this.#flushWaiters.splice(0)) check()
+  }
+
+  get #current(): Segment {
+    const segment = this.#segments.at(-1)
+    if (segment === undefined) throw new HotspareError('INTERNAL', 'a journal without a segment')
+    return segment
+  }
+
+  /** Hands what waits to the log, as one append. */
+  #flush(): void {
+    this.#isFlushing = true
+    const segment = this.#current
+    if (segment.bytes >= this.#options.segmentBytes || this.#isRollWanted) {
+      this.#isRollWanted = false
+      this.#roll().then(
+        () => this.#flush(),
+        (error: unknown) => this.#fail(error),
+      )
+      return
+    }
+    const parts: Uint8Array[] = [encodeMark(this.#nonce, segment.bytes)]
+    let offset = segment.bytes + markBytes
+    let ordinal = this.#handedOrdinal
+    const bytesMax = Math.min(this.#appendSize.bytes, this.#options.segmentBytes)
+    while (ordinal < this.lastOrdinal && offset - segment.bytes < bytesMax) {
+      ordinal += 1
+      const item = this.#itemOf(ordinal)
+      item.segment = segment
+      item.offset = offset
+      offset += item.entry.bytes.length
+      parts.push(item.entry.bytes)
+    }
+    this.#handedOrdinal = ordinal
+    this.#handedBytes = offset - segment.bytes
+    this.#handedAtMs = this.#options.clock.nowMs()
+    this.#log.append(parts).then(this.#whenAppended, this.#whenFailed)
+  }
+
+  readonly #whenAppended = (): void => {
+    const segment = this.#current
+    this.#appendSize.note(this.#handedBytes, this.#options.clock.nowMs() - this.#handedAtMs)
+    segment.bytes += this.#handedBytes
+    this.#bytes += this.#handedBytes
+    for (let ordinal = this.durableOrdinal + 1; ordinal <= this.#handedOrdinal; ordinal += 1) {
+      const { entry } = this.#itemOf(ordinal)
+      this.#durable.advance(entry)
+      this.undurableBytes -= entry.bytes.length
+    }
+    this.durableOrdinal = this.#handedOrdinal
+    this.tail.shrink(this.durableOrdinal, this.#options.tailBytesMax)
+    this.#isFlushing = false
+    // The disk goes on before anybody hears of what is durable.
+    if (this.#handedOrdinal < this.lastOrdinal && !this.#isClosed) this.#flush()
+    for (const listener of this.#durableListeners) listener(this.durableOrdinal)
+    this.#settleWaiters()
+  }
+
+  readonly #whenFailed = (error: unknown): void => this.#fail(error)
+
+  #itemOf(ordinal: number): TailItem {
+    const item = this.tail.get(ordinal)
+    if (item === undefined) throw new HotspareError('INTERNAL', 'an entry left the tail too early')
+    return item
+  }
+
+  /** Begins a new segment with the next entry, so that what was written so far can be trimmed before it. */
+  rollSoon(): void {
+    this.#isRollWanted = true
+  }
+
+  /** Begins the next segment. Everything before is durable, so the header's facts are the durable ones. */
+  async #roll(): Promise<void> {
+    const { logs, area, random } = this.#options
+    const number = this.#current.number + 1
+    const firstSeq = this.#durable.seq + 1
+    const segment = { name: segmentName(firstSeq, number), number, firstSeq, bytes: 0 }
+    const nonce = nonceFrom(random)
+    const log = await logs.open(area, segment.name)
+    try {
+      if (log.bytes > 0) await log.truncate(0)
+      const header = encodeSegmentHeader(nonce, this.#durable)
+      await log.append([header])
+      segment.bytes = header.length
+    } catch (error) {
+      await log.close().catch(() => undefined)
+      throw error
+    }
+    this.#segments.push(segment)
+    this.#bytes += segment.bytes
+    this.#log = log
+    this.#nonce = nonce
+    this.files.setCurrent(segment, log)
+  }
+
+  #fail(error: unknown): void {
+    this.failed = asStorageError(error)
+    this.#settleWaiters()
+    this.#options.onFailure(this.failed)
+  }
+
+  /** After a failure: cuts the log to its last durable byte and hands over again what was not durable. */
+  async reopen(): Promise<void> {
+    if (this.failed === undefined) return
+    if (this.failed.code === 'JOURNAL_CORRUPT') throw this.failed
+    const segment = this.#current
+    const { logs, area } = this.#options
+    const listed = await listSegments(logs, area)
+    // A segment whose begin failed.
+    const extra = listed.filter(({ number }) => number > segment.number).map(({ name }) => name)
+    if (extra.length > 0) await logs.remove(area, extra)
+    this.#log = await this.files.reopen(segment)
+    if (this.#log.bytes > segment.bytes) await this.#log.truncate(segment.bytes)
+    this.#handedOrdinal = this.durableOrdinal
+    this.failed = undefined
+    this.#isFlushing = false
+    if (this.#handedOrdinal < this.lastOrdinal) this.#flush()
+  }
+
+  /**
+   * Entries that begin after `afterSeq`, in order.
+   *
+   * @param isCut - whether the in-sync sets right at `afterSeq` are known already
+   */
+  reader(afterSeq: number, isCut: boolean = false): JournalReader {
+    if (afterSeq + 1 < this.firstSeq) throw trimmed(afterSeq, this.firstSeq)
+    const reader = new JournalReader(this, afterSeq, isCut, () => this.#readers.delete(reader))
+    this.#readers.add(reader)
+    return reader
+  }
+
+  pin(afterSeq: number): JournalPin {
+    if (afterSeq + 1 < this.firstSeq) throw trimmed(afterSeq, this.firstSeq)
+    const pin = { afterSeq, lost: false, release: (): void => void this.#pins.delete(pin) }
+    this.#pins.add(pin)
+    return pin
+  }
+
+  /** Calls back at the next append, once. */
+  wakeOnAppend(wake: () => void): () => void {
+    this.#waiting.add(wake)
+    return () => this.#waiting.delete(wake)
+  }
+
+  #wake(): void {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const wake of waiting) wake()
+  }
+
+  /**
+   * Removes whole segments, oldest first, while there are more than `bytesMax` bytes, those of blobs included, and only
+   * with changes up to `safeSeq`. Pins and readers hold them up to twice the limit. Answers the last change removed.
+   *
+   * @param keep - the segment that the checkpoint names: recovery begins in it, even where it has nothing to add
+   */
+  async trim(
+    bytesMax: number,
+    safeSeq: number,
+    blobs: BlobBytes,
+    keep: string | undefined,
+  ): Promise<number | undefined> {
+    const gone: Segment[] = []
+    let goneBytes = 0
+    let lastSeq = 0
+    let bytes = this.#bytes + blobs.bytes
+    for (let at = 0; at < this.#segments.length - 1 && bytes > bytesMax; at += 1) {
+      const [segment, next] = [this.#segments[at], this.#segments[at + 1]]
+      if (segment === undefined || next === undefined || next.firstSeq - 1 > safeSeq) break
+      if (segment.name === keep) break
+      if (this.files.isBusy(segment)) break
+      const isOverQuota = bytes > bytesMax * pinnedTimes
+      if (!isOverQuota && this.#holdersOf(segment, next.firstSeq - 1).length > 0) break
+      gone.push(segment)
+      goneBytes += segment.bytes
+      lastSeq = next.firstSeq - 1
+      bytes = this.#bytes - goneBytes + blobs.bytes - blobs.bytesUpTo(lastSeq)
+    }
+    if (gone.length === 0) return undefined
+    await this.files.remove(gone)
+    // Only now, since a failure leaves everything as it was; entries may have been appended meanwhile.
+    for (const segment of gone) {
+      for (const holder of this.#holdersOf(segment, lastSeq)) holder.lost = true
+    }
+    this.#segments.splice(0, gone.length)
+    this.#bytes -= goneBytes
+    return this.firstSeq - 1
+  }
+
+  /** Who wants changes up to `lastSeq`, or what else the segment has: entries that take no number may end it. */
+  #holdersOf(segment: Segment, lastSeq: number): { lost: boolean }[] {
+    const readers = [...this.#readers].filter(
+      (reader) => reader.afterSeq < lastSeq || reader.segment === segment,
+    )
+    return [...readers, ...[...this.#pins].filter(({ afterSeq }) => afterSeq < lastSeq)]
+  }
+
+  /** Waits for the append under way, then closes all files. Entries not handed over are lost: flush before. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    if (this.#isFlushing && this.failed === undefined) {
+      await new Promise<void>((resolve) => this.#settleLater(resolve))
+    }
+    for (const reader of [...this.#readers]) reader.close()
+    this.#wake()
+    await this.files.close()
+  }
+}

@@ -1,0 +1,310 @@
+/**
+ * Reads a journal in order, for a peer that follows or catches up: from the tail in memory where it can, else from the
+ * segments in big reads.
+ *
+ * Invariant: it stands either at an ordinal of the tail or at a place in a segment, right before the next entry.
+ */
+
+import type { Entry } from '../../changes/entry.js'
+import {
+  encodeTerm,
+  entryBytesMax,
+  entryHeaderBytes,
+  lastSeqOf,
+  readEntry,
+  termTagOf,
+} from '../../changes/entry.js'
+import { HotspareError } from '../../errors.js'
+import type { HistoryTerm } from '../../history/position.js'
+import { closed, corrupt, trimmed } from './errors.js'
+import { looksLikeMark, markBytes } from './format.js'
+import type { Journal } from './journal.js'
+import { loadSegmentHeader } from './scan.js'
+import type { Segment, TailItem } from './tail.js'
+
+const readBytesMin = 1024 * 1024
+
+export class JournalReader {
+  readonly #journal: Journal
+  readonly #from: number
+  readonly #isCut: boolean
+  readonly #closed: () => void
+  #isClosed = false
+  /** Set while it reads from memory. */
+  #ordinal: number | undefined
+  /** The last entry given from memory. */
+  #last: TailItem | undefined
+  /** Where it came from the log, while it gave nothing from memory since. */
+  #left: { readonly segment: Segment; readonly offset: number } | undefined
+  /** Set while it reads from the log; offset 0 stands for right after the header. */
+  #segment: Segment | undefined
+  #offset = 0
+  /** Entries read from the log in one go and not given yet. */
+  #ahead: Entry[] = []
+  /** Whether the first entry was given. */
+  #isBegun = false
+  /** Changes up to this one were given. */
+  afterSeq: number
+  /** The journal was trimmed over it. */
+  lost = false
+
+  constructor(journal: Journal, afterSeq: number, isCut: boolean, closed: () => void) {
+    this.#journal = journal
+    this.#from = afterSeq
+    this.#isCut = isCut
+    this.afterSeq = afterSeq
+    this.#closed = closed
+    this.#ordinal = this.#startInMemory()
+    if (this.#ordinal === undefined) this.#enterAtStart()
+  }
+
+  /** Where it stands in the log; undefined while it reads from memory. */
+  get segment(): Segment | undefined {
+    return this.#segment
+  }
+
+  /** Whether there is something to read now. */
+  get hasMore(): boolean {
+    if (this.#ordinal === undefined || this.#ahead.length > 0) return true
+    return this.#ordinal <= this.#journal.lastOrdinal
+  }
+
+  /**
+   * The next entries of up to `bytesMax` bytes (one at least), without waiting; empty at the tail. Undefined when
+   * they have to be read from the log: call `next`.
+   */
+  take(bytesMax: number): Entry[] | undefined {
+    for (;;) {
+      const entries = this.#take(bytesMax)
+      if (this.#isBegun || entries === undefined || entries.length === 0) return entries
+      const begun = this.#begin(entries)
+      if (begun.length > 0) return begun
+    }
+  }
+
+  #take(bytesMax: number): Entry[] | undefined {
+    this.#check()
+    if (this.#ahead.length > 0) return this.#giveAhead(bytesMax)
+    if (this.#ordinal === undefined) this.#ordinal = this.#memoryAt()
+    if (this.#ordinal === undefined) return undefined
+    const { tail, lastOrdinal } = this.#journal
+    if (this.#ordinal <= lastOrdinal && this.#ordinal < tail.firstOrdinal) {
+      this.#fallBehind()
+      return undefined
+    }
+    const entries: Entry[] = []
+    let bytes = 0
+    while (this.#ordinal <= lastOrdinal) {
+      const item = tail.get(this.#ordinal)
+      if (item === undefined) break
+      bytes += item.entry.bytes.length
+      if (entries.length > 0 && bytes > bytesMax) break
+      entries.push(item.entry)
+      this.#last = item
+      this.#ordinal += 1
+    }
+    this.#moved(entries)
+    return entries
+  }
+
+  /**
+   * The next entries of about `bytesMax` bytes, one at least; empty at the tail.
+   * @throws `JOURNAL_TRIMMED` when they are gone, `JOURNAL_CORRUPT` when they are damaged
+   */
+  async next(bytesMax: number): Promise<Entry[]> {
+    for (;;) {
+      const taken = this.take(bytesMax)
+      if (taken !== undefined) return taken
+      this.#ahead = await this.#read(bytesMax)
+    }
+  }
+
+  /**
+   * A journal that begins at the cut of a restore, or was trimmed, lacks the entry of a term that was opened right
+   * there: it is made anew from the history. In-sync sets of a term there that never had a change are left out.
+   */
+  #begin(entries: Entry[]): Entry[] {
+    const { history } = this.#journal.facts
+    const opened = history.find((term) => term.firstSeq === this.#from + 1)
+    const before = history.findLast((term) => term.firstSeq <= this.#from)
+    const known = entries.findIndex(
+      (entry) => entry.header.kind !== 'inSync' || isOf(entry, opened) || isOf(entry, before),
+    )
+    if (known < 0) return []
+    this.#isBegun = true
+    const rest = entries.slice(known)
+    const first = rest[0]
+    if (opened === undefined || first === undefined) return rest
+    if (first.header.kind === 'term' || !isOf(first, opened)) return rest
+    return [encodeTerm(opened, opened.firstSeq, 0), ...rest]
+  }
+
+  #giveAhead(bytesMax: number): Entry[] {
+    let count = 0
+    let bytes = 0
+    for (const entry of this.#ahead) {
+      bytes += entry.bytes.length
+      if (count > 0 && bytes > bytesMax) break
+      count += 1
+    }
+    const entries = this.#ahead.splice(0, count)
+    this.#moved(entries)
+    return entries
+  }
+
+  /** Resolves when there is more to read. Rejects when the signal aborts or the reader is closed. */
+  wait(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop = (): void => {
+        signal?.removeEventListener('abort', aborted)
+        forget()
+      }
+      const aborted = (): void => {
+        stop()
+        reject(new HotspareError('ABORTED', 'waiting for the journal was given up'))
+      }
+      const forget = this.#journal.wakeOnAppend(() => {
+        stop()
+        if (this.#isClosed) reject(closed())
+        else resolve()
+      })
+      if (signal?.aborted === true) aborted()
+      else if (this.#isClosed || this.lost || this.hasMore) {
+        stop()
+        resolve()
+      } else signal?.addEventListener('abort', aborted, { once: true })
+    })
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#leave()
+    this.#closed()
+  }
+
+  #check(): void {
+    if (this.#isClosed) throw closed()
+    if (this.lost) throw trimmed(this.afterSeq, this.#journal.firstSeq)
+  }
+
+  #moved(entries: readonly Entry[]): void {
+    const last = entries.at(-1)
+    if (last !== undefined) this.afterSeq = Math.max(this.afterSeq, lastSeqOf(last.header))
+  }
+
+  #startInMemory(): number | undefined {
+    // Entries that take no number may stand right behind the last change, so the tail alone proves a beginning
+    // only where an earlier entry is in it.
+    return this.#journal.tail.ordinalAfter(this.#from)
+  }
+
+  /** All entries before it begin at or before the wanted place. */
+  #enterAtStart(): void {
+    const { segments, soundFrom } = this.#journal
+    let start = segments[0]
+    for (const segment of segments) if (segment.firstSeq <= this.#from) start = segment
+    // Damage before the place where recovery began is none of our business, if it can be passed by.
+    const passed = soundFrom !== undefined && soundFrom.segment === start?.name
+    const known = this.#isCut ? this.#from : this.#from - 1
+    this.#enter(start, passed && soundFrom.facts.seq <= known ? soundFrom.offset : 0)
+  }
+
+  #enter(segment: Segment | undefined, offset: number): void {
+    this.#leave()
+    this.#segment = segment
+    this.#offset = offset
+    if (segment !== undefined) this.#journal.files.enter(segment)
+  }
+
+  #leave(): void {
+    if (this.#segment !== undefined) this.#journal.files.leave(this.#segment)
+    this.#segment = undefined
+  }
+
+  /** The tail went on without it: back to the log, behind the last entry given. */
+  #fallBehind(): void {
+    const last = this.#last
+    const left = this.#left
+    this.#ordinal = undefined
+    this.#last = undefined
+    this.#left = undefined
+    if (last?.segment !== undefined) {
+      this.#enter(last.segment, last.offset + last.entry.bytes.length)
+    } else if (left !== undefined) this.#enter(left.segment, left.offset)
+    else this.#enterAtStart()
+  }
+
+  /** The place in the log, as an ordinal of the tail. */
+  #memoryAt(): number | undefined {
+    const segment = this.#segment
+    if (segment === undefined || this.#offset === 0) return undefined
+    const { tail, durableOrdinal } = this.#journal
+    const isAtEnd = segment === this.#journal.segments.at(-1) && this.#offset >= segment.bytes
+    const ordinal = isAtEnd ? durableOrdinal + 1 : tail.ordinalAt(segment.number, this.#offset)
+    if (ordinal === undefined) return undefined
+    this.#left = { segment, offset: this.#offset }
+    this.#leave()
+    return ordinal
+  }
+
+  /** What the next stretch of the log holds; empty when it only moved on. */
+  async #read(bytesMax: number): Promise<Entry[]> {
+    const segment = this.#segment
+    if (segment === undefined) throw new HotspareError('INTERNAL', 'a reader without a place')
+    const { files, segments } = this.#journal
+    const index = segments.indexOf(segment)
+    const next = segments[index + 1]
+    if (index < 0) {
+      // It was trimmed while this one read from memory: nothing is lost when that was all of it.
+      const hadAll = this.#offset >= segment.bytes && next?.number === segment.number + 1
+      if (!hadAll) throw trimmed(this.afterSeq, this.#journal.firstSeq)
+    }
+    if (this.#offset === 0) {
+      const read = (at: number, length: number): Promise<Uint8Array> =>
+        files.read(segment, at, length)
+      const header = await loadSegmentHeader({ read })
+      if (header === undefined) throw corrupt(segment, 0)
+      this.#offset = header.bytes
+      return []
+    }
+    if (this.#offset >= segment.bytes) {
+      // At the end of the last segment `take` goes on in memory.
+      if (next !== undefined) this.#enter(next, 0)
+      return []
+    }
+    return this.#parse(segment, Math.max(bytesMax, readBytesMin))
+  }
+
+  async #parse(segment: Segment, wanted: number): Promise<Entry[]> {
+    const start = this.#offset
+    const length = Math.min(wanted, segment.bytes - start)
+    const chunk = await this.#journal.files.read(segment, start, length)
+    const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+    const entries: Entry[] = []
+    let at = 0
+    while (at < view.length) {
+      if (looksLikeMark(view, at)) {
+        // The rest of it comes with the next stretch, but at the end of the segment, where nothing follows.
+        if (view.length < at + markBytes && start + view.length < segment.bytes) break
+        at += markBytes
+        continue
+      }
+      const entry = view.length < at + entryHeaderBytes ? 'incomplete' : readEntry(view, at)
+      if (entry === 'corrupt') throw corrupt(segment, start + at)
+      if (entry === 'incomplete') break
+      at += entry.bytes.length
+      if (entry.header.firstSeq > this.#from) entries.push(entry)
+    }
+    if (at === 0) {
+      if (length < wanted || wanted > entryBytesMax) throw corrupt(segment, start)
+      return this.#parse(segment, entryBytesMax + readBytesMin)
+    }
+    this.#offset = start + Math.min(at, view.length)
+    return entries
+  }
+}
+
+function isOf({ header }: Entry, term: HistoryTerm | undefined): boolean {
+  return term?.epoch === header.epoch && termTagOf(term) === header.termTag
+}

@@ -1,0 +1,106 @@
+/**
+ * The newest entries of a journal, in memory: those that are not durable yet, and, for readers, as many durable ones as
+ * fit into the limit.
+ *
+ * Invariants: ordinals are consecutive; entries that were handed to the log have a place, and they are the first ones.
+ */
+import type { Entry } from '../../changes/entry.js'
+
+/** A file of the journal. */
+export interface Segment {
+  readonly name: string
+  readonly number: number
+  /** Sequence number of the next change when it began. */
+  readonly firstSeq: number
+  /** Durable bytes. */
+  bytes: number
+}
+
+/** An entry in the tail. */
+export interface TailItem {
+  readonly entry: Entry
+  /** Where it stands; undefined until it was handed to the log. */
+  segment: Segment | undefined
+  offset: number
+}
+
+/** Whether a place comes before another. */
+function isBefore(item: TailItem, number: number, offset: number): boolean {
+  if (item.segment === undefined) return false
+  return item.segment.number === number ? item.offset < offset : item.segment.number < number
+}
+
+export class Tail {
+  #items: (TailItem | undefined)[] = []
+  #head = 0
+  /** Ordinal of the oldest entry held. */
+  firstOrdinal: number
+  bytes = 0
+
+  constructor(firstOrdinal: number) {
+    this.firstOrdinal = firstOrdinal
+  }
+
+  get length(): number {
+    return this.#items.length - this.#head
+  }
+
+  push(entry: Entry): void {
+    this.#items.push({ entry, segment: undefined, offset: 0 })
+    this.bytes += entry.bytes.length
+  }
+
+  get(ordinal: number): TailItem | undefined {
+    return ordinal < this.firstOrdinal
+      ? undefined
+      : this.#items[this.#head + ordinal - this.firstOrdinal]
+  }
+
+  /** Drops durable entries, oldest first, while there are more bytes than wanted. */
+  shrink(durableOrdinal: number, bytesMax: number): void {
+    while (this.bytes > bytesMax && this.firstOrdinal <= durableOrdinal) {
+      const item = this.#items[this.#head]
+      if (item === undefined) break
+      this.#items[this.#head] = undefined
+      this.#head += 1
+      this.firstOrdinal += 1
+      this.bytes -= item.entry.bytes.length
+    }
+    // Moving the rest now and then keeps the array from growing for ever, at a constant cost per entry.
+    if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head)
+      this.#head = 0
+    }
+  }
+
+  /** Ordinal of the first entry at or after a place; undefined when the tail begins later than that. */
+  ordinalAt(number: number, offset: number): number | undefined {
+    const first = this.#items[this.#head]
+    if (first === undefined || first.segment === undefined) return undefined
+    if (!isBefore(first, number, offset)) {
+      const same = first.segment.number === number && first.offset === offset
+      return same ? this.firstOrdinal : undefined
+    }
+    return this.#search((item) => isBefore(item, number, offset))
+  }
+
+  /** Ordinal of the first entry that begins after `seq`; undefined when entries before the tail may, too. */
+  ordinalAfter(seq: number): number | undefined {
+    const first = this.#items[this.#head]
+    if (first === undefined || first.entry.header.firstSeq > seq) return undefined
+    return this.#search((item) => item.entry.header.firstSeq <= seq)
+  }
+
+  /** Ordinal of the first item for which the condition, true for a first stretch of them, is false. */
+  #search(isEarlier: (item: TailItem) => boolean): number {
+    let low = this.#head
+    let high = this.#items.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const item = this.#items[middle]
+      if (item !== undefined && isEarlier(item)) low = middle + 1
+      else high = middle
+    }
+    return this.firstOrdinal + low - this.#head
+  }
+}

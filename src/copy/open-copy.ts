@@ -1,0 +1,183 @@
+/** Brings the parts of a copy up from its storage: at the start, and after a switch. */
+import type { HotspareError } from '../errors.js'
+import { isBroken } from './checkpoint/broken-document.js'
+import type { CheckpointDocument } from './checkpoint/checkpoint-document.js'
+import { readCheckpoint } from './checkpoint/checkpoint-document.js'
+import { Checkpointer } from './checkpoint/checkpointer.js'
+import { journalArea, Recovery } from './checkpoint/recovery.js'
+import type { Contents } from './contents/replicated-state.js'
+import type { LocalCopyOptions } from './contents/types.js'
+import { IndexLog } from './files/index-log.js'
+import { followPolicy } from './files/tree-scan.js'
+import { Journal } from './journal/journal.js'
+import type { JournalDamage } from './journal/scan.js'
+import { listSegments } from './journal/scan.js'
+import type { JournalOptions } from './journal/types.js'
+import type { RestoreManifest } from './switch/manifest.js'
+import { readManifest } from './switch/manifest.js'
+import { Switch } from './switch/roll-forward.js'
+
+/** The parts that are replaced by a switch. */
+export interface LoadedCopy {
+  readonly journal: Journal
+  readonly indexLog: IndexLog
+  readonly checkpointer: Checkpointer
+  /** Set when something that had been durable cannot be read. */
+  readonly damage: JournalDamage | undefined
+}
+
+export interface LoadOptions {
+  readonly copy: LocalCopyOptions
+  readonly contents: Contents
+  readonly onFailure: (error: HotspareError) => void
+}
+
+/** Options of the journal in an area. */
+export function journalOptions(
+  options: LoadOptions,
+  area: string,
+  tailBytesMax: number,
+): JournalOptions {
+  const { storage, random, clock, limits } = options.copy
+  const { segmentBytes } = limits
+  const { onFailure } = options
+  return { logs: storage.logs, area, random, clock, segmentBytes, tailBytesMax, onFailure }
+}
+
+/** Opens what the storage holds; finishes a switch that was under way. */
+export async function openCopy(options: LoadOptions): Promise<LoadedCopy> {
+  const { storage } = options.copy
+  const { contents } = options
+  const indexLog = new IndexLog(storage.logs)
+  const switching = await believe('switch', () => readManifest(storage.documents))
+  const { checkpoint, damage } = await openCheckpoint(options, indexLog)
+  let place = checkpoint
+  if (switching.value !== undefined) {
+    const change = new Switch(options.copy, switching.value, contents, indexLog)
+    place = await change.rollForward()
+    await change.cleanUp()
+  }
+  followPolicy(options.copy, contents.index)
+  const found = switching.damage ?? (switching.value === undefined ? damage : undefined)
+  const loaded = await startJournal(options, place, indexLog, 0, true, found)
+  await removeOrphans(options)
+  return loaded
+}
+
+/** A switch from one copy to the next, with the parts of the old one; each step can be tried again until it is done. */
+export class CopySwitch {
+  readonly #options: LoadOptions
+  readonly #old: LoadedCopy
+  readonly #change: Switch
+  readonly #oldBlobs: readonly string[]
+  #checkpoint: CheckpointDocument | undefined
+
+  constructor(options: LoadOptions, manifest: RestoreManifest, old: LoadedCopy) {
+    const { contents, copy } = options
+    this.#options = options
+    this.#old = old
+    this.#change = new Switch(copy, manifest, contents, old.indexLog)
+    this.#oldBlobs = [...contents.blobs.entries()].map(([id]) => id)
+  }
+
+  /** Carries the durable manifest out and opens what it makes. */
+  async run(): Promise<LoadedCopy> {
+    const { contents, copy } = this.#options
+    const { journal, indexLog } = this.#old
+    this.#checkpoint ??= await this.#change.rollForward()
+    await this.#change.cleanUp()
+    const { lastOrdinal } = journal
+    const checkpoint = this.#checkpoint
+    const loaded = await startJournal(
+      this.#options,
+      checkpoint,
+      indexLog,
+      lastOrdinal,
+      false,
+      undefined,
+    )
+    const gone = this.#oldBlobs.filter((id) => !contents.blobs.has(id))
+    // The copy is open: what cannot be removed now goes at the next start.
+    if (gone.length > 0) await copy.storage.objects.remove('blobs', gone).catch(() => undefined)
+    return loaded
+  }
+}
+
+/** What was read, or why it cannot be believed. */
+interface Belief<T> {
+  readonly value: T | undefined
+  readonly damage: JournalDamage | undefined
+}
+
+async function believe<T>(what: string, read: () => Promise<T>): Promise<Belief<T>> {
+  try {
+    return { value: await read(), damage: undefined }
+  } catch (error) {
+    if (!isBroken(error)) throw error
+    return { value: undefined, damage: { segment: what, offset: 0, why: error.message } }
+  }
+}
+
+/**
+ * The checkpoint, with the index brought up to it. When one of them is broken, a journal that begins with the first
+ * change makes up for both; any other does not.
+ */
+async function openCheckpoint(
+  options: LoadOptions,
+  indexLog: IndexLog,
+): Promise<{
+  readonly checkpoint: CheckpointDocument | undefined
+  readonly damage: JournalDamage | undefined
+}> {
+  const { storage } = options.copy
+  const { index } = options.contents
+  const { value: checkpoint, damage } = await believe('checkpoint', () =>
+    readCheckpoint(storage.documents),
+  )
+  if (checkpoint === undefined && damage === undefined) return { checkpoint, damage }
+  const loaded =
+    checkpoint === undefined
+      ? { value: undefined, damage }
+      : await believe('index', () => indexLog.load(checkpoint.index, index))
+  if (checkpoint !== undefined && loaded.damage === undefined) {
+    index.sortTombstones()
+    index.raiseFloor(checkpoint.tombstoneFloor)
+    return { checkpoint, damage: undefined }
+  }
+  index.clear()
+  const [first] = await listSegments(storage.logs, journalArea)
+  return { checkpoint: undefined, damage: first?.firstSeq === 1 ? undefined : loaded.damage }
+}
+
+async function startJournal(
+  options: LoadOptions,
+  checkpoint: CheckpointDocument | undefined,
+  indexLog: IndexLog,
+  ordinal: number,
+  isStart: boolean,
+  found: JournalDamage | undefined,
+): Promise<LoadedCopy> {
+  const { contents, copy } = options
+  const facts = { isStart, isIndexSound: found === undefined }
+  const recovered = await new Recovery(copy, contents, checkpoint, facts).run()
+  const damage = found ?? recovered.damage
+  const scanned = { ...recovered, damage }
+  if (damage !== undefined) {
+    const { segment, offset, why } = damage
+    const where = `${segment}:${offset}`
+    copy.emit({ name: 'journalDamaged', where, why, seq: scanned.facts.seq })
+  }
+  const settings = journalOptions(options, journalArea, copy.limits.tailBytesMax)
+  const journal = await Journal.open(settings, scanned, ordinal)
+  const place = checkpoint?.place
+  const checkpointer = new Checkpointer(copy, journal, contents, indexLog, place, options.onFailure)
+  return { journal, indexLog, checkpointer, damage }
+}
+
+/** Blobs that no record names were on their way when the node stopped. */
+async function removeOrphans(options: LoadOptions): Promise<void> {
+  const { objects } = options.copy.storage
+  const stored = await objects.list('blobs')
+  const orphans = stored.map(({ name }) => name).filter((name) => !options.contents.blobs.has(name))
+  if (orphans.length > 0) await objects.remove('blobs', orphans)
+}

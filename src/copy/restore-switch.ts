@@ -1,0 +1,403 @@
+/**
+ * The target's side of a restore: the new journal beside the old one, and the switch to it.
+ *
+ * Invariant: `isPending` from the moment the manifest may be durable until the new copy is open.
+ */
+
+import type { Entry } from '../changes/entry.js'
+import { partsOf } from '../changes/entry.js'
+import { HotspareError, whatHappened } from '../errors.js'
+import type { Extent, Term } from '../history/position.js'
+import { relate } from '../history/position.js'
+import { stageSnapshot } from '../replication/restore/ask-for-snapshot.js'
+import { Listeners } from '../util/listeners.js'
+import type { Contents } from './contents/replicated-state.js'
+import { syncedClassOf } from './files/path-claims.js'
+import { DistinctPaths, spelledAlike } from './files/spellings.js'
+import { asStorageError } from './journal/errors.js'
+import type { JournalFacts } from './journal/head.js'
+import { Journal } from './journal/journal.js'
+import type { LoadedCopy, LoadOptions } from './open-copy.js'
+import { CopySwitch, journalOptions } from './open-copy.js'
+import type { InstallState, RestoreManifest, VersionedPath } from './switch/manifest.js'
+import { encodeManifest, manifestName } from './switch/manifest.js'
+import { nextArea } from './switch/roll-forward.js'
+import type { Place } from './switch/staging-areas.js'
+import { clearAreas, placeOf, syncPlaces } from './switch/staging-areas.js'
+
+/** What the switcher does to the copy. */
+export interface SwitchHost {
+  current(): LoadedCopy
+  replace(loaded: LoadedCopy): void
+  fail(error: HotspareError): void
+}
+
+const statPaths = 512
+/** How long reads wait for the files of a restore to be in their places, in milliseconds. */
+const readsWaitMs = 10_000
+
+const stateAt = ({ object }: InstallState): Place => ({ area: 'staging', name: object })
+
+/** The new journal beside the old one. */
+export interface NextJournal {
+  readonly extent: Extent
+  /** Ordinals count the entries appended to it. */
+  readonly lastOrdinal: number
+  readonly durableOrdinal: number
+  /** Called, synchronously, whenever `durableOrdinal` moves. */
+  onDurable(listener: (durableOrdinal: number) => void): () => void
+}
+
+export class CopySwitcher {
+  readonly #options: LoadOptions
+  readonly #host: SwitchHost
+  #next: Journal | undefined
+  #turn: Promise<unknown> = Promise.resolve()
+  /** Set while a manifest is durable and not carried out. */
+  #pending: CopySwitch | undefined
+  /** Set when the write of a manifest failed: it may be durable or not. */
+  #isInDoubt = false
+  #isSwitching = false
+  /** Switches that began to put files in their places. */
+  switches = 0
+  /** Resolves when the one that does so now has ended, in whatever way. */
+  #finishing: Promise<void> | undefined
+  /** The switch under way, from its first step to its last; it resolves in whatever way that ends. */
+  #work: Promise<void> | undefined
+  readonly #durable = new Listeners<[ordinal: number]>()
+  lowestPeerSeq: number = Number.POSITIVE_INFINITY
+  failed: HotspareError | undefined
+
+  constructor(options: LoadOptions, host: SwitchHost) {
+    this.#options = options
+    this.#host = host
+  }
+
+  get isPending(): boolean {
+    return this.#isSwitching || this.#pending !== undefined || this.#isInDoubt
+  }
+
+  get #contents(): Contents {
+    return this.#options.contents
+  }
+
+  /** The journal that was begun. */
+  #open(): Journal {
+    if (this.#next === undefined) throw new HotspareError('INTERNAL', 'no restore was begun')
+    return this.#next
+  }
+
+  get next(): NextJournal {
+    const next = this.#open()
+    const { facts, lastOrdinal, durableOrdinal } = next
+    const { history, seq } = facts
+    const onDurable = (listener: (ordinal: number) => void): (() => void) =>
+      this.#durable.add(listener)
+    return { extent: { history, seq }, lastOrdinal, durableOrdinal, onDurable }
+  }
+
+  /** One after the other: an attempt that was given up may still be under way when the next one begins. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => undefined)
+    return turn
+  }
+
+  /** The facts are those of the source at its cut. */
+  begin(facts: JournalFacts): Promise<void> {
+    return this.#inTurn(() => this.#begin(facts))
+  }
+
+  async #begin(facts: JournalFacts): Promise<void> {
+    await this.#next?.close()
+    this.#next = undefined
+    // A failure of the new journal ends the restore, not the copy.
+    const options = { ...journalOptions(this.#options, nextArea, 0), onFailure: () => undefined }
+    const next = await Journal.create(options, facts)
+    next.onDurable((ordinal) => this.#durable.call(ordinal))
+    this.#next = next
+  }
+
+  append(entry: Entry): number {
+    const next = this.#open()
+    next.facts.requireNext(entry)
+    // Read now, while a malformed one can still be refused.
+    if (entry.header.kind === 'changes') partsOf(entry)
+    return next.append(entry)
+  }
+
+  get nextSeq(): number {
+    return this.#open().facts.seq
+  }
+
+  async flush(): Promise<void> {
+    await this.#open().flushed()
+  }
+
+  /** Leaves what was received on the disk. */
+  stop(): Promise<void> {
+    return this.#inTurn(() => this.#stop())
+  }
+
+  async #stop(): Promise<void> {
+    await this.#next?.close()
+    this.#next = undefined
+  }
+
+  drop(): Promise<void> {
+    return this.#inTurn(() => this.#drop())
+  }
+
+  async #drop(): Promise<void> {
+    await this.#stop()
+    const { logs } = this.#options.copy.storage
+    const names = (await logs.list(nextArea)).map(({ name }) => name)
+    if (names.length > 0) await logs.remove(nextArea, names)
+  }
+
+  async switchTo(manifest: RestoreManifest): Promise<void> {
+    if (this.isPending) throw new HotspareError('INTERNAL', 'a switch is under way')
+    const next = this.#open()
+    this.#requireMatch(manifest, next)
+    await this.#noted(this.#switchTo(manifest, next))
+  }
+
+  async #noted(work: Promise<void>): Promise<void> {
+    const ended = work.catch(() => undefined)
+    this.#work = ended
+    try {
+      await work
+    } finally {
+      if (this.#work === ended) this.#work = undefined
+    }
+  }
+
+  /** Resolves when no switch is under way: each has ended, or failed and waits for `retry`. */
+  async ended(): Promise<void> {
+    while (this.#work !== undefined) await this.#work
+  }
+
+  async #switchTo(manifest: RestoreManifest, next: Journal): Promise<void> {
+    this.#isSwitching = true
+    try {
+      await next.flushed()
+      await this.#requireKept(manifest)
+      await this.#settleOld(manifest)
+      await this.#stage(manifest)
+      this.#pending = new CopySwitch(this.#options, manifest, this.#host.current())
+      await this.#finish(this.#pending)
+    } finally {
+      this.#isSwitching = false
+      // The old copy stays in force, whatever it was that failed: it goes on making checkpoints.
+      if (!this.isPending) this.#host.current().checkpointer.start()
+    }
+  }
+
+  /** A manifest that the new journal does not lead on from would be a copy of no instant. */
+  #requireMatch(manifest: RestoreManifest, next: Journal): void {
+    const { base, install, states } = manifest
+    const { history, seq } = next.facts
+    const relation = relate({ history, seq }, base).kind
+    const isOn = base.seq === 0 || relation === 'equal' || relation === 'ahead'
+    if (!isOn || next.firstSeq !== base.seq + 1) {
+      throw new HotspareError('RESTORE_FAILED', 'the new journal does not begin at the cut')
+    }
+    const needed = Math.max(0, ...states.map((state) => state.seq))
+    let newest = needed
+    for (const { version } of install) if (version > newest) newest = version
+    if (newest > seq) {
+      throw new HotspareError(
+        'RESTORE_FAILED',
+        `the new journal ends at ${seq}, and what was restored needs it up to ${newest}`,
+      )
+    }
+  }
+
+  async #requireKept(manifest: RestoreManifest): Promise<void> {
+    const keep = (manifest.keep ?? []).map(({ path }) => path)
+    const { tree } = this.#options.copy.storage
+    for (let at = 0; at < keep.length; at += statPaths) {
+      const batch = keep.slice(at, at + statPaths)
+      const stats = await tree.stat(batch)
+      const missing = stats.indexOf(undefined)
+      if (missing < 0) continue
+      throw new HotspareError('RESTORE_FAILED', `'${batch[missing]}' is gone meanwhile`)
+    }
+  }
+
+  /** The index on disk becomes exact, so that a crash during the switch finds the same one. */
+  async #settleOld({ complete }: RestoreManifest): Promise<void> {
+    const { journal, checkpointer } = this.#host.current()
+    try {
+      await journal.flushed()
+      await this.#contents.applier.settled()
+      await checkpointer.run(false)
+    } catch (error) {
+      // Any other restore builds on the files of the old copy, and takes away the journal that could still mend them. The
+      // next attempt begins with `reopen`, which tries again what failed here; a copy whose journal is damaged has a
+      // complete restore coming.
+      if (!complete) throw this.#unsettled(error)
+    } finally {
+      await checkpointer.stop()
+    }
+  }
+
+  #unsettled(cause: unknown): HotspareError {
+    const why = 'the copy that the restore builds on could not be made durable'
+    return new HotspareError('RESTORE_FAILED', why, { cause })
+  }
+
+  async #stage(manifest: RestoreManifest): Promise<void> {
+    const { objects, documents } = this.#options.copy.storage
+    await syncPlaces(objects, [...manifest.install.map(placeOf), ...manifest.states.map(stateAt)])
+    try {
+      await documents.write(manifestName, encodeManifest(manifest))
+    } catch (error) {
+      this.#isInDoubt = true
+      this.failed = asStorageError(error)
+      await this.#withdraw().catch(() => this.#host.fail(asStorageError(error)))
+      throw error
+    }
+  }
+
+  /** Makes sure that a manifest whose write failed is not there. */
+  async #withdraw(): Promise<void> {
+    await this.#options.copy.storage.documents.remove(manifestName)
+    this.#isInDoubt = false
+    this.failed = undefined
+  }
+
+  /**
+   * Resolves when files are in their places; undefined while no switch puts them there.
+   * @throws `RESTORE_UNDER_WAY` when that takes too long, or waits for a disk that failed
+   */
+  settled(): Promise<void> | undefined {
+    if (this.#pending === undefined) return undefined
+    const { clock } = this.#options.copy
+    const refused = (): HotspareError => {
+      const why = this.failed === undefined ? 'it takes long' : whatHappened(this.failed)
+      return new HotspareError('RESTORE_UNDER_WAY', why, { cause: this.failed })
+    }
+    if (this.#finishing === undefined) return Promise.reject(refused())
+    const finishing = this.#finishing
+    return new Promise((resolve, reject) => {
+      const timer = clock.setTimer(readsWaitMs, () => reject(refused()))
+      void finishing.then(() => {
+        clock.clearTimer(timer)
+        resolve()
+      })
+    })
+  }
+
+  async #finish(pending: CopySwitch): Promise<void> {
+    this.switches += 1
+    const work = this.#replace(pending)
+    const finishing = work.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#finishing = finishing
+    try {
+      await work
+    } finally {
+      this.#finishing = undefined
+    }
+  }
+
+  async #replace(pending: CopySwitch): Promise<void> {
+    try {
+      await this.#next?.close()
+      this.#next = undefined
+      await this.#host.current().journal.close()
+      await this.#contents.applier.stop()
+      const loaded = await pending.run()
+      loaded.checkpointer.lowestPeerSeq = this.lowestPeerSeq
+      this.#pending = undefined
+      this.failed = undefined
+      this.#host.replace(loaded)
+    } catch (error) {
+      this.failed = asStorageError(error)
+      this.#host.fail(this.failed)
+      throw this.failed
+    }
+  }
+
+  /** After a failure: goes on where it stopped. */
+  async retry(): Promise<void> {
+    if (this.#isInDoubt) {
+      await this.#withdraw()
+      this.#host.current().checkpointer.start()
+    }
+    if (this.#pending === undefined) return
+    await this.#noted(this.#goOn(this.#pending))
+  }
+
+  async #goOn(pending: CopySwitch): Promise<void> {
+    this.#isSwitching = true
+    try {
+      await this.#finish(pending)
+    } finally {
+      this.#isSwitching = false
+    }
+  }
+
+  async adopt(term: Term): Promise<void> {
+    const { journal } = this.#host.current()
+    if (journal.facts.seq !== 0) {
+      throw new HotspareError('INTERNAL', 'only a copy without changes can adopt files')
+    }
+    const { epoch, nodeId, bootId } = term
+    const base = { history: [{ epoch, nodeId, bootId, firstSeq: 1 }], seq: 1 }
+    const restoreId = `adopt-${epoch}`
+    // What a restore left that was not finished would be moved into the place of the files that are adopted.
+    await clearAreas(this.#options.copy.storage.objects)
+    await this.begin({ ...base, ackedSeq: 0, inSync: undefined })
+    const keep = await this.#claimedPaths()
+    const states = await this.#stageStates(restoreId)
+    await this.switchTo({
+      version: 1,
+      restoreId,
+      base,
+      install: [],
+      remove: [],
+      states,
+      complete: false,
+      keep,
+      tombstoneFloor: 0,
+    })
+  }
+
+  /** @throws `PATH_CONFLICT` for files that some system would take for one */
+  async #claimedPaths(): Promise<VersionedPath[]> {
+    const { storage, policy } = this.#options.copy
+    const keep: VersionedPath[] = []
+    const distinct = new DistinctPaths()
+    for await (const batch of storage.tree.scan(() => undefined)) {
+      for (const { path } of batch) {
+        if (syncedClassOf(policy, path) === undefined) continue
+        const other = this.#contents.refusesSpellings ? distinct.add(path) : undefined
+        if (other !== undefined) throw spelledAlike(path, other)
+        keep.push({ path, version: 1 })
+      }
+    }
+    return keep
+  }
+
+  /** Applications may have state from before, too. */
+  async #stageStates(prefix: string): Promise<InstallState[]> {
+    const { storage, policy } = this.#options.copy
+    const staged: InstallState[] = []
+    for (const [at, { name }] of policy.stateClasses().entries()) {
+      const { bytes } = this.#contents.states.snapshot(name, 0)
+      const object = `${prefix}/state-${at}`
+      await stageSnapshot(storage.objects, object, bytes)
+      staged.push({ className: name, object, seq: 1 })
+    }
+    return staged
+  }
+
+  async close(): Promise<void> {
+    await this.#next?.close()
+    this.#next = undefined
+  }
+}

@@ -1,0 +1,249 @@
+/**
+ * The switch from the old copy to a staged one.
+ *
+ * Invariants:
+ * - before the manifest is durable nothing of the old copy is touched; from then on only `rollForward` leads out;
+ * - each step can be done again, whole or in part, with the same result, and none needs what a later one removes; when the
+ *   manifest is gone only `cleanUp` may be done again;
+ * - paths that no synced class of this node claims are not touched, whatever the manifest says, nor is a file that it does
+ *   not name.
+ */
+import { HotspareError } from '../../errors.js'
+import type { FileStat, Obstacle, TreeOperation } from '../../interfaces/storage.js'
+import { stagedSnapshot } from '../../replication/restore/ask-for-snapshot.js'
+import { foldPath } from '../../util/fold-path.js'
+import type { CheckpointDocument } from '../checkpoint/checkpoint-document.js'
+import { checkpointName, encodeCheckpoint } from '../checkpoint/checkpoint-document.js'
+import { journalArea } from '../checkpoint/recovery.js'
+import { encodeState, stateDocument } from '../contents/app-states.js'
+import type { Contents } from '../contents/replicated-state.js'
+import type { LocalCopyOptions } from '../contents/types.js'
+import type { IndexLog } from '../files/index-log.js'
+import { mayForce, syncedClassOf } from '../files/path-claims.js'
+import { reportChanged } from '../files/tree-scan.js'
+import type { JournalPlace } from '../journal/scan.js'
+import { listSegments, loadSegmentHeader } from '../journal/scan.js'
+import type { InstallFile, RestoreManifest, VersionedPath } from './manifest.js'
+import { manifestName } from './manifest.js'
+import { clearAreas, keepOnly, placeOf } from './staging-areas.js'
+
+export const nextArea = 'journal.next'
+
+const batchOperations = 512
+
+const noStat: FileStat = { size: 0, mtimeMs: 0, inode: 0, mode: 0 }
+
+/** A file that the manifest put in its place, or found there. */
+interface SettledFile {
+  readonly path: string
+  readonly version: number
+  readonly stat: FileStat
+}
+
+export class Switch {
+  readonly #options: LocalCopyOptions
+  readonly #manifest: RestoreManifest
+  readonly #contents: Contents
+  readonly #indexLog: IndexLog
+
+  /** `contents.index` is at the checkpoint in force, or further along in this same switch. */
+  constructor(
+    options: LocalCopyOptions,
+    manifest: RestoreManifest,
+    contents: Contents,
+    indexLog: IndexLog,
+  ) {
+    this.#options = options
+    this.#manifest = manifest
+    this.#contents = contents
+    this.#indexLog = indexLog
+  }
+
+  /** Carries the manifest out and removes it; the journal then is the new one, and recovery goes on from the answer. */
+  async rollForward(): Promise<CheckpointDocument> {
+    const { storage } = this.#options
+    const { complete, keep = [] } = this.#manifest
+    const gone = this.#manifest.remove
+      .map(({ path }) => path)
+      .filter((path) => this.#classOf(path) !== undefined)
+    await this.#removeFiles(this.#ownFiles(gone))
+    // Before anything is installed: where a file takes the place of a folder, a crash must not bring back both.
+    if (gone.length > 0) await storage.tree.sync(gone)
+    const installed = await this.#installFiles()
+    const settled = [...installed, ...(await this.#keptFiles())]
+    // The old journal goes, and where it is damaged nobody knows which removals, and which bytes of the files that are
+    // kept, still wait to be written out; nor does anybody of files from before the library.
+    if (complete || keep.length > 0) await storage.tree.sync('all')
+    this.#reportMissing(settled)
+    await this.#storeStates()
+    this.#updateIndex(settled)
+    if (complete) await this.#indexLog.close()
+    const dirty = this.#contents.index.takeDirty()
+    const written = await this.#indexLog.write(this.#contents.index, dirty)
+    await storage.logs.replace(nextArea, journalArea)
+    const document: CheckpointDocument = {
+      place: await this.#journalStart(),
+      index: { log: written.log, bytes: written.bytes },
+      tombstoneFloor: this.#contents.index.tombstoneFloor,
+      states: this.#coveredStates(),
+      strangers: [],
+      blobs: [],
+    }
+    await storage.documents.write(checkpointName, encodeCheckpoint(document))
+    await storage.documents.remove(manifestName)
+    return document
+  }
+
+  /** Removes what the old copy and the restore leave behind. */
+  async cleanUp(): Promise<void> {
+    await this.#indexLog.removeStale()
+    await clearAreas(this.#options.storage.objects)
+  }
+
+  #classOf(path: string): string | undefined {
+    return syncedClassOf(this.#options.policy, path)
+  }
+
+  /** Without those that this copy has not, and that the storage takes for others which it has. */
+  #ownFiles(paths: readonly string[]): readonly string[] {
+    const { foldsCase, index } = this.#contents
+    if (!foldsCase) return paths
+    const there = new Set(index.paths().map(foldPath))
+    return paths.filter((path) => index.get(path) !== undefined || !there.has(foldPath(path)))
+  }
+
+  async #removeFiles(paths: readonly string[]): Promise<void> {
+    for (let at = 0; at < paths.length; at += batchOperations) {
+      const batch = paths.slice(at, at + batchOperations)
+      await this.#options.storage.tree.apply(batch.map((path) => ({ kind: 'remove', path })))
+    }
+  }
+
+  /** All at once as far as nothing is in the way, the others one by one; durable when it resolves. */
+  async #installFiles(): Promise<SettledFile[]> {
+    const { storage } = this.#options
+    const install = this.#manifest.install.filter(({ path }) => this.#classOf(path) !== undefined)
+    const incoming = new Set<string>()
+    for (const { path, object } of install) if (object === undefined) incoming.add(path)
+    // All of it is moved into the tree, and a crash may have brought back what was removed before.
+    await keepOnly(storage.objects, 'incoming', (path) => incoming.has(path))
+    await storage.tree.takeIn()
+    const left = new Set((await storage.objects.list('incoming')).map(({ name }) => name))
+    const single = install.filter(({ path, object }) => object !== undefined || left.has(path))
+    const settled = await this.#installSingly(single)
+    if (settled.length > 0) await storage.tree.sync(settled.map(({ path }) => path))
+    const moved = install.filter(({ path, object }) => object === undefined && !left.has(path))
+    settled.push(...(await this.#found(moved)))
+    return settled
+  }
+
+  async #installSingly(install: readonly InstallFile[]): Promise<SettledFile[]> {
+    const { storage } = this.#options
+    const settled: SettledFile[] = []
+    for (let at = 0; at < install.length; at += batchOperations) {
+      const batch = install.slice(at, at + batchOperations)
+      const obstacles = await storage.tree.obstacles(batch.map(({ path }) => path))
+      const operations: TreeOperation[] = []
+      for (const [index, file] of batch.entries()) {
+        const { path, mode } = file
+        const operation = { kind: 'install', path, ...placeOf(file), mode } as const
+        const force = await this.#mayForce(path, obstacles[index])
+        operations.push({ ...operation, move: true, ...(force ? { force } : {}) })
+      }
+      const stats = await storage.tree.apply(operations)
+      for (const [index, file] of batch.entries()) {
+        const { path, version } = file
+        settled.push({ path, version, stat: stats[index] ?? noStat })
+      }
+    }
+    return settled
+  }
+
+  async #mayForce(path: string, obstacle: Obstacle | undefined): Promise<boolean> {
+    if (obstacle === undefined) return false
+    const { storage, policy } = this.#options
+    const isKnown = this.#contents.index.get(path) !== undefined
+    return await mayForce(storage.tree, policy, path, { at: obstacle.path, isKnown })
+  }
+
+  /**
+   * Somebody removed files while the switch was unfinished. They get a record all the same, so that the scan of the next
+   * start finds them missing, and they are repaired: nothing else would let this copy open again.
+   */
+  #reportMissing(settled: readonly SettledFile[]): void {
+    const missing = settled.filter(({ stat }) => stat === noStat)
+    const paths = missing.map(({ path }) => path)
+    reportChanged(this.#options, paths)
+  }
+
+  /** Kept files as they are. */
+  #keptFiles(): Promise<SettledFile[]> {
+    const keep = (this.#manifest.keep ?? []).filter(({ path }) => this.#classOf(path) !== undefined)
+    return this.#found(keep)
+  }
+
+  /** Files as they are in the tree; one that is not there has no size, time or inode. */
+  async #found(files: readonly VersionedPath[]): Promise<SettledFile[]> {
+    const settled: SettledFile[] = []
+    for (let at = 0; at < files.length; at += batchOperations) {
+      const batch = files.slice(at, at + batchOperations)
+      const stats = await this.#options.storage.tree.stat(batch.map(({ path }) => path))
+      for (const [index, { path, version }] of batch.entries()) {
+        settled.push({ path, version, stat: stats[index] ?? noStat })
+      }
+    }
+    return settled
+  }
+
+  #updateIndex(settled: readonly SettledFile[]): void {
+    const { index } = this.#contents
+    const manifest = this.#manifest
+    if (manifest.complete) index.clear()
+    const remove = [...manifest.remove].sort((left, right) => left.version - right.version)
+    for (const { path, version } of remove) {
+      if (this.#classOf(path) !== undefined) index.remove(path, version)
+    }
+    for (const { path, version, stat } of settled) {
+      const className = this.#classOf(path)
+      if (className === undefined) continue
+      const { size, mode, mtimeMs, inode } = stat
+      index.set(path, { className, version, size, mode, mtimeMs, inode })
+    }
+    index.raiseFloor(manifest.tombstoneFloor)
+  }
+
+  async #storeStates(): Promise<void> {
+    const { storage } = this.#options
+    for (const { className, object, seq } of this.#manifest.states) {
+      const bytes = await stagedSnapshot(storage.objects, object)
+      if (bytes === undefined) {
+        const { restoreId } = this.#manifest
+        throw new HotspareError('RESTORE_FAILED', `restore ${restoreId} has lost its '${object}'`)
+      }
+      await storage.documents.write(stateDocument(className), encodeState({ bytes, seq }))
+    }
+    for (const { name } of this.#options.policy.stateClasses()) {
+      if (this.#manifest.states.some(({ className }) => className === name)) continue
+      // The source had no such class: nothing of the old history may come back.
+      await storage.documents.remove(stateDocument(name))
+    }
+  }
+
+  #coveredStates(): Map<string, number> {
+    return new Map(this.#manifest.states.map(({ className, seq }) => [className, seq]))
+  }
+
+  async #journalStart(): Promise<JournalPlace> {
+    const { logs } = this.#options.storage
+    const first = (await listSegments(logs, journalArea))[0]
+    if (first === undefined) throw new HotspareError('RESTORE_FAILED', 'the new journal is missing')
+    const log = await logs.open(journalArea, first.name)
+    try {
+      const header = await loadSegmentHeader(log)
+      if (header === undefined) throw new HotspareError('JOURNAL_CORRUPT', first.name)
+      return { segment: first.name, offset: header.bytes, facts: header.facts }
+    } finally {
+      await log.close()
+    }
+  }
+}

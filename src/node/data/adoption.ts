@@ -1,0 +1,411 @@
+/**
+ * Files of synced classes that somebody else changed while the node was stopped. On a standby the active's version wins,
+ * and the other goes to the vault; on a node that becomes active they are what the users see, so they become changes of
+ * the history, in one run that ends before anybody is told of the role.
+ *
+ * Invariants:
+ * - nothing is done to the tree: what is journaled is what stands there, as it was just read, and a file that changes
+ *   again is left for the next time;
+ * - before a change replaces or removes what the history has, that is in the vault as far as it can be had;
+ * - removals go first: a file can have taken the place of a folder, and the other way round;
+ * - what is not journaled stays known, and is tried again while the node is active: a file that the application wrote
+ *   meanwhile is then left to it.
+ */
+
+import type { FileChange } from '../../changes/change.js'
+import type { OutsideReport } from '../../copy/contents/types.js'
+import { syncedClassOf } from '../../copy/files/path-claims.js'
+import { differs } from '../../copy/files/tree-scan.js'
+import type { LocalCopy } from '../../copy/local-copy.js'
+import type { ReplacedFile } from '../../copy/vault/keep-replaced.js'
+import type { Vault } from '../../copy/vault/vault.js'
+import { HotspareError } from '../../errors.js'
+import type { Term } from '../../history/position.js'
+import type { FileStat, OpenStorage, TreeEntry } from '../../interfaces/storage.js'
+import { checkPath } from '../../policy/path-rules.js'
+import type { SyncPolicy } from '../../policy/sync-policy.js'
+import { writerLimits } from '../../replication/write/types.js'
+import type { Writer } from '../../replication/write/writer.js'
+import { AdoptionWatch, type AdoptionWatchOptions } from './adoption-watch.js'
+import type { Replica } from './replica.js'
+
+/** Files that are looked at, and journaled, together. */
+const filesPerBatch = 512
+/** Files of one incident, for which the journal is read once. */
+const filesPerStretch = 5_000
+const chunkBytes = 256 * 1024
+/** How often a file that changes while it is read is read again. */
+const roundsMax = 3
+/** Reasons that are told one by one. */
+const failuresMax = 10
+
+export interface AdoptionOptions {
+  readonly copy: LocalCopy
+  readonly vault: Vault
+  readonly storage: OpenStorage
+  readonly policy: SyncPolicy
+  readonly writer: Writer
+  readonly watch: AdoptionWatchOptions
+}
+
+/** What became of what was found. */
+export interface AdoptionResult {
+  readonly adopted: OutsideReport
+  /** What is as it was found, and not in the history. */
+  readonly left: OutsideReport
+  /** Why; the first few. */
+  readonly failures: readonly HotspareError[]
+}
+
+/** See the head of the file. */
+export class Adoption {
+  readonly #options: AdoptionOptions
+  readonly #watch: AdoptionWatch
+  readonly #removals: string[] = []
+  readonly #puts: string[] = []
+  readonly #replaced: ReplacedFile[] = []
+  readonly #done = new Set<string>()
+  readonly #left = new Set<string>()
+  readonly #failures: HotspareError[] = []
+  /** Of the history, when it was decided what becomes of the file. */
+  readonly #versions = new Map<string, number | undefined>()
+
+  constructor(options: AdoptionOptions) {
+    this.#options = options
+    this.#watch = new AdoptionWatch(options.watch)
+  }
+
+  /**
+   * Journals what was found, as far as that is possible; `nothing` only says that it is left. Resolves when all of it is
+   * durable. `only`: nothing but these, of which the application may have written some anew by now.
+   *
+   * @throws the failure of the journal; `ABORTED` when the term is not wanted any more
+   */
+  async run(what: 'all' | 'nothing', only?: OutsideReport): Promise<AdoptionResult> {
+    const { copy } = this.#options
+    const outside = only ?? copy.outside
+    const found = [...outside.unknown, ...outside.differing].map(({ path }) => path).sort()
+    const paths = [...new Set([...outside.missing, ...found])]
+    if (what === 'nothing') this.#leave(paths, noRoom())
+    else await this.#carryOut(paths)
+    const left = reportOf(outside, (path) => this.#left.has(path))
+    const adopted = reportOf(outside, (path) => this.#done.has(path))
+    const settled = new Set(paths.filter((path) => !this.#left.has(path)))
+    copy.settleOutside(reportOf(copy.outside, (path) => !settled.has(path)))
+    return { adopted, left, failures: this.#failures }
+  }
+
+  async #carryOut(paths: readonly string[]): Promise<void> {
+    const { copy } = this.#options
+    await copy.settle()
+    for (const stretch of batchesOf(paths, filesPerStretch)) await this.#carryOutStretch(stretch)
+    await copy.settle()
+  }
+
+  /** Each stretch has an incident of its own: what was done so far is not in vain when the time is over. */
+  async #carryOutStretch(paths: readonly string[]): Promise<void> {
+    for (const batch of batchesOf(paths)) await this.#inTime(batch, () => this.#look(batch))
+    await this.#keepReplaced(this.#replaced.splice(0))
+    for (const batch of batchesOf(this.#removals.splice(0))) {
+      await this.#inTime(batch, () => this.#remove(batch))
+    }
+    for (let round = 0; round < roundsMax && this.#puts.length > 0; round += 1) {
+      for (const batch of batchesOf(this.#puts.splice(0))) {
+        await this.#inTime(batch, () => this.#put(batch))
+      }
+    }
+    const unsteady = this.#puts.splice(0)
+    if (unsteady.length === 0) return
+    const what = `${unsteady[0]} changes all the time, so that it cannot be adopted`
+    this.#leave(unsteady, new HotspareError('CHANGED_OUTSIDE', what))
+  }
+
+  /** Does a part of the work, unless there is no more time for it. What fails in it is left, unless the journal did. */
+  async #inTime(paths: readonly string[], work: () => Promise<void>): Promise<void> {
+    try {
+      this.#watch.check()
+      await work()
+      const { copy } = this.#options
+      if (copy.congested) await copy.decongested()
+    } catch (error) {
+      this.#fail(paths, error)
+    }
+  }
+
+  #fail(paths: readonly string[], error: unknown): void {
+    const { copy } = this.#options
+    if (!this.#watch.isWanted || copy.failed !== undefined || !HotspareError.is(error)) throw error
+    this.#leave(paths, error)
+  }
+
+  #leave(paths: readonly string[], error: HotspareError): void {
+    for (const path of paths) if (!this.#done.has(path)) this.#left.add(path)
+    const isNew = this.#failures.every(({ message }) => message !== error.message)
+    if (isNew && this.#failures.length < failuresMax) this.#failures.push(error)
+  }
+
+  /** What differs from the history now, and how. */
+  async #look(paths: readonly string[]): Promise<void> {
+    const { copy, storage } = this.#options
+    const valid = paths.filter((path) => this.#isValid(path))
+    const stats = await storage.tree.stat(valid)
+    for (const [at, path] of valid.entries()) {
+      const stat = stats[at]
+      const record = copy.index.get(path)
+      this.#versions.set(path, copy.statFile(path)?.version)
+      const isMixed = copy.isMixed(path)
+      if (record === undefined && stat === undefined) continue
+      if (record !== undefined && stat !== undefined && !isMixed && !differs(record, stat)) continue
+      if (stat === undefined) this.#removals.push(path)
+      else this.#puts.push(path)
+      if (record === undefined) continue
+      const { size, version } = record
+      const isTouched = isMixed || stat?.size !== size || stat.mtimeMs !== record.mtimeMs
+      this.#replaced.push({ path, size, version, isTouched, stat })
+    }
+  }
+
+  #isValid(path: string): boolean {
+    try {
+      return checkPath(path) === path
+    } catch (error) {
+      this.#fail([path], error)
+      return false
+    }
+  }
+
+  /** Promise 5: before anything of the history is replaced, it is in the vault. */
+  async #keepReplaced(replaced: readonly ReplacedFile[]): Promise<void> {
+    const { copy, vault } = this.#options
+    if (replaced.length === 0) return
+    await this.#inTime(
+      replaced.map(({ path }) => path),
+      async () => void (await vault.keepReplaced(copy, replaced, () => this.#watch.check())),
+    )
+  }
+
+  async #remove(batch: readonly string[]): Promise<void> {
+    const { storage } = this.#options
+    const paths = batch.filter((path) => !this.#left.has(path))
+    const stats = await storage.tree.stat(paths)
+    const gone: string[] = []
+    for (const [at, path] of paths.entries()) {
+      if (stats[at] === undefined) gone.push(path)
+      else this.#puts.push(path)
+    }
+    this.#journalRemovals(gone)
+  }
+
+  #journalRemovals(paths: readonly string[]): void {
+    const changes = paths.map((path): FileChange => {
+      return { kind: 'remove', className: this.#classOf(path), path }
+    })
+    this.#journal(changes, new Map(paths.map((path) => [path, null])))
+  }
+
+  /** Small files together, large ones one by one. */
+  async #put(batch: readonly string[]): Promise<void> {
+    const { storage } = this.#options
+    const paths = batch.filter((path) => !this.#left.has(path) && this.#fits(path))
+    const stats = await storage.tree.stat(paths)
+    const { copy } = this.#options
+    // Removed since it was looked at.
+    const gone = paths.filter((path, at) => stats[at] === undefined && copy.statFile(path))
+    this.#journalRemovals(gone)
+    let group: string[] = []
+    let bytes = 0
+    const flush = async (): Promise<void> => {
+      const together = group
+      group = []
+      bytes = 0
+      if (together.length > 0) await this.#inTime(together, () => this.#putSmall(together))
+    }
+    for (const [at, path] of paths.entries()) {
+      const size = stats[at]?.size
+      if (size === undefined) continue
+      if (size > writerLimits.inlineBytesMax) {
+        await this.#inTime([path], () => this.#putLarge(path))
+        continue
+      }
+      if (bytes + size > writerLimits.batchBytesMax) await flush()
+      group.push(path)
+      bytes += size
+    }
+    await flush()
+  }
+
+  async #putSmall(paths: readonly string[]): Promise<void> {
+    const { tree } = this.#options.storage
+    const length = writerLimits.inlineBytesMax + 1
+    let answer: Awaited<ReturnType<typeof tree.read>>
+    try {
+      const stats = await tree.stat(paths)
+      const requests = paths.map((path, at) => ({
+        path,
+        offset: 0,
+        length: Math.min(length, (stats[at]?.size ?? 0) + 1),
+      }))
+      answer = await tree.read(requests)
+    } catch (error) {
+      if (paths.length === 1) throw error
+      // One of them cannot be read: the others can.
+      for (const path of paths) await this.#inTime([path], () => this.#putSmall([path]))
+      return
+    }
+    const after = await tree.stat(paths)
+    const changes: FileChange[] = []
+    const found = new Map<string, FileStat>()
+    for (const [at, path] of paths.entries()) {
+      const result = answer.results[at]
+      const stat = after[at]
+      const isWhole =
+        result !== undefined &&
+        result !== 'missing' &&
+        stat !== undefined &&
+        result.length === stat.size &&
+        isSame(result.stat, stat)
+      if (!isWhole) {
+        this.#again(path)
+        continue
+      }
+      const bytes = answer.buffer.subarray(result.start, result.start + result.length)
+      changes.push(this.#putOf(path, stat, { bytes, blob: undefined }))
+      found.set(path, stat)
+    }
+    this.#journal(changes, found)
+  }
+
+  async #putLarge(path: string): Promise<void> {
+    const { storage, writer } = this.#options
+    const { tree } = storage
+    const [before] = await tree.stat([path])
+    const content = await writer.store(contentOf(storage, path, this.#watch), {
+      durability: 'disk',
+    })
+    const [stat] = await tree.stat([path])
+    const bytes = content.blob?.bytes ?? content.bytes?.length
+    const isWhole = before !== undefined && stat !== undefined && isSame(before, stat)
+    if (!isWhole || bytes !== stat.size) {
+      if (content.blob !== undefined) await writer.discard([content.blob])
+      this.#again(path)
+      return
+    }
+    this.#journal([this.#putOf(path, stat, content)], new Map([[path, stat]]))
+    const isNamed = this.#done.has(path)
+    if (content.blob !== undefined && !isNamed) await writer.discard([content.blob])
+  }
+
+  /** It changed while it was read: it is looked at once more, unless it is gone and was never in the history. */
+  #again(path: string): void {
+    this.#puts.push(path)
+  }
+
+  #putOf(
+    path: string,
+    { mode }: FileStat,
+    content: Pick<Extract<FileChange, { kind: 'put' }>, 'bytes' | 'blob'>,
+  ): FileChange {
+    const { bytes, blob } = content
+    return { kind: 'put', className: this.#classOf(path), path, mode: mode & 0o777, bytes, blob }
+  }
+
+  #classOf(path: string): string {
+    const { copy, policy } = this.#options
+    return syncedClassOf(policy, path) ?? copy.index.get(path)?.className ?? ''
+  }
+
+  /** A new file cannot stand beside what the history has in its way, where that was left. */
+  #fits(path: string): boolean {
+    const { copy } = this.#options
+    if (copy.statFile(path) !== undefined) return true
+    let inTheWay = copy.hasFilesBelow(path) ? `${path}/` : undefined
+    for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) {
+      const above = path.slice(0, at)
+      if (copy.statFile(above) !== undefined) inTheWay = above
+    }
+    if (inTheWay === undefined) return true
+    const what = `'${path}' cannot be adopted: the history has '${inTheWay}'`
+    this.#leave([path], new HotspareError('PATH_CONFLICT', what))
+    return false
+  }
+
+  #journal(all: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): void {
+    const { copy, writer } = this.#options
+    this.#watch.requireWanted()
+    // What the history has by now was written since, and what was found went with that.
+    const changes = all.filter(
+      ({ path }) => copy.statFile(path)?.version === this.#versions.get(path),
+    )
+    if (changes.length === 0) return
+    const paths = changes.map(({ path }) => path)
+    if (writer.adopt(changes, found)) for (const path of paths) this.#done.add(path)
+    else this.#leave(paths, new HotspareError('SWITCHOVER_UNDER_WAY', 'writes are held'))
+  }
+}
+
+function batchesOf(paths: readonly string[], size: number = filesPerBatch): string[][] {
+  const batches: string[][] = []
+  for (let at = 0; at < paths.length; at += size) batches.push(paths.slice(at, at + size))
+  return batches
+}
+
+function noRoom(): HotspareError {
+  const what = 'at the last try the disk did not take what another program had changed'
+  return new HotspareError('STORAGE_FULL', what, {
+    whatToDo: 'Free space, then hand the role over, or write the files anew.',
+  })
+}
+
+function isSame(left: FileStat, right: FileStat): boolean {
+  const { size, mtimeMs, inode } = left
+  return size === right.size && mtimeMs === right.mtimeMs && inode === right.inode
+}
+
+/** The part of a report whose paths are chosen. */
+function reportOf(outside: OutsideReport, chosen: (path: string) => boolean): OutsideReport {
+  const ofEntries = (entries: readonly TreeEntry[]): TreeEntry[] =>
+    entries.filter(({ path }) => chosen(path))
+  return {
+    unknown: ofEntries(outside.unknown),
+    differing: ofEntries(outside.differing),
+    missing: outside.missing.filter(chosen),
+  }
+}
+
+async function* contentOf(
+  storage: OpenStorage,
+  path: string,
+  watch: AdoptionWatch,
+): AsyncGenerator<Uint8Array> {
+  for (let offset = 0; ; ) {
+    watch.check()
+    const { buffer, results } = await storage.tree.read([{ path, offset, length: chunkBytes }])
+    const result = results[0]
+    if (result === undefined || result === 'missing' || result.length === 0) return
+    yield buffer.subarray(result.start, result.start + result.length)
+    offset += result.length
+    if (result.length < chunkBytes) return
+  }
+}
+
+/**
+ * Files from before the library become the beginning of the history of a copy without one.
+ *
+ * @throws `ADOPT_REQUIRED` unless `adopt`
+ */
+export async function adoptFound(replica: Replica, term: Term, adopt: boolean): Promise<void> {
+  const { copy } = replica
+  const { unknown } = copy.outside
+  // A copy that is damaged is not without history: a peer restores it.
+  if (copy.seq > 0 || !copy.complete || unknown.length === 0) return
+  if (!adopt) {
+    const example = unknown[0]?.path ?? ''
+    throw new HotspareError(
+      'ADOPT_REQUIRED',
+      `${unknown.length} files (${example}, …) are in paths of synced classes and have no history here`,
+    )
+  }
+  await copy.adopt(term)
+  // What was found is the beginning of the history now, and no change of it.
+  copy.settleOutside()
+}

@@ -1,0 +1,46 @@
+/** Brings large content to the in-sync followers before its record gets a position. */
+
+import type { BlobRef } from '../../changes/change.js'
+import type { Clock } from '../../interfaces/clock.js'
+import type { Outgoing } from '../../replication/stream/outgoing.js'
+
+export class BlobDistribution {
+  readonly #clock: Clock
+  readonly #patienceMs: number
+  /** When a follower was sent the last piece of anything. */
+  readonly #progressMs = new Map<string, number>()
+
+  /** @param patienceMs - a follower that makes no progress for so long leaves the in-sync set */
+  constructor(clock: Clock, patienceMs: number) {
+    this.#clock = clock
+    this.#patienceMs = patienceMs
+  }
+
+  /** A follower got a piece. */
+  progressed(peer: string): void {
+    this.#progressMs.set(peer, this.#clock.nowMs())
+  }
+
+  /** Every follower gets the blob, or leaves the set when it makes no progress with it. */
+  async distribute(followers: readonly Outgoing[], blob: BlobRef): Promise<void> {
+    await Promise.all(followers.map((outgoing) => this.#send(outgoing, blob)))
+  }
+
+  async #send(outgoing: Outgoing, blob: BlobRef): Promise<void> {
+    const clock = this.#clock
+    const patienceMs = this.#patienceMs
+    this.progressed(outgoing.peer)
+    let timer: unknown
+    const watch = (): void => {
+      const idleMs = clock.nowMs() - (this.#progressMs.get(outgoing.peer) ?? 0)
+      if (idleMs >= patienceMs) return outgoing.abandonBlob(blob.id)
+      timer = clock.setTimer(patienceMs - idleMs, watch)
+    }
+    timer = clock.setTimer(patienceMs, watch)
+    try {
+      await outgoing.offerBlob(blob)
+    } finally {
+      clock.clearTimer(timer)
+    }
+  }
+}

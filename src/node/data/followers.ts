@@ -1,0 +1,134 @@
+/**
+ * Those who follow this node: their streams, what their restores ask for, and the large content that they get ahead of
+ * its entry.
+ *
+ * Invariant: nobody is served entries by a node without a writer.
+ */
+
+import type { BlobRef } from '../../changes/change.js'
+import type { LocalCopy } from '../../copy/local-copy.js'
+import type { Term } from '../../history/position.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
+import type { Channel } from '../../protocol/channel.js'
+import { BulkServer } from '../../replication/bulk/server.js'
+import { Outgoing } from '../../replication/stream/outgoing.js'
+import type { OutgoingContext } from '../../replication/stream/outgoing-types.js'
+import type { Writer } from '../../replication/write/writer.js'
+import type { NodeOptions } from '../contract/options.js'
+import { BlobDistribution } from './blob-distribution.js'
+import type { ReplicaHooks } from './replica-types.js'
+
+export interface FollowersContext {
+  readonly options: NodeOptions
+  readonly bootId: string
+  readonly hooks: ReplicaHooks
+  readonly copy: LocalCopy
+  readonly storage: OpenStorage
+  writer(): Writer | undefined
+  /** Undefined while there is no writer, and while a further term is being opened. */
+  term(): Term | undefined
+}
+
+export class Followers {
+  readonly #context: FollowersContext
+  /** The last stream of each follower; an ended one is kept, so that the writer can be told that its peer is gone. */
+  readonly #streams = new Map<string, Outgoing>()
+  /** Peers whose process is gone, in this tenure, until they come back. */
+  readonly #provenGone = new Set<string>()
+  readonly #blobs: BlobDistribution
+  /** The journal up to here cannot be read any more: who lacks it gets a restore. */
+  #unreadableSeq = 0
+  #restores = 0
+
+  constructor(context: FollowersContext) {
+    this.#context = context
+    const { clock, degradeAfterMs } = context.options
+    this.#blobs = new BlobDistribution(clock, degradeAfterMs)
+  }
+
+  acceptStream(channel: Channel): void {
+    const peer = channel.identity.nodeId
+    this.#provenGone.delete(peer)
+    this.#streams.get(peer)?.close()
+    this.#streams.set(peer, new Outgoing(channel, this.#outgoingContext()))
+  }
+
+  acceptBulk(channel: Channel): void {
+    const { copy, storage } = this.#context
+    const peer = channel.identity.nodeId
+    const served = (bytes: number): void => {
+      if (this.#streams.get(peer)?.progressed(bytes) === true) this.#blobs.progressed(peer)
+    }
+    new BulkServer(channel, { copy, storage, served })
+  }
+
+  /** A peer says up to which change its disk has all. */
+  heard(peer: string, durableSeq: number): void {
+    this.#streams.get(peer)?.heard(durableSeq)
+  }
+
+  /** A peer is silent or gone. */
+  peerLost(peer: string, proven: boolean): void {
+    this.#streams.get(peer)?.lost(proven)
+    if (!proven) return
+    this.#provenGone.add(peer)
+    const { options, writer } = this.#context
+    const left = options.members.filter(
+      ({ id, observer }) => id !== options.id && observer !== true && !this.#provenGone.has(id),
+    )
+    if (left.length === 0) writer()?.nobodyInReach()
+  }
+
+  /** Large content goes to every in-sync follower. */
+  async distribute(blob: BlobRef): Promise<void> {
+    const counting = new Set(this.#context.writer()?.status.inSync ?? [])
+    const followers = [...this.#streams.values()].filter(
+      (outgoing) => outgoing.open && counting.has(outgoing.peer),
+    )
+    await this.#blobs.distribute(followers, blob)
+  }
+
+  /** Large content that no entry will name. */
+  withdraw(blobs: readonly BlobRef[]): void {
+    for (const outgoing of this.#streams.values()) {
+      for (const { id } of blobs) outgoing.withdrawBlob(id)
+    }
+  }
+
+  /** Ends all streams: a follower takes one term at a time, and asks again when the next one stands. */
+  closeStreams(): void {
+    for (const outgoing of this.#streams.values()) outgoing.close()
+  }
+
+  /** The tenure is over. */
+  endTenure(): void {
+    this.closeStreams()
+    this.#streams.clear()
+    this.#provenGone.clear()
+  }
+
+  #outgoingContext(): OutgoingContext {
+    const { options, bootId, hooks, copy } = this.#context
+    return {
+      copy,
+      clock: options.clock,
+      degradeAfterMs: options.degradeAfterMs,
+      serving: () => {
+        const writer = this.#context.writer()
+        const term = this.#context.term()
+        return writer === undefined || term === undefined ? undefined : { writer, term }
+      },
+      refusal: (peer) => hooks.refusal(peer),
+      readableAfter: () => this.#unreadableSeq,
+      unreadable: () => {
+        this.#unreadableSeq = copy.seq
+      },
+      promotable: (peer) => options.members.find(({ id }) => id === peer)?.observer !== true,
+      newRestoreId: () => {
+        this.#restores += 1
+        return `${bootId}-${this.#restores}`
+      },
+      report: (event) => hooks.report({ from: 'outgoing', event }),
+    }
+  }
+}

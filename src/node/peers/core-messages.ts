@@ -1,0 +1,158 @@
+/**
+ * Checks what peers say to the core. A peer that knows the secret is still not believed about shapes and sizes; what only a
+ * later version can mean, a type or a word of an enumeration that is not known here, is no error: the message is ignored.
+ */
+import type { CopyFacts, CoreMessage, DurableFacts, PeerView, Role } from '../../core/types.js'
+import type { History } from '../../history/position.js'
+import {
+  extentOf,
+  fieldsOf,
+  historyOf,
+  listOf,
+  seqOf,
+  termOfFields,
+  textOf,
+} from '../../protocol/fields.js'
+import { membersMax } from '../contract/option-checks.js'
+
+const roles: readonly Role[] = ['stopped', 'discovering', 'restoring', 'standby', 'active']
+const stops: readonly DurableFacts['lastStop'][] = ['never', 'crashed', 'active', 'standby']
+const refusals = ['hearsActive', 'promisedHigher', 'isActive', 'betterCandidate'] as const
+const idLengthMax = 64
+
+/** A word that a later version knows: the message that holds it says nothing to this one. */
+class UnknownWord extends Error {}
+
+function oneOf<T extends string>(value: unknown, all: readonly T[], field: string): T {
+  const found = all.find((one) => one === value)
+  if (found !== undefined) return found
+  throw new UnknownWord(textOf(value, field, idLengthMax))
+}
+
+function optional<T>(value: unknown, read: (value: unknown) => T): T | undefined {
+  return value === undefined || value === null ? undefined : read(value)
+}
+
+function ids(value: unknown, field: string): string[] {
+  return listOf(value, field, membersMax).map((id) => textOf(id, field, idLengthMax))
+}
+
+/** A history that was said before on this connection is left out. */
+function copyOf(value: unknown, said: History | undefined): CopyFacts {
+  const fields = fieldsOf(value, 'copy')
+  const isSaid = said !== undefined && (fields.history === undefined || fields.history === null)
+  const extent = isSaid
+    ? { history: said, seq: seqOf(fields.seq, 'copy.seq') }
+    : extentOf(value, 'copy')
+  return {
+    history: extent.history,
+    seq: extent.seq,
+    durableSeq: seqOf(fields.durableSeq, 'durableSeq'),
+    firstSeq: optional(fields.firstSeq, (each) => seqOf(each, 'firstSeq')),
+    complete: fields.complete === true,
+    inSync: optional(fields.inSync, (each) => ids(each, 'inSync')),
+    inSyncKnown: fields.inSyncKnown === true,
+    forgot: fields.forgot === true,
+    ineligible: optional(fields.ineligible, (each) => textOf(each, 'ineligible')),
+  }
+}
+
+function viewOf(value: unknown, said: History | undefined): PeerView {
+  const fields = fieldsOf(value, 'view')
+  return {
+    role: oneOf(fields.role, roles, 'role'),
+    bootId: textOf(fields.bootId, 'bootId', 256),
+    hears: ids(fields.hears, 'hears'),
+    cannotDial: optional(fields.cannotDial, (each) => ids(each, 'cannotDial')) ?? [],
+    activeTerm: optional(fields.activeTerm, (each) => termOfFields(each, 'activeTerm')),
+    follows: optional(fields.follows, (each) => {
+      const follows = fieldsOf(each, 'follows')
+      return {
+        id: textOf(follows.id, 'follows.id', idLengthMax),
+        term: termOfFields(follows.term, 'follows.term'),
+        heard: follows.heard === true,
+      }
+    }),
+    promised: optional(fields.promised, (each) => termOfFields(each, 'promised')),
+    copy: copyOf(fields.copy, said),
+    known: optional(fields.known, (each) => {
+      const known = fieldsOf(each, 'known')
+      return {
+        term: termOfFields(known.term, 'known.term'),
+        seq: seqOf(known.seq, 'known.seq'),
+      }
+    }),
+    outdated: fields.outdated === true,
+    lastStop: oneOf(fields.lastStop, stops, 'lastStop'),
+    round: optional(fields.round, (each) => termOfFields(each, 'round')),
+    holdsFor: optional(fields.holdsFor, (each) => ids(each, 'holdsFor')),
+    fetching: optional(fields.fetching, (each) => seqOf(each, 'fetching')),
+    late: fields.late === true,
+  }
+}
+
+/**
+ * Reads a message to the core; undefined for one that only a later version understands. `said` is the history that was
+ * said before on this connection.
+ *
+ * @throws `PROTOCOL_VIOLATION`
+ */
+export function coreMessageOf(value: unknown, said?: History): CoreMessage | undefined {
+  try {
+    return messageOf(value, said)
+  } catch (error) {
+    if (error instanceof UnknownWord) return undefined
+    throw error
+  }
+}
+
+/**
+ * The history that a message of the core names, whatever else it says; undefined when it names none. Whoever sent it leaves
+ * it out from then on, so it must be known even where the rest is not understood.
+ */
+export function historyIn(value: unknown): History | undefined {
+  const view = (value as { readonly view?: unknown } | null)?.view
+  const copy = (view as { readonly copy?: unknown } | null | undefined)?.copy
+  const history = (copy as { readonly history?: unknown } | null | undefined)?.history
+  return optional(history, (each) => historyOf(each, 'copy'))
+}
+
+function messageOf(value: unknown, said: History | undefined): CoreMessage | undefined {
+  const fields = fieldsOf(value, 'message')
+  const view = (): PeerView => viewOf(fields.view, said)
+  switch (fields.type) {
+    case 'heartbeat':
+      return { type: 'heartbeat', view: view() }
+    case 'query':
+      return { type: 'query', queryId: seqOf(fields.queryId, 'queryId'), view: view() }
+    case 'answer':
+      return { type: 'answer', queryId: seqOf(fields.queryId, 'queryId'), view: view() }
+    case 'promiseRequest':
+      return { type: 'promiseRequest', term: termOfFields(fields.term, 'term'), view: view() }
+    case 'promise':
+      return {
+        type: 'promise',
+        term: termOfFields(fields.term, 'term'),
+        refused: optional(fields.refused, (each) => oneOf(each, refusals, 'refused')),
+        view: view(),
+      }
+    case 'handover':
+      return {
+        type: 'handover',
+        from: termOfFields(fields.from, 'from'),
+        offered: termOfFields(fields.offered, 'offered'),
+        seq: seqOf(fields.seq, 'seq'),
+      }
+    case 'handoverRefused':
+      return {
+        type: 'handoverRefused',
+        from: termOfFields(fields.from, 'from'),
+        reason: textOf(fields.reason, 'reason', 4096),
+      }
+    case 'goodbye':
+      return { type: 'goodbye', view: view() }
+    default:
+      textOf(fields.type, 'type')
+      return undefined
+  }
+}

@@ -1,0 +1,409 @@
+/**
+ * Connections between nodes. Each node dials every other one, and control messages go both ways on whichever connection
+ * stands; streams and bulk transfers have connections of their own, so heartbeats never queue behind data.
+ *
+ * Invariants: at most one dialled control channel for each peer; a lost one is dialled again at once, because a
+ * refused dial after a closed connection is the proof that the peer's process is gone.
+ */
+import debug from 'debug'
+import type { CoreMessage, LinkCause } from '../../core/types.js'
+import { HotspareError } from '../../errors.js'
+import type { Connection, Listener, TransportLimits } from '../../interfaces/transport.js'
+import type { Channel } from '../../protocol/channel.js'
+import { acceptChannel, dialChannel } from '../../protocol/channel.js'
+import type { Envelope } from '../../protocol/envelope.js'
+import { asEnvelope, isOfLaterVersion } from '../../protocol/envelope.js'
+import type { Refusal } from '../../protocol/handshake.js'
+import { HANDSHAKES_MAX, HandshakeGuard } from '../../protocol/handshake-guard.js'
+import type { Identity, Lane, OwnIdentity } from '../../protocol/identity.js'
+import type { HandshakeKey } from '../../protocol/keys.js'
+import { handshakeKey } from '../../protocol/keys.js'
+import { sharedController, withAny } from '../../util/abort.js'
+import type { NodeOptions } from '../contract/options.js'
+import { libraryVersion } from '../contract/version.js'
+import { hostOf, isAnswer } from './answers.js'
+import { ControlLane, historyOnce, sendBytesHigh } from './control-lane.js'
+import type { LinkReports } from './peer-link.js'
+import { PeerLink } from './peer-link.js'
+
+const log = debug('hotspare:links')
+
+/** Connections that a node accepts from each member: three lanes, and as many dying ones. */
+const connectionsPerMember = 16
+/**
+ * Connections that nobody was proved for yet get room of their own, so that strangers never use up that of members: twice,
+ * for those that TLS is still negotiated for, and twice more for those that were ended and still close.
+ */
+const connectionsOfStrangers = 4 * HANDSHAKES_MAX
+/** The first dial after a failed one waits for so much of a heartbeat; each further one twice as long, up to a heartbeat. */
+const firstRetryShare = 1 / 16
+
+/** What the node does with what happens on its connections. */
+export interface LinkHandlers extends LinkReports {
+  dialFailed(
+    peer: string,
+    cause: 'refused' | 'unreachable' | 'rejected',
+    error: HotspareError,
+  ): void
+  /** A member answers, and one side refuses the other: its process lives. */
+  refusal(peer: string, error: HotspareError): void
+  core(from: string, message: CoreMessage): void
+  /** Any other message. */
+  received(from: string, message: Envelope): void
+  /** A follower dialled; the channel delivers nothing before its receivers are set. */
+  stream(channel: Channel): void
+  bulk(channel: Channel): void
+  /** A member, or a stranger by its address, was refused or refuses; two with the same key are the same. */
+  refused(key: string, peer: string, error: HotspareError): void
+  /** Why this process of a member is not let in; undefined when it is. */
+  barred(identity: Identity): string | undefined
+  /** Whoever proved to be this peer was met, on either side. */
+  met(identity: Identity): void
+}
+
+export class Links {
+  readonly #options: NodeOptions
+  readonly #identity: OwnIdentity
+  readonly #handlers: LinkHandlers
+  readonly #key: HandshakeKey
+  readonly #limits: TransportLimits
+  readonly #guard = new HandshakeGuard()
+  readonly #peers = new Map<string, PeerLink>()
+  readonly #accepted = new Set<Channel>()
+  readonly #abort = sharedController()
+  #listener: Listener | undefined
+  #nextId = 1
+  #open = true
+
+  constructor(options: NodeOptions, bootId: string, handlers: LinkHandlers) {
+    this.#options = options
+    this.#handlers = handlers
+    const { id, cluster, members, policy, appVersion } = options
+    const self = members.find((member) => member.id === id)
+    this.#identity = {
+      nodeId: id,
+      bootId,
+      kind: self?.observer === true ? 'observer' : 'member',
+      cluster,
+      libraryVersion,
+      ...(appVersion === undefined ? {} : { appVersion }),
+      features: [historyOnce],
+      fingerprints: policy.fingerprints(),
+    }
+    this.#key = handshakeKey(options.secret, cluster)
+    this.#limits = {
+      frameBytesMax: options.frameBytesMax,
+      sendBytesHigh,
+      connectionsMax: connectionsPerMember * members.length + connectionsOfStrangers,
+    }
+    for (const member of members) {
+      if (member.id === id) continue
+      const link = new PeerLink(member.id, member.address, this.#firstRetryMs, handlers)
+      this.#peers.set(member.id, link)
+    }
+  }
+
+  get #firstRetryMs(): number {
+    return this.#options.heartbeatMs * firstRetryShare
+  }
+
+  /** The address that others reach this node at. */
+  get address(): string | undefined {
+    return this.#listener?.address
+  }
+
+  /** @throws `ADDRESS_IN_USE`, `OPTION_INVALID` */
+  async listen(): Promise<void> {
+    const { transport } = this.#options
+    this.#listener = await transport.listen((connection) => this.#accept(connection), this.#limits)
+  }
+
+  /** Begins to dial all peers. */
+  start(): void {
+    for (const peer of this.#peers.values()) void this.#dialControl(peer)
+  }
+
+  /** Sends a control message; dropped when there is no link, as the network would. */
+  send(to: string, type: string, body: unknown): boolean {
+    const lane = this.#peers.get(to)?.speaking
+    if (lane === undefined) return false
+    lane.send({ ...this.#address(to), type, body })
+    return true
+  }
+
+  /** Sends a message of the core; dropped without a link, and above the limit of what may be queued. */
+  sendCore(to: string, message: CoreMessage): void {
+    this.#peers.get(to)?.speaking?.sendCore({ ...this.#address(to), type: 'core' }, message)
+  }
+
+  #address(destination: string) {
+    const { cluster, id: origin } = this.#options
+    const id = `${this.#identity.bootId}-${this.#nextId}`
+    this.#nextId += 1
+    return { cluster, id, origin, destination }
+  }
+
+  /** Whether a control link stands, and what is queued on it is below the limit. */
+  hasRoom(to: string): boolean {
+    return this.#peers.get(to)?.speaking?.hasRoom() ?? false
+  }
+
+  /**
+   * Dials a peer anew whose control link is older than `olderThanMs`. The old link stays until the new one stands: where
+   * one direction is lost, it may be the only one over which this node is heard.
+   */
+  redial(to: string, olderThanMs: number): void {
+    const peer = this.#peers.get(to)
+    const nowMs = this.#options.clock.nowMs()
+    if (peer?.dialled === undefined || nowMs - peer.upSinceMs < olderThanMs) return
+    peer.upSinceMs = nowMs
+    peer.isDoubted = true
+    void this.#replaceControl(peer, peer.dialled)
+  }
+
+  async #replaceControl(peer: PeerLink, old: ControlLane): Promise<void> {
+    try {
+      const channel = await this.#dialInTime(peer)
+      if (!this.#open || peer.dialled !== old) return channel.destroy()
+      this.#take(peer, channel)
+      old.channel.destroy()
+    } catch (error) {
+      // Refused: whoever had the other end is gone, and the old link ends as one that is reset.
+      if (error instanceof HotspareError && error.code === 'PEER_REFUSED') old.channel.destroy()
+    }
+  }
+
+  /** Opens a stream or bulk lane to a peer. */
+  async dial(peer: string, lane: Lane, signal: AbortSignal): Promise<Channel> {
+    const link = this.#peers.get(peer)
+    if (link === undefined) throw new HotspareError('PEER_UNREACHABLE', `${peer} is no member`)
+    return await withAny([signal, this.#abort.signal], (either) =>
+      dialChannel(this.#options.transport, link.address, {
+        ...this.#handshake(),
+        lane,
+        limits: this.#limits,
+        signal: either,
+        admit: (identity) => this.#admitDialled(peer, identity),
+      }),
+    )
+  }
+
+  /** The process that answers at the address of a member; undefined while no connection to it stands. */
+  processAt(id: string): string | undefined {
+    return this.#peers.get(id)?.dialled?.channel.identity.bootId
+  }
+
+  /** Ends what other processes with the id of a member dialled. */
+  endOthers(id: string, bootId: string): void {
+    for (const channel of this.#accepted) {
+      const { nodeId, bootId: other } = channel.identity
+      if (nodeId === id && other !== bootId) channel.destroy()
+    }
+  }
+
+  /** Why the last dial of this member failed; undefined while the connection to it stands. */
+  failureOf(id: string): HotspareError | undefined {
+    return this.#peers.get(id)?.failure
+  }
+
+  /** Ends all connections, then the listener: a refused dial says that this node is gone. */
+  async close(): Promise<void> {
+    this.#open = false
+    this.#abort.abort()
+    for (const peer of this.#peers.values()) {
+      this.#options.clock.clearTimer(peer.timer)
+      peer.close()
+    }
+    for (const channel of this.#accepted) channel.close()
+    await this.#listener?.close()
+  }
+
+  #handshake() {
+    const { clock, random, handshakeMs, integrity } = this.#options
+    return {
+      key: this.#key,
+      identity: this.#identity,
+      clock,
+      random,
+      handshakeMs,
+      bulkIntegrity: integrity,
+    } as const
+  }
+
+  #admitDialled(expected: string, identity: Identity): Refusal | undefined {
+    if (identity.nodeId === expected) return undefined
+    return {
+      reason: 'otherNode',
+      message: `the address of ${expected} answers as ${identity.nodeId}`,
+    }
+  }
+
+  #admit(identity: Identity): Refusal | undefined {
+    const { nodeId } = identity
+    if (this.#peers.has(nodeId)) {
+      const twin = this.#handlers.barred(identity)
+      return twin === undefined ? undefined : { reason: 'duplicateId', message: twin }
+    }
+    const message =
+      nodeId === this.#options.id
+        ? `${nodeId} is the id of this node itself: two processes run under it`
+        : `${nodeId} is no member of this cluster`
+    return { reason: 'unknownMember', message }
+  }
+
+  async #dialControl(peer: PeerLink): Promise<void> {
+    if (!this.#open) return
+    try {
+      const channel = await this.#dialInTime(peer)
+      if (!this.#open) return channel.destroy()
+      this.#take(peer, channel)
+    } catch (error) {
+      if (!this.#open) return
+      this.#onDialFailed(peer, error)
+    }
+  }
+
+  /** After a fault of the network a fresh attempt comes through sooner than an old one that backs off. */
+  async #dialInTime(peer: PeerLink): Promise<Channel> {
+    const { clock, deadMs } = this.#options
+    const attempt = new AbortController()
+    const timer = clock.setTimer(deadMs, () => attempt.abort())
+    try {
+      return await this.dial(peer.id, 'control', attempt.signal)
+    } catch (error) {
+      if (!attempt.signal.aborted || !this.#open) throw error
+      const what = `${peer.address} did not answer within ${deadMs} ms`
+      throw new HotspareError('PEER_UNREACHABLE', what, { cause: error })
+    } finally {
+      clock.clearTimer(timer)
+    }
+  }
+
+  #take(peer: PeerLink, channel: Channel): void {
+    const lane = new ControlLane(channel)
+    this.#listen(peer, lane)
+    channel.onClose((cause) => this.#onControlClosed(peer, lane, cause))
+    this.#handlers.met(channel.identity)
+    peer.dial(lane, this.#options.clock.nowMs(), this.#firstRetryMs)
+  }
+
+  #onControlClosed(peer: PeerLink, lane: ControlLane, cause: LinkCause): void {
+    if (!this.#open || !peer.dialEnded(lane, cause)) return
+    void this.#dialControl(peer)
+  }
+
+  #listen(peer: PeerLink, lane: ControlLane): void {
+    // Frames of later versions are none of this one's.
+    lane.channel.onFrame(() => undefined)
+    lane.channel.onMessage((raw) => {
+      if (isOfLaterVersion(raw)) return
+      const message = asEnvelope(raw)
+      const { cluster, id } = this.#options
+      // Only the sender's own messages: relaying is for the healing of split brains.
+      if (message.cluster !== cluster || message.destination !== id) return
+      if (message.origin !== peer.id || !this.#open) return
+      if (message.type !== 'core') return this.#handlers.received(peer.id, message)
+      const core = lane.readCore(message)
+      // One that was under way on another connection may be older than what is known.
+      if (!peer.isNext(message, lane.bootId)) return
+      if (core !== undefined) this.#handlers.core(peer.id, core)
+    })
+  }
+
+  #onDialFailed(peer: PeerLink, raw: unknown): void {
+    const error =
+      raw instanceof HotspareError
+        ? raw
+        : new HotspareError('PEER_UNREACHABLE', `dialling ${peer.id} failed`, { cause: raw })
+    const { code } = error
+    const cause = code === 'PEER_REFUSED' ? 'refused' : isAnswer(error) ? 'rejected' : 'unreachable'
+    if (peer.failure?.code !== code)
+      log('%s cannot reach %s: %s', this.#options.id, peer.id, error.message)
+    const { clock, heartbeatMs, deadMs } = this.#options
+    const heardOnly = peer.dialFailed(error, clock.nowMs(), deadMs)
+    this.#handlers.dialFailed(peer.id, cause, error)
+    const needsPerson =
+      heardOnly ||
+      cause === 'rejected' ||
+      code.startsWith('HANDSHAKE') ||
+      error.details.reason === 'setUp'
+    if (needsPerson) this.#refuse(peer.id, `to ${peer.id}`, error)
+    peer.timer = clock.setTimer(peer.retryMs, () => this.#dialAgain(peer))
+    peer.retryMs = Math.min(2 * peer.retryMs, heartbeatMs)
+  }
+
+  #dialAgain(peer: PeerLink): void {
+    this.#options.clock.clearTimer(peer.timer)
+    peer.timer = undefined
+    void this.#dialControl(peer)
+  }
+
+  #accept(connection: Connection): void {
+    acceptChannel(connection, {
+      ...this.#handshake(),
+      limits: this.#limits,
+      guard: this.#guard,
+      admit: (identity) => this.#admit(identity),
+    })
+      .then((channel) => this.#onAccepted(channel))
+      .catch((error: unknown) => this.#onRejected(connection, error))
+  }
+
+  #onRejected(connection: Connection, error: unknown): void {
+    connection.destroy()
+    if (!this.#open) return
+    const { remote } = connection
+    log('%s: the connection from %s ended: %o', this.#options.id, remote, error)
+    if (!(error instanceof HotspareError)) return
+    const failed = error.code === 'HANDSHAKE_FAILED' || error.code === 'HANDSHAKE_VERSION'
+    if (!failed) return
+    // A port tells nobody apart: each attempt comes from another one.
+    this.#refuse(remote, `from ${hostOf(remote)}`, error)
+    const member = isAnswer(error) ? this.#whoDialled(remote, error) : undefined
+    if (member !== undefined) this.#handlers.refusal(member, error)
+  }
+
+  /**
+   * The member that a refused dial came from: as it proved itself, or the only one that lives at that host and was not
+   * met, while nobody can tell that nothing listens there.
+   */
+  #whoDialled(remote: string, { details }: HotspareError): string | undefined {
+    if (typeof details.nodeId === 'string') {
+      return this.#peers.has(details.nodeId) ? details.nodeId : undefined
+    }
+    const there = [...this.#peers.values()].filter(
+      ({ address, stands, failure }) =>
+        hostOf(address) === hostOf(remote) && !stands && failure?.code !== 'PEER_REFUSED',
+    )
+    return there.length === 1 ? there[0]?.id : undefined
+  }
+
+  #refuse(peer: string, whom: string, error: HotspareError): void {
+    this.#handlers.refused(`${whom} ${error.code} ${String(error.details.reason)}`, peer, error)
+  }
+
+  #onAccepted(channel: Channel): void {
+    if (!this.#open) return channel.destroy()
+    let ofPeer = 0
+    for (const old of this.#accepted) {
+      if (old.closed) this.#accepted.delete(old)
+      else if (old.identity.nodeId === channel.identity.nodeId) ofPeer += 1
+    }
+    if (ofPeer >= connectionsPerMember) return channel.destroy()
+    this.#accepted.add(channel)
+    this.#handlers.met(channel.identity)
+    if (channel.lane === 'stream') return this.#handlers.stream(channel)
+    if (channel.lane === 'bulk') return this.#handlers.bulk(channel)
+    const peer = this.#peers.get(channel.identity.nodeId)
+    if (peer === undefined) return channel.destroy()
+    const lane = new ControlLane(channel)
+    this.#listen(peer, lane)
+    channel.onClose((cause) => {
+      if (this.#open) peer.acceptEnded(lane, cause)
+    })
+    const isOther = peer.accept(lane)
+    // Whoever dials us can perhaps be dialled: what we wait for is over.
+    if (peer.timer !== undefined) this.#dialAgain(peer)
+    else if (isOther) this.redial(peer.id, this.#options.heartbeatMs)
+  }
+}

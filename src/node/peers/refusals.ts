@@ -1,0 +1,34 @@
+/** Tells refusals as events: somebody that is refused again and again, or many strangers, must not fill the log. */
+import type { Clock } from '../../interfaces/clock.js'
+import { Told } from '../../util/recently-told.js'
+import type { Emit } from '../report/reports.js'
+
+export interface Refusal {
+  /** A member's id, or the address of a stranger. */
+  readonly peer: string
+  readonly code: string
+  readonly reason: string
+}
+
+export class Refusals {
+  readonly #emit: Emit
+  readonly #told: Told
+  #untold = 0
+
+  constructor(clock: Clock, emit: Emit) {
+    this.#emit = emit
+    this.#told = new Told(clock)
+  }
+
+  /** @param key - what makes two of them the same */
+  tell(key: string, { peer, code, reason }: Refusal): void {
+    if (!this.#told.isDue(key)) {
+      this.#untold += 1
+      return
+    }
+    const untold = this.#untold
+    this.#untold = 0
+    const more = untold === 0 ? '' : ` (and ${untold} more refusals since the last one told)`
+    this.#emit('refused', { peer, code, reason: `${reason}${more}` })
+  }
+}

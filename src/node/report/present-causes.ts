@@ -1,0 +1,55 @@
+/** What is in the way of a node now: what it tries in vain, which its parts report themselves, and what it waits for. */
+import type { Role } from '../../core/types.js'
+import type { NodeOptions } from '../contract/options.js'
+import type { CauseStatus, Causes, Tried } from '../roles/causes.js'
+import type { Driver } from '../roles/driver.js'
+import { searchReason } from './startup.js'
+
+export interface WaitFacts {
+  readonly options: Pick<NodeOptions, 'clock' | 'deadMs' | 'discoveryMs'>
+  readonly role: Role
+  readonly roleSinceMs: number
+  readonly driver: Driver | undefined
+  /** For whom it waits at its start. */
+  readonly waiting: CauseStatus | undefined
+  /** Why the last dial of a member failed. */
+  unreachable(id: string): string | undefined
+}
+
+/** All causes, the most important one first. */
+export function presentCauses(causes: Pick<Causes, 'list'>, facts: WaitFacts): CauseStatus[] {
+  // Nothing says when a node stops holding; what it gets on with since does.
+  const phase = facts.driver?.state.round?.phase
+  const isPast = phase === 'fetching' || phase === 'gate' || phase === 'opening'
+  return causes.list(waitsOf(facts)).filter(({ what }) => what !== 'hold' || !isPast)
+}
+
+function waitsOf(facts: WaitFacts): CauseStatus[] {
+  const { options, role, roleSinceMs, driver, waiting, unreachable } = facts
+  const waits: CauseStatus[] = waiting === undefined ? [] : [waiting]
+  const add = (what: Tried, reason: string | undefined, forMs = 0): void => {
+    if (reason === undefined) return
+    waits.push({ what, code: undefined, reason, attempts: 0, forMs: Math.round(forMs) })
+  }
+  add('gate', driver?.atGate)
+  const searchMs = options.clock.nowMs() - roleSinceMs
+  // A search that takes longer has something in its way.
+  if (role === 'discovering' && searchMs > options.discoveryMs + options.deadMs)
+    add('search', searchReason(unheard(facts), driver?.explain().at(-1)), searchMs)
+  // What it restores from is heard, over the other one's connection, and cannot be dialled.
+  const source = role === 'restoring' ? driver?.state.followed?.id : undefined
+  if (source !== undefined) add('dial', unreachable(source))
+  return waits
+}
+
+/** The members that are not heard, each with why it cannot be reached, where that is known. */
+export function unheard({ options, driver, unreachable }: WaitFacts): string[] {
+  const { deadMs, clock } = options
+  const missing: string[] = []
+  for (const { id, heardAtMs } of driver?.state.peers.values() ?? []) {
+    if (heardAtMs !== undefined && clock.nowMs() - heardAtMs < deadMs) continue
+    const why = unreachable(id)
+    missing.push(why === undefined ? id : `${id} (${why})`)
+  }
+  return missing
+}

@@ -1,0 +1,160 @@
+/**
+ * Why this node makes no progress: what it tries again and again, and what the last attempt failed with. Every loop that
+ * retries reports here, so that no failure is known to the decision log alone.
+ *
+ * Invariants: a cause stands from the first failed attempt to the success, or to the end of the attempts; whatever was told
+ * as `stuck` is told as `unstuck` when it is over.
+ */
+import { HotspareError } from '../../errors.js'
+import type { Clock } from '../../interfaces/clock.js'
+import { Told } from '../../util/recently-told.js'
+import type { Emit } from '../report/reports.js'
+
+/**
+ * What a node tries again and again:
+ *
+ * - `storage`: to write to its disk again, after it failed;
+ * - `room`: to take writes that need room on the disk; removals are taken all the same;
+ * - `facts`: to note on its disk what it promised or began;
+ * - `follow`: to follow the active, a restore included;
+ * - `hold`: to be let serve by an operator, or by the return of those who may have more;
+ * - `fetch`: to fetch what it lacks before it serves;
+ * - `promotion`: to begin its tenure;
+ * - `gate`: to get the consent of the application's gate;
+ * - `wait`: to hear of those who may have newer data, at its start;
+ * - `search`: to find or become an active, for longer than a search takes where nothing is in its way;
+ * - `dial`: to reach the node that it is to be restored from.
+ */
+export type Tried =
+  | 'storage'
+  | 'room'
+  | 'facts'
+  | 'follow'
+  | 'hold'
+  | 'fetch'
+  | 'promotion'
+  | 'gate'
+  | 'wait'
+  | 'search'
+  | 'dial'
+
+/** How much each weighs: the first of those that fail is what `status().stuck` says. */
+const ranks: Readonly<Record<Tried, number>> = {
+  ...{ storage: 0, room: 1, facts: 2, follow: 3, hold: 4, fetch: 5, promotion: 6 },
+  ...{ gate: 7, wait: 8, search: 9, dial: 10 },
+}
+
+/** All of them, the most important one first. */
+export const tried: readonly Tried[] = (Object.keys(ranks) as Tried[]).sort(
+  (one, other) => ranks[one] - ranks[other],
+)
+
+/** Why one thing does not succeed. */
+export interface CauseStatus {
+  /** What is tried. */
+  readonly what: Tried
+  /** The code of the error; undefined where it is no failure. */
+  readonly code: string | undefined
+  /** Why, in words, for people. */
+  readonly reason: string
+  /** Attempts that failed in a row; 0 for what only waits. */
+  readonly attempts: number
+  /** Milliseconds since the first of them. */
+  readonly forMs: number
+}
+
+/** What an attempt failed with. */
+export interface Failure {
+  readonly code: string | undefined
+  readonly reason: string
+  /** True for what passes by itself as a rule, or has an event of its own: it is told only when it lasts. */
+  readonly quiet?: boolean
+}
+
+/** A failure that is quiet is told with this attempt. */
+const toldAttempt = 4
+
+interface Cause extends Failure {
+  readonly sinceMs: number
+  readonly attempts: number
+  readonly told: boolean
+}
+
+export class Causes {
+  readonly #clock: Clock
+  readonly #emit: Emit
+  readonly #told: Told
+  readonly #present = new Map<Tried, Cause>()
+
+  constructor(clock: Clock, emit: Emit) {
+    this.#clock = clock
+    this.#emit = emit
+    this.#told = new Told(clock)
+  }
+
+  /** Another attempt failed. */
+  failed(what: Tried, failure: Failure): void {
+    const { code, reason, quiet = false } = failure
+    const before = this.#present.get(what)
+    const attempts = (before?.attempts ?? 0) + 1
+    const sinceMs = before?.sinceMs ?? this.#clock.nowMs()
+    const isNews = this.#told.isDue(`${what} ${code} ${withoutNumbers(reason)} ${quiet}`)
+    const isDue = quiet ? attempts >= toldAttempt && before?.told !== true : isNews
+    this.#present.set(what, { ...failure, sinceMs, attempts, told: isDue || before?.told === true })
+    if (isDue) this.#emit('stuck', { what, code, reason, attempts })
+  }
+
+  /** Nothing failed, and yet nothing goes on before somebody decides or comes back; told by an event of its own. */
+  waits(what: Tried, reason: string): void {
+    const before = this.#present.get(what)
+    const sinceMs = before?.sinceMs ?? this.#clock.nowMs()
+    const told = before?.told ?? false
+    this.#present.set(what, { code: undefined, reason, sinceMs, attempts: 0, told })
+  }
+
+  /** It succeeded, or is not tried any more. */
+  over(...all: readonly Tried[]): void {
+    for (const what of all) {
+      const cause = this.#present.get(what)
+      if (cause === undefined) continue
+      this.#present.delete(what)
+      if (!cause.told) continue
+      const forMs = Math.round(this.#clock.nowMs() - cause.sinceMs)
+      this.#emit('unstuck', { what, forMs })
+    }
+  }
+
+  get(what: Tried): string | undefined {
+    const cause = this.#present.get(what)
+    return cause === undefined ? undefined : textOf(cause)
+  }
+
+  /** All of them, the most important one first; `waits` adds what is known elsewhere. */
+  list(waits: readonly CauseStatus[]): CauseStatus[] {
+    if (this.#present.size === 0 && waits.length === 0) return []
+    const nowMs = this.#clock.nowMs()
+    return tried.flatMap((what) => {
+      const cause = this.#present.get(what)
+      const others = waits.filter((wait) => wait.what === what)
+      if (cause === undefined) return others
+      const { code, reason, attempts, sinceMs } = cause
+      return [{ what, code, reason, attempts, forMs: Math.round(nowMs - sinceMs) }, ...others]
+    })
+  }
+}
+
+/** What `status().stuck` says of a cause. */
+export function textOf({ code, reason }: Pick<CauseStatus, 'code' | 'reason'>): string {
+  return code === undefined || reason.startsWith(code) ? reason : `${code}: ${reason}`
+}
+
+/** The failure that an error stands for. */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof HotspareError) return { code: error.code, reason: error.message }
+  return { code: undefined, reason: error instanceof Error ? error.message : String(error) }
+}
+
+/** Offsets, ports and counts change with each attempt; the cause does not. */
+function withoutNumbers(reason: string): string {
+  return reason.replace(/\d+/g, '#')
+}

@@ -1,0 +1,421 @@
+/**
+ * Feeds the core and carries out its effects, in their order. Here is the only place where a role changes.
+ *
+ * Invariants: inputs are stepped one at a time, in the order of their arrival (an effect that answers at once is an
+ * input of the next step, never of the running one); the core sees the present facts of the copy with each
+ * input; facts are written one after the other, and what depends on them waits for `persisted`.
+ */
+import debug from 'debug'
+import { explain } from '../../core/explain.js'
+import type { CoreState } from '../../core/state.js'
+import { createCore, nextDueMs, step } from '../../core/step.js'
+import type {
+  CopyFacts,
+  CoreCommand,
+  CoreEffect,
+  CoreEvent,
+  CoreInput,
+  Decision,
+  DurableFacts,
+  Role,
+} from '../../core/types.js'
+import type { ErrorCode } from '../../errors.js'
+import { HotspareError, whatHappened } from '../../errors.js'
+import type { Term } from '../../history/position.js'
+import type { NodeOptions } from '../contract/options.js'
+import type { Replica } from '../data/replica.js'
+import type { Links } from '../peers/links.js'
+import type { Tried } from './causes.js'
+import { FactsWriter } from './hard-state-writer.js'
+import { AskedGate } from './promotion-gate.js'
+
+const log = debug('hotspare:core')
+
+type WithoutTime<T> = T extends unknown ? Omit<T, 'nowMs' | 'wallMs'> : never
+/** An input without its time, which the driver adds. */
+export type DriverInput = WithoutTime<CoreInput>
+
+/** What the driver works with. */
+export interface DriverContext {
+  readonly options: NodeOptions
+  readonly bootId: string
+  /** This run serves nothing before it has followed an active once. */
+  readonly join: boolean
+  readonly links: Links
+  readonly replica: Replica
+  writeFacts(facts: DurableFacts): Promise<void>
+  /** The role changed; called before anything that follows from it. */
+  onRole(role: Role, from: Role, reason: string, term: Term | undefined): void
+  /** A further term of the same tenure was opened. */
+  onTerm(term: Term): void
+  onEvent(event: CoreEvent): void
+  onError(error: unknown): void
+  /** An attempt at something that is tried again failed, or, without an error, succeeded. */
+  tried(what: Tried, error?: unknown): void
+}
+
+interface Command {
+  resolve(): void
+  reject(error: HotspareError): void
+}
+
+export class Driver {
+  readonly #context: DriverContext
+  readonly #state: CoreState
+  readonly #queue: DriverInput[] = []
+  readonly #commands = new Map<number, Command>()
+  #stepping = false
+  #role: Role = 'stopped'
+  #term: Term | undefined
+  readonly #factsWriter: FactsWriter
+  #facts: CopyFacts | undefined
+  #nextCommand = 1
+  #lastStepMs: number
+  #lastStepWallMs: number
+  #timer: unknown
+  #tickAtMs = Number.POSITIVE_INFINITY
+  readonly #gate: AskedGate
+  /** Since when a peer says that it does not hear us. */
+  readonly #deafSince = new Map<string, number>()
+  #open = true
+
+  constructor(context: DriverContext, durable: DurableFacts) {
+    this.#context = context
+    const { options, bootId, join } = context
+    this.#factsWriter = new FactsWriter(
+      {
+        options,
+        writeFacts: (facts) => context.writeFacts(facts),
+        persisted: (id) => this.input({ type: 'persisted', id }),
+        onError: (error) => context.onError(error),
+        tried: (error) => context.tried('facts', error),
+      },
+      durable,
+    )
+    this.#gate = new AskedGate(
+      (id, ok) => this.input({ type: 'gate', id, ok }),
+      (error) => context.onError(error),
+    )
+    this.#lastStepMs = options.clock.nowMs()
+    this.#lastStepWallMs = options.clock.wallMs()
+    this.#state = createCore({
+      nodeId: options.id,
+      bootId,
+      cluster: options.cluster,
+      members: options.members.map(({ id, observer }) => ({ id, promotable: observer !== true })),
+      heartbeatMs: options.heartbeatMs,
+      deadMs: options.deadMs,
+      discoveryMs: options.discoveryMs,
+      startupWaitMs: options.startupWaitMs,
+      degradeAfterMs: options.degradeAfterMs,
+      switchoverMs: options.switchoverMs,
+      onMissingPeer: options.onMissingPeer,
+      order: options.order,
+      allowStale: options.allowStale,
+      join,
+    })
+  }
+
+  get role(): Role {
+    return this.#role
+  }
+
+  /** The term while this node is active. */
+  get term(): Term | undefined {
+    return this.#term
+  }
+
+  get durable(): DurableFacts {
+    return this.#factsWriter.latest
+  }
+
+  get state(): Readonly<CoreState> {
+    return this.#state
+  }
+
+  /** Why the gate keeps this node from becoming active; undefined when it does not. */
+  get atGate(): string | undefined {
+    return this.#gate.stuck
+  }
+
+  explain(): readonly Decision[] {
+    return explain(this.#state)
+  }
+
+  start(): void {
+    const copy = this.#context.replica.facts()
+    this.#facts = copy
+    this.input({ type: 'start', copy, durable: this.durable })
+  }
+
+  /**
+   * Milliseconds since the core last saw the time; large ones mean that this process was not running. The monotonic
+   * clock stands still while a machine is suspended, the wall clock does not.
+   */
+  get lateMs(): number {
+    const { clock } = this.#context.options
+    return Math.max(clock.nowMs() - this.#lastStepMs, clock.wallMs() - this.#lastStepWallMs)
+  }
+
+  /** Gives the core an input, and carries out what follows from it. */
+  input(input: DriverInput): void {
+    if (!this.#open) return
+    this.#queue.push(input)
+    if (this.#stepping) return
+    this.#stepping = true
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        this.#step(next)
+      }
+    } finally {
+      this.#stepping = false
+    }
+    this.#scheduleTick()
+  }
+
+  /** Resolves when the core has done the command. @throws the code that it answers with */
+  command(command: CoreCommand): Promise<void> {
+    if (!this.#open) return Promise.reject(stoppedBefore())
+    const id = this.#nextCommand
+    this.#nextCommand += 1
+    return new Promise((resolve, reject) => {
+      this.#commands.set(id, { resolve, reject })
+      this.input({ type: 'command', id, command })
+    })
+  }
+
+  close(): void {
+    this.#open = false
+    this.#factsWriter.close()
+    this.#endGate()
+    this.#context.options.clock.clearTimer(this.#timer)
+    for (const command of this.#commands.values()) {
+      command.reject(stoppedBefore())
+    }
+    this.#commands.clear()
+  }
+
+  /** Resolves when everything that was to be persisted is. */
+  settled(): Promise<void> {
+    return this.#factsWriter.settled()
+  }
+
+  #tick(): void {
+    if (!this.#open) return
+    this.#tickAtMs = Number.POSITIVE_INFINITY
+    this.input({ type: 'tick' })
+    this.#reviveLinks()
+  }
+
+  /** Wakes the core when it has something to decide. */
+  #scheduleTick(): void {
+    const dueMs = nextDueMs(this.#state)
+    if (!this.#open || dueMs === this.#tickAtMs) return
+    const { clock } = this.#context.options
+    clock.clearTimer(this.#timer)
+    this.#tickAtMs = dueMs
+    // Whole milliseconds: a timer that fires a fraction too early would have to be set once more.
+    this.#timer = clock.setTimer(Math.ceil(dueMs - clock.nowMs()), () => this.#tick())
+  }
+
+  /**
+   * A connection into a network that lost it can stay open for minutes, and longer than the fault lasts. One over which
+   * nothing comes to pass is dialled anew.
+   */
+  #reviveLinks(): void {
+    const { links, options } = this.#context
+    const nowMs = options.clock.nowMs()
+    for (const peer of this.#state.peers.values()) {
+      if (!peer.link) continue
+      const silentMs = nowMs - (peer.heardAtMs ?? Number.NEGATIVE_INFINITY)
+      const deafMs = this.#deafMs(peer.id, nowMs)
+      if (Math.max(silentMs, deafMs) >= options.deadMs) links.redial(peer.id, options.deadMs)
+    }
+  }
+
+  /** For how long a peer has said that it does not hear us, whatever our role. */
+  #deafMs(id: string, nowMs: number): number {
+    const hears = this.#state.peers.get(id)?.view?.hears
+    if (hears === undefined || hears.includes(this.#context.options.id)) {
+      this.#deafSince.delete(id)
+      return 0
+    }
+    const sinceMs = this.#deafSince.get(id) ?? nowMs
+    this.#deafSince.set(id, sinceMs)
+    return nowMs - sinceMs
+  }
+
+  #step(input: DriverInput): void {
+    const { clock } = this.#context.options
+    const time = { nowMs: clock.nowMs(), wallMs: clock.wallMs() }
+    this.#lastStepMs = time.nowMs
+    this.#lastStepWallMs = time.wallMs
+    const copy = this.#context.replica.facts()
+    if (input.type !== 'start' && !sameFacts(copy, this.#facts)) {
+      this.#facts = copy
+      this.#perform(step(this.#state, { ...time, type: 'copy', copy }))
+    }
+    this.#perform(step(this.#state, { ...time, ...input } as CoreInput))
+    this.#endGate()
+  }
+
+  /** The attempt that the gate was asked for may be over. */
+  #endGate(): void {
+    const { round } = this.#state
+    this.#gate.endUnless(this.#open && round?.phase === 'gate' ? round.waitId : undefined)
+  }
+
+  #perform(effects: readonly CoreEffect[]): void {
+    for (const effect of effects) {
+      try {
+        this.#carryOut(effect)
+      } catch (error) {
+        this.#context.onError(error)
+      }
+    }
+  }
+
+  #carryOut(effect: CoreEffect): void {
+    const { links, replica } = this.#context
+    if (effect.type !== 'send') log('%s %o', this.#context.options.id, effect)
+    switch (effect.type) {
+      case 'send':
+        return links.sendCore(effect.to, effect.message)
+      case 'persist':
+        return this.#factsWriter.write(effect.id, effect.facts)
+      case 'role':
+        return this.#become(effect.role, effect.reason, effect.term)
+      case 'follow':
+        return replica.follow(effect.peer, effect.term)
+      case 'unfollow':
+        return replica.unfollow()
+      case 'cutStream':
+        return this.#answer(replica.cutStream(), (copy) => ({ type: 'cut', id: effect.id, copy }))
+      case 'fetch':
+        return this.#fetch(effect.id, effect.peer, effect.seq)
+      case 'mayBecomeActive':
+        return this.#askGate(effect.id, effect.epoch)
+      case 'openTerm':
+        return this.#openTerm(effect.term, effect.degraded)
+      case 'fork':
+        return replica.writer?.fork()
+      case 'freeze':
+        return replica.freeze()
+      case 'unfreeze':
+        return replica.unfreeze()
+      case 'drain':
+        return this.#drain(effect.id, effect.target, effect.deadlineMs)
+      case 'peerLost':
+        return replica.followers.peerLost(effect.peer, effect.proven)
+      case 'commandDone':
+        return this.#commandDone(effect.id, effect.error)
+      case 'emit':
+        return this.#context.onEvent(effect.event)
+    }
+  }
+
+  #answer<T>(work: Promise<T>, input: (value: T) => DriverInput): void {
+    work.then(
+      (value) => this.input(input(value)),
+      (error: unknown) => this.#context.onError(error),
+    )
+  }
+
+  #become(role: Role, reason: string, term: Term | undefined): void {
+    const from = this.#role
+    this.#role = role
+    this.#term = role === 'active' ? term : undefined
+    if (role !== 'discovering') this.#gate.forget()
+    this.#context.onRole(role, from, reason, term)
+  }
+
+  #fetch(id: number, peer: string, seq: number): void {
+    const { replica } = this.#context
+    const moved = (count: number): void => this.input({ type: 'fetchProgress', id, count })
+    replica.fetch(peer, seq, moved).then(
+      () => {
+        this.#context.tried('fetch')
+        this.input({ type: 'fetched', id, ok: true, copy: replica.facts() })
+      },
+      (error: unknown) => {
+        // A fetch that nobody needs any more is ended, and has not failed.
+        if (!HotspareError.is(error, 'ABORTED')) this.#context.tried('fetch', error)
+        const reason = whatHappened(error)
+        this.input({ type: 'fetched', id, ok: false, copy: replica.facts(), reason })
+      },
+    )
+  }
+
+  #askGate(id: number, epoch: number): void {
+    const { gate } = this.#context.options
+    if (gate === undefined) return void this.#queue.push({ type: 'gate', id, ok: true })
+    this.#gate.ask(gate, id, epoch)
+  }
+
+  #openTerm(term: Term, degraded: boolean): void {
+    const { replica } = this.#context
+    const progressed = (): void => this.input({ type: 'termProgress', term })
+    replica.openTerm(term, degraded, progressed).then(
+      () => {
+        if (this.#role === 'active') this.#raise(term)
+        // Its storage may have failed since the term was durable, and nobody was active then who had to step down.
+        const { failed } = replica.copy
+        const reason = failed === undefined ? {} : { reason: whatHappened(failed) }
+        const ok = failed === undefined
+        this.input({ type: 'termOpened', term, ok, copy: replica.facts(), ...reason })
+        // The core may have turned away while the term was being opened: nobody serves then.
+        if (this.#role !== 'active')
+          replica.endTenure(new HotspareError('NOT_ACTIVE', 'not promoted'))
+      },
+      (error: unknown) => {
+        this.#context.tried('promotion', error)
+        const reason = whatHappened(error)
+        this.input({ type: 'termOpened', term, ok: false, copy: replica.facts(), reason })
+      },
+    )
+  }
+
+  #raise(term: Term): void {
+    this.#term = term
+    this.#context.onTerm(term)
+  }
+
+  #drain(id: number, target: string | undefined, deadlineMs: number): void {
+    const { replica } = this.#context
+    replica.drain(target, deadlineMs).then(
+      () => this.input({ type: 'drained', id, ok: true, copy: replica.facts() }),
+      (error: unknown) => {
+        const reason = whatHappened(error)
+        this.input({ type: 'drained', id, ok: false, copy: replica.facts(), reason })
+      },
+    )
+  }
+
+  #commandDone(id: number, error: { code: string; message: string } | undefined): void {
+    const command = this.#commands.get(id)
+    this.#commands.delete(id)
+    if (command === undefined) return
+    if (error === undefined) return command.resolve()
+    command.reject(new HotspareError(error.code as ErrorCode, error.message))
+  }
+}
+
+function stoppedBefore(): HotspareError {
+  return new HotspareError('STOPPED', 'the node stopped before the command was done')
+}
+
+function sameFacts(left: CopyFacts, right: CopyFacts | undefined): boolean {
+  return (
+    right !== undefined &&
+    left.seq === right.seq &&
+    left.durableSeq === right.durableSeq &&
+    left.firstSeq === right.firstSeq &&
+    left.history === right.history &&
+    left.complete === right.complete &&
+    left.inSync === right.inSync &&
+    left.inSyncKnown === right.inSyncKnown &&
+    left.forgot === right.forgot &&
+    left.ineligible === right.ineligible &&
+    left.heldSeq === right.heldSeq
+  )
+}

@@ -1,0 +1,225 @@
+/**
+ * What a node promised and how its last run ended, on disk. Promises are written in the midst of a takeover, so they are
+ * appended to a log: one small write, where replacing a file would take a new one and its name to be made durable.
+ *
+ * Each time all facts are written, as two equal slots of a fixed size. The last good slot counts. An append that a crash
+ * tore was not answered, so the facts before it still hold; two slots tell it from one whose sector went bad later.
+ */
+import { crc32 } from 'node:zlib'
+import type { DurableFacts } from '../../core/types.js'
+import { HotspareError } from '../../errors.js'
+import type { Log, LogStore } from '../../interfaces/storage.js'
+import { decode, encode } from '../../protocol/codec.js'
+import { fieldsOf, seqOf, storedTermOf, textOf } from '../../protocol/fields.js'
+
+const area = 'meta'
+const formatVersion = 1
+/** Bytes of a slot: u32 length, u32 crc32 of what follows, the facts, zeros. The longest names and ids fit. */
+const slotBytes = 4096
+const slotHeaderBytes = 8
+/** A log that has reached this is followed by a new one. */
+const logBytesMax: number = 512 * 1024
+const stops = ['never', 'crashed', 'active', 'standby'] as const
+
+/** What a node that never ran knows. */
+export const noFacts: DurableFacts = { promised: undefined, known: undefined, lastStop: 'never' }
+
+/** Who owns the facts: a storage is never taken over by another node or cluster. */
+export interface FactsOwner {
+  readonly cluster: string
+  readonly nodeId: string
+}
+
+export class FactsLog {
+  readonly #logs: LogStore
+  readonly #owner: FactsOwner
+  #log: Log | undefined
+  /** The logs there are; the last one is `#log`, when that is open. */
+  #names: string[]
+  #facts: DurableFacts = noFacts
+  #memoryAcks: boolean | undefined
+
+  private constructor(logs: LogStore, owner: FactsOwner, names: string[]) {
+    this.#logs = logs
+    this.#owner = owner
+    this.#names = names
+  }
+
+  /**
+   * @throws `STORAGE_FORMAT` when the storage belongs to another node, cluster or a newer version
+   * @throws `STORAGE_CORRUPT` when none of what was written can be read
+   */
+  static async open(logs: LogStore, owner: FactsOwner): Promise<FactsLog> {
+    const names = (await logs.list(area)).map(({ name }) => name)
+    const facts = new FactsLog(logs, owner, names)
+    let damaged = false
+    for (const name of [...names].reverse()) {
+      const log = await logs.open(area, name)
+      const bytes = await log.read(0, log.bytes)
+      const end = lastSlot(bytes)
+      if (end !== undefined) {
+        await facts.#resume(log, name, bytes, end)
+        return facts
+      }
+      await log.close()
+      damaged ||= bytes.some((byte) => byte !== 0)
+    }
+    if (damaged)
+      throw new HotspareError('STORAGE_CORRUPT', 'what this node promised cannot be read')
+    return facts
+  }
+
+  /** What was written last. */
+  get facts(): DurableFacts {
+    return this.#facts
+  }
+
+  /**
+   * Whether what was acknowledged before the last write may have been in memory only: the policy of that process decides, not
+   * the one of now. Undefined when nothing was written, or by a version that did not say.
+   */
+  get memoryAcks(): boolean | undefined {
+    return this.#memoryAcks
+  }
+
+  async #resume(log: Log, name: string, bytes: Uint8Array, slot: number): Promise<void> {
+    const fields = fieldsOf(decode(contentOf(bytes, slot) ?? bytes), 'meta')
+    this.#facts = factsOf(fields, this.#owner)
+    this.#memoryAcks = typeof fields.memoryAcks === 'boolean' ? fields.memoryAcks : undefined
+    const end = (Math.floor(slot / 2) + 1) * 2 * slotBytes
+    // A torn end, or the newest of several, is left behind by the next write, which begins a new log.
+    const goesOn = name === this.#names.at(-1) && log.bytes >= end
+    if (!goesOn) return await log.close()
+    if (log.bytes > end) await log.truncate(end)
+    this.#log = log
+  }
+
+  /** Resolves when the facts are durable. One call at a time. */
+  async write(facts: DurableFacts, memoryAcks: boolean): Promise<void> {
+    const slot = encodeSlot(facts, memoryAcks, this.#owner)
+    if (this.#log === undefined || this.#log.bytes >= logBytesMax) {
+      await this.#begin(slot)
+    } else {
+      try {
+        await this.#log.append([slot, slot])
+      } catch (error) {
+        // What a failed append left is not known: the next write begins a new log.
+        await this.close()
+        throw error
+      }
+    }
+    this.#facts = facts
+    this.#memoryAcks = memoryAcks
+  }
+
+  async #begin(slot: Uint8Array): Promise<void> {
+    await this.close()
+    const last = Number(this.#names.at(-1) ?? 0)
+    const name = String(last + 1).padStart(8, '0')
+    const log = await this.#logs.open(area, name)
+    try {
+      // A try that failed may have left something of itself under this name; none was answered.
+      if (log.bytes > 0) await log.truncate(0)
+      await log.append([slot, slot])
+    } catch (error) {
+      await log.close().catch(() => undefined)
+      throw error
+    }
+    this.#log = log
+    const old = this.#names
+    this.#names = [...old, name]
+    await this.#logs.remove(area, old)
+    this.#names = [name]
+  }
+
+  async close(): Promise<void> {
+    const log = this.#log
+    this.#log = undefined
+    await log?.close()
+  }
+}
+
+/** The content of a slot; undefined when it is damaged or was never written. */
+function contentOf(bytes: Uint8Array, slot: number): Uint8Array | undefined {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const start = slot * slotBytes
+  if (start + slotBytes > view.length) return undefined
+  const length = view.readUInt32LE(start)
+  if (length === 0 || length > slotBytes - slotHeaderBytes) return undefined
+  const content = view.subarray(start + slotHeaderBytes, start + slotHeaderBytes + length)
+  return crc32(content) === view.readUInt32LE(start + 4) ? content : undefined
+}
+
+/** The number of the last good slot. */
+function lastSlot(bytes: Uint8Array): number | undefined {
+  for (let slot = Math.floor(bytes.length / slotBytes) - 1; slot >= 0; slot -= 1) {
+    if (contentOf(bytes, slot) !== undefined) return slot
+  }
+  return undefined
+}
+
+function encodeSlot(
+  facts: DurableFacts,
+  memoryAcks: boolean,
+  { cluster, nodeId }: FactsOwner,
+): Uint8Array {
+  const { promised, known, lastStop } = facts
+  // `members` is the place of the replicated list, with the position that set it as its version.
+  const content = encode({
+    version: formatVersion,
+    cluster,
+    nodeId,
+    promised,
+    known,
+    lastStop,
+    memoryAcks,
+    members: null,
+  })
+  if (content.length > slotBytes - slotHeaderBytes) {
+    throw new HotspareError('INTERNAL', `the facts of ${nodeId} take ${content.length} bytes`)
+  }
+  const slot = Buffer.alloc(slotBytes)
+  slot.writeUInt32LE(content.length, 0)
+  slot.writeUInt32LE(crc32(content), 4)
+  slot.set(content, slotHeaderBytes)
+  return slot
+}
+
+function factsOf(fields: ReturnType<typeof fieldsOf>, owner: FactsOwner): DurableFacts {
+  if (fields.version !== formatVersion) {
+    throw new HotspareError(
+      'STORAGE_FORMAT',
+      `what this node promised is stored in format ${String(fields.version)}`,
+    )
+  }
+  const cluster = textOf(fields.cluster, 'cluster')
+  const nodeId = textOf(fields.nodeId, 'nodeId')
+  if (cluster !== owner.cluster || nodeId !== owner.nodeId) {
+    throw new HotspareError(
+      'STORAGE_FORMAT',
+      `this storage belongs to node ${nodeId} of cluster ${cluster}, not to ${owner.nodeId} of ${owner.cluster}`,
+      { whatToDo: 'Correct id, cluster or the directory.' },
+    )
+  }
+  const { promised, known, lastStop } = fields
+  const stop = stops.find((one) => one === lastStop)
+  if (stop === undefined)
+    throw new HotspareError('STORAGE_FORMAT', 'meta holds an unknown lastStop')
+  return {
+    promised: isNothing(promised) ? undefined : storedTermOf(promised, 'promised'),
+    known: isNothing(known) ? undefined : knownOf(known),
+    lastStop: stop,
+  }
+}
+
+function isNothing(value: unknown): boolean {
+  return value === undefined || value === null
+}
+
+function knownOf(value: unknown): NonNullable<DurableFacts['known']> {
+  const fields = fieldsOf(value, 'known')
+  return {
+    term: storedTermOf(fields.term, 'known.term'),
+    seq: seqOf(fields.seq, 'known.seq'),
+  }
+}

@@ -1,0 +1,469 @@
+/**
+ * Files as an application reads and writes them. Reads are answered by the own copy on every node;
+ * writes go through the gate, which only the active opens.
+ */
+
+import { requireFileSize } from '../../changes/file-size.js'
+import { blobsOf, type WriteIntent } from '../../changes/intent.js'
+import { HotspareError } from '../../errors.js'
+import { compileGlobs, normaliseGlobs } from '../../policy/glob.js'
+import { checkPath } from '../../policy/path-rules.js'
+import type { SyncPolicy } from '../../policy/sync-policy.js'
+import type { SyncedClass } from '../../policy/synced.js'
+import type { Content, ContentSource } from '../../replication/content/blob-spool.js'
+import { aborted } from '../../replication/write/errors.js'
+import { checkWriteOptions } from '../../replication/write/options.js'
+import type { KnownFile, Receipt, WriteOptions } from '../../replication/write/types.js'
+import type { ReadableCopy, WriteGate } from '../../replication/write/write-gate.js'
+
+/** Options of {@link FilesApi.write}. */
+export interface FileWriteOptions extends WriteOptions {
+  /** Permission bits, 0 to 0o777. Default: those that the file has, 0o644 for a new one. */
+  readonly mode?: number | undefined
+}
+
+/** Options of {@link FilesApi.read}. */
+export interface FileReadOptions {
+  /** First byte, default 0. */
+  readonly offset?: number | undefined
+  /** Bytes at most; default all to the end. */
+  readonly length?: number | undefined
+  /** Gives the call up. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What is known of a file. */
+export interface FileInfo {
+  /** Relative to the root of the storage, with `/` between the parts. */
+  readonly path: string
+  /** In bytes. */
+  readonly size: number
+  /** Permission bits. */
+  readonly mode: number
+  /** The class that claims it. */
+  readonly className: string
+  /** Sequence number of its last change. */
+  readonly version: number
+  /**
+   * Whether there may be a newer version already: true on every node but the active one, and on an active that has to make
+   * sure that it still is. False says that no acknowledged change was missing when this was looked at.
+   */
+  readonly stale: boolean
+}
+
+/** Bytes of a file with what is known of it. */
+export interface FileContent extends FileInfo {
+  /** What was read; the other fields are of the very version that it is from. */
+  readonly bytes: Uint8Array
+}
+
+/** Where the files are and how they are written. */
+export interface FilesSource {
+  readonly policy: SyncPolicy
+  readonly gate: WriteGate
+  /** The node's copy. @throws `NOT_STARTED` and the like while there is none that may be read */
+  copy(): ReadableCopy
+  /** Whether the copy has every acknowledged change; default that it has. */
+  isCurrent?(): boolean
+  /** Called before each read. @throws `RESTORE_UNDER_WAY` while the copy has nothing yet */
+  checkReadable?(): void
+}
+
+/** Bytes that a stream reads at once. */
+const streamBytes = 256 * 1024
+const defaultMode = 0o644
+
+/**
+ * The replicated files of a node: `node.files`. Its reads see every change that this node has at once; the file in the
+ * folder follows an acknowledged write a little later, on the active too.
+ *
+ * @example
+ * ```ts
+ * const receipt = await node.files.write('messages/42.txt', 'hello')
+ * await node.files.append('messages/42.txt', ' world')
+ * const bytes = await node.files.read('messages/42.txt')
+ * for (const { path, size } of await node.files.list('messages/')) console.log(path, size)
+ * ```
+ */
+export class FilesApi {
+  readonly #source: FilesSource
+
+  /** @param source - the node's policy, copy and gate */
+  constructor(source: FilesSource) {
+    this.#source = source
+  }
+
+  /**
+   * Replaces a file, or creates it. A reader sees the old bytes or the new ones, never a mixture.
+   * Content of any size is taken in with bounded memory; bytes are copied at once, a stream is read
+   * to its end first.
+   *
+   * @param path - relative, with `/` between the parts; claimed by a class of kind `synced`
+   * @param content - bytes, text (stored as UTF-8), or a stream of bytes
+   * @param options - mode, acknowledgement, durability, signal
+   * @returns what the write really got
+   * @throws `NOT_ACTIVE` on every node but the active one, naming it; `NOT_STARTED`, `STOPPED`
+   * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `PATH_CONFLICT` for the path
+   * @throws `PATH_BLOCKED` when something that is not synced, or a link, stands where a new file is to be
+   * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content; nothing is left
+   *   behind
+   * @throws `QUEUE_FULL`, `OPTION_INVALID`
+   * @throws `ABORTED`, `WRITES_BLOCKED` when the signal aborted; unless `retryable` is true the write has happened
+   * @throws `OUTCOME_UNKNOWN` when the role was lost before the write was acknowledged
+   * @throws what a stream of content threw; nothing has happened then
+   */
+  write(path: string, content: ContentSource, options: FileWriteOptions = {}): Promise<Receipt> {
+    const make = ({ bytes, blob }: Content, className: string): WriteIntent => {
+      const mode = options.mode ?? this.#source.copy().statFile(path)?.mode ?? defaultMode
+      return { kind: 'put', className, path, mode: checkMode(mode), bytes, blob }
+    }
+    return this.#change(path, content, options, make, ['mode'])
+  }
+
+  /**
+   * Adds bytes to the end of a file, wherever that is when the write gets its place in the order; a
+   * missing file is created. Parameters and errors are those of {@link FilesApi.write}.
+   */
+  append(path: string, content: ContentSource, options: WriteOptions = {}): Promise<Receipt> {
+    return this.#change(path, content, options, ({ bytes, blob }, className) => {
+      return { kind: 'append', className, path, bytes, blob }
+    })
+  }
+
+  /**
+   * Writes bytes at an offset, in place; a missing file is created, a gap is filled with zeros.
+   * Other parameters and errors are those of {@link FilesApi.write}.
+   *
+   * @param offset - of the first byte, 0 or more
+   */
+  patch(
+    path: string,
+    offset: number,
+    content: ContentSource,
+    options: WriteOptions = {},
+  ): Promise<Receipt> {
+    return this.#change(path, content, options, ({ bytes, blob }, className) => {
+      const at = checkFileSize(path, offset, 'offset')
+      return { kind: 'patch', className, path, offset: at, bytes, blob }
+    })
+  }
+
+  /**
+   * Gives a file this size; it is cut, or filled with zeros; a missing file is created.
+   *
+   * @param size - in bytes, 0 or more
+   */
+  truncate(path: string, size: number, options: WriteOptions = {}): Promise<Receipt> {
+    return this.#change(path, nothing, options, (_, className) => {
+      return { kind: 'truncate', className, path, size: checkFileSize(path, size, 'size') }
+    })
+  }
+
+  /** Removes a file. Removing one that does not exist is no error. */
+  remove(path: string, options: WriteOptions = {}): Promise<Receipt> {
+    return this.#change(path, nothing, options, (_, className) => {
+      return { kind: 'remove', className, path }
+    })
+  }
+
+  /**
+   * Reads a file, or a stretch of it, as the last change has it. On a standby it may lag behind the
+   * active.
+   *
+   * @returns the bytes; fewer than asked for only at the end of the file
+   * @throws `FILE_NOT_FOUND`, `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `ABORTED`
+   * @throws `RESTORE_UNDER_WAY` when a restore puts its files in their places and takes longer than 10 s for that, and
+   *   while a node that has nothing yet gets its first copy
+   * @throws `CHANGED_OUTSIDE` when another program changed the file, and it is not settled what becomes of that
+   * @throws `NOT_STARTED`, `STOPPED`, `STORAGE_FAILED`
+   */
+  async read(path: string, options: FileReadOptions = {}): Promise<Uint8Array> {
+    return (await this.#read(path, options)).bytes
+  }
+
+  /**
+   * As {@link FilesApi.read}, with what is known of the version that was read: its size, its version, and whether it may be
+   * stale.
+   *
+   * @throws as {@link FilesApi.read}
+   * @example
+   * ```ts
+   * const { bytes, version, stale } = await node.files.readWithInfo('messages/42.txt')
+   * console.log(bytes.length, version, stale ? 'as this standby has it' : 'as the active has it')
+   * ```
+   */
+  async readWithInfo(path: string, options: FileReadOptions = {}): Promise<FileContent> {
+    const { name } = claimOf(this.#source.policy, path)
+    const wasCurrent = this.#isCurrent
+    const { bytes, record } = await this.#read(path, options)
+    const { size, mode, version } = record
+    const stale = !(wasCurrent && this.#isCurrent)
+    return { path, size, mode, className: name, version, stale, bytes }
+  }
+
+  /** The copy, for a read. */
+  #readable(): ReadableCopy {
+    const copy = this.#source.copy()
+    this.#source.checkReadable?.()
+    return copy
+  }
+
+  get #isCurrent(): boolean {
+    return this.#source.isCurrent?.() ?? true
+  }
+
+  async #read(
+    path: string,
+    options: FileReadOptions,
+  ): Promise<{ readonly bytes: Uint8Array; readonly record: KnownFile }> {
+    const { signal } = options
+    throwIfAborted(signal)
+    const offset = checkSize(options.offset ?? 0, 'offset')
+    const length = options.length === undefined ? undefined : checkSize(options.length, 'length')
+    claimOf(this.#source.policy, path)
+    const copy = this.#readable()
+    const read = copy.readVersion?.(path, offset, length) ?? readPlainly(copy, path, offset, length)
+    const answer = await unlessAborted(read, signal)
+    throwIfAborted(signal)
+    return answer
+  }
+
+  /**
+   * Reads a file piece by piece, with bounded memory, up to the size it has when the reading
+   * begins. Changes made meanwhile may be seen in pieces that were not read yet; a restore that brings another state ends it.
+   *
+   * @throws as {@link FilesApi.read}; `RESTORE_UNDER_WAY` when a restore replaced files since the first piece
+   */
+  async *readStream(path: string, options: FileReadOptions = {}): AsyncGenerator<Uint8Array> {
+    claimOf(this.#source.policy, path)
+    const copy = this.#readable()
+    await copy.whenWhole?.()
+    const { switches } = copy
+    const known = copy.statFile(path)
+    if (known === undefined) throw notFound(path)
+    let at = checkSize(options.offset ?? 0, 'offset')
+    const end = Math.min(known.size, at + checkSize(options.length ?? known.size, 'length'))
+    while (at < end) {
+      const length = Math.min(streamBytes, end - at)
+      const bytes = await this.read(path, { offset: at, length, signal: options.signal })
+      if (copy.switches !== switches) {
+        throw new HotspareError('RESTORE_UNDER_WAY', 'a restore replaced files meanwhile')
+      }
+      if (bytes.length === 0) return
+      at += bytes.length
+      yield bytes
+    }
+  }
+
+  /**
+   * What is known of a file, without reading it; undefined when there is none.
+   *
+   * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `RESTORE_UNDER_WAY`, `NOT_STARTED`, `STOPPED`
+   */
+  async stat(path: string): Promise<FileInfo | undefined> {
+    const claimed = claimOf(this.#source.policy, path)
+    const copy = this.#readable()
+    await copy.whenWhole?.()
+    return infoOf(copy, claimed, path, !this.#isCurrent)
+  }
+
+  /**
+   * Files, sorted by path.
+   *
+   * @param pattern - what their paths begin with (default all), or a glob such as `messages/*.txt`
+   * @throws `OPTION_INVALID` for a glob that cannot work
+   * @throws `RESTORE_UNDER_WAY`, `NOT_STARTED`, `STOPPED`
+   */
+  async list(pattern = ''): Promise<FileInfo[]> {
+    const { policy } = this.#source
+    const copy = this.#readable()
+    await copy.whenWhole?.()
+    const stale = !this.#isCurrent
+    const found: FileInfo[] = []
+    for (const path of listMatching(copy, pattern)) {
+      const claimed = policy.classOf(path)
+      if (claimed?.declaration.kind !== 'synced') continue
+      const info = infoOf(copy, { name: claimed.name }, path, stale)
+      if (info !== undefined) found.push(info)
+    }
+    return found
+  }
+
+  /** Takes the content in, waits for room, and submits; nothing but a promise comes back. */
+  #change(
+    path: string,
+    content: ContentSource,
+    options: WriteOptions,
+    make: (content: Content, className: string) => WriteIntent,
+    moreOptions: readonly string[] = [],
+  ): Promise<Receipt> {
+    try {
+      checkWriteOptions(options, moreOptions)
+      const { name, declaration } = claimOf(this.#source.policy, path)
+      const { gate } = this.#source
+      const inline = inlineOf(content, gate.inlineBytesMax)
+      if (inline !== undefined) {
+        const intent = make({ bytes: inline, blob: undefined }, name)
+        const wait = gate.room(inline.length)
+        if (wait === undefined) return gate.submit(intent, options)
+        return submitLater(gate, wait, inline.length, intent, options)
+      }
+      // The other arguments are checked before the stream is read.
+      make({ bytes: nothing, blob: undefined }, name)
+      // Long bytes are taken in piece by piece, while the caller uses its own for something else.
+      const own = content instanceof Uint8Array ? Buffer.from(content) : content
+      return this.#store(own, declaration, options, (stored) => make(stored, name))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async #store(
+    source: ContentSource,
+    declaration: SyncedClass,
+    options: WriteOptions,
+    make: (content: Content) => WriteIntent,
+  ): Promise<Receipt> {
+    const { gate } = this.#source
+    const durability = options.durability ?? declaration.durability
+    const content = await gate.store(source, { durability, signal: options.signal })
+    const bytes = content.bytes?.length ?? 0
+    const wait = gate.room(bytes)
+    if (wait === undefined) return gate.submit(make(content), options)
+    return submitLater(gate, wait, bytes, make(content), options)
+  }
+}
+
+const nothing = new Uint8Array(0)
+
+/** Waits for room first. What the intent refers to is removed when it never comes to that. */
+async function submitLater(
+  gate: WriteGate,
+  first: Promise<void>,
+  bytes: number,
+  intent: WriteIntent,
+  options: WriteOptions,
+): Promise<Receipt> {
+  try {
+    let wait: Promise<void> | undefined = first
+    while (wait !== undefined) {
+      await unlessAborted(wait, options.signal)
+      wait = gate.room(bytes, true)
+    }
+  } catch (error) {
+    const blobs = blobsOf(intent)
+    if (blobs.length > 0) await gate.discard(blobs)
+    throw error
+  }
+  return gate.submit(intent, options)
+}
+
+async function readPlainly(
+  copy: ReadableCopy,
+  path: string,
+  offset: number,
+  length: number | undefined,
+): Promise<{ readonly bytes: Uint8Array; readonly record: KnownFile }> {
+  const record = copy.statFile(path)
+  if (record === undefined) throw notFound(path)
+  return { bytes: await copy.readFile(path, offset, length), record }
+}
+
+/** The promise, or a rejection as soon as the signal aborts. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(aborted(signal))
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+/** Own bytes of content that is short enough to stay inline; undefined for all else. */
+export function inlineOf(content: ContentSource, inlineBytesMax: number): Uint8Array | undefined {
+  if (typeof content === 'string') {
+    // A character takes at least one byte.
+    if (content.length > inlineBytesMax) return undefined
+    const bytes = Buffer.from(content)
+    return bytes.length > inlineBytesMax ? undefined : bytes
+  }
+  if (!(content instanceof Uint8Array)) return undefined
+  if (content.length > inlineBytesMax) return undefined
+  // The caller may write into its buffer again at once; the change must not see that.
+  return Buffer.from(content)
+}
+
+/**
+ * The replicated class that claims a path.
+ *
+ * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`
+ */
+export function claimOf(
+  policy: SyncPolicy,
+  path: string,
+): { readonly name: string; readonly declaration: SyncedClass } {
+  const claimed = policy.classOf(checkPath(path))
+  if (claimed === undefined) {
+    throw new HotspareError('PATH_UNCLAIMED', `no class claims '${path}'`, { details: { path } })
+  }
+  const { name, declaration } = claimed
+  if (declaration.kind === 'synced') return { name, declaration }
+  throw new HotspareError(
+    'PATH_NEVER_SYNCED',
+    `'${path}' belongs to class '${name}', which is never synced: ${declaration.reason}`,
+    { details: { path, className: name } },
+  )
+}
+
+/** The paths that begin with a text, or match a glob; sorted. */
+export function listMatching(copy: ReadableCopy, pattern: string): string[] {
+  if (typeof pattern !== 'string')
+    throw new TypeError('list() takes a prefix or a glob as a string')
+  const wildcard = pattern.search(/[*?[\]{}!()]/)
+  if (wildcard < 0) return copy.listFiles(pattern)
+  const globs = compileGlobs(normaliseGlobs(pattern))
+  const prefix = pattern.slice(0, pattern.lastIndexOf('/', wildcard) + 1)
+  return copy.listFiles(prefix).filter((path) => globs.matches(path))
+}
+
+/** What a copy knows of a file. */
+export function infoOf(
+  copy: ReadableCopy,
+  claimed: { readonly name: string },
+  path: string,
+  stale: boolean,
+): FileInfo | undefined {
+  const known = copy.statFile(path)
+  if (known === undefined) return undefined
+  const { size, mode, version } = known
+  return { path, size, mode, className: claimed.name, version, stale }
+}
+
+/** A number of bytes. */
+export function checkSize(value: number, name: string): number {
+  if (Number.isSafeInteger(value) && value >= 0) return value
+  throw new TypeError(`${name} is a whole number of bytes, 0 or more, not ${String(value)}`)
+}
+
+/** A size that a file is to have, or a place that it is to reach. @throws `WRITE_TOO_LARGE` */
+export function checkFileSize(path: string, value: number, name: string): number {
+  const bytes = checkSize(value, name)
+  requireFileSize(path, bytes)
+  return bytes
+}
+
+/** Permission bits. */
+export function checkMode(mode: number): number {
+  if (Number.isInteger(mode) && mode >= 0 && mode <= 0o777) return mode
+  throw new TypeError(`mode is a number from 0 to 0o777, not ${String(mode)}`)
+}
+
+/** There is no such file. */
+export function notFound(path: string): HotspareError {
+  return new HotspareError('FILE_NOT_FOUND', `there is no file '${path}'`, { details: { path } })
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw aborted(signal)
+}

@@ -1,0 +1,353 @@
+/**
+ * Writes that arrive while a planned switchover is under way. They are held, and when the new active is known they are
+ * sent to it under an id, which it applies once; so callers see a pause, not an error.
+ *
+ * Invariants: a held write is answered exactly once, and one that does not happen leaves none of its content behind; a
+ * write that was sent and not answered ends with `OUTCOME_UNKNOWN`, because it may have been applied; the numbers of the
+ * writes that are under way lie within a window, which is smaller than what a receiver remembers.
+ */
+
+import type { WriteIntent } from '../../changes/intent.js'
+import { blobsOf, bytesOf, requirePlainValues } from '../../changes/intent.js'
+import type { ErrorCode } from '../../errors.js'
+import { errorCodes, HotspareError } from '../../errors.js'
+import type { Clock } from '../../interfaces/clock.js'
+import type { AckLevel, Durability } from '../../policy/class-options.js'
+import type { Fields } from '../../protocol/fields.js'
+import { fieldsOf, seqOf, termOfFields, textOf } from '../../protocol/fields.js'
+import { aborted } from '../../replication/write/errors.js'
+import type { HeldWrite, Receipt, WriteOptions } from '../../replication/write/types.js'
+
+/** Writes that may be held during a switchover. */
+export const heldWritesMax = 100_000
+/** Bytes of writes that may be held; one write always may. */
+export const heldBytesMax: number = 64 * 1024 * 1024
+/** The numbers of writes that were sent and are not answered lie this close together. */
+export const windowWrites = 1_000
+/** How often a forwarded write is sent again while it is not answered. */
+const resendMs = 500
+/** A target is not given up before it was asked again a few times. */
+const silentMsMin: number = 4 * resendMs
+/** What a value that is neither bytes nor a string is taken for. */
+const valueBytes = 256
+export const forwardIdLengthMax = 128
+
+/** What the forwarding works with. */
+export interface ForwardingContext {
+  readonly clock: Clock
+  readonly bootId: string
+  /** How long writes are held for a new active, and how long that one may be silent. */
+  readonly holdMs: number
+  /** Longest intent that goes into a message. */
+  readonly bytesMax: number
+  /** @throws `FRAME_TOO_LARGE` */
+  send(to: string, type: 'forward', body: unknown): boolean
+  /** Whether a link stands and its queue is below the limit. */
+  hasRoom(to: string): boolean
+  /** Submits on this node, which is active again, and takes over what the intent refers to. */
+  submit(intent: WriteIntent, options: WriteOptions): Promise<Receipt>
+  /** Removes what an intent refers to: it will not happen here. */
+  discard(intent: WriteIntent): void
+}
+
+interface Held {
+  readonly write: HeldWrite
+  readonly bytes: number
+  unlisten(): void
+}
+
+interface Sent {
+  readonly write: HeldWrite
+  readonly to: string
+  readonly number: number
+  sentMs: number
+  unlisten(): void
+}
+
+/** See the head of the file. */
+export class Forwarding {
+  readonly #context: ForwardingContext
+  /** In the order in which they came. */
+  readonly #held = new Set<Held>()
+  #heldBytes = 0
+  /** By id, in the order of their numbers. */
+  readonly #sent = new Map<string, Sent>()
+  #nextNumber = 1
+  #holding = false
+  #deadline: unknown
+  /** Where held writes go, once the new active is known. */
+  #target: string | undefined
+  /** When each target was heard last, or chosen. */
+  readonly #heardMs = new Map<string, number>()
+  #timer: unknown
+
+  constructor(context: ForwardingContext) {
+    this.#context = context
+  }
+
+  /** Whether writes are held now. */
+  get holding(): boolean {
+    return this.#holding
+  }
+
+  /** Begins to hold: the role was given up, and the next active is not known yet. */
+  hold(writes: readonly HeldWrite[], gaveUp: HotspareError): void {
+    this.#holding = true
+    this.#target = undefined
+    for (const write of writes) this.#take(write)
+    const { clock, holdMs } = this.#context
+    clock.clearTimer(this.#deadline)
+    this.#deadline = clock.setTimer(holdMs, () => this.release(gaveUp))
+  }
+
+  /** Holds one more write. @throws `QUEUE_FULL`, `ABORTED` */
+  add(intent: WriteIntent, { ack, durability, signal }: WriteOptions): Promise<Receipt> {
+    const error = this.#whyNotHeld(bytesOf(intent, valueBytes), signal)
+    if (error !== undefined) {
+      this.#context.discard(intent)
+      return Promise.reject(error)
+    }
+    return new Promise((resolve, reject) => {
+      this.#take({ intent, ack, durability, signal, resolve, reject })
+    })
+  }
+
+  #whyNotHeld(bytes: number, signal: AbortSignal | undefined): HotspareError | undefined {
+    if (signal?.aborted === true) return aborted(signal)
+    if (this.#held.size >= heldWritesMax) {
+      const message = `${heldWritesMax} writes wait for the end of the switchover`
+      return new HotspareError('QUEUE_FULL', message)
+    }
+    if (this.#held.size === 0 || this.#heldBytes + bytes <= heldBytesMax) return undefined
+    const message = `writes of ${heldBytesMax} bytes wait for the end of the switchover`
+    return new HotspareError('QUEUE_FULL', message)
+  }
+
+  /** The new active is known: everything held goes to it. */
+  flush(active: string): void {
+    if (!this.#holding && this.#held.size === 0) return
+    this.#endHold()
+    if (this.#target !== active) this.#heardMs.set(active, this.#context.clock.nowMs())
+    this.#target = active
+    this.#pump()
+  }
+
+  /** This node is active again itself. */
+  flushHere(): void {
+    this.#endHold()
+    this.#target = undefined
+    for (const held of [...this.#held]) {
+      this.#leave(held)
+      const { intent, ack, durability, signal, resolve, reject } = held.write
+      this.#context.submit(intent, { ack, durability, signal }).then(resolve, reject)
+    }
+  }
+
+  /** No new active in time, or the node stops. */
+  release(error: HotspareError): void {
+    this.#endHold()
+    this.#target = undefined
+    for (const held of [...this.#held]) this.#refuse(held, error)
+  }
+
+  /**
+   * The node stops, or a member is lost or silent: what was sent to it may have happened or not, and what was to be sent
+   * has not.
+   */
+  lost(peer: string | undefined): void {
+    for (const [id, sent] of [...this.#sent]) {
+      if (peer !== undefined && sent.to !== peer) continue
+      this.#endUnknown(id, sent, `${sent.to} was lost before it answered a forwarded write`)
+    }
+    const target = this.#target
+    if (target !== undefined && (peer === undefined || peer === target)) {
+      const details = { active: target }
+      const message = `the role went to ${target}, which was lost before the write was sent to it`
+      this.release(new HotspareError('NOT_ACTIVE', message, { details }))
+    }
+    if (peer === undefined) this.#heardMs.clear()
+    else this.#heardMs.delete(peer)
+    this.#schedule()
+  }
+
+  /** The answer to a write that this node forwarded. @throws `PROTOCOL_VIOLATION` */
+  onForwarded(from: string, body: unknown): void {
+    const fields = fieldsOf(body, 'forwarded')
+    const id = textOf(fields.id, 'id', forwardIdLengthMax)
+    const sent = this.#sent.get(id)
+    // Nobody answers for another member.
+    if (sent === undefined || sent.to !== from) return
+    this.#heardMs.set(from, this.#context.clock.nowMs())
+    // It is at work on it.
+    if (fields.waits === true) return
+    const isDone = fields.error === undefined || fields.error === null
+    const answer = isDone ? receiptOf(fields.receipt) : errorOf(fields.error)
+    sent.unlisten()
+    this.#sent.delete(id)
+    if (answer instanceof HotspareError) sent.write.reject(answer)
+    else sent.write.resolve(answer)
+    this.#pump()
+  }
+
+  #endHold(): void {
+    this.#holding = false
+    this.#context.clock.clearTimer(this.#deadline)
+  }
+
+  #take(write: HeldWrite): void {
+    const unlisten = onAbort(write.signal, (error) => this.#refuse(held, error))
+    const held: Held = { write, bytes: bytesOf(write.intent, valueBytes), unlisten }
+    this.#held.add(held)
+    this.#heldBytes += held.bytes
+  }
+
+  #leave(held: Held): void {
+    held.unlisten()
+    this.#held.delete(held)
+    this.#heldBytes -= held.bytes
+  }
+
+  /** A write that was not sent, and never will be. */
+  #refuse(held: Held, error: unknown): void {
+    this.#leave(held)
+    this.#context.discard(held.write.intent)
+    held.write.reject(error)
+  }
+
+  /** Sends what has room, in the window and in the queue of the link; the rest goes with answers and time. */
+  #pump(): void {
+    const to = this.#target
+    if (to !== undefined) {
+      for (const held of this.#held) {
+        if (!this.#isWindowOpen() || !this.#context.hasRoom(to)) break
+        this.#begin(held, to)
+      }
+    }
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    const { clock } = this.#context
+    if (this.#sent.size > 0 || (this.#target !== undefined && this.#held.size > 0)) {
+      this.#timer ??= clock.setTimer(resendMs, () => this.#look())
+    } else {
+      clock.clearTimer(this.#timer)
+      this.#timer = undefined
+    }
+  }
+
+  #isWindowOpen(): boolean {
+    const [oldest] = this.#sent.values()
+    return oldest === undefined || this.#nextNumber - oldest.number < windowWrites
+  }
+
+  #begin(held: Held, to: string): void {
+    const { write } = held
+    try {
+      requirePlainValues(write.intent)
+      const isLarge = bytesOf(write.intent, valueBytes) > this.#context.bytesMax
+      if (isLarge || blobsOf(write.intent).length > 0) throw tooLarge(to)
+      const { bootId } = this.#context
+      const id = `${bootId}-${this.#nextNumber}`
+      this.#transmit(id, write, to)
+      this.#leave(held)
+      const unlisten = onAbort(write.signal, () => this.#giveUp(id, sent))
+      const sentMs = this.#context.clock.nowMs()
+      const sent: Sent = { write, to, number: this.#nextNumber, sentMs, unlisten }
+      this.#sent.set(id, sent)
+      this.#nextNumber += 1
+    } catch (error) {
+      // How long a message is shows when it is made; nothing of it was sent then.
+      const isLong = HotspareError.is(error, 'FRAME_TOO_LARGE')
+      this.#refuse(held, isLong ? tooLarge(to, error) : error)
+    }
+  }
+
+  #transmit(id: string, { intent, ack, durability }: HeldWrite, to: string): void {
+    this.#context.send(to, 'forward', { id, intent, ack, durability })
+  }
+
+  /** The caller gives up a write that was sent. */
+  #giveUp(id: string, sent: Sent): void {
+    const message = `the call was given up before ${sent.to} answered the forwarded write`
+    this.#endUnknown(id, sent, message, sent.write.signal?.reason)
+    this.#pump()
+  }
+
+  #endUnknown(id: string, sent: Sent, message: string, cause?: unknown): void {
+    sent.unlisten()
+    this.#sent.delete(id)
+    sent.write.reject(new HotspareError('OUTCOME_UNKNOWN', message, { cause }))
+  }
+
+  /** Asks again for what is not answered, and gives up who says nothing at all. */
+  #look(): void {
+    this.#timer = undefined
+    const { clock, holdMs } = this.#context
+    const nowMs = clock.nowMs()
+    for (const [peer, heardMs] of [...this.#heardMs]) {
+      if (nowMs - heardMs >= Math.max(holdMs, silentMsMin)) this.lost(peer)
+    }
+    for (const [id, sent] of this.#sent) {
+      if (nowMs - sent.sentMs < resendMs || !this.#context.hasRoom(sent.to)) continue
+      sent.sentMs = nowMs
+      try {
+        this.#transmit(id, sent.write, sent.to)
+      } catch (error) {
+        // It fitted before: the member has come back with another limit.
+        this.#endUnknown(id, sent, `${sent.to} cannot be asked again`, error)
+      }
+    }
+    this.#pump()
+  }
+}
+
+function tooLarge(to: string, cause?: unknown): HotspareError {
+  const message = `the role went to ${to}, and the write is too large to be forwarded`
+  return new HotspareError('NOT_ACTIVE', message, { details: { active: to }, cause })
+}
+
+/** Calls back when the signal aborts; what is returned takes that back. */
+function onAbort(
+  signal: AbortSignal | undefined,
+  call: (error: HotspareError) => void,
+): () => void {
+  if (signal === undefined) return () => undefined
+  const listener = (): void => call(aborted(signal))
+  signal.addEventListener('abort', listener, { once: true })
+  return () => signal.removeEventListener('abort', listener)
+}
+
+function oneOf<T extends string>(value: unknown, all: readonly T[]): T | undefined {
+  return all.find((one) => one === value)
+}
+
+export function ackLevelOf(value: unknown): AckLevel | undefined {
+  return oneOf(value, ['local', 'standby', 'all'])
+}
+
+export function durabilityOf(value: unknown): Durability | undefined {
+  return oneOf(value, ['memory', 'disk'])
+}
+
+function errorOf(value: unknown): HotspareError {
+  const fields: Fields = fieldsOf(value, 'error')
+  const code = textOf(fields.code, 'code', 64)
+  const message = textOf(fields.message, 'message', 4096)
+  // What a later version means by a code of its own is not known here, nor whether the write has happened.
+  const isKnown = Object.hasOwn(errorCodes, code)
+  return new HotspareError(isKnown ? (code as ErrorCode) : 'OUTCOME_UNKNOWN', message)
+}
+
+function receiptOf(value: unknown): Receipt {
+  const fields = fieldsOf(value, 'receipt')
+  const position = fieldsOf(fields.position, 'position')
+  const term = termOfFields(position.term, 'term')
+  return {
+    position: { term, seq: seqOf(position.seq, 'seq') },
+    ack: ackLevelOf(fields.ack) ?? 'local',
+    durable: fields.durable === true,
+    degraded: fields.degraded === true,
+    ...(fields.result === undefined ? {} : { result: fields.result }),
+  }
+}

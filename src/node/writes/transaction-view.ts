@@ -1,0 +1,201 @@
+/**
+ * What a transaction sees: the files of the copy with its own changes on top, and what it has read,
+ * which must still be so when it commits.
+ *
+ * Invariant: a path is read from the copy at one version only; a second reading that finds another
+ * one ends the transaction with TX_CONFLICT.
+ */
+
+import type { BlobRef, FileChange, SingleChange } from '../../changes/change.js'
+import type { ListExpectation, ReadExpectation } from '../../changes/intent.js'
+import { HotspareError } from '../../errors.js'
+import type { ReadableCopy } from '../../replication/write/write-gate.js'
+import { listMatching, notFound } from './files.js'
+
+/** Times a file is read again when it changes while it is read, before the transaction gives up. */
+const readAttemptsMax = 3
+
+/** A file as the transaction sees it. */
+export interface SeenFile {
+  readonly size: number
+  readonly mode: number | undefined
+}
+
+/** How blobs of the transaction itself are read back. */
+export type BlobReader = (blob: BlobRef, offset: number, length: number) => Promise<Uint8Array>
+
+/** See the head of the file. */
+export class TransactionView {
+  readonly #copy: ReadableCopy
+  readonly #readBlob: BlobReader
+  readonly #changes: SingleChange[] = []
+  /** The changes of each path, in order. */
+  readonly #own = new Map<string, FileChange[]>()
+  readonly #reads = new Map<string, number>()
+  readonly #lists: ListExpectation[] = []
+
+  constructor(copy: ReadableCopy, readBlob: BlobReader) {
+    this.#copy = copy
+    this.#readBlob = readBlob
+  }
+
+  get changes(): readonly SingleChange[] {
+    return this.#changes
+  }
+
+  get reads(): ReadExpectation[] {
+    return [...this.#reads].map(([path, version]) => ({ path, version }))
+  }
+
+  get lists(): readonly ListExpectation[] {
+    return this.#lists
+  }
+
+  /** Adds a change; what is read from here on shows it. */
+  add(change: SingleChange): void {
+    this.#changes.push(change)
+    if (change.kind === 'update') return
+    const own = this.#own.get(change.path)
+    if (own === undefined) this.#own.set(change.path, [change])
+    else own.push(change)
+  }
+
+  /** The file; undefined when there is none. Where the copy was asked, it counts as read. */
+  stat(path: string): SeenFile | undefined {
+    const own = this.#own.get(path) ?? []
+    const from = lastWhole(own)
+    let seen = from >= 0 ? undefined : this.#known(path)
+    for (const change of own.slice(Math.max(0, from))) seen = after(change, seen)
+    return seen
+  }
+
+  /** The mode that a new content of this file keeps; it does not count as read. */
+  modeOf(path: string): number | undefined {
+    const own = this.#own.get(path) ?? []
+    let mode = this.#copy.statFile(path)?.mode
+    for (const change of own) {
+      if (change.kind === 'put') mode = change.mode
+      else if (change.kind === 'remove') mode = undefined
+    }
+    return mode
+  }
+
+  /** @throws `FILE_NOT_FOUND`, `TX_CONFLICT` */
+  async read(path: string, offset: number, length: number | undefined): Promise<Uint8Array> {
+    const own = this.#own.get(path) ?? []
+    if (own.length === 0) return this.#readCopy(path, offset, length)
+    const seen = this.stat(path)
+    if (seen === undefined) throw notFound(path)
+    const end = Math.min(seen.size, offset + (length ?? seen.size))
+    const bytes = Buffer.alloc(Math.max(0, end - offset))
+    const from = lastWhole(own)
+    if (from < 0 && this.#known(path) !== undefined) {
+      bytes.set(await this.#readCopy(path, offset, bytes.length))
+    }
+    for (const change of own.slice(Math.max(0, from))) await this.#lay(change, bytes, offset)
+    return bytes
+  }
+
+  /** Paths that begin with a text, or match a glob; sorted. */
+  list(pattern: string): string[] {
+    const prefix = pattern.slice(0, literalLength(pattern))
+    const all = this.#copy.listFiles(prefix)
+    if (!this.#lists.some((list) => list.prefix === prefix))
+      this.#lists.push({ prefix, paths: all })
+    const paths = new Set(all)
+    for (const path of this.#own.keys()) {
+      if (this.stat(path) === undefined) paths.delete(path)
+      else if (path.startsWith(prefix)) paths.add(path)
+    }
+    const merged = [...paths].sort()
+    const overlaid: ReadableCopy = {
+      readFile: (path) => this.#copy.readFile(path),
+      statFile: (path) => this.#copy.statFile(path),
+      listFiles: () => merged,
+    }
+    return listMatching(overlaid, pattern)
+  }
+
+  #known(path: string): SeenFile | undefined {
+    const known = this.#copy.statFile(path)
+    this.#expect(path, known?.version ?? 0)
+    return known
+  }
+
+  #expect(path: string, version: number): void {
+    const expected = this.#reads.get(path)
+    if (expected !== undefined && expected !== version) throw changed(path)
+    this.#reads.set(path, version)
+  }
+
+  async #readCopy(path: string, offset: number, length: number | undefined): Promise<Uint8Array> {
+    for (let attempt = 0; attempt < readAttemptsMax; attempt += 1) {
+      const before = this.#copy.statFile(path)
+      this.#expect(path, before?.version ?? 0)
+      if (before === undefined) throw notFound(path)
+      const bytes = await this.#copy.readFile(path, offset, length)
+      if (this.#copy.statFile(path)?.version === before.version) return bytes
+    }
+    throw changed(path)
+  }
+
+  /** Does to a stretch what a change does to the file. */
+  async #lay(change: FileChange, bytes: Buffer, offset: number): Promise<void> {
+    switch (change.kind) {
+      case 'remove':
+        bytes.fill(0)
+        return
+      case 'truncate':
+        if (change.size < offset + bytes.length) bytes.fill(0, Math.max(0, change.size - offset))
+        return
+      case 'put':
+        bytes.fill(0)
+        return this.#copyInto(bytes, offset, 0, change)
+      case 'patch':
+        return this.#copyInto(bytes, offset, change.offset, change)
+    }
+  }
+
+  /** Puts the content that stands at `at` of the file into a stretch that begins at `offset`. */
+  async #copyInto(
+    bytes: Buffer,
+    offset: number,
+    at: number,
+    content: { readonly bytes: Uint8Array | undefined; readonly blob: BlobRef | undefined },
+  ): Promise<void> {
+    const size = content.blob?.bytes ?? content.bytes?.length ?? 0
+    const from = Math.max(offset, at)
+    const to = Math.min(offset + bytes.length, at + size)
+    if (from >= to) return
+    const part =
+      content.blob === undefined
+        ? content.bytes?.subarray(from - at, to - at)
+        : await this.#readBlob(content.blob, from - at, to - from)
+    if (part !== undefined) bytes.set(part, from - offset)
+  }
+}
+
+/** The last change that does not depend on what was before it; -1 when all do. */
+function lastWhole(own: readonly FileChange[]): number {
+  return own.findLastIndex(({ kind }) => kind === 'put' || kind === 'remove')
+}
+
+function after(change: FileChange, before: SeenFile | undefined): SeenFile | undefined {
+  if (change.kind === 'remove') return undefined
+  if (change.kind === 'truncate') return { size: change.size, mode: before?.mode }
+  const length = change.blob?.bytes ?? change.bytes?.length ?? 0
+  if (change.kind === 'put') return { size: length, mode: change.mode }
+  return { size: Math.max(before?.size ?? 0, change.offset + length), mode: before?.mode }
+}
+
+/** How much of a pattern is the same in all that it matches. */
+function literalLength(pattern: string): number {
+  const wildcard = pattern.search(/[*?[\]{}!()]/)
+  return wildcard < 0 ? pattern.length : pattern.lastIndexOf('/', wildcard) + 1
+}
+
+function changed(path: string): HotspareError {
+  return new HotspareError('TX_CONFLICT', `'${path}' was changed while the transaction read it`, {
+    details: { path },
+  })
+}

@@ -1,0 +1,130 @@
+/** The asking side of a bulk lane: numbered requests, several under way, answers in any order. */
+import { HotspareError } from '../../errors.js'
+import type { Clock, TimerHandle } from '../../interfaces/clock.js'
+import type { Channel } from '../../protocol/channel.js'
+import { frameTypes, isKnownFrame } from '../stream/messages.js'
+import type { BulkRequest } from './messages.js'
+import { frameRoom, readAnswer } from './messages.js'
+
+/** What came back. The bytes are good only until {@link BulkClient.request}'s `take` returns. */
+export interface BulkAnswer {
+  readonly body: unknown
+  readonly bytes: Uint8Array
+}
+
+interface Waiter {
+  take(answer: BulkAnswer): void
+  reject(error: unknown): void
+}
+
+export class BulkClient {
+  readonly #channel: Channel
+  readonly #waiters = new Map<number, Waiter>()
+  #nextId = 1
+  #ended: HotspareError | undefined
+  /** Bytes received in answers, for the report of what a rejoin moved. */
+  bytesReceived = 0
+  /** Bytes that lists and content together may have in one request, or in its answer. */
+  readonly room: number
+
+  constructor(channel: Channel) {
+    this.#channel = channel
+    this.room = frameRoom(channel)
+    channel.onFrame((type, payload) => this.#receive(type, payload), true)
+    // Answers are frames; messages are of later versions.
+    channel.onMessage(() => undefined)
+    channel.onClose(() => this.#end(new HotspareError('CONNECTION_CLOSED', 'the bulk lane ended')))
+  }
+
+  /**
+   * Asks, and resolves with what `take` makes of the answer. It is called with the answer as it arrives and has until
+   * it returns to copy, or hand on, what is wanted of the bytes.
+   *
+   * @throws `CONNECTION_CLOSED`; `FRAME_TOO_LARGE`; `SNAPSHOT_FAILED` where the other side has no snapshot to give; else `RESTORE_FAILED`
+   *   with what the other side answered
+   */
+  request<Taken>(
+    request: BulkRequest,
+    take: (answer: BulkAnswer) => Taken | Promise<Taken>,
+  ): Promise<Taken> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended)
+    const id = this.#nextId
+    this.#nextId += 1
+    return new Promise((resolve, reject) => {
+      const whenAnswered = (answer: BulkAnswer): void => {
+        try {
+          resolve(take(answer))
+        } catch (error) {
+          reject(error)
+        }
+      }
+      // Asked first: a request that is not sent waits for no answer, and no answer comes before this turn is over.
+      this.#channel.sendMessage({ id, ...request })
+      this.#waiters.set(id, { take: whenAnswered, reject })
+    })
+  }
+
+  /**
+   * Ends the lane when nothing comes over it for so long while an answer is owed: the other side lives, and its disk hangs
+   * perhaps. Answers a call that ends the watch.
+   */
+  endWhenSilent(clock: Clock, silentMs: number): () => void {
+    let received = -1
+    let timer: TimerHandle | undefined
+    const look = (): void => {
+      if (this.#ended !== undefined) return
+      const silent = this.waits && this.bytesReceived === received
+      received = this.waits ? this.bytesReceived : -1
+      if (silent) {
+        const what = `the source answered nothing for ${silentMs} ms; look at its disk`
+        this.#end(new HotspareError('RESTORE_FAILED', what))
+        this.#channel.destroy()
+      } else timer = clock.setTimer(silentMs, look)
+    }
+    look()
+    return () => clock.clearTimer(timer)
+  }
+
+  /** Whether an answer is owed. */
+  get waits(): boolean {
+    return this.#waiters.size > 0
+  }
+
+  close(): void {
+    this.#end(new HotspareError('CONNECTION_CLOSED', 'the bulk lane was closed'))
+    this.#channel.close()
+  }
+
+  #receive(type: number, payload: Uint8Array): void {
+    if (!isKnownFrame(type)) return
+    if (type !== frameTypes.answer) return this.#violation('unexpected frame')
+    try {
+      const { head, bytes } = readAnswer(payload)
+      const waiter = this.#waiters.get(head.id)
+      if (waiter === undefined) return this.#violation('answer to no request')
+      this.#waiters.delete(head.id)
+      this.bytesReceived += payload.length
+      if (head.error === undefined) waiter.take({ body: head.body, bytes })
+      else waiter.reject(refusal(head.error))
+    } catch (error) {
+      this.#violation(String(error))
+    }
+  }
+
+  #violation(why: string): void {
+    this.#end(new HotspareError('PROTOCOL_VIOLATION', `bulk lane: ${why}`))
+    this.#channel.destroy()
+  }
+
+  #end(error: HotspareError): void {
+    if (this.#ended !== undefined) return
+    this.#ended = error
+    for (const waiter of this.#waiters.values()) waiter.reject(error)
+    this.#waiters.clear()
+  }
+}
+
+function refusal({ code, message }: { code: string; message: string }): HotspareError {
+  if (code === 'SNAPSHOT_FAILED') return new HotspareError(code, message)
+  return new HotspareError('RESTORE_FAILED', `${code}: ${message}`)
+}

@@ -1,0 +1,196 @@
+/** Brings single things over a bulk lane: a blob into the own storage, durable and verified; journal entries. */
+import { crc32 } from 'node:zlib'
+import type { BlobRef } from '../../changes/change.js'
+import { entryBytesMax } from '../../changes/entry.js'
+import { HotspareError } from '../../errors.js'
+import type { Extent } from '../../history/position.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
+import { fieldsOf, seqOf } from '../../protocol/fields.js'
+import { malformed } from '../restore/index-pages.js'
+import type { BulkAnswer, BulkClient } from './client.js'
+import { unpack } from './packed-content.js'
+
+const chunkBytes = 256 * 1024
+/**
+ * A candidate asks for less at a time: over a slow link an answer that takes longer than a silent peer is waited for looks
+ * like one that hangs.
+ */
+const candidateChunkBytes = 32 * 1024
+/** Bytes under way for one blob. */
+const windowBytes = 4 * chunkBytes
+/** An answer with journal entries. */
+const entriesBytes = 128 * 1024
+/** What is read at a time of what is here already. */
+const readBytes = 256 * 1024
+/**
+ * Bytes of a blob that are made durable in one go. The source sees by the requests how far this disk is: one that syncs
+ * hundreds of megabytes at the end looks like one that hangs.
+ */
+const stretchBytes = 2 * 1024 * 1024
+
+/** Told how far a blob, or an entry that takes several answers, has come. */
+export type Reached = (thing: string, offset: number) => void
+
+/**
+ * What an earlier attempt has brought of a blob, whose bytes never change; not verified before all of it is here. It is
+ * written again: where a sync failed before the storage was opened, the system may have given the bytes up, although it
+ * reads them still and has the next sync succeed.
+ */
+async function partOf(
+  storage: OpenStorage,
+  blob: BlobRef,
+): Promise<{ readonly bytes: number; readonly crc: number }> {
+  const found = await storage.objects.list('blobs', blob.id)
+  const bytes = found.find(({ name }) => name === blob.id)?.bytes ?? 0
+  if (bytes > blob.bytes) return { bytes: 0, crc: 0 }
+  let crc = 0
+  for (let offset = 0; offset < bytes; offset += readBytes) {
+    const length = Math.min(readBytes, bytes - offset)
+    const piece = await storage.objects.read('blobs', blob.id, offset, length)
+    crc = crc32(piece, crc)
+    const slice = { name: blob.id, offset, start: 0, length: piece.length }
+    await storage.objects.write('blobs', piece, [slice])
+  }
+  return { bytes, crc }
+}
+
+/** Whether all of it is here, durably. */
+async function isWhole(storage: OpenStorage, blob: BlobRef): Promise<boolean> {
+  try {
+    await storage.objects.sync('blobs', [blob.id])
+    return true
+  } catch {
+    // After a failed sync nobody knows what is on the disk: it is written anew.
+    return false
+  }
+}
+
+/** Brings a blob, or the rest of one of which an earlier attempt brought the beginning; `reached` is for a candidate. */
+export async function fetchBlob(
+  bulk: BulkClient,
+  storage: OpenStorage,
+  blob: BlobRef,
+  signal: AbortSignal,
+  reached?: Reached,
+): Promise<void> {
+  let part = await partOf(storage, blob)
+  if (part.bytes === blob.bytes && part.bytes > 0) {
+    if (part.crc === blob.crc && (await isWhole(storage, blob))) return
+    part = { bytes: 0, crc: 0 }
+  }
+  if (part.bytes === 0) await storage.objects.remove('blobs', [blob.id])
+  await bringRest(bulk, storage, { ...blob, from: part.bytes, crcSoFar: part.crc }, signal, reached)
+}
+
+interface Rest extends BlobRef {
+  readonly from: number
+  readonly crcSoFar: number
+}
+
+async function bringRest(
+  bulk: BulkClient,
+  storage: OpenStorage,
+  blob: Rest,
+  signal: AbortSignal,
+  reached: Reached | undefined,
+): Promise<void> {
+  // The next pieces are asked for before this one is there: none may be longer than what an answer has room for.
+  const askBytes = Math.min(reached === undefined ? chunkBytes : candidateChunkBytes, bulk.room)
+  let crc = blob.crcSoFar
+  let asked = blob.from
+  let written = blob.from
+  const disk = new StretchSync(storage, blob.id)
+  const answers: Promise<Uint8Array>[] = []
+  const ask = (): void => {
+    const length = Math.min(askBytes, blob.bytes - asked)
+    const request = { op: 'blob', blob: blob.id, offset: asked, length, holes: true } as const
+    const answer = bulk.request(request, (given) => contentOf(given, length))
+    answer.catch(() => undefined)
+    answers.push(answer)
+    asked += length
+  }
+  while (written < blob.bytes) {
+    while (asked - written < windowBytes && asked < blob.bytes) ask()
+    const bytes = await answers.shift()
+    signal.throwIfAborted()
+    if (bytes === undefined || bytes.length === 0) {
+      throw new HotspareError('RESTORE_FAILED', `the blob ${blob.id} ends early`)
+    }
+    crc = crc32(bytes, crc)
+    const slice = { name: blob.id, offset: written, start: 0, length: bytes.length }
+    written += bytes.length
+    await storage.objects.write('blobs', bytes, [slice])
+    await disk.wrote(bytes.length)
+    reached?.(blob.id, written)
+  }
+  await disk.idle()
+  if (crc !== blob.crc) {
+    await storage.objects.remove('blobs', [blob.id])
+    throw new HotspareError('FRAME_CORRUPT', `the blob ${blob.id} arrived damaged`)
+  }
+  if (blob.bytes > 0) await storage.objects.sync('blobs', [blob.id])
+}
+
+/** Syncs an object stretch by stretch while more of it arrives, one stretch ahead at most. */
+class StretchSync {
+  readonly #storage: OpenStorage
+  readonly #name: string
+  #unsynced = 0
+  #syncing: Promise<void> = Promise.resolve()
+
+  constructor(storage: OpenStorage, name: string) {
+    this.#storage = storage
+    this.#name = name
+  }
+
+  /** So many bytes were written. @throws the failure of the sync before */
+  async wrote(bytes: number): Promise<void> {
+    this.#unsynced += bytes
+    if (this.#unsynced < stretchBytes) return
+    await this.#syncing
+    this.#unsynced = 0
+    this.#syncing = this.#storage.objects.sync('blobs', [this.#name])
+    // Its failure is met by whoever waits for it.
+    this.#syncing.catch(() => undefined)
+  }
+
+  /** Resolves when no sync is under way. @throws its failure */
+  idle(): Promise<void> {
+    return this.#syncing
+  }
+}
+
+/** Own bytes of an answer, with the zeros that were left out. @throws `PROTOCOL_VIOLATION` */
+function contentOf({ body, bytes }: BulkAnswer, lengthMax: number): Uint8Array {
+  const { length, runs } = fieldsOf(body, 'blob')
+  if (runs === undefined || runs === null) return new Uint8Array(bytes)
+  const whole = seqOf(length, 'length')
+  if (whole > lengthMax) throw malformed()
+  return unpack(bytes, [{ start: 0, length: whole, runs }]).bytes
+}
+
+/** Whole entries that follow a position, as many as fit one answer, at least one; none when there are none. */
+export async function fetchEntries(
+  bulk: BulkClient,
+  extent: Extent,
+  reached: Reached,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  let offset = 0
+  let total = 0
+  do {
+    const request = { op: 'entries', extent, offset, length: entriesBytes } as const
+    const { body, bytes } = await bulk.request(request, (answer) => ({
+      body: answer.body,
+      bytes: new Uint8Array(answer.bytes),
+    }))
+    total = seqOf(fieldsOf(body, 'entries').total, 'total')
+    if (total > entryBytesMax || (bytes.length === 0 && offset < total)) {
+      throw new HotspareError('PROTOCOL_VIOLATION', 'an answer with journal entries is malformed')
+    }
+    parts.push(bytes)
+    offset += bytes.length
+    reached(`entries after ${extent.seq}`, offset)
+  } while (offset < total)
+  return parts.length === 1 ? (parts[0] ?? Buffer.alloc(0)) : Buffer.concat(parts)
+}

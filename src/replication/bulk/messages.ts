@@ -1,0 +1,220 @@
+/** What is said on the bulk lane: numbered requests, each answered by one frame with a small head and bytes. */
+
+import type { Extent } from '../../history/position.js'
+import type { Channel } from '../../protocol/channel.js'
+import { decode, encode } from '../../protocol/codec.js'
+import {
+  bad,
+  extentOf,
+  type Fields,
+  fieldsOf,
+  listOf,
+  rowOf,
+  seqOf,
+  textOf,
+} from '../../protocol/fields.js'
+
+/** A file as an index page names it. */
+export interface IndexedFile {
+  readonly path: string
+  readonly version: number
+  readonly size: number
+  readonly mode: number
+}
+
+/** A path that holds no file any more. */
+export interface IndexedRemoval {
+  readonly path: string
+  readonly version: number
+}
+
+/** Requests of the bulk lane. */
+export type BulkRequest =
+  /**
+   * What is to be moved and removed, in pages: what changed above `sinceSeq`, or, where `paths` names any, what is there
+   * now. `from` is the cursor that the last page gave, 0 at first.
+   */
+  | {
+      readonly op: 'index'
+      readonly sinceSeq: number
+      readonly paths: readonly string[]
+      readonly from: number
+    }
+  /** With `holes` the answer may leave out zeros of sparse files; a source that does not know of that sends them. */
+  | { readonly op: 'read'; readonly requests: readonly ReadStretch[]; readonly holes?: boolean }
+  /** Prepares a snapshot of a class of application state and says its size and position. */
+  | { readonly op: 'state'; readonly className: string }
+  | {
+      readonly op: 'stateRead'
+      readonly className: string
+      readonly offset: number
+      readonly length: number
+    }
+  /** `holes` as in `read`. */
+  | {
+      readonly op: 'blob'
+      readonly blob: string
+      readonly offset: number
+      readonly length: number
+      readonly holes?: boolean
+    }
+  /**
+   * Journal entries after a position, for a candidate that lacks the end. One that is longer than an answer is asked for
+   * from several offsets. An answer has at most `length` bytes; 0, and a version that does not ask for it, leave that to
+   * the source.
+   */
+  | {
+      readonly op: 'entries'
+      readonly extent: Extent
+      readonly offset: number
+      readonly length: number
+    }
+
+/** What a later version asks for. */
+export interface UnknownRequest {
+  readonly op: 'unknown'
+  readonly name: string
+}
+
+/** A stretch of a file. */
+export interface ReadStretch {
+  readonly path: string
+  readonly offset: number
+  readonly length: number
+}
+
+/** The head of an answer; what it holds depends on the request. */
+export interface AnswerHead {
+  readonly id: number
+  readonly error?: { readonly code: string; readonly message: string }
+  readonly body?: unknown
+}
+
+/** Paths in one index request or page. */
+export const indexPathsMax = 4096
+/** Stretches in one read request. */
+export const readStretchesMax = 1024
+/** What a frame of the bulk lane takes beside its lists and its content: lengths, names of fields, the text of an error. */
+const headBytesMax = 4096
+/** A number takes up to 9 bytes in a message, and the brackets around a few of them or the length of a text no more. */
+const numberBytesMax = 9
+/** Bytes of what an answer says of a stretch: five numbers. */
+export const stretchResultBytesMax: number = 6 * numberBytesMax
+
+/** Bytes of a path in a list, with up to three numbers beside it. */
+export function listedPathBytes(path: string): number {
+  return Buffer.byteLength(path) + 5 * numberBytesMax
+}
+
+/** Bytes that lists and content together may have in one request or answer on this channel; both ends get the same. */
+export function frameRoom({ payloadBytesMax }: Pick<Channel, 'payloadBytesMax'>): number {
+  return Math.max(1, payloadBytesMax - headBytesMax)
+}
+
+/** As many of the paths from `from` on as fit into a message, at least one where there is one. */
+export function fittingPaths(paths: readonly string[], from: number, room: number): string[] {
+  const fitting: string[] = []
+  let bytes = 0
+  for (let at = from; at < paths.length && fitting.length < indexPathsMax; at += 1) {
+    const path = paths[at] ?? ''
+    bytes += listedPathBytes(path)
+    if (bytes > room && fitting.length > 0) break
+    fitting.push(path)
+  }
+  return fitting
+}
+
+/** Reads a request of the bulk lane. @throws `PROTOCOL_VIOLATION` */
+export function bulkRequestOf(value: unknown): {
+  id: number
+  request: BulkRequest | UnknownRequest
+} {
+  const fields = fieldsOf(value, 'request')
+  return { id: seqOf(fields.id, 'id'), request: requestOf(fields) }
+}
+
+function requestOf(fields: Fields): BulkRequest | UnknownRequest {
+  const stretch = (): { offset: number; length: number } => ({
+    offset: seqOf(fields.offset, 'offset'),
+    length: seqOf(fields.length, 'length'),
+  })
+  switch (fields.op) {
+    case 'index': {
+      const paths = listOf(fields.paths, 'paths', indexPathsMax)
+      return {
+        op: 'index',
+        sinceSeq: seqOf(fields.sinceSeq, 'sinceSeq'),
+        paths: paths.map((path) => textOf(path, 'path', 4096)),
+        from: seqOf(fields.from, 'from'),
+      }
+    }
+    case 'read':
+      return {
+        op: 'read',
+        requests: listOf(fields.requests, 'requests', readStretchesMax).map(stretchOf),
+        holes: fields.holes === true,
+      }
+    case 'state':
+      return { op: 'state', className: textOf(fields.className, 'className', 256) }
+    case 'stateRead':
+      return {
+        op: 'stateRead',
+        className: textOf(fields.className, 'className', 256),
+        ...stretch(),
+      }
+    case 'blob':
+      return {
+        op: 'blob',
+        blob: textOf(fields.blob, 'blob', 128),
+        ...stretch(),
+        holes: fields.holes === true,
+      }
+    case 'entries':
+      return {
+        op: 'entries',
+        extent: extentOf(fields.extent, 'extent'),
+        offset: seqOf(fields.offset, 'offset'),
+        length: fields.length === undefined ? 0 : seqOf(fields.length, 'length'),
+      }
+    default:
+      return { op: 'unknown', name: textOf(fields.op, 'op', 64) }
+  }
+}
+
+function stretchOf(value: unknown): ReadStretch {
+  const [path, offset, length] = rowOf(value, 'stretch')
+  return {
+    path: textOf(path, 'path', 4096),
+    offset: seqOf(offset, 'offset'),
+    length: seqOf(length, 'length'),
+  }
+}
+
+/** An answer frame: u32 length of the head, the head, the bytes. */
+export function answerParts(head: AnswerHead, bytes: readonly Uint8Array[] = []): Uint8Array[] {
+  const packed = encode(head)
+  const prefix = Buffer.allocUnsafe(4)
+  prefix.writeUInt32LE(packed.length, 0)
+  return [prefix, packed, ...bytes]
+}
+
+/** Splits an answer frame; the bytes are a view. @throws `PROTOCOL_VIOLATION` */
+export function readAnswer(payload: Uint8Array): { head: AnswerHead; bytes: Uint8Array } {
+  if (payload.length < 4) throw bad('answer')
+  const view = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
+  const end = 4 + view.readUInt32LE(0)
+  if (end > payload.length) throw bad('answer')
+  const fields = fieldsOf(decode(payload.subarray(4, end)), 'answer')
+  const error = fields.error
+  const head: AnswerHead = { id: seqOf(fields.id, 'id'), body: fields.body }
+  const bytes = payload.subarray(end)
+  if (error === undefined || error === null) return { head, bytes }
+  const { code, message } = fieldsOf(error, 'error')
+  return {
+    head: {
+      ...head,
+      error: { code: textOf(code, 'code'), message: textOf(message, 'message', 4096) },
+    },
+    bytes,
+  }
+}

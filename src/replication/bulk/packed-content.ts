@@ -1,0 +1,134 @@
+/**
+ * The content of an answer without the zeros that a sparse file need not have moved, and how it becomes whole again.
+ *
+ * Of a stretch from which something was left out the answer says which runs of it follow: pairs of where a run begins in the
+ * stretch, and its length, in order. All between them, and after the last, is zeros.
+ */
+
+import { bad, listOf, seqOf } from '../../protocol/fields.js'
+import { dataRuns, isWhole } from '../../util/zero-runs.js'
+
+/** Bytes, one after the other, as an answer carries them. */
+export class PackedContent {
+  readonly #buffer: Uint8Array
+  readonly #parts: Uint8Array[] = []
+  #bytes = 0
+  /** The part of the buffer that waits for what may follow it without a gap. */
+  #from = 0
+  #to = 0
+
+  constructor(buffer: Uint8Array) {
+    this.#buffer = buffer
+  }
+
+  /**
+   * Adds a stretch of the buffer.
+   *
+   * @param position - where in its file it stands, if zeros may be left out
+   * @returns where it begins among the bytes, and its runs if something was left out
+   */
+  add(
+    { start, length }: { readonly start: number; readonly length: number },
+    position: number | undefined,
+  ): { start: number; runs: number[] | undefined } {
+    const at = this.#bytes
+    const stretch = this.#buffer.subarray(start, start + length)
+    const found = position === undefined ? undefined : dataRuns(stretch, position)
+    if (found === undefined || isWhole(found, length)) {
+      this.#take(start, length)
+      return { start: at, runs: undefined }
+    }
+    for (const run of found) this.#take(start + run.start, run.length)
+    return { start: at, runs: found.flatMap((run) => [run.start, run.length]) }
+  }
+
+  #take(start: number, length: number): void {
+    if (start !== this.#to) {
+      this.#end()
+      this.#from = start
+    }
+    this.#to = start + length
+    this.#bytes += length
+  }
+
+  #end(): void {
+    if (this.#to > this.#from) this.#parts.push(this.#buffer.subarray(this.#from, this.#to))
+  }
+
+  /** All of it; called once. */
+  parts(): readonly Uint8Array[] {
+    this.#end()
+    return this.#parts
+  }
+}
+
+/** A stretch of an answer. */
+export interface PackedStretch {
+  /** Where its bytes begin in the answer. */
+  readonly start: number
+  /** How long it is when it is whole. */
+  readonly length: number
+  /** What an answer says of it where something was left out. */
+  readonly runs: unknown
+}
+
+/** Where a stretch ends among the bytes of an answer. @throws `PROTOCOL_VIOLATION` for runs that cannot be */
+function endOf({ start, length, runs }: PackedStretch): number {
+  if (runs === undefined) return start + length
+  let end = start
+  for (const [, bytes] of pairsOf(runs, length)) end += bytes
+  return end
+}
+
+/** Runs as pairs of where they begin in the stretch, and their lengths. @throws `PROTOCOL_VIOLATION` */
+function pairsOf(runs: unknown, length: number): [number, number][] {
+  // A run and the gap before it have a byte each, at least.
+  const numbers = listOf(runs, 'runs', length + 2).map((number) => seqOf(number, 'run'))
+  const pairs: [number, number][] = []
+  let after = 0
+  for (let at = 0; at < numbers.length; at += 2) {
+    const [from, bytes] = [numbers[at], numbers[at + 1]]
+    if (from === undefined || bytes === undefined || bytes === 0) throw bad('runs')
+    if (from < after || from + bytes > length) throw bad('runs')
+    pairs.push([from, bytes])
+    after = from + bytes
+  }
+  return pairs
+}
+
+/**
+ * Makes the stretches of an answer whole: bytes, and where each begins in them. Where nothing was left out those are the
+ * answer's own. The caller has bounded the lengths.
+ *
+ * @throws `PROTOCOL_VIOLATION` for stretches that the bytes do not have
+ */
+export function unpack(
+  bytes: Uint8Array,
+  stretches: readonly PackedStretch[],
+): { readonly bytes: Uint8Array; readonly starts: readonly number[] } {
+  let total = 0
+  for (const stretch of stretches) {
+    if (endOf(stretch) > bytes.length) throw bad('stretch')
+    total += stretch.length
+  }
+  if (stretches.every(({ runs }) => runs === undefined)) {
+    return { bytes, starts: stretches.map(({ start }) => start) }
+  }
+  const whole = Buffer.alloc(total)
+  let end = 0
+  const starts = stretches.map((stretch) => {
+    const begin = end
+    end += stretch.length
+    place(whole.subarray(begin, end), bytes, stretch)
+    return begin
+  })
+  return { bytes: whole, starts }
+}
+
+function place(into: Uint8Array, bytes: Uint8Array, { start, length, runs }: PackedStretch): void {
+  let from = start
+  for (const [at, count] of runs === undefined ? [[0, length] as const] : pairsOf(runs, length)) {
+    into.set(bytes.subarray(from, from + count), at)
+    from += count
+  }
+}

@@ -1,0 +1,441 @@
+/**
+ * The in-sync set: who is in it, who leaves it, and what the cluster does when nobody is.
+ *
+ * Invariants:
+ * - the set changes only by an entry of the journal; see `AckTracker` for when such an entry takes
+ *   effect;
+ * - one timer at most runs, and only while a member owes an answer, the first wait of a term runs, or
+ *   one that was too slow waits for its return;
+ * - `standing` is `degraded` or `blocked` only while no member counts; it is `redundant` from when
+ *   one counts until the set is empty, and its emptiness durable.
+ */
+import type { Clock, TimerHandle } from '../../interfaces/clock.js'
+import type { Follower, FollowerProgress, FollowerStatus, WriterEvent } from '../write/types.js'
+import { AckTracker, type MembershipNews } from './ack-tracker.js'
+import type { FlowStandby } from './flow-control.js'
+import { type FollowerCalls, FollowerHandle, type FollowerRecord } from './follower-record.js'
+import { LagMeter } from './lag-meter.js'
+import { Readmission } from './readmission.js'
+import { SilenceWatch } from './silence-watch.js'
+
+/** What stands for a write that wants a standby. */
+export type Standing = 'redundant' | 'waiting' | 'degraded' | 'blocked'
+
+/** What the set needs from its writer. */
+export interface InSyncOptions {
+  readonly clock: Clock
+  readonly degradeAfterMs: number
+  readonly onNoStandby: 'degrade' | 'block'
+  /** Whether it starts without the first wait. */
+  readonly degraded: boolean
+  readonly lastOrdinal: number
+  readonly lastSeq: number
+  /** Journals the set; undefined when the journal takes nothing any more. */
+  append(members: readonly string[]): number | undefined
+  emit(event: WriterEvent): void
+  /** Thresholds or standing changed: somebody may be released. */
+  changed(): void
+}
+
+/** Content counts as progress of a member until so many times what it lacks has moved to it without an answer. */
+export const progressTimesMax: number = 3
+/** It counts up to so many bytes beyond that: lists, and what lies around the contents. */
+export const progressSlackBytes: number = 8 * 1024 * 1024
+
+/** A timer that fires later than this was held up by this node itself, in milliseconds. */
+const lateToleranceMs = 100
+
+/** See the head of the file. */
+export class InSyncSet implements FollowerCalls {
+  readonly tracker: AckTracker = new AckTracker()
+  readonly #options: InSyncOptions
+  readonly #followers = new Map<string, FollowerRecord>()
+  readonly #silence: SilenceWatch
+  readonly #lag: LagMeter
+  #standing: Standing = 'waiting'
+  /** When the wait that a term begins with ends; undefined when it is over. */
+  #firstWaitEndsMs: number | undefined
+  #timer: TimerHandle | undefined
+  #dueMs = Number.POSITIVE_INFINITY
+  #closed = false
+
+  constructor(options: InSyncOptions) {
+    this.#options = options
+    this.#silence = new SilenceWatch(Math.min(100, Math.max(1, options.degradeAfterMs / 20)))
+    this.#lag = new LagMeter(options.lastOrdinal, options.lastSeq, options.clock.nowMs())
+  }
+
+  /** Begins the first wait of the term, or the state without one. */
+  start(): void {
+    if (this.#options.degraded) {
+      this.#degrade()
+      return
+    }
+    this.#firstWaitEndsMs = this.#options.clock.nowMs() + this.#options.degradeAfterMs
+    this.#arm(this.#firstWaitEndsMs)
+  }
+
+  /** No member that could count is in reach, proven: the wait that a term begins with would be for nobody. */
+  endFirstWait(): void {
+    if (this.#firstWaitEndsMs === undefined) return
+    this.#firstWaitEndsMs = undefined
+    if (this.tracker.isEmpty) this.#degrade()
+  }
+
+  get standing(): Standing {
+    return this.#standing
+  }
+
+  /** A follower's stream begins; an older stream of the same follower does not count any more. */
+  addFollower(id: string, mayCount: boolean): Follower {
+    const handle = new FollowerHandle(id, this)
+    const known = this.#followers.get(id)
+    if (known === undefined) {
+      const blank = {
+        received: 0,
+        durable: 0,
+        heard: false,
+        begun: false,
+        caughtUp: false,
+        isGone: false,
+      }
+      const times = { joined: false, lostSinceMs: undefined, addedAtMs: 0, movedAtMs: 0 }
+      const moved = { restores: false, cutOrdinal: -1, restoredBytes: 0, arrivedBytes: 0 }
+      const readmission = new Readmission(this.#options.degradeAfterMs)
+      this.#followers.set(id, { id, handle, mayCount, ...blank, ...times, ...moved, readmission })
+      return handle
+    }
+    known.mayCount = mayCount
+    // Silent until its first answer on the new stream, and since when it was on the old one.
+    this.lost(known.handle, false, undefined)
+    known.handle = handle
+    // What it had only in memory may be gone, so that it starts from nothing until it answers.
+    known.received = 0
+    known.durable = 0
+    known.heard = false
+    known.begun = false
+    known.caughtUp = false
+    known.joined = false
+    known.isGone = false
+    known.arrivedBytes = 0
+    known.restores = false
+    known.cutOrdinal = -1
+    this.tracker.restart(id)
+    if (!mayCount) this.#remove(known, 'it may not count')
+    return handle
+  }
+
+  /** An entry was appended to the active's journal. */
+  appended(ordinal: number, lastSeq: number, bytes: number): void {
+    const nowMs = this.#options.clock.nowMs()
+    this.#lag.note(ordinal, lastSeq, bytes, nowMs)
+    if (this.tracker.isEmpty) return
+    this.#silence.appended(ordinal, this.tracker.leastDurable, nowMs)
+    this.#armBy(nowMs + this.#options.degradeAfterMs)
+  }
+
+  /** Everything up to this ordinal is durable on the active. */
+  local(durableOrdinal: number): void {
+    this.#take(this.tracker.local(durableOrdinal))
+  }
+
+  /** Calls back from a follower's handle. */
+  answer(handle: FollowerHandle, received: number, durable: number): void {
+    const record = this.#recordOf(handle)
+    if (record === undefined) return
+    record.lostSinceMs = undefined
+    record.heard = true
+    record.received = Math.max(record.received, received, durable)
+    if (durable > record.durable) record.arrivedBytes = 0
+    record.durable = Math.max(record.durable, durable)
+    this.#take(this.tracker.answer(record.id, record.received, record.durable))
+    const { readmission } = record
+    if (Number.isFinite(readmission.dueMs) && this.tracker.stateOf(record.id) === 'counting') {
+      readmission.keptUp(record.addedAtMs, this.#options.clock.nowMs())
+    }
+    this.#readmit(record)
+    this.#options.changed()
+  }
+
+  /**
+   * One that had caught up, and was still too far behind then, may join as soon as it is not; one that was removed while
+   * its stream stood, because it was silent for a while, may come back when it answers.
+   */
+  #readmit(record: FollowerRecord): void {
+    const speaks = record.caughtUp && record.lostSinceMs === undefined
+    const out = this.tracker.stateOf(record.id) === undefined
+    if (speaks && out && this.#isCurrent(record)) this.#admit(record)
+  }
+
+  /**
+   * Whether it lacks nothing but what is on its way. Writes wait for what one lacks that joins, so that one further behind
+   * than they may wait would only hold them up and leave again; where they wait for anybody, it is better than nobody.
+   */
+  #isCurrent({ durable, joined }: FollowerRecord): boolean {
+    if (this.#standing === 'blocked') return true
+    const { clock, degradeAfterMs } = this.#options
+    const { lagMs } = this.#lag.lagOf(durable, clock.nowMs())
+    return lagMs < (joined ? degradeAfterMs / 4 : degradeAfterMs)
+  }
+
+  /** @see Follower.begins */
+  begins(handle: FollowerHandle, restores: boolean): void {
+    const record = this.#recordOf(handle)
+    if (record === undefined) return
+    record.begun = true
+    record.restores = restores
+    if (restores) record.cutOrdinal = this.#lag.lastOrdinal
+  }
+
+  /** @see Follower.progressed */
+  progressed(handle: FollowerHandle, progress: FollowerProgress): boolean {
+    const record = this.#recordOf(handle)
+    if (record === undefined) return false
+    const { bytes, restores, arrivedBytes, offeredBytes } = progress
+    const nowMs = this.#options.clock.nowMs()
+    record.restores = restores
+    if (restores) {
+      record.restoredBytes += bytes
+    } else {
+      const { lagBytes } = this.#lag.lagOf(record.durable, nowMs)
+      const neededBytes = progressTimesMax * (lagBytes + offeredBytes)
+      if (arrivedBytes > neededBytes + progressSlackBytes) return false
+      // What was offered belongs to no entry yet.
+      record.arrivedBytes = Math.min(lagBytes, Math.max(0, arrivedBytes - offeredBytes))
+    }
+    record.movedAtMs = nowMs
+    return true
+  }
+
+  /**
+   * Whom writers may be paced for: standbys that are alive, take entries, and may be in the set now. One that is to
+   * stay out for a while would gain nothing by it.
+   */
+  standbys(): FlowStandby[] {
+    const nowMs = this.#options.clock.nowMs()
+    const found: FlowStandby[] = []
+    for (const record of this.#followers.values()) {
+      const { id, mayCount, begun, heard, lostSinceMs, durable, cutOrdinal } = record
+      const { restores, restoredBytes, arrivedBytes } = record
+      if (!mayCount || !begun || lostSinceMs !== undefined) continue
+      // What it lacks is known by its first answer, or by its restore.
+      if (!heard && !restores) continue
+      const state = this.tracker.stateOf(id)
+      const inSet = state === 'adding' || state === 'counting'
+      if (!inSet && this.#waits(record, nowMs)) continue
+      const lag = this.#lag.lagOf(Math.max(durable, cutOrdinal), nowMs)
+      found.push({ id, inSet, lag, restores, restoredBytes, arrivedBytes })
+    }
+    return found
+  }
+
+  /** Whether nobody need wait for a standby that had a stream in this term. */
+  isGone(id: string): boolean {
+    return this.#followers.get(id)?.isGone ?? true
+  }
+
+  /** @see Follower.caughtUp */
+  caughtUp(handle: FollowerHandle): void {
+    const record = this.#recordOf(handle)
+    if (record === undefined || !record.mayCount) return
+    record.lostSinceMs = undefined
+    record.heard = true
+    record.caughtUp = true
+    record.joined = false
+    if (this.#isCurrent(record)) this.#admit(record)
+  }
+
+  /** Adds it to the set, unless it is in it or has to wait. */
+  #admit(record: FollowerRecord): void {
+    const state = this.tracker.stateOf(record.id)
+    if (state === 'adding' || state === 'counting') return
+    const nowMs = this.#options.clock.nowMs()
+    if (this.#waits(record, nowMs)) return this.#armBy(record.readmission.dueMs)
+    const ordinal = this.#options.append([...this.tracker.members(), record.id])
+    if (ordinal === undefined) return
+    record.joined = true
+    this.#take(this.tracker.add(record.id, ordinal, record.received, record.durable))
+    // The addition itself is the first thing that it owes an answer to.
+    record.addedAtMs = nowMs
+    this.#silence.appended(ordinal, this.tracker.leastDurable, nowMs)
+    this.#armBy(nowMs + this.#options.degradeAfterMs)
+    this.#options.changed()
+  }
+
+  /** Whether it was too slow too often. A slow standby is better than none where writes wait for one. */
+  #waits({ readmission }: FollowerRecord, nowMs: number): boolean {
+    return readmission.dueMs > nowMs && this.#standing !== 'blocked'
+  }
+
+  /** @see Follower.lost */
+  lost(handle: FollowerHandle, proven: boolean, sinceMs: number | undefined): void {
+    const record = this.#recordOf(handle)
+    if (record === undefined) return
+    if (proven) {
+      record.isGone = true
+      record.readmission.forgive()
+      // What it lacks is known only from its next stream.
+      record.caughtUp = false
+      this.#remove(record, 'it is gone, or follows another node')
+      return
+    }
+    if (record.lostSinceMs !== undefined) return
+    const owesSinceMs = this.#owesSinceMs(record) ?? Number.POSITIVE_INFINITY
+    record.lostSinceMs = Math.min(sinceMs ?? this.#options.clock.nowMs(), owesSinceMs)
+    const state = this.tracker.stateOf(record.id)
+    if (state === undefined || state === 'removing') return
+    this.#armBy(record.lostSinceMs + this.#options.degradeAfterMs)
+  }
+
+  /** @see Follower.leave */
+  leave(handle: FollowerHandle, reason: string): void {
+    const record = this.#recordOf(handle)
+    if (record !== undefined) this.#remove(record, reason)
+  }
+
+  /** @see Follower.tooSlow */
+  tooSlow(handle: FollowerHandle, why: string): void {
+    const record = this.#recordOf(handle)
+    if (record !== undefined) this.#removeSlow(record, why)
+  }
+
+  /** How all followers stand. */
+  followers(): FollowerStatus[] {
+    const nowMs = this.#options.clock.nowMs()
+    return [...this.#followers.values()].map(({ id, durable, heard }) => {
+      const membership = this.tracker.stateOf(id) ?? 'following'
+      const state = membership === 'counting' ? 'inSync' : membership
+      return { id, state, ...this.#lag.lagOf(heard ? durable : -1, nowMs) }
+    })
+  }
+
+  /** Ends everything; calls of followers do nothing from here on. */
+  close(): void {
+    this.#closed = true
+    this.#disarm()
+  }
+
+  #recordOf(handle: FollowerHandle): FollowerRecord | undefined {
+    if (this.#closed) return undefined
+    const record = this.#followers.get(handle.id)
+    return record?.handle === handle ? record : undefined
+  }
+
+  #remove(record: FollowerRecord, reason: string): void {
+    const state = this.tracker.stateOf(record.id)
+    if (state !== 'adding' && state !== 'counting') return
+    const members = this.tracker.members().filter((id) => id !== record.id)
+    const ordinal = this.#options.append(members)
+    if (ordinal === undefined) return
+    this.#options.emit({ name: 'standbyLost', id: record.id, reason })
+    this.#take(this.tracker.remove(record.id, ordinal))
+    this.#options.changed()
+  }
+
+  #removeSlow(record: FollowerRecord, why: string): void {
+    const state = this.tracker.stateOf(record.id)
+    if (state !== 'adding' && state !== 'counting') return
+    const pauseMs = record.readmission.tooSlow(this.#options.clock.nowMs())
+    this.#remove(record, pauseMs === 0 ? why : `${why}, again: it stays out for ${pauseMs} ms`)
+    if (pauseMs > 0) this.#armBy(record.readmission.dueMs)
+  }
+
+  #take(news: MembershipNews): void {
+    for (const id of news.counting) this.#options.emit({ name: 'standbyInSync', id })
+    if (this.tracker.counting > 0) {
+      if (this.#standing === 'redundant') return
+      this.#standing = 'redundant'
+      this.#firstWaitEndsMs = undefined
+      this.#options.emit({ name: 'redundant' })
+    } else if (this.#firstWaitEndsMs === undefined && this.tracker.isEmpty) {
+      // Whoever left was waited for before its removal, or was known to be gone.
+      this.#degrade()
+    }
+  }
+
+  #degrade(): void {
+    if (this.#standing === 'degraded' || this.#standing === 'blocked') return
+    const blocked = this.#options.onNoStandby === 'block'
+    this.#standing = blocked ? 'blocked' : 'degraded'
+    this.#options.emit({ name: 'degraded', blocked })
+    this.#options.changed()
+  }
+
+  /** Makes sure that the timer fires by then. */
+  #armBy(dueMs: number): void {
+    this.#arm(Math.min(this.#dueMs, dueMs))
+  }
+
+  #arm(dueMs: number): void {
+    if (this.#closed || !Number.isFinite(dueMs)) return
+    if (this.#timer !== undefined && this.#dueMs === dueMs) return
+    this.#disarm()
+    this.#dueMs = dueMs
+    const delayMs = Math.max(0, dueMs - this.#options.clock.nowMs())
+    this.#timer = this.#options.clock.setTimer(delayMs, () => this.#check())
+  }
+
+  #disarm(): void {
+    if (this.#timer !== undefined) this.#options.clock.clearTimer(this.#timer)
+    this.#timer = undefined
+    this.#dueMs = Number.POSITIVE_INFINITY
+  }
+
+  /** Removes who is silent for too long; the timer comes here. */
+  #check(): void {
+    const nowMs = this.#options.clock.nowMs()
+    this.#pardon(nowMs - this.#dueMs)
+    this.#timer = undefined
+    this.#dueMs = Number.POSITIVE_INFINITY
+    let nextMs = this.#checkFirstWait(nowMs)
+    for (const record of this.#followers.values()) {
+      const dueMs = this.#silentUntilMs(record)
+      if (dueMs > nowMs) nextMs = Math.min(nextMs, dueMs)
+      else if (record.lostSinceMs !== undefined)
+        this.#remove(record, 'it is silent, or its stream ended')
+      else this.#removeSlow(record, 'it is too slow')
+    }
+    for (const record of this.#followers.values()) this.#readmit(record)
+    this.#armBy(nextMs)
+  }
+
+  /** A node that was held up itself distrusts itself before it accuses others. */
+  #pardon(lateMs: number): void {
+    if (lateMs <= lateToleranceMs) return
+    // Answers that came meanwhile have yet to be read, so that a little more than the delay is
+    // granted.
+    const grantedMs = lateMs + Math.min(lateMs, this.#options.degradeAfterMs)
+    this.#silence.shift(grantedMs)
+    if (this.#firstWaitEndsMs !== undefined) this.#firstWaitEndsMs += grantedMs
+    for (const record of this.#followers.values()) {
+      record.addedAtMs += grantedMs
+      record.movedAtMs += grantedMs
+      if (record.lostSinceMs !== undefined) record.lostSinceMs += grantedMs
+    }
+  }
+
+  #checkFirstWait(nowMs: number): number {
+    if (this.#firstWaitEndsMs === undefined) return Number.POSITIVE_INFINITY
+    if (this.#firstWaitEndsMs > nowMs) return this.#firstWaitEndsMs
+    this.#firstWaitEndsMs = undefined
+    if (this.tracker.isEmpty) this.#degrade()
+    return Number.POSITIVE_INFINITY
+  }
+
+  /**
+   * When a member has been silent for too long; never for one that owes nothing and is not lost.
+   */
+  #silentUntilMs(record: FollowerRecord): number {
+    const state = this.tracker.stateOf(record.id)
+    if (state === undefined || state === 'removing') return Number.POSITIVE_INFINITY
+    const { degradeAfterMs } = this.#options
+    if (record.lostSinceMs !== undefined) return record.lostSinceMs + degradeAfterMs
+    const owesSinceMs = this.#owesSinceMs(record) ?? Number.POSITIVE_INFINITY
+    return Math.max(owesSinceMs, record.movedAtMs) + degradeAfterMs
+  }
+
+  #owesSinceMs(record: FollowerRecord): number | undefined {
+    const sinceMs = this.#silence.unansweredSinceMs(record.durable)
+    return sinceMs === undefined ? undefined : Math.max(sinceMs, record.addedAtMs)
+  }
+}

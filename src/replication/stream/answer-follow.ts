@@ -1,0 +1,56 @@
+/** What the active answers to a node that wants to follow: how it catches up, or why it may not. */
+import type { Relation } from '../../history/position.js'
+import { relate, sameTerm, type Term } from '../../history/position.js'
+import type { Writer } from '../write/writer.js'
+import type { FollowMessage, PlanMessage, RefuseMessage } from './messages.js'
+import type { OutgoingContext } from './outgoing-types.js'
+
+type Refusal = Pick<RefuseMessage, 'code' | 'reason'>
+
+/** Answers a peer's wish to follow. */
+export function answerTo(
+  follow: FollowMessage,
+  peer: string,
+  context: OutgoingContext,
+): Refusal | { readonly plan: PlanMessage; readonly writer: Writer } {
+  const serving = context.serving()
+  if (serving === undefined) return { code: 'NOT_ACTIVE', reason: 'this node is not active' }
+  const { term, writer } = serving
+  const { promised } = follow
+  const above = promised !== undefined && promised.epoch > term.epoch
+  const other = promised !== undefined && promised.epoch === term.epoch && !sameTerm(promised, term)
+  if (above || other) {
+    const reason = `epoch ${promised.epoch} was promised, this term has ${term.epoch}`
+    return { code: 'STALE_TERM', reason }
+  }
+  const refusal = context.refusal(peer)
+  if (refusal !== undefined) return { code: 'POLICY_MISMATCH', reason: refusal }
+  const relation = relate(follow.extent, context.copy.extent)
+  if (relation.kind === 'unrelated') {
+    return { code: 'HISTORY_UNRELATED', reason: 'both copies have data and no common history' }
+  }
+  if (relation.kind === 'ahead') {
+    return { code: 'STALE_TERM', reason: 'the follower has changes that this node lacks' }
+  }
+  return { plan: planFor(follow, relation, term, context), writer }
+}
+
+function planFor(
+  follow: FollowMessage,
+  relation: Relation,
+  term: Term,
+  context: OutgoingContext,
+): PlanMessage {
+  const { copy } = context
+  const { commonSeq } = relation
+  const diverged = relation.kind === 'diverged'
+  const journal = commonSeq + 1 >= copy.firstSeq && commonSeq >= context.readableAfter()
+  let method: PlanMessage['method'] = relation.kind === 'equal' ? 'none' : 'journal'
+  if (diverged || follow.repair || !journal) method = 'delta'
+  if (!follow.complete || (follow.extent.seq === 0 && copy.seq > 0)) method = 'full'
+  const cut = copy.extent
+  const inSync = copy.inSync ?? []
+  const restoreId = context.newRestoreId()
+  const ackedSeq = Math.min(copy.ackedSeq, cut.seq)
+  return { type: 'plan', method, restoreId, term, cut, inSync, ackedSeq, commonSeq, diverged }
+}

@@ -1,0 +1,108 @@
+/**
+ * Entries that arrived and wait, in their order, while the first of them is held up: by a switch, by a blob under way, or
+ * by a copy that has too much pending.
+ */
+
+import type { BatchPart, Entry } from '../../changes/entry.js'
+import { blobsOf } from '../../changes/intent.js'
+import type { LocalCopy } from '../../copy/local-copy.js'
+import type { Channel } from '../../protocol/channel.js'
+import type { BlobsHere } from './follower-blobs.js'
+
+/** Bytes of entries that may wait; above it the channel is paused. */
+const waitingBytesMax = 4 * 1024 * 1024
+
+export interface HeldEntriesContext {
+  readonly copy: LocalCopy
+  readonly blobs: BlobsHere
+  channel(): Channel | undefined
+  /** False while nothing is appended anywhere. */
+  isOpen(): boolean
+  append(entry: Entry, parts: readonly BatchPart[] | undefined): void
+  onFailure(error: unknown): void
+}
+
+interface Waiting {
+  readonly entry: Entry
+  readonly parts: readonly BatchPart[] | undefined
+}
+
+export class HeldEntries {
+  readonly #context: HeldEntriesContext
+  #waiting: Waiting[] = []
+  #bytes = 0
+  #draining = false
+  #isFull = false
+
+  constructor(context: HeldEntriesContext) {
+    this.#context = context
+  }
+
+  /** Whether the channel is not read, because too much waits. */
+  get isFull(): boolean {
+    return this.#isFull
+  }
+
+  get count(): number {
+    return this.#waiting.length
+  }
+
+  /** Whether an entry has to wait, for itself or behind others. */
+  mustWait(parts: readonly BatchPart[] | undefined): boolean {
+    const { copy, blobs, isOpen } = this.#context
+    if (!isOpen() || this.#waiting.length > 0 || copy.congested) return true
+    return parts?.some((part) => blobsOf(part).some((blob) => !blobs.has(blob))) ?? false
+  }
+
+  hold(entry: Entry, parts: readonly BatchPart[] | undefined): void {
+    this.#waiting.push({ entry, parts })
+    this.#bytes += entry.bytes.length
+    if (this.#bytes > waitingBytesMax) {
+      this.#isFull = true
+      this.#context.channel()?.pause()
+    }
+    this.drain()
+  }
+
+  /** Lets the waiting entries go on, in order, fetching the blobs they name. */
+  drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    this.#drain().catch((error: unknown) => this.#context.onFailure(error))
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      while (this.#context.isOpen()) {
+        const first = this.#waiting[0]
+        if (first === undefined) return
+        await this.#prepare(first)
+        if (this.#context.isOpen()) this.#pass(first)
+      }
+    } finally {
+      // At once, not when the promise is looked at: an entry that comes in between would wait for the next one.
+      this.#draining = false
+    }
+  }
+
+  async #prepare({ parts }: Waiting): Promise<void> {
+    const { copy, blobs } = this.#context
+    for (const blob of parts?.flatMap(blobsOf) ?? []) await blobs.fetch(blob)
+    if (copy.congested) await copy.decongested()
+  }
+
+  #pass({ entry, parts }: Waiting): void {
+    this.#waiting.shift()
+    this.#bytes -= entry.bytes.length
+    this.#context.append(entry, parts)
+    if (this.#bytes > waitingBytesMax / 2) return
+    this.#isFull = false
+    this.#context.channel()?.resume()
+  }
+
+  /** Forgets what waits. Nothing is open any more then: an entry that is being prepared is not appended. */
+  drop(): void {
+    this.#waiting = []
+    this.#bytes = 0
+  }
+}

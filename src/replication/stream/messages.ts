@@ -1,0 +1,238 @@
+/**
+ * What follower and source say to each other. Two lanes, each dialled by the follower:
+ *
+ * - the **stream** lane: `follow`, `plan`, `ready`, then entries one way and acknowledgements the other;
+ * - the **bulk** lane: numbered requests, each answered by one frame with a small head and bytes.
+ *
+ * A stream lane is one attempt to follow: when it ends, all state of the attempt ends with it, and the next one
+ * begins from the positions that are on disk.
+ *
+ * Types of messages and frames, and fields, that only a later version knows are ignored. A request of the bulk lane that is
+ * not known is answered with an error, since somebody waits for it; a method of restoring that is not known ends the stream.
+ */
+import type { BlobRef } from '../../changes/change.js'
+import type { Extent, Term } from '../../history/position.js'
+import {
+  bad,
+  extentOf,
+  type Fields,
+  fieldsOf,
+  listOf,
+  seqOf,
+  termOfFields,
+  textOf,
+} from '../../protocol/fields.js'
+
+/** Frame types above the channel; 0 is a message of the channel itself. */
+export const frameTypes = {
+  entry: 1,
+  acknowledge: 2,
+  answer: 3,
+  /** A stretch of an entry that is longer than a frame; the frame of type `entry` that follows is its end. */
+  entryPart: 4,
+} as const
+
+const knownFrames: ReadonlySet<number> = new Set(Object.values(frameTypes))
+
+/** Whether frames of this type mean anything to this version. */
+export function isKnownFrame(type: number): boolean {
+  return knownFrames.has(type)
+}
+
+/** How a joining node's copy is brought to the active's state. */
+export type RestoreMethod = 'none' | 'journal' | 'delta' | 'full'
+
+/** Follower to source: what I have. */
+export interface FollowMessage {
+  readonly type: 'follow'
+  /** The term in which the source is thought to be active. */
+  readonly term: Term
+  readonly promised: Term | undefined
+  readonly extent: Extent
+  /** False when the copy needs a restore whatever the positions say. */
+  readonly complete: boolean
+  /** True when single files of the copy are known to differ from its index, so that a delta is needed. */
+  readonly repair: boolean
+}
+
+/** Source to follower: what we do. */
+export interface PlanMessage {
+  readonly type: 'plan'
+  readonly method: RestoreMethod
+  /** Shared by both sides' events of this restore. */
+  readonly restoreId: string
+  readonly term: Term
+  /** The source's copy at the cut: entries follow from there when the method is `delta` or `full`. */
+  readonly cut: Extent
+  readonly inSync: readonly string[]
+  /** The highest acknowledged-up-to mark of the source's copy at the cut. */
+  readonly ackedSeq: number
+  /** The last change that both have; what the follower has beyond it is a divergence. */
+  readonly commonSeq: number
+  readonly diverged: boolean
+}
+
+/** Source to follower: I do not serve you. */
+export interface RefuseMessage {
+  readonly type: 'refuse'
+  readonly code:
+    | 'NOT_ACTIVE'
+    | 'STALE_TERM'
+    | 'HISTORY_UNRELATED'
+    | 'POLICY_MISMATCH'
+    | 'QUEUE_FULL'
+  readonly reason: string
+}
+
+/** All messages of the stream lane. */
+export type StreamMessage =
+  | FollowMessage
+  | PlanMessage
+  | RefuseMessage
+  /** Follower to source: prepared, let the entries come. */
+  | { readonly type: 'ready' }
+  /** Source to follower: you have all that there was when this was sent. */
+  | { readonly type: 'inStep'; readonly seq: number }
+  /** Follower to source: the restore has switched over; acknowledgements count from here. */
+  | { readonly type: 'restored' }
+  /** Source to follower: fetch this blob, its record comes once every in-sync follower has it. */
+  | { readonly type: 'blob'; readonly blob: BlobRef }
+  /** Source to follower: no record will name this blob; whatever is there of it can go. */
+  | { readonly type: 'blobGone'; readonly id: string }
+  /** Follower to source: the blob is here, durably. */
+  | { readonly type: 'blobHere'; readonly id: string }
+  /** Follower to source: everything is here; what it took, so that both sides can report the same. */
+  | {
+      readonly type: 'rejoined'
+      readonly files: number
+      readonly bytes: number
+      readonly ms: number
+    }
+  /** Follower to source: how the restore goes, so that both sides can report it. */
+  | { readonly type: 'progress'; readonly progress: RestoreProgress }
+
+/** How far a restore is. Bytes and files are those of the whole restore. */
+export interface RestoreProgress {
+  /**
+   * What is under way: `vault` keeps what would be lost, `index` asks what differs, `files` and `state` copy,
+   * `switch` puts the new copy in place of the old one, `done` is the end.
+   */
+  readonly phase: 'vault' | 'index' | 'files' | 'state' | 'switch' | 'done'
+  /** Files that are here in full. */
+  readonly files: number
+  /** Files to move, as far as the index is known. */
+  readonly filesTotal: number
+  /** Bytes of files that are here. */
+  readonly bytes: number
+  /** Bytes of files to move, as far as the index is known. */
+  readonly bytesTotal: number
+}
+
+const methods: readonly string[] = ['none', 'journal', 'delta', 'full']
+const phases: readonly string[] = ['vault', 'index', 'files', 'state', 'switch', 'done']
+
+function progressOf(value: unknown): RestoreProgress {
+  const fields = fieldsOf(value, 'progress')
+  const phase = textOf(fields.phase, 'phase')
+  return {
+    // One that is not known here lies between the others: files are what takes the time.
+    phase: phases.includes(phase) ? (phase as RestoreProgress['phase']) : 'files',
+    files: seqOf(fields.files, 'files'),
+    filesTotal: seqOf(fields.filesTotal, 'filesTotal'),
+    bytes: seqOf(fields.bytes, 'bytes'),
+    bytesTotal: seqOf(fields.bytesTotal, 'bytesTotal'),
+  }
+}
+
+function blobOf(value: unknown): BlobRef {
+  const fields = fieldsOf(value, 'blob')
+  const id = textOf(fields.id, 'blob.id', 128)
+  return { id, bytes: seqOf(fields.bytes, 'blob.bytes'), crc: seqOf(fields.crc, 'blob.crc') }
+}
+
+function planOf(fields: Fields): PlanMessage {
+  const method = textOf(fields.method, 'method')
+  if (!methods.includes(method)) throw bad('method')
+  const cut = extentOf(fields.cut, 'cut')
+  const ackedSeq = seqOf(fields.ackedSeq, 'ackedSeq')
+  if (ackedSeq > cut.seq) throw bad('ackedSeq')
+  return {
+    type: 'plan',
+    method: method as RestoreMethod,
+    restoreId: textOf(fields.restoreId, 'restoreId', 128),
+    term: termOfFields(fields.term, 'term'),
+    cut,
+    ackedSeq,
+    inSync: listOf(fields.inSync, 'inSync', 64).map((id) => textOf(id, 'inSync', 256)),
+    commonSeq: seqOf(fields.commonSeq, 'commonSeq'),
+    diverged: fields.diverged === true,
+  }
+}
+
+/** Reads a message of the stream lane; undefined for one that only a later version understands. @throws `PROTOCOL_VIOLATION` */
+export function streamMessageOf(value: unknown): StreamMessage | undefined {
+  const fields = fieldsOf(value, 'message')
+  switch (fields.type) {
+    case 'follow':
+      return {
+        type: 'follow',
+        term: termOfFields(fields.term, 'term'),
+        promised:
+          fields.promised === undefined || fields.promised === null
+            ? undefined
+            : termOfFields(fields.promised, 'promised'),
+        extent: extentOf(fields.extent, 'extent'),
+        complete: fields.complete === true,
+        repair: fields.repair === true,
+      }
+    case 'plan':
+      return planOf(fields)
+    case 'refuse':
+      return {
+        type: 'refuse',
+        code: textOf(fields.code, 'code') as RefuseMessage['code'],
+        reason: textOf(fields.reason, 'reason', 4096),
+      }
+    case 'ready':
+      return { type: 'ready' }
+    case 'inStep':
+      return { type: 'inStep', seq: seqOf(fields.seq, 'seq') }
+    case 'restored':
+      return { type: 'restored' }
+    case 'rejoined':
+      return {
+        type: 'rejoined',
+        files: seqOf(fields.files, 'files'),
+        bytes: seqOf(fields.bytes, 'bytes'),
+        ms: seqOf(fields.ms, 'ms'),
+      }
+    case 'blob':
+      return { type: 'blob', blob: blobOf(fields.blob) }
+    case 'blobGone':
+      return { type: 'blobGone', id: textOf(fields.id, 'id', 128) }
+    case 'blobHere':
+      return { type: 'blobHere', id: textOf(fields.id, 'id', 128) }
+    case 'progress':
+      return { type: 'progress', progress: progressOf(fields.progress) }
+    default:
+      textOf(fields.type, 'type')
+      return undefined
+  }
+}
+
+/** An acknowledgement: how many entries of this stream arrived, and how many of them are durable; two f64. */
+export function acknowledgeParts(received: number, durable: number): Uint8Array[] {
+  const frame = Buffer.allocUnsafe(16)
+  frame.writeDoubleLE(received, 0)
+  frame.writeDoubleLE(durable, 8)
+  return [frame]
+}
+
+/** Reads an acknowledgement. @throws `PROTOCOL_VIOLATION` */
+export function readAcknowledge(payload: Uint8Array): { received: number; durable: number } {
+  if (payload.length < 16) throw bad('acknowledgement')
+  const view = Buffer.from(payload.buffer, payload.byteOffset, 16)
+  const received = view.readDoubleLE(0)
+  const durable = view.readDoubleLE(8)
+  return { received: seqOf(received, 'received'), durable: seqOf(durable, 'durable') }
+}

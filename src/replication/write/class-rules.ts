@@ -1,0 +1,89 @@
+/** What the classes of the policy say about writes, ready for one look-up a write. */
+
+import type { WriteIntent } from '../../changes/intent.js'
+import { HotspareError } from '../../errors.js'
+import { ackOf, durabilityOf, levelOf, stricterLevel } from './ack-queues.js'
+import type { WriteOptions, WriterPolicy } from './types.js'
+
+interface ClassRule {
+  readonly kind: 'synced' | 'appState'
+  readonly level: number
+}
+
+/** Why `update()` does not take this class: it has another kind, or there is none. */
+export function noStateClass(
+  className: string,
+  kind: string | undefined,
+  states: readonly string[],
+): HotspareError {
+  const details = { className }
+  if (kind !== undefined) {
+    const what = `update() takes a class of application state, and '${className}' is of kind ${kind}`
+    const whatToDo = 'Use node.files for files of synced classes.'
+    return new HotspareError('CLASS_KIND', what, { details, whatToDo })
+  }
+  const there =
+    states.length === 0 ? 'the policy declares none' : `there are only ${states.join(', ')}`
+  const what = `there is no class '${className}' of application state; ${there}`
+  return new HotspareError('CLASS_UNKNOWN', what, { details })
+}
+
+/** See the head of the file. */
+export class ClassRules {
+  readonly #rules = new Map<string, ClassRule>()
+
+  constructor(policy: WriterPolicy) {
+    for (const name of policy.names()) {
+      const declaration = policy.get(name)
+      if (declaration === undefined || declaration.kind === 'neverSynced') continue
+      const level = levelOf(declaration.ack, declaration.durability)
+      this.#rules.set(name, { kind: declaration.kind, level })
+    }
+  }
+
+  /**
+   * The level at which a write is acknowledged: its own choice, else the strictest of its classes.
+   *
+   * @throws `CLASS_UNKNOWN`, `CLASS_KIND`
+   */
+  levelFor(intent: WriteIntent, options: WriteOptions | undefined): number {
+    let level = 0
+    if (intent.kind === 'transaction' || intent.kind === 'commit') {
+      for (const { className, kind } of intent.changes) {
+        level = stricterLevel(level, this.#levelOf(className, kind))
+      }
+    } else {
+      level = this.#levelOf(intent.className, intent.kind)
+    }
+    if (options === undefined) return level
+    const { ack, durability } = options
+    if (ack === undefined && durability === undefined) return level
+    return levelOf(ack ?? ackOf(level), durability ?? durabilityOf(level))
+  }
+
+  #levelOf(className: string, kind: WriteIntent['kind']): number {
+    const rule = this.#rules.get(className)
+    if (kind === 'update' && rule?.kind !== 'appState') {
+      throw noStateClass(className, rule?.kind, this.#stateNames())
+    }
+    if (rule === undefined) {
+      throw new HotspareError(
+        'CLASS_UNKNOWN',
+        `the policy has no replicated class '${className}', only ${[...this.#rules.keys()].join(', ')}`,
+        { details: { className } },
+      )
+    }
+    if ((rule.kind === 'appState') !== (kind === 'update')) {
+      throw new HotspareError(
+        'CLASS_KIND',
+        `class '${className}' is of kind ${rule.kind}, which takes no change of kind ${kind}`,
+        { details: { className } },
+      )
+    }
+    return rule.level
+  }
+
+  #stateNames(): string[] {
+    return [...this.#rules].filter(([, { kind }]) => kind === 'appState').map(([name]) => name)
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Where writes come in: checks them, makes the promise that their caller gets, and queues them.
+ *
+ * Invariants: what is refused here never happens, and what it stored is removed; every write that
+ * is taken in is answered once, by whoever takes it out of the queue, or here.
+ */
+
+import type { BlobRef } from '../../changes/change.js'
+import { blobsOf, bytesOf, grows, type WriteIntent } from '../../changes/intent.js'
+import { ackOf, durabilityOf, type Write } from './ack-queues.js'
+import type { ClassRules } from './class-rules.js'
+import { aborted, givenUp, queueFull, requireDisk } from './errors.js'
+import { WriteQueue } from './queue.js'
+import type { HeldWrite, Receipt, WriteOptions, WriterLimits } from './types.js'
+
+// `new Promise` hands its functions to a callback; one that is shared needs no closure for each
+// write.
+let givenResolve: (receipt: Receipt) => void
+let givenReject: (error: unknown) => void
+function give(resolve: (receipt: Receipt) => void, reject: (error: unknown) => void): void {
+  givenResolve = resolve
+  givenReject = reject
+}
+
+/** A change lies in the journal and in its file. */
+const copies = 2
+
+/** What an intake works with. */
+export interface IntakeOptions {
+  readonly rules: ClassRules
+  readonly limits: Pick<WriterLimits, 'queueBytesMax' | 'queueWritesMax'>
+  /** What an update takes, on average of late, in bytes. */
+  valueBytes(): number
+  /** Writes with a place that are not acknowledged. */
+  unacknowledged(): number
+  /** Whether a write of this level waits because no standby is in sync. */
+  isBlocked(level: number): boolean
+  /** Why what takes so many bytes of the device is refused; undefined when there is room. */
+  noRoomFor(bytes: number): string | undefined
+  discard(blobs: readonly BlobRef[]): Promise<void>
+}
+
+/** See the head of the file. */
+export class WriteIntake {
+  readonly queue: WriteQueue
+  readonly #options: IntakeOptions
+
+  constructor(options: IntakeOptions) {
+    this.#options = options
+    this.queue = new WriteQueue(options.limits.queueBytesMax, options.limits.queueWritesMax)
+  }
+
+  /**
+   * Takes a write in.
+   *
+   * @throws `CLASS_UNKNOWN`, `CLASS_KIND`, `QUEUE_FULL`, `STORAGE_FULL`, `ABORTED`
+   */
+  take(intent: WriteIntent, options: WriteOptions | undefined): Promise<Receipt> {
+    const level = this.#options.rules.levelFor(intent, options)
+    const bytes = bytesOf(intent, this.#options.valueBytes())
+    const signal = options?.signal
+    if (signal?.aborted === true) throw aborted(signal)
+    this.#requireRoom(bytes)
+    if (grows(intent)) requireDisk(this.#options.noRoomFor(copies * bytes))
+    const promise = new Promise<Receipt>(give)
+    const write: Write = {
+      intent,
+      level,
+      bytes,
+      signal,
+      resolve: givenResolve,
+      reject: givenReject,
+      seq: 0,
+      outcome: undefined,
+      gone: false,
+      unlisten: undefined,
+    }
+    this.queue.push(write)
+    if (signal !== undefined) this.#listen(write, signal)
+    return promise
+  }
+
+  /** Answers a write that never gets a place. */
+  refuse(write: Write, error: unknown): void {
+    write.unlisten?.()
+    this.discard(write.intent)
+    write.reject(error)
+  }
+
+  /** Removes what an intent refers to: it will not happen. */
+  discard(intent: WriteIntent): void {
+    if (intent.kind === 'update') return
+    const blobs = blobsOf(intent)
+    if (blobs.length > 0) void this.#options.discard(blobs)
+  }
+
+  /** Takes out what has no place; whoever takes it answers it, hears its signal, and removes what it stored. */
+  takeHeld(): HeldWrite[] {
+    return this.queue.takeAll().map((write) => {
+      write.unlisten?.()
+      const { intent, level, signal, resolve, reject } = write
+      return { intent, ack: ackOf(level), durability: durabilityOf(level), signal, resolve, reject }
+    })
+  }
+
+  #requireRoom(bytes: number): void {
+    const { limits } = this.#options
+    if (this.queue.length + this.#options.unacknowledged() >= limits.queueWritesMax) {
+      throw queueFull('queueWritesMax', limits.queueWritesMax)
+    }
+    if (!this.queue.fits(bytes)) throw queueFull('queueBytesMax', limits.queueBytesMax)
+  }
+
+  #listen(write: Write, signal: AbortSignal): void {
+    const abort = (): void => {
+      write.unlisten = undefined
+      if (write.seq > 0) {
+        write.gone = true
+        write.reject(givenUp(write.seq, this.#options.isBlocked(write.level), signal))
+        return
+      }
+      this.queue.giveUp(write)
+      this.refuse(write, aborted(signal))
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    write.unlisten = () => signal.removeEventListener('abort', abort)
+  }
+}

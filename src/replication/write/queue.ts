@@ -1,0 +1,158 @@
+/**
+ * Writes without a place in the order, first in, first out, with their bytes counted.
+ *
+ * Invariant: `bytes` and `length` count what can still get a place; a write that was given up stays
+ * in the line until it is passed, and counts no more.
+ */
+import type { HotspareError } from '../../errors.js'
+import type { Write } from './ack-queues.js'
+import { queueFull } from './errors.js'
+
+interface RoomWaiter {
+  readonly bytes: number
+  resolve(): void
+  reject(error: unknown): void
+}
+
+/** See the head of the file. */
+export class WriteQueue {
+  #writes: Write[] = []
+  #head = 0
+  #bytes = 0
+  #gone = 0
+  /** Writes of durability `memory`, which do not wait for a disk. */
+  #memory = 0
+  /** Writes that are not updates. */
+  #files = 0
+  #waiters: RoomWaiter[] = []
+  /** Writes that came in before the first of the line. */
+  #passed = 0
+  readonly #bytesMax: number
+  readonly #waitersMax: number
+
+  constructor(bytesMax: number, waitersMax: number) {
+    this.#bytesMax = bytesMax
+    this.#waitersMax = waitersMax
+  }
+
+  get length(): number {
+    return this.#writes.length - this.#head - this.#gone
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get isEmpty(): boolean {
+    return this.#head === this.#writes.length
+  }
+
+  /** The number of the first write of the line, in the order in which they came in. */
+  get firstNumber(): number {
+    return this.#passed
+  }
+
+  /** The number of the next write that comes in. */
+  get nextNumber(): number {
+    return this.#passed + this.#writes.length - this.#head
+  }
+
+  /** Whether none of the writes may pass a disk that is at work. */
+  get waitsForDisk(): boolean {
+    return this.#memory === 0
+  }
+
+  /** Whether any of the writes may concern a file. */
+  get concernsFiles(): boolean {
+    return this.#files > 0
+  }
+
+  /** Whether so many bytes more fit. One write always fits an empty queue. */
+  fits(bytes: number): boolean {
+    return this.#bytes + bytes <= this.#bytesMax || this.length === 0
+  }
+
+  push(write: Write): void {
+    this.#writes.push(write)
+    this.#bytes += write.bytes
+    if ((write.level & 1) === 0) this.#memory += 1
+    if (write.intent.kind !== 'update') this.#files += 1
+  }
+
+  /** The write at this place of the line; undefined beyond its end. */
+  at(index: number): Write | undefined {
+    return this.#writes[this.#head + index]
+  }
+
+  /** Takes the first writes out. */
+  shift(count: number): void {
+    for (let index = 0; index < count; index += 1) {
+      const write = this.#writes[this.#head + index]
+      if (write === undefined) continue
+      if (write.gone) this.#gone -= 1
+      else this.#uncount(write)
+    }
+    this.#head += count
+    this.#passed += count
+    if (this.#head === this.#writes.length) {
+      this.#writes = []
+      this.#head = 0
+    } else if (this.#head >= 65_536) {
+      this.#writes = this.#writes.slice(this.#head)
+      this.#head = 0
+    }
+  }
+
+  /** A write of this queue was given up. */
+  giveUp(write: Write): void {
+    write.gone = true
+    this.#gone += 1
+    this.#uncount(write)
+  }
+
+  /** Takes everything out that was not given up. */
+  takeAll(): Write[] {
+    const writes = this.#writes.slice(this.#head).filter((write) => !write.gone)
+    this.shift(this.#writes.length - this.#head)
+    return writes
+  }
+
+  #uncount(write: Write): void {
+    this.#bytes -= write.bytes
+    if ((write.level & 1) === 0) this.#memory -= 1
+    if (write.intent.kind !== 'update') this.#files -= 1
+  }
+
+  /**
+   * Undefined when there is room for these bytes; else a promise for a moment when there is, after
+   * which the caller asks again, and then goes before those who came later.
+   */
+  room(bytes: number, again: boolean): Promise<void> | undefined {
+    if (this.fits(bytes) && (again || this.#waiters.length === 0)) return undefined
+    if (this.#waiters.length >= this.#waitersMax) {
+      return Promise.reject(queueFull('queueWritesMax', this.#waitersMax))
+    }
+    return new Promise((resolve, reject) => {
+      if (again) this.#waiters.unshift({ bytes, resolve, reject })
+      else this.#waiters.push({ bytes, resolve, reject })
+    })
+  }
+
+  /** Lets those in whose bytes fit now. */
+  announceRoom(): void {
+    if (this.#waiters.length === 0) return
+    let free = this.#bytesMax - this.#bytes
+    let count = 0
+    for (const waiter of this.#waiters) {
+      if (waiter.bytes > free && (count > 0 || this.length > 0)) break
+      free -= waiter.bytes
+      count += 1
+    }
+    for (const waiter of this.#waiters.splice(0, count)) waiter.resolve()
+  }
+
+  /** Nobody will be let in any more. */
+  closeRoom(error: HotspareError): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
+  }
+}

@@ -1,0 +1,265 @@
+/** What the writer needs, and what it gives. */
+
+import type { BlobRef } from '../../changes/change.js'
+import type { BatchPart, Entry } from '../../changes/entry.js'
+import type { WriteIntent } from '../../changes/intent.js'
+import type { HotspareError } from '../../errors.js'
+import type { Position, Term } from '../../history/position.js'
+import type { Clock } from '../../interfaces/clock.js'
+import type { Random } from '../../interfaces/random.js'
+import type { FileStat, OpenStorage } from '../../interfaces/storage.js'
+import type { AckLevel, Durability } from '../../policy/class-options.js'
+import type { ClassDeclaration } from '../../policy/sync-policy.js'
+import type { Pace } from '../in-sync/flow-control.js'
+
+/** What a write's `apply` answered, or threw; undefined for changes of files. */
+export type WriteOutcome =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly error: unknown }
+  | undefined
+
+/** What is known of a file without reading it. */
+export interface KnownFile {
+  readonly size: number
+  readonly mode: number
+  /** The sequence number of its last change. */
+  readonly version: number
+}
+
+/** The part of a node's copy that its writer uses. */
+export interface WriterCopy {
+  readonly seq: number
+  readonly ackedSeq: number
+  readonly failed: HotspareError | undefined
+  readonly lastOrdinal: number
+  readonly durableOrdinal: number
+  readonly congested: boolean
+  /** Bytes of everything that a restore of this copy brings. */
+  readonly contentBytes: number
+  /** Bytes of the journal, above which it forgets what only a follower needs. */
+  readonly journalBytesMax: number
+  append(
+    entry: Entry,
+    parts?: readonly BatchPart[],
+    found?: ReadonlyMap<string, FileStat | null>,
+  ): { readonly ordinal: number; readonly results: readonly WriteOutcome[] | undefined }
+  onDurable(listener: (durableOrdinal: number) => void): () => void
+  onFailure(listener: (error: HotspareError) => void): () => void
+  decongested(): Promise<void>
+  flush(): Promise<void>
+  statFile(path: string): KnownFile | undefined
+  listFiles(prefix?: string): string[]
+  /** Whether any file lies below this path; a check by listing when the copy does not offer it. */
+  hasFilesBelow?(path: string): boolean
+  /**
+   * Files and folders that differ only in case from a new path, or from a new folder above it; undefined where that is no
+   * reason to refuse it.
+   */
+  spelledOtherwise?(path: string): readonly string[] | undefined
+  /** Which new files cannot come to stand at their paths, and why. */
+  findBlocked?(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>>
+}
+
+/** The part of a SyncPolicy that the writer uses. */
+export interface WriterPolicy {
+  get(name: string): ClassDeclaration | undefined
+  names(): string[]
+}
+
+/** Limits of the write path. */
+export interface WriterLimits {
+  /** Bytes of changes in one batch; a single larger change is a batch of its own. */
+  readonly batchBytesMax: number
+  /** Changes in one batch. */
+  readonly batchChangesMax: number
+  /** Content above this many bytes becomes a blob. */
+  readonly inlineBytesMax: number
+  /** Bytes of writes that wait for their place in the order; beyond it QUEUE_FULL. */
+  readonly queueBytesMax: number
+  /** Writes that are not acknowledged yet; beyond it QUEUE_FULL. */
+  readonly queueWritesMax: number
+  /** Bytes of one blob; beyond it WRITE_TOO_LARGE. */
+  readonly blobBytesMax: number
+}
+
+/** The limits that hold when nothing else is said. */
+export const writerLimits: WriterLimits = {
+  batchBytesMax: 256 * 1024,
+  batchChangesMax: 1024,
+  inlineBytesMax: 128 * 1024,
+  queueBytesMax: 64 * 1024 * 1024,
+  queueWritesMax: 1_000_000,
+  blobBytesMax: 64 * 1024 * 1024 * 1024,
+}
+
+/** How blobs reach the other nodes before the change that names them gets its position. */
+export interface BlobDistribution {
+  /** Resolves when every follower of the in-sync set has the blob or left the set. */
+  distribute(blob: BlobRef): Promise<void>
+  /** No change will name these: whoever was given them need not keep them. */
+  withdraw(blobs: readonly BlobRef[]): void
+}
+
+/** What the writer reports. */
+export type WriterEvent =
+  /** No standby is in sync: writes go on with one copy, or wait when `blocked`. */
+  | { readonly name: 'degraded'; readonly blocked: boolean }
+  /** At least one standby is in sync. */
+  | { readonly name: 'redundant' }
+  /** This standby's answers count from now on. */
+  | { readonly name: 'standbyInSync'; readonly id: string }
+  /** This standby left the in-sync set. */
+  | { readonly name: 'standbyLost'; readonly id: string; readonly reason: string }
+  /** Writers are paced from now on, for this standby. */
+  | { readonly name: 'writersPaced'; readonly pace: Pace }
+  /** They are not any more. */
+  | { readonly name: 'writersReleased'; readonly id: string }
+
+/** What a {@link Writer} is made of. */
+export interface WriterOptions {
+  readonly copy: WriterCopy
+  readonly policy: WriterPolicy
+  readonly clock: Clock
+  readonly random: Random
+  readonly storage: OpenStorage
+  readonly term: Term
+  readonly nodeId: string
+  readonly members: readonly { readonly id: string; readonly promotable: boolean }[]
+  /** How long a standby of the in-sync set may leave an entry unanswered, in milliseconds. */
+  readonly degradeAfterMs: number
+  readonly onNoStandby: 'degrade' | 'block'
+  /** Whether writers are paced for a standby that does not gain on them. */
+  readonly flowControl: 'redundancy' | 'speed'
+  readonly limits: WriterLimits
+  /** Whether no promotable member is in reach, so that nothing is waited for. */
+  readonly degraded: boolean
+  readonly blobs: BlobDistribution
+  /** Why what takes so many bytes of the device is refused; undefined when there is room. */
+  noRoomFor?(bytes: number): string | undefined
+  emit(event: WriterEvent): void
+  /** Throws NOT_ACTIVE when this node may not act as active now. */
+  checkTenure(): void
+}
+
+/** What a write may choose for itself instead of its class. */
+export interface WriteOptions {
+  /** How far it has come before it is acknowledged. Default: what its class says. */
+  readonly ack?: AckLevel | undefined
+  /** Whether that means memory or disk. Default: what its class says. */
+  readonly durability?: Durability | undefined
+  /**
+   * Gives the call up, which then ends with `ABORTED`, or with `WRITES_BLOCKED` where it waited for a standby because of
+   * `onNoStandby: 'block'`. A write that has no place in the order yet then never happens (`retryable` is true); one that
+   * has stays in the journal, goes to the standbys, and was only not acknowledged (`retryable` is false). Retry by that, not
+   * by the code.
+   */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What a write really got. */
+export interface Receipt {
+  /** Its place in the history. */
+  readonly position: Position
+  /**
+   * The level at which it was acknowledged: what was asked for, or `local` while the cluster is
+   * degraded.
+   */
+  readonly ack: AckLevel
+  /** Whether it is on disk at every place that its level names. */
+  readonly durable: boolean
+  /** Whether it was acknowledged while no standby was in sync although its level asks for one. */
+  readonly degraded: boolean
+  /**
+   * What `apply` returned, for updates: a copy of plain data, anything else itself, which then must not be changed. A
+   * result that is no plain data is left out of the receipt of a write that a switchover sent to another node.
+   */
+  readonly result?: unknown
+}
+
+/**
+ * A write that waits without a place in the order, taken out of the writer to be sent elsewhere.
+ */
+export interface HeldWrite {
+  readonly intent: WriteIntent
+  readonly ack: AckLevel | undefined
+  readonly durability: Durability | undefined
+  /** Gives the write up: whoever holds it listens from now on. */
+  readonly signal: AbortSignal | undefined
+  resolve(receipt: Receipt): void
+  reject(error: unknown): void
+}
+
+/** How far a follower is behind. */
+export interface FollowerStatus {
+  readonly id: string
+  /** `following`: not in the set; `adding`: its addition is not durable everywhere yet. */
+  readonly state: 'following' | 'adding' | 'inSync' | 'removing'
+  /** Changes that it has not on its disk. */
+  readonly lagSeq: number
+  /** Bytes of journal, and of the contents that it names, that it has not on its disk. */
+  readonly lagBytes: number
+  /** Age of the oldest change that it has not on its disk, in milliseconds; 0 when it has all. */
+  readonly lagMs: number
+}
+
+/** The state of the write path. */
+export interface WriterStatus {
+  /** The members whose answers count. */
+  readonly inSync: readonly string[]
+  readonly degraded: boolean
+  readonly blocked: boolean
+  readonly frozen: boolean
+  /** How the writers are paced; undefined while they are not. */
+  readonly pace: Pace | undefined
+  /** Writes and bytes without a place in the order. */
+  readonly queuedWrites: number
+  readonly queuedBytes: number
+  /** Writes with a place in the order that are not acknowledged. */
+  readonly unacknowledged: number
+  readonly followers: readonly FollowerStatus[]
+}
+
+/** What moved to a follower beside its stream. */
+export interface FollowerProgress {
+  /** Bytes in this piece. */
+  readonly bytes: number
+  /** Whether a restore asked for it, which brings what stands in no entry of the stream. */
+  readonly restores: boolean
+  /** Bytes since it last acknowledged anything, without those of restores. */
+  readonly arrivedBytes: number
+  /** Bytes of large contents that it is to have before their entries get a place. */
+  readonly offeredBytes: number
+}
+
+/**
+ * One follower of the active's stream. Calls on a handle that was replaced by a newer one do
+ * nothing.
+ */
+export interface Follower {
+  readonly id: string
+  /** It holds every entry up to these ordinals of this process: in memory, and on disk. */
+  received(ordinal: number, durableOrdinal: number): void
+  /**
+   * It is sent entries, and answers them: writers may be paced for it from now on.
+   *
+   * @param restores - whether all that there is now comes by a restore, and the stream begins after it
+   */
+  begins(restores: boolean): void
+  /**
+   * A piece of content moved to it, which counts like an answer: it is at work. Answers whether it does: not when more
+   * moved than it can need.
+   */
+  progressed(progress: FollowerProgress): boolean
+  /** It has all there was when its stream went live: it may join the in-sync set. */
+  caughtUp(): void
+  /**
+   * Its stream ended, or it is silent. `proven`: its process is gone, said goodbye, or follows another active; it is
+   * removed from the set at once. Otherwise it has until `degradeAfterMs` after `sinceMs` (of the
+   * clock; default now) to answer.
+   */
+  lost(proven: boolean, sinceMs?: number): void
+  /** It cannot hold the data: it is removed from the set at once. */
+  leave(reason: string): void
+  /** It does not keep up: it is removed at once, and stays out the longer the more often that happens. */
+  tooSlow(why: string): void
+}

@@ -1,0 +1,459 @@
+import { describe, expect, test } from 'vitest'
+import type { Change } from '../../src/changes/change.js'
+import { partsOf } from '../../src/changes/entry.js'
+import type { CopyEvent } from '../../src/copy/contents/types.js'
+import type { LocalCopy } from '../../src/copy/local-copy.js'
+import { SyncPolicy, synced } from '../../src/index.js'
+import { memory } from '../../src/storage/memory.js'
+import {
+  contentOf,
+  EntryMaker,
+  gated,
+  openCopy,
+  owner,
+  patch,
+  put,
+  remove,
+  smallLimits,
+  startNode,
+  TestState,
+  testPolicy,
+  text,
+  treeOf,
+  truncate,
+  untext,
+  update,
+} from './support.js'
+
+describe('a local copy', () => {
+  test('a fresh one is empty, complete and has no position', async () => {
+    const { copy } = await startNode()
+    expect(copy.seq).toBe(0)
+    expect(copy.position).toBeUndefined()
+    expect(copy.complete).toBe(true)
+    expect(copy.firstSeq).toBe(1)
+    expect(copy.extent).toEqual({ history: [], seq: 0 })
+    expect(copy.listFiles()).toEqual([])
+    await copy.close()
+  })
+
+  test('changes of files are read at once and reach the tree once durable', async () => {
+    const node = await startNode()
+    const { copy } = node
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    const entry = maker.batch(put('docs/a.txt', 'hello'), patch('docs/a.txt', 5, ' world'))
+    expect(copy.append(entry)).toEqual({ ordinal: 2, results: undefined })
+    expect(copy.seq).toBe(2)
+    expect(copy.durableSeq).toBe(0)
+    expect(treeOf(node.storage)).toEqual({})
+    expect(copy.statFile('docs/a.txt')).toEqual({ size: 11, mode: 0o644, version: 2 })
+    expect(untext(await copy.readFile('docs/a.txt'))).toBe('hello world')
+    await copy.settle()
+    expect(copy.appliedSeq).toBe(2)
+    expect(treeOf(node.storage)).toEqual({ 'docs/a.txt': 'hello world' })
+    expect(copy.index.get('docs/a.txt')).toMatchObject({ version: 2, className: 'docs', size: 11 })
+    expect(copy.position).toEqual({
+      term: { epoch: 1, nodeId: 'alpha', bootId: 'boot' },
+      seq: 2,
+    })
+  })
+
+  test.each(['read', 'unread'])(
+    'bytes of files and of updates lie side by side (%s)',
+    async (how) => {
+      const node = await startNode()
+      const maker = new EntryMaker()
+      node.copy.append(maker.open())
+      const bytesOf = (value: string): Change => ({
+        kind: 'update',
+        className: 'kv',
+        value: text(value),
+      })
+      const changes: Change[] = [
+        bytesOf('before'),
+        put('docs/a', 'one'),
+        bytesOf('between'),
+        bytesOf('them'),
+        patch('docs/a', 3, ', two'),
+        { kind: 'transaction', changes: [update('x', 5), put('docs/b', 'three')] },
+        bytesOf('after'),
+        put('docs/c', 'four'),
+      ]
+      const entry = maker.batch(...changes)
+      node.copy.append(entry, how === 'read' ? partsOf(entry) : undefined)
+      await node.copy.settle()
+      const expected = { 'docs/a': 'one, two', 'docs/b': 'three', 'docs/c': 'four' }
+      expect(treeOf(node.storage)).toEqual(expected)
+      expect(node.state.applied).toEqual([1, 3, 4, 6, 7])
+      expect(node.copy.seq).toBe(8)
+      await node.copy.close()
+    },
+  )
+
+  test('put, patch, truncate and remove have absolute results', async () => {
+    const node = await startNode()
+    const { copy } = node
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    const changes = [
+      put('docs/a', '0123456789'),
+      patch('docs/a', 3, 'xyz'),
+      truncate('docs/a', 8),
+      truncate('docs/b', 3),
+      patch('docs/c', 2, 'gap'),
+      put('docs/d', 'gone'),
+      remove('docs/d'),
+    ]
+    for (const change of changes) copy.append(maker.batch(change))
+    const expected = { 'docs/a': '012xyz67', 'docs/b': '\0\0\0', 'docs/c': '\0\0gap' }
+    expect((await contentOf(node)).files).toEqual(expected)
+    await copy.settle()
+    expect((await contentOf(node)).files).toEqual(expected)
+    expect(treeOf(node.storage)).toEqual(expected)
+    expect(copy.index.tombstone('docs/d')).toBe(7)
+    expect(copy.index.changedSince(5)).toEqual({
+      files: [],
+      removed: [{ path: 'docs/d', version: 7 }],
+    })
+  })
+
+  test('reads take a part, and stop at the end', async () => {
+    const { copy } = await startNode()
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    copy.append(maker.batch(put('docs/a', '0123456789')))
+    expect(untext(await copy.readFile('docs/a', 4, 3))).toBe('456')
+    await copy.settle()
+    expect(untext(await copy.readFile('docs/a', 4, 3))).toBe('456')
+    copy.append(maker.batch(patch('docs/a', 5, 'ABCDEFG')))
+    expect(untext(await copy.readFile('docs/a', 4, 3))).toBe('4AB')
+    expect(untext(await copy.readFile('docs/a', 9, 30))).toBe('EFG')
+    expect((await copy.readFile('docs/a', 50, 3)).length).toBe(0)
+    await expect(copy.readFile('docs/none')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
+  })
+
+  test('a file of any size is read as a whole, from the tree and from a blob that is not there yet', async () => {
+    const size = 20 * 1024 * 1024 + 5
+    const node = await startNode()
+    const { copy } = node
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    const places = [0, 8 * 1024 * 1024 - 2, 16 * 1024 * 1024 - 2, size - 4]
+    copy.append(maker.batch(...places.map((at) => patch('docs/a', at, 'here'))))
+    await copy.settle()
+    const bytes = await copy.readFile('docs/a')
+    expect(bytes.length).toBe(size)
+    for (const at of places) expect(untext(bytes.subarray(at, at + 4))).toBe('here')
+    await node.store('b1', size)
+    const blob = { id: 'b1', bytes: size, crc: 0 }
+    copy.append(maker.batch({ ...put('docs/b', ''), bytes: undefined, blob } as Change))
+    const pending = await copy.readFile('docs/b')
+    expect(Buffer.from(pending).equals(Buffer.alloc(size, 'a'))).toBe(true)
+    await copy.close()
+  })
+
+  test('a read sees one state of a file while changes of it go on', async () => {
+    const { copy } = await startNode()
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    copy.append(maker.batch(put('docs/a', 'a'.repeat(500))))
+    await copy.settle()
+    const letters = 'bcdefghijklmnopqrstuvwxyz'
+    const reads: Promise<Uint8Array>[] = []
+    for (const letter of letters) {
+      // Two changes that only together make a uniform file, in one batch of one transaction.
+      const half = letter.repeat(250)
+      const changes = [patch('docs/a', 0, half), patch('docs/a', 250, half)]
+      copy.append(maker.batch({ kind: 'transaction', changes }))
+      reads.push(copy.readFile('docs/a'))
+      await Promise.resolve()
+      reads.push(copy.readFile('docs/a'))
+      if (letter > 'm') await copy.flush()
+    }
+    for (const read of await Promise.all(reads)) expect(new Set(read).size).toBe(1)
+  })
+
+  test('a read that a newer change overtakes is done again, and at last holds the tree', async () => {
+    const inner = await memory().open(owner())
+    const maker = new EntryMaker()
+    let overtakes = 0
+    let copy: LocalCopy | undefined
+    const storage = gated(inner, 'read', async () => {
+      if (overtakes === 0 || copy === undefined) return
+      overtakes -= 1
+      const mark = String(overtakes % 10)
+      copy.append(maker.batch(put('docs/a', mark.repeat(30))))
+      copy.append(maker.batch(patch('docs/a', 10, mark.repeat(10))))
+      await copy.flush()
+      // While the tree is held this change waits for the read.
+      await Promise.race([copy.settle(), new Promise((resolve) => setTimeout(resolve, 20))])
+    })
+    copy = await openCopy(storage, testPolicy(new TestState()))
+    copy.append(maker.open())
+    copy.append(maker.batch(put('docs/a', 'a'.repeat(30))))
+    await copy.settle()
+    for (const times of [1, 2, 3, 4, 5]) {
+      copy.append(maker.batch(patch('docs/a', 0, 'b'.repeat(10))))
+      overtakes = times
+      const read = await copy.readFile('docs/a')
+      // Either before all that overtook it, or after one of those: never a mixture.
+      expect(untext(read)).toMatch(/^(b{10}(a{20}|c{20})|(\d)\3{29})$/)
+      await copy.settle()
+      copy.append(maker.batch(put('docs/a', 'c'.repeat(30))))
+      await copy.settle()
+    }
+    await copy.close()
+  })
+
+  test('updates are applied in order, and their results answered; a throw is a result', async () => {
+    const { copy, state } = await startNode()
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    const changes = [update('x', 2), update('x', 3), update('bad', 1), put('docs/a', 'a')]
+    const entry = maker.batch(...changes)
+    const { results } = copy.append(entry, partsOf(entry))
+    expect(results?.[0]).toEqual({ ok: true, value: 2 })
+    expect(results?.[1]).toEqual({ ok: true, value: 5 })
+    expect(results?.[2]).toMatchObject({ ok: false, error: { message: 'bad key' } })
+    expect(results?.[3]).toBeUndefined()
+    expect(state.applied).toEqual([1, 2, 3])
+    const inner = [update('x', 1), put('docs/b', 'b'), update('y', 9)]
+    const transaction = { kind: 'transaction', changes: inner } as const
+    const second = maker.batch(transaction)
+    const answer = copy.append(second, partsOf(second))
+    expect(answer.results).toEqual([{ ok: true, value: [6, undefined, 9] }])
+    expect(state.applied).toEqual([1, 2, 3, 5, 5])
+  })
+
+  test('bytes of the caller may change after the append', async () => {
+    const node = await startNode()
+    const maker = new EntryMaker()
+    node.copy.append(maker.open())
+    const bytes = text('as it was')
+    const change = { ...put('docs/a', ''), bytes } as const
+    node.copy.append(maker.batch(change))
+    bytes.fill(0)
+    await node.copy.settle()
+    expect(treeOf(node.storage)).toEqual({ 'docs/a': 'as it was' })
+  })
+
+  test('an entry that is not the next one is refused and changes nothing', async () => {
+    const { copy, state } = await startNode()
+    const maker = new EntryMaker()
+    const refused = { code: 'PROTOCOL_VIOLATION' }
+    expect(() => copy.append(maker.batch(update('x', 1)))).toThrow(expect.objectContaining(refused))
+    maker.seq = 0
+    copy.append(maker.open())
+    copy.append(maker.batch(update('x', 1)))
+    const gap = new EntryMaker(maker.term, 5)
+    expect(() => copy.append(gap.batch(update('x', 1)))).toThrow(expect.objectContaining(refused))
+    const other = new EntryMaker({ ...maker.term, nodeId: 'beta' }, 1)
+    expect(() => copy.append(other.batch(update('x', 1)))).toThrow(expect.objectContaining(refused))
+    const older = new EntryMaker({ ...maker.term, epoch: 0.5 }, 1)
+    expect(() => copy.append(older.open())).toThrow()
+    expect(copy.seq).toBe(1)
+    expect(state.values.get('x')).toBe(1)
+    copy.append(maker.batch(update('x', 1)))
+    expect(copy.seq).toBe(2)
+  })
+
+  test('terms, the in-sync set and the acknowledged mark are facts of the journal', async () => {
+    const node = await startNode()
+    const maker = new EntryMaker()
+    node.copy.append(maker.open())
+    node.copy.append(maker.inSync(['beta']))
+    node.copy.append(maker.batch(update('x', 1), update('x', 1)))
+    maker.ackedSeq = 2
+    maker.term = { epoch: 4, nodeId: 'beta', bootId: 'b2' }
+    node.copy.append(maker.open())
+    const facts = (copy: typeof node.copy): unknown => [copy.extent, copy.inSync, copy.ackedSeq]
+    const expected = [
+      {
+        history: [
+          { epoch: 1, nodeId: 'alpha', bootId: 'boot', firstSeq: 1 },
+          { epoch: 4, nodeId: 'beta', bootId: 'b2', firstSeq: 3 },
+        ],
+        seq: 2,
+      },
+      ['beta'],
+      2,
+    ]
+    expect(facts(node.copy)).toEqual(expected)
+    await node.copy.flush()
+    node.storage.crash({ number: () => 0, bytes: (count) => new Uint8Array(count) })
+    const again = await startNode(node.storage)
+    expect(facts(again.copy)).toEqual(expected)
+    await again.copy.close()
+  })
+
+  test('SYN-22 paths that the own policy does not sync are not touched, whatever an entry says', async () => {
+    const node = await startNode()
+    node.storage.outside.write('local/settings', text('mine'))
+    node.storage.outside.write('other/file', text('mine'))
+    const maker = new EntryMaker()
+    node.copy.append(maker.open())
+    node.copy.append(
+      maker.batch(
+        put('local/settings', 'theirs'),
+        put('other/file', 'theirs'),
+        remove('local/settings'),
+        put('docs/a', 'a', 'config'),
+        put('docs/b', 'b'),
+      ),
+    )
+    await node.copy.settle()
+    expect(treeOf(node.storage, '')).toEqual({
+      'local/settings': 'mine',
+      'other/file': 'mine',
+      'docs/a': 'a',
+      'docs/b': 'b',
+    })
+    // An entry says under which name a class was written; which class claims a path this node says.
+    expect(node.copy.index.get('docs/a')?.className).toBe('docs')
+    expect(node.copy.seq).toBe(5)
+    expect(node.copy.complete).toBe(true)
+    expect(node.events.filter(({ name }) => name === 'strangerClass')).toHaveLength(1)
+    await node.copy.close()
+  })
+
+  test('GEN-2 what was written before a class got another name is carried out all the same', async () => {
+    const node = await startNode()
+    const maker = new EntryMaker()
+    node.copy.append(maker.open())
+    node.copy.append(maker.batch(put('docs/a', 'a'), put('config/b', 'b')))
+    await node.copy.flush()
+    node.storage.crash({ number: () => 0, bytes: (count) => new Uint8Array(count) })
+    // One class has a new name, and the names of two others were exchanged.
+    const renamed = new SyncPolicy({
+      docs: node.state.declaration,
+      papers: synced('docs/**'),
+      kv: synced('config/**'),
+    })
+    const events: CopyEvent[] = []
+    const open = await node.storage.open(owner())
+    const copy = await openCopy(open, renamed as unknown as SyncPolicy, { events })
+    expect(treeOf(node.storage, '')).toMatchObject({ 'docs/a': 'a', 'config/b': 'b' })
+    expect(copy.listFiles().sort()).toEqual(['config/b', 'docs/a'])
+    expect(events).toEqual([])
+    await copy.close()
+  })
+
+  test('GEN-8 a full disk is reported, nothing is lost, and reopen goes on', async () => {
+    const node = await startNode()
+    const { copy } = node
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    copy.append(maker.batch(put('docs/a', 'one')))
+    await copy.settle()
+    const failures: string[] = []
+    copy.onFailure((error) => failures.push(error.code))
+    node.storage.faults.full = true
+    copy.append(maker.batch(put('docs/a', 'two')))
+    await expect(copy.flush()).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+    expect(failures).toEqual(['STORAGE_FULL'])
+    expect(copy.failed?.code).toBe('STORAGE_FULL')
+    expect(copy.seq).toBe(2)
+    expect(copy.durableSeq).toBe(1)
+    expect(() => copy.append(maker.batch(put('docs/a', 'three')))).toThrow()
+    await expect(copy.reopen()).rejects.toMatchObject({ code: 'STORAGE_FULL' })
+    maker.seq = 2
+    node.storage.faults.full = false
+    await copy.reopen()
+    copy.append(maker.batch(put('docs/b', 'four')))
+    await copy.settle()
+    expect(copy.failed).toBeUndefined()
+    expect(treeOf(node.storage)).toEqual({ 'docs/a': 'two', 'docs/b': 'four' })
+    await copy.close()
+  })
+
+  test('GEN-8 a folder in the way of a file fails the copy, not the journal', async () => {
+    const node = await startNode()
+    const { copy } = node
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    node.storage.outside.write('docs/a/alien', text('alien'))
+    copy.append(maker.batch(put('docs/b', 'b'), put('docs/a', 'a')))
+    await copy.flush()
+    await expect(copy.settle()).rejects.toMatchObject({ code: 'PATH_BLOCKED' })
+    expect(copy.failed?.code).toBe('PATH_BLOCKED')
+    expect(node.events).toContainEqual(
+      expect.objectContaining({ name: 'applyFailed', path: 'docs/a' }),
+    )
+    expect(untext(await copy.readFile('docs/a'))).toBe('a')
+    expect(copy.durableSeq).toBe(2)
+    node.storage.outside.remove('docs/a/alien')
+    await copy.reopen()
+    await copy.settle()
+    expect(treeOf(node.storage)).toEqual({ 'docs/a': 'a', 'docs/b': 'b' })
+    await copy.close()
+  })
+
+  test('above pendingBytesMax the copy is congested until half is free', async () => {
+    const node = await startNode(undefined, { limits: { ...smallLimits, pendingBytesMax: 1000 } })
+    const maker = new EntryMaker()
+    node.copy.append(maker.open())
+    await node.copy.settle()
+    node.copy.append(maker.batch(put('docs/a', 'a'.repeat(950))))
+    expect(node.copy.congested).toBe(true)
+    await node.copy.decongested()
+    expect(node.copy.congested).toBe(false)
+    await node.copy.close()
+  })
+
+  test('entries of one durable moment reach the log together; the first goes at once', async () => {
+    const node = await startNode()
+    const maker = new EntryMaker()
+    const durable: number[] = []
+    node.copy.onDurable((ordinal) => durable.push(ordinal))
+    for (const entry of [maker.open(), maker.batch(update('x', 1)), maker.batch(update('x', 1))]) {
+      node.copy.append(entry)
+    }
+    await node.copy.flush()
+    expect(durable).toEqual([1, 3])
+    await node.copy.close()
+  })
+
+  test('folders are known as long as they hold files', async () => {
+    const { copy } = await startNode()
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    copy.append(maker.batch(put('docs/a/b/c', 'c'), put('docs/a/d', 'd')))
+    expect([copy.hasFilesBelow('docs/a/b'), copy.hasFilesBelow('docs/a')]).toEqual([true, true])
+    copy.append(maker.batch(remove('docs/a/b/c')))
+    expect([copy.hasFilesBelow('docs/a/b'), copy.hasFilesBelow('docs/a')]).toEqual([false, true])
+    copy.append(maker.batch(remove('docs/a/d')))
+    expect([copy.hasFilesBelow('docs'), copy.hasFilesBelow('docs/a')]).toEqual([false, false])
+    await copy.settle()
+    expect(copy.hasFilesBelow('docs')).toBe(false)
+  })
+
+  test('a transfer answers versions that its bytes are at least as new as', async () => {
+    const { copy } = await startNode()
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    copy.append(maker.batch(put('docs/a', 'one')))
+    await copy.settle()
+    copy.append(maker.batch(put('docs/a', 'two')))
+    const request = { path: 'docs/a', offset: 0, length: 100 }
+    const { buffer, results, versions } = await copy.readForTransfer([request])
+    const [result] = results
+    if (result === undefined || result === 'missing') throw new Error('missing')
+    const bytes = untext(buffer.subarray(result.start, result.start + result.length))
+    expect(versions).toEqual([1])
+    expect(['one', 'two']).toContain(bytes)
+  })
+
+  test('a closed copy takes nothing more, and closing twice is fine', async () => {
+    const { copy, storage } = await startNode()
+    const maker = new EntryMaker()
+    copy.append(maker.open())
+    await copy.close()
+    await copy.close()
+    expect(() => copy.append(maker.batch(update('x', 1)))).toThrow(
+      expect.objectContaining({ code: 'STOPPED' }),
+    )
+    expect(storage.owner).toBeDefined()
+    expect(owner().nodeId).toBe('alpha')
+  })
+})

@@ -5,8 +5,8 @@
  * @example
  * ```ts
  * import { ClusterNode, SyncPolicy, appState, neverSynced, synced } from 'hotspare'
- * import { directory } from 'hotspare/storage/directory'
- * import { tcp } from 'hotspare/transport/tcp'
+ * import { directory } from './storage/directory.js'
+ * import { tcp } from './transport/tcp.js'
  *
  * const greetings = new Map<string, string>()
  * const node = new ClusterNode({
@@ -75,6 +75,7 @@ export type {
   RestoredEvent,
   RestoreEvent,
   RoleEvent,
+  Tried,
 } from './node/contract/events.js'
 export { membersMax, secretBytesMin } from './node/contract/option-checks.js'
 export type {
@@ -85,7 +86,7 @@ export type {
 } from './node/contract/options.js'
 export { nodeDefaults } from './node/contract/options.js'
 export type { NodeStatus, OperatorState, PeerStatus } from './node/report/status.js'
-export type { CauseStatus, Tried } from './node/roles/causes.js'
+export type { CauseStatus } from './node/roles/causes.js'
 export type { Tenure } from './node/roles/tenure.js'
 export type { StartOptions } from './node/runtime.js'
 export type {
@@ -117,5 +118,5 @@ export { classesMax, SyncPolicy, type SyncPolicyOptions } from './policy/sync-po
 export type { SyncedClass } from './policy/synced.js'
 export { synced } from './policy/synced.js'
 export type { ContentSource } from './replication/content/blob-spool.js'
-export type { RestoreMethod, RestoreProgress } from './replication/stream/messages.js'
+export type { RestoreMethod, RestoreProgress } from './replication/restore/plan.js'
 export type { Receipt, WriteOptions } from './replication/write/types.js'

@@ -5,15 +5,11 @@ import { positionOf } from '../history/position.js'
 import type { ReadRequest, TreeEntry } from '../interfaces/storage.js'
 import type { StoredBlobs } from './contents/blob-refs.js'
 import { Contents } from './contents/replicated-state.js'
-import type {
-  FileRecord,
-  LocalCopyOptions,
-  StateSnapshot,
-  TransferAnswer,
-} from './contents/types.js'
+import type { LocalCopyOptions, StateSnapshot } from './contents/types.js'
 import type { FileIndex } from './files/file-index.js'
 import type { ReadFile, ReadHost } from './files/file-reads.js'
 import { FileReads } from './files/file-reads.js'
+import type { FileRecord, TransferAnswer } from './files/types.js'
 import type { FactsTracker } from './journal/head.js'
 import type { JournalReader } from './journal/reader.js'
 import type { JournalPin } from './journal/types.js'

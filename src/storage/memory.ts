@@ -5,7 +5,7 @@
  *
  * @example
  * ```ts
- * import { memory } from 'hotspare/storage/memory'
+ * import { memory } from './memory.js'
  *
  * const storage = memory()
  * const first = await storage.open({ nodeId: 'alpha', bootId: 'b1' })

@@ -5,9 +5,9 @@
  * @example
  * ```ts
  * import test from 'node:test'
- * import { memory } from 'hotspare/storage/memory'
- * import { storageKit, transportKit } from 'hotspare/testing'
- * import { memoryNetwork } from 'hotspare/transport/memory'
+ * import { memory } from '../storage/memory.js'
+ * import { storageKit, transportKit } from '..js'
+ * import { memoryNetwork } from '../transport/memory.js'
  *
  * // Your own storage in the place of memory().
  * storageKit({

@@ -42,8 +42,8 @@ export interface StorageKitOptions {
  * @example
  * ```ts
  * import test from 'node:test'
- * import { memory } from 'hotspare/storage/memory'
- * import { storageKit } from 'hotspare/testing'
+ * import { memory } from '../storage/memory.js'
+ * import { storageKit } from '..js'
  *
  * storageKit({
  *   name: 'memory',

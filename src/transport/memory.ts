@@ -4,7 +4,7 @@
  *
  * @example
  * ```ts
- * import { memoryNetwork } from 'hotspare/transport/memory'
+ * import { memoryNetwork } from './memory.js'
  *
  * const network = memoryNetwork({ latencyMs: 1 })
  * export const alpha = network.transport('alpha:1')

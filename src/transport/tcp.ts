@@ -3,7 +3,7 @@
  *
  * @example
  * ```ts
- * import { tcp } from 'hotspare/transport/tcp'
+ * import { tcp } from './tcp.js'
  *
  * export const transport = tcp({ listen: '0.0.0.0:7400' })
  * ```
@@ -66,7 +66,7 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1
  * @example
  * ```ts
  * import { readFileSync } from 'node:fs'
- * import { tcp } from 'hotspare/transport/tcp'
+ * import { tcp } from './tcp.js'
  *
  * export const transport = tcp({
  *   listen: '[::]:7400',

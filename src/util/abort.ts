@@ -57,3 +57,8 @@ export async function withAny<T>(
     for (const unlisten of listeners) unlisten()
   }
 }
+
+/** The caller gave up before anything happened. */
+export function aborted(signal: AbortSignal): HotspareError {
+  return new HotspareError('ABORTED', '', { cause: signal.reason })
+}

@@ -19,8 +19,8 @@ import {
 } from '../../src/changes/entry.js'
 import type { Term } from '../../src/history/position.js'
 import { encode } from '../../src/protocol/codec.js'
+import { frameTypes } from '../../src/replication/frame-types.js'
 import { EntryAssembly } from '../../src/replication/stream/entry-assembly.js'
-import { frameTypes } from '../../src/replication/stream/messages.js'
 
 const term: Term = { epoch: 7, nodeId: 'alpha', bootId: 'boot-1' }
 

@@ -7,7 +7,6 @@ import { HotspareError } from '../../src/errors.js'
 import type { Extent, Term } from '../../src/history/position.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { decode, encode } from '../../src/protocol/codec.js'
-import type { PlanMessage } from '../../src/replication/stream/messages.js'
 import { memory } from '../../src/storage/memory.js'
 import { codeOf, TestClock } from '../replication/writer-support.js'
 import {
@@ -229,8 +228,7 @@ describe('the vault', () => {
     // The last entry carries the mark.
     maker.ackedSeq = 2
     copy.append(maker.batch(put('docs/d', 'docs/d')))
-    const plan = { commonSeq: 1, cut: copy.extent } as PlanMessage
-    const { changes } = await vault.keepDivergence(copy, plan)
+    const { changes } = await vault.keepDivergence(copy, 1)
     expect(changes.map(({ seq, acknowledged }) => [seq, acknowledged])).toEqual([
       [2, true],
       [3, 'unknown'],
@@ -257,8 +255,7 @@ describe('the vault', () => {
 
   async function acknowledgedIn(copy: LocalCopy, commonSeq: number): Promise<unknown[]> {
     const vault = await openVault(await memory().open(owner('beta')), 1 << 20)
-    const plan = { commonSeq, cut: copy.extent } as PlanMessage
-    const { changes } = await vault.keepDivergence(copy, plan)
+    const { changes } = await vault.keepDivergence(copy, commonSeq)
     await copy.close()
     return changes.map(({ acknowledged }) => acknowledged)
   }

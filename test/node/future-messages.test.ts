@@ -2,6 +2,7 @@
  * What a node of the next version may say to this one, in each lane: types, fields and words that are not known here. They
  * are ignored, the connection stays, and a request that somebody waits for is answered with an error.
  */
+
 import { describe, expect, it, vi } from 'vitest'
 import { SyncPolicy, synced } from '../../src/index.js'
 import type { Connection, Transport } from '../../src/interfaces/transport.js'
@@ -10,7 +11,8 @@ import { type Channel, dialChannel } from '../../src/protocol/channel.js'
 import { encode } from '../../src/protocol/codec.js'
 import type { Lane } from '../../src/protocol/identity.js'
 import { answerParts, readAnswer } from '../../src/replication/bulk/messages.js'
-import { acknowledgeParts, frameTypes } from '../../src/replication/stream/messages.js'
+import { frameTypes } from '../../src/replication/frame-types.js'
+import { acknowledgeParts } from '../../src/replication/stream/messages.js'
 import { kitLimits } from '../../src/testing/transport-kit-support.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
 import { key } from '../adapters/meet.js'

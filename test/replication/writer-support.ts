@@ -9,11 +9,11 @@ import { appState } from '../../src/policy/app-state.js'
 import { neverSynced } from '../../src/policy/never-synced.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'
 import { synced } from '../../src/policy/synced.js'
+import type { WriterEvent } from '../../src/replication/in-sync/types.js'
 import {
   type KnownFile,
   type WriteOutcome,
   type WriterCopy,
-  type WriterEvent,
   type WriterOptions,
   writerLimits,
 } from '../../src/replication/write/types.js'

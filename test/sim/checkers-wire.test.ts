@@ -1,8 +1,9 @@
 /** The checkers of what goes over the wire and to the disk: each one is shown a broken promise. */
+
 import { describe, expect, it } from 'vitest'
 import { encodeState, stateDocument } from '../../src/copy/contents/app-states.js'
 import { encodeManifest, manifestName } from '../../src/copy/switch/manifest.js'
-import { frameTypes } from '../../src/replication/stream/messages.js'
+import { frameTypes } from '../../src/replication/frame-types.js'
 import type { TapListener } from '../../src/testing/simulator/checkers/checker.js'
 import { isServedInTime } from '../../src/testing/simulator/loss.js'
 import type { SentMessage } from '../../src/testing/simulator/taps.js'

@@ -1,7 +1,8 @@
 /** Schedules that a wrong order of steps does not survive: the checkers watch every step. */
+
 import { describe, expect, it } from 'vitest'
 import type { Connection } from '../../src/interfaces/transport.js'
-import { frameTypes } from '../../src/replication/stream/messages.js'
+import { frameTypes } from '../../src/replication/frame-types.js'
 import { Workload } from '../../src/testing/simulator/workload.js'
 import type { World } from '../../src/testing/simulator/world.js'
 import {

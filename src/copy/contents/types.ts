@@ -2,8 +2,9 @@
 import type { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
-import type { OpenStorage, ReadAnswer, TreeEntry } from '../../interfaces/storage.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
+import type { SkippedEvent } from '../files/skipped-paths.js'
 
 /** Limits of a copy, in bytes unless the name says otherwise. */
 export interface CopyLimits {
@@ -64,10 +65,7 @@ export type CopyEvent =
   | { readonly name: 'storageFailed'; readonly error: HotspareError }
   /** Changes up to `upTo` were trimmed although a known member lacks them. */
   | { readonly name: 'historyLost'; readonly upTo: number }
-  /** What a synced class seems to claim and cannot: a link, a special file, an unreadable folder, a name that breaks the rules. */
-  | { readonly name: 'skippedPath'; readonly path: string; readonly why: string }
-  /** There are more of them than were told: so many in all. */
-  | { readonly name: 'skippedPaths'; readonly count: number }
+  | SkippedEvent
   /** Bytes that had been durable fail their check; the copy is not complete. */
   | {
       readonly name: 'journalDamaged'
@@ -120,27 +118,6 @@ export type UpdateResult =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly error: unknown }
   | undefined
-
-/** What the scan at the start found in paths of synced classes, compared with the index. */
-export interface OutsideReport {
-  readonly unknown: readonly TreeEntry[]
-  readonly differing: readonly TreeEntry[]
-  readonly missing: readonly string[]
-}
-
-/** What is known of a file. */
-export interface FileRecord {
-  readonly size: number
-  readonly mode: number
-  /** Sequence number of its last change. */
-  readonly version: number
-}
-
-/** Bytes for a restore, with the versions that the paths had before their first byte was read. */
-export interface TransferAnswer extends ReadAnswer {
-  /** One a request; 0 for a path that the index does not have. */
-  readonly versions: readonly number[]
-}
 
 /** A state's snapshot, encoded, with the last change in it. */
 export interface StateSnapshot {

@@ -5,7 +5,7 @@
  * Invariants: a path has a record or a tombstone, never both; records are never changed, only replaced; tombstones are
  * in the order of their versions, and none at or below `tombstoneFloor` is there.
  */
-import type { FileRecord } from '../contents/types.js'
+import type { FileRecord } from './types.js'
 
 /** A file's state after its last change. */
 export interface IndexRecord extends FileRecord {

@@ -7,11 +7,11 @@
  */
 import { HotspareError } from '../../errors.js'
 import type { FileStat, OpenStorage, ReadRequest, ReadResult } from '../../interfaces/storage.js'
-import type { Contents } from '../contents/replicated-state.js'
-import type { FileRecord, TransferAnswer } from '../contents/types.js'
-import type { IndexRecord } from './file-index.js'
+import type { Applier } from './applier.js'
+import type { FileIndex, IndexRecord } from './file-index.js'
 import { lay, pieceBytes } from './layers.js'
-import type { PendingOperation } from './overlay.js'
+import type { Overlay, PendingOperation } from './overlay.js'
+import type { FileRecord, TransferAnswer } from './types.js'
 
 /** Reads tried before the applier is held. */
 const triesMax = 3
@@ -55,12 +55,19 @@ export interface ReadHost {
   foundOutside(path: string, stat: FileStat | undefined): void
 }
 
+/** What a copy's files are read from. */
+export interface ReadContents {
+  readonly index: FileIndex
+  readonly overlay: Overlay
+  readonly applier: Applier
+}
+
 export class FileReads {
   readonly #storage: OpenStorage
-  readonly #contents: Contents
+  readonly #contents: ReadContents
   readonly #host: () => ReadHost
 
-  constructor(storage: OpenStorage, contents: Contents, host: () => ReadHost) {
+  constructor(storage: OpenStorage, contents: ReadContents, host: () => ReadHost) {
     this.#storage = storage
     this.#contents = contents
     this.#host = host

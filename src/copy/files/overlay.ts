@@ -5,10 +5,10 @@
  * operations is not in the tree.
  */
 import type { FileStat, TreeOperation } from '../../interfaces/storage.js'
-import type { FileRecord } from '../contents/types.js'
 import type { FileIndex } from './file-index.js'
 import { Folders } from './folder-counts.js'
 import { Spellings } from './spellings.js'
+import type { FileRecord } from './types.js'
 
 /** What a batch can hold of operations. */
 export type FileOperation = Exclude<TreeOperation, { kind: 'keep' }>

@@ -6,7 +6,6 @@
  */
 import { pathProblem } from '../../policy/path-rules.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
-import type { CopyEvent } from '../contents/types.js'
 
 /** Paths that are told and kept; the rest is counted. */
 export const skippedNamedMax = 100
@@ -29,15 +28,22 @@ export interface SkippedReport {
   readonly paths: readonly SkippedPath[]
 }
 
+/** What is told of them. */
+export type SkippedEvent =
+  /** What a synced class seems to claim and cannot: a link, a special file, an unreadable folder, a name that breaks the rules. */
+  | { readonly name: 'skippedPath'; readonly path: string; readonly why: string }
+  /** There are more of them than were told: so many in all. */
+  | { readonly name: 'skippedPaths'; readonly count: number }
+
 export const nothingSkipped: SkippedReport = { count: 0, paths: [] }
 
 export class SkippedPaths {
   readonly #policy: SyncPolicy
-  readonly #emit: (event: CopyEvent) => void
+  readonly #emit: (event: SkippedEvent) => void
   readonly #paths: SkippedPath[] = []
   #count = 0
 
-  constructor(policy: SyncPolicy, emit: (event: CopyEvent) => void) {
+  constructor(policy: SyncPolicy, emit: (event: SkippedEvent) => void) {
     this.#policy = policy
     this.#emit = emit
   }

@@ -1,10 +1,11 @@
 /** Compares the tree with the index, by size, time and inode, without reading a file. */
-import type { FileStat, TreeEntry } from '../../interfaces/storage.js'
-import type { LocalCopyOptions, OutsideReport } from '../contents/types.js'
+import type { FileStat, OpenStorage, TreeEntry } from '../../interfaces/storage.js'
+import type { SyncPolicy } from '../../policy/sync-policy.js'
 import type { FileIndex, IndexRecord } from './file-index.js'
 import { syncedClassOf } from './path-claims.js'
-import { SkippedPaths, type SkippedReport } from './skipped-paths.js'
+import { type SkippedEvent, SkippedPaths, type SkippedReport } from './skipped-paths.js'
 import { DistinctPaths } from './spellings.js'
+import type { OutsideReport } from './types.js'
 
 /** Paths that an event names; the report has all. */
 const namedPathsMax = 100
@@ -17,8 +18,22 @@ export function isNothing({ unknown, differing, missing }: OutsideReport): boole
   return unknown.length + differing.length + missing.length === 0
 }
 
+/** What a scan works with, and tells. */
+export interface ScanOptions {
+  readonly storage: OpenStorage
+  readonly policy: SyncPolicy
+  readonly emit: (event: ScanEvent) => void
+  /** So many files were compared. */
+  readonly recovers?: (progress: { readonly phase: 'files'; readonly done: number }) => void
+}
+
+type ScanEvent =
+  | SkippedEvent
+  /** Files of synced classes were changed while the copy was closed; `LocalCopy.outside` names them. */
+  | { readonly name: 'outsideChange'; readonly paths: readonly string[]; readonly count: number }
+
 /** Records of paths that the policy gives to another class follow it; those that none claims are dropped. */
-export function followPolicy(options: LocalCopyOptions, index: FileIndex): void {
+export function followPolicy(options: ScanOptions, index: FileIndex): void {
   for (const [path, record] of [...index.entries()]) {
     const className = syncedClassOf(options.policy, path)
     if (className === undefined) index.drop(path)
@@ -35,7 +50,7 @@ export interface ScannedCopy {
 
 /** What was done to files of synced classes while the copy was closed, and what of the tree cannot be synced. */
 export async function scanTree(
-  options: LocalCopyOptions,
+  options: ScanOptions,
   copy: ScannedCopy,
 ): Promise<{ outside: OutsideReport; skipped: SkippedReport }> {
   const { storage, policy, emit } = options
@@ -80,7 +95,7 @@ export function differs(record: IndexRecord, entry: FileStat): boolean {
   )
 }
 
-async function findMissing(options: LocalCopyOptions, index: FileIndex): Promise<string[]> {
+async function findMissing(options: ScanOptions, index: FileIndex): Promise<string[]> {
   const paths = index.paths()
   const missing: string[] = []
   for (let at = 0; at < paths.length; at += statPaths) {
@@ -94,7 +109,7 @@ async function findMissing(options: LocalCopyOptions, index: FileIndex): Promise
 }
 
 /** Tells which files somebody else changed. */
-export function reportChanged(options: LocalCopyOptions, paths: readonly string[]): void {
+export function reportChanged(options: ScanOptions, paths: readonly string[]): void {
   if (paths.length === 0) return
   const named = paths.slice(0, namedPathsMax)
   options.emit({ name: 'outsideChange', paths: named, count: paths.length })

@@ -32,3 +32,9 @@ export function closed(): HotspareError {
 export function damaged(damage: { readonly segment: string; readonly why: string }): HotspareError {
   return new HotspareError('JOURNAL_CORRUPT', `${damage.segment}: ${damage.why}`)
 }
+
+/** A failure of the storage as callers get it. */
+export function asFailure(error: unknown): HotspareError {
+  if (HotspareError.is(error)) return error
+  return new HotspareError('STORAGE_FAILED', 'the journal took no entry', { cause: error })
+}

@@ -10,7 +10,6 @@
  */
 import { HotspareError } from '../../errors.js'
 import type { FileStat, Obstacle, TreeOperation } from '../../interfaces/storage.js'
-import { stagedSnapshot } from '../../replication/restore/ask-for-snapshot.js'
 import { foldPath } from '../../util/fold-path.js'
 import type { CheckpointDocument } from '../checkpoint/checkpoint-document.js'
 import { checkpointName, encodeCheckpoint } from '../checkpoint/checkpoint-document.js'
@@ -25,6 +24,7 @@ import type { JournalPlace } from '../journal/scan.js'
 import { listSegments, loadSegmentHeader } from '../journal/scan.js'
 import type { InstallFile, RestoreManifest, VersionedPath } from './manifest.js'
 import { manifestName } from './manifest.js'
+import { stagedSnapshot } from './staged-snapshots.js'
 import { clearAreas, keepOnly, placeOf } from './staging-areas.js'
 
 export const nextArea = 'journal.next'

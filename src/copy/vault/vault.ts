@@ -17,7 +17,6 @@ import { positionOf, relate } from '../../history/position.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import { encode } from '../../protocol/codec.js'
-import type { PlanMessage } from '../../replication/stream/messages.js'
 import { isBroken } from '../checkpoint/broken-document.js'
 import { AckedRanges } from '../journal/acked-ranges.js'
 import { scanJournal } from '../journal/scan.js'
@@ -124,8 +123,8 @@ export class Vault {
     })
   }
 
-  /** Keeps what this copy has beyond the plan's common position. */
-  async keepDivergence(copy: LocalCopy, plan: PlanMessage): Promise<VaultIncident> {
+  /** Keeps what this copy has beyond the last change that it has in common with the surviving history. */
+  async keepDivergence(copy: LocalCopy, commonSeq: number): Promise<VaultIncident> {
     const { nodeId } = this.#options
     // A damaged journal takes nothing any more, and what was before the damage is applied.
     if (copy.failed === undefined) await copy.settle()
@@ -133,16 +132,16 @@ export class Vault {
     // divergence may end in one of the same epoch, at the same change.
     const term = positionOf(copy.extent)?.term
     const ending = term === undefined ? '0' : `${term.epoch}-${term.nodeId}-${term.bootId}`
-    const id = `divergence-${nodeId}-${ending}-${plan.commonSeq}-${copy.seq}`
-    return await this.#keep(id, () => this.#collectDivergence(id, copy, plan))
+    const id = `divergence-${nodeId}-${ending}-${commonSeq}-${copy.seq}`
+    return await this.#keep(id, () => this.#collectDivergence(id, copy, commonSeq))
   }
 
-  async #collectDivergence(id: string, copy: LocalCopy, plan: PlanMessage): Promise<Kept> {
+  async #collectDivergence(id: string, copy: LocalCopy, commonSeq: number): Promise<Kept> {
     const { extent } = copy
     const lost: LostChange[] = []
     const blobs = new Map<string, BlobRef>()
     // By the index, not by the journal: that reaches back no further than the last restore of this copy.
-    const touched = new Set(copy.index.changedSince(plan.commonSeq).files.map(({ path }) => path))
+    const touched = new Set(copy.index.changedSince(commonSeq).files.map(({ path }) => path))
     let truncated = false
     const acked = new AckedRanges()
     const each = (entry: Entry, list: readonly Change[]): void => {
@@ -158,7 +157,7 @@ export class Vault {
         if (!truncated) lost.push(lostChange(entry, change, entry.header.firstSeq + at))
       }
     }
-    const { journal, damaged } = await this.#objects.keepJournal(id, copy, plan.commonSeq, each)
+    const { journal, damaged } = await this.#objects.keepJournal(id, copy, commonSeq, each)
     // The mark of a change stands in a later entry.
     const changes = lost.map((change) =>
       acked.has(change.seq) ? { ...change, acknowledged: true as const } : change,
@@ -166,7 +165,6 @@ export class Vault {
     for (const blob of blobs.values()) await this.#objects.keepBlob(id, blob)
     const files = await this.#objects.keepTree(id, [...touched])
     const states = await this.#objects.keepStates(id, copy, this.#options.stateClasses)
-    const { commonSeq } = plan
     const kept = { commonSeq, extent, changes, truncated, damaged, files, states, journal }
     return { reason: 'divergence', ...kept, blobs: [...blobs.keys()] }
   }

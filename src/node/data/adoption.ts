@@ -13,9 +13,9 @@
  */
 
 import type { FileChange } from '../../changes/change.js'
-import type { OutsideReport } from '../../copy/contents/types.js'
 import { syncedClassOf } from '../../copy/files/path-claims.js'
 import { differs } from '../../copy/files/tree-scan.js'
+import type { OutsideReport } from '../../copy/files/types.js'
 import type { LocalCopy } from '../../copy/local-copy.js'
 import type { ReplacedFile } from '../../copy/vault/keep-replaced.js'
 import type { Vault } from '../../copy/vault/vault.js'

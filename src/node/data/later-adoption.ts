@@ -3,8 +3,8 @@
  * could not be read. Until then such a file is as it was found, and cannot be read through the library.
  */
 
-import type { OutsideReport } from '../../copy/contents/types.js'
 import { isNothing } from '../../copy/files/tree-scan.js'
+import type { OutsideReport } from '../../copy/files/types.js'
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
 import type { AdoptionResult } from './adoption.js'
 

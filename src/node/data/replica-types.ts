@@ -1,12 +1,13 @@
 /** What the data side of a node tells it, and needs from it. */
 
-import type { CopyEvent, OutsideReport } from '../../copy/contents/types.js'
+import type { CopyEvent } from '../../copy/contents/types.js'
+import type { OutsideReport } from '../../copy/files/types.js'
 import type { VaultIncident } from '../../copy/vault/incident.js'
 import type { Term } from '../../history/position.js'
 import type { Channel } from '../../protocol/channel.js'
+import type { WriterEvent } from '../../replication/in-sync/types.js'
 import type { IncomingEvent } from '../../replication/stream/incoming-types.js'
 import type { OutgoingEvent } from '../../replication/stream/outgoing-types.js'
-import type { WriterEvent } from '../../replication/write/types.js'
 import type { AdoptionResult } from './adoption.js'
 
 /** What the data side tells the node. */

@@ -6,9 +6,11 @@
  * nothing comes into the copy before it is told to follow, fetch or open a term.
  */
 
-import type { OutsideReport, RecoveryProgress } from '../../copy/contents/types.js'
+import type { RecoveryProgress } from '../../copy/contents/types.js'
 import { copyLimitsOf } from '../../copy/contents/types.js'
 import { isNothing } from '../../copy/files/tree-scan.js'
+import type { OutsideReport } from '../../copy/files/types.js'
+import { asFailure } from '../../copy/journal/errors.js'
 import { LocalCopy } from '../../copy/local-copy.js'
 import { Vault } from '../../copy/vault/vault.js'
 import type { CopyFacts } from '../../core/types.js'
@@ -18,7 +20,6 @@ import type { OpenStorage } from '../../interfaces/storage.js'
 import { brokenBy } from '../../replication/stream/broken-by.js'
 import { Incoming } from '../../replication/stream/incoming.js'
 import type { IncomingContext, IncomingEvent } from '../../replication/stream/incoming-types.js'
-import { asFailure } from '../../replication/write/errors.js'
 import { writerLimits } from '../../replication/write/types.js'
 import { Writer } from '../../replication/write/writer.js'
 import type { NodeOptions } from '../contract/options.js'

@@ -5,7 +5,7 @@
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import { Told } from '../../util/recently-told.js'
-import type { Emit } from '../report/reports.js'
+import type { Emit } from '../contract/events.js'
 import type { Links } from './links.js'
 import type { PeerIdentities } from './peer-identities.js'
 

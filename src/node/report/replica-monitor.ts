@@ -1,14 +1,14 @@
 /** What the data side of a node tells: the events that become of it, what the core learns, and what status() says of it. */
 import type { Role } from '../../core/types.js'
 import type { ErrorCode, HotspareError } from '../../errors.js'
-import { noRoom } from '../../replication/write/errors.js'
+import { noRoom } from '../../replication/content/no-room.js'
+import type { Emit } from '../contract/events.js'
 import type { Replica } from '../data/replica.js'
 import type { ReplicaEvent } from '../data/replica-types.js'
 import type { Refusal } from '../peers/refusals.js'
 import type { CauseStatus, Causes } from '../roles/causes.js'
 import { failureOf, textOf } from '../roles/causes.js'
 import type { DriverInput } from '../roles/driver.js'
-import type { Emit } from './reports.js'
 import {
   reportCopy,
   reportIncoming,

@@ -1,17 +1,15 @@
 /** Turns what the parts of a node report into the node's events. One place for each event. */
 
-import type { CopyEvent, OutsideReport } from '../../copy/contents/types.js'
+import type { CopyEvent } from '../../copy/contents/types.js'
+import type { OutsideReport } from '../../copy/files/types.js'
 import type { VaultIncident } from '../../copy/vault/incident.js'
 import type { CoreEvent } from '../../core/types.js'
 import { HotspareError } from '../../errors.js'
 import type { Lag } from '../../replication/in-sync/lag-meter.js'
+import type { WriterEvent } from '../../replication/in-sync/types.js'
 import type { IncomingEvent } from '../../replication/stream/incoming-types.js'
 import type { OutgoingEvent } from '../../replication/stream/outgoing-types.js'
-import type { WriterEvent } from '../../replication/write/types.js'
-import type { NodeEvents, PeerLag } from '../contract/events.js'
-
-/** Gives an event to the application and to the log. */
-export type Emit = <Name extends keyof NodeEvents>(name: Name, ...event: NodeEvents[Name]) => void
+import type { Emit, NodeEvents, PeerLag } from '../contract/events.js'
 
 export function reportCore(emit: Emit, nodeId: string, event: CoreEvent): void {
   switch (event.name) {

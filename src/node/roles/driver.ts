@@ -22,10 +22,10 @@ import type {
 import type { ErrorCode } from '../../errors.js'
 import { HotspareError, whatHappened } from '../../errors.js'
 import type { Term } from '../../history/position.js'
+import type { Tried } from '../contract/events.js'
 import type { NodeOptions } from '../contract/options.js'
 import type { Replica } from '../data/replica.js'
 import type { Links } from '../peers/links.js'
-import type { Tried } from './causes.js'
 import { FactsWriter } from './hard-state-writer.js'
 import { AskedGate } from './promotion-gate.js'
 

@@ -11,10 +11,10 @@ import { checkPath } from '../../policy/path-rules.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 import type { SyncedClass } from '../../policy/synced.js'
 import type { Content, ContentSource } from '../../replication/content/blob-spool.js'
-import { aborted } from '../../replication/write/errors.js'
 import { checkWriteOptions } from '../../replication/write/options.js'
 import type { KnownFile, Receipt, WriteOptions } from '../../replication/write/types.js'
 import type { ReadableCopy, WriteGate } from '../../replication/write/write-gate.js'
+import { aborted } from '../../util/abort.js'
 
 /** Options of {@link FilesApi.write}. */
 export interface FileWriteOptions extends WriteOptions {

@@ -15,8 +15,8 @@ import type { Clock } from '../../interfaces/clock.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
 import type { Fields } from '../../protocol/fields.js'
 import { fieldsOf, seqOf, termOfFields, textOf } from '../../protocol/fields.js'
-import { aborted } from '../../replication/write/errors.js'
 import type { HeldWrite, Receipt, WriteOptions } from '../../replication/write/types.js'
+import { aborted } from '../../util/abort.js'
 
 /** Writes that may be held during a switchover. */
 export const heldWritesMax = 100_000

@@ -10,6 +10,7 @@ import type { WriteIntent } from '../../changes/intent.js'
 import { blobsOf } from '../../changes/intent.js'
 import type { LocalCopy } from '../../copy/local-copy.js'
 import { HotspareError } from '../../errors.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 import { removeQuietly } from '../../replication/content/blob-spool.js'
 import { checkWriteOptions } from '../../replication/write/options.js'
@@ -18,19 +19,29 @@ import { writerLimits } from '../../replication/write/types.js'
 import type { WriteGate } from '../../replication/write/write-gate.js'
 import type { Writer } from '../../replication/write/writer.js'
 import type { NodeOptions } from '../contract/options.js'
-import type { NodeParts } from '../node-parts.js'
+import type { Replica } from '../data/replica.js'
+import type { Links } from '../peers/links.js'
 import { activeOf } from '../report/status.js'
+import type { Driver } from '../roles/driver.js'
 import { ForwardedWrites } from './forwarded.js'
 import { Forwarding } from './forwarding.js'
 import type { TransactionSource } from './transaction.js'
+
+/** The parts of a running node that a write may need. */
+export interface WriteParts {
+  readonly storage: OpenStorage
+  readonly replica: Replica
+  readonly links: Links
+  readonly driver: Driver
+}
 
 export interface WritePathContext {
   readonly options: NodeOptions
   readonly bootId: string
   /** Undefined while the node does not run. */
-  parts(): NodeParts | undefined
+  parts(): WriteParts | undefined
   /** @throws `NOT_STARTED`, `STOPPED` */
-  running(): NodeParts
+  running(): WriteParts
 }
 
 type Abort = (error: HotspareError) => void

@@ -2,7 +2,7 @@
 import { HotspareError } from '../../errors.js'
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
 import type { Channel } from '../../protocol/channel.js'
-import { frameTypes, isKnownFrame } from '../stream/messages.js'
+import { frameTypes, isKnownFrame } from '../frame-types.js'
 import type { BulkRequest } from './messages.js'
 import { frameRoom, readAnswer } from './messages.js'
 

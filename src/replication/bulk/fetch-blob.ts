@@ -6,8 +6,8 @@ import { HotspareError } from '../../errors.js'
 import type { Extent } from '../../history/position.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import { fieldsOf, seqOf } from '../../protocol/fields.js'
-import { malformed } from '../restore/index-pages.js'
 import type { BulkAnswer, BulkClient } from './client.js'
+import { malformed } from './messages.js'
 import { unpack } from './packed-content.js'
 
 const chunkBytes = 256 * 1024

@@ -1,5 +1,6 @@
 /** What is said on the bulk lane: numbered requests, each answered by one frame with a small head and bytes. */
 
+import { HotspareError } from '../../errors.js'
 import type { Extent } from '../../history/position.js'
 import type { Channel } from '../../protocol/channel.js'
 import { decode, encode } from '../../protocol/codec.js'
@@ -217,4 +218,7 @@ export function readAnswer(payload: Uint8Array): { head: AnswerHead; bytes: Uint
     },
     bytes,
   }
+}
+export function malformed(): HotspareError {
+  return new HotspareError('PROTOCOL_VIOLATION', 'an answer of the source is malformed')
 }

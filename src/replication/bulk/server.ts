@@ -13,7 +13,7 @@ import type { Extent } from '../../history/position.js'
 import { relate } from '../../history/position.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { Channel } from '../../protocol/channel.js'
-import { frameTypes, isKnownFrame } from '../stream/messages.js'
+import { frameTypes, isKnownFrame } from '../frame-types.js'
 import type { BulkRequest, ReadStretch, UnknownRequest } from './messages.js'
 import {
   answerParts,

@@ -8,9 +8,10 @@ import { HotspareError } from '../../errors.js'
 import type { Random } from '../../interfaces/random.js'
 import type { ObjectStore } from '../../interfaces/storage.js'
 import type { Durability } from '../../policy/class-options.js'
-import { aborted, requireDisk } from '../write/errors.js'
-import type { BlobDistribution, WriterLimits } from '../write/types.js'
+import { aborted } from '../../util/abort.js'
+import { requireDisk } from './no-room.js'
 import { SourceReader } from './source-reader.js'
+import type { BlobDistribution } from './types.js'
 
 /** Content that a caller gives: bytes, text (as UTF-8), or anything that yields bytes. */
 export type ContentSource =
@@ -41,11 +42,17 @@ export interface Content {
 /** Bytes that are written to the storage at once. */
 const pieceBytes = 256 * 1024
 
+/** Limits of one content, in bytes. */
+export interface SpoolLimits {
+  readonly inlineBytesMax: number
+  readonly blobBytesMax: number
+}
+
 /** What a spool works with. */
 export interface SpoolOptions {
   readonly objects: ObjectStore
   readonly random: Random
-  readonly limits: Pick<WriterLimits, 'inlineBytesMax' | 'blobBytesMax'>
+  readonly limits: SpoolLimits
   readonly distribution: BlobDistribution
   /** Why what takes so many bytes of the device is refused; undefined when there is room. */
   readonly noRoomFor: (bytes: number) => string | undefined
@@ -55,7 +62,7 @@ export interface SpoolOptions {
 export class BlobSpool {
   readonly #objects: ObjectStore
   readonly #random: Random
-  readonly #limits: Pick<WriterLimits, 'inlineBytesMax' | 'blobBytesMax'>
+  readonly #limits: SpoolLimits
   readonly #distribution: BlobDistribution
   readonly #noRoomFor: (bytes: number) => string | undefined
   /** Sources that are being read. */

@@ -1,7 +1,7 @@
 /** What the in-sync set knows of a follower, and what the follower's stream holds of the set. */
 
-import type { Follower, FollowerProgress } from '../write/types.js'
 import type { Readmission } from './readmission.js'
+import type { Follower, FollowerProgress } from './types.js'
 
 /**
  * What is known of one follower; it outlives the streams that the follower opens one after the

@@ -10,13 +10,13 @@
  *   one counts until the set is empty, and its emptiness durable.
  */
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
-import type { Follower, FollowerProgress, FollowerStatus, WriterEvent } from '../write/types.js'
 import { AckTracker, type MembershipNews } from './ack-tracker.js'
 import type { FlowStandby } from './flow-control.js'
 import { type FollowerCalls, FollowerHandle, type FollowerRecord } from './follower-record.js'
 import { LagMeter } from './lag-meter.js'
 import { Readmission } from './readmission.js'
 import { SilenceWatch } from './silence-watch.js'
+import type { Follower, FollowerProgress, FollowerStatus, WriterEvent } from './types.js'
 
 /** What stands for a write that wants a standby. */
 export type Standing = 'redundant' | 'waiting' | 'degraded' | 'blocked'

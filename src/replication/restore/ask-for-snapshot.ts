@@ -2,10 +2,9 @@
 
 import { snapshotBytesMax } from '../../copy/contents/types.js'
 import { HotspareError } from '../../errors.js'
-import type { ObjectStore } from '../../interfaces/storage.js'
 import { fieldsOf, seqOf } from '../../protocol/fields.js'
+import { malformed } from '../bulk/messages.js'
 import type { RestoreContext } from './context.js'
-import { malformed } from './index-pages.js'
 
 /** How often a source without a snapshot is asked before the restore is given up, and begun again. */
 const attemptsMax = 10
@@ -13,7 +12,7 @@ const attemptsMax = 10
 const pauseMs = 1000
 const pauseMsMax = 60_000
 /** Bytes of a snapshot in one call to the storage. */
-const chunkBytes = 4 * 1024 * 1024
+export const chunkBytes = 4 * 1024 * 1024
 
 /** What the source has ready. */
 interface Ready {
@@ -58,36 +57,4 @@ function pause({ clock, signal }: RestoreContext, ms: number): Promise<void> {
       resolve()
     }
   })
-}
-
-/** Puts a snapshot among what a restore brought. */
-export async function stageSnapshot(
-  objects: ObjectStore,
-  object: string,
-  bytes: Uint8Array,
-): Promise<void> {
-  await objects.remove('staging', [object])
-  for (let offset = 0; offset < bytes.length; offset += chunkBytes) {
-    const chunk = bytes.subarray(offset, offset + chunkBytes)
-    const slice = { name: object, offset, start: 0, length: chunk.length }
-    await objects.write('staging', chunk, [slice])
-  }
-}
-
-/** A staged snapshot; undefined when there is none. */
-export async function stagedSnapshot(
-  objects: ObjectStore,
-  object: string,
-): Promise<Uint8Array | undefined> {
-  const found = await objects.list('staging', object)
-  const info = found.find(({ name }) => name === object)
-  if (info === undefined) return undefined
-  const bytes = Buffer.allocUnsafeSlow(info.bytes)
-  for (let offset = 0; offset < bytes.length; ) {
-    const chunk = await objects.read('staging', object, offset, chunkBytes)
-    if (chunk.length === 0) return undefined
-    bytes.set(chunk, offset)
-    offset += chunk.length
-  }
-  return bytes
 }

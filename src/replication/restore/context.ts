@@ -1,13 +1,13 @@
 /** What a restore works with on the target's side. */
 
-import type { OutsideReport } from '../../copy/contents/types.js'
+import type { OutsideReport } from '../../copy/files/types.js'
 import type { LocalCopy } from '../../copy/local-copy.js'
 import type { Vault } from '../../copy/vault/vault.js'
 import type { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { BulkClient } from '../bulk/client.js'
-import type { PlanMessage, RestoreProgress } from '../stream/messages.js'
+import type { PlanMessage, RestoreProgress } from './plan.js'
 
 /** What a restore works with. */
 export interface RestoreContext {

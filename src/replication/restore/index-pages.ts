@@ -1,10 +1,9 @@
 /** Pages of the source's index, as they come over the wire. */
-import { HotspareError } from '../../errors.js'
 import { checkPath } from '../../policy/path-rules.js'
 import { fieldsOf, listOf, rowOf, seqOf } from '../../protocol/fields.js'
 import type { BulkAnswer } from '../bulk/client.js'
 import type { IndexedFile, IndexedRemoval } from '../bulk/messages.js'
-import { indexPathsMax } from '../bulk/messages.js'
+import { indexPathsMax, malformed } from '../bulk/messages.js'
 
 /** A part of the listing of what is to be moved. */
 export interface Page {
@@ -15,10 +14,6 @@ export interface Page {
   readonly bytesTotal: number
   readonly complete: boolean
   readonly tombstoneFloor: number
-}
-
-export function malformed(): HotspareError {
-  return new HotspareError('PROTOCOL_VIOLATION', 'an answer of the source is malformed')
 }
 
 /** @throws `PROTOCOL_VIOLATION` */

@@ -1,8 +1,9 @@
 /** What the active answers to a node that wants to follow: how it catches up, or why it may not. */
 import type { Relation } from '../../history/position.js'
 import { relate, sameTerm, type Term } from '../../history/position.js'
+import type { PlanMessage } from '../restore/plan.js'
 import type { Writer } from '../write/writer.js'
-import type { FollowMessage, PlanMessage, RefuseMessage } from './messages.js'
+import type { FollowMessage, RefuseMessage } from './messages.js'
 import type { OutgoingContext } from './outgoing-types.js'
 
 type Refusal = Pick<RefuseMessage, 'code' | 'reason'>

@@ -3,7 +3,7 @@
 import type { Entry } from '../../changes/entry.js'
 import { entryBytesMax, readEntry } from '../../changes/entry.js'
 import { HotspareError } from '../../errors.js'
-import { frameTypes } from './messages.js'
+import { frameTypes } from '../frame-types.js'
 
 export class EntryAssembly {
   #parts: Uint8Array[] = []

@@ -1,5 +1,5 @@
 /** What both sides of a stream tell their nodes. */
-import type { RestoreProgress } from './messages.js'
+import type { RestoreProgress } from '../restore/plan.js'
 
 /** How far the restore of the follower is. */
 export interface ProgressEvent {

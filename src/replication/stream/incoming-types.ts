@@ -1,6 +1,6 @@
 /** What the follower's side of a stream works with, and what it tells. */
 
-import type { OutsideReport } from '../../copy/contents/types.js'
+import type { OutsideReport } from '../../copy/files/types.js'
 import type { LocalCopy } from '../../copy/local-copy.js'
 import type { Vault } from '../../copy/vault/vault.js'
 import type { ErrorCode, HotspareError } from '../../errors.js'
@@ -8,8 +8,8 @@ import type { Term } from '../../history/position.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { Channel } from '../../protocol/channel.js'
+import type { PlanMessage, RestoreMethod } from '../restore/plan.js'
 import type { ProgressEvent, RefusedEvent } from './events.js'
-import type { PlanMessage, RestoreMethod } from './messages.js'
 
 /** What a follower works with. */
 export interface IncomingContext {

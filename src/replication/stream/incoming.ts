@@ -17,15 +17,17 @@ import type { Term } from '../../history/position.js'
 import { relate, sameTerm } from '../../history/position.js'
 import type { Channel } from '../../protocol/channel.js'
 import { BulkClient } from '../bulk/client.js'
+import { frameTypes, isKnownFrame } from '../frame-types.js'
 import type { RestoreContext } from '../restore/context.js'
+import type { PlanMessage, RestoreProgress } from '../restore/plan.js'
 import { Restore } from '../restore/restore.js'
 import { brokenBy } from './broken-by.js'
 import { EntryAssembly } from './entry-assembly.js'
 import { HeldEntries } from './entry-backlog.js'
 import { BlobsHere } from './follower-blobs.js'
 import type { IncomingContext } from './incoming-types.js'
-import type { PlanMessage, RestoreProgress, StreamMessage } from './messages.js'
-import { acknowledgeParts, frameTypes, isKnownFrame, streamMessageOf } from './messages.js'
+import type { StreamMessage } from './messages.js'
+import { acknowledgeParts, streamMessageOf } from './messages.js'
 import { StreamWatch } from './stream-watch.js'
 
 export class Incoming {
@@ -232,7 +234,7 @@ export class Incoming {
     // Promise 5: before anything of this history is removed, it is in the vault.
     if (plan.diverged) {
       this.#progress(plan, { phase: 'vault', files: 0, filesTotal: 0, bytes: 0, bytesTotal: 0 })
-      await vault.keepDivergence(copy, plan)
+      await vault.keepDivergence(copy, plan.commonSeq)
     }
     if (this.#stopped) return
     await copy.beginNext(plan.cut, plan.inSync, plan.ackedSeq)

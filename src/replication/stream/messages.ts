@@ -22,25 +22,7 @@ import {
   termOfFields,
   textOf,
 } from '../../protocol/fields.js'
-
-/** Frame types above the channel; 0 is a message of the channel itself. */
-export const frameTypes = {
-  entry: 1,
-  acknowledge: 2,
-  answer: 3,
-  /** A stretch of an entry that is longer than a frame; the frame of type `entry` that follows is its end. */
-  entryPart: 4,
-} as const
-
-const knownFrames: ReadonlySet<number> = new Set(Object.values(frameTypes))
-
-/** Whether frames of this type mean anything to this version. */
-export function isKnownFrame(type: number): boolean {
-  return knownFrames.has(type)
-}
-
-/** How a joining node's copy is brought to the active's state. */
-export type RestoreMethod = 'none' | 'journal' | 'delta' | 'full'
+import type { PlanMessage, RestoreMethod, RestoreProgress } from '../restore/plan.js'
 
 /** Follower to source: what I have. */
 export interface FollowMessage {
@@ -53,23 +35,6 @@ export interface FollowMessage {
   readonly complete: boolean
   /** True when single files of the copy are known to differ from its index, so that a delta is needed. */
   readonly repair: boolean
-}
-
-/** Source to follower: what we do. */
-export interface PlanMessage {
-  readonly type: 'plan'
-  readonly method: RestoreMethod
-  /** Shared by both sides' events of this restore. */
-  readonly restoreId: string
-  readonly term: Term
-  /** The source's copy at the cut: entries follow from there when the method is `delta` or `full`. */
-  readonly cut: Extent
-  readonly inSync: readonly string[]
-  /** The highest acknowledged-up-to mark of the source's copy at the cut. */
-  readonly ackedSeq: number
-  /** The last change that both have; what the follower has beyond it is a divergence. */
-  readonly commonSeq: number
-  readonly diverged: boolean
 }
 
 /** Source to follower: I do not serve you. */
@@ -110,23 +75,6 @@ export type StreamMessage =
     }
   /** Follower to source: how the restore goes, so that both sides can report it. */
   | { readonly type: 'progress'; readonly progress: RestoreProgress }
-
-/** How far a restore is. Bytes and files are those of the whole restore. */
-export interface RestoreProgress {
-  /**
-   * What is under way: `vault` keeps what would be lost, `index` asks what differs, `files` and `state` copy,
-   * `switch` puts the new copy in place of the old one, `done` is the end.
-   */
-  readonly phase: 'vault' | 'index' | 'files' | 'state' | 'switch' | 'done'
-  /** Files that are here in full. */
-  readonly files: number
-  /** Files to move, as far as the index is known. */
-  readonly filesTotal: number
-  /** Bytes of files that are here. */
-  readonly bytes: number
-  /** Bytes of files to move, as far as the index is known. */
-  readonly bytesTotal: number
-}
 
 const methods: readonly string[] = ['none', 'journal', 'delta', 'full']
 const phases: readonly string[] = ['vault', 'index', 'files', 'state', 'switch', 'done']

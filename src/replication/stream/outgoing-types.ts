@@ -3,9 +3,9 @@
 import type { LocalCopy } from '../../copy/local-copy.js'
 import type { Term } from '../../history/position.js'
 import type { Clock } from '../../interfaces/clock.js'
+import type { PlanMessage, RestoreMethod } from '../restore/plan.js'
 import type { Writer } from '../write/writer.js'
 import type { ProgressEvent, RefusedEvent } from './events.js'
-import type { PlanMessage, RestoreMethod } from './messages.js'
 
 /** What the active has for a follower. */
 export interface OutgoingContext {

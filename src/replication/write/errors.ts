@@ -1,11 +1,6 @@
 /** The errors of writes that came in and were not acknowledged. */
 import { errorCodes, HotspareError, whatHappened } from '../../errors.js'
 
-/** The caller gave up before the write had a place: it never happens. */
-export function aborted(signal: AbortSignal): HotspareError {
-  return new HotspareError('ABORTED', '', { cause: signal.reason })
-}
-
 /**
  * The caller gave up while the write waited for its acknowledgement: it has happened here, and calling again would be a
  * second write.
@@ -39,28 +34,9 @@ export function queueFull(option: string, limit: number): HotspareError {
   })
 }
 
-/** Refuses what takes room of a device that has none left; removals are still taken. @throws `STORAGE_FULL` */
-export function requireDisk(refusal: string | undefined): void {
-  if (refusal !== undefined) throw noRoom(refusal)
-}
-
-/** Why what takes room is refused, with what to do about it. */
-export function noRoom(refusal: string): HotspareError {
-  return new HotspareError('STORAGE_FULL', refusal, { whatToDo: makeRoom })
-}
-
-const makeRoom =
-  'Remove files through node.files, or free space on the device; the node goes on by itself.'
-
 /** Why a change was given no place: it cannot be written, or what was written cannot be read. */
 export function unwritable(error: unknown): HotspareError {
   if (HotspareError.is(error) && error.code !== 'PROTOCOL_VIOLATION') return error
   const what = `the change cannot be journaled: ${whatHappened(error)}`
   return new HotspareError('VALUE_INVALID', what, { cause: error })
-}
-
-/** A failure of the storage as callers get it. */
-export function asFailure(error: unknown): HotspareError {
-  if (HotspareError.is(error)) return error
-  return new HotspareError('STORAGE_FAILED', 'the journal took no entry', { cause: error })
 }

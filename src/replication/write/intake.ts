@@ -7,9 +7,11 @@
 
 import type { BlobRef } from '../../changes/change.js'
 import { blobsOf, bytesOf, grows, type WriteIntent } from '../../changes/intent.js'
+import { aborted } from '../../util/abort.js'
+import { requireDisk } from '../content/no-room.js'
 import { ackOf, durabilityOf, type Write } from './ack-queues.js'
 import type { ClassRules } from './class-rules.js'
-import { aborted, givenUp, queueFull, requireDisk } from './errors.js'
+import { givenUp, queueFull } from './errors.js'
 import { WriteQueue } from './queue.js'
 import type { HeldWrite, Receipt, WriteOptions, WriterLimits } from './types.js'
 

@@ -12,6 +12,7 @@
 
 import type { BlobRef, FileChange } from '../../changes/change.js'
 import type { WriteIntent } from '../../changes/intent.js'
+import { asFailure } from '../../copy/journal/errors.js'
 import type { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
 import type { TimerHandle } from '../../interfaces/clock.js'
@@ -24,16 +25,16 @@ import {
 } from '../content/blob-spool.js'
 import { FlowControl } from '../in-sync/flow-control.js'
 import { InSyncSet } from '../in-sync/in-sync.js'
+import type { Follower } from '../in-sync/types.js'
 import { AckQueues } from './ack-queues.js'
 import { ClassRules } from './class-rules.js'
-import { asFailure, outcomeUnknown } from './errors.js'
+import { outcomeUnknown } from './errors.js'
 import { FlushPacing } from './flush-pacing.js'
 import { WriteIntake } from './intake.js'
 import { NewPaths } from './path-check.js'
 import type { WriteQueue } from './queue.js'
 import { Sequencer } from './sequencer.js'
 import type {
-  Follower,
   HeldWrite,
   Receipt,
   WriteOptions,

@@ -2,11 +2,12 @@
  * A node of the next version, as far as the others can tell: what it sends has fields that they do not know, and now and then
  * it sends messages and frames of types that they do not know. To them it has to be as good as one of their own version.
  */
+
 import type { Connection, Transport } from '../../interfaces/transport.js'
 import { MESSAGE_TYPE } from '../../protocol/channel.js'
 import { decode, encode } from '../../protocol/codec.js'
 import { answerParts, readAnswer } from '../../replication/bulk/messages.js'
-import { frameTypes } from '../../replication/stream/messages.js'
+import { frameTypes } from '../../replication/frame-types.js'
 import { eachConnection } from './each-connection.js'
 import type { SeededRandom } from './seeded-random.js'
 

@@ -17,7 +17,7 @@ import type { Connection, Transport } from '../../interfaces/transport.js'
 import { MESSAGE_TYPE } from '../../protocol/channel.js'
 import { decode } from '../../protocol/codec.js'
 import { readAnswer } from '../../replication/bulk/messages.js'
-import { frameTypes } from '../../replication/stream/messages.js'
+import { frameTypes } from '../../replication/frame-types.js'
 import { eachConnection } from './each-connection.js'
 
 /** A message, as it is handed to a connection. */

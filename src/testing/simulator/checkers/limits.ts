@@ -1,7 +1,8 @@
 /** Promise 9: what is held in memory and on disk stays within its named limits. */
+
 import { nodeDefaults } from '../../../node/contract/options.js'
 import type { NodeStatus } from '../../../node/report/status.js'
-import { frameTypes } from '../../../replication/stream/messages.js'
+import { frameTypes } from '../../../replication/frame-types.js'
 import { writerLimits } from '../../../replication/write/types.js'
 import type { Process } from '../machine.js'
 import type { World } from '../world.js'

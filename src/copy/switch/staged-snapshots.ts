@@ -1,0 +1,35 @@
+/** Snapshots of application state among what a restore brought. */
+import type { ObjectStore } from '../../interfaces/storage.js'
+import { chunkBytes } from '../../replication/restore/ask-for-snapshot.js'
+
+/** Puts a snapshot among what a restore brought. */
+export async function stageSnapshot(
+  objects: ObjectStore,
+  object: string,
+  bytes: Uint8Array,
+): Promise<void> {
+  await objects.remove('staging', [object])
+  for (let offset = 0; offset < bytes.length; offset += chunkBytes) {
+    const chunk = bytes.subarray(offset, offset + chunkBytes)
+    const slice = { name: object, offset, start: 0, length: chunk.length }
+    await objects.write('staging', chunk, [slice])
+  }
+}
+
+/** A staged snapshot; undefined when there is none. */
+export async function stagedSnapshot(
+  objects: ObjectStore,
+  object: string,
+): Promise<Uint8Array | undefined> {
+  const found = await objects.list('staging', object)
+  const info = found.find(({ name }) => name === object)
+  if (info === undefined) return undefined
+  const bytes = Buffer.allocUnsafeSlow(info.bytes)
+  for (let offset = 0; offset < bytes.length; ) {
+    const chunk = await objects.read('staging', object, offset, chunkBytes)
+    if (chunk.length === 0) return undefined
+    bytes.set(chunk, offset)
+    offset += chunk.length
+  }
+  return bytes
+}

@@ -5,8 +5,8 @@
  * @example
  * ```ts
  * import { ClusterNode, SyncPolicy, appState, neverSynced, synced } from 'hotspare'
- * import { directory } from './storage/directory.js'
- * import { tcp } from './transport/tcp.js'
+ * import { directory } from 'hotspare/storage/directory'
+ * import { tcp } from 'hotspare/transport/tcp'
  *
  * const greetings = new Map<string, string>()
  * const node = new ClusterNode({
@@ -117,6 +117,6 @@ export type {
 export { classesMax, SyncPolicy, type SyncPolicyOptions } from './policy/sync-policy.js'
 export type { SyncedClass } from './policy/synced.js'
 export { synced } from './policy/synced.js'
-export type { ContentSource } from './replication/content/blob-spool.js'
+export type { ContentSource } from './replication/content/types.js'
 export type { RestoreMethod, RestoreProgress } from './replication/restore/plan.js'
 export type { Receipt, WriteOptions } from './replication/write/types.js'

@@ -83,3 +83,9 @@ export type SingleChange = FileChange | UpdateChange
 
 /** One replicated modification; it has one sequence number. */
 export type Change = SingleChange | TransactionChange
+/** Where the next payload bytes stand. */
+
+export interface PayloadCursor {
+  readonly bytes: Uint8Array
+  at: number
+}

@@ -1,15 +1,9 @@
 /** Reads a change from its tuple. Nothing that was decoded is believed before it was looked at here. */
 import { HotspareError } from '../errors.js'
 import { checkPath } from '../policy/path-rules.js'
-import type { BlobRef, Change, SingleChange } from './change.js'
+import type { BlobRef, Change, PayloadCursor, SingleChange } from './change.js'
 import { changeKinds } from './change.js'
 import { isInRun, UpdateRun } from './update-run.js'
-
-/** Where the next payload bytes stand. */
-export interface PayloadCursor {
-  readonly bytes: Uint8Array
-  at: number
-}
 
 /** Changes in one transaction. */
 export const transactionChangesMax = 10_000

@@ -4,9 +4,8 @@
  * receiver makes neither a change nor a view of one before it carries it out.
  */
 import { HotspareError } from '../errors.js'
-import type { Change, UpdateChange } from './change.js'
+import type { Change, PayloadCursor, UpdateChange } from './change.js'
 import { changeKinds } from './change.js'
-import type { PayloadCursor } from './decode-change.js'
 
 /** Bytes of a length in the column: u32, little-endian. */
 const lengthBytes = 4

@@ -213,7 +213,7 @@ export class Runtime {
       const opened = replica
       const term = { epoch: (durable.promised?.epoch ?? 0) + 1, nodeId: id, bootId: this.#bootId }
       if (adopt) startup.does('taking the files that were found into the history')
-      await adoptFound(replica, term, adopt)
+      await adoptFound(replica.copy, term, adopt)
       links = this.#makeLinks()
       const driver = new Driver(
         {

@@ -8,7 +8,7 @@
  *
  * @example
  * ```ts
- * import { directory } from './directory.js'
+ * import { directory } from 'hotspare/storage/directory'
  *
  * const storage = directory('./data')
  * const opened = await storage.open({ nodeId: 'alpha', bootId: 'b1' })

@@ -5,7 +5,7 @@
  *
  * @example
  * ```ts
- * import { memory } from './memory.js'
+ * import { memory } from 'hotspare/storage/memory'
  *
  * const storage = memory()
  * const first = await storage.open({ nodeId: 'alpha', bootId: 'b1' })

@@ -5,9 +5,9 @@
  * @example
  * ```ts
  * import test from 'node:test'
- * import { memory } from '../storage/memory.js'
- * import { storageKit, transportKit } from '..js'
- * import { memoryNetwork } from '../transport/memory.js'
+ * import { memory } from 'hotspare/storage/memory'
+ * import { storageKit, transportKit } from 'hotspare/testing'
+ * import { memoryNetwork } from 'hotspare/transport/memory'
  *
  * // Your own storage in the place of memory().
  * storageKit({
@@ -30,5 +30,6 @@
  * @packageDocumentation
  */
 
-export { type StorageKitOptions, type StorageKitSubject, storageKit } from './storage-kit.js'
+export type { StorageKitSubject } from './storage-kit/harness.js'
+export { type StorageKitOptions, storageKit } from './storage-kit.js'
 export { type KitPair, type TransportKitOptions, transportKit } from './transport-kit.js'

@@ -1,8 +1,7 @@
 /** The conformance kit for storage adapters: every sentence of the contract, as a test of its own. */
 
-import type { Storage } from '../interfaces/storage.js'
 import { documentTests } from './storage-kit/documents.js'
-import { type KitTest, runWith } from './storage-kit/harness.js'
+import { type KitTest, runWith, type StorageKitSubject } from './storage-kit/harness.js'
 import { lifecycleTests } from './storage-kit/lifecycle.js'
 import { logTests } from './storage-kit/logs.js'
 import { objectTests } from './storage-kit/objects.js'
@@ -10,21 +9,6 @@ import { treeTests } from './storage-kit/tree.js'
 import { treeLinkTests } from './storage-kit/tree-links.js'
 import { treeMoveTests } from './storage-kit/tree-moves.js'
 import { treeReadTests } from './storage-kit/tree-reads.js'
-
-/** One fresh storage for one test. */
-export interface StorageKitSubject {
-  /** An empty storage that nobody has open. */
-  readonly storage: Storage
-  /** Another object for the same content, as a new process would make it. Default: the same object. */
-  readonly reopen?: () => Storage
-  /**
-   * Gives a file of the tree a second name in it, as another program would: a hard link. Default: the adapter's files have
-   * one name each, and what is tested of others is passed over.
-   */
-  readonly link?: (path: string, otherPath: string) => Promise<void>
-  /** Removes what the test left. */
-  cleanup(): Promise<void>
-}
 
 /** What {@link storageKit} needs. */
 export interface StorageKitOptions {
@@ -42,8 +26,8 @@ export interface StorageKitOptions {
  * @example
  * ```ts
  * import test from 'node:test'
- * import { memory } from '../storage/memory.js'
- * import { storageKit } from '..js'
+ * import { memory } from 'hotspare/storage/memory'
+ * import { storageKit } from 'hotspare/testing'
  *
  * storageKit({
  *   name: 'memory',

@@ -30,8 +30,8 @@ type Check = (pair: KitPair) => Promise<void>
  * @example
  * ```ts
  * import { test } from 'node:test'
- * import { transportKit } from '..js'
- * import { memoryNetwork } from '../transport/memory.js'
+ * import { transportKit } from 'hotspare/testing'
+ * import { memoryNetwork } from 'hotspare/transport/memory'
  *
  * transportKit({
  *   name: 'memory',

@@ -4,7 +4,7 @@
  *
  * @example
  * ```ts
- * import { memoryNetwork } from './memory.js'
+ * import { memoryNetwork } from 'hotspare/transport/memory'
  *
  * const network = memoryNetwork({ latencyMs: 1 })
  * export const alpha = network.transport('alpha:1')

@@ -3,36 +3,22 @@
  *
  * @example
  * ```ts
- * import { tcp } from './tcp.js'
+ * import { tcp } from 'hotspare/transport/tcp'
  *
  * export const transport = tcp({ listen: '0.0.0.0:7400' })
  * ```
  *
  * @packageDocumentation
  */
-import type { PeerCertificate, SecureContextOptions } from 'node:tls'
 import { HotspareError } from '../errors.js'
 import type { Transport } from '../interfaces/transport.js'
 import { requireKnown } from '../util/option-names.js'
 import { parseAddress } from './tcp/address.js'
 import { dialTcp } from './tcp/dial.js'
 import { listenTcp } from './tcp/listen.js'
-import { secureContextOf } from './tcp/tls.js'
+import { secureContextOf, type TcpTlsOptions } from './tcp/tls.js'
 
-/**
- * TLS for both directions: a node uses the same key and certificate when it listens and when it dials.
- * Everything that `tls.createSecureContext()` takes, and what follows.
- */
-export interface TcpTlsOptions extends SecureContextOptions {
-  /** The name that the peer's certificate must carry; default: the host that is dialled. */
-  readonly servername?: string
-  /** Whether those who dial must show a certificate too. Default `false`: they prove the secret. */
-  readonly requestCert?: boolean
-  /** Whether a certificate that no `ca` vouches for is refused. Default `true`. */
-  readonly rejectUnauthorized?: boolean
-  /** Replaces the check of the name in the peer's certificate; an error that it returns refuses the peer. */
-  readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined
-}
+export type { TcpTlsOptions } from './tcp/tls.js'
 
 /** Options of {@link tcp}. */
 export interface TcpOptions {
@@ -66,7 +52,7 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1
  * @example
  * ```ts
  * import { readFileSync } from 'node:fs'
- * import { tcp } from './tcp.js'
+ * import { tcp } from 'hotspare/transport/tcp'
  *
  * export const transport = tcp({
  *   listen: '[::]:7400',

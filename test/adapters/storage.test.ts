@@ -1,10 +1,11 @@
 import { link, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { StorageKitSubject } from 'hotspare/testing/storage-kit/harness'
 import { describe, test } from 'vitest'
 import { directory } from '../../src/storage/directory.js'
 import { memory } from '../../src/storage/memory.js'
-import { type StorageKitSubject, storageKit } from '../../src/testing/storage-kit.js'
+import { storageKit } from '../../src/testing/storage-kit.js'
 
 async function onDisk(threads: boolean): Promise<StorageKitSubject> {
   const root = await mkdtemp(join(tmpdir(), 'hotspare-storage-'))

@@ -7,7 +7,7 @@ import {
   SyncPolicy,
   synced,
 } from '../../src/index.js'
-import { systemClock } from '../../src/node/contract/options.js'
+import { systemClock } from '../../src/node/contract/resolve-options.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { nodesOn } from './nodes.js'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { type ClusterNode, HotspareError, SyncPolicy, synced } from '../../src/index.js'
-import { resolveOptions } from '../../src/node/contract/options.js'
+import { resolveOptions } from '../../src/node/contract/resolve-options.js'
 import { type LinkHandlers, Links } from '../../src/node/peers/links.js'
 import { Refusals } from '../../src/node/peers/refusals.js'
 import { memory } from '../../src/storage/memory.js'

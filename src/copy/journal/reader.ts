@@ -18,14 +18,29 @@ import { HotspareError } from '../../errors.js'
 import type { HistoryTerm } from '../../history/position.js'
 import { closed, corrupt, trimmed } from './errors.js'
 import { looksLikeMark, markBytes } from './format.js'
-import type { Journal } from './journal.js'
-import { loadSegmentHeader } from './scan.js'
-import type { Segment, TailItem } from './tail.js'
+import { type JournalPlace, loadSegmentHeader } from './scan.js'
+import type { SegmentFiles } from './segment-files.js'
+import type { Segment, Tail, TailItem } from './tail.js'
 
 const readBytesMin = 1024 * 1024
 
+/** What a reader needs of its journal. */
+interface ReadableJournal {
+  readonly tail: Tail
+  readonly files: SegmentFiles
+  readonly segments: readonly Segment[]
+  readonly facts: { readonly history: readonly HistoryTerm[] }
+  readonly firstSeq: number
+  readonly lastOrdinal: number
+  readonly durableOrdinal: number
+  /** From here on the journal was read when it was opened. */
+  readonly soundFrom: JournalPlace | undefined
+  /** Calls `wake` once, as soon as an entry is appended; the answer forgets it. */
+  wakeOnAppend(wake: () => void): () => void
+}
+
 export class JournalReader {
-  readonly #journal: Journal
+  readonly #journal: ReadableJournal
   readonly #from: number
   readonly #isCut: boolean
   readonly #closed: () => void
@@ -48,7 +63,7 @@ export class JournalReader {
   /** The journal was trimmed over it. */
   lost = false
 
-  constructor(journal: Journal, afterSeq: number, isCut: boolean, closed: () => void) {
+  constructor(journal: ReadableJournal, afterSeq: number, isCut: boolean, closed: () => void) {
     this.#journal = journal
     this.#from = afterSeq
     this.#isCut = isCut

@@ -1,6 +1,5 @@
 /** Snapshots of application state among what a restore brought. */
 import type { ObjectStore } from '../../interfaces/storage.js'
-import { chunkBytes } from '../../replication/restore/ask-for-snapshot.js'
 
 /** Puts a snapshot among what a restore brought. */
 export async function stageSnapshot(
@@ -33,3 +32,5 @@ export async function stagedSnapshot(
   }
   return bytes
 }
+/** Bytes of a snapshot in one call to the storage. */
+export const chunkBytes = 4 * 1024 * 1024

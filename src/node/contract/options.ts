@@ -1,5 +1,4 @@
 /** Options of a node: what an application gives, checked and completed. */
-import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
 import type { Storage } from '../../interfaces/storage.js'
@@ -7,7 +6,6 @@ import type { Transport } from '../../interfaces/transport.js'
 import type { PromotionGate } from '../../interfaces/witness.js'
 import type { ClassDeclaration, SyncPolicy } from '../../policy/sync-policy.js'
 import type { NodeLogEvent } from './events.js'
-import { checkGiven, checkOptions } from './option-checks.js'
 
 /** The classes of a policy by name. */
 export type Classes = Readonly<Record<string, ClassDeclaration>>
@@ -158,41 +156,4 @@ export const nodeDefaults: NodeDefaults = {
   journalBytesMax: 256 * 1024 * 1024,
   vaultBytesMax: 1024 * 1024 * 1024,
   restoreBytesPerSecondMax: 0,
-}
-
-/** The machine's time. */
-export const systemClock: Clock = {
-  nowMs: () => performance.now(),
-  wallMs: () => Date.now(),
-  setTimer: (delayMs, callback) => setTimeout(callback, delayMs),
-  clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout),
-}
-
-/** The machine's randomness. */
-export const systemRandom: Random = {
-  bytes: (count) => randomBytes(count),
-  number: () => randomBytes(4).readUInt32LE(0) / 2 ** 32,
-}
-
-/**
- * Checks options and fills in the defaults.
- * @throws `OPTION_INVALID` naming the option and its value
- */
-export function resolveOptions<C extends Classes>(given: ClusterNodeOptions<C>): NodeOptions<C> {
-  checkGiven(given)
-  const deadMs = given.deadMs ?? nodeDefaults.deadMs
-  const options: NodeOptions<C> = {
-    ...nodeDefaults,
-    degradeAfterMs: deadMs,
-    clock: systemClock,
-    random: systemRandom,
-    ...withoutUndefined(given),
-  }
-  checkOptions(options)
-  return options
-}
-
-function withoutUndefined<T extends object>(value: T): T {
-  const entries = Object.entries(value).filter(([, each]) => each !== undefined)
-  return Object.fromEntries(entries) as T
 }

@@ -27,7 +27,6 @@ import type { SyncPolicy } from '../../policy/sync-policy.js'
 import { writerLimits } from '../../replication/write/types.js'
 import type { Writer } from '../../replication/write/writer.js'
 import { AdoptionWatch, type AdoptionWatchOptions } from './adoption-watch.js'
-import type { Replica } from './replica.js'
 
 /** Files that are looked at, and journaled, together. */
 const filesPerBatch = 512
@@ -393,8 +392,7 @@ async function* contentOf(
  *
  * @throws `ADOPT_REQUIRED` unless `adopt`
  */
-export async function adoptFound(replica: Replica, term: Term, adopt: boolean): Promise<void> {
-  const { copy } = replica
+export async function adoptFound(copy: LocalCopy, term: Term, adopt: boolean): Promise<void> {
   const { unknown } = copy.outside
   // A copy that is damaged is not without history: a peer restores it.
   if (copy.seq > 0 || !copy.complete || unknown.length === 0) return

@@ -11,15 +11,7 @@ import type { Durability } from '../../policy/class-options.js'
 import { aborted } from '../../util/abort.js'
 import { requireDisk } from './no-room.js'
 import { SourceReader } from './source-reader.js'
-import type { BlobDistribution } from './types.js'
-
-/** Content that a caller gives: bytes, text (as UTF-8), or anything that yields bytes. */
-export type ContentSource =
-  | Uint8Array
-  | string
-  | AsyncIterable<Uint8Array>
-  | Iterable<Uint8Array>
-  | ReadableStream<Uint8Array>
+import type { BlobDistribution, ContentSource } from './types.js'
 
 /** How content is taken in. */
 export interface ContentOptions {

@@ -1,5 +1,5 @@
 /** Reads content piece by piece, until it ends or is given up: a source that hangs holds up nobody. */
-import type { ContentSource } from './blob-spool.js'
+import type { ContentSource } from './types.js'
 
 type Pieces = AsyncIterator<Uint8Array> | Iterator<Uint8Array>
 

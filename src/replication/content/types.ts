@@ -1,4 +1,4 @@
-/** How large content reaches the other nodes. */
+/** What content is given as, and how large content reaches the other nodes. */
 import type { BlobRef } from '../../changes/change.js'
 
 /** How blobs reach the other nodes before the change that names them gets its position. */
@@ -8,3 +8,11 @@ export interface BlobDistribution {
   /** No change will name these: whoever was given them need not keep them. */
   withdraw(blobs: readonly BlobRef[]): void
 }
+
+/** Content that a caller gives: bytes, text (as UTF-8), or anything that yields bytes. */
+export type ContentSource =
+  | Uint8Array
+  | string
+  | AsyncIterable<Uint8Array>
+  | Iterable<Uint8Array>
+  | ReadableStream<Uint8Array>

@@ -11,9 +11,6 @@ const attemptsMax = 10
 /** The first pause between two of them, in milliseconds; each is twice as long as the one before. */
 const pauseMs = 1000
 const pauseMsMax = 60_000
-/** Bytes of a snapshot in one call to the storage. */
-export const chunkBytes = 4 * 1024 * 1024
-
 /** What the source has ready. */
 interface Ready {
   readonly bytes: number

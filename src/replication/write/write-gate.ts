@@ -2,7 +2,8 @@
 
 import type { BlobRef } from '../../changes/change.js'
 import type { WriteIntent } from '../../changes/intent.js'
-import type { Content, ContentOptions, ContentSource } from '../content/blob-spool.js'
+import type { Content, ContentOptions } from '../content/blob-spool.js'
+import type { ContentSource } from '../content/types.js'
 import type { KnownFile, Receipt, WriteOptions } from './types.js'
 
 /**

@@ -17,12 +17,8 @@ import type { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
 import type { TimerHandle } from '../../interfaces/clock.js'
 import type { FileStat } from '../../interfaces/storage.js'
-import {
-  BlobSpool,
-  type Content,
-  type ContentOptions,
-  type ContentSource,
-} from '../content/blob-spool.js'
+import { BlobSpool, type Content, type ContentOptions } from '../content/blob-spool.js'
+import type { ContentSource } from '../content/types.js'
 import { FlowControl } from '../in-sync/flow-control.js'
 import { InSyncSet } from '../in-sync/in-sync.js'
 import type { Follower } from '../in-sync/types.js'

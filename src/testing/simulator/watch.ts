@@ -1,17 +1,37 @@
 /** What is seen of a world: what its nodes say, and how they stand from time to time. It goes on record, and to the checkers. */
 import type { NodeLogEvent, RestoredEvent, RoleEvent } from '../../node/contract/events.js'
-import type { Process } from './machine.js'
-import type { World } from './world.js'
+import type { Checker } from './checkers/checker.js'
+import type { Machine, Process } from './machine.js'
+import type { Excuse } from './stage.js'
+import type { Timeline } from './timeline.js'
 
 const sampleMs = 100
 /** They would only fill the timeline. */
 const unlisted: ReadonlySet<string> = new Set(['restoreProgress', 'peerUp', 'peerDown'])
 
+/** What is watched, and who is told. */
+interface WatchedWorld {
+  readonly processes: readonly Process[]
+  readonly intruder: Machine | undefined
+  readonly timeline: Timeline
+  readonly nowMs: number
+  readonly events: NodeLogEvent[]
+  /** Whether a loss that a node reports is a violation. */
+  readonly strict: boolean
+  readonly memoryLost: { readonly id: string; readonly atMs: number }[]
+  actives(): string[]
+  machine(id: string): Machine
+  later(delayMs: number, act: () => void): void
+  violate(checker: string, message: string): void
+  excuse(kind: Excuse['kind'], node: string): void
+  tell(call: (checker: Checker) => void): void
+}
+
 export class Watch {
-  readonly #world: World
+  readonly #world: WatchedWorld
   #splitSinceMs: number | undefined
 
-  constructor(world: World) {
+  constructor(world: WatchedWorld) {
     this.#world = world
   }
 

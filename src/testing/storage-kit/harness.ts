@@ -2,8 +2,28 @@
 
 import assert from 'node:assert/strict'
 import { type ErrorCode, HotspareError } from '../../errors.js'
-import type { FileStat, ObjectArea, OpenStorage, TreeStore } from '../../interfaces/storage.js'
-import type { StorageKitSubject } from '../storage-kit.js'
+import type {
+  FileStat,
+  ObjectArea,
+  OpenStorage,
+  Storage,
+  TreeStore,
+} from '../../interfaces/storage.js'
+
+/** One fresh storage for one test. */
+export interface StorageKitSubject {
+  /** An empty storage that nobody has open. */
+  readonly storage: Storage
+  /** Another object for the same content, as a new process would make it. Default: the same object. */
+  readonly reopen?: () => Storage
+  /**
+   * Gives a file of the tree a second name in it, as another program would: a hard link. Default: the adapter's files have
+   * one name each, and what is tested of others is passed over.
+   */
+  readonly link?: (path: string, otherPath: string) => Promise<void>
+  /** Removes what the test left. */
+  cleanup(): Promise<void>
+}
 
 /** One test of the kit. */
 export interface KitTest {

@@ -2,10 +2,10 @@ import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net'
 import { type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { HotspareError } from '../../errors.js'
 import type { Connection, TransportLimits } from '../../interfaces/transport.js'
-import type { TcpTlsOptions } from '../tcp.js'
 import { type HostPort, parseAddress } from './address.js'
 import { TcpConnection } from './connection.js'
 import { FrameReader } from './frame-reader.js'
+import type { TcpTlsOptions } from './tls.js'
 import { bindingOf } from './tls.js'
 
 /** What {@link dialTcp} needs besides the address. */

@@ -3,10 +3,10 @@ import { createServer as createTlsServer, type TLSSocket, type Server as TlsServ
 import debug from 'debug'
 import { type ErrorCode, HotspareError } from '../../errors.js'
 import type { Connection, Listener, TransportLimits } from '../../interfaces/transport.js'
-import type { TcpTlsOptions } from '../tcp.js'
 import { formatAddress, parseAddress } from './address.js'
 import { TcpConnection } from './connection.js'
 import { FrameReader } from './frame-reader.js'
+import type { TcpTlsOptions } from './tls.js'
 import { bindingOf } from './tls.js'
 
 const log = debug('hotspare:tcp')

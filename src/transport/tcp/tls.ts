@@ -1,6 +1,26 @@
-import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
+import {
+  createSecureContext,
+  type PeerCertificate,
+  type SecureContext,
+  type SecureContextOptions,
+  type TLSSocket,
+} from 'node:tls'
 import { HotspareError } from '../../errors.js'
-import type { TcpTlsOptions } from '../tcp.js'
+
+/**
+ * TLS for both directions: a node uses the same key and certificate when it listens and when it dials.
+ * Everything that `tls.createSecureContext()` takes, and what follows.
+ */
+export interface TcpTlsOptions extends SecureContextOptions {
+  /** The name that the peer's certificate must carry; default: the host that is dialled. */
+  readonly servername?: string
+  /** Whether those who dial must show a certificate too. Default `false`: they prove the secret. */
+  readonly requestCert?: boolean
+  /** Whether a certificate that no `ca` vouches for is refused. Default `true`. */
+  readonly rejectUnauthorized?: boolean
+  /** Replaces the check of the name in the peer's certificate; an error that it returns refuses the peer. */
+  readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined
+}
 
 const BINDING_BYTES = 32
 const BINDING_LABEL = 'EXPORTER-hotspare-channel-binding'

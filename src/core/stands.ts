@@ -75,6 +75,11 @@ export function answersForItself(core: CoreState, peer: Peer, view: PeerView): b
   return durable === undefined || covers(copy, durable)
 }
 
+/** Whether a copy contains the term in which another one ends, so that its member says what it acknowledged there. */
+export function answersFor(other: CopyFacts, copy: CopyFacts): boolean {
+  return copy.complete && copy.forgot !== true && holdsLastTerm(other, copy)
+}
+
 /** Whether the owner of a known term, heard with this copy, says that there is nothing later in it. */
 export function endsKnown(known: NonNullable<DurableFacts['known']>, view: PeerView): boolean {
   return wroteAll(view, known.term)

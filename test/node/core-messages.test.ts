@@ -25,7 +25,7 @@ function longestHeartbeat(): CoreMessage {
     members: ids.map((id) => ({ id, promotable: true })),
     ...{ heartbeatMs: 200, deadMs: 2000, discoveryMs: 1000, startupWaitMs: 10_000 },
     ...{ degradeAfterMs: 2000, switchoverMs: 5000 },
-    ...{ onMissingPeer: 'takeOver', order: 'freshest', allowStale: false },
+    ...{ onMissingPeer: 'hold', order: 'freshest', allowStale: false },
   })
   const seq = 2 ** 51
   const facts = { complete: true, inSync: ids, inSyncKnown: false, ineligible: undefined }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { cutOff, healAll, settled } from './clusters.js'
-import { replaceDisk } from './disks.js'
+import { emptyDisk, replaceDisk } from './disks.js'
 import { generator, type Random, seeds, withSeed } from './seeds.js'
 import type { World } from './world.js'
 import type { WorldOptions } from './world-types.js'
@@ -70,6 +70,26 @@ describe("GEN-2: with 'hold' a copy that looks equal holds with the one that kno
     expect(world.ledger.lost(world.node('n3').disk)).toBe(0)
   })
 
+  it('n3 comes back with less than n2 had heard of it: n1, which cannot know that, holds too', () => {
+    const world = putBack()
+    const { disk } = world.node('n3')
+    world.kill('n3')
+    replaceDisk(world, 'n3', { ...disk, seq: 5 })
+    healAll(world)
+    for (const id of ['n3', 'n1']) world.start(id)
+    expectHeld(world, 30_000)
+  })
+
+  it('n3 comes back empty, and n2 does not hear it', () => {
+    const world = putBack()
+    world.kill('n3')
+    replaceDisk(world, 'n3', emptyDisk())
+    healAll(world)
+    world.cutLink('n2', 'n3')
+    for (const id of ['n3', 'n1']) world.start(id)
+    expectHeld(world, 30_000)
+  })
+
   it('what n2 holds for may be told with its promise only', () => {
     const world = putBack()
     cutOff(world, 'n3')
@@ -118,11 +138,13 @@ describe("GEN-2: with 'hold' whoever answers holds up nobody any more", () => {
     const world = settled(3, { onMissingPeer: 'hold' })
     world.cutLink('n2', 'n3')
     world.kill('n1')
-    world.cutLink('n1', 'n3', false)
     world.run(3_000)
     world.start('n1')
+    world.until(() => world.node('n1').core.peers.get('n3')?.view !== undefined, 100)
+    world.cutLink('n1', 'n3', false)
     world.run(30_000)
     expect(world.actives()).toEqual([])
+    expect(world.node('n1').core.peers.get('n3')?.view?.role).toBe('discovering')
     world.heal('n1', 'n3')
     world.until(() => world.actives().length > 0, 20_000)
     expect(world.ledger.lost(world.node(world.actives()[0] ?? '').disk)).toBe(0)
@@ -131,9 +153,10 @@ describe("GEN-2: with 'hold' whoever answers holds up nobody any more", () => {
   it('n3 has more, and neither it nor n2 may go: n1 fetches that', () => {
     const world = putBack()
     healAll(world)
-    world.node('n3').ineligible = 'disk full'
-    world.factsChanged('n3')
-    for (const id of ['n2', 'n3']) world.node(id).gateOpen = false
+    for (const id of ['n2', 'n3']) {
+      world.node(id).ineligible = 'disk full'
+      world.factsChanged(id)
+    }
     world.start('n1')
     world.until(() => world.actives().length > 0, 30_000)
     expect(world.actives()).toEqual(['n1'])

@@ -24,6 +24,7 @@ import { Links } from './links.js'
 import type { NodeParts } from './node-parts.js'
 import type { NodeOptions } from './options.js'
 import { mayHaveForgotten, writeFacts } from './orderly-stop.js'
+import { withOwnCause } from './own-copy.js'
 import { PeerIdentities } from './peer-identities.js'
 import { presentCauses, unheard } from './present-causes.js'
 import { Redundancy } from './redundancy.js'
@@ -228,8 +229,9 @@ export class Runtime {
           onEvent: (event) => {
             if (event.name === 'waiting')
               this.#news.wait(event.missing, this.#options.clock.nowMs(), event.forMs)
-            if (event.name === 'holding') this.#news.hold(event.missing, event.reason)
-            reportCore(this.emit, id, event)
+            const told = event.name === 'holding' ? withOwnCause(event, opened.copy) : event
+            if (told.name === 'holding') this.#news.hold(told.missing, told.reason)
+            reportCore(this.emit, id, told)
           },
           onError: (error) => this.emit('error', error),
           tried: (what, error) => {

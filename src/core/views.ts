@@ -22,6 +22,7 @@ export function viewOf(core: CoreState): PeerView {
     outdated: outdated(core),
     known: core.durable.known,
     lastStop: core.tookPart ? 'crashed' : core.previousStop,
+    leftEmpty: core.durable.leftEmpty,
     round: roundOf(core),
     holdsFor: core.holdsFor.length > 0 ? core.holdsFor : undefined,
     fetching: core.round?.phase === 'fetching' ? core.fetchedCount : undefined,

@@ -31,6 +31,8 @@ const seedNewsMs = 50
 
 let node: ClusterNode | undefined
 let callers = 0
+/** Writers that have not ended: each still waits for the acknowledgement of its last write. */
+const writers = new Set<Promise<void>>()
 
 function running(): ClusterNode {
   if (node === undefined) throw new Error('the node was not started')
@@ -67,7 +69,9 @@ async function start({ id, members, folder, startupWaitMs }: Plan): Promise<unde
 /** What an application does while its node is active: here, its callers write. */
 async function serve(tenure: Tenure): Promise<void> {
   const work = Array.from({ length: callers }, (_, index) => {
-    return write(tenure, `${running().id}-${tenure.epoch}-${index}`)
+    const writer = write(tenure, `${running().id}-${tenure.epoch}-${index}`)
+    writers.add(writer)
+    return writer.finally(() => writers.delete(writer))
   })
   await Promise.all(work)
 }
@@ -148,8 +152,9 @@ function beginLoad(wanted: { readonly callers: number }): undefined {
   return undefined
 }
 
-function endLoad(): undefined {
+async function endLoad(): Promise<undefined> {
   callers = 0
+  await Promise.all(writers)
   return undefined
 }
 

@@ -218,5 +218,5 @@ function answersUs(
   if (hasMore(peer.view?.copy, holder.copy)) return true
   if (holder.hears.includes(id)) return false
   const view = promises === undefined ? peer.view : promises.get(id)
-  return view !== undefined && answersFor(holder.copy, view.copy)
+  return view !== undefined && answersFor(holder.copy, view)
 }

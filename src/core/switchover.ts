@@ -173,7 +173,7 @@ export function checkHandover(core: CoreState): void {
     if (core.role !== 'active') failHandover(core, handover, 'the role was lost')
     // Nothing is written meanwhile: whoever is gone is not waited for.
     else if (vanished) failHandover(core, handover, `${handover.target} vanished`)
-    else if (passed(core, 'handover')) failHandover(core, handover, 'draining took too long')
+    else if (passed(core, 'handover')) failHandover(core, handover, lateDrain(core, handover))
     return
   }
   if (handover.phase === 'persisting') return checkPersisting(core, handover)
@@ -190,6 +190,11 @@ export function checkHandover(core: CoreState): void {
   } else if (passed(core, 'handover')) {
     failHandover(core, handover, `${handover.target} did not become active in time`)
   }
+}
+
+function lateDrain(core: CoreState, { target }: Handover): string {
+  const { switchoverMs } = core.options
+  return `${target} did not have, and acknowledge, everything within ${switchoverMs} ms (switchoverMs)`
 }
 
 /** A disk that does not take it leaves nobody to serve, so that the others must be free to go on. */

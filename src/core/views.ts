@@ -24,6 +24,7 @@ export function viewOf(core: CoreState): PeerView {
     outdated: outdated(core),
     known: core.durable.known,
     lastStop: core.tookPart ? 'crashed' : core.previousStop,
+    leftEmpty: core.durable.leftEmpty,
     round: roundOf(core),
     holdsFor: holdsFor.length > 0 ? holdsFor : undefined,
     fetching: core.round?.phase === 'fetching' ? core.fetchedCount : undefined,

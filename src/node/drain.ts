@@ -3,14 +3,17 @@
  * that this node has, and every write that has its place is acknowledged at its level: once the role is given up, nobody
  * could tell its caller any more.
  *
- * Invariant: the writer is frozen as the core said last, but for the drain that runs: it lets writes go on while the
- * target is far behind. A drain ends when the core unfreezes, when another one begins, and with the tenure.
+ * Invariant: the writer is frozen as the core said last, but for the drain that runs: it lets writes go on at first while
+ * the target is far behind. A drain ends when the core unfreezes, when another one begins, and with the tenure.
  */
 import { HotspareError } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
 import type { Writer } from '../replication/writer.js'
 
-/** A target that is further behind than this catches up before writes are held for a switchover. */
+/**
+ * A target that is further behind than this may catch up while writes go on, for half of the time that is left at most:
+ * under load that never ends it would never come closer.
+ */
 const drainBytesMax = 64 * 1024
 
 /** See the head of the file. */
@@ -36,7 +39,7 @@ export class Freeze {
 
   /**
    * Waits until all is durable here, and on `target` too, when it is given, and until all is acknowledged. The core has
-   * frozen the writer before; while the target is far behind, writes go on, so that callers are held only for the last
+   * frozen the writer before; while the target is far behind, writes go on for a while, so that callers are held only for the last
    * stretch. Without a target, acknowledgements that do not come are waited for during half of the time, and fail nothing.
    *
    * @throws `SWITCHOVER_FAILED` when it takes too long, the target leaves or the drain is not wanted any more
@@ -47,15 +50,10 @@ export class Freeze {
     this.#drain = drain
     const late = (): HotspareError =>
       new HotspareError('SWITCHOVER_FAILED', `${target ?? 'the journal'} did not keep up in time`)
-    const untilClose = async (to: string, bytesMax: number): Promise<void> => {
-      while (this.#lagBytes(drain, to) > bytesMax) {
-        if (this.#clock.nowMs() > deadlineMs) throw late()
-        await new Promise<void>((resolve) => this.#clock.setTimer(1, resolve))
-      }
-    }
     if (target !== undefined && this.#lagBytes(drain, target) > drainBytesMax) {
       this.#writer.unfreeze()
-      await untilClose(target, drainBytesMax)
+      const nowMs = this.#clock.nowMs()
+      await this.#untilClose(drain, target, drainBytesMax, nowMs + (deadlineMs - nowMs) / 2)
       this.#writer.freeze()
     }
     await within(this.#clock, deadlineMs, late, this.#writer.drained())
@@ -71,7 +69,21 @@ export class Freeze {
     await within(this.#clock, deadlineMs, slow, this.#writer.answered())
     await this.#writeMark(deadlineMs, late)
     // It may have left meanwhile, or the drain may be wanted no more.
-    await untilClose(target, 0)
+    if (!(await this.#untilClose(drain, target, 0, deadlineMs))) throw late()
+  }
+
+  /** Says whether the target came so close in time. */
+  async #untilClose(
+    drain: object,
+    target: string,
+    bytesMax: number,
+    untilMs: number,
+  ): Promise<boolean> {
+    while (this.#lagBytes(drain, target) > bytesMax) {
+      if (this.#clock.nowMs() > untilMs) return false
+      await new Promise<void>((resolve) => this.#clock.setTimer(1, resolve))
+    }
+    return true
   }
 
   /** Should the history go on elsewhere, the vault says by this mark what had been acknowledged. */

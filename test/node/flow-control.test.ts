@@ -105,6 +105,22 @@ describe('a standby that is slower than the active, under load that never ends (
     end(scene)
   })
 
+  it('ROL-12: a switchover to a standby that stays behind under load holds writes, and hands over', async () => {
+    const scene = await loaded({ ...small, ack: 'local' })
+    const { cluster, callers, freeRate } = scene
+    byDisk(cluster, freeRate / 3, small.bytes)
+    void cluster.make('beta').start()
+    await cluster.run(59_000)
+    expect(isInSync(scene)).toBe(true)
+    const [beta] = cluster.node('alpha').status().peers
+    // So far behind that it is first given time to catch up, while writes go on.
+    expect(beta?.lag?.bytes).toBeGreaterThan(64 * 1024)
+    callers.slowestMs = 0
+    await cluster.settle(cluster.node('alpha').switchover({ to: 'beta' }))
+    expect(cluster.node('beta').status().role).toBe('active')
+    callers.stop()
+  })
+
   it('with `speed` nobody is paced, and nobody gets in sync', async () => {
     const cluster = new VirtualCluster(['alpha', 'beta'])
     const alpha = cluster.make('alpha', { flowControl: 'speed' })

@@ -6,7 +6,7 @@ import { compareFreshness, sameTerm, type Term } from '../history/position.js'
 import { decide } from './explain.js'
 import { heard, nobodyListens, provenEnd } from './liveness.js'
 import { isUnlikely, standIns } from './stand-ins.js'
-import { answersForItself, lastTerm, standsForSet } from './stands.js'
+import { answersFor, answersForItself, lastTerm, standsForSet } from './stands.js'
 import { type CoreState, emitOnce, type Peer, peersOf } from './state.js'
 import type { CopyFacts, PeerView } from './types.js'
 
@@ -156,19 +156,67 @@ export function holdFor(core: CoreState, reason: string, missing: readonly strin
 }
 
 /**
+ * Members without which this node does not take the role, as it tells the others with each view. It is worked out anew
+ * each time, whoever is the best candidate and whether a round runs or not: a copy that looks as good as ours may be first
+ * in the list, know of nobody, and serve in any moment in which it is told of nobody.
+ */
+export function holdsForNow(core: CoreState): string[] {
+  const { options, promotable, role, wasReplica } = core
+  if (options.onMissingPeer !== 'hold' || role !== 'discovering' || !promotable) return []
+  const needed = wasReplica ? silentNeeded(core, false).hold : core.holdsFor
+  return [...new Set([...needed, ...aheadOf(core)])]
+}
+
+/** Members in reach that have more than we: what they have is fetched, or they go first. */
+function aheadOf(core: CoreState): string[] {
+  return peersOf(core)
+    .filter(({ id, promotable }) => promotable && !core.withoutPeers.has(id))
+    .filter((peer) => heard(core, peer) && hasMore(peer.view?.copy, core.copy))
+    .map((peer) => peer.id)
+}
+
+function hasMore(copy: CopyFacts | undefined, than: CopyFacts): boolean {
+  return copy !== undefined && compareFreshness(copy, than) > 0
+}
+
+/**
  * Members for which another one holds that knows more than we: a node that restarted, or has an empty disk, does not know
  * the set, and must not go in the place of one that does. That may be this very node, if it came back with less.
+ *
+ * @param promises - the frozen views of those who take part in a round, where there is one
  */
-export function heldByOthers(core: CoreState): string[] {
+export function heldByOthers(core: CoreState, promises?: ReadonlyMap<string, PeerView>): string[] {
   if (core.options.onMissingPeer !== 'hold' || core.wasReplica) return []
   const ids = new Set<string>()
   // An order given to this node is for its copy as it is.
   const ordered = new Set(core.withoutPeers)
   if (ordered.size > 0) ordered.add(core.options.nodeId)
   for (const peer of peersOf(core)) {
-    if (peer.view === undefined || !heard(core, peer)) continue
-    if (compareFreshness(core.copy, peer.view.copy) > 0) continue
-    for (const id of peer.view.holdsFor ?? []) if (!ordered.has(id)) ids.add(id)
+    const { view } = peer
+    if (view === undefined || !heard(core, peer)) continue
+    if (compareFreshness(core.copy, view.copy) > 0) continue
+    for (const id of view.holdsFor ?? []) {
+      if (!ordered.has(id) && !answersUs(core, view, id, promises)) ids.add(id)
+    }
   }
   return [...ids]
+}
+
+/**
+ * Whether our own round need not care that another member holds for this one: we hear it, and it has more than the other
+ * one, so that our round fetches that or holds itself; or only the other one does not hear it, and it has all that the
+ * other one has. In a round its frozen copy has to say so.
+ */
+function answersUs(
+  core: CoreState,
+  holder: PeerView,
+  id: string,
+  promises: ReadonlyMap<string, PeerView> | undefined,
+): boolean {
+  const peer = core.peers.get(id)
+  if (peer === undefined || !heard(core, peer)) return false
+  if (hasMore(peer.view?.copy, holder.copy)) return true
+  if (holder.hears.includes(id)) return false
+  const view = promises === undefined ? peer.view : promises.get(id)
+  return view !== undefined && answersFor(holder.copy, view)
 }

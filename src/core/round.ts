@@ -10,6 +10,7 @@ import { decide } from './explain.js'
 import { giveUpKnown, mayGoWithout, outdated } from './known.js'
 import { heard } from './liveness.js'
 import {
+  heldByOthers,
   hold,
   holdFor,
   lackingAtStart,
@@ -157,9 +158,16 @@ function checkMissing(core: CoreState, round: Round): void {
   if (held.length > 0) {
     holdFor(core, reasonToHold(round, held), held)
     abandonRound(core, `missing: ${held.join()}`)
-    return
-  }
-  takeFreshest(core, round)
+  } else if (!holdWithOthers(core, round)) takeFreshest(core, round)
+}
+
+/** What a member holds for may be told only with its promise, and whom we hear ourselves may not have answered us. */
+function holdWithOthers(core: CoreState, { promises }: Round): boolean {
+  const others = heldByOthers(core, promises)
+  if (others.length === 0) return false
+  hold(core, missingReason, others)
+  abandonRound(core, `missing for others: ${others.join()}`)
+  return true
 }
 
 function reasonToHold(round: Round, held: readonly string[]): string {

@@ -4,6 +4,7 @@
  */
 import { type Position, relate, sameTerm, type Term } from '../history/position.js'
 import { covers, durablePosition } from './known.js'
+import { hasLeftEmpty } from './left-empty.js'
 import type { CoreState, Peer } from './state.js'
 import type { CopyFacts, DurableFacts, PeerView } from './types.js'
 
@@ -70,9 +71,15 @@ function wroteAll(view: PeerView, term: Term): boolean {
 export function answersForItself(core: CoreState, peer: Peer, view: PeerView): boolean {
   const { copy } = view
   if (!copy.complete && peer.reached === undefined) return false
-  if (copy.forgot === true || !holdsLastTerm(core.copy, copy)) return false
+  if (copy.forgot === true || !holdsLastTerm(core.copy, view)) return false
   const durable = peer.reached?.durable
   return durable === undefined || covers(copy, durable)
+}
+
+/** Whether the copy of a member contains the term in which another copy ends, so that it says what it acknowledged there. */
+export function answersFor(other: CopyFacts, view: PeerView): boolean {
+  const { complete, forgot } = view.copy
+  return complete && forgot !== true && holdsLastTerm(other, view)
 }
 
 /** Whether the owner of a known term, heard with this copy, says that there is nothing later in it. */
@@ -80,10 +87,11 @@ export function endsKnown(known: NonNullable<DurableFacts['known']>, view: PeerV
   return wroteAll(view, known.term)
 }
 
-function holdsLastTerm(own: CopyFacts, copy: CopyFacts): boolean {
+function holdsLastTerm(own: CopyFacts, view: PeerView): boolean {
+  const { copy } = view
   const last = own.history.at(-1)
-  if (last === undefined || hasTerm(copy, last)) return true
-  // A term without changes leaves the history when the next one opens.
+  if (last === undefined || hasTerm(copy, last) || hasLeftEmpty(view, last)) return true
+  // A term without changes leaves the history when the next one opens; one in which we have none either needs no more proof.
   const replaced = last.firstSeq > own.seq && (copy.history.at(-1)?.epoch ?? 0) > last.epoch
   return replaced && ['equal', 'behind'].includes(relate(own, copy).kind)
 }

@@ -279,7 +279,7 @@ export interface CoreState {
   /** The round of another node that is waited for. */
   otherRound: Term | undefined
   readonly withoutPeers: Set<string>
-  /** The members that it holds for now, by `onMissingPeer: 'hold'`. */
+  /** The members that it holds for now, by `onMissingPeer: 'hold'`, where it knows of them only by its search or its round. */
   holdsFor: readonly string[]
   readonly frozenFor: Set<'late' | 'handover' | 'stop'>
   /** Events that are said once per incident. */

@@ -9,6 +9,7 @@ import { afterLate, answerReceived, askPeer, askPeers } from './asking.js'
 import { checkDiscovery } from './discovery.js'
 import { checkFollowing, followingReport, followPersisted } from './following.js'
 import { learnKnown, settleKnown } from './known.js'
+import { noteLeftEmpty } from './left-empty.js'
 import {
   advance,
   dialFailed,
@@ -230,7 +231,9 @@ type Progress = Exclude<
 /** What the shell reports of effects that it carried out. */
 function takeProgress(core: CoreState, input: Progress): void {
   if ('copy' in input) {
+    const before = core.copy
     core.copy = input.copy
+    noteLeftEmpty(core, before)
     settleKnown(core)
   }
   switch (input.type) {

@@ -66,6 +66,11 @@ export interface DurableFacts {
    * of an active that handed over to nobody, `standby` for any other clean stop.
    */
   readonly lastStop: 'never' | 'crashed' | 'active' | 'standby'
+  /**
+   * Terms of which this node had everything, and that left its history since this was nothing; oldest first. Undefined
+   * where there are none, and from a version that does not say.
+   */
+  readonly leftEmpty?: readonly Term[] | undefined
 }
 
 /** Timers and rules of the core; milliseconds where the name says so. */
@@ -123,6 +128,8 @@ export interface PeerView {
   readonly known: DurableFacts['known']
   /** How its run before this one ended: `active` proves its copy for a cold start. */
   readonly lastStop: DurableFacts['lastStop']
+  /** The terms that it had without a change, and that left its history. */
+  readonly leftEmpty?: DurableFacts['leftEmpty']
   /** The takeover round it runs or takes part in. */
   readonly round: Term | undefined
   /**

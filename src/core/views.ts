@@ -2,10 +2,12 @@
 import { sameTerm, type Term } from '../history/position.js'
 import { outdated } from './known.js'
 import { cannotDial, heard, isLate } from './liveness.js'
+import { holdsForNow } from './needed.js'
 import { type CoreState, ownCopy, type Peer, peersOf } from './state.js'
 import type { PeerView } from './types.js'
 
 export function viewOf(core: CoreState): PeerView {
+  const holdsFor = holdsForNow(core)
   return {
     role: core.role,
     bootId: core.options.bootId,
@@ -22,8 +24,9 @@ export function viewOf(core: CoreState): PeerView {
     outdated: outdated(core),
     known: core.durable.known,
     lastStop: core.tookPart ? 'crashed' : core.previousStop,
+    leftEmpty: core.durable.leftEmpty,
     round: roundOf(core),
-    holdsFor: core.holdsFor.length > 0 ? core.holdsFor : undefined,
+    holdsFor: holdsFor.length > 0 ? holdsFor : undefined,
     fetching: core.round?.phase === 'fetching' ? core.fetchedCount : undefined,
     late: isLate(core),
   }

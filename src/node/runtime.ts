@@ -24,6 +24,7 @@ import { PeerIdentities } from './peers/peer-identities.js'
 import { Refusals } from './peers/refusals.js'
 import { duplicateType, Twins } from './peers/twins.js'
 import { EventHub } from './report/event-hub.js'
+import { withOwnCause } from './report/own-copy.js'
 import { presentCauses, unheard } from './report/present-causes.js'
 import { Redundancy } from './report/redundancy.js'
 import { ReplicaNews } from './report/replica-monitor.js'
@@ -228,8 +229,9 @@ export class Runtime {
           onEvent: (event) => {
             if (event.name === 'waiting')
               this.#news.wait(event.missing, this.#options.clock.nowMs(), event.forMs)
-            if (event.name === 'holding') this.#news.hold(event.missing, event.reason)
-            reportCore(this.emit, id, event)
+            const told = event.name === 'holding' ? withOwnCause(event, opened.copy) : event
+            if (told.name === 'holding') this.#news.hold(told.missing, told.reason)
+            reportCore(this.emit, id, told)
           },
           onError: (error) => this.emit('error', error),
           tried: (what, error) => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { leftEmptyMax } from '../../src/core/left-empty.js'
 import { createCore, step } from '../../src/core/step.js'
 import type { CoreInput, CoreMessage } from '../../src/core/types.js'
 import { epochMax, historyTermsMax } from '../../src/history/position.js'
@@ -25,7 +26,7 @@ function longestHeartbeat(): CoreMessage {
     members: ids.map((id) => ({ id, promotable: true })),
     ...{ heartbeatMs: 200, deadMs: 2000, discoveryMs: 1000, startupWaitMs: 10_000 },
     ...{ degradeAfterMs: 2000, switchoverMs: 5000 },
-    ...{ onMissingPeer: 'takeOver', order: 'freshest', allowStale: false },
+    ...{ onMissingPeer: 'hold', order: 'freshest', allowStale: false },
   })
   const seq = 2 ** 51
   const facts = { complete: true, inSync: ids, inSyncKnown: false, ineligible: undefined }
@@ -34,6 +35,7 @@ function longestHeartbeat(): CoreMessage {
   const time = { nowMs: 1, wallMs: 1 }
   step(core, { ...time, type: 'start', copy, durable } as CoreInput)
   core.holdsFor = ids
+  core.durable = { ...core.durable, leftEmpty: history.slice(-leftEmptyMax) }
   for (const peer of ids.slice(2))
     step(core, { ...time, type: 'linkUp', peer, bootId } as CoreInput)
   const effects = step(core, { ...time, type: 'linkUp', peer: idOf(1), bootId } as CoreInput)
@@ -59,16 +61,22 @@ describe('messages to the core', () => {
     if (read?.type !== 'heartbeat') throw new Error('another message')
     expect(read.view.fetching).toBeUndefined()
     expect(read.view.holdsFor).toBeUndefined()
+    expect(read.view.leftEmpty).toBeUndefined()
     expect(read.view.copy.forgot).toBe(false)
   })
 
-  it('say whom a node holds for, how its fetch gets on, and what it may have forgotten', () => {
+  it('say whom a node holds for, how its fetch gets on, and what it may have forgotten or left', () => {
     const view = settled(2).node('n1').core.peers.get('n2')?.view
     const copy = { ...view?.copy, forgot: true }
-    const more = { ...view, fetching: 7, holdsFor: ['n1'], copy }
+    const leftEmpty = [{ epoch: 3, nodeId: 'n1', bootId }]
+    const more = { ...view, fetching: 7, holdsFor: ['n1'], leftEmpty, copy }
     expect(coreMessageOf({ type: 'heartbeat', view: more })).toMatchObject({
-      view: { fetching: 7, holdsFor: ['n1'], copy: { forgot: true } },
+      view: { fetching: 7, holdsFor: ['n1'], leftEmpty, copy: { forgot: true } },
     })
+    const many = Array.from({ length: leftEmptyMax + 1 }, () => leftEmpty[0])
+    expect(() => coreMessageOf({ type: 'heartbeat', view: { ...view, leftEmpty: many } })).toThrow(
+      expect.objectContaining({ code: 'PROTOCOL_VIOLATION' }),
+    )
   })
 
   it('that name an epoch beyond all counting are refused', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { leftEmptyMax } from '../../src/core/left-empty.js'
 import type { DurableFacts } from '../../src/core/types.js'
 import { HotspareError } from '../../src/errors.js'
 import type { LogStore, OpenStorage } from '../../src/interfaces/storage.js'
@@ -60,6 +61,25 @@ describe('what a node promised', () => {
     expect(logs.length).toBe(1)
     expect(logs[0]?.bytes).toBeLessThanOrEqual(512 * 1024)
     await open.close()
+  })
+
+  it('has room for the terms that it left, or goes without them', async () => {
+    const termOf = (length: number) => (_: unknown, at: number) => {
+      const text = `${at}`.padEnd(length, 'x')
+      return { epoch: at + 1, nodeId: text, bootId: text }
+    }
+    for (const length of [64, 256]) {
+      const storage = memory()
+      const open = await opened(storage)
+      const log = await FactsLog.open(open.logs, owner)
+      const [promised] = Array.from({ length: 1 }, termOf(256))
+      const leftEmpty = Array.from({ length: leftEmptyMax }, termOf(length))
+      const facts: DurableFacts = { ...factsAt(1), promised }
+      await log.write({ ...facts, leftEmpty }, false)
+      await log.close()
+      await open.close()
+      expect(await factsIn(storage)).toEqual(length === 64 ? { ...facts, leftEmpty } : facts)
+    }
   })
 
   it('a crash in the midst of a write leaves the last answered facts, or the new ones', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { World } from '../../src/testing/simulator/world.js'
-import { allIsWell, eventsOf, noViolation, quit, settled, until, write } from './support.js'
+import { allIsWell, eventsOf, inStep, noViolation, quit, settled, until, write } from './support.js'
 
 /** The machine gets an empty disk, and power again. */
 function newDisk(world: World, id: string): void {
@@ -57,6 +57,32 @@ describe('who may stand for whom', () => {
     noViolation(world)
     quit(world)
   })
+
+  it.each(['the lost active', 'both'])(
+    'GEN-2: no member is missed for the rest of a term that it left without a change, when %s started again',
+    async (who) => {
+      const world = await settled({ nodes: 2, choices: { onMissingPeer: 'hold' } })
+      await write(world, 'n1', 'data/a')
+      await world.settle(world.process('n1').node.switchover({ to: 'n2' }))
+      await inStep(world)
+      world.cut('n1', 'n2')
+      // Nobody gets an answer to this one, and only n2 has it.
+      void write(world, 'n2', 'data/rest')
+      await world.run(100)
+      world.kill('n2')
+      world.heal({ break: true })
+      await until(world, () => world.actives().includes('n1'))
+      await world.run(200)
+      // A clean stop, since a process that crashes may have forgotten what it had acknowledged from memory.
+      if (who === 'both') await world.settle(world.stop('n1'))
+      for (const id of who === 'both' ? ['n1', 'n2'] : ['n2']) world.start(id)
+      await until(world, () => world.actives().includes('n2'))
+      const told = world.events.map(({ name }) => name)
+      expect(told).not.toContain('possibleLoss')
+      expect(told).not.toContain('holding')
+      await allIsWell(world)
+    },
+  )
 })
 
 describe('what is known to be later', () => {

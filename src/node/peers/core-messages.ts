@@ -2,6 +2,7 @@
  * Checks what peers say to the core. A peer that knows the secret is still not believed about shapes and sizes; what only a
  * later version can mean, a type or a word of an enumeration that is not known here, is no error: the message is ignored.
  */
+import { leftEmptyMax } from '../../core/left-empty.js'
 import type { CopyFacts, CoreMessage, DurableFacts, PeerView, Role } from '../../core/types.js'
 import type { History } from '../../history/position.js'
 import {
@@ -84,6 +85,9 @@ function viewOf(value: unknown, said: History | undefined): PeerView {
     }),
     outdated: fields.outdated === true,
     lastStop: oneOf(fields.lastStop, stops, 'lastStop'),
+    leftEmpty: optional(fields.leftEmpty, (each) =>
+      listOf(each, 'leftEmpty', leftEmptyMax).map((term) => termOfFields(term, 'leftEmpty')),
+    ),
     round: optional(fields.round, (each) => termOfFields(each, 'round')),
     holdsFor: optional(fields.holdsFor, (each) => ids(each, 'holdsFor')),
     fetching: optional(fields.fetching, (each) => seqOf(each, 'fetching')),

@@ -6,11 +6,13 @@
  * tore was not answered, so the facts before it still hold; two slots tell it from one whose sector went bad later.
  */
 import { crc32 } from 'node:zlib'
+import { leftEmptyMax } from '../../core/left-empty.js'
 import type { DurableFacts } from '../../core/types.js'
 import { HotspareError } from '../../errors.js'
+import type { Term } from '../../history/position.js'
 import type { Log, LogStore } from '../../interfaces/storage.js'
 import { decode, encode } from '../../protocol/codec.js'
-import { fieldsOf, seqOf, storedTermOf, textOf } from '../../protocol/fields.js'
+import { fieldsOf, listOf, seqOf, storedTermOf, textOf } from '../../protocol/fields.js'
 
 const area = 'meta'
 const formatVersion = 1
@@ -163,18 +165,12 @@ function encodeSlot(
   memoryAcks: boolean,
   { cluster, nodeId }: FactsOwner,
 ): Uint8Array {
-  const { promised, known, lastStop } = facts
+  const { leftEmpty, ...must } = facts
   // `members` is the place of the replicated list, with the position that set it as its version.
-  const content = encode({
-    version: formatVersion,
-    cluster,
-    nodeId,
-    promised,
-    known,
-    lastStop,
-    memoryAcks,
-    members: null,
-  })
+  const all = { version: formatVersion, cluster, nodeId, ...must, memoryAcks, members: null }
+  let content = encode(leftEmpty === undefined ? all : { ...all, leftEmpty })
+  // Names of other nodes may be long. Without these terms this node may be missed for nothing, without the rest it stands still.
+  if (content.length > slotBytes - slotHeaderBytes) content = encode(all)
   if (content.length > slotBytes - slotHeaderBytes) {
     throw new HotspareError('INTERNAL', `the facts of ${nodeId} take ${content.length} bytes`)
   }
@@ -201,7 +197,7 @@ function factsOf(fields: ReturnType<typeof fieldsOf>, owner: FactsOwner): Durabl
       { whatToDo: 'Correct id, cluster or the directory.' },
     )
   }
-  const { promised, known, lastStop } = fields
+  const { promised, known, lastStop, leftEmpty } = fields
   const stop = stops.find((one) => one === lastStop)
   if (stop === undefined)
     throw new HotspareError('STORAGE_FORMAT', 'meta holds an unknown lastStop')
@@ -209,11 +205,16 @@ function factsOf(fields: ReturnType<typeof fieldsOf>, owner: FactsOwner): Durabl
     promised: isNothing(promised) ? undefined : storedTermOf(promised, 'promised'),
     known: isNothing(known) ? undefined : knownOf(known),
     lastStop: stop,
+    ...(isNothing(leftEmpty) ? {} : { leftEmpty: leftEmptyOf(leftEmpty) }),
   }
 }
 
 function isNothing(value: unknown): boolean {
   return value === undefined || value === null
+}
+
+function leftEmptyOf(value: unknown): Term[] {
+  return listOf(value, 'leftEmpty', leftEmptyMax).map((term) => storedTermOf(term, 'leftEmpty'))
 }
 
 function knownOf(value: unknown): NonNullable<DurableFacts['known']> {

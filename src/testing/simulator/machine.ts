@@ -152,6 +152,12 @@ export interface MachineOptions {
   readonly kept: KeptState | undefined
 }
 
+/** An older state of a disk. */
+export interface Backup {
+  readonly image: MemoryImage
+  readonly atMs: number
+}
+
 /** A machine with a disk that outlives its processes. */
 export class Machine {
   readonly id: string
@@ -169,9 +175,11 @@ export class Machine {
   /** A bit of its disk was turned over: what was durable may be gone. */
   damaged: boolean = false
   /** Backups of its disk, oldest first. */
-  readonly images: MemoryImage[] = []
+  readonly images: Backup[] = []
   /** When its disk was replaced or put back the last time: what was on it before is gone. */
   replacedMs: number = Number.NEGATIVE_INFINITY
+  /** When the backup was taken that was put back then; what was on the disk at that time is on it again. */
+  backedUpMs: number = Number.NEGATIVE_INFINITY
   /** Its disk is an empty one, and its operator starts it with `join` until it was restored. */
   joins: boolean = false
   /** What the application keeps in a store of its own; undefined for one that keeps nothing. */

@@ -373,12 +373,17 @@ export class World extends Stage {
    * The machine loses its power, and has another disk from now on: an empty one, or an older state of its own. Whoever
    * remembers to sets `joins` for an empty one.
    */
-  replaceDisk(id: string, image?: MemoryImage): void {
+  replaceDisk(
+    id: string,
+    image?: MemoryImage,
+    backedUpMs: number = Number.NEGATIVE_INFINITY,
+  ): void {
     const machine = this.machine(id)
     this.powerOff(id)
     this.timeline.add(this.nowMs, id, image === undefined ? 'diskReplaced' : 'diskPutBack')
     machine.storage.replace(image)
     machine.replacedMs = this.nowMs
+    machine.backedUpMs = backedUpMs
     machine.joins = false
     // What the application keeps beside it is a store of its own, on the same disk.
     if (machine.kept !== undefined) Object.assign(machine.kept, { names: [], position: undefined })

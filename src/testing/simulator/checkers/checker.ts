@@ -40,7 +40,7 @@ export interface Checker {
   readonly taps?: TapListener
   /** The faults are over and an operator has to do something; nothing was repaired so far. */
   judge?(): void
-  /** A machine has another disk: what it held before is gone. */
+  /** A machine has another disk: what it held before is gone, but for what was in the backup that was put back. */
   replaced?(machine: Machine): void
   /** The faults are over, all nodes are back, one is active and all others are in sync with it. */
   quiet?(): Promise<void> | void

@@ -17,7 +17,7 @@ class Vaulted implements Checker {
   readonly #world: World
   readonly #report: Report
   readonly #last = new Map<string, { extent: Extent; boot: number }>()
-  readonly #incidents = new Map<string, VaultIncident[]>()
+  readonly #incidents = new Map<string, { incident: VaultIncident; atMs: number }[]>()
 
   constructor(world: World, report: Report) {
     this.#world = world
@@ -28,7 +28,7 @@ class Vaulted implements Checker {
     if (name !== 'vaulted') return
     const { incident } = event as { incident: VaultIncident }
     const incidents = this.#incidents.get(process.id) ?? []
-    incidents.push(incident)
+    incidents.push({ incident, atMs: this.#world.nowMs })
     this.#incidents.set(process.id, incidents)
     if (incident.reason === 'divergence') this.#checkFiles(process, incident)
   }
@@ -54,10 +54,12 @@ class Vaulted implements Checker {
       this.#last.set(process.id, { extent, boot: process.boot })
   }
 
-  /** What the old disk held, its vault included, is gone with it. */
-  replaced({ id }: Machine): void {
+  /** What the old disk held, its vault included, is gone with it, but for what was in the backup. */
+  replaced({ id, backedUpMs }: Machine): void {
     this.#last.delete(id)
-    this.#incidents.delete(id)
+    const before = this.#incidents.get(id) ?? []
+    const backedUp = before.filter(({ atMs }) => atMs < backedUpMs)
+    this.#incidents.set(id, backedUp)
   }
 
   ending(process: Process): void {
@@ -85,13 +87,13 @@ class Vaulted implements Checker {
 
   #listed(id: string): Set<string> {
     const incidents = this.#incidents.get(id) ?? []
-    return new Set(incidents.flatMap((incident) => [...positionsOf(incident)]))
+    return new Set(incidents.flatMap(({ incident }) => [...positionsOf(incident)]))
   }
 
   async quiet(): Promise<void> {
     for (const { id, node } of this.#world.processes) {
       const kept = new Set((await node.vault.list()).map((incident) => incident.id))
-      for (const incident of this.#incidents.get(id) ?? []) {
+      for (const { incident } of this.#incidents.get(id) ?? []) {
         if (!kept.has(incident.id))
           this.#report(`${id} reported ${incident.id}, which is not in its vault`)
       }

@@ -94,7 +94,7 @@ export const failCalls: Fault = (world, random) => {
 export const backUp: Fault = (world, random) => {
   const { id, images, storage } = world.machine(member(world, random))
   world.timeline.add(world.nowMs, id, 'backUp')
-  images.push(storage.image())
+  images.push({ image: storage.image(), atMs: world.nowMs })
   if (images.length > 3) images.shift()
 }
 
@@ -105,10 +105,10 @@ export const replaceDisk: Fault = (world, random) => {
   const machine = world.machine(victim(world, random))
   world.replacedInPhase = true
   const { images } = machine
-  const image = images.length > 0 && random.chance(0.7) ? random.pick(images) : undefined
-  world.replaceDisk(machine.id, image)
+  const backup = images.length > 0 && random.chance(0.7) ? random.pick(images) : undefined
+  world.replaceDisk(machine.id, backup?.image, backup?.atMs)
   // Somebody may forget it.
-  machine.joins = image === undefined && random.chance(0.75)
+  machine.joins = backup === undefined && random.chance(0.75)
   world.later(random.between(100, 5_000), () => restart(world, machine))
 }
 

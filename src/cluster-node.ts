@@ -1,7 +1,7 @@
 /** What an application holds: one node of a cluster. */
 
 import type { VaultIncident } from './copy/vault/incident.js'
-import type { Decision, Role } from './core/types.js'
+import type { Decision, Role } from './core/state/types.js'
 import { HotspareError } from './errors.js'
 import type { NodeEvents } from './node/contract/events.js'
 import type { Classes, ClusterNodeOptions, NodeOptions } from './node/contract/options.js'

@@ -52,7 +52,7 @@ export type {
   VaultIncident,
   VaultReason,
 } from './copy/vault/incident.js'
-export type { Decision, Role } from './core/types.js'
+export type { Decision, Role } from './core/state/types.js'
 export type {
   ErrorCode,
   ErrorDetail,

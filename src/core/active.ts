@@ -5,16 +5,16 @@
  */
 import { relate, sameTerm, type Term } from '../history/position.js'
 import { checkAsking } from './asking.js'
-import { stampedBy } from './candidates.js'
-import { decide } from './explain.js'
-import { heard, isLate, provenEnd } from './liveness.js'
 import { checkRivals } from './rivals.js'
 import { stepDown } from './roles.js'
 import { isAlone } from './round.js'
-import { checkStartLoss } from './start-loss.js'
-import { type CoreState, type Peer, peersOf, persist, type Tenure } from './state.js'
-import type { CoreInput, PeerView } from './types.js'
-import { highestEpoch, nextTerm } from './views.js'
+import { stampedBy } from './standing/candidates.js'
+import { heard, isLate, provenEnd } from './standing/liveness.js'
+import { checkStartLoss } from './standing/start-loss.js'
+import { highestEpoch, nextTerm } from './standing/views.js'
+import { decide } from './state/explain.js'
+import { type CoreState, type Peer, peersOf, persist, type Tenure } from './state/state.js'
+import type { CoreInput, PeerView } from './state/types.js'
 
 export function checkActive(core: CoreState): void {
   const { tenure } = core

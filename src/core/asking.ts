@@ -4,10 +4,11 @@
  * again.
  */
 import type { Term } from '../history/position.js'
-import { decide } from './explain.js'
-import { cannotAnswer, dialTimeMs, provenEnd } from './liveness.js'
 import { isNoSuccessor, newerActive } from './rivals.js'
 import { askAgain, stepDown } from './roles.js'
+import { cannotAnswer, dialTimeMs, provenEnd } from './standing/liveness.js'
+import { viewOf } from './standing/views.js'
+import { decide } from './state/explain.js'
 import {
   type Asking,
   arm,
@@ -21,9 +22,8 @@ import {
   type Tenure,
   takeId,
   unfreeze,
-} from './state.js'
-import type { CoreMessage, PeerView } from './types.js'
-import { viewOf } from './views.js'
+} from './state/state.js'
+import type { CoreMessage, PeerView } from './state/types.js'
 
 /** Called with every input that came late, before it is taken in. */
 export function afterLate(core: CoreState, lateMs: number): void {

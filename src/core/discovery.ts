@@ -4,6 +4,8 @@
  * let the best candidate go.
  */
 import { compareFreshness, relate, sameTerm, type Term } from '../history/position.js'
+import { follow } from './following.js'
+import { checkRound, startRound } from './round.js'
 import {
   awaitsDials,
   bestCandidate,
@@ -14,11 +16,9 @@ import {
   type Standing,
   stampedBy,
   standings,
-} from './candidates.js'
-import { decide } from './explain.js'
-import { follow } from './following.js'
-import { covers, learnRelayed, mayGoWithout } from './known.js'
-import { cannotAnswer, heard, isLate } from './liveness.js'
+} from './standing/candidates.js'
+import { covers, learnRelayed, mayGoWithout } from './standing/highest-known.js'
+import { cannotAnswer, heard, isLate } from './standing/liveness.js'
 import {
   heldByOthers,
   hold,
@@ -29,11 +29,12 @@ import {
   outdatedReason,
   silentNeeded,
   triedLongEnough,
-} from './needed.js'
-import { isFetching } from './progress.js'
-import { checkRound, startRound } from './round.js'
-import { endsKnown } from './stands.js'
-import { holdForJoin, holdForRefusing, refusingMembers } from './start-hold.js'
+} from './standing/needed.js'
+import { isFetching } from './standing/progress.js'
+import { endsKnown } from './standing/stands.js'
+import { holdForJoin, holdForRefusing, refusingMembers } from './standing/start-hold.js'
+import { type ActiveSeen, activesHeard } from './standing/views.js'
+import { decide } from './state/explain.js'
 import {
   arm,
   awaitCandidate,
@@ -45,8 +46,7 @@ import {
   passed,
   peersOf,
   running,
-} from './state.js'
-import { type ActiveSeen, activesHeard } from './views.js'
+} from './state/state.js'
 
 export function checkDiscovery(core: CoreState): void {
   const { discovery } = core

@@ -2,13 +2,13 @@
  * Following an active: restoring and standby. A node that hears its active never starts a takeover.
  */
 import { sameTerm, type Term } from '../history/position.js'
-import { decide } from './explain.js'
-import { settleKnown } from './known.js'
-import { heard } from './liveness.js'
 import { becomeDiscovering, becomeRestoring, becomeStandby, trustSet } from './roles.js'
-import { arm, type CoreState, disarm, type Following, passed, persist } from './state.js'
-import type { CoreInput } from './types.js'
-import { hearsFollowed } from './views.js'
+import { settleKnown } from './standing/highest-known.js'
+import { heard } from './standing/liveness.js'
+import { hearsFollowed } from './standing/views.js'
+import { decide } from './state/explain.js'
+import { arm, type CoreState, disarm, type Following, passed, persist } from './state/state.js'
+import type { CoreInput } from './state/types.js'
 
 /**
  * Begins to follow; the term is promised durably first, so that an older stream is refused from

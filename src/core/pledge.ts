@@ -3,13 +3,21 @@
  * copy, which stays as it is until that round is over.
  */
 import { sameTerm, type Term } from '../history/position.js'
-import { decide } from './explain.js'
-import { isFetching, ownFetchMoves } from './progress.js'
 import { becomeDiscovering } from './roles.js'
 import { abandonRound, isOverdue } from './round.js'
-import { arm, awaitCandidate, type CoreState, type Peer, persist, send, takeId } from './state.js'
-import type { CoreMessage } from './types.js'
-import { activesHeard, hearsFollowed, viewOf } from './views.js'
+import { isFetching, ownFetchMoves } from './standing/progress.js'
+import { activesHeard, hearsFollowed, viewOf } from './standing/views.js'
+import { decide } from './state/explain.js'
+import {
+  arm,
+  awaitCandidate,
+  type CoreState,
+  type Peer,
+  persist,
+  send,
+  takeId,
+} from './state/state.js'
+import type { CoreMessage } from './state/types.js'
 
 type Refusal = Extract<CoreMessage, { type: 'promise' }>['refused']
 

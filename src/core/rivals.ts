@@ -4,11 +4,11 @@
  * exists, or neither may give way, it is reported.
  */
 import { type Extent, relate, sameTerm, type Term } from '../history/position.js'
-import { decide } from './explain.js'
-import { heard } from './liveness.js'
 import { stepDown } from './roles.js'
-import { type CoreState, emitOnce, peersOf, type Rival, type Tenure } from './state.js'
-import { activesHeard } from './views.js'
+import { heard } from './standing/liveness.js'
+import { activesHeard } from './standing/views.js'
+import { decide } from './state/explain.js'
+import { type CoreState, emitOnce, peersOf, type Rival, type Tenure } from './state/state.js'
 
 /** A member as an active in some term. */
 type ActiveTerm = Pick<Rival, 'id' | 'term'>

@@ -4,10 +4,10 @@
  */
 import { assertInvariant } from '../errors.js'
 import type { Term } from '../history/position.js'
-import { decide } from './explain.js'
-import { dialTimeMs, heard } from './liveness.js'
-import { arm, type CoreState, disarm, emit, peersOf, type Tenure, takeId } from './state.js'
-import type { Role } from './types.js'
+import { dialTimeMs, heard } from './standing/liveness.js'
+import { decide } from './state/explain.js'
+import { arm, type CoreState, disarm, emit, peersOf, type Tenure, takeId } from './state/state.js'
+import type { Role } from './state/types.js'
 
 const legal: Readonly<Record<Role, readonly Role[]>> = {
   stopped: ['discovering'],

@@ -5,10 +5,10 @@
  */
 import { assertInvariant } from '../errors.js'
 import { compareFreshness, relate, sameTerm, type Term } from '../history/position.js'
-import { isCandidate, ownStanding, provenBy, standings } from './candidates.js'
-import { decide } from './explain.js'
-import { giveUpKnown, mayGoWithout, outdated } from './known.js'
-import { heard } from './liveness.js'
+import { askAgain, becomeActive } from './roles.js'
+import { isCandidate, ownStanding, provenBy, standings } from './standing/candidates.js'
+import { giveUpKnown, mayGoWithout, outdated } from './standing/highest-known.js'
+import { heard } from './standing/liveness.js'
 import {
   heldByOthers,
   hold,
@@ -21,10 +21,11 @@ import {
   outdatedReason,
   triedLongEnough,
   unfetchedReason,
-} from './needed.js'
-import { askAgain, becomeActive } from './roles.js'
-import { isUnlikely, standIns } from './stand-ins.js'
-import { answersForItself, endsKnown, lastOwner, standsForSet } from './stands.js'
+} from './standing/needed.js'
+import { isUnlikely, standIns } from './standing/stand-ins.js'
+import { answersForItself, endsKnown, lastOwner, standsForSet } from './standing/stands.js'
+import { activesHeard, highestEpoch, incidentOf, nextTerm, viewOf } from './standing/views.js'
+import { decide } from './state/explain.js'
 import {
   arm,
   type CoreState,
@@ -37,9 +38,8 @@ import {
   type Round,
   send,
   takeId,
-} from './state.js'
-import type { CoreInput, CoreMessage, DurableFacts, PeerView } from './types.js'
-import { activesHeard, highestEpoch, incidentOf, nextTerm, viewOf } from './views.js'
+} from './state/state.js'
+import type { CoreInput, CoreMessage, DurableFacts, PeerView } from './state/types.js'
 
 type Known = NonNullable<DurableFacts['known']>
 

@@ -8,8 +8,11 @@ import { checkActive, reopenPersisted, termReopened } from './active.js'
 import { afterLate, answerReceived, askPeer, askPeers } from './asking.js'
 import { checkDiscovery } from './discovery.js'
 import { checkFollowing, followingReport, followPersisted } from './following.js'
-import { learnKnown, settleKnown } from './known.js'
-import { noteLeftEmpty } from './left-empty.js'
+import { pledgeProgress, promiseRequested } from './pledge.js'
+import { becomeDiscovering, stepDown } from './roles.js'
+import { fetched, gateAnswered, openingProgress, promiseReceived, roundOpened } from './round.js'
+import { learnKnown, settleKnown } from './standing/highest-known.js'
+import { noteLeftEmpty } from './standing/left-empty.js'
 import {
   advance,
   dialFailed,
@@ -18,13 +21,11 @@ import {
   noteHeard,
   refusal,
   reportPeers,
-} from './liveness.js'
-import { pledgeProgress, promiseRequested } from './pledge.js'
-import { fetchProgressed, noteProgress } from './progress.js'
-import { becomeDiscovering, stepDown } from './roles.js'
-import { fetched, gateAnswered, openingProgress, promiseReceived, roundOpened } from './round.js'
-import { noteCounted } from './stand-ins.js'
-import { noteReached } from './stands.js'
+} from './standing/liveness.js'
+import { fetchProgressed, noteProgress } from './standing/progress.js'
+import { noteCounted } from './standing/stand-ins.js'
+import { noteReached } from './standing/stands.js'
+import { viewOf } from './standing/views.js'
 import {
   arm,
   type CoreState,
@@ -34,7 +35,8 @@ import {
   peersOf,
   persist,
   send,
-} from './state.js'
+} from './state/state.js'
+import type { CoreEffect, CoreInput, CoreMessage } from './state/types.js'
 import { checkStop, stopCommand, stopDrained, stopPersisted } from './stop.js'
 import {
   checkHandover,
@@ -45,13 +47,11 @@ import {
   repeatOffer,
   switchoverCommand,
 } from './switchover.js'
-import type { CoreEffect, CoreInput, CoreMessage } from './types.js'
-import { viewOf } from './views.js'
 
-export { nextDueMs } from './due.js'
-export { explain } from './explain.js'
-export { type CoreState, createCore } from './state.js'
-export { viewOf } from './views.js'
+export { viewOf } from './standing/views.js'
+export { explain } from './state/explain.js'
+export { nextDueMs } from './state/next-deadline.js'
+export { type CoreState, createCore } from './state/state.js'
 
 /** Takes one input in; the returned effects are to be carried out in their order. */
 export function step(core: CoreState, input: CoreInput): CoreEffect[] {

@@ -3,9 +3,11 @@
  * before it says goodbye. Only an active that handed over to nobody, and that nobody can have
  * replaced meanwhile, may serve again without waiting for the others.
  */
-import { decide } from './explain.js'
-import { provenEnd } from './liveness.js'
+
 import { becomeStopped } from './roles.js'
+import { provenEnd } from './standing/liveness.js'
+import { viewOf } from './standing/views.js'
+import { decide } from './state/explain.js'
 import {
   arm,
   type CoreState,
@@ -19,10 +21,9 @@ import {
   send,
   type Tenure,
   takeId,
-} from './state.js'
+} from './state/state.js'
+import type { CoreInput, DurableFacts } from './state/types.js'
 import { startHandover } from './switchover.js'
-import type { CoreInput, DurableFacts } from './types.js'
-import { viewOf } from './views.js'
 
 export function stopCommand(core: CoreState, id: number): void {
   if (core.stopping !== undefined) {

@@ -3,11 +3,12 @@
  * durable the old term never serves again, whatever becomes of the target.
  */
 import { sameTerm, type Term } from '../history/position.js'
-import { isCandidate, isDialable, ownStanding } from './candidates.js'
-import { decide } from './explain.js'
-import { heard, twoWay } from './liveness.js'
 import { becomeDiscovering, stepDown } from './roles.js'
 import { begin } from './round.js'
+import { isCandidate, isDialable, ownStanding } from './standing/candidates.js'
+import { heard, twoWay } from './standing/liveness.js'
+import { activesHeard, highestEpoch } from './standing/views.js'
+import { decide } from './state/explain.js'
 import {
   arm,
   type CoreState,
@@ -22,9 +23,8 @@ import {
   send,
   takeId,
   unfreeze,
-} from './state.js'
-import type { CoreInput, CoreMessage } from './types.js'
-import { activesHeard, highestEpoch } from './views.js'
+} from './state/state.js'
+import type { CoreInput, CoreMessage } from './state/types.js'
 
 export function switchoverCommand(core: CoreState, id: number, to: string | undefined): void {
   const error = whyNot(core, to)

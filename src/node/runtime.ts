@@ -6,7 +6,7 @@
  */
 import debug from 'debug'
 import type { Vault } from '../copy/vault/vault.js'
-import type { CoreMessage, Decision, Role } from '../core/types.js'
+import type { CoreMessage, Decision, Role } from '../core/state/types.js'
 import { HotspareError } from '../errors.js'
 import type { Term } from '../history/position.js'
 import type { Channel } from '../protocol/channel.js'

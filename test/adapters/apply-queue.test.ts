@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ApplyQueue } from '../../src/storage/directory/apply-queue.js'
+import { ApplyQueue } from '../../src/storage/directory/engine/apply-queue.js'
 
 /** A call that pauses some times, and writes down when it begins and ends. */
 function* task(name: string, pauses: number, log: string[]): Generator<void, string> {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
-import { storageError } from '../../src/storage/directory/fs-error.js'
+import { storageError } from '../../src/storage/directory/base/fs-error.js'
 import { directory } from '../../src/storage/directory.js'
 
 // Devices that fail on command: calls of the file system fail with the errno set here.

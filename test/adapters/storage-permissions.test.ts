@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage, TreeOperation } from '../../src/interfaces/storage.js'
-import { Layout } from '../../src/storage/directory/layout.js'
+import { Layout } from '../../src/storage/directory/base/layout.js'
 import { DirectoryLock } from '../../src/storage/directory/lock.js'
 import { directory } from '../../src/storage/directory.js'
 

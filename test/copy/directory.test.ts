@@ -7,7 +7,7 @@ import type { Change } from '../../src/changes/change.js'
 import { copyLimitsOf } from '../../src/copy/contents/types.js'
 import type { LocalCopy } from '../../src/copy/local-copy.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
-import { ROOM_BYTES } from '../../src/storage/directory/room.js'
+import { ROOM_BYTES } from '../../src/storage/directory/base/room.js'
 import { directory } from '../../src/storage/directory.js'
 import {
   EntryMaker,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { bestCandidate, type Standing } from '../../src/core/candidates.js'
+import { bestCandidate, type Standing } from '../../src/core/standing/candidates.js'
 
 const history = [{ epoch: 1, nodeId: 'n1', bootId: 'b', firstSeq: 1 }]
 

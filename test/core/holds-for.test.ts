@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { lackingReason } from '../../src/core/needed.js'
+import { lackingReason } from '../../src/core/standing/needed.js'
 import { cutOff, healAll, settled } from './clusters.js'
 import { emptyDisk, replaceDisk } from './disks.js'
 import { generator, type Random, seeds, withSeed } from './seeds.js'

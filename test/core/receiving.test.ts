@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import type { CoreMessage, PeerView } from '../../src/core/state/types.js'
 import { explain, viewOf } from '../../src/core/step.js'
-import type { CoreMessage, PeerView } from '../../src/core/types.js'
 import type { Term } from '../../src/history/position.js'
 import { settled } from './clusters.js'
 import type { World } from './world.js'

@@ -1,6 +1,13 @@
 /** The made-up shell of each node: it carries out effects on a copy that is a history and a number. */
+
+import type {
+  CopyFacts,
+  CoreEffect,
+  CoreEvent,
+  CoreMessage,
+  Role,
+} from '../../src/core/state/types.js'
 import { viewOf } from '../../src/core/step.js'
-import type { CopyFacts, CoreEffect, CoreEvent, CoreMessage, Role } from '../../src/core/types.js'
 import { relate, type Term, withTerm } from '../../src/history/position.js'
 import { fetchSlowly, sync, takeCopy } from './disks.js'
 import type { World } from './world.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { covers } from '../../src/core/known.js'
+import { covers } from '../../src/core/standing/highest-known.js'
 import { cutOff, healAll, settled } from './clusters.js'
 import { emptyDisk, replaceDisk } from './disks.js'
 import type { World } from './world.js'

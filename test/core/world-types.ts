@@ -1,5 +1,5 @@
 /** What a world is made of: plain data, so that it can be copied. */
-import type { CoreState } from '../../src/core/step.js'
+
 import type {
   CoreEvent,
   CoreInput,
@@ -8,7 +8,8 @@ import type {
   CoreOptions,
   DurableFacts,
   Role,
-} from '../../src/core/types.js'
+} from '../../src/core/state/types.js'
+import type { CoreState } from '../../src/core/step.js'
 import type { History, Term } from '../../src/history/position.js'
 
 export interface Disk {

@@ -3,8 +3,15 @@
  * each node that carries out effects on a made-up copy (a history and a sequence number). Plain
  * data throughout, so that the explorer can copy a world.
  */
+
+import type {
+  CoreCommand,
+  CoreEvent,
+  CoreInput,
+  CoreMember,
+  Role,
+} from '../../src/core/state/types.js'
 import { type CoreState, createCore, nextDueMs, step } from '../../src/core/step.js'
-import type { CoreCommand, CoreEvent, CoreInput, CoreMember, Role } from '../../src/core/types.js'
 import { crash, emptyDisk, sync } from './disks.js'
 import { Ledger } from './ledger.js'
 import { carryOut, copyInput, copyOf, flows, open, replicate, restore, statusOf } from './shell.js'

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { leftEmptyMax } from '../../src/core/left-empty.js'
-import type { DurableFacts } from '../../src/core/types.js'
+import { leftEmptyMax } from '../../src/core/standing/left-empty.js'
+import type { DurableFacts } from '../../src/core/state/types.js'
 import { HotspareError } from '../../src/errors.js'
 import type { LogStore, OpenStorage } from '../../src/interfaces/storage.js'
 import { FactsLog, noFacts } from '../../src/node/roles/hard-state-log.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
-import { SeededRandom } from '../../src/testing/simulator/seeded-random.js'
+import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
 
 const owner = { cluster: 'voice', nodeId: 'alpha' }
 

@@ -1,10 +1,10 @@
 /** A checker that cannot fail proves nothing: each one is shown a broken promise. */
 import { describe, expect, it } from 'vitest'
 import { flow } from '../../src/testing/simulator/checkers/flow.js'
+import type { WriteRecord } from '../../src/testing/simulator/record/writes.js'
 import { recover } from '../../src/testing/simulator/recovery.js'
 import { Workload } from '../../src/testing/simulator/workload.js'
 import type { World } from '../../src/testing/simulator/world.js'
-import type { WriteRecord } from '../../src/testing/simulator/writes.js'
 import { busy, inStep, quit, settled, until, watched, write } from './support.js'
 
 const bytes = new TextEncoder().encode('something else')

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import type { WriteRecord } from '../../src/testing/simulator/record/writes.js'
 import { Workload } from '../../src/testing/simulator/workload.js'
 import type { World } from '../../src/testing/simulator/world.js'
-import type { WriteRecord } from '../../src/testing/simulator/writes.js'
 import { allIsWell, answer, code, quit, settled, until } from './support.js'
 
 // What a planned end of the role does to the writes that have their place and are not acknowledged yet.

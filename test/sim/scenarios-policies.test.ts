@@ -1,8 +1,11 @@
 /** Members whose policies differ for a while. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { PeerIdentities } from '../../src/node/peers/peer-identities.js'
-import type { DifferingPolicy, PolicyDifference } from '../../src/testing/simulator/policies.js'
-import { policyDifferences } from '../../src/testing/simulator/policies.js'
+import type {
+  DifferingPolicy,
+  PolicyDifference,
+} from '../../src/testing/simulator/machine/policies.js'
+import { policyDifferences } from '../../src/testing/simulator/machine/policies.js'
 import type { World } from '../../src/testing/simulator/world.js'
 import { allIsWell, inStep, noViolation, quit, until, watched, write } from './support.js'
 

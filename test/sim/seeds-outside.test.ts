@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { allCheckers } from '../../src/testing/simulator/checkers/index.js'
-import { isSyncedPath } from '../../src/testing/simulator/content.js'
+import { isSyncedPath } from '../../src/testing/simulator/observed/content.js'
 import { Workload } from '../../src/testing/simulator/workload.js'
 import { World } from '../../src/testing/simulator/world.js'
 import { inStep, quit } from './support.js'

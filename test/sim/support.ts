@@ -1,10 +1,10 @@
 import { expect } from 'vitest'
 import type { AckLevel, Durability } from '../../src/policy/class-options.js'
 import { allCheckers } from '../../src/testing/simulator/checkers/index.js'
+import type { WriteRecord } from '../../src/testing/simulator/record/writes.js'
 import { missing } from '../../src/testing/simulator/recovery.js'
 import { Workload } from '../../src/testing/simulator/workload.js'
 import { World, type WorldOptions } from '../../src/testing/simulator/world.js'
-import type { WriteRecord } from '../../src/testing/simulator/writes.js'
 
 /** A world whose promises are watched, with all nodes started and in step. */
 export async function settled(options: Partial<WorldOptions> = {}): Promise<World> {

@@ -9,7 +9,7 @@ import {
   synced,
 } from '../../src/index.js'
 import { memory } from '../../src/storage/memory.js'
-import { drained, VirtualClock } from '../../src/testing/simulator/virtual-clock.js'
+import { drained, VirtualClock } from '../../src/testing/simulator/machine/virtual-clock.js'
 import { type MemoryNetwork, memoryNetwork } from '../../src/transport/memory.js'
 import { type Speed, slowStorage } from './slow-storage.js'
 

@@ -1,4 +1,5 @@
 /** The order of the house: who may import whom. It is read from the files, so that it holds for new ones, too. */
+import { dirname } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type Room, rooms } from './rooms.js'
 import { filesBelow, importsOf } from './sources.js'
@@ -28,6 +29,12 @@ describe('the rooms of src', () => {
   it('each have a file', () => {
     const used = new Set(files.map(roomOf))
     expect(rooms.filter((room) => !used.has(room))).toEqual([])
+  })
+
+  it('hold at most 15 files', () => {
+    const counts = new Map<string, number>()
+    for (const file of files) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1)
+    expect([...counts].filter(([, count]) => count > 15)).toEqual([])
   })
 
   it('import only from the rooms below them', () => {

@@ -1,6 +1,9 @@
 /** Snapshots of application state among what a restore brought. */
 import type { ObjectStore } from '../../interfaces/storage.js'
 
+/** Bytes of a snapshot in one call to the storage. */
+const chunkBytes = 4 * 1024 * 1024
+
 /** Puts a snapshot among what a restore brought. */
 export async function stageSnapshot(
   objects: ObjectStore,
@@ -32,5 +35,3 @@ export async function stagedSnapshot(
   }
   return bytes
 }
-/** Bytes of a snapshot in one call to the storage. */
-export const chunkBytes = 4 * 1024 * 1024

@@ -2,8 +2,14 @@
  * Checks what peers say to the core. A peer that knows the secret is still not believed about shapes and sizes; what only a
  * later version can mean, a type or a word of an enumeration that is not known here, is no error: the message is ignored.
  */
-import { leftEmptyMax } from '../../core/left-empty.js'
-import type { CopyFacts, CoreMessage, DurableFacts, PeerView, Role } from '../../core/types.js'
+import { leftEmptyMax } from '../../core/standing/left-empty.js'
+import type {
+  CopyFacts,
+  CoreMessage,
+  DurableFacts,
+  PeerView,
+  Role,
+} from '../../core/state/types.js'
 import type { History } from '../../history/position.js'
 import {
   extentOf,

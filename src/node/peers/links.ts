@@ -6,7 +6,7 @@
  * refused dial after a closed connection is the proof that the peer's process is gone.
  */
 import debug from 'debug'
-import type { CoreMessage, LinkCause } from '../../core/types.js'
+import type { CoreMessage, LinkCause } from '../../core/state/types.js'
 import { HotspareError } from '../../errors.js'
 import type { Connection, Listener, TransportLimits } from '../../interfaces/transport.js'
 import type { Channel } from '../../protocol/channel.js'

@@ -7,7 +7,7 @@
  * only while it leads to the same process as the own one, because an address that answers is the better witness of which
  * process has an id; what arrives by different connections is taken in the order in which it was said.
  */
-import type { LinkCause } from '../../core/types.js'
+import type { LinkCause } from '../../core/state/types.js'
 import type { HotspareError } from '../../errors.js'
 import type { Envelope } from '../../protocol/envelope.js'
 import type { ControlLane } from './control-lane.js'

@@ -1,5 +1,5 @@
 /** What an operator is told where no member in reach may be promoted: what is the matter with the copy of this node itself. */
-import type { CoreEvent } from '../../core/types.js'
+import type { CoreEvent } from '../../core/state/types.js'
 
 type Holding = Extract<CoreEvent, { name: 'holding' }>
 

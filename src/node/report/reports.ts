@@ -3,7 +3,7 @@
 import type { CopyEvent } from '../../copy/contents/types.js'
 import type { OutsideReport } from '../../copy/files/types.js'
 import type { VaultIncident } from '../../copy/vault/incident.js'
-import type { CoreEvent } from '../../core/types.js'
+import type { CoreEvent } from '../../core/state/types.js'
 import { HotspareError } from '../../errors.js'
 import type { Lag } from '../../replication/in-sync/lag-meter.js'
 import type { WriterEvent } from '../../replication/in-sync/types.js'

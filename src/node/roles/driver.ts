@@ -6,9 +6,8 @@
  * input; facts are written one after the other, and what depends on them waits for `persisted`.
  */
 import debug from 'debug'
-import { explain } from '../../core/explain.js'
-import type { CoreState } from '../../core/state.js'
-import { createCore, nextDueMs, step } from '../../core/step.js'
+import { explain } from '../../core/state/explain.js'
+import type { CoreState } from '../../core/state/state.js'
 import type {
   CopyFacts,
   CoreCommand,
@@ -18,7 +17,8 @@ import type {
   Decision,
   DurableFacts,
   Role,
-} from '../../core/types.js'
+} from '../../core/state/types.js'
+import { createCore, nextDueMs, step } from '../../core/step.js'
 import type { ErrorCode } from '../../errors.js'
 import { HotspareError, whatHappened } from '../../errors.js'
 import type { Term } from '../../history/position.js'

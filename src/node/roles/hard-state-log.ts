@@ -6,8 +6,8 @@
  * tore was not answered, so the facts before it still hold; two slots tell it from one whose sector went bad later.
  */
 import { crc32 } from 'node:zlib'
-import { leftEmptyMax } from '../../core/left-empty.js'
-import type { DurableFacts } from '../../core/types.js'
+import { leftEmptyMax } from '../../core/standing/left-empty.js'
+import type { DurableFacts } from '../../core/state/types.js'
 import { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
 import type { Log, LogStore } from '../../interfaces/storage.js'

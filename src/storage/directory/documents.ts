@@ -3,12 +3,12 @@
 import { type FileHandle, open, readdir, readFile } from 'node:fs/promises'
 import type { DocumentStore } from '../../interfaces/storage.js'
 import { checkLimit, DOCUMENT_BYTES_MAX } from '../limits.js'
-import { isMissing, removeFile, replaceFile } from './durable.js'
-import { storageError } from './fs-error.js'
-import type { Gate } from './gate.js'
-import { decodeValue, encodeValue, HEADER_BYTES, startsLikeValue } from './header.js'
-import type { Layout } from './layout.js'
-import type { Room } from './room.js'
+import { isMissing, removeFile, replaceFile } from './base/durable.js'
+import { storageError } from './base/fs-error.js'
+import type { Gate } from './base/gate.js'
+import { decodeValue, encodeValue, HEADER_BYTES, startsLikeValue } from './base/header.js'
+import type { Layout } from './base/layout.js'
+import type { Room } from './base/room.js'
 
 /** Documents up to this size are written in the room that is kept, where no other is left. */
 const SMALL_BYTES = 256 * 1024

@@ -23,10 +23,10 @@ import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HotspareError } from '../../errors.js'
 import type { StorageOwner } from '../../interfaces/storage.js'
-import { isMissing } from './durable.js'
-import { errnoOf, isExhausted, storageError } from './fs-error.js'
-import type { Guard } from './gate.js'
-import type { Layout } from './layout.js'
+import { isMissing } from './base/durable.js'
+import { errnoOf, isExhausted, storageError } from './base/fs-error.js'
+import type { Guard } from './base/gate.js'
+import type { Layout } from './base/layout.js'
 
 /** How often a holder shows that it lives. */
 export const TOUCH_EVERY_MS = 1000

@@ -17,9 +17,9 @@ import { close as closeFile, constants, fdatasync, ftruncate, read, write, write
 import type { Log } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { checkCount, checkLimit, LOG_BYTES_MAX } from '../limits.js'
-import { NO_FOLLOW } from './durable.js'
-import { errnoOf, storageError } from './fs-error.js'
-import type { Gate } from './gate.js'
+import { NO_FOLLOW } from './base/durable.js'
+import { errnoOf, storageError } from './base/fs-error.js'
+import type { Gate } from './base/gate.js'
 
 /** Appends up to this size claim room ahead; larger ones gain nothing from it. */
 const CLAIM_BELOW_BYTES = 16 * 1024

@@ -10,12 +10,12 @@ import { copyFile, lstat, open, readdir, rename, rm, unlink } from 'node:fs/prom
 import type { Log, LogInfo, LogStore } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { checkLogName } from '../names.js'
-import { isMissing, makeFolder, NO_FOLLOW, syncFolder } from './durable.js'
-import { storageError } from './fs-error.js'
-import type { Gate } from './gate.js'
-import type { Layout } from './layout.js'
+import { isMissing, makeFolder, NO_FOLLOW, syncFolder } from './base/durable.js'
+import { storageError } from './base/fs-error.js'
+import type { Gate } from './base/gate.js'
+import type { Layout } from './base/layout.js'
+import type { Room } from './base/room.js'
 import { DirectoryLog, LOG_FLAGS } from './log.js'
-import type { Room } from './room.js'
 
 /** The logs of one open directory. */
 export class DirectoryLogs implements LogStore {

@@ -3,9 +3,9 @@
 import type { ObjectArea, ObjectInfo, ObjectSlice, ObjectStore } from '../../interfaces/storage.js'
 import { checkCount, checkLimit, ITEMS_MAX, OBJECT_BYTES_MAX } from '../limits.js'
 import { checkObjectName } from '../names.js'
-import type { Gate } from './gate.js'
-import type { Lane } from './lane.js'
-import type { SharedBuffers } from './shared-buffers.js'
+import type { Gate } from './base/gate.js'
+import type { SharedBuffers } from './base/shared-buffers.js'
+import type { Lane } from './engine/lane.js'
 import type { Syncer } from './syncer.js'
 
 /** The objects of one open directory. */

@@ -8,8 +8,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { HotspareError } from '../../errors.js'
 import type { ObjectArea } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
-import type { Lane } from './lane.js'
-import type { Layout } from './layout.js'
+import type { Layout } from './base/layout.js'
+import type { Lane } from './engine/lane.js'
 
 /** Above this many files, one flush of the file system is faster than an fsync of each. */
 const SINGLE_FILES_MAX = 64

@@ -13,11 +13,10 @@ import type {
 } from '../../interfaces/storage.js'
 import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } from '../limits.js'
 import { checkObjectName, checkTreePath } from '../names.js'
-import type { Gate } from './gate.js'
-import type { Lane } from './lane.js'
-import type { Room } from './room.js'
-import type { SharedBuffers } from './shared-buffers.js'
-import type { Syncer } from './syncer.js'
+import type { Gate } from './base/gate.js'
+import type { Room } from './base/room.js'
+import type { SharedBuffers } from './base/shared-buffers.js'
+import type { Lane } from './engine/lane.js'
 import {
   READ_NUMBERS,
   type ScanBatch,
@@ -25,7 +24,8 @@ import {
   unpackApplied,
   unpackStat,
   unpackStats,
-} from './work.js'
+} from './engine/work.js'
+import type { Syncer } from './syncer.js'
 
 /** What the tree works with. */
 export interface TreeParts {

@@ -1,8 +1,8 @@
 /** What a seed decides about the nodes, their machines and the work, before anything happens. */
-import type { NodeChoices } from './machine.js'
-import type { DifferingPolicies } from './policies.js'
-import { differingPolicies } from './policies.js'
-import { SeededRandom } from './seeded-random.js'
+import type { NodeChoices } from './machine/machine.js'
+import type { DifferingPolicies } from './machine/policies.js'
+import { differingPolicies } from './machine/policies.js'
+import { SeededRandom } from './machine/seeded-random.js'
 import type { WorkloadOptions } from './workload.js'
 import type { WorldOptions } from './world.js'
 

@@ -36,7 +36,7 @@ import {
   takeOver,
 } from './faults/machines.js'
 import { addToStandby, editStopped } from './faults/outside.js'
-import type { SeededRandom } from './seeded-random.js'
+import type { SeededRandom } from './machine/seeded-random.js'
 import type { World } from './world.js'
 
 /** Kinds of schedules. */

@@ -2,8 +2,8 @@
 import type { ClusterNode } from '../../cluster-node.js'
 import type { Extent } from '../../history/position.js'
 import { relate } from '../../history/position.js'
-import { holdingsOf } from './holdings.js'
-import type { SeededRandom } from './seeded-random.js'
+import type { SeededRandom } from './machine/seeded-random.js'
+import { holdingsOf } from './observed/holdings.js'
 import type { World } from './world.js'
 
 /** For whatever began before the faults ended: one call of a slow disk takes up to four seconds. */

@@ -6,13 +6,13 @@
  * each step with its name on record.
  */
 
-import { lackingReason, outdatedReason } from '../../core/needed.js'
+import { lackingReason, outdatedReason } from '../../core/standing/needed.js'
 import type { Extent } from '../../history/position.js'
 import { compareFreshness } from '../../history/position.js'
 import type { RoleEvent } from '../../node/contract/events.js'
 import { isServedInTime, loseActive, startWithoutOne } from './loss.js'
-import type { Process } from './machine.js'
-import type { SeededRandom } from './seeded-random.js'
+import type { Process } from './machine/machine.js'
+import type { SeededRandom } from './machine/seeded-random.js'
 import type { Workload } from './workload.js'
 import type { World } from './world.js'
 

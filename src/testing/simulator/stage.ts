@@ -1,10 +1,10 @@
 /** What every simulated world has: its time, the record of what happened, and those who check it. */
 import type { NodeLogEvent } from '../../node/contract/events.js'
 import type { Checker, Report } from './checkers/checker.js'
-import type { Process } from './machine.js'
-import { Timeline } from './timeline.js'
-import { drained, VirtualClock } from './virtual-clock.js'
-import type { WriteRecord } from './writes.js'
+import type { Process } from './machine/machine.js'
+import { drained, VirtualClock } from './machine/virtual-clock.js'
+import { Timeline } from './record/timeline.js'
+import type { WriteRecord } from './record/writes.js'
 
 /** Something that excuses the loss of an acknowledged write: the nodes reported it, or it is no fault of theirs. */
 export interface Excuse {

@@ -1,9 +1,9 @@
 /** What is seen of a world: what its nodes say, and how they stand from time to time. It goes on record, and to the checkers. */
 import type { NodeLogEvent, RestoredEvent, RoleEvent } from '../../node/contract/events.js'
 import type { Checker } from './checkers/checker.js'
-import type { Machine, Process } from './machine.js'
+import type { Machine, Process } from './machine/machine.js'
+import type { Timeline } from './record/timeline.js'
 import type { Excuse } from './stage.js'
-import type { Timeline } from './timeline.js'
 
 const sampleMs = 100
 /** They would only fill the timeline. */

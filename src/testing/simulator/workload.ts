@@ -3,12 +3,12 @@ import { HotspareError } from '../../errors.js'
 import type { Transaction } from '../../node/writes/transaction.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
 import type { Receipt } from '../../replication/write/types.js'
-import { overwritten } from './lent-bytes.js'
-import type { Process } from './machine.js'
-import type { SeededRandom } from './seeded-random.js'
+import { overwritten } from './machine/lent-bytes.js'
+import type { Process } from './machine/machine.js'
+import type { SeededRandom } from './machine/seeded-random.js'
+import type { WriteAction, WriteRecord } from './record/writes.js'
+import { outcomeOf } from './record/writes.js'
 import type { World } from './world.js'
-import type { WriteAction, WriteRecord } from './writes.js'
-import { outcomeOf } from './writes.js'
 
 /** How much is written. */
 export interface WorkloadOptions {

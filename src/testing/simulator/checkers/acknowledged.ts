@@ -9,12 +9,12 @@
 import type { Extent, History, Position, Term } from '../../../history/position.js'
 import { relate, sameTerm } from '../../../history/position.js'
 import type { NodeLogEvent, RoleEvent } from '../../../node/contract/events.js'
-import { contains, survivor, termsFrom, written } from '../extents.js'
-import type { Holdings } from '../holdings.js'
-import { holdingsOf } from '../holdings.js'
-import type { Machine, Process } from '../machine.js'
+import type { Machine, Process } from '../machine/machine.js'
+import { contains, survivor, termsFrom, written } from '../observed/extents.js'
+import type { Holdings } from '../observed/holdings.js'
+import { holdingsOf } from '../observed/holdings.js'
+import type { WriteRecord } from '../record/writes.js'
 import type { World } from '../world.js'
-import type { WriteRecord } from '../writes.js'
 import type { Checker, Report } from './checker.js'
 
 /** Somebody said that these members may have more, and this is what they had then. */

@@ -1,10 +1,10 @@
 /** What a checker of one promise is told, and how it reports. */
 import type { NodeLogEvent } from '../../../node/contract/events.js'
 import type { NodeStatus } from '../../../node/report/status.js'
-import type { Machine, Process } from '../machine.js'
-import type { RegisterChange } from '../register.js'
-import type { TapHooks } from '../taps.js'
-import type { ReadRecord, WriteRecord } from '../writes.js'
+import type { Machine, Process } from '../machine/machine.js'
+import type { RegisterChange } from '../machine/register.js'
+import type { TapHooks } from '../machine/taps.js'
+import type { ReadRecord, WriteRecord } from '../record/writes.js'
 
 /** How a process ended. */
 export type ProcessEnd = 'killed' | 'stopped'

@@ -4,8 +4,8 @@
  */
 import type { NodeLogEvent, RestoreEvent, RoleEvent } from '../../../node/contract/events.js'
 import type { NodeStatus } from '../../../node/report/status.js'
-import { Calm } from '../calm.js'
-import type { Process } from '../machine.js'
+import type { Process } from '../machine/machine.js'
+import { Calm } from '../observed/calm.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 

@@ -4,7 +4,7 @@ import { nodeDefaults } from '../../../node/contract/options.js'
 import type { NodeStatus } from '../../../node/report/status.js'
 import { frameTypes } from '../../../replication/frame-types.js'
 import { writerLimits } from '../../../replication/write/types.js'
-import type { Process } from '../machine.js'
+import type { Process } from '../machine/machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 

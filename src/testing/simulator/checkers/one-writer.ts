@@ -4,10 +4,10 @@ import type { Term } from '../../../history/position.js'
 import { sameTerm } from '../../../history/position.js'
 import type { NodeLogEvent, RoleEvent } from '../../../node/contract/events.js'
 import type { NodeStatus } from '../../../node/report/status.js'
-import { written } from '../extents.js'
-import type { Machine, Process } from '../machine.js'
+import type { Machine, Process } from '../machine/machine.js'
+import { written } from '../observed/extents.js'
+import type { WriteRecord } from '../record/writes.js'
 import type { World } from '../world.js'
-import type { WriteRecord } from '../writes.js'
 import type { Checker, Report } from './checker.js'
 
 class OneWriter implements Checker {

@@ -5,7 +5,7 @@
 
 import { compareFreshness } from '../../../history/position.js'
 import type { NodeLogEvent, RoleEvent } from '../../../node/contract/events.js'
-import type { Process } from '../machine.js'
+import type { Process } from '../machine/machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 

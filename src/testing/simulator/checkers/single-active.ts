@@ -4,7 +4,7 @@
  */
 import type { NodeLogEvent } from '../../../node/contract/events.js'
 import type { NodeStatus } from '../../../node/report/status.js'
-import type { Process } from '../machine.js'
+import type { Process } from '../machine/machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 

@@ -1,7 +1,7 @@
 /** Promise 10: a node that does not know the secret gets nothing, and nobody hears of it. */
 import type { NodeLogEvent } from '../../../node/contract/events.js'
-import { Calm } from '../calm.js'
-import type { Process } from '../machine.js'
+import type { Process } from '../machine/machine.js'
+import { Calm } from '../observed/calm.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 

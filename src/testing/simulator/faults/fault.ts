@@ -1,5 +1,5 @@
 /** What all kinds of faults are made of. */
-import type { SeededRandom } from '../seeded-random.js'
+import type { SeededRandom } from '../machine/seeded-random.js'
 import type { World } from '../world.js'
 
 /** One kind of fault; it does nothing where it does not fit. */

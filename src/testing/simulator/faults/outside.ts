@@ -1,7 +1,8 @@
 /** Other programs, and people, that touch the files of a node. */
-import { isSyncedPath } from '../content.js'
-import type { Machine } from '../machine.js'
-import type { SeededRandom } from '../seeded-random.js'
+
+import type { Machine } from '../machine/machine.js'
+import type { SeededRandom } from '../machine/seeded-random.js'
+import { isSyncedPath } from '../observed/content.js'
 import type { World } from '../world.js'
 import type { Fault } from './fault.js'
 import { member } from './fault.js'

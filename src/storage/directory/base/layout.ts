@@ -1,0 +1,93 @@
+/** Where everything lies below the root. The only place that builds paths of the storage's own files. */
+
+import { resolve } from 'node:path'
+import { HotspareError } from '../../../errors.js'
+import type { ObjectArea } from '../../../interfaces/storage.js'
+import {
+  checkDocumentName,
+  checkLogArea,
+  checkObjectName,
+  reservedNames,
+  STATE_FOLDER,
+} from '../../names.js'
+
+/** The areas of objects, each a folder of its own. */
+export const objectAreas: readonly ObjectArea[] = ['blobs', 'staging', 'incoming', 'vault']
+
+/** The paths of one storage. */
+export class Layout {
+  /** The application's folder, absolute. */
+  readonly root: string
+  /** The storage's own folder inside it. */
+  readonly state: string
+  /** Half-written files, emptied at every open. On the same file system as everything else. */
+  readonly temporary: string
+  readonly lock: string
+  readonly format: string
+  /** The same in other letters: it is there where the file system does not tell them apart. */
+  readonly formatOtherwise: string
+  /** Room that is kept for removals. */
+  readonly room: string
+  readonly #prefix: string
+  #counter = 0
+
+  /**
+   * @param root - the application's folder
+   * @param user - one word that keeps the temporary names of two threads apart
+   */
+  constructor(root: string, user: string) {
+    this.root = resolve(root)
+    this.state = `${this.root}/${STATE_FOLDER}`
+    this.temporary = `${this.state}/tmp`
+    this.lock = `${this.state}/lock`
+    this.format = `${this.state}/format`
+    this.room = `${this.state}/room`
+    this.formatOtherwise = `${this.state}/FORMAT`
+    this.#prefix = user
+  }
+
+  /** A path for a new temporary file or folder, never given out twice. `kind` is what its name begins with. */
+  newTemporary(kind: string = ''): string {
+    this.#counter += 1
+    return `${this.temporary}/${kind}${this.#prefix}-${this.#counter}`
+  }
+
+  /** The path of a file of the tree. The caller checked the path. */
+  treePath(path: string): string {
+    return `${this.root}/${path}`
+  }
+
+  /** @throws `PATH_INVALID` */
+  documentPath(name: string): string {
+    checkDocumentName(name)
+    return `${this.state}/${name}`
+  }
+
+  /** @throws `PATH_INVALID` */
+  logFolder(area: string): string {
+    checkLogArea(area)
+    return `${this.state}/${area}`
+  }
+
+  /** @throws `PATH_INVALID` */
+  objectFolder(area: ObjectArea): string {
+    if (objectAreas.includes(area)) return `${this.state}/${area}`
+    throw new HotspareError('PATH_INVALID', `${JSON.stringify(area)} is no area of objects`)
+  }
+
+  /** The path of an incoming file or folder, '' for all of them. The caller checked the path. */
+  incoming(path: string): string {
+    return path === '' ? `${this.state}/incoming` : `${this.state}/incoming/${path}`
+  }
+
+  /** @throws `PATH_INVALID` */
+  objectPath(area: ObjectArea, name: string): string {
+    checkObjectName(area, name)
+    return `${this.objectFolder(area)}/${name}`
+  }
+
+  /** Whether an entry of the state folder can hold documents. */
+  holdsDocuments(entry: string): boolean {
+    return !reservedNames.has(entry)
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * Opens files whose own permissions keep their owner out. An application may give a file any mode, and its bytes are
+ * to be read and replicated all the same.
+ *
+ * Such a file is lent the permission for as long as its opening takes. It has a second name among the temporary files
+ * meanwhile: so that no file that takes its place on the way is changed, and so that the next open of the storage finds
+ * it, with the mode in that name, when the process dies in between.
+ *
+ * Invariant: of all threads of a storage one lends at a time, and none takes a lent mode for the file's own.
+ */
+
+import {
+  chmodSync,
+  closeSync,
+  fstatSync,
+  linkSync,
+  openSync,
+  renameSync,
+  type Stats,
+  unlinkSync,
+} from 'node:fs'
+import { errnoOf, isForbidden } from '../base/fs-error.js'
+import type { Layout } from '../base/layout.js'
+import { isNoFile, look, type OpenFile, READ_FLAGS } from './files.js'
+
+/** What reading and writing in place need. */
+const LENT = 0o600
+const LENT_NAME = /^lent-([0-7]{1,3})-/
+/** A thread that died in the middle does not hold up the others for ever. */
+const PATIENCE_MS = 1000
+
+/** Memory that the threads of one storage share: whether one of them lends, and how often that began or ended. */
+export type LendingState = Int32Array<SharedArrayBuffer>
+
+export function newLendingState(): LendingState {
+  return new Int32Array(new SharedArrayBuffer(8))
+}
+
+/** Opens files of one storage for one thread. */
+export class Access {
+  readonly #layout: Layout
+  readonly #state: LendingState
+
+  constructor(layout: Layout, state: LendingState) {
+    this.#layout = layout
+    this.#state = state
+  }
+
+  /** Opens a file, whatever its mode. */
+  open(path: string, flags: number, mode?: number): number {
+    try {
+      return openSync(path, flags, mode)
+    } catch (error) {
+      if (!isForbidden(error) || look(path)?.isFile() !== true) throw error
+      return this.#alone(() => this.#openLent(path, flags, error))
+    }
+  }
+
+  /** Opens a regular file for reading; undefined when there is none at the path. */
+  openToRead(path: string): OpenFile | undefined {
+    let fd: number
+    try {
+      fd = this.open(path, READ_FLAGS)
+    } catch (error) {
+      if (isNoFile(errnoOf(error))) return undefined
+      throw error
+    }
+    try {
+      const stats = this.stat(fd)
+      if (stats.isFile()) return { fd, stats }
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
+    closeSync(fd)
+    return undefined
+  }
+
+  /** The stat of an open file, with its own mode. */
+  stat(fd: number): Stats {
+    const before = Atomics.load(this.#state, 1)
+    const stats = fstatSync(fd)
+    const isOwn = before % 2 === 0 && Atomics.load(this.#state, 1) === before
+    return isOwn ? stats : this.#alone(() => fstatSync(fd))
+  }
+
+  #openLent(path: string, flags: number, cause: unknown): number {
+    const second = this.#layout.newTemporary()
+    try {
+      linkSync(path, second)
+    } catch (error) {
+      // Somebody else's file, or a file system without second names: it stays closed.
+      throw isForbidden(error) ? cause : error
+    }
+    let name = second
+    try {
+      const found = look(second)
+      if (found?.isFile() !== true) throw cause
+      const mode = found.mode & 0o777
+      name = this.#layout.newTemporary(`lent-${mode.toString(8)}-`)
+      renameSync(second, name)
+      chmodSync(name, mode | LENT)
+      try {
+        return openSync(name, flags)
+      } finally {
+        chmodSync(name, mode)
+      }
+    } finally {
+      unlinkSync(name)
+    }
+  }
+
+  /** Runs while no other thread lends. */
+  #alone<Result>(work: () => Result): Result {
+    const state = this.#state
+    while (Atomics.compareExchange(state, 0, 0, 1) !== 0) {
+      if (Atomics.wait(state, 0, 1, PATIENCE_MS) === 'timed-out') break
+    }
+    Atomics.add(state, 1, 1)
+    try {
+      return work()
+    } finally {
+      Atomics.add(state, 1, 1)
+      Atomics.store(state, 0, 0)
+      Atomics.notify(state, 0)
+    }
+  }
+}
+
+/** Puts the mode back of a file that was lent one when the process died, if `name` is that of such a temporary file. */
+export function takeBack(layout: Layout, name: string): void {
+  const mode = LENT_NAME.exec(name)?.[1]
+  const path = `${layout.temporary}/${name}`
+  if (mode !== undefined && look(path)?.isFile() === true) chmodSync(path, Number.parseInt(mode, 8))
+}

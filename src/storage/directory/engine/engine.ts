@@ -1,0 +1,212 @@
+/**
+ * Does the work, wherever it runs: in a worker thread, or on the main thread where there is none. Work is
+ * done with synchronous calls, which are several times faster than asynchronous ones for many small
+ * files; fsync, which only waits, is asynchronous, so that other work goes on meanwhile.
+ */
+
+import { close, fsync, open } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { type HotspareError, whatHappened } from '../../../errors.js'
+import type { TreeOperation } from '../../../interfaces/storage.js'
+import { storageFailed } from '../../failure.js'
+import { parentOf } from '../../names.js'
+import { errnoOf, storageError } from '../base/fs-error.js'
+import type { Layout } from '../base/layout.js'
+import { Access, type LendingState } from './access.js'
+import { ApplyQueue, type PausingTask } from './apply-queue.js'
+import { isNoFile, READ_FLAGS } from './files.js'
+import { Folders } from './folders.js'
+import { listObjects, readObject, removeObjects, writeObjects } from './object-files.js'
+import { takeIn } from './take-in.js'
+import { findObstacles, readFiles, statFiles, TreeScan } from './tree-reader.js'
+import { TreeWriter } from './tree-writer.js'
+import { APPLIED_NUMBERS, packApplied, type SyncRequest, type Work, type WorkKind } from './work.js'
+
+/** A long apply lets others work after this time. */
+const TURN_MS = 8
+
+/** What is needed to do each kind of work. */
+type Handlers = {
+  readonly [Kind in WorkKind]: (
+    ask: Work[Kind]['ask'],
+  ) => Work[Kind]['answer'] | Promise<Work[Kind]['answer']>
+}
+
+/** Does the work of one lane. */
+export class Engine {
+  readonly #layout: Layout
+  readonly #access: Access
+  readonly #writer: TreeWriter
+  readonly #queue = new ApplyQueue()
+  readonly #scans = new Map<number, TreeScan>()
+  readonly #background = new Set<Promise<void>>()
+  readonly #handlers: Handlers = {
+    stat: ({ paths }) => statFiles(this.#layout, paths, new Folders(this.#layout)),
+    obstacles: ({ paths }) => findObstacles(this.#layout, paths, new Folders(this.#layout)),
+    read: ({ requests, into }) => readFiles(this.#layout, this.#access, requests, into),
+    apply: ({ operations }) => this.#apply(operations),
+    takeIn: () => takeIn(this.#layout),
+    scan: ({ scan, begins }) => this.#scan(scan, begins),
+    scanEnd: ({ scan }) => this.#endScan(scan),
+    syncFiles: (request) => this.#syncFiles(request),
+    objectList: ({ area, prefix }) => listObjects(this.#layout, area, prefix),
+    objectWrite: (work) => {
+      writeObjects(this.#layout, this.#access, work)
+      return undefined
+    },
+    objectRead: (work) => readObject(this.#layout, this.#access, work),
+    objectRemove: ({ area, names }) => this.#removeObjects(area, names),
+    settle: async () => {
+      await Promise.all(this.#background)
+      return undefined
+    },
+  }
+
+  constructor(layout: Layout, lending: LendingState) {
+    this.#layout = layout
+    this.#access = new Access(layout, lending)
+    this.#writer = new TreeWriter(layout, this.#access)
+  }
+
+  /** Does one piece of work. Throws or rejects with a HotspareError. */
+  do<Kind extends WorkKind>(
+    kind: Kind,
+    ask: Work[Kind]['ask'],
+  ): Work[Kind]['answer'] | Promise<Work[Kind]['answer']> {
+    try {
+      return this.#handlers[kind](ask)
+    } catch (error) {
+      throw storageError(error, `the storage failed (${kind}) in`, this.#layout.root)
+    }
+  }
+
+  #apply(operations: readonly TreeOperation[]): Float64Array | Promise<Float64Array> {
+    return this.#queue.run(keysOf(operations), this.#carryOut(operations))
+  }
+
+  *#carryOut(operations: readonly TreeOperation[]): PausingTask<Float64Array> {
+    const folders = new Folders(this.#layout)
+    const stats = new Float64Array(operations.length * APPLIED_NUMBERS)
+    let turnBegan = performance.now()
+    for (const [index, operation] of operations.entries()) {
+      try {
+        const steps = this.#writer.apply(operation, folders)
+        let step = steps.next()
+        while (step.done !== true) {
+          yield
+          folders.clear()
+          turnBegan = performance.now()
+          step = steps.next()
+        }
+        packApplied(stats, index * APPLIED_NUMBERS, step.value)
+      } catch (error) {
+        throw storageError(error, `cannot ${operation.kind}`, operation.path)
+      }
+      if (performance.now() - turnBegan > TURN_MS) {
+        yield
+        folders.clear()
+        turnBegan = performance.now()
+      }
+    }
+    return stats
+  }
+
+  #scan(id: number, begins: boolean): Work['scan']['answer'] {
+    let scan = this.#scans.get(id)
+    if (scan === undefined) {
+      if (!begins) throw storageFailed('the thread that walked the tree ended in the middle')
+      scan = new TreeScan(this.#layout)
+      this.#scans.set(id, scan)
+    }
+    const batch = scan.next()
+    if (batch.done) this.#endScan(id)
+    return batch
+  }
+
+  #endScan(id: number): undefined {
+    this.#scans.get(id)?.end()
+    this.#scans.delete(id)
+  }
+
+  #removeObjects(area: Work['objectRemove']['ask']['area'], names: readonly string[]): undefined {
+    for (const folder of removeObjects(this.#layout, area, names)) {
+      const removal: Promise<void> = rm(folder, { recursive: true, force: true })
+        // What stays lies among the temporary files, which the next open removes.
+        .catch(() => undefined)
+        .then(() => {
+          this.#background.delete(removal)
+        })
+      this.#background.add(removal)
+    }
+  }
+
+  /** One fsync after the other: several at a time are slower, since each waits for the same journal. */
+  async #syncFiles({ base, names }: SyncRequest): Promise<undefined> {
+    const folders = new Folders(this.#layout)
+    const root = base === 'tree' ? this.#layout.root : this.#layout.state
+    const above = new Set<string>([''])
+    for (const name of names) {
+      const relative = base === 'tree' ? name : `${base}/${name}`
+      // Pauses lie between the files: somebody may have put a link on the way.
+      folders.clear()
+      if (base === 'tree' && !folders.leadTo(relative)) {
+        addExisting(above, relative, (folder) => folders.leadTo(`${folder}/x`))
+        continue
+      }
+      await syncPath(`${root}/${relative}`, this.#access)
+      addExisting(above, relative, () => true)
+    }
+    const deepestFirst = [...above].sort((a, b) => b.length - a.length)
+    for (const folder of deepestFirst) {
+      await syncPath(folder === '' ? root : `${root}/${folder}`, this.#access)
+    }
+    return undefined
+  }
+}
+
+/** Adds all folders above a path that exist. */
+function addExisting(to: Set<string>, path: string, exists: (folder: string) => boolean): void {
+  for (let folder = parentOf(path); folder !== '' && !to.has(folder); folder = parentOf(folder)) {
+    if (exists(folder)) to.add(folder)
+  }
+}
+
+/** Makes a file or folder durable; one that does not exist is no error. */
+async function syncPath(path: string, access: Access): Promise<void> {
+  try {
+    const fd = await openFile(path).catch(() => access.open(path, READ_FLAGS))
+    try {
+      await new Promise<void>((resolve, reject) => {
+        fsync(fd, (error) => (error === null ? resolve() : reject(notSynced(error, path))))
+      })
+    } finally {
+      close(fd)
+    }
+  } catch (error) {
+    if (isNoFile(errnoOf(error))) return
+    throw storageError(error, 'cannot make durable', path)
+  }
+}
+
+/** Of a sync that failed, whatever it says: what was written may be lost. A file that could not be opened was not synced at all. */
+function notSynced(error: unknown, path: string): HotspareError {
+  const known = storageError(error, 'cannot make durable', path)
+  return known.code === 'RESOURCES_EXHAUSTED' ? storageFailed(whatHappened(known), path) : known
+}
+
+function openFile(path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    open(path, READ_FLAGS, (error, fd) => (error === null ? resolve(fd) : reject(error)))
+  })
+}
+
+/** The paths that operations touch, objects under a name that no path of the tree has. */
+function keysOf(operations: readonly TreeOperation[]): string[] {
+  const keys: string[] = []
+  for (const operation of operations) {
+    // Two spellings may be one file in this folder: they wait for each other, too.
+    keys.push(operation.path.toLowerCase())
+    if ('area' in operation) keys.push(`\0${operation.area}/${operation.name}`)
+  }
+  return keys
+}

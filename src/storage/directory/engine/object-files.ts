@@ -1,0 +1,162 @@
+/** Objects as files of their area's folder, with synchronous calls. */
+
+import {
+  closeSync,
+  constants,
+  type Dirent,
+  fchmodSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  unlinkSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import type { ObjectArea, ObjectInfo, ObjectSlice } from '../../../interfaces/storage.js'
+import { storageFailed } from '../../failure.js'
+import { checkObjectName } from '../../names.js'
+import { isMissing, NO_FOLLOW } from '../base/durable.js'
+import { errnoOf } from '../base/fs-error.js'
+import type { Layout } from '../base/layout.js'
+import type { Access } from './access.js'
+import { intoFolder, look, readFully, writeWithHoles } from './files.js'
+import type { ObjectRead, ObjectWrite } from './work.js'
+
+const OBJECT_FLAGS = constants.O_WRONLY | constants.O_CREAT | NO_FOLLOW
+/** An object that becomes a file of the tree has these bits already, and most files have them. */
+const OBJECT_MODE = 0o644
+
+const umask = process.umask()
+
+/** The objects of an area, sorted by name. */
+export function listObjects(layout: Layout, area: ObjectArea, prefix: string): ObjectInfo[] {
+  const objects: ObjectInfo[] = []
+  const root = layout.objectFolder(area)
+  const collect = (folder: string): void => {
+    for (const entry of readEntries(`${root}/${folder}`)) {
+      const name = `${folder}${entry.name}`
+      const below = `${name}/`
+      if (entry.isDirectory()) {
+        if (below.startsWith(prefix) || prefix.startsWith(below)) collect(below)
+      } else if (entry.isFile() && name.startsWith(prefix)) {
+        const stats = look(`${root}/${name}`)
+        if (stats !== undefined) objects.push({ name, bytes: stats.size })
+      }
+    }
+  }
+  collect('')
+  return objects.sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/**
+ * Writes slices of a buffer; those of one object that follow each other share one open file. Zeros are left out where that
+ * makes a hole: an object becomes a file that was sparse where it came from.
+ */
+export function writeObjects(layout: Layout, access: Access, work: ObjectWrite): void {
+  let open: { name: string; fd: number } | undefined
+  try {
+    for (const slice of work.slices) {
+      if (open?.name !== slice.name) {
+        if (open !== undefined) closeSync(open.fd)
+        open = undefined
+        const path = layout.objectPath(work.area, slice.name)
+        open = { name: slice.name, fd: openObject(access, path, slice) }
+      }
+      writeWithHoles(
+        open.fd,
+        work.buffer.subarray(slice.start, slice.start + slice.length),
+        slice.offset,
+      )
+    }
+  } finally {
+    if (open !== undefined) closeSync(open.fd)
+  }
+}
+
+/** A stretch of an object. @throws `STORAGE_FAILED` when there is no such object */
+export function readObject(layout: Layout, access: Access, work: ObjectRead): Uint8Array {
+  const path = layout.objectPath(work.area, work.name)
+  const file = access.openToRead(path)
+  if (file === undefined) {
+    throw storageFailed(`there is no object ${work.area}/${work.name}`, path)
+  }
+  try {
+    const length = Math.max(0, Math.min(work.length, file.stats.size - work.offset))
+    const buffer = Buffer.allocUnsafeSlow(length)
+    const count = readFully(file.fd, buffer, 0, length, work.offset)
+    return buffer.subarray(0, count)
+  } finally {
+    closeSync(file.fd)
+  }
+}
+
+/**
+ * Removes objects. Whole folders are only moved aside.
+ *
+ * @returns the folders moved aside, to be removed in the background
+ */
+export function removeObjects(
+  layout: Layout,
+  area: ObjectArea,
+  names: readonly string[],
+): string[] {
+  const root = layout.objectFolder(area)
+  const aside: string[] = []
+  for (const name of names) {
+    const folder = name.endsWith('/')
+    checkObjectName(area, folder ? name.slice(0, -1) : name)
+    const path = `${root}/${folder ? name.slice(0, -1) : name}`
+    try {
+      if (folder) {
+        const target = layout.newTemporary()
+        if (look(path)?.isDirectory() !== true) continue
+        renameSync(path, target)
+        aside.push(target)
+      } else {
+        unlinkSync(path)
+      }
+    } catch (error) {
+      if (isMissing(error) || errnoOf(error) === 'EISDIR') continue
+      throw error
+    }
+    prune(root, path)
+  }
+  return aside
+}
+
+function openObject(access: Access, path: string, { offset, mode }: ObjectSlice): number {
+  if (mode === undefined) return intoFolder(path, () => openSync(path, OBJECT_FLAGS, OBJECT_MODE))
+  if (offset === 0) {
+    try {
+      const fd = intoFolder(path, () => openSync(path, OBJECT_FLAGS | constants.O_EXCL, mode))
+      // The process's umask may have taken bits away.
+      if ((mode & umask) !== 0) fchmodSync(fd, mode)
+      return fd
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error
+    }
+  }
+  const fd = intoFolder(path, () => access.open(path, OBJECT_FLAGS, mode))
+  fchmodSync(fd, mode)
+  return fd
+}
+
+function readEntries(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}
+
+/** Removes the folders above a removed object while they are empty. */
+function prune(root: string, path: string): void {
+  for (let folder = dirname(path); folder !== root; folder = dirname(folder)) {
+    try {
+      rmdirSync(folder)
+    } catch {
+      return
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/** Moves what a restore brought to its place in the tree, a whole folder at once where that is possible. */
+
+import { readdirSync, renameSync, rmdirSync } from 'node:fs'
+import { isMissing } from '../base/durable.js'
+import { errnoOf } from '../base/fs-error.js'
+import type { Layout } from '../base/layout.js'
+import { look } from './files.js'
+import type { TakenIn } from './work.js'
+
+/** What stands in the way of a folder: a folder with something in it, or no folder at all. */
+const inTheWay: ReadonlySet<string | undefined> = new Set([
+  'ENOTEMPTY',
+  'EEXIST',
+  'EPERM',
+  'ENOTDIR',
+])
+
+/** Renames never cross what they are not meant for: a folder is only put where none, or an empty one, stands. */
+export function takeIn(layout: Layout): TakenIn {
+  const taken: { folders: string[]; replaced: string[] } = { folders: [], replaced: [] }
+  merge(layout, '', taken)
+  return taken
+}
+
+/** Moves the entries of an incoming folder into the real folder of the tree that has its name. */
+function merge(
+  layout: Layout,
+  folder: string,
+  taken: { folders: string[]; replaced: string[] },
+): void {
+  const before = taken.replaced.length
+  let moved = false
+  for (const entry of readdirSync(layout.incoming(folder), { withFileTypes: true })) {
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`
+    const from = layout.incoming(path)
+    if (!entry.isDirectory()) {
+      const found = look(layout.treePath(path))
+      if (found !== undefined && !found.isFile()) continue
+      renameSync(from, layout.treePath(path))
+      taken.replaced.push(path)
+    } else if (moveFolder(from, layout.treePath(path))) {
+      moved = true
+    } else if (look(layout.treePath(path))?.isDirectory() === true) {
+      merge(layout, path, taken)
+      removeIfEmpty(from)
+    }
+  }
+  if (moved || taken.replaced.length > before) taken.folders.push(folder)
+}
+
+function moveFolder(from: string, to: string): boolean {
+  try {
+    renameSync(from, to)
+    return true
+  } catch (error) {
+    if (inTheWay.has(errnoOf(error))) return false
+    throw error
+  }
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder)
+  } catch (error) {
+    if (!isMissing(error) && !inTheWay.has(errnoOf(error))) throw error
+  }
+}

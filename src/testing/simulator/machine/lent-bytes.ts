@@ -1,0 +1,177 @@
+/**
+ * Holds both sides to the rules of who may touch bytes when, which the interfaces of storage and transport state. Bytes
+ * that a call is handed are overwritten as soon as the rules let their owner do so: an adapter that looks at them later is
+ * found out by what it stores. And the library is found out where it changes bytes that it has lent to an adapter.
+ */
+import type { Log, OpenStorage, Storage, TreeOperation } from '../../../interfaces/storage.js'
+import type { Connection, Transport } from '../../../interfaces/transport.js'
+import { eachConnection } from './each-connection.js'
+import type { SeededRandom } from './seeded-random.js'
+
+/** What bytes are filled with whose owner may use them for something else. */
+const SPOILED = 0xdd
+/** Frames of a connection that are looked at again later. */
+const FRAMES_KEPT_MAX = 16
+/** Bytes of these frames. */
+const BYTES_KEPT_MAX = 2 * 1024 * 1024
+
+/** Told of a call whose bytes changed while they were lent. */
+export type Changed = (call: string) => void
+
+/** The same bytes in memory that the owner may use again. */
+export function overwritten(bytes: Uint8Array): void {
+  bytes.fill(SPOILED)
+}
+
+/** The same storage; it gets bytes that are overwritten as soon as the caller may do that. */
+export function lentStorage(inner: Storage, changed: Changed): Storage {
+  return {
+    name: inner.name,
+    open: async (owner, waits) => lentOpen(await inner.open(owner, waits), changed),
+  }
+}
+
+function lentOpen(open: OpenStorage, changed: Changed): OpenStorage {
+  const { documents, logs, objects, tree } = open
+  return {
+    documents: {
+      read: (name) => documents.read(name),
+      write: (name, value) => {
+        const loan = new Loan([value], 'documents.write', changed)
+        return loan.until(documents.write(name, loan.copyOf(0)))
+      },
+      remove: (name) => documents.remove(name),
+      list: (prefix) => documents.list(prefix),
+    },
+    logs: {
+      list: (area) => logs.list(area),
+      open: async (area, name) => lentLog(await logs.open(area, name), changed),
+      remove: (area, names) => logs.remove(area, names),
+      replace: (from, to) => logs.replace(from, to),
+    },
+    objects: {
+      list: (area, prefix) => objects.list(area, prefix),
+      write: (area, buffer, slices) => {
+        const lent = new Uint8Array(buffer)
+        const writing = objects.write(area, lent, slices)
+        overwritten(lent)
+        return writing
+      },
+      read: (area, name, offset, length) => objects.read(area, name, offset, length),
+      sync: (area, names) => objects.sync(area, names),
+      remove: (area, names) => objects.remove(area, names),
+    },
+    tree: {
+      ...(tree.foldsCase === undefined ? {} : { foldsCase: tree.foldsCase }),
+      scan: (skipped) => tree.scan(skipped),
+      stat: (paths) => tree.stat(paths),
+      obstacles: (paths) => tree.obstacles(paths),
+      read: (requests, lend) => tree.read(requests, lend),
+      apply: (operations) => {
+        const parts = operations.flatMap((each) => ('bytes' in each ? [each.bytes] : []))
+        if (parts.length === 0) return tree.apply(operations)
+        const loan = new Loan(parts, 'tree.apply', changed)
+        return loan.until(tree.apply(withCopies(operations, loan)))
+      },
+      takeIn: () => tree.takeIn(),
+      sync: (paths) => tree.sync(paths),
+    },
+    ...(open.room === undefined ? {} : { room: open.room }),
+    close: () => open.close(),
+  }
+}
+
+function withCopies(operations: readonly TreeOperation[], loan: Loan): TreeOperation[] {
+  let next = 0
+  return operations.map((operation) => {
+    if (!('bytes' in operation)) return operation
+    next += 1
+    return { ...operation, bytes: loan.copyOf(next - 1) }
+  })
+}
+
+function lentLog(log: Log, changed: Changed): Log {
+  return {
+    get bytes() {
+      return log.bytes
+    },
+    append: (parts) => {
+      const loan = new Loan(parts, 'log.append', changed)
+      return loan.until(log.append(loan.copies))
+    },
+    read: (offset, length) => log.read(offset, length),
+    truncate: (bytes) => log.truncate(bytes),
+    close: () => log.close(),
+  }
+}
+
+/** Bytes that the library has lent, with what they were then. */
+class Loan {
+  readonly copies: readonly Uint8Array[]
+  readonly bytes: number
+  readonly #parts: readonly Uint8Array[]
+  readonly #call: string
+  readonly #changed: Changed
+
+  constructor(parts: readonly Uint8Array[], call: string, changed: Changed) {
+    this.#parts = [...parts]
+    this.copies = parts.map((part) => new Uint8Array(part))
+    this.bytes = parts.reduce((sum, { length }) => sum + length, 0)
+    this.#call = call
+    this.#changed = changed
+  }
+
+  copyOf(at: number): Uint8Array {
+    return this.copies[at] ?? new Uint8Array()
+  }
+
+  /** The same outcome; the loan ends before anybody is told of it. */
+  async until<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } finally {
+      this.look()
+      for (const copy of this.copies) overwritten(copy)
+    }
+  }
+
+  /** Tells when the bytes are no more what they were. */
+  look(): void {
+    const isSame = this.#parts.every((part, at) => Buffer.compare(part, this.copyOf(at)) === 0)
+    if (!isSame) this.#changed(this.#call)
+  }
+}
+
+/**
+ * The same transport; it needs the parts of frames for longer than it seems, some of them for ever. What it lends to the
+ * receiver is overwritten by the memory transport itself.
+ */
+export function lentTransport(inner: Transport, random: SeededRandom, changed: Changed): Transport {
+  return eachConnection(inner, (connection) => lend(connection, random, changed))
+}
+
+interface KeptFrame {
+  readonly loan: Loan
+  readonly taken: (() => void) | undefined
+}
+
+function lend(connection: Connection, random: SeededRandom, changed: Changed): void {
+  const send = connection.send.bind(connection)
+  const kept: KeptFrame[] = []
+  let keptBytes = 0
+  connection.send = (parts, taken) => {
+    const isEarly = taken !== undefined && random.chance(0.3)
+    if (isEarly) return send(parts, taken)
+    const frame = { loan: new Loan(parts, 'connection.send', changed), taken }
+    kept.push(frame)
+    keptBytes += frame.loan.bytes
+    while (kept.length > FRAMES_KEPT_MAX || keptBytes > BYTES_KEPT_MAX) {
+      const oldest = kept.shift()
+      if (oldest === undefined) break
+      keptBytes -= oldest.loan.bytes
+      oldest.loan.look()
+      oldest.taken?.()
+    }
+    return send(parts)
+  }
+}

@@ -1,0 +1,66 @@
+/** The classes of simulated nodes: those that all share, and those of a member whose policy was not deployed as the others'. */
+import { appState } from '../../../policy/app-state.js'
+import { neverSynced } from '../../../policy/never-synced.js'
+import { SyncPolicy } from '../../../policy/sync-policy.js'
+import { synced } from '../../../policy/synced.js'
+import type { Register, RegisterChange, SimulatedClasses } from './register.js'
+import type { SeededRandom } from './seeded-random.js'
+
+/** In what a policy differs from the shared one. */
+export const policyDifferences = ['more', 'fewer', 'pattern', 'durability'] as const
+
+export type PolicyDifference = (typeof policyDifferences)[number]
+
+/** A member that runs with another policy than the others for a while. */
+export interface DifferingPolicy {
+  readonly difference: PolicyDifference
+  /** Its first start with it: 1 begins without data, a later one mostly with a copy. */
+  readonly fromBoot: number
+  /** After so many starts it is right by itself; an operator may deploy the right one before. */
+  readonly boots: number
+}
+
+/** The policies that differ, by member. */
+export type DifferingPolicies = Readonly<Record<string, DifferingPolicy>>
+
+/** One member, seldom two, and never all. */
+export function differingPolicies(ids: readonly string[], random: SeededRandom): DifferingPolicies {
+  const rest = [...ids]
+  const many = rest.length > 2 && random.chance(0.2) ? 2 : 1
+  const differing: Record<string, DifferingPolicy> = {}
+  while (Object.keys(differing).length < many && rest.length > 1) {
+    const [id = ''] = rest.splice(random.below(rest.length), 1)
+    differing[id] = {
+      difference: random.pick(policyDifferences),
+      fromBoot: random.between(1, 3),
+      boots: random.chance(0.3) ? random.between(1, 2) : Number.POSITIVE_INFINITY,
+    }
+  }
+  return differing
+}
+
+/** The policy of a simulated node. */
+export function simulatedPolicy(
+  register: Register,
+  difference: PolicyDifference | undefined,
+): SyncPolicy<SimulatedClasses> {
+  const files = ['data/**', '!data/**/*.own']
+  const durability = difference === 'durability' ? 'disk' : 'memory'
+  const classes = {
+    // No path of the work ends like this, so that both policies claim the same files.
+    files: synced(difference === 'pattern' ? [...files, '!data/**/*.scratch'] : files),
+    ...(difference === 'fewer' ? {} : { quick: synced('quick/**', { ack: 'local', durability }) }),
+    ...(difference === 'more' ? { more: synced('more/**') } : {}),
+    register: appState<RegisterChange, number>({
+      snapshot: () => register.snapshot(),
+      restore: (snapshot) => register.restore(snapshot),
+      apply: (change, position) => register.apply(change, position),
+      ...(register.kept === undefined ? {} : { position: () => register.kept?.position }),
+    }),
+    local: neverSynced(['properties.txt', 'logs/**', 'data/**/*.own'], {
+      reason: 'differs per machine',
+    }),
+  }
+  // Where a class is missing, work on it fails, as in an application of which half was upgraded.
+  return new SyncPolicy<SimulatedClasses>(classes as SimulatedClasses)
+}

@@ -1,0 +1,109 @@
+/** The application state of a simulated node: which changes were applied, in which order, under which name. */
+import type { AppStateClass, StatePosition } from '../../../policy/app-state.js'
+import type { NeverSyncedClass } from '../../../policy/never-synced.js'
+import type { SyncedClass } from '../../../policy/synced.js'
+
+/** A change of the register. One that `fails` throws, on every node alike. */
+export interface RegisterChange {
+  readonly id: number
+  readonly name: string
+  readonly fails?: boolean
+}
+
+/** The classes of a simulated node. */
+export type SimulatedClasses = {
+  readonly files: SyncedClass
+  readonly quick: SyncedClass
+  readonly register: AppStateClass<RegisterChange, number>
+  readonly local: NeverSyncedClass
+}
+
+/** Told of every apply. */
+export type ApplyListener = (change: RegisterChange, position: StatePosition) => void
+
+/** The store of an application that keeps its state itself: written with some of the changes, and never torn. */
+export class KeptState {
+  /** It is written with every so many changes. */
+  readonly every: number
+  names: readonly [string, number[]][] = []
+  position: StatePosition | undefined
+
+  constructor(every: number) {
+    this.every = every
+  }
+}
+
+/** One process's state; a new process begins with an empty one, or with what the application kept. */
+export class Register {
+  #names = new Map<string, number[]>()
+  /** How often it began anew from a snapshot. */
+  restores = 0
+  /** Whether `snapshot` works. */
+  givesSnapshots = true
+  readonly #onApply: ApplyListener
+  readonly #kept: KeptState | undefined
+  #applied = 0
+
+  constructor(onApply: ApplyListener, kept?: KeptState) {
+    this.#onApply = onApply
+    this.#kept = kept
+    if (kept !== undefined) this.#names = copyOf(kept.names)
+  }
+
+  /** The position stored with the state that this process began with; undefined for an application that keeps none. */
+  get kept(): { readonly position: StatePosition | undefined } | undefined {
+    return this.#kept
+  }
+
+  snapshot(): [string, number[]][] {
+    if (!this.givesSnapshots) throw new Error('there is no snapshot to be had now')
+    return this.content()
+  }
+
+  /** The ids under each name, in the order in which they were applied. */
+  content(): [string, number[]][] {
+    const content = [...this.#names].map(([name, ids]): [string, number[]] => [name, [...ids]])
+    return content.sort(([left], [right]) => (left < right ? -1 : 1))
+  }
+
+  ids(): number[] {
+    return [...this.#names.values()].flat()
+  }
+
+  restore(snapshot: unknown): void {
+    this.#names = copyOf(snapshot as [string, number[]][])
+    this.restores += 1
+  }
+
+  apply(change: RegisterChange, position: StatePosition): number {
+    this.#onApply(change, position)
+    try {
+      return this.#take(change)
+    } finally {
+      this.#keep(position)
+    }
+  }
+
+  #take(change: RegisterChange): number {
+    if (change.fails === true) throw new Error(`change ${change.id} fails on purpose`)
+    const ids = this.#names.get(change.name) ?? []
+    ids.push(change.id)
+    this.#names.set(change.name, ids)
+    return ids.length
+  }
+
+  #keep(position: StatePosition): void {
+    const kept = this.#kept
+    this.#applied += 1
+    if (kept === undefined || this.#applied % kept.every !== 0) return
+    kept.names = this.content()
+    kept.position = position
+  }
+}
+
+function copyOf(names: readonly [string, number[]][]): Map<string, number[]> {
+  return new Map(names.map(([name, ids]) => [name, [...ids]]))
+}
+
+/** The classes of application state. */
+export const simulatedStates: readonly string[] = ['register']

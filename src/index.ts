@@ -52,7 +52,8 @@ export type {
   VaultIncident,
   VaultReason,
 } from './copy/vault/incident.js'
-export type { Decision, Role } from './core/state/types.js'
+export type { Decision } from './core/state/types.js'
+export type { Role } from './core/state/facts.js'
 export type {
   ErrorCode,
   ErrorDetail,

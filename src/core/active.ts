@@ -12,9 +12,11 @@ import { stampedBy } from './standing/candidates.js'
 import { heard, isLate, provenEnd } from './standing/liveness.js'
 import { checkStartLoss } from './standing/start-loss.js'
 import { highestEpoch, nextTerm } from './standing/views.js'
+import { persist } from './state/acts.js'
 import { decide } from './state/explain.js'
-import { type CoreState, type Peer, peersOf, persist, type Tenure } from './state/state.js'
-import type { CoreInput, PeerView } from './state/types.js'
+import type { PeerView } from './state/messages.js'
+import { type CoreState, type Peer, peersOf, type Tenure } from './state/state.js'
+import type { CoreInput } from './state/types.js'
 
 export function checkActive(core: CoreState): void {
   const { tenure } = core

@@ -8,22 +8,10 @@ import { isNoSuccessor, newerActive } from './rivals.js'
 import { askAgain, stepDown } from './roles.js'
 import { cannotAnswer, dialTimeMs, provenEnd } from './standing/liveness.js'
 import { viewOf } from './standing/views.js'
+import { arm, disarm, freeze, passed, send, takeId, unfreeze } from './state/acts.js'
 import { decide } from './state/explain.js'
-import {
-  type Asking,
-  arm,
-  type CoreState,
-  disarm,
-  freeze,
-  type Peer,
-  passed,
-  peersOf,
-  send,
-  type Tenure,
-  takeId,
-  unfreeze,
-} from './state/state.js'
-import type { CoreMessage, PeerView } from './state/types.js'
+import type { CoreMessage, PeerView } from './state/messages.js'
+import { type Asking, type CoreState, type Peer, peersOf, type Tenure } from './state/state.js'
 
 /** Called with every input that came late, before it is taken in. */
 export function afterLate(core: CoreState, lateMs: number): void {

@@ -34,19 +34,9 @@ import { isFetching } from './standing/progress.js'
 import { endsKnown } from './standing/stands.js'
 import { holdForJoin, holdForRefusing, refusingMembers } from './standing/start-hold.js'
 import { type ActiveSeen, activesHeard } from './standing/views.js'
+import { arm, awaitCandidate, disarm, emitOnce, passed, running } from './state/acts.js'
 import { decide } from './state/explain.js'
-import {
-  arm,
-  awaitCandidate,
-  type CoreState,
-  type Discovery,
-  disarm,
-  emitOnce,
-  type Peer,
-  passed,
-  peersOf,
-  running,
-} from './state/state.js'
+import { type CoreState, type Discovery, type Peer, peersOf } from './state/state.js'
 
 export function checkDiscovery(core: CoreState): void {
   const { discovery } = core

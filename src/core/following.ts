@@ -6,8 +6,9 @@ import { becomeDiscovering, becomeRestoring, becomeStandby, trustSet } from './r
 import { settleKnown } from './standing/highest-known.js'
 import { heard } from './standing/liveness.js'
 import { hearsFollowed } from './standing/views.js'
+import { arm, disarm, passed, persist } from './state/acts.js'
 import { decide } from './state/explain.js'
-import { arm, type CoreState, disarm, type Following, passed, persist } from './state/state.js'
+import type { CoreState, Following } from './state/state.js'
 import type { CoreInput } from './state/types.js'
 
 /**

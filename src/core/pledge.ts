@@ -7,17 +7,10 @@ import { becomeDiscovering } from './roles.js'
 import { abandonRound, isOverdue } from './round.js'
 import { isFetching, ownFetchMoves } from './standing/progress.js'
 import { activesHeard, hearsFollowed, viewOf } from './standing/views.js'
+import { arm, awaitCandidate, persist, send, takeId } from './state/acts.js'
 import { decide } from './state/explain.js'
-import {
-  arm,
-  awaitCandidate,
-  type CoreState,
-  type Peer,
-  persist,
-  send,
-  takeId,
-} from './state/state.js'
-import type { CoreMessage } from './state/types.js'
+import type { CoreMessage } from './state/messages.js'
+import type { CoreState, Peer } from './state/state.js'
 
 type Refusal = Extract<CoreMessage, { type: 'promise' }>['refused']
 

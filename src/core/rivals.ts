@@ -7,8 +7,9 @@ import { type Extent, relate, sameTerm, type Term } from '../history/position.js
 import { stepDown } from './roles.js'
 import { heard } from './standing/liveness.js'
 import { activesHeard } from './standing/views.js'
+import { emitOnce } from './state/acts.js'
 import { decide } from './state/explain.js'
-import { type CoreState, emitOnce, peersOf, type Rival, type Tenure } from './state/state.js'
+import { type CoreState, peersOf, type Rival, type Tenure } from './state/state.js'
 
 /** A member as an active in some term. */
 type ActiveTerm = Pick<Rival, 'id' | 'term'>

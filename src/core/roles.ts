@@ -5,9 +5,10 @@
 import { assertInvariant } from '../errors.js'
 import type { Term } from '../history/position.js'
 import { dialTimeMs, heard } from './standing/liveness.js'
+import { arm, disarm, emit, takeId } from './state/acts.js'
 import { decide } from './state/explain.js'
-import { arm, type CoreState, disarm, emit, peersOf, type Tenure, takeId } from './state/state.js'
-import type { Role } from './state/types.js'
+import type { Role } from './state/facts.js'
+import { type CoreState, peersOf, type Tenure } from './state/state.js'
 
 const legal: Readonly<Record<Role, readonly Role[]>> = {
   stopped: ['discovering'],

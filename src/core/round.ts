@@ -6,6 +6,7 @@
 import { assertInvariant } from '../errors.js'
 import { compareFreshness, relate, sameTerm, type Term } from '../history/position.js'
 import { askAgain, becomeActive } from './roles.js'
+import { goesFirst, isFork, mayLead, mayLeaveOut, missingIn } from './round-missing.js'
 import { isCandidate, ownStanding, provenBy, standings } from './standing/candidates.js'
 import { giveUpKnown, mayGoWithout, outdated } from './standing/highest-known.js'
 import { heard } from './standing/liveness.js'
@@ -17,29 +18,18 @@ import {
   lackingReason,
   missingAtStart,
   missingReason,
-  neededMembers,
   outdatedReason,
   triedLongEnough,
   unfetchedReason,
 } from './standing/needed.js'
-import { isUnlikely, standIns } from './standing/stand-ins.js'
-import { answersForItself, endsKnown, lastOwner, standsForSet } from './standing/stands.js'
+import { endsKnown, lastOwner } from './standing/stands.js'
 import { activesHeard, highestEpoch, incidentOf, nextTerm, viewOf } from './standing/views.js'
+import { arm, disarm, emit, passed, persist, send, takeId } from './state/acts.js'
 import { decide } from './state/explain.js'
-import {
-  arm,
-  type CoreState,
-  disarm,
-  emit,
-  type Peer,
-  passed,
-  peersOf,
-  persist,
-  type Round,
-  send,
-  takeId,
-} from './state/state.js'
-import type { CoreInput, CoreMessage, DurableFacts, PeerView } from './state/types.js'
+import type { DurableFacts } from './state/facts.js'
+import type { CoreMessage, PeerView } from './state/messages.js'
+import { type CoreState, type Peer, peersOf, type Round } from './state/state.js'
+import type { CoreInput } from './state/types.js'
 
 type Known = NonNullable<DurableFacts['known']>
 
@@ -151,9 +141,7 @@ function checkAnswers(core: CoreState, round: Round): void {
 
 /** With every fetch the own journal may tell of another in-sync set. */
 function checkMissing(core: CoreState, round: Round): void {
-  const left = core.leftOut.filter((id) => !hasAnswered(core, round, id))
-  const missing = [...missingCopies(core, round), ...left, ...passedOver(core, round)]
-  round.missing = [...new Set([...missing, ...round.skipped])]
+  round.missing = missingIn(core, round)
   const held = round.missing.filter((id) => !mayLeaveOut(core, round, id))
   if (held.length > 0) {
     holdFor(core, reasonToHold(round, held), held)
@@ -175,58 +163,6 @@ function reasonToHold(round: Round, held: readonly string[]): string {
   return held.some((id) => round.promises.has(id)) ? lackingReason : missingReason
 }
 
-/** Members with a fresher copy that we cannot continue, and that may not lead: what they have is gone without. */
-function passedOver(core: CoreState, round: Round): string[] {
-  return [...round.promises]
-    .filter(([id, view]) => isFork(core, view) && !goesFirst(core, id, view))
-    .map(([id]) => id)
-}
-
-/** Whether a copy is fresher than ours and none that continues it. */
-function isFork(core: CoreState, view: PeerView): boolean {
-  if (relate(core.copy, view.copy).kind === 'behind') return false
-  return compareFreshness(view.copy, core.copy) > 0
-}
-
-function goesFirst(core: CoreState, id: string, view: PeerView): boolean {
-  return mayLead(core, id, view) && core.discovery?.excluded.has(id) !== true
-}
-
-function mayLeaveOut(core: CoreState, round: Round, id: string): boolean {
-  if (core.withoutPeers.has(id)) return true
-  // An empty node never serves in the place of one that has data.
-  if (core.copy.seq === 0 && round.skipped.has(id)) return false
-  if (core.options.onMissingPeer === 'takeOver') return true
-  return core.peers.get(id)?.promotable === false || isUnlikelyStandIn(core, round, id)
-}
-
-/** Named, and not held for: else a machine that is switched off would cost the cluster the next one that is lost. */
-function isUnlikelyStandIn(core: CoreState, round: Round, id: string): boolean {
-  if (round.skipped.has(id) || round.promises.has(id)) return false
-  return isUnlikely(core, id) && standIns(core).some((peer) => peer.id === id)
-}
-
-/** The members of which nobody can say whether they hold an acknowledged write that we lack. */
-function missingCopies(core: CoreState, round: Round): string[] {
-  if (round.kind === 'handover') return []
-  if (round.kind === 'coldStart') return lackingAtStart(core)
-  const owner = core.peers.get(lastOwner(core) ?? '')
-  const view = round.promises.get(owner?.id ?? '')
-  if (owner !== undefined && view !== undefined && standsForSet(core, owner, view)) return []
-  const lacking = neededMembers(core, round.promises).filter(
-    (peer) => !hasAnswered(core, round, peer.id),
-  )
-  // Whatever one of these says of its copy is all that it has.
-  const unasked = standIns(core).filter((peer) => !round.promises.has(peer.id))
-  return [...lacking, ...unasked].map((peer) => peer.id)
-}
-
-function hasAnswered(core: CoreState, round: Round, id: string): boolean {
-  const peer = core.peers.get(id)
-  const view = round.promises.get(id)
-  return peer !== undefined && view !== undefined && answersForItself(core, peer, view)
-}
-
 function takeFreshest(core: CoreState, round: Round): void {
   let best: { readonly id: string; readonly view: PeerView } | undefined
   for (const [id, view] of round.promises) {
@@ -240,11 +176,6 @@ function takeFreshest(core: CoreState, round: Round): void {
   }
   if (best === undefined) askGate(core, round)
   else fetchFrom(core, round, best.id, best.view.copy.seq)
-}
-
-function mayLead(core: CoreState, id: string, view: PeerView): boolean {
-  const { complete, ineligible } = view.copy
-  return (core.peers.get(id)?.promotable ?? false) && complete && ineligible === undefined
 }
 
 function fetchFrom(core: CoreState, round: Round, peer: string, seq: number): void {

@@ -26,17 +26,10 @@ import { fetchProgressed, noteProgress } from './standing/progress.js'
 import { noteCounted } from './standing/stand-ins.js'
 import { noteReached } from './standing/stands.js'
 import { viewOf } from './standing/views.js'
-import {
-  arm,
-  type CoreState,
-  commandDone,
-  disarm,
-  type Peer,
-  peersOf,
-  persist,
-  send,
-} from './state/state.js'
-import type { CoreEffect, CoreInput, CoreMessage } from './state/types.js'
+import { arm, commandDone, disarm, persist, send } from './state/acts.js'
+import type { CoreMessage } from './state/messages.js'
+import { type CoreState, type Peer, peersOf } from './state/state.js'
+import type { CoreEffect, CoreInput } from './state/types.js'
 import { checkStop, stopCommand, stopDrained, stopPersisted } from './stop.js'
 import {
   checkHandover,
@@ -49,9 +42,10 @@ import {
 } from './switchover.js'
 
 export { viewOf } from './standing/views.js'
+export { createCore } from './state/create.js'
 export { explain } from './state/explain.js'
 export { nextDueMs } from './state/next-deadline.js'
-export { type CoreState, createCore } from './state/state.js'
+export type { CoreState } from './state/state.js'
 
 /** Takes one input in; the returned effects are to be carried out in their order. */
 export function step(core: CoreState, input: CoreInput): CoreEffect[] {

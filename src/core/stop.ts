@@ -7,22 +7,11 @@
 import { becomeStopped } from './roles.js'
 import { provenEnd } from './standing/liveness.js'
 import { viewOf } from './standing/views.js'
+import { arm, commandDone, disarm, freeze, passed, persist, send, takeId } from './state/acts.js'
 import { decide } from './state/explain.js'
-import {
-  arm,
-  type CoreState,
-  commandDone,
-  disarm,
-  freeze,
-  passed,
-  peersOf,
-  persist,
-  type Stopping,
-  send,
-  type Tenure,
-  takeId,
-} from './state/state.js'
-import type { CoreInput, DurableFacts } from './state/types.js'
+import type { DurableFacts } from './state/facts.js'
+import { type CoreState, peersOf, type Stopping, type Tenure } from './state/state.js'
+import type { CoreInput } from './state/types.js'
 import { startHandover } from './switchover.js'
 
 export function stopCommand(core: CoreState, id: number): void {

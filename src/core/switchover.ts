@@ -8,23 +8,21 @@ import { begin } from './round.js'
 import { isCandidate, isDialable, ownStanding } from './standing/candidates.js'
 import { heard, twoWay } from './standing/liveness.js'
 import { activesHeard, highestEpoch } from './standing/views.js'
-import { decide } from './state/explain.js'
 import {
   arm,
-  type CoreState,
   commandDone,
   disarm,
   freeze,
-  type Handover,
-  type Peer,
   passed,
-  peersOf,
   persist,
   send,
   takeId,
   unfreeze,
-} from './state/state.js'
-import type { CoreInput, CoreMessage } from './state/types.js'
+} from './state/acts.js'
+import { decide } from './state/explain.js'
+import type { CoreMessage } from './state/messages.js'
+import { type CoreState, type Handover, type Peer, peersOf } from './state/state.js'
+import type { CoreInput } from './state/types.js'
 
 export function switchoverCommand(core: CoreState, id: number, to: string | undefined): void {
   const error = whyNot(core, to)

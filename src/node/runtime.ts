@@ -6,7 +6,9 @@
  */
 import debug from 'debug'
 import type { Vault } from '../copy/vault/vault.js'
-import type { CoreMessage, Decision, Role } from '../core/state/types.js'
+import type { Role } from '../core/state/facts.js'
+import type { CoreMessage } from '../core/state/messages.js'
+import type { Decision } from '../core/state/types.js'
 import { HotspareError } from '../errors.js'
 import type { Term } from '../history/position.js'
 import type { Channel } from '../protocol/channel.js'

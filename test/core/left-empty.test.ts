@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { leftEmptyMax } from '../../src/core/standing/left-empty.js'
-import type { CopyFacts } from '../../src/core/state/types.js'
+import type { CopyFacts } from '../../src/core/state/facts.js'
 import { step } from '../../src/core/step.js'
 import type { HistoryTerm } from '../../src/history/position.js'
 import { settled } from './clusters.js'

@@ -1,6 +1,6 @@
 /** Which connection proves what, and whom an active gives way to. */
 import { describe, expect, it } from 'vitest'
-import type { PeerView } from '../../src/core/state/types.js'
+import type { PeerView } from '../../src/core/state/messages.js'
 import type { Extent } from '../../src/history/position.js'
 import { names, settled } from './clusters.js'
 import { World } from './world.js'

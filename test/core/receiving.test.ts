@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { CoreMessage, PeerView } from '../../src/core/state/types.js'
+import type { CoreMessage, PeerView } from '../../src/core/state/messages.js'
 import { explain, viewOf } from '../../src/core/step.js'
 import type { Term } from '../../src/history/position.js'
 import { settled } from './clusters.js'

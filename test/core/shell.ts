@@ -1,12 +1,8 @@
 /** The made-up shell of each node: it carries out effects on a copy that is a history and a number. */
 
-import type {
-  CopyFacts,
-  CoreEffect,
-  CoreEvent,
-  CoreMessage,
-  Role,
-} from '../../src/core/state/types.js'
+import type { CopyFacts, Role } from '../../src/core/state/facts.js'
+import type { CoreMessage } from '../../src/core/state/messages.js'
+import type { CoreEffect, CoreEvent } from '../../src/core/state/types.js'
 import { viewOf } from '../../src/core/step.js'
 import { relate, type Term, withTerm } from '../../src/history/position.js'
 import { fetchSlowly, sync, takeCopy } from './disks.js'

@@ -1,14 +1,8 @@
 /** What a world is made of: plain data, so that it can be copied. */
 
-import type {
-  CoreEvent,
-  CoreInput,
-  CoreMember,
-  CoreMessage,
-  CoreOptions,
-  DurableFacts,
-  Role,
-} from '../../src/core/state/types.js'
+import type { DurableFacts, Role } from '../../src/core/state/facts.js'
+import type { CoreMessage } from '../../src/core/state/messages.js'
+import type { CoreEvent, CoreInput, CoreMember, CoreOptions } from '../../src/core/state/types.js'
 import type { CoreState } from '../../src/core/step.js'
 import type { History, Term } from '../../src/history/position.js'
 

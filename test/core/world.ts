@@ -4,13 +4,8 @@
  * data throughout, so that the explorer can copy a world.
  */
 
-import type {
-  CoreCommand,
-  CoreEvent,
-  CoreInput,
-  CoreMember,
-  Role,
-} from '../../src/core/state/types.js'
+import type { Role } from '../../src/core/state/facts.js'
+import type { CoreCommand, CoreEvent, CoreInput, CoreMember } from '../../src/core/state/types.js'
 import { type CoreState, createCore, nextDueMs, step } from '../../src/core/step.js'
 import { crash, emptyDisk, sync } from './disks.js'
 import { Ledger } from './ledger.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import type { CoreMessage, PeerView } from '../../src/core/state/types.js'
+import type { CoreMessage, PeerView } from '../../src/core/state/messages.js'
 import { type History, historyTermsMax } from '../../src/history/position.js'
 import { ControlLane, historyOnce, sendBytesHigh } from '../../src/node/peers/control-lane.js'
 import type { Channel } from '../../src/protocol/channel.js'

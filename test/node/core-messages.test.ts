@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { leftEmptyMax } from '../../src/core/standing/left-empty.js'
-import type { CoreInput, CoreMessage } from '../../src/core/state/types.js'
+import type { CoreMessage } from '../../src/core/state/messages.js'
+import type { CoreInput } from '../../src/core/state/types.js'
 import { createCore, step } from '../../src/core/step.js'
 import { epochMax, historyTermsMax } from '../../src/history/position.js'
 import { coreMessageOf } from '../../src/node/peers/core-messages.js'

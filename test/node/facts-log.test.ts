@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { leftEmptyMax } from '../../src/core/standing/left-empty.js'
-import type { DurableFacts } from '../../src/core/state/types.js'
+import type { DurableFacts } from '../../src/core/state/facts.js'
 import { HotspareError } from '../../src/errors.js'
 import type { LogStore, OpenStorage } from '../../src/interfaces/storage.js'
 import { FactsLog, noFacts } from '../../src/node/roles/hard-state-log.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { DurableFacts } from '../../src/core/state/types.js'
+import type { DurableFacts } from '../../src/core/state/facts.js'
 import { FactsWriter } from '../../src/node/roles/hard-state-writer.js'
 import { TestClock } from '../replication/writer-support.js'
 

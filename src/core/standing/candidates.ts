@@ -13,8 +13,10 @@ import {
   relate,
   type Term,
 } from '../../history/position.js'
-import { type CoreState, ownCopy, type Peer, peersOf, running } from '../state/state.js'
-import type { CopyFacts, DurableFacts, PeerView } from '../state/types.js'
+import { running } from '../state/acts.js'
+import type { CopyFacts, DurableFacts } from '../state/facts.js'
+import type { PeerView } from '../state/messages.js'
+import { type CoreState, ownCopy, type Peer, peersOf } from '../state/state.js'
 import { cannotDial, heard } from './liveness.js'
 
 /** A member as a source of data or a candidate. */

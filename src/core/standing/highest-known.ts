@@ -3,8 +3,9 @@
  * outdated and does not serve by itself, however long it waited for the others.
  */
 import { type Extent, type Position, positionOf } from '../../history/position.js'
-import { arm, type CoreState, disarm, peersOf, persist, running } from '../state/state.js'
-import type { CopyFacts, DurableFacts } from '../state/types.js'
+import { arm, disarm, persist, running } from '../state/acts.js'
+import type { CopyFacts, DurableFacts } from '../state/facts.js'
+import { type CoreState, peersOf } from '../state/state.js'
 import { heard } from './liveness.js'
 
 type Known = NonNullable<DurableFacts['known']>

@@ -4,8 +4,10 @@
  * durably that there were none.
  */
 import { sameTerm, type Term } from '../../history/position.js'
-import { type CoreState, persist } from '../state/state.js'
-import type { CopyFacts, PeerView } from '../state/types.js'
+import { persist } from '../state/acts.js'
+import type { CopyFacts } from '../state/facts.js'
+import type { PeerView } from '../state/messages.js'
+import type { CoreState } from '../state/state.js'
 
 /** Terms that are remembered; the oldest are forgotten beyond it, and then prove nothing any more. */
 export const leftEmptyMax = 8

@@ -6,8 +6,11 @@
  * listener still up is no death, and a refused dial alone says only that nothing listens at the
  * address that we have for it. A refusal proves that a process lives there, and nothing else.
  */
-import { arm, type CoreState, emit, type Peer, peersOf, running } from '../state/state.js'
-import type { CoreInput, LinkCause, PeerView } from '../state/types.js'
+
+import { arm, emit, running } from '../state/acts.js'
+import type { PeerView } from '../state/messages.js'
+import { type CoreState, type Peer, peersOf } from '../state/state.js'
+import type { CoreInput, LinkCause } from '../state/types.js'
 
 /** A shorter pause, in milliseconds, is nothing unusual for a process; it moves the deadlines and is not reported. */
 const lateMsMin = 250

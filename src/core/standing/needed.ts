@@ -3,9 +3,11 @@
  * that was journaled last, or, where that is not known, every promotable member.
  */
 import { compareFreshness, sameTerm, type Term } from '../../history/position.js'
+import { emitOnce } from '../state/acts.js'
 import { decide } from '../state/explain.js'
-import { type CoreState, emitOnce, type Peer, peersOf } from '../state/state.js'
-import type { CopyFacts, PeerView } from '../state/types.js'
+import type { CopyFacts } from '../state/facts.js'
+import type { PeerView } from '../state/messages.js'
+import { type CoreState, type Peer, peersOf } from '../state/state.js'
 import { heard, nobodyListens, provenEnd } from './liveness.js'
 import { isUnlikely, standIns } from './stand-ins.js'
 import { answersFor, answersForItself, lastTerm, standsForSet } from './stands.js'

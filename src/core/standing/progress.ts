@@ -3,8 +3,8 @@
  * left alone; when it stops, it is like any other that does nothing.
  */
 
+import type { PeerView } from '../state/messages.js'
 import type { CoreState, Peer, Round } from '../state/state.js'
-import type { PeerView } from '../state/types.js'
 import { heard } from './liveness.js'
 
 /** Notes what a member says of its fetch; called before its view is replaced. */

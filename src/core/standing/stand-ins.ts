@@ -4,8 +4,8 @@
  * active that gave up the role may have a successor that it does not hear.
  */
 
+import type { PeerView } from '../state/messages.js'
 import { type CoreState, type Peer, peersOf } from '../state/state.js'
-import type { PeerView } from '../state/types.js'
 import { lastOwner, lastTerm } from './stands.js'
 
 /** Notes a sign that the active that we follow hears us, and has us in its set; called with each view. */

@@ -3,8 +3,9 @@
  * with an empty disk, with one that was put back to an older state, or without what its process had in memory.
  */
 import { type Position, relate, sameTerm, type Term } from '../../history/position.js'
+import type { CopyFacts, DurableFacts } from '../state/facts.js'
+import type { PeerView } from '../state/messages.js'
 import type { CoreState, Peer } from '../state/state.js'
-import type { CopyFacts, DurableFacts, PeerView } from '../state/types.js'
 import { covers, durablePosition } from './highest-known.js'
 import { hasLeftEmpty } from './left-empty.js'
 

@@ -4,8 +4,9 @@
  * and what the others held and acknowledged is named before they follow.
  */
 import { positionOf, relate, sameTerm } from '../../history/position.js'
+import { emit } from '../state/acts.js'
 import { decide } from '../state/explain.js'
-import { type CoreState, emit, type Peer, peersOf, type Tenure } from '../state/state.js'
+import { type CoreState, type Peer, peersOf, type Tenure } from '../state/state.js'
 import { heard } from './liveness.js'
 import { incidentOf } from './views.js'
 

@@ -1,7 +1,7 @@
 /** What this node says of itself, and the epochs that it has seen anywhere. */
 import { sameTerm, type Term } from '../../history/position.js'
+import type { PeerView } from '../state/messages.js'
 import { type CoreState, ownCopy, type Peer, peersOf } from '../state/state.js'
-import type { PeerView } from '../state/types.js'
 import { outdated } from './highest-known.js'
 import { cannotDial, heard, isLate } from './liveness.js'
 import { holdsForNow } from './needed.js'

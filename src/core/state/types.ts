@@ -1,77 +1,13 @@
 /**
- * The vocabulary of the core: what goes in, what comes out, and what nodes tell each other about
- * roles.
+ * The vocabulary of the core: what goes in and what comes out.
  *
  * The core decides who is active and why. It is pure: `step(state, input)` changes nothing but the
  * state it is given, reads no clock and draws no randomness; every input carries the time. The
  * shell feeds it and carries out its effects in the order in which they are returned.
  */
-import type { Extent, Term } from '../../history/position.js'
-
-/** What a node is doing. */
-export type Role = 'stopped' | 'discovering' | 'restoring' | 'standby' | 'active'
-
-/** Facts of a node's copy, told to the core whenever they change and by the core to its peers. */
-export interface CopyFacts extends Extent {
-  /** The sequence number up to which the journal is durable here. */
-  readonly durableSeq: number
-  /** The oldest change that its journal can hand over; undefined when it begins with the first one. */
-  readonly firstSeq?: number | undefined
-  /**
-   * False while the copy on disk is no consistent state (a journal damaged in the middle, a roll-
-   * forward not finished).
-   */
-  readonly complete: boolean
-  /** The last journaled in-sync set; undefined when the journal holds none. */
-  readonly inSync: readonly string[] | undefined
-  /**
-   * Whether `inSync` may be trusted for a takeover: this node has followed the stream without a gap
-   * since that fact was journaled. False after a restart, or after it lacked the stream while
-   * others heard the active.
-   */
-  readonly inSyncKnown: boolean
-  /**
-   * Whether the process before this one may have acknowledged changes from memory that its disk does not hold, and this one
-   * has not caught up with an active since. Undefined from a version that does not say.
-   */
-  readonly forgot?: boolean | undefined
-  /**
-   * Why this copy may not be promoted (full disk, policy mismatch, observer); undefined when it
-   * may.
-   */
-  readonly ineligible: string | undefined
-  /**
-   * The last change that this node acknowledged as held by a standby too, in its present tenure; undefined when there
-   * is none.
-   */
-  readonly heldSeq?: number | undefined
-}
-
-/**
- * What the node keeps durably about roles, in one document. Every change of it is an effect
- * `persist`.
- */
-export interface DurableFacts {
-  /**
-   * The highest term promised: streams of lower ones, or of another of the same epoch, are refused.
-   */
-  readonly promised: Term | undefined
-  /**
-   * The highest position heard of: the term and the sequence number of a change that was durable somewhere, for
-   * `outdated`. A term without changes is no position.
-   */
-  readonly known: { readonly term: Term; readonly seq: number } | undefined
-  /**
-   * How the last run ended: `crashed` while running (written at start), `active` for a clean stop
-   * of an active that handed over to nobody, `standby` for any other clean stop.
-   */
-  readonly lastStop: 'never' | 'crashed' | 'active' | 'standby'
-  /**
-   * Terms of which this node had everything, and that left its history since this was nothing; oldest first. Undefined
-   * where there are none, and from a version that does not say.
-   */
-  readonly leftEmpty?: readonly Term[] | undefined
-}
+import type { Term } from '../../history/position.js'
+import type { CopyFacts, DurableFacts, Role } from './facts.js'
+import type { CoreMessage } from './messages.js'
 
 /** Timers and rules of the core; milliseconds where the name says so. */
 export interface CoreOptions {
@@ -102,91 +38,6 @@ export interface CoreMember {
   /** False for an observer: follows, is never promoted. */
   readonly promotable: boolean
 }
-
-/** What a node says of itself in every heartbeat and answer. */
-export interface PeerView {
-  readonly role: Role
-  readonly bootId: string
-  /**
-   * Members heard within `deadMs` (the receiver finds itself here when it is heard: liveness is
-   * two-way).
-   */
-  readonly hears: readonly string[]
-  /** Members that it cannot dial: their port is closed, or the address that it has for them is wrong. */
-  readonly cannotDial: readonly string[]
-  /** The term it is active in, only while it is active. */
-  readonly activeTerm: Term | undefined
-  /** The active it follows or last followed, with its term, and whether it hears that one now. */
-  readonly follows:
-    | { readonly id: string; readonly term: Term; readonly heard: boolean }
-    | undefined
-  readonly promised: Term | undefined
-  readonly copy: CopyFacts
-  /** Whether it knows of a later term or position than its copy holds. */
-  readonly outdated: boolean
-  /** That later position, so that a candidate can tell whether what it gathered covers it. */
-  readonly known: DurableFacts['known']
-  /** How its run before this one ended: `active` proves its copy for a cold start. */
-  readonly lastStop: DurableFacts['lastStop']
-  /** The terms that it had without a change, and that left its history. */
-  readonly leftEmpty?: DurableFacts['leftEmpty']
-  /** The takeover round it runs or takes part in. */
-  readonly round: Term | undefined
-  /**
-   * Members without which it does not take the role (`onMissingPeer: 'hold'`). Undefined when it holds for nobody, and from a
-   * version that does not say.
-   */
-  readonly holdsFor?: readonly string[] | undefined
-  /**
-   * While it fetches what its round needs: how much it has brought in, a count that rises as long as it gets on. Undefined
-   * otherwise, and from a version that does not say.
-   */
-  readonly fetching?: number | undefined
-  /** True while it is late itself and should not be believed about others. */
-  readonly late: boolean
-}
-
-/** Messages between cores. */
-export type CoreMessage =
-  /**
-   * Every `heartbeatMs`, and at once after a change of role. History only where it changed is a
-   * matter of the shell.
-   */
-  | { readonly type: 'heartbeat'; readonly view: PeerView }
-  /** Asks for an `answer`; sent to all by a node that discovers, or by an active that was late. */
-  | { readonly type: 'query'; readonly queryId: number; readonly view: PeerView }
-  | { readonly type: 'answer'; readonly queryId: number; readonly view: PeerView }
-  /**
-   * Asks to promise `term`; the receiver cuts its old stream, promises durably, and answers with
-   * its frozen copy.
-   */
-  | { readonly type: 'promiseRequest'; readonly term: Term; readonly view: PeerView }
-  | {
-      readonly type: 'promise'
-      readonly term: Term
-      /**
-       * Why it does not promise: it hears the active, promised higher, is active itself, is a
-       * better candidate.
-       */
-      readonly refused:
-        | 'hearsActive'
-        | 'promisedHigher'
-        | 'isActive'
-        | 'betterCandidate'
-        | undefined
-      readonly view: PeerView
-    }
-  /** The planned handover: the sender has given up `from` durably and offers `epoch`. */
-  | {
-      readonly type: 'handover'
-      readonly from: Term
-      readonly offered: Term
-      readonly seq: number
-    }
-  /** The target cannot take the role (ineligible, not at that position, promised higher). */
-  | { readonly type: 'handoverRefused'; readonly from: Term; readonly reason: string }
-  /** A clean stop; the sender will not answer any more. */
-  | { readonly type: 'goodbye'; readonly view: PeerView }
 
 /** Why a link or a dial failed. */
 export type LinkCause = 'closed' | 'reset' | 'timeout' | 'protocol' | 'error'

@@ -1,7 +1,7 @@
 /** What a node tells its application: one typed event each, also loggable as plain data. */
 
 import type { VaultIncident } from '../../copy/vault/incident.js'
-import type { Role } from '../../core/state/types.js'
+import type { Role } from '../../core/state/facts.js'
 import type { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
 import type { RestoreMethod, RestoreProgress } from '../../replication/restore/plan.js'

@@ -5,7 +5,7 @@
  * limit, as a network would, and the core says everything that matters again; a history, which may be long, is sent when it
  * has changed and after that left out, so both ends remember the last one that went over this connection.
  */
-import type { CoreMessage } from '../../core/state/types.js'
+import type { CoreMessage } from '../../core/state/messages.js'
 import type { History } from '../../history/position.js'
 import type { Channel } from '../../protocol/channel.js'
 import type { Envelope, NewEnvelope } from '../../protocol/envelope.js'

@@ -3,13 +3,8 @@
  * later version can mean, a type or a word of an enumeration that is not known here, is no error: the message is ignored.
  */
 import { leftEmptyMax } from '../../core/standing/left-empty.js'
-import type {
-  CopyFacts,
-  CoreMessage,
-  DurableFacts,
-  PeerView,
-  Role,
-} from '../../core/state/types.js'
+import type { CopyFacts, DurableFacts, Role } from '../../core/state/facts.js'
+import type { CoreMessage, PeerView } from '../../core/state/messages.js'
 import type { History } from '../../history/position.js'
 import {
   extentOf,

@@ -6,7 +6,8 @@
  * refused dial after a closed connection is the proof that the peer's process is gone.
  */
 import debug from 'debug'
-import type { CoreMessage, LinkCause } from '../../core/state/types.js'
+import type { CoreMessage } from '../../core/state/messages.js'
+import type { LinkCause } from '../../core/state/types.js'
 import { HotspareError } from '../../errors.js'
 import type { Connection, Listener, TransportLimits } from '../../interfaces/transport.js'
 import type { Channel } from '../../protocol/channel.js'

@@ -1,5 +1,5 @@
 /** What is in the way of a node now: what it tries in vain, which its parts report themselves, and what it waits for. */
-import type { Role } from '../../core/state/types.js'
+import type { Role } from '../../core/state/facts.js'
 import type { Tried } from '../contract/events.js'
 import type { NodeOptions } from '../contract/options.js'
 import type { CauseStatus, Causes } from '../roles/causes.js'

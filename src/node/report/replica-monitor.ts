@@ -1,5 +1,5 @@
 /** What the data side of a node tells: the events that become of it, what the core learns, and what status() says of it. */
-import type { Role } from '../../core/state/types.js'
+import type { Role } from '../../core/state/facts.js'
 import type { ErrorCode, HotspareError } from '../../errors.js'
 import { noRoom } from '../../replication/content/no-room.js'
 import type { Emit } from '../contract/events.js'

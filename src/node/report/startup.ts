@@ -1,7 +1,8 @@
 /** What a start that is under way does, or waits for. */
 
 import type { RecoveryProgress } from '../../copy/contents/types.js'
-import type { Decision, Role } from '../../core/state/types.js'
+import type { Role } from '../../core/state/facts.js'
+import type { Decision } from '../../core/state/types.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { NodeStatus } from './status.js'
 

@@ -1,8 +1,8 @@
 /** What a node says of itself to its operator. */
 
 import { nothingSkipped } from '../../copy/files/skipped-paths.js'
+import type { Role } from '../../core/state/facts.js'
 import type { CoreState } from '../../core/state/state.js'
-import type { Role } from '../../core/state/types.js'
 import type { Position, Term } from '../../history/position.js'
 import { positionOf } from '../../history/position.js'
 import type { Pace } from '../../replication/in-sync/flow-control.js'

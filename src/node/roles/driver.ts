@@ -7,16 +7,14 @@
  */
 import debug from 'debug'
 import { explain } from '../../core/state/explain.js'
+import type { CopyFacts, DurableFacts, Role } from '../../core/state/facts.js'
 import type { CoreState } from '../../core/state/state.js'
 import type {
-  CopyFacts,
   CoreCommand,
   CoreEffect,
   CoreEvent,
   CoreInput,
   Decision,
-  DurableFacts,
-  Role,
 } from '../../core/state/types.js'
 import { createCore, nextDueMs, step } from '../../core/step.js'
 import type { ErrorCode } from '../../errors.js'

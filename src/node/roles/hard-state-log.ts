@@ -7,7 +7,7 @@
  */
 import { crc32 } from 'node:zlib'
 import { leftEmptyMax } from '../../core/standing/left-empty.js'
-import type { DurableFacts } from '../../core/state/types.js'
+import type { DurableFacts } from '../../core/state/facts.js'
 import { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
 import type { Log, LogStore } from '../../interfaces/storage.js'

@@ -1,5 +1,5 @@
 /** Writes the facts about roles, one document after the other, until the disk has taken them. */
-import type { DurableFacts } from '../../core/state/types.js'
+import type { DurableFacts } from '../../core/state/facts.js'
 import type { NodeOptions } from '../contract/options.js'
 
 export interface FactsWriterContext {

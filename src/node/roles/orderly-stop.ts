@@ -2,7 +2,7 @@
  * What a stop in order says on the disk: the next process has everything that this one acknowledged, also from memory. It is
  * true only if the stream ended, and all that it brought was durable, before it is written.
  */
-import type { DurableFacts } from '../../core/state/types.js'
+import type { DurableFacts } from '../../core/state/facts.js'
 import type { Replica } from '../data/replica.js'
 import type { FactsLog } from './hard-state-log.js'
 

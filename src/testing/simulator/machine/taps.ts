@@ -4,7 +4,7 @@
  */
 
 import { journalArea } from '../../../copy/checkpoint/recovery.js'
-import type { DurableFacts } from '../../../core/state/types.js'
+import type { DurableFacts } from '../../../core/state/facts.js'
 import type {
   Log,
   LogStore,

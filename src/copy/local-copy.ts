@@ -375,6 +375,11 @@ export class LocalCopy extends CopyView {
     await this.#switcher.switchTo(manifest)
   }
 
+  /** Resolves when no switch is under way: each has ended, or failed and waits for `reopen`. */
+  switched(): Promise<void> {
+    return this.#switcher.ended()
+  }
+
   /** Takes files that were there before the library, and the state as it is, as the first change of a new history. */
   adopt(term: Term): Promise<void> {
     return this.#switcher.adopt(term)

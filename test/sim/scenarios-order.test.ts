@@ -74,6 +74,41 @@ describe('the order of steps', () => {
     await allIsWell(world)
   })
 
+  it('a promise waits for the switch of a restore that has begun', async () => {
+    const world = await settled({ nodes: 3 })
+    for (let file = 0; file < 30; file += 1) await write(world, 'n1', `data/file${file}`)
+    await inStep(world)
+    const load = busy(world, 20)
+    world.replaceDisk('n3')
+    world.powerOn('n3')
+    const n3 = world.machine('n3')
+    n3.joins = true
+    let installs = false
+    n3.slow((operation) => {
+      if (operation !== 'tree.takeIn') return 0
+      installs = true
+      return 300
+    })
+    world.start('n3')
+    // The files of the restore are on their way to their places when the active dies.
+    await until(world, () => installs, 60_000)
+    world.kill('n1')
+    const promised = (): boolean =>
+      world.process('n3').node.explain().some(({ rule, outcome }) => {
+        return rule === 'promise' && outcome === 'given'
+      })
+    // Whoever asked for the promise is gone, too, so that nothing but the old stream could change this copy.
+    await until(world, promised)
+    world.kill('n2')
+    load.pause()
+    await world.run(1_000)
+    world.start('n2')
+    await world.run(3_000)
+    noViolation(world)
+    world.start('n1')
+    await allIsWell(world)
+  })
+
   it('nothing of an old stream is appended after a promise', async () => {
     let open: (() => void) | undefined
     const gate = {

@@ -255,10 +255,14 @@ export class Replica {
     return this.copy.failed === undefined && this.copy.durableSeq === this.copy.seq
   }
 
-  /** Ends the stream, and a fetch; resolves when nothing can arrive any more and all that arrived is durable. */
+  /**
+   * Ends the stream, and a fetch; resolves when nothing can arrive any more and all that arrived is durable. A switch to a
+   * restore that has begun goes on to its end: what is said of the copy before would not be true for long.
+   */
   async cutStream(): Promise<CopyFacts> {
     this.unfollow()
     await this.#fetching.end()
+    await this.copy.switched()
     if (this.copy.failed === undefined) await this.copy.flush().catch(() => undefined)
     return this.facts()
   }

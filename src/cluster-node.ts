@@ -1,8 +1,8 @@
 /** What an application holds: one node of a cluster. */
 
 import type { VaultIncident } from './copy/vault/incident.js'
-import type { Decision } from './core/state/types.js'
 import type { Role } from './core/state/facts.js'
+import type { Decision } from './core/state/types.js'
 import { HotspareError } from './errors.js'
 import type { NodeEvents } from './node/contract/events.js'
 import type { Classes, ClusterNodeOptions, NodeOptions } from './node/contract/options.js'

@@ -52,8 +52,8 @@ export type {
   VaultIncident,
   VaultReason,
 } from './copy/vault/incident.js'
-export type { Decision } from './core/state/types.js'
 export type { Role } from './core/state/facts.js'
+export type { Decision } from './core/state/types.js'
 export type {
   ErrorCode,
   ErrorDetail,
@@ -64,9 +64,11 @@ export type {
 export { errorCodes, HotspareError } from './errors.js'
 export type { Extent, History, HistoryTerm, Position, Term } from './history/position.js'
 export type { Clock, TimerHandle } from './interfaces/clock.js'
+export type * from './interfaces/object-store.js'
 export type { Random } from './interfaces/random.js'
 export type * from './interfaces/storage.js'
 export type * from './interfaces/transport.js'
+export type * from './interfaces/tree-store.js'
 export type { PromotionGate } from './interfaces/witness.js'
 export type {
   NodeEvents,

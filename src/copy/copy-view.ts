@@ -2,7 +2,7 @@
 import { HotspareError, whatHappened } from '../errors.js'
 import type { Extent, History, Position } from '../history/position.js'
 import { positionOf } from '../history/position.js'
-import type { ReadRequest, TreeEntry } from '../interfaces/storage.js'
+import type { ReadRequest, TreeEntry } from '../interfaces/tree-store.js'
 import type { StoredBlobs } from './contents/blob-refs.js'
 import { Contents } from './contents/replicated-state.js'
 import type { LocalCopyOptions, StateSnapshot } from './contents/types.js'

@@ -21,14 +21,10 @@
 
 import { HotspareError } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
+import type { ObjectArea } from '../interfaces/object-store.js'
 import type { Random } from '../interfaces/random.js'
-import type {
-  FileStat,
-  ObjectArea,
-  OpenStorage,
-  Storage,
-  StorageOwner,
-} from '../interfaces/storage.js'
+import type { OpenStorage, Storage, StorageOwner } from '../interfaces/storage.js'
+import type { FileStat } from '../interfaces/tree-store.js'
 import { Bytes, flip, toss } from './memory/bytes.js'
 import { Content, objectKey } from './memory/content.js'
 import { MemoryDocuments } from './memory/documents.js'

@@ -4,7 +4,7 @@
  */
 
 import { HotspareError } from '../errors.js'
-import type { ObjectArea } from '../interfaces/storage.js'
+import type { ObjectArea } from '../interfaces/object-store.js'
 
 /** The folder of the storage itself inside the root. */
 export const STATE_FOLDER = '.hotspare'

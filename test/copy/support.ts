@@ -7,14 +7,10 @@ import type { CopyEvent, CopyLimits } from '../../src/copy/contents/types.js'
 import { copyLimits } from '../../src/copy/contents/types.js'
 import { LocalCopy } from '../../src/copy/local-copy.js'
 import type { Term } from '../../src/history/position.js'
+import type { ObjectStore } from '../../src/interfaces/object-store.js'
 import type { Random } from '../../src/interfaces/random.js'
-import type {
-  Log,
-  LogStore,
-  ObjectStore,
-  OpenStorage,
-  TreeStore,
-} from '../../src/interfaces/storage.js'
+import type { Log, LogStore, OpenStorage } from '../../src/interfaces/storage.js'
+import type { TreeStore } from '../../src/interfaces/tree-store.js'
 import { appState } from '../../src/policy/app-state.js'
 import { neverSynced } from '../../src/policy/never-synced.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { type ClusterNode, HotspareError } from '../../src/index.js'
-import type { OpenStorage, Storage, TreeStore } from '../../src/interfaces/storage.js'
+import type { OpenStorage, Storage } from '../../src/interfaces/storage.js'
+import type { TreeStore } from '../../src/interfaces/tree-store.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { nodesOn, pairOf } from './nodes.js'
 

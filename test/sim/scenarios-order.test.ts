@@ -94,9 +94,12 @@ describe('the order of steps', () => {
     await until(world, () => installs, 60_000)
     world.kill('n1')
     const promised = (): boolean =>
-      world.process('n3').node.explain().some(({ rule, outcome }) => {
-        return rule === 'promise' && outcome === 'given'
-      })
+      world
+        .process('n3')
+        .node.explain()
+        .some(({ rule, outcome }) => {
+          return rule === 'promise' && outcome === 'given'
+        })
     // Whoever asked for the promise is gone, too, so that nothing but the old stream could change this copy.
     await until(world, promised)
     world.kill('n2')

@@ -10,7 +10,8 @@
 
 import type { FileChange } from '../../changes/change.js'
 import type { BatchPart } from '../../changes/entry.js'
-import type { FileStat, OpenStorage } from '../../interfaces/storage.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
+import type { FileStat } from '../../interfaces/tree-store.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 import { operationOf } from '../contents/replicated-state.js'
 import { type FileIndex, type IndexRecord, noFile } from '../files/file-index.js'

@@ -8,7 +8,7 @@
  * - what is coalesced away was superseded within the same batch, so a crash can only bring back the whole batch.
  */
 import { HotspareError } from '../../errors.js'
-import type { AppliedStat, FileStat, TreeEntry, TreeStore } from '../../interfaces/storage.js'
+import type { AppliedStat, FileStat, TreeEntry, TreeStore } from '../../interfaces/tree-store.js'
 import { asStorageError } from '../journal/errors.js'
 import { ApplyBatch, isAbsolute } from './apply-batch.js'
 import { type FileIndex, noFile } from './file-index.js'

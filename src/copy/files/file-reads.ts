@@ -6,7 +6,8 @@
  * its files in their places, and where somebody else changed the file, there is no such state: reads wait, or are refused.
  */
 import { HotspareError } from '../../errors.js'
-import type { FileStat, OpenStorage, ReadRequest, ReadResult } from '../../interfaces/storage.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
+import type { FileStat, ReadRequest, ReadResult } from '../../interfaces/tree-store.js'
 import type { Applier } from './applier.js'
 import type { FileIndex, IndexRecord } from './file-index.js'
 import { lay, pieceBytes } from './layers.js'

@@ -1,6 +1,6 @@
 /** The content of a file as changes make it, one laid over the other, for any window of the file. */
 import { HotspareError } from '../../errors.js'
-import type { ObjectStore } from '../../interfaces/storage.js'
+import type { ObjectStore } from '../../interfaces/object-store.js'
 import type { FileOperation } from './overlay.js'
 
 /** Bytes of one call to the storage: below what every call may ask for, and little enough to let others in between. */

@@ -4,7 +4,7 @@
  * Invariants: the operations of a path are in the order of their changes; a path is here exactly while one of its
  * operations is not in the tree.
  */
-import type { FileStat, TreeOperation } from '../../interfaces/storage.js'
+import type { FileStat, TreeOperation } from '../../interfaces/tree-store.js'
 import type { FileIndex } from './file-index.js'
 import { Folders } from './folder-counts.js'
 import { Spellings } from './spellings.js'

@@ -1,6 +1,6 @@
 /** What the data plane asks of a policy. */
 import { HotspareError } from '../../errors.js'
-import type { Obstacle, TreeStore } from '../../interfaces/storage.js'
+import type { Obstacle, TreeStore } from '../../interfaces/tree-store.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 
 /** The synced class that claims a path; undefined for paths that are never synced, unclaimed, or claimed twice. */

@@ -1,5 +1,6 @@
 /** Compares the tree with the index, by size, time and inode, without reading a file. */
-import type { FileStat, OpenStorage, TreeEntry } from '../../interfaces/storage.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
+import type { FileStat, TreeEntry } from '../../interfaces/tree-store.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 import type { FileIndex, IndexRecord } from './file-index.js'
 import { syncedClassOf } from './path-claims.js'

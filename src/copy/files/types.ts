@@ -1,5 +1,5 @@
 /** What a copy knows of its files. */
-import type { ReadAnswer, TreeEntry } from '../../interfaces/storage.js'
+import type { ReadAnswer, TreeEntry } from '../../interfaces/tree-store.js'
 
 /** What the scan at the start found in paths of synced classes, compared with the index. */
 export interface OutsideReport {

@@ -9,7 +9,7 @@
  *   not name.
  */
 import { HotspareError } from '../../errors.js'
-import type { FileStat, Obstacle, TreeOperation } from '../../interfaces/storage.js'
+import type { FileStat, Obstacle, TreeOperation } from '../../interfaces/tree-store.js'
 import { foldPath } from '../../util/fold-path.js'
 import type { CheckpointDocument } from '../checkpoint/checkpoint-document.js'
 import { checkpointName, encodeCheckpoint } from '../checkpoint/checkpoint-document.js'

@@ -1,5 +1,5 @@
 /** Snapshots of application state among what a restore brought. */
-import type { ObjectStore } from '../../interfaces/storage.js'
+import type { ObjectStore } from '../../interfaces/object-store.js'
 
 /** Bytes of a snapshot in one call to the storage. */
 const chunkBytes = 4 * 1024 * 1024

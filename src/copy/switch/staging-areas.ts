@@ -1,5 +1,5 @@
 /** Where what a restore brought lies until the switch. */
-import type { ObjectArea, ObjectStore } from '../../interfaces/storage.js'
+import type { ObjectArea, ObjectStore } from '../../interfaces/object-store.js'
 
 /** The areas that restores write to. */
 export const stagingAreas: readonly ObjectArea[] = ['staging', 'incoming']

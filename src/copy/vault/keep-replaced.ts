@@ -3,7 +3,8 @@
  * takes over what is there now. Only the journal still has it, as far as that reaches back.
  */
 import { HotspareError } from '../../errors.js'
-import type { FileStat, OpenStorage } from '../../interfaces/storage.js'
+import type { OpenStorage } from '../../interfaces/storage.js'
+import type { FileStat } from '../../interfaces/tree-store.js'
 import type { EarlierVersion, FileVersion } from '../earlier-versions.js'
 import { earlierVersions } from '../earlier-versions.js'
 import { lay } from '../files/layers.js'

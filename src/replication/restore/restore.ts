@@ -10,7 +10,7 @@
 import { DistinctPaths, spelledAlike } from '../../copy/files/spellings.js'
 import type { RestoreManifest, VersionedPath } from '../../copy/switch/manifest.js'
 import { placeOf, stagingAreas } from '../../copy/switch/staging-areas.js'
-import type { ObjectArea, ObjectSlice } from '../../interfaces/storage.js'
+import type { ObjectArea, ObjectSlice } from '../../interfaces/object-store.js'
 import { fieldsOf, listOf, rowOf, seqOf } from '../../protocol/fields.js'
 import type { BulkAnswer } from '../bulk/client.js'
 import type { IndexedFile, ReadStretch } from '../bulk/messages.js'

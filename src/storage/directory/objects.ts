@@ -1,6 +1,11 @@
 /** The objects of a directory, as the main thread offers them: checks, then hands the work over. */
 
-import type { ObjectArea, ObjectInfo, ObjectSlice, ObjectStore } from '../../interfaces/storage.js'
+import type {
+  ObjectArea,
+  ObjectInfo,
+  ObjectSlice,
+  ObjectStore,
+} from '../../interfaces/object-store.js'
 import { checkCount, checkLimit, ITEMS_MAX, OBJECT_BYTES_MAX } from '../limits.js'
 import { checkObjectName } from '../names.js'
 import type { Gate } from './base/gate.js'

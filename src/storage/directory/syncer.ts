@@ -6,7 +6,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { HotspareError } from '../../errors.js'
-import type { ObjectArea } from '../../interfaces/storage.js'
+import type { ObjectArea } from '../../interfaces/object-store.js'
 import { storageFailed } from '../failure.js'
 import type { Layout } from './base/layout.js'
 import type { Lane } from './engine/lane.js'

@@ -10,7 +10,7 @@ import type {
   TreeEntry,
   TreeOperation,
   TreeStore,
-} from '../../interfaces/storage.js'
+} from '../../interfaces/tree-store.js'
 import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } from '../limits.js'
 import { checkObjectName, checkTreePath } from '../names.js'
 import type { Gate } from './base/gate.js'

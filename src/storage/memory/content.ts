@@ -2,7 +2,7 @@
 
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
-import type { ObjectArea } from '../../interfaces/storage.js'
+import type { ObjectArea } from '../../interfaces/object-store.js'
 import { storageFailed } from '../failure.js'
 import type { LogContent } from './log-content.js'
 import { ObjectContent } from './object-content.js'

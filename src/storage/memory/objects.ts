@@ -1,7 +1,12 @@
 /** The objects of an open memory storage. */
 
+import type {
+  ObjectArea,
+  ObjectInfo,
+  ObjectSlice,
+  ObjectStore,
+} from '../../interfaces/object-store.js'
 import type { Random } from '../../interfaces/random.js'
-import type { ObjectArea, ObjectInfo, ObjectSlice, ObjectStore } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { checkCount, checkLimit, ITEMS_MAX, OBJECT_BYTES_MAX } from '../limits.js'
 import { checkObjectName } from '../names.js'

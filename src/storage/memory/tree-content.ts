@@ -6,7 +6,7 @@
 
 import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
-import type { FileStat, Obstacle, TreeEntry } from '../../interfaces/storage.js'
+import type { FileStat, Obstacle, TreeEntry } from '../../interfaces/tree-store.js'
 import { foldPath } from '../../util/fold-path.js'
 import { pathBlocked } from '../failure.js'
 import { parentOf } from '../names.js'

@@ -1,6 +1,6 @@
 /** What each operation does to the files in memory. */
 
-import type { FileStat, TreeOperation } from '../../interfaces/storage.js'
+import type { FileStat, TreeOperation } from '../../interfaces/tree-store.js'
 import { storageFailed } from '../failure.js'
 import { Bytes } from './bytes.js'
 import { type Content, objectKey } from './content.js'

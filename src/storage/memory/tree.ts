@@ -11,7 +11,7 @@ import type {
   TreeEntry,
   TreeOperation,
   TreeStore,
-} from '../../interfaces/storage.js'
+} from '../../interfaces/tree-store.js'
 import { BLOCK_BYTES } from '../../util/zero-runs.js'
 import { storageFailed } from '../failure.js'
 import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } from '../limits.js'

@@ -2,13 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { type ErrorCode, HotspareError } from '../../errors.js'
-import type {
-  FileStat,
-  ObjectArea,
-  OpenStorage,
-  Storage,
-  TreeStore,
-} from '../../interfaces/storage.js'
+import type { ObjectArea } from '../../interfaces/object-store.js'
+import type { OpenStorage, Storage } from '../../interfaces/storage.js'
+import type { FileStat, TreeStore } from '../../interfaces/tree-store.js'
 
 /** One fresh storage for one test. */
 export interface StorageKitSubject {

@@ -1,7 +1,7 @@
 /** Files with several names: what one of them gets, the others do not. */
 
 import assert from 'node:assert/strict'
-import type { TreeOperation } from '../../interfaces/storage.js'
+import type { TreeOperation } from '../../interfaces/tree-store.js'
 import { bytesOf, fileText, type KitTest, put, writeObject } from './harness.js'
 
 const path = 'folder/file'

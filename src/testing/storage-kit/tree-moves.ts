@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { TreeOperation } from '../../interfaces/storage.js'
+import type { TreeOperation } from '../../interfaces/tree-store.js'
 import {
   bytesOf,
   fileText,

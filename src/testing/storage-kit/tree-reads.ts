@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { ReadRequest, TreeEntry } from '../../interfaces/storage.js'
+import type { ReadRequest, TreeEntry } from '../../interfaces/tree-store.js'
 import { bytesOf, type KitTest, put, refused, textOf } from './harness.js'
 
 /** Stats, reads and scans. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { FileStat, TreeOperation, TreeStore } from '../../interfaces/storage.js'
+import type { FileStat, TreeOperation, TreeStore } from '../../interfaces/tree-store.js'
 import { bytesOf, fileText, type KitTest, put, refused, scanned, writeObject } from './harness.js'
 
 /** Operations that write into the tree. */

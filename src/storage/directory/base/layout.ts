@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import { HotspareError } from '../../../errors.js'
-import type { ObjectArea } from '../../../interfaces/storage.js'
+import type { ObjectArea } from '../../../interfaces/object-store.js'
 import {
   checkDocumentName,
   checkLogArea,

@@ -7,7 +7,7 @@
 import { close, fsync, open } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { type HotspareError, whatHappened } from '../../../errors.js'
-import type { TreeOperation } from '../../../interfaces/storage.js'
+import type { TreeOperation } from '../../../interfaces/tree-store.js'
 import { storageFailed } from '../../failure.js'
 import { parentOf } from '../../names.js'
 import { errnoOf, storageError } from '../base/fs-error.js'

@@ -11,7 +11,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
-import type { FileStat } from '../../../interfaces/storage.js'
+import type { FileStat } from '../../../interfaces/tree-store.js'
 import { BLOCK_BYTES, dataRuns, isWhole } from '../../../util/zero-runs.js'
 import { storageFailed } from '../../failure.js'
 import { NO_FOLLOW } from '../base/durable.js'

@@ -4,7 +4,7 @@
  */
 
 import { lstatSync, mkdirSync, rmdirSync, unlinkSync } from 'node:fs'
-import type { Obstacle } from '../../../interfaces/storage.js'
+import type { Obstacle } from '../../../interfaces/tree-store.js'
 import { pathBlocked, storageFailed } from '../../failure.js'
 import { parentOf } from '../../names.js'
 import { errnoOf } from '../base/fs-error.js'

@@ -12,7 +12,7 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
-import type { ObjectArea, ObjectInfo, ObjectSlice } from '../../../interfaces/storage.js'
+import type { ObjectArea, ObjectInfo, ObjectSlice } from '../../../interfaces/object-store.js'
 import { storageFailed } from '../../failure.js'
 import { checkObjectName } from '../../names.js'
 import { isMissing, NO_FOLLOW } from '../base/durable.js'

@@ -1,7 +1,7 @@
 /** Reads the tree with synchronous calls: stats, stretches of many files, and the whole of it. */
 
 import { closeSync, type Dir, type Dirent, opendirSync, readdirSync, type Stats } from 'node:fs'
-import type { FileStat, Obstacle, ReadRequest } from '../../../interfaces/storage.js'
+import type { FileStat, Obstacle, ReadRequest } from '../../../interfaces/tree-store.js'
 import { STATE_FOLDER } from '../../names.js'
 import { errnoOf, isExhausted } from '../base/fs-error.js'
 import type { Layout } from '../base/layout.js'

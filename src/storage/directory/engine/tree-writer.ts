@@ -23,7 +23,7 @@ import {
   type Stats,
   unlinkSync,
 } from 'node:fs'
-import type { AppliedStat, FileStat, TreeOperation } from '../../../interfaces/storage.js'
+import type { AppliedStat, FileStat, TreeOperation } from '../../../interfaces/tree-store.js'
 import { pathBlocked, storageFailed } from '../../failure.js'
 import { errnoOf } from '../base/fs-error.js'
 import type { Layout } from '../base/layout.js'

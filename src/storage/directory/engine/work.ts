@@ -1,15 +1,13 @@
 /** What the main thread asks of a worker, and what comes back. Plain data and buffers only. */
 
+import type { ObjectArea, ObjectInfo, ObjectSlice } from '../../../interfaces/object-store.js'
 import type {
   AppliedStat,
   FileStat,
-  ObjectArea,
-  ObjectInfo,
-  ObjectSlice,
   Obstacle,
   ReadRequest,
   TreeOperation,
-} from '../../../interfaces/storage.js'
+} from '../../../interfaces/tree-store.js'
 
 /** Every kind of work, with its question and answer. */
 export interface Work {

@@ -3,8 +3,9 @@
  * that a call is handed are overwritten as soon as the rules let their owner do so: an adapter that looks at them later is
  * found out by what it stores. And the library is found out where it changes bytes that it has lent to an adapter.
  */
-import type { Log, OpenStorage, Storage, TreeOperation } from '../../../interfaces/storage.js'
+import type { Log, OpenStorage, Storage } from '../../../interfaces/storage.js'
 import type { Connection, Transport } from '../../../interfaces/transport.js'
+import type { TreeOperation } from '../../../interfaces/tree-store.js'
 import { eachConnection } from './each-connection.js'
 import type { SeededRandom } from './seeded-random.js'
 

@@ -5,15 +5,10 @@
 
 import { journalArea } from '../../../copy/checkpoint/recovery.js'
 import type { DurableFacts } from '../../../core/state/facts.js'
-import type {
-  Log,
-  LogStore,
-  ObjectStore,
-  OpenStorage,
-  Storage,
-  TreeOperation,
-} from '../../../interfaces/storage.js'
+import type { ObjectStore } from '../../../interfaces/object-store.js'
+import type { Log, LogStore, OpenStorage, Storage } from '../../../interfaces/storage.js'
 import type { Connection, Transport } from '../../../interfaces/transport.js'
+import type { TreeOperation } from '../../../interfaces/tree-store.js'
 import { MESSAGE_TYPE } from '../../../protocol/channel.js'
 import { decode } from '../../../protocol/codec.js'
 import { readAnswer } from '../../../replication/bulk/messages.js'

@@ -1,7 +1,7 @@
-// Writes the tables of docs/errors.md from the table in src/errors.ts (of the last build). A test
+// Writes the tables of docs/errors.md from the table in src/error-codes.ts (of the last build). A test
 // compares the two; run this after adding a code: `npm run build && node scripts/errors-doc.mjs`.
 import { readFile, writeFile } from 'node:fs/promises'
-import { errorCodes } from '../dist/errors.js'
+import { errorCodes } from '../dist/error-codes.js'
 
 /** What the table says of a code: some errors of it say so themselves. */
 const retryable = (info) => (info.retryableDepends ? 'depends' : info.retryable ? 'yes' : 'no')

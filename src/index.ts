@@ -54,14 +54,10 @@ export type {
 } from './copy/vault/incident.js'
 export type { Role } from './core/state/facts.js'
 export type { Decision } from './core/state/types.js'
-export type {
-  ErrorCode,
-  ErrorDetail,
-  ErrorDetails,
-  ErrorInfo,
-  HotspareErrorOptions,
-} from './errors.js'
-export { errorCodes, HotspareError } from './errors.js'
+export type { ErrorCode, ErrorInfo } from './error-codes.js'
+export { errorCodes } from './error-codes.js'
+export type { ErrorDetail, ErrorDetails, HotspareErrorOptions } from './errors.js'
+export { HotspareError } from './errors.js'
 export type { Extent, History, HistoryTerm, Position, Term } from './history/position.js'
 export type { Clock, TimerHandle } from './interfaces/clock.js'
 export type * from './interfaces/object-store.js'
@@ -78,7 +74,6 @@ export type {
   RestoredEvent,
   RestoreEvent,
   RoleEvent,
-  Tried,
 } from './node/contract/events.js'
 export { membersMax, secretBytesMin } from './node/contract/option-checks.js'
 export type {
@@ -88,6 +83,7 @@ export type {
   NodeDefaults,
 } from './node/contract/options.js'
 export { nodeDefaults } from './node/contract/options.js'
+export type { Tried } from './node/contract/tried.js'
 export type { NodeStatus, OperatorState, PeerStatus } from './node/report/status.js'
 export type { CauseStatus } from './node/roles/causes.js'
 export type { Tenure } from './node/roles/tenure.js'

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { assertInvariant, errorCodes, HotspareError, whatHappened } from '../../src/errors.js'
+import { errorCodes } from '../../src/error-codes.js'
+import { assertInvariant, HotspareError, whatHappened } from '../../src/errors.js'
 
 const document = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8')
 

@@ -13,9 +13,10 @@ export interface Room {
 }
 
 /** What adapters and the policy may know of the library: the contract, and small tools. */
-const contract = ['errors.ts', 'interfaces', 'util']
+const contract = ['error-codes.ts', 'errors.ts', 'interfaces', 'util']
 
 export const rooms: readonly Room[] = [
+  { path: 'error-codes.ts' },
   { path: 'errors.ts' },
   { path: 'interfaces' },
   { path: 'util' },

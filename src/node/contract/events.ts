@@ -5,6 +5,7 @@ import type { Role } from '../../core/state/facts.js'
 import type { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
 import type { RestoreMethod, RestoreProgress } from '../../replication/restore/plan.js'
+import type { Tried } from './tried.js'
 
 /** A change of the node's role. */
 export interface RoleEvent {
@@ -361,66 +362,5 @@ export type NodeLogEvent = {
   }
 }[keyof NodeEvents]
 
-const events = {
-  ...{ role: true, failover: true, steppedDown: true, peerUp: true, peerDown: true },
-  ...{
-    restoreStarted: true,
-    restoreProgress: true,
-    restored: true,
-    standbyInSync: true,
-    standbyLost: true,
-  },
-  ...{ writersPaced: true, writersReleased: true },
-  ...{ degraded: true, redundant: true, possibleLoss: true, waiting: true, unprovenStart: true },
-  ...{ holding: true, outdated: true, activeUnreachable: true, splitBrain: true, vaulted: true },
-  ...{
-    configMismatch: true,
-    refused: true,
-    duplicateId: true,
-    storageFailed: true,
-    storageRecovered: true,
-  },
-  ...{
-    snapshotFailed: true,
-    historyLost: true,
-    skippedPath: true,
-    skippedPaths: true,
-    outsideChange: true,
-    late: true,
-  },
-  ...{ stuck: true, unstuck: true, error: true },
-} satisfies Record<keyof NodeEvents, true>
-
-/** All names of events. */
-export const eventNames: readonly string[] = Object.keys(events)
 /** Gives an event to the application and to the log. */
-
 export type Emit = <Name extends keyof NodeEvents>(name: Name, ...event: NodeEvents[Name]) => void
-/**
- * What a node tries again and again:
- *
- * - `storage`: to write to its disk again, after it failed;
- * - `room`: to take writes that need room on the disk; removals are taken all the same;
- * - `facts`: to note on its disk what it promised or began;
- * - `follow`: to follow the active, a restore included;
- * - `hold`: to be let serve by an operator, or by the return of those who may have more;
- * - `fetch`: to fetch what it lacks before it serves;
- * - `promotion`: to begin its tenure;
- * - `gate`: to get the consent of the application's gate;
- * - `wait`: to hear of those who may have newer data, at its start;
- * - `search`: to find or become an active, for longer than a search takes where nothing is in its way;
- * - `dial`: to reach the node that it is to be restored from.
- */
-
-export type Tried =
-  | 'storage'
-  | 'room'
-  | 'facts'
-  | 'follow'
-  | 'hold'
-  | 'fetch'
-  | 'promotion'
-  | 'gate'
-  | 'wait'
-  | 'search'
-  | 'dial'

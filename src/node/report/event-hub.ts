@@ -5,8 +5,8 @@
 import debug from 'debug'
 import { EventEmitter } from 'eventemitter3'
 import { requireKnown } from '../../util/option-names.js'
+import { eventNames } from '../contract/event-names.js'
 import type { NodeEvents, NodeLogEvent } from '../contract/events.js'
-import { eventNames } from '../contract/events.js'
 import type { NodeOptions } from '../contract/options.js'
 
 const log = debug('hotspare:node')

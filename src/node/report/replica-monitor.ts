@@ -1,6 +1,7 @@
 /** What the data side of a node tells: the events that become of it, what the core learns, and what status() says of it. */
 import type { Role } from '../../core/state/facts.js'
-import type { ErrorCode, HotspareError } from '../../errors.js'
+import type { ErrorCode } from '../../error-codes.js'
+import type { HotspareError } from '../../errors.js'
 import { noRoom } from '../../replication/content/no-room.js'
 import type { Emit } from '../contract/events.js'
 import type { Replica } from '../data/replica.js'

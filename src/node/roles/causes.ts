@@ -8,7 +8,8 @@
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import { Told } from '../../util/recently-told.js'
-import type { Emit, Tried } from '../contract/events.js'
+import type { Emit } from '../contract/events.js'
+import type { Tried } from '../contract/tried.js'
 
 /** How much each weighs: the first of those that fail is what `status().stuck` says. */
 const ranks: Readonly<Record<Tried, number>> = {

@@ -17,11 +17,11 @@ import type {
   Decision,
 } from '../../core/state/types.js'
 import { createCore, nextDueMs, step } from '../../core/step.js'
-import type { ErrorCode } from '../../errors.js'
+import type { ErrorCode } from '../../error-codes.js'
 import { HotspareError, whatHappened } from '../../errors.js'
 import type { Term } from '../../history/position.js'
-import type { Tried } from '../contract/events.js'
 import type { NodeOptions } from '../contract/options.js'
+import type { Tried } from '../contract/tried.js'
 import type { Replica } from '../data/replica.js'
 import type { Links } from '../peers/links.js'
 import { FactsWriter } from './hard-state-writer.js'

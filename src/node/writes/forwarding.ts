@@ -9,8 +9,9 @@
 
 import type { WriteIntent } from '../../changes/intent.js'
 import { blobsOf, bytesOf, requirePlainValues } from '../../changes/intent.js'
-import type { ErrorCode } from '../../errors.js'
-import { errorCodes, HotspareError } from '../../errors.js'
+import type { ErrorCode } from '../../error-codes.js'
+import { errorCodes } from '../../error-codes.js'
+import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
 import type { Fields } from '../../protocol/fields.js'

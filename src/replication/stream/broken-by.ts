@@ -1,5 +1,7 @@
 /** Why an attempt to follow ended, with a code for programs: whatever is no error of this library is a fault in it. */
-import { type ErrorCode, HotspareError } from '../../errors.js'
+
+import type { ErrorCode } from '../../error-codes.js'
+import { HotspareError } from '../../errors.js'
 
 export interface BrokenBy {
   readonly code: ErrorCode

@@ -1,5 +1,7 @@
 /** The errors of writes that came in and were not acknowledged. */
-import { errorCodes, HotspareError, whatHappened } from '../../errors.js'
+
+import { errorCodes } from '../../error-codes.js'
+import { HotspareError, whatHappened } from '../../errors.js'
 
 /**
  * The caller gave up while the write waited for its acknowledgement: it has happened here, and calling again would be a

@@ -1,7 +1,8 @@
 /** What the tests of the kit share. */
 
 import assert from 'node:assert/strict'
-import { type ErrorCode, HotspareError } from '../../errors.js'
+import type { ErrorCode } from '../../error-codes.js'
+import { HotspareError } from '../../errors.js'
 import type { ObjectArea } from '../../interfaces/object-store.js'
 import type { OpenStorage, Storage } from '../../interfaces/storage.js'
 import type { FileStat, TreeStore } from '../../interfaces/tree-store.js'

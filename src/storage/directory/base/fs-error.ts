@@ -1,6 +1,7 @@
 /** Translates what the operating system says into the errors of a storage. */
 
-import { type ErrorCode, HotspareError } from '../../../errors.js'
+import type { ErrorCode } from '../../../error-codes.js'
+import { HotspareError } from '../../../errors.js'
 
 const codes: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: 'STORAGE_FULL',

@@ -5,7 +5,8 @@
 
 import { existsSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import { type ErrorCode, HotspareError, ownRemedy, whatHappened } from '../../../errors.js'
+import type { ErrorCode } from '../../../error-codes.js'
+import { HotspareError, ownRemedy, whatHappened } from '../../../errors.js'
 import { storageFailed } from '../../failure.js'
 import { errnoOf } from '../base/fs-error.js'
 import { Layout } from '../base/layout.js'

@@ -17,9 +17,8 @@
  */
 
 import { createHash, randomUUID } from 'node:crypto'
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readlinkSync } from 'node:fs'
-import { link, readFile, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { closeSync, fstatSync } from 'node:fs'
+import { link, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HotspareError } from '../../errors.js'
 import type { StorageOwner } from '../../interfaces/storage.js'
@@ -27,6 +26,8 @@ import { isMissing } from './base/durable.js'
 import { errnoOf, isExhausted, storageError } from './base/fs-error.js'
 import type { Guard } from './base/gate.js'
 import type { Layout } from './base/layout.js'
+import { create, modified, openCreated, readLock } from './lock-file.js'
+import { describeThisProcess, isKnownToLive, type LockContent, who } from './lock-holder.js'
 
 /** How often a holder shows that it lives. */
 export const TOUCH_EVERY_MS = 1000
@@ -39,18 +40,6 @@ const CLAIM_STALE_MS = 10_000
 /** How long is waited for another one that has it. */
 const CLAIM_WAIT_MS = 20
 const ATTEMPTS_MAX = 5
-
-/** What a lock file says. Empty strings and 0 stand for what the platform does not tell. */
-interface LockContent {
-  readonly nodeId: string
-  readonly bootId: string
-  readonly token: string
-  readonly pid: number
-  readonly processStart: string
-  readonly machineBoot: string
-  readonly processNamespace: string
-  readonly host: string
-}
 
 /** Who hears of a lock. */
 export interface LockListener {
@@ -213,104 +202,6 @@ export class DirectoryLock implements Guard {
   }
 }
 
-/** Creates the lock file with its content in one step. False when there is one. */
-async function create(layout: Layout, content: LockContent): Promise<boolean> {
-  const text = `${JSON.stringify(content, null, 2)}\n`
-  const temporary = `${layout.temporary}/lock-${content.token}`
-  await writeFile(temporary, text, { flag: 'wx', mode: 0o600 })
-  try {
-    await link(temporary, layout.lock)
-    return true
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return false
-    return await createInPlace(layout.lock, text)
-  } finally {
-    await unlink(temporary).catch(() => undefined)
-  }
-}
-
-/** Opens the lock file that was just created. One that cannot be opened is nobody's. */
-async function openCreated(path: string): Promise<number> {
-  try {
-    return openSync(path, 'r')
-  } catch (error) {
-    await unlink(path).catch(() => undefined)
-    throw error
-  }
-}
-
-/** For file systems without hard links. */
-async function createInPlace(path: string, text: string): Promise<boolean> {
-  try {
-    await writeFile(path, text, { flag: 'wx', mode: 0o600 })
-    return true
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return false
-    throw error
-  }
-}
-
-/** What the lock file says; undefined when there is none. One that cannot be understood has no token. */
-async function readLock(path: string): Promise<LockContent | undefined> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    if (isMissing(error)) return undefined
-    throw error
-  }
-  try {
-    const found: unknown = JSON.parse(text)
-    if (isLockContent(found)) return found
-  } catch {
-    // Fall through: not JSON.
-  }
-  return { ...unknownProcess, nodeId: 'unknown', bootId: 'unknown', token: '' }
-}
-
-const unknownProcess = { pid: 0, processStart: '', machineBoot: '', processNamespace: '', host: '' }
-
-function isLockContent(value: unknown): value is LockContent {
-  if (typeof value !== 'object' || value === null) return false
-  const record = value as Record<string, unknown>
-  const words = [
-    'nodeId',
-    'bootId',
-    'token',
-    'processStart',
-    'machineBoot',
-    'processNamespace',
-    'host',
-  ]
-  return words.every((word) => typeof record[word] === 'string') && Number.isInteger(record.pid)
-}
-
-/** Whether the holder lives; undefined where this process cannot look at it. */
-function isKnownToLive(holder: LockContent): boolean | undefined {
-  const here = thisMachine()
-  const knowsBoot = holder.machineBoot !== '' && here.machineBoot !== ''
-  if (knowsBoot && holder.host === here.host && holder.machineBoot !== here.machineBoot)
-    return false
-  const comparable =
-    holder.pid > 0 &&
-    holder.host === here.host &&
-    holder.machineBoot === here.machineBoot &&
-    holder.processNamespace === here.processNamespace
-  return comparable ? isProcess(holder.pid, holder.processStart) : undefined
-}
-
-/** Whether the process with this id is the one that started then. */
-function isProcess(pid: number, start: string): boolean {
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    // EPERM: it lives, under another user.
-    if (errnoOf(error) !== 'EPERM') return false
-  }
-  const found = processStart(pid)
-  return start === '' || found === '' || found === start
-}
-
 /** Watches whether the holder still touches its lock. */
 async function isTouched(path: string, watchMs: number): Promise<boolean> {
   const before = await modified(path)
@@ -320,15 +211,6 @@ async function isTouched(path: string, watchMs: number): Promise<boolean> {
     if ((await modified(path)) !== before) return true
   }
   return false
-}
-
-async function modified(path: string): Promise<number> {
-  try {
-    return (await stat(path)).mtimeMs
-  } catch (error) {
-    if (isMissing(error)) return 0
-    throw error
-  }
 }
 
 /**
@@ -369,53 +251,6 @@ async function claimed(claim: string): Promise<boolean> {
   }
   await sleep(CLAIM_WAIT_MS)
   return false
-}
-
-function describeThisProcess(owner: StorageOwner): LockContent {
-  return {
-    nodeId: owner.nodeId,
-    bootId: owner.bootId,
-    token: randomUUID(),
-    pid: process.pid,
-    processStart: processStart(process.pid),
-    ...thisMachine(),
-  }
-}
-
-function thisMachine(): { machineBoot: string; processNamespace: string; host: string } {
-  return {
-    machineBoot: readText('/proc/sys/kernel/random/boot_id'),
-    processNamespace: existsSync('/proc/self/ns/pid') ? readLink('/proc/self/ns/pid') : '',
-    host: hostname(),
-  }
-}
-
-/** When a process started, in ticks since the boot; '' where the platform does not tell. */
-function processStart(pid: number): string {
-  // The name of the program, in parentheses, may hold spaces: count the fields after it.
-  const text = readText(`/proc/${pid}/stat`)
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return fields[19] ?? ''
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim()
-  } catch {
-    return ''
-  }
-}
-
-function readLink(path: string): string {
-  try {
-    return readlinkSync(path)
-  } catch {
-    return ''
-  }
-}
-
-function who(holder: LockContent): string {
-  return `node ${holder.nodeId} (boot ${holder.bootId}, process ${holder.pid} on ${holder.host})`
 }
 
 function locked(layout: Layout, holder: LockContent): HotspareError {

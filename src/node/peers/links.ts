@@ -9,28 +9,32 @@ import debug from 'debug'
 import type { CoreMessage } from '../../core/state/messages.js'
 import type { LinkCause } from '../../core/state/types.js'
 import { HotspareError } from '../../errors.js'
-import type { Connection, Listener, TransportLimits } from '../../interfaces/transport.js'
+import type { Listener, TransportLimits } from '../../interfaces/transport.js'
 import type { Channel } from '../../protocol/channel.js'
-import { acceptChannel, dialChannel } from '../../protocol/channel.js'
+import { dialChannel } from '../../protocol/channel.js'
 import type { Envelope } from '../../protocol/envelope.js'
 import { asEnvelope, isOfLaterVersion } from '../../protocol/envelope.js'
 import type { Refusal } from '../../protocol/handshake.js'
-import { HANDSHAKES_MAX, HandshakeGuard } from '../../protocol/handshake-guard.js'
+import { HANDSHAKES_MAX } from '../../protocol/handshake-guard.js'
 import type { Identity, Lane, OwnIdentity } from '../../protocol/identity.js'
 import type { HandshakeKey } from '../../protocol/keys.js'
 import { handshakeKey } from '../../protocol/keys.js'
 import { sharedController, withAny } from '../../util/abort.js'
 import type { NodeOptions } from '../contract/options.js'
 import { libraryVersion } from '../contract/version.js'
-import { hostOf, isAnswer } from './answers.js'
+import {
+  AcceptedConnections,
+  type AdmissionReports,
+  connectionsPerMember,
+  refusalKey,
+} from './accepted.js'
+import { isAnswer } from './answers.js'
 import { ControlLane, historyOnce, sendBytesHigh } from './control-lane.js'
 import type { LinkReports } from './peer-link.js'
 import { PeerLink } from './peer-link.js'
 
 const log = debug('hotspare:links')
 
-/** Connections that a node accepts from each member: three lanes, and as many dying ones. */
-const connectionsPerMember = 16
 /**
  * Connections that nobody was proved for yet get room of their own, so that strangers never use up that of members: twice,
  * for those that TLS is still negotiated for, and twice more for those that were ended and still close.
@@ -40,24 +44,18 @@ const connectionsOfStrangers = 4 * HANDSHAKES_MAX
 const firstRetryShare = 1 / 16
 
 /** What the node does with what happens on its connections. */
-export interface LinkHandlers extends LinkReports {
+export interface LinkHandlers extends LinkReports, AdmissionReports {
   dialFailed(
     peer: string,
     cause: 'refused' | 'unreachable' | 'rejected',
     error: HotspareError,
   ): void
-  /** A member answers, and one side refuses the other: its process lives. */
-  refusal(peer: string, error: HotspareError): void
   core(from: string, message: CoreMessage): void
   /** Any other message. */
   received(from: string, message: Envelope): void
   /** A follower dialled; the channel delivers nothing before its receivers are set. */
   stream(channel: Channel): void
   bulk(channel: Channel): void
-  /** A member, or a stranger by its address, was refused or refuses; two with the same key are the same. */
-  refused(key: string, peer: string, error: HotspareError): void
-  /** Why this process of a member is not let in; undefined when it is. */
-  barred(identity: Identity): string | undefined
   /** Whoever proved to be this peer was met, on either side. */
   met(identity: Identity): void
 }
@@ -68,9 +66,8 @@ export class Links {
   readonly #handlers: LinkHandlers
   readonly #key: HandshakeKey
   readonly #limits: TransportLimits
-  readonly #guard = new HandshakeGuard()
   readonly #peers = new Map<string, PeerLink>()
-  readonly #accepted = new Set<Channel>()
+  readonly #accepted: AcceptedConnections
   readonly #abort = sharedController()
   #listener: Listener | undefined
   #nextId = 1
@@ -102,6 +99,13 @@ export class Links {
       const link = new PeerLink(member.id, member.address, this.#firstRetryMs, handlers)
       this.#peers.set(member.id, link)
     }
+    this.#accepted = new AcceptedConnections({
+      nodeId: id,
+      peers: this.#peers,
+      reports: handlers,
+      handshake: { ...this.#handshake(), limits: this.#limits },
+      opened: (channel) => this.#onAccepted(channel),
+    })
   }
 
   get #firstRetryMs(): number {
@@ -116,7 +120,10 @@ export class Links {
   /** @throws `ADDRESS_IN_USE`, `OPTION_INVALID` */
   async listen(): Promise<void> {
     const { transport } = this.#options
-    this.#listener = await transport.listen((connection) => this.#accept(connection), this.#limits)
+    this.#listener = await transport.listen(
+      (connection) => this.#accepted.accept(connection),
+      this.#limits,
+    )
   }
 
   /** Begins to dial all peers. */
@@ -196,10 +203,7 @@ export class Links {
 
   /** Ends what other processes with the id of a member dialled. */
   endOthers(id: string, bootId: string): void {
-    for (const channel of this.#accepted) {
-      const { nodeId, bootId: other } = channel.identity
-      if (nodeId === id && other !== bootId) channel.destroy()
-    }
+    this.#accepted.endOthers(id, bootId)
   }
 
   /** Why the last dial of this member failed; undefined while the connection to it stands. */
@@ -215,7 +219,7 @@ export class Links {
       this.#options.clock.clearTimer(peer.timer)
       peer.close()
     }
-    for (const channel of this.#accepted) channel.close()
+    this.#accepted.close()
     await this.#listener?.close()
   }
 
@@ -237,19 +241,6 @@ export class Links {
       reason: 'otherNode',
       message: `the address of ${expected} answers as ${identity.nodeId}`,
     }
-  }
-
-  #admit(identity: Identity): Refusal | undefined {
-    const { nodeId } = identity
-    if (this.#peers.has(nodeId)) {
-      const twin = this.#handlers.barred(identity)
-      return twin === undefined ? undefined : { reason: 'duplicateId', message: twin }
-    }
-    const message =
-      nodeId === this.#options.id
-        ? `${nodeId} is the id of this node itself: two processes run under it`
-        : `${nodeId} is no member of this cluster`
-    return { reason: 'unknownMember', message }
   }
 
   async #dialControl(peer: PeerLink): Promise<void> {
@@ -328,7 +319,9 @@ export class Links {
       cause === 'rejected' ||
       code.startsWith('HANDSHAKE') ||
       error.details.reason === 'setUp'
-    if (needsPerson) this.#refuse(peer.id, `to ${peer.id}`, error)
+    if (needsPerson) {
+      this.#handlers.refused(refusalKey(`to ${peer.id}`, error), peer.id, error)
+    }
     peer.timer = clock.setTimer(peer.retryMs, () => this.#dialAgain(peer))
     peer.retryMs = Math.min(2 * peer.retryMs, heartbeatMs)
   }
@@ -339,59 +332,8 @@ export class Links {
     void this.#dialControl(peer)
   }
 
-  #accept(connection: Connection): void {
-    acceptChannel(connection, {
-      ...this.#handshake(),
-      limits: this.#limits,
-      guard: this.#guard,
-      admit: (identity) => this.#admit(identity),
-    })
-      .then((channel) => this.#onAccepted(channel))
-      .catch((error: unknown) => this.#onRejected(connection, error))
-  }
-
-  #onRejected(connection: Connection, error: unknown): void {
-    connection.destroy()
-    if (!this.#open) return
-    const { remote } = connection
-    log('%s: the connection from %s ended: %o', this.#options.id, remote, error)
-    if (!(error instanceof HotspareError)) return
-    const failed = error.code === 'HANDSHAKE_FAILED' || error.code === 'HANDSHAKE_VERSION'
-    if (!failed) return
-    // A port tells nobody apart: each attempt comes from another one.
-    this.#refuse(remote, `from ${hostOf(remote)}`, error)
-    const member = isAnswer(error) ? this.#whoDialled(remote, error) : undefined
-    if (member !== undefined) this.#handlers.refusal(member, error)
-  }
-
-  /**
-   * The member that a refused dial came from: as it proved itself, or the only one that lives at that host and was not
-   * met, while nobody can tell that nothing listens there.
-   */
-  #whoDialled(remote: string, { details }: HotspareError): string | undefined {
-    if (typeof details.nodeId === 'string') {
-      return this.#peers.has(details.nodeId) ? details.nodeId : undefined
-    }
-    const there = [...this.#peers.values()].filter(
-      ({ address, stands, failure }) =>
-        hostOf(address) === hostOf(remote) && !stands && failure?.code !== 'PEER_REFUSED',
-    )
-    return there.length === 1 ? there[0]?.id : undefined
-  }
-
-  #refuse(peer: string, whom: string, error: HotspareError): void {
-    this.#handlers.refused(`${whom} ${error.code} ${String(error.details.reason)}`, peer, error)
-  }
-
+  /** A member dialled, and was let in. */
   #onAccepted(channel: Channel): void {
-    if (!this.#open) return channel.destroy()
-    let ofPeer = 0
-    for (const old of this.#accepted) {
-      if (old.closed) this.#accepted.delete(old)
-      else if (old.identity.nodeId === channel.identity.nodeId) ofPeer += 1
-    }
-    if (ofPeer >= connectionsPerMember) return channel.destroy()
-    this.#accepted.add(channel)
     this.#handlers.met(channel.identity)
     if (channel.lane === 'stream') return this.#handlers.stream(channel)
     if (channel.lane === 'bulk') return this.#handlers.bulk(channel)

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type Room, rooms } from './rooms.js'
-import { filesBelow, importsOf } from './sources.js'
+import { filesBelow, hasReadme, importsOf } from './sources.js'
 
 const files = filesBelow('src')
 const imports = new Map(files.map((file) => [file, importsOf(file)]))
@@ -29,6 +29,12 @@ describe('the rooms of src', () => {
   it('each have a file', () => {
     const used = new Set(files.map(roomOf))
     expect(rooms.filter((room) => !used.has(room))).toEqual([])
+  })
+
+  it('open with a README, each folder of src', () => {
+    const folders = new Set(files.map((file) => file.split('/').slice(0, 2).join('/')))
+    const without = [...folders].filter((folder) => !folder.endsWith('.ts') && !hasReadme(folder))
+    expect(without).toEqual([])
   })
 
   it('hold at most 15 files', () => {

@@ -1,5 +1,5 @@
 /** What the tidy tests look at: the source files, and which file imports which. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
@@ -13,6 +13,10 @@ export function filesBelow(folder: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length))
     .filter((path) => !path.includes('node_modules'))
     .sort()
+}
+
+export function hasReadme(folder: string): boolean {
+  return existsSync(join(root, folder, 'README.md'))
 }
 
 export function textOf(path: string): string {

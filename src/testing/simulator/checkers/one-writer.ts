@@ -1,4 +1,5 @@
 /** Promise 1: one writer per term, and old terms are fenced. */
+<<<<<<< HEAD
 
 import type { Term } from '../../../history/position.js'
 import { sameTerm } from '../../../history/position.js'
@@ -7,6 +8,19 @@ import type { NodeStatus } from '../../../node/report/status.js'
 import type { Machine, Process } from '../machine/machine.js'
 import { written } from '../observed/extents.js'
 import type { WriteRecord } from '../record/writes.js'
+
+=======
+
+import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
+import type { NodeStatus } from '../../../node/status.js'
+import type { Term } from '../../../replication/position.js'
+import { sameTerm } from '../../../replication/position.js'
+import { written } from '../extents.js'
+import type { Machine, Process } from '../machine.js'
+import { Calm } from '../observed/calm.js'
+
+>>>>>>> main
+
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
@@ -22,10 +36,12 @@ class OneWriter implements Checker {
   readonly #positions = new Map<string, number>()
   /** Nodes that stood still for long, with the terms that were active elsewhere when they went on. */
   readonly #stale = new Map<string, { own: Term; newer: string; epoch: number }>()
+  readonly #calm: Calm
 
   constructor(world: World, report: Report) {
     this.#world = world
     this.#report = report
+    this.#calm = new Calm(world)
   }
 
   event(process: Process, { name, event }: NodeLogEvent): void {
@@ -37,6 +53,7 @@ class OneWriter implements Checker {
   }
 
   observe(process: Process, { term, epoch, role }: NodeStatus): void {
+    this.#calm.look()
     if (role === 'active' && term !== undefined) this.#open(process, term)
     const before = this.#promised.get(process) ?? 0
     if (role === 'stopped') return
@@ -65,7 +82,12 @@ class OneWriter implements Checker {
     const { process, id } = machine
     const own = process?.node.role === 'active' ? process.node.status().term : undefined
     if (process === undefined || own === undefined) return
-    if (frozenMs <= process.node.status().options.deadMs) return
+    const { deadMs } = process.node.status().options
+    if (frozenMs <= deadMs) return
+    // A connection that broke without a sign while it stood still, or shortly before, brings its question to nobody, and
+    // whoever stands still cannot be dialled.
+    this.#calm.look()
+    if (this.#calm.linksTroubledMs >= this.#world.nowMs - frozenMs - deadMs) return
     for (const other of this.#world.processes) {
       const term = other.node.status().term
       if (term === undefined || term.epoch <= own.epoch || !this.#connected(id, other.id)) continue

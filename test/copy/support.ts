@@ -15,10 +15,10 @@ import type {
   OpenStorage,
   TreeStore,
 } from '../../src/interfaces/storage.js'
-import { appState } from '../../src/policy/app-state.js'
-import { neverSynced } from '../../src/policy/never-synced.js'
+import { appState } from '../../src/policy/kinds/app-state.js'
+import { neverSynced } from '../../src/policy/kinds/never-synced.js'
+import { synced } from '../../src/policy/kinds/synced.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'
-import { synced } from '../../src/policy/synced.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { TestClock } from '../replication/writer-support.js'
 

@@ -112,7 +112,7 @@ export function appState<Change, Result>(
   return Object.freeze(declaration)
 }
 
-/** What a class of application state does. Its globs, in the fingerprint, are none. */
+/** What a class of application state does. In the fingerprint, its list of globs is empty. */
 export const appStateKind: ClassKind<AnyAppStateClass> = {
   holdsFiles: false,
   isReplicated: true,

@@ -18,8 +18,7 @@ import type {
   TransactionResult,
 } from './node/writes/transaction.js'
 import { runTransaction } from './node/writes/transaction.js'
-import type { AppStateClass } from './policy/app-state.js'
-import type { AnyAppStateClass } from './policy/sync-policy.js'
+import type { AnyAppStateClass, AppStateClass } from './policy/kinds/app-state.js'
 import type { Receipt, WriteOptions } from './replication/write/types.js'
 import { withAny } from './util/abort.js'
 import { requireKnown } from './util/option-names.js'

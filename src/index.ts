@@ -101,21 +101,21 @@ export type {
   TransactionOptions,
   TransactionResult,
 } from './node/writes/transaction.js'
-export type { AppStateClass, AppStateHooks, StatePosition } from './policy/app-state.js'
-export { appState } from './policy/app-state.js'
 export type { AckLevel, ClassOptions, Durability } from './policy/class-options.js'
-export type { NeverSyncedClass } from './policy/never-synced.js'
-export { neverSynced } from './policy/never-synced.js'
 export type {
   AnyAppStateClass,
-  ClassDeclaration,
-  FileClass,
-  NamedFileClass,
-  NamedStateClass,
-} from './policy/sync-policy.js'
+  AppStateClass,
+  AppStateHooks,
+  StatePosition,
+} from './policy/kinds/app-state.js'
+export { appState } from './policy/kinds/app-state.js'
+export type { NeverSyncedClass } from './policy/kinds/never-synced.js'
+export { neverSynced } from './policy/kinds/never-synced.js'
+export type { SyncedClass } from './policy/kinds/synced.js'
+export { synced } from './policy/kinds/synced.js'
+export type { ClassDeclaration, FileClass } from './policy/kinds/table.js'
+export type { NamedFileClass, NamedStateClass } from './policy/sync-policy.js'
 export { classesMax, SyncPolicy, type SyncPolicyOptions } from './policy/sync-policy.js'
-export type { SyncedClass } from './policy/synced.js'
-export { synced } from './policy/synced.js'
 export type { ContentSource } from './replication/content/types.js'
 export type { RestoreMethod, RestoreProgress } from './replication/restore/plan.js'
 export type { Receipt, WriteOptions } from './replication/write/types.js'

@@ -11,7 +11,7 @@ import type { Extent, Term } from '../history/position.js'
 import { relate } from '../history/position.js'
 import { Listeners } from '../util/listeners.js'
 import type { Contents } from './contents/replicated-state.js'
-import { syncedClassOf } from './files/path-claims.js'
+import { claimingClass } from './files/path-claims.js'
 import { DistinctPaths, spelledAlike } from './files/spellings.js'
 import { asStorageError } from './journal/errors.js'
 import type { JournalFacts } from './journal/head.js'
@@ -374,7 +374,7 @@ export class CopySwitcher {
     const distinct = new DistinctPaths()
     for await (const batch of storage.tree.scan(() => undefined)) {
       for (const { path } of batch) {
-        if (syncedClassOf(policy, path) === undefined) continue
+        if (claimingClass(policy, path, 'isReplicated') === undefined) continue
         const other = this.#contents.refusesSpellings ? distinct.add(path) : undefined
         if (other !== undefined) throw spelledAlike(path, other)
         keep.push({ path, version: 1 })

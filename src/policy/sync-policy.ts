@@ -2,22 +2,17 @@ import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { HotspareError } from '../errors.js'
 import { requireKnown } from '../util/option-names.js'
-import type { AppStateClass } from './app-state.js'
-import { resolveClassOptions } from './class-options.js'
 import { compileGlobs, type GlobSet, normaliseGlobs } from './glob.js'
 import { findOverlap } from './glob-overlap.js'
-import type { NeverSyncedClass } from './never-synced.js'
+import type { AnyAppStateClass } from './kinds/app-state.js'
+import {
+  type ClassDeclaration,
+  type FileClass,
+  isFileClass,
+  kindNames,
+  kindOf,
+} from './kinds/table.js'
 import { isValidPath, matchablePath } from './path-rules.js'
-import type { SyncedClass } from './synced.js'
-
-/** A class that claims paths. */
-export type FileClass = SyncedClass | NeverSyncedClass
-
-/** A class of application state, whatever its changes and results are. */
-export type AnyAppStateClass = AppStateClass<unknown, unknown>
-
-/** Any class that a {@link SyncPolicy} can hold. */
-export type ClassDeclaration = FileClass | AnyAppStateClass
 
 /** A class that claims paths, with its name. */
 export interface NamedFileClass {
@@ -134,21 +129,17 @@ export class SyncPolicy<
         { details: { option: 'classes', className: name } },
       )
     }
-    switch (declaration?.kind) {
-      case 'synced':
-      case 'neverSynced': {
-        if (declaration.kind === 'synced') resolveClassOptions(declaration)
-        // Once more, because a declaration may also be written by hand.
-        const globs = compileGlobs(normaliseGlobs(declaration.globs))
-        this.#files.push({ name, declaration, globs })
-        break
-      }
-      case 'appState':
-        resolveClassOptions(declaration)
-        this.#states.push({ name, declaration })
-        break
-      default:
-        throw new TypeError(`class '${name}' is no synced(), neverSynced() or appState()`)
+    if (!kindNames.includes(declaration?.kind)) {
+      const constructors = kindNames.map((kind) => `${kind}()`)
+      throw new TypeError(`class '${name}' is none of ${constructors.join(', ')}`)
+    }
+    // Levels and globs are checked once more, because a declaration may also be written by hand.
+    kindOf(declaration).levels(declaration)
+    if (isFileClass(declaration)) {
+      const globs = compileGlobs(normaliseGlobs(declaration.globs))
+      this.#files.push({ name, declaration, globs })
+    } else {
+      this.#states.push({ name, declaration })
     }
     this.#byName.set(name, declaration)
   }
@@ -202,9 +193,10 @@ export class SyncPolicy<
   seemsSynced(path: string): boolean {
     const matchable = matchablePath(path)
     const claims = this.#files.filter(({ globs }) => globs.matches(matchable))
-    if (claims.length > 0) return claims.every(({ declaration }) => declaration.kind === 'synced')
+    if (claims.length > 0)
+      return claims.every(({ declaration }) => kindOf(declaration).isReplicated)
     return this.#files.some(
-      ({ declaration, globs }) => declaration.kind === 'synced' && globs.reachesBelow(matchable),
+      ({ declaration, globs }) => kindOf(declaration).isReplicated && globs.reachesBelow(matchable),
     )
   }
 
@@ -237,9 +229,9 @@ export class SyncPolicy<
   fingerprints(): Record<string, string> {
     const result: Record<string, string> = {}
     for (const [name, declaration] of this.#byName) {
-      if (declaration.kind === 'neverSynced') continue
-      const globs = declaration.kind === 'synced' ? normaliseGlobs(declaration.globs) : []
-      const facts = [fingerprintFormat, declaration.kind, [...globs].sort(), declaration.durability]
+      const kind = kindOf(declaration)
+      if (!kind.isReplicated) continue
+      const facts = [fingerprintFormat, declaration.kind, ...kind.fingerprinted(declaration)]
       const digest = createHash('sha256').update(JSON.stringify(facts)).digest('hex')
       result[name] = digest.slice(0, 16)
     }

@@ -4,9 +4,9 @@ import { listSegments } from '../../src/copy/journal/scan.js'
 import type { ErrorCode } from '../../src/error-codes.js'
 import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
-import { neverSynced } from '../../src/policy/never-synced.js'
+import { neverSynced } from '../../src/policy/kinds/never-synced.js'
+import { synced } from '../../src/policy/kinds/synced.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'
-import { synced } from '../../src/policy/synced.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import {
   contentOf,

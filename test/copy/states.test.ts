@@ -3,10 +3,10 @@ import type { CopyEvent, CopyLimits } from '../../src/copy/contents/types.js'
 import type { LocalCopy } from '../../src/copy/local-copy.js'
 import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
-import type { StatePosition } from '../../src/policy/app-state.js'
-import { appState } from '../../src/policy/app-state.js'
+import type { StatePosition } from '../../src/policy/kinds/app-state.js'
+import { appState } from '../../src/policy/kinds/app-state.js'
+import { synced } from '../../src/policy/kinds/synced.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'
-import { synced } from '../../src/policy/synced.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import {
   EntryMaker,

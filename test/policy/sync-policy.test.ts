@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
-import { appState } from '../../src/policy/app-state.js'
-import { neverSynced } from '../../src/policy/never-synced.js'
-import { type ClassDeclaration, classesMax, SyncPolicy } from '../../src/policy/sync-policy.js'
-import { synced } from '../../src/policy/synced.js'
+import { appState } from '../../src/policy/kinds/app-state.js'
+import { neverSynced } from '../../src/policy/kinds/never-synced.js'
+import { synced } from '../../src/policy/kinds/synced.js'
+import type { ClassDeclaration } from '../../src/policy/kinds/table.js'
+import { classesMax, SyncPolicy } from '../../src/policy/sync-policy.js'
 
 const state = () => appState({ snapshot: () => 0, restore: () => undefined, apply: () => 0 })
 

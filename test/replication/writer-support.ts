@@ -5,10 +5,10 @@ import { changesOf, type Entry, inSyncOf, lastSeqOf, singlesOf } from '../../src
 import { HotspareError } from '../../src/errors.js'
 import type { Clock } from '../../src/interfaces/clock.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
-import { appState } from '../../src/policy/app-state.js'
-import { neverSynced } from '../../src/policy/never-synced.js'
+import { appState } from '../../src/policy/kinds/app-state.js'
+import { neverSynced } from '../../src/policy/kinds/never-synced.js'
+import { synced } from '../../src/policy/kinds/synced.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'
-import { synced } from '../../src/policy/synced.js'
 import type { WriterEvent } from '../../src/replication/in-sync/types.js'
 import {
   type KnownFile,

@@ -16,7 +16,7 @@ import type { SyncPolicy } from '../../policy/sync-policy.js'
 import { operationOf } from '../contents/replicated-state.js'
 import { type FileIndex, type IndexRecord, noFile } from '../files/file-index.js'
 import { sizeAfter } from '../files/layers.js'
-import { syncedClassOf } from '../files/path-claims.js'
+import { claimingClass } from '../files/path-claims.js'
 
 const statPaths = 512
 /** Mode of a file that a change in place creates. */
@@ -60,7 +60,8 @@ export class ReplayCheck {
     if (states === undefined) {
       const record = this.#index.get(path)
       // Whoever made the change is not believed about paths.
-      if (record === undefined && syncedClassOf(this.#policy, path) === undefined) return
+      const isOurs = claimingClass(this.#policy, path, 'takesFileChanges') !== undefined
+      if (record === undefined && !isOurs) return
       const version = record?.version ?? this.#index.tombstone(path) ?? 0
       states = new PossibleStates(record, version <= this.#filesSeq)
       this.#paths.set(path, states)

@@ -18,7 +18,7 @@ import { Applier } from '../files/applier.js'
 import { FileIndex } from '../files/file-index.js'
 import type { FileOperation, PendingOperation } from '../files/overlay.js'
 import { Overlay } from '../files/overlay.js'
-import { findBlocked, mayForce, syncedClassOf } from '../files/path-claims.js'
+import { claimingClass, findBlocked, mayForce } from '../files/path-claims.js'
 import { DistinctPaths, spelledAlike } from '../files/spellings.js'
 import { AppStates, ownResult } from './app-states.js'
 import { BlobRefs } from './blob-refs.js'
@@ -303,7 +303,7 @@ export class Contents {
   #classOf(path: string, className: string): string | undefined {
     // What is in the index was checked before.
     if (this.index.get(path)?.className === className) return className
-    return syncedClassOf(this.#options.policy, path)
+    return claimingClass(this.#options.policy, path, 'takesFileChanges')
   }
 
   /** Whether the tree would do to another file what the change does to its path. */

@@ -1,13 +1,22 @@
 /** What the data plane asks of a policy. */
 import { HotspareError } from '../../errors.js'
 import type { Obstacle, TreeStore } from '../../interfaces/tree-store.js'
+import type { PathQuestion } from '../../policy/kinds/kind.js'
+import { kindOf } from '../../policy/kinds/table.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 
-/** The synced class that claims a path; undefined for paths that are never synced, unclaimed, or claimed twice. */
-export function syncedClassOf(policy: SyncPolicy, path: string): string | undefined {
+/**
+ * The class that claims a path, if its kind answers the question with yes. Undefined also for a path
+ * that no class claims, or two.
+ */
+export function claimingClass(
+  policy: SyncPolicy,
+  path: string,
+  question: PathQuestion,
+): string | undefined {
   try {
     const found = policy.classOf(path)
-    return found?.declaration.kind === 'synced' ? found.name : undefined
+    return found !== undefined && kindOf(found.declaration)[question] ? found.name : undefined
   } catch {
     // Claimed by two classes: whatever is done to it would be wrong for one of them.
     return undefined
@@ -30,7 +39,7 @@ export async function mayForce(
   const others: string[] = []
   for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
     const above = path.slice(0, at)
-    if (syncedClassOf(policy, above) === undefined) others.push(above)
+    if (claimingClass(policy, above, 'isReplicated') === undefined) others.push(above)
     else synced.push(above)
   }
   if (synced.length === 0 || others.length === 0) return synced.length > 0
@@ -63,7 +72,7 @@ export async function findBlocked(
 }
 
 function mayGo(policy: SyncPolicy, { kind, path }: Obstacle): boolean {
-  return kind === 'file' && syncedClassOf(policy, path) !== undefined
+  return kind === 'file' && claimingClass(policy, path, 'isReplicated') !== undefined
 }
 
 function blockedBy(path: string, obstacle: Obstacle): HotspareError {

@@ -3,7 +3,7 @@ import type { OpenStorage } from '../../interfaces/storage.js'
 import type { FileStat, TreeEntry } from '../../interfaces/tree-store.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 import type { FileIndex, IndexRecord } from './file-index.js'
-import { syncedClassOf } from './path-claims.js'
+import { claimingClass } from './path-claims.js'
 import { type SkippedEvent, SkippedPaths, type SkippedReport } from './skipped-paths.js'
 import { DistinctPaths } from './spellings.js'
 import type { OutsideReport } from './types.js'
@@ -36,7 +36,7 @@ type ScanEvent =
 /** Records of paths that the policy gives to another class follow it; those that none claims are dropped. */
 export function followPolicy(options: ScanOptions, index: FileIndex): void {
   for (const [path, record] of [...index.entries()]) {
-    const className = syncedClassOf(options.policy, path)
+    const className = claimingClass(options.policy, path, 'isReplicated')
     if (className === undefined) index.drop(path)
     else if (className !== record.className) index.set(path, { ...record, className })
   }
@@ -69,6 +69,8 @@ export async function scanTree(
     skipped.add(path, `its path differs from ${JSON.stringify(other)} only in case`)
     return false
   }
+  const isScanned = (path: string): boolean =>
+    claimingClass(policy, path, 'isScanned') !== undefined
   let seen = 0
   for await (const batch of storage.tree.scan((path, why) => skipped.add(path, why))) {
     seen += batch.length
@@ -76,15 +78,16 @@ export async function scanTree(
     for (const entry of batch) {
       const record = index.get(entry.path)
       if (record === undefined) {
-        if (syncedClassOf(policy, entry.path) === undefined) skipped.addUnclaimed(entry.path)
+        if (!isScanned(entry.path)) skipped.addUnclaimed(entry.path)
         else if (isApart(entry.path)) unknown.push(entry)
         continue
       }
       known += 1
-      if (differs(record, entry)) differing.push(entry)
+      if (differs(record, entry) && isScanned(entry.path)) differing.push(entry)
     }
   }
-  const missing = known < index.size ? await findMissing(options, index) : []
+  const absent = known < index.size ? await findMissing(options, index) : []
+  const missing = absent.filter(isScanned)
   reportChanged(options, [...unknown, ...differing].map(({ path }) => path).concat(missing))
   return { outside: { unknown, differing, missing }, skipped: skipped.end() }
 }

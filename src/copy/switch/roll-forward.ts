@@ -18,7 +18,7 @@ import { encodeState, stateDocument } from '../contents/app-states.js'
 import type { Contents } from '../contents/replicated-state.js'
 import type { LocalCopyOptions } from '../contents/types.js'
 import type { IndexLog } from '../files/index-log.js'
-import { mayForce, syncedClassOf } from '../files/path-claims.js'
+import { claimingClass, mayForce } from '../files/path-claims.js'
 import { reportChanged } from '../files/tree-scan.js'
 import type { JournalPlace } from '../journal/scan.js'
 import { listSegments, loadSegmentHeader } from '../journal/scan.js'
@@ -101,7 +101,7 @@ export class Switch {
   }
 
   #classOf(path: string): string | undefined {
-    return syncedClassOf(this.#options.policy, path)
+    return claimingClass(this.#options.policy, path, 'isReplicated')
   }
 
   /** Without those that this copy has not, and that the storage takes for others which it has. */

@@ -4,7 +4,8 @@ import type { Random } from '../../interfaces/random.js'
 import type { Storage } from '../../interfaces/storage.js'
 import type { Transport } from '../../interfaces/transport.js'
 import type { PromotionGate } from '../../interfaces/witness.js'
-import type { ClassDeclaration, SyncPolicy } from '../../policy/sync-policy.js'
+import type { ClassDeclaration } from '../../policy/kinds/table.js'
+import type { SyncPolicy } from '../../policy/sync-policy.js'
 import type { NodeLogEvent } from './events.js'
 
 /** The classes of a policy by name. */

@@ -13,7 +13,7 @@
  */
 
 import type { FileChange } from '../../changes/change.js'
-import { syncedClassOf } from '../../copy/files/path-claims.js'
+import { claimingClass } from '../../copy/files/path-claims.js'
 import { differs } from '../../copy/files/tree-scan.js'
 import type { OutsideReport } from '../../copy/files/types.js'
 import type { LocalCopy } from '../../copy/local-copy.js'
@@ -310,7 +310,8 @@ export class Adoption {
 
   #classOf(path: string): string {
     const { copy, policy } = this.#options
-    return syncedClassOf(policy, path) ?? copy.index.get(path)?.className ?? ''
+    const claiming = claimingClass(policy, path, 'takesFileChanges')
+    return claiming ?? copy.index.get(path)?.className ?? ''
   }
 
   /** A new file cannot stand beside what the history has in its way, where that was left. */

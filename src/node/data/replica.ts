@@ -18,6 +18,7 @@ import type { ErrorCode } from '../../error-codes.js'
 import { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
+import { kindOf } from '../../policy/kinds/table.js'
 import { brokenBy } from '../../replication/stream/broken-by.js'
 import { Incoming } from '../../replication/stream/incoming.js'
 import type { IncomingContext, IncomingEvent } from '../../replication/stream/incoming-types.js'
@@ -463,7 +464,10 @@ export class Replica {
       outside: () => copy.outside,
       outsideRepaired: (outside) => this.#hooks.report({ from: 'outside', event: outside }),
       acknowledgeReceipt: acknowledgesFromMemory(this.#options),
-      claims: (path) => policy.classOf(path)?.declaration.kind === 'synced',
+      claims: (path) => {
+        const found = policy.classOf(path)
+        return found !== undefined && kindOf(found.declaration).isReplicated
+      },
       promised: () => this.#hooks.promised(),
       dial: (peer, lane, signal) => this.#hooks.dial(peer, lane, signal),
       report: (event) => this.#onIncoming(event),
@@ -489,9 +493,8 @@ export class Replica {
 
 /** Whether a standby acknowledges what it received before that is on its disk. */
 export function acknowledgesFromMemory({ policy }: NodeOptions): boolean {
-  const declarations = policy.names().map((name) => policy.get(name))
-  return declarations.some(
-    (one) => one !== undefined && 'durability' in one && one.durability === 'memory',
+  return Object.values(policy.classes).some(
+    (declaration) => kindOf(declaration).levels(declaration)?.durability === 'memory',
   )
 }
 

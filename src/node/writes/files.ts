@@ -6,10 +6,11 @@
 import { requireFileSize } from '../../changes/file-size.js'
 import { blobsOf, type WriteIntent } from '../../changes/intent.js'
 import { HotspareError } from '../../errors.js'
+import type { Durability } from '../../policy/class-options.js'
 import { compileGlobs, normaliseGlobs } from '../../policy/glob.js'
+import { kindOf } from '../../policy/kinds/table.js'
 import { checkPath } from '../../policy/path-rules.js'
-import type { SyncPolicy } from '../../policy/sync-policy.js'
-import type { SyncedClass } from '../../policy/synced.js'
+import type { NamedFileClass, SyncPolicy } from '../../policy/sync-policy.js'
 import type { Content } from '../../replication/content/blob-spool.js'
 import type { ContentSource } from '../../replication/content/types.js'
 import { checkWriteOptions } from '../../replication/write/options.js'
@@ -283,7 +284,7 @@ export class FilesApi {
     const found: FileInfo[] = []
     for (const path of listMatching(copy, pattern)) {
       const claimed = policy.classOf(path)
-      if (claimed?.declaration.kind !== 'synced') continue
+      if (claimed === undefined || !kindOf(claimed.declaration).isReplicated) continue
       const info = infoOf(copy, { name: claimed.name }, path, stale)
       if (info !== undefined) found.push(info)
     }
@@ -300,7 +301,8 @@ export class FilesApi {
   ): Promise<Receipt> {
     try {
       checkWriteOptions(options, moreOptions)
-      const { name, declaration } = claimOf(this.#source.policy, path)
+      const claimed = claimOf(this.#source.policy, path)
+      const { name } = claimed
       const { gate } = this.#source
       const inline = inlineOf(content, gate.inlineBytesMax)
       if (inline !== undefined) {
@@ -313,7 +315,7 @@ export class FilesApi {
       make({ bytes: nothing, blob: undefined }, name)
       // Long bytes are taken in piece by piece, while the caller uses its own for something else.
       const own = content instanceof Uint8Array ? Buffer.from(content) : content
-      return this.#store(own, declaration, options, (stored) => make(stored, name))
+      return this.#store(own, claimed, options, (stored) => make(stored, name))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -321,12 +323,12 @@ export class FilesApi {
 
   async #store(
     source: ContentSource,
-    declaration: SyncedClass,
+    claimed: NamedFileClass,
     options: WriteOptions,
     make: (content: Content) => WriteIntent,
   ): Promise<Receipt> {
     const { gate } = this.#source
-    const durability = options.durability ?? declaration.durability
+    const durability = contentDurability(claimed, options)
     const content = await gate.store(source, { durability, signal: options.signal })
     const bytes = content.bytes?.length ?? 0
     const wait = gate.room(bytes)
@@ -400,21 +402,28 @@ export function inlineOf(content: ContentSource, inlineBytesMax: number): Uint8A
  *
  * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`
  */
-export function claimOf(
-  policy: SyncPolicy,
-  path: string,
-): { readonly name: string; readonly declaration: SyncedClass } {
+export function claimOf(policy: SyncPolicy, path: string): NamedFileClass {
   const claimed = policy.classOf(checkPath(path))
   if (claimed === undefined) {
     throw new HotspareError('PATH_UNCLAIMED', `no class claims '${path}'`, { details: { path } })
   }
   const { name, declaration } = claimed
-  if (declaration.kind === 'synced') return { name, declaration }
+  const kind = kindOf(declaration)
+  if (kind.isReplicated) return claimed
   throw new HotspareError(
     'PATH_NEVER_SYNCED',
-    `'${path}' belongs to class '${name}', which is never synced: ${declaration.reason}`,
+    `'${path}' belongs to class '${name}', ${kind.whyLocal(declaration)}`,
     { details: { path, className: name } },
   )
+}
+
+/** How durably content is stored before it is submitted: as the caller chose, else as its class says. */
+export function contentDurability(
+  { declaration }: NamedFileClass,
+  { durability }: WriteOptions,
+): Durability {
+  // A class without levels takes no changes: the write is refused when it is submitted.
+  return durability ?? kindOf(declaration).levels(declaration)?.durability ?? 'disk'
 }
 
 /** The paths that begin with a text, or match a glob; sorted. */

@@ -3,6 +3,7 @@
 import type { BlobRef, SingleChange } from '../../changes/change.js'
 import { transactionChangesMax } from '../../changes/decode-change.js'
 import { HotspareError } from '../../errors.js'
+import { kindOf } from '../../policy/kinds/table.js'
 import type { Content } from '../../replication/content/blob-spool.js'
 import type { ContentSource } from '../../replication/content/types.js'
 import { noStateClass } from '../../replication/write/class-rules.js'
@@ -13,6 +14,7 @@ import {
   checkMode,
   checkSize,
   claimOf,
+  contentDurability,
   type FileInfo,
   type FileReadOptions,
   type FilesSource,
@@ -170,7 +172,7 @@ class OpenTransaction implements Transaction {
   readonly update = (className: string, change: unknown): void => {
     this.require()
     const declaration = this.#source.policy.get(className)
-    if (declaration?.kind !== 'appState') {
+    if (declaration === undefined || !kindOf(declaration).takesUpdates) {
       const states = this.#source.policy.stateClasses().map(({ name }) => name)
       throw noStateClass(className, declaration?.kind, states)
     }
@@ -290,10 +292,10 @@ class OpenTransaction implements Transaction {
     // turn.
     const content = source instanceof Uint8Array ? Buffer.from(source) : source
     return this.#inTurn(async () => {
-      const { name, declaration } = claimOf(this.#source.policy, path)
+      const claimed = claimOf(this.#source.policy, path)
       const { gate } = this.#source
       const stored = await gate.store(content, {
-        durability: this.#options.durability ?? declaration.durability,
+        durability: contentDurability(claimed, this.#options),
         signal: this.#signalFor(content),
         inlineBytesMax: Math.max(
           0,
@@ -303,7 +305,7 @@ class OpenTransaction implements Transaction {
       if (stored.blob !== undefined) this.#blobs.push(stored.blob)
       this.#inlineBytes += stored.bytes?.length ?? 0
       this.require()
-      this.#add(make(name, stored))
+      this.#add(make(claimed.name, stored))
     })
   }
 

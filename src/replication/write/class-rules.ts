@@ -2,11 +2,15 @@
 
 import type { WriteIntent } from '../../changes/intent.js'
 import { HotspareError } from '../../errors.js'
+import { kindOf } from '../../policy/kinds/table.js'
 import { ackOf, durabilityOf, levelOf, stricterLevel } from './ack-queues.js'
 import type { WriteOptions, WriterPolicy } from './types.js'
 
 interface ClassRule {
-  readonly kind: 'synced' | 'appState'
+  /** The name of the kind, for error texts. */
+  readonly kind: string
+  readonly takesFileChanges: boolean
+  readonly takesUpdates: boolean
   readonly level: number
 }
 
@@ -35,9 +39,14 @@ export class ClassRules {
   constructor(policy: WriterPolicy) {
     for (const name of policy.names()) {
       const declaration = policy.get(name)
-      if (declaration === undefined || declaration.kind === 'neverSynced') continue
-      const level = levelOf(declaration.ack, declaration.durability)
-      this.#rules.set(name, { kind: declaration.kind, level })
+      if (declaration === undefined) continue
+      const kind = kindOf(declaration)
+      if (!kind.isReplicated) continue
+      const { takesFileChanges, takesUpdates } = kind
+      const levels = kind.levels(declaration)
+      // The level of a class that takes no changes is never asked for.
+      const level = levels === undefined ? 0 : levelOf(levels.ack, levels.durability)
+      this.#rules.set(name, { kind: declaration.kind, takesFileChanges, takesUpdates, level })
     }
   }
 
@@ -63,7 +72,7 @@ export class ClassRules {
 
   #levelOf(className: string, kind: WriteIntent['kind']): number {
     const rule = this.#rules.get(className)
-    if (kind === 'update' && rule?.kind !== 'appState') {
+    if (kind === 'update' && rule?.takesUpdates !== true) {
       throw noStateClass(className, rule?.kind, this.#stateNames())
     }
     if (rule === undefined) {
@@ -73,7 +82,7 @@ export class ClassRules {
         { details: { className } },
       )
     }
-    if ((rule.kind === 'appState') !== (kind === 'update')) {
+    if (kind !== 'update' && !rule.takesFileChanges) {
       throw new HotspareError(
         'CLASS_KIND',
         `class '${className}' is of kind ${rule.kind}, which takes no change of kind ${kind}`,
@@ -84,6 +93,6 @@ export class ClassRules {
   }
 
   #stateNames(): string[] {
-    return [...this.#rules].filter(([, { kind }]) => kind === 'appState').map(([name]) => name)
+    return [...this.#rules].filter(([, { takesUpdates }]) => takesUpdates).map(([name]) => name)
   }
 }

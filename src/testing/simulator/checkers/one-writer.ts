@@ -1,25 +1,12 @@
 /** Promise 1: one writer per term, and old terms are fenced. */
-<<<<<<< HEAD
-
 import type { Term } from '../../../history/position.js'
 import { sameTerm } from '../../../history/position.js'
 import type { NodeLogEvent, RoleEvent } from '../../../node/contract/events.js'
 import type { NodeStatus } from '../../../node/report/status.js'
 import type { Machine, Process } from '../machine/machine.js'
+import { Calm } from '../observed/calm.js'
 import { written } from '../observed/extents.js'
 import type { WriteRecord } from '../record/writes.js'
-
-=======
-
-import type { NodeLogEvent, RoleEvent } from '../../../node/events.js'
-import type { NodeStatus } from '../../../node/status.js'
-import type { Term } from '../../../replication/position.js'
-import { sameTerm } from '../../../replication/position.js'
-import { written } from '../extents.js'
-import type { Machine, Process } from '../machine.js'
-import { Calm } from '../observed/calm.js'
-
->>>>>>> main
 
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'

@@ -1,8 +1,8 @@
 /** The classes of simulated nodes: those that all share, and those of a member whose policy was not deployed as the others'. */
-import { appState } from '../../../policy/app-state.js'
-import { neverSynced } from '../../../policy/never-synced.js'
+import { appState } from '../../../policy/kinds/app-state.js'
+import { neverSynced } from '../../../policy/kinds/never-synced.js'
+import { synced } from '../../../policy/kinds/synced.js'
 import { SyncPolicy } from '../../../policy/sync-policy.js'
-import { synced } from '../../../policy/synced.js'
 import type { Register, RegisterChange, SimulatedClasses } from './register.js'
 import type { SeededRandom } from './seeded-random.js'
 

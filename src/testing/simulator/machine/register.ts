@@ -1,7 +1,7 @@
 /** The application state of a simulated node: which changes were applied, in which order, under which name. */
-import type { AppStateClass, StatePosition } from '../../../policy/app-state.js'
-import type { NeverSyncedClass } from '../../../policy/never-synced.js'
-import type { SyncedClass } from '../../../policy/synced.js'
+import type { AppStateClass, StatePosition } from '../../../policy/kinds/app-state.js'
+import type { NeverSyncedClass } from '../../../policy/kinds/never-synced.js'
+import type { SyncedClass } from '../../../policy/kinds/synced.js'
 
 /** A change of the register. One that `fails` throws, on every node alike. */
 export interface RegisterChange {

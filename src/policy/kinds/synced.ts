@@ -3,8 +3,10 @@ import {
   type ClassOptions,
   type Durability,
   givenClassOptions,
-} from './class-options.js'
-import { normaliseGlobs } from './glob.js'
+  resolveClassOptions,
+} from '../class-options.js'
+import { normaliseGlobs } from '../glob.js'
+import type { ClassKind } from './kind.js'
 
 /** Files that every node holds: restored when a node joins, updated continuously afterwards. */
 export interface SyncedClass {
@@ -41,4 +43,15 @@ export interface SyncedClass {
 export function synced(globs: string | readonly string[], options?: ClassOptions): SyncedClass {
   const resolved = givenClassOptions(options)
   return Object.freeze({ kind: 'synced', globs: normaliseGlobs(globs), ...resolved })
+}
+
+/** What a class of synced files does. */
+export const syncedKind: ClassKind<SyncedClass> = {
+  holdsFiles: true,
+  isReplicated: true,
+  takesFileChanges: true,
+  takesUpdates: false,
+  isScanned: true,
+  levels: resolveClassOptions,
+  fingerprinted: ({ globs, durability }) => [[...normaliseGlobs(globs)].sort(), durability],
 }

@@ -1,10 +1,12 @@
-import { requireKnown } from '../util/option-names.js'
+import { requireKnown } from '../../util/option-names.js'
 import {
   type AckLevel,
   type ClassOptions,
   type Durability,
   givenClassOptions,
-} from './class-options.js'
+  resolveClassOptions,
+} from '../class-options.js'
+import type { ClassKind } from './kind.js'
 
 /** A place in the history, as an application sees it: the number of a term and of a change. */
 export interface StatePosition {
@@ -49,6 +51,9 @@ export interface AppStateClass<Change, Result> extends AppStateHooks<Change, Res
   /** Whether that means memory or disk. */
   readonly durability: Durability
 }
+
+/** A class of application state, whatever its changes and results are. */
+export type AnyAppStateClass = AppStateClass<unknown, unknown>
 
 /**
  * Declares state that the application keeps itself, in memory or in a store of its own.
@@ -105,6 +110,17 @@ export function appState<Change, Result>(
     ...(persisted === undefined ? {} : { position: () => persisted.call(hooks) }),
   }
   return Object.freeze(declaration)
+}
+
+/** What a class of application state does. In the fingerprint, its list of globs is empty. */
+export const appStateKind: ClassKind<AnyAppStateClass> = {
+  holdsFiles: false,
+  isReplicated: true,
+  takesFileChanges: false,
+  takesUpdates: true,
+  isScanned: false,
+  levels: resolveClassOptions,
+  fingerprinted: ({ durability }) => [[], durability],
 }
 
 function isAsync(hook: unknown): boolean {

@@ -1,6 +1,7 @@
-import { HotspareError } from '../errors.js'
-import { requireKnown } from '../util/option-names.js'
-import { normaliseGlobs } from './glob.js'
+import { HotspareError } from '../../errors.js'
+import { requireKnown } from '../../util/option-names.js'
+import { normaliseGlobs } from '../glob.js'
+import type { ClassKind } from './kind.js'
 
 /** Files that belong to one machine: hotspare neither reads, sends, writes nor deletes them. */
 export interface NeverSyncedClass {
@@ -43,4 +44,15 @@ export function neverSynced(
     globs: normaliseGlobs(globs),
     reason: options.reason,
   })
+}
+
+/** What a class of never-synced files does. */
+export const neverSyncedKind: ClassKind<NeverSyncedClass> = {
+  holdsFiles: true,
+  isReplicated: false,
+  takesFileChanges: false,
+  takesUpdates: false,
+  isScanned: false,
+  levels: () => undefined,
+  whyLocal: ({ reason }) => `which is never synced: ${reason}`,
 }

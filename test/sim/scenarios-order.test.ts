@@ -73,7 +73,7 @@ describe('the order of steps', () => {
     await allIsWell(world)
   })
 
-  it('a promise waits for the switch of a restore that has begun', async () => {
+  it('a promise waits for no switch to a restore: that goes on, and keeps nobody from serving', async () => {
     const world = await settled({ nodes: 3 })
     for (let file = 0; file < 30; file += 1) await write(world, 'n1', `data/file${file}`)
     await inStep(world)
@@ -93,9 +93,12 @@ describe('the order of steps', () => {
     await until(world, () => installs, 60_000)
     world.kill('n1')
     const promised = (): boolean =>
-      world.process('n3').node.explain().some(({ rule, outcome }) => {
-        return rule === 'promise' && outcome === 'given'
-      })
+      world
+        .process('n3')
+        .node.explain()
+        .some(({ rule, outcome }) => {
+          return rule === 'promise' && outcome === 'given'
+        })
     // Whoever asked for the promise is gone, too, so that nothing but the old stream could change this copy.
     await until(world, promised)
     world.kill('n2')

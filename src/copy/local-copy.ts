@@ -375,9 +375,9 @@ export class LocalCopy extends CopyView {
     await this.#switcher.switchTo(manifest)
   }
 
-  /** Resolves when no switch is under way: each has ended, or failed and waits for `reopen`. */
-  switched(): Promise<void> {
-    return this.#switcher.ended()
+  /** Whether a switch to a restore has begun, which goes on to its end whatever becomes of the stream that brought it. */
+  get isSwitching(): boolean {
+    return this.#switcher.isPending
   }
 
   /** Takes files that were there before the library, and the state as it is, as the first change of a new history. */

@@ -74,7 +74,7 @@ describe('the order of steps', () => {
     await allIsWell(world)
   })
 
-  it('a promise waits for the switch of a restore that has begun', async () => {
+  it('a promise waits for no switch to a restore: that goes on, and keeps nobody from serving', async () => {
     const world = await settled({ nodes: 3 })
     for (let file = 0; file < 30; file += 1) await write(world, 'n1', `data/file${file}`)
     await inStep(world)

@@ -259,12 +259,12 @@ export class Replica {
 
   /**
    * Ends the stream, and a fetch; resolves when nothing can arrive any more and all that arrived is durable. A switch to a
-   * restore that has begun goes on to its end: what is said of the copy before would not be true for long.
+   * restore that has begun goes on meanwhile: nobody counts on what it brings, and a takeover that waited for it would wait
+   * for the disk of a member that is not in sync.
    */
   async cutStream(): Promise<CopyFacts> {
     this.unfollow()
     await this.#fetching.end()
-    await this.copy.switched()
     if (this.copy.failed === undefined) await this.copy.flush().catch(() => undefined)
     return this.facts()
   }

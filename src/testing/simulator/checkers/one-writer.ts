@@ -4,12 +4,13 @@ import { sameTerm } from '../../../history/position.js'
 import type { NodeLogEvent, RoleEvent } from '../../../node/contract/events.js'
 import type { NodeStatus } from '../../../node/report/status.js'
 import type { Machine, Process } from '../machine/machine.js'
-import { Calm } from '../observed/calm.js'
 import { written } from '../observed/extents.js'
 import type { WriteRecord } from '../record/writes.js'
-
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
+
+/** Faults after which a connection may stand and bring nothing to anybody. */
+const linkFaults = ['halfOpen', 'unread', 'closePort', 'reset', 'heal'] as const
 
 class OneWriter implements Checker {
   readonly name = 'one-writer'
@@ -23,12 +24,13 @@ class OneWriter implements Checker {
   readonly #positions = new Map<string, number>()
   /** Nodes that stood still for long, with the terms that were active elsewhere when they went on. */
   readonly #stale = new Map<string, { own: Term; newer: string; epoch: number }>()
-  readonly #calm: Calm
+  /** When links were in trouble the last time, and how many faults of theirs there had been by then. */
+  #linksMs = Number.NEGATIVE_INFINITY
+  #linkFaults = 0
 
   constructor(world: World, report: Report) {
     this.#world = world
     this.#report = report
-    this.#calm = new Calm(world)
   }
 
   event(process: Process, { name, event }: NodeLogEvent): void {
@@ -40,7 +42,7 @@ class OneWriter implements Checker {
   }
 
   observe(process: Process, { term, epoch, role }: NodeStatus): void {
-    this.#calm.look()
+    this.#lookAtLinks()
     if (role === 'active' && term !== undefined) this.#open(process, term)
     const before = this.#promised.get(process) ?? 0
     if (role === 'stopped') return
@@ -73,13 +75,20 @@ class OneWriter implements Checker {
     if (frozenMs <= deadMs) return
     // A connection that broke without a sign while it stood still, or shortly before, brings its question to nobody, and
     // whoever stands still cannot be dialled.
-    this.#calm.look()
-    if (this.#calm.linksTroubledMs >= this.#world.nowMs - frozenMs - deadMs) return
+    this.#lookAtLinks()
+    if (this.#linksMs >= this.#world.nowMs - frozenMs - deadMs) return
     for (const other of this.#world.processes) {
       const term = other.node.status().term
       if (term === undefined || term.epoch <= own.epoch || !this.#connected(id, other.id)) continue
       this.#stale.set(id, { own, newer: other.id, epoch: term.epoch })
     }
+  }
+
+  #lookAtLinks(): void {
+    const { timeline, hasCuts, slowLinks, nowMs } = this.#world
+    const faults = linkFaults.reduce((sum, name) => sum + (timeline.counts.get(name) ?? 0), 0)
+    if (hasCuts || slowLinks > 0 || faults !== this.#linkFaults) this.#linksMs = nowMs
+    this.#linkFaults = faults
   }
 
   #connected(one: string, other: string): boolean {

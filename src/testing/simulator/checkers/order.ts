@@ -110,7 +110,8 @@ class Order implements Checker {
     if (type === 'promise' && (refused === undefined || refused === null) && term !== undefined) {
       this.#requirePromise(process, term, 'promises')
       // A copy whose disk failed says what of it is durable, and makes up for the rest when that is mended.
-      const isSound = process.copy?.failed === undefined
+      // One whose restore is being put in its place goes on to what that brought, which nobody counted on.
+      const isSound = process.copy?.failed === undefined && process.copy?.isSwitching === false
       if (view !== undefined && isSound) this.#frozen.set(process, view.copy.seq)
     }
     if (type === 'promiseRequest' && term !== undefined) {

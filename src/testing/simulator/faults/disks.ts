@@ -119,6 +119,8 @@ function restart(world: World, machine: Machine): void {
 
 /** A bit of a stopped node's journal turns over, while an active has the same data on a disk without damage. */
 export const flip: Fault = (world, random) => {
+  // Where a member lacks a class, the only copy of that class may be on the disk that is damaged.
+  if (world.differs) return
   const idle = [...world.machines.values()].filter(
     ({ process, off }) => process === undefined && !off,
   )

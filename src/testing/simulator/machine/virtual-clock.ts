@@ -101,6 +101,9 @@ export function drained(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
+/** The least that a timer with a delay takes, in virtual milliseconds. */
+const timerMsMin = 0.001
+
 /** What a machine's clock shows beside the virtual time. */
 export interface MachineTime {
   /** Where its monotonic clock began; differs from machine to machine. */
@@ -155,7 +158,9 @@ export class MachineClock implements Clock {
       timer.callback = undefined
       due?.()
     }
-    timer.base = this.#base.setTimer(delayMs / this.#rate, () => this.run(run))
+    // Whoever waits for the rest of a time again and again must come to its end, whatever the rate rounds off.
+    const baseMs = delayMs > 0 ? Math.max(delayMs / this.#rate, timerMsMin) : 0
+    timer.base = this.#base.setTimer(baseMs, () => this.run(run))
     return timer
   }
 

@@ -64,7 +64,7 @@ export async function openCopy(options: LoadOptions): Promise<LoadedCopy> {
   return loaded
 }
 
-/** A switch from one copy to the next, with the parts of the old one; each step can be tried again until it is done. */
+/** A switch from one copy to the next. It holds the parts of the old copy; each step can be repeated until it is done. */
 export class CopySwitch {
   readonly #options: LoadOptions
   readonly #old: LoadedCopy

@@ -55,7 +55,10 @@ interface StateBase {
 
 /** What is known of the copy that is recovered. */
 export interface RecoveryFacts {
-  /** The application was started with the copy; after a switch what it has in memory, and what it stored, is of the old one. */
+  /**
+   * True at the start of the node, when the memory of the application is empty. After a switch, its memory and its stored
+   * snapshots still belong to the old copy and must be replaced.
+   */
   readonly isStart: boolean
   /** The index is what the checkpoint says, so that files can be compared with it. */
   readonly isIndexSound: boolean

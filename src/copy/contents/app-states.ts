@@ -191,7 +191,7 @@ export class AppStates {
     }
   }
 
-  /** A snapshot was not taken or not stored: what is stored stays, with the journal after it. The same is told once. */
+  /** A snapshot was not taken or not stored: what is stored stays, with the journal after it. The same failure is reported once. */
   fail(slot: StateSlot, cause: unknown, wasTaken: boolean): HotspareError {
     const { name } = slot
     const what = `the snapshot of '${name}' failed: ${whatHappened(cause)}`

@@ -55,7 +55,7 @@ export class Contents {
   readonly states: AppStates
   /** Classes that this node's policy does not have, of which changes were journaled. */
   readonly strangers: Set<string> = new Set()
-  /** Classes that were reported, be they strangers or asked for a path that nobody claims here. */
+  /** Classes for which a warning was already given. */
   readonly #reported = new Set<string>()
   /** A change that was journaled, and left out because another file has its place on this storage: a restore has to mend it. */
   conflict: HotspareError | undefined

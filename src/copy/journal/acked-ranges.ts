@@ -8,7 +8,6 @@
 import type { Entry, EntryHeader } from '../../changes/entry.js'
 import { goesOn } from '../../changes/entry.js'
 
-/** See the head of the file. */
 export class AckedRanges {
   /** By term: the first change of its tenure; 0 for a tenure that began before the first entry. */
   readonly #beginnings = new Map<string, number>()

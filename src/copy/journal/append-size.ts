@@ -12,7 +12,6 @@ const transferMs = 100
 /** How fast the shortest time of an append is forgotten, as a share of it and append. */
 const forgetting = 1.02
 
-/** See the head of the file. */
 export class AppendSize {
   #bytes = bytesMin
   #shortestMs = Number.POSITIVE_INFINITY

@@ -129,7 +129,7 @@ export class FactsTracker implements JournalFacts {
   }
 }
 
-/** Whether the term of the change at `seq` has this epoch, in a history that reaches it. */
+/** The epoch of the term in which the change at `seq` was made; undefined when the history begins after it. */
 export function epochAt(history: History, seq: number): number | undefined {
   for (let at = history.length - 1; at >= 0; at -= 1) {
     const term = history[at]

@@ -229,8 +229,8 @@ class SegmentScan {
   }
 
   /**
-   * Damage when something that was written later is sound, and a torn end when nothing is. Zeros up to the end are
-   * room that the storage claimed ahead and that a crash left; what should stand there is missed by the next segment.
+   * Damage if a sound record follows, else a torn end. A tail of zeros is preallocated space; if records were lost there, the
+   * next segment does not continue the numbering, and recovery reports that.
    */
   async #judge(nonce: number, why: string): Promise<string | undefined> {
     let isEmpty = true

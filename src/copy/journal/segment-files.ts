@@ -112,7 +112,7 @@ export class SegmentFiles {
 
   #logOf(segment: Segment, file: SegmentFile): Promise<Log> {
     file.log ??= (this.#closing.get(segment) ?? Promise.resolve()).then(() => {
-      // Opening it would make it anew.
+      // `LogStore.open` creates a missing log: opening a removed segment would bring it back empty.
       if (this.#removed.has(segment)) throw removed(segment)
       return this.#logs.open(this.#area, segment.name)
     })

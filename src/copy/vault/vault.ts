@@ -103,7 +103,10 @@ export class Vault {
     })
   }
 
-  /** One after the other: whoever tidies takes what is not sealed for the rest of an attempt that ended. */
+  /**
+   * Runs one call at a time: `tidy()` deletes objects that belong to no sealed incident, so it must not run while an
+   * incident is still being written.
+   */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(work)
     this.#turn = turn.catch(() => undefined)

@@ -25,9 +25,9 @@ interface KnownSet {
 }
 
 /**
- * The other members whose copies count. A member of the set need not ask the lost active: what was
- * acknowledged is on some member of the set. One outside the set does, for it may lack what the
- * active alone had.
+ * The members that must answer before this one may take over. A member of the in-sync set does not need the lost active:
+ * every acknowledged write is on a member of the set. A member outside of it also needs the active, which alone may hold
+ * the newest writes.
  *
  * @param promises - the frozen views of those who take part in a round, where there is one
  */

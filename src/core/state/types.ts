@@ -163,7 +163,10 @@ export type CoreEffect =
   | { readonly type: 'fetch'; readonly id: number; readonly peer: string; readonly seq: number }
   | { readonly type: 'mayBecomeActive'; readonly id: number; readonly epoch: number }
   | { readonly type: 'openTerm'; readonly term: Term; readonly degraded: boolean }
-  /** Journal a change that changes nothing: whoever has more than this term began with is on another history from here. */
+  /**
+   * Append an empty change in this term. A copy with changes beyond the start of the term then counts as diverged instead of
+   * ahead, so that it may follow after it vaulted what only it has.
+   */
   | { readonly type: 'fork' }
   /** Accept no write (calls wait) until `unfreeze`, a role change, or the end. */
   | { readonly type: 'freeze' }

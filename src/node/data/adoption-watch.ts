@@ -13,7 +13,6 @@ export interface AdoptionWatchOptions {
   isWanted(): boolean
 }
 
-/** See the head of the file. */
 export class AdoptionWatch {
   readonly #options: AdoptionWatchOptions
   readonly #untilMs: number

@@ -56,7 +56,6 @@ export interface AdoptionResult {
   readonly failures: readonly HotspareError[]
 }
 
-/** See the head of the file. */
 export class Adoption {
   readonly #options: AdoptionOptions
   readonly #watch: AdoptionWatch

@@ -26,7 +26,6 @@ export interface FetchingContext {
   settled(): Promise<void>
 }
 
-/** See the head of the file. */
 export class Fetching {
   readonly #context: FetchingContext
   readonly #progress = new FetchProgress()

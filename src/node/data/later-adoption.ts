@@ -20,7 +20,6 @@ export interface LaterAdoptionOptions {
 const progressMs = 100
 const vainMs = 30_000
 
-/** See the head of the file. */
 export class LaterAdoption {
   readonly #options: LaterAdoptionOptions
   #timer: TimerHandle | undefined

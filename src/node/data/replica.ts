@@ -361,7 +361,7 @@ export class Replica {
     }
   }
 
-  /** What no longer fits into the vault stays where it is until the next restore here: it must not keep the role from anybody. */
+  /** What no longer fits into the vault stays where it is until the next restore: a full vault must not prevent a promotion. */
   async #dropUnused(): Promise<void> {
     try {
       await this.vault.dropUnused(this.copy, this.copy.extent)

@@ -16,7 +16,6 @@ import type { Writer } from '../../replication/write/writer.js'
  */
 const drainBytesMax = 64 * 1024
 
-/** See the head of the file. */
 export class Freeze {
   readonly #clock: Clock
   readonly #writer: Writer

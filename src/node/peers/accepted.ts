@@ -40,7 +40,6 @@ export interface AcceptedOptions {
   opened(channel: Channel): void
 }
 
-/** See the head of the file. */
 export class AcceptedConnections {
   readonly #options: AcceptedOptions
   readonly #guard = new HandshakeGuard()

@@ -19,7 +19,6 @@ export const forwardBytesHigh: number = sendBytesHigh / 2
 /** What a node says that remembers the history of its peer. */
 export const historyOnce = 'historyOnce'
 
-/** See the head of the file. */
 export class ControlLane {
   readonly channel: Channel
   /** The history that went out last. */

@@ -20,7 +20,6 @@ export interface LinkReports {
   lost(peer: string): void
 }
 
-/** See the head of the file. */
 export class PeerLink {
   readonly id: string
   readonly address: string

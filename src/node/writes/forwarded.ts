@@ -33,7 +33,6 @@ interface Answer {
   readonly error?: { readonly code: string; readonly message: string }
 }
 
-/** See the head of the file. */
 export class ForwardedWrites {
   readonly #context: ForwardedContext
   readonly #applying = new Set<string>()

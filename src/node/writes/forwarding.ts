@@ -65,7 +65,6 @@ interface Sent {
   unlisten(): void
 }
 
-/** See the head of the file. */
 export class Forwarding {
   readonly #context: ForwardingContext
   /** In the order in which they came. */

@@ -24,7 +24,6 @@ export interface SeenFile {
 /** How blobs of the transaction itself are read back. */
 export type BlobReader = (blob: BlobRef, offset: number, length: number) => Promise<Uint8Array>
 
-/** See the head of the file. */
 export class TransactionView {
   readonly #copy: ReadableCopy
   readonly #readBlob: BlobReader

@@ -116,7 +116,7 @@ export class WritePath implements TransactionSource {
       try {
         return await this.writer.store(source, options)
       } catch (error) {
-        // The storage that it was going to is closed.
+        // After the end the storage is closed, and the spool fails with some error of it: why the node ended says more.
         throw this.#ended ?? error
       }
     },

@@ -50,7 +50,6 @@ export interface SpoolOptions {
   readonly noRoomFor: (bytes: number) => string | undefined
 }
 
-/** See the head of the file. */
 export class BlobSpool {
   readonly #objects: ObjectStore
   readonly #random: Random

@@ -94,7 +94,6 @@ export interface FlowControlOptions {
   resume(): void
 }
 
-/** See the head of the file. */
 export class FlowControl {
   readonly #options: FlowControlOptions
   readonly #stepMs: number

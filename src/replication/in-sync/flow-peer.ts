@@ -68,7 +68,6 @@ export function sampleWeight(sinceMs: number, degradeAfterMs: number): number {
 
 const noLag: Lag = { lagSeq: 0, lagBytes: 0, lagMs: 0 }
 
-/** See the head of the file. */
 export class FlowPeer {
   readonly id: string
   inSet = false

@@ -45,7 +45,6 @@ export const progressSlackBytes: number = 8 * 1024 * 1024
 /** A timer that fires later than this was held up by this node itself, in milliseconds. */
 const lateToleranceMs = 100
 
-/** See the head of the file. */
 export class InSyncSet implements FollowerCalls {
   readonly tracker: AckTracker = new AckTracker()
   readonly #options: InSyncOptions
@@ -168,8 +167,8 @@ export class InSyncSet implements FollowerCalls {
   }
 
   /**
-   * Whether it lacks nothing but what is on its way. Writes wait for what one lacks that joins, so that one further behind
-   * than they may wait would only hold them up and leave again; where they wait for anybody, it is better than nobody.
+   * Whether the follower is close enough to join. Once it is in the set, writes wait for it; one that lags more than they
+   * may wait would delay them and be removed again. While writes are blocked for lack of a standby, any follower may join.
    */
   #isCurrent({ durable, joined }: FollowerRecord): boolean {
     if (this.#standing === 'blocked') return true

@@ -141,7 +141,8 @@ export class Staging {
 
   /** Writes the index of what has arrived by now, once that is durable. */
   async save(): Promise<void> {
-    // A version below zero marks bytes that are mended by the entries after the cut, in this attempt only.
+    // A negative version: the file changed while it was read. The entries of this attempt repair it when they are replayed; a
+    // later attempt must fetch it again, so it is not recorded.
     const kept = [...this.files.values()].filter((file) => file.version >= 0)
     const files = kept.map((file) => [
       file.path,

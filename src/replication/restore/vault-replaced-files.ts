@@ -1,6 +1,6 @@
 /**
- * What goes from this disk with a restore. It is decided before the switch, and what is in nobody's history, or goes in
- * bulk, is in the vault by then; a file that comes after that stays, and is found by the next start.
+ * The files that a restore replaces or removes on this disk. Before the switch, those that no history contains, and mass
+ * deletions, are copied into the vault. A file that appears later is left alone: the scan of the next start reports it.
  */
 import type { RestoreManifest, VersionedPath } from '../../copy/switch/manifest.js'
 import type { RestoreContext } from './context.js'

@@ -248,7 +248,8 @@ export class Outgoing {
       this.#send(entry, ordinal)
       return
     }
-    // Acknowledgements of later ones say the same of these: a follower that takes nothing for hours costs no memory.
+    // Acknowledgements are cumulative, so entries beyond the limit need not be tracked: a follower that accepts nothing for
+    // hours costs no memory.
     if (this.#pending.length >= pendingMax) return
     this.#pending.push({ crcAndLength: keyOf(entry), firstSeq: entry.header.firstSeq, ordinal })
   }

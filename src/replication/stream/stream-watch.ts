@@ -9,7 +9,6 @@ import type { Clock } from '../../interfaces/clock.js'
 /** A stream that brought nothing of what it owes for so many times `degradeAfterMs` is ended. */
 export const streamSilentFactor: number = 5
 
-/** See the head of the file. */
 export class StreamWatch {
   readonly #clock: Clock
   readonly silentMs: number

@@ -68,7 +68,6 @@ interface GroupQueue {
   head: number
 }
 
-/** See the head of the file. */
 export class AckQueues {
   readonly #queues: readonly GroupQueue[]
   #waiting = 0

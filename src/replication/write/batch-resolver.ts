@@ -17,7 +17,6 @@ export type ResolverCopy = Pick<
   'statFile' | 'listFiles' | 'hasFilesBelow' | 'spelledOtherwise'
 >
 
-/** See the head of the file. */
 export class BatchResolver {
   readonly #copy: ResolverCopy
   /** Files that this batch changed: their sizes, undefined for those it removed. */

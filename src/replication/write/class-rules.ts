@@ -32,7 +32,6 @@ export function noStateClass(
   return new HotspareError('CLASS_UNKNOWN', what, { details })
 }
 
-/** See the head of the file. */
 export class ClassRules {
   readonly #rules = new Map<string, ClassRule>()
 

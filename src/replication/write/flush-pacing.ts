@@ -9,7 +9,6 @@ import { nextTick } from 'node:process'
 /** Flushes in one turn of the event loop that answered somebody at once. */
 const flushesPerTurnMax = 64
 
-/** See the head of the file. */
 export class FlushPacing {
   readonly #run: () => void
   // A tick runs before pending microtasks when it is asked for outside of one, and after all of

@@ -42,7 +42,6 @@ export interface IntakeOptions {
   discard(blobs: readonly BlobRef[]): Promise<void>
 }
 
-/** See the head of the file. */
 export class WriteIntake {
   readonly queue: WriteQueue
   readonly #options: IntakeOptions

@@ -30,7 +30,6 @@ interface Unseen {
   readonly paths: readonly string[]
 }
 
-/** See the head of the file. */
 export class NewPaths {
   readonly #options: NewPathsOptions
   /** The writes that need no look any more, with what is in the way. */

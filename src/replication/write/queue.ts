@@ -14,7 +14,6 @@ interface RoomWaiter {
   reject(error: unknown): void
 }
 
-/** See the head of the file. */
 export class WriteQueue {
   #writes: Write[] = []
   #head = 0

@@ -59,7 +59,6 @@ interface Appended {
   readonly found?: ReadonlyMap<string, FileStat | null>
 }
 
-/** See the head of the file. */
 export class Sequencer {
   readonly #options: SequencerOptions
   readonly #copy: WriterCopy

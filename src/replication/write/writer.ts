@@ -47,7 +47,6 @@ const entriesPerTurnMax = 4
 /** When a tenure in doubt is looked at again, in milliseconds. */
 const tenureRetryMs = 10
 
-/** See the head of the file. */
 export class Writer implements WriteGate {
   readonly #options: WriterOptions
   readonly #copy: WriterCopy

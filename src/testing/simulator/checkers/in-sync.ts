@@ -90,10 +90,13 @@ class InSync implements Checker {
     const { cutOff } = this.#activeOf(process)
     const seq = this.#world.machines.get(added)?.process?.copy?.seq ?? 0
     if (seq >= (cutOff.get(added) ?? 0)) cutOff.delete(added)
-    for (const other of node.status().inSync) {
-      const copy = this.#world.machine(other).process?.copy
+    const { inSync, term } = node.status()
+    for (const other of inSync) {
+      const { copy, node: otherNode } = this.#world.machine(other).process ?? {}
       if (other === id || other === added || copy === undefined) continue
       if (copy.inSync?.includes(added)) continue
+      // Its answer was late: it knew of it in this term, and promised a newer one since, of which this active knows nothing.
+      if (term !== undefined && (otherNode?.status().epoch ?? 0) > term.epoch) continue
       this.#report(`${added} counts on ${id}, and ${other}, which counts too, does not know of it`)
     }
   }

@@ -12,19 +12,19 @@ export interface CopyLimits {
   readonly journalBytesMax: number
   /** A segment of the journal is closed when it has this many. */
   readonly segmentBytes: number
-  /** Entries kept in memory for readers. */
+  /** Entries kept in memory for readers; older ones are read from the disk. */
   readonly tailBytesMax: number
-  /** Entries appended and not yet durable and applied; above it the copy is congested. */
+  /** Entries appended and not yet durable and applied; above it the copy is congested, and writers wait. */
   readonly pendingBytesMax: number
-  /** Journal between two checkpoints. */
+  /** Journal between two checkpoints; a checkpoint begins above it. */
   readonly checkpointBytes: number
   /** Milliseconds between two checkpoints while something changed. */
   readonly checkpointMs: number
-  /** The snapshot of one class of application state. */
+  /** The snapshot of one class of application state; a longer one is `SNAPSHOT_FAILED`. */
   readonly snapshotBytesMax: number
 }
 
-/** Longest snapshot that any node takes in. */
+/** Longest snapshot that any node takes in, in bytes; a longer one is `SNAPSHOT_FAILED`. */
 export const snapshotBytesMax: number = 2 ** 30
 
 const mib = 1024 * 1024

@@ -7,9 +7,10 @@ import { type SkippedEvent, SkippedPaths, type SkippedReport } from './skipped-p
 import { DistinctPaths } from './spellings.js'
 import type { OutsideReport } from './types.js'
 
-/** Paths that an event names; the report has all. */
+/** Paths that one event names; the report has all. */
 const namedPathsMax = 100
 
+/** Files that are looked at in one call; more take further calls. */
 const statPaths = 512
 
 export const nothingOutside: OutsideReport = { unknown: [], differing: [], missing: [] }

@@ -78,7 +78,9 @@ export function reportCopy(emit: Emit, event: CopyEvent): void {
   }
 }
 
-/** Files that changed while the node was stopped: paths that are named in one event. */
+/**
+ * Files that changed while the node was stopped: paths that one event names; the rest is counted.
+ */
 const outsidePathsMax = 100
 
 export function reportOutside(

@@ -26,6 +26,7 @@ const layouts = {
   'intake.ts': ['copies'],
   'keys.ts': ['KEY_BYTES', 'PROOF_BYTES'],
   'limits.ts': ['KIB', 'MIB'],
+  'live-database.ts': ['logMagic', 'magicBytes'],
   'messages.ts': ['numberBytesMax', 'stretchResultBytesMax'],
   'object-files.ts': ['OBJECT_MODE'],
   'overlay.ts': ['createdMode'],

@@ -4,6 +4,7 @@ import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
+import type { LiveDatabaseEvent } from '../files/live-database.js'
 import type { SkippedEvent } from '../files/skipped-paths.js'
 
 /** Limits of a copy, in bytes unless the name says otherwise. */
@@ -66,6 +67,7 @@ export type CopyEvent =
   /** Changes up to `upTo` were trimmed although a known member lacks them. */
   | { readonly name: 'historyLost'; readonly upTo: number }
   | SkippedEvent
+  | LiveDatabaseEvent
   /** Bytes that had been durable fail their check; the copy is not complete. */
   | {
       readonly name: 'journalDamaged'

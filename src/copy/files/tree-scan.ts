@@ -2,6 +2,7 @@
 import type { FileStat, OpenStorage, TreeEntry } from '../../interfaces/storage.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 import type { FileIndex, IndexRecord } from './file-index.js'
+import { type LiveDatabaseEvent, LiveDatabases } from './live-database.js'
 import { syncedClassOf } from './path-claims.js'
 import { type SkippedEvent, SkippedPaths, type SkippedReport } from './skipped-paths.js'
 import { DistinctPaths } from './spellings.js'
@@ -30,6 +31,7 @@ export interface ScanOptions {
 
 type ScanEvent =
   | SkippedEvent
+  | LiveDatabaseEvent
   /** Files of synced classes were changed while the copy was closed; `LocalCopy.outside` names them. */
   | { readonly name: 'outsideChange'; readonly paths: readonly string[]; readonly count: number }
 
@@ -60,6 +62,7 @@ export async function scanTree(
   const differing: TreeEntry[] = []
   let known = 0
   const skipped = new SkippedPaths(policy, emit)
+  const databases = new LiveDatabases(policy)
   // Without an index there is nothing yet that a file could stand beside: whoever adopts them all is told.
   const distinct = index.size > 0 ? new DistinctPaths() : undefined
   const isApart = (path: string): boolean => {
@@ -74,6 +77,7 @@ export async function scanTree(
     seen += batch.length
     options.recovers?.({ phase: 'files', done: seen })
     for (const entry of batch) {
+      databases.note(entry)
       const record = index.get(entry.path)
       if (record === undefined) {
         if (syncedClassOf(policy, entry.path) === undefined) skipped.addUnclaimed(entry.path)
@@ -86,6 +90,7 @@ export async function scanTree(
   }
   const missing = known < index.size ? await findMissing(options, index) : []
   reportChanged(options, [...unknown, ...differing].map(({ path }) => path).concat(missing))
+  for (const event of await databases.find(storage)) emit(event)
   return { outside: { unknown, differing, missing }, skipped: skipped.end() }
 }
 

@@ -290,6 +290,21 @@ export interface NodeEvents {
     },
   ]
   /**
+   * A synced class claims an SQLite database that is open, or was when its process ended: its write-ahead log lies beside
+   * it. Such a file must not be synced: what is copied of it is no database, and reading it here may drop the locks that
+   * SQLite holds in this process. Looked for, and told, at every start, for the first 100 databases.
+   */
+  liveDatabase: [
+    event: {
+      /** The database, relative to the root of the storage. */
+      readonly path: string
+      /** The class that claims it, or its log. */
+      readonly className: string
+      /** What to do, in words, for people. */
+      readonly whatToDo: string
+    },
+  ]
+  /**
    * Somebody else changed files of synced classes: while the node was stopped, or later, and then a change, a read or a
    * restore of a standby met what they did.
    */
@@ -385,6 +400,7 @@ const events = {
     historyLost: true,
     skippedPath: true,
     skippedPaths: true,
+    liveDatabase: true,
     outsideChange: true,
     late: true,
   },

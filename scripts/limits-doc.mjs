@@ -1,5 +1,5 @@
-// Writes the tables of docs/limits.md: every constant of the sources that limits or sizes something, with its
-// value and its doc comment. Run it after adding or changing one; a test compares the page with the sources.
+// Writes the tables of docs/limits.md: every constant of the sources that limits or sizes something,
+// with its value and its doc comment. Run it after a change of one; a test compares page and sources.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,7 +7,7 @@ import ts from 'typescript'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Numbers that limit nothing: layouts, codes, modes, and numbers of formats. By the name of the file. */
+/** Numbers that limit nothing: layouts, codes, modes, format numbers. By the name of the file. */
 const layouts = {
   'access.ts': ['LENT'],
   'ack-queues.ts': ['levelsCount'],
@@ -59,7 +59,7 @@ const parts = {
 
 /** @typedef {{ name: string, value: number, file: string, text: string }} Constant */
 
-/** The limits and the layouts in the order of the files, and what is listed as a layout and is none. */
+/** The limits and the layouts, in the order of the files, and layouts that no constant has. */
 export function limits() {
   const found = numbers()
   const isLayout = ({ file, name }) => (layouts[basename(file)] ?? []).includes(name)

@@ -3,7 +3,7 @@ import { type NodeEvents, neverSynced, SyncPolicy, synced } from '../../src/inde
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { nodesOn } from './nodes.js'
 
-// A database that somebody has open is not to be replicated as a file: its copy would be none. Each start says so.
+// A database that somebody has open must not be replicated as a file. Each start warns of it.
 
 const nodeOf = nodesOn()
 const policy = new SyncPolicy({

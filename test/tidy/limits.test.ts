@@ -1,4 +1,4 @@
-/** The page of limits says what the sources say: each number is on it, with its value and its doc comment. */
+/** The page of limits has each number of the sources, with its value and its doc comment. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { limits, limitsTables } from '../../scripts/limits-doc.mjs'

@@ -15,7 +15,7 @@ export interface CopyLimits {
   readonly segmentBytes: number
   /** Entries kept in memory for readers; older ones are read from the disk. */
   readonly tailBytesMax: number
-  /** Entries appended and not yet durable and applied; above it the copy is congested, and writers wait. */
+  /** Entries appended and not yet durable and applied; above it writers wait. */
   readonly pendingBytesMax: number
   /** Journal between two checkpoints; a checkpoint begins above it. */
   readonly checkpointBytes: number

@@ -290,9 +290,10 @@ export interface NodeEvents {
     },
   ]
   /**
-   * A synced class claims an SQLite database that is open, or was when its process ended: its write-ahead log lies beside
-   * it. Such a file must not be synced: what is copied of it is no database, and reading it here may drop the locks that
-   * SQLite holds in this process. Looked for, and told, at every start, for the first 100 databases.
+   * A synced class claims an SQLite database that is open, or was when its process ended: its
+   * write-ahead log lies beside it. Such a file must not be synced: what is copied of it is no
+   * database, and reading it may drop the locks that SQLite holds in this process. Every start looks
+   * for such databases, and emits this for the first 100.
    */
   liveDatabase: [
     event: {

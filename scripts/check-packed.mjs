@@ -1,6 +1,7 @@
 // Installs what would be published into an empty project, imports every subpath there and type-checks
 // a program that uses them all, as strictly as a user could. It catches what the tree hides: files
-// missing from the package, types that need a development dependency, exports that lead nowhere.
+// missing from the package, types that need a development dependency, exports that lead nowhere, and
+// a package that grows: the JavaScript is readable as it is, so no sources and no maps go with it.
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -14,6 +15,9 @@ const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
 const subpaths = Object.keys(manifest.exports)
   .filter((subpath) => !subpath.endsWith('.json'))
   .map((subpath) => manifest.name + subpath.slice(1))
+
+/** The longest tarball. */
+const packedBytesMax = 600_000
 
 /** Modules that only an adapter may load; importing the root must not bring them in. */
 const forbiddenForRoot = ['net', 'tls', 'fs', 'fs/promises', 'worker_threads', 'child_process']
@@ -37,15 +41,19 @@ async function install() {
   const packed = await run('npm', ['pack', '--json', '--pack-destination', directory], {
     cwd: root,
   })
-  const [{ filename, files }] = JSON.parse(packed.stdout.slice(packed.stdout.indexOf('[')))
+  const [{ filename, files, size }] = JSON.parse(packed.stdout.slice(packed.stdout.indexOf('[')))
   for (const needed of [
     'dist/index.js',
     'dist/index.d.ts',
-    'src/index.ts',
+    'docs/guarantees.md',
     'LICENSE',
     'README.md',
   ]) {
     if (!files.some(({ path }) => path === needed)) throw new Error(`the package lacks ${needed}`)
+  }
+  console.log(`check-packed: ${files.length} files, ${size} bytes packed`)
+  if (size > packedBytesMax) {
+    throw new Error(`the package has ${size} bytes packed, ${packedBytesMax} are the most`)
   }
   const nodeTypes = await readFile(join(root, 'node_modules/@types/node/package.json'), 'utf8')
   await writeFile(

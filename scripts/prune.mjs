@@ -1,12 +1,23 @@
-// Removes from dist what no longer has a source, so that a deleted file does not stay in the package.
-// It runs after the compiler instead of emptying dist before it: whoever runs dist meanwhile is not hurt.
+// Removes from dist what no longer has a source, so that a deleted file does not stay in the package,
+// and declarations that no entry point of the package reaches, since nobody can import them. It runs
+// after the compiler instead of emptying dist before it: whoever runs dist meanwhile is not hurt.
 import { existsSync } from 'node:fs'
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const written = /(\.js|\.d\.ts)(\.map)?$/
+const written = /(\.js|\.d\.ts)$/
+const { exports: entries } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+
+const reached = new Set()
+for (const { types } of Object.values(entries)) if (types) reached.add(join(root, types))
+for (const file of reached) {
+  const text = await readFile(file, 'utf8')
+  for (const [, specifier] of text.matchAll(/(?:from|import|import\()\s*'(\.[^']+)'/g)) {
+    reached.add(join(file, '..', specifier).replace(/\.js$/, '.d.ts'))
+  }
+}
 
 for (const entry of await readdir(join(root, 'dist'), { recursive: true, withFileTypes: true })) {
   if (!entry.isFile()) continue
@@ -16,5 +27,6 @@ for (const entry of await readdir(join(root, 'dist'), { recursive: true, withFil
     'src',
     file.slice(join(root, 'dist').length + 1).replace(written, '.ts'),
   )
-  if (!written.test(entry.name) || !existsSync(source)) await rm(file)
+  const isOrphan = !written.test(entry.name) || !existsSync(source)
+  if (isOrphan || (file.endsWith('.d.ts') && !reached.has(file))) await rm(file)
 }

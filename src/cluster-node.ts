@@ -55,6 +55,10 @@ export interface VaultApi {
   remove(incident: VaultIncident): Promise<void>
 }
 
+/**
+ * Bytes that one `vault.read` gives unless it asks for another length; the rest takes further
+ * calls.
+ */
 const vaultReadBytes = 1024 * 1024
 
 const runtimes = new WeakMap<object, Runtime>()

@@ -5,10 +5,13 @@ import type { BlobRef, Change, PayloadCursor, SingleChange } from './change.js'
 import { changeKinds } from './change.js'
 import { isInRun, UpdateRun } from './update-run.js'
 
-/** Changes in one transaction. */
+/** Changes in one transaction; a larger one is refused with `WRITE_TOO_LARGE`. */
 export const transactionChangesMax = 10_000
 
-/** Places and sizes above it are no change of any version: a peer is not believed. What may be written is less. */
+/**
+ * Highest place or size that is believed of a peer; one beyond it is `PROTOCOL_VIOLATION`. What may
+ * be written is less.
+ */
 const decodedBytesMax = 2 ** 44
 
 const blobName = /^[a-z0-9][a-z0-9._-]{0,127}$/

@@ -29,7 +29,10 @@ import { isInRun, runTuple, type UpdateRun } from './update-run.js'
 
 export const entryHeaderBytes = 48
 export const entryFormatVersion = 1
-/** Longest entry accepted, in bytes; a batch is closed long before. */
+/**
+ * Longest entry, in bytes; a write that would need more is `WRITE_TOO_LARGE`, and a longer one that
+ * arrives is damaged. A batch is closed long before.
+ */
 export const entryBytesMax: number = 16 * 1024 * 1024
 
 export const entryKinds = { changes: 1, term: 2, inSync: 3 } as const
@@ -60,6 +63,7 @@ export function lastSeqOf(header: EntryHeader): number {
 }
 
 const tags = new Map<string, number>()
+/** Terms whose tag is remembered; when there are more, all are forgotten and computed again. */
 const tagsMax = 4096
 
 /** The short form of a term's identity that every entry carries. */
@@ -293,9 +297,12 @@ export function goesOn(entry: Entry): boolean {
   return Array.isArray(meta) && meta[3] === true
 }
 
-/** Longest id of a node, a boot or a member, in UTF-16 units. */
+/**
+ * Longest id of a node, a boot or a member, in UTF-16 units; an entry with a longer one is
+ * malformed.
+ */
 const idLengthMax = 256
-/** Members in an in-sync set, far above `membersMax`. */
+/** Members in an in-sync set, far above `membersMax`; an entry with more is malformed. */
 const inSyncMax = 1024
 
 function isId(value: unknown): value is string {

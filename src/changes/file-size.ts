@@ -2,8 +2,9 @@
 import { HotspareError } from '../errors.js'
 
 /**
- * Bytes of one file. Common file systems hold it (ext4 ends a little below 16 TiB); a change beyond what the disks hold
- * could be journaled, and then be carried out nowhere.
+ * Bytes of one file; a write that would make it longer is `WRITE_TOO_LARGE`. Common file systems
+ * hold it (ext4 ends a little below 16 TiB); a change beyond what the disks hold could be
+ * journaled, and then be carried out nowhere.
  */
 export const fileBytesMax: number = 2 ** 42
 

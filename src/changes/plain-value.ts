@@ -5,9 +5,12 @@
 import { HotspareError } from '../errors.js'
 import { decode, encode } from '../protocol/codec.js'
 
-/** Arrays and objects inside each other in a change, far below what the decoder accepts. */
+/**
+ * Arrays and objects inside each other in a change, far below what the decoder accepts; deeper
+ * values are `VALUE_INVALID`.
+ */
 export const valueDepthMax = 100
-/** The same in a snapshot, which holds what changes brought. */
+/** The same in a snapshot, which holds what changes brought; a deeper one is `SNAPSHOT_FAILED`. */
 export const snapshotDepthMax = 120
 
 /** What stands in the way, and where. */

@@ -26,8 +26,12 @@ export interface EarlierVersion extends FileVersion {
   readonly layers: readonly Layer[]
 }
 
-/** Contents that are collected in one pass over the journal. */
+/**
+ * Bytes of contents that are collected in one pass over the journal; a file for which no room is
+ * left waits for another pass.
+ */
 const heldBytesMax = 32 * 1024 * 1024
+/** Bytes that are read from the journal at a time. */
 const chunkBytes = 1024 * 1024
 
 interface Collected {

@@ -32,8 +32,12 @@ export interface SwitchHost {
   fail(error: HotspareError): void
 }
 
+/** Files that are looked at in one call; more take further calls. */
 const statPaths = 512
-/** How long reads wait for the files of a restore to be in their places, in milliseconds. */
+/**
+ * How long reads wait for the files of a restore to be in their places, in milliseconds; then they
+ * are refused with `RESTORE_UNDER_WAY`.
+ */
 const readsWaitMs = 10_000
 
 const stateAt = ({ object }: InstallState): Place => ({ area: 'staging', name: object })

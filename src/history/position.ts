@@ -49,8 +49,9 @@ export interface Extent {
 export const historyTermsMax = 1024
 
 /**
- * Highest epoch that a peer is believed: more than any cluster comes to, and far below what a double counts exactly, so that
- * nobody makes a node open a term that it could not read again.
+ * Highest epoch that a peer is believed; a message with a higher one is `PROTOCOL_VIOLATION`. It is
+ * more than any cluster comes to, and far below what a double counts exactly, so that nobody makes
+ * a node open a term that it could not read again.
  */
 export const epochMax: number = 2 ** 48
 

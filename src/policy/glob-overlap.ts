@@ -20,7 +20,10 @@ export interface GlobOverlap {
   readonly second: string
 }
 
-/** Most points looked at for one pair of globs; beyond them the overlap is left to run time. */
+/**
+ * Points looked at for one pair of globs; beyond it, an overlap is found when a path is written
+ * instead of when the policy is made.
+ */
 const searchStepsMax = 10_000
 
 /** Finds a path that both sets claim, if one can be found. */

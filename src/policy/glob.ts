@@ -8,13 +8,13 @@ import { isValidPath, pathProblem, reservedDirectory } from './path-rules.js'
  * `glob-overlap.ts`, which proves at construction that no two classes claim the same path.
  */
 
-/** Most globs in one class. */
+/** Globs in one class; more are `OPTION_INVALID`. */
 export const globsMax: number = 256
 
-/** Longest glob, in UTF-16 units. */
+/** Longest glob, in UTF-16 units; a longer one is `OPTION_INVALID`. */
 export const globLengthMax: number = 1024
 
-/** Most globs that the braces of one glob may expand to. */
+/** Globs that the braces of one glob may expand to; more are `OPTION_INVALID`. */
 export const globAlternativesMax: number = 256
 
 /** One glob without braces. */

@@ -7,10 +7,12 @@ import { HotspareError } from '../errors.js'
  * arrive from a peer go through here.
  */
 
-/** Longest path, in bytes of UTF-8. */
+/** Longest path, in bytes of UTF-8; a longer one is `PATH_INVALID`. */
 export const pathBytesMax: number = 1024
 
-/** Longest part of a path between two separators, in bytes of UTF-8. */
+/**
+ * Longest part of a path between two separators, in bytes of UTF-8; a longer one is `PATH_INVALID`.
+ */
 export const segmentBytesMax: number = 255
 
 /** The directory inside the storage that hotspare keeps for itself; no path and no class reaches it. */

@@ -41,10 +41,13 @@ export interface SyncPolicyOptions {
   readonly namesDifferingByCase?: 'refuse' | 'allow'
 }
 
-/** Most classes in one policy. */
+/** Classes in one policy; more are `OPTION_INVALID`. */
 export const classesMax: number = 256
 
-/** Most paths whose class is remembered, so that a path in steady use is matched only once. */
+/**
+ * Paths whose class is remembered, so that a path in steady use is matched only once; the one used
+ * least lately is forgotten beyond it.
+ */
 const rememberedPathsMax = 8192
 
 /** A name is a word: it appears in logs, events, frames and names of stored files. */

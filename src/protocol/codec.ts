@@ -14,11 +14,18 @@ const packr = new Packr({ useRecords: false, mapsAsObjects: true })
 const wide = new Packr({ useRecords: false, mapsAsObjects: true, variableMapSize: true })
 const keeping = new Unpackr({ useRecords: false, mapsAsObjects: true, copyBuffers: true })
 
-/** Encoded values above this many bytes leave the buffer that they were written to. */
+/**
+ * Encoded values above this many bytes leave the buffer that they were written to, and a new one
+ * takes its place.
+ */
 const KEPT_BYTES_MAX = 16 * 1024 * 1024
+/** Bytes of such a new buffer. */
 const NEW_BUFFER_BYTES = 64 * 1024
 
-/** Bytes of one encoded value that {@link decode} accepts unless told otherwise. */
+/**
+ * Bytes of one encoded value that {@link decode} accepts unless told otherwise; a longer one is
+ * `PROTOCOL_VIOLATION`.
+ */
 const DECODE_BYTES_MAX = 64 * 1024 * 1024
 
 /** How {@link decode} treats what it reads. */

@@ -26,6 +26,7 @@ export interface Envelope {
 
 /** An envelope that was passed on more often is dropped. */
 export const HOPS_MAX = 4
+/** Longest name in an envelope, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
 const NAME_LENGTH_MAX = 128
 
 /** What the sender fills in. */

@@ -34,7 +34,10 @@ export function listOf(value: unknown, name: string, lengthMax: number): readonl
   return value
 }
 
-/** What a row of a list may hold, with what later versions add at its end. */
+/**
+ * Fields that a row of a list may hold, with what later versions add at its end; more are
+ * `PROTOCOL_VIOLATION`.
+ */
 const rowLengthMax = 16
 
 /** A row of a list: a few values, whose places say what they are. */

@@ -14,7 +14,9 @@ import type { DirectionKeys } from './keys.js'
 /** `none` where TLS authenticates, `crc` against accidents, `mac` against everybody. */
 export type CheckMode = 'none' | 'crc' | 'mac'
 
-/** Frames whose payload is longer carry a GMAC. */
+/**
+ * Longest payload whose frame carries an HMAC; longer ones carry a GMAC, which is faster for them.
+ */
 const SHORT_BYTES_MAX = 2048
 const MAC_BYTES = 16
 const CRC_BYTES = 4

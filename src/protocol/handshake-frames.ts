@@ -24,9 +24,20 @@ export const NONCE_BYTES = 32
 const HELLO_BYTES = 4 + 1 + 4 + 1 + NONCE_BYTES
 const CHALLENGE_BYTES = 4 + 1 + 4 + 2 + NONCE_BYTES
 const UNSUPPORTED_BYTES = 4 + 1 + 4
-/** Longest frame accepted from a peer that has proved nothing. */
+/**
+ * Longest frame accepted from a peer that has proved nothing; a longer one ends the connection
+ * before memory is taken for it.
+ */
 export const STRANGER_BYTES_MAX = 64
+/**
+ * Longest reason in a verdict, in UTF-16 units; the sender cuts it, and a longer one is
+ * `PROTOCOL_VIOLATION`.
+ */
 const REASON_LENGTH_MAX = 64
+/**
+ * Longest sentence in a verdict, in UTF-16 units; the sender cuts it, and a longer one is
+ * `PROTOCOL_VIOLATION`.
+ */
 const MESSAGE_LENGTH_MAX = 512
 
 const KIND = {

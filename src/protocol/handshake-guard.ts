@@ -1,4 +1,7 @@
-/** Handshakes under way at the same time, unless told otherwise. */
+/**
+ * Handshakes under way at the same time, unless told otherwise; beyond it the oldest of the address
+ * that has the most is ended.
+ */
 export const HANDSHAKES_MAX = 256
 
 /** A handshake under way. */

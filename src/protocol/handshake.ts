@@ -102,7 +102,12 @@ export interface Session {
   readonly hasSecret: boolean
 }
 
+/** Longest time for a handshake unless told otherwise; then it ends with `HANDSHAKE_FAILED`. */
 const HANDSHAKE_MS = 5_000
+/**
+ * Longest frame accepted from a peer that has proved the secret, until the handshake is over; a
+ * longer one ends the connection.
+ */
 const WELCOME_BYTES_MAX = IDENTITY_BYTES_MAX + 1024
 
 /**

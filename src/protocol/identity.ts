@@ -48,16 +48,23 @@ export const lanes: readonly Lane[] = ['control', 'stream', 'bulk']
 const kinds: readonly PeerKind[] = ['member', 'observer', 'client']
 const integrities: readonly BulkIntegrity[] = ['mac', 'crc']
 
+/** Longest name in an identity, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
 const NAME_LENGTH_MAX = 128
+/** Longest other text in an identity, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
 const VALUE_LENGTH_MAX = 256
+/** Features in an identity; more are `PROTOCOL_VIOLATION`. */
 const FEATURES_MAX = 64
+/** Fingerprints of classes in an identity; more are `PROTOCOL_VIOLATION`. */
 const FINGERPRINTS_MAX = 256
-/** Longest encoded identity, and so the longest frame during a handshake, is a little above this. */
+/**
+ * Longest encoded identity. The longest frame during a handshake is a little above this, and a
+ * longer one ends the connection.
+ */
 export const IDENTITY_BYTES_MAX: number = 64 * 1024
 
 /**
- * Least limit of frames that a node may have. A heartbeat names the whole history, which takes 150 KiB with 1 024 terms and
- * the longest ids.
+ * Least limit of frames that a node may have; a peer with a lower one is refused. A heartbeat names
+ * the whole history, which takes 150 KiB with 1 024 terms and the longest ids.
  */
 export const FRAME_BYTES_MIN: number = 256 * 1024
 

@@ -6,7 +6,7 @@ import { HotspareError } from '../errors.js'
  * expressions or record definitions: none of that is reached by bytes that did not pass here.
  */
 
-/** Containers inside containers. */
+/** Containers inside containers; a value that is nested deeper is `PROTOCOL_VIOLATION`. */
 const DEPTH_MAX = 128
 
 /** Marks of {@link kinds}. */

@@ -116,4 +116,5 @@ export function asOptional<Value>(
   return value === undefined || value === null ? undefined : check(value, field)
 }
 
+/** Longest key of a map, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
 const KEY_LENGTH_MAX = 256

@@ -8,17 +8,25 @@ import { HotspareError } from '../errors.js'
 const KIB = 1024
 const MIB = 1024 * KIB
 
-/** Bytes that one `tree.read` may ask for. */
+/** Bytes that one `tree.read` may ask for; more are `OPTION_INVALID`. */
 export const READ_BYTES_MAX: number = 16 * MIB
-/** Bytes that the operations of one `tree.apply` may carry. */
+/** Bytes that the operations of one `tree.apply` may carry; more are `OPTION_INVALID`. */
 export const APPLY_BYTES_MAX: number = 64 * MIB
-/** Operations, paths, requests or slices in one call. */
+/** Operations, paths, requests or slices in one call; more are `OPTION_INVALID`. */
 export const ITEMS_MAX = 262_144
-/** Bytes of one document: the longest snapshot of application state, and what stands around it. */
+/**
+ * Bytes of one document: the longest snapshot of application state, and what stands around it; more
+ * are `OPTION_INVALID`.
+ */
 export const DOCUMENT_BYTES_MAX: number = 1025 * MIB
-/** Bytes that one `objects.write` may carry and one `objects.read` may ask for. */
+/**
+ * Bytes that one `objects.write` may carry and one `objects.read` may ask for; more are
+ * `OPTION_INVALID`.
+ */
 export const OBJECT_BYTES_MAX: number = 64 * MIB
-/** Bytes that one `log.append` may carry and one `log.read` may return. */
+/**
+ * Bytes that one `log.append` may carry and one `log.read` may return; more are `OPTION_INVALID`.
+ */
 export const LOG_BYTES_MAX: number = 256 * MIB
 
 /**

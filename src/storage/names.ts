@@ -21,7 +21,15 @@ export const reservedNames: ReadonlySet<string> = new Set([
   'vault',
 ])
 
+/**
+ * Longest name of a document, a log, an area or an object, in UTF-16 units; a longer one is
+ * `PATH_INVALID`.
+ */
 const NAME_LENGTH_MAX = 1024
+/**
+ * Longest path of the tree, in UTF-16 units; a longer one is `PATH_INVALID`. What may be replicated
+ * is shorter.
+ */
 const PATH_LENGTH_MAX = 4096
 const plainName = /^[a-z0-9._-]+(?:\/[a-z0-9._-]+)*$/
 const plainPart = /^[a-z0-9._-]+$/

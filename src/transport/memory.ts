@@ -91,6 +91,7 @@ export interface MemoryNetwork {
   thaw(address: string): void
 }
 
+/** Default of `dialTimeoutMs`: a dial that is not answered by then is `PEER_UNREACHABLE`. */
 const DIAL_TIMEOUT_MS = 3_000
 
 /**

@@ -35,8 +35,11 @@ export interface TcpOptions {
   readonly keepAliveMs?: number
 }
 
+/** Default of `dialTimeoutMs`: a dial that is not answered by then is `PEER_UNREACHABLE`. */
 const DIAL_TIMEOUT_MS = 3_000
+/** Default of `keepAliveMs`. */
 const KEEP_ALIVE_MS = 10_000
+/** Longest timeout, which is what a timer of Node.js holds; a longer one is `OPTION_INVALID`. */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1
 
 /**

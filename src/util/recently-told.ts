@@ -3,7 +3,7 @@ import type { Clock } from '../interfaces/clock.js'
 
 /** The same thing is told so often at most, in milliseconds. */
 export const toldPeriodMs = 60_000
-/** Different ones that are told within a period. */
+/** Different ones that are told within a period; further ones are left out. */
 const keysMax = 16
 
 export class Told {

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type Room, rooms } from './rooms.js'
-import { filesBelow, hasReadme, importsOf } from './sources.js'
+import { filesBelow, hasReadme, importsOf, textOf } from './sources.js'
 
 const files = filesBelow('src')
 const imports = new Map(files.map((file) => [file, importsOf(file)]))
@@ -41,6 +41,13 @@ describe('the rooms of src', () => {
     const counts = new Map<string, number>()
     for (const file of files) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1)
     expect([...counts].filter(([, count]) => count > 15)).toEqual([])
+  })
+
+  it('are all in CONTRIBUTING.md, which has no other', () => {
+    const table = textOf('CONTRIBUTING.md').split('## The rooms')[1]?.split('\n## ')[0] ?? ''
+    const cells = table.split('\n').flatMap((line) => /^\| (`.*?) \|/.exec(line)?.[1] ?? [])
+    const named = cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, path]) => path))
+    expect(named.sort()).toEqual(rooms.map(({ path }) => path).sort())
   })
 
   it('import only from the rooms below them', () => {

@@ -27,7 +27,10 @@ export interface CheckpointDocument {
 
 export const checkpointName = 'checkpoint'
 export const checkpointFormatVersion = 1
-/** It names all blobs of a journal, which may be as many as the journal's limit has room for. */
+/**
+ * Longest checkpoint; one beyond it is read as damaged. It names all blobs of a journal, which may
+ * be as many as the journal's limit has room for.
+ */
 const checkpointBytesMax = 1024 * 1024 * 1024
 
 export function encodeCheckpoint(document: CheckpointDocument): Uint8Array {

@@ -22,10 +22,13 @@ import { ReplayCheck, type ReplayFindings } from './replay-check.js'
 
 export const journalArea = 'journal'
 
-/** Bytes of entries that recovery holds while the tree catches up. */
+/**
+ * Bytes of entries that recovery holds while the tree catches up; beyond it, reading the journal
+ * waits for the tree.
+ */
 const aheadBytesMax = 16 * 1024 * 1024
 
-/** Paths in one call of the tree. */
+/** Paths that are removed in one call; more take further calls. */
 const removedTogether = 512
 
 /** Why a state cannot be rebuilt. A process without descriptors says nothing about what is stored: that is tried again. */

@@ -18,6 +18,7 @@ import { type FileIndex, type IndexRecord, noFile } from '../files/file-index.js
 import { sizeAfter } from '../files/layers.js'
 import { claimingClass } from '../files/path-claims.js'
 
+/** Files that are looked at in one call; more take further calls. */
 const statPaths = 512
 /** Mode of a file that a change in place creates. */
 const createdMode = 0o644

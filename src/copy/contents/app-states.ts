@@ -37,7 +37,10 @@ export interface StateSlot {
   lost: string | undefined
 }
 
-/** What stands around a stored one. */
+/**
+ * What stands around a stored snapshot. A document longer than a snapshot and this is read as
+ * damaged.
+ */
 const envelopeBytesMax = 1024
 
 /** Snapshots are not written for less than this, except at the end of a run. */

@@ -4,6 +4,7 @@ import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
+import type { LiveDatabaseEvent } from '../files/live-database.js'
 import type { SkippedEvent } from '../files/skipped-paths.js'
 
 /** Limits of a copy, in bytes unless the name says otherwise. */
@@ -12,19 +13,19 @@ export interface CopyLimits {
   readonly journalBytesMax: number
   /** A segment of the journal is closed when it has this many. */
   readonly segmentBytes: number
-  /** Entries kept in memory for readers. */
+  /** Entries kept in memory for readers; older ones are read from the disk. */
   readonly tailBytesMax: number
-  /** Entries appended and not yet durable and applied; above it the copy is congested. */
+  /** Entries appended and not yet durable and applied; above it writers wait. */
   readonly pendingBytesMax: number
-  /** Journal between two checkpoints. */
+  /** Journal between two checkpoints; a checkpoint begins above it. */
   readonly checkpointBytes: number
   /** Milliseconds between two checkpoints while something changed. */
   readonly checkpointMs: number
-  /** The snapshot of one class of application state. */
+  /** The snapshot of one class of application state; a longer one is `SNAPSHOT_FAILED`. */
   readonly snapshotBytesMax: number
 }
 
-/** Longest snapshot that any node takes in. */
+/** Longest snapshot that any node takes in, in bytes; a longer one is `SNAPSHOT_FAILED`. */
 export const snapshotBytesMax: number = 2 ** 30
 
 const mib = 1024 * 1024
@@ -66,6 +67,7 @@ export type CopyEvent =
   /** Changes up to `upTo` were trimmed although a known member lacks them. */
   | { readonly name: 'historyLost'; readonly upTo: number }
   | SkippedEvent
+  | LiveDatabaseEvent
   /** Bytes that had been durable fail their check; the copy is not complete. */
   | {
       readonly name: 'journalDamaged'

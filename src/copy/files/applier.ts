@@ -38,9 +38,12 @@ export interface ApplierOptions {
   readonly isChangedOutside: (path: string) => boolean
 }
 
-/** Operations in one call of the tree. */
+/** Operations in one call of the tree; more take further calls. */
 const batchOperationsMax = 512
-/** Bytes in one call of the tree, one operation at least: what an adapter may bring over in memory that it uses again. */
+/**
+ * Bytes in one call of the tree, one operation at least: what an adapter may bring over in memory
+ * that it uses again. More take further calls.
+ */
 const batchBytesMax = 448 * 1024
 
 export class Applier {

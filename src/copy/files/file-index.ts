@@ -31,7 +31,10 @@ export interface RemovedFile {
   readonly version: number
 }
 
-/** Tombstones kept; beyond it the oldest are forgotten and `tombstoneFloor` rises. */
+/**
+ * Tombstones kept; beyond it the oldest are forgotten, `tombstoneFloor` rises, and a node that is
+ * further behind gets a full restore.
+ */
 export const tombstonesMax = 100_000
 
 export class FileIndex {

@@ -14,9 +14,12 @@ import { lay, pieceBytes } from './layers.js'
 import type { Overlay, PendingOperation } from './overlay.js'
 import type { FileRecord, TransferAnswer } from './types.js'
 
-/** Reads tried before the applier is held. */
+/**
+ * Times that a read is tried while its file changes; after them the applier is held for the last
+ * one.
+ */
 const triesMax = 3
-/** Switches to a restore that one read waits for. */
+/** Switches to a restore that one read waits for; then it is refused with `RESTORE_UNDER_WAY`. */
 const switchesMax = 3
 
 /** What a read needs, as it was when it began. */

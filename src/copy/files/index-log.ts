@@ -27,6 +27,7 @@ const blockHeaderBytes = 8
 const blockRecords = 1000
 /** The log is written anew when it has doubled, and not below this. */
 const compactBytesMin = 1024 * 1024
+/** Bytes of the log that are read at a time. */
 const readBytes = 4 * 1024 * 1024
 export const indexFormatVersion = 1
 

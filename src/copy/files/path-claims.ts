@@ -46,7 +46,7 @@ export async function mayForce(
   return (await tree.stat(others)).every((found) => found === undefined)
 }
 
-/** Paths that are looked at together. */
+/** Paths that are looked at in one call; more take further calls. */
 const lookedAtMax = 1000
 
 /**

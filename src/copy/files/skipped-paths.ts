@@ -7,9 +7,12 @@
 import { pathProblem } from '../../policy/path-rules.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 
-/** Paths that are told and kept; the rest is counted. */
+/** Skipped paths that are reported one by one and kept; the rest is counted. */
 export const skippedNamedMax = 100
-/** Characters that are shown of a path: one that is too long to be replicated is one of them. */
+/**
+ * Characters that are shown of a skipped path; the rest is left out. One that is too long to be
+ * replicated is one of them.
+ */
 const shownMax = 1024
 
 /** One of them. */

@@ -3,14 +3,16 @@ import type { OpenStorage } from '../../interfaces/storage.js'
 import type { FileStat, TreeEntry } from '../../interfaces/tree-store.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 import type { FileIndex, IndexRecord } from './file-index.js'
+import { type LiveDatabaseEvent, LiveDatabases } from './live-database.js'
 import { claimingClass } from './path-claims.js'
 import { type SkippedEvent, SkippedPaths, type SkippedReport } from './skipped-paths.js'
 import { DistinctPaths } from './spellings.js'
 import type { OutsideReport } from './types.js'
 
-/** Paths that an event names; the report has all. */
+/** Paths that one event names; the report has all. */
 const namedPathsMax = 100
 
+/** Files that are looked at in one call; more take further calls. */
 const statPaths = 512
 
 export const nothingOutside: OutsideReport = { unknown: [], differing: [], missing: [] }
@@ -30,6 +32,7 @@ export interface ScanOptions {
 
 type ScanEvent =
   | SkippedEvent
+  | LiveDatabaseEvent
   /** Files of synced classes were changed while the copy was closed; `LocalCopy.outside` names them. */
   | { readonly name: 'outsideChange'; readonly paths: readonly string[]; readonly count: number }
 
@@ -60,6 +63,7 @@ export async function scanTree(
   const differing: TreeEntry[] = []
   let known = 0
   const skipped = new SkippedPaths(policy, emit)
+  const databases = new LiveDatabases(policy)
   // Without an index there is nothing yet that a file could stand beside: whoever adopts them all is told.
   const distinct = index.size > 0 ? new DistinctPaths() : undefined
   const isApart = (path: string): boolean => {
@@ -76,6 +80,7 @@ export async function scanTree(
     seen += batch.length
     options.recovers?.({ phase: 'files', done: seen })
     for (const entry of batch) {
+      databases.note(entry)
       const record = index.get(entry.path)
       if (record === undefined) {
         if (!isScanned(entry.path)) skipped.addUnclaimed(entry.path)
@@ -89,6 +94,7 @@ export async function scanTree(
   const absent = known < index.size ? await findMissing(options, index) : []
   const missing = absent.filter(isScanned)
   reportChanged(options, [...unknown, ...differing].map(({ path }) => path).concat(missing))
+  for (const event of await databases.find(storage)) emit(event)
   return { outside: { unknown, differing, missing }, skipped: skipped.end() }
 }
 

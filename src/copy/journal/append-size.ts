@@ -4,8 +4,12 @@
  * A fast disk takes all that waits: the time of an append is then mostly that of its sync, and many small ones cost more.
  */
 
-/** Bytes that one append carries at most, however fast the disk is, and at least, however slow it is. */
+/**
+ * Bytes that one append carries at most, however fast the disk is; what is left waits for the next
+ * append.
+ */
 const bytesMax = 8 * 1024 * 1024
+/** Bytes that one append may carry however slow the disk is. */
 const bytesMin = 64 * 1024
 /** What the bytes of an append may take beside its sync, in milliseconds; as long as the sync at least. */
 const transferMs = 100

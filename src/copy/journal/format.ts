@@ -26,7 +26,10 @@ export const markBytes = 16
 const fixedBytes = 20
 const markWord = 0xff_ff_ff_ff
 const magic: Buffer = Buffer.from('HSPJ')
-/** A header holds a history of at most 1024 terms; far below this. */
+/**
+ * Longest header of a segment; a longer one is damaged. It holds a history of at most 1024 terms,
+ * far below this.
+ */
 const headerBytesMax = 8 * 1024 * 1024
 
 const namePattern = /^(\d{16})-(\d{8})\.log$/

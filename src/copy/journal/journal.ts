@@ -25,7 +25,10 @@ import type { Segment, TailItem } from './tail.js'
 import { Tail } from './tail.js'
 import type { BlobBytes, JournalOptions, JournalPin } from './types.js'
 
-/** Pins hold the journal up to this many times its limit. */
+/**
+ * Readers hold the journal up to this many times its limit; beyond it, it is trimmed below them,
+ * and they get `JOURNAL_TRIMMED`.
+ */
 const pinnedTimes = 2
 
 export class Journal {

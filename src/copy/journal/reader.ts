@@ -22,6 +22,7 @@ import { type JournalPlace, loadSegmentHeader } from './scan.js'
 import type { SegmentFiles } from './segment-files.js'
 import type { Segment, Tail, TailItem } from './tail.js'
 
+/** Bytes that are read from a segment at a time, at least. */
 const readBytesMin = 1024 * 1024
 
 /** What a reader needs of its journal. */

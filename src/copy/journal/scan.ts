@@ -56,6 +56,7 @@ export interface ScannedJournal {
 /** Called for each entry, in order. */
 export type VisitEntry = (entry: Entry, facts: JournalFacts) => void | Promise<void>
 
+/** Bytes that are read from a segment at a time. */
 const readBytes = 4 * 1024 * 1024
 
 /** The segments of an area, oldest first; other logs are none of ours. */

@@ -62,6 +62,7 @@ export interface RestoreManifest {
 }
 
 export const manifestName = 'switch'
+/** Longest manifest of a restore; one beyond it is read as damaged. */
 const manifestBytesMax: number = 2 ** 31
 
 export function encodeManifest(manifest: RestoreManifest): Uint8Array {

@@ -29,6 +29,7 @@ import { clearAreas, keepOnly, placeOf } from './staging-areas.js'
 
 export const nextArea = 'journal.next'
 
+/** Operations in one call of the tree; more take further calls. */
 const batchOperations = 512
 
 const noStat: FileStat = { size: 0, mtimeMs: 0, inode: 0, mode: 0 }

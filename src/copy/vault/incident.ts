@@ -152,7 +152,10 @@ export function lostChange(entry: Entry, change: Change, seq: number): LostChang
 
 export const incidentsPrefix = 'vault-incidents/'
 
-/** Longest description of an incident: it names every file in it. */
+/**
+ * Longest description of an incident, which names every file in it; one beyond it is listed as
+ * unreadable.
+ */
 const incidentBytesMax: number = 2 ** 30
 
 /** @throws `PROTOCOL_VIOLATION` */

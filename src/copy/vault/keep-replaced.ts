@@ -38,8 +38,9 @@ interface Keeping extends KeepContext {
   nextObject(): string
 }
 
-/** What is composed, compared and written at once. */
+/** Bytes that are composed, compared and written at once. */
 const windowBytes = 1024 * 1024
+/** Files that are composed, compared and written at once. */
 const windowFiles = 256
 
 export async function keepReplaced(

@@ -15,6 +15,7 @@ import type { LocalCopy } from '../local-copy.js'
 import type { VaultedFile, VaultedState, VaultIncident } from './incident.js'
 import { folderOf, incidentsPrefix } from './incident.js'
 
+/** Bytes of a file that are copied into the vault at a time. */
 const copyChunkBytes = 1024 * 1024
 /** Files that are looked at or copied in one call. */
 export const filesPerBatch = 256

@@ -44,7 +44,10 @@ export interface VaultOptions {
   report(incident: VaultIncident): void
 }
 
-/** Changes listed one by one in an incident. */
+/**
+ * Changes, and versions that could not be kept, that an incident lists one by one; beyond it the
+ * incident is marked `truncated`, and its journal object has all.
+ */
 export const listedChangesMax = 10_000
 
 export class Vault {

@@ -2,7 +2,7 @@
 import type { CoreState } from './state.js'
 import type { Decision } from './types.js'
 
-/** Decisions that are kept. */
+/** Decisions that `explain()` keeps; the oldest are forgotten beyond it. */
 export const decisionsMax = 64
 
 /**

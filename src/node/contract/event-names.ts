@@ -33,6 +33,7 @@ const names: Readonly<Record<keyof NodeEvents, true>> = {
   historyLost: true,
   skippedPath: true,
   skippedPaths: true,
+  liveDatabase: true,
   outsideChange: true,
   late: true,
   stuck: true,

@@ -291,6 +291,22 @@ export interface NodeEvents {
     },
   ]
   /**
+   * A synced class claims an SQLite database that is open, or was when its process ended: its
+   * write-ahead log lies beside it. Such a file must not be synced: what is copied of it is no
+   * database, and reading it may drop the locks that SQLite holds in this process. Every start looks
+   * for such databases, and emits this for the first 100.
+   */
+  liveDatabase: [
+    event: {
+      /** The database, relative to the root of the storage. */
+      readonly path: string
+      /** The class that claims it, or its log. */
+      readonly className: string
+      /** What to do, in words, for people. */
+      readonly whatToDo: string
+    },
+  ]
+  /**
    * Somebody else changed files of synced classes: while the node was stopped, or later, and then a change, a read or a
    * restore of a standby met what they did.
    */

@@ -4,9 +4,9 @@ import { FRAME_BYTES_MIN } from '../../protocol/identity.js'
 import { requireKnown } from '../../util/option-names.js'
 import type { ClusterNodeOptions, NodeOptions } from './options.js'
 
-/** Members that a cluster may have. */
+/** Members that a cluster may have; more are `OPTION_INVALID`. */
 export const membersMax = 64
-/** Shortest secret, in bytes. */
+/** Shortest secret, in bytes; a shorter one is `OPTION_INVALID`. */
 export const secretBytesMin = 16
 
 /** Options with their defaults, whatever the classes of the policy. */

@@ -32,10 +32,14 @@ import { AdoptionWatch, type AdoptionWatchOptions } from './adoption-watch.js'
 const filesPerBatch = 512
 /** Files of one incident, for which the journal is read once. */
 const filesPerStretch = 5_000
+/** Bytes of a large file that are read at a time. */
 const chunkBytes = 256 * 1024
-/** How often a file that changes while it is read is read again. */
+/**
+ * Times that a file which changes while it is read is read again; then it is left, and tried again
+ * later.
+ */
 const roundsMax = 3
-/** Reasons that are told one by one. */
+/** Reasons for leaving files that are reported one by one; the rest is left out. */
 const failuresMax = 10
 
 export interface AdoptionOptions {

@@ -16,8 +16,9 @@ export interface LaterAdoptionOptions {
   adopted(result: AdoptionResult): void
 }
 
-/** Pause after an attempt that adopted something, and after one that did not, in milliseconds. */
+/** Pause after an attempt that adopted something, in milliseconds. */
 const progressMs = 100
+/** Pause after an attempt that adopted nothing, in milliseconds. */
 const vainMs = 30_000
 
 export class LaterAdoption {

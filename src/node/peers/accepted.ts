@@ -16,7 +16,10 @@ import type { PeerLink } from './peer-link.js'
 
 const log = debug('hotspare:links')
 
-/** Connections that a node accepts from each member: three lanes, and as many dying ones. */
+/**
+ * Connections that a node accepts from each member: three lanes, and as many dying ones. Further
+ * ones are closed at once.
+ */
 export const connectionsPerMember = 16
 
 /** Who hears of those that are not let in. */

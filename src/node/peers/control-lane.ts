@@ -14,7 +14,10 @@ import { coreMessageOf, historyIn } from './core-messages.js'
 
 /** Bytes that may be queued on one connection before its sender waits, or the core's messages are dropped. */
 export const sendBytesHigh: number = 512 * 1024
-/** Whoever forwards writes leaves the rest to the core, so that no load makes a live node look dead. */
+/**
+ * Bytes queued on one connection above which forwarded writes wait. The rest is left to the core,
+ * so that no load makes a live node look dead.
+ */
 export const forwardBytesHigh: number = sendBytesHigh / 2
 /** What a node says that remembers the history of its peer. */
 export const historyOnce = 'historyOnce'

@@ -20,6 +20,9 @@ import { membersMax } from '../contract/option-checks.js'
 const roles: readonly Role[] = ['stopped', 'discovering', 'restoring', 'standby', 'active']
 const stops: readonly DurableFacts['lastStop'][] = ['never', 'crashed', 'active', 'standby']
 const refusals = ['hearsActive', 'promisedHigher', 'isActive', 'betterCandidate'] as const
+/**
+ * Longest id and longest word in a message, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`.
+ */
 const idLengthMax = 64
 
 /** A word that a later version knows: the message that holds it says nothing to this one. */

@@ -36,8 +36,9 @@ import { PeerLink } from './peer-link.js'
 const log = debug('hotspare:links')
 
 /**
- * Connections that nobody was proved for yet get room of their own, so that strangers never use up that of members: twice,
- * for those that TLS is still negotiated for, and twice more for those that were ended and still close.
+ * Connections that nobody was proved for yet get room of their own, so that strangers never use up
+ * that of members: twice, for those that TLS is still negotiated for, and twice more for those that
+ * were ended and still close. Further ones are closed at once.
  */
 const connectionsOfStrangers = 4 * HANDSHAKES_MAX
 /** The first dial after a failed one waits for so much of a heartbeat; each further one twice as long, up to a heartbeat. */

@@ -12,7 +12,9 @@ import type { PeerIdentities } from './peer-identities.js'
 /** What a node tells a member under whose id two processes run. */
 export const duplicateType = 'duplicate'
 
+/** Processes of one id that an event names; the rest is left out. */
 const bootIdsMax = 2
+/** Characters that are shown of the id of a process; the rest is left out. */
 const bootIdLengthMax = 64
 
 export interface TwinsOptions {

@@ -55,6 +55,10 @@ export function reportCopy(emit: Emit, event: CopyEvent): void {
       return emit('skippedPath', { path: event.path, why: event.why })
     case 'skippedPaths':
       return emit('skippedPaths', { count: event.count })
+    case 'liveDatabase': {
+      const { path, className } = event
+      return emit('liveDatabase', { path, className, whatToDo: moveDatabase })
+    }
     case 'outsideChange':
       // Reported when it is known what becomes of it.
       return
@@ -78,7 +82,12 @@ export function reportCopy(emit: Emit, event: CopyEvent): void {
   }
 }
 
-/** Files that changed while the node was stopped: paths that are named in one event. */
+const moveDatabase =
+  'Move the database to a path that no synced class claims, or declare it with its -wal and -shm as neverSynced; copy it with VACUUM INTO.'
+
+/**
+ * Files that changed while the node was stopped: paths that one event names; the rest is counted.
+ */
 const outsidePathsMax = 100
 
 export function reportOutside(

@@ -14,10 +14,17 @@ import { fieldsOf, textOf } from '../../protocol/fields.js'
 import type { Receipt, WriteOptions } from '../../replication/write/types.js'
 import { ackLevelOf, durabilityOf, forwardIdLengthMax } from './forwarding.js'
 
-/** Forwarded writes whose answers are remembered: those of ten senders. */
+/**
+ * Forwarded writes whose answers are remembered: those of ten senders. The oldest are forgotten
+ * beyond it.
+ */
 const rememberedMax = 10_000
-/** Forwarded writes that are being applied. */
+/**
+ * Forwarded writes that are being applied; further ones are ignored, and their senders send them
+ * again.
+ */
 const applyingMax = 10_000
+/** Characters of an error that go back to the sender; the rest is cut off. */
 const errorTextMax = 1024
 
 /** What the receiving side works with. */

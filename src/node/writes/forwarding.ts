@@ -19,11 +19,17 @@ import { fieldsOf, seqOf, termOfFields, textOf } from '../../protocol/fields.js'
 import type { HeldWrite, Receipt, WriteOptions } from '../../replication/write/types.js'
 import { aborted } from '../../util/abort.js'
 
-/** Writes that may be held during a switchover. */
+/** Writes that may be held during a switchover; further ones are refused with `QUEUE_FULL`. */
 export const heldWritesMax = 100_000
-/** Bytes of writes that may be held; one write always may. */
+/**
+ * Bytes of writes that may be held during a switchover, one write always; further ones are refused
+ * with `QUEUE_FULL`.
+ */
 export const heldBytesMax: number = 64 * 1024 * 1024
-/** The numbers of writes that were sent and are not answered lie this close together. */
+/**
+ * The numbers of writes that were sent and are not answered lie this close together; further ones
+ * wait.
+ */
 export const windowWrites = 1_000
 /** How often a forwarded write is sent again while it is not answered. */
 const resendMs = 500
@@ -31,6 +37,7 @@ const resendMs = 500
 const silentMsMin: number = 4 * resendMs
 /** What a value that is neither bytes nor a string is taken for. */
 const valueBytes = 256
+/** Longest id of a forwarded write, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
 export const forwardIdLengthMax = 128
 
 /** What the forwarding works with. */

@@ -12,7 +12,10 @@ import { HotspareError } from '../../errors.js'
 import type { ReadableCopy } from '../../replication/write/write-gate.js'
 import { listMatching, notFound } from './files.js'
 
-/** Times a file is read again when it changes while it is read, before the transaction gives up. */
+/**
+ * Times that a file which changes while it is read is read again; then the transaction ends with
+ * `TX_CONFLICT`.
+ */
 const readAttemptsMax = 3
 
 /** A file as the transaction sees it. */

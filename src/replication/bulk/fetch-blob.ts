@@ -10,6 +10,7 @@ import type { BulkAnswer, BulkClient } from './client.js'
 import { malformed } from './messages.js'
 import { unpack } from './packed-content.js'
 
+/** Bytes of a blob in one request. */
 const chunkBytes = 256 * 1024
 /**
  * A candidate asks for less at a time: over a slow link an answer that takes longer than a silent peer is waited for looks

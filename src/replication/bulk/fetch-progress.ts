@@ -5,7 +5,10 @@
  * a source from which it comes damaged each time would hold everybody up for ever.
  */
 
-/** Things whose furthest point is remembered; far more than are brought at a time. */
+/**
+ * Things whose furthest point is remembered, far more than are brought at a time; the oldest is
+ * forgotten beyond it.
+ */
 const thingsMax = 64
 
 export class FetchProgress {

@@ -91,9 +91,12 @@ export interface AnswerHead {
   readonly body?: unknown
 }
 
-/** Paths in one index request or page. */
+/**
+ * Paths in one index request or page; a list takes as many pages as it needs, and a longer one is
+ * `PROTOCOL_VIOLATION`.
+ */
 export const indexPathsMax = 4096
-/** Stretches in one read request. */
+/** Stretches in one read request; a longer list is `PROTOCOL_VIOLATION`. */
 export const readStretchesMax = 1024
 /** What a frame of the bulk lane takes beside its lists and its content: lengths, names of fields, the text of an error. */
 const headBytesMax = 4096

@@ -24,11 +24,11 @@ import {
 } from './messages.js'
 import { PackedContent } from './packed-content.js'
 
-/** Requests that may wait on one bulk lane. */
+/** Requests that may wait on one bulk lane; one more ends the lane. */
 export const bulkRequestsMax = 64
-/** Answers that are being read while the one before them is sent. */
+/** Answers that are being read while the one before them is sent; further requests wait. */
 const preparedMax = 3
-/** Bytes of content in one answer. */
+/** Bytes of content in one answer; the rest takes further requests. */
 export const answerBytesMax: number = 512 * 1024
 
 /** What a bulk lane is served from. */

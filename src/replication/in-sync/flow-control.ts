@@ -29,8 +29,9 @@ const paceShareForOthers = 1 / 2
 const awayFactor = 5
 /** Steps in `degradeAfterMs`. */
 const stepsInPatience = 20
-/** How much the rate grows in one step, and shrinks. */
+/** How much the rate grows in one step. */
 const growth = 1.1
+/** How much the rate shrinks in one step. */
 const shrinkage = 0.8
 /** Paced for nobody at least so often, in writes a second. */
 const writesPerSecondMin = 4

@@ -25,8 +25,9 @@ const inForceTimes = 1.25
 const restoreShare = 1 / 4
 /** One that lacks so much of what the journal may hold is late at once: what it lacks must not be forgotten meanwhile. */
 const urgentShare = 1 / 4
-/** For how long it is left alone at first, and at most, as multiples of `degradeAfterMs`. */
+/** For how long a standby is left alone at first, as a multiple of `degradeAfterMs`. */
 const restFactor = 32
+/** For how long a standby is left alone at most, as a multiple of `degradeAfterMs`. */
 const restFactorMax = 1024
 /** Times that it took something, until its rate is known. */
 const samplesMin = 2

@@ -19,6 +19,10 @@ export interface Lag {
   readonly lagMs: number
 }
 
+/**
+ * Marks kept; beyond it every second one of the older half is dropped, and the lag is less exact
+ * there.
+ */
 const marksMax = 1024
 /** Entries that follow a mark within this time get none of their own, but for the last of them, in milliseconds. */
 const markEveryMs = 10

@@ -6,10 +6,13 @@ import { fieldsOf, seqOf } from '../../protocol/fields.js'
 import { malformed } from '../bulk/messages.js'
 import type { RestoreContext } from './context.js'
 
-/** How often a source without a snapshot is asked before the restore is given up, and begun again. */
+/**
+ * Times that a source without a snapshot is asked; then the restore is given up, and begun again.
+ */
 const attemptsMax = 10
 /** The first pause between two of them, in milliseconds; each is twice as long as the one before. */
 const pauseMs = 1000
+/** The longest pause between two of them, in milliseconds. */
 const pauseMsMax = 60_000
 /** What the source has ready. */
 interface Ready {

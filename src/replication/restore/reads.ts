@@ -10,14 +10,15 @@ import type { ReadStretch } from '../bulk/messages.js'
 import { listedPathBytes, stretchResultBytesMax } from '../bulk/messages.js'
 import type { StagedFile } from './staging.js'
 
-/** Bytes asked for in one request, at most. */
+/** Bytes asked for in one request; more take further requests. */
 const batchBytesMax = 512 * 1024
 /** With a limited rate a request asks for what may come in so many seconds, but for no less than so many bytes. */
 const pacedSeconds = 0.25
+/** The least that such a request asks for. */
 const pacedBytesMin = 16 * 1024
-/** Files in one request. */
+/** Files in one request; more take further requests. */
 const batchFilesMax = 512
-/** Requests under way at the same time. */
+/** Requests under way at the same time; further ones wait. */
 const requestsMax = 6
 
 /** A batch of stretches, and the staged files that they belong to. */

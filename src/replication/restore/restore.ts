@@ -26,9 +26,14 @@ import type { StagedFile } from './staging.js'
 import { Staging } from './staging.js'
 import { decideGoing } from './vault-replaced-files.js'
 
-/** The staging index is written again after this time, and after so many times as long as the last one took. */
+/** The staging index is written again after this time at the earliest, in milliseconds. */
 const saveEveryMs = 1000
+/**
+ * The staging index is written again after so many times as long as the last one took, at the
+ * earliest.
+ */
 const savePause = 20
+/** How often progress is reported at most, in milliseconds. */
 const progressEveryMs = 250
 
 /** What an answer holds of a file, and where it goes. */

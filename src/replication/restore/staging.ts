@@ -37,8 +37,12 @@ export interface StagedFile {
 }
 
 const documentName = 'staging-index'
-/** Files that a staging index may name, and bytes that it may have. */
+/**
+ * Files that a staging index may name; one that names more is not used, and the restore begins
+ * anew.
+ */
 const stagedFilesMax = 4_000_000
+/** Bytes that a staging index may have; a longer one is not used, and the restore begins anew. */
 const indexBytesMax: number = 2 ** 30
 
 export class Staging {

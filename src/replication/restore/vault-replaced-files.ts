@@ -5,8 +5,15 @@
 import type { RestoreManifest, VersionedPath } from '../../copy/switch/manifest.js'
 import type { RestoreContext } from './context.js'
 
-/** A complete restore that deletes more files than this, and more than the share, vaults them first. */
+/**
+ * A complete restore that deletes more files than this, and more than `massDeleteShare`, vaults
+ * them first.
+ */
 const massDeleteFiles = 100
+/**
+ * A complete restore that deletes a larger share of the files than this, and more than
+ * `massDeleteFiles`, vaults them first.
+ */
 const massDeleteShare = 0.2
 /** Files that are looked at in one call. */
 const statPaths = 512

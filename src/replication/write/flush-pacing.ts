@@ -6,7 +6,10 @@
  */
 import { nextTick } from 'node:process'
 
-/** Flushes in one turn of the event loop that answered somebody at once. */
+/**
+ * Flushes in one turn of the event loop that answered somebody at once; further ones wait for the
+ * next turn.
+ */
 const flushesPerTurnMax = 64
 
 export class FlushPacing {

@@ -72,15 +72,15 @@ export interface WriterPolicy {
 export interface WriterLimits {
   /** Bytes of changes in one batch; a single larger change is a batch of its own. */
   readonly batchBytesMax: number
-  /** Changes in one batch. */
+  /** Changes in one batch; further ones go into the next. */
   readonly batchChangesMax: number
   /** Content above this many bytes becomes a blob. */
   readonly inlineBytesMax: number
-  /** Bytes of writes that wait for their place in the order; beyond it QUEUE_FULL. */
+  /** Bytes of writes that wait for their place in the order; beyond it `QUEUE_FULL`. */
   readonly queueBytesMax: number
-  /** Writes that are not acknowledged yet; beyond it QUEUE_FULL. */
+  /** Writes that are not acknowledged yet; beyond it `QUEUE_FULL`. */
   readonly queueWritesMax: number
-  /** Bytes of one blob; beyond it WRITE_TOO_LARGE. */
+  /** Bytes of one blob; beyond it `WRITE_TOO_LARGE`. */
   readonly blobBytesMax: number
 }
 

@@ -42,7 +42,7 @@ import type { WriteGate } from './write-gate.js'
 
 export type { Follower, HeldWrite, Receipt, WriteOptions, WriterOptions, WriterStatus }
 
-/** Entries appended in one go before the event loop gets its turn. */
+/** Entries appended in one go; then the event loop gets its turn. */
 const entriesPerTurnMax = 4
 /** When a tenure in doubt is looked at again, in milliseconds. */
 const tenureRetryMs = 10

@@ -39,6 +39,10 @@ const OVERDUE_MS = 2500
 const CLAIM_STALE_MS = 10_000
 /** How long is waited for another one that has it. */
 const CLAIM_WAIT_MS = 20
+/**
+ * Times that the lock is tried to be taken while others take it, too; then the storage is
+ * `STORAGE_LOCKED`.
+ */
 const ATTEMPTS_MAX = 5
 
 /** Who hears of a lock. */

@@ -27,7 +27,10 @@ const CLAIM_BELOW_BYTES = 16 * 1024
 const CLAIM_BYTES = 256 * 1024
 /** Appends up to this size are joined to one buffer; above, copying costs more than a vector write. */
 const JOIN_BELOW_BYTES = 64 * 1024
-/** Buffers in one vector write; the operating system's own limit is not lower anywhere. */
+/**
+ * Buffers in one vector write; more are joined to one. The operating system's own limit is not
+ * lower anywhere.
+ */
 const VECTOR_MAX = 1024
 
 /** Linux writes through with O_DSYNC; elsewhere it is missing, or promises less than fdatasync does. */

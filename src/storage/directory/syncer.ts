@@ -11,7 +11,7 @@ import { storageFailed } from '../failure.js'
 import type { Layout } from './base/layout.js'
 import type { Lane } from './engine/lane.js'
 
-/** Above this many files, one flush of the file system is faster than an fsync of each. */
+/** Files that are synced one by one; above it, one flush of the file system is faster. */
 const SINGLE_FILES_MAX = 64
 /** Files in one piece of work for the lane. */
 const FILES_PER_CALL = 1000

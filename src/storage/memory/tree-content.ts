@@ -13,7 +13,10 @@ import { parentOf } from '../names.js'
 import { Bytes, pick, tear, toss } from './bytes.js'
 import type { ObjectContent } from './object-content.js'
 
-/** States that a path keeps; a real disk, too, writes out what lies around for long. */
+/**
+ * Unsynced states that a path keeps; the oldest is settled beyond it. A real disk, too, writes out
+ * what lies around for long.
+ */
 const STATES_MAX = 64
 
 /** One file. */

@@ -16,6 +16,7 @@ export interface LinkQuality {
 
 /** Milliseconds until a lost frame is sent again; twice as long each further time. */
 const RESEND_MS = 200
+/** Times that one frame may be lost; then it arrives. */
 const RESENDS_MAX = 6
 
 /** One address of the network, as a machine with one process on it. */

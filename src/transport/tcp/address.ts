@@ -6,6 +6,7 @@ export interface HostPort {
   readonly port: number
 }
 
+/** Highest port; an address with a higher one is `OPTION_INVALID`. */
 const PORT_MAX = 65_535
 
 /**

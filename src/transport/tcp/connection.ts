@@ -4,7 +4,10 @@ import type { CloseCause, Connection, TransportLimits } from '../../interfaces/t
 import type { FrameReader } from './frame-reader.js'
 import { FrameWriter } from './frame-writer.js'
 
-/** How long `close()` waits for the peer to take what is queued. */
+/**
+ * How long `close()` waits for the peer to take what is queued, in milliseconds; then the
+ * connection is cut.
+ */
 const CLOSE_GRACE_MS = 1_000
 
 /** What a connection is made of; the socket is connected already. */

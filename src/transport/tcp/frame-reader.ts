@@ -14,9 +14,16 @@ export const HEADER_BYTES = 4
 /** In place of a length: the sender ends in order. A connection that ends without it was cut. */
 export const GOODBYE = 0xffff_ffff
 
+/** Bytes of the buffer that a connection begins to read into. */
 const SLAB_BYTES_MIN = 16 * 1024
+/**
+ * Bytes to which that buffer grows while it is filled in one go; a longer frame gets one of its
+ * own.
+ */
 const SLAB_BYTES_MAX = 256 * 1024
+/** Room that is left in a buffer at least for the next read; with less, a new one is made. */
 const ROOM_BYTES_MIN = 4 * 1024
+/** How much a buffer grows at least for a frame that does not fit, as its bytes come in. */
 const GROW_BYTES = 64 * 1024
 const EMPTY = Buffer.alloc(0)
 

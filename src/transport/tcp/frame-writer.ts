@@ -8,6 +8,7 @@ import { GOODBYE, HEADER_BYTES } from './frame-reader.js'
 
 /** Parts up to this length are copied: cheaper than one more element of the writev. */
 const COPY_BYTES_MAX = 2048
+/** Bytes of the buffer that short parts are copied to. */
 const SCRATCH_BYTES = 32 * 1024
 
 export class FrameWriter {

@@ -12,7 +12,7 @@ import { bindingOf } from './tls.js'
 
 const log = debug('hotspare:tcp')
 
-/** Connections that TLS is negotiated for at the same time. */
+/** Connections that TLS is negotiated for at the same time; the oldest is ended beyond it. */
 const NEGOTIATIONS_MAX = 256
 
 /** What {@link listenTcp} needs besides the receiver of connections. */

@@ -21,7 +21,10 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Times that a folder is made where another process makes, at the same time, one above it. */
+/**
+ * Times that a folder is made where another process makes, at the same time, one above it; then the
+ * call fails.
+ */
 const makesMax = 5
 
 /** Makes a folder and those above it; the first one that was made. With two processes at it Node may miss one above. */

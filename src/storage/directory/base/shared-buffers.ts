@@ -7,7 +7,7 @@
 
 /** Bytes of a buffer that is used again; larger ones are made for one use. */
 const BUFFER_BYTES: number = 512 * 1024
-/** Free buffers that are kept. */
+/** Free buffers that are kept; further ones are left to the garbage collector. */
 const FREE_MAX = 16
 
 export class SharedBuffers {

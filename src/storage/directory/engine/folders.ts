@@ -10,6 +10,10 @@ import { parentOf } from '../../names.js'
 import { errnoOf } from '../base/fs-error.js'
 import type { Layout } from '../base/layout.js'
 
+/**
+ * Folders that are made for one path, those that others remove meanwhile included; then the call is
+ * `STORAGE_FAILED`.
+ */
 const ROUNDS_MAX = 10_000
 
 type Found = 'folder' | Obstacle['kind'] | 'missing'

@@ -47,7 +47,10 @@ import type { Folders } from './folders.js'
 /** Permission bits of a file that a patch or truncate creates. */
 const DEFAULT_MODE = 0o644
 
-/** Copies of a file with several names that are made before one change of it. */
+/**
+ * Copies of a file with several names that are made before one change of it; then it is changed as
+ * it is.
+ */
 const COPIES_MAX = 3
 
 type Operation<Kind extends TreeOperation['kind']> = Extract<TreeOperation, { kind: Kind }>

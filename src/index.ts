@@ -88,9 +88,9 @@ export type { NodeStatus, OperatorState, PeerStatus } from './node/report/status
 export type { CauseStatus } from './node/roles/causes.js'
 export type { Tenure } from './node/roles/tenure.js'
 export type { StartOptions } from './node/runtime.js'
+export type { FileInfo } from './node/writes/file-checks.js'
 export type {
   FileContent,
-  FileInfo,
   FileReadOptions,
   FilesApi,
   FileWriteOptions,

@@ -10,18 +10,16 @@ import { HotspareError, whatHappened } from '../errors.js'
 import type { Extent, Term } from '../history/position.js'
 import { relate } from '../history/position.js'
 import { Listeners } from '../util/listeners.js'
+import { manifestOfFound } from './adopt-found.js'
 import type { Contents } from './contents/replicated-state.js'
-import { claimingClass } from './files/path-claims.js'
-import { DistinctPaths, spelledAlike } from './files/spellings.js'
 import { asStorageError } from './journal/errors.js'
 import type { JournalFacts } from './journal/head.js'
 import { Journal } from './journal/journal.js'
 import type { LoadedCopy, LoadOptions } from './open-copy.js'
 import { CopySwitch, journalOptions } from './open-copy.js'
-import type { InstallState, RestoreManifest, VersionedPath } from './switch/manifest.js'
+import type { InstallState, RestoreManifest } from './switch/manifest.js'
 import { encodeManifest, manifestName } from './switch/manifest.js'
 import { nextArea } from './switch/roll-forward.js'
-import { stageSnapshot } from './switch/staged-snapshots.js'
 import type { Place } from './switch/staging-areas.js'
 import { clearAreas, placeOf, syncPlaces } from './switch/staging-areas.js'
 
@@ -356,48 +354,7 @@ export class CopySwitcher {
     // What a restore left that was not finished would be moved into the place of the files that are adopted.
     await clearAreas(this.#options.copy.storage.objects)
     await this.begin({ ...base, ackedSeq: 0, inSync: undefined })
-    const keep = await this.#claimedPaths()
-    const states = await this.#stageStates(restoreId)
-    await this.switchTo({
-      version: 1,
-      restoreId,
-      base,
-      install: [],
-      remove: [],
-      states,
-      complete: false,
-      keep,
-      tombstoneFloor: 0,
-    })
-  }
-
-  /** @throws `PATH_CONFLICT` for files that some system would take for one */
-  async #claimedPaths(): Promise<VersionedPath[]> {
-    const { storage, policy } = this.#options.copy
-    const keep: VersionedPath[] = []
-    const distinct = new DistinctPaths()
-    for await (const batch of storage.tree.scan(() => undefined)) {
-      for (const { path } of batch) {
-        if (claimingClass(policy, path, 'isReplicated') === undefined) continue
-        const other = this.#contents.refusesSpellings ? distinct.add(path) : undefined
-        if (other !== undefined) throw spelledAlike(path, other)
-        keep.push({ path, version: 1 })
-      }
-    }
-    return keep
-  }
-
-  /** Applications may have state from before, too. */
-  async #stageStates(prefix: string): Promise<InstallState[]> {
-    const { storage, policy } = this.#options.copy
-    const staged: InstallState[] = []
-    for (const [at, { name }] of policy.stateClasses().entries()) {
-      const { bytes } = this.#contents.states.snapshot(name, 0)
-      const object = `${prefix}/state-${at}`
-      await stageSnapshot(storage.objects, object, bytes)
-      staged.push({ className: name, object, seq: 1 })
-    }
-    return staged
+    await this.switchTo(await manifestOfFound(this.#options, restoreId, base))
   }
 
   async close(): Promise<void> {

@@ -9,16 +9,9 @@ import type { ContentSource } from '../../replication/content/types.js'
 import { noStateClass } from '../../replication/write/class-rules.js'
 import { checkWriteOptions } from '../../replication/write/options.js'
 import type { Receipt, WriteOptions } from '../../replication/write/types.js'
-import {
-  checkFileSize,
-  checkMode,
-  checkSize,
-  claimOf,
-  contentDurability,
-  type FileInfo,
-  type FileReadOptions,
-  type FilesSource,
-} from './files.js'
+import type { FileInfo } from './file-checks.js'
+import { checkFileSize, checkMode, checkSize, claimOf, contentDurability } from './file-checks.js'
+import type { FileReadOptions, FilesSource } from './files.js'
 import { TransactionView } from './transaction-view.js'
 
 /** Options of a transaction: those of a write, for the commit; `signal` gives up the whole. */

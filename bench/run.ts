@@ -16,8 +16,8 @@ npm run bench -- all
   --keep      leave the data where it is
 
 Data goes below $TMPDIR, traffic to the loopback. After thousands of files were removed some file
-systems create new ones several times more slowly, for minutes, so let a run of join-small, join-mixed
-or files not follow another at once, or keep the data and remove it later. With
+systems create new ones several times more slowly, for minutes, so let a run of join-small,
+join-mixed or files not follow another at once, or keep the data and remove it later. With
 HOTSPARE_BENCH_PROFILE=DIR the nodes write processor profiles there. Names:
 ${experiments.map(({ name, title }) => `  ${name.padEnd(14)} ${title}`).join('\n')}`
 

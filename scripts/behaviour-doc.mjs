@@ -14,7 +14,8 @@ export function idsByFile() {
   const found = new Map()
   for (const file of files) {
     const text = readFileSync(join(root, file), 'utf8')
-    // A title is a string that begins with ids: `ROL-1: …` or `ROL-1, ROL-2: …`; a script says it in its first line.
+    // A title is a string that begins with ids: `ROL-1: …` or `ROL-1, ROL-2: …`; a script says it
+    // in its first line.
     const titles = text.matchAll(
       /(?:['"`]|^# )((?:[A-Z]{3,4}-\d+)(?:(?:, | and |\/)[A-Z]{3,4}-\d+)*):/gm,
     )

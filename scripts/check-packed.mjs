@@ -1,7 +1,8 @@
-// Installs what would be published into an empty project, imports every subpath there and type-checks
-// a program that uses them all, as strictly as a user could. It catches what the tree hides: files
-// missing from the package, types that need a development dependency, exports that lead nowhere, and
-// a package that grows: the JavaScript is readable as it is, so no sources and no maps go with it.
+// Installs what would be published into an empty project, imports every subpath there and
+// type-checks a program that uses them all, as strictly as a user could. It catches what the tree
+// hides: files missing from the package, types that need a development dependency, exports that
+// lead nowhere, and a package that grows: the JavaScript is readable as it is, so no sources and no
+// maps go with it.
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -2,8 +2,9 @@
 //
 // npm writes a lock file from what its registry shows it. Behind a mirror that lacks the builds for
 // other platforms (biome, esbuild, rolldown and the like list them as optional), those entries are
-// missing, and `npm ci` then refuses the lock file. A bare entry (version, optional, os, cpu) is enough
-// for npm, everywhere. Run it after each `npm install` that changed the lock file; it is idempotent.
+// missing, and `npm ci` then refuses the lock file. A bare entry (version, optional, os, cpu) is
+// enough for npm, everywhere. Run it after each `npm install` that changed the lock file; it is
+// idempotent.
 import { readFile, writeFile } from 'node:fs/promises'
 
 const file = new URL('../package-lock.json', import.meta.url)

@@ -1,5 +1,6 @@
-// Writes the tables of docs/errors.md from the table in src/error-codes.ts (of the last build). A test
-// compares the two; run this after adding a code: `npm run build && node scripts/errors-doc.mjs`.
+// Writes the tables of docs/errors.md from the table in src/error-codes.ts (of the last build). A
+// test compares the two; run this after adding a code:
+// `npm run build && node scripts/errors-doc.mjs`.
 import { readFile, writeFile } from 'node:fs/promises'
 import { errorCodes } from '../dist/error-codes.js'
 

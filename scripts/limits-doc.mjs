@@ -1,5 +1,6 @@
-// Writes the tables of docs/limits.md: every constant of the sources that limits or sizes something,
-// with its value and its doc comment. Run it after a change of one; a test compares page and sources.
+// Writes the tables of docs/limits.md: every constant of the sources that limits or sizes
+// something, with its value and its doc comment. Run it after a change of one; a test compares page
+// and sources.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -1,7 +1,8 @@
-// `npm run mutants`: breaks one safety rule at a time, in a copy of the project, and looks who notices: the simulator,
-// within a bounded number of seeds, or the unit tests that the mutant names. The list is scripts/mutants/list.json. The
-// last line of standard output is JSON with `--json`: `{ mutants, noticed, noticedBySimulator, survived: [], unjudged: [] }`.
-// Exit code 1 when one survives, or when the time did not suffice to judge all of them.
+// `npm run mutants`: breaks one safety rule at a time, in a copy of the project, and looks who
+// notices: the simulator, within a bounded number of seeds, or the unit tests that the mutant
+// names. The list is scripts/mutants/list.json. The last line of standard output is JSON with
+// `--json`: `{ mutants, noticed, noticedBySimulator, survived: [], unjudged: [] }`. Exit code 1
+// when one survives, or when the time did not suffice to judge all of them.
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { lineOf, report } from './mutants/outcome.mjs'

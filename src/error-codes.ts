@@ -1,14 +1,19 @@
 /**
- * The codes of all errors that hotspare reports on purpose. The table is the only source of truth: the
- * type {@link ErrorCode} derives from it, and a test holds `docs/errors.md` to it. A code is stable
- * within a major version; its wording is not.
+ * The codes of all errors that hotspare reports on purpose. The table is the only source of truth:
+ * the type {@link ErrorCode} derives from it, and a test holds `docs/errors.md` to it. A code is
+ * stable within a major version; its wording is not.
  */
 
 /** What the library knows about one error code. */
 export interface ErrorInfo {
-  /** Whether the same call may succeed later without anybody changing the call, options or files. */
+  /**
+   * Whether the same call may succeed later without anybody changing the call, options or files.
+   */
   readonly retryable: boolean
-  /** True where single errors of this code say otherwise: then only the `retryable` of the error itself counts. */
+  /**
+   * True where single errors of this code say otherwise: then only the `retryable` of the error
+   * itself counts.
+   */
   readonly retryableDepends?: true
   /** What happened, in one sentence. */
   readonly summary: string

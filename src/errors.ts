@@ -38,7 +38,10 @@ export interface HotspareErrorOptions {
   readonly whatToDo?: string | undefined
 }
 
-/** The remedies of errors that say something else than their code does; no property of theirs, so that logs stay short. */
+/**
+ * The remedies of errors that say something else than their code does; no property of theirs, so
+ * that logs stay short.
+ */
 const ownRemedies = new WeakMap<HotspareError, string>()
 
 /**
@@ -64,8 +67,9 @@ export class HotspareError extends Error {
   /** What happened, stable within a major version. */
   readonly code: ErrorCode
   /**
-   * Whether the same call may succeed later. Decide by this and not by the code: a write that was given up when it had its
-   * place in the journal ends with `ABORTED` too, and says false here, because it has happened.
+   * Whether the same call may succeed later. Decide by this and not by the code: a write that was
+   * given up when it had its place in the journal ends with `ABORTED` too, and says false here,
+   * because it has happened.
    */
   readonly retryable: boolean
   /** Facts for programs; an empty object when there are none. */
@@ -113,7 +117,10 @@ export function assertInvariant(condition: boolean, what: string): asserts condi
   if (!condition) throw new HotspareError('INTERNAL', what)
 }
 
-/** The remedy that an error was given in place of that of its code; undefined where it has none of its own. */
+/**
+ * The remedy that an error was given in place of that of its code; undefined where it has none of
+ * its own.
+ */
 export function ownRemedy(error: HotspareError): string | undefined {
   return ownRemedies.get(error)
 }

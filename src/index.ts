@@ -1,6 +1,6 @@
 /**
- * Active-standby replication for Node servers: one node of a small cluster is active, every other one is a warm copy,
- * ready to take over.
+ * Active-standby replication for Node servers: one node of a small cluster is active, every other
+ * one is a warm copy, ready to take over.
  *
  * @example
  * ```ts
@@ -67,14 +67,13 @@ export type * from './interfaces/transport.js'
 export type * from './interfaces/tree-store.js'
 export type { PromotionGate } from './interfaces/witness.js'
 export type {
-  NodeEvents,
-  NodeLogEvent,
   PeerEvent,
   PeerLag,
   RestoredEvent,
   RestoreEvent,
   RoleEvent,
-} from './node/contract/events.js'
+} from './node/contract/event-parts.js'
+export type { NodeEvents, NodeLogEvent } from './node/contract/events.js'
 export { membersMax, secretBytesMin } from './node/contract/option-checks.js'
 export type {
   Classes,

@@ -42,7 +42,8 @@ async function run(context: BenchContext): Promise<Findings> {
   await comeBack(alpha, second)
   const rsync = rsyncInstalled() ? await startRsync(folder) : undefined
   await rsync?.copy(first.directory, 'copy')
-  // The changes of a round are made once, while the standby is away; then both bring their copy up to date.
+  // The changes of a round are made once, while the standby is away; then both bring their copy up
+  // to date.
   let changedIn = Number.NaN
   const change = async (round: number): Promise<void> => {
     if (changedIn === round) return

@@ -50,7 +50,10 @@ function asUser(): SpawnOptions {
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** Starts a primary with one synchronous standby (`synchronous_commit = on`) and a table for the load. */
+/**
+ * Starts a primary with one synchronous standby (`synchronous_commit = on`) and a table for the
+ * load.
+ */
 export async function startPostgres(root: string): Promise<PostgresPair> {
   const folder = postgresPrograms()
   if (folder === undefined) throw new Error('PostgreSQL is not installed')

@@ -6,7 +6,10 @@ import { flushFileSystem } from '../support/trees.js'
 
 /** A daemon that receives trees, on the loopback. */
 export interface RsyncDaemon {
-  /** Copies a tree with `rsync -a` to `name` below the daemon's folder, then flushes the file system. */
+  /**
+   * Copies a tree with `rsync -a` to `name` below the daemon's folder, then flushes the file
+   * system.
+   */
   copy(source: string, name: string): Promise<RsyncCopy>
   /** The folder in which the copies are. */
   readonly folder: string

@@ -15,8 +15,8 @@ function sentinelProgram(): string | undefined {
 }
 
 /**
- * Kills the primary of a fresh pair that three sentinels watch (down after 1 000 ms, quorum 2), and gives
- * the milliseconds until the replica accepts a write.
+ * Kills the primary of a fresh pair that three sentinels watch (down after 1 000 ms, quorum 2), and
+ * gives the milliseconds until the replica accepts a write.
  */
 export async function sentinelFailover(root: string): Promise<number> {
   const pair = await startRedisPair(root, 'none')

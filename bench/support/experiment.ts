@@ -33,7 +33,9 @@ export interface Findings {
   /** Whether the goal is met; null when it cannot be judged, for example without the peer. */
   readonly met: boolean | null
   readonly rows: readonly Row[]
-  /** What a reader must know to judge the figures: peers that are missing, how a peer was driven. */
+  /**
+   * What a reader must know to judge the figures: peers that are missing, how a peer was driven.
+   */
   readonly notes: readonly string[]
 }
 

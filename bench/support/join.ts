@@ -14,8 +14,8 @@ export interface JoinPlan {
   /** How many times faster than `rsync -a` and a flush. */
   readonly goal: number
   /**
-   * Whether copies are removed as soon as they were measured: a few large files give their memory back;
-   * a mass of small ones would slow down the creation of files for minutes.
+   * Whether copies are removed as soon as they were measured: a few large files give their memory
+   * back; a mass of small ones would slow down the creation of files for minutes.
    */
   readonly removeAtOnce: boolean
 }

@@ -49,7 +49,10 @@ export class LoadMeter {
   }
 }
 
-/** Keeps `callers` calls under way for the time of the load; a caller also ends when its call gives false. */
+/**
+ * Keeps `callers` calls under way for the time of the load; a caller also ends when its call gives
+ * false.
+ */
 export async function closedLoop(
   load: Load,
   call: (caller: number) => Promise<unknown>,

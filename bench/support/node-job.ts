@@ -35,7 +35,9 @@ export type NodeJob =
   | { readonly kind: 'movedBytes' }
   /** Answers with the time at which this node last began to hear another one. */
   | { readonly kind: 'peerUp' }
-  /** On the active: answers with the time at which so many members were in sync, itself not counted. */
+  /**
+   * On the active: answers with the time at which so many members were in sync, itself not counted.
+   */
   | { readonly kind: 'inSync'; readonly members: number }
   /** Updates of a class by concurrent callers; answers with a `LoadResult`. */
   | { readonly kind: 'load'; readonly className: StateClass; readonly load: Load }
@@ -46,14 +48,19 @@ export type NodeJob =
   | { readonly kind: 'endWrites' }
   /** Answers with the time at which the node had handed over. */
   | { readonly kind: 'switchover'; readonly to: string }
-  /** So many updates, a window of them under way at once; answers with the time of the first call. */
+  /**
+   * So many updates, a window of them under way at once; answers with the time of the first call.
+   */
   | {
       readonly kind: 'stream'
       readonly className: StateClass
       readonly count: number
       readonly bytes: number
     }
-  /** Answers with the time at which this node had applied so many more updates than at the last `mark`. */
+  /**
+   * Answers with the time at which this node had applied so many more updates than at the last
+   * `mark`.
+   */
   | { readonly kind: 'mark' }
   | { readonly kind: 'applied'; readonly count: number }
   /** Writes small files under a prefix; answers with a `LoadResult`. */

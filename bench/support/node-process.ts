@@ -1,4 +1,7 @@
-/** A process with one node of hotspare in it, as an application would hold it; the run says what to do. */
+/**
+ * A process with one node of hotspare in it, as an application would hold it; the run says what to
+ * do.
+ */
 import { appState, ClusterNode, SyncPolicy, synced } from 'hotspare'
 import { directory } from 'hotspare/storage/directory'
 import { tcp } from 'hotspare/transport/tcp'
@@ -102,7 +105,10 @@ function when(event: 'role' | 'standbyInSync', holds: () => boolean): Promise<nu
 const prepared = new Map<number, readonly Uint8Array[]>()
 let nextKey = 0
 
-/** A value with the next key. Like the commands for the peers they are made beforehand; nobody changes them. */
+/**
+ * A value with the next key. Like the commands for the peers they are made beforehand; nobody
+ * changes them.
+ */
 function nextValue(bytes: number): Uint8Array {
   let ready = prepared.get(bytes)
   if (ready === undefined) {

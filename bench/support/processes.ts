@@ -117,7 +117,10 @@ export class Service {
 
 let nextPort = 20_000 + Math.floor(Math.random() * 10_000)
 
-/** Ports of the loopback that nobody uses, below those that the system gives to outgoing connections. */
+/**
+ * Ports of the loopback that nobody uses, below those that the system gives to outgoing
+ * connections.
+ */
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = []
   while (ports.length < count) {

@@ -11,7 +11,10 @@ export function encodeCommand(...parts: readonly (string | Uint8Array)[]): Buffe
   return Buffer.concat(pieces)
 }
 
-/** Opens a connection whose answers go to `receive`, read into one buffer that is used again and again. */
+/**
+ * Opens a connection whose answers go to `receive`, read into one buffer that is used again and
+ * again.
+ */
 function open(port: number, receive: (bytes: Buffer) => void): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({
@@ -117,8 +120,8 @@ export async function redisLoad(port: number, load: Load): Promise<LoadResult> {
 }
 
 /**
- * A stream of SETs without waiting for answers, 64 KiB to a write and without replies, until the replica has
- * all of it (WAIT at the end). Gives the seconds that it took.
+ * A stream of SETs without waiting for answers, 64 KiB to a write and without replies, until the
+ * replica has all of it (WAIT at the end). Gives the seconds that it took.
  */
 export async function redisStream(port: number, count: number, bytes: number): Promise<number> {
   const value = Buffer.alloc(bytes, 0x61)

@@ -61,7 +61,10 @@ export class Remote<Job> {
     return this.#child.pid ?? 0
   }
 
-  /** Has the child carry out one job. The caller says what it answers; both sides are this project's own. */
+  /**
+   * Has the child carry out one job. The caller says what it answers; both sides are this project's
+   * own.
+   */
   ask<Value>(job: Job): Promise<Value> {
     const id = this.#nextId
     this.#nextId += 1
@@ -99,7 +102,10 @@ export class Remote<Job> {
   }
 }
 
-/** With HOTSPARE_BENCH_PROFILE=DIR every child writes processor profiles there when it ends in order. */
+/**
+ * With HOTSPARE_BENCH_PROFILE=DIR every child writes processor profiles there when it ends in
+ * order.
+ */
 function profiling(): string[] {
   const folder = process.env.HOTSPARE_BENCH_PROFILE
   if (folder === undefined) return []

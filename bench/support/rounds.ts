@@ -66,8 +66,9 @@ export function valuesOf(rounds: Rounds, contestant: string, measure: string): n
 export type Figure = readonly [contestant: string, measure: string]
 
 /**
- * The median over all rounds of first / second, both taken from the same round; undefined when one of the
- * two is missing. Put the one for which *more* is better first for rates, and the peer first for times.
+ * The median over all rounds of first / second, both taken from the same round; undefined when one
+ * of the two is missing. Put the one for which *more* is better first for rates, and the peer first
+ * for times.
  */
 export function ratio(rounds: Rounds, first: Figure, second: Figure): number | undefined {
   const above = valuesOf(rounds, ...first)

@@ -3,7 +3,10 @@ import { machineMs, type Written } from './node-job.js'
 /** Updates under way at once in a stream; more of them only keep the garbage collector busy. */
 const streamWindow = 2048
 
-/** Makes so many updates, a bounded number of them under way at once; gives the time of the first call. */
+/**
+ * Makes so many updates, a bounded number of them under way at once; gives the time of the first
+ * call.
+ */
 export async function streamUpdates(
   count: number,
   update: () => Promise<unknown>,

@@ -43,7 +43,10 @@ export function differingFromTree(disk: Disk, tree: ReadonlyMap<string, string>)
     .map(({ path }) => path)
 }
 
-/** Acknowledged writes that are on this disk neither themselves nor by a later write to the same file. */
+/**
+ * Acknowledged writes that are on this disk neither themselves nor by a later write to the same
+ * file.
+ */
 export function lostWrites(folder: string, acks: readonly Ack[]): Ack[] {
   const last = new Map<string, Ack>()
   for (const ack of acks) {

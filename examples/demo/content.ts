@@ -1,6 +1,6 @@
 /**
- * What the writers of the demo write. The content of a file follows from who wrote it and when, so that the demo
- * can tell afterwards, from the disks alone, whether an acknowledged write is there.
+ * What the writers of the demo write. The content of a file follows from who wrote it and when, so
+ * that the demo can tell afterwards, from the disks alone, whether an acknowledged write is there.
  */
 
 /** Each writer writes to so many files in turn. */

@@ -1,6 +1,6 @@
 /**
- * The main job on real input: three nodes over TCP, a real directory tree, a kill, a rejoin and a switchover, and the
- * account at the end.
+ * The main job on real input: three nodes over TCP, a real directory tree, a kill, a rejoin and a
+ * switchover, and the account at the end.
  */
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'

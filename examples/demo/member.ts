@@ -1,4 +1,7 @@
-/** A node of the demo as the demo holds it: a child process that can be asked, killed and started again. */
+/**
+ * A node of the demo as the demo holds it: a child process that can be asked, killed and started
+ * again.
+ */
 import { type ChildProcess, fork } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'

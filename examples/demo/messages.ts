@@ -1,4 +1,6 @@
-/** What the demo and its node processes say to each other over the IPC channel of a forked process. */
+/**
+ * What the demo and its node processes say to each other over the IPC channel of a forked process.
+ */
 import type { NodeLogEvent, NodeStatus } from 'hotspare'
 import type { FoundFile } from './tree.js'
 
@@ -8,7 +10,9 @@ export interface Plan {
   /** In takeover order. */
   readonly members: readonly { readonly id: string; readonly address: string }[]
   readonly folder: string
-  /** How long it waits for the others after a total outage; shorter where the demo starts one alone. */
+  /**
+   * How long it waits for the others after a total outage; shorter where the demo starts one alone.
+   */
   readonly startupWaitMs?: number
 }
 
@@ -41,7 +45,10 @@ export interface Seeded {
   readonly bytes: number
   /** The hash of each file as it was written; who owns the tree may change it meanwhile. */
   readonly hashes: ReadonlyMap<string, string>
-  /** Files whose names some platform cannot store, or takes for the name of another one; the API refused them. */
+  /**
+   * Files whose names some platform cannot store, or takes for the name of another one; the API
+   * refused them.
+   */
   readonly refused: readonly string[]
 }
 

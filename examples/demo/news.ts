@@ -1,4 +1,7 @@
-/** What the nodes told the demo: acknowledged writes, events, and the lines that a person sees of them. */
+/**
+ * What the nodes told the demo: acknowledged writes, events, and the lines that a person sees of
+ * them.
+ */
 import type { NodeEvents, NodeLogEvent, RestoredEvent, RestoreEvent } from 'hotspare'
 import type { Member } from './member.js'
 import type { Ack, Message } from './messages.js'

@@ -117,7 +117,10 @@ async function seed({ folder, files }: Seed): Promise<Seeded> {
   return { bytes, hashes, refused }
 }
 
-/** Gives the hash of what was written; nothing for a name that not every platform can store, or not beside one that is there. */
+/**
+ * Gives the hash of what was written; nothing for a name that not every platform can store, or not
+ * beside one that is there.
+ */
 async function copyFile(
   folder: string,
   { path, bytes, mode }: FoundFile,

@@ -1,4 +1,7 @@
-/** The story that the demo tells: copy, follow, lose the active, come back, hand over, and count everything. */
+/**
+ * The story that the demo tells: copy, follow, lose the active, come back, hand over, and count
+ * everything.
+ */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -281,7 +284,10 @@ export class Story {
   }
 }
 
-/** The longest time between two acknowledgements that follow each other, from shortly before a moment on. */
+/**
+ * The longest time between two acknowledgements that follow each other, from shortly before a
+ * moment on.
+ */
 function longestPause(acks: readonly Ack[], beganMs: number): number {
   const times = acks.map(({ atMs }) => atMs).filter((atMs) => atMs > beganMs - 500)
   times.sort((a, b) => a - b)

@@ -39,7 +39,9 @@ export class Timeline {
     this.say(this.#styled('red', text), node)
   }
 
-  /** A bar that stands below everything else until it ends; nothing where lines cannot be redrawn. */
+  /**
+   * A bar that stands below everything else until it ends; nothing where lines cannot be redrawn.
+   */
   bar(node: string, share: number, text: string): void {
     const full = Math.round(Math.min(1, Math.max(0, share)) * barCells)
     const cells = `${'█'.repeat(full)}${'░'.repeat(barCells - full)}`

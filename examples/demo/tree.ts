@@ -37,7 +37,10 @@ export interface Tree {
   readonly files: readonly FoundFile[]
 }
 
-/** The longest time that anything with the whole of a tree may take, in milliseconds: slow disks are no failure. */
+/**
+ * The longest time that anything with the whole of a tree may take, in milliseconds: slow disks are
+ * no failure.
+ */
 export function patienceMs({ files }: Tree): number {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
   return Math.round(20_000 + 4 * files.length + bytes / 2_000)
@@ -50,8 +53,8 @@ const bytesMax = 100 * 1024 * 1024
 const packageBytesMax = 4 * 1024 * 1024
 
 /**
- * The tree that every install has: whole packages of `node_modules`, by name, until there are enough files.
- * Their number and sizes are counted, never assumed.
+ * The tree that every install has: whole packages of `node_modules`, by name, until there are
+ * enough files. Their number and sizes are counted, never assumed.
  */
 export function installedPackages(modules: string): Tree {
   const files: FoundFile[] = []

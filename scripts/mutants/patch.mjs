@@ -5,10 +5,12 @@ import { readFile } from 'node:fs/promises'
  * @typedef {object} Mutant
  * @property {string} id
  * @property {string} file - below the root of the project
- * @property {string} before - code that stands exactly once in the file; how it is broken into lines does not matter
+ * @property {string} before - code that stands exactly once in the file; how it is broken into
+ *   lines does not matter
  * @property {string} after - what stands there instead
  * @property {string} rule - the rule that it breaks, in words
- * @property {string[]} [profiles] - of the simulator, those that likely notice; otherwise the seed decides
+ * @property {string[]} [profiles] - of the simulator, those that likely notice; otherwise the seed
+ *   decides
  * @property {string[]} [tests] - test files that likely notice
  */
 

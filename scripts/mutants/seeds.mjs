@@ -1,4 +1,5 @@
-// Which seed of the simulator notices a mutant. A violation counts only when the same seed has none without the mutant.
+// Which seed of the simulator notices a mutant. A violation counts only when the same seed has none
+// without the mutant.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
@@ -57,8 +58,8 @@ class SeedRunner {
 }
 
 /**
- * Which of its profiles a mutant gets next: every second seed is of the first, which is likely to notice; the others share
- * the rest. Undefined: the seed decides.
+ * Which of its profiles a mutant gets next: every second seed is of the first, which is likely to
+ * notice; the others share the rest. Undefined: the seed decides.
  */
 function profileAt(profiles, at) {
   if (profiles.length < 2 || at % 2 === 0) return profiles[0]

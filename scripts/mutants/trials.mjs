@@ -1,5 +1,5 @@
-// Looks who notices each mutant. All of them get some seeds before any gets more, so that whatever the time suffices for is
-// spent where it helps most.
+// Looks who notices each mutant. All of them get some seeds before any gets more, so that whatever
+// the time suffices for is spent where it helps most.
 import { failingTests } from './unit-tests.mjs'
 import { Workshop } from './workshop.mjs'
 
@@ -10,7 +10,8 @@ const seedsAtOnce = 30
  * @typedef {object} Trial
  * @property {import('./patch.mjs').Mutant} mutant
  * @property {number} tried - seeds that the simulator had
- * @property {{ seed: number, profile?: string, checker: string } | undefined} simulator - the one that noticed
+ * @property {{ seed: number, profile?: string, checker: string } | undefined} simulator - the one
+ *   that noticed
  * @property {string | undefined} tests - the file whose tests noticed
  * @property {boolean} tested - whether its tests had their turn
  * @property {boolean} ended - whether all was done that was to be done

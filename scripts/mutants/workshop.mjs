@@ -1,5 +1,5 @@
-// A copy of the project in which a rule is broken and mended again: the sources for the tests, and what was built of them
-// for the simulator.
+// A copy of the project in which a rule is broken and mended again: the sources for the tests, and
+// what was built of them for the simulator.
 import { rmSync } from 'node:fs'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,10 +1,12 @@
 /**
- * The kinds of change that a batch may hold. On the wire and in the journal each is a tuple that starts with
- * its kind; a later version may add kinds and may append fields to a tuple, and never changes the meaning of one.
+ * The kinds of change that a batch may hold. On the wire and in the journal each is a tuple that
+ * starts with its kind; a later version may add kinds and may append fields to a tuple, and never
+ * changes the meaning of one.
  *
- * Bytes of files never pass through the codec: a change names a length, and its bytes stand, in the order of the
- * changes, in the payload part of the entry; or they are a blob, named by `blob`. Neither do values of updates that are
- * bytes, except in a transaction: consecutive ones of a class share one tuple, a run.
+ * Bytes of files never pass through the codec: a change names a length, and its bytes stand, in the
+ * order of the changes, in the payload part of the entry; or they are a blob, named by `blob`.
+ * Neither do values of updates that are bytes, except in a transaction: consecutive ones of a class
+ * share one tuple, a run.
  */
 
 /** The numbers of the kinds, frozen in format version 1. */
@@ -18,7 +20,10 @@ export const changeKinds = {
   updateRun: 7,
 } as const
 
-/** A payload that is too large for a batch: immutable, stored beside the journal, pinned by its record. */
+/**
+ * A payload that is too large for a batch: immutable, stored beside the journal, pinned by its
+ * record.
+ */
 export interface BlobRef {
   /** The object's name in the area `blobs`. */
   readonly id: string

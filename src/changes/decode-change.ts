@@ -1,4 +1,6 @@
-/** Reads a change from its tuple. Nothing that was decoded is believed before it was looked at here. */
+/**
+ * Reads a change from its tuple. Nothing that was decoded is believed before it was looked at here.
+ */
 import { HotspareError } from '../errors.js'
 import { checkPath } from '../policy/path-rules.js'
 import type { BlobRef, Change, PayloadCursor, SingleChange } from './change.js'

@@ -67,7 +67,10 @@ function listedOf(value: unknown): ListExpectation {
   return { prefix: textOf(fields.prefix, 'prefix'), paths }
 }
 
-/** Reads an intent; those that name blobs are not forwarded. @throws `PROTOCOL_VIOLATION`, `PATH_INVALID` */
+/**
+ * Reads an intent; those that name blobs are not forwarded. @throws `PROTOCOL_VIOLATION`,
+ * `PATH_INVALID`
+ */
 export function intentOf(value: unknown): WriteIntent {
   const fields = fieldsOf(value, 'intent')
   if (fields.kind === 'append') {

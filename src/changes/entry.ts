@@ -1,6 +1,7 @@
 /**
- * Entries: the one encoding that journal and wire share. A batch of changes is encoded and checksummed once on the
- * active; the same bytes are appended to its journal, sent, and appended to each standby's journal.
+ * Entries: the one encoding that journal and wire share. A batch of changes is encoded and
+ * checksummed once on the active; the same bytes are appended to its journal, sent, and appended to
+ * each standby's journal.
  *
  * Layout of version 1, little-endian, 48 bytes of header:
  *
@@ -14,7 +15,7 @@
  * | 12 | u32 | count: how many sequence numbers it takes (0 for all kinds but changes) |
  * | 16 | f64 | firstSeq: the first of them; where count is 0, the next one |
  * | 24 | f64 | epoch of the term it was written in |
- * | 32 | f64 | ackedSeq: all changes of its tenure up to it had been acknowledged at their level when this was written |
+ * | 32 | f64 | ackedSeq: up to it all changes of its tenure had been acknowledged by then |
  * | 40 | u32 | bytes of the meta part (msgpack) that follows; the rest is payload |
  * | 44 | u32 | term tag: crc32 of node id, NUL, boot id |
  */
@@ -148,7 +149,10 @@ export function encodeChanges(
   return encodeEntry({ kind: 'changes', term, firstSeq, count, ackedSeq, meta, payload })
 }
 
-/** The entry that opens a term. `goesOn`: the tenure that wrote the entry before it goes on in this term. */
+/**
+ * The entry that opens a term. `goesOn`: the tenure that wrote the entry before it goes on in this
+ * term.
+ */
 export function encodeTerm(
   term: Term,
   firstSeq: number,
@@ -290,7 +294,10 @@ export function termOf(entry: Entry): Term {
   return term
 }
 
-/** Whether an entry opens a term of a tenure that had one before. Unknown, thus false, in one of a version that did not say it. */
+/**
+ * Whether an entry opens a term of a tenure that had one before. Unknown, thus false, in one of a
+ * version that did not say it.
+ */
 export function goesOn(entry: Entry): boolean {
   if (entry.header.kind !== 'term') return false
   const meta = metaOf(entry)

@@ -1,6 +1,6 @@
 /**
- * What changes and snapshots of application state may be made of: what comes out of the journal as it went in, on every
- * node. All else is refused by name, before anything of it is written.
+ * What changes and snapshots of application state may be made of: what comes out of the journal as
+ * it went in, on every node. All else is refused by name, before anything of it is written.
  */
 import { HotspareError } from '../errors.js'
 import { decode, encode } from '../protocol/codec.js'
@@ -36,8 +36,8 @@ export function isPlainValue(value: unknown): boolean {
 }
 
 /**
- * The same value as an object of its own, so that neither side sees what the other one changes. What is no plain data
- * is returned as it is.
+ * The same value as an object of its own, so that neither side sees what the other one changes.
+ * What is no plain data is returned as it is.
  */
 export function copyPlain(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value

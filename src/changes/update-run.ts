@@ -1,7 +1,8 @@
 /**
- * Runs of updates of one class whose values are bytes. A run is one tuple, whatever its length: the class and a column
- * of the values' lengths. The values stand in the payload, one after the other, so they pass through no codec, and a
- * receiver makes neither a change nor a view of one before it carries it out.
+ * Runs of updates of one class whose values are bytes. A run is one tuple, whatever its length: the
+ * class and a column of the values' lengths. The values stand in the payload, one after the other,
+ * so they pass through no codec, and a receiver makes neither a change nor a view of one before it
+ * carries it out.
  */
 import { HotspareError } from '../errors.js'
 import type { Change, PayloadCursor, UpdateChange } from './change.js'
@@ -20,7 +21,9 @@ export function isInRun(change: Change | undefined): change is BytesUpdate {
   return change?.kind === 'update' && change.value instanceof Uint8Array
 }
 
-/** The tuple of the run that begins with the change at `start`; its values are added to the payload. */
+/**
+ * The tuple of the run that begins with the change at `start`; its values are added to the payload.
+ */
 export function runTuple(
   changes: readonly Change[],
   start: number,

@@ -1,4 +1,7 @@
-/** Files and application state from before the library, as a restore that has everything in its place already. */
+/**
+ * Files and application state from before the library, as a restore that has everything in its
+ * place already.
+ */
 import type { Extent } from '../history/position.js'
 import { claimingClass } from './files/path-claims.js'
 import { DistinctPaths, spelledAlike } from './files/spellings.js'

@@ -1,8 +1,9 @@
 /**
  * Back-pressure: tells callers to stop while more is pending than the limit.
  *
- * Invariant: whoever waits is let go as soon as anything of the limit is free, so that what is behind a slow disk moves
- * evenly and is not taken for one that stands; or when nothing will ever be.
+ * Invariant: whoever waits is let go as soon as anything of the limit is free, so that what is
+ * behind a slow disk moves evenly and is not taken for one that stands; or when nothing will ever
+ * be.
  */
 export class Congestion {
   readonly #limit: number

@@ -68,7 +68,10 @@ export abstract class CopyView {
     return this.contents.index
   }
 
-  /** Bytes of everything that a restore of this copy brings: files, and states as they were stored last. */
+  /**
+   * Bytes of everything that a restore of this copy brings: files, and states as they were stored
+   * last.
+   */
   get contentBytes(): number {
     let bytes = this.index.bytes
     for (const { snapshotBytes } of this.contents.states.slots) bytes += snapshotBytes
@@ -162,14 +165,17 @@ export abstract class CopyView {
   }
 
   /**
-   * Resolves when what is known of files is of one state: at once, unless a restore puts its files in their places.
+   * Resolves when what is known of files is of one state: at once, unless a restore puts its files
+   * in their places.
    * @throws `RESTORE_UNDER_WAY`
    */
   whenWhole(): Promise<void> {
     return this.#reads.whenWhole()
   }
 
-  /** How many restores were switched to since the copy was opened, one that is under way included. */
+  /**
+   * How many restores were switched to since the copy was opened, one that is under way included.
+   */
   get switches(): number {
     return this.readHost.switches
   }
@@ -194,14 +200,17 @@ export abstract class CopyView {
     return this.contents.foldsCase
   }
 
-  /** Whether the storage takes a path that is not there for another file, or for one in another folder. */
+  /**
+   * Whether the storage takes a path that is not there for another file, or for one in another
+   * folder.
+   */
   isTakenForAnother(path: string): boolean {
     return this.contents.standsFor(path) !== undefined
   }
 
   /**
-   * Files and folders that differ only in case from a new path, or from a new folder above it; undefined where that is no
-   * reason to refuse it.
+   * Files and folders that differ only in case from a new path, or from a new folder above it;
+   * undefined where that is no reason to refuse it.
    */
   spelledOtherwise(path: string): readonly string[] | undefined {
     return this.contents.refusesSpellings ? this.contents.overlay.spelledOtherwise(path) : undefined
@@ -212,7 +221,10 @@ export abstract class CopyView {
     return this.#reads.list(prefix)
   }
 
-  /** Bytes of the tree, which may be behind the last changes, with versions that they are at least as new as; lent. */
+  /**
+   * Bytes of the tree, which may be behind the last changes, with versions that they are at least
+   * as new as; lent.
+   */
   readForTransfer(requests: readonly ReadRequest[]): Promise<TransferAnswer> {
     return this.#reads.readForTransfer(requests)
   }

@@ -1,6 +1,7 @@
 /**
- * Versions of files as the history has them, from the journal: what somebody else changed on the disk is there no more, and
- * its content can be had only while the journal reaches back to the change that wrote the file anew.
+ * Versions of files as the history has them, from the journal: what somebody else changed on the
+ * disk is there no more, and its content can be had only while the journal reaches back to the
+ * change that wrote the file anew.
  *
  * Invariant: at most `heldBytesMax` of contents are in memory, and those of one file more.
  */
@@ -45,8 +46,8 @@ interface Collected {
 }
 
 /**
- * Those of the versions that can be had, in parts that fit into memory. `mayGoOn` is asked between the chunks of the
- * journal, and throws when there is no more time.
+ * Those of the versions that can be had, in parts that fit into memory. `mayGoOn` is asked between
+ * the chunks of the journal, and throws when there is no more time.
  */
 export async function* earlierVersions(
   copy: LocalCopy,

@@ -2,10 +2,12 @@
  * One node's copy on its storage: journal, version index, files, application state. No network.
  *
  * Invariants:
- * - entries are taken in order, one at a time, and each is on its way to the journal before `append` returns;
+ * - entries are taken in order, one at a time, and each is on its way to the journal before
+ *   `append` returns;
  * - application state is changed at once, files only after their entry is durable here;
  * - after a failure nothing is taken until `reopen()`, and nothing that was taken is forgotten;
- * - `complete` is false while the copy is no consistent state, and it is then neither served nor promoted.
+ * - `complete` is false while the copy is no consistent state, and it is then neither served nor
+ *   promoted.
  */
 
 import type { BatchPart, Entry } from '../changes/entry.js'
@@ -40,7 +42,9 @@ export class LocalCopy extends CopyView {
   #outside: OutsideReport = nothingOutside
   #skipped: SkippedReport = nothingSkipped
   #refused: HotspareError | undefined
-  /** What the scan found other than the index has it, with the version that the history has of it. */
+  /**
+   * What the scan found other than the index has it, with the version that the history has of it.
+   */
   readonly #unsettled = new Map<string, number>()
   #isClosed = false
   /** The failure that was told last, until it is over. */
@@ -66,11 +70,13 @@ export class LocalCopy extends CopyView {
   }
 
   /**
-   * Opens the copy that the storage holds: finishes a switch that was under way, repeats what the journal has beyond
-   * the last checkpoint, and compares the tree with the index. The `restore` hook of a state class is called once, with
-   * its stored snapshot, when there is one; then its `apply` with what the journal has after that.
+   * Opens the copy that the storage holds: finishes a switch that was under way, repeats what the
+   * journal has beyond the last checkpoint, and compares the tree with the index. The `restore`
+   * hook of a state class is called once, with its stored snapshot, when there is one; then its
+   * `apply` with what the journal has after that.
    *
-   * @throws `STORAGE_FULL` and the like when what the journal holds cannot be carried out; try again later
+   * @throws `STORAGE_FULL` and the like when what the journal holds cannot be carried out; try
+   *   again later
    * @throws `STORAGE_FORMAT` when a newer version wrote the storage
    * @throws `OPTION_INVALID` when the policy allows paths that the storage does not tell apart
    */
@@ -123,7 +129,10 @@ export class LocalCopy extends CopyView {
     this.#congestion.check()
   }
 
-  /** False while the copy is no consistent state: a damaged journal, a switch under way, a lost state. */
+  /**
+   * False while the copy is no consistent state: a damaged journal, a switch under way, a lost
+   * state.
+   */
   get complete(): boolean {
     const { damage } = this.parts
     const isWhole = damage === undefined && this.contents.conflict === undefined
@@ -175,11 +184,13 @@ export class LocalCopy extends CopyView {
   }
 
   /**
-   * Takes the next entry. Its updates of application state are applied now; its changes of files follow when it is
-   * durable. `parts` are those of the entry, where the caller has read them; their results are answered then. `found` names
-   * paths where the tree has already what the entry makes of them, so that nothing is done to it.
+   * Takes the next entry. Its updates of application state are applied now; its changes of files
+   * follow when it is durable. `parts` are those of the entry, where the caller has read them;
+   * their results are answered then. `found` names paths where the tree has already what the entry
+   * makes of them, so that nothing is done to it.
    *
-   * @throws `PROTOCOL_VIOLATION` for an entry that is not the next one or is malformed; nothing has changed then
+   * @throws `PROTOCOL_VIOLATION` for an entry that is not the next one or is malformed; nothing has
+   *   changed then
    * @throws the failure, while there is one
    */
   append(
@@ -227,7 +238,10 @@ export class LocalCopy extends CopyView {
     }
   }
 
-  /** Why the journal of the active cannot be followed change by change on this storage: a restore may pass over it. */
+  /**
+   * Why the journal of the active cannot be followed change by change on this storage: a restore
+   * may pass over it.
+   */
   get conflict(): HotspareError | undefined {
     return this.contents.conflict ?? this.#refused
   }
@@ -273,7 +287,10 @@ export class LocalCopy extends CopyView {
     this.#failures.call(error)
   }
 
-  /** Called when a change or a read met a file that somebody else had changed or removed, once for each file. */
+  /**
+   * Called when a change or a read met a file that somebody else had changed or removed, once for
+   * each file.
+   */
   onOutside(listener: (found: OutsideReport) => void): () => void {
     return this.#outsideFound.add(listener)
   }
@@ -328,7 +345,10 @@ export class LocalCopy extends CopyView {
     return this.parts.checkpointer.run(false)
   }
 
-  /** Begins a new journal beside this one, at the cut `base` of a source, with the facts that hold there. */
+  /**
+   * Begins a new journal beside this one, at the cut `base` of a source, with the facts that hold
+   * there.
+   */
   beginNext(base: Extent, inSync?: readonly string[], ackedSeq?: number): Promise<void> {
     return this.#switcher.begin({ ...base, inSync, ackedSeq: ackedSeq ?? 0 })
   }
@@ -357,7 +377,10 @@ export class LocalCopy extends CopyView {
     return this.#switcher.flush()
   }
 
-  /** Ends the new journal and leaves what it holds on the disk, until the next `beginNext` or `dropNext`. */
+  /**
+   * Ends the new journal and leaves what it holds on the disk, until the next `beginNext` or
+   * `dropNext`.
+   */
   closeNext(): Promise<void> {
     return this.#switcher.stop()
   }
@@ -367,20 +390,27 @@ export class LocalCopy extends CopyView {
   }
 
   /**
-   * Makes a staged restore and the new journal the copy. Until its manifest is durable the old copy is intact; from then
-   * on the switch is finished, here or by the next `open` or `reopen`. All readers are closed.
+   * Makes a staged restore and the new journal the copy. Until its manifest is durable the old copy
+   * is intact; from then on the switch is finished, here or by the next `open` or `reopen`. All
+   * readers are closed.
    */
   async switchTo(manifest: RestoreManifest): Promise<void> {
     if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
     await this.#switcher.switchTo(manifest)
   }
 
-  /** Whether a switch to a restore has begun, which goes on to its end whatever becomes of the stream that brought it. */
+  /**
+   * Whether a switch to a restore has begun, which goes on to its end whatever becomes of the
+   * stream that brought it.
+   */
   get isSwitching(): boolean {
     return this.#switcher.isPending
   }
 
-  /** Takes files that were there before the library, and the state as it is, as the first change of a new history. */
+  /**
+   * Takes files that were there before the library, and the state as it is, as the first change of
+   * a new history.
+   */
   adopt(term: Term): Promise<void> {
     return this.#switcher.adopt(term)
   }
@@ -399,7 +429,10 @@ export class LocalCopy extends CopyView {
     this.#told = undefined
   }
 
-  /** Makes everything durable, and a last checkpoint, where the storage lets it; then closes all files. Idempotent. */
+  /**
+   * Makes everything durable, and a last checkpoint, where the storage lets it; then closes all
+   * files. Idempotent.
+   */
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true

@@ -64,7 +64,10 @@ export async function openCopy(options: LoadOptions): Promise<LoadedCopy> {
   return loaded
 }
 
-/** A switch from one copy to the next. It holds the parts of the old copy; each step can be repeated until it is done. */
+/**
+ * A switch from one copy to the next. It holds the parts of the old copy; each step can be repeated
+ * until it is done.
+ */
 export class CopySwitch {
   readonly #options: LoadOptions
   readonly #old: LoadedCopy
@@ -119,8 +122,8 @@ async function believe<T>(what: string, read: () => Promise<T>): Promise<Belief<
 }
 
 /**
- * The checkpoint, with the index brought up to it. When one of them is broken, a journal that begins with the first
- * change makes up for both; any other does not.
+ * The checkpoint, with the index brought up to it. When one of them is broken, a journal that
+ * begins with the first change makes up for both; any other does not.
  */
 async function openCheckpoint(
   options: LoadOptions,

@@ -64,7 +64,9 @@ export class CopySwitcher {
   switches = 0
   /** Resolves when the one that does so now has ended, in whatever way. */
   #finishing: Promise<void> | undefined
-  /** The switch under way, from its first step to its last; it resolves in whatever way that ends. */
+  /**
+   * The switch under way, from its first step to its last; it resolves in whatever way that ends.
+   */
   #work: Promise<void> | undefined
   readonly #durable = new Listeners<[ordinal: number]>()
   lowestPeerSeq: number = Number.POSITIVE_INFINITY
@@ -98,7 +100,10 @@ export class CopySwitcher {
     return { extent: { history, seq }, lastOrdinal, durableOrdinal, onDurable }
   }
 
-  /** One after the other: an attempt that was given up may still be under way when the next one begins. */
+  /**
+   * One after the other: an attempt that was given up may still be under way when the next one
+   * begins.
+   */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(work)
     this.#turn = turn.catch(() => undefined)
@@ -235,9 +240,9 @@ export class CopySwitcher {
       await this.#contents.applier.settled()
       await checkpointer.run(false)
     } catch (error) {
-      // Any other restore builds on the files of the old copy, and takes away the journal that could still mend them. The
-      // next attempt begins with `reopen`, which tries again what failed here; a copy whose journal is damaged has a
-      // complete restore coming.
+      // Any other restore builds on the files of the old copy, and takes away the journal that
+      // could still mend them. The next attempt begins with `reopen`, which tries again what failed
+      // here; a copy whose journal is damaged has a complete restore coming.
       if (!complete) throw this.#unsettled(error)
     } finally {
       await checkpointer.stop()
@@ -351,7 +356,8 @@ export class CopySwitcher {
     const { epoch, nodeId, bootId } = term
     const base = { history: [{ epoch, nodeId, bootId, firstSeq: 1 }], seq: 1 }
     const restoreId = `adopt-${epoch}`
-    // What a restore left that was not finished would be moved into the place of the files that are adopted.
+    // What a restore left that was not finished would be moved into the place of the files that are
+    // adopted.
     await clearAreas(this.#options.copy.storage.objects)
     await this.begin({ ...base, ackedSeq: 0, inSync: undefined })
     await this.switchTo(await manifestOfFound(this.#options, restoreId, base))

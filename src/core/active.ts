@@ -64,9 +64,10 @@ function countedAs(core: CoreState, peer: Peer, tenure: Tenure): Peer['counted']
 }
 
 /**
- * It follows a newer active, as it says itself: its copy becomes that one's, and what it acknowledged here goes to its
- * vault. Nobody leaves for an older one; who names such a one has only not heard of us yet. An active that asks whether it
- * was replaced settles no write for it either.
+ * It follows a newer active, as it says itself: its copy becomes that one's, and what it
+ * acknowledged here goes to its vault. Nobody leaves for an older one; who names such a one has
+ * only not heard of us yet. An active that asks whether it was replaced settles no write for it
+ * either.
  */
 function hasLeft({ view }: Peer, { term, asking }: Tenure): boolean {
   if (asking !== undefined) return false
@@ -113,7 +114,10 @@ function holdsUnused(core: CoreState, holder: Peer, tenure: Tenure): boolean {
   )
 }
 
-/** Whether a member is in the round of that term, or hears an active in it: no term may be opened above that one. */
+/**
+ * Whether a member is in the round of that term, or hears an active in it: no term may be opened
+ * above that one.
+ */
 function uses(core: CoreState, { round, follows }: PeerView, promised: Term): boolean {
   if (round !== undefined && sameTerm(round, promised)) return true
   if (follows?.heard !== true || follows.id === core.options.nodeId) return false

@@ -1,7 +1,7 @@
 /**
- * After having been late: a node distrusts what it knew. An active asks whether it was replaced, and
- * accepts nothing until it knows; a candidate begins again, also one whose term was being opened; who discovers asks
- * again.
+ * After having been late: a node distrusts what it knew. An active asks whether it was replaced,
+ * and accepts nothing until it knows; a candidate begins again, also one whose term was being
+ * opened; who discovers asks again.
  */
 import type { Term } from '../history/position.js'
 import { isNoSuccessor, newerActive } from './rivals.js'
@@ -23,7 +23,10 @@ export function afterLate(core: CoreState, lateMs: number): void {
   else if (core.role === 'discovering' && core.bootPersistId === undefined) askAgain(core)
 }
 
-/** Whoever was gone may have come back while we stood still, may even be active by now, and may count on us no more. */
+/**
+ * Whoever was gone may have come back while we stood still, may even be active by now, and may
+ * count on us no more.
+ */
 function distrustEnds(core: CoreState): void {
   core.counted = undefined
   for (const peer of peersOf(core)) {
@@ -70,8 +73,9 @@ export function answerReceived(
 }
 
 /**
- * True when it stepped down. That somebody became active is true whenever it was said. That nobody did only answers to
- * this very question can say: whatever else arrives now may have waited in a socket while this node stood still.
+ * True when it stepped down. That somebody became active is true whenever it was said. That nobody
+ * did only answers to this very question can say: whatever else arrives now may have waited in a
+ * socket while this node stood still.
  */
 export function checkAsking(core: CoreState, tenure: Tenure): boolean {
   const { asking } = tenure
@@ -83,10 +87,12 @@ export function checkAsking(core: CoreState, tenure: Tenure): boolean {
     return true
   }
   if (answers.some((view) => (view.round?.epoch ?? 0) > tenure.term.epoch)) return false
-  // Connections end during a pause: one to be made again may lead to whoever was promoted meanwhile.
+  // Connections end during a pause: one to be made again may lead to whoever was promoted
+  // meanwhile.
   const open = peersOf(core).filter((peer) => !cannotAnswer(peer))
   const allAnswered = open.every((peer) => asking.answers.has(peer.id))
-  // A refused dial counts once there was time for another one: the first may be older than the pause.
+  // A refused dial counts once there was time for another one: the first may be older than the
+  // pause.
   const nobodyThere = open.length === 0 && core.nowMs - asking.sinceMs >= dialTimeMs(core)
   const known = nobodyThere || (open.length > 0 && allAnswered)
   if (!known && !passed(core, 'asking')) return false
@@ -97,7 +103,10 @@ export function checkAsking(core: CoreState, tenure: Tenure): boolean {
   return false
 }
 
-/** The question is repeated with each heartbeat: who does not answer any more binds nobody after `deadMs`. */
+/**
+ * The question is repeated with each heartbeat: who does not answer any more binds nobody after
+ * `deadMs`.
+ */
 function standingAnswers(core: CoreState, { answers }: Asking): PeerView[] {
   return [...answers.values()]
     .filter(({ atMs }) => core.nowMs - atMs < core.options.deadMs)

@@ -128,8 +128,8 @@ function noteComplete(core: CoreState, discovery: Discovery): void {
 
 /**
  * One that was heard and fell silent gets little more than a heartbeat to answer: if it is back, it
- * answers at once, and if it is frozen or cut off, there is nothing to wait for. Of one that was never
- * heard nothing is known yet.
+ * answers at once, and if it is frozen or cut off, there is nothing to wait for. Of one that was
+ * never heard nothing is known yet.
  */
 function mayAnswer(core: CoreState, peer: Peer): boolean {
   if (cannotAnswer(peer)) return false
@@ -147,7 +147,8 @@ function relayedActives(
     if (follows === undefined || !heard(core, by) || by.view?.late) continue
     if (!follows.heard || follows.id === core.options.nodeId) continue
     if (follows.term.epoch < lowest) continue
-    // It tells us itself that it is not active, and not in words from before this search: what others saw is older.
+    // It tells us itself that it is not active, and not in words from before this search: what
+    // others saw is older.
     const active = core.peers.get(follows.id)
     const answered = core.discovery?.answered.has(follows.id) ?? false
     if (answered && active !== undefined && heard(core, active)) continue
@@ -180,7 +181,10 @@ function leaveToOthers(core: CoreState): boolean {
   return true
 }
 
-/** The active takes a silent standby out of the set after `degradeAfterMs`, and then does without it. */
+/**
+ * The active takes a silent standby out of the set after `degradeAfterMs`, and then does without
+ * it.
+ */
 function doubtSet(core: CoreState): void {
   if (passed(core, 'doubt')) core.setDoubted = true
   else if (!running(core, 'doubt')) arm(core, 'doubt', core.options.degradeAfterMs / 2)
@@ -237,7 +241,10 @@ function orderOf(core: CoreState): 'freshest' | 'list' {
   return unfetched ? 'freshest' : core.options.order
 }
 
-/** Another node's round is let finish, for as long as a promise to it would hold, and while it gets on with its fetch. */
+/**
+ * Another node's round is let finish, for as long as a promise to it would hold, and while it gets
+ * on with its fetch.
+ */
 function awaitOtherRound(core: CoreState): boolean {
   const term = peersOf(core)
     .filter((peer) => heard(core, peer))
@@ -275,7 +282,10 @@ function awaitStartup(
   return true
 }
 
-/** At a cold start nobody knows yet whom the others can dial; one that nobody can is the last choice. */
+/**
+ * At a cold start nobody knows yet whom the others can dial; one that nobody can is the last
+ * choice.
+ */
 function awaitDials(core: CoreState, best: Standing | undefined): boolean {
   if (core.wasReplica || best?.id !== core.options.nodeId) return false
   if (!awaitsDials(core) || !running(core, 'discovery')) return false

@@ -33,7 +33,8 @@ export function promiseRequested(core: CoreState, peer: Peer, term: Term): void 
 
 /**
  * Of two rounds at once the higher epoch wins, and with equal ones the candidate first in takeover
- * order. A round that is bringing in what it lacks is not disturbed: the next one would have to begin with the same.
+ * order. A round that is bringing in what it lacks is not disturbed: the next one would have to
+ * begin with the same.
  */
 function refusal(core: CoreState, peer: Peer, term: Term): Refusal {
   const { round, durable, pledge } = core

@@ -1,7 +1,7 @@
 /**
- * Two actives. The one of the lower term, or of an equal one, that the other cannot hear, neither directly nor through
- * others, cannot settle it with that one and steps down, unless the other serves less than was acknowledged; where a path
- * exists, or neither may give way, it is reported.
+ * Two actives. The one of the lower term, or of an equal one, that the other cannot hear, neither
+ * directly nor through others, cannot settle it with that one and steps down, unless the other
+ * serves less than was acknowledged; where a path exists, or neither may give way, it is reported.
  */
 import { type Extent, relate, sameTerm, type Term } from '../history/position.js'
 import { stepDown } from './roles.js'
@@ -31,8 +31,8 @@ export function checkRivals(core: CoreState, tenure: Tenure): boolean {
 }
 
 /**
- * Nobody gives way to an empty copy, to one of another history, or to one that lacks what was acknowledged as held by a
- * standby: whoever opened that term did it without those who have it.
+ * Nobody gives way to an empty copy, to one of another history, or to one that lacks what was
+ * acknowledged as held by a standby: whoever opened that term did it without those who have it.
  */
 function mayYieldTo(core: CoreState, rival: Rival): boolean {
   const copy = copyOf(core, rival)
@@ -43,14 +43,20 @@ function mayYieldTo(core: CoreState, rival: Rival): boolean {
   return !lacks
 }
 
-/** Whether another active serves nothing that could replace what this one has: an empty copy, or one of another history. */
+/**
+ * Whether another active serves nothing that could replace what this one has: an empty copy, or one
+ * of another history.
+ */
 export function isNoSuccessor(core: CoreState, rival: ActiveTerm): boolean {
   const copy = copyOf(core, rival)
   if (copy === undefined || core.copy.seq === 0) return false
   return copy.seq === 0 || relate(core.copy, copy).kind === 'unrelated'
 }
 
-/** What the rival serves: as it says itself, or as a standby has it that follows it; undefined when neither is heard. */
+/**
+ * What the rival serves: as it says itself, or as a standby has it that follows it; undefined when
+ * neither is heard.
+ */
 function copyOf(core: CoreState, rival: ActiveTerm): Extent | undefined {
   const direct = core.peers.get(rival.id)
   if (direct !== undefined && heard(core, direct)) return direct.view?.copy
@@ -100,7 +106,10 @@ function activesSeen(core: CoreState): Map<string, Term> {
   return seen
 }
 
-/** The id of an active of a newer term, heard here or by others, whose copy may have gone on from ours. */
+/**
+ * The id of an active of a newer term, heard here or by others, whose copy may have gone on from
+ * ours.
+ */
 export function newerActive(core: CoreState, own: Term): string | undefined {
   for (const [id, term] of activesSeen(core)) {
     if (term.epoch > own.epoch && !isNoSuccessor(core, { id, term })) return id

@@ -13,7 +13,10 @@ export function missingIn(core: CoreState, round: Round): string[] {
   return [...new Set([...missing, ...round.skipped])]
 }
 
-/** Members with a fresher copy that we cannot continue, and that may not lead: what they have is gone without. */
+/**
+ * Members with a fresher copy that we cannot continue, and that may not lead: what they have is
+ * gone without.
+ */
 function passedOver(core: CoreState, round: Round): string[] {
   return [...round.promises]
     .filter(([id, view]) => isFork(core, view) && !goesFirst(core, id, view))
@@ -38,7 +41,10 @@ export function mayLeaveOut(core: CoreState, round: Round, id: string): boolean 
   return core.peers.get(id)?.promotable === false || isUnlikelyStandIn(core, round, id)
 }
 
-/** Named, and not held for: else a machine that is switched off would cost the cluster the next one that is lost. */
+/**
+ * Named, and not held for: else a machine that is switched off would cost the cluster the next one
+ * that is lost.
+ */
 function isUnlikelyStandIn(core: CoreState, round: Round, id: string): boolean {
   if (round.skipped.has(id) || round.promises.has(id)) return false
   return isUnlikely(core, id) && standIns(core).some((peer) => peer.id === id)

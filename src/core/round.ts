@@ -133,7 +133,8 @@ function checkAnswers(core: CoreState, round: Round): void {
   if (pending.length > 0 && !passed(core, 'round')) return
   disarm(core, 'round')
   for (const { id, view } of pending) {
-    // Heard, ahead of us, and without an answer: nothing can be fetched from it that would stay what it is.
+    // Heard, ahead of us, and without an answer: nothing can be fetched from it that would stay
+    // what it is.
     if (view !== undefined && compareFreshness(view.copy, core.copy) > 0) round.skipped.add(id)
   }
   checkMissing(core, round)
@@ -149,7 +150,10 @@ function checkMissing(core: CoreState, round: Round): void {
   } else if (!holdWithOthers(core, round)) takeFreshest(core, round)
 }
 
-/** What a member holds for may be told only with its promise, and whom we hear ourselves may not have answered us. */
+/**
+ * What a member holds for may be told only with its promise, and whom we hear ourselves may not
+ * have answered us.
+ */
 function holdWithOthers(core: CoreState, { promises }: Round): boolean {
   const others = heldByOthers(core, promises)
   if (others.length === 0) return false
@@ -214,8 +218,8 @@ export function fetched(core: CoreState, input: Extract<CoreInput, { type: 'fetc
 }
 
 /**
- * A member that has more than we and does not hand it over is like one that is silent: it is tried for as long, and an
- * order goes on without it. One that may take the role itself goes first.
+ * A member that has more than we and does not hand it over is like one that is silent: it is tried
+ * for as long, and an order goes on without it. One that may take the role itself goes first.
  */
 function mayPassOver(core: CoreState, round: Round, source: Peer): boolean {
   const { id } = source
@@ -246,7 +250,10 @@ function otherThan(core: CoreState, id: string): string[] {
   return id === core.options.nodeId ? [] : [id]
 }
 
-/** The process that wrote the latest known term answered with its frozen copy, or is this one: there is nothing later. */
+/**
+ * The process that wrote the latest known term answered with its frozen copy, or is this one: there
+ * is nothing later.
+ */
 function isWrittenByNow(core: CoreState, round: Round, known: Known): boolean {
   const { nodeId, bootId } = core.options
   if (known.term.nodeId === nodeId && known.term.bootId === bootId) return true
@@ -271,8 +278,8 @@ function openTerm(core: CoreState, round: Round): void {
 }
 
 /**
- * The opening goes on: it is not overdue while it does. Once it was, it stays so: the others may have begun a round since
- * without this node, and it looks at theirs before it serves.
+ * The opening goes on: it is not overdue while it does. Once it was, it stays so: the others may
+ * have begun a round since without this node, and it looks at theirs before it serves.
  */
 export function openingProgress(core: CoreState, term: Term): void {
   const { round } = core

@@ -32,7 +32,8 @@ export function checkStop(core: CoreState): void {
   const { stopping } = core
   if (stopping === undefined) return
   if (core.bootPersistId !== undefined) {
-    // Nothing was decided yet, so that what the last run proved still holds, and nobody waits for the disk.
+    // Nothing was decided yet, so that what the last run proved still holds, and nobody waits for
+    // the disk.
     persist(core, { lastStop: core.previousStop })
     return endStop(core, stopping)
   }

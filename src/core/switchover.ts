@@ -54,8 +54,8 @@ function whyNot(
 }
 
 /**
- * The first in takeover order that may take the role, or `to` if that one may. One that nobody can dial goes last: nobody
- * could follow it.
+ * The first in takeover order that may take the role, or `to` if that one may. One that nobody can
+ * dial goes last: nobody could follow it.
  */
 export function eligibleTarget(core: CoreState, to: string | undefined): Peer | undefined {
   const eligible = peersOf(core).filter((peer) => {
@@ -195,7 +195,9 @@ function lateDrain(core: CoreState, { target }: Handover): string {
   return `${target} did not have, and acknowledge, everything within ${switchoverMs} ms (switchoverMs)`
 }
 
-/** A disk that does not take it leaves nobody to serve, so that the others must be free to go on. */
+/**
+ * A disk that does not take it leaves nobody to serve, so that the others must be free to go on.
+ */
 function checkPersisting(core: CoreState, handover: Handover): void {
   if (core.role === 'active') {
     if (!passed(core, 'handover')) return

@@ -3,8 +3,9 @@
  *
  * Invariants of a history: epochs rise strictly; `firstSeq` rises strictly (a term without changes
  * is dropped when the next one opens, so that it never looks like a divergence); sequence numbers
- * start at 1. The first term of an empty copy is kept when the next one opens, with `firstSeq` 0: copies that were empty
- * in the same term come from one cluster, and what each wrote then is a fork at 0.
+ * start at 1. The first term of an empty copy is kept when the next one opens, with `firstSeq` 0:
+ * copies that were empty in the same term come from one cluster, and what each wrote then is a fork
+ * at 0.
  */
 
 /**
@@ -22,7 +23,10 @@ export interface Term {
 
 /** A term of a history, with the sequence number that its first change has (or would have). */
 export interface HistoryTerm extends Term {
-  /** The sequence number of its first change, from 1; rises from term to term. 0: this copy was empty in it. */
+  /**
+   * The sequence number of its first change, from 1; rises from term to term. 0: this copy was
+   * empty in it.
+   */
   readonly firstSeq: number
 }
 
@@ -59,7 +63,10 @@ export function sameTerm(left: Term, right: Term): boolean {
   return left.epoch === right.epoch && left.nodeId === right.nodeId && left.bootId === right.bootId
 }
 
-/** Adds a term that begins after `seq`; terms that got no change are dropped, but for the first one of an empty copy. */
+/**
+ * Adds a term that begins after `seq`; terms that got no change are dropped, but for the first one
+ * of an empty copy.
+ */
 export function withTerm(history: History, term: Term, seq: number): History {
   const kept = history.filter((old) => old.firstSeq <= seq)
   const [first] = history
@@ -69,7 +76,9 @@ export function withTerm(history: History, term: Term, seq: number): History {
   return [...kept, { epoch, nodeId, bootId, firstSeq: seq + 1 }].slice(-historyTermsMax)
 }
 
-/** The terms that have changes up to `seq`, and the one in which the copy was empty, if it is known. */
+/**
+ * The terms that have changes up to `seq`, and the one in which the copy was empty, if it is known.
+ */
 export function termsWithChanges(extent: Extent): History {
   return extent.history.filter((term) => term.firstSeq <= extent.seq)
 }

@@ -8,7 +8,10 @@ export type TimerHandle = unknown
 export interface Clock {
   /** Monotonic milliseconds since an arbitrary start; never goes back, fractions allowed. */
   nowMs(): number
-  /** Wall clock in milliseconds since 1970. Used in logs and to notice a suspended machine, never to order data. */
+  /**
+   * Wall clock in milliseconds since 1970. Used in logs and to notice a suspended machine, never to
+   * order data.
+   */
   wallMs(): number
   /** Runs `callback` once, after `delayMs` (at least 0). */
   setTimer(delayMs: number, callback: () => void): TimerHandle

@@ -6,21 +6,23 @@ import type { TreeStore } from './tree-store.js'
  *
  * - **documents**: small named values, replaced atomically and durably;
  * - **logs**: append-only byte files, durable when `append` resolves;
- * - **objects**: immutable bytes under a name (blobs, staged files, vaulted files), durable after `sync`;
+ * - **objects**: immutable bytes under a name (blobs, staged files, vaulted files), durable after
+ *   `sync`;
  * - **tree**: the application's own files, durable after `sync`.
  *
- * Bytes that a call is handed stay the caller's. The caller leaves them as they are until the promise of the call settles,
- * whichever way, and the adapter looks at them no more from then on; `objects.write` alone gives them back sooner, when the
- * call returns. An adapter never writes into them. Bytes in an answer belong to the caller for ever, but for those that
- * `tree.read` lends.
+ * Bytes that a call is handed stay the caller's. The caller leaves them as they are until the
+ * promise of the call settles, whichever way, and the adapter looks at them no more from then on;
+ * `objects.write` alone gives them back sooner, when the call returns. An adapter never writes into
+ * them. Bytes in an answer belong to the caller for ever, but for those that `tree.read` lends.
  *
- * Nothing here knows of classes, positions or peers. Paths given to the tree were checked before: they
- * are relative, `/`-separated, NFC, without `.`, `..`, NUL or reserved names; an adapter still makes
- * sure that no link leads out of its root. Every failure is a `HotspareError` with one of the codes
- * `STORAGE_FULL`, `STORAGE_READ_ONLY`, `STORAGE_FAILED`, `STORAGE_CORRUPT`, `STORAGE_FORMAT`, `STORAGE_LOCKED`;
- * a name or path that breaks the rules is `PATH_INVALID`, one that something stands in the way of
- * `PATH_BLOCKED`, a call above an adapter's limits `OPTION_INVALID`. After `close`, and after the adapter
- * noticed that it lost its lock, every call is refused with `STORAGE_FAILED`; closing is not, and changes nothing then.
+ * Nothing here knows of classes, positions or peers. Paths given to the tree were checked before:
+ * they are relative, `/`-separated, NFC, without `.`, `..`, NUL or reserved names; an adapter still
+ * makes sure that no link leads out of its root. Every failure is a `HotspareError` with one of the
+ * codes `STORAGE_FULL`, `STORAGE_READ_ONLY`, `STORAGE_FAILED`, `STORAGE_CORRUPT`, `STORAGE_FORMAT`,
+ * `STORAGE_LOCKED`; a name or path that breaks the rules is `PATH_INVALID`, one that something
+ * stands in the way of `PATH_BLOCKED`, a call above an adapter's limits `OPTION_INVALID`. After
+ * `close`, and after the adapter noticed that it lost its lock, every call is refused with
+ * `STORAGE_FAILED`; closing is not, and changes nothing then.
  */
 export interface Storage {
   /** A short name for logs, for example `directory`. */
@@ -29,7 +31,8 @@ export interface Storage {
    * Opens the storage for one node and locks it against every other process.
    *
    * @param owner - the node that opens it
-   * @param waits - told why, when it takes longer than it has to, in words, for people; an adapter may leave it uncalled
+   * @param waits - told why, when it takes longer than it has to, in words, for people; an adapter
+   *   may leave it uncalled
    * @throws `STORAGE_LOCKED` when another living node holds it.
    */
   open(owner: StorageOwner, waits?: (why: string) => void): Promise<OpenStorage>
@@ -60,24 +63,31 @@ export interface OpenStorage {
 }
 
 /**
- * What is left on the device of a storage. An adapter that has it keeps some room for removals: on a disk that is full to
- * the last byte none could be journaled.
+ * What is left on the device of a storage. An adapter that has it keeps some room for removals: on
+ * a disk that is full to the last byte none could be journaled.
  */
 export interface StorageRoom {
-  /** Why what takes so many more bytes is refused, in words, for people; undefined when there is room for it. */
+  /**
+   * Why what takes so many more bytes is refused, in words, for people; undefined when there is
+   * room for it.
+   */
   refusal(bytes: number): string | undefined
 }
 
 /**
- * Small named values. Names are of the form `[a-z0-9._-]+(/[a-z0-9._-]+)*`; neither they nor areas of logs begin with
- * a part that an adapter uses itself (`lock`, `format`, `tmp`, `room` and the areas of objects).
+ * Small named values. Names are of the form `[a-z0-9._-]+(/[a-z0-9._-]+)*`; neither they nor areas
+ * of logs begin with a part that an adapter uses itself (`lock`, `format`, `tmp`, `room` and the
+ * areas of objects).
  */
 export interface DocumentStore {
-  /** The value, or undefined when there is none. A value that fails its checksum is `STORAGE_CORRUPT`. */
+  /**
+   * The value, or undefined when there is none. A value that fails its checksum is
+   * `STORAGE_CORRUPT`.
+   */
   read(name: string): Promise<Uint8Array | undefined>
   /**
-   * Replaces the value; when it resolves the new value is durable, and a crash leaves the old or the new one. Snapshots
-   * of application state make values of up to 1 GiB and a little more.
+   * Replaces the value; when it resolves the new value is durable, and a crash leaves the old or
+   * the new one. Snapshots of application state make values of up to 1 GiB and a little more.
    */
   write(name: string, value: Uint8Array): Promise<void>
   /** Removes the value, durably; removing nothing is no error. */
@@ -91,17 +101,22 @@ export interface LogStore {
   /** The logs of an area, sorted by name. */
   list(area: string): Promise<LogInfo[]>
   /**
-   * Opens a log for reading and appending; creates it, durably, when it does not exist. After a crash, what
-   * was appended durably may be followed by a torn append and by zeros: the reader verifies what it reads,
-   * and cuts the rest with `truncate`. After an orderly close `bytes` is exact.
+   * Opens a log for reading and appending; creates it, durably, when it does not exist. After a
+   * crash, what was appended durably may be followed by a torn append and by zeros: the reader
+   * verifies what it reads, and cuts the rest with `truncate`. After an orderly close `bytes` is
+   * exact.
    * @throws `STORAGE_FAILED` when the log is open already.
    */
   open(area: string, name: string): Promise<Log>
-  /** Removes logs of an area, durably; those that do not exist are no error. None of them may be open. */
+  /**
+   * Removes logs of an area, durably; those that do not exist are no error. None of them may be
+   * open.
+   */
   remove(area: string, names: readonly string[]): Promise<void>
   /**
-   * Makes the logs of `from` the logs of `to`, durably; those that `to` had are removed. Idempotent:
-   * when `from` has no logs any more, it does nothing. No log of either area may be open.
+   * Makes the logs of `from` the logs of `to`, durably; those that `to` had are removed.
+   * Idempotent: when `from` has no logs any more, it does nothing. No log of either area may be
+   * open.
    */
   replace(from: string, to: string): Promise<void>
 }
@@ -119,14 +134,16 @@ export interface Log {
   /** Bytes in the log, appends under way excluded. */
   readonly bytes: number
   /**
-   * Appends the parts, in order, as one stretch. Resolves when they are durable. One append at a time:
-   * the caller waits for the last one. After a rejected append the log accepts no further one until
-   * it is opened again, and what of the stretch is in the file is undefined.
+   * Appends the parts, in order, as one stretch. Resolves when they are durable. One append at a
+   * time: the caller waits for the last one. After a rejected append the log accepts no further one
+   * until it is opened again, and what of the stretch is in the file is undefined.
    */
   append(parts: readonly Uint8Array[]): Promise<void>
   /** Up to `length` bytes from `offset`; fewer only at the end. */
   read(offset: number, length: number): Promise<Uint8Array>
-  /** Cuts the log to `bytes`; it never grows. What stays is durable then, also where nothing is cut. */
+  /**
+   * Cuts the log to `bytes`; it never grows. What stays is durable then, also where nothing is cut.
+   */
   truncate(bytes: number): Promise<void>
   /**
    * Closes the log. Idempotent.

@@ -1,6 +1,6 @@
 /**
- * A running node: starts the adapters, feeds the core, carries out its effects through the replica, and gives the
- * application its writes, tenures and events.
+ * A running node: starts the adapters, feeds the core, carries out its effects through the replica,
+ * and gives the application its writes, tenures and events.
  *
  * Invariant: `#parts` exists from the end of the opening to the end of `stop()`.
  */
@@ -47,13 +47,17 @@ const log = debug('hotspare:node')
 
 /** Options of a start. */
 export interface StartOptions {
-  /** Takes files that are already in paths of synced classes as the beginning of the history. Default false. */
+  /**
+   * Takes files that are already in paths of synced classes as the beginning of the history.
+   * Default false.
+   */
   readonly adopt?: boolean
   /**
-   * This machine was replaced, or lost its disk: it serves nothing, however long it waits, before it has been restored from
-   * a member that has the data and followed it once. Whatever its copy holds counts for nothing until then. While it waits,
-   * `status().stuck` and the event `holding` say so, and `start()` is pending; `takeOver()` is the way out. It holds for
-   * this start alone. Default false.
+   * This machine was replaced, or lost its disk: it serves nothing, however long it waits, before
+   * it has been restored from a member that has the data and followed it once. Whatever its copy
+   * holds counts for nothing until then. While it waits, `status().stuck` and the event `holding`
+   * say so, and `start()` is pending; `takeOver()` is the way out. It holds for this start alone.
+   * Default false.
    */
   readonly join?: boolean
   /** Gives the start up: the node is stopped, and the call rejects. */
@@ -380,7 +384,9 @@ export class Runtime {
     await this.#redundancy.reached(count, signal)
   }
 
-  /** Whether so many standbys are in sync, and this node one of them if it is a standby that can be. */
+  /**
+   * Whether so many standbys are in sync, and this node one of them if it is a standby that can be.
+   */
   #hasInSync(count: number): boolean {
     const { role } = this
     if (role !== 'active' && role !== 'standby') return false
@@ -390,7 +396,10 @@ export class Runtime {
     return inSync.length >= count && (role === 'active' || !counts || inSync.includes(id))
   }
 
-  /** @throws `NOT_STARTED`, `STOPPED`, `ABORTED`: with a signal that aborted before, nothing is begun */
+  /**
+   * @throws `NOT_STARTED`, `STOPPED`, `ABORTED`: with a signal that aborted before, nothing is
+   *   begun
+   */
   async command(
     command: Parameters<Driver['command']>[0],
     signal: AbortSignal | undefined,

@@ -54,7 +54,8 @@ export function requireKnownLevels({ ack, durability }: ClassOptions): void {
 }
 
 /**
- * As {@link resolveClassOptions}, for options as the application wrote them: names that nobody reads are refused too.
+ * As {@link resolveClassOptions}, for options as the application wrote them: names that nobody
+ * reads are refused too.
  *
  * @throws `OPTION_INVALID` naming the option
  */

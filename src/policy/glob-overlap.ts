@@ -3,14 +3,14 @@ import type { GlobAlternative, GlobSet } from './glob.js'
 /**
  * Proves that two classes claim a common path, by finding one.
  *
- * Each glob becomes an automaton that reads a path character by character. Running two of them side by
- * side, together with those of everything that either class excludes, and looking breadth first for a
- * point where both accept and no exclusion does, finds the shortest common path or none. Only the
- * characters that occur in the globs matter; all others behave alike and one stands for them.
+ * Each glob becomes an automaton that reads a path character by character. Running two of them side
+ * by side, together with those of everything that either class excludes, and looking breadth first
+ * for a point where both accept and no exclusion does, finds the shortest common path or none. Only
+ * the characters that occur in the globs matter; all others behave alike and one stands for them.
  *
  * What is found is confirmed with the real matchers before it is believed, so two classes are never
- * refused wrongly. Globs with brackets or parentheses are not modelled here: unless the other glob is a
- * literal path, an overlap with them shows when a path meets both classes.
+ * refused wrongly. Globs with brackets or parentheses are not modelled here: unless the other glob
+ * is a literal path, an overlap with them shows when a path meets both classes.
  */
 
 /** A path that two classes both claim, and the globs by which they do. */

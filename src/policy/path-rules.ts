@@ -2,9 +2,9 @@ import { HotspareError } from '../errors.js'
 
 /**
  * The rules for the name of a replicated file. They are the intersection of what Linux, macOS and
- * Windows can store, so that a path that one node accepts never fails on another; and they keep every
- * path inside the storage and outside hotspare's own directory. Both the caller's paths and those that
- * arrive from a peer go through here.
+ * Windows can store, so that a path that one node accepts never fails on another; and they keep
+ * every path inside the storage and outside hotspare's own directory. Both the caller's paths and
+ * those that arrive from a peer go through here.
  */
 
 /** Longest path, in bytes of UTF-8; a longer one is `PATH_INVALID`. */
@@ -15,13 +15,16 @@ export const pathBytesMax: number = 1024
  */
 export const segmentBytesMax: number = 255
 
-/** The directory inside the storage that hotspare keeps for itself; no path and no class reaches it. */
+/**
+ * The directory inside the storage that hotspare keeps for itself; no path and no class reaches it.
+ */
 export const reservedDirectory: string = '.hotspare'
 
 const deviceNames = 'con|prn|aux|nul|com\\d|lpt\\d'
 
-// One pass decides the ordinary case, so that checking costs little on the way of every write: plain
-// ASCII segments that neither start with a dot nor end with a dot or space, and are no device name.
+// One pass decides the ordinary case, so that checking costs little on the way of every write:
+// plain ASCII segments that neither start with a dot nor end with a dot or space, and are no device
+// name.
 const ordinarySegment = `(?!(?:${deviceNames})[ ]*(?:[./]|$))[a-z0-9_](?:[a-z0-9_. -]*[a-z0-9_-])?`
 const ordinaryPath = new RegExp(`^(?:${ordinarySegment}/)*${ordinarySegment}$`, 'i')
 
@@ -89,7 +92,10 @@ function isReservedName(segment: string): boolean {
   return folded === reservedDirectory.toUpperCase()
 }
 
-/** A path of which nothing but its characters keeps a glob from matching what it would match in their place. */
+/**
+ * A path of which nothing but its characters keeps a glob from matching what it would match in
+ * their place.
+ */
 export function matchablePath(path: string): string {
   return path.normalize('NFC').replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\\]/g, '_')
 }
@@ -100,8 +106,8 @@ export function isValidPath(path: string): boolean {
 }
 
 /**
- * Checks a path: relative, separated by `/`, in Unicode form NFC, at most {@link pathBytesMax} bytes,
- * without empty, `.` or `..` parts, without names that some system cannot store, and outside
+ * Checks a path: relative, separated by `/`, in Unicode form NFC, at most {@link pathBytesMax}
+ * bytes, without empty, `.` or `..` parts, without names that some system cannot store, and outside
  * `.hotspare`. So `messages/42.txt` passes, and `../secret` does not.
  *
  * @param path - the path as an application or a peer gave it

@@ -33,10 +33,11 @@ export interface NamedStateClass {
 /** What holds for all classes of a {@link SyncPolicy}. */
 export interface SyncPolicyOptions {
   /**
-   * What becomes of a new file whose path differs from that of another one, or of a folder, only in upper and lower case: on a
-   * file system that does not tell them apart (the default on macOS and Windows) both would be one file. `refuse`: the
-   * active refuses it with `PATH_CONFLICT`. `allow`: it is a file of its own, and a node whose storage cannot keep them
-   * apart does not start. The active decides; give all nodes the same. Default `refuse`.
+   * What becomes of a new file whose path differs from that of another one, or of a folder, only in
+   * upper and lower case: on a file system that does not tell them apart (the default on macOS and
+   * Windows) both would be one file. `refuse`: the active refuses it with `PATH_CONFLICT`. `allow`:
+   * it is a file of its own, and a node whose storage cannot keep them apart does not start. The
+   * active decides; give all nodes the same. Default `refuse`.
    */
   readonly namesDifferingByCase?: 'refuse' | 'allow'
 }
@@ -92,7 +93,10 @@ export class SyncPolicy<
   readonly #byName = new Map<string, ClassDeclaration>()
   readonly #files: CompiledClass[] = []
   readonly #states: NamedStateClass[] = []
-  /** The class of a path, or of none. Limited by size, as a limit of entries allocates all of them at once. */
+  /**
+   * The class of a path, or of none. Limited by size, as a limit of entries allocates all of them
+   * at once.
+   */
   readonly #remembered = new LRUCache<string, { readonly found: NamedFileClass | undefined }>({
     maxSize: rememberedPathsMax,
     sizeCalculation: () => 1,
@@ -164,8 +168,8 @@ export class SyncPolicy<
   }
 
   /**
-   * The class that claims a path. A path that breaks the rules for paths (absolute, with `..` and the
-   * like) is claimed by none.
+   * The class that claims a path. A path that breaks the rules for paths (absolute, with `..` and
+   * the like) is claimed by none.
    *
    * @param path - relative to the root of the storage
    * @returns the class with its name, or undefined when no class claims the path
@@ -188,8 +192,9 @@ export class SyncPolicy<
   }
 
   /**
-   * Whether somebody who looks at this policy would take the path, or something below it, for replicated. That holds for
-   * paths that break the rules, too, which {@link SyncPolicy.classOf} gives to no class.
+   * Whether somebody who looks at this policy would take the path, or something below it, for
+   * replicated. That holds for paths that break the rules, too, which {@link SyncPolicy.classOf}
+   * gives to no class.
    *
    * @param path - relative to the root of the storage, in any form
    */
@@ -226,8 +231,8 @@ export class SyncPolicy<
   /**
    * For each replicated class, 16 hexadecimal digits that are equal on two nodes exactly when both
    * treat its data alike: its kind, its globs in any order, and its durability. The acknowledgement
-   * level is left out, because the active alone decides by it, and so are never-synced classes, because
-   * machines may keep different files to themselves.
+   * level is left out, because the active alone decides by it, and so are never-synced classes,
+   * because machines may keep different files to themselves.
    */
   fingerprints(): Record<string, string> {
     const result: Record<string, string> = {}

@@ -23,8 +23,8 @@ export type ChannelClosed = (cause: CloseCause, error?: HotspareError) => void
 /**
  * An authenticated connection to a known peer: ordered frames, each with a type and a check.
  *
- * A receiver that throws a HotspareError, such as the `PROTOCOL_VIOLATION` of a shape check, ends the
- * channel with it.
+ * A receiver that throws a HotspareError, such as the `PROTOCOL_VIOLATION` of a shape check, ends
+ * the channel with it.
  */
 export interface Channel {
   /** Who the peer proved to be. */
@@ -42,23 +42,24 @@ export interface Channel {
   readonly queuedBytes: number
   readonly closed: boolean
   /**
-   * Sends a frame of a type from 1 to 255. The parts must not be changed before `taken` is called, which may never
-   * happen. False says to wait for `drained()`. On a closed channel the frame is dropped.
+   * Sends a frame of a type from 1 to 255. The parts must not be changed before `taken` is called,
+   * which may never happen. False says to wait for `drained()`. On a closed channel the frame is
+   * dropped.
    * @throws `FRAME_TOO_LARGE`
    */
   send(type: number, parts: readonly Uint8Array[], taken?: () => void): boolean
   /** Sends one message (a frame of type 0). @throws `FRAME_TOO_LARGE` */
   sendMessage(message: unknown): boolean
   /**
-   * Sets the receiver of frames of types 1 to 255. A payload may be kept; it pins the read buffer. With `lend`, which
-   * saves memory, it is good only until `receive` returns.
+   * Sets the receiver of frames of types 1 to 255. A payload may be kept; it pins the read buffer.
+   * With `lend`, which saves memory, it is good only until `receive` returns.
    */
   onFrame(receive: (type: number, payload: Uint8Array) => void, lend?: boolean): void
   /** Sets the receiver of decoded messages, whose shape is not checked yet. */
   onMessage(receive: (message: unknown) => void): void
   /**
-   * Sets the one who is told of the end, once; told soon when it has ended already. Like frames, the
-   * end of the peer waits until a receiver is set.
+   * Sets the one who is told of the end, once; told soon when it has ended already. Like frames,
+   * the end of the peer waits until a receiver is set.
    */
   onClose(closed: ChannelClosed): void
   /** Resolves when the queue is below the limit, or the channel ended. */
@@ -106,8 +107,8 @@ export async function dialChannel(
 }
 
 /**
- * Takes a connection that a listener accepted, to be called from within that callback. Rejects, with
- * the connection ended, when the peer is not let in.
+ * Takes a connection that a listener accepted, to be called from within that callback. Rejects,
+ * with the connection ended, when the peer is not let in.
  *
  * @throws as {@link dialChannel}, without the first two
  */

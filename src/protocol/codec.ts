@@ -4,11 +4,12 @@ import { scanMessage } from './scan.js'
 
 /**
  * The one encoding of messages and records: MessagePack without extensions, but for `undefined` and
- * dates. Whole numbers beyond 32 bits travel as doubles and stay exact up to 2^53; a BigInt travels as
- * 64 bits and comes back as a BigInt.
+ * dates. Whole numbers beyond 32 bits travel as doubles and stay exact up to 2^53; a BigInt travels
+ * as 64 bits and comes back as a BigInt.
  */
 
-// One Packr for all: its tables and buffers are warm, and records would carry state between messages.
+// One Packr for all: its tables and buffers are warm, and records would carry state between
+// messages.
 const packr = new Packr({ useRecords: false, mapsAsObjects: true })
 /** For objects of more than 65,535 keys, which the other one refuses. */
 const wide = new Packr({ useRecords: false, mapsAsObjects: true, variableMapSize: true })

@@ -3,8 +3,8 @@ import { decode, encode } from './codec.js'
 import { asCount, asName, asRecord, isRecord } from './shape.js'
 
 /**
- * The wrapper of control messages. It says who wrote the message and for whom it is, so that a member
- * that hears both can pass it on; the channel it arrives on only proves who passed it.
+ * The wrapper of control messages. It says who wrote the message and for whom it is, so that a
+ * member that hears both can pass it on; the channel it arrives on only proves who passed it.
  */
 export interface Envelope {
   /** The version of this format. */
@@ -18,7 +18,10 @@ export interface Envelope {
   readonly destination: string
   /** How many nodes passed it on. */
   readonly hops: number
-  /** What kind of message the body is. An unknown one is passed up as it is: later versions add some. */
+  /**
+   * What kind of message the body is. An unknown one is passed up as it is: later versions add
+   * some.
+   */
   readonly type: string
   /** The message; its shape belongs to its type and is not checked here. */
   readonly body: unknown
@@ -37,7 +40,9 @@ export function envelope(parts: NewEnvelope): Envelope {
   return { v: 1, hops: 0, ...parts }
 }
 
-/** Whether this is an envelope of a format that only a later version reads: it is for nobody here. */
+/**
+ * Whether this is an envelope of a format that only a later version reads: it is for nobody here.
+ */
 export function isOfLaterVersion(value: unknown): boolean {
   return isRecord(value) && typeof value.v === 'number' && value.v > 1
 }

@@ -52,7 +52,9 @@ export function termOfFields(value: unknown, name: string): Term {
   return term
 }
 
-/** A term of this node's own records: one above the highest that a peer may name is read again, too. */
+/**
+ * A term of this node's own records: one above the highest that a peer may name is read again, too.
+ */
 export function storedTermOf(value: unknown, name: string): Term {
   const fields = fieldsOf(value, name)
   return {

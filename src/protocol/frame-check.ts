@@ -4,11 +4,11 @@ import type { DirectionKeys } from './keys.js'
 
 /**
  * The check at the end of each frame after the handshake, over a counter, the type and the payload.
- * The counter is not sent: frames arrive in order or the connection has ended, so both ends know it,
- * and a frame that was dropped, repeated, moved or taken from elsewhere fails its check.
+ * The counter is not sent: frames arrive in order or the connection has ended, so both ends know
+ * it, and a frame that was dropped, repeated, moved or taken from elsewhere fails its check.
  *
- * Short frames carry HMAC-SHA-256 (truncated to 16 bytes), long ones AES-256-GMAC with the counter as
- * nonce: it costs more for each frame, but runs at 4 GB/s where SHA-256 does 1.6.
+ * Short frames carry HMAC-SHA-256 (truncated to 16 bytes), long ones AES-256-GMAC with the counter
+ * as nonce: it costs more for each frame, but runs at 4 GB/s where SHA-256 does 1.6.
  */
 
 /** `none` where TLS authenticates, `crc` against accidents, `mac` against everybody. */
@@ -86,8 +86,8 @@ const HASH_BYTES = 32
 const BLOCK_BYTES = 64
 
 /**
- * HMAC-SHA-256 over short inputs, out of two one-shot hashes: 1.5 us for each frame, where an `Hmac`
- * object costs 4. (One-shot hashes that return a string are the fastest way into OpenSSL.)
+ * HMAC-SHA-256 over short inputs, out of two one-shot hashes: 1.5 us for each frame, where an
+ * `Hmac` object costs 4. (One-shot hashes that return a string are the fastest way into OpenSSL.)
  */
 class ShortMac {
   readonly #inner = Buffer.alloc(BLOCK_BYTES + 13 + SHORT_BYTES_MAX, 0x36)

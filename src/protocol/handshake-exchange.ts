@@ -11,9 +11,9 @@ export interface ExchangeOptions {
 }
 
 /**
- * One frame at a time on a connection: between two calls of `next()` the connection is paused, so that
- * a peer cannot make this side hold more than one frame, and what follows the handshake waits for the
- * channel. One deadline covers all of it.
+ * One frame at a time on a connection: between two calls of `next()` the connection is paused, so
+ * that a peer cannot make this side hold more than one frame, and what follows the handshake waits
+ * for the channel. One deadline covers all of it.
  */
 export class FrameExchange {
   readonly #connection: Connection
@@ -40,7 +40,10 @@ export class FrameExchange {
     if (options.signal?.aborted) this.#abort()
   }
 
-  /** The next frame. @throws what ended the exchange: `CONNECTION_CLOSED`, `HANDSHAKE_FAILED`, `ABORTED` */
+  /**
+   * The next frame. @throws what ended the exchange: `CONNECTION_CLOSED`, `HANDSHAKE_FAILED`,
+   * `ABORTED`
+   */
   async next(): Promise<Uint8Array> {
     if (this.#frame === undefined && this.#failure === undefined) {
       this.#connection.resume()

@@ -101,7 +101,10 @@ export function encodeHello(hello: Hello, nonce: Uint8Array): Uint8Array {
   return frame
 }
 
-/** The magic and the versions come first and stay in place for ever; the rest may change with versions. */
+/**
+ * The magic and the versions come first and stay in place for ever; the rest may change with
+ * versions.
+ */
 export function decodeHello(frame: Uint8Array): VersionRange & { laneOf: () => Lane } {
   const { bytes, kind, versions } = readHead(frame)
   if (kind !== KIND.hello) throw strange('its first frame is no hello')

@@ -11,9 +11,10 @@ interface Place {
 }
 
 /**
- * Counts the handshakes that strangers began. When there are too many, an old one is ended, not the newest: an honest
- * peer needs a few milliseconds, so it gets in while somebody holds all other places and renews each that is ended. It
- * is the oldest one of the address that holds the most, so that nobody pays for what comes from another address.
+ * Counts the handshakes that strangers began. When there are too many, an old one is ended, not the
+ * newest: an honest peer needs a few milliseconds, so it gets in while somebody holds all other
+ * places and renews each that is ended. It is the oldest one of the address that holds the most, so
+ * that nobody pays for what comes from another address.
  */
 export class HandshakeGuard {
   readonly #handshakesMax: number

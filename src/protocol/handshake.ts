@@ -54,9 +54,9 @@ import { commonVersion, protocolVersions, type VersionRange } from './version.js
  *                                         <-    verdict (sealed)
  * ```
  *
- * Both nonces are in the transcript that both proofs and all session keys cover, so nothing recorded is
- * worth anything later, and a version, a lane or a limit that was changed on the way ends it. Under TLS
- * the transcript also covers the TLS session itself.
+ * Both nonces are in the transcript that both proofs and all session keys cover, so nothing
+ * recorded is worth anything later, and a version, a lane or a limit that was changed on the way
+ * ends it. Under TLS the transcript also covers the TLS session itself.
  */
 
 /** A refusal of a peer that has proved the secret. */
@@ -160,7 +160,8 @@ export async function handshakeAsDialer(
 }
 
 /**
- * The listener's side. A stranger costs a nonce, one HMAC, and a place among those that `guard` counts.
+ * The listener's side. A stranger costs a nonce, one HMAC, and a place among those that `guard`
+ * counts.
  *
  * @throws as {@link handshakeAsDialer}
  */

@@ -10,13 +10,17 @@ import {
   asString,
 } from './shape.js'
 
-/** What a connection is for. Heartbeats have their own, so that they never queue behind bulk data. */
+/**
+ * What a connection is for. Heartbeats have their own, so that they never queue behind bulk data.
+ */
 export type Lane = 'control' | 'stream' | 'bulk'
 
 /** Whether a peer holds a copy and may be promoted, holds one only, or holds none. */
 export type PeerKind = 'member' | 'observer' | 'client'
 
-/** How bulk bytes are protected where TLS does not do it: authenticated, or against accidents only. */
+/**
+ * How bulk bytes are protected where TLS does not do it: authenticated, or against accidents only.
+ */
 export type BulkIntegrity = 'mac' | 'crc'
 
 /** Who a peer says it is, and proved that it may say so. */
@@ -33,7 +37,9 @@ export interface Identity {
   readonly limits: { readonly frameBytesMax: number }
   /** Optional abilities that later versions add. */
   readonly features: readonly string[]
-  /** What has to be equal on both nodes, by name: the classes of the policy, the list of members. */
+  /**
+   * What has to be equal on both nodes, by name: the classes of the policy, the list of members.
+   */
   readonly fingerprints: Readonly<Record<string, string>>
   /** What the peer asks for; bulk bytes carry a CRC only when both ask for it. */
   readonly integrity: { readonly bulk: BulkIntegrity }
@@ -41,7 +47,9 @@ export interface Identity {
   readonly hasSecret: boolean
 }
 
-/** What a node says of itself; lane, limits and the rest are added from the options of the channel. */
+/**
+ * What a node says of itself; lane, limits and the rest are added from the options of the channel.
+ */
 export type OwnIdentity = Omit<Identity, 'lane' | 'limits' | 'integrity' | 'hasSecret'>
 
 export const lanes: readonly Lane[] = ['control', 'stream', 'bulk']

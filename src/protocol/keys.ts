@@ -1,8 +1,9 @@
 import { createHash, createHmac, hkdfSync, scryptSync, timingSafeEqual } from 'node:crypto'
 
 /**
- * The keys of a handshake. One secret and the cluster id give one authentication key; that key and the
- * nonces of both sides give the session keys, which are different in each direction and session.
+ * The keys of a handshake. One secret and the cluster id give one authentication key; that key and
+ * the nonces of both sides give the session keys, which are different in each direction and
+ * session.
  */
 
 /** The key that a handshake proves; made once for each node by {@link handshakeKey}. */
@@ -18,8 +19,8 @@ const KEY_BYTES = 32
 export const PROOF_BYTES = 32
 
 /**
- * The key for a secret and a cluster: a node with another secret, or of another cluster, cannot prove
- * it. Without a secret everybody can, and the cluster is compared afterwards.
+ * The key for a secret and a cluster: a node with another secret, or of another cluster, cannot
+ * prove it. Without a secret everybody can, and the cluster is compared afterwards.
  */
 export function handshakeKey(
   secret: string | Uint8Array | undefined,
@@ -73,7 +74,9 @@ export interface SessionKeys {
   readonly fromListener: DirectionKeys
 }
 
-/** Derives the session keys; the transcript holds both nonces, so no session has those of another. */
+/**
+ * Derives the session keys; the transcript holds both nonces, so no session has those of another.
+ */
 export function sessionKeys(key: HandshakeKey, transcript: Uint8Array): SessionKeys {
   const bytes = Buffer.from(hkdfSync('sha256', key.bytes, transcript, 'hotspare 1 session', 192))
   const part = (index: number): Uint8Array =>

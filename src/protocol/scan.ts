@@ -1,9 +1,10 @@
 import { HotspareError } from '../errors.js'
 
 /**
- * Walks over encoded MessagePack without building anything. The decoder behind it would allocate what
- * an array announces, recurse as deep as the bytes say, and run extensions that make errors, regular
- * expressions or record definitions: none of that is reached by bytes that did not pass here.
+ * Walks over encoded MessagePack without building anything. The decoder behind it would allocate
+ * what an array announces, recurse as deep as the bytes say, and run extensions that make errors,
+ * regular expressions or record definitions: none of that is reached by bytes that did not pass
+ * here.
  */
 
 /** Containers inside containers; a value that is nested deeper is `PROTOCOL_VIOLATION`. */
@@ -55,8 +56,8 @@ function describe(token: number): Token {
 }
 
 /**
- * Checks that the bytes are exactly one value, of bounded depth, in which no announced length exceeds
- * the bytes that are there.
+ * Checks that the bytes are exactly one value, of bounded depth, in which no announced length
+ * exceeds the bytes that are there.
  *
  * @throws `PROTOCOL_VIOLATION`
  */
@@ -88,7 +89,8 @@ export function scanMessage(bytes: Uint8Array): void {
     } else if (kind === ARRAY || kind === MAP) {
       depth += 1
       if (depth > DEPTH_MAX) throw malformed(`it is nested deeper than ${DEPTH_MAX}`)
-      // Every value takes a byte at least: more than there are bytes ends early, before anything is built.
+      // Every value takes a byte at least: more than there are bytes ends early, before anything is
+      // built.
       left[depth] = kind === MAP ? size * 2 : size
     } else {
       if (kind === FORBIDDEN) throw malformed('it holds a token that is never used')

@@ -73,7 +73,9 @@ export function asBoolean(value: unknown, field: string): boolean {
   return value
 }
 
-/** An array of at most `lengthMax` elements, each checked by `element`. @throws `PROTOCOL_VIOLATION` */
+/**
+ * An array of at most `lengthMax` elements, each checked by `element`. @throws `PROTOCOL_VIOLATION`
+ */
 export function asArray<Element>(
   value: unknown,
   field: string,
@@ -87,8 +89,8 @@ export function asArray<Element>(
 }
 
 /**
- * A map of at most `entriesMax` entries, each value checked by `entry`; keys of at most 256 characters.
- * The result has no prototype, so that no key of a peer means anything to JavaScript.
+ * A map of at most `entriesMax` entries, each value checked by `entry`; keys of at most 256
+ * characters. The result has no prototype, so that no key of a peer means anything to JavaScript.
  * @throws `PROTOCOL_VIOLATION`
  */
 export function asMap<Entry>(
@@ -107,7 +109,10 @@ export function asMap<Entry>(
   return checked
 }
 
-/** Undefined when the value is undefined or null, else what `check` says. @throws `PROTOCOL_VIOLATION` */
+/**
+ * Undefined when the value is undefined or null, else what `check` says. @throws
+ * `PROTOCOL_VIOLATION`
+ */
 export function asOptional<Value>(
   value: unknown,
   field: string,

@@ -1,6 +1,6 @@
 /**
- * The numbers of the wire protocol. A node speaks every version from `min` to `max`; two nodes use the
- * highest that both speak, and the proof of the handshake covers what each of them offered.
+ * The numbers of the wire protocol. A node speaks every version from `min` to `max`; two nodes use
+ * the highest that both speak, and the proof of the handshake covers what each of them offered.
  */
 
 /** A range of protocol versions, both ends included. */

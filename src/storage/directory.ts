@@ -1,10 +1,10 @@
 /**
- * Storage in a directory of the local file system: the application's files in it, and the node's own in
- * the folder `.hotspare`.
+ * Storage in a directory of the local file system: the application's files in it, and the node's
+ * own in the folder `.hotspare`.
  *
- * What it relies on: a local file system (network-mounted ones differ in what fsync and rename promise),
- * one process at a time (a lock file sees to it), and nobody but the application and this library
- * writing below the root. Symbolic links below the root are never followed.
+ * What it relies on: a local file system (network-mounted ones differ in what fsync and rename
+ * promise), one process at a time (a lock file sees to it), and nobody but the application and this
+ * library writing below the root. Symbolic links below the root are never followed.
  *
  * @example
  * ```ts
@@ -13,7 +13,7 @@
  * const storage = directory('./data')
  * const opened = await storage.open({ nodeId: 'alpha', bootId: 'b1' })
  * await opened.tree.apply([
- *   { kind: 'put', path: 'messages/42.txt', bytes: new TextEncoder().encode('hello'), mode: 0o644 },
+ *   { kind: 'put', path: 'messages/42.txt', bytes: Buffer.from('hello'), mode: 0o644 },
  * ])
  * await opened.tree.sync(['messages/42.txt'])
  * await opened.close()
@@ -116,9 +116,10 @@ interface Found {
 }
 
 /**
- * Two lanes, so that neither side waits long for the other: on the active, a standby that joins reads
- * everything while writes go on; on a standby, chunks of a restore arrive while updates are applied. Within
- * one lane a piece of work lasts milliseconds, since callers bring limited pieces and large copies pause.
+ * Two lanes, so that neither side waits long for the other: on the active, a standby that joins
+ * reads everything while writes go on; on a standby, chunks of a restore arrive while updates are
+ * applied. Within one lane a piece of work lasts milliseconds, since callers bring limited pieces
+ * and large copies pause.
  */
 class OpenDirectory implements OpenStorage {
   readonly documents: DirectoryDocuments
@@ -181,8 +182,8 @@ async function makeStateFolder(layout: Layout): Promise<void> {
 }
 
 /**
- * Makes a folder, and those above it; says whether it was missing. With `recursive`, Node would try for ever where no folder
- * can be made in one that is there, as in `/proc`.
+ * Makes a folder, and those above it; says whether it was missing. With `recursive`, Node would try
+ * for ever where no folder can be made in one that is there, as in `/proc`.
  */
 async function makeFolder(path: string, mode?: number): Promise<boolean> {
   try {
@@ -221,7 +222,10 @@ async function checkFormat(layout: Layout): Promise<void> {
   throw new HotspareError('STORAGE_FORMAT', `${layout.format} says ${JSON.stringify(text)}`)
 }
 
-/** Whether the file system takes names that differ only in case for one: the marker is there under another name, too. */
+/**
+ * Whether the file system takes names that differ only in case for one: the marker is there under
+ * another name, too.
+ */
 async function isSpelledEitherWay(layout: Layout): Promise<boolean> {
   try {
     const [one, other] = [await lstat(layout.format), await lstat(layout.formatOtherwise)]

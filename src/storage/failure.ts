@@ -1,6 +1,9 @@
 import { HotspareError } from '../errors.js'
 
-/** A failure that an adapter found itself, rather than the operating system; `whatToDo` in place of what its code says. */
+/**
+ * A failure that an adapter found itself, rather than the operating system; `whatToDo` in place of
+ * what its code says.
+ */
 export function storageFailed(what: string, path?: string, whatToDo?: string): HotspareError {
   const details = path === undefined ? {} : { details: { path } }
   return new HotspareError('STORAGE_FAILED', what, { ...details, whatToDo })

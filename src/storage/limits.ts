@@ -1,6 +1,6 @@
 /**
- * What one call to a storage may carry. The callers above stay far below; the limits are there so that
- * a defect or a hostile number ends in an error instead of in all of the memory.
+ * What one call to a storage may carry. The callers above stay far below; the limits are there so
+ * that a defect or a hostile number ends in an error instead of in all of the memory.
  */
 
 import { HotspareError } from '../errors.js'

@@ -1,7 +1,7 @@
 /**
- * Storage in memory, for tests, simulations and nodes that keep nothing. Its content belongs to the factory's
- * object and outlives every opening, so that a node can be stopped and started again on it. It can crash: what
- * was not made durable is then kept, lost or torn as a real disk may.
+ * Storage in memory, for tests, simulations and nodes that keep nothing. Its content belongs to the
+ * factory's object and outlives every opening, so that a node can be stopped and started again on
+ * it. It can crash: what was not made durable is then kept, lost or torn as a real disk may.
  *
  * @example
  * ```ts
@@ -42,7 +42,10 @@ export interface MemoryOptions {
   readonly clock?: Clock
   /** Keeps nothing for a crash, which then loses only what was under way. Default false. */
   readonly fast?: boolean
-  /** Takes paths of files that differ only in upper and lower case for one, as macOS and Windows do. Default false. */
+  /**
+   * Takes paths of files that differ only in upper and lower case for one, as macOS and Windows do.
+   * Default false.
+   */
   readonly foldsCase?: boolean
 }
 
@@ -102,12 +105,13 @@ export interface MemoryStorage extends Storage {
   /** Who has it open; undefined when nobody has. */
   readonly owner: StorageOwner | undefined
   /**
-   * The machine stops now. Calls under way are done in part or not at all; what was not durable is kept,
-   * lost or torn at random, unless only the process died. The lock is released, and the open handle is dead.
+   * The machine stops now. Calls under way are done in part or not at all; what was not durable is
+   * kept, lost or torn at random, unless only the process died. The lock is released, and the open
+   * handle is dead.
    *
    * @param random - decides what is kept
-   * @param options - `powerCut: false` for the death of the process alone, which loses nothing that was
-   *   written. Default true.
+   * @param options - `powerCut: false` for the death of the process alone, which loses nothing that
+   *   was written. Default true.
    */
   crash(random: Random, options?: { readonly powerCut?: boolean }): void
   /** Turns over one bit of what is stored. False when there is nothing. */
@@ -208,7 +212,10 @@ class Memory implements MemoryStorage {
     this.#content.objects.crash(random)
   }
 
-  /** Until the next process looks, the system may or may not have used the memory for something else. */
+  /**
+   * Until the next process looks, the system may or may not have used the memory for something
+   * else.
+   */
   #mayEvict(random: Random): void {
     const { tree, objects } = this.#content
     if (!(tree.hasDropped || objects.hasDropped) || toss(random)) return

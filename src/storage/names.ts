@@ -1,6 +1,7 @@
 /**
- * The names that every storage adapter accepts. Checked in the adapters although the callers checked
- * before: a name becomes a path, and a path that escapes would be the end of every other promise.
+ * The names that every storage adapter accepts. Checked in the adapters although the callers
+ * checked before: a name becomes a path, and a path that escapes would be the end of every other
+ * promise.
  */
 
 import { HotspareError } from '../errors.js'
@@ -36,7 +37,8 @@ const plainPart = /^[a-z0-9._-]+$/
 const emptyOrDots = /(?:^|\/)\.{0,2}(?:\/|$)/
 
 /**
- * Checks the name of an object: `[a-z0-9._-]+(/[a-z0-9._-]+)*`, and no part `.` or `..`; a path of the tree in `incoming`.
+ * Checks the name of an object: `[a-z0-9._-]+(/[a-z0-9._-]+)*`, and no part `.` or `..`; a path of
+ * the tree in `incoming`.
  *
  * @throws `PATH_INVALID`
  */

@@ -1,6 +1,7 @@
 /**
- * Test kits for adapters of your own: every sentence of the contracts of `Storage` and `Transport`, as a test of its
- * own. They run under any test runner, and need nothing but its function to declare a test.
+ * Test kits for adapters of your own: every sentence of the contracts of `Storage` and `Transport`,
+ * as a test of its own. They run under any test runner, and need nothing but its function to
+ * declare a test.
  *
  * @example
  * ```ts

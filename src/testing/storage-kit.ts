@@ -1,4 +1,6 @@
-/** The conformance kit for storage adapters: every sentence of the contract, as a test of its own. */
+/**
+ * The conformance kit for storage adapters: every sentence of the contract, as a test of its own.
+ */
 
 import { documentTests } from './storage-kit/documents.js'
 import { type KitTest, runWith, type StorageKitSubject } from './storage-kit/harness.js'

@@ -7,8 +7,8 @@ export interface KitPair {
   /** Dials. */
   readonly b: Transport
   /**
-   * A transport that listens on this very address. Needed where `a` listens on any free port; left out,
-   * `a` is used again.
+   * A transport that listens on this very address. Needed where `a` listens on any free port; left
+   * out, `a` is used again.
    */
   readonly listenAgain?: (address: string) => Transport
   /** Ends whatever `create` began; what the kit opens it ends itself. */

@@ -1,6 +1,6 @@
 /**
- * A network inside one process, for tests and simulations: its links can be cut one way, delayed and
- * broken, its machines crashed, frozen and switched off.
+ * A network inside one process, for tests and simulations: its links can be cut one way, delayed
+ * and broken, its machines crashed, frozen and switched off.
  *
  * @example
  * ```ts
@@ -39,20 +39,24 @@ export interface MemoryNetworkOptions extends LinkQuality {
   }
   /** Milliseconds until a dial without an answer fails with `PEER_UNREACHABLE`. Default 3 000. */
   readonly dialTimeoutMs?: number
-  /** Whether connections count as secure, so that frames on them carry no checks. Default `false`. */
+  /**
+   * Whether connections count as secure, so that frames on them carry no checks. Default `false`.
+   */
   readonly secure?: boolean
 }
 
 /** A network inside one process. Addresses are any strings; each is a machine with one process. */
 export interface MemoryNetwork {
   /**
-   * The transport of the process that runs at an address now. It listens there, and dials from there.
-   * After a `crash()` or `powerOff()` the next process needs a new one; the old one does nothing any more.
+   * The transport of the process that runs at an address now. It listens there, and dials from
+   * there. After a `crash()` or `powerOff()` the next process needs a new one; the old one does
+   * nothing any more.
    */
   transport(address: string): Transport
   /**
-   * Nothing gets from one address to the other, in this direction: frames, dials and ends are held. What has arrived,
-   * and is not read yet, is delivered; with `inFlight` also what is on its way now.
+   * Nothing gets from one address to the other, in this direction: frames, dials and ends are held.
+   * What has arrived, and is not read yet, is delivered; with `inFlight` also what is on its way
+   * now.
    */
   cut(from: string, to: string, options?: { readonly inFlight?: boolean }): void
   /**
@@ -64,14 +68,18 @@ export interface MemoryNetwork {
   setLink(from: string, to: string, quality: LinkQuality): void
   /** Breaks all connections between two addresses at once: both ends see a `reset`. */
   breakConnections(one: string, other: string): void
-  /** One side's connections to the other are reset, and the other side is not told: it believes that they stand. */
+  /**
+   * One side's connections to the other are reset, and the other side is not told: it believes that
+   * they stand.
+   */
   forget(one: string, other: string): void
   /** Takes a machine off the network: silence in both directions, no reset, dials time out. */
   isolate(address: string): void
   /** Puts an isolated machine back; what was held arrives late. */
   rejoin(address: string): void
   /**
-   * A firewall drops what dials an address: such dials time out. Its own dials go out, and connections that stand stay.
+   * A firewall drops what dials an address: such dials time out. Its own dials go out, and
+   * connections that stand stay.
    */
   closePort(address: string): void
   /** Ends {@link MemoryNetwork.closePort}. */
@@ -83,8 +91,8 @@ export interface MemoryNetwork {
   /** The machine runs again, without a process: old connections of its peers see a `reset`. */
   powerOn(address: string): void
   /**
-   * The process reads nothing: its machine still answers dials, but nothing is taken. With its clock held as well it
-   * stands still (SIGSTOP).
+   * The process reads nothing: its machine still answers dials, but nothing is taken. With its
+   * clock held as well it stands still (SIGSTOP).
    */
   freeze(address: string): void
   /** The process goes on, and gets everything that arrived meanwhile. */

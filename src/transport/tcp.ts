@@ -31,7 +31,10 @@ export interface TcpOptions {
   readonly tls?: TcpTlsOptions
   /** Milliseconds until an attempt to connect, TLS included, is given up. Default 3 000. */
   readonly dialTimeoutMs?: number
-  /** Idle milliseconds before the operating system probes a connection; 0 switches it off. Default 10 000. */
+  /**
+   * Idle milliseconds before the operating system probes a connection; 0 switches it off. Default
+   * 10 000.
+   */
   readonly keepAliveMs?: number
 }
 
@@ -45,9 +48,9 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1
 /**
  * A transport over TCP.
  *
- * A dial that the peer's machine refuses rejects with `PEER_REFUSED`: proof that the process is gone.
- * That proof is as good as the network: a firewall that *rejects* instead of dropping looks the same,
- * and then two nodes can be active at once. Between members, let firewalls drop.
+ * A dial that the peer's machine refuses rejects with `PEER_REFUSED`: proof that the process is
+ * gone. That proof is as good as the network: a firewall that *rejects* instead of dropping looks
+ * the same, and then two nodes can be active at once. Between members, let firewalls drop.
  *
  * @param options - where to listen, TLS, timeouts
  * @throws `OPTION_INVALID` when an address, a timeout, a key or a certificate cannot work

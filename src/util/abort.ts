@@ -1,10 +1,14 @@
-/** Work that can be given up. Nothing of it stays behind at a signal, which may live as long as the process. */
+/**
+ * Work that can be given up. Nothing of it stays behind at a signal, which may live as long as the
+ * process.
+ */
 import { setMaxListeners } from 'node:events'
 import { HotspareError } from '../errors.js'
 
 /**
- * A controller whose signal as many may listen to as there is work under way: each write of a tenure, each dial. Node
- * warns of a leak from the eleventh listener on, and here it is none: each goes with its work.
+ * A controller whose signal as many may listen to as there is work under way: each write of a
+ * tenure, each dial. Node warns of a leak from the eleventh listener on, and here it is none: each
+ * goes with its work.
  */
 export function sharedController(): AbortController {
   const controller = new AbortController()
@@ -12,7 +16,10 @@ export function sharedController(): AbortController {
   return controller
 }
 
-/** Begins `work` unless the signal has aborted already, and rejects with `ABORTED` when it aborts before that is done. */
+/**
+ * Begins `work` unless the signal has aborted already, and rejects with `ABORTED` when it aborts
+ * before that is done.
+ */
 export async function abortable<T>(
   work: () => Promise<T>,
   signal: AbortSignal | undefined,
@@ -36,8 +43,8 @@ export async function abortable<T>(
 }
 
 /**
- * Runs `work` with a signal that aborts as soon as one of these does, until the work is done. `AbortSignal.any` leaves
- * something behind at a long-lived signal with each use, on Node 20.
+ * Runs `work` with a signal that aborts as soon as one of these does, until the work is done.
+ * `AbortSignal.any` leaves something behind at a long-lived signal with each use, on Node 20.
  */
 export async function withAny<T>(
   signals: readonly (AbortSignal | undefined)[],

@@ -1,6 +1,7 @@
 /**
- * Where bytes are nothing but zeros, block by block, so that a sparse file need not be moved and stored as if it were full.
- * What is left out is put back as zeros, so a run in a file without holes is left out as safely as a hole.
+ * Where bytes are nothing but zeros, block by block, so that a sparse file need not be moved and
+ * stored as if it were full. What is left out is put back as zeros, so a run in a file without
+ * holes is left out as safely as a hole.
  */
 
 /** What a file system gives a file at a time; a hole is never smaller. */
@@ -18,8 +19,8 @@ export interface Run {
 /**
  * The stretches that remain when the blocks of zeros are left out, in order.
  *
- * @param position - where in its file the first byte stands: blocks begin at its multiples of {@link BLOCK_BYTES}, and one
- *   that is here only in part is never left out
+ * @param position - where in its file the first byte stands: blocks begin at its multiples of
+ *   {@link BLOCK_BYTES}, and one that is here only in part is never left out
  */
 export function dataRuns(bytes: Uint8Array, position: number): Run[] {
   const runs: Run[] = []

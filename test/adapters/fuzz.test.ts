@@ -41,7 +41,9 @@ async function honestListener(): Promise<{
   return { listener, port: Number(listener.address.split(':')[1]), channels, errors }
 }
 
-/** Writes the bytes and resolves when the listener has ended the connection, or nothing comes back. */
+/**
+ * Writes the bytes and resolves when the listener has ended the connection, or nothing comes back.
+ */
 function attack(port: number, chunks: readonly Uint8Array[]): Promise<Buffer> {
   return new Promise((resolve) => {
     const answers: Buffer[] = []

@@ -314,7 +314,8 @@ describe('the lock', () => {
     async () => {
       const program = `
       const { directory } = await import(${JSON.stringify(built.href)})
-      const storage = await directory(${JSON.stringify(root)}).open({ nodeId: 'killed', bootId: 'b' })
+      const owner = { nodeId: 'killed', bootId: 'b' }
+      const storage = await directory(${JSON.stringify(root)}).open(owner)
       await storage.tree.apply([{ kind: 'put', path: 'f', bytes: new Uint8Array(3), mode: 0o644 }])
       console.log('open')
       setInterval(() => {}, 1000)`
@@ -663,7 +664,8 @@ describe('what lies on the disk', () => {
   })
 })
 
-// Needs the right to mount: elsewhere the same is shown by failing calls, in storage-failures.test.ts.
+// Needs the right to mount: elsewhere the same is shown by failing calls, in
+// storage-failures.test.ts.
 const mountable = process.getuid?.() === 0 && canMount()
 describe.runIf(mountable)('a file system without room', () => {
   test('GEN-8: is STORAGE_FULL for every kind of write, and reading goes on', async () => {

@@ -1,4 +1,7 @@
-/** Files whose mode keeps their owner out. Permissions mean nothing to root, which becomes somebody else for a while. */
+/**
+ * Files whose mode keeps their owner out. Permissions mean nothing to root, which becomes somebody
+ * else for a while.
+ */
 import { chown, link, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,7 @@
-/** A dial that meets itself: the system chose the very port that is dialled for the connection that goes out. */
+/**
+ * A dial that meets itself: the system chose the very port that is dialled for the connection that
+ * goes out.
+ */
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type NetConnectOpts } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
@@ -23,7 +26,10 @@ async function listening(port: number): Promise<{ port: number; close(): Promise
   return { port: (server.address() as { port: number }).port, close }
 }
 
-/** The states of what the system still has of connections with this port, as Linux tells it; elsewhere none are shown. */
+/**
+ * The states of what the system still has of connections with this port, as Linux tells it;
+ * elsewhere none are shown.
+ */
 function held(port: number): string[] {
   const table = '/proc/net/tcp'
   if (!existsSync(table)) return []

@@ -3,7 +3,9 @@ import { AppendSize } from '../../src/copy/journal/append-size.js'
 
 const mib = 1024 * 1024
 
-/** The size after so many appends of all that is allowed, on a disk with this sync time and rate. */
+/**
+ * The size after so many appends of all that is allowed, on a disk with this sync time and rate.
+ */
 function sizeOn(syncMs: (at: number) => number, bytesPerSecond: number): number {
   const size = new AppendSize()
   for (let at = 0; at < 40; at += 1) {

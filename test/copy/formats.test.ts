@@ -1,6 +1,6 @@
 /**
- * Bytes that version 1 wrote, kept for ever: this version has to read them, and still writes the same. With
- * `UPDATE_FIXTURES=1` missing files are written; a file that is there is never changed.
+ * Bytes that version 1 wrote, kept for ever: this version has to read them, and still writes the
+ * same. With `UPDATE_FIXTURES=1` missing files are written; a file that is there is never changed.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'

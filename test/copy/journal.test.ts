@@ -94,7 +94,8 @@ describe('readers of the journal', () => {
   }, 30_000)
 
   test('SYN-32: go on where a stretch of the log ends in the middle of a mark', async () => {
-    // A mark of 16 bytes stands before each entry that was flushed; the sizes move one over the end of the first stretch.
+    // A mark of 16 bytes stands before each entry that was flushed; the sizes move one over the end
+    // of the first stretch.
     const limits = { ...copyLimits, tailBytesMax: 2048 }
     for (let shift = 0; shift <= 16; shift += 4) {
       const node = await startNode(memory(), { limits })
@@ -195,7 +196,10 @@ describe('readers of the journal', () => {
     await node.copy.close()
   })
 
-  /** A full copy with more segments than the tail holds, which take a turn of the event loop to close from now on. */
+  /**
+   * A full copy with more segments than the tail holds, which take a turn of the event loop to
+   * close from now on.
+   */
   async function slowlyClosing() {
     let close = (): Promise<void> => Promise.resolve()
     const open = gated(await memory().open(owner()), 'close', () => close())

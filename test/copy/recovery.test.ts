@@ -34,7 +34,10 @@ import {
 
 const rounds = 60
 
-/** A stretch of a node's life: random entries, random waits and checkpoints. Answers the changes appended. */
+/**
+ * A stretch of a node's life: random entries, random waits and checkpoints. Answers the changes
+ * appended.
+ */
 async function live(
   node: Awaited<ReturnType<typeof startNode>>,
   random: SeededRandom,
@@ -179,7 +182,8 @@ describe('files that somebody else changed after the node was killed', () => {
     )
     storage.outside.write('docs/new', text('edited!'))
     const { copy } = await startNode(storage)
-    // It could be one of the node's own, torn. So it is taken for that, and is the history's all the same.
+    // It could be one of the node's own, torn. So it is taken for that, and is the history's all
+    // the same.
     expect(treeOf(storage)).toEqual({ 'docs/a': 'one', 'docs/new': 'one t' })
     expect(copy.outside).toEqual(nothing)
     await copy.close()
@@ -697,7 +701,10 @@ describe('recovery', () => {
     await again.copy.close()
   })
 
-  /** A journal with patches of one file that the tree lacks, as a process leaves it that died before it applied them. */
+  /**
+   * A journal with patches of one file that the tree lacks, as a process leaves it that died before
+   * it applied them.
+   */
   async function unapplied(...offsets: readonly (readonly [at: number, what: string])[]) {
     const storage = memory()
     const node = await startNode(storage)

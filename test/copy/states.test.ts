@@ -82,7 +82,10 @@ async function start(
   return openCopy(await storage.open(owner()), policy, { events, limits })
 }
 
-/** Takes the stored snapshot of the class away, as on a disk that an earlier version left, or that lost it. */
+/**
+ * Takes the stored snapshot of the class away, as on a disk that an earlier version left, or that
+ * lost it.
+ */
 async function removeSnapshot(storage: MemoryStorage): Promise<void> {
   const open = await storage.open(owner())
   await open.documents.remove('state/kv')
@@ -152,7 +155,8 @@ describe('classes of application state', () => {
       second.append(maker.batch(update('x', 2)))
       app.store()
       await second.close()
-      // It goes on from its own position, and the checkpoint that follows must not count that as stored here.
+      // It goes on from its own position, and the checkpoint that follows must not count that as
+      // stored here.
       const third = await start(crashed(storage), app.start())
       third.append(maker.batch(put('docs/a', 'a'), update('x', 4)))
       await third.checkpoint()

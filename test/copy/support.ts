@@ -1,4 +1,7 @@
-/** Local copies for tests: a seeded random, a policy with one class of each kind, a model of what a copy holds. */
+/**
+ * Local copies for tests: a seeded random, a policy with one class of each kind, a model of what a
+ * copy holds.
+ */
 
 import type { Change, SingleChange } from '../../src/changes/change.js'
 import type { Entry } from '../../src/changes/entry.js'

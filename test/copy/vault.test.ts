@@ -237,7 +237,10 @@ describe('the vault', () => {
     await copy.close()
   })
 
-  /** A copy whose first tenure ended with change 3 unanswered, and whose second one acknowledged change 5. */
+  /**
+   * A copy whose first tenure ended with change 3 unanswered, and whose second one acknowledged
+   * change 5.
+   */
   async function twoTenures(goesOn: boolean) {
     const copy = await openCopy(await memory().open(owner('beta')), testPolicy(new TestState()))
     const maker = new EntryMaker()

@@ -53,7 +53,8 @@ describe('the active and its standbys', () => {
     }
     // Of an older active it is only not aware yet that there is a newer one.
     expect(told(0)).toEqual([])
-    // Its copy becomes that of the other one, so that what it acknowledged here is not there any more.
+    // Its copy becomes that of the other one, so that what it acknowledged here is not there any
+    // more.
     expect(told(2)).toEqual(['peerLost n2 proven'])
     expect(told(2)).toEqual(['peerLost n2 proven'])
   })

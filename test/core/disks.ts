@@ -20,7 +20,10 @@ export function crash(node: NodeSim): void {
   disk.history = disk.history.filter((term) => term.firstSeq <= disk.seq + 1)
 }
 
-/** Another machine under the same name, or a disk that was put back to an older state. The node must not run. */
+/**
+ * Another machine under the same name, or a disk that was put back to an older state. The node must
+ * not run.
+ */
 export function replaceDisk(world: World, id: string, disk: Disk): void {
   const node = world.node(id)
   if (node.alive) throw new Error(`${id} runs`)

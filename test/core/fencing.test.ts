@@ -11,7 +11,10 @@ function refusedWhileFrozen(world: World, from: string, to: string, forMs: numbe
   world.later(forMs + 50, () => world.push(0, { kind: 'dial', from, to, boot }))
 }
 
-/** One node stands still for so long; the other one, dead until now, becomes active and writes meanwhile. */
+/**
+ * One node stands still for so long; the other one, dead until now, becomes active and writes
+ * meanwhile.
+ */
 function frozenMeanwhile(world: World, frozen: string, other: string, forMs: number): void {
   world.freeze(frozen, forMs)
   refusedWhileFrozen(world, frozen, other, forMs)
@@ -110,7 +113,10 @@ describe('fencing', () => {
     expect(world.write('n2')).toBe(true)
   })
 
-  /** N1 stands still; n3 takes over, and its last frames to n1 before that lie in the socket; then they are lost. */
+  /**
+   * N1 stands still; n3 takes over, and its last frames to n1 before that lie in the socket; then
+   * they are lost.
+   */
   function replacedBehindACut(): World {
     const world = settled(3)
     world.node('n2').ineligible = 'not now'
@@ -169,7 +175,10 @@ describe('fencing', () => {
     expect(world.write('n1')).toBe(true)
   })
 
-  /** N1 stands still; n2 takes over, which n3 hears nothing of; then n1 has a connection to n3 alone for `withoutMs`. */
+  /**
+   * N1 stands still; n2 takes over, which n3 hears nothing of; then n1 has a connection to n3 alone
+   * for `withoutMs`.
+   */
   function replacedWithoutALink(withoutMs: number): World {
     const [n1, n2] = names(2).map((id) => ({ id, promotable: true }))
     const members = [n1, n2, { id: 'n3', promotable: false }].flatMap((one) => one ?? [])

@@ -7,8 +7,9 @@ import type { World } from './world.js'
 import type { WorldOptions } from './world-types.js'
 
 /**
- * n1 stopped cleanly as the last active, and serves again; n3 has five acknowledged writes that n2 lacks, and is in no
- * reach of n1. n1 ends, and its disk is put back to that stop: its copy looks like that of n2, and looks proven.
+ * n1 stopped cleanly as the last active, and serves again; n3 has five acknowledged writes that n2
+ * lacks, and is in no reach of n1. n1 ends, and its disk is put back to that stop: its copy looks
+ * like that of n2, and looks proven.
  */
 function putBack(options: WorldOptions = {}): World {
   const world = settled(3, { onMissingPeer: 'hold', ...options })
@@ -196,7 +197,10 @@ describe("GEN-2: with 'hold' whoever answers holds up nobody any more", () => {
   })
 })
 
-/** One that went on alone has another history: what it had acknowledged before only an operator can give up. */
+/**
+ * One that went on alone has another history: what it had acknowledged before only an operator can
+ * give up.
+ */
 function orderWithoutLacking(world: World): void {
   const held = world.said.findLast(
     ({ event }) => event?.name === 'holding' && event.reason === lackingReason,

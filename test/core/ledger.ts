@@ -97,7 +97,8 @@ export class Ledger {
   }
 
   /**
-   * Those of them that nobody was told of: no event named a member that held them. What was told of is not asked for again.
+   * Those of them that nobody was told of: no event named a member that held them. What was told of
+   * is not asked for again.
    */
   settle(copy: Copy, named: ReadonlySet<string>): number {
     const lost = this.#lostBy(copy)

@@ -10,7 +10,10 @@ import type { WorldOptions } from './world-types.js'
 
 const both = ['takeOver', 'hold'] as const
 
-/** n2 got the role with all in sync and dies with five changes that no standby has; n1 serves in its place. */
+/**
+ * n2 got the role with all in sync and dies with five changes that no standby has; n1 serves in its
+ * place.
+ */
 function lostWithARest(count: number, options: WorldOptions): World {
   const world = settled(count, options)
   world.command('n1', { name: 'switchover', to: 'n2' })
@@ -76,7 +79,10 @@ describe.each(both)('GEN-2: terms that were left without a change, onMissingPeer
 })
 
 describe('GEN-2: what a node keeps of terms that it left', () => {
-  /** A standby of n1 whose copy goes through these terms, each beginning after the sequence number `seq` of the one before. */
+  /**
+   * A standby of n1 whose copy goes through these terms, each beginning after the sequence number
+   * `seq` of the one before.
+   */
   function through(
     epochs: readonly number[],
     { isCaughtUp = true, ...facts }: Partial<CopyFacts> & { readonly isCaughtUp?: boolean } = {},

@@ -86,7 +86,9 @@ describe('two connections between two nodes', () => {
 describe('an active that learns of a newer one that does not hear it', () => {
   const other = { epoch: 7, nodeId: 'n3', bootId: 'n3.1' }
 
-  /** n1 is active, with n2 in sync; n3 says that it is active in a newer term, and hears only n2. */
+  /**
+   * n1 is active, with n2 in sync; n3 says that it is active in a newer term, and hears only n2.
+   */
   function meets(copy: (own: Extent) => Extent, held = true): World {
     const world = settled(3)
     world.kill('n3')

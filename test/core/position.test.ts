@@ -95,7 +95,9 @@ describe('relate', () => {
   }
 })
 
-/** Copies that come from one tree of histories, as real ones do: grown, opened, copied and forked. */
+/**
+ * Copies that come from one tree of histories, as real ones do: grown, opened, copied and forked.
+ */
 const copies = fc
   .array(fc.tuple(fc.nat(3), fc.nat(3), fc.nat(4)), { minLength: 1, maxLength: 30 })
   .map((steps) => {

@@ -171,7 +171,10 @@ describe('random schedules', () => {
   })
 })
 
-/** One or two machines fail, one of them may come back with another disk; afterwards one is active, and every loss was told. */
+/**
+ * One or two machines fail, one of them may come back with another disk; afterwards one is active,
+ * and every loss was told.
+ */
 function loseDisks(world: World, random: Random, older: Map<string, Disk>): void {
   const ids = world.members.map(({ id }) => id)
   const pick = (): string => ids[random(ids.length)] ?? ''
@@ -202,7 +205,10 @@ function loseDisks(world: World, random: Random, older: Map<string, Disk>): void
   older.set(one, structuredClone(world.node(one).disk))
 }
 
-/** What fails, and what comes back at once: that a holder of acknowledged writes is back in time is the sharp case. */
+/**
+ * What fails, and what comes back at once: that a holder of acknowledged writes is back in time is
+ * the sharp case.
+ */
 function failSome(
   world: World,
   random: Random,

@@ -3,10 +3,11 @@
  * `UPDATE_SCENARIOS=1 npx vitest run test/core/scenarios.test.ts` writes the results anew; read the
  * difference before keeping it.
  *
- * A script's lines: `nodes n1 n2 o1:observer option=value`, `start n1`, `kill n1`, `freeze n1
- * 5000`, `cut n1 n2`, `cut n1 > n2`, `heal n1 n2`, `heal`, `write n1 5`, `run 3000`, `switchover n1
- * [n2]`, `stop n1`, `takeOver n1 n2,n3`, `set n1 lagging|closed|open|prompt`, `empty n1` (its disk,
- * while it does not run), `fetches n1 12000` (how long what it lacks takes), `status`, `explain n1`. What happened follows each line, indented.
+ * A script's lines: `nodes n1 n2 o1:observer option=value`, `start n1`, `kill n1`,
+ * `freeze n1 5000`, `cut n1 n2`, `cut n1 > n2`, `heal n1 n2`, `heal`, `write n1 5`, `run 3000`,
+ * `switchover n1 [n2]`, `stop n1`, `takeOver n1 n2,n3`, `set n1 lagging|closed|open|prompt`,
+ * `empty n1` (its disk, while it does not run), `fetches n1 12000` (how long what it lacks takes),
+ * `status`, `explain n1`. What happened follows each line, indented.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,6 @@
-/** The made-up shell of each node: it carries out effects on a copy that is a history and a number. */
+/**
+ * The made-up shell of each node: it carries out effects on a copy that is a history and a number.
+ */
 
 import type { CopyFacts, Role } from '../../src/core/state/facts.js'
 import type { CoreMessage } from '../../src/core/state/messages.js'

@@ -4,7 +4,10 @@ import { generator, type Random, seeds, withSeed } from './seeds.js'
 import type { World } from './world.js'
 import type { WorldOptions } from './world-types.js'
 
-/** Three nodes, of which n3 was killed so long ago that it is out of the set; its machine is there, or is switched off. */
+/**
+ * Three nodes, of which n3 was killed so long ago that it is out of the set; its machine is there,
+ * or is switched off.
+ */
 function withoutThird(options: WorldOptions = {}, isOff = false): World {
   const world = settled(3, options)
   world.kill('n3')

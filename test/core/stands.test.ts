@@ -5,7 +5,10 @@ import { emptyDisk, replaceDisk } from './disks.js'
 import type { World } from './world.js'
 import type { WorldOptions } from './world-types.js'
 
-/** Five writes are acknowledged that n1 and n2 have, and n3 has not; n3 is in the in-sync set all the same. */
+/**
+ * Five writes are acknowledged that n1 and n2 have, and n3 has not; n3 is in the in-sync set all
+ * the same.
+ */
 function ahead(options: WorldOptions = {}, write = (world: World) => world.write('n1')): World {
   const world = settled(3, options)
   world.node('n3').lagging = true
@@ -17,7 +20,9 @@ function ahead(options: WorldOptions = {}, write = (world: World) => world.write
 
 const both = ['takeOver', 'hold'] as const
 
-/** What must become of acknowledged writes that nobody in reach has: they are named, or held for. */
+/**
+ * What must become of acknowledged writes that nobody in reach has: they are named, or held for.
+ */
 function isToldOf(world: World, onMissingPeer: (typeof both)[number], missing: string): void {
   if (onMissingPeer === 'hold') {
     world.run(20_000)
@@ -222,7 +227,10 @@ describe('GEN-2: who may stand for whom', () => {
 })
 
 describe('ROL-16: what is known to be later', () => {
-  /** n3 is out of the set, hears of later changes through n2, and is left with n1 as the others make it. */
+  /**
+   * n3 is out of the set, hears of later changes through n2, and is left with n1 as the others make
+   * it.
+   */
   function outOfSet(change: (world: World) => void): World {
     const world = settled(3)
     world.cutLink('n1', 'n3')
@@ -337,7 +345,10 @@ describe('a fresher copy that may not lead', () => {
 })
 
 describe('GEN-2: a disk that is put back to the state after a clean stop', () => {
-  /** n1 stopped cleanly last and served again; then the others go on, and its disk is put back to that stop. */
+  /**
+   * n1 stopped cleanly last and served again; then the others go on, and its disk is put back to
+   * that stop.
+   */
   function putBack(count: number): World {
     const world = settled(count)
     for (const id of ['n3', 'n2', 'n1'].slice(3 - count)) {

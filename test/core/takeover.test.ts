@@ -87,7 +87,8 @@ describe('failure detection', () => {
 
   it('ROL-6: refused dials of one to which no connection was lost are no death', () => {
     const world = settled(2)
-    // Both connections fall silent, and at the address that is known for it nothing listens any more.
+    // Both connections fall silent, and at the address that is known for it nothing listens any
+    // more.
     world.links.clear()
     world.inputLater(0, 'n2', { type: 'linkDown', peer: 'n1', cause: 'timeout' })
     world.inputLater(0, 'n2', { type: 'linkDown', peer: 'n1', cause: 'timeout', accepted: true })

@@ -64,7 +64,10 @@ export type Item = { readonly at: number; readonly order: number } & (
       /** The connection it is on: the one that this node dialled. */
       readonly link: string
       readonly boots: string
-      /** It lies in the socket of a process that stands still: nothing keeps it from being read later. */
+      /**
+       * It lies in the socket of a process that stands still: nothing keeps it from being read
+       * later.
+       */
       readonly arrived?: boolean
       readonly message: CoreMessage
     }

@@ -181,8 +181,8 @@ export class World {
   thaw(id: string): void {
     const node = this.node(id)
     node.frozen = false
-    // As an event loop does: the timers that are due come first, then the sockets, which hold what arrived whatever became
-    // of the network since.
+    // As an event loop does: the timers that are due come first, then the sockets, which hold what
+    // arrived whatever became of the network since.
     for (const item of node.backlog) {
       if (item.kind === 'message') this.push(2, { ...item, arrived: true })
       else this.push(item.kind === 'input' && item.input.type === 'tick' ? 0 : 2, item)

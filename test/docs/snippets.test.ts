@@ -4,13 +4,17 @@ import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
 
 /**
- * Every `ts` block of the README, of docs/ and of the comments in src/ type-checks against the package as it is now. One
- * program holds all of them, each as a file of its own that exists in memory only and keeps the line numbers of its page.
+ * Every `ts` block of the README, of docs/ and of the comments in src/ type-checks against the
+ * package as it is now. One program holds all of them, each as a file of its own that exists in
+ * memory only and keeps the line numbers of its page.
  */
 
 const root = resolve(import.meta.dirname, '../..')
 
-/** What a fragment may use without saying where it comes from; blocks with an `import` have to be complete. */
+/**
+ * What a fragment may use without saying where it comes from; blocks with an `import` have to be
+ * complete.
+ */
 const preamble = [
   "import { ClusterNode, HotspareError, SyncPolicy, appState, neverSynced, synced } from 'hotspare'",
   "import type { MemberOptions, Storage, Tenure, Transport } from 'hotspare'",
@@ -48,7 +52,10 @@ function blocksOf(page: string): Block[] {
   return blocks
 }
 
-/** A block as a module whose lines are those of its page; a fragment stands in a scope below the preamble. */
+/**
+ * A block as a module whose lines are those of its page; a fragment stands in a scope below the
+ * preamble.
+ */
 function moduleOf({ line, text }: Block): string {
   const padding = '\n'.repeat(line - 1)
   if (/^(import|export) /m.test(text)) return padding + text

@@ -25,7 +25,8 @@ describe('a stream that became a black hole under load', () => {
       const { cluster, callers } = await holed(hole)
       const alpha = cluster.node('alpha')
       await cluster.until('beta left', () => alpha.status().inSync.length === 0, 2 * degradeAfterMs)
-      // Each side notices it by itself, one after the other where the end does not get through either.
+      // Each side notices it by itself, one after the other where the end does not get through
+      // either.
       const boundMs = (2 * streamSilentFactor + 3) * degradeAfterMs
       await cluster.until('beta is back', () => alpha.status().inSync.includes('beta'), boundMs)
       await cluster.run(10_000)

@@ -4,7 +4,8 @@ import { memory } from '../../src/storage/memory.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
 import { addressOf, nodesOn, pairOf } from './nodes.js'
 
-// Large content reaches the standbys before its write has a place; what never gets one does not stay with them.
+// Large content reaches the standbys before its write has a place; what never gets one does not
+// stay with them.
 
 const network = memoryNetwork({})
 const nodeOf = nodesOn(network)

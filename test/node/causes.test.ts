@@ -13,7 +13,8 @@ import { memory } from '../../src/storage/memory.js'
 import { TestClock } from '../replication/writer-support.js'
 import { nodesOn, pairOf } from './nodes.js'
 
-// Whatever is tried again and again in vain has a cause in status() and an event, and it goes away with the success.
+// Whatever is tried again and again in vain has a cause in status() and an event, and it goes away
+// with the success.
 
 const nodeOf = nodesOn()
 

@@ -1,4 +1,7 @@
-/** Promise 4 under load: redundancy comes, and stays, however slow a standby is beside its active. Virtual time. */
+/**
+ * Promise 4 under load: redundancy comes, and stays, however slow a standby is beside its active.
+ * Virtual time.
+ */
 import { describe, expect, it } from 'vitest'
 import { paceHoldFactor } from '../../src/replication/in-sync/flow-control.js'
 import { Callers, type Load, VirtualCluster } from '../support/virtual-cluster.js'
@@ -72,7 +75,8 @@ describe('a standby that is slower than the active, under load that never ends (
       const { cluster, freeRate } = scene
       slow(cluster, freeRate / factor, load.bytes)
       void cluster.make('beta').start()
-      // While it restores, the backlog grows; then it needs at most twice as long as without new writes.
+      // While it restores, the backlog grows; then it needs at most twice as long as without new
+      // writes.
       await cluster.run(20_000 + factor * 13_000)
       expect(isInSync(scene)).toBe(true)
       const lost = cluster.events('alpha', 'standbyLost').length

@@ -1,4 +1,7 @@
-/** Flow control during a restore that takes long: what the restore brings is progress, and it ends. Virtual time. */
+/**
+ * Flow control during a restore that takes long: what the restore brings is progress, and it ends.
+ * Virtual time.
+ */
 import { afterEach, describe, expect, it } from 'vitest'
 import { paceHoldFactor } from '../../src/replication/in-sync/flow-control.js'
 import { Callers, VirtualCluster } from '../support/virtual-cluster.js'
@@ -56,7 +59,8 @@ describe('flow control while a standby restores behind a narrow link', () => {
       await cluster.run(6_000)
       most = Math.max(most, brought())
       cluster.network.breakConnections('alpha:1', 'beta:1')
-      // Writers that were let go meanwhile would fill the link before the restore gets anything of it.
+      // Writers that were let go meanwhile would fill the link before the restore gets anything of
+      // it.
       expect(alpha.status().pace?.peer).toBe('beta')
     }
     expect(most).toBeGreaterThan(1_000)

@@ -1,6 +1,7 @@
 /**
- * What a node of the next version may say to this one, in each lane: types, fields and words that are not known here. They
- * are ignored, the connection stays, and a request that somebody waits for is answered with an error.
+ * What a node of the next version may say to this one, in each lane: types, fields and words that
+ * are not known here. They are ignored, the connection stays, and a request that somebody waits for
+ * is answered with an error.
  */
 
 import { describe, expect, it, vi } from 'vitest'
@@ -170,7 +171,10 @@ function fingerprintsOf(node: { readonly id: string }): Record<string, string> {
   return new SyncPolicy({ files: synced('files/**') }).fingerprints()
 }
 
-/** On each connection that is dialled, each frame of the other end comes with two of a later version before it. */
+/**
+ * On each connection that is dialled, each frame of the other end comes with two of a later version
+ * before it.
+ */
 function hearingMore(transport: Transport, lanes: { count: number }): Transport {
   return {
     ...transport,

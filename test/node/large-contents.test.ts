@@ -1,4 +1,7 @@
-/** Promise 4 for contents that an ordinary disk needs longer for than a standby may be silent. Virtual time. */
+/**
+ * Promise 4 for contents that an ordinary disk needs longer for than a standby may be silent.
+ * Virtual time.
+ */
 import { describe, expect, it } from 'vitest'
 import type { Receipt } from '../../src/index.js'
 import { VirtualCluster } from '../support/virtual-cluster.js'

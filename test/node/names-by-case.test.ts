@@ -3,8 +3,8 @@ import { type ClusterNode, SyncPolicy, synced } from '../../src/index.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { nodesOn } from './nodes.js'
 
-// Names that differ only in case are two files on one system and one on another: no node may ever mix them up, whatever way
-// they come.
+// Names that differ only in case are two files on one system and one on another: no node may ever
+// mix them up, whatever way they come.
 
 const nodeOf = nodesOn()
 const classes = { files: synced('files/**') }
@@ -141,7 +141,8 @@ describe('files that differ only in case and were there before', () => {
     await allowing.start({ adopt: true })
     expect(await lists(allowing)).toEqual(['files/README', 'files/Readme'])
     await allowing.stop()
-    // Old files that differ stay what they are, and are written to as before; a third one is not taken.
+    // Old files that differ stay what they are, and are written to as before; a third one is not
+    // taken.
     const refusing = nodeOf('alpha', { storage })
     await refusing.start()
     await refusing.files.append('files/README', '!')
@@ -220,7 +221,8 @@ describe('a standby whose storage takes names that differ only in case for one',
     const beta = nodeOf('beta', { storage })
     await beta.start()
     await beta.stop()
-    // By the journal it could not follow; what it is restored by names a removal of what it never had.
+    // By the journal it could not follow; what it is restored by names a removal of what it never
+    // had.
     await alpha.files.write('files/a', 'comes')
     await alpha.files.remove('files/a')
     const again = nodeOf('beta', { storage })

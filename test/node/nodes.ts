@@ -13,8 +13,9 @@ export function addressOf(id: string): string {
 }
 
 /**
- * What makes the nodes of a test file: alpha and beta, each with an empty disk and one class of files. It is called at
- * the top of the file, because files that run in one process share this module, and each needs a hook of its own.
+ * What makes the nodes of a test file: alpha and beta, each with an empty disk and one class of
+ * files. It is called at the top of the file, because files that run in one process share this
+ * module, and each needs a hook of its own.
  */
 export function nodesOn(network: MemoryNetwork = memoryNetwork({})): NodeOf {
   const running: ClusterNode[] = []

@@ -5,8 +5,9 @@ import type { TreeStore } from '../../src/interfaces/tree-store.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { nodesOn, pairOf } from './nodes.js'
 
-// Files of synced classes that somebody else changes while the node runs. They are noticed when a change in place meets
-// them, because they have not the size that the changes before it make of them.
+// Files of synced classes that somebody else changes while the node runs. They are noticed when a
+// change in place meets them, because they have not the size that the changes before it make of
+// them.
 
 const nodeOf = nodesOn()
 

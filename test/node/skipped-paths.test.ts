@@ -8,7 +8,8 @@ import { directory } from '../../src/storage/directory.js'
 import { memory } from '../../src/storage/memory.js'
 import { nodesOn } from './nodes.js'
 
-// What is on the disk and looks as if it were replicated, but cannot be: nobody may learn that only when the machine is lost.
+// What is on the disk and looks as if it were replicated, but cannot be: nobody may learn that only
+// when the machine is lost.
 
 const nodeOf = nodesOn()
 const policy = new SyncPolicy({

@@ -2,7 +2,10 @@
 import { expect, it, vi } from 'vitest'
 import { WritePath, type WritePathContext } from '../../src/node/writes/write-path.js'
 
-/** The way of writes into an active whose process stood still for so long; `tick` is what it finds out then. */
+/**
+ * The way of writes into an active whose process stood still for so long; `tick` is what it finds
+ * out then.
+ */
 function pathOf(lateMs: number, tick: (driver: { role: string; asking: unknown }) => void) {
   const own = { role: 'active', asking: undefined as unknown }
   const input = vi.fn(() => tick(own))

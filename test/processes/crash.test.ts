@@ -12,7 +12,9 @@ let cluster: TestCluster
 
 afterEach(() => cluster.end())
 
-/** Kills the active under load, and says how long it took until another node acknowledged a write. */
+/**
+ * Kills the active under load, and says how long it took until another node acknowledged a write.
+ */
 async function killRound(victim: TestNode): Promise<number> {
   const from = cluster.acks.length
   const killedMs = machineMs()

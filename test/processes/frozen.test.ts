@@ -39,7 +39,8 @@ describe('the active falls silent', () => {
     expect(silentMs).toBeLessThanOrEqual(deadMs + 2 * heartbeatMs + slackMs)
     await other.becomes('active')
     await cluster.written(30, other)
-    // This waits in front of the frozen process: it is the first thing that it does when it wakes up.
+    // This waits in front of the frozen process: it is the first thing that it does when it wakes
+    // up.
     const next = frozen.ask('write', { path: 'data/stale.txt', content: 'stale' })
     const refused = expect(next).rejects.toMatchObject({ code: 'NOT_ACTIVE' })
     frozen.signal('SIGCONT')

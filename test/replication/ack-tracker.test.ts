@@ -2,7 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AckTracker, type Thresholds } from '../../src/replication/in-sync/ack-tracker.js'
 
-/** One line of a table: what happens, and the thresholds afterwards as `standby/all` in memory, then on disk. */
+/**
+ * One line of a table: what happens, and the thresholds afterwards as `standby/all` in memory, then
+ * on disk.
+ */
 type Step =
   | ['add', id: string, ordinal: number, expected: string]
   | ['remove', id: string, ordinal: number, expected: string]

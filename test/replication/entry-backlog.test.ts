@@ -41,7 +41,10 @@ class Follower {
   readonly copy = new FakeCopy()
   readonly blobs = new FakeBlobs()
   readonly failures: unknown[] = []
-  /** What happened, in order: the sequence numbers that were appended, `pause` and `resume` of the channel. */
+  /**
+   * What happened, in order: the sequence numbers that were appended, `pause` and `resume` of the
+   * channel.
+   */
   readonly log: (number | string)[] = []
   isOpen = true
   onAppend = (): void => {}
@@ -103,7 +106,8 @@ describe('entries that wait', () => {
     expect(follower.held.count).toBe(0)
   })
 
-  // One that came just before the round was over once stayed until the next entry, which may never come.
+  // One that came just before the round was over once stayed until the next entry, which may never
+  // come.
   it.each([0, 1, 2, 3])(
     'one that comes in microtask %i after the last append goes on too',
     async (turns) => {

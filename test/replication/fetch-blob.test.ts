@@ -75,7 +75,8 @@ describe('a blob that comes in several attempts', () => {
     await fetchBlob(again.bulk, storage, blob, signal, reached)
     expect(again.asked[0]).toBe(0)
     expect(Buffer.compare(await stored(storage), content)).toBe(0)
-    // What comes once more is no progress: nobody waits for a source that hands over damage for ever.
+    // What comes once more is no progress: nobody waits for a source that hands over damage for
+    // ever.
     expect(progress.count).toBe(content.length)
   })
 

@@ -54,7 +54,10 @@ it('writers are paced to no less than four writes a second, also where nobody wr
   flow.close()
 })
 
-/** Writers that append steadily and are held, and a standby that lacks so much that it is paced for at once. */
+/**
+ * Writers that append steadily and are held, and a standby that lacks so much that it is paced for
+ * at once.
+ */
 function pacedFor(id: string): ReturnType<typeof flowFor> & { run: (ms: number) => void } {
   const scene = flowFor(id)
   const run = (ms: number): void => {

@@ -10,7 +10,8 @@ describe('whether pacing for a standby is of any use', () => {
     let done = 0
     const wanted: (number | undefined)[] = []
     for (let step = 1; step <= 130; step += 1) {
-      // It takes 1 000 bytes in a millisecond. Writers are faster for 2 s, and a little slower from then on.
+      // It takes 1 000 bytes in a millisecond. Writers are faster for 2 s, and a little slower from
+      // then on.
       const appends = step <= 20 ? 3000 : 800
       done += 1000 * stepMs
       lag += (appends - 1000) * stepMs

@@ -9,7 +9,10 @@ const degradeAfterMs = 2000
 
 type Standby = ReturnType<typeof inSync>
 
-/** A write each second; beta's disk takes three for whatever comes. Answers when beta left, in ms from the beginning. */
+/**
+ * A write each second; beta's disk takes three for whatever comes. Answers when beta left, in ms
+ * from the beginning.
+ */
 async function writeSlowly(bench: Bench, beta: Standby, forMs: number): Promise<number[]> {
   const startMs = bench.clock.nowMs()
   const left: number[] = []

@@ -216,7 +216,8 @@ describe('batches', () => {
 
 describe('acknowledgements (GEN-2, promise 4)', () => {
   const table = [
-    // level, whether it is answered after: append, local disk, standby memory, standby disk, both standbys' disks
+    // level, whether it is answered after: append, local disk, standby memory, standby disk, both
+    // standbys' disks
     ['local', 'memory', [true, true, true, true, true]],
     ['local', 'disk', [false, true, true, true, true]],
     ['standby', 'memory', [false, false, true, true, true]],

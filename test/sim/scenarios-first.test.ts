@@ -1,10 +1,16 @@
-/** Forks in clusters where nothing was written yet: the first write of an active that dies before anybody has it. */
+/**
+ * Forks in clusters where nothing was written yet: the first write of an active that dies before
+ * anybody has it.
+ */
 import { describe, expect, it } from 'vitest'
 import type { VaultIncident } from '../../src/copy/vault/incident.js'
 import type { World } from '../../src/testing/simulator/world.js'
 import { allIsWell, eventsOf, inStep, quit, settled, until, watched, write } from './support.js'
 
-/** The first write reaches nobody but the active, which dies with it; answers how many changes it left. */
+/**
+ * The first write reaches nobody but the active, which dies with it; answers how many changes it
+ * left.
+ */
 async function loseFirst(world: World, id: string): Promise<number> {
   const others = world.members.filter((one) => one.id !== id)
   world.partition(

@@ -4,9 +4,13 @@ import { Workload } from '../../src/testing/simulator/workload.js'
 import type { World } from '../../src/testing/simulator/world.js'
 import { allIsWell, answer, code, quit, settled, until } from './support.js'
 
-// What a planned end of the role does to the writes that have their place and are not acknowledged yet.
+// What a planned end of the role does to the writes that have their place and are not acknowledged
+// yet.
 
-/** Makes a write with the level `all` every ten milliseconds, and goes on with it until `ms` have passed. */
+/**
+ * Makes a write with the level `all` every ten milliseconds, and goes on with it until `ms` have
+ * passed.
+ */
 async function writeToAll(world: World, ms: number): Promise<WriteRecord[]> {
   const load = new Workload(world)
   const records: WriteRecord[] = []

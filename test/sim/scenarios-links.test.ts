@@ -1,6 +1,7 @@
 /**
- * Members that live and cannot be dialled, or refuse: closed ports, wrong addresses, another secret. In each case the healthy
- * active keeps its role and its data, nobody serves beside it, and both sides say what is wrong.
+ * Members that live and cannot be dialled, or refuse: closed ports, wrong addresses, another
+ * secret. In each case the healthy active keeps its role and its data, nobody serves beside it, and
+ * both sides say what is wrong.
  */
 import { describe, expect, it } from 'vitest'
 import type { World } from '../../src/testing/simulator/world.js'

@@ -17,7 +17,10 @@ import {
   write,
 } from './support.js'
 
-/** From their first entry on the streams to a node bring everything later than its other connections do. */
+/**
+ * From their first entry on the streams to a node bring everything later than its other connections
+ * do.
+ */
 function slowStream(world: World, address: string, delayMs: number): void {
   const { network } = world
   const transport = network.transport.bind(network)
@@ -100,7 +103,8 @@ describe('the order of steps', () => {
         .some(({ rule, outcome }) => {
           return rule === 'promise' && outcome === 'given'
         })
-    // Whoever asked for the promise is gone, too, so that nothing but the old stream could change this copy.
+    // Whoever asked for the promise is gone, too, so that nothing but the old stream could change
+    // this copy.
     await until(world, promised)
     world.kill('n2')
     load.pause()

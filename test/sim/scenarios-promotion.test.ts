@@ -56,7 +56,10 @@ async function keptIn(world: World, id: string, incident: VaultIncident): Promis
   return texts.sort()
 }
 
-/** Files `data/f0`, … with the texts `first 0`, … on all nodes, which are then stopped, the active last. */
+/**
+ * Files `data/f0`, … with the texts `first 0`, … on all nodes, which are then stopped, the active
+ * last.
+ */
 async function stopped(
   nodes: number,
   count: number,
@@ -331,7 +334,8 @@ describe('a node that becomes active with files that somebody changed while it w
     await world.run(1_000)
     for (const id of ['n1', 'n2', 'n3']) {
       expect(onDisk(world, id, 'data/f0'), id).toBe('second')
-      // Nobody has the base of the change any more: the same everywhere, and both sides of it in the vault.
+      // Nobody has the base of the change any more: the same everywhere, and both sides of it in
+      // the vault.
       expect(onDisk(world, id, 'data/f1'), id).toBe('edited  and more')
       expect(onDisk(world, id, 'data/f2'), id).toBe('edited 2')
     }
@@ -417,7 +421,8 @@ describe('a node that becomes active with files that somebody changed while it w
     expect(await textOn(world, 'n1', 'data/f0')).toBe('CHANGED_OUTSIDE')
     await world.settle(filesOf(world, 'n1').write('data/f0', 'written anew'))
     expect(await textOn(world, 'n1', 'data/f0')).toBe('written anew')
-    // It is tried again while the node is active, when there may be room by then; what was written meanwhile stays.
+    // It is tried again while the node is active, when there may be room by then; what was written
+    // meanwhile stays.
     world.start('n2')
     await inStep(world)
     const storage = world.machine('n1').storage

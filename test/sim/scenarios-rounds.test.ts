@@ -9,7 +9,10 @@ function newDisk(world: World, id: string): void {
 }
 
 describe('who may stand for whom', () => {
-  /** A write is acknowledged that n1 and n2 have and n3 has not; n2 is silent, and n1 comes back as `change` makes it. */
+  /**
+   * A write is acknowledged that n1 and n2 have and n3 has not; n2 is silent, and n1 comes back as
+   * `change` makes it.
+   */
   async function holderSilent(
     world: World,
     change: () => void,
@@ -73,7 +76,8 @@ describe('who may stand for whom', () => {
       world.heal({ break: true })
       await until(world, () => world.actives().includes('n1'))
       await world.run(200)
-      // A clean stop, since a process that crashes may have forgotten what it had acknowledged from memory.
+      // A clean stop, since a process that crashes may have forgotten what it had acknowledged from
+      // memory.
       if (who === 'both') await world.settle(world.stop('n1'))
       for (const id of who === 'both' ? ['n1', 'n2'] : ['n2']) world.start(id)
       await until(world, () => world.actives().includes('n2'))

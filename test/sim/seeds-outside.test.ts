@@ -5,7 +5,8 @@ import { Workload } from '../../src/testing/simulator/workload.js'
 import { World } from '../../src/testing/simulator/world.js'
 import { inStep, quit } from './support.js'
 
-// Nodes are stopped and killed at any instant, also while they take in what somebody did to the files of a stopped one.
+// Nodes are stopped and killed at any instant, also while they take in what somebody did to the
+// files of a stopped one.
 
 const seeds = Number(process.env.OUTSIDE_SEEDS ?? 4)
 const firstSeed = Number(process.env.OUTSIDE_SEED ?? 22_000_000)
@@ -38,8 +39,8 @@ async function schedule(seed: number): Promise<World> {
   world.startAll()
   await inStep(world)
   if (seed % 4 === 3) {
-    // What is taken in takes longer than others wait for a term to be opened. Reads of the application, which would
-    // queue up behind each other for ever, do not.
+    // What is taken in takes longer than others wait for a term to be opened. Reads of the
+    // application, which would queue up behind each other for ever, do not.
     for (const machine of world.machines.values()) {
       const takesIn = (): boolean => machine.process?.node.role === 'discovering'
       machine.storage.faults.latency = (operation) =>

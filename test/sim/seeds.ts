@@ -4,7 +4,8 @@ import type { ProfileName } from '../../src/testing/simulator/faults.js'
 import { simulate } from '../../src/testing/simulator/run.js'
 
 /**
- * Declares the test that every promise holds with the first seeds of a profile, and that these reach what they are for.
+ * Declares the test that every promise holds with the first seeds of a profile, and that these
+ * reach what they are for.
  *
  * @param reached - what has to happen at least once: faults, events, ways of restoring
  */

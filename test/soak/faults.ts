@@ -1,4 +1,7 @@
-/** What can happen to a cluster in one round of the soak. Each fault leaves the mending to the round. */
+/**
+ * What can happen to a cluster in one round of the soak. Each fault leaves the mending to the
+ * round.
+ */
 import type { TestCluster } from '../support/cluster.js'
 import { machineMs } from '../support/node-jobs.js'
 import type { TestNode } from '../support/test-node.js'
@@ -126,8 +129,9 @@ const cutOneWay: Fault = async (scene) => {
 }
 
 /**
- * Alone, a standby takes over too, once it heard nobody for deadMs. Two actives are a matter of their own: what one side
- * had acknowledged is then in the vault of the other. So this is shorter, and whoever was isolated does not come back alive.
+ * Alone, a standby takes over too, once it heard nobody for deadMs. Two actives are a matter of
+ * their own: what one side had acknowledged is then in the vault of the other. So this is shorter,
+ * and whoever was isolated does not come back alive.
  */
 const isolateStandby: Fault = async (scene) => {
   const [standby] = scene.standbys

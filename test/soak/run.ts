@@ -1,6 +1,6 @@
 /**
- * Rounds of faults under write load, with real processes: after each round the cluster settles and every write that was
- * acknowledged in it is looked for, at the end all of them on all nodes.
+ * Rounds of faults under write load, with real processes: after each round the cluster settles and
+ * every write that was acknowledged in it is looked for, at the end all of them on all nodes.
  */
 import { parseArgs } from 'node:util'
 import { TestCluster } from '../support/cluster.js'

@@ -1,4 +1,7 @@
-/** A cluster of node processes on the loopback, with everything that was acknowledged to its callers. */
+/**
+ * A cluster of node processes on the loopback, with everything that was acknowledged to its
+ * callers.
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -158,7 +161,9 @@ export class TestCluster {
     return retryUntil('exactly one active', find, limitMs)
   }
 
-  /** Waits until one node is active and all others that run are in sync, and gives the active one. */
+  /**
+   * Waits until one node is active and all others that run are in sync, and gives the active one.
+   */
   async settled(limitMs?: number): Promise<TestNode> {
     const look = async (): Promise<TestNode | undefined> => {
       const [first, ...more] = await this.actives()

@@ -3,7 +3,10 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The hash of every file below a node's directory, but for the library's own state and the node's own files. */
+/**
+ * The hash of every file below a node's directory, but for the library's own state and the node's
+ * own files.
+ */
 export function hashesBelow(folder: string): Record<string, string> {
   const hashes: Record<string, string> = {}
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {

@@ -1,4 +1,7 @@
-/** A transport whose connections can become black holes, one by one: they stand, and nothing gets through. */
+/**
+ * A transport whose connections can become black holes, one by one: they stand, and nothing gets
+ * through.
+ */
 import type { Connection, Transport } from '../../src/interfaces/transport.js'
 
 /** In which direction nothing gets through, seen from the one who dialled. */

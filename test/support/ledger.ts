@@ -1,6 +1,6 @@
 /**
- * The application state of the test nodes: which updates were applied, kept small as ranges of numbers for each
- * writer. A test compares it with what was acknowledged.
+ * The application state of the test nodes: which updates were applied, kept small as ranges of
+ * numbers for each writer. A test compares it with what was acknowledged.
  */
 
 /** Inclusive ranges in ascending order: `[first, last, first, last, …]`. */

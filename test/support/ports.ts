@@ -21,7 +21,10 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports.length === count ? ports : await freePorts(count)
 }
 
-/** Below the ports that the system gives to outgoing connections, so that none of those takes a node's. */
+/**
+ * Below the ports that the system gives to outgoing connections, so that none of those takes a
+ * node's.
+ */
 function candidate(): number {
   return 12_000 + Math.floor(Math.random() * 18_000)
 }

@@ -1,6 +1,7 @@
 /**
- * The program of the node processes, as JavaScript. Many are started, and each start through a loader would cost half a
- * second. It is set up as a user's project is: a folder of its own, in which the package is installed.
+ * The program of the node processes, as JavaScript. Many are started, and each start through a
+ * loader would cost half a second. It is set up as a user's project is: a folder of its own, in
+ * which the package is installed.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,7 @@
 /**
- * A TCP proxy for the connections that one node dials to another. Each direction can be cut by itself: bytes then stay
- * where they are and flow on when it is mended, as with a network that loses packets for a while.
+ * A TCP proxy for the connections that one node dials to another. Each direction can be cut by
+ * itself: bytes then stay where they are and flow on when it is mended, as with a network that
+ * loses packets for a while.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
@@ -26,7 +27,9 @@ export class LinkProxy {
     this.#target = target
   }
 
-  /** Listens; a proxy that does not refuses connections, as the machine of an ended process would. */
+  /**
+   * Listens; a proxy that does not refuses connections, as the machine of an ended process would.
+   */
   async open(): Promise<void> {
     if (this.#server !== undefined) return
     const server = createServer({ pauseOnConnect: true }, (near) => this.#join(near))

@@ -1,4 +1,6 @@
-/** A storage that takes time for what it is given: bytes on its disk, and operations on its tree. */
+/**
+ * A storage that takes time for what it is given: bytes on its disk, and operations on its tree.
+ */
 import type { Clock } from '../../src/interfaces/clock.js'
 import type { Log, OpenStorage, Storage } from '../../src/interfaces/storage.js'
 
@@ -31,7 +33,10 @@ class Device {
   }
 }
 
-/** The storage, with a disk and a processor of this speed. What was written to an object costs when it is synced. */
+/**
+ * The storage, with a disk and a processor of this speed. What was written to an object costs when
+ * it is synced.
+ */
 export function slowStorage(inner: Storage, clock: Clock, speed: Speed): Storage {
   return {
     name: inner.name,

@@ -59,13 +59,18 @@ export class TestNode {
     return this.#child !== undefined
   }
 
-  /** Starts a process with the node in it; resolves when it is standby or active for the first time. */
+  /**
+   * Starts a process with the node in it; resolves when it is standby or active for the first time.
+   */
   async start(options: Tuning = {}): Promise<void> {
     if (!this.running) this.boot()
     await this.ask('start', { ...this.plan, ...options })
   }
 
-  /** Starts the process without the node; with `descriptors` it may open only so many files at a time. */
+  /**
+   * Starts the process without the node; with `descriptors` it may open only so many files at a
+   * time.
+   */
   boot(descriptors?: number): void {
     mkdirSync(this.plan.folder, { recursive: true })
     const script = `ulimit -n ${descriptors}; exec "$0" "$@"`

@@ -89,7 +89,10 @@ export class VirtualCluster {
     await this.clock.advance(this.clock.nowMs() + ms)
   }
 
-  /** Lets time pass until the condition holds; answers how long that took. @throws when it takes longer than `maxMs` */
+  /**
+   * Lets time pass until the condition holds; answers how long that took. @throws when it takes
+   * longer than `maxMs`
+   */
   async until(what: string, condition: () => boolean, maxMs: number): Promise<number> {
     const beganMs = this.clock.nowMs()
     await drained()
@@ -133,7 +136,9 @@ export interface Load {
   readonly files?: number
 }
 
-/** So many callers, each of which writes, waits for the acknowledgement, rests, and writes again. */
+/**
+ * So many callers, each of which writes, waits for the acknowledgement, rests, and writes again.
+ */
 export class Callers {
   written = 0
   /** The longest time that one write took since this was set to 0. */

@@ -5,7 +5,8 @@ const pauseMs = 10
 export const patienceMs = 20_000
 
 /**
- * Tries until `attempt` gives something else than undefined or false; what it throws counts as not yet.
+ * Tries until `attempt` gives something else than undefined or false; what it throws counts as not
+ * yet.
  *
  * @throws when it takes too long, saying what was waited for and what was thrown last
  */

@@ -1,4 +1,7 @@
-/** The order of the house: who may import whom. It is read from the files, so that it holds for new ones, too. */
+/**
+ * The order of the house: who may import whom. It is read from the files, so that it holds for new
+ * ones, too.
+ */
 import { dirname } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type Room, rooms } from './rooms.js'

@@ -1,6 +1,6 @@
 /**
- * The rooms of `src`, from the lowest to the highest: a room imports only from rooms above it in this list, and from
- * itself. A file belongs to the room with the longest path that begins its own.
+ * The rooms of `src`, from the lowest to the highest: a room imports only from rooms above it in
+ * this list, and from itself. A file belongs to the room with the longest path that begins its own.
  */
 
 /** A folder of `src`, or a single file. */

@@ -23,7 +23,9 @@ export function textOf(path: string): string {
   return readFileSync(join(root, path), 'utf8')
 }
 
-/** What one file imports: files of `src` as paths from it, all else as it is written. Types count. */
+/**
+ * What one file imports: files of `src` as paths from it, all else as it is written. Types count.
+ */
 export function importsOf(path: string): string[] {
   const { importedFiles } = ts.preProcessFile(textOf(path), true, true)
   return importedFiles.map(({ fileName }) => {

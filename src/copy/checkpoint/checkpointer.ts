@@ -2,9 +2,11 @@
  * Makes checkpoints: when they are due, and how.
  *
  * Invariants:
- * - the document is written last: until then the one before is in force, and everything it names is still there;
- * - the stored index may know changes after the checkpoint (it is written while the node works); recovery repeats these
- *   from the journal, which has them, because nothing reaches the tree before it is durable there;
+ * - the document is written last: until then the one before is in force, and everything it names is
+ *   still there;
+ * - the stored index may know changes after the checkpoint (it is written while the node works);
+ *   recovery repeats these from the journal, which has them, because nothing reaches the tree
+ *   before it is durable there;
  * - one checkpoint at a time.
  */
 import type { HotspareError } from '../../errors.js'
@@ -105,7 +107,10 @@ export class Checkpointer {
     this.#timer = undefined
   }
 
-  /** Makes one, or waits for the one under way and then makes one. `isLast`: the copy is about to be closed. */
+  /**
+   * Makes one, or waits for the one under way and then makes one. `isLast`: the copy is about to be
+   * closed.
+   */
   async run(isLast: boolean): Promise<void> {
     while (this.#running !== undefined) await this.#running.catch(() => undefined)
     this.#running = this.#make(isLast)
@@ -120,7 +125,10 @@ export class Checkpointer {
     }
   }
 
-  /** What cannot be made durable any more must not grow: the copy fails, unless it has failed already. */
+  /**
+   * What cannot be made durable any more must not grow: the copy fails, unless it has failed
+   * already.
+   */
   #fail(error: HotspareError): void {
     if (this.#isStopped) return
     if (this.#journal.failed !== undefined || this.#contents.applier.failed !== undefined) return
@@ -213,7 +221,10 @@ export class Checkpointer {
     }
   }
 
-  /** Whether the oldest segment of a journal that is over its limit is kept for this state, which seldom changes. */
+  /**
+   * Whether the oldest segment of a journal that is over its limit is kept for this state, which
+   * seldom changes.
+   */
   #holdsJournal({ lost, movedBytes, coveredSeq }: StateSlot): boolean {
     const next = this.#journal.segments[1]
     if (!this.#isFull || next === undefined || lost !== undefined || movedBytes === 0) return false
@@ -240,7 +251,8 @@ export class Checkpointer {
     const { blobs, states } = this.#contents
     let safeSeq = this.seq
     for (const { lost, coveredSeq } of states.slots) {
-      // A state whose snapshot fails holds the journal beyond its limit: nothing else has what came after the last one.
+      // A state whose snapshot fails holds the journal beyond its limit: nothing else has what came
+      // after the last one.
       if (lost === undefined) safeSeq = Math.min(safeSeq, coveredSeq)
     }
     const upTo = await this.#journal.trim(limits.journalBytesMax, safeSeq, blobs, this.#segment)

@@ -1,9 +1,10 @@
 /**
  * Brings a copy from what is on its storage to where its journal ends.
  *
- * The journal is the truth. The index begins at the checkpoint and the tree may be anywhere after it, so every change of a
- * file after the checkpoint is carried out again, in order, skipping nothing but files that another program changed while
- * the copy was closed, as far as that can be told. Application state begins at its own position or at its snapshot.
+ * The journal is the truth. The index begins at the checkpoint and the tree may be anywhere after
+ * it, so every change of a file after the checkpoint is carried out again, in order, skipping
+ * nothing but files that another program changed while the copy was closed, as far as that can be
+ * told. Application state begins at its own position or at its snapshot.
  */
 
 import type { Entry } from '../../changes/entry.js'
@@ -31,7 +32,10 @@ const aheadBytesMax = 16 * 1024 * 1024
 /** Paths that are removed in one call; more take further calls. */
 const removedTogether = 512
 
-/** Why a state cannot be rebuilt. A process without descriptors says nothing about what is stored: that is tried again. */
+/**
+ * Why a state cannot be rebuilt. A process without descriptors says nothing about what is stored:
+ * that is tried again.
+ */
 function reasonOf(error: unknown): string {
   if (HotspareError.is(error, 'RESOURCES_EXHAUSTED')) throw error
   return String(error)
@@ -59,8 +63,8 @@ interface StateBase {
 /** What is known of the copy that is recovered. */
 export interface RecoveryFacts {
   /**
-   * True at the start of the node, when the memory of the application is empty. After a switch, its memory and its stored
-   * snapshots still belong to the old copy and must be replaced.
+   * True at the start of the node, when the memory of the application is empty. After a switch, its
+   * memory and its stored snapshots still belong to the old copy and must be replaced.
    */
   readonly isStart: boolean
   /** The index is what the checkpoint says, so that files can be compared with it. */
@@ -151,7 +155,8 @@ export class Recovery {
       if (entry.header.kind === 'changes') check.take(readParts(entry))
     })
     const { found, begun } = await check.find(storage)
-    // Where the storage takes it for another file, that one stays; and after changes that were skipped nobody knows.
+    // Where the storage takes it for another file, that one stays; and after changes that were
+    // skipped nobody knows.
     const { strangers } = this.#contents
     const isOwn = (path: string): boolean => this.#contents.standsFor(path) === undefined
     const own = strangers.size > 0 ? [] : begun.filter(isOwn)
@@ -206,8 +211,8 @@ export class Recovery {
   }
 
   /**
-   * Stores the state that the application began with, before anything is applied to it. A failure ends no start: the
-   * first checkpoint tries again.
+   * Stores the state that the application began with, before anything is applied to it. A failure
+   * ends no start: the first checkpoint tries again.
    */
   async #storeBase(slot: StateSlot): Promise<void> {
     const { states } = this.#contents
@@ -244,7 +249,8 @@ export class Recovery {
     const snapshot = await this.#storedSnapshot(slot.name)
     const isStored = snapshot !== undefined
     const coveredSeq = Math.max(this.#coveredSeq(slot.name), snapshot?.seq ?? 0)
-    // A snapshot newer than the application's own position is from a restore that it has not noted yet.
+    // A snapshot newer than the application's own position is from a restore that it has not noted
+    // yet.
     if (own !== undefined && end !== undefined && own.seq >= (snapshot?.seq ?? 0)) {
       if (this.#isOn(end, own.seq, own.epoch)) {
         return { seq: own.seq, snapshot: undefined, coveredSeq, isStored }

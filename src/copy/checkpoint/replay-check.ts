@@ -1,11 +1,13 @@
 /**
- * Finds files that somebody else changed while the copy was closed, before the journal is repeated over them.
+ * Finds files that somebody else changed while the copy was closed, before the journal is repeated
+ * over them.
  *
- * A node that died may have carried out any part of the changes after its last checkpoint. So a file may rightly be as the
- * checkpoint has it, as any of these changes leaves it, or torn in between. What none of that explains is of another
- * program: it is left as it is, and the index gets a record that it does not fit, so that the comparison of the tree with the
- * index meets it like any other outside change. A file that can be explained is taken for the node's own, also when it is
- * not: neither its bytes nor its time say who wrote it.
+ * A node that died may have carried out any part of the changes after its last checkpoint. So a
+ * file may rightly be as the checkpoint has it, as any of these changes leaves it, or torn in
+ * between. What none of that explains is of another program: it is left as it is, and the index
+ * gets a record that it does not fit, so that the comparison of the tree with the index meets it
+ * like any other outside change. A file that can be explained is taken for the node's own, also
+ * when it is not: neither its bytes nor its time say who wrote it.
  */
 
 import type { FileChange } from '../../changes/change.js'
@@ -26,9 +28,15 @@ const noBytes = new Uint8Array(0)
 
 /** What stands where the journal is about to be repeated. */
 export interface ReplayFindings {
-  /** Of each path that somebody else changed: what the history has there in the end, as no file can be. */
+  /**
+   * Of each path that somebody else changed: what the history has there in the end, as no file can
+   * be.
+   */
   readonly found: ReadonlyMap<string, FileStat | null>
-  /** Files that changes in place make out of nothing: what is there of them is to go before, whoever wrote it. */
+  /**
+   * Files that changes in place make out of nothing: what is there of them is to go before, whoever
+   * wrote it.
+   */
   readonly begun: readonly string[]
 }
 
@@ -39,7 +47,10 @@ export class ReplayCheck {
   readonly #filesSeq: number
   readonly #paths = new Map<string, PossibleStates>()
 
-  /** The index is at the checkpoint, whose last change is `filesSeq`; it may know some that came later. */
+  /**
+   * The index is at the checkpoint, whose last change is `filesSeq`; it may know some that came
+   * later.
+   */
   constructor(policy: SyncPolicy, index: FileIndex, filesSeq: number) {
     this.#policy = policy
     this.#index = index
@@ -90,14 +101,20 @@ export class ReplayCheck {
 }
 
 /**
- * What a node that died can have left of one file, also in the middle of repeating the journal, when changes in place were
- * made anew to a file that was ahead of them.
+ * What a node that died can have left of one file, also in the middle of repeating the journal,
+ * when changes in place were made anew to a file that was ahead of them.
  */
 class PossibleStates {
   readonly #base: IndexRecord | undefined
-  /** Whether the disk holds at least what the index says: not so for what it learned while the checkpoint was made. */
+  /**
+   * Whether the disk holds at least what the index says: not so for what it learned while the
+   * checkpoint was made.
+   */
   readonly #isDurable: boolean
-  /** Sizes: the least of the file that the checkpoint has, while it is changed in place; the largest of all. */
+  /**
+   * Sizes: the least of the file that the checkpoint has, while it is changed in place; the largest
+   * of all.
+   */
   #least: number
   #most: number
   #isPut = false
@@ -137,7 +154,10 @@ class PossibleStates {
     if (!this.#isPut && !this.#isRemoved) this.#least = Math.min(this.#least, this.#size)
   }
 
-  /** Whether another file can have taken the place of the one that the checkpoint has. A power cut may have torn it. */
+  /**
+   * Whether another file can have taken the place of the one that the checkpoint has. A power cut
+   * may have torn it.
+   */
   get #canBeNew(): boolean {
     return this.#isPut || (this.#isChanged && (this.#isRemoved || this.#base === undefined))
   }
@@ -157,7 +177,10 @@ class PossibleStates {
     return this.#base === undefined && this.#isDurable && this.#first !== undefined
   }
 
-  /** Whether the index knows a file that began after the checkpoint, and that a power cut may have taken. */
+  /**
+   * Whether the index knows a file that began after the checkpoint, and that a power cut may have
+   * taken.
+   */
   get #mayBeLost(): boolean {
     if (this.#isDurable) return false
     return this.#first?.kind !== 'patch' || this.#first.offset === 0

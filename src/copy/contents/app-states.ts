@@ -1,8 +1,8 @@
 /**
  * The classes of application state: carries their changes out in order and keeps their snapshots.
  *
- * Invariants: a change is applied once in a process, in the order of the journal; a stored snapshot never holds a change
- * that is not durable in the journal.
+ * Invariants: a change is applied once in a process, in the order of the journal; a stored snapshot
+ * never holds a change that is not durable in the journal.
  */
 
 import { copyPlain, requirePlain, snapshotDepthMax } from '../../changes/plain-value.js'
@@ -21,7 +21,10 @@ export interface StateSlot {
   readonly hooks: AnyAppStateClass
   /** Changes up to this one are in the application's state. */
   appliedSeq: number
-  /** What is stored (a snapshot, or nothing for a state that never changed) is the state after this change. */
+  /**
+   * What is stored (a snapshot, or nothing for a state that never changed) is the state after this
+   * change.
+   */
   coveredSeq: number
   /** Bytes of changes since then. */
   movedBytes: number
@@ -93,7 +96,10 @@ export function decodeState(document: Uint8Array): StateSnapshot {
   return { seq: countOf(seq, 'seq'), bytes }
 }
 
-/** A result as its caller gets it: what `apply` returned may be a part of the state, or of the entry. */
+/**
+ * A result as its caller gets it: what `apply` returned may be a part of the state, or of the
+ * entry.
+ */
 export function ownResult(result: UpdateResult): UpdateResult {
   if (result?.ok !== true || typeof result.value !== 'object') return result
   return { ok: true, value: copyPlain(result.value) }
@@ -136,7 +142,10 @@ export class AppStates {
     return [...this.slots].filter(({ lost }) => lost !== undefined).map(({ name }) => name)
   }
 
-  /** Carries out one change, unless the state has it already. Undefined for a class that there is not. */
+  /**
+   * Carries out one change, unless the state has it already. Undefined for a class that there is
+   * not.
+   */
   apply(
     className: string,
     value: unknown,
@@ -156,8 +165,8 @@ export class AppStates {
   }
 
   /**
-   * Carries out the updates of a run, but those that the state has already, and adds what became of each to `results`.
-   * False for a class that there is not.
+   * Carries out the updates of a run, but those that the state has already, and adds what became of
+   * each to `results`. False for a class that there is not.
    */
   applyRun(
     run: UpdateRun,
@@ -194,7 +203,10 @@ export class AppStates {
     }
   }
 
-  /** A snapshot was not taken or not stored: what is stored stays, with the journal after it. The same failure is reported once. */
+  /**
+   * A snapshot was not taken or not stored: what is stored stays, with the journal after it. The
+   * same failure is reported once.
+   */
   fail(slot: StateSlot, cause: unknown, wasTaken: boolean): HotspareError {
     const { name } = slot
     const what = `the snapshot of '${name}' failed: ${whatHappened(cause)}`
@@ -242,16 +254,18 @@ export class AppStates {
   }
 
   /**
-   * Whether nothing is stored of a state that the application stores itself. What it stored can be ahead of what the
-   * journal keeps in a crash; without a snapshot to begin from, no node could then rebuild the state.
+   * Whether nothing is stored of a state that the application stores itself. What it stored can be
+   * ahead of what the journal keeps in a crash; without a snapshot to begin from, no node could
+   * then rebuild the state.
    */
   needsBase({ hooks, isStored }: StateSlot): boolean {
     return hooks.position !== undefined && !isStored
   }
 
   /**
-   * Whether the state's snapshot is to be stored now. The larger the last one was, the more has to have moved, so
-   * that large states cost in proportion to what changes; `checkpointBytes` bounds what recovery replays.
+   * Whether the state's snapshot is to be stored now. The larger the last one was, the more has to
+   * have moved, so that large states cost in proportion to what changes; `checkpointBytes` bounds
+   * what recovery replays.
    */
   isDue(slot: StateSlot, checkpointBytes: number, isLast: boolean): boolean {
     if (slot.lost !== undefined) return false

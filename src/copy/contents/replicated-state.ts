@@ -1,9 +1,9 @@
 /**
- * What the journal adds up to: files with their index, application state, blobs. Entries are taken in order, by a node
- * that runs and by one that recovers alike.
+ * What the journal adds up to: files with their index, application state, blobs. Entries are taken
+ * in order, by a node that runs and by one that recovers alike.
  *
- * Invariant: a change is looked at once. Its effect on application state is there when `take` returns; its effect on
- * files is in the overlay then, and in the tree after its entry is durable.
+ * Invariant: a change is looked at once. Its effect on application state is there when `take`
+ * returns; its effect on files is in the overlay then, and in the tree after its entry is durable.
  */
 
 import type { FileChange, SingleChange } from '../../changes/change.js'
@@ -43,7 +43,9 @@ export interface TakeOptions {
   readonly wantsResults: boolean
   /** Files are up to this change already; 0 to take all. */
   readonly filesSeq: number
-  /** Paths where the tree has already what the entry makes of them; see `PendingOperation.found`. */
+  /**
+   * Paths where the tree has already what the entry makes of them; see `PendingOperation.found`.
+   */
   readonly found?: ReadonlyMap<string, FileStat | null> | undefined
 }
 
@@ -57,7 +59,10 @@ export class Contents {
   readonly strangers: Set<string> = new Set()
   /** Classes for which a warning was already given. */
   readonly #reported = new Set<string>()
-  /** A change that was journaled, and left out because another file has its place on this storage: a restore has to mend it. */
+  /**
+   * A change that was journaled, and left out because another file has its place on this storage: a
+   * restore has to mend it.
+   */
   conflict: HotspareError | undefined
   applier: Applier
   /** Bytes of entries that are not in the tree yet. */
@@ -76,7 +81,10 @@ export class Contents {
     this.applier = this.#newApplier()
   }
 
-  /** Classes of files that this node's policy has now, of which changes were journaled before it had them. */
+  /**
+   * Classes of files that this node's policy has now, of which changes were journaled before it had
+   * them.
+   */
   get lacking(): string[] {
     return [...this.strangers].filter((name) => this.#options.policy.get(name) !== undefined)
   }
@@ -86,7 +94,10 @@ export class Contents {
     return this.#options.storage.tree.foldsCase === true
   }
 
-  /** The file or folder that the storage takes a path for that is not there; undefined where it tells them apart. */
+  /**
+   * The file or folder that the storage takes a path for that is not there; undefined where it
+   * tells them apart.
+   */
   standsFor(path: string): string | undefined {
     if (!this.foldsCase || this.overlay.stat(path) !== undefined) return undefined
     return this.overlay.spelledOtherwise(path)[0]
@@ -171,7 +182,8 @@ export class Contents {
   }
 
   /**
-   * The parts of the next entry, as `partsOf` reads them. Results are one for each change, those in runs included.
+   * The parts of the next entry, as `partsOf` reads them. Results are one for each change, those in
+   * runs included.
    */
   take(
     entry: Entry,
@@ -297,8 +309,8 @@ export class Contents {
   }
 
   /**
-   * The class of a path is what this node's own policy says: a peer is not believed about paths, and a change may be older
-   * than the present name of its class.
+   * The class of a path is what this node's own policy says: a peer is not believed about paths,
+   * and a change may be older than the present name of its class.
    */
   #classOf(path: string, className: string): string | undefined {
     // What is in the index was checked before.

@@ -47,9 +47,10 @@ const segmentShare = 1 / 8
 const checkpointShare = 1 / 4
 
 /**
- * The limits of a copy whose journal may have so many bytes. Journal and blobs together stay below one and a half times the
- * limit: it, a segment, and what comes while a checkpoint is made. More is kept for a blob that is larger by itself, for
- * what a standby still reads (up to twice the limit), and for a class of application state whose snapshot fails.
+ * The limits of a copy whose journal may have so many bytes. Journal and blobs together stay below
+ * one and a half times the limit: it, a segment, and what comes while a checkpoint is made. More is
+ * kept for a blob that is larger by itself, for what a standby still reads (up to twice the limit),
+ * and for a class of application state whose snapshot fails.
  */
 export function copyLimitsOf(journalBytesMax: number): CopyLimits {
   return {
@@ -75,11 +76,16 @@ export type CopyEvent =
       readonly why: string
       readonly seq: number
     }
-  /** Files of synced classes were changed while the copy was closed; `LocalCopy.outside` names them. */
+  /**
+   * Files of synced classes were changed while the copy was closed; `LocalCopy.outside` names them.
+   */
   | { readonly name: 'outsideChange'; readonly paths: readonly string[]; readonly count: number }
   /** A change of a file cannot be carried out on the tree. */
   | { readonly name: 'applyFailed'; readonly path: string; readonly error: HotspareError }
-  /** Changes of a class, or of a path, that this node's policy does not have were journaled and not applied. */
+  /**
+   * Changes of a class, or of a path, that this node's policy does not have were journaled and not
+   * applied.
+   */
   | {
       readonly name: 'strangerClass'
       readonly className: string
@@ -87,7 +93,9 @@ export type CopyEvent =
     }
   /** A class of application state could not be rebuilt and has to be restored. */
   | { readonly name: 'stateLost'; readonly className: string; readonly why: string }
-  /** The snapshot of a class could not be taken or stored; it is tried again at the next checkpoint. */
+  /**
+   * The snapshot of a class could not be taken or stored; it is tried again at the next checkpoint.
+   */
   | {
       readonly name: 'snapshotFailed'
       readonly className: string
@@ -109,7 +117,10 @@ export interface LocalCopyOptions {
 
 /** How far the opening of a copy is. */
 export interface RecoveryProgress {
-  /** The changes of the journal are carried out again, or the files are compared with what is known of them. */
+  /**
+   * The changes of the journal are carried out again, or the files are compared with what is known
+   * of them.
+   */
   readonly phase: 'journal' | 'files'
   /** Changes, or files, so far. */
   readonly done: number

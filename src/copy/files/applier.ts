@@ -1,11 +1,15 @@
 /**
- * Carries durable changes of files out on the tree, many at a time, and brings the index up to them.
+ * Carries durable changes of files out on the tree, many at a time, and brings the index up to
+ * them.
  *
  * Invariants:
- * - operations of a path reach the tree in the order of their changes, and all only after their entry is durable;
- * - operations of different paths do, too, but for those that recovery puts off because something stands in their way;
+ * - operations of a path reach the tree in the order of their changes, and all only after their
+ *   entry is durable;
+ * - operations of different paths do, too, but for those that recovery puts off because something
+ *   stands in their way;
  * - work leaves the queue when the tree has it; a failure leaves it there, for `retry()`;
- * - what is coalesced away was superseded within the same batch, so a crash can only bring back the whole batch.
+ * - what is coalesced away was superseded within the same batch, so a crash can only bring back the
+ *   whole batch.
  */
 import { HotspareError } from '../../errors.js'
 import type { AppliedStat, FileStat, TreeEntry, TreeStore } from '../../interfaces/tree-store.js'
@@ -58,11 +62,13 @@ export class Applier {
   #holds = 0
   readonly #waiting: (() => void)[] = []
   failed: HotspareError | undefined
-  /** Changes up to this one may have been carried out before, so that files may be ahead of them. */
+  /**
+   * Changes up to this one may have been carried out before, so that files may be ahead of them.
+   */
   #repeatedSeq = 0
   /**
-   * During recovery the tree may be ahead of the changes, so one that meets a folder where later there is one
-   * is put off until it is superseded.
+   * During recovery the tree may be ahead of the changes, so one that meets a folder where later
+   * there is one is put off until it is superseded.
    */
   isReplaying = false
   /** What was put off, for each path in order, and why. */
@@ -231,7 +237,10 @@ export class Applier {
     if (this.#blocked.size > 0 && isAbsolute(operation)) this.#blocked.delete(operation.path)
   }
 
-  /** Whether it builds on an operation that was put off: done before that one, it would be overwritten by it. */
+  /**
+   * Whether it builds on an operation that was put off: done before that one, it would be
+   * overwritten by it.
+   */
   #mustWait(operation: FileOperation): boolean {
     return this.#blocked.has(operation.path) && !isAbsolute(operation)
   }
@@ -359,7 +368,10 @@ function recordOf(
   return { className: pending.className, version: pending.seq, size, mode, mtimeMs, inode }
 }
 
-/** The size is that of the history: the next change in place has its offset from there, on every node. */
+/**
+ * The size is that of the history: the next change in place has its offset from there, on every
+ * node.
+ */
 function mixedRecordOf(
   last: PendingOperation,
   { mode }: FileStat,

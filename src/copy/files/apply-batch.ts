@@ -1,6 +1,6 @@
 /**
- * Operations that go to the tree in one call. Ones that a later one of the same batch makes superfluous are left out,
- * and patches that continue each other become one.
+ * Operations that go to the tree in one call. Ones that a later one of the same batch makes
+ * superfluous are left out, and patches that continue each other become one.
  */
 import type { AppliedStat } from '../../interfaces/tree-store.js'
 import type { FileOperation, Overlay, PendingOperation } from './overlay.js'

@@ -1,9 +1,10 @@
 /**
- * The version of every file: which change touched it last, and how it looked afterwards. Removed files leave a
- * tombstone, so that a peer can be told.
+ * The version of every file: which change touched it last, and how it looked afterwards. Removed
+ * files leave a tombstone, so that a peer can be told.
  *
- * Invariants: a path has a record or a tombstone, never both; records are never changed, only replaced; tombstones are
- * in the order of their versions, and none at or below `tombstoneFloor` is there.
+ * Invariants: a path has a record or a tombstone, never both; records are never changed, only
+ * replaced; tombstones are in the order of their versions, and none at or below `tombstoneFloor` is
+ * there.
  */
 import type { FileRecord } from './types.js'
 
@@ -14,10 +15,16 @@ export interface IndexRecord extends FileRecord {
   readonly inode: number
 }
 
-/** Time and inode that no file has: in a record they say that the disk has not this version, but something else. */
+/**
+ * Time and inode that no file has: in a record they say that the disk has not this version, but
+ * something else.
+ */
 export const noFile: { readonly mtimeMs: number; readonly inode: number } = { mtimeMs: 0, inode: 0 }
 
-/** Whether somebody else's change is known to be in the file that stands where this version should be. */
+/**
+ * Whether somebody else's change is known to be in the file that stands where this version should
+ * be.
+ */
 export function isNotOnDisk({ mtimeMs, inode }: IndexRecord): boolean {
   return mtimeMs === noFile.mtimeMs && inode === noFile.inode
 }
@@ -94,7 +101,10 @@ export class FileIndex {
     return this.#tombstones.entries()
   }
 
-  /** What changed after `seq`: one walk over all. Removals are complete only for `seq >= tombstoneFloor`. */
+  /**
+   * What changed after `seq`: one walk over all. Removals are complete only for
+   * `seq >= tombstoneFloor`.
+   */
   changedSince(seq: number): { files: IndexedFile[]; removed: RemovedFile[] } {
     const files: IndexedFile[] = []
     const removed: RemovedFile[] = []
@@ -152,7 +162,10 @@ export class FileIndex {
     for (const [path, version] of sorted) this.#tombstones.set(path, version)
   }
 
-  /** The path is none of this node's any more (its policy changed, or a restore replaced everything). */
+  /**
+   * The path is none of this node's any more (its policy changed, or a restore replaced
+   * everything).
+   */
   drop(path: string): void {
     this.#forget(path)
     this.#tombstones.delete(path)

@@ -1,9 +1,10 @@
 /**
  * Reads of files: what is in the tree with what is pending on top.
  *
- * Invariant: what is read is one state of the file, the newest appended one. A change that reaches the tree while it is
- * read from there would mix two states, so the read is done again, and at last with the applier held. While a restore puts
- * its files in their places, and where somebody else changed the file, there is no such state: reads wait, or are refused.
+ * Invariant: what is read is one state of the file, the newest appended one. A change that reaches
+ * the tree while it is read from there would mix two states, so the read is done again, and at last
+ * with the applier held. While a restore puts its files in their places, and where somebody else
+ * changed the file, there is no such state: reads wait, or are refused.
  */
 import { HotspareError } from '../../errors.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
@@ -33,7 +34,10 @@ interface Capture {
   readonly needsTree: boolean
 }
 
-/** What the tree and the changes on their way to it make of a stretch; the file of the tree as it was found. */
+/**
+ * What the tree and the changes on their way to it make of a stretch; the file of the tree as it
+ * was found.
+ */
 interface Composed {
   readonly bytes: Uint8Array
   readonly stat: FileStat | undefined
@@ -53,7 +57,9 @@ export interface ReadHost {
   readonly switches: number
   /** Resolves when no switch puts files in their places any more; undefined while none does. */
   settled(): Promise<void> | undefined
-  /** Whether the disk has something else at the path than the index, so that neither can be read. */
+  /**
+   * Whether the disk has something else at the path than the index, so that neither can be read.
+   */
   isChangedOutside(path: string): boolean
   /** A file was found to be other than the index has it; no file where `stat` is undefined. */
   foundOutside(path: string, stat: FileStat | undefined): void
@@ -93,7 +99,10 @@ export class FileReads {
     throw underWay()
   }
 
-  /** Waits while files are put in their places: nothing that is read then is of one state. @throws `RESTORE_UNDER_WAY` */
+  /**
+   * Waits while files are put in their places: nothing that is read then is of one state. @throws
+   * `RESTORE_UNDER_WAY`
+   */
   async whenWhole(): Promise<void> {
     for (;;) {
       const settled = this.#host().settled()
@@ -116,7 +125,9 @@ export class FileReads {
     })
   }
 
-  /** A file of another size than the history's is a version of nobody, and a part of it even less. */
+  /**
+   * A file of another size than the history's is a version of nobody, and a part of it even less.
+   */
   #whole(path: string, { record, needsTree, operations }: Capture, composed: Composed): ReadFile {
     const { bytes, stat } = composed
     if (needsTree && operations.length === 0 && stat?.size !== record.size) {
@@ -215,7 +226,10 @@ export class FileReads {
     return { ...answer, versions: records.map((record) => record?.version ?? 0) }
   }
 
-  /** What is missing, or has another size, is so by a change that follows, and not by somebody else's hand. */
+  /**
+   * What is missing, or has another size, is so by a change that follows, and not by somebody
+   * else's hand.
+   */
   async #requireOwn(
     requests: readonly ReadRequest[],
     records: readonly (IndexRecord | undefined)[],

@@ -1,7 +1,9 @@
 /**
- * The folders that hold files, so that a write can tell at once whether a folder stands where it wants a file.
+ * The folders that hold files, so that a write can tell at once whether a folder stands where it
+ * wants a file.
  *
- * Invariant: a folder is here exactly while a file or a folder that is here lies directly in it; the number says how many.
+ * Invariant: a folder is here exactly while a file or a folder that is here lies directly in it;
+ * the number says how many.
  */
 export class Folders {
   readonly #counts = new Map<string, number>()

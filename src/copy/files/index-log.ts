@@ -1,6 +1,7 @@
 /**
- * The stored index: a log of blocks, each with what changed since the one before. A checkpoint names the log and how
- * much of it counts; what stands behind that is of a checkpoint that did not come to its end.
+ * The stored index: a log of blocks, each with what changed since the one before. A checkpoint
+ * names the log and how much of it counts; what stands behind that is of a checkpoint that did not
+ * come to its end.
  *
  * | at | field of a block |
  * | --- | --- |

@@ -1,9 +1,14 @@
-/** The content of a file as changes make it, one laid over the other, for any window of the file. */
+/**
+ * The content of a file as changes make it, one laid over the other, for any window of the file.
+ */
 import { HotspareError } from '../../errors.js'
 import type { ObjectStore } from '../../interfaces/object-store.js'
 import type { FileOperation } from './overlay.js'
 
-/** Bytes of one call to the storage: below what every call may ask for, and little enough to let others in between. */
+/**
+ * Bytes of one call to the storage: below what every call may ask for, and little enough to let
+ * others in between.
+ */
 export const pieceBytes: number = 8 * 1024 * 1024
 
 /** What a change does to the file. */

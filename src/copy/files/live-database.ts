@@ -1,10 +1,10 @@
 /**
- * SQLite databases that lie in a synced class while somebody has them open. A copy of a file that is
- * being written is no database, and closing any descriptor of one drops the locks that SQLite holds
- * on it in the same process, so each start asks to move it out of the synced classes.
+ * SQLite databases that lie in a synced class while somebody has them open. A copy of a file that
+ * is being written is no database, and closing any descriptor of one drops the locks that SQLite
+ * holds on it in the same process, so each start asks to move it out of the synced classes.
  *
- * Invariant: the database itself is never opened here, because closing it would drop these locks. Its
- * write-ahead log, which lies beside it while it is open and after a crash, says what it is.
+ * Invariant: the database itself is never opened here, because closing it would drop these locks.
+ * Its write-ahead log, which lies beside it while it is open and after a crash, says what it is.
  */
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { TreeEntry } from '../../interfaces/tree-store.js'

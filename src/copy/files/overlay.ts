@@ -1,8 +1,8 @@
 /**
  * The changes of files that were appended and are not in the tree yet. Reads see them on top of it.
  *
- * Invariants: the operations of a path are in the order of their changes; a path is here exactly while one of its
- * operations is not in the tree.
+ * Invariants: the operations of a path are in the order of their changes; a path is here exactly
+ * while one of its operations is not in the tree.
  */
 import type { FileStat, TreeOperation } from '../../interfaces/tree-store.js'
 import type { FileIndex } from './file-index.js'
@@ -22,7 +22,10 @@ export interface PendingOperation {
   readonly blobBytes: number
   /** Bytes that the file has before it; the overlay says so. */
   sizeBefore: number
-  /** What stands at the path already as the change makes it, null for no file: the tree has nothing to do then. */
+  /**
+   * What stands at the path already as the change makes it, null for no file: the tree has nothing
+   * to do then.
+   */
   readonly found?: FileStat | null
 }
 
@@ -96,7 +99,10 @@ export class Overlay {
     this.#spellings.remove(path)
   }
 
-  /** Files and folders that differ only in case from the path, or from a folder above it, neither of which is there. */
+  /**
+   * Files and folders that differ only in case from the path, or from a folder above it, neither of
+   * which is there.
+   */
   spelledOtherwise(path: string): string[] {
     return this.#spellings.othersOf(
       path,

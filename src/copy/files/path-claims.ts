@@ -6,8 +6,8 @@ import { kindOf } from '../../policy/kinds/table.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 
 /**
- * The class that claims a path, if its kind answers the question with yes. Undefined also for a path
- * that no class claims, or two.
+ * The class that claims a path, if its kind answers the question with yes. Undefined also for a
+ * path that no class claims, or two.
  */
 export function claimingClass(
   policy: SyncPolicy,
@@ -24,9 +24,10 @@ export function claimingClass(
 }
 
 /**
- * Whether what stands in the way of a path may be removed: a file in the place of a folder above it that a synced class
- * claims, which is of the old copy; a link or special file at the path itself only where this copy had a file there, in
- * whose place somebody put it. Anything else is not to be touched.
+ * Whether what stands in the way of a path may be removed: a file in the place of a folder above it
+ * that a synced class claims, which is of the old copy; a link or special file at the path itself
+ * only where this copy had a file there, in whose place somebody put it. Anything else is not to be
+ * touched.
  */
 export async function mayForce(
   tree: TreeStore,
@@ -50,8 +51,9 @@ export async function mayForce(
 const lookedAtMax = 1000
 
 /**
- * Which new files cannot come to stand at their paths, and why: something is in the way that is not to be touched. Files of
- * synced classes are no hindrance: they belong to this copy, and go before anything takes their place.
+ * Which new files cannot come to stand at their paths, and why: something is in the way that is not
+ * to be touched. Files of synced classes are no hindrance: they belong to this copy, and go before
+ * anything takes their place.
  */
 export async function findBlocked(
   tree: TreeStore,

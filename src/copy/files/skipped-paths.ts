@@ -1,6 +1,6 @@
 /**
- * Files that are not replicated although a class seems to claim them: because of their name, or because of what they are.
- * Nobody would notice before the machine is lost, so each start says so.
+ * Files that are not replicated although a class seems to claim them: because of their name, or
+ * because of what they are. Nobody would notice before the machine is lost, so each start says so.
  *
  * Invariant: what is kept of them and told one by one is bounded; the rest is counted.
  */
@@ -33,7 +33,10 @@ export interface SkippedReport {
 
 /** What is told of them. */
 export type SkippedEvent =
-  /** What a synced class seems to claim and cannot: a link, a special file, an unreadable folder, a name that breaks the rules. */
+  /**
+   * What a synced class seems to claim and cannot: a link, a special file, an unreadable folder, a
+   * name that breaks the rules.
+   */
   | { readonly name: 'skippedPath'; readonly path: string; readonly why: string }
   /** There are more of them than were told: so many in all. */
   | { readonly name: 'skippedPaths'; readonly count: number }

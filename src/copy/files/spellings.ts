@@ -1,9 +1,10 @@
 /**
- * Which files and folders there are under another spelling of a path, so that none comes to stand beside one that a file
- * system without case keeps in the same place.
+ * Which files and folders there are under another spelling of a path, so that none comes to stand
+ * beside one that a file system without case keeps in the same place.
  *
- * Invariant: a spelling is here exactly while a file stands at it or below it, and only if folding changes it: whoever looks
- * for the others of a path looks for the folded one in the tree itself. So a tree in lower case costs nothing.
+ * Invariant: a spelling is here exactly while a file stands at it or below it, and only if folding
+ * changes it: whoever looks for the others of a path looks for the folded one in the tree itself.
+ * So a tree in lower case costs nothing.
  */
 import { HotspareError } from '../../errors.js'
 import { foldPath } from '../../util/fold-path.js'
@@ -52,8 +53,8 @@ export class Spellings {
   }
 
   /**
-   * The other spellings of a path, and of its folders, which would be taken for it. One that is there exactly so has its
-   * place already, whatever stands beside it.
+   * The other spellings of a path, and of its folders, which would be taken for it. One that is
+   * there exactly so has its place already, whatever stands beside it.
    *
    * @param exists - whether a file or a folder with files is there
    */
@@ -86,7 +87,9 @@ export class DistinctPaths {
   readonly #folders = new Folders()
   readonly #spellings = new Spellings()
 
-  /** Adds a path; answers another spelling of it, or of a folder above it, that was there before. */
+  /**
+   * Adds a path; answers another spelling of it, or of a folder above it, that was there before.
+   */
   add(path: string): string | undefined {
     if (this.#files.has(path)) return undefined
     const [other] = this.#spellings.othersOf(

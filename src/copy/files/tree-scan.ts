@@ -33,10 +33,15 @@ export interface ScanOptions {
 type ScanEvent =
   | SkippedEvent
   | LiveDatabaseEvent
-  /** Files of synced classes were changed while the copy was closed; `LocalCopy.outside` names them. */
+  /**
+   * Files of synced classes were changed while the copy was closed; `LocalCopy.outside` names them.
+   */
   | { readonly name: 'outsideChange'; readonly paths: readonly string[]; readonly count: number }
 
-/** Records of paths that the policy gives to another class follow it; those that none claims are dropped. */
+/**
+ * Records of paths that the policy gives to another class follow it; those that none claims are
+ * dropped.
+ */
 export function followPolicy(options: ScanOptions, index: FileIndex): void {
   for (const [path, record] of [...index.entries()]) {
     const className = claimingClass(options.policy, path, 'isReplicated')
@@ -52,7 +57,10 @@ export interface ScannedCopy {
   spelledOtherwise(path: string): readonly string[] | undefined
 }
 
-/** What was done to files of synced classes while the copy was closed, and what of the tree cannot be synced. */
+/**
+ * What was done to files of synced classes while the copy was closed, and what of the tree cannot
+ * be synced.
+ */
 export async function scanTree(
   options: ScanOptions,
   copy: ScannedCopy,
@@ -64,7 +72,8 @@ export async function scanTree(
   let known = 0
   const skipped = new SkippedPaths(policy, emit)
   const databases = new LiveDatabases(policy)
-  // Without an index there is nothing yet that a file could stand beside: whoever adopts them all is told.
+  // Without an index there is nothing yet that a file could stand beside: whoever adopts them all
+  // is told.
   const distinct = index.size > 0 ? new DistinctPaths() : undefined
   const isApart = (path: string): boolean => {
     const others = copy.spelledOtherwise(path)

@@ -1,9 +1,10 @@
 /**
  * Which changes of a journal the marks in its entries call acknowledged.
  *
- * Invariant: a mark counts for the changes of the tenure that wrote it, and for no earlier ones. A writer that begins does
- * not know which of the changes before it were ever answered: the tenure before may have ended with some of them unanswered,
- * and what a later tenure acknowledged makes those safe, but nobody was told.
+ * Invariant: a mark counts for the changes of the tenure that wrote it, and for no earlier ones. A
+ * writer that begins does not know which of the changes before it were ever answered: the tenure
+ * before may have ended with some of them unanswered, and what a later tenure acknowledged makes
+ * those safe, but nobody was told.
  */
 import type { Entry, EntryHeader } from '../../changes/entry.js'
 import { goesOn } from '../../changes/entry.js'

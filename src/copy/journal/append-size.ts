@@ -1,7 +1,8 @@
 /**
- * How many bytes one append of the log carries at most. What is appended together is durable together, so that a slow disk
- * that is given much at once says nothing for long, and whoever waits for a part of it cannot tell it from one that hangs.
- * A fast disk takes all that waits: the time of an append is then mostly that of its sync, and many small ones cost more.
+ * How many bytes one append of the log carries at most. What is appended together is durable
+ * together, so that a slow disk that is given much at once says nothing for long, and whoever waits
+ * for a part of it cannot tell it from one that hangs. A fast disk takes all that waits: the time
+ * of an append is then mostly that of its sync, and many small ones cost more.
  */
 
 /**
@@ -11,7 +12,10 @@
 const bytesMax = 8 * 1024 * 1024
 /** Bytes that one append may carry however slow the disk is. */
 const bytesMin = 64 * 1024
-/** What the bytes of an append may take beside its sync, in milliseconds; as long as the sync at least. */
+/**
+ * What the bytes of an append may take beside its sync, in milliseconds; as long as the sync at
+ * least.
+ */
 const transferMs = 100
 /** How fast the shortest time of an append is forgotten, as a share of it and append. */
 const forgetting = 1.02

@@ -5,7 +5,9 @@ import { encodeSegmentHeader } from './format.js'
 import type { ScannedJournal } from './scan.js'
 import type { Segment } from './tail.js'
 
-/** Cuts and syncs the last segment, and writes its header where there is none; answers its nonce. */
+/**
+ * Cuts and syncs the last segment, and writes its header where there is none; answers its nonce.
+ */
 export async function beginSegment(
   log: Log,
   segment: Segment,
@@ -13,8 +15,8 @@ export async function beginSegment(
   random: Random,
 ): Promise<number> {
   if (damage !== undefined && segment.name === damage.segment) return nonce ?? 0
-  // Also where nothing is torn: a process that died in the middle of an append may have left bytes in the cache of the
-  // system, and from here on they count as durable.
+  // Also where nothing is torn: a process that died in the middle of an append may have left bytes
+  // in the cache of the system, and from here on they count as durable.
   if (log.bytes > 0) await log.truncate(segment.bytes)
   if (nonce !== undefined && segment.bytes > 0) return nonce
   const fresh = nonceFrom(random)

@@ -1,10 +1,11 @@
 /**
  * The bytes of a journal's segments, format version 1, little-endian.
  *
- * A segment is a header, then stretches. A stretch is what one append of the log carried: a mark, then entries. The
- * next append begins only when the last one is durable, so a sound mark proves that everything before it had been
- * durable: that tells a torn tail (cut it) from damage (mend it from a peer). The mark is bound to its segment by a
- * random number and to its place by its offset, so that a journal stored inside a journal cannot imitate one.
+ * A segment is a header, then stretches. A stretch is what one append of the log carried: a mark,
+ * then entries. The next append begins only when the last one is durable, so a sound mark proves
+ * that everything before it had been durable: that tells a torn tail (cut it) from damage (mend it
+ * from a peer). The mark is bound to its segment by a random number and to its place by its offset,
+ * so that a journal stored inside a journal cannot imitate one.
  *
  * | at | header |   | at | mark |
  * | --- | --- | --- | --- | --- |
@@ -103,7 +104,10 @@ export function looksLikeMark(view: Buffer, at: number): boolean {
   return view.length >= at + 4 && view.readUInt32LE(at) === markWord
 }
 
-/** Whether a sound mark of this segment stands at `at` of the bytes, which is `offset` of the segment. */
+/**
+ * Whether a sound mark of this segment stands at `at` of the bytes, which is `offset` of the
+ * segment.
+ */
 export function isMark(view: Buffer, at: number, nonce: number, offset: number): boolean {
   if (view.length < at + markBytes || view.readUInt32LE(at) !== markWord) return false
   if (view.readUInt32LE(at + 4) !== nonce || view.readUInt32LE(at + 8) !== offset) return false
@@ -111,8 +115,8 @@ export function isMark(view: Buffer, at: number, nonce: number, offset: number):
 }
 
 /**
- * Whether a sound mark of any segment stands in its place in bytes that begin at `offset`; for a segment whose header, and
- * so its nonce, cannot be read.
+ * Whether a sound mark of any segment stands in its place in bytes that begin at `offset`; for a
+ * segment whose header, and so its nonce, cannot be read.
  */
 export function hasAnyMark(view: Buffer, offset: number): boolean {
   const wanted = Buffer.from([0xff, 0xff, 0xff, 0xff])
@@ -123,7 +127,10 @@ export function hasAnyMark(view: Buffer, offset: number): boolean {
   return false
 }
 
-/** The first sound mark in bytes that begin at `offset` of the segment; undefined when there is none. */
+/**
+ * The first sound mark in bytes that begin at `offset` of the segment; undefined when there is
+ * none.
+ */
 export function findMark(view: Buffer, nonce: number, offset: number): number | undefined {
   const wanted = Buffer.alloc(8)
   wanted.writeUInt32LE(markWord, 0)

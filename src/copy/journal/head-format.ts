@@ -1,4 +1,7 @@
-/** How facts, histories and positions are written into documents and headers, and believed when read. */
+/**
+ * How facts, histories and positions are written into documents and headers, and believed when
+ * read.
+ */
 import { HotspareError } from '../../errors.js'
 import type { History, HistoryTerm } from '../../history/position.js'
 import { historyTermsMax } from '../../history/position.js'

@@ -1,9 +1,10 @@
 /**
  * What the entries of a journal, read in order, add up to.
  *
- * Invariants: `seq` rises by the count of each entry and by nothing else; an entry belongs to the last term of the
- * history, or opens one of a higher epoch than the last change. A term without changes leaves nothing behind: the
- * history that goes on after it may never have known it, so that its next entry may be of a lower epoch.
+ * Invariants: `seq` rises by the count of each entry and by nothing else; an entry belongs to the
+ * last term of the history, or opens one of a higher epoch than the last change. A term without
+ * changes leaves nothing behind: the history that goes on after it may never have known it, so that
+ * its next entry may be of a lower epoch.
  */
 
 import type { Entry } from '../../changes/entry.js'
@@ -129,7 +130,10 @@ export class FactsTracker implements JournalFacts {
   }
 }
 
-/** The epoch of the term in which the change at `seq` was made; undefined when the history begins after it. */
+/**
+ * The epoch of the term in which the change at `seq` was made; undefined when the history begins
+ * after it.
+ */
 export function epochAt(history: History, seq: number): number | undefined {
   for (let at = history.length - 1; at >= 0; at -= 1) {
     const term = history[at]

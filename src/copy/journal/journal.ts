@@ -1,11 +1,15 @@
 /**
- * The ordered, durable record of entries: segments of a log area, group commit, and what readers need.
+ * The ordered, durable record of entries: segments of a log area, group commit, and what readers
+ * need.
  *
  * Invariants:
- * - ordinals count the entries appended in this process; `durableOrdinal <= handedOrdinal <= lastOrdinal`;
- * - one append of the log is under way at most, and the next one begins only when the last is durable;
+ * - ordinals count the entries appended in this process;
+ *   `durableOrdinal <= handedOrdinal <= lastOrdinal`;
+ * - one append of the log is under way at most, and the next one begins only when the last is
+ *   durable;
  * - a segment is begun only when everything before it is durable;
- * - after a failure nothing is handed to the log until `reopen()`, and nothing that was taken is forgotten.
+ * - after a failure nothing is handed to the log until `reopen()`, and nothing that was taken is
+ *   forgotten.
  */
 
 import type { Entry } from '../../changes/entry.js'
@@ -83,8 +87,8 @@ export class Journal {
   }
 
   /**
-   * Goes on with what a scan found: cuts the torn end, or begins the first segment. A damaged journal is left as it
-   * is, and takes nothing. Ordinals go on after `ordinal`.
+   * Goes on with what a scan found: cuts the torn end, or begins the first segment. A damaged
+   * journal is left as it is, and takes nothing. Ordinals go on after `ordinal`.
    */
   static async open(
     options: JournalOptions,
@@ -167,7 +171,10 @@ export class Journal {
     }
   }
 
-  /** Takes the next entry, which `facts.requireNext` admitted; it is on its way to the log when this returns. */
+  /**
+   * Takes the next entry, which `facts.requireNext` admitted; it is on its way to the log when this
+   * returns.
+   */
   append(entry: Entry): number {
     if (this.failed !== undefined) throw this.failed
     this.#appended.advance(entry)
@@ -268,12 +275,18 @@ export class Journal {
     return item
   }
 
-  /** Begins a new segment with the next entry, so that what was written so far can be trimmed before it. */
+  /**
+   * Begins a new segment with the next entry, so that what was written so far can be trimmed before
+   * it.
+   */
   rollSoon(): void {
     this.#isRollWanted = true
   }
 
-  /** Begins the next segment. Everything before is durable, so the header's facts are the durable ones. */
+  /**
+   * Begins the next segment. Everything before is durable, so the header's facts are the durable
+   * ones.
+   */
   async #roll(): Promise<void> {
     const { logs, area, random } = this.#options
     const number = this.#current.number + 1
@@ -303,7 +316,10 @@ export class Journal {
     this.#options.onFailure(this.failed)
   }
 
-  /** After a failure: cuts the log to its last durable byte and hands over again what was not durable. */
+  /**
+   * After a failure: cuts the log to its last durable byte and hands over again what was not
+   * durable.
+   */
   async reopen(): Promise<void> {
     if (this.failed === undefined) return
     if (this.failed.code === 'JOURNAL_CORRUPT') throw this.failed
@@ -353,10 +369,12 @@ export class Journal {
   }
 
   /**
-   * Removes whole segments, oldest first, while there are more than `bytesMax` bytes, those of blobs included, and only
-   * with changes up to `safeSeq`. Pins and readers hold them up to twice the limit. Answers the last change removed.
+   * Removes whole segments, oldest first, while there are more than `bytesMax` bytes, those of
+   * blobs included, and only with changes up to `safeSeq`. Pins and readers hold them up to twice
+   * the limit. Answers the last change removed.
    *
-   * @param keep - the segment that the checkpoint names: recovery begins in it, even where it has nothing to add
+   * @param keep - the segment that the checkpoint names: recovery begins in it, even where it has
+   *   nothing to add
    */
   async trim(
     bytesMax: number,
@@ -382,7 +400,8 @@ export class Journal {
     }
     if (gone.length === 0) return undefined
     await this.files.remove(gone)
-    // Only now, since a failure leaves everything as it was; entries may have been appended meanwhile.
+    // Only now, since a failure leaves everything as it was; entries may have been appended
+    // meanwhile.
     for (const segment of gone) {
       for (const holder of this.#holdersOf(segment, lastSeq)) holder.lost = true
     }
@@ -391,7 +410,10 @@ export class Journal {
     return this.firstSeq - 1
   }
 
-  /** Who wants changes up to `lastSeq`, or what else the segment has: entries that take no number may end it. */
+  /**
+   * Who wants changes up to `lastSeq`, or what else the segment has: entries that take no number
+   * may end it.
+   */
   #holdersOf(segment: Segment, lastSeq: number): { lost: boolean }[] {
     const readers = [...this.#readers].filter(
       (reader) => reader.afterSeq < lastSeq || reader.segment === segment,
@@ -399,7 +421,10 @@ export class Journal {
     return [...readers, ...[...this.#pins].filter(({ afterSeq }) => afterSeq < lastSeq)]
   }
 
-  /** Waits for the append under way, then closes all files. Entries not handed over are lost: flush before. */
+  /**
+   * Waits for the append under way, then closes all files. Entries not handed over are lost: flush
+   * before.
+   */
   async close(): Promise<void> {
     this.#isClosed = true
     if (this.#isFlushing && this.failed === undefined) {

@@ -1,8 +1,9 @@
 /**
- * Reads a journal in order, for a peer that follows or catches up: from the tail in memory where it can, else from the
- * segments in big reads.
+ * Reads a journal in order, for a peer that follows or catches up: from the tail in memory where it
+ * can, else from the segments in big reads.
  *
- * Invariant: it stands either at an ordinal of the tail or at a place in a segment, right before the next entry.
+ * Invariant: it stands either at an ordinal of the tail or at a place in a segment, right before
+ * the next entry.
  */
 
 import type { Entry } from '../../changes/entry.js'
@@ -86,8 +87,8 @@ export class JournalReader {
   }
 
   /**
-   * The next entries of up to `bytesMax` bytes (one at least), without waiting; empty at the tail. Undefined when
-   * they have to be read from the log: call `next`.
+   * The next entries of up to `bytesMax` bytes (one at least), without waiting; empty at the tail.
+   * Undefined when they have to be read from the log: call `next`.
    */
   take(bytesMax: number): Entry[] | undefined {
     for (;;) {
@@ -136,8 +137,9 @@ export class JournalReader {
   }
 
   /**
-   * A journal that begins at the cut of a restore, or was trimmed, lacks the entry of a term that was opened right
-   * there: it is made anew from the history. In-sync sets of a term there that never had a change are left out.
+   * A journal that begins at the cut of a restore, or was trimmed, lacks the entry of a term that
+   * was opened right there: it is made anew from the history. In-sync sets of a term there that
+   * never had a change are left out.
    */
   #begin(entries: Entry[]): Entry[] {
     const { history } = this.#journal.facts
@@ -168,7 +170,9 @@ export class JournalReader {
     return entries
   }
 
-  /** Resolves when there is more to read. Rejects when the signal aborts or the reader is closed. */
+  /**
+   * Resolves when there is more to read. Rejects when the signal aborts or the reader is closed.
+   */
   wait(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const stop = (): void => {
@@ -210,8 +214,8 @@ export class JournalReader {
   }
 
   #startInMemory(): number | undefined {
-    // Entries that take no number may stand right behind the last change, so the tail alone proves a beginning
-    // only where an earlier entry is in it.
+    // Entries that take no number may stand right behind the last change, so the tail alone proves
+    // a beginning only where an earlier entry is in it.
     return this.#journal.tail.ordinalAfter(this.#from)
   }
 
@@ -301,7 +305,8 @@ export class JournalReader {
     let at = 0
     while (at < view.length) {
       if (looksLikeMark(view, at)) {
-        // The rest of it comes with the next stretch, but at the end of the segment, where nothing follows.
+        // The rest of it comes with the next stretch, but at the end of the segment, where nothing
+        // follows.
         if (view.length < at + markBytes && start + view.length < segment.bytes) break
         at += markBytes
         continue

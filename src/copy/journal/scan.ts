@@ -1,9 +1,9 @@
 /**
  * Reads a journal from a place to its end, checks every byte, and tells a torn end from damage.
  *
- * What fails at the very end of the last segment was never durable, and never acknowledged as such: it may be cut. What
- * fails before something that was written later (a sound mark, a further segment) had been durable: it is damage, and the
- * scan stops before it.
+ * What fails at the very end of the last segment was never durable, and never acknowledged as such:
+ * it may be cut. What fails before something that was written later (a sound mark, a further
+ * segment) had been durable: it is damage, and the scan stops before it.
  */
 
 import type { Entry } from '../../changes/entry.js'
@@ -49,7 +49,10 @@ export interface ScannedJournal {
   /** Nonce of the last segment; undefined when its header has to be written anew. */
   readonly nonce: number | undefined
   readonly damage: JournalDamage | undefined
-  /** Where the scan began, when that is in the middle of a segment: nobody knows whether what lies before it is sound. */
+  /**
+   * Where the scan began, when that is in the middle of a segment: nobody knows whether what lies
+   * before it is sound.
+   */
   readonly place?: JournalPlace | undefined
 }
 
@@ -141,7 +144,8 @@ class SegmentScan {
     const header = await loadSegmentHeader(this.#log)
     if (header === undefined) {
       const isTorn = this.#isLast && offset === undefined && !(await this.#hasMarks())
-      // A torn header was to be the first append of this segment, so nothing in it was ever durable.
+      // A torn header was to be the first append of this segment, so nothing in it was ever
+      // durable.
       return isTorn ? undefined : 'the header of the segment is damaged'
     }
     this.nonce = header.nonce
@@ -230,8 +234,9 @@ class SegmentScan {
   }
 
   /**
-   * Damage if a sound record follows, else a torn end. A tail of zeros is preallocated space; if records were lost there, the
-   * next segment does not continue the numbering, and recovery reports that.
+   * Damage if a sound record follows, else a torn end. A tail of zeros is preallocated space; if
+   * records were lost there, the next segment does not continue the numbering, and recovery reports
+   * that.
    */
   async #judge(nonce: number, why: string): Promise<string | undefined> {
     let isEmpty = true

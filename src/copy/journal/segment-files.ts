@@ -1,9 +1,9 @@
 /**
- * The open files of a journal's segments. Readers share one file each, opened when it is first read; the one being written
- * stays open.
+ * The open files of a journal's segments. Readers share one file each, opened when it is first
+ * read; the one being written stays open.
  *
- * Invariants: a file is closed only while no read of it is under way; a segment's file is opened or removed only when the
- * one that was open before is closed.
+ * Invariants: a file is closed only while no read of it is under way; a segment's file is opened or
+ * removed only when the one that was open before is closed.
  */
 import type { Log, LogStore } from '../../interfaces/storage.js'
 import { closed, removed } from './errors.js'
@@ -78,7 +78,8 @@ export class SegmentFiles {
   }
 
   /**
-   * Removes segments, none of which is busy. Who reads one meanwhile waits, and finds it as it was when this fails.
+   * Removes segments, none of which is busy. Who reads one meanwhile waits, and finds it as it was
+   * when this fails.
    */
   async remove(segments: readonly Segment[]): Promise<void> {
     const closing = segments.map((segment) => {

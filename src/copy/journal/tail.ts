@@ -1,8 +1,9 @@
 /**
- * The newest entries of a journal, in memory: those that are not durable yet, and, for readers, as many durable ones as
- * fit into the limit.
+ * The newest entries of a journal, in memory: those that are not durable yet, and, for readers, as
+ * many durable ones as fit into the limit.
  *
- * Invariants: ordinals are consecutive; entries that were handed to the log have a place, and they are the first ones.
+ * Invariants: ordinals are consecutive; entries that were handed to the log have a place, and they
+ * are the first ones.
  */
 import type { Entry } from '../../changes/entry.js'
 
@@ -66,14 +67,17 @@ export class Tail {
       this.firstOrdinal += 1
       this.bytes -= item.entry.bytes.length
     }
-    // Moving the rest now and then keeps the array from growing for ever, at a constant cost per entry.
+    // Moving the rest now and then keeps the array from growing for ever, at a constant cost per
+    // entry.
     if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#head)
       this.#head = 0
     }
   }
 
-  /** Ordinal of the first entry at or after a place; undefined when the tail begins later than that. */
+  /**
+   * Ordinal of the first entry at or after a place; undefined when the tail begins later than that.
+   */
   ordinalAt(number: number, offset: number): number | undefined {
     const first = this.#items[this.#head]
     if (first === undefined || first.segment === undefined) return undefined
@@ -84,14 +88,19 @@ export class Tail {
     return this.#search((item) => isBefore(item, number, offset))
   }
 
-  /** Ordinal of the first entry that begins after `seq`; undefined when entries before the tail may, too. */
+  /**
+   * Ordinal of the first entry that begins after `seq`; undefined when entries before the tail may,
+   * too.
+   */
   ordinalAfter(seq: number): number | undefined {
     const first = this.#items[this.#head]
     if (first === undefined || first.entry.header.firstSeq > seq) return undefined
     return this.#search((item) => item.entry.header.firstSeq <= seq)
   }
 
-  /** Ordinal of the first item for which the condition, true for a first stretch of them, is false. */
+  /**
+   * Ordinal of the first item for which the condition, true for a first stretch of them, is false.
+   */
   #search(isEarlier: (item: TailItem) => boolean): number {
     let low = this.#head
     let high = this.#items.length

@@ -1,4 +1,6 @@
-/** The document that makes a staged restore the copy. While it is there, the switch is not finished. */
+/**
+ * The document that makes a staged restore the copy. While it is there, the switch is not finished.
+ */
 import { HotspareError } from '../../errors.js'
 import type { Extent } from '../../history/position.js'
 import type { DocumentStore } from '../../interfaces/storage.js'
@@ -17,7 +19,9 @@ import {
 /** A staged file that takes its place. */
 export interface InstallFile {
   readonly path: string
-  /** Name of the object in the area `staging`; undefined when it lies in `incoming`, under its path. */
+  /**
+   * Name of the object in the area `staging`; undefined when it lies in `incoming`, under its path.
+   */
   readonly object: string | undefined
   readonly mode: number
   readonly size: number
@@ -48,12 +52,15 @@ export interface RestoreManifest {
   readonly inSync?: readonly string[] | undefined
   readonly install: readonly InstallFile[]
   /**
-   * Paths that have no file at the source, with the version that removed them; 0 where none is known, as of a file of a
-   * synced class that only this node has.
+   * Paths that have no file at the source, with the version that removed them; 0 where none is
+   * known, as of a file of a synced class that only this node has.
    */
   readonly remove: readonly VersionedPath[]
   readonly states: readonly InstallState[]
-  /** The index begins anew: the copy consists of `install` and `keep`, and `remove` names every other file that it had. */
+  /**
+   * The index begins anew: the copy consists of `install` and `keep`, and `remove` names every
+   * other file that it had.
+   */
   readonly complete: boolean
   /** Files that are right as they are, with the version that they have at the source. */
   readonly keep?: readonly VersionedPath[] | undefined

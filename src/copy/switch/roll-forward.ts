@@ -2,11 +2,12 @@
  * The switch from the old copy to a staged one.
  *
  * Invariants:
- * - before the manifest is durable nothing of the old copy is touched; from then on only `rollForward` leads out;
- * - each step can be done again, whole or in part, with the same result, and none needs what a later one removes; when the
- *   manifest is gone only `cleanUp` may be done again;
- * - paths that no synced class of this node claims are not touched, whatever the manifest says, nor is a file that it does
- *   not name.
+ * - before the manifest is durable nothing of the old copy is touched; from then on only
+ *   `rollForward` leads out;
+ * - each step can be done again, whole or in part, with the same result, and none needs what a
+ *   later one removes; when the manifest is gone only `cleanUp` may be done again;
+ * - paths that no synced class of this node claims are not touched, whatever the manifest says, nor
+ *   is a file that it does not name.
  */
 import { HotspareError } from '../../errors.js'
 import type { FileStat, Obstacle, TreeOperation } from '../../interfaces/tree-store.js'
@@ -60,7 +61,10 @@ export class Switch {
     this.#indexLog = indexLog
   }
 
-  /** Carries the manifest out and removes it; the journal then is the new one, and recovery goes on from the answer. */
+  /**
+   * Carries the manifest out and removes it; the journal then is the new one, and recovery goes on
+   * from the answer.
+   */
   async rollForward(): Promise<CheckpointDocument> {
     const { storage } = this.#options
     const { complete, keep = [] } = this.#manifest
@@ -68,12 +72,14 @@ export class Switch {
       .map(({ path }) => path)
       .filter((path) => this.#classOf(path) !== undefined)
     await this.#removeFiles(this.#ownFiles(gone))
-    // Before anything is installed: where a file takes the place of a folder, a crash must not bring back both.
+    // Before anything is installed: where a file takes the place of a folder, a crash must not
+    // bring back both.
     if (gone.length > 0) await storage.tree.sync(gone)
     const installed = await this.#installFiles()
     const settled = [...installed, ...(await this.#keptFiles())]
-    // The old journal goes, and where it is damaged nobody knows which removals, and which bytes of the files that are
-    // kept, still wait to be written out; nor does anybody of files from before the library.
+    // The old journal goes, and where it is damaged nobody knows which removals, and which bytes of
+    // the files that are kept, still wait to be written out; nor does anybody of files from before
+    // the library.
     if (complete || keep.length > 0) await storage.tree.sync('all')
     this.#reportMissing(settled)
     await this.#storeStates()
@@ -120,7 +126,9 @@ export class Switch {
     }
   }
 
-  /** All at once as far as nothing is in the way, the others one by one; durable when it resolves. */
+  /**
+   * All at once as far as nothing is in the way, the others one by one; durable when it resolves.
+   */
   async #installFiles(): Promise<SettledFile[]> {
     const { storage } = this.#options
     const install = this.#manifest.install.filter(({ path }) => this.#classOf(path) !== undefined)
@@ -168,8 +176,9 @@ export class Switch {
   }
 
   /**
-   * Somebody removed files while the switch was unfinished. They get a record all the same, so that the scan of the next
-   * start finds them missing, and they are repaired: nothing else would let this copy open again.
+   * Somebody removed files while the switch was unfinished. They get a record all the same, so that
+   * the scan of the next start finds them missing, and they are repaired: nothing else would let
+   * this copy open again.
    */
   #reportMissing(settled: readonly SettledFile[]): void {
     const missing = settled.filter(({ stat }) => stat === noStat)

@@ -41,8 +41,8 @@ async function remove(
 }
 
 /**
- * Removes what lies in an area and is not wanted there, so that no crash brings it back: out of `incoming` whole folders
- * are moved into the tree.
+ * Removes what lies in an area and is not wanted there, so that no crash brings it back: out of
+ * `incoming` whole folders are moved into the tree.
  */
 export async function keepOnly(
   objects: ObjectStore,

@@ -7,11 +7,12 @@ import type { Extent } from '../../history/position.js'
 import { decode } from '../../protocol/codec.js'
 
 /**
- * Why something is in the vault: `divergence`: changes that the surviving history does not have; `outside`: files that
- * another program changed; `adopted`: what the history had at paths where this node, as it became active, took over what
- * another program had made of them; `massDelete`: files that a restore was about to remove in bulk; `unusedRestore`: the journal
- * of a restore that did not finish; `unreadable`: the description of what was kept is damaged on the disk, and only the
- * objects are left, as `files` that bear the names of their objects.
+ * Why something is in the vault: `divergence`: changes that the surviving history does not have;
+ * `outside`: files that another program changed; `adopted`: what the history had at paths where
+ * this node, as it became active, took over what another program had made of them; `massDelete`:
+ * files that a restore was about to remove in bulk; `unusedRestore`: the journal of a restore that
+ * did not finish; `unreadable`: the description of what was kept is damaged on the disk, and only
+ * the objects are left, as `files` that bear the names of their objects.
  */
 export type VaultReason =
   | 'divergence'
@@ -34,9 +35,10 @@ export interface LostChange {
   /** The files that it touched; none for application state. */
   readonly paths: readonly string[]
   /**
-   * `true`: its caller had been told that it was safe, or nobody waited for it any more. `unknown`: the caller may have been
-   * told or not, because no mark of the tenure that made the change covers it: the tenure ended, and not in order, within
-   * about a second after the answer, or an earlier change was still unanswered when it ended.
+   * `true`: its caller had been told that it was safe, or nobody waited for it any more. `unknown`:
+   * the caller may have been told or not, because no mark of the tenure that made the change covers
+   * it: the tenure ended, and not in order, within about a second after the answer, or an earlier
+   * change was still unanswered when it ended.
    */
   readonly acknowledged: true | 'unknown'
 }
@@ -86,26 +88,27 @@ export interface VaultIncident {
   /** The losing copy's history and end. */
   readonly extent: Extent
   /**
-   * The changes that this node had journaled. Those between `commonSeq` and the first of them came to it by a restore:
-   * `files` and `states` hold what they left.
+   * The changes that this node had journaled. Those between `commonSeq` and the first of them came
+   * to it by a restore: `files` and `states` hold what they left.
    */
   readonly changes: readonly LostChange[]
   /**
-   * True when `changes` does not list all of them (at most 10 000); the journal object holds them all. With the reason
-   * `adopted`: when `gone` does not.
+   * True when `changes` does not list all of them (at most 10 000); the journal object holds them
+   * all. With the reason `adopted`: when `gone` does not.
    */
   readonly truncated: boolean
   /**
-   * True when the losing journal could not be read to its end: `changes` and the journal object then end where the damage
-   * begins, `files` and `states` are whole all the same.
+   * True when the losing journal could not be read to its end: `changes` and the journal object
+   * then end where the damage begins, `files` and `states` are whole all the same.
    */
   readonly damaged: boolean
   /** The present version of every file that the losing side touched. */
   readonly files: readonly VaultedFile[]
   /**
-   * Versions that an incident of the reason `adopted` replaced and could not keep: another program had overwritten or removed
-   * them, and the journal does not reach back to them. The first 10 000; undefined when there are none. A standby
-   * that is not in reach, or a backup, may still have them.
+   * Versions that an incident of the reason `adopted` replaced and could not keep: another program
+   * had overwritten or removed them, and the journal does not reach back to them. The first 10 000;
+   * undefined when there are none. A standby that is not in reach, or a backup, may still have
+   * them.
    */
   readonly gone?: readonly GoneFile[]
   /** The application's states as the losing side had them, encoded as a restore sends them. */

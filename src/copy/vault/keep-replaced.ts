@@ -1,6 +1,7 @@
 /**
- * Keeps in the vault what the history has of files that somebody else replaced or removed on the disk, before the history
- * takes over what is there now. Only the journal still has it, as far as that reaches back.
+ * Keeps in the vault what the history has of files that somebody else replaced or removed on the
+ * disk, before the history takes over what is there now. Only the journal still has it, as far as
+ * that reaches back.
  */
 import { HotspareError } from '../../errors.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
@@ -15,7 +16,10 @@ import type { VaultObjects } from './objects.js'
 
 /** A version that is about to be replaced. */
 export interface ReplacedFile extends FileVersion {
-  /** Whether the file on the disk has another size or time, or is not there: its bytes may then be other ones. */
+  /**
+   * Whether the file on the disk has another size or time, or is not there: its bytes may then be
+   * other ones.
+   */
   readonly isTouched: boolean
   /** The file on the disk. */
   readonly stat: FileStat | undefined
@@ -34,7 +38,10 @@ export interface KeepContext {
 /** An incident that is being made. */
 interface Keeping extends KeepContext {
   readonly files: VaultedFile[]
-  /** A new object: one that was begun and given up keeps its name, so that nothing of it is in another one. */
+  /**
+   * A new object: one that was begun and given up keeps its name, so that nothing of it is in
+   * another one.
+   */
   nextObject(): string
 }
 
@@ -136,7 +143,8 @@ async function keepLarge(context: Keeping, version: EarlierVersion): Promise<str
   for (let offset = 0; offset < size; offset += windowBytes) {
     mayGoOn()
     const bytes = await windowOf(context, version, offset, Math.min(windowBytes, size - offset))
-    // What was written of it belongs to no file of the incident: it is counted, and goes with the incident.
+    // What was written of it belongs to no file of the incident: it is counted, and goes with the
+    // incident.
     if (bytes === undefined) return []
     await objects.write(name, offset, bytes)
   }

@@ -83,7 +83,9 @@ export class VaultObjects {
     return { object, bytes, crc }
   }
 
-  /** Copies the entries behind a position, as far as they can be read; `each` gets their changes. */
+  /**
+   * Copies the entries behind a position, as far as they can be read; `each` gets their changes.
+   */
   async keepJournal(
     id: string,
     copy: LocalCopy,

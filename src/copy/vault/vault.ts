@@ -1,11 +1,11 @@
 /**
- * The vault: what a node had and the surviving history has not. Nothing of a losing history is removed before it
- * lies here, durable and checksummed.
+ * The vault: what a node had and the surviving history has not. Nothing of a losing history is
+ * removed before it lies here, durable and checksummed.
  *
- * One incident is one sealed document `vault-incidents/<incident>` (what it is, and the list of its changes) and objects
- * below `<incident>/` in the area `vault`: the journal entries beyond the fork as they were, their blobs, the present
- * version of every file they touched, and the application's states. Nothing is ever evicted: at `vaultBytesMax` it is
- * `VAULT_FULL`.
+ * One incident is one sealed document `vault-incidents/<incident>` (what it is, and the list of its
+ * changes) and objects below `<incident>/` in the area `vault`: the journal entries beyond the fork
+ * as they were, their blobs, the present version of every file they touched, and the application's
+ * states. Nothing is ever evicted: at `vaultBytesMax` it is `VAULT_FULL`.
  */
 import { createHash } from 'node:crypto'
 import type { BlobRef, Change } from '../../changes/change.js'
@@ -81,7 +81,9 @@ export class Vault {
     return incidents.sort((left, right) => left.atWallMs - right.atWallMs)
   }
 
-  /** The bytes of an object of an incident. @throws `FILE_NOT_FOUND` when there is no such object */
+  /**
+   * The bytes of an object of an incident. @throws `FILE_NOT_FOUND` when there is no such object
+   */
   async read(object: string, offset: number, length: number): Promise<Uint8Array> {
     const { objects } = this.#options.storage
     try {
@@ -107,8 +109,8 @@ export class Vault {
   }
 
   /**
-   * Runs one call at a time: `tidy()` deletes objects that belong to no sealed incident, so it must not run while an
-   * incident is still being written.
+   * Runs one call at a time: `tidy()` deletes objects that belong to no sealed incident, so it must
+   * not run while an incident is still being written.
    */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(work)
@@ -117,8 +119,8 @@ export class Vault {
   }
 
   /**
-   * Makes an incident; the one that is sealed under this id is given back as it is. Nothing is removed anywhere before its
-   * incident is sealed, so an attempt that ended before may begin anew.
+   * Makes an incident; the one that is sealed under this id is given back as it is. Nothing is
+   * removed anywhere before its incident is sealed, so an attempt that ended before may begin anew.
    */
   #keep(id: string, collect: () => Promise<Kept>): Promise<VaultIncident> {
     return this.#inTurn(async () => {
@@ -129,13 +131,16 @@ export class Vault {
     })
   }
 
-  /** Keeps what this copy has beyond the last change that it has in common with the surviving history. */
+  /**
+   * Keeps what this copy has beyond the last change that it has in common with the surviving
+   * history.
+   */
   async keepDivergence(copy: LocalCopy, commonSeq: number): Promise<VaultIncident> {
     const { nodeId } = this.#options
     // A damaged journal takes nothing any more, and what was before the damage is applied.
     if (copy.failed === undefined) await copy.settle()
-    // The same fork gives the same incident, however often the restore is tried again. The term is named whole: another
-    // divergence may end in one of the same epoch, at the same change.
+    // The same fork gives the same incident, however often the restore is tried again. The term is
+    // named whole: another divergence may end in one of the same epoch, at the same change.
     const term = positionOf(copy.extent)?.term
     const ending = term === undefined ? '0' : `${term.epoch}-${term.nodeId}-${term.bootId}`
     const id = `divergence-${nodeId}-${ending}-${commonSeq}-${copy.seq}`
@@ -146,7 +151,8 @@ export class Vault {
     const { extent } = copy
     const lost: LostChange[] = []
     const blobs = new Map<string, BlobRef>()
-    // By the index, not by the journal: that reaches back no further than the last restore of this copy.
+    // By the index, not by the journal: that reaches back no further than the last restore of this
+    // copy.
     const touched = new Set(copy.index.changedSince(commonSeq).files.map(({ path }) => path))
     let truncated = false
     const acked = new AckedRanges()
@@ -185,15 +191,17 @@ export class Vault {
   }
 
   /**
-   * Keeps what the history has of files that this copy is about to adopt as another program made them, as far as it can be
-   * had. Undefined when nothing of it would be lost. `mayGoOn` throws when there is no more time.
+   * Keeps what the history has of files that this copy is about to adopt as another program made
+   * them, as far as it can be had. Undefined when nothing of it would be lost. `mayGoOn` throws
+   * when there is no more time.
    */
   async keepReplaced(
     copy: LocalCopy,
     replaced: readonly ReplacedFile[],
     mayGoOn: () => void,
   ): Promise<VaultIncident | undefined> {
-    // Of the versions and what takes their place: an attempt that is made again, in another term, keeps them once.
+    // Of the versions and what takes their place: an attempt that is made again, in another term,
+    // keeps them once.
     const newest = replaced.reduce((seq, { version }) => Math.max(seq, version), 0)
     const { term } = positionOf({ history: copy.history, seq: newest }) ?? {}
     const versions = replaced.map(({ path, version, stat }) => [path, version, stat])
@@ -218,8 +226,8 @@ export class Vault {
   }
 
   /**
-   * Drops the journal of a restore that was not finished. What it has and `survivor` has not is kept before: it may be all
-   * that is left of an active that died meanwhile.
+   * Drops the journal of a restore that was not finished. What it has and `survivor` has not is
+   * kept before: it may be all that is left of an active that died meanwhile.
    */
   async dropUnused(copy: LocalCopy, survivor: Extent): Promise<void> {
     await copy.closeNext()
@@ -227,10 +235,14 @@ export class Vault {
     await copy.dropNext()
   }
 
-  /** Keeps a journal that is about to be dropped, unless it has no changes, or none that `survivor` has not as well. */
+  /**
+   * Keeps a journal that is about to be dropped, unless it has no changes, or none that `survivor`
+   * has not as well.
+   */
   async keepUnusedJournal(area: string, survivor?: Extent): Promise<VaultIncident | undefined> {
     const { logs } = this.#options.storage
-    // By its entries, all of them: restores from the same cut may begin alike and differ in the end.
+    // By its entries, all of them: restores from the same cut may begin alike and differ in the
+    // end.
     const hash = createHash('sha256')
     let hasChanges = false
     const { facts, damage } = await scanJournal(logs, area, undefined, (entry) => {
@@ -249,7 +261,9 @@ export class Vault {
     })
   }
 
-  /** Files in the same state give the same incident, so that a restore tried again keeps them once. */
+  /**
+   * Files in the same state give the same incident, so that a restore tried again keeps them once.
+   */
   async #idOfFiles(reason: VaultReason, paths: readonly string[]): Promise<string> {
     const hash = createHash('sha256')
     for (let at = 0; at < paths.length; at += filesPerBatch) {
@@ -260,7 +274,10 @@ export class Vault {
     return `${reason}-${this.#options.nodeId}-${hash.digest('hex').slice(0, 16)}`
   }
 
-  /** One that cannot be read is sealed all the same: its objects are there, and whoever met the loss may go on. */
+  /**
+   * One that cannot be read is sealed all the same: its objects are there, and whoever met the loss
+   * may go on.
+   */
   async #sealed(id: string): Promise<VaultIncident | undefined> {
     try {
       const bytes = await this.#options.storage.documents.read(documentOf(id))

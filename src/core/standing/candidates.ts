@@ -110,15 +110,17 @@ export function freshest(all: readonly Standing[]): Standing | undefined {
   )[0]
 }
 
-/** Whether a copy becomes equal to another one by fetching its suffix, which may have been trimmed. */
+/**
+ * Whether a copy becomes equal to another one by fetching its suffix, which may have been trimmed.
+ */
 function canFetch(copy: CopyFacts, other: CopyFacts): boolean {
   const { kind } = relate(copy, other)
   return kind === 'equal' || (kind === 'behind' && copy.seq + 1 >= (other.firstSeq ?? 0))
 }
 
 /**
- * The copy with the most changes on the line of `copy`: observers, ineligible members and damaged copies count as
- * sources.
+ * The copy with the most changes on the line of `copy`: observers, ineligible members and damaged
+ * copies count as sources.
  */
 export function longestOnLine(all: readonly Standing[], copy: CopyFacts): CopyFacts {
   let longest = copy

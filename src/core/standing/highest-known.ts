@@ -28,8 +28,9 @@ export function outdated(core: CoreState): boolean {
 }
 
 /**
- * Whether somebody decided to go on without these changes: for this node once and for all, or, with an order, without the
- * member that wrote them. An order given to that member itself is for its copy as it is, whatever an earlier process had.
+ * Whether somebody decided to go on without these changes: for this node once and for all, or, with
+ * an order, without the member that wrote them. An order given to that member itself is for its
+ * copy as it is, whatever an earlier process had.
  */
 export function mayGoWithout(core: CoreState, known: DurableFacts['known']): boolean {
   const { options, withoutPeers } = core
@@ -40,8 +41,8 @@ export function mayGoWithout(core: CoreState, known: DurableFacts['known']): boo
 }
 
 /**
- * Whoever caught up with a later term has all that there is: the active of that term went on without what it lacks, even
- * before it has a change to show for it.
+ * Whoever caught up with a later term has all that there is: the active of that term went on
+ * without what it lacks, even before it has a change to show for it.
  */
 function holds(core: CoreState, known: Known): boolean {
   if (covers(core.copy, known)) return true
@@ -73,10 +74,10 @@ export function settleKnown(core: CoreState): void {
 }
 
 /**
- * Learns from the actives that are heard: a change of a term that is newer than our history at once; a later
- * position in a term that we know at most once per `deadMs`, for it moves with every write. A
- * standby that counts as in sync is behind only by what is under way, which the active does not
- * acknowledge without it.
+ * Learns from the actives that are heard: a change of a term that is newer than our history at
+ * once; a later position in a term that we know at most once per `deadMs`, for it moves with every
+ * write. A standby that counts as in sync is behind only by what is under way, which the active
+ * does not acknowledge without it.
  */
 export function learnKnown(core: CoreState): void {
   if (core.role === 'active') return

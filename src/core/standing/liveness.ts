@@ -12,7 +12,10 @@ import type { PeerView } from '../state/messages.js'
 import { type CoreState, type Peer, peersOf } from '../state/state.js'
 import type { CoreInput, LinkCause } from '../state/types.js'
 
-/** A shorter pause, in milliseconds, is nothing unusual for a process; it moves the deadlines and is not reported. */
+/**
+ * A shorter pause, in milliseconds, is nothing unusual for a process; it moves the deadlines and is
+ * not reported.
+ */
 const lateMsMin = 250
 
 /** A message came from it within `deadMs`. */
@@ -41,7 +44,10 @@ export function nobodyListens(peer: Peer): boolean {
   return peer.refused && !peer.link
 }
 
-/** Our own connection to it does not stand, and could not be made, or not in the time that a search takes. */
+/**
+ * Our own connection to it does not stand, and could not be made, or not in the time that a search
+ * takes.
+ */
 export function cannotDial(core: CoreState, peer: Peer): boolean {
   if (peer.dialled) return false
   const sinceMs = peer.undialledSinceMs ?? core.nowMs
@@ -115,7 +121,8 @@ export function linkUp(core: CoreState, peer: Peer, bootId: string, accepted: bo
   peer.link = true
   if (accepted) peer.accepted = true
   else peer.dialled = true
-  // What was lost was a connection to the process before this one: it proves nothing about this one.
+  // What was lost was a connection to the process before this one: it proves nothing about this
+  // one.
   if (!accepted || peer.linkBootId !== bootId) peer.lostLink = false
   peer.linkBootId = bootId
   if (!accepted) peer.refused = false
@@ -176,7 +183,8 @@ export function refusal(core: CoreState, peer: Peer, reason: string, dialled: bo
 }
 
 function proveGone(core: CoreState, peer: Peer): void {
-  // A connection that it dialled and that stands says that it lives, whatever the address we dial says.
+  // A connection that it dialled and that stands says that it lives, whatever the address we dial
+  // says.
   if (!peer.refused || !peer.lostLink || peer.accepted) return
   // A message since the connection ended says that the process lived on: then only silence
   // makes the refused dial a proof (its last words may still have been under way).

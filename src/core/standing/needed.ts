@@ -25,9 +25,9 @@ interface KnownSet {
 }
 
 /**
- * The members that must answer before this one may take over. A member of the in-sync set does not need the lost active:
- * every acknowledged write is on a member of the set. A member outside of it also needs the active, which alone may hold
- * the newest writes.
+ * The members that must answer before this one may take over. A member of the in-sync set does not
+ * need the lost active: every acknowledged write is on a member of the set. A member outside of it
+ * also needs the active, which alone may hold the newest writes.
  *
  * @param promises - the frozen views of those who take part in a round, where there is one
  */
@@ -53,8 +53,8 @@ function ownSet({ copy, options, setDoubted }: CoreState): KnownSet | undefined 
 }
 
 /**
- * What a member of the set knows that followed the lost active to its end, as the one of them does that has most: the
- * active can have taken out whoever lost the stream before, but not that one.
+ * What a member of the set knows that followed the lost active to its end, as the one of them does
+ * that has most: the active can have taken out whoever lost the stream before, but not that one.
  */
 function setOfOthers(
   core: CoreState,
@@ -75,8 +75,9 @@ function setOfOthers(
 }
 
 /**
- * The needed members that do not answer for what they acknowledged: those still waited for, and those for which `hold`
- * holds. One that is heard and lacks it is not waited for, for it has nothing more to say.
+ * The needed members that do not answer for what they acknowledged: those still waited for, and
+ * those for which `hold` holds. One that is heard and lacks it is not waited for, for it has
+ * nothing more to say.
  */
 export function silentNeeded(core: CoreState, proven: boolean): { wait: string[]; hold: string[] } {
   const wait: string[] = []
@@ -128,8 +129,8 @@ export function missingAtStart(core: CoreState): string[] {
 }
 
 /**
- * Members in reach that were in the in-sync set when our journal ended, and whose copies do not hold that term any more.
- * What they had acknowledged after our journal ended nobody can tell.
+ * Members in reach that were in the in-sync set when our journal ended, and whose copies do not
+ * hold that term any more. What they had acknowledged after our journal ended nobody can tell.
  */
 export function lackingAtStart(core: CoreState): string[] {
   const inSync = core.copy.inSync ?? []
@@ -139,7 +140,10 @@ export function lackingAtStart(core: CoreState): string[] {
     .map((peer) => peer.id)
 }
 
-/** Whether what a peer has beyond our copy could not be fetched for as long as a silent member is waited for. */
+/**
+ * Whether what a peer has beyond our copy could not be fetched for as long as a silent member is
+ * waited for.
+ */
 export function triedLongEnough(core: CoreState, peer: Peer): boolean {
   const sinceMs = peer.unfetchableSinceMs
   return sinceMs !== undefined && core.nowMs - sinceMs >= core.options.deadMs
@@ -151,16 +155,20 @@ export function hold(core: CoreState, reason: string, missing: readonly string[]
   emitOnce(core, `holding ${reason} ${missing.join()}`, { name: 'holding', missing, reason })
 }
 
-/** Holds for members that may have what nobody in reach has; the others are told, so that none goes in our place. */
+/**
+ * Holds for members that may have what nobody in reach has; the others are told, so that none goes
+ * in our place.
+ */
 export function holdFor(core: CoreState, reason: string, missing: readonly string[]): void {
   core.holdsFor = missing
   hold(core, reason, missing)
 }
 
 /**
- * Members without which this node does not take the role, as it tells the others with each view. It is worked out anew
- * each time, whoever is the best candidate and whether a round runs or not: a copy that looks as good as ours may be first
- * in the list, know of nobody, and serve in any moment in which it is told of nobody.
+ * Members without which this node does not take the role, as it tells the others with each view. It
+ * is worked out anew each time, whoever is the best candidate and whether a round runs or not: a
+ * copy that looks as good as ours may be first in the list, know of nobody, and serve in any moment
+ * in which it is told of nobody.
  */
 export function holdsForNow(core: CoreState): string[] {
   const { options, promotable, role, wasReplica } = core
@@ -182,8 +190,9 @@ function hasMore(copy: CopyFacts | undefined, than: CopyFacts): boolean {
 }
 
 /**
- * Members for which another one holds that knows more than we: a node that restarted, or has an empty disk, does not know
- * the set, and must not go in the place of one that does. That may be this very node, if it came back with less.
+ * Members for which another one holds that knows more than we: a node that restarted, or has an
+ * empty disk, does not know the set, and must not go in the place of one that does. That may be
+ * this very node, if it came back with less.
  *
  * @param promises - the frozen views of those who take part in a round, where there is one
  */
@@ -205,9 +214,10 @@ export function heldByOthers(core: CoreState, promises?: ReadonlyMap<string, Pee
 }
 
 /**
- * Whether our own round need not care that another member holds for this one: we hear it, and it has more than the other
- * one, so that our round fetches that or holds itself; or only the other one does not hear it, and it has all that the
- * other one has. In a round its frozen copy has to say so.
+ * Whether our own round need not care that another member holds for this one: we hear it, and it
+ * has more than the other one, so that our round fetches that or holds itself; or only the other
+ * one does not hear it, and it has all that the other one has. In a round its frozen copy has to
+ * say so.
  */
 function answersUs(
   core: CoreState,

@@ -1,6 +1,6 @@
 /**
- * A fetch takes as long as its data. What others see of it is a count that rises: as long as it does, the candidate is
- * left alone; when it stops, it is like any other that does nothing.
+ * A fetch takes as long as its data. What others see of it is a count that rises: as long as it
+ * does, the candidate is left alone; when it stops, it is like any other that does nothing.
  */
 
 import type { PeerView } from '../state/messages.js'

@@ -1,14 +1,18 @@
 /**
- * Who may have acknowledged in our place. An active takes a standby that it does not hear out of the in-sync set by itself,
- * and goes on with another one; the standby that was taken out still finds itself in the set of its own journal. And an
- * active that gave up the role may have a successor that it does not hear.
+ * Who may have acknowledged in our place. An active takes a standby that it does not hear out of
+ * the in-sync set by itself, and goes on with another one; the standby that was taken out still
+ * finds itself in the set of its own journal. And an active that gave up the role may have a
+ * successor that it does not hear.
  */
 
 import type { PeerView } from '../state/messages.js'
 import { type CoreState, type Peer, peersOf } from '../state/state.js'
 import { lastOwner, lastTerm } from './stands.js'
 
-/** Notes a sign that the active that we follow hears us, and has us in its set; called with each view. */
+/**
+ * Notes a sign that the active that we follow hears us, and has us in its set; called with each
+ * view.
+ */
 export function noteCounted(core: CoreState, peer: Peer, view: PeerView): void {
   if (core.role !== 'standby' || core.followed?.id !== peer.id) return
   const { nodeId } = core.options
@@ -17,7 +21,9 @@ export function noteCounted(core: CoreState, peer: Peer, view: PeerView): void {
     core.counted = { atMs: core.nowMs, hears: view.hears }
 }
 
-/** Promotable members that may have acknowledged what we lack, though no set that we know has them. */
+/**
+ * Promotable members that may have acknowledged what we lack, though no set that we know has them.
+ */
 export function standIns(core: CoreState): Peer[] {
   if (!core.wasReplica) return []
   const term = lastTerm(core)
@@ -27,8 +33,9 @@ export function standIns(core: CoreState): Peer[] {
 }
 
 /**
- * Members outside the set that we know, with which the active may have gone on since it last counted on us. None while that
- * was so short a time ago that it can only have ended; nor one that is proven to have been no process since then.
+ * Members outside the set that we know, with which the active may have gone on since it last
+ * counted on us. None while that was so short a time ago that it can only have ended; nor one that
+ * is proven to have been no process since then.
  */
 function replacements(core: CoreState): Peer[] {
   const { copy, options, counted } = core
@@ -52,8 +59,9 @@ function successors(core: CoreState): Peer[] {
 }
 
 /**
- * Whether all that a process did since we gave up the role is to decline it: it ended before `deadMs` was over since the
- * offer that it answered, and could have taken the role by itself only after as long a silence, or with our promise.
+ * Whether all that a process did since we gave up the role is to decline it: it ended before
+ * `deadMs` was over since the offer that it answered, and could have taken the role by itself only
+ * after as long a silence, or with our promise.
  */
 function onlyDeclined({ served, options }: CoreState, { id, gone, refusedSinceMs }: Peer): boolean {
   if (served?.declinedBy !== id || !gone || refusedSinceMs === undefined) return false
@@ -64,7 +72,10 @@ function mayHaveLived(peer: Peer, sinceMs: number): boolean {
   return peer.promotable && !(peer.refusedSinceMs !== undefined && peer.refusedSinceMs <= sinceMs)
 }
 
-/** Whether a member is one only in theory: it was not heard either when the role was last known to be in its place. */
+/**
+ * Whether a member is one only in theory: it was not heard either when the role was last known to
+ * be in its place.
+ */
 export function isUnlikely(core: CoreState, id: string): boolean {
   const seen = core.served ?? core.counted
   return seen !== undefined && !seen.hears.includes(id)

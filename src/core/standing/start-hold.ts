@@ -1,6 +1,7 @@
 /**
- * What keeps a node that starts from serving however long it waits: a member that answers, and be it with a refusal, and
- * an order to join. Neither touches a standby that has followed: a refusal proves nothing about whoever sent it.
+ * What keeps a node that starts from serving however long it waits: a member that answers, and be
+ * it with a refusal, and an order to join. Neither touches a standby that has followed: a refusal
+ * proves nothing about whoever sent it.
  */
 
 import { type CoreState, type Peer, peersOf } from '../state/state.js'
@@ -24,7 +25,10 @@ export function refusingMembers(core: CoreState): Peer[] {
   )
 }
 
-/** True when a member answers that would not have this node, or be had by it: its process may be active. */
+/**
+ * True when a member answers that would not have this node, or be had by it: its process may be
+ * active.
+ */
 export function holdForRefusing(core: CoreState): boolean {
   const refusing = refusingMembers(core)
   if (refusing.length === 0) return false

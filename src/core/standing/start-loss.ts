@@ -1,7 +1,8 @@
 /**
- * A start after which others turn out to have gone on: the disk of whoever was the last active may have been put back to
- * an older state, with the proof of its clean stop, or two may have gone on without each other. Only one history stays,
- * and what the others held and acknowledged is named before they follow.
+ * A start after which others turn out to have gone on: the disk of whoever was the last active may
+ * have been put back to an older state, with the proof of its clean stop, or two may have gone on
+ * without each other. Only one history stays, and what the others held and acknowledged is named
+ * before they follow.
  */
 import { positionOf, relate, sameTerm } from '../../history/position.js'
 import { emit } from '../state/acts.js'
@@ -24,17 +25,18 @@ export function checkStartLoss(core: CoreState, tenure: Tenure): void {
 }
 
 /**
- * Whether a member's copy ends in a term of which the start knew nothing, and which our history lacks. The rest of a term
- * that it did know is, with the node that wrote it, what a process that crashed had alone, and was never acknowledged as
- * held by others. With another node it may have been acknowledged for being there.
+ * Whether a member's copy ends in a term of which the start knew nothing, and which our history
+ * lacks. The rest of a term that it did know is, with the node that wrote it, what a process that
+ * crashed had alone, and was never acknowledged as held by others. With another node it may have
+ * been acknowledged for being there.
  */
 function wentOn(
   core: CoreState,
   { id, view }: Peer,
   startedWith: NonNullable<Tenure['startedWith']>,
 ): boolean {
-  // Cheap first: this is asked with every input, histories may be long, and a standby's is our own. Of two actives nobody
-  // has given way yet, nor has who follows the other one.
+  // Cheap first: this is asked with every input, histories may be long, and a standby's is our own.
+  // Of two actives nobody has given way yet, nor has who follows the other one.
   if (view === undefined || view.role === 'standby' || view.role === 'active') return false
   if (view.follows?.heard === true && view.follows.id !== core.options.nodeId) return false
   const last = positionOf(view.copy)?.term

@@ -1,4 +1,6 @@
-/** What a step does to the state and asks of the outside: timers, messages, durable facts, events. */
+/**
+ * What a step does to the state and asks of the outside: timers, messages, durable facts, events.
+ */
 import { assertInvariant } from '../../errors.js'
 import type { DurableFacts } from './facts.js'
 import type { CoreMessage } from './messages.js'

@@ -8,7 +8,9 @@ export type Role = 'stopped' | 'discovering' | 'restoring' | 'standby' | 'active
 export interface CopyFacts extends Extent {
   /** The sequence number up to which the journal is durable here. */
   readonly durableSeq: number
-  /** The oldest change that its journal can hand over; undefined when it begins with the first one. */
+  /**
+   * The oldest change that its journal can hand over; undefined when it begins with the first one.
+   */
   readonly firstSeq?: number | undefined
   /**
    * False while the copy on disk is no consistent state (a journal damaged in the middle, a roll-
@@ -24,8 +26,9 @@ export interface CopyFacts extends Extent {
    */
   readonly inSyncKnown: boolean
   /**
-   * Whether the process before this one may have acknowledged changes from memory that its disk does not hold, and this one
-   * has not caught up with an active since. Undefined from a version that does not say.
+   * Whether the process before this one may have acknowledged changes from memory that its disk
+   * does not hold, and this one has not caught up with an active since. Undefined from a version
+   * that does not say.
    */
   readonly forgot?: boolean | undefined
   /**
@@ -34,8 +37,8 @@ export interface CopyFacts extends Extent {
    */
   readonly ineligible: string | undefined
   /**
-   * The last change that this node acknowledged as held by a standby too, in its present tenure; undefined when there
-   * is none.
+   * The last change that this node acknowledged as held by a standby too, in its present tenure;
+   * undefined when there is none.
    */
   readonly heldSeq?: number | undefined
 }
@@ -50,8 +53,8 @@ export interface DurableFacts {
    */
   readonly promised: Term | undefined
   /**
-   * The highest position heard of: the term and the sequence number of a change that was durable somewhere, for
-   * `outdated`. A term without changes is no position.
+   * The highest position heard of: the term and the sequence number of a change that was durable
+   * somewhere, for `outdated`. A term without changes is no position.
    */
   readonly known: { readonly term: Term; readonly seq: number } | undefined
   /**
@@ -60,8 +63,8 @@ export interface DurableFacts {
    */
   readonly lastStop: 'never' | 'crashed' | 'active' | 'standby'
   /**
-   * Terms of which this node had everything, and that left its history since this was nothing; oldest first. Undefined
-   * where there are none, and from a version that does not say.
+   * Terms of which this node had everything, and that left its history since this was nothing;
+   * oldest first. Undefined where there are none, and from a version that does not say.
    */
   readonly leftEmpty?: readonly Term[] | undefined
 }

@@ -11,7 +11,10 @@ export interface PeerView {
    * two-way).
    */
   readonly hears: readonly string[]
-  /** Members that it cannot dial: their port is closed, or the address that it has for them is wrong. */
+  /**
+   * Members that it cannot dial: their port is closed, or the address that it has for them is
+   * wrong.
+   */
   readonly cannotDial: readonly string[]
   /** The term it is active in, only while it is active. */
   readonly activeTerm: Term | undefined
@@ -32,13 +35,13 @@ export interface PeerView {
   /** The takeover round it runs or takes part in. */
   readonly round: Term | undefined
   /**
-   * Members without which it does not take the role (`onMissingPeer: 'hold'`). Undefined when it holds for nobody, and from a
-   * version that does not say.
+   * Members without which it does not take the role (`onMissingPeer: 'hold'`). Undefined when it
+   * holds for nobody, and from a version that does not say.
    */
   readonly holdsFor?: readonly string[] | undefined
   /**
-   * While it fetches what its round needs: how much it has brought in, a count that rises as long as it gets on. Undefined
-   * otherwise, and from a version that does not say.
+   * While it fetches what its round needs: how much it has brought in, a count that rises as long
+   * as it gets on. Undefined otherwise, and from a version that does not say.
    */
   readonly fetching?: number | undefined
   /** True while it is late itself and should not be believed about others. */
@@ -72,7 +75,10 @@ export type CoreMessage =
         | undefined
       readonly view: PeerView
     }
-  /** The planned handover: the sender has durably given up the term `from` and offers the term `offered`. */
+  /**
+   * The planned handover: the sender has durably given up the term `from` and offers the term
+   * `offered`.
+   */
   | {
       readonly type: 'handover'
       readonly from: Term

@@ -1,4 +1,7 @@
-/** When the core has something to decide although nothing happens, so that nobody has to wake it in between. */
+/**
+ * When the core has something to decide although nothing happens, so that nobody has to wake it in
+ * between.
+ */
 import type { CoreState } from './state.js'
 
 /**

@@ -31,7 +31,10 @@ export interface Peer {
   lostLink: boolean
   /** Our last dial of it failed, and it has not shown itself by a dial since. */
   undialled: boolean
-  /** It answered with a refusal, or was refused, when, and why. Proves that a process lives, and nothing about it. */
+  /**
+   * It answered with a refusal, or was refused, when, and why. Proves that a process lives, and
+   * nothing about it.
+   */
   refusal: Refused | undefined
   /** A message came after that end. */
   heardSinceLost: boolean
@@ -46,8 +49,8 @@ export interface Peer {
   heardAtMs: number | undefined
   view: PeerView | undefined
   /**
-   * How far its copy came in the term that we follow or last followed, also before its process was replaced: the last
-   * change that it had, and the last one that it had durably.
+   * How far its copy came in the term that we follow or last followed, also before its process was
+   * replaced: the last change that it had, and the last one that it had durably.
    */
   reached: { readonly seq: number; readonly durable: Position | undefined } | undefined
   /** How its fetch gets on while it runs a round: a count that rises, and when it last did. */
@@ -114,7 +117,10 @@ export interface Round {
   fetchedAtMs: number | undefined
   /** What the own copy had when that began. */
   sourceSeq: number
-  /** Members in reach without what only they have this round goes on: they hand it over for too long, or do not promise. */
+  /**
+   * Members in reach without what only they have this round goes on: they hand it over for too
+   * long, or do not promise.
+   */
   readonly skipped: Set<string>
   /** Members whose frozen copy was needed and not had, or not fetched. */
   missing: readonly string[]
@@ -156,7 +162,10 @@ export interface Rival {
 export interface Asking {
   readonly queryId: number
   readonly sinceMs: number
-  /** The last answer of each member to this question, and when it came; nothing else that it said counts. */
+  /**
+   * The last answer of each member to this question, and when it came; nothing else that it said
+   * counts.
+   */
   readonly answers: Map<string, { readonly view: PeerView; readonly atMs: number }>
 }
 
@@ -232,17 +241,22 @@ export interface CoreState {
   /** The last term whose stream was caught up with. */
   completedTerm: Term | undefined
   /**
-   * The last sign that the active counts on us: when it came, and whom the active heard then. Undefined before any, and after
-   * this node stood still for long.
+   * The last sign that the active counts on us: when it came, and whom the active heard then.
+   * Undefined before any, and after this node stood still for long.
    */
   counted: { readonly atMs: number; readonly hears: readonly string[] } | undefined
-  /** When this process gave up the role, its last term, and whom it heard then, as long as it has followed nobody since. */
+  /**
+   * When this process gave up the role, its last term, and whom it heard then, as long as it has
+   * followed nobody since.
+   */
   served:
     | {
         readonly atMs: number
         readonly term: Term | undefined
         readonly hears: readonly string[]
-        /** Who declined the role when it was offered then, as long as we promised it nothing since. */
+        /**
+         * Who declined the role when it was offered then, as long as we promised it nothing since.
+         */
         readonly declinedBy?: string | undefined
       }
     | undefined
@@ -257,12 +271,17 @@ export interface CoreState {
   attempts: number
   /** Whom the last attempt that got as far as opening its term went on without. */
   leftOut: readonly string[]
-  /** The in-sync set may have changed without us: others heard the active for long while we did not. */
+  /**
+   * The in-sync set may have changed without us: others heard the active for long while we did not.
+   */
   setDoubted: boolean
   /** The round of another node that is waited for. */
   otherRound: Term | undefined
   readonly withoutPeers: Set<string>
-  /** The members that it holds for now, by `onMissingPeer: 'hold'`, where it knows of them only by its search or its round. */
+  /**
+   * The members that it holds for now, by `onMissingPeer: 'hold'`, where it knows of them only by
+   * its search or its round.
+   */
   holdsFor: readonly string[]
   readonly frozenFor: Set<'late' | 'handover' | 'stop'>
   /** Events that are said once per incident. */

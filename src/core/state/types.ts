@@ -29,7 +29,10 @@ export interface CoreOptions {
    */
   readonly order: 'freshest' | 'list'
   readonly allowStale: boolean
-  /** This run serves nothing before it has followed an active once: the machine was replaced. Default false. */
+  /**
+   * This run serves nothing before it has followed an active once: the machine was replaced.
+   * Default false.
+   */
   readonly join?: boolean
 }
 
@@ -47,7 +50,10 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
   | { readonly type: 'start'; readonly copy: CopyFacts; readonly durable: DurableFacts }
   | { readonly type: 'tick' }
   | { readonly type: 'message'; readonly from: string; readonly message: CoreMessage }
-  /** A connection to this peer stands (handshake done), on which both speak: our own dial, or one that was accepted. */
+  /**
+   * A connection to this peer stands (handshake done), on which both speak: our own dial, or one
+   * that was accepted.
+   */
   | {
       readonly type: 'linkUp'
       readonly peer: string
@@ -62,8 +68,9 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
       readonly accepted?: boolean
     }
   /**
-   * `refused` is the proof that its process is gone, given that our own connection was reset or closed
-   * before. With `rejected` somebody answered there, and would not have us or be had: see `refusal`.
+   * `refused` is the proof that its process is gone, given that our own connection was reset or
+   * closed before. With `rejected` somebody answered there, and would not have us or be had: see
+   * `refusal`.
    */
   | {
       readonly type: 'dialFailed'
@@ -72,7 +79,9 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
       /** With `rejected`: why, in words for people. */
       readonly reason?: string
     }
-  /** Whoever seems to be this peer dialled us, and one side refused the other: its process lives. */
+  /**
+   * Whoever seems to be this peer dialled us, and one side refused the other: its process lives.
+   */
   | { readonly type: 'refusal'; readonly peer: string; readonly reason: string }
   /** The effect `persist` with this id is durable. */
   | { readonly type: 'persisted'; readonly id: number }
@@ -86,7 +95,9 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
       readonly type: 'following'
       readonly state: 'started' | 'complete' | 'broken' | 'refused'
       readonly term: Term
-      /** With `started`: the copy is replaced, so that it is no standby's until that is complete. */
+      /**
+       * With `started`: the copy is replaced, so that it is no standby's until that is complete.
+       */
       readonly restoring?: boolean
       readonly reason?: string
     }
@@ -103,11 +114,15 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
       readonly copy: CopyFacts
       readonly reason?: string
     }
-  /** Something of the fetch with this id came in; `count` rises over all fetches of this process. */
+  /**
+   * Something of the fetch with this id came in; `count` rises over all fetches of this process.
+   */
   | { readonly type: 'fetchProgress'; readonly id: number; readonly count: number }
   /** Answer to `mayBecomeActive`. */
   | { readonly type: 'gate'; readonly id: number; readonly ok: boolean }
-  /** What goes with the opening of a term takes long, and goes on: the others should wait for it. */
+  /**
+   * What goes with the opening of a term takes long, and goes on: the others should wait for it.
+   */
   | { readonly type: 'termProgress'; readonly term: Term }
   /** Answer to `openTerm`: the term stands durably in the journal. */
   | {
@@ -164,8 +179,8 @@ export type CoreEffect =
   | { readonly type: 'mayBecomeActive'; readonly id: number; readonly epoch: number }
   | { readonly type: 'openTerm'; readonly term: Term; readonly degraded: boolean }
   /**
-   * Append an empty change in this term. A copy with changes beyond the start of the term then counts as diverged instead of
-   * ahead, so that it may follow after it vaulted what only it has.
+   * Append an empty change in this term. A copy with changes beyond the start of the term then
+   * counts as diverged instead of ahead, so that it may follow after it vaulted what only it has.
    */
   | { readonly type: 'fork' }
   /** Accept no write (calls wait) until `unfreeze`, a role change, or the end. */

@@ -1,61 +1,11 @@
 /** What a node tells its application: one typed event each, also loggable as plain data. */
 
 import type { VaultIncident } from '../../copy/vault/incident.js'
-import type { Role } from '../../core/state/facts.js'
 import type { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
-import type { RestoreMethod, RestoreProgress } from '../../replication/restore/plan.js'
+import type { RestoreProgress } from '../../replication/restore/plan.js'
+import type { PeerEvent, PeerLag, RestoredEvent, RestoreEvent, RoleEvent } from './event-parts.js'
 import type { Tried } from './tried.js'
-
-/** A change of the node's role. */
-export interface RoleEvent {
-  /** What the node is doing now. */
-  readonly role: Role
-  /** What it was doing before. */
-  readonly from: Role
-  /** Why, in words, for people. */
-  readonly reason: string
-  /** The term that it is `active` in, or that it follows as `restoring` or `standby`; else undefined. */
-  readonly term: Term | undefined
-}
-
-/** A remote restore, told on both sides with the same `restoreId`. */
-export interface RestoreEvent {
-  /** The same on both sides; every attempt has one of its own. */
-  readonly restoreId: string
-  /** The node whose copy is brought up to date. */
-  readonly target: string
-  /** The node it is brought up to date from. */
-  readonly source: string
-  /** `none`: nothing was missing; `journal`: its rest; `delta`: the files that changed; `full`: everything. */
-  readonly method: RestoreMethod
-}
-
-/** The end of a remote restore: the target is a standby again. */
-export interface RestoredEvent extends RestoreEvent {
-  /** Files that were moved. */
-  readonly files: number
-  /** Bytes of files and state that came over the wire for it. */
-  readonly bytesMoved: number
-  /** How long it took. */
-  readonly ms: number
-}
-
-/** Something about one peer. */
-export interface PeerEvent {
-  /** Its id; of one that was refused before it said who it is, its address. */
-  readonly peer: string
-}
-
-/** How far a standby's disk is behind the active. */
-export interface PeerLag {
-  /** Changes that it has not on its disk. */
-  readonly changes: number
-  /** Bytes of journal, and of the contents that it names, that it has not on its disk. */
-  readonly bytes: number
-  /** Age of the oldest of them in milliseconds; 0 when it has all. */
-  readonly ms: number
-}
 
 /** The events of a node, by name. */
 export interface NodeEvents {
@@ -88,7 +38,10 @@ export interface NodeEvents {
   /** A peer is not heard any more. */
   peerDown: [
     event: PeerEvent & {
-      /** `silent` for `deadMs`; `gone`: its process is dead, that is proven; `stopped`: it said goodbye. */
+      /**
+       * `silent` for `deadMs`; `gone`: its process is dead, that is proven; `stopped`: it said
+       * goodbye.
+       */
       readonly cause: 'silent' | 'gone' | 'stopped'
     },
   ]
@@ -117,8 +70,8 @@ export interface NodeEvents {
   /** At least one standby is in sync: the loss of any one machine is survived. */
   redundant: [event: Record<string, never>]
   /**
-   * A standby is alive and does not gain on the active, so writes get their places at its rate until it does
-   * (`flowControl: 'redundancy'`).
+   * A standby is alive and does not gain on the active, so writes get their places at its rate
+   * until it does (`flowControl: 'redundancy'`).
    */
   writersPaced: [
     event: PeerEvent & {
@@ -128,12 +81,16 @@ export interface NodeEvents {
       readonly changesPerSecond: number
     },
   ]
-  /** Writers are not paced any more: the standby for which they were last keeps up, or pacing was of no use to it. */
+  /**
+   * Writers are not paced any more: the standby for which they were last keeps up, or pacing was of
+   * no use to it.
+   */
   writersReleased: [event: PeerEvent]
   /**
-   * A takeover went on without these members of the in-sync set: acknowledged writes may be missing. Also: after a
-   * start of the whole cluster, or of its last active, these members turn out to have gone on in a term of which the copy
-   * that serves knows nothing, as after a disk was put back to an older state.
+   * A takeover went on without these members of the in-sync set: acknowledged writes may be
+   * missing. Also: after a start of the whole cluster, or of its last active, these members turn
+   * out to have gone on in a term of which the copy that serves knows nothing, as after a disk was
+   * put back to an older state.
    */
   possibleLoss: [
     event: {
@@ -143,7 +100,10 @@ export interface NodeEvents {
       readonly missing: readonly string[]
     },
   ]
-  /** This node starts, and gives these members, which may hold newer data, time to show up before it serves. */
+  /**
+   * This node starts, and gives these members, which may hold newer data, time to show up before it
+   * serves.
+   */
   waiting: [
     event: {
       /** The members that are waited for; the wait ends when the last of them is heard. */
@@ -160,12 +120,14 @@ export interface NodeEvents {
     },
   ]
   /**
-   * This node waits for an operator or for these members before it serves: they are missing, or answer with a refusal, or
-   * it joins and has nobody to be restored from.
+   * This node waits for an operator or for these members before it serves: they are missing, or
+   * answer with a refusal, or it joins and has nobody to be restored from.
    */
   holding: [
     event: {
-      /** The members whose return would end the wait; empty when no member in reach may be promoted. */
+      /**
+       * The members whose return would end the wait; empty when no member in reach may be promoted.
+       */
       readonly missing: readonly string[]
       /** Why, in words, for people. */
       readonly reason: string
@@ -220,9 +182,9 @@ export interface NodeEvents {
     },
   ]
   /**
-   * A peer was refused, or refused us, or cannot be dialled as things are set up (an unknown name, a certificate), or was
-   * heard for `deadMs` over connections of its own alone (a closed port, a wrong address); the same one for the same reason
-   * once a minute.
+   * A peer was refused, or refused us, or cannot be dialled as things are set up (an unknown name,
+   * a certificate), or was heard for `deadMs` over connections of its own alone (a closed port, a
+   * wrong address); the same one for the same reason once a minute.
    */
   refused: [
     event: PeerEvent & {
@@ -232,7 +194,10 @@ export interface NodeEvents {
       readonly reason: string
     },
   ]
-  /** Two processes run under the id of one member: each makes void what the other one said, so both must not run. */
+  /**
+   * Two processes run under the id of one member: each makes void what the other one said, so both
+   * must not run.
+   */
   duplicateId: [
     event: PeerEvent & {
       /** `DUPLICATE_ID` */
@@ -253,8 +218,9 @@ export interface NodeEvents {
   /** The storage takes writes again. */
   storageRecovered: [event: Record<string, never>]
   /**
-   * The snapshot of a class of application state could not be taken or stored. The last one that is stored stays, with
-   * the journal after it, which may then grow beyond `journalBytesMax`; it is tried again at the next checkpoint.
+   * The snapshot of a class of application state could not be taken or stored. The last one that is
+   * stored stays, with the journal after it, which may then grow beyond `journalBytesMax`; it is
+   * tried again at the next checkpoint.
    */
   snapshotFailed: [
     event: {
@@ -272,8 +238,9 @@ export interface NodeEvents {
     },
   ]
   /**
-   * Something that a synced class seems to claim is not synced, because of its name or of what it is (a link, a special
-   * file, a folder that cannot be read). Told at every start, for the first 100; `status().skippedPaths` has them, too.
+   * Something that a synced class seems to claim is not synced, because of its name or of what it
+   * is (a link, a special file, a folder that cannot be read). Told at every start, for the first
+   * 100; `status().skippedPaths` has them, too.
    */
   skippedPath: [
     event: {
@@ -293,8 +260,8 @@ export interface NodeEvents {
   /**
    * A synced class claims an SQLite database that is open, or was when its process ended: its
    * write-ahead log lies beside it. Such a file must not be synced: what is copied of it is no
-   * database, and reading it may drop the locks that SQLite holds in this process. Every start looks
-   * for such databases, and emits this for the first 100.
+   * database, and reading it may drop the locks that SQLite holds in this process. Every start
+   * looks for such databases, and emits this for the first 100.
    */
   liveDatabase: [
     event: {
@@ -307,8 +274,8 @@ export interface NodeEvents {
     },
   ]
   /**
-   * Somebody else changed files of synced classes: while the node was stopped, or later, and then a change, a read or a
-   * restore of a standby met what they did.
+   * Somebody else changed files of synced classes: while the node was stopped, or later, and then a
+   * change, a read or a restore of a standby met what they did.
    */
   outsideChange: [
     event: {
@@ -317,10 +284,11 @@ export interface NodeEvents {
       /** How many there are. */
       readonly count: number
       /**
-       * `adopted`: they are changes of this node now, which is about to become active, and what they replaced is in its vault
-       * as far as it could be had; `repaired`: they went to the vault, and the active's version is back;
-       * `kept`: they are as they are on this active, and otherwise on its standbys, until it is active no more. Where they could
-       * not be adopted, an event `error` says why, and `adopted` follows when they could.
+       * `adopted`: they are changes of this node now, which is about to become active, and what
+       * they replaced is in its vault as far as it could be had; `repaired`: they went to the
+       * vault, and the active's version is back; `kept`: they are as they are on this active, and
+       * otherwise on its standbys, until it is active no more. Where they could not be adopted, an
+       * event `error` says why, and `adopted` follows when they could.
        */
       readonly outcome: 'repaired' | 'adopted' | 'kept'
     },
@@ -333,8 +301,9 @@ export interface NodeEvents {
     },
   ]
   /**
-   * Something that this node tries again and again does not succeed, and `status().stuck` says so. The same reason is told
-   * once a minute. What has an event of its own (`storageFailed`, `holding`, `waiting`, `refused`) is told here only when it lasts.
+   * Something that this node tries again and again does not succeed, and `status().stuck` says so.
+   * The same reason is told once a minute. What has an event of its own (`storageFailed`,
+   * `holding`, `waiting`, `refused`) is told here only when it lasts.
    */
   stuck: [
     event: {
@@ -358,8 +327,8 @@ export interface NodeEvents {
     },
   ]
   /**
-   * Something failed that no call of the application was waiting for, a listener of another event among it. Without a
-   * listener it is only logged.
+   * Something failed that no call of the application was waiting for, a listener of another event
+   * among it. Without a listener it is only logged.
    */
   error: [error: unknown]
 }

@@ -1,4 +1,7 @@
-/** What a node is given is checked before anything is opened: names, kinds, values, and what fits together. */
+/**
+ * What a node is given is checked before anything is opened: names, kinds, values, and what fits
+ * together.
+ */
 import { HotspareError, whatHappened } from '../../errors.js'
 import { FRAME_BYTES_MIN } from '../../protocol/identity.js'
 import { requireKnown } from '../../util/option-names.js'

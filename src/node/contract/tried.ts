@@ -10,7 +10,8 @@
  * - `promotion`: to begin its tenure;
  * - `gate`: to get the consent of the application's gate;
  * - `wait`: to hear of those who may have newer data, at its start;
- * - `search`: to find or become an active, for longer than a search takes where nothing is in its way;
+ * - `search`: to find or become an active, for longer than a search takes where nothing is in its
+ *   way;
  * - `dial`: to reach the node that it is to be restored from.
  */
 export type Tried =

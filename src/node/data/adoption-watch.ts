@@ -1,4 +1,7 @@
-/** Bounds the time in which a node that is about to become active adopts files, and tells that it goes on. */
+/**
+ * Bounds the time in which a node that is about to become active adopts files, and tells that it
+ * goes on.
+ */
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 
@@ -33,7 +36,10 @@ export class AdoptionWatch {
     if (!this.isWanted) throw new HotspareError('ABORTED', 'the term is not to be opened any more')
   }
 
-  /** Called between two pieces of work. @throws `ABORTED` when the term is not wanted any more, or the time is over */
+  /**
+   * Called between two pieces of work. @throws `ABORTED` when the term is not wanted any more, or
+   * the time is over
+   */
   check(): void {
     this.requireWanted()
     const { clock, everyMs, progressed } = this.#options

@@ -1,15 +1,17 @@
 /**
- * Files of synced classes that somebody else changed while the node was stopped. On a standby the active's version wins,
- * and the other goes to the vault; on a node that becomes active they are what the users see, so they become changes of
- * the history, in one run that ends before anybody is told of the role.
+ * Files of synced classes that somebody else changed while the node was stopped. On a standby the
+ * active's version wins, and the other goes to the vault; on a node that becomes active they are
+ * what the users see, so they become changes of the history, in one run that ends before anybody is
+ * told of the role.
  *
  * Invariants:
- * - nothing is done to the tree: what is journaled is what stands there, as it was just read, and a file that changes
- *   again is left for the next time;
- * - before a change replaces or removes what the history has, that is in the vault as far as it can be had;
+ * - nothing is done to the tree: what is journaled is what stands there, as it was just read, and a
+ *   file that changes again is left for the next time;
+ * - before a change replaces or removes what the history has, that is in the vault as far as it can
+ *   be had;
  * - removals go first: a file can have taken the place of a folder, and the other way round;
- * - what is not journaled stays known, and is tried again while the node is active: a file that the application wrote
- *   meanwhile is then left to it.
+ * - what is not journaled stays known, and is tried again while the node is active: a file that the
+ *   application wrote meanwhile is then left to it.
  */
 
 import type { FileChange } from '../../changes/change.js'
@@ -27,13 +29,12 @@ import type { SyncPolicy } from '../../policy/sync-policy.js'
 import { writerLimits } from '../../replication/write/types.js'
 import type { Writer } from '../../replication/write/writer.js'
 import { AdoptionWatch, type AdoptionWatchOptions } from './adoption-watch.js'
+import { contentOf } from './tree-content.js'
 
 /** Files that are looked at, and journaled, together. */
 const filesPerBatch = 512
 /** Files of one incident, for which the journal is read once. */
 const filesPerStretch = 5_000
-/** Bytes of a large file that are read at a time. */
-const chunkBytes = 256 * 1024
 /**
  * Times that a file which changes while it is read is read again; then it is left, and tried again
  * later.
@@ -78,8 +79,9 @@ export class Adoption {
   }
 
   /**
-   * Journals what was found, as far as that is possible; `nothing` only says that it is left. Resolves when all of it is
-   * durable. `only`: nothing but these, of which the application may have written some anew by now.
+   * Journals what was found, as far as that is possible; `nothing` only says that it is left.
+   * Resolves when all of it is durable. `only`: nothing but these, of which the application may
+   * have written some anew by now.
    *
    * @throws the failure of the journal; `ABORTED` when the term is not wanted any more
    */
@@ -104,7 +106,10 @@ export class Adoption {
     await copy.settle()
   }
 
-  /** Each stretch has an incident of its own: what was done so far is not in vain when the time is over. */
+  /**
+   * Each stretch has an incident of its own: what was done so far is not in vain when the time is
+   * over.
+   */
   async #carryOutStretch(paths: readonly string[]): Promise<void> {
     for (const batch of batchesOf(paths)) await this.#inTime(batch, () => this.#look(batch))
     await this.#keepReplaced(this.#replaced.splice(0))
@@ -122,7 +127,10 @@ export class Adoption {
     this.#leave(unsteady, new HotspareError('CHANGED_OUTSIDE', what))
   }
 
-  /** Does a part of the work, unless there is no more time for it. What fails in it is left, unless the journal did. */
+  /**
+   * Does a part of the work, unless there is no more time for it. What fails in it is left, unless
+   * the journal did.
+   */
   async #inTime(paths: readonly string[], work: () => Promise<void>): Promise<void> {
     try {
       this.#watch.check()
@@ -297,7 +305,10 @@ export class Adoption {
     if (content.blob !== undefined && !isNamed) await writer.discard([content.blob])
   }
 
-  /** It changed while it was read: it is looked at once more, unless it is gone and was never in the history. */
+  /**
+   * It changed while it was read: it is looked at once more, unless it is gone and was never in the
+   * history.
+   */
   #again(path: string): void {
     this.#puts.push(path)
   }
@@ -372,21 +383,5 @@ function reportOf(outside: OutsideReport, chosen: (path: string) => boolean): Ou
     unknown: ofEntries(outside.unknown),
     differing: ofEntries(outside.differing),
     missing: outside.missing.filter(chosen),
-  }
-}
-
-async function* contentOf(
-  storage: OpenStorage,
-  path: string,
-  watch: AdoptionWatch,
-): AsyncGenerator<Uint8Array> {
-  for (let offset = 0; ; ) {
-    watch.check()
-    const { buffer, results } = await storage.tree.read([{ path, offset, length: chunkBytes }])
-    const result = results[0]
-    if (result === undefined || result === 'missing' || result.length === 0) return
-    yield buffer.subarray(result.start, result.start + result.length)
-    offset += result.length
-    if (result.length < chunkBytes) return
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Fetches the end of a journal that this copy lacks. One fetch runs at a time, for the round that began it, and nothing of
- * it comes into the copy after `end()`: a promise may have frozen that.
+ * Fetches the end of a journal that this copy lacks. One fetch runs at a time, for the round that
+ * began it, and nothing of it comes into the copy after `end()`: a promise may have frozen that.
  */
 
 import type { LocalCopy } from '../../copy/local-copy.js'
@@ -36,8 +36,9 @@ export class Fetching {
   }
 
   /**
-   * Fetches from a peer whose copy continues this one; ends what was fetched before. `moved` is told how much came in, over
-   * all fetches, whenever that rises. What came stays here for the next attempt. @throws `ABORTED` when it is ended
+   * Fetches from a peer whose copy continues this one; ends what was fetched before. `moved` is
+   * told how much came in, over all fetches, whenever that rises. What came stays here for the next
+   * attempt. @throws `ABORTED` when it is ended
    */
   async begin(peer: string, seq: number, moved: (count: number) => void): Promise<void> {
     await this.end()
@@ -85,7 +86,10 @@ export class Fetching {
     }
   }
 
-  /** Not told of each answer: on a fast link there are many, and the others hear of it with the heartbeat. */
+  /**
+   * Not told of each answer: on a fast link there are many, and the others hear of it with the
+   * heartbeat.
+   */
   #counted(moved: (count: number) => void): Reached {
     const { clock, deadMs } = this.#context
     let told = this.#progress.count

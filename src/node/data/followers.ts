@@ -1,6 +1,6 @@
 /**
- * Those who follow this node: their streams, what their restores ask for, and the large content that they get ahead of
- * its entry.
+ * Those who follow this node: their streams, what their restores ask for, and the large content
+ * that they get ahead of its entry.
  *
  * Invariant: nobody is served entries by a node without a writer.
  */
@@ -31,7 +31,10 @@ export interface FollowersContext {
 
 export class Followers {
   readonly #context: FollowersContext
-  /** The last stream of each follower; an ended one is kept, so that the writer can be told that its peer is gone. */
+  /**
+   * The last stream of each follower; an ended one is kept, so that the writer can be told that its
+   * peer is gone.
+   */
   readonly #streams = new Map<string, Outgoing>()
   /** Peers whose process is gone, in this tenure, until they come back. */
   readonly #provenGone = new Set<string>()
@@ -95,7 +98,9 @@ export class Followers {
     }
   }
 
-  /** Ends all streams: a follower takes one term at a time, and asks again when the next one stands. */
+  /**
+   * Ends all streams: a follower takes one term at a time, and asks again when the next one stands.
+   */
   closeStreams(): void {
     for (const outgoing of this.#streams.values()) outgoing.close()
   }

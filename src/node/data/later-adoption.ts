@@ -1,6 +1,7 @@
 /**
- * Goes on with what a node could not adopt before it became active: there was too much of it, the vault was full, a file
- * could not be read. Until then such a file is as it was found, and cannot be read through the library.
+ * Goes on with what a node could not adopt before it became active: there was too much of it, the
+ * vault was full, a file could not be read. Until then such a file is as it was found, and cannot
+ * be read through the library.
  */
 
 import { isNothing } from '../../copy/files/tree-scan.js'

@@ -1,9 +1,11 @@
 /**
- * The data side of a node: its copy and vault, the writer while it is active, the stream it follows while it is not, and
- * those who follow it. It does what the core decided and reports what became of it.
+ * The data side of a node: its copy and vault, the writer while it is active, the stream it follows
+ * while it is not, and those who follow it. It does what the core decided and reports what became
+ * of it.
  *
- * Invariants: a writer exists only between `openTerm` and `endTenure`; at most one stream is followed; after `cutStream`
- * nothing comes into the copy before it is told to follow, fetch or open a term.
+ * Invariants: a writer exists only between `openTerm` and `endTenure`; at most one stream is
+ * followed; after `cutStream` nothing comes into the copy before it is told to follow, fetch or
+ * open a term.
  */
 
 import type { RecoveryProgress } from '../../copy/contents/types.js'
@@ -35,9 +37,15 @@ import type { ReplicaHooks } from './replica-types.js'
 import { StorageRetry } from './storage-retry.js'
 import { Freeze } from './write-freeze.js'
 
-/** A source that answers nothing for so many times `deadMs` although it lives ends a restore, which then begins anew. */
+/**
+ * A source that answers nothing for so many times `deadMs` although it lives ends a restore, which
+ * then begins anew.
+ */
 const sourceSilentFactor = 15
-/** Nobody serves while files are adopted: what is not done after so many times `deadMs` waits until this node does. */
+/**
+ * Nobody serves while files are adopted: what is not done after so many times `deadMs` waits until
+ * this node does.
+ */
 const adoptForDeadTimes = 15
 
 export class Replica {
@@ -64,7 +72,10 @@ export class Replica {
   #settling: Promise<void> = Promise.resolve()
   readonly #fetching: Fetching
   readonly #later: LaterAdoption
-  /** The disk did not hold what an attempt to adopt wrote: the next one leaves it alone, so that it gets the role at all. */
+  /**
+   * The disk did not hold what an attempt to adopt wrote: the next one leaves it alone, so that it
+   * gets the role at all.
+   */
   #adoptsNothing = false
 
   private constructor(options: NodeOptions, bootId: string, hooks: ReplicaHooks, opened: Opened) {
@@ -110,7 +121,10 @@ export class Replica {
     })
   }
 
-  /** `mayHaveForgotten`: the process before this one may have acknowledged what it did not leave on the disk. */
+  /**
+   * `mayHaveForgotten`: the process before this one may have acknowledged what it did not leave on
+   * the disk.
+   */
   static async open(
     options: NodeOptions,
     bootId: string,
@@ -140,7 +154,10 @@ export class Replica {
     return new Replica(options, bootId, hooks, { copy, vault, storage, mayHaveForgotten })
   }
 
-  /** Whether what was acknowledged here, by this process or one before it, may be in no more than memory. */
+  /**
+   * Whether what was acknowledged here, by this process or one before it, may be in no more than
+   * memory.
+   */
   get memoryAcks(): boolean {
     return this.#forgot || acknowledgesFromMemory(this.#options)
   }
@@ -189,12 +206,17 @@ export class Replica {
     return this.copy.durableSeq < this.copy.seq && acknowledgesFromMemory(this.#options)
   }
 
-  /** What was found changed on this disk, at start or while the node runs, and not put right since. */
+  /**
+   * What was found changed on this disk, at start or while the node runs, and not put right since.
+   */
   get outside(): OutsideReport {
     return this.copy.outside
   }
 
-  /** A standby gets the file anew, by the restore that its next stream begins with. An active has nobody to get it from. */
+  /**
+   * A standby gets the file anew, by the restore that its next stream begins with. An active has
+   * nobody to get it from.
+   */
   #onOutside(event: OutsideReport): void {
     if (this.#writer === undefined) {
       return this.breakStream('CHANGED_OUTSIDE', 'a file was changed by somebody else')
@@ -214,7 +236,8 @@ export class Replica {
   async #start(incoming: Incoming): Promise<void> {
     try {
       await this.#fetching.end()
-      // An attempt that was given up may be in the middle of its switch, which needs what it staged.
+      // An attempt that was given up may be in the middle of its switch, which needs what it
+      // staged.
       await this.#settling
       const { failed } = this.copy
       // A damaged journal cannot be opened again; a full restore replaces it.
@@ -251,16 +274,20 @@ export class Replica {
     this.#onIncoming({ name: 'broken', peer: incoming.peer, code, reason })
   }
 
-  /** Ends the stream for a stop: whether everything that it brought, and that may be acknowledged, is on the disk. */
+  /**
+   * Ends the stream for a stop: whether everything that it brought, and that may be acknowledged,
+   * is on the disk.
+   */
   async comesToRest(): Promise<boolean> {
     await this.cutStream()
     return this.copy.failed === undefined && this.copy.durableSeq === this.copy.seq
   }
 
   /**
-   * Ends the stream, and a fetch; resolves when nothing can arrive any more and all that arrived is durable. A switch to a
-   * restore that has begun goes on meanwhile: nobody counts on what it brings, and a takeover that waited for it would wait
-   * for the disk of a member that is not in sync.
+   * Ends the stream, and a fetch; resolves when nothing can arrive any more and all that arrived is
+   * durable. A switch to a restore that has begun goes on meanwhile: nobody counts on what it
+   * brings, and a takeover that waited for it would wait for the disk of a member that is not in
+   * sync.
    */
   async cutStream(): Promise<CopyFacts> {
     this.unfollow()
@@ -270,8 +297,8 @@ export class Replica {
   }
 
   /**
-   * The active was heard. Where its stream does not stand here it may have changed the in-sync set meanwhile, so the one
-   * in this journal proves nothing any more.
+   * The active was heard. Where its stream does not stand here it may have changed the in-sync set
+   * meanwhile, so the one in this journal proves nothing any more.
    */
   heardActive(term: Term, seq: number): void {
     this.#incoming?.heard(term, seq)
@@ -280,14 +307,18 @@ export class Replica {
     if (clock.nowMs() - this.#brokenAtMs > heartbeatMs) this.#inSyncKnown = false
   }
 
-  /** Fetches the entries that this copy lacks from a peer whose copy continues it. @throws `ABORTED` when it is ended */
+  /**
+   * Fetches the entries that this copy lacks from a peer whose copy continues it. @throws `ABORTED`
+   * when it is ended
+   */
   fetch(peer: string, seq: number, moved: (count: number) => void): Promise<void> {
     return this.#fetching.begin(peer, seq, moved)
   }
 
   /**
-   * Opens a term: the first of a tenure makes the writer, a further one goes on with it. With the first, what somebody else
-   * did to files is taken into the history, before anybody is told of the role; `progressed` tells that this goes on.
+   * Opens a term: the first of a tenure makes the writer, a further one goes on with it. With the
+   * first, what somebody else did to files is taken into the history, before anybody is told of the
+   * role; `progressed` tells that this goes on.
    */
   async openTerm(term: Term, degraded: boolean, progressed: () => void): Promise<void> {
     this.unfollow()
@@ -309,7 +340,10 @@ export class Replica {
     this.#forgot = false
   }
 
-  /** What is not adopted stays known: it is tried again, and this node gets the history's version when it follows somebody. */
+  /**
+   * What is not adopted stays known: it is tried again, and this node gets the history's version
+   * when it follows somebody.
+   */
   async #adopt(writer: Writer, progressed: () => void): Promise<void> {
     const { copy } = this
     const { outside } = copy
@@ -361,7 +395,10 @@ export class Replica {
     }
   }
 
-  /** What no longer fits into the vault stays where it is until the next restore: a full vault must not prevent a promotion. */
+  /**
+   * What no longer fits into the vault stays where it is until the next restore: a full vault must
+   * not prevent a promotion.
+   */
   async #dropUnused(): Promise<void> {
     try {
       await this.vault.dropUnused(this.copy, this.copy.extent)

@@ -1,4 +1,7 @@
-/** A disk that was full has room again some time: that is looked for also while no stream is followed. */
+/**
+ * A disk that was full has room again some time: that is looked for also while no stream is
+ * followed.
+ */
 
 import type { LocalCopy } from '../../copy/local-copy.js'
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'

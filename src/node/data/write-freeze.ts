@@ -1,18 +1,19 @@
 /**
- * Holds the writes of an active back, as the core says, and waits for a planned handover until the target has everything
- * that this node has, and every write that has its place is acknowledged at its level: once the role is given up, nobody
- * could tell its caller any more.
+ * Holds the writes of an active back, as the core says, and waits for a planned handover until the
+ * target has everything that this node has, and every write that has its place is acknowledged at
+ * its level: once the role is given up, nobody could tell its caller any more.
  *
- * Invariant: the writer is frozen as the core said last, but for the drain that runs: it lets writes go on at first while
- * the target is far behind. A drain ends when the core unfreezes, when another one begins, and with the tenure.
+ * Invariant: the writer is frozen as the core said last, but for the drain that runs: it lets
+ * writes go on at first while the target is far behind. A drain ends when the core unfreezes, when
+ * another one begins, and with the tenure.
  */
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { Writer } from '../../replication/write/writer.js'
 
 /**
- * A target that is further behind than this may catch up while writes go on, for half of the time that is left at most:
- * under load that never ends it would never come closer.
+ * A target that is further behind than this may catch up while writes go on, for half of the time
+ * that is left at most: under load that never ends it would never come closer.
  */
 const drainBytesMax = 64 * 1024
 
@@ -37,11 +38,13 @@ export class Freeze {
   }
 
   /**
-   * Waits until all is durable here, and on `target` too, when it is given, and until all is acknowledged. The core has
-   * frozen the writer before; while the target is far behind, writes go on for a while, so that callers are held only for the last
-   * stretch. Without a target, acknowledgements that do not come are waited for during half of the time, and fail nothing.
+   * Waits until all is durable here, and on `target` too, when it is given, and until all is
+   * acknowledged. The core has frozen the writer before; while the target is far behind, writes go
+   * on for a while, so that callers are held only for the last stretch. Without a target,
+   * acknowledgements that do not come are waited for during half of the time, and fail nothing.
    *
-   * @throws `SWITCHOVER_FAILED` when it takes too long, the target leaves or the drain is not wanted any more
+   * @throws `SWITCHOVER_FAILED` when it takes too long, the target leaves or the drain is not
+   *   wanted any more
    * @throws `NOT_ACTIVE` when the role is lost
    */
   async drain(target: string | undefined, deadlineMs: number): Promise<void> {
@@ -91,7 +94,10 @@ export class Freeze {
     await within(this.#clock, deadlineMs, late, this.#writer.drained())
   }
 
-  /** A node that stops: whoever waits for a standby that does not come keeps it from stopping in order only for a while. */
+  /**
+   * A node that stops: whoever waits for a standby that does not come keeps it from stopping in
+   * order only for a while.
+   */
   async #untilAnswered(deadlineMs: number): Promise<void> {
     if (this.#writer.status.blocked) return
     const nowMs = this.#clock.nowMs()

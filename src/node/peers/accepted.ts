@@ -1,7 +1,8 @@
 /**
  * The connections that others dialled: who is let in, and how many of each member.
  *
- * Invariant: a refusal is told, and is put down to a member only where it proved itself, or where no other one can be meant.
+ * Invariant: a refusal is told, and is put down to a member only where it proved itself, or where
+ * no other one can be meant.
  */
 import debug from 'debug'
 import { HotspareError } from '../../errors.js'
@@ -26,7 +27,10 @@ export const connectionsPerMember = 16
 export interface AdmissionReports {
   /** Why this process of a member is not let in; undefined when it is. */
   barred(identity: Identity): string | undefined
-  /** A member, or a stranger by its address, was refused or refuses; two with the same key are the same. */
+  /**
+   * A member, or a stranger by its address, was refused or refuses; two with the same key are the
+   * same.
+   */
   refused(key: string, peer: string, error: HotspareError): void
   /** A member answers, and one side refuses the other: its process lives. */
   refusal(peer: string, error: HotspareError): void
@@ -118,8 +122,8 @@ export class AcceptedConnections {
   }
 
   /**
-   * The member that a refused dial came from: as it proved itself, or the only one that lives at that host and was not
-   * met, while nobody can tell that nothing listens there.
+   * The member that a refused dial came from: as it proved itself, or the only one that lives at
+   * that host and was not met, while nobody can tell that nothing listens there.
    */
   #whoDialled(remote: string, { details }: HotspareError): string | undefined {
     const { peers } = this.#options

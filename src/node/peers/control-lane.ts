@@ -1,9 +1,11 @@
 /**
- * One control connection to a peer, whoever dialled it: what the core says goes out on it and comes in.
+ * One control connection to a peer, whoever dialled it: what the core says goes out on it and comes
+ * in.
  *
- * Invariants: what is queued for a peer that does not read is bounded, since messages of the core are dropped above the
- * limit, as a network would, and the core says everything that matters again; a history, which may be long, is sent when it
- * has changed and after that left out, so both ends remember the last one that went over this connection.
+ * Invariants: what is queued for a peer that does not read is bounded, since messages of the core
+ * are dropped above the limit, as a network would, and the core says everything that matters again;
+ * a history, which may be long, is sent when it has changed and after that left out, so both ends
+ * remember the last one that went over this connection.
  */
 import type { CoreMessage } from '../../core/state/messages.js'
 import type { History } from '../../history/position.js'
@@ -12,7 +14,10 @@ import type { Envelope, NewEnvelope } from '../../protocol/envelope.js'
 import { envelope } from '../../protocol/envelope.js'
 import { coreMessageOf, historyIn } from './core-messages.js'
 
-/** Bytes that may be queued on one connection before its sender waits, or the core's messages are dropped. */
+/**
+ * Bytes that may be queued on one connection before its sender waits, or the core's messages are
+ * dropped.
+ */
 export const sendBytesHigh: number = 512 * 1024
 /**
  * Bytes queued on one connection above which forwarded writes wait. The rest is left to the core,
@@ -64,7 +69,10 @@ export class ControlLane {
     return { ...message, view: { ...view, copy: { ...view.copy, history: undefined } } }
   }
 
-  /** Reads a message of the core; undefined for one that only a later version understands. @throws `PROTOCOL_VIOLATION` */
+  /**
+   * Reads a message of the core; undefined for one that only a later version understands. @throws
+   * `PROTOCOL_VIOLATION`
+   */
   readCore({ body }: Envelope): CoreMessage | undefined {
     this.#said = historyIn(body) ?? this.#said
     return coreMessageOf(body, this.#said)

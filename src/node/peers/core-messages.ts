@@ -1,6 +1,7 @@
 /**
- * Checks what peers say to the core. A peer that knows the secret is still not believed about shapes and sizes; what only a
- * later version can mean, a type or a word of an enumeration that is not known here, is no error: the message is ignored.
+ * Checks what peers say to the core. A peer that knows the secret is still not believed about
+ * shapes and sizes; what only a later version can mean, a type or a word of an enumeration that is
+ * not known here, is no error: the message is ignored.
  */
 import { leftEmptyMax } from '../../core/standing/left-empty.js'
 import type { CopyFacts, DurableFacts, Role } from '../../core/state/facts.js'
@@ -100,8 +101,8 @@ function viewOf(value: unknown, said: History | undefined): PeerView {
 }
 
 /**
- * Reads a message to the core; undefined for one that only a later version understands. `said` is the history that was
- * said before on this connection.
+ * Reads a message to the core; undefined for one that only a later version understands. `said` is
+ * the history that was said before on this connection.
  *
  * @throws `PROTOCOL_VIOLATION`
  */
@@ -115,8 +116,9 @@ export function coreMessageOf(value: unknown, said?: History): CoreMessage | und
 }
 
 /**
- * The history that a message of the core names, whatever else it says; undefined when it names none. Whoever sent it leaves
- * it out from then on, so it must be known even where the rest is not understood.
+ * The history that a message of the core names, whatever else it says; undefined when it names
+ * none. Whoever sent it leaves it out from then on, so it must be known even where the rest is not
+ * understood.
  */
 export function historyIn(value: unknown): History | undefined {
   const view = (value as { readonly view?: unknown } | null)?.view

@@ -1,9 +1,11 @@
 /**
- * Connections between nodes. Each node dials every other one, and control messages go both ways on whichever connection
- * stands; streams and bulk transfers have connections of their own, so heartbeats never queue behind data.
+ * Connections between nodes. Each node dials every other one, and control messages go both ways on
+ * whichever connection stands; streams and bulk transfers have connections of their own, so
+ * heartbeats never queue behind data.
  *
- * Invariants: at most one dialled control channel for each peer; a lost one is dialled again at once, because a
- * refused dial after a closed connection is the proof that the peer's process is gone.
+ * Invariants: at most one dialled control channel for each peer; a lost one is dialled again at
+ * once, because a refused dial after a closed connection is the proof that the peer's process is
+ * gone.
  */
 import debug from 'debug'
 import type { CoreMessage } from '../../core/state/messages.js'
@@ -41,7 +43,10 @@ const log = debug('hotspare:links')
  * were ended and still close. Further ones are closed at once.
  */
 const connectionsOfStrangers = 4 * HANDSHAKES_MAX
-/** The first dial after a failed one waits for so much of a heartbeat; each further one twice as long, up to a heartbeat. */
+/**
+ * The first dial after a failed one waits for so much of a heartbeat; each further one twice as
+ * long, up to a heartbeat.
+ */
 const firstRetryShare = 1 / 16
 
 /** What the node does with what happens on its connections. */
@@ -140,7 +145,9 @@ export class Links {
     return true
   }
 
-  /** Sends a message of the core; dropped without a link, and above the limit of what may be queued. */
+  /**
+   * Sends a message of the core; dropped without a link, and above the limit of what may be queued.
+   */
   sendCore(to: string, message: CoreMessage): void {
     this.#peers.get(to)?.speaking?.sendCore({ ...this.#address(to), type: 'core' }, message)
   }
@@ -158,8 +165,9 @@ export class Links {
   }
 
   /**
-   * Dials a peer anew whose control link is older than `olderThanMs`. The old link stays until the new one stands: where
-   * one direction is lost, it may be the only one over which this node is heard.
+   * Dials a peer anew whose control link is older than `olderThanMs`. The old link stays until the
+   * new one stands: where one direction is lost, it may be the only one over which this node is
+   * heard.
    */
   redial(to: string, olderThanMs: number): void {
     const peer = this.#peers.get(to)
@@ -197,7 +205,10 @@ export class Links {
     )
   }
 
-  /** The process that answers at the address of a member; undefined while no connection to it stands. */
+  /**
+   * The process that answers at the address of a member; undefined while no connection to it
+   * stands.
+   */
   processAt(id: string): string | undefined {
     return this.#peers.get(id)?.dialled?.channel.identity.bootId
   }
@@ -256,7 +267,10 @@ export class Links {
     }
   }
 
-  /** After a fault of the network a fresh attempt comes through sooner than an old one that backs off. */
+  /**
+   * After a fault of the network a fresh attempt comes through sooner than an old one that backs
+   * off.
+   */
   async #dialInTime(peer: PeerLink): Promise<Channel> {
     const { clock, deadMs } = this.#options
     const attempt = new AbortController()

@@ -27,7 +27,8 @@ export class PeerIdentities {
   }
 
   /**
-   * Compares classes with a peer: one that differs gets no data, and stays connected. Answers why, when that is new.
+   * Compares classes with a peer: one that differs gets no data, and stays connected. Answers why,
+   * when that is new.
    */
   met(identity: Identity): string | undefined {
     const peer = identity.nodeId
@@ -46,8 +47,9 @@ export class PeerIdentities {
   }
 
   /**
-   * A process spoke as this peer. A new one follows the one before, whose last words may still be under way; two that
-   * speak in turns for longer than a silence of `deadMs` run both. Answers with these two, once.
+   * A process spoke as this peer. A new one follows the one before, whose last words may still be
+   * under way; two that speak in turns for longer than a silence of `deadMs` run both. Answers with
+   * these two, once.
    */
   spoke(peer: string, bootId: string, nowMs: number): readonly [string, string] | undefined {
     const { deadMs } = this.#options
@@ -78,8 +80,9 @@ export class PeerIdentities {
   }
 
   /**
-   * Why a process is not let in: another one with its id is, and lives. Else each would make void what the other one said,
-   * and whoever follows that id would begin anew with each of their messages.
+   * Why a process is not let in: another one with its id is, and lives. Else each would make void
+   * what the other one said, and whoever follows that id would begin anew with each of their
+   * messages.
    */
   refusal({ nodeId, bootId }: Identity, nowMs: number): string | undefined {
     const kept = this.#kept.get(nodeId)

@@ -1,11 +1,12 @@
 /**
- * What stands between this node and one member: the connection that this node dialled, and the one that the member
- * dialled. Both speak on either, so that a member behind a closed port, or with a wrong address in the lists of others, is
- * heard all the same.
+ * What stands between this node and one member: the connection that this node dialled, and the one
+ * that the member dialled. Both speak on either, so that a member behind a closed port, or with a
+ * wrong address in the lists of others, is heard all the same.
  *
- * Invariants: the own connection is the one to speak on as long as it stands and carries something; an accepted one counts
- * only while it leads to the same process as the own one, because an address that answers is the better witness of which
- * process has an id; what arrives by different connections is taken in the order in which it was said.
+ * Invariants: the own connection is the one to speak on as long as it stands and carries something;
+ * an accepted one counts only while it leads to the same process as the own one, because an address
+ * that answers is the better witness of which process has an id; what arrives by different
+ * connections is taken in the order in which it was said.
  */
 import type { LinkCause } from '../../core/state/types.js'
 import type { HotspareError } from '../../errors.js'
@@ -24,7 +25,10 @@ export class PeerLink {
   readonly id: string
   readonly address: string
   readonly #reports: LinkReports
-  /** How long to wait after the next failed dial: little after a loss, since a refused dial proves that the process is gone. */
+  /**
+   * How long to wait after the next failed dial: little after a loss, since a refused dial proves
+   * that the process is gone.
+   */
   retryMs: number
   upSinceMs = 0
   timer: unknown
@@ -32,7 +36,10 @@ export class PeerLink {
   failure: HotspareError | undefined
   /** Since when it speaks over its own connection and cannot be dialled. */
   undialledSinceMs: number | undefined
-  /** Nothing comes to pass over the own connection, so that the accepted one is spoken on until there is a new one. */
+  /**
+   * Nothing comes to pass over the own connection, so that the accepted one is spoken on until
+   * there is a new one.
+   */
   isDoubted = false
   #dialled: ControlLane | undefined
   #accepted: ControlLane | undefined
@@ -103,7 +110,10 @@ export class PeerLink {
     this.#noteProcess()
   }
 
-  /** The own dial failed; true when the member has been heard for so long, over its own dial, that somebody must mend it. */
+  /**
+   * The own dial failed; true when the member has been heard for so long, over its own dial, that
+   * somebody must mend it.
+   */
   dialFailed(error: HotspareError, nowMs: number, forMs: number): boolean {
     this.failure = error
     if (this.#accepted === undefined) this.undialledSinceMs = undefined
@@ -111,7 +121,10 @@ export class PeerLink {
     return this.undialledSinceMs !== undefined && nowMs - this.undialledSinceMs >= forMs
   }
 
-  /** Whether a message of the core is later than all that its process said before, on whatever connection. */
+  /**
+   * Whether a message of the core is later than all that its process said before, on whatever
+   * connection.
+   */
   isNext({ id }: Envelope, bootId: string): boolean {
     const number = Number(id.slice(id.lastIndexOf('-') + 1))
     if (!Number.isSafeInteger(number)) return true

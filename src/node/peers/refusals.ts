@@ -1,4 +1,7 @@
-/** Tells refusals as events: somebody that is refused again and again, or many strangers, must not fill the log. */
+/**
+ * Tells refusals as events: somebody that is refused again and again, or many strangers, must not
+ * fill the log.
+ */
 import type { Clock } from '../../interfaces/clock.js'
 import { Told } from '../../util/recently-told.js'
 import type { Emit } from '../contract/events.js'

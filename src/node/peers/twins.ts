@@ -1,6 +1,7 @@
 /**
- * Two processes under the id of one member: whoever hears both tells its application and them, and lets only one of them in.
- * Each makes void what the other one said, so that a standby that took both in would begin anew with each of their messages.
+ * Two processes under the id of one member: whoever hears both tells its application and them, and
+ * lets only one of them in. Each makes void what the other one said, so that a standby that took
+ * both in would begin anew with each of their messages.
  */
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
@@ -50,7 +51,10 @@ export class Twins {
     links.endOthers(peer, kept)
   }
 
-  /** A handshake was refused: perhaps because another process runs under the own id, whoever of the two sides says so. */
+  /**
+   * A handshake was refused: perhaps because another process runs under the own id, whoever of the
+   * two sides says so.
+   */
   refused({ details }: HotspareError): void {
     const { id, bootId } = this.#options
     if (details.reason !== 'duplicateId') return

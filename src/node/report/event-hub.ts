@@ -1,6 +1,6 @@
 /**
- * Tells events to the log, the logger and the listeners. Each of them hears of an event whatever the others do with it: one
- * that throws stops neither the node nor the next one.
+ * Tells events to the log, the logger and the listeners. Each of them hears of an event whatever
+ * the others do with it: one that throws stops neither the node nor the next one.
  */
 import debug from 'debug'
 import { EventEmitter } from 'eventemitter3'

@@ -1,4 +1,7 @@
-/** What an operator is told where no member in reach may be promoted: what is the matter with the copy of this node itself. */
+/**
+ * What an operator is told where no member in reach may be promoted: what is the matter with the
+ * copy of this node itself.
+ */
 import type { CoreEvent } from '../../core/state/types.js'
 
 type Holding = Extract<CoreEvent, { name: 'holding' }>
@@ -8,7 +11,10 @@ interface OwnCopy {
   readonly stateNeedsRestore: readonly string[]
 }
 
-/** The event, with the cause that lies in the own copy, if nobody's return would end the wait and there is one. */
+/**
+ * The event, with the cause that lies in the own copy, if nobody's return would end the wait and
+ * there is one.
+ */
 export function withOwnCause(event: Holding, { stateNeedsRestore }: OwnCopy): Holding {
   if (event.missing.length > 0 || stateNeedsRestore.length === 0) return event
   const names = stateNeedsRestore.map((name) => `'${name}'`).join(', ')

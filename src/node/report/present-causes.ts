@@ -1,4 +1,7 @@
-/** What is in the way of a node now: what it tries in vain, which its parts report themselves, and what it waits for. */
+/**
+ * What is in the way of a node now: what it tries in vain, which its parts report themselves, and
+ * what it waits for.
+ */
 import type { Role } from '../../core/state/facts.js'
 import type { NodeOptions } from '../contract/options.js'
 import type { Tried } from '../contract/tried.js'

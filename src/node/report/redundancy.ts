@@ -16,7 +16,9 @@ export class Redundancy {
     this.#holds = holds
   }
 
-  /** Resolves when so many are in sync. @throws `ABORTED`, and what {@link Redundancy.end} is given */
+  /**
+   * Resolves when so many are in sync. @throws `ABORTED`, and what {@link Redundancy.end} is given
+   */
   async reached(count: number, signal: AbortSignal | undefined): Promise<void> {
     if (this.#holds(count)) return
     let waiting: Waiting | undefined

@@ -1,4 +1,7 @@
-/** What the data side of a node tells: the events that become of it, what the core learns, and what status() says of it. */
+/**
+ * What the data side of a node tells: the events that become of it, what the core learns, and what
+ * status() says of it.
+ */
 import type { Role } from '../../core/state/facts.js'
 import type { ErrorCode } from '../../error-codes.js'
 import type { HotspareError } from '../../errors.js'
@@ -20,7 +23,10 @@ import {
 } from './reports.js'
 import type { NodeStatus } from './status.js'
 
-/** What ends a stream as a rule without anybody having to do anything: the next attempt tells whether it lasts. */
+/**
+ * What ends a stream as a rule without anybody having to do anything: the next attempt tells
+ * whether it lasts.
+ */
 const passing: ReadonlySet<string> = new Set<ErrorCode>([
   'NOT_ACTIVE',
   'STALE_TERM',
@@ -155,7 +161,10 @@ export class ReplicaNews {
       this.#options.refused(refusal)
   }
 
-  /** What became of an attempt to follow. That a stream which stood ended is one, too: the next one tells more. */
+  /**
+   * What became of an attempt to follow. That a stream which stood ended is one, too: the next one
+   * tells more.
+   */
   #noteAttempt(event: Extract<ReplicaEvent, { from: 'incoming' }>['event']): void {
     const { causes } = this.#options
     if (event.name === 'complete') causes.over('follow')

@@ -9,7 +9,8 @@ import type { Lag } from '../../replication/in-sync/lag-meter.js'
 import type { WriterEvent } from '../../replication/in-sync/types.js'
 import type { IncomingEvent } from '../../replication/stream/incoming-types.js'
 import type { OutgoingEvent } from '../../replication/stream/outgoing-types.js'
-import type { Emit, NodeEvents, PeerLag } from '../contract/events.js'
+import type { PeerLag } from '../contract/event-parts.js'
+import type { Emit, NodeEvents } from '../contract/events.js'
 
 export function reportCore(emit: Emit, nodeId: string, event: CoreEvent): void {
   switch (event.name) {

@@ -8,7 +8,7 @@ import { positionOf } from '../../history/position.js'
 import type { Pace } from '../../replication/in-sync/flow-control.js'
 import type { FollowerStatus } from '../../replication/in-sync/types.js'
 import type { RestoreProgress } from '../../replication/restore/plan.js'
-import type { PeerLag } from '../contract/events.js'
+import type { PeerLag } from '../contract/event-parts.js'
 import type { NodeOptions } from '../contract/options.js'
 import type { Replica } from '../data/replica.js'
 import type { CauseStatus } from '../roles/causes.js'
@@ -16,8 +16,9 @@ import { textOf } from '../roles/causes.js'
 import { peerLagOf } from './reports.js'
 
 /**
- * The operator's word for what a node does: `searching` stands for the roles `discovering` and `restoring` and for a start that opens the storage, `failed` for a
- * node that is not active and whose storage failed, `shutdown` for one that does not run.
+ * The operator's word for what a node does: `searching` stands for the roles `discovering` and
+ * `restoring` and for a start that opens the storage, `failed` for a node that is not active and
+ * whose storage failed, `shutdown` for one that does not run.
  */
 export type OperatorState = 'searching' | 'active' | 'standby' | 'failed' | 'shutdown'
 
@@ -33,17 +34,23 @@ export interface PeerStatus {
   readonly hearsUs: boolean
   /** Milliseconds since something was heard of it; undefined when nothing ever was. */
   readonly lastContactMs: number | undefined
-  /** The sequence number of the last change that it said to have; undefined when it was never heard. */
+  /**
+   * The sequence number of the last change that it said to have; undefined when it was never heard.
+   */
   readonly seq: number | undefined
   /** Whether its acknowledgements count, as far as this node knows. */
   readonly inSync: boolean
   /** How far its disk is behind; only on the active, and only while it follows, else undefined. */
   readonly lag: PeerLag | undefined
-  /** Why this node's last dial of it failed, in words, for people; undefined while the connection stands. */
+  /**
+   * Why this node's last dial of it failed, in words, for people; undefined while the connection
+   * stands.
+   */
   readonly unreachable: string | undefined
   /**
-   * Whether it says that it cannot dial this node: this machine's port is closed to it, or it has another address for it.
-   * Nobody who cannot dial this node could follow it, so that it is the last choice for the role.
+   * Whether it says that it cannot dial this node: this machine's port is closed to it, or it has
+   * another address for it. Nobody who cannot dial this node could follow it, so that it is the
+   * last choice for the role.
    */
   readonly cannotDialUs: boolean
   /** Why it gets no data, when its classes differ. */
@@ -68,17 +75,28 @@ export interface NodeStatus {
   readonly term: Term | undefined
   /** The active, as far as it is known. */
   readonly active: string | undefined
-  /** The last change that this node's copy has; undefined for an empty copy and for a stopped node. */
+  /**
+   * The last change that this node's copy has; undefined for an empty copy and for a stopped node.
+   */
   readonly position: Position | undefined
   /** Whether the copy is a consistent state that may be served. */
   readonly complete: boolean
-  /** The members of the in-sync set, without the active; on other nodes as the journal and, while it is heard, the active say. */
+  /**
+   * The members of the in-sync set, without the active; on other nodes as the journal and, while it
+   * is heard, the active say.
+   */
   readonly inSync: readonly string[]
-  /** On the active: no standby is in sync, and writes with the level `standby` are acknowledged with one copy. */
+  /**
+   * On the active: no standby is in sync, and writes with the level `standby` are acknowledged with
+   * one copy.
+   */
   readonly degraded: boolean
   /** On the active: no standby is in sync, and such writes wait (`onNoStandby: 'block'`). */
   readonly blocked: boolean
-  /** On the active: how its writers are paced for a standby that does not gain on them; undefined while they are not. */
+  /**
+   * On the active: how its writers are paced for a standby that does not gain on them; undefined
+   * while they are not.
+   */
   readonly pace:
     | {
         /** The standby for which they are. */
@@ -101,15 +119,24 @@ export interface NodeStatus {
       } & RestoreProgress)
     | undefined
   /**
-   * Why this node makes no progress, often beginning with an error code; undefined when nothing is in its way. It is the
-   * first of `causes`, and goes away when the attempt succeeds.
+   * Why this node makes no progress, often beginning with an error code; undefined when nothing is
+   * in its way. It is the first of `causes`, and goes away when the attempt succeeds.
    */
   readonly stuck: string | undefined
-  /** Everything that this node tries again and again in vain, or waits for; empty when nothing is in its way. */
+  /**
+   * Everything that this node tries again and again in vain, or waits for; empty when nothing is in
+   * its way.
+   */
   readonly causes: readonly CauseStatus[]
-  /** What `start()` waits for, in words, for people; undefined before it was called and when it has ended. */
+  /**
+   * What `start()` waits for, in words, for people; undefined before it was called and when it has
+   * ended.
+   */
   readonly starting: string | undefined
-  /** Classes of application state whose snapshot failed when it was last tried, each with the reason. */
+  /**
+   * Classes of application state whose snapshot failed when it was last tried, each with the
+   * reason.
+   */
   readonly snapshotFailures: readonly {
     /** The class. */
     readonly className: string
@@ -117,22 +144,26 @@ export interface NodeStatus {
     readonly reason: string
   }[]
   /**
-   * What a synced class seems to claim and is not synced, because of its name or of what it is, as the last start found it.
-   * No other node has it.
+   * What a synced class seems to claim and is not synced, because of its name or of what it is, as
+   * the last start found it. No other node has it.
    */
   readonly skippedPaths: {
     /** How many there are. */
     readonly count: number
     /** The first of them, at most 100. */
     readonly paths: readonly {
-      /** Relative to the root of the storage, its end left out where it is longer than 1 024 characters. */
+      /**
+       * Relative to the root of the storage, its end left out where it is longer than 1 024
+       * characters.
+       */
       readonly path: string
       /** What keeps it, in words, for people. */
       readonly why: string
     }[]
   }
   /**
-   * Whether this node's storage takes names that differ only in upper and lower case for one file; false while none is open.
+   * Whether this node's storage takes names that differ only in upper and lower case for one file;
+   * false while none is open.
    */
   readonly foldsCase: boolean
   /** All other members, in takeover order. */
@@ -228,7 +259,9 @@ export function activeOf(
   return best?.id
 }
 
-/** The set as the active that this node hears says. The own journal may lack that it was changed. */
+/**
+ * The set as the active that this node hears says. The own journal may lack that it was changed.
+ */
 function inSyncSaidBy(
   { options, state }: StatusParts,
   active: string | undefined,

@@ -1,9 +1,10 @@
 /**
- * Why this node makes no progress: what it tries again and again, and what the last attempt failed with. Every loop that
- * retries reports here, so that no failure is known to the decision log alone.
+ * Why this node makes no progress: what it tries again and again, and what the last attempt failed
+ * with. Every loop that retries reports here, so that no failure is known to the decision log
+ * alone.
  *
- * Invariants: a cause stands from the first failed attempt to the success, or to the end of the attempts; whatever was told
- * as `stuck` is told as `unstuck` when it is over.
+ * Invariants: a cause stands from the first failed attempt to the success, or to the end of the
+ * attempts; whatever was told as `stuck` is told as `unstuck` when it is over.
  */
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
@@ -40,7 +41,10 @@ export interface CauseStatus {
 export interface Failure {
   readonly code: string | undefined
   readonly reason: string
-  /** True for what passes by itself as a rule, or has an event of its own: it is told only when it lasts. */
+  /**
+   * True for what passes by itself as a rule, or has an event of its own: it is told only when it
+   * lasts.
+   */
   readonly quiet?: boolean
 }
 
@@ -77,7 +81,10 @@ export class Causes {
     if (isDue) this.#emit('stuck', { what, code, reason, attempts })
   }
 
-  /** Nothing failed, and yet nothing goes on before somebody decides or comes back; told by an event of its own. */
+  /**
+   * Nothing failed, and yet nothing goes on before somebody decides or comes back; told by an event
+   * of its own.
+   */
   waits(what: Tried, reason: string): void {
     const before = this.#present.get(what)
     const sinceMs = before?.sinceMs ?? this.#clock.nowMs()

@@ -1,9 +1,11 @@
 /**
- * Feeds the core and carries out its effects, in their order. Here is the only place where a role changes.
+ * Feeds the core and carries out its effects, in their order. Here is the only place where a role
+ * changes.
  *
- * Invariants: inputs are stepped one at a time, in the order of their arrival (an effect that answers at once is an
- * input of the next step, never of the running one); the core sees the present facts of the copy with each
- * input; facts are written one after the other, and what depends on them waits for `persisted`.
+ * Invariants: inputs are stepped one at a time, in the order of their arrival (an effect that
+ * answers at once is an input of the next step, never of the running one); the core sees the
+ * present facts of the copy with each input; facts are written one after the other, and what
+ * depends on them waits for `persisted`.
  */
 import debug from 'debug'
 import { explain } from '../../core/state/explain.js'
@@ -147,8 +149,9 @@ export class Driver {
   }
 
   /**
-   * Milliseconds since the core last saw the time; large ones mean that this process was not running. The monotonic
-   * clock stands still while a machine is suspended, the wall clock does not.
+   * Milliseconds since the core last saw the time; large ones mean that this process was not
+   * running. The monotonic clock stands still while a machine is suspended, the wall clock does
+   * not.
    */
   get lateMs(): number {
     const { clock } = this.#context.options
@@ -217,8 +220,8 @@ export class Driver {
   }
 
   /**
-   * A connection into a network that lost it can stay open for minutes, and longer than the fault lasts. One over which
-   * nothing comes to pass is dialled anew.
+   * A connection into a network that lost it can stay open for minutes, and longer than the fault
+   * lasts. One over which nothing comes to pass is dialled anew.
    */
   #reviveLinks(): void {
     const { links, options } = this.#context
@@ -356,7 +359,8 @@ export class Driver {
     replica.openTerm(term, degraded, progressed).then(
       () => {
         if (this.#role === 'active') this.#raise(term)
-        // Its storage may have failed since the term was durable, and nobody was active then who had to step down.
+        // Its storage may have failed since the term was durable, and nobody was active then who
+        // had to step down.
         const { failed } = replica.copy
         const reason = failed === undefined ? {} : { reason: whatHappened(failed) }
         const ok = failed === undefined

@@ -1,9 +1,11 @@
 /**
- * What a node promised and how its last run ended, on disk. Promises are written in the midst of a takeover, so they are
- * appended to a log: one small write, where replacing a file would take a new one and its name to be made durable.
+ * What a node promised and how its last run ended, on disk. Promises are written in the midst of a
+ * takeover, so they are appended to a log: one small write, where replacing a file would take a new
+ * one and its name to be made durable.
  *
- * Each time all facts are written, as two equal slots of a fixed size. The last good slot counts. An append that a crash
- * tore was not answered, so the facts before it still hold; two slots tell it from one whose sector went bad later.
+ * Each time all facts are written, as two equal slots of a fixed size. The last good slot counts.
+ * An append that a crash tore was not answered, so the facts before it still hold; two slots tell
+ * it from one whose sector went bad later.
  */
 import { crc32 } from 'node:zlib'
 import { leftEmptyMax } from '../../core/standing/left-empty.js'
@@ -16,7 +18,10 @@ import { fieldsOf, listOf, seqOf, storedTermOf, textOf } from '../../protocol/fi
 
 const area = 'meta'
 const formatVersion = 1
-/** Bytes of a slot: u32 length, u32 crc32 of what follows, the facts, zeros. The longest names and ids fit. */
+/**
+ * Bytes of a slot: u32 length, u32 crc32 of what follows, the facts, zeros. The longest names and
+ * ids fit.
+ */
 const slotBytes = 4096
 const slotHeaderBytes = 8
 /** A log that has reached this is followed by a new one. */
@@ -77,8 +82,9 @@ export class FactsLog {
   }
 
   /**
-   * Whether what was acknowledged before the last write may have been in memory only: the policy of that process decides, not
-   * the one of now. Undefined when nothing was written, or by a version that did not say.
+   * Whether what was acknowledged before the last write may have been in memory only: the policy of
+   * that process decides, not the one of now. Undefined when nothing was written, or by a version
+   * that did not say.
    */
   get memoryAcks(): boolean | undefined {
     return this.#memoryAcks
@@ -89,7 +95,8 @@ export class FactsLog {
     this.#facts = factsOf(fields, this.#owner)
     this.#memoryAcks = typeof fields.memoryAcks === 'boolean' ? fields.memoryAcks : undefined
     const end = (Math.floor(slot / 2) + 1) * 2 * slotBytes
-    // A torn end, or the newest of several, is left behind by the next write, which begins a new log.
+    // A torn end, or the newest of several, is left behind by the next write, which begins a new
+    // log.
     const goesOn = name === this.#names.at(-1) && log.bytes >= end
     if (!goesOn) return await log.close()
     if (log.bytes > end) await log.truncate(end)
@@ -169,7 +176,8 @@ function encodeSlot(
   // `members` is the place of the replicated list, with the position that set it as its version.
   const all = { version: formatVersion, cluster, nodeId, ...must, memoryAcks, members: null }
   let content = encode(leftEmpty === undefined ? all : { ...all, leftEmpty })
-  // Names of other nodes may be long. Without these terms this node may be missed for nothing, without the rest it stands still.
+  // Names of other nodes may be long. Without these terms this node may be missed for nothing,
+  // without the rest it stands still.
   if (content.length > slotBytes - slotHeaderBytes) content = encode(all)
   if (content.length > slotBytes - slotHeaderBytes) {
     throw new HotspareError('INTERNAL', `the facts of ${nodeId} take ${content.length} bytes`)

@@ -30,7 +30,10 @@ export class FactsWriter {
     return this.#latest
   }
 
-  /** All that became due while the last write was under way is written at once: the latest facts stand for all. */
+  /**
+   * All that became due while the last write was under way is written at once: the latest facts
+   * stand for all.
+   */
   write(id: number, facts: DurableFacts): void {
     this.#latest = facts
     this.#waiting.push(id)
@@ -52,7 +55,9 @@ export class FactsWriter {
     return this.#writing
   }
 
-  /** What is not durable is not answered: the core waits, and a disk that was full is tried again. */
+  /**
+   * What is not durable is not answered: the core waits, and a disk that was full is tried again.
+   */
   async #untilDurable(ids: readonly number[], facts: DurableFacts): Promise<void> {
     const { clock, heartbeatMs } = this.#context.options
     for (let attempt = 0; attempt === 0 || this.#open; attempt += 1) {

@@ -1,6 +1,7 @@
 /**
- * What a stop in order says on the disk: the next process has everything that this one acknowledged, also from memory. It is
- * true only if the stream ended, and all that it brought was durable, before it is written.
+ * What a stop in order says on the disk: the next process has everything that this one
+ * acknowledged, also from memory. It is true only if the stream ended, and all that it brought was
+ * durable, before it is written.
  */
 import type { DurableFacts } from '../../core/state/facts.js'
 import type { Replica } from '../data/replica.js'
@@ -12,8 +13,8 @@ function isInOrder({ lastStop }: DurableFacts): boolean {
 }
 
 /**
- * Whether the process that left these facts may have acknowledged changes that its disk does not hold. It may have had another
- * policy; where it did not say, the policy of now answers for it.
+ * Whether the process that left these facts may have acknowledged changes that its disk does not
+ * hold. It may have had another policy; where it did not say, the policy of now answers for it.
  */
 export function mayHaveForgotten(log: FactsLog, memoryAcks: boolean): boolean {
   return !isInOrder(log.facts) && (log.memoryAcks ?? memoryAcks)

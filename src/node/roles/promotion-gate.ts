@@ -1,4 +1,7 @@
-/** The application's gate before the role, as the driver asks it: whatever its code does, the attempt gets an answer. */
+/**
+ * The application's gate before the role, as the driver asks it: whatever its code does, the
+ * attempt gets an answer.
+ */
 import { HotspareError, whatHappened } from '../../errors.js'
 import type { PromotionGate } from '../../interfaces/witness.js'
 
@@ -38,7 +41,9 @@ export class AskedGate {
     )
   }
 
-  /** The attempt that it was asked for is over, unless it is this one: its answer counts no more. */
+  /**
+   * The attempt that it was asked for is over, unless it is this one: its answer counts no more.
+   */
   endUnless(id: number | undefined): void {
     const asked = this.#asked
     if (asked === undefined || asked.id === id) return

@@ -4,12 +4,18 @@ import type { Term } from '../../history/position.js'
 import { sharedController } from '../../util/abort.js'
 
 /**
- * One stretch of this node being active, as a capability: whoever holds it acts only while `signal` has not aborted.
+ * One stretch of this node being active, as a capability: whoever holds it acts only while `signal`
+ * has not aborted.
  */
 export interface Tenure {
-  /** Aborts the moment the role is lost; its reason is a `HotspareError` `NOT_ACTIVE` or `STOPPED`. */
+  /**
+   * Aborts the moment the role is lost; its reason is a `HotspareError` `NOT_ACTIVE` or `STOPPED`.
+   */
   readonly signal: AbortSignal
-  /** A fencing token for the application's own side effects: higher than that of every earlier tenure. It can rise. */
+  /**
+   * A fencing token for the application's own side effects: higher than that of every earlier
+   * tenure. It can rise.
+   */
   readonly epoch: number
   /** The term whole. */
   readonly term: Term
@@ -78,7 +84,10 @@ export class TenureRunner {
     tenure?.end(error)
   }
 
-  /** Calls `serve` for each tenure until `signal` aborts; what it throws ends the loop and is thrown. */
+  /**
+   * Calls `serve` for each tenure until `signal` aborts; what it throws ends the loop and is
+   * thrown.
+   */
   async run(serve: (tenure: Tenure) => Promise<void> | void, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const tenure = await this.#next(signal)

@@ -45,7 +45,10 @@ export function claimOf(policy: SyncPolicy, path: string): NamedFileClass {
   )
 }
 
-/** How durably content is stored before it is submitted: as the caller chose, else as its class says. */
+/**
+ * How durably content is stored before it is submitted: as the caller chose, else as its class
+ * says.
+ */
 export function contentDurability(
   { declaration }: NamedFileClass,
   { durability }: WriteOptions,
@@ -115,8 +118,9 @@ export interface FileInfo {
   /** Sequence number of its last change. */
   readonly version: number
   /**
-   * Whether there may be a newer version already: true on every node but the active one, and on an active that has to make
-   * sure that it still is. False says that no acknowledged change was missing when this was looked at.
+   * Whether there may be a newer version already: true on every node but the active one, and on an
+   * active that has to make sure that it still is. False says that no acknowledged change was
+   * missing when this was looked at.
    */
   readonly stale: boolean
 }

@@ -65,8 +65,8 @@ const streamBytes = 256 * 1024
 const defaultMode = 0o644
 
 /**
- * The replicated files of a node: `node.files`. Its reads see every change that this node has at once; the file in the
- * folder follows an acknowledged write a little later, on the active too.
+ * The replicated files of a node: `node.files`. Its reads see every change that this node has at
+ * once; the file in the folder follows an acknowledged write a little later, on the active too.
  *
  * @example
  * ```ts
@@ -95,11 +95,13 @@ export class FilesApi {
    * @returns what the write really got
    * @throws `NOT_ACTIVE` on every node but the active one, naming it; `NOT_STARTED`, `STOPPED`
    * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `PATH_CONFLICT` for the path
-   * @throws `PATH_BLOCKED` when something that is not synced, or a link, stands where a new file is to be
+   * @throws `PATH_BLOCKED` when something that is not synced, or a link, stands where a new file is
+   *   to be
    * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content; nothing is left
    *   behind
    * @throws `QUEUE_FULL`, `OPTION_INVALID`
-   * @throws `ABORTED`, `WRITES_BLOCKED` when the signal aborted; unless `retryable` is true the write has happened
+   * @throws `ABORTED`, `WRITES_BLOCKED` when the signal aborted; unless `retryable` is true the
+   *   write has happened
    * @throws `OUTCOME_UNKNOWN` when the role was lost before the write was acknowledged
    * @throws what a stream of content threw; nothing has happened then
    */
@@ -163,9 +165,10 @@ export class FilesApi {
    *
    * @returns the bytes; fewer than asked for only at the end of the file
    * @throws `FILE_NOT_FOUND`, `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `ABORTED`
-   * @throws `RESTORE_UNDER_WAY` when a restore puts its files in their places and takes longer than 10 s for that, and
-   *   while a node that has nothing yet gets its first copy
-   * @throws `CHANGED_OUTSIDE` when another program changed the file, and it is not settled what becomes of that
+   * @throws `RESTORE_UNDER_WAY` when a restore puts its files in their places and takes longer than
+   *   10 s for that, and while a node that has nothing yet gets its first copy
+   * @throws `CHANGED_OUTSIDE` when another program changed the file, and it is not settled what
+   *   becomes of that
    * @throws `NOT_STARTED`, `STOPPED`, `STORAGE_FAILED`
    */
   async read(path: string, options: FileReadOptions = {}): Promise<Uint8Array> {
@@ -173,8 +176,8 @@ export class FilesApi {
   }
 
   /**
-   * As {@link FilesApi.read}, with what is known of the version that was read: its size, its version, and whether it may be
-   * stale.
+   * As {@link FilesApi.read}, with what is known of the version that was read: its size, its
+   * version, and whether it may be stale.
    *
    * @throws as {@link FilesApi.read}
    * @example
@@ -221,9 +224,11 @@ export class FilesApi {
 
   /**
    * Reads a file piece by piece, with bounded memory, up to the size it has when the reading
-   * begins. Changes made meanwhile may be seen in pieces that were not read yet; a restore that brings another state ends it.
+   * begins. Changes made meanwhile may be seen in pieces that were not read yet; a restore that
+   * brings another state ends it.
    *
-   * @throws as {@link FilesApi.read}; `RESTORE_UNDER_WAY` when a restore replaced files since the first piece
+   * @throws as {@link FilesApi.read}; `RESTORE_UNDER_WAY` when a restore replaced files since the
+   *   first piece
    */
   async *readStream(path: string, options: FileReadOptions = {}): AsyncGenerator<Uint8Array> {
     claimOf(this.#source.policy, path)
@@ -249,7 +254,8 @@ export class FilesApi {
   /**
    * What is known of a file, without reading it; undefined when there is none.
    *
-   * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `RESTORE_UNDER_WAY`, `NOT_STARTED`, `STOPPED`
+   * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `RESTORE_UNDER_WAY`,
+   *   `NOT_STARTED`, `STOPPED`
    */
   async stat(path: string): Promise<FileInfo | undefined> {
     const claimed = claimOf(this.#source.policy, path)

@@ -1,8 +1,10 @@
 /**
- * Writes that a former active forwards to this node, which is active by now: each is applied once, however often it comes.
+ * Writes that a former active forwards to this node, which is active by now: each is applied once,
+ * however often it comes.
  *
- * Invariant: an id is known from its arrival on, for as long as its write is being applied and then until `rememberedMax`
- * others were answered. The sender's window is smaller than that, so none is repeated later.
+ * Invariant: an id is known from its arrival on, for as long as its write is being applied and then
+ * until `rememberedMax` others were answered. The sender's window is smaller than that, so none is
+ * repeated later.
  */
 import { LRUCache } from 'lru-cache'
 import { intentOf } from '../../changes/decode-intent.js'
@@ -43,7 +45,9 @@ interface Answer {
 export class ForwardedWrites {
   readonly #context: ForwardedContext
   readonly #applying = new Set<string>()
-  /** Limited by size, as a limit of entries allocates all of them at once, and few nodes need any. */
+  /**
+   * Limited by size, as a limit of entries allocates all of them at once, and few nodes need any.
+   */
   readonly #answered = new LRUCache<string, Answer>({
     maxSize: rememberedMax,
     sizeCalculation: () => 1,

@@ -1,10 +1,12 @@
 /**
- * Writes that arrive while a planned switchover is under way. They are held, and when the new active is known they are
- * sent to it under an id, which it applies once; so callers see a pause, not an error.
+ * Writes that arrive while a planned switchover is under way. They are held, and when the new
+ * active is known they are sent to it under an id, which it applies once; so callers see a pause,
+ * not an error.
  *
- * Invariants: a held write is answered exactly once, and one that does not happen leaves none of its content behind; a
- * write that was sent and not answered ends with `OUTCOME_UNKNOWN`, because it may have been applied; the numbers of the
- * writes that are under way lie within a window, which is smaller than what a receiver remembers.
+ * Invariants: a held write is answered exactly once, and one that does not happen leaves none of
+ * its content behind; a write that was sent and not answered ends with `OUTCOME_UNKNOWN`, because
+ * it may have been applied; the numbers of the writes that are under way lie within a window, which
+ * is smaller than what a receiver remembers.
  */
 
 import type { WriteIntent } from '../../changes/intent.js'
@@ -158,8 +160,8 @@ export class Forwarding {
   }
 
   /**
-   * The node stops, or a member is lost or silent: what was sent to it may have happened or not, and what was to be sent
-   * has not.
+   * The node stops, or a member is lost or silent: what was sent to it may have happened or not,
+   * and what was to be sent has not.
    */
   lost(peer: string | undefined): void {
     for (const [id, sent] of [...this.#sent]) {
@@ -221,7 +223,10 @@ export class Forwarding {
     held.write.reject(error)
   }
 
-  /** Sends what has room, in the window and in the queue of the link; the rest goes with answers and time. */
+  /**
+   * Sends what has room, in the window and in the queue of the link; the rest goes with answers and
+   * time.
+   */
   #pump(): void {
     const to = this.#target
     if (to !== undefined) {
@@ -341,7 +346,8 @@ function errorOf(value: unknown): HotspareError {
   const fields: Fields = fieldsOf(value, 'error')
   const code = textOf(fields.code, 'code', 64)
   const message = textOf(fields.message, 'message', 4096)
-  // What a later version means by a code of its own is not known here, nor whether the write has happened.
+  // What a later version means by a code of its own is not known here, nor whether the write has
+  // happened.
   const isKnown = Object.hasOwn(errorCodes, code)
   return new HotspareError(isKnown ? (code as ErrorCode) : 'OUTCOME_UNKNOWN', message)
 }

@@ -48,8 +48,9 @@ export interface Transaction {
   /** Reads and writes of files, within the transaction. */
   readonly files: TransactionFiles
   /**
-   * Adds a change of application state, plain data as for `node.update`; it is applied with the rest, when the
-   * transaction commits. One that is no plain data fails the commit with `VALUE_INVALID`.
+   * Adds a change of application state, plain data as for `node.update`; it is applied with the
+   * rest, when the transaction commits. One that is no plain data fails the commit with
+   * `VALUE_INVALID`.
    */
   update(className: string, change: unknown): void
 }
@@ -302,7 +303,10 @@ class OpenTransaction implements Transaction {
     })
   }
 
-  /** A source may hang for longer than the transaction lasts; whatever ends that, the caller's signal too, ends the reading. */
+  /**
+   * A source may hang for longer than the transaction lasts; whatever ends that, the caller's
+   * signal too, ends the reading.
+   */
   #signalFor(content: ContentSource): AbortSignal | undefined {
     if (typeof content === 'string' || content instanceof Uint8Array) return this.#options.signal
     this.#reading ??= new AbortController()

@@ -1,9 +1,9 @@
 /**
- * The way of a write into a node: to the writer while this node is active, to the next active during a planned
- * switchover, or back to its caller.
+ * The way of a write into a node: to the writer while this node is active, to the next active
+ * during a planned switchover, or back to its caller.
  *
- * Invariant: a write reaches the writer only through `submit`, which is the one place that decides between writing,
- * holding and refusing.
+ * Invariant: a write reaches the writer only through `submit`, which is the one place that decides
+ * between writing, holding and refusing.
  */
 
 import type { WriteIntent } from '../../changes/intent.js'
@@ -86,7 +86,9 @@ export class WritePath implements TransactionSource {
     return this.#context.running().replica.copy
   }
 
-  /** Whether every acknowledged change is in the copy: only on a node that may act as active now. */
+  /**
+   * Whether every acknowledged change is in the copy: only on a node that may act as active now.
+   */
   isCurrent(): boolean {
     try {
       this.checkTenure()
@@ -116,7 +118,8 @@ export class WritePath implements TransactionSource {
       try {
         return await this.writer.store(source, options)
       } catch (error) {
-        // After the end the storage is closed, and the spool fails with some error of it: why the node ended says more.
+        // After the end the storage is closed, and the spool fails with some error of it: why the
+        // node ended says more.
         throw this.#ended ?? error
       }
     },
@@ -146,7 +149,10 @@ export class WritePath implements TransactionSource {
     return replica.writer
   }
 
-  /** An update, as the application gives it. @throws `OPTION_INVALID`, and all that {@link WritePath.submit} throws */
+  /**
+   * An update, as the application gives it. @throws `OPTION_INVALID`, and all that
+   * {@link WritePath.submit} throws
+   */
   update(className: string, value: unknown, options?: WriteOptions): Promise<Receipt> {
     try {
       checkWriteOptions(options)
@@ -173,8 +179,9 @@ export class WritePath implements TransactionSource {
   }
 
   /**
-   * Before writes get their places, and before they are acknowledged. A node that was not running for a while looks at
-   * the time first: it may have to ask whether it still is active, and writes wait meanwhile.
+   * Before writes get their places, and before they are acknowledged. A node that was not running
+   * for a while looks at the time first: it may have to ask whether it still is active, and writes
+   * wait meanwhile.
    * @throws `NOT_ACTIVE`
    */
   checkTenure(): void {

@@ -20,24 +20,27 @@ export interface StatePosition {
 export interface AppStateHooks<Change, Result> {
   /**
    * The whole state as plain data, of 1 GiB at most when encoded; see `ClusterNode.update` for what
-   * that is. It is called between two applies and returns the state itself, not a promise. While it is
-   * encoded the process does nothing else.
+   * that is. It is called between two applies and returns the state itself, not a promise. While it
+   * is encoded the process does nothing else.
    */
   snapshot(): unknown
-  /** Replaces the whole state by what `snapshot` returned on another node, or earlier on this one. */
+  /**
+   * Replaces the whole state by what `snapshot` returned on another node, or earlier on this one.
+   */
   restore(snapshot: unknown): void | Promise<void>
   /**
    * Carries out one change, on every node, in the same order. It must be deterministic: nothing but
    * the state, the change and the position may decide what it does. A throw is an outcome like any
-   * other and is replicated too. Bytes in a change are views of the journal's: they may be kept, and
-   * must not be changed.
+   * other and is replicated too. Bytes in a change are views of the journal's: they may be kept,
+   * and must not be changed.
    */
   apply(change: Change, position: StatePosition): Result
   /**
    * For an application that stores its state itself: the position stored with that state, read at
    * start. Changes up to it are not applied again. Without it the state is rebuilt from the last
-   * snapshot and the journal; so it is when a crash took changes from the journal that the application
-   * had stored already. For that the node stores one snapshot at the first start with this class.
+   * snapshot and the journal; so it is when a crash took changes from the journal that the
+   * application had stored already. For that the node stores one snapshot at the first start with
+   * this class.
    */
   position?(): StatePosition | undefined | Promise<StatePosition | undefined>
 }

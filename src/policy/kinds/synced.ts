@@ -23,9 +23,9 @@ export interface SyncedClass {
 /**
  * Declares files that are replicated to every node.
  *
- * In a glob, `*` and `?` match within one part of a path (dot files too), `**` as a whole part matches
- * any number of parts, so `config/**` matches `config` and everything below it, and `{a,b}` matches
- * either. A glob that begins with `!` excludes, wherever it stands in the list.
+ * In a glob, `*` and `?` match within one part of a path (dot files too), `**` as a whole part
+ * matches any number of parts, so `config/**` matches `config` and everything below it, and `{a,b}`
+ * matches either. A glob that begins with `!` excludes, wherever it stands in the list.
  *
  * @param globs - one glob or several, relative, with `/` between the parts
  * @param options - acknowledgement and durability of the writes

@@ -37,11 +37,11 @@ export class BulkClient {
   }
 
   /**
-   * Asks, and resolves with what `take` makes of the answer. It is called with the answer as it arrives and has until
-   * it returns to copy, or hand on, what is wanted of the bytes.
+   * Asks, and resolves with what `take` makes of the answer. It is called with the answer as it
+   * arrives and has until it returns to copy, or hand on, what is wanted of the bytes.
    *
-   * @throws `CONNECTION_CLOSED`; `FRAME_TOO_LARGE`; `SNAPSHOT_FAILED` where the other side has no snapshot to give; else `RESTORE_FAILED`
-   *   with what the other side answered
+   * @throws `CONNECTION_CLOSED`; `FRAME_TOO_LARGE`; `SNAPSHOT_FAILED` where the other side has no
+   *   snapshot to give; else `RESTORE_FAILED` with what the other side answered
    */
   request<Taken>(
     request: BulkRequest,
@@ -58,15 +58,16 @@ export class BulkClient {
           reject(error)
         }
       }
-      // Asked first: a request that is not sent waits for no answer, and no answer comes before this turn is over.
+      // Asked first: a request that is not sent waits for no answer, and no answer comes before
+      // this turn is over.
       this.#channel.sendMessage({ id, ...request })
       this.#waiters.set(id, { take: whenAnswered, reject })
     })
   }
 
   /**
-   * Ends the lane when nothing comes over it for so long while an answer is owed: the other side lives, and its disk hangs
-   * perhaps. Answers a call that ends the watch.
+   * Ends the lane when nothing comes over it for so long while an answer is owed: the other side
+   * lives, and its disk hangs perhaps. Answers a call that ends the watch.
    */
   endWhenSilent(clock: Clock, silentMs: number): () => void {
     let received = -1

@@ -1,4 +1,7 @@
-/** Brings single things over a bulk lane: a blob into the own storage, durable and verified; journal entries. */
+/**
+ * Brings single things over a bulk lane: a blob into the own storage, durable and verified; journal
+ * entries.
+ */
 import { crc32 } from 'node:zlib'
 import type { BlobRef } from '../../changes/change.js'
 import { entryBytesMax } from '../../changes/entry.js'
@@ -13,8 +16,8 @@ import { unpack } from './packed-content.js'
 /** Bytes of a blob in one request. */
 const chunkBytes = 256 * 1024
 /**
- * A candidate asks for less at a time: over a slow link an answer that takes longer than a silent peer is waited for looks
- * like one that hangs.
+ * A candidate asks for less at a time: over a slow link an answer that takes longer than a silent
+ * peer is waited for looks like one that hangs.
  */
 const candidateChunkBytes = 32 * 1024
 /** Bytes under way for one blob. */
@@ -24,8 +27,8 @@ const entriesBytes = 128 * 1024
 /** What is read at a time of what is here already. */
 const readBytes = 256 * 1024
 /**
- * Bytes of a blob that are made durable in one go. The source sees by the requests how far this disk is: one that syncs
- * hundreds of megabytes at the end looks like one that hangs.
+ * Bytes of a blob that are made durable in one go. The source sees by the requests how far this
+ * disk is: one that syncs hundreds of megabytes at the end looks like one that hangs.
  */
 const stretchBytes = 2 * 1024 * 1024
 
@@ -33,9 +36,9 @@ const stretchBytes = 2 * 1024 * 1024
 export type Reached = (thing: string, offset: number) => void
 
 /**
- * What an earlier attempt has brought of a blob, whose bytes never change; not verified before all of it is here. It is
- * written again: where a sync failed before the storage was opened, the system may have given the bytes up, although it
- * reads them still and has the next sync succeed.
+ * What an earlier attempt has brought of a blob, whose bytes never change; not verified before all
+ * of it is here. It is written again: where a sync failed before the storage was opened, the system
+ * may have given the bytes up, although it reads them still and has the next sync succeed.
  */
 async function partOf(
   storage: OpenStorage,
@@ -66,7 +69,10 @@ async function isWhole(storage: OpenStorage, blob: BlobRef): Promise<boolean> {
   }
 }
 
-/** Brings a blob, or the rest of one of which an earlier attempt brought the beginning; `reached` is for a candidate. */
+/**
+ * Brings a blob, or the rest of one of which an earlier attempt brought the beginning; `reached` is
+ * for a candidate.
+ */
 export async function fetchBlob(
   bulk: BulkClient,
   storage: OpenStorage,
@@ -95,7 +101,8 @@ async function bringRest(
   signal: AbortSignal,
   reached: Reached | undefined,
 ): Promise<void> {
-  // The next pieces are asked for before this one is there: none may be longer than what an answer has room for.
+  // The next pieces are asked for before this one is there: none may be longer than what an answer
+  // has room for.
   const askBytes = Math.min(reached === undefined ? chunkBytes : candidateChunkBytes, bulk.room)
   let crc = blob.crcSoFar
   let asked = blob.from
@@ -170,7 +177,10 @@ function contentOf({ body, bytes }: BulkAnswer, lengthMax: number): Uint8Array {
   return unpack(bytes, [{ start: 0, length: whole, runs }]).bytes
 }
 
-/** Whole entries that follow a position, as many as fit one answer, at least one; none when there are none. */
+/**
+ * Whole entries that follow a position, as many as fit one answer, at least one; none when there
+ * are none.
+ */
 export async function fetchEntries(
   bulk: BulkClient,
   extent: Extent,

@@ -1,8 +1,8 @@
 /**
  * Counts what a candidate brings in, so that the others can see that it gets on.
  *
- * Invariant: bytes count once. What has to be brought again, since it came damaged or was not kept, is no progress:
- * a source from which it comes damaged each time would hold everybody up for ever.
+ * Invariant: bytes count once. What has to be brought again, since it came damaged or was not kept,
+ * is no progress: a source from which it comes damaged each time would hold everybody up for ever.
  */
 
 /**

@@ -1,4 +1,7 @@
-/** What is said on the bulk lane: numbered requests, each answered by one frame with a small head and bytes. */
+/**
+ * What is said on the bulk lane: numbered requests, each answered by one frame with a small head
+ * and bytes.
+ */
 
 import { HotspareError } from '../../errors.js'
 import type { Extent } from '../../history/position.js'
@@ -32,8 +35,8 @@ export interface IndexedRemoval {
 /** Requests of the bulk lane. */
 export type BulkRequest =
   /**
-   * What is to be moved and removed, in pages: what changed above `sinceSeq`, or, where `paths` names any, what is there
-   * now. `from` is the cursor that the last page gave, 0 at first.
+   * What is to be moved and removed, in pages: what changed above `sinceSeq`, or, where `paths`
+   * names any, what is there now. `from` is the cursor that the last page gave, 0 at first.
    */
   | {
       readonly op: 'index'
@@ -41,7 +44,10 @@ export type BulkRequest =
       readonly paths: readonly string[]
       readonly from: number
     }
-  /** With `holes` the answer may leave out zeros of sparse files; a source that does not know of that sends them. */
+  /**
+   * With `holes` the answer may leave out zeros of sparse files; a source that does not know of
+   * that sends them.
+   */
   | { readonly op: 'read'; readonly requests: readonly ReadStretch[]; readonly holes?: boolean }
   /** Prepares a snapshot of a class of application state and says its size and position. */
   | { readonly op: 'state'; readonly className: string }
@@ -60,9 +66,9 @@ export type BulkRequest =
       readonly holes?: boolean
     }
   /**
-   * Journal entries after a position, for a candidate that lacks the end. One that is longer than an answer is asked for
-   * from several offsets. An answer has at most `length` bytes; 0, and a version that does not ask for it, leave that to
-   * the source.
+   * Journal entries after a position, for a candidate that lacks the end. One that is longer than
+   * an answer is asked for from several offsets. An answer has at most `length` bytes; 0, and a
+   * version that does not ask for it, leave that to the source.
    */
   | {
       readonly op: 'entries'
@@ -98,9 +104,15 @@ export interface AnswerHead {
 export const indexPathsMax = 4096
 /** Stretches in one read request; a longer list is `PROTOCOL_VIOLATION`. */
 export const readStretchesMax = 1024
-/** What a frame of the bulk lane takes beside its lists and its content: lengths, names of fields, the text of an error. */
+/**
+ * What a frame of the bulk lane takes beside its lists and its content: lengths, names of fields,
+ * the text of an error.
+ */
 const headBytesMax = 4096
-/** A number takes up to 9 bytes in a message, and the brackets around a few of them or the length of a text no more. */
+/**
+ * A number takes up to 9 bytes in a message, and the brackets around a few of them or the length of
+ * a text no more.
+ */
 const numberBytesMax = 9
 /** Bytes of what an answer says of a stretch: five numbers. */
 export const stretchResultBytesMax: number = 6 * numberBytesMax
@@ -110,7 +122,10 @@ export function listedPathBytes(path: string): number {
   return Buffer.byteLength(path) + 5 * numberBytesMax
 }
 
-/** Bytes that lists and content together may have in one request or answer on this channel; both ends get the same. */
+/**
+ * Bytes that lists and content together may have in one request or answer on this channel; both
+ * ends get the same.
+ */
 export function frameRoom({ payloadBytesMax }: Pick<Channel, 'payloadBytesMax'>): number {
   return Math.max(1, payloadBytesMax - headBytesMax)
 }

@@ -1,8 +1,10 @@
 /**
- * The content of an answer without the zeros that a sparse file need not have moved, and how it becomes whole again.
+ * The content of an answer without the zeros that a sparse file need not have moved, and how it
+ * becomes whole again.
  *
- * Of a stretch from which something was left out the answer says which runs of it follow: pairs of where a run begins in the
- * stretch, and its length, in order. All between them, and after the last, is zeros.
+ * Of a stretch from which something was left out the answer says which runs of it follow: pairs of
+ * where a run begins in the stretch, and its length, in order. All between them, and after the
+ * last, is zeros.
  */
 
 import { bad, listOf, seqOf } from '../../protocol/fields.js'
@@ -72,7 +74,10 @@ export interface PackedStretch {
   readonly runs: unknown
 }
 
-/** Where a stretch ends among the bytes of an answer. @throws `PROTOCOL_VIOLATION` for runs that cannot be */
+/**
+ * Where a stretch ends among the bytes of an answer. @throws `PROTOCOL_VIOLATION` for runs that
+ * cannot be
+ */
 function endOf({ start, length, runs }: PackedStretch): number {
   if (runs === undefined) return start + length
   let end = start
@@ -80,7 +85,9 @@ function endOf({ start, length, runs }: PackedStretch): number {
   return end
 }
 
-/** Runs as pairs of where they begin in the stretch, and their lengths. @throws `PROTOCOL_VIOLATION` */
+/**
+ * Runs as pairs of where they begin in the stretch, and their lengths. @throws `PROTOCOL_VIOLATION`
+ */
 function pairsOf(runs: unknown, length: number): [number, number][] {
   // A run and the gap before it have a byte each, at least.
   const numbers = listOf(runs, 'runs', length + 2).map((number) => seqOf(number, 'run'))
@@ -97,8 +104,8 @@ function pairsOf(runs: unknown, length: number): [number, number][] {
 }
 
 /**
- * Makes the stretches of an answer whole: bytes, and where each begins in them. Where nothing was left out those are the
- * answer's own. The caller has bounded the lengths.
+ * Makes the stretches of an answer whole: bytes, and where each begins in them. Where nothing was
+ * left out those are the answer's own. The caller has bounded the lengths.
  *
  * @throws `PROTOCOL_VIOLATION` for stretches that the bytes do not have
  */

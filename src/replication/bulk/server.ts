@@ -1,10 +1,11 @@
 /**
- * The answering side of a bulk lane: index pages, file stretches, state snapshots, blobs, journal entries.
+ * The answering side of a bulk lane: index pages, file stretches, state snapshots, blobs, journal
+ * entries.
  *
- * Invariants: at most {@link bulkRequestsMax} requests wait; requests are answered in the order of their arrival; at most
- * {@link preparedMax} answers are read ahead, none longer than a frame, and the next one is sent only when the channel's
- * queue has room. So the other side can ask for as much as it likes: what is kept for it is that, one list of paths, and
- * one snapshot of each class.
+ * Invariants: at most {@link bulkRequestsMax} requests wait; requests are answered in the order of
+ * their arrival; at most {@link preparedMax} answers are read ahead, none longer than a frame, and
+ * the next one is sent only when the channel's queue has room. So the other side can ask for as
+ * much as it likes: what is kept for it is that, one list of paths, and one snapshot of each class.
  */
 
 import type { LocalCopy } from '../../copy/local-copy.js'
@@ -164,7 +165,8 @@ export class BulkServer {
 
   /** A page of the listing (`from` > 0 or `paths` empty), or the present state of `paths`. */
   async #index(sinceSeq: number, paths: readonly string[], from: number): Promise<Answer> {
-    // Everything listed must be in the tree: the entries that the follower gets begin at a cut taken before.
+    // Everything listed must be in the tree: the entries that the follower gets begin at a cut
+    // taken before.
     if (this.#listing?.sinceSeq !== sinceSeq) {
       await this.#source.copy.settle()
       this.#listing = this.#list(sinceSeq)
@@ -206,7 +208,8 @@ export class BulkServer {
       throw new HotspareError('PROTOCOL_VIOLATION', `${bytes} bytes asked for, at most ${bytesMax}`)
     }
     const { copy } = this.#source
-    // Only what the index has is read at all: whoever asks for never-synced files is told that there are none.
+    // Only what the index has is read at all: whoever asks for never-synced files is told that
+    // there are none.
     const own = stretches.filter(({ path }) => copy.index.get(path) !== undefined)
     const { buffer, results: read, versions, release } = await copy.readForTransfer(own)
     const packed = new PackedContent(buffer)
@@ -222,7 +225,8 @@ export class BulkServer {
       const facts = [start, length, version ?? 0, stat.size, stat.mode]
       return runs === undefined ? facts : [...facts, runs]
     })
-    // What was read may hold changes up to this position: the follower must have them before it switches.
+    // What was read may hold changes up to this position: the follower must have them before it
+    // switches.
     return { body: { results, seq: copy.seq }, bytes: packed.parts(), release }
   }
 

@@ -79,7 +79,8 @@ export class BlobSpool {
     if (blob === undefined) return content
     const { signal } = options
     try {
-      // Whatever the durability: a record on disk whose blob a power cut took could never be applied.
+      // Whatever the durability: a record on disk whose blob a power cut took could never be
+      // applied.
       await this.#objects.sync('blobs', [blob.id])
       if (signal?.aborted !== true) await this.#distribution.distribute(blob)
       if (signal?.aborted === true) throw aborted(signal)
@@ -98,8 +99,8 @@ export class BlobSpool {
   /**
    * Reads a source to its end. What it returns shares no memory with the source.
    *
-   * @throws `WRITE_TOO_LARGE` above `blobBytesMax`; `STORAGE_FULL`; `ABORTED`; the failure of the storage; what the
-   *   source threw; what it was closed with. Nothing is left behind then.
+   * @throws `WRITE_TOO_LARGE` above `blobBytesMax`; `STORAGE_FULL`; `ABORTED`; the failure of the
+   *   storage; what the source threw; what it was closed with. Nothing is left behind then.
    */
   async collect(source: ContentSource, options: ContentOptions): Promise<Content> {
     const inlineMax = Math.min(
@@ -140,7 +141,10 @@ export class BlobSpool {
     for (const reader of this.#readers) reader.giveUp(error)
   }
 
-  /** Removes blobs that no change names, here and where they were sent; a failure leaves them to the next start. */
+  /**
+   * Removes blobs that no change names, here and where they were sent; a failure leaves them to the
+   * next start.
+   */
   async discard(blobs: readonly BlobRef[]): Promise<void> {
     this.#distribution.withdraw(blobs)
     await removeQuietly(

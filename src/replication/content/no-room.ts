@@ -1,7 +1,10 @@
 /** The error for what takes room of a device that has none left. */
 import { HotspareError } from '../../errors.js'
 
-/** Refuses what takes room of a device that has none left; removals are still taken. @throws `STORAGE_FULL` */
+/**
+ * Refuses what takes room of a device that has none left; removals are still taken. @throws
+ * `STORAGE_FULL`
+ */
 export function requireDisk(refusal: string | undefined): void {
   if (refusal !== undefined) throw noRoom(refusal)
 }

@@ -1,4 +1,6 @@
-/** Reads content piece by piece, until it ends or is given up: a source that hangs holds up nobody. */
+/**
+ * Reads content piece by piece, until it ends or is given up: a source that hangs holds up nobody.
+ */
 import type { ContentSource } from './types.js'
 
 type Pieces = AsyncIterator<Uint8Array> | Iterator<Uint8Array>
@@ -14,7 +16,10 @@ export class SourceReader {
     this.#pieces = piecesOf(source)
   }
 
-  /** The next piece; undefined at the end. @throws what the source threw, or what it was given up with */
+  /**
+   * The next piece; undefined at the end. @throws what the source threw, or what it was given up
+   * with
+   */
   next(): Promise<Uint8Array | undefined> {
     return new Promise((resolve, reject) => {
       if (this.#givenUp !== undefined) throw this.#givenUp.error

@@ -1,29 +1,58 @@
-/** What flow control knows of one standby: how fast it takes work, and whether pacing for it is of any use. */
+/**
+ * What flow control knows of one standby: how fast it takes work, and whether pacing for it is of
+ * any use.
+ */
 import type { Lag } from './lag-meter.js'
 
 /** One that is closer than this share of `degradeAfterMs` needs no pacing. */
 const closeShare = 1 / 8
-/** The same for a member of the set that is as fast as the writers: what it lacks is on its way, over a slow link perhaps. */
+/**
+ * The same for a member of the set that is as fast as the writers: what it lacks is on its way,
+ * over a slow link perhaps.
+ */
 const onItsWayShare = 1 / 3
 /** A standby is late when it lags by more than this share of `degradeAfterMs`. */
 const lateShare = 1 / 4
 /** One that takes this share of what is appended keeps up. */
 const keepsUpShare = 0.95
-/** A standby outside of the set is to be close within so many times `degradeAfterMs`, a member within one. */
+/**
+ * A standby outside of the set is to be close within so many times `degradeAfterMs`, a member
+ * within one.
+ */
 const reachFactor = 5
-/** One that took nothing for so many times `degradeAfterMs` stands still, and is left alone until it takes something. */
+/**
+ * One that took nothing for so many times `degradeAfterMs` stands still, and is left alone until it
+ * takes something.
+ */
 const standsFactor = 2
-/** One that came no closer for so many times `degradeAfterMs`, for all the pacing, is left alone. */
+/**
+ * One that came no closer for so many times `degradeAfterMs`, for all the pacing, is left alone.
+ */
 const hopelessFactor = 5
-/** What it has to gain meanwhile, as a share of what it lacked and of what it took, the lesser of the two. */
+/**
+ * What it has to gain meanwhile, as a share of what it lacked and of what it took, the lesser of
+ * the two.
+ */
 const gainShare = 0.1
-/** What restores bring counts until it is so many times what there is, counted since it was last in the set. */
+/**
+ * What restores bring counts until it is so many times what there is, counted since it was last in
+ * the set.
+ */
 export const restoresMax: number = 3
-/** Writers that get at most so many times the rate that it needs are paced for it; until then nothing is known. */
+/**
+ * Writers that get at most so many times the rate that it needs are paced for it; until then
+ * nothing is known.
+ */
 const inForceTimes = 1.25
-/** Writers of an active that restores a standby get this share of what it takes in all, at most, while it is late. */
+/**
+ * Writers of an active that restores a standby get this share of what it takes in all, at most,
+ * while it is late.
+ */
 const restoreShare = 1 / 4
-/** One that lacks so much of what the journal may hold is late at once: what it lacks must not be forgotten meanwhile. */
+/**
+ * One that lacks so much of what the journal may hold is late at once: what it lacks must not be
+ * forgotten meanwhile.
+ */
 const urgentShare = 1 / 4
 /** For how long a standby is left alone at first, as a multiple of `degradeAfterMs`. */
 const restFactor = 32
@@ -31,7 +60,10 @@ const restFactor = 32
 const restFactorMax = 1024
 /** Times that it took something, until its rate is known. */
 const samplesMin = 2
-/** Steps in a row, as a share of those in `degradeAfterMs`, in which it is late before writers are paced. */
+/**
+ * Steps in a row, as a share of those in `degradeAfterMs`, in which it is late before writers are
+ * paced.
+ */
 const lateStepsShare = 1 / 2
 
 /** Work, counted from the beginning of the term. */
@@ -91,7 +123,10 @@ export class FlowPeer {
   #countedSinceInSet = 0
   #restored = 0
   #movedAtMs = Number.NEGATIVE_INFINITY
-  /** How it stood when pacing for it began, or when it was last looked at whether that is of any use. */
+  /**
+   * How it stood when pacing for it began, or when it was last looked at whether that is of any
+   * use.
+   */
   #trial: (Work & { readonly atMs: number; readonly restored: number }) | undefined
   #rests = 0
   #restsUntilMs = Number.NEGATIVE_INFINITY
@@ -113,7 +148,9 @@ export class FlowPeer {
     return this.isUrgent || this.#lateMs >= lateStepsShare * this.#patienceMs
   }
 
-  /** Whether the journal will forget soon what it lacks, so that it would have to be restored again. */
+  /**
+   * Whether the journal will forget soon what it lacks, so that it would have to be restored again.
+   */
   get isUrgent(): boolean {
     return !this.inSet && !this.#isLeftAlone && this.lag.lagBytes >= this.#urgentBytes
   }
@@ -189,7 +226,8 @@ export class FlowPeer {
     const surplus = Math.max(0, this.work.lag - this.#rate * this.#closeMs)
     const gaining = Math.max(this.#rate / 2, this.#rate - surplus / reachMs)
     if (!this.#restores) return gaining
-    // The stream would take as much of the link as the writers give it, and the restore only the rest.
+    // The stream would take as much of the link as the writers give it, and the restore only the
+    // rest.
     return Math.min(gaining, restoreShare * (this.#rate + this.#restoreRate))
   }
 
@@ -207,15 +245,16 @@ export class FlowPeer {
       return undefined
     }
     const wanted = Math.max(floor, rate)
-    // What it lags still grows while the rate comes down to that, which says nothing of what pacing is good for.
+    // What it lags still grows while the rate comes down to that, which says nothing of what pacing
+    // is good for.
     if (pacedRate > inForceTimes * wanted) this.#trial = undefined
     else if (this.#isHopeless()) return undefined
     return wanted
   }
 
   /**
-   * Whether it came no closer for so long although the writers are paced for it. What a restore brings is work that it
-   * lacked like that of the stream, and shares the link with it.
+   * Whether it came no closer for so long although the writers are paced for it. What a restore
+   * brings is work that it lacked like that of the stream, and shares the link with it.
    */
   #isHopeless(): boolean {
     const { lag, done } = this.work

@@ -32,7 +32,9 @@ export interface FollowerRecord {
   joined: boolean
   /** Since when it is silent, whether it owes an answer or not. */
   lostSinceMs: number | undefined
-  /** Whether its process is known to be gone, or to follow another active, since its last stream. */
+  /**
+   * Whether its process is known to be gone, or to follow another active, since its last stream.
+   */
   isGone: boolean
   /** When it was added to the set: it owes nothing from before. */
   addedAtMs: number

@@ -1,7 +1,8 @@
 /**
- * How far behind an ordinal is, in changes, bytes and time, from a bounded number of marks. The older half of the marks
- * grows coarser with age, so that a follower that is far behind costs no more memory than one that is not, and one that
- * is close is always measured exactly. Between two marks the truth is taken to lie on a straight line.
+ * How far behind an ordinal is, in changes, bytes and time, from a bounded number of marks. The
+ * older half of the marks grows coarser with age, so that a follower that is far behind costs no
+ * more memory than one that is not, and one that is close is always measured exactly. Between two
+ * marks the truth is taken to lie on a straight line.
  */
 
 interface Mark {
@@ -24,7 +25,10 @@ export interface Lag {
  * there.
  */
 const marksMax = 1024
-/** Entries that follow a mark within this time get none of their own, but for the last of them, in milliseconds. */
+/**
+ * Entries that follow a mark within this time get none of their own, but for the last of them, in
+ * milliseconds.
+ */
 const markEveryMs = 10
 /** A larger one always gets its own: no straight line is near the truth there. */
 const markBytes = 1024 * 1024

@@ -1,9 +1,11 @@
 /**
- * When a standby that left the in-sync set because it was too slow may come back. Each time it leaves, writes have waited
- * `degradeAfterMs` for it, so that one whose disk is always too slow must not come back each time it has caught up.
+ * When a standby that left the in-sync set because it was too slow may come back. Each time it
+ * leaves, writes have waited `degradeAfterMs` for it, so that one whose disk is always too slow
+ * must not come back each time it has caught up.
  *
- * The first time costs nothing: a standby may stand still once. From the second time on it waits, for `degradeAfterMs`
- * and each time twice as long, up to {@link pauseFactorMax} times that; all is forgotten when it stayed so long.
+ * The first time costs nothing: a standby may stand still once. From the second time on it waits,
+ * for `degradeAfterMs` and each time twice as long, up to {@link pauseFactorMax} times that; all is
+ * forgotten when it stayed so long.
  */
 
 /** The longest pause, and the stay that ends them, as a multiple of `degradeAfterMs`. */

@@ -37,25 +37,29 @@ export interface Follower {
   /**
    * It is sent entries, and answers them: writers may be paced for it from now on.
    *
-   * @param restores - whether all that there is now comes by a restore, and the stream begins after it
+   * @param restores - whether all that there is now comes by a restore, and the stream begins after
+   *   it
    */
   begins(restores: boolean): void
   /**
-   * A piece of content moved to it, which counts like an answer: it is at work. Answers whether it does: not when more
-   * moved than it can need.
+   * A piece of content moved to it, which counts like an answer: it is at work. Answers whether it
+   * does: not when more moved than it can need.
    */
   progressed(progress: FollowerProgress): boolean
   /** It has all there was when its stream went live: it may join the in-sync set. */
   caughtUp(): void
   /**
-   * Its stream ended, or it is silent. `proven`: its process is gone, said goodbye, or follows another active; it is
-   * removed from the set at once. Otherwise it has until `degradeAfterMs` after `sinceMs` (of the
-   * clock; default now) to answer.
+   * Its stream ended, or it is silent. `proven`: its process is gone, said goodbye, or follows
+   * another active; it is removed from the set at once. Otherwise it has until `degradeAfterMs`
+   * after `sinceMs` (of the clock; default now) to answer.
    */
   lost(proven: boolean, sinceMs?: number): void
   /** It cannot hold the data: it is removed from the set at once. */
   leave(reason: string): void
-  /** It does not keep up: it is removed at once, and stays out the longer the more often that happens. */
+  /**
+   * It does not keep up: it is removed at once, and stays out the longer the more often that
+   * happens.
+   */
   tooSlow(why: string): void
 }
 

@@ -1,4 +1,7 @@
-/** Snapshots of application state on their way from the source, and from where they were staged into the copy. */
+/**
+ * Snapshots of application state on their way from the source, and from where they were staged into
+ * the copy.
+ */
 
 import { snapshotBytesMax } from '../../copy/contents/types.js'
 import { HotspareError } from '../../errors.js'
@@ -10,7 +13,9 @@ import type { RestoreContext } from './context.js'
  * Times that a source without a snapshot is asked; then the restore is given up, and begun again.
  */
 const attemptsMax = 10
-/** The first pause between two of them, in milliseconds; each is twice as long as the one before. */
+/**
+ * The first pause between two of them, in milliseconds; each is twice as long as the one before.
+ */
 const pauseMs = 1000
 /** The longest pause between two of them, in milliseconds. */
 const pauseMsMax = 60_000

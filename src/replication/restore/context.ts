@@ -24,7 +24,10 @@ export interface RestoreContext {
   /** 0: as fast as it goes. */
   readonly bytesPerSecondMax: number
   readonly peer: string
-  /** Whether a synced class of the own policy claims the path: all others stay untouched, whatever the source says. */
+  /**
+   * Whether a synced class of the own policy claims the path: all others stay untouched, whatever
+   * the source says.
+   */
   claims(path: string): boolean
   progress(progress: RestoreProgress): void
   /** The source cannot give what is asked for, and is asked again. */

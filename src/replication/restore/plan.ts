@@ -8,7 +8,9 @@ export interface PlanMessage {
   /** Shared by both sides' events of this restore. */
   readonly restoreId: string
   readonly term: Term
-  /** The source's copy at the cut: entries follow from there when the method is `delta` or `full`. */
+  /**
+   * The source's copy at the cut: entries follow from there when the method is `delta` or `full`.
+   */
   readonly cut: Extent
   readonly inSync: readonly string[]
   /** The highest acknowledged-up-to mark of the source's copy at the cut. */
@@ -21,8 +23,8 @@ export interface PlanMessage {
 /** How far a restore is. Bytes and files are those of the whole restore. */
 export interface RestoreProgress {
   /**
-   * What is under way: `vault` keeps what would be lost, `index` asks what differs, `files` and `state` copy,
-   * `switch` puts the new copy in place of the old one, `done` is the end.
+   * What is under way: `vault` keeps what would be lost, `index` asks what differs, `files` and
+   * `state` copy, `switch` puts the new copy in place of the old one, `done` is the end.
    */
   readonly phase: 'vault' | 'index' | 'files' | 'state' | 'switch' | 'done'
   /** Files that are here in full. */

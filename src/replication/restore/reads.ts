@@ -1,6 +1,6 @@
 /**
- * The reads of a restore: stretches of files, many to a request, several requests under way, and no more bytes a second
- * than is allowed.
+ * The reads of a restore: stretches of files, many to a request, several requests under way, and no
+ * more bytes a second than is allowed.
  *
  * Invariant: at most {@link requestsMax} requests are under way, each of at most `batchBytes`.
  */
@@ -12,7 +12,10 @@ import type { StagedFile } from './staging.js'
 
 /** Bytes asked for in one request; more take further requests. */
 const batchBytesMax = 512 * 1024
-/** With a limited rate a request asks for what may come in so many seconds, but for no less than so many bytes. */
+/**
+ * With a limited rate a request asks for what may come in so many seconds, but for no less than so
+ * many bytes.
+ */
 const pacedSeconds = 0.25
 /** The least that such a request asks for. */
 const pacedBytesMin = 16 * 1024

@@ -1,10 +1,10 @@
 /**
- * The target's side of a remote restore: compares the source's index with its own, fetches what differs into the
- * staging area, and hands back the manifest with which the copy switches over. Until then nothing of the copy is
- * touched, so an abort at any instant leaves it as it was.
+ * The target's side of a remote restore: compares the source's index with its own, fetches what
+ * differs into the staging area, and hands back the manifest with which the copy switches over.
+ * Until then nothing of the copy is touched, so an abort at any instant leaves it as it was.
  *
- * Invariants: a staged file carries the version that its path had before its first byte was read; `#seenSeq` is a
- * position that covers every change that any of the bytes read may hold.
+ * Invariants: a staged file carries the version that its path had before its first byte was read;
+ * `#seenSeq` is a position that covers every change that any of the bytes read may hold.
  */
 
 import { DistinctPaths, spelledAlike } from '../../copy/files/spellings.js'
@@ -120,7 +120,10 @@ export class Restore {
     this.#report('done', true)
   }
 
-  /** Paths whose content here cannot be trusted: touched beyond the fork, or found different at start. */
+  /**
+   * Paths whose content here cannot be trusted: touched beyond the fork, or found different at
+   * start.
+   */
   #suspects(): Set<string> {
     const { copy, plan, outside } = this.#context
     if (plan.method === 'full') return new Set()
@@ -202,7 +205,10 @@ export class Restore {
     await this.#reads.ask(fresh, file.size)
   }
 
-  /** Before its first byte is staged. @throws `PATH_CONFLICT` where this storage would take it for another file of the source */
+  /**
+   * Before its first byte is staged. @throws `PATH_CONFLICT` where this storage would take it for
+   * another file of the source
+   */
   #requireOwnPlace(path: string): void {
     if (this.#context.storage.tree.foldsCase !== true) return
     const other = this.#distinct.add(path)
@@ -295,7 +301,8 @@ export class Restore {
     const { start, length, version, size, mode } = found
     file.mode = mode & 0o777
     file.bytes = stretch.offset + length
-    // A file that changed while it was read is mended by the entries after the cut, but it is not what its version says.
+    // A file that changed while it was read is mended by the entries after the cut, but it is not
+    // what its version says.
     if (version !== file.version) this.#staging.files.set(file.path, { ...file, version: -1 })
     const last = file.bytes >= size || length < stretch.length
     if (last && !file.done) {

@@ -1,10 +1,10 @@
 /**
- * What of a restore has arrived: which object holds which path in which version. Kept in a document from time to
- * time, so that a restore goes on after a broken link or a restart of either side: an object whose path
- * still has the same version at the source is not fetched again.
+ * What of a restore has arrived: which object holds which path in which version. Kept in a document
+ * from time to time, so that a restore goes on after a broken link or a restart of either side: an
+ * object whose path still has the same version at the source is not fetched again.
  *
- * Invariant: a file lies in `incoming`, under its path, unless another one was begun there before, or a folder or file
- * of that area is in its way; then it is an object of `staging`.
+ * Invariant: a file lies in `incoming`, under its path, unless another one was begun there before,
+ * or a folder or file of that area is in its way; then it is an object of `staging`.
  */
 
 import {
@@ -49,7 +49,10 @@ export class Staging {
   readonly files: Map<string, StagedFile> = new Map()
   readonly #storage: OpenStorage
   readonly #base: Extent
-  /** Everything that was begun in `incoming`, wanted or not, and folded: the storage may take two spellings for one file. */
+  /**
+   * Everything that was begun in `incoming`, wanted or not, and folded: the storage may take two
+   * spellings for one file.
+   */
   readonly #incoming = new Set<string>()
   readonly #folders = new Set<string>()
   #nextObject = 1
@@ -59,7 +62,10 @@ export class Staging {
     this.#base = base
   }
 
-  /** Opens what an earlier attempt left, as far as it belongs to the history of `base`; the rest is removed. */
+  /**
+   * Opens what an earlier attempt left, as far as it belongs to the history of `base`; the rest is
+   * removed.
+   */
   static async open(storage: OpenStorage, base: Extent): Promise<Staging> {
     const staging = new Staging(storage, base)
     const known = await staging.#load().catch(() => [])
@@ -121,7 +127,10 @@ export class Staging {
     return file
   }
 
-  /** Whether nothing of `incoming` lies at the path in any spelling, below it, or as a file above it. */
+  /**
+   * Whether nothing of `incoming` lies at the path in any spelling, below it, or as a file above
+   * it.
+   */
   #isFree(spelled: string): boolean {
     const path = foldPath(spelled)
     if (this.#incoming.has(path) || this.#folders.has(path)) return false
@@ -145,8 +154,8 @@ export class Staging {
 
   /** Writes the index of what has arrived by now, once that is durable. */
   async save(): Promise<void> {
-    // A negative version: the file changed while it was read. The entries of this attempt repair it when they are replayed; a
-    // later attempt must fetch it again, so it is not recorded.
+    // A negative version: the file changed while it was read. The entries of this attempt repair it
+    // when they are replayed; a later attempt must fetch it again, so it is not recorded.
     const kept = [...this.files.values()].filter((file) => file.version >= 0)
     const files = kept.map((file) => [
       file.path,
@@ -169,8 +178,8 @@ export class Staging {
 }
 
 /**
- * Files of an earlier attempt that cannot be made durable any more: after a failed sync nobody knows what is on the disk, so
- * that they would fail every switch. They are fetched again.
+ * Files of an earlier attempt that cannot be made durable any more: after a failed sync nobody
+ * knows what is on the disk, so that they would fail every switch. They are fetched again.
  */
 async function unsyncable(
   objects: ObjectStore,

@@ -1,6 +1,7 @@
 /**
- * The files that a restore replaces or removes on this disk. Before the switch, those that no history contains, and mass
- * deletions, are copied into the vault. A file that appears later is left alone: the scan of the next start reports it.
+ * The files that a restore replaces or removes on this disk. Before the switch, those that no
+ * history contains, and mass deletions, are copied into the vault. A file that appears later is
+ * left alone: the scan of the next start reports it.
  */
 import type { RestoreManifest, VersionedPath } from '../../copy/switch/manifest.js'
 import type { RestoreContext } from './context.js'
@@ -18,7 +19,10 @@ const massDeleteShare = 0.2
 /** Files that are looked at in one call. */
 const statPaths = 512
 
-/** The removals that the source named, and with a complete restore all else that it neither brings nor keeps. */
+/**
+ * The removals that the source named, and with a complete restore all else that it neither brings
+ * nor keeps.
+ */
 export async function decideGoing(
   context: RestoreContext,
   manifest: RestoreManifest,
@@ -33,7 +37,8 @@ export async function decideGoing(
     for (const path of surplus.sort()) if (!going.has(path)) going.set(path, 0)
   }
   await vaultStrangers(context, [...install.map(({ path }) => path), ...going.keys()], onDisk)
-  // The removals that a delta brings are ordinary changes of the surviving history, as they would be in its journal.
+  // The removals that a delta brings are ordinary changes of the surviving history, as they would
+  // be in its journal.
   if (complete) await vaultInBulk(context, [...going.keys()])
   return [...going].map(([path, version]) => ({ path, version }))
 }
@@ -47,7 +52,10 @@ async function claimedOnDisk({ storage, claims }: RestoreContext): Promise<Set<s
   return found
 }
 
-/** What lies at the paths that a restore touches, and this copy does not know: somebody else put or changed it there. */
+/**
+ * What lies at the paths that a restore touches, and this copy does not know: somebody else put or
+ * changed it there.
+ */
 async function vaultStrangers(
   { copy, storage, vault, outside }: RestoreContext,
   touched: readonly string[],

@@ -1,4 +1,7 @@
-/** Why an attempt to follow ended, with a code for programs: whatever is no error of this library is a fault in it. */
+/**
+ * Why an attempt to follow ended, with a code for programs: whatever is no error of this library is
+ * a fault in it.
+ */
 
 import type { ErrorCode } from '../../error-codes.js'
 import { HotspareError } from '../../errors.js'

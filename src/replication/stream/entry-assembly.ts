@@ -9,7 +9,10 @@ export class EntryAssembly {
   #parts: Uint8Array[] = []
   #bytes = 0
 
-  /** Takes a frame; answers the entry that it completes. @throws `FRAME_TOO_LARGE`, `FRAME_CORRUPT`, `PROTOCOL_VIOLATION` */
+  /**
+   * Takes a frame; answers the entry that it completes. @throws `FRAME_TOO_LARGE`, `FRAME_CORRUPT`,
+   * `PROTOCOL_VIOLATION`
+   */
   take(type: number, payload: Uint8Array): Entry | undefined {
     if (type === frameTypes.entryPart) {
       // It would take memory that no limit in bytes counts.

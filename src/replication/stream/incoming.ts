@@ -1,11 +1,12 @@
 /**
- * The follower's side of a stream: one attempt to follow one active in one term, from the dial to the break.
+ * The follower's side of a stream: one attempt to follow one active in one term, from the dial to
+ * the break.
  *
  * Invariants:
- * - entries are taken in the order of their arrival and counted; the n-th is acknowledged as n, never before it is
- *   where the acknowledgement says;
- * - while a restore runs, entries go to the journal that starts at the cut; during its switch they wait in a
- *   bounded queue and the channel is paused;
+ * - entries are taken in the order of their arrival and counted; the n-th is acknowledged as n,
+ *   never before it is where the acknowledgement says;
+ * - while a restore runs, entries go to the journal that starts at the cut; during its switch they
+ *   wait in a bounded queue and the channel is paused;
  * - after `stop()` nothing of this stream is appended any more.
  */
 
@@ -98,7 +99,9 @@ export class Incoming {
     return this.#inStep && !this.#stopped
   }
 
-  /** The active says, on another connection, in which term it is and up to which change it has all. */
+  /**
+   * The active says, on another connection, in which term it is and up to which change it has all.
+   */
   heard(term: Term, seq: number): void {
     const owes = this.#asked && !this.#held.isFull && sameTerm(term, this.term)
     const later = this.#plan === undefined || seq > this.#receivedSeq
@@ -113,8 +116,8 @@ export class Incoming {
   }
 
   /**
-   * After the end: resolves when its restore does nothing any more, a switch that had begun included, and what it brought
-   * for nothing is removed.
+   * After the end: resolves when its restore does nothing any more, a switch that had begun
+   * included, and what it brought for nothing is removed.
    */
   async settled(): Promise<void> {
     await this.#preparing
@@ -225,7 +228,8 @@ export class Incoming {
     // An attempt before this one may have brought entries of another active, which this one lacks.
     await vault.dropUnused(copy, plan.cut)
     if (!restoring) {
-      // The position that was told counts as acknowledged on disk; the last stream may have left it in memory.
+      // The position that was told counts as acknowledged on disk; the last stream may have left it
+      // in memory.
       await copy.flush()
       if (this.#stopped) return
       this.#appendTo('copy')
@@ -282,7 +286,8 @@ export class Incoming {
     const manifest = await restore.fetch()
     if (this.#stopped) return
     await restore.untilJournaled(() => copy.nextSeq)
-    // From here to the end of the switch entries wait: they belong to whichever journal is current then.
+    // From here to the end of the switch entries wait: they belong to whichever journal is current
+    // then.
     this.#target = 'hold'
     await copy.flushNext()
     if (this.#stopped) return

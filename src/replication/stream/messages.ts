@@ -1,14 +1,16 @@
 /**
  * What follower and source say to each other. Two lanes, each dialled by the follower:
  *
- * - the **stream** lane: `follow`, `plan`, `ready`, then entries one way and acknowledgements the other;
+ * - the **stream** lane: `follow`, `plan`, `ready`, then entries one way and acknowledgements the
+ *   other;
  * - the **bulk** lane: numbered requests, each answered by one frame with a small head and bytes.
  *
- * A stream lane is one attempt to follow: when it ends, all state of the attempt ends with it, and the next one
- * begins from the positions that are on disk.
+ * A stream lane is one attempt to follow: when it ends, all state of the attempt ends with it, and
+ * the next one begins from the positions that are on disk.
  *
- * Types of messages and frames, and fields, that only a later version knows are ignored. A request of the bulk lane that is
- * not known is answered with an error, since somebody waits for it; a method of restoring that is not known ends the stream.
+ * Types of messages and frames, and fields, that only a later version knows are ignored. A request
+ * of the bulk lane that is not known is answered with an error, since somebody waits for it; a
+ * method of restoring that is not known ends the stream.
  */
 import type { BlobRef } from '../../changes/change.js'
 import type { Extent, Term } from '../../history/position.js'
@@ -33,7 +35,10 @@ export interface FollowMessage {
   readonly extent: Extent
   /** False when the copy needs a restore whatever the positions say. */
   readonly complete: boolean
-  /** True when single files of the copy are known to differ from its index, so that a delta is needed. */
+  /**
+   * True when single files of the copy are known to differ from its index, so that a delta is
+   * needed.
+   */
   readonly repair: boolean
 }
 
@@ -66,7 +71,9 @@ export type StreamMessage =
   | { readonly type: 'blobGone'; readonly id: string }
   /** Follower to source: the blob is here, durably. */
   | { readonly type: 'blobHere'; readonly id: string }
-  /** Follower to source: everything is here; what it took, so that both sides can report the same. */
+  /**
+   * Follower to source: everything is here; what it took, so that both sides can report the same.
+   */
   | {
       readonly type: 'rejoined'
       readonly files: number
@@ -117,7 +124,10 @@ function planOf(fields: Fields): PlanMessage {
   }
 }
 
-/** Reads a message of the stream lane; undefined for one that only a later version understands. @throws `PROTOCOL_VIOLATION` */
+/**
+ * Reads a message of the stream lane; undefined for one that only a later version understands.
+ * @throws `PROTOCOL_VIOLATION`
+ */
 export function streamMessageOf(value: unknown): StreamMessage | undefined {
   const fields = fieldsOf(value, 'message')
   switch (fields.type) {
@@ -168,7 +178,10 @@ export function streamMessageOf(value: unknown): StreamMessage | undefined {
   }
 }
 
-/** An acknowledgement: how many entries of this stream arrived, and how many of them are durable; two f64. */
+/**
+ * An acknowledgement: how many entries of this stream arrived, and how many of them are durable;
+ * two f64.
+ */
 export function acknowledgeParts(received: number, durable: number): Uint8Array[] {
   const frame = Buffer.allocUnsafe(16)
   frame.writeDoubleLE(received, 0)

@@ -1,11 +1,14 @@
 /**
- * The active's side of one follower's stream: decides how the follower catches up, then sends entries and takes
- * acknowledgements.
+ * The active's side of one follower's stream: decides how the follower catches up, then sends
+ * entries and takes acknowledgements.
  *
  * Invariants:
- * - entries go out in journal order without a gap; the n-th entry of the stream is the one acknowledged as n;
- * - `#runs` maps numbers of the stream to ordinals of the own copy, so that acknowledgements count for the writer;
- * - live (straight from the append) only while everything before has been sent and the channel has room.
+ * - entries go out in journal order without a gap; the n-th entry of the stream is the one
+ *   acknowledged as n;
+ * - `#runs` maps numbers of the stream to ordinals of the own copy, so that acknowledgements count
+ *   for the writer;
+ * - live (straight from the append) only while everything before has been sent and the channel has
+ *   room.
  */
 
 import type { BlobRef } from '../../changes/change.js'
@@ -25,7 +28,10 @@ import { StreamWatch } from './stream-watch.js'
 /** Bytes read from the journal at a time while a follower catches up. */
 const catchUpBytes = 256 * 1024
 
-/** Entries remembered that were appended while the stream was not live; those after them are only counted once it is. */
+/**
+ * Entries remembered that were appended while the stream was not live; those after them are only
+ * counted once it is.
+ */
 const pendingMax = 10_000
 
 /** Entries sent one after the other, whose numbers and ordinals in the own copy run in step. */
@@ -66,7 +72,10 @@ export class Outgoing {
   /** Bytes of content that moved since anything was last acknowledged. */
   #arrivedBytes = 0
   readonly #watch: StreamWatch
-  /** An entry that was sent, and the change that a follower says to have once it has it: then it owes its answer. */
+  /**
+   * An entry that was sent, and the change that a follower says to have once it has it: then it
+   * owes its answer.
+   */
   #owed: { readonly number: number; readonly seq: number } | undefined
 
   constructor(channel: Channel, context: OutgoingContext) {
@@ -102,8 +111,9 @@ export class Outgoing {
   }
 
   /**
-   * The peer is silent, or, proven, gone, stopped or the follower of another node: its acknowledgements are not waited
-   * for. One that was given up for gone and lives all the same finds its stream ended, and comes back with a new one.
+   * The peer is silent, or, proven, gone, stopped or the follower of another node: its
+   * acknowledgements are not waited for. One that was given up for gone and lives all the same
+   * finds its stream ended, and comes back with a new one.
    */
   lost(proven: boolean): void {
     this.#follower?.lost(proven)
@@ -124,7 +134,10 @@ export class Outgoing {
     if (this.#open) this.#channel.sendMessage({ type: 'blobGone', id })
   }
 
-  /** The peer was given so many bytes over its bulk lane. Answers whether that is progress: see {@link Follower.progressed}. */
+  /**
+   * The peer was given so many bytes over its bulk lane. Answers whether that is progress: see
+   * {@link Follower.progressed}.
+   */
   progressed(bytes: number): boolean {
     const restores = this.#plan !== undefined && !this.#restored
     if (!restores) this.#arrivedBytes += bytes
@@ -230,7 +243,10 @@ export class Outgoing {
     this.#channel.sendMessage(plan)
   }
 
-  /** The follower is prepared: everything after its position, or after the cut, from here on without an end. */
+  /**
+   * The follower is prepared: everything after its position, or after the cut, from here on without
+   * an end.
+   */
   #start(): void {
     const plan = this.#plan
     if (plan === undefined || this.#stopListening !== undefined) return this.#channel.destroy()
@@ -248,8 +264,8 @@ export class Outgoing {
       this.#send(entry, ordinal)
       return
     }
-    // Acknowledgements are cumulative, so entries beyond the limit need not be tracked: a follower that accepts nothing for
-    // hours costs no memory.
+    // Acknowledgements are cumulative, so entries beyond the limit need not be tracked: a follower
+    // that accepts nothing for hours costs no memory.
     if (this.#pending.length >= pendingMax) return
     this.#pending.push({ crcAndLength: keyOf(entry), firstSeq: entry.header.firstSeq, ordinal })
   }
@@ -371,7 +387,10 @@ export class Outgoing {
     return run === undefined ? 0 : run.ordinal + Math.min(run.count - 1, number - run.number)
   }
 
-  /** In step once it has durably what there was when the stream went live, and its restore switched over. */
+  /**
+   * In step once it has durably what there was when the stream went live, and its restore switched
+   * over.
+   */
   #settleInStep(): void {
     const plan = this.#plan
     if (plan === undefined || !this.#restored || this.#inStepAt <= 0) return

@@ -1,8 +1,9 @@
 /**
- * Notices a stream that became a black hole: its connection stands, and nothing comes over it, although the other side
- * says on another connection that there is something. TCP itself gives such a connection up after a quarter of an hour.
- * It is looked at with each word of the other side, so that it needs no timer; when no word comes either, the other side
- * is silent, and that is somebody else's business.
+ * Notices a stream that became a black hole: its connection stands, and nothing comes over it,
+ * although the other side says on another connection that there is something. TCP itself gives such
+ * a connection up after a quarter of an hour. It is looked at with each word of the other side, so
+ * that it needs no timer; when no word comes either, the other side is silent, and that is somebody
+ * else's business.
  */
 import type { Clock } from '../../interfaces/clock.js'
 
@@ -26,7 +27,9 @@ export class StreamWatch {
     this.#owedSinceMs = undefined
   }
 
-  /** The other side spoke: whether the stream owes something. Answers whether it has for too long. */
+  /**
+   * The other side spoke: whether the stream owes something. Answers whether it has for too long.
+   */
   isSilent(owes: boolean): boolean {
     const nowMs = this.#clock.nowMs()
     // Nobody spoke for long, or this node stood still: what came meanwhile may have yet to be read.

@@ -42,7 +42,8 @@ export class BatchResolver {
    * The change that an intent stands for after all those resolved before it.
    *
    * @throws `WRITE_TOO_LARGE` when a file would be longer than a file may be
-   * @throws `PATH_CONFLICT` when a file would stand where a folder is, or below a file, or beside one that differs only in case
+   * @throws `PATH_CONFLICT` when a file would stand where a folder is, or below a file, or beside
+   *   one that differs only in case
    * @throws `TX_CONFLICT` when something was changed that the author of a transaction had read
    */
   resolve(intent: WriteIntent): Change {

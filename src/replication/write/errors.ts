@@ -4,8 +4,8 @@ import { errorCodes } from '../../error-codes.js'
 import { HotspareError, whatHappened } from '../../errors.js'
 
 /**
- * The caller gave up while the write waited for its acknowledgement: it has happened here, and calling again would be a
- * second write.
+ * The caller gave up while the write waited for its acknowledgement: it has happened here, and
+ * calling again would be a second write.
  */
 export function givenUp(seq: number, blocked: boolean, signal: AbortSignal): HotspareError {
   return new HotspareError(

@@ -95,7 +95,10 @@ export class WriteIntake {
     if (blobs.length > 0) void this.#options.discard(blobs)
   }
 
-  /** Takes out what has no place; whoever takes it answers it, hears its signal, and removes what it stored. */
+  /**
+   * Takes out what has no place; whoever takes it answers it, hears its signal, and removes what it
+   * stored.
+   */
   takeHeld(): HeldWrite[] {
     return this.queue.takeAll().map((write) => {
       write.unlisten?.()

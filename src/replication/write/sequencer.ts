@@ -8,8 +8,8 @@
  *   in;
  * - a write leaves the queue only when its entry was appended, or when it was refused;
  * - every appended entry is told to the in-sync set before its writes can be released;
- * - what the own copy takes in is read from the entry, as on the standbys: nothing is appended that cannot be read, and
- *   what a caller keeps of what it wrote changes nothing.
+ * - what the own copy takes in is read from the entry, as on the standbys: nothing is appended that
+ *   cannot be read, and what a caller keeps of what it wrote changes nothing.
  */
 
 import type { BlobRef, Change, FileChange } from '../../changes/change.js'
@@ -93,22 +93,28 @@ export class Sequencer {
     return this.#valueBytes
   }
 
-  /** Appends the entry that opens a term; everything after it is written in that term. `goesOn`: not the tenure's first. */
+  /**
+   * Appends the entry that opens a term; everything after it is written in that term. `goesOn`: not
+   * the tenure's first.
+   */
   appendTerm(term: Term, goesOn: boolean): void {
     this.#append(encodeTerm(term, this.#copy.seq + 1, this.#ackedSeq(), goesOn))
     this.#term = term
   }
 
   /**
-   * Appends a change that changes nothing. A copy that has more than the term began with is on another history from
-   * here: it can follow, and keeps in its vault what only it has.
+   * Appends a change that changes nothing. A copy that has more than the term began with is on
+   * another history from here: it can follow, and keeps in its vault what only it has.
    */
   appendFork(): void {
     const nothing: Change = { kind: 'transaction', changes: [] }
     this.#append(encodeChanges(this.#term, this.#copy.seq + 1, this.#ackedSeq(), [nothing]))
   }
 
-  /** Appends changes of files that the own tree has already, as `found` says. @throws the failure of the journal */
+  /**
+   * Appends changes of files that the own tree has already, as `found` says. @throws the failure of
+   * the journal
+   */
   appendFound(changes: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): void {
     const entry = encodeChanges(this.#term, this.#copy.seq + 1, this.#ackedSeq(), changes)
     this.#append(entry, partsOf(entry), {
@@ -128,7 +134,10 @@ export class Sequencer {
     }
   }
 
-  /** Appends the next batch of the queue: one write at least, and no more than this much work of flow control. */
+  /**
+   * Appends the next batch of the queue: one write at least, and no more than this much work of
+   * flow control.
+   */
   appendBatch(workMax: number): void {
     const { queue, queues } = this.#options
     const writes: Write[] = []
@@ -252,8 +261,8 @@ export class Sequencer {
   }
 
   /**
-   * All changes of this tenure up to this one are acknowledged. It says nothing of those before the tenure, some of which
-   * may never have been answered; see {@link AckedRanges}.
+   * All changes of this tenure up to this one are acknowledged. It says nothing of those before the
+   * tenure, some of which may never have been answered; see {@link AckedRanges}.
    */
   #ackedSeq(): number {
     if (!this.#acknowledges) return this.#marked

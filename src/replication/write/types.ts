@@ -54,8 +54,8 @@ export interface WriterCopy {
   /** Whether any file lies below this path; a check by listing when the copy does not offer it. */
   hasFilesBelow?(path: string): boolean
   /**
-   * Files and folders that differ only in case from a new path, or from a new folder above it; undefined where that is no
-   * reason to refuse it.
+   * Files and folders that differ only in case from a new path, or from a new folder above it;
+   * undefined where that is no reason to refuse it.
    */
   spelledOtherwise?(path: string): readonly string[] | undefined
   /** Which new files cannot come to stand at their paths, and why. */
@@ -127,10 +127,10 @@ export interface WriteOptions {
   /** Whether that means memory or disk. Default: what its class says. */
   readonly durability?: Durability | undefined
   /**
-   * Gives the call up, which then ends with `ABORTED`, or with `WRITES_BLOCKED` where it waited for a standby because of
-   * `onNoStandby: 'block'`. A write that has no place in the order yet then never happens (`retryable` is true); one that
-   * has stays in the journal, goes to the standbys, and was only not acknowledged (`retryable` is false). Retry by that, not
-   * by the code.
+   * Gives the call up, which then ends with `ABORTED`, or with `WRITES_BLOCKED` where it waited for
+   * a standby because of `onNoStandby: 'block'`. A write that has no place in the order yet then
+   * never happens (`retryable` is true); one that has stays in the journal, goes to the standbys,
+   * and was only not acknowledged (`retryable` is false). Retry by that, not by the code.
    */
   readonly signal?: AbortSignal | undefined
 }
@@ -149,8 +149,9 @@ export interface Receipt {
   /** Whether it was acknowledged while no standby was in sync although its level asks for one. */
   readonly degraded: boolean
   /**
-   * What `apply` returned, for updates: a copy of plain data, anything else itself, which then must not be changed. A
-   * result that is no plain data is left out of the receipt of a write that a switchover sent to another node.
+   * What `apply` returned, for updates: a copy of plain data, anything else itself, which then must
+   * not be changed. A result that is no plain data is left out of the receipt of a write that a
+   * switchover sent to another node.
    */
   readonly result?: unknown
 }

@@ -20,7 +20,10 @@ export interface WriteGate {
   /** @throws `NOT_ACTIVE` before anything of the source is read */
   store(source: ContentSource, options: ContentOptions): Promise<Content>
   readBlob(blob: BlobRef, offset: number, length: number): Promise<Uint8Array>
-  /** Removes blobs that no change will name. Never rejects: what cannot be removed now goes at the next start. */
+  /**
+   * Removes blobs that no change will name. Never rejects: what cannot be removed now goes at the
+   * next start.
+   */
   discard(blobs: readonly BlobRef[]): Promise<void>
 }
 
@@ -29,7 +32,10 @@ export interface ReadableCopy {
   readFile(path: string, offset?: number, length?: number): Promise<Uint8Array>
   statFile(path: string): KnownFile | undefined
   listFiles(prefix?: string): string[]
-  /** As `readFile`, with what is known of the version that was read; a copy that offers it is a node's own. */
+  /**
+   * As `readFile`, with what is known of the version that was read; a copy that offers it is a
+   * node's own.
+   */
   readVersion?(
     path: string,
     offset?: number,

@@ -75,7 +75,8 @@ export class Writer implements WriteGate {
    */
   static async open(options: WriterOptions): Promise<Writer> {
     const writer = new Writer(options)
-    // From here on: what fails beside the journal while the term is written down, a checkpoint say, ends the tenure too.
+    // From here on: what fails beside the journal while the term is written down, a checkpoint say,
+    // ends the tenure too.
     writer.#unlisten.push(options.copy.onFailure((error) => writer.close(error)))
     try {
       writer.#sequencer.appendTerm(options.term, false)
@@ -207,8 +208,9 @@ export class Writer implements WriteGate {
   }
 
   /**
-   * Gives changes of files that the own tree has already, as `found` says, their places at once, and says whether it did: not
-   * while the writer is frozen or opens a term. The caller waits for the journal by itself.
+   * Gives changes of files that the own tree has already, as `found` says, their places at once,
+   * and says whether it did: not while the writer is frozen or opens a term. The caller waits for
+   * the journal by itself.
    *
    * @throws the failure of the journal, or what the writer was closed with
    */
@@ -224,7 +226,8 @@ export class Writer implements WriteGate {
    * that it refers to, belongs to the writer from here on.
    *
    * @returns what the write really got
-   * @throws `NOT_ACTIVE` when this node may not act as active; it makes sure of that before a write gets its place
+   * @throws `NOT_ACTIVE` when this node may not act as active; it makes sure of that before a write
+   *   gets its place
    * @throws `CLASS_UNKNOWN`, `CLASS_KIND` for a class that does not fit
    * @throws `PATH_CONFLICT`, `TX_CONFLICT` when what stands before it does not allow it
    * @throws `PATH_BLOCKED` when something that is not synced is in the way of a new file
@@ -292,7 +295,10 @@ export class Writer implements WriteGate {
     this.#advance()
   }
 
-  /** Takes out the writes without a place; they and all that they refer to belong to whoever takes them. */
+  /**
+   * Takes out the writes without a place; they and all that they refer to belong to whoever takes
+   * them.
+   */
   takeHeld(): HeldWrite[] {
     return this.#intake.takeHeld()
   }
@@ -324,7 +330,10 @@ export class Writer implements WriteGate {
     })
   }
 
-  /** Journals what is acknowledged by now: whoever gives the role up leaves it written. {@link Writer.drained} waits for it. */
+  /**
+   * Journals what is acknowledged by now: whoever gives the role up leaves it written.
+   * {@link Writer.drained} waits for it.
+   */
   mark(): void {
     if (this.#closed === undefined) this.#sequencer.mark()
   }

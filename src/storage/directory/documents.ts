@@ -18,7 +18,10 @@ export class DirectoryDocuments implements DocumentStore {
   readonly #layout: Layout
   readonly #gate: Gate
   readonly #room: Room
-  /** The last call on each name that is under way: two writes of one name must not overtake each other. */
+  /**
+   * The last call on each name that is under way: two writes of one name must not overtake each
+   * other.
+   */
   readonly #busy = new Map<string, Promise<unknown>>()
 
   constructor(layout: Layout, gate: Gate, room: Room) {

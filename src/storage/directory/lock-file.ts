@@ -37,7 +37,10 @@ function isLockContent(value: unknown): value is LockContent {
   return words.every((word) => typeof record[word] === 'string') && Number.isInteger(record.pid)
 }
 
-/** What the lock file says; undefined when there is none. One that cannot be understood has no token. */
+/**
+ * What the lock file says; undefined when there is none. One that cannot be understood has no
+ * token.
+ */
 export async function readLock(path: string): Promise<LockContent | undefined> {
   let text: string
   try {

@@ -1,19 +1,21 @@
 /**
  * The lock file: one living process at a time on one directory.
  *
- * Node offers no lock of the operating system, so the file says who holds it, and the next one decides
- * whether that process still lives:
+ * Node offers no lock of the operating system, so the file says who holds it, and the next one
+ * decides whether that process still lives:
  *
- * - same boot of the machine and same process namespace: by process id and the process's start time;
+ * - same boot of the machine and same process namespace: by process id and the process's start
+ *   time;
  * - another boot of the same machine: it is gone;
- * - anything else (another container, a shared disk): the file is watched. A holder touches it every
- *   {@link TOUCH_EVERY_MS}; one that does not for {@link WATCH_MS} is taken for gone.
+ * - anything else (another container, a shared disk): the file is watched. A holder touches it
+ *   every {@link TOUCH_EVERY_MS}; one that does not for {@link WATCH_MS} is taken for gone.
  *
- * A holder that was taken for gone although it lived (its container was paused, its machine slept) notices at its next
- * touch, and ends itself. Before that a call whose lock is overdue renews it first, so that nothing is written into the
- * files of the next holder. What remains is a process that stands still again between that look and the write, for the
- * rest of {@link WATCH_MS}; a journal is safe from that, too, since whoever takes a lock that it had to watch makes the
- * logs that it opens its own.
+ * A holder that was taken for gone although it lived (its container was paused, its machine slept)
+ * notices at its next touch, and ends itself. Before that a call whose lock is overdue renews it
+ * first, so that nothing is written into the files of the next holder. What remains is a process
+ * that stands still again between that look and the write, for the rest of {@link WATCH_MS}; a
+ * journal is safe from that, too, since whoever takes a lock that it had to watch makes the logs
+ * that it opens its own.
  */
 
 import { createHash, randomUUID } from 'node:crypto'
@@ -33,9 +35,15 @@ import { describeThisProcess, isKnownToLive, type LockContent, who } from './loc
 export const TOUCH_EVERY_MS = 1000
 /** How long a lock whose holder cannot be looked at must stay untouched to be taken. */
 export const WATCH_MS = 5000
-/** A lock that was not renewed for this long is renewed before anything is done: well before anybody may take it. */
+/**
+ * A lock that was not renewed for this long is renewed before anything is done: well before anybody
+ * may take it.
+ */
 const OVERDUE_MS = 2500
-/** A claim on a lock whose holder is gone takes a few milliseconds; one that is older was left behind. */
+/**
+ * A claim on a lock whose holder is gone takes a few milliseconds; one that is older was left
+ * behind.
+ */
 const CLAIM_STALE_MS = 10_000
 /** How long is waited for another one that has it. */
 const CLAIM_WAIT_MS = 20
@@ -53,7 +61,10 @@ export interface LockListener {
   waits(why: string): void
 }
 
-/** An instant, by both clocks: one of them stands still while a machine sleeps, the other may be set. */
+/**
+ * An instant, by both clocks: one of them stands still while a machine sleeps, the other may be
+ * set.
+ */
 interface Instant {
   readonly runningMs: number
   readonly wallMs: number
@@ -64,7 +75,9 @@ const now = (): Instant => ({ runningMs: performance.now(), wallMs: Date.now() }
 /** How a lock was taken. */
 interface Taken {
   readonly since: Instant
-  /** The lock file, open: as long as it is, no other file gets its inode, whoever removes its name. */
+  /**
+   * The lock file, open: as long as it is, no other file gets its inode, whoever removes its name.
+   */
   readonly fd: number
   readonly wasWatched: boolean
 }
@@ -76,7 +89,10 @@ export class DirectoryLock implements Guard {
   readonly #fd: number
   readonly #inode: number
   readonly #timer: NodeJS.Timeout
-  /** Whether the holder before was taken for gone only because it did nothing: it may live, and write. */
+  /**
+   * Whether the holder before was taken for gone only because it did nothing: it may live, and
+   * write.
+   */
   readonly wasWatched: boolean
   /** When the last renewal began that succeeded. */
   #renewed: Instant
@@ -137,7 +153,8 @@ export class DirectoryLock implements Guard {
     try {
       return (await readLock(this.#path))?.token === this.#content.token
     } catch (error) {
-      // A process without descriptors cannot read the lock; its inode, which is in use, says as well whose it is.
+      // A process without descriptors cannot read the lock; its inode, which is in use, says as
+      // well whose it is.
       if (!isExhausted(error)) throw error
       return (await stat(this.#path).catch(() => undefined))?.ino === this.#inode
     }
@@ -167,7 +184,8 @@ export class DirectoryLock implements Guard {
 
   /**
    * Touches the lock file. Answers why the lock is lost; undefined when it is held.
-   * @throws `STORAGE_READ_ONLY`, `RESOURCES_EXHAUSTED`, `STORAGE_FAILED`: callers of the storage see it as it is
+   * @throws `STORAGE_READ_ONLY`, `RESOURCES_EXHAUSTED`, `STORAGE_FAILED`: callers of the storage
+   *   see it as it is
    */
   async renew(): Promise<string | undefined> {
     try {
@@ -182,7 +200,8 @@ export class DirectoryLock implements Guard {
     if (!(await this.isHeld())) return await this.#lostTo()
     const time = new Date()
     await utimes(this.#path, time, time)
-    // Once more: between the two it may have been taken, and then it was another one's that was touched.
+    // Once more: between the two it may have been taken, and then it was another one's that was
+    // touched.
     if (!(await this.isHeld())) return await this.#lostTo()
     this.#renewed = began
     return undefined
@@ -218,8 +237,9 @@ async function isTouched(path: string, watchMs: number): Promise<boolean> {
 }
 
 /**
- * Moves the lock of a holder that is gone out of the way. Only whoever has the claim on that very holder may: of several
- * that found it gone, a slow one would else move the lock of the one that took it since.
+ * Moves the lock of a holder that is gone out of the way. Only whoever has the claim on that very
+ * holder may: of several that found it gone, a slow one would else move the lock of the one that
+ * took it since.
  */
 async function setAside(layout: Layout, holder: LockContent): Promise<void> {
   const claim = `${layout.temporary}/claim-${createHash('sha256').update(holder.token).digest('hex')}`
@@ -228,7 +248,8 @@ async function setAside(layout: Layout, holder: LockContent): Promise<void> {
     if ((await readLock(layout.lock))?.token !== holder.token) return
     const aside = `${layout.temporary}/lock-${randomUUID()}`
     await rename(layout.lock, aside)
-    // A holder that was only taken for gone may have given it back, and another one taken it, since it was read.
+    // A holder that was only taken for gone may have given it back, and another one taken it, since
+    // it was read.
     const moved = await readLock(aside)
     if (moved !== undefined && moved.token !== holder.token) {
       await link(aside, layout.lock).catch(() => undefined)

@@ -3,14 +3,16 @@
  *
  * Invariants:
  * - `bytes` counts what is durable; an append counts when it has resolved.
- * - The file is `bytes` long, or longer and filled with zeros (room that was claimed ahead, see below).
+ * - The file is `bytes` long, or longer and filled with zeros (room that was claimed ahead, see
+ *   below).
  * - Nothing is written, and no append resolves, while the lock may be another process's.
- * - After any failed append or truncate nothing more is written: the state of the file is not known, and a
- *   second fsync after a failed one may say "done" for bytes that were dropped.
+ * - After any failed append or truncate nothing more is written: the state of the file is not
+ *   known, and a second fsync after a failed one may say "done" for bytes that were dropped.
  *
- * Two things make a lone append fast. The file is opened with O_DSYNC, so that one trip to the thread
- * pool writes and syncs. And a small append that needs room claims a stretch of zeros together with its own
- * bytes: the appends after it then change no metadata of the file, which saves a third of their time.
+ * Two things make a lone append fast. The file is opened with O_DSYNC, so that one trip to the
+ * thread pool writes and syncs. And a small append that needs room claims a stretch of zeros
+ * together with its own bytes: the appends after it then change no metadata of the file, which
+ * saves a third of their time.
  */
 
 import { close as closeFile, constants, fdatasync, ftruncate, read, write, writev } from 'node:fs'
@@ -25,7 +27,9 @@ import type { Gate } from './base/gate.js'
 const CLAIM_BELOW_BYTES = 16 * 1024
 /** Room is claimed up to the next multiple of this. */
 const CLAIM_BYTES = 256 * 1024
-/** Appends up to this size are joined to one buffer; above, copying costs more than a vector write. */
+/**
+ * Appends up to this size are joined to one buffer; above, copying costs more than a vector write.
+ */
 const JOIN_BELOW_BYTES = 64 * 1024
 /**
  * Buffers in one vector write; more are joined to one. The operating system's own limit is not
@@ -33,7 +37,9 @@ const JOIN_BELOW_BYTES = 64 * 1024
  */
 const VECTOR_MAX = 1024
 
-/** Linux writes through with O_DSYNC; elsewhere it is missing, or promises less than fdatasync does. */
+/**
+ * Linux writes through with O_DSYNC; elsewhere it is missing, or promises less than fdatasync does.
+ */
 const writesThrough = process.platform === 'linux' && constants.O_DSYNC !== undefined
 
 /** The flags that a log's file is opened with. */
@@ -106,7 +112,9 @@ export class DirectoryLog implements Log {
     })
   }
 
-  /** Goes on at once, but for a lock that may be another process's by now, which is looked at first. */
+  /**
+   * Goes on at once, but for a lock that may be another process's by now, which is looked at first.
+   */
   #whenAssured(goOn: () => void, fail: (error: Error) => void): void {
     const assured = this.#gate.assured()
     if (assured === undefined) goOn()
@@ -158,8 +166,9 @@ export class DirectoryLog implements Log {
     const intact = this.#ended === undefined
     this.#ended = 'it was closed'
     try {
-      // Not synced: if the cut is lost, zeros stay, which a reader has to expect anyway. It is the only write that is made
-      // while the storage refuses all others, and after the lock was lost there may be bytes of the next holder.
+      // Not synced: if the cut is lost, zeros stay, which a reader has to expect anyway. It is the
+      // only write that is made while the storage refuses all others, and after the lock was lost
+      // there may be bytes of the next holder.
       const isCut = intact && this.#fileBytes > this.#bytes && (await this.#hooks.isHeld())
       if (isCut) await this.#cut(this.#bytes)
     } catch (error) {
@@ -232,7 +241,8 @@ export class DirectoryLog implements Log {
         // No space for the room ahead is no reason to refuse the bytes themselves.
         const isFull = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT'
         const alone = isFull ? withoutRoom(rest, needed - written) : undefined
-        // The same bytes are written once more, not only synced: what the first attempt may have dropped is there again.
+        // The same bytes are written once more, not only synced: what the first attempt may have
+        // dropped is there again.
         if (alone === undefined && !(isFull && this.#hooks.makeRoom())) {
           done(error)
           return

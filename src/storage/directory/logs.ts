@@ -1,8 +1,9 @@
 /**
  * Logs as files in folders of the state folder: one folder an area, one file a log.
  *
- * Where the holder before may live and have a log open, a log becomes another file under the same name before it is used: what
- * that process still appends goes into the one that nobody reads any more.
+ * Where the holder before may live and have a log open, a log becomes another file under the same
+ * name before it is used: what that process still appends goes into the one that nobody reads any
+ * more.
  */
 
 import { close, constants, fstat, open as openFile } from 'node:fs'
@@ -26,7 +27,10 @@ export class DirectoryLogs implements LogStore {
   /** The open logs by path; undefined while one is being opened. */
   readonly #open = new Map<string, DirectoryLog | undefined>()
 
-  /** The paths of logs that were made this process's own; undefined where nobody else can have one open. */
+  /**
+   * The paths of logs that were made this process's own; undefined where nobody else can have one
+   * open.
+   */
   readonly #own: Set<string> | undefined
 
   /** @param lock - what was taken; `wasWatched` says that the holder before may live */
@@ -105,8 +109,8 @@ export class DirectoryLogs implements LogStore {
             this.#mustBeClosed(path)
         }
         if (source === target || (await namesIn(source)).length === 0) return
-        // Renaming whole folders keeps every instant one of: both as before, no target and the whole
-        // source, the source as target. Doing it again leads on from each of them.
+        // Renaming whole folders keeps every instant one of: both as before, no target and the
+        // whole source, the source as target. Doing it again leads on from each of them.
         const old = this.#layout.newTemporary()
         try {
           await rename(target, old)

@@ -35,7 +35,8 @@ export class DirectoryObjects implements ObjectStore {
     checkLimit(buffer.byteLength, OBJECT_BYTES_MAX, 'the write of objects, in bytes')
     checkLimit(slices.length, ITEMS_MAX, 'the slices of one write')
     for (const slice of slices) checkSlice(area, slice, buffer.byteLength)
-    // Before anything is waited for, the look at an overdue lock included: the caller may have been lent the bytes.
+    // Before anything is waited for, the look at an overdue lock included: the caller may have been
+    // lent the bytes.
     const own = this.#buffers.take(buffer.byteLength)
     own.set(buffer)
     try {

@@ -1,7 +1,7 @@
 /**
- * Makes files durable: a few one by one, many with one flush of the whole file system, which takes a
- * quarter of the time. A failed sync is never made good by a second one: the system may have dropped what
- * it could not write, and would say "done" the next time.
+ * Makes files durable: a few one by one, many with one flush of the whole file system, which takes
+ * a quarter of the time. A failed sync is never made good by a second one: the system may have
+ * dropped what it could not write, and would say "done" the next time.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -84,7 +84,10 @@ export class Syncer {
     throw storageFailed(`an earlier sync of ${bad} failed`, bad, restart)
   }
 
-  /** Flushes the file system of the root. False where that cannot be done, or not now: then files are synced one by one. */
+  /**
+   * Flushes the file system of the root. False where that cannot be done, or not now: then files
+   * are synced one by one.
+   */
   async #flush(): Promise<boolean> {
     this.#hasFlush ??= this.#findFlush()
     if (!(await this.#hasFlush)) return false
@@ -124,7 +127,8 @@ function runSync(options: readonly string[]): Promise<Run> {
     } catch (error) {
       return failed(error)
     }
-    // First of all: without a listener the error of a child that could not be started would end the process.
+    // First of all: without a listener the error of a child that could not be started would end the
+    // process.
     child.on('error', failed)
     let output = ''
     const collect = (text: Buffer): void => {

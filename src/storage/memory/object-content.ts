@@ -1,7 +1,7 @@
 /**
- * Objects in memory, with what of them a power cut would leave. Two maps: what is there, and what was
- * there at the last sync. An object that came from the tree by a rename is *linked*: the rename is one step on
- * a real disk, so that the tree decides, after a crash, on which side the file is.
+ * Objects in memory, with what of them a power cut would leave. Two maps: what is there, and what
+ * was there at the last sync. An object that came from the tree by a rename is *linked*: the rename
+ * is one step on a real disk, so that the tree decides, after a crash, on which side the file is.
  */
 
 import type { Random } from '../../interfaces/random.js'
@@ -70,7 +70,9 @@ export class ObjectContent {
     if (dropped.from >= dropped.to) this.#dropped.delete(key)
   }
 
-  /** An object as the disk has it, once all that is not given up was written: zeros stand for that. */
+  /**
+   * An object as the disk has it, once all that is not given up was written: zeros stand for that.
+   */
   #onDisk(key: string): Bytes | undefined {
     const bytes = this.#present.get(key)
     const dropped = this.#dropped.get(key)
@@ -79,7 +81,10 @@ export class ObjectContent {
     return new Bytes(copy.fill(0, dropped.from, dropped.to))
   }
 
-  /** The memory that held what was given up is used for something else: from now on the disk is read. */
+  /**
+   * The memory that held what was given up is used for something else: from now on the disk is
+   * read.
+   */
   evict(): void {
     for (const key of this.#dropped.keys()) {
       const bytes = this.#onDisk(key)

@@ -1,6 +1,7 @@
 /**
- * Runs every call of one open memory storage: at once, or after a latency on the injected clock, one after
- * the other in each channel as a device would. No real timer, so that a run can be repeated exactly.
+ * Runs every call of one open memory storage: at once, or after a latency on the injected clock,
+ * one after the other in each channel as a device would. No real timer, so that a run can be
+ * repeated exactly.
  */
 
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
@@ -37,19 +38,27 @@ export type MemoryOperation =
 export interface MemoryFaults {
   /** Everything that writes is refused with `STORAGE_FULL`. Default false. */
   full: boolean
-  /** Everything that changes something, `open` included, is refused with `STORAGE_READ_ONLY`. Default false. */
+  /**
+   * Everything that changes something, `open` included, is refused with `STORAGE_READ_ONLY`.
+   * Default false.
+   */
   readOnly: boolean
   /** The next call that makes something durable fails with `STORAGE_FAILED`; then false again. */
   failNextSync: boolean
   /**
-   * The next sync of objects or files fails with `STORAGE_FAILED`, and what it was to make durable is given up, as systems
-   * do it: it is read as before, syncs succeed once the storage was opened again, and a power cut takes it all the same,
-   * unless it was written again. Then false again.
+   * The next sync of objects or files fails with `STORAGE_FAILED`, and what it was to make durable
+   * is given up, as systems do it: it is read as before, syncs succeed once the storage was opened
+   * again, and a power cut takes it all the same, unless it was written again. Then false again.
    */
   loseNextSync: boolean
-  /** Milliseconds that a call takes on the clock of the storage; ignored without one. Default: none. */
+  /**
+   * Milliseconds that a call takes on the clock of the storage; ignored without one. Default: none.
+   */
   latency: ((operation: MemoryOperation) => number) | undefined
-  /** Asked when a call is about to take effect; the call fails as it is told, or goes on. Default: none fails. */
+  /**
+   * Asked when a call is about to take effect; the call fails as it is told, or goes on. Default:
+   * none fails.
+   */
   failure: ((operation: MemoryOperation) => MemoryFailure | undefined) | undefined
 }
 
@@ -106,7 +115,10 @@ export class Runner {
     return this.#faults.latency === undefined && this.#channels.size === 0
   }
 
-  /** Whether calls take effect at once and as they are: nothing that {@link Runner.run} does is needed. */
+  /**
+   * Whether calls take effect at once and as they are: nothing that {@link Runner.run} does is
+   * needed.
+   */
   get plain(): boolean {
     return this.immediate && this.#faults.failure === undefined
   }
@@ -148,7 +160,10 @@ export class Runner {
     return this.#crashed ? 'crashed' : 'done'
   }
 
-  /** Stops in the middle: of each channel, the call under way leaves what it leaves, the others nothing. */
+  /**
+   * Stops in the middle: of each channel, the call under way leaves what it leaves, the others
+   * nothing.
+   */
   crash(random: Random, why: string): void {
     this.#ended = why
     this.#crashed = true

@@ -1,7 +1,7 @@
 /**
- * The files of a memory storage, with what of them a power cut would leave. Each path has the state of its
- * last sync and the states since then; a crash keeps any number of them from the front, independently of all
- * other paths, and may tear the last one kept.
+ * The files of a memory storage, with what of them a power cut would leave. Each path has the state
+ * of its last sync and the states since then; a crash keeps any number of them from the front,
+ * independently of all other paths, and may tear the last one kept.
  */
 
 import type { Clock } from '../../interfaces/clock.js'
@@ -30,7 +30,10 @@ export interface MemoryFile {
 /** How a change reaches the disk. */
 export interface Change {
   readonly file: MemoryFile | undefined
-  /** What a power cut can leave halfway: nothing, a part of the whole file, or a part of the change in place. */
+  /**
+   * What a power cut can leave halfway: nothing, a part of the whole file, or a part of the change
+   * in place.
+   */
   readonly tears: 'never' | 'whole' | 'inPlace'
   /** How a change in place changes what the disk has, of which a failed sync gave something up. */
   readonly inPlace?: (bytes: Bytes) => Bytes
@@ -60,12 +63,18 @@ export class TreeContent {
   readonly #dropped = new Map<string, Bytes>()
   /** Paths whose last sync failed. */
   readonly failed: Set<string> = new Set()
-  /** Where case does not matter: how what is there is spelled, files and folders, by the folded path. */
+  /**
+   * Where case does not matter: how what is there is spelled, files and folders, by the folded
+   * path.
+   */
   readonly #spelled: Map<string, string> | undefined
   #lastInode = 0
   #lastMtimeMs = 0
 
-  /** @param options - whether paths that differ only in case are one file; what it begins with, durable */
+  /**
+   * @param options - whether paths that differ only in case are one file; what it begins with,
+   *   durable
+   */
   constructor(
     tracked: boolean,
     objects: ObjectContent,
@@ -200,7 +209,10 @@ export class TreeContent {
     this.#dropped.set(path, new Bytes(new Uint8Array(base)))
   }
 
-  /** The memory that held what was given up is used for something else: from now on the disk is read. */
+  /**
+   * The memory that held what was given up is used for something else: from now on the disk is
+   * read.
+   */
   evict(): void {
     for (const [path, bytes] of this.#dropped) {
       const file = this.#files.get(path)
@@ -257,7 +269,10 @@ export class TreeContent {
     this.failed.clear()
   }
 
-  /** Where case does not matter, a removed file cannot be there again beside one that took its place under another spelling. */
+  /**
+   * Where case does not matter, a removed file cannot be there again beside one that took its place
+   * under another spelling.
+   */
   #dropOtherSpellings(random: Random): void {
     if (this.#spelled === undefined) return
     const kept = new Map<string, string>()

@@ -179,7 +179,8 @@ export class MemoryTree implements TreeStore {
       if (stat === undefined || part === undefined) return 'missing'
       parts.push(part)
       start += part.byteLength
-      // Nothing here has holes. Where there could be some, a simulation goes the way of those that have.
+      // Nothing here has holes. Where there could be some, a simulation goes the way of those that
+      // have.
       const isSparse = stat.size >= BLOCK_BYTES
       return { start: start - part.byteLength, length: part.byteLength, stat, isSparse }
     })

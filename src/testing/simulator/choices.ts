@@ -22,7 +22,9 @@ export interface Corners {
   readonly world: Partial<WorldOptions>
 }
 
-/** Limits that are seldom reached, made so small that they are; and options that are seldom chosen. */
+/**
+ * Limits that are seldom reached, made so small that they are; and options that are seldom chosen.
+ */
 export function cornersOf(seed: number): Corners {
   const random = new SeededRandom(~seed)
   const trims = random.chance(0.1)

@@ -1,6 +1,8 @@
 /**
- * `npm run sim -- --seed S` replays one run; `--seeds N [--seed S]` runs S … S+N-1. The last line but one says what
- * happened how often, the last line of standard output is JSON: `{ ok, seeds, firstSeed, violations: [{ seed, checker, message }] }`. Exit code 1 when a promise was broken.
+ * `npm run sim -- --seed S` replays one run; `--seeds N [--seed S]` runs S … S+N-1. The last line
+ * but one says what happened how often, the last line of standard output is JSON:
+ * `{ ok, seeds, firstSeed, violations: [{ seed, checker, message }] }`. Exit code 1 when a promise
+ * was broken.
  */
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'

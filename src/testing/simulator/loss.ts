@@ -1,4 +1,7 @@
-/** One node is missing and nothing else is wrong: the others serve within a bound that follows from their options. */
+/**
+ * One node is missing and nothing else is wrong: the others serve within a bound that follows from
+ * their options.
+ */
 import type { ClusterNode } from '../../cluster-node.js'
 import type { Extent } from '../../history/position.js'
 import { relate } from '../../history/position.js'
@@ -33,7 +36,10 @@ export async function isServedInTime(world: World, absent: string): Promise<bool
   return false
 }
 
-/** Where everything was well the active goes away for good, and another one takes its place without any loss. */
+/**
+ * Where everything was well the active goes away for good, and another one takes its place without
+ * any loss.
+ */
 export async function loseActive(world: World, random: SeededRandom): Promise<boolean> {
   const [active] = world.actives()
   const others = world.members.filter(({ id, observer }) => id !== active && observer !== true)

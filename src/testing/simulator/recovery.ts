@@ -1,15 +1,15 @@
 /**
- * The end of all faults, and what must come true then by itself: somebody serves although one node is missing, and in the
- * end one is active and all others are in sync with it.
+ * The end of all faults, and what must come true then by itself: somebody serves although one node
+ * is missing, and in the end one is active and all others are in sync with it.
  *
- * Nothing is repaired before the checkers have looked at what is there: only then comes what an operator really has to do,
- * each step with its name on record.
+ * Nothing is repaired before the checkers have looked at what is there: only then comes what an
+ * operator really has to do, each step with its name on record.
  */
 
 import { lackingReason, outdatedReason } from '../../core/standing/needed.js'
 import type { Extent } from '../../history/position.js'
 import { compareFreshness } from '../../history/position.js'
-import type { RoleEvent } from '../../node/contract/events.js'
+import type { RoleEvent } from '../../node/contract/event-parts.js'
 import { isServedInTime, loseActive, startWithoutOne } from './loss.js'
 import type { Process } from './machine/machine.js'
 import type { SeededRandom } from './machine/seeded-random.js'
@@ -24,7 +24,10 @@ const lookMs = 250
 /** Share of recoveries after which the active is lost once more. */
 const lossShare = 0.3
 
-/** Mends everything, starts everybody, and waits. False when the cluster does not recover, which is reported. */
+/**
+ * Mends everything, starts everybody, and waits. False when the cluster does not recover, which is
+ * reported.
+ */
 export async function recover(
   world: World,
   random: SeededRandom,
@@ -120,7 +123,10 @@ class Operator {
     }
   }
 
-  /** What `POLICY_MISMATCH` says that an operator does: the same policy everywhere, once it is seen that it is named. */
+  /**
+   * What `POLICY_MISMATCH` says that an operator does: the same policy everywhere, once it is seen
+   * that it is named.
+   */
   #deployPolicies(): void {
     const world = this.#world
     const differing = world.processes.filter(({ difference }) => difference !== undefined)
@@ -131,7 +137,10 @@ class Operator {
     }
   }
 
-  /** What the errors of a disk that failed and of a full vault say that an operator does: a restart, with more room. */
+  /**
+   * What the errors of a disk that failed and of a full vault say that an operator does: a restart,
+   * with more room.
+   */
   #restartStuck({ id, node }: Process): void {
     const { stuck = '' } = node.status()
     if (stuck.includes('CHANGED_OUTSIDE')) this.#adoptOn(this.#world.actives()[0])
@@ -151,8 +160,9 @@ class Operator {
   }
 
   /**
-   * When what was acknowledged may have been on a disk that is damaged or replaced, or in the memory of a process that
-   * ended, nobody can bring it back: the best of the others takes over without it.
+   * When what was acknowledged may have been on a disk that is damaged or replaced, or in the
+   * memory of a process that ended, nobody can bring it back: the best of the others takes over
+   * without it.
    */
   async #giveUpLost(): Promise<void> {
     const world = this.#world
@@ -171,12 +181,16 @@ class Operator {
     if (best === undefined) return
     this.#step('goOnWithout', { id: best.id })
     world.takeOver(best)
-    // The damaged one gives way to a history that goes on without its changes, not to one that only lacks them.
+    // The damaged one gives way to a history that goes on without its changes, not to one that only
+    // lacks them.
     this.#load.resume()
     await world.run(3_000)
   }
 
-  /** Whether each member that it names has lost something: only then is it for an operator to decide. */
+  /**
+   * Whether each member that it names has lost something: only then is it for an operator to
+   * decide.
+   */
   #holdsForLost({ id, node: holder, choices }: Process): boolean {
     const world = this.#world
     const { stuck = '' } = holder.status()
@@ -224,7 +238,10 @@ class Operator {
     await world.run(3_000)
   }
 
-  /** Where a node without a copy was started without `join` and reached nobody: one history is kept, and the other wiped. */
+  /**
+   * Where a node without a copy was started without `join` and reached nobody: one history is kept,
+   * and the other wiped.
+   */
   #settleUnrelated(): void {
     const world = this.#world
     const [active] = world.actives()
@@ -243,7 +260,10 @@ class Operator {
     }
   }
 
-  /** In a schedule with single faults the newest term, which is the one that has everything acknowledged. */
+  /**
+   * In a schedule with single faults the newest term, which is the one that has everything
+   * acknowledged.
+   */
   #keeper(actives: readonly string[]): string {
     const world = this.#world
     if (!world.strict) return this.#random.pick(actives)
@@ -252,7 +272,10 @@ class Operator {
   }
 }
 
-/** What is missing until all nodes are there, one is active, and all others are in sync with it; undefined when nothing is. */
+/**
+ * What is missing until all nodes are there, one is active, and all others are in sync with it;
+ * undefined when nothing is.
+ */
 export function missing(world: World): string | undefined {
   const actives = world.actives()
   const [active] = actives

@@ -1,4 +1,6 @@
-/** What every simulated world has: its time, the record of what happened, and those who check it. */
+/**
+ * What every simulated world has: its time, the record of what happened, and those who check it.
+ */
 import type { NodeLogEvent } from '../../node/contract/events.js'
 import type { Checker, Report } from './checkers/checker.js'
 import type { Process } from './machine/machine.js'
@@ -6,7 +8,10 @@ import { drained, VirtualClock } from './machine/virtual-clock.js'
 import { Timeline } from './record/timeline.js'
 import type { WriteRecord } from './record/writes.js'
 
-/** Something that excuses the loss of an acknowledged write: the nodes reported it, or it is no fault of theirs. */
+/**
+ * Something that excuses the loss of an acknowledged write: the nodes reported it, or it is no
+ * fault of theirs.
+ */
 export interface Excuse {
   readonly atMs: number
   readonly kind:
@@ -58,7 +63,9 @@ export class Stage {
     await this.clock.advance(this.nowMs + forMs)
   }
 
-  /** Runs until the condition holds, asked after each event. False when it does not within `maxMs`. */
+  /**
+   * Runs until the condition holds, asked after each event. False when it does not within `maxMs`.
+   */
   async until(condition: () => boolean, maxMs: number): Promise<boolean> {
     await drained()
     if (condition()) return true
@@ -74,7 +81,10 @@ export class Stage {
     this.clock.setTimer(delayMs, call)
   }
 
-  /** Waits for a promise of a node while the time runs. @throws what it throws, or when it takes too long */
+  /**
+   * Waits for a promise of a node while the time runs. @throws what it throws, or when it takes too
+   * long
+   */
   async settle<T>(work: Promise<T>, maxMs: number = 60_000): Promise<T> {
     let done = false
     const outcome = work.then(

@@ -1,5 +1,10 @@
-/** What is seen of a world: what its nodes say, and how they stand from time to time. It goes on record, and to the checkers. */
-import type { NodeLogEvent, RestoredEvent, RoleEvent } from '../../node/contract/events.js'
+/**
+ * What is seen of a world: what its nodes say, and how they stand from time to time. It goes on
+ * record, and to the checkers.
+ */
+
+import type { RestoredEvent, RoleEvent } from '../../node/contract/event-parts.js'
+import type { NodeLogEvent } from '../../node/contract/events.js'
 import type { Checker } from './checkers/checker.js'
 import type { Machine, Process } from './machine/machine.js'
 import type { Timeline } from './record/timeline.js'

@@ -1,4 +1,7 @@
-/** An application that writes: on whichever node says that it is active, and now and then on one that is not. */
+/**
+ * An application that writes: on whichever node says that it is active, and now and then on one
+ * that is not.
+ */
 import { HotspareError } from '../../errors.js'
 import type { Transaction } from '../../node/writes/transaction.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
@@ -25,7 +28,10 @@ export interface WorkloadOptions {
 const largeBytes = 150 * 1024
 /** Contents of this size still go into a batch, and fill a channel quickly. */
 const mediumBytes = 16 * 1024
-/** Paths whose files are only ever replaced as a whole, so that what a read gives has to be one of the contents written. */
+/**
+ * Paths whose files are only ever replaced as a whole, so that what a read gives has to be one of
+ * the contents written.
+ */
 const wholePaths = ['data/whole1', 'data/whole2', 'data/deep/folder/whole3'] as const
 /** Share of the bursts that come with reads. */
 const readShare = 0.3
@@ -231,7 +237,9 @@ function labelled(content: Uint8Array, id: number): Uint8Array {
   return bytes
 }
 
-/** Calls with bytes that the application uses for something else as soon as the call has returned. */
+/**
+ * Calls with bytes that the application uses for something else as soon as the call has returned.
+ */
 function lending<T>(bytes: Uint8Array, call: (lent: Uint8Array) => T): T {
   const lent = new Uint8Array(bytes)
   const answer = call(lent)

@@ -1,8 +1,9 @@
 /**
- * A cluster of real nodes on virtual time, memory storage and a memory network, with everything that can be done to it.
+ * A cluster of real nodes on virtual time, memory storage and a memory network, with everything
+ * that can be done to it.
  *
- * Invariants: everything random comes from the seed; nothing happens outside of `run` and `until`; a dead process
- * has no effect any more.
+ * Invariants: everything random comes from the seed; nothing happens outside of `run` and `until`;
+ * a dead process has no effect any more.
  */
 import type { HotspareError } from '../../errors.js'
 import type { MemberOptions } from '../../node/contract/options.js'
@@ -42,13 +43,22 @@ export interface WorldOptions {
   readonly wrongAddresses?: Readonly<Record<string, string>>
   /** Whether the machines' clocks go half a percent too fast or too slow. Default false. */
   readonly drift?: boolean
-  /** Whether the application keeps its state in a store of its own, written with every so many changes. Default: it does not. */
+  /**
+   * Whether the application keeps its state in a store of its own, written with every so many
+   * changes. Default: it does not.
+   */
   readonly keepsEvery?: number
-  /** How long the answer of what each node asks before a promotion takes at most, in milliseconds. Default: none asks. */
+  /**
+   * How long the answer of what each node asks before a promotion takes at most, in milliseconds.
+   * Default: none asks.
+   */
   readonly gateMs?: number
   /** How much later than on other connections entries come, in milliseconds. Default 0. */
   readonly streamLagMs?: number
-  /** Whether syncs of files fail, too, and what they were to make durable is given up. Default false. */
+  /**
+   * Whether syncs of files fail, too, and what they were to make durable is given up. Default
+   * false.
+   */
   readonly losesSyncs?: boolean
   /** Which members speak like the next version. Default: none. */
   readonly later?: readonly string[]
@@ -80,7 +90,10 @@ export class World extends Stage {
   readonly network: MemoryNetwork
   readonly members: readonly MemberOptions[]
   readonly machines: Map<string, Machine> = new Map()
-  /** A node that calls itself like the last member, at an address of its own, and does not know the secret. */
+  /**
+   * A node that calls itself like the last member, at an address of its own, and does not know the
+   * secret.
+   */
   intruder: Machine | undefined
   /** Whether the schedule has so few faults that nothing acknowledged may be lost. */
   strict: boolean = false
@@ -140,7 +153,10 @@ export class World extends Stage {
     return new Machine({ id, address, clock, storage: memory({ clock }), diskMs, kept })
   }
 
-  /** The disk fails to sync once: what was appended, or in other worlds the files, which are given up then. */
+  /**
+   * The disk fails to sync once: what was appended, or in other worlds the files, which are given
+   * up then.
+   */
   failSync(id: string): void {
     const { faults } = this.machine(id).storage
     const { losesSyncs = false } = this.#options
@@ -167,7 +183,9 @@ export class World extends Stage {
     return process
   }
 
-  /** All members' living processes. Another list when one starts or ends: this one stays as it is. */
+  /**
+   * All members' living processes. Another list when one starts or ends: this one stays as it is.
+   */
   get processes(): readonly Process[] {
     this.#processes ??= [...this.machines.values()].flatMap(({ process }) =>
       process === undefined ? [] : [process],
@@ -270,7 +288,9 @@ export class World extends Stage {
     this.machine(id).deployed = true
   }
 
-  /** Links often come back just then: what they held of the old active meets promises to a new one. */
+  /**
+   * Links often come back just then: what they held of the old active meets promises to a new one.
+   */
   #healMeanwhile(gateMs: number): void {
     if (this.#cuts.size > 0 && this.random.chance(0.6)) {
       this.later(this.random.below(gateMs), () => this.heal())
@@ -370,8 +390,8 @@ export class World extends Stage {
   }
 
   /**
-   * The machine loses its power, and has another disk from now on: an empty one, or an older state of its own. Whoever
-   * remembers to sets `joins` for an empty one.
+   * The machine loses its power, and has another disk from now on: an empty one, or an older state
+   * of its own. Whoever remembers to sets `joins` for an empty one.
    */
   replaceDisk(
     id: string,
@@ -427,7 +447,10 @@ export class World extends Stage {
     this.#watch.noteActives()
   }
 
-  /** The process stands still (SIGSTOP), or with `suspend` the whole machine, whose monotonic clock stops. */
+  /**
+   * The process stands still (SIGSTOP), or with `suspend` the whole machine, whose monotonic clock
+   * stops.
+   */
   freeze(id: string, forMs: number, options: { readonly suspend?: boolean } = {}): void {
     const machine = this.machine(id)
     if (machine.process === undefined || machine.clock.held) return

@@ -11,11 +11,13 @@ import type { FileStat, TreeStore } from '../../interfaces/tree-store.js'
 export interface StorageKitSubject {
   /** An empty storage that nobody has open. */
   readonly storage: Storage
-  /** Another object for the same content, as a new process would make it. Default: the same object. */
+  /**
+   * Another object for the same content, as a new process would make it. Default: the same object.
+   */
   readonly reopen?: () => Storage
   /**
-   * Gives a file of the tree a second name in it, as another program would: a hard link. Default: the adapter's files have
-   * one name each, and what is tested of others is passed over.
+   * Gives a file of the tree a second name in it, as another program would: a hard link. Default:
+   * the adapter's files have one name each, and what is tested of others is passed over.
    */
   readonly link?: (path: string, otherPath: string) => Promise<void>
   /** Removes what the test left. */

@@ -8,8 +8,8 @@ import type { Scheduler } from './scheduler.js'
 const SPOILED = 0xdd
 
 /**
- * One end of a connection. What it sends goes through its pipe to the peer, the end included, so that
- * a blocked way holds back everything alike.
+ * One end of a connection. What it sends goes through its pipe to the peer, the end included, so
+ * that a blocked way holds back everything alike.
  */
 export class MemoryConnection implements Connection {
   readonly remote: string
@@ -134,7 +134,9 @@ export class MemoryConnection implements Connection {
     queueMicrotask(() => this.#tell())
   }
 
-  /** This end is over, and neither learns the peer of it nor gets what it sends through to anybody. */
+  /**
+   * This end is over, and neither learns the peer of it nor gets what it sends through to anybody.
+   */
   lose(): void {
     if (this.ended) return
     this.#lost = true

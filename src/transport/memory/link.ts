@@ -4,11 +4,16 @@ import type { Scheduler } from './scheduler.js'
 export interface LinkQuality {
   /** Milliseconds that everything takes at least. Default 0. */
   readonly latencyMs?: number
-  /** Milliseconds that are added at random, up to this. Order within a connection stays. Default 0. */
+  /**
+   * Milliseconds that are added at random, up to this. Order within a connection stays. Default 0.
+   */
   readonly jitterMs?: number
   /** The share of frames, 0 to 1, whose loss breaks their connection. Default 0. */
   readonly lossRate?: number
-  /** The share of frames, 0 to below 1, that are lost once and sent again, as TCP does it. Default 0. */
+  /**
+   * The share of frames, 0 to below 1, that are lost once and sent again, as TCP does it. Default
+   * 0.
+   */
   readonly resendRate?: number
   /** Bytes that get through in a second, all connections together. Default: no limit. */
   readonly bytesPerSecond?: number

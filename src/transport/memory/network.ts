@@ -103,7 +103,9 @@ export class Network {
     }
   }
 
-  /** Breaks the connections between two machines at once; with `held`, only those with held frames. */
+  /**
+   * Breaks the connections between two machines at once; with `held`, only those with held frames.
+   */
   breakConnections(from: Machine, to: Machine, held: boolean): void {
     for (const connection of [...this.#connections]) {
       const { link } = connection
@@ -120,7 +122,10 @@ export class Network {
     }
   }
 
-  /** One side loses its connections to the other, which is not told: what it sends on them finds nobody. */
+  /**
+   * One side loses its connections to the other, which is not told: what it sends on them finds
+   * nobody.
+   */
   forget(from: Machine, to: Machine): void {
     for (const connection of [...this.#connections]) {
       const { link } = connection
@@ -128,7 +133,9 @@ export class Network {
     }
   }
 
-  /** The process of a machine is gone. Its peers learn of it unless the machine went off with it. */
+  /**
+   * The process of a machine is gone. Its peers learn of it unless the machine went off with it.
+   */
   kill(machine: Machine, silently: boolean): void {
     machine.generation += 1
     machine.frozen = false
@@ -141,7 +148,9 @@ export class Network {
     }
   }
 
-  /** A machine that came back knows nothing of its connections, and says so to who still has one. */
+  /**
+   * A machine that came back knows nothing of its connections, and says so to who still has one.
+   */
   resetPeersOf(machine: Machine): void {
     for (const connection of [...this.#connections]) {
       if (connection.link.to !== machine || connection.ended || !connection.peer.ended) continue

@@ -3,9 +3,9 @@ import type { Scheduler } from './scheduler.js'
 /**
  * One direction of one connection: what was sent and not yet taken, in order.
  *
- * Invariants: items leave in the order they came; none before it is due; none while the way is blocked
- * or the receiver is not ready, but for those that arrived before it was blocked: they lie in the receiver's socket.
- * One timer at most is set, for the first item.
+ * Invariants: items leave in the order they came; none before it is due; none while the way is
+ * blocked or the receiver is not ready, but for those that arrived before it was blocked: they lie
+ * in the receiver's socket. One timer at most is set, for the first item.
  */
 
 /** Bytes that a receiver's socket holds while nobody reads it; the rest stays with the sender. */
@@ -24,7 +24,9 @@ export interface PipeItem {
 export interface PipeWay {
   /** Whether nothing gets through now; {@link Pipe.wake} is called when that changes. */
   blocked(): boolean
-  /** Whether the receiver takes nothing at all now; {@link Pipe.wake} is called when that changes. */
+  /**
+   * Whether the receiver takes nothing at all now; {@link Pipe.wake} is called when that changes.
+   */
   frozen(): boolean
   /** Milliseconds that an item of so many bytes takes. */
   delayMs(bytes: number): number
@@ -37,7 +39,9 @@ export class Pipe {
   #items: { item: PipeItem; dueMs: number }[] = []
   #head = 0
   #bytes = 0
-  /** Items, from the first on, that lie in the receiver's socket although the way was blocked since. */
+  /**
+   * Items, from the first on, that lie in the receiver's socket although the way was blocked since.
+   */
   #arrived = 0
   #cancel: (() => void) | undefined
   #pumping = false
@@ -61,7 +65,8 @@ export class Pipe {
   }
 
   push(item: PipeItem): void {
-    // A later item may be due before an earlier one: it waits, since only the first one is looked at.
+    // A later item may be due before an earlier one: it waits, since only the first one is looked
+    // at.
     const dueMs = this.#scheduler.nowMs() + this.#way.delayMs(item.bytes)
     this.#items.push({ item, dueMs })
     this.#bytes += item.bytes
@@ -84,8 +89,8 @@ export class Pipe {
   }
 
   /**
-   * The way may be free again, or the receiver ready: goes on, but not within this call. What was held
-   * by a blocked way starts again now, as retransmitted bytes do.
+   * The way may be free again, or the receiver ready: goes on, but not within this call. What was
+   * held by a blocked way starts again now, as retransmitted bytes do.
    */
   wake(): void {
     if (this.#heldUp && !this.#way.blocked()) this.#restart()
@@ -93,7 +98,8 @@ export class Pipe {
   }
 
   /**
-   * The way is about to be blocked: what has arrived by now is delivered all the same, whenever the receiver takes it.
+   * The way is about to be blocked: what has arrived by now is delivered all the same, whenever the
+   * receiver takes it.
    *
    * @param inFlight - whether what is on its way now has passed the place of the fault already
    */

@@ -25,9 +25,9 @@ export interface TcpConnectionParts {
 /**
  * A connection over one socket.
  *
- * Invariants: frames are delivered only while a receiver is set and the connection is neither paused
- * nor ending; the socket is read only then, or while nothing waits to be delivered; the end is told
- * once, after the last frame.
+ * Invariants: frames are delivered only while a receiver is set and the connection is neither
+ * paused nor ending; the socket is read only then, or while nothing waits to be delivered; the end
+ * is told once, after the last frame.
  */
 export class TcpConnection implements Connection {
   readonly remote: string

@@ -37,7 +37,8 @@ export async function dialTcp(address: string, parts: DialParts): Promise<Connec
   const raw = connect(options)
   await ready(raw, 'connect', address, { ...parts, untilMs })
   if (isItself(raw)) {
-    // Closed in order it would occupy the port for a minute, and with it that of whoever listens there next.
+    // Closed in order it would occupy the port for a minute, and with it that of whoever listens
+    // there next.
     raw.resetAndDestroy()
     throw nobody(address)
   }
@@ -78,7 +79,8 @@ function plainOptions(
 
 function tlsOptions(target: HostPort, socket: Socket, parts: DialParts): object {
   const { tls = {}, secureContext } = parts
-  // A name is checked against the certificate; for an address the certificate must list the address.
+  // A name is checked against the certificate; for an address the certificate must list the
+  // address.
   const servername = tls.servername ?? (isIP(target.host) === 0 ? target.host : undefined)
   const options = { ...tls, host: target.host, port: target.port, socket, secureContext }
   return servername === undefined ? options : { ...options, servername }
@@ -95,8 +97,8 @@ function common(target: HostPort, parts: DialParts) {
 }
 
 /**
- * On one machine a dial of a port from which connections go out can meet itself, when nobody listens there and the system
- * chose that very port for it (TCP opens from both ends at once).
+ * On one machine a dial of a port from which connections go out can meet itself, when nobody
+ * listens there and the system chose that very port for it (TCP opens from both ends at once).
  */
 function isItself({ localPort, localAddress, remotePort, remoteAddress }: Socket): boolean {
   return localPort === remotePort && localAddress === remoteAddress
@@ -141,7 +143,10 @@ function ready(
   })
 }
 
-/** What the network does, and undoes. All else (a name that nobody knows, a certificate, no TLS there) needs a person. */
+/**
+ * What the network does, and undoes. All else (a name that nobody knows, a certificate, no TLS
+ * there) needs a person.
+ */
 const transient: ReadonlySet<string | undefined> = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -155,7 +160,10 @@ const transient: ReadonlySet<string | undefined> = new Set([
   'EAI_AGAIN',
 ])
 
-/** What this process, or its machine, has none left of: it says nothing about the peer, and passes when others end. */
+/**
+ * What this process, or its machine, has none left of: it says nothing about the peer, and passes
+ * when others end.
+ */
 const exhausted: ReadonlySet<string | undefined> = new Set([
   'EMFILE',
   'ENFILE',

@@ -3,10 +3,10 @@
  *
  * Invariants:
  * - `buffer[start, end)` is what was read and not yet handed out;
- * - a byte that was handed out is never written again, so receivers may keep frames; unless they agreed to look at
- *   each only during the call (`lends`);
- * - memory held follows the bytes that really arrived (at most four times as many, or `GROW_BYTES`),
- *   never a length that was only announced.
+ * - a byte that was handed out is never written again, so receivers may keep frames; unless they
+ *   agreed to look at each only during the call (`lends`);
+ * - memory held follows the bytes that really arrived (at most four times as many, or
+ *   `GROW_BYTES`), never a length that was only announced.
  */
 
 /** Bytes in front of each frame. */
@@ -40,7 +40,9 @@ export class FrameReader {
   #end = 0
   #slabBytes = SLAB_BYTES_MIN
   #longestSeen = 0
-  /** What follows a frame that had to be assembled; it becomes the buffer once that is handed out. */
+  /**
+   * What follows a frame that had to be assembled; it becomes the buffer once that is handed out.
+   */
   #rest: Buffer = EMPTY
 
   constructor(frameBytesMax: number) {
@@ -86,7 +88,8 @@ export class FrameReader {
       this.#end += fits
       rest = rest.subarray(fits)
     }
-    // Whole frames wait here when the connection is paused; what came behind them waits behind them.
+    // Whole frames wait here when the connection is paused; what came behind them waits behind
+    // them.
     this.#rest = this.#rest.length > 0 ? Buffer.concat([this.#rest, rest]) : rest
     this.#takeRest()
   }

@@ -3,7 +3,8 @@ import { GOODBYE, HEADER_BYTES } from './frame-reader.js'
 
 /**
  * Puts frames on a socket: everything queued in one turn of the event loop, or while the last write
- * was under way, leaves in one `writev`. Small parts are copied together, large ones go as they are.
+ * was under way, leaves in one `writev`. Small parts are copied together, large ones go as they
+ * are.
  */
 
 /** Parts up to this length are copied: cheaper than one more element of the writev. */
@@ -113,7 +114,9 @@ export class FrameWriter {
     this.#scratchEnd += HEADER_BYTES
   }
 
-  /** Makes sure that the scratch takes `bytes` more. What was written to it is never written again. */
+  /**
+   * Makes sure that the scratch takes `bytes` more. What was written to it is never written again.
+   */
   #room(bytes: number): void {
     if (this.#scratchEnd + bytes <= this.#scratch.length) return
     this.#cut()

@@ -36,7 +36,8 @@ export async function listenTcp(
   const { host, port } = parseAddress(parts.address, 'listen')
   const server = makeServer(accept, parts)
   server.maxConnections = parts.limits.connectionsMax
-  // First of all, and for good: an accept without descriptors is told as an error of the listener, which goes on.
+  // First of all, and for good: an accept without descriptors is told as an error of the listener,
+  // which goes on.
   server.on('error', (error) => log('listener %s: %s', parts.address, error.message))
   server.on('drop', () => log('connectionsMax (%d) reached', parts.limits.connectionsMax))
   await opened(server, host, port, parts.address)
@@ -81,8 +82,8 @@ function makeServer(accept: (connection: Connection) => void, parts: ListenParts
 }
 
 /**
- * Ends the oldest connection that TLS is still negotiated for when there are too many: a stranger that says nothing is
- * nobody whom the handshake above could end yet.
+ * Ends the oldest connection that TLS is still negotiated for when there are too many: a stranger
+ * that says nothing is nobody whom the handshake above could end yet.
  */
 function limitNegotiations(server: TlsServer): void {
   const negotiating = new Map<string, Socket>()

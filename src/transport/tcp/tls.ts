@@ -8,8 +8,8 @@ import {
 import { HotspareError } from '../../errors.js'
 
 /**
- * TLS for both directions: a node uses the same key and certificate when it listens and when it dials.
- * Everything that `tls.createSecureContext()` takes, and what follows.
+ * TLS for both directions: a node uses the same key and certificate when it listens and when it
+ * dials. Everything that `tls.createSecureContext()` takes, and what follows.
  */
 export interface TcpTlsOptions extends SecureContextOptions {
   /** The name that the peer's certificate must carry; default: the host that is dialled. */
@@ -18,7 +18,10 @@ export interface TcpTlsOptions extends SecureContextOptions {
   readonly requestCert?: boolean
   /** Whether a certificate that no `ca` vouches for is refused. Default `true`. */
   readonly rejectUnauthorized?: boolean
-  /** Replaces the check of the name in the peer's certificate; an error that it returns refuses the peer. */
+  /**
+   * Replaces the check of the name in the peer's certificate; an error that it returns refuses the
+   * peer.
+   */
   readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined
 }
 

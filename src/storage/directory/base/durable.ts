@@ -1,4 +1,6 @@
-/** Files and names that survive a power cut: file fsync, rename, folder fsync, always in this order. */
+/**
+ * Files and names that survive a power cut: file fsync, rename, folder fsync, always in this order.
+ */
 
 import { constants } from 'node:fs'
 import { mkdir, open, rename, unlink } from 'node:fs/promises'
@@ -27,7 +29,10 @@ export async function syncFolder(path: string): Promise<void> {
  */
 const makesMax = 5
 
-/** Makes a folder and those above it; the first one that was made. With two processes at it Node may miss one above. */
+/**
+ * Makes a folder and those above it; the first one that was made. With two processes at it Node may
+ * miss one above.
+ */
 async function makeAll(path: string): Promise<string | undefined> {
   for (let makes = 1; ; makes += 1) {
     try {
@@ -38,7 +43,10 @@ async function makeAll(path: string): Promise<string | undefined> {
   }
 }
 
-/** Creates a folder and those above it up to the state folder, all durably. True when it was missing. */
+/**
+ * Creates a folder and those above it up to the state folder, all durably. True when it was
+ * missing.
+ */
 export async function makeFolder(layout: Layout, path: string): Promise<boolean> {
   const first = await makeAll(path)
   if (first === undefined) return false

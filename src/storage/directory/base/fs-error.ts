@@ -19,7 +19,10 @@ const forbidden: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM'])
 const giveRights =
   "Give the process's user the right to read and write it (owner, mode); a node that runs goes on by itself, a start that failed is to be repeated."
 
-/** Whether a call was never carried out, because the process or the machine had no descriptors, threads or memory left. */
+/**
+ * Whether a call was never carried out, because the process or the machine had no descriptors,
+ * threads or memory left.
+ */
 export function isExhausted(error: unknown): boolean {
   return codes[errnoOf(error) ?? ''] === 'RESOURCES_EXHAUSTED'
 }
@@ -29,7 +32,9 @@ export function isForbidden(error: unknown): boolean {
   return forbidden.has(errnoOf(error))
 }
 
-/** The errno name of an error of the operating system, for example `ENOENT`; undefined for others. */
+/**
+ * The errno name of an error of the operating system, for example `ENOENT`; undefined for others.
+ */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
   const { code } = error as NodeJS.ErrnoException

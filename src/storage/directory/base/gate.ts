@@ -1,6 +1,7 @@
 /**
- * What every call of an open storage goes through: it refuses calls after the end, lets `close` wait for those under
- * way, and makes sure of the lock first where this process stood still so long that another one may have taken it.
+ * What every call of an open storage goes through: it refuses calls after the end, lets `close`
+ * wait for those under way, and makes sure of the lock first where this process stood still so long
+ * that another one may have taken it.
  */
 
 import { HotspareError } from '../../../errors.js'
@@ -16,7 +17,10 @@ export interface Guard {
 /** The gate of one open storage. */
 export class Gate {
   #guard: Guard | undefined
-  /** The look at the lock that is under way, which all calls wait for, so that they go on in their order. */
+  /**
+   * The look at the lock that is under way, which all calls wait for, so that they go on in their
+   * order.
+   */
   #looking: Promise<void> | undefined
   #ended: string | undefined
   #underWay = 0
@@ -43,8 +47,8 @@ export class Gate {
   }
 
   /**
-   * Undefined while the lock is surely held; else a promise that resolves when it was looked at and is.
-   * It rejects with `STORAGE_FAILED` when it is lost, which ends the storage.
+   * Undefined while the lock is surely held; else a promise that resolves when it was looked at and
+   * is. It rejects with `STORAGE_FAILED` when it is lost, which ends the storage.
    */
   assured(): Promise<void> | undefined {
     if (this.#looking !== undefined) return this.#looking

@@ -1,4 +1,7 @@
-/** Where everything lies below the root. The only place that builds paths of the storage's own files. */
+/**
+ * Where everything lies below the root. The only place that builds paths of the storage's own
+ * files.
+ */
 
 import { resolve } from 'node:path'
 import { HotspareError } from '../../../errors.js'
@@ -46,7 +49,10 @@ export class Layout {
     this.#prefix = user
   }
 
-  /** A path for a new temporary file or folder, never given out twice. `kind` is what its name begins with. */
+  /**
+   * A path for a new temporary file or folder, never given out twice. `kind` is what its name
+   * begins with.
+   */
   newTemporary(kind: string = ''): string {
     this.#counter += 1
     return `${this.temporary}/${kind}${this.#prefix}-${this.#counter}`

@@ -1,9 +1,10 @@
 /**
- * Room on the device that is kept for what makes room: with a full disk a file could not even be removed, since the
- * removal has to be journaled first.
+ * Room on the device that is kept for what makes room: with a full disk a file could not even be
+ * removed, since the removal has to be journaled first.
  *
- * Invariants: a file of random bytes holds the room, until a call that must not fail (the journal, a document, a change of
- * the tree) finds none; whatever grows is refused while it is gone, or while less than as much again is free.
+ * Invariants: a file of random bytes holds the room, until a call that must not fail (the journal,
+ * a document, a change of the tree) finds none; whatever grows is refused while it is gone, or
+ * while less than as much again is free.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -17,7 +18,10 @@ import type { Layout } from './layout.js'
 export const ROOM_BYTES: number = 4 * 1024 * 1024
 /** On a small device no more than this share of it. */
 const ROOM_SHARE = 1 / 16
-/** The device is looked at so often at most, in milliseconds, and only while somebody writes or the room is used up. */
+/**
+ * The device is looked at so often at most, in milliseconds, and only while somebody writes or the
+ * room is used up.
+ */
 const LOOK_EVERY_MS = 250
 
 export class Room implements StorageRoom {
@@ -60,7 +64,10 @@ export class Room implements StorageRoom {
     return `${free} bytes are free on the device of ${this.#root}, and ${this.#roomBytes} are kept for removals`
   }
 
-  /** Carries out what must not fail for want of room: once more in the room that was kept, if there was none. */
+  /**
+   * Carries out what must not fail for want of room: once more in the room that was kept, if there
+   * was none.
+   */
   async use<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work()
@@ -113,7 +120,8 @@ export class Room implements StorageRoom {
         await this.#measure()
       }
     } catch {
-      // Where the device cannot be asked, or takes no file, nothing is kept and nothing refused for it.
+      // Where the device cannot be asked, or takes no file, nothing is kept and nothing refused for
+      // it.
       this.#freeBytes = undefined
     }
     if (!this.#isHeld) return this.#watch()

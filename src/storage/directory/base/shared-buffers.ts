@@ -1,8 +1,10 @@
 /**
- * Memory that the main thread and the worker threads see alike. Handing a buffer over instead makes a new one for
- * every call: mapping, clearing and freeing it costs more than the read or write that it is for.
+ * Memory that the main thread and the worker threads see alike. Handing a buffer over instead makes
+ * a new one for every call: mapping, clearing and freeing it costs more than the read or write that
+ * it is for.
  *
- * Invariant: a buffer is either free here or belongs to one taker, who stops looking at it before giving it back.
+ * Invariant: a buffer is either free here or belongs to one taker, who stops looking at it before
+ * giving it back.
  */
 
 /** Bytes of a buffer that is used again; larger ones are made for one use. */

@@ -1,12 +1,14 @@
 /**
- * Opens files whose own permissions keep their owner out. An application may give a file any mode, and its bytes are
- * to be read and replicated all the same.
+ * Opens files whose own permissions keep their owner out. An application may give a file any mode,
+ * and its bytes are to be read and replicated all the same.
  *
- * Such a file is lent the permission for as long as its opening takes. It has a second name among the temporary files
- * meanwhile: so that no file that takes its place on the way is changed, and so that the next open of the storage finds
- * it, with the mode in that name, when the process dies in between.
+ * Such a file is lent the permission for as long as its opening takes. It has a second name among
+ * the temporary files meanwhile: so that no file that takes its place on the way is changed, and so
+ * that the next open of the storage finds it, with the mode in that name, when the process dies in
+ * between.
  *
- * Invariant: of all threads of a storage one lends at a time, and none takes a lent mode for the file's own.
+ * Invariant: of all threads of a storage one lends at a time, and none takes a lent mode for the
+ * file's own.
  */
 
 import {
@@ -29,7 +31,10 @@ const LENT_NAME = /^lent-([0-7]{1,3})-/
 /** A thread that died in the middle does not hold up the others for ever. */
 const PATIENCE_MS = 1000
 
-/** Memory that the threads of one storage share: whether one of them lends, and how often that began or ended. */
+/**
+ * Memory that the threads of one storage share: whether one of them lends, and how often that began
+ * or ended.
+ */
 export type LendingState = Int32Array<SharedArrayBuffer>
 
 export function newLendingState(): LendingState {
@@ -127,7 +132,10 @@ export class Access {
   }
 }
 
-/** Puts the mode back of a file that was lent one when the process died, if `name` is that of such a temporary file. */
+/**
+ * Puts the mode back of a file that was lent one when the process died, if `name` is that of such a
+ * temporary file.
+ */
 export function takeBack(layout: Layout, name: string): void {
   const mode = LENT_NAME.exec(name)?.[1]
   const path = `${layout.temporary}/${name}`

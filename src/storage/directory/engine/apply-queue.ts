@@ -1,9 +1,10 @@
 /**
- * The order of calls that change the tree. A call runs at once, to its end, unless it pauses; while one is
- * paused, later calls run in between if they share no path with it. Those that do wait for their turn.
+ * The order of calls that change the tree. A call runs at once, to its end, unless it pauses; while
+ * one is paused, later calls run in between if they share no path with it. Those that do wait for
+ * their turn.
  *
- * Invariant: of two calls that touch the same path, or one a folder of the other's, the one made first
- * has ended before the other begins.
+ * Invariant: of two calls that touch the same path, or one a folder of the other's, the one made
+ * first has ended before the other begins.
  */
 
 /** A call: it pauses by yielding. */

@@ -1,7 +1,7 @@
 /**
- * Does the work, wherever it runs: in a worker thread, or on the main thread where there is none. Work is
- * done with synchronous calls, which are several times faster than asynchronous ones for many small
- * files; fsync, which only waits, is asynchronous, so that other work goes on meanwhile.
+ * Does the work, wherever it runs: in a worker thread, or on the main thread where there is none.
+ * Work is done with synchronous calls, which are several times faster than asynchronous ones for
+ * many small files; fsync, which only waits, is asynchronous, so that other work goes on meanwhile.
  */
 
 import { close, fsync, open } from 'node:fs'
@@ -140,7 +140,9 @@ export class Engine {
     }
   }
 
-  /** One fsync after the other: several at a time are slower, since each waits for the same journal. */
+  /**
+   * One fsync after the other: several at a time are slower, since each waits for the same journal.
+   */
   async #syncFiles({ base, names }: SyncRequest): Promise<undefined> {
     const folders = new Folders(this.#layout)
     const root = base === 'tree' ? this.#layout.root : this.#layout.state
@@ -188,7 +190,10 @@ async function syncPath(path: string, access: Access): Promise<void> {
   }
 }
 
-/** Of a sync that failed, whatever it says: what was written may be lost. A file that could not be opened was not synced at all. */
+/**
+ * Of a sync that failed, whatever it says: what was written may be lost. A file that could not be
+ * opened was not synced at all.
+ */
 function notSynced(error: unknown, path: string): HotspareError {
   const known = storageError(error, 'cannot make durable', path)
   return known.code === 'RESOURCES_EXHAUSTED' ? storageFailed(whatHappened(known), path) : known

@@ -17,7 +17,10 @@ import { storageFailed } from '../../failure.js'
 import { NO_FOLLOW } from '../base/durable.js'
 import { errnoOf } from '../base/fs-error.js'
 
-/** Bytes of a large file that are copied before others get their turn: a millisecond, or some when the disk is busy. */
+/**
+ * Bytes of a large file that are copied before others get their turn: a millisecond, or some when
+ * the disk is busy.
+ */
 export const SLICE_BYTES: number = 1024 * 1024
 
 // Without O_NONBLOCK, opening a pipe would wait for its writer for ever.
@@ -120,7 +123,10 @@ export function extend(fd: number, size: number): void {
   if (fstatSync(fd).size < size) ftruncateSync(fd, size)
 }
 
-/** Writes all bytes at a position. Blocks of zeros beyond the end of the file become holes, where the file system has such. */
+/**
+ * Writes all bytes at a position. Blocks of zeros beyond the end of the file become holes, where
+ * the file system has such.
+ */
 export function writeWithHoles(fd: number, bytes: Uint8Array, position: number): void {
   const runs = dataRuns(bytes, position)
   if (isWhole(runs, bytes.byteLength)) return writeFully(fd, bytes, position)
@@ -136,8 +142,8 @@ export function writeWithHoles(fd: number, bytes: Uint8Array, position: number):
 }
 
 /**
- * Copies a whole open file to a place in another one. Holes stay such where nothing stood before. Pauses (yields) after every slice, never for a
- * file that is smaller than one.
+ * Copies a whole open file to a place in another one. Holes stay such where nothing stood before.
+ * Pauses (yields) after every slice, never for a file that is smaller than one.
  */
 export function* copyBytes(from: OpenFile, to: number, offset: number): Generator<void, void> {
   const buffer = Buffer.allocUnsafeSlow(Math.min(SLICE_BYTES, Math.max(1, from.stats.size)))

@@ -1,6 +1,7 @@
 /**
- * The folders on the way to a path: real folders inside the root, or the path is not reached. Every batch
- * of work looks at each folder once; between batches somebody may have put a link in its place.
+ * The folders on the way to a path: real folders inside the root, or the path is not reached. Every
+ * batch of work looks at each folder once; between batches somebody may have put a link in its
+ * place.
  */
 
 import { lstatSync, mkdirSync, rmdirSync, unlinkSync } from 'node:fs'
@@ -118,7 +119,8 @@ export class Folders {
     try {
       mkdirSync(this.#layout.treePath(folder))
     } catch (error) {
-      // Somebody was faster; the next look says what it is. A parent that vanished comes again, too.
+      // Somebody was faster; the next look says what it is. A parent that vanished comes again,
+      // too.
       if (errnoOf(error) === 'ENOENT') this.clear()
       else if (errnoOf(error) !== 'EEXIST') throw error
     }

@@ -1,6 +1,6 @@
 /**
- * A lane carries work to an engine and the answers back. There are two kinds: a worker thread, and the main
- * thread itself for where no thread can be started.
+ * A lane carries work to an engine and the answers back. There are two kinds: a worker thread, and
+ * the main thread itself for where no thread can be started.
  */
 
 import { existsSync } from 'node:fs'
@@ -58,8 +58,9 @@ export function openLane(start: WorkerStart, threads: boolean): Lane {
 }
 
 /**
- * The compiled worker; undefined when there is none. The one place that decides this: the sources run
- * as TypeScript in tests, and a worker in TypeScript does not start, so that they use the built one.
+ * The compiled worker; undefined when there is none. The one place that decides this: the sources
+ * run as TypeScript in tests, and a worker in TypeScript does not start, so that they use the built
+ * one.
  */
 function workerFile(): URL | undefined {
   const fromSource = import.meta.url.endsWith('.ts')
@@ -94,10 +95,11 @@ interface Waiting {
 }
 
 /**
- * Does the work in a thread, which is started with the first piece of work, and anew with the next one after it ended.
+ * Does the work in a thread, which is started with the first piece of work, and anew with the next
+ * one after it ended.
  *
- * Invariant: no thread is started before the one before it has exited, so that two never work on the same files; each has a
- * name of its own, so that its temporary files are new.
+ * Invariant: no thread is started before the one before it has exited, so that two never work on
+ * the same files; each has a name of its own, so that its temporary files are new.
  */
 class ThreadLane implements Lane {
   readonly #file: URL
@@ -179,7 +181,10 @@ class ThreadLane implements Lane {
     this.#waiting.clear()
   }
 
-  /** That a thread could not be started says that nothing was done; one that ended may have failed in the middle of a sync. */
+  /**
+   * That a thread could not be started says that nothing was done; one that ended may have failed
+   * in the middle of a sync.
+   */
   #ended(cause: unknown): HotspareError {
     const { lane } = this.#start
     const why = cause instanceof Error ? cause.message : String(cause)
@@ -206,7 +211,9 @@ function fromWire(wire: WireError): HotspareError {
   return new HotspareError(code, what, { details, whatToDo, cause: error })
 }
 
-/** Errors keep their message between threads, and lose the fields that say what the system meant. */
+/**
+ * Errors keep their message between threads, and lose the fields that say what the system meant.
+ */
 function wireCause(cause: unknown): WireError['cause'] {
   if (!(cause instanceof Error)) return undefined
   const { message, code, errno, syscall, path } = cause as NodeJS.ErrnoException

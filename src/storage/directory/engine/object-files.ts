@@ -49,8 +49,9 @@ export function listObjects(layout: Layout, area: ObjectArea, prefix: string): O
 }
 
 /**
- * Writes slices of a buffer; those of one object that follow each other share one open file. Zeros are left out where that
- * makes a hole: an object becomes a file that was sparse where it came from.
+ * Writes slices of a buffer; those of one object that follow each other share one open file. Zeros
+ * are left out where that makes a hole: an object becomes a file that was sparse where it came
+ * from.
  */
 export function writeObjects(layout: Layout, access: Access, work: ObjectWrite): void {
   let open: { name: string; fd: number } | undefined

@@ -1,4 +1,7 @@
-/** Moves what a restore brought to its place in the tree, a whole folder at once where that is possible. */
+/**
+ * Moves what a restore brought to its place in the tree, a whole folder at once where that is
+ * possible.
+ */
 
 import { readdirSync, renameSync, rmdirSync } from 'node:fs'
 import { isMissing } from '../base/durable.js'
@@ -15,7 +18,10 @@ const inTheWay: ReadonlySet<string | undefined> = new Set([
   'ENOTDIR',
 ])
 
-/** Renames never cross what they are not meant for: a folder is only put where none, or an empty one, stands. */
+/**
+ * Renames never cross what they are not meant for: a folder is only put where none, or an empty
+ * one, stands.
+ */
 export function takeIn(layout: Layout): TakenIn {
   const taken: { folders: string[]; replaced: string[] } = { folders: [], replaced: [] }
   merge(layout, '', taken)

@@ -59,7 +59,10 @@ function kindOf(entry: Stats | Dirent): Obstacle['kind'] {
   return entry.isFile() ? 'file' : 'special'
 }
 
-/** Reads stretches of files into a buffer, one after the other; answers where each lies. The caller made it large enough. */
+/**
+ * Reads stretches of files into a buffer, one after the other; answers where each lies. The caller
+ * made it large enough.
+ */
 export function readFiles(
   layout: Layout,
   access: Access,
@@ -162,7 +165,8 @@ export class TreeScan {
   #take(path: string): void {
     const stats = look(this.#layout.treePath(path))
     if (stats === undefined) {
-      // Decoded with a replacement, the name leads nowhere; other names vanished since they were listed.
+      // Decoded with a replacement, the name leads nowhere; other names vanished since they were
+      // listed.
       if (path.includes(REPLACEMENT)) this.#skipped.push([path, 'the name is no valid Unicode'])
     } else if (stats.isFile()) {
       this.#paths.push(path)

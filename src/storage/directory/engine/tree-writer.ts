@@ -1,10 +1,12 @@
 /**
- * Carries out one operation on the tree with synchronous calls. An operation is a generator: it pauses
- * between slices of large files (after a pause the caller clears `folders`), and everything that decides
- * (folders, what stands at the path) is looked at after the last pause, right before the change.
+ * Carries out one operation on the tree with synchronous calls. An operation is a generator: it
+ * pauses between slices of large files (after a pause the caller clears `folders`), and everything
+ * that decides (folders, what stands at the path) is looked at after the last pause, right before
+ * the change.
  *
- * Invariant: a file that has another name, too, is never changed in place: whoever made that name (a backup with hard links,
- * a program that keeps versions) wants the bytes as they were, and the other nodes know nothing of it.
+ * Invariant: a file that has another name, too, is never changed in place: whoever made that name
+ * (a backup with hard links, a program that keeps versions) wants the bytes as they were, and the
+ * other nodes know nothing of it.
  */
 
 import {
@@ -112,10 +114,11 @@ export class TreeWriter {
   }
 
   /**
-   * Writes the bytes over a file that holds them already, with this mode, and answers its state; undefined where it does not.
-   * A recovery repeats everything since the last checkpoint, most of which is there, and a rename over an existing file
-   * makes some file systems write it out at once. It has to be written: after a failed sync, perhaps of a process before
-   * this one, the system may show bytes that the disk has not, and the next sync would say "done" without them.
+   * Writes the bytes over a file that holds them already, with this mode, and answers its state;
+   * undefined where it does not. A recovery repeats everything since the last checkpoint, most of
+   * which is there, and a rename over an existing file makes some file systems write it out at
+   * once. It has to be written: after a failed sync, perhaps of a process before this one, the
+   * system may show bytes that the disk has not, and the next sync would say "done" without them.
    */
   #putAgain({ path, bytes, mode }: Operation<'put'>, found: Stats): FileStat | undefined {
     const isSame = (stats: Stats): boolean =>
@@ -128,7 +131,8 @@ export class TreeWriter {
     try {
       fd = this.#access.open(this.#layout.treePath(path), WRITE_FLAGS, mode & 0o777)
     } catch {
-      // A program that runs, a file of somebody else: a new file takes its place, or says why none can.
+      // A program that runs, a file of somebody else: a new file takes its place, or says why none
+      // can.
       return undefined
     }
     try {
@@ -273,7 +277,10 @@ export class TreeWriter {
     return object
   }
 
-  /** Opens the file to be changed in place; one that has other names, too, is replaced by a copy first. */
+  /**
+   * Opens the file to be changed in place; one that has other names, too, is replaced by a copy
+   * first.
+   */
   *#openInPlace(
     path: string,
     force: boolean | undefined,
@@ -283,7 +290,8 @@ export class TreeWriter {
       this.#makeWay(path, force ?? false, folders)
       const absolute = this.#layout.treePath(path)
       const file = this.#openRegular(path, this.#access.open(absolute, WRITE_FLAGS, DEFAULT_MODE))
-      // After the last copy somebody gave it a second name again, or another thread lends it a mode just now.
+      // After the last copy somebody gave it a second name again, or another thread lends it a mode
+      // just now.
       if (file.stats.nlink <= 1 || copies === COPIES_MAX) return file
       try {
         yield* this.#copyAlone(file, absolute)
@@ -305,7 +313,8 @@ export class TreeWriter {
     const { mode } = this.#access.stat(file.fd)
     const temporary = this.#layout.newTemporary()
     try {
-      // Synced before it gets the name: the journal has what is changed, and not what was there before.
+      // Synced before it gets the name: the journal has what is changed, and not what was there
+      // before.
       yield* copyToNew(file, temporary, true)
       chmodSync(temporary, mode & 0o777)
       const found = look(absolute)
@@ -320,7 +329,10 @@ export class TreeWriter {
     discard(temporary)
   }
 
-  /** Makes the folders, and clears the path of what is no regular file. Answers the regular file that stands there. */
+  /**
+   * Makes the folders, and clears the path of what is no regular file. Answers the regular file
+   * that stands there.
+   */
   #makeWay(path: string, force: boolean, folders: Folders): Stats | undefined {
     folders.make(path, force)
     const absolute = this.#layout.treePath(path)

@@ -13,14 +13,19 @@ import type {
 export interface Work {
   stat: { ask: { readonly paths: readonly string[] }; answer: Float64Array }
   obstacles: { ask: { readonly paths: readonly string[] }; answer: (Obstacle | undefined)[] }
-  /** Answers, for each request, `start` and `length` in the buffer and the four numbers of its stat. */
+  /**
+   * Answers, for each request, `start` and `length` in the buffer and the four numbers of its stat.
+   */
   read: {
     ask: { readonly requests: readonly ReadRequest[]; readonly into: Uint8Array }
     answer: Float64Array
   }
   apply: { ask: { readonly operations: readonly TreeOperation[] }; answer: Float64Array }
   takeIn: { ask: undefined; answer: TakenIn }
-  /** `begins`: the first batch; a thread that took the place of another one knows nothing of its scans. */
+  /**
+   * `begins`: the first batch; a thread that took the place of another one knows nothing of its
+   * scans.
+   */
   scan: { ask: { readonly scan: number; readonly begins: boolean }; answer: ScanBatch }
   scanEnd: { ask: { readonly scan: number }; answer: undefined }
   syncFiles: { ask: SyncRequest; answer: undefined }

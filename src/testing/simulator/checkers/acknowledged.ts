@@ -1,14 +1,17 @@
 /**
  * Promise 4: an acknowledged write is where its level says, and survives the loss of one machine.
  *
- * A loss is excused only by what names a member that held the write when it was said (`possibleLoss`, `unprovenStart`,
- * `outdated` where the options allow that, an operator's order to go on without members, or his choice to give up the copy of one of two actives), by damage of every disk that
- * had it, or when it was acknowledged after another node had opened a newer term, as the loser of a split brain does.
+ * A loss is excused only by what names a member that held the write when it was said
+ * (`possibleLoss`, `unprovenStart`, `outdated` where the options allow that, an operator's order to
+ * go on without members, or his choice to give up the copy of one of two actives), by damage of
+ * every disk that had it, or when it was acknowledged after another node had opened a newer term,
+ * as the loser of a split brain does.
  */
 
 import type { Extent, History, Position, Term } from '../../../history/position.js'
 import { relate, sameTerm } from '../../../history/position.js'
-import type { NodeLogEvent, RoleEvent } from '../../../node/contract/events.js'
+import type { RoleEvent } from '../../../node/contract/event-parts.js'
+import type { NodeLogEvent } from '../../../node/contract/events.js'
 import type { Machine, Process } from '../machine/machine.js'
 import { contains, survivor, termsFrom, written } from '../observed/extents.js'
 import type { Holdings } from '../observed/holdings.js'
@@ -192,8 +195,9 @@ class Acknowledged implements Checker {
   }
 
   /**
-   * Another node was active when it was acknowledged: in a newer term, or in one of those that the surviving history has
-   * since it parted from this one. One that had opened a newer term which survives need not have lived until then.
+   * Another node was active when it was acknowledged: in a newer term, or in one of those that the
+   * surviving history has since it parted from this one. One that had opened a newer term which
+   * survives need not have lived until then.
    */
   #isOfLoser({ id, settledMs = 0 }: WriteRecord, { term, seq }: Position): boolean {
     const history = this.#histories.get(id)
@@ -214,7 +218,10 @@ class Acknowledged implements Checker {
     })
   }
 
-  /** Damage or replacement of every disk that had it; or, of what was in memory only, the end of every process that had it. */
+  /**
+   * Damage or replacement of every disk that had it; or, of what was in memory only, the end of
+   * every process that had it.
+   */
   #allLost({ id, outcome, submittedMs }: WriteRecord): boolean {
     const holders = this.#holders.get(id) ?? []
     if (outcome.kind !== 'acknowledged' || this.#world.strict) return false

@@ -17,13 +17,19 @@ export type TapListener = {
   ) => void
 }
 
-/** One promise, watched during a run. All of its methods are optional; none of them changes the world. */
+/**
+ * One promise, watched during a run. All of its methods are optional; none of them changes the
+ * world.
+ */
 export interface Checker {
   /** A short name, for reports. */
   readonly name: string
   /** A node said something. */
   event?(process: Process, event: NodeLogEvent): void
-  /** Called often for every living process, and at each of its events, with what it says of itself then. */
+  /**
+   * Called often for every living process, and at each of its events, with what it says of itself
+   * then.
+   */
   observe?(process: Process, status: NodeStatus): void
   /** A change of the register was applied. */
   applied?(process: Process, change: RegisterChange, at: { epoch: number; seq: number }): void
@@ -40,7 +46,10 @@ export interface Checker {
   readonly taps?: TapListener
   /** The faults are over and an operator has to do something; nothing was repaired so far. */
   judge?(): void
-  /** A machine has another disk: what it held before is gone, but for what was in the backup that was put back. */
+  /**
+   * A machine has another disk: what it held before is gone, but for what was in the backup that
+   * was put back.
+   */
   replaced?(machine: Machine): void
   /** The faults are over, all nodes are back, one is active and all others are in sync with it. */
   quiet?(): Promise<void> | void

@@ -1,6 +1,7 @@
 /**
- * Promise 4, flow control: a standby that is alive and in reach gets in sync in a time that follows from the data and from
- * the narrowest link, whatever is written meanwhile; and writers are not paced while nobody lags.
+ * Promise 4, flow control: a standby that is alive and in reach gets in sync in a time that follows
+ * from the data and from the narrowest link, whatever is written meanwhile; and writers are not
+ * paced while nobody lags.
  */
 import type { NodeLogEvent } from '../../../node/contract/events.js'
 import type { NodeStatus } from '../../../node/report/status.js'
@@ -9,15 +10,18 @@ import { Calm } from '../observed/calm.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-/** What comes before and after the transfer: finding each other, an attempt that a fault ended, a pause. */
+/**
+ * What comes before and after the transfer: finding each other, an attempt that a fault ended, a
+ * pause.
+ */
 const restMs = 15_000
 /** The stream shares the link with a restore, and what is written meanwhile has to come too. */
 const shares = 4
 /** Bytes a second that disks of the simulator take at least while nothing is wrong with them. */
 const diskBytesPerSecond = 500_000
 /**
- * The pace stays for who went away for 5 times `degradeAfterMs`, and grows from its floor for up to 6 times until it holds
- * nothing.
+ * The pace stays for who went away for 5 times `degradeAfterMs`, and grows from its floor for up to
+ * 6 times until it holds nothing.
  */
 const releaseTimes = 11
 

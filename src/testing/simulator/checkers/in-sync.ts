@@ -1,8 +1,11 @@
 /**
- * Promise 4, the in-sync set: a member counts once every other one knows of it, none counts that is being restored, and
- * nothing is called degraded while a standby that nothing is wrong with counted a moment ago, or could have.
+ * Promise 4, the in-sync set: a member counts once every other one knows of it, none counts that is
+ * being restored, and nothing is called degraded while a standby that nothing is wrong with counted
+ * a moment ago, or could have.
  */
-import type { NodeLogEvent, RestoreEvent, RoleEvent } from '../../../node/contract/events.js'
+
+import type { RestoreEvent, RoleEvent } from '../../../node/contract/event-parts.js'
+import type { NodeLogEvent } from '../../../node/contract/events.js'
 import type { NodeStatus } from '../../../node/report/status.js'
 import type { Process } from '../machine/machine.js'
 import { Calm } from '../observed/calm.js'
@@ -26,7 +29,10 @@ interface Active {
   readonly sinceMs: number
   /** When each member was last seen to count. */
   readonly counted: Map<string, number>
-  /** By member: up to where history was trimmed for want of room (`historyLost`) that it still needed. */
+  /**
+   * By member: up to where history was trimmed for want of room (`historyLost`) that it still
+   * needed.
+   */
   readonly cutOff: Map<string, number>
 }
 
@@ -77,7 +83,10 @@ class InSync implements Checker {
     this.#report(`${target} is being restored from ${id}, and counts as in sync`)
   }
 
-  /** The limit of the journal goes before a standby that lags by more: it gets a restore, and cannot count meanwhile. */
+  /**
+   * The limit of the journal goes before a standby that lags by more: it gets a restore, and cannot
+   * count meanwhile.
+   */
   #trimmed(process: Process, upTo: number): void {
     for (const { id } of this.#world.members) {
       const seq = this.#world.machine(id).process?.copy?.seq ?? 0
@@ -95,7 +104,8 @@ class InSync implements Checker {
       const { copy, node: otherNode } = this.#world.machine(other).process ?? {}
       if (other === id || other === added || copy === undefined) continue
       if (copy.inSync?.includes(added)) continue
-      // Its answer was late: it knew of it in this term, and promised a newer one since, of which this active knows nothing.
+      // Its answer was late: it knew of it in this term, and promised a newer one since, of which
+      // this active knows nothing.
       if (term !== undefined && (otherNode?.status().epoch ?? 0) > term.epoch) continue
       this.#report(`${added} counts on ${id}, and ${other}, which counts too, does not know of it`)
     }

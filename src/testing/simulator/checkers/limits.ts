@@ -12,7 +12,10 @@ import type { Checker, Report } from './checker.js'
 const sendBytesHigh = 512 * 1024
 const headBytes = 64 * 1024
 
-/** What may wait on a connection after a frame of this type: entries and messages are short, answers fill a frame. */
+/**
+ * What may wait on a connection after a frame of this type: entries and messages are short, answers
+ * fill a frame.
+ */
 function queuedBytesMax(type: number): number {
   const one = type === frameTypes.answer ? nodeDefaults.frameBytesMax : writerLimits.batchBytesMax
   return sendBytesHigh + one + headBytes

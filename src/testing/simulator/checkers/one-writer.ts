@@ -1,7 +1,9 @@
 /** Promise 1: one writer per term, and old terms are fenced. */
+
 import type { Term } from '../../../history/position.js'
 import { sameTerm } from '../../../history/position.js'
-import type { NodeLogEvent, RoleEvent } from '../../../node/contract/events.js'
+import type { RoleEvent } from '../../../node/contract/event-parts.js'
+import type { NodeLogEvent } from '../../../node/contract/events.js'
 import type { NodeStatus } from '../../../node/report/status.js'
 import type { Machine, Process } from '../machine/machine.js'
 import { written } from '../observed/extents.js'
@@ -22,9 +24,13 @@ class OneWriter implements Checker {
   readonly #promised = new Map<Process, number>()
   /** Which write has which position. */
   readonly #positions = new Map<string, number>()
-  /** Nodes that stood still for long, with the terms that were active elsewhere when they went on. */
+  /**
+   * Nodes that stood still for long, with the terms that were active elsewhere when they went on.
+   */
   readonly #stale = new Map<string, { own: Term; newer: string; epoch: number }>()
-  /** When links were in trouble the last time, and how many faults of theirs there had been by then. */
+  /**
+   * When links were in trouble the last time, and how many faults of theirs there had been by then.
+   */
   #linksMs = Number.NEGATIVE_INFINITY
   #linkFaults = 0
 
@@ -73,8 +79,8 @@ class OneWriter implements Checker {
     if (process === undefined || own === undefined) return
     const { deadMs } = process.node.status().options
     if (frozenMs <= deadMs) return
-    // A connection that broke without a sign while it stood still, or shortly before, brings its question to nobody, and
-    // whoever stands still cannot be dialled.
+    // A connection that broke without a sign while it stood still, or shortly before, brings its
+    // question to nobody, and whoever stands still cannot be dialled.
     this.#lookAtLinks()
     if (this.#linksMs >= this.#world.nowMs - frozenMs - deadMs) return
     for (const other of this.#world.processes) {

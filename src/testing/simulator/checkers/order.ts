@@ -1,8 +1,9 @@
 /**
- * What has to be durable before something else is said or done: promises before they are told, files before the checkpoint
- * that does without their changes, objects before the document that names them, a journal before the tree and before the
- * switch of a restore. It looks at what a node sends and has its disk do, since what follows from a wrong order shows only
- * when the power fails in the one instant between.
+ * What has to be durable before something else is said or done: promises before they are told,
+ * files before the checkpoint that does without their changes, objects before the document that
+ * names them, a journal before the tree and before the switch of a restore. It looks at what a node
+ * sends and has its disk do, since what follows from a wrong order shows only when the power fails
+ * in the one instant between.
  */
 
 import { checkpointName, decodeCheckpoint } from '../../../copy/checkpoint/checkpoint-document.js'
@@ -45,7 +46,9 @@ class Order implements Checker {
   readonly #promised = new Map<string, Term | undefined>()
   /** By process: what was written and not synced, and when. */
   readonly #dirty = new Map<Process, Map<string, number>>()
-  /** By process that is restored: up to where the bytes may reach that it was given in this restore. */
+  /**
+   * By process that is restored: up to where the bytes may reach that it was given in this restore.
+   */
   readonly #given = new Map<Process, number>()
   /** By process that gave a promise: where its copy ended then. */
   readonly #frozen = new Map<Process, number>()
@@ -109,8 +112,9 @@ class Order implements Checker {
     if (view !== undefined) this.#requireFrozen(process, view)
     if (type === 'promise' && (refused === undefined || refused === null) && term !== undefined) {
       this.#requirePromise(process, term, 'promises')
-      // A copy whose disk failed says what of it is durable, and makes up for the rest when that is mended.
-      // One whose restore is being put in its place goes on to what that brought, which nobody counted on.
+      // A copy whose disk failed says what of it is durable, and makes up for the rest when that is
+      // mended. One whose restore is being put in its place goes on to what that brought, which
+      // nobody counted on.
       const isSound = process.copy?.failed === undefined && process.copy?.isSwitching === false
       if (view !== undefined && isSound) this.#frozen.set(process, view.copy.seq)
     }
@@ -216,7 +220,8 @@ class Order implements Checker {
 
   #manifest(process: Process, value: Uint8Array): void {
     const { copy, id } = process
-    // What was received and is not named, since the node had it by then, or it was removed meanwhile, goes.
+    // What was received and is not named, since the node had it by then, or it was removed
+    // meanwhile, goes.
     const { install, states } = decodeManifest(value)
     const named = new Set([
       ...install.map(placeOf).map(({ area, name }) => dirtyKey(area, name)),

@@ -1,10 +1,12 @@
 /**
- * Nodes whose classes differ exchange no data: such a member never follows an active of the other policy, counts as in sync
- * with none, does not serve where somebody in its reach has later data, and says why it does not take part.
+ * Nodes whose classes differ exchange no data: such a member never follows an active of the other
+ * policy, counts as in sync with none, does not serve where somebody in its reach has later data,
+ * and says why it does not take part.
  */
 
 import { compareFreshness } from '../../../history/position.js'
-import type { NodeLogEvent, RoleEvent } from '../../../node/contract/events.js'
+import type { RoleEvent } from '../../../node/contract/event-parts.js'
+import type { NodeLogEvent } from '../../../node/contract/events.js'
 import type { Process } from '../machine/machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'

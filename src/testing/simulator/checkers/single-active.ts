@@ -1,6 +1,6 @@
 /**
- * Promise 2: at most one active while all links are up: at no time while nothing was cut, slowed or held, and not for long
- * where it was only machines that stood still or came back.
+ * Promise 2: at most one active while all links are up: at no time while nothing was cut, slowed or
+ * held, and not for long where it was only machines that stood still or came back.
  */
 import type { NodeLogEvent } from '../../../node/contract/events.js'
 import type { NodeStatus } from '../../../node/report/status.js'

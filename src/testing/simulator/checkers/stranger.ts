@@ -5,7 +5,10 @@ import { Calm } from '../observed/calm.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-/** What a member that ended had on its way, for so long after it, or until whoever gets it reads again, is no stranger's. */
+/**
+ * What a member that ended had on its way, for so long after it, or until whoever gets it reads
+ * again, is no stranger's.
+ */
 const lastWordsMs = 2_000
 
 export const stranger = (world: World, report: Report): Checker => {

@@ -98,7 +98,10 @@ export const backUp: Fault = (world, random) => {
   if (images.length > 3) images.shift()
 }
 
-/** The machine comes back with an empty disk, or with an older state of it: once in a while, since each is a loss. */
+/**
+ * The machine comes back with an empty disk, or with an older state of it: once in a while, since
+ * each is a loss.
+ */
 export const replaceDisk: Fault = (world, random) => {
   // Where a member lacks a class, the only copy of that class may be on the other disk.
   if (world.replacedInPhase || world.differs) return
@@ -117,7 +120,10 @@ function restart(world: World, machine: Machine): void {
   if (machine.process === undefined) world.start(machine.id)
 }
 
-/** A bit of a stopped node's journal turns over, while an active has the same data on a disk without damage. */
+/**
+ * A bit of a stopped node's journal turns over, while an active has the same data on a disk without
+ * damage.
+ */
 export const flip: Fault = (world, random) => {
   // Where a member lacks a class, the only copy of that class may be on the disk that is damaged.
   if (world.differs) return
@@ -137,7 +143,10 @@ export const flip: Fault = (world, random) => {
   }
 }
 
-/** Every name that a first or second segment may have: nobody lists the logs of a storage that is closed. */
+/**
+ * Every name that a first or second segment may have: nobody lists the logs of a storage that is
+ * closed.
+ */
 function* segmentNames(changes: number): Generator<string> {
   for (let number = 1; number <= 2; number += 1) {
     for (let seq = 1; seq <= changes + 1; seq += 1) yield segmentName(seq, number)

@@ -71,7 +71,10 @@ export const halfOpen: Fault = (world, random) => {
   )
 }
 
-/** Nobody can dial it any more, while its own dials get through; with a restart nobody has a connection to it either. */
+/**
+ * Nobody can dial it any more, while its own dials get through; with a restart nobody has a
+ * connection to it either.
+ */
 export const closePort: Fault = (world, random) => {
   const id = victim(world, random)
   world.disturb(id, 'closePort')

@@ -7,7 +7,10 @@ import type { World } from '../world.js'
 import type { Fault } from './fault.js'
 import { member } from './fault.js'
 
-/** Files of a node that does not run are edited, added and removed, whether it stopped in order or died. */
+/**
+ * Files of a node that does not run are edited, added and removed, whether it stopped in order or
+ * died.
+ */
 export const editStopped: Fault = (world, random) => {
   const idle = [...world.machines.values()].filter(
     ({ process, off }) => process === undefined && !off,
@@ -15,7 +18,9 @@ export const editStopped: Fault = (world, random) => {
   if (idle.length > 0) edit(world, random.pick(idle), random)
 }
 
-/** Files are added to a standby that runs. Nobody looks before its next start, which follows soon. */
+/**
+ * Files are added to a standby that runs. Nobody looks before its next start, which follows soon.
+ */
 export const addToStandby: Fault = (world, random) => {
   const machine = world.machine(member(world, random))
   const { process } = machine

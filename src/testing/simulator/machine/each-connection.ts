@@ -1,4 +1,7 @@
-/** What all transports of the simulator have in common that change or watch connections, and nothing else. */
+/**
+ * What all transports of the simulator have in common that change or watch connections, and nothing
+ * else.
+ */
 import type { Connection, Transport } from '../../../interfaces/transport.js'
 
 /** The same transport; `prepare` gets each connection before its user does, accepted or dialled. */

@@ -1,6 +1,6 @@
 /**
- * What reaches a process that stands still: the network holds its frames; the answers to its own dials and the ends
- * of its connections are held here.
+ * What reaches a process that stands still: the network holds its frames; the answers to its own
+ * dials and the ends of its connections are held here.
  */
 import type { CloseCause, Connection, Transport } from '../../../interfaces/transport.js'
 import type { MachineClock } from './virtual-clock.js'

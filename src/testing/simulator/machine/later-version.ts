@@ -1,6 +1,7 @@
 /**
- * A node of the next version, as far as the others can tell: what it sends has fields that they do not know, and now and then
- * it sends messages and frames of types that they do not know. To them it has to be as good as one of their own version.
+ * A node of the next version, as far as the others can tell: what it sends has fields that they do
+ * not know, and now and then it sends messages and frames of types that they do not know. To them
+ * it has to be as good as one of their own version.
  */
 
 import type { Connection, Transport } from '../../../interfaces/transport.js'
@@ -20,7 +21,9 @@ const laterShare = 0.03
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** The same transport; connections without checks of frames carry what a later version would send. */
+/**
+ * The same transport; connections without checks of frames carry what a later version would send.
+ */
 export function laterVersion(inner: Transport, random: SeededRandom): Transport {
   return eachConnection(inner, (connection) => speakLater(connection, random))
 }
@@ -69,7 +72,10 @@ function withLaterAnswer(parts: readonly Uint8Array[]): readonly Uint8Array[] {
   ]
 }
 
-/** A message of an unknown type for the same lane; undefined for one whose messages are all answered. */
+/**
+ * A message of an unknown type for the same lane; undefined for one whose messages are all
+ * answered.
+ */
 function unknownLike(message: Fields, random: SeededRandom): Fields | undefined {
   if ('op' in message) return undefined
   const type = 'laterType'

@@ -1,7 +1,8 @@
 /**
- * Holds both sides to the rules of who may touch bytes when, which the interfaces of storage and transport state. Bytes
- * that a call is handed are overwritten as soon as the rules let their owner do so: an adapter that looks at them later is
- * found out by what it stores. And the library is found out where it changes bytes that it has lent to an adapter.
+ * Holds both sides to the rules of who may touch bytes when, which the interfaces of storage and
+ * transport state. Bytes that a call is handed are overwritten as soon as the rules let their owner
+ * do so: an adapter that looks at them later is found out by what it stores. And the library is
+ * found out where it changes bytes that it has lent to an adapter.
  */
 import type { Log, OpenStorage, Storage } from '../../../interfaces/storage.js'
 import type { Connection, Transport } from '../../../interfaces/transport.js'
@@ -144,8 +145,8 @@ class Loan {
 }
 
 /**
- * The same transport; it needs the parts of frames for longer than it seems, some of them for ever. What it lends to the
- * receiver is overwritten by the memory transport itself.
+ * The same transport; it needs the parts of frames for longer than it seems, some of them for ever.
+ * What it lends to the receiver is overwritten by the memory transport itself.
  */
 export function lentTransport(inner: Transport, random: SeededRandom, changed: Changed): Transport {
   return eachConnection(inner, (connection) => lend(connection, random, changed))

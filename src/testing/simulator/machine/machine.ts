@@ -1,4 +1,7 @@
-/** A simulated machine: its disk and clock, and the process that runs on it now, with a real node in it. */
+/**
+ * A simulated machine: its disk and clock, and the process that runs on it now, with a real node in
+ * it.
+ */
 import { ClusterNode, runtimeOf } from '../../../cluster-node.js'
 import type { LocalCopy } from '../../../copy/local-copy.js'
 import type { HotspareError } from '../../../errors.js'
@@ -132,10 +135,16 @@ export interface ProcessOptions {
   readonly random: SeededRandom
   /** Decides for how long its connections need the bytes of a frame. */
   readonly lentRandom: SeededRandom
-  /** Decides what a node of the next version sends beside the rest; undefined for one of this version. */
+  /**
+   * Decides what a node of the next version sends beside the rest; undefined for one of this
+   * version.
+   */
   readonly laterRandom: SeededRandom | undefined
   readonly hooks: ProcessHooks
-  /** How long the answer of what it asks before a promotion takes at most; 0: it asks nobody. Default 0. */
+  /**
+   * How long the answer of what it asks before a promotion takes at most; 0: it asks nobody.
+   * Default 0.
+   */
   readonly gateMs?: number
   /** How much later than on other connections entries come to it. Default 0. */
   readonly streamLagMs?: number
@@ -178,7 +187,10 @@ export class Machine {
   readonly images: Backup[] = []
   /** When its disk was replaced or put back the last time: what was on it before is gone. */
   replacedMs: number = Number.NEGATIVE_INFINITY
-  /** When the backup was taken that was put back then; what was on the disk at that time is on it again. */
+  /**
+   * When the backup was taken that was put back then; what was on the disk at that time is on it
+   * again.
+   */
   backedUpMs: number = Number.NEGATIVE_INFINITY
   /** Its disk is an empty one, and its operator starts it with `join` until it was restored. */
   joins: boolean = false

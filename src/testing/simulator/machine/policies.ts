@@ -1,4 +1,7 @@
-/** The classes of simulated nodes: those that all share, and those of a member whose policy was not deployed as the others'. */
+/**
+ * The classes of simulated nodes: those that all share, and those of a member whose policy was not
+ * deployed as the others'.
+ */
 import { appState } from '../../../policy/kinds/app-state.js'
 import { neverSynced } from '../../../policy/kinds/never-synced.js'
 import { synced } from '../../../policy/kinds/synced.js'

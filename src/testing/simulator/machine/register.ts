@@ -1,4 +1,7 @@
-/** The application state of a simulated node: which changes were applied, in which order, under which name. */
+/**
+ * The application state of a simulated node: which changes were applied, in which order, under
+ * which name.
+ */
 import type { AppStateClass, StatePosition } from '../../../policy/kinds/app-state.js'
 import type { NeverSyncedClass } from '../../../policy/kinds/never-synced.js'
 import type { SyncedClass } from '../../../policy/kinds/synced.js'
@@ -21,7 +24,10 @@ export type SimulatedClasses = {
 /** Told of every apply. */
 export type ApplyListener = (change: RegisterChange, position: StatePosition) => void
 
-/** The store of an application that keeps its state itself: written with some of the changes, and never torn. */
+/**
+ * The store of an application that keeps its state itself: written with some of the changes, and
+ * never torn.
+ */
 export class KeptState {
   /** It is written with every so many changes. */
   readonly every: number
@@ -33,7 +39,9 @@ export class KeptState {
   }
 }
 
-/** One process's state; a new process begins with an empty one, or with what the application kept. */
+/**
+ * One process's state; a new process begins with an empty one, or with what the application kept.
+ */
 export class Register {
   #names = new Map<string, number[]>()
   /** How often it began anew from a snapshot. */
@@ -50,7 +58,10 @@ export class Register {
     if (kept !== undefined) this.#names = copyOf(kept.names)
   }
 
-  /** The position stored with the state that this process began with; undefined for an application that keeps none. */
+  /**
+   * The position stored with the state that this process began with; undefined for an application
+   * that keeps none.
+   */
   get kept(): { readonly position: StatePosition | undefined } | undefined {
     return this.#kept
   }

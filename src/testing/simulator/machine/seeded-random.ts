@@ -1,4 +1,7 @@
-/** Randomness that comes from a seed alone, so that a run can be repeated. Of no cryptographic quality. */
+/**
+ * Randomness that comes from a seed alone, so that a run can be repeated. Of no cryptographic
+ * quality.
+ */
 import type { Random } from '../../../interfaces/random.js'
 
 /** A source of random values; {@link SeededRandom.fork} gives others that do not disturb it. */

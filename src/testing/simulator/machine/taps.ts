@@ -1,6 +1,7 @@
 /**
- * What a process says to the others and has its disk do, for checkers of the order in which things happen: a promise is
- * durable before it is told, a file before the checkpoint that does without its changes. Nothing is changed or delayed.
+ * What a process says to the others and has its disk do, for checkers of the order in which things
+ * happen: a promise is durable before it is told, a file before the checkpoint that does without
+ * its changes. Nothing is changed or delayed.
  */
 
 import { journalArea } from '../../../copy/checkpoint/recovery.js'
@@ -19,7 +20,10 @@ import { eachConnection } from './each-connection.js'
 export interface SentMessage {
   /** The address of who gets it. */
   readonly to: string
-  /** What was encoded: an envelope on the control lane, a message of the stream or bulk lane otherwise. */
+  /**
+   * What was encoded: an envelope on the control lane, a message of the stream or bulk lane
+   * otherwise.
+   */
   readonly message: unknown
   /** Whether it is the head of an answer of the bulk lane. */
   readonly isAnswer: boolean
@@ -66,7 +70,10 @@ function tap(connection: Connection, hooks: TapHooks): void {
   }
 }
 
-/** A message of an open channel; undefined for frames of the handshake, entries and acknowledgements. */
+/**
+ * A message of an open channel; undefined for frames of the handshake, entries and
+ * acknowledgements.
+ */
 function messageOf(to: string, parts: readonly Uint8Array[]): SentMessage | undefined {
   const [head, first, second] = parts
   if (parts.length < 3 || head?.length !== 1 || first === undefined) return undefined

@@ -1,6 +1,6 @@
 /**
- * Virtual time. Nothing happens by itself: `advance` runs what is due, in the order of time and then of insertion, and
- * lets everything that follows from one event finish before the next one.
+ * Virtual time. Nothing happens by itself: `advance` runs what is due, in the order of time and
+ * then of insertion, and lets everything that follows from one event finish before the next one.
  */
 import type { Clock, TimerHandle } from '../../../interfaces/clock.js'
 
@@ -38,7 +38,10 @@ export class VirtualClock implements Clock {
     if (timer !== undefined) (timer as Event).callback = undefined
   }
 
-  /** Runs everything up to `toMs`, and moves the time there. Ends early when `enough` says so, asked after each event. */
+  /**
+   * Runs everything up to `toMs`, and moves the time there. Ends early when `enough` says so, asked
+   * after each event.
+   */
   async advance(toMs: number, enough?: () => boolean): Promise<void> {
     for (;;) {
       const next = this.#heap[0]
@@ -96,7 +99,10 @@ function before(left: Event, right: Event): boolean {
   return left.atMs < right.atMs || (left.atMs === right.atMs && left.order < right.order)
 }
 
-/** Resolves when all promises and ticks that are under way have run: nothing here waits for the outside. */
+/**
+ * Resolves when all promises and ticks that are under way have run: nothing here waits for the
+ * outside.
+ */
 export function drained(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
@@ -114,7 +120,10 @@ export interface MachineTime {
   readonly rate?: number
 }
 
-/** The clock of one machine. While it is held nothing runs on it; what became due runs, late, when it is let go. */
+/**
+ * The clock of one machine. While it is held nothing runs on it; what became due runs, late, when
+ * it is let go.
+ */
 export class MachineClock implements Clock {
   readonly #base: VirtualClock
   readonly #time: MachineTime
@@ -158,7 +167,8 @@ export class MachineClock implements Clock {
       timer.callback = undefined
       due?.()
     }
-    // Whoever waits for the rest of a time again and again must come to its end, whatever the rate rounds off.
+    // Whoever waits for the rest of a time again and again must come to its end, whatever the rate
+    // rounds off.
     const baseMs = delayMs > 0 ? Math.max(delayMs / this.#rate, timerMsMin) : 0
     timer.base = this.#base.setTimer(baseMs, () => this.run(run))
     return timer
@@ -182,7 +192,10 @@ export class MachineClock implements Clock {
     this.#held = true
   }
 
-  /** It goes on. @param suspendedMs - what its monotonic clock did not count, when the machine was suspended */
+  /**
+   * It goes on. @param suspendedMs - what its monotonic clock did not count, when the machine was
+   * suspended
+   */
   release(suspendedMs: number = 0): void {
     this.#held = false
     this.#suspendedMs += suspendedMs * this.#rate

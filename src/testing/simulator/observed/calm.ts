@@ -67,7 +67,10 @@ export class Calm {
     return !this.#failed.has(id) && !machine.clock.held && !machine.damaged && machine.isDiskSound
   }
 
-  /** Whether a storage failed and does not work again yet; the call that failed may have been the only one. */
+  /**
+   * Whether a storage failed and does not work again yet; the call that failed may have been the
+   * only one.
+   */
   #readEvents(): void {
     const { events } = this.#world
     for (const { name, node } of events.slice(this.#eventsRead)) {

@@ -21,8 +21,8 @@ export function contentOf({ storage }: Machine): Map<string, Uint8Array> {
 }
 
 /**
- * Files that somebody else changed on a node that could not take them in, as it has said of each (a full vault): it refuses
- * to read them, and the others have the version of the history.
+ * Files that somebody else changed on a node that could not take them in, as it has said of each (a
+ * full vault): it refuses to read them, and the others have the version of the history.
  */
 export function keptOutside(world: World, { id, process, storage }: Machine): Set<string> {
   const kept = new Set<string>()

@@ -1,4 +1,7 @@
-/** What the machines of a world hold durably, as it was last seen: also of those whose process is gone. */
+/**
+ * What the machines of a world hold durably, as it was last seen: also of those whose process is
+ * gone.
+ */
 import type { Extent, Position, Term } from '../../../history/position.js'
 import { sameTerm } from '../../../history/position.js'
 import type { World } from '../world.js'

@@ -16,7 +16,10 @@ export class Holdings {
   readonly #last = new Map<string, Held>()
   /** By machine: what was durable on the disks that it had before. */
   readonly #gone = new Map<string, Extent[]>()
-  /** By machine: copies that it had and left for another history, as whoever follows the other of two actives does. */
+  /**
+   * By machine: copies that it had and left for another history, as whoever follows the other of
+   * two actives does.
+   */
   readonly #left = new Map<string, Held[]>()
 
   constructor(world: World) {
@@ -53,7 +56,10 @@ export class Holdings {
     return this.#gone.get(id) ?? []
   }
 
-  /** What a machine holds: a living process says so itself, of a dead one only what was durable counts. */
+  /**
+   * What a machine holds: a living process says so itself, of a dead one only what was durable
+   * counts.
+   */
   of(id: string): Extent | undefined {
     const process = this.#world.machine(id).process
     if (process !== undefined) this.note(process)

@@ -1,6 +1,7 @@
 /**
- * What each version of a file held, as it was seen on the disk of a machine where nobody else had touched it. The same
- * change of the same history makes the same file everywhere, so that what one machine showed is known of all.
+ * What each version of a file held, as it was seen on the disk of a machine where nobody else had
+ * touched it. The same change of the same history makes the same file everywhere, so that what one
+ * machine showed is known of all.
  */
 
 import { differs } from '../../../copy/files/tree-scan.js'

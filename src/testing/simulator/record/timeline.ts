@@ -1,4 +1,7 @@
-/** What happened: as lines for people, as one hash that tells two runs apart, and as counts that tell what a run reached. */
+/**
+ * What happened: as lines for people, as one hash that tells two runs apart, and as counts that
+ * tell what a run reached.
+ */
 import type { Hash } from 'node:crypto'
 import { createHash } from 'node:crypto'
 

@@ -91,7 +91,10 @@ export function labelOf(bytes: Uint8Array): number | undefined {
   return found === null ? undefined : Number(found[1])
 }
 
-/** What an action leaves at a path when it replaces what was there; undefined for one that removes it. */
+/**
+ * What an action leaves at a path when it replaces what was there; undefined for one that removes
+ * it.
+ */
 export function contentPut(action: WriteAction, path: string): Uint8Array | undefined {
   if (action.kind === 'put') return action.path === path ? action.bytes : undefined
   if (action.kind !== 'transaction') return undefined

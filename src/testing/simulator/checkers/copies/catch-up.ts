@@ -1,8 +1,12 @@
-/** Promise 8: catching up costs what changed. A copy that only lacks the end of the journal is not copied anew. */
+/**
+ * Promise 8: catching up costs what changed. A copy that only lacks the end of the journal is not
+ * copied anew.
+ */
 
 import type { FileIndex } from '../../../../copy/files/file-index.js'
 import { relate } from '../../../../history/position.js'
-import type { NodeLogEvent, RestoredEvent, RestoreEvent } from '../../../../node/contract/events.js'
+import type { RestoredEvent, RestoreEvent } from '../../../../node/contract/event-parts.js'
+import type { NodeLogEvent } from '../../../../node/contract/events.js'
 import type { Process } from '../../machine/machine.js'
 import type { World } from '../../world.js'
 import type { Checker, Report } from '../checker.js'
@@ -11,7 +15,10 @@ class CatchUp implements Checker {
   readonly name = 'catch-up'
   readonly #world: World
   readonly #report: Report
-  /** For each restore under way, the files that it has a reason to move, but for those of changes after `seq`. */
+  /**
+   * For each restore under way, the files that it has a reason to move, but for those of changes
+   * after `seq`.
+   */
   readonly #bounds = new Map<string, { files: number; seq: number }>()
 
   constructor(world: World, report: Report) {
@@ -47,7 +54,8 @@ class CatchUp implements Checker {
       (sum, each) => sum + each.files.length + each.removed.length,
       outside + forgotten(own.index, theirs.index, commonSeq),
     )
-    // The source lists its files when its tree has all that its journal has: also what is only pending now.
+    // The source lists its files when its tree has all that its journal has: also what is only
+    // pending now.
     this.#bounds.set(restoreId, { files, seq: theirs.appliedSeq })
   }
 
@@ -70,7 +78,10 @@ class CatchUp implements Checker {
   }
 }
 
-/** Files that were removed since, of which a source that was restored itself only knows that it has none of that name. */
+/**
+ * Files that were removed since, of which a source that was restored itself only knows that it has
+ * none of that name.
+ */
 function forgotten(own: FileIndex, theirs: FileIndex, commonSeq: number): number {
   if (theirs.tombstoneFloor <= commonSeq) return 0
   const isGone = (path: string): boolean =>

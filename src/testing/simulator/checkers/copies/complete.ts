@@ -1,4 +1,6 @@
-/** Promise 6: a half copy is never served and never promoted; and copies that are in sync are equal. */
+/**
+ * Promise 6: a half copy is never served and never promoted; and copies that are in sync are equal.
+ */
 import type { NodeStatus } from '../../../../node/report/status.js'
 import type { Machine, Process } from '../../machine/machine.js'
 import { contentOf, keptOutside } from '../../observed/content.js'

@@ -1,6 +1,7 @@
 /**
- * What the surviving copy holds is what its history says: files as the writes in it left them, application state with
- * each of its changes once, and nothing of writes that were refused or belong to another history.
+ * What the surviving copy holds is what its history says: files as the writes in it left them,
+ * application state with each of its changes once, and nothing of writes that were refused or
+ * belong to another history.
  */
 
 import type { Process } from '../../machine/machine.js'

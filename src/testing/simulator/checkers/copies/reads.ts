@@ -1,6 +1,6 @@
 /**
- * What an application reads is what a history held: never half of one content and half of another, nothing of a refused
- * write, and on an active nothing older than what it acknowledged itself.
+ * What an application reads is what a history held: never half of one content and half of another,
+ * nothing of a refused write, and on an active nothing older than what it acknowledged itself.
  */
 
 import type { Process } from '../../machine/machine.js'

@@ -1,4 +1,7 @@
-/** Promise 7: files that are never synced, or that no class claims, stay as they are on each machine. */
+/**
+ * Promise 7: files that are never synced, or that no class claims, stay as they are on each
+ * machine.
+ */
 import type { Machine } from '../../machine/machine.js'
 import type { World } from '../../world.js'
 import type { Checker, Report } from '../checker.js'

@@ -1,7 +1,8 @@
 /**
- * Promise 5: what lies in the vault is what was lost, byte by byte: the files as they were, on the disk or, where this node
- * took over what another program had made of them, in the history; the journal by its checksum, the blobs as they were
- * written. And what an incident calls acknowledged was acknowledged.
+ * Promise 5: what lies in the vault is what was lost, byte by byte: the files as they were, on the
+ * disk or, where this node took over what another program had made of them, in the history; the
+ * journal by its checksum, the blobs as they were written. And what an incident calls acknowledged
+ * was acknowledged.
  */
 import { crc32 } from 'node:zlib'
 import type { VaultIncident } from '../../../../copy/vault/incident.js'
@@ -16,7 +17,9 @@ import { contentPut, labelOf, pathsOf } from '../../record/writes.js'
 import type { World } from '../../world.js'
 import type { Checker, Report } from '../checker.js'
 
-/** After this long the mark of a running active says that a write was acknowledged, in milliseconds. */
+/**
+ * After this long the mark of a running active says that a write was acknowledged, in milliseconds.
+ */
 const markMs = 3_000
 
 class VaultBytes implements Checker {
@@ -55,7 +58,10 @@ class VaultBytes implements Checker {
     this.#kept.set(`${process.id} ${incident.id}`, files)
   }
 
-  /** What is about to go: of an adopted file the version that the history has, of any other the one on the disk. */
+  /**
+   * What is about to go: of an adopted file the version that the history has, of any other the one
+   * on the disk.
+   */
   #before({ id, copy }: Process, incident: VaultIncident, path: string): Uint8Array | undefined {
     if (incident.reason !== 'adopted') return this.#world.machine(id).storage.outside.read(path)
     // It is sealed before the change is journaled that takes its place.
@@ -134,7 +140,8 @@ class VaultBytes implements Checker {
       // A disk that was put back may open an epoch for the second time.
       if (inIncident === undefined || !sameTerm(inIncident, term)) continue
       answered.add(key)
-      // Of a node's own changes it knows after a while, or with a later change: the mark is in its journal.
+      // Of a node's own changes it knows after a while, or with a later change: the mark is in its
+      // journal.
       const isOwn = term.nodeId === id && process.id === id
       if (!isOwn || marks.get(key) !== 'unknown' || this.#world.machine(id).damaged) continue
       const seenMs = this.#activeMs.get(process) ?? 0
@@ -156,8 +163,9 @@ class VaultBytes implements Checker {
   }
 
   /**
-   * Whether a change that was made once a write and all before it were answered is among the lost ones, too. One of the same
-   * term: the next tenure knows no more of the one before than the journal does.
+   * Whether a change that was made once a write and all before it were answered is among the lost
+   * ones, too. One of the same term: the next tenure knows no more of the one before than the
+   * journal does.
    */
   #isMarkedLater(write: WriteRecord, epoch: number, lost: ReadonlyMap<string, unknown>): boolean {
     const answeredMs = this.#answeredMs(write)
@@ -169,7 +177,10 @@ class VaultBytes implements Checker {
     })
   }
 
-  /** When a write and all that were made before its answer were answered: the mark passes none that still waits. */
+  /**
+   * When a write and all that were made before its answer were answered: the mark passes none that
+   * still waits.
+   */
   #answeredMs({ process, submittedMs: madeMs, settledMs = 0 }: WriteRecord): number {
     const before = this.#world.writes.filter((write) => {
       if (write.submittedMs > settledMs) return false
@@ -179,7 +190,10 @@ class VaultBytes implements Checker {
     return Math.max(...before.map((write) => write.settledMs ?? Number.POSITIVE_INFINITY))
   }
 
-  /** Changes whose answer never came back to the workload: forwarded ones, and what was found on the disk. */
+  /**
+   * Changes whose answer never came back to the workload: forwarded ones, and what was found on the
+   * disk.
+   */
   #mayBeOthers(id: string): boolean {
     const { writes, timeline } = this.#world
     if ((timeline.counts.get('outsideChange') ?? 0) > 0) return true

@@ -1,6 +1,7 @@
 /**
- * Promise 5: nothing is discarded silently; and, with it, what a journal held durably it still holds after any crash.
- * Whatever a node's history had and has no more is listed in an incident of its vault.
+ * Promise 5: nothing is discarded silently; and, with it, what a journal held durably it still
+ * holds after any crash. Whatever a node's history had and has no more is listed in an incident of
+ * its vault.
  */
 
 import type { VaultIncident } from '../../../../copy/vault/incident.js'
@@ -54,7 +55,9 @@ class Vaulted implements Checker {
       this.#last.set(process.id, { extent, boot: process.boot })
   }
 
-  /** What the old disk held, its vault included, is gone with it, but for what was in the backup. */
+  /**
+   * What the old disk held, its vault included, is gone with it, but for what was in the backup.
+   */
   replaced({ id, backedUpMs }: Machine): void {
     this.#last.delete(id)
     const before = this.#incidents.get(id) ?? []
@@ -78,7 +81,8 @@ class Vaulted implements Checker {
     for (let seq = commonSeq + 1; seq <= before.seq; seq += 1) {
       const term = termAt(before, seq)
       if (term === undefined || listed.has(`${term.epoch}/${seq}`)) continue
-      // A start completes the switch of a restore that a crash interrupted: what it removes was vaulted before.
+      // A start completes the switch of a restore that a crash interrupted: what it removes was
+      // vaulted before.
       const how = last.boot === process.boot ? '' : ' when it was started again'
       this.#report(`${what}${how}, and ${written(term)}/${seq} is in no incident of its vault`)
       return
@@ -101,7 +105,10 @@ class Vaulted implements Checker {
     this.#acknowledgedOnes()
   }
 
-  /** What a node acknowledged itself, at whichever level, is in the surviving history or in its vault. */
+  /**
+   * What a node acknowledged itself, at whichever level, is in the surviving history or in its
+   * vault.
+   */
   #acknowledgedOnes(): void {
     const [active = ''] = this.#world.actives()
     const final = this.#world.process(active).durable
@@ -121,7 +128,10 @@ class Vaulted implements Checker {
   }
 }
 
-/** What an incident covers: changes one by one, and those before them whose files and states it holds. */
+/**
+ * What an incident covers: changes one by one, and those before them whose files and states it
+ * holds.
+ */
 function* positionsOf({ commonSeq, extent, changes, reason }: VaultIncident): Generator<string> {
   if (reason !== 'divergence') return
   for (const { epoch, seq } of changes) yield `${epoch}/${seq}`

@@ -211,7 +211,7 @@ const table = {
   },
   STORAGE_CORRUPT: {
     retryable: false,
-    summary: 'Stored bytes fail their checksum.',
+    summary: 'Stored bytes fail their checksum, or are not what was written there.',
     whatToDo:
       'Check the device; while another node is active, move .hotspare (the vault is in it) and the files of synced classes out of the folder, leave all else, and start the node: it restores its copy.',
   },

@@ -3,6 +3,7 @@
  */
 import { HotspareError } from '../errors.js'
 import { checkPath } from '../policy/path-rules.js'
+import { fromPeer } from '../protocol/fields.js'
 import type { BlobRef, Change, PayloadCursor, SingleChange } from './change.js'
 import { changeKinds } from './change.js'
 import { isInRun, UpdateRun } from './update-run.js'
@@ -18,30 +19,19 @@ const decodedBytesMax = 2 ** 44
 
 const blobName = /^[a-z0-9][a-z0-9._-]{0,127}$/
 
-function malformed(field: string): HotspareError {
-  return new HotspareError('PROTOCOL_VIOLATION', `the field ${field} of a change is malformed`)
-}
+const read = fromPeer('a change')
 
-function text(value: unknown, field: string): string {
-  if (typeof value !== 'string' || value.length === 0 || value.length > 256) throw malformed(field)
-  return value
+function classOf(value: unknown): string {
+  return read.name(value, 'class', 256)
 }
 
 function pathOf(value: unknown): string {
-  if (typeof value !== 'string') throw malformed('path')
-  return checkPath(value)
-}
-
-function size(value: unknown, field: string): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw malformed(field)
-  return value
+  return checkPath(read.text(value, 'path', Number.POSITIVE_INFINITY))
 }
 
 /** A place or size in a file. */
 function fileSize(value: unknown, field: string): number {
-  const bytes = size(value, field)
-  if (bytes > decodedBytesMax) throw malformed(field)
-  return bytes
+  return read.count(value, field, decodedBytesMax)
 }
 
 interface Payload {
@@ -52,12 +42,12 @@ interface Payload {
 function payload(tuple: readonly unknown[], at: number, cursor: PayloadCursor): Payload {
   const length = fileSize(tuple[at], 'length')
   if (tuple.length > at + 1) {
-    const id = text(tuple[at + 1], 'blob')
-    if (!blobName.test(id)) throw malformed('blob')
-    return { bytes: undefined, blob: { id, bytes: length, crc: size(tuple[at + 2], 'crc') } }
+    const id = read.name(tuple[at + 1], 'blob')
+    if (!blobName.test(id)) throw read.bad('blob')
+    return { bytes: undefined, blob: { id, bytes: length, crc: read.count(tuple[at + 2], 'crc') } }
   }
   const end = cursor.at + length
-  if (end > cursor.bytes.length) throw malformed('length')
+  if (end > cursor.bytes.length) throw read.bad('length')
   const bytes = cursor.bytes.subarray(cursor.at, end)
   cursor.at = end
   return { bytes, blob: undefined }
@@ -65,33 +55,28 @@ function payload(tuple: readonly unknown[], at: number, cursor: PayloadCursor): 
 
 /** The change, or run of changes, that a tuple stands for; its inline bytes are views. */
 export function readChange(tuple: unknown, cursor: PayloadCursor): Change | UpdateRun {
-  if (!Array.isArray(tuple)) throw malformed('tuple')
-  const fields: readonly unknown[] = tuple
+  const fields = read.list(tuple, 'tuple')
   if (fields[0] === changeKinds.updateRun) {
-    return new UpdateRun(text(fields[1], 'class'), fields[2], cursor)
+    return new UpdateRun(classOf(fields[1]), fields[2], cursor)
   }
   if (fields[0] !== changeKinds.transaction) {
     const change = readSingle(fields, cursor)
     // Bytes have one place only, or the payload of what follows would be looked for elsewhere.
-    if (isInRun(change)) throw malformed('value')
+    if (isInRun(change)) throw read.bad('value')
     return change
   }
-  const inner = fields[1]
-  if (!Array.isArray(inner) || inner.length > transactionChangesMax) throw malformed('transaction')
-  const changes = inner.map((one: unknown): SingleChange => {
-    if (!Array.isArray(one)) throw malformed('tuple')
-    return readSingle(one, cursor)
-  })
+  const inner = read.list(fields[1], 'transaction', transactionChangesMax)
+  const changes = inner.map((one) => readSingle(read.list(one, 'tuple'), cursor))
   return { kind: 'transaction', changes }
 }
 
 function readSingle(tuple: readonly unknown[], cursor: PayloadCursor): SingleChange {
-  const className = text(tuple[1], 'class')
+  const className = classOf(tuple[1])
   switch (tuple[0]) {
     case changeKinds.update:
       return { kind: 'update', className, value: tuple[2] }
     case changeKinds.put: {
-      const mode = size(tuple[3], 'mode') & 0o777
+      const mode = read.count(tuple[3], 'mode') & 0o777
       return { kind: 'put', className, path: pathOf(tuple[2]), mode, ...payload(tuple, 4, cursor) }
     }
     case changeKinds.patch: {

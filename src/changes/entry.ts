@@ -23,6 +23,7 @@ import { crc32 } from 'node:zlib'
 import { HotspareError } from '../errors.js'
 import type { Term } from '../history/position.js'
 import { decode, encode } from '../protocol/codec.js'
+import { fromPeer } from '../protocol/fields.js'
 import type { Change, SingleChange } from './change.js'
 import { changeKinds } from './change.js'
 import { readChange } from './decode-change.js'
@@ -255,26 +256,23 @@ function metaOf(entry: Entry): unknown {
   return decode(entry.bytes.subarray(entryHeaderBytes, entryHeaderBytes + entry.header.metaBytes))
 }
 
-function malformed(what: string): HotspareError {
-  return new HotspareError('PROTOCOL_VIOLATION', `the ${what} of an entry is malformed`)
-}
+const read = fromPeer('an entry')
 
 /** What a batch is made of, in order: changes, and runs that each stand for several. */
 export type BatchPart = Change | UpdateRun
 
 /** The parts of a batch, their bytes as views into the entry. */
 export function partsOf(entry: Entry): BatchPart[] {
-  const meta = metaOf(entry)
-  if (!Array.isArray(meta) || meta.length > entry.header.count) throw malformed('batch')
+  const meta = read.list(metaOf(entry), 'batch', entry.header.count)
   const payload = { bytes: entry.bytes, at: entryHeaderBytes + entry.header.metaBytes }
   let count = 0
-  const parts = meta.map((tuple: unknown) => {
+  const parts = meta.map((tuple) => {
     const part = readChange(tuple, payload)
     count += part.kind === 'updateRun' ? part.count : 1
     return part
   })
-  if (count !== entry.header.count) throw malformed('batch')
-  if (payload.at !== entry.header.length) throw malformed('payload')
+  if (count !== entry.header.count) throw read.bad('batch')
+  if (payload.at !== entry.header.length) throw read.bad('payload')
   return parts
 }
 
@@ -285,12 +283,10 @@ export function changesOf(entry: Entry): Change[] {
 
 /** The term that an entry of kind `term` opens. */
 export function termOf(entry: Entry): Term {
-  const meta = metaOf(entry)
-  if (!Array.isArray(meta)) throw malformed('term')
-  const [epoch, nodeId, bootId] = meta as unknown[]
-  if (epoch !== entry.header.epoch || !isId(nodeId) || !isId(bootId)) throw malformed('term')
-  const term = { epoch: entry.header.epoch, nodeId, bootId }
-  if (termTagOf(term) !== entry.header.termTag) throw malformed('term')
+  const { epoch, termTag } = entry.header
+  const [named, nodeId, bootId] = read.list(metaOf(entry), 'term')
+  const term = { epoch, nodeId: idOf(nodeId, 'nodeId'), bootId: idOf(bootId, 'bootId') }
+  if (named !== epoch || termTagOf(term) !== termTag) throw read.bad('term')
   return term
 }
 
@@ -312,17 +308,13 @@ const idLengthMax = 256
 /** Members in an in-sync set, far above `membersMax`; an entry with more is malformed. */
 const inSyncMax = 1024
 
-function isId(value: unknown): value is string {
-  return typeof value === 'string' && value.length > 0 && value.length <= idLengthMax
+function idOf(value: unknown, field: string): string {
+  return read.name(value, field, idLengthMax)
 }
 
 /** The members of an entry of kind `inSync`. */
 export function inSyncOf(entry: Entry): string[] {
-  const meta = metaOf(entry)
-  if (!Array.isArray(meta) || meta.length > inSyncMax || !meta.every(isId)) {
-    throw malformed('in-sync set')
-  }
-  return meta
+  return read.list(metaOf(entry), 'inSync', inSyncMax).map((member) => idOf(member, 'inSync'))
 }
 
 /** All single changes of a change. */

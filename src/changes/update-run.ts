@@ -4,12 +4,14 @@
  * so they pass through no codec, and a receiver makes neither a change nor a view of one before it
  * carries it out.
  */
-import { HotspareError } from '../errors.js'
+import { fromPeer } from '../protocol/fields.js'
 import type { Change, PayloadCursor, UpdateChange } from './change.js'
 import { changeKinds } from './change.js'
 
 /** Bytes of a length in the column: u32, little-endian. */
 const lengthBytes = 4
+
+const read = fromPeer('a run of updates')
 
 /** An update that stands in a run. */
 export interface BytesUpdate extends UpdateChange {
@@ -61,20 +63,17 @@ export class UpdateRun {
    * @throws `PROTOCOL_VIOLATION` when the column is none, is empty, or announces more than there is
    */
   constructor(className: string, column: unknown, cursor: PayloadCursor) {
-    if (!(column instanceof Uint8Array) || column.length === 0 || column.length % lengthBytes > 0) {
-      throw new HotspareError('PROTOCOL_VIOLATION', 'the lengths of a run are malformed')
-    }
+    const { buffer, byteOffset, length } = read.bytes(column, 'lengths')
+    if (length === 0 || length % lengthBytes > 0) throw read.bad('lengths')
     this.className = className
-    this.count = column.length / lengthBytes
-    this.#lengths = Buffer.from(column.buffer, column.byteOffset, column.length)
+    this.count = length / lengthBytes
+    this.#lengths = Buffer.from(buffer, byteOffset, length)
     this.#payload = cursor.bytes
     this.#start = cursor.at
     // A sum of whole numbers below 2^32, at most as many as an entry has bytes: exact.
     let end = cursor.at
-    for (let at = 0; at < column.length; at += lengthBytes) end += this.#lengths.readUInt32LE(at)
-    if (end > cursor.bytes.length) {
-      throw new HotspareError('PROTOCOL_VIOLATION', 'a run announces more bytes than there are')
-    }
+    for (let at = 0; at < length; at += lengthBytes) end += this.#lengths.readUInt32LE(at)
+    if (end > cursor.bytes.length) throw read.bad('lengths', 'within the bytes that there are')
     this.bytes = end - cursor.at
     cursor.at = end
   }

@@ -1,6 +1,5 @@
 /** Brings the parts of a copy up from its storage: at the start, and after a switch. */
-import type { HotspareError } from '../errors.js'
-import { isBroken } from './checkpoint/broken-document.js'
+import { HotspareError } from '../errors.js'
 import type { CheckpointDocument } from './checkpoint/checkpoint-document.js'
 import { readCheckpoint } from './checkpoint/checkpoint-document.js'
 import { Checkpointer } from './checkpoint/checkpointer.js'
@@ -116,7 +115,8 @@ async function believe<T>(what: string, read: () => Promise<T>): Promise<Belief<
   try {
     return { value: await read(), damage: undefined }
   } catch (error) {
-    if (!isBroken(error)) throw error
+    // Damaged bytes stay damaged; what cannot be read for another reason may be readable later.
+    if (!HotspareError.is(error, 'STORAGE_CORRUPT')) throw error
     return { value: undefined, damage: { segment: what, offset: 0, why: error.message } }
   }
 }

@@ -1,6 +1,5 @@
-import { HotspareError } from '../errors.js'
 import { decode, encode } from './codec.js'
-import { asCount, asName, asRecord, isRecord } from './shape.js'
+import { fromPeer, isRecord } from './fields.js'
 
 /**
  * The wrapper of control messages. It says who wrote the message and for whom it is, so that a
@@ -32,6 +31,8 @@ export const HOPS_MAX = 4
 /** Longest name in an envelope, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
 const NAME_LENGTH_MAX = 128
 
+const read = fromPeer('an envelope')
+
 /** What the sender fills in. */
 export type NewEnvelope = Omit<Envelope, 'v' | 'hops'>
 
@@ -53,18 +54,16 @@ export function isOfLaterVersion(value: unknown): boolean {
  * @throws `PROTOCOL_VIOLATION`
  */
 export function asEnvelope(value: unknown): Envelope {
-  const record = asRecord(value, 'envelope')
-  if (record.v !== 1) {
-    throw new HotspareError('PROTOCOL_VIOLATION', 'An envelope has an unknown version')
-  }
+  const record = read.fields(value, 'envelope')
+  if (record.v !== 1) throw read.bad('v', '1')
   return {
     v: 1,
-    cluster: asName(record.cluster, 'cluster', NAME_LENGTH_MAX),
-    id: asName(record.id, 'id', NAME_LENGTH_MAX),
-    origin: asName(record.origin, 'origin', NAME_LENGTH_MAX),
-    destination: asName(record.destination, 'destination', NAME_LENGTH_MAX),
-    hops: asCount(record.hops, 'hops', HOPS_MAX),
-    type: asName(record.type, 'type', NAME_LENGTH_MAX),
+    cluster: read.name(record.cluster, 'cluster', NAME_LENGTH_MAX),
+    id: read.name(record.id, 'id', NAME_LENGTH_MAX),
+    origin: read.name(record.origin, 'origin', NAME_LENGTH_MAX),
+    destination: read.name(record.destination, 'destination', NAME_LENGTH_MAX),
+    hops: read.count(record.hops, 'hops', HOPS_MAX),
+    type: read.name(record.type, 'type', NAME_LENGTH_MAX),
     body: record.body,
   }
 }

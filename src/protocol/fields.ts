@@ -1,85 +1,243 @@
-/** Looks at the fields of decoded messages: a peer is not believed about their types and sizes. */
+/**
+ * Reads decoded values that nobody vouches for: what a peer sent, and what was found on the disk. A
+ * peer that has proved the secret is still not believed about types, sizes and numbers, and bytes
+ * with a sound checksum may have been written by a defect. A reader knows what it reads and which
+ * code its errors have: a message is refused as `PROTOCOL_VIOLATION`, and a document of this node's
+ * own disk as `STORAGE_CORRUPT`.
+ *
+ * Each method takes a value and the name of its field, returns the value with its type, and throws
+ * when it does not fit. Fields that are not asked for are not looked at: later versions add some.
+ */
+
+import type { ErrorCode } from '../error-codes.js'
 import { HotspareError } from '../errors.js'
-import type { Extent, History, HistoryTerm, Term } from '../history/position.js'
-import { epochMax, historyTermsMax } from '../history/position.js'
+import {
+  type Extent,
+  epochMax,
+  type History,
+  type HistoryTerm,
+  historyTermsMax,
+  type Term,
+} from '../history/position.js'
+import { type DecodeOptions, decode } from './codec.js'
 
-/** A field is not what it should be. */
-export function bad(field: string): HotspareError {
-  return new HotspareError(
-    'PROTOCOL_VIOLATION',
-    `the field ${field} of a replication message is malformed`,
-  )
-}
-
-/** A decoded value whose fields are still to be looked at. */
+/** A decoded map whose fields are still to be looked at. */
 export type Fields = Readonly<Record<string, unknown>>
 
-export function fieldsOf(value: unknown, name: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad(name)
-  return value as Fields
-}
-
-export function seqOf(value: unknown, name: string): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw bad(name)
-  return value
-}
-
-export function textOf(value: unknown, name: string, lengthMax = 1024): string {
-  if (typeof value !== 'string' || value.length > lengthMax) throw bad(name)
-  return value
-}
-
-export function listOf(value: unknown, name: string, lengthMax: number): readonly unknown[] {
-  if (!Array.isArray(value) || value.length > lengthMax) throw bad(name)
-  return value
-}
-
 /**
- * Fields that a row of a list may hold, with what later versions add at its end; more are
- * `PROTOCOL_VIOLATION`.
+ * Longest text in a message, in UTF-16 units, where nothing else is said; a longer one is refused.
+ */
+const peerTextMax = 1024
+/** Longest id in a term, in UTF-16 units; a longer one is refused. */
+const termIdMax = 256
+/** Longest key of a map, in UTF-16 units; a longer one is refused. */
+const keyLengthMax = 256
+/**
+ * Fields that a row of a list may hold, with what later versions add at its end; more are refused.
  */
 const rowLengthMax = 16
 
-/** A row of a list: a few values, whose places say what they are. */
-export function rowOf(value: unknown, name: string): readonly unknown[] {
-  return listOf(value, name, rowLengthMax)
+/** Whether the value is a plain map: no array, no bytes, no date. */
+export function isRecord(value: unknown): value is Fields {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
 }
 
-/** A term that a peer names. */
-export function termOfFields(value: unknown, name: string): Term {
-  const term = storedTermOf(value, name)
-  if (term.epoch > epochMax) throw bad(`${name}.epoch`)
-  return term
+/** The value as one of these words; undefined for any other, which a later version may know. */
+export function wordOf<Word extends string>(
+  value: unknown,
+  words: readonly Word[],
+): Word | undefined {
+  return words.find((each) => each === value)
+}
+
+/** Undefined when the value is undefined or null, else what `read` makes of it. */
+export function optional<Value>(
+  value: unknown,
+  read: (value: unknown) => Value,
+): Value | undefined {
+  return value === undefined || value === null ? undefined : read(value)
+}
+
+function atMost(max: number, unit: string): string {
+  return Number.isFinite(max) ? ` of at most ${max} ${unit}` : ''
+}
+
+/** A reader of what a peer sent. Errors call the message `subject`, such as 'a forwarded write'. */
+export function fromPeer(subject: string): FieldReader {
+  return new FieldReader('PROTOCOL_VIOLATION', subject, peerTextMax, epochMax)
 }
 
 /**
- * A term of this node's own records: one above the highest that a peer may name is read again, too.
+ * A reader of what this node wrote to its own disk. The length of the document alone limits its
+ * lists and texts. An epoch may be above the highest that a peer may name, because this node's own
+ * term can be one above it.
  */
-export function storedTermOf(value: unknown, name: string): Term {
-  const fields = fieldsOf(value, name)
-  return {
-    epoch: seqOf(fields.epoch, `${name}.epoch`),
-    nodeId: textOf(fields.nodeId, `${name}.nodeId`, 256),
-    bootId: textOf(fields.bootId, `${name}.bootId`, 256),
-  }
+export function fromDisk(subject: string): FieldReader {
+  return new FieldReader('STORAGE_CORRUPT', subject, Number.POSITIVE_INFINITY)
 }
 
-/** A history, checked to rise in epochs and positions. */
-export function historyOf(value: unknown, name: string): History {
-  const terms = listOf(value, name, historyTermsMax).map((one): HistoryTerm => {
-    const firstSeq = seqOf(fieldsOf(one, name).firstSeq, `${name}.firstSeq`)
-    return { ...termOfFields(one, name), firstSeq }
-  })
-  for (let at = 1; at < terms.length; at += 1) {
-    const before = terms[at - 1]
-    const term = terms[at]
-    if (before === undefined || term === undefined) continue
-    if (term.epoch <= before.epoch || term.firstSeq <= before.firstSeq) throw bad(name)
-  }
-  return terms
-}
+/** See the head of the file. */
+export class FieldReader {
+  readonly #code: ErrorCode
+  readonly #subject: string
+  readonly #textMax: number
+  readonly #epochMax: number
 
-export function extentOf(value: unknown, name: string): Extent {
-  const fields = fieldsOf(value, name)
-  return { history: historyOf(fields.history, name), seq: seqOf(fields.seq, `${name}.seq`) }
+  constructor(
+    code: ErrorCode,
+    subject: string,
+    textMax: number,
+    highestEpoch: number = Number.MAX_SAFE_INTEGER,
+  ) {
+    this.#code = code
+    this.#subject = subject
+    this.#textMax = textMax
+    this.#epochMax = highestEpoch
+  }
+
+  /** The error for a field that does not fit. */
+  bad(field: string, expected?: string): HotspareError {
+    const why = expected === undefined ? '' : `: it is not ${expected}`
+    const what = `the field ${field} of ${this.#subject} is malformed${why}`
+    return new HotspareError(this.#code, what, { details: { field } })
+  }
+
+  /** Decodes the bytes of a document or message. */
+  decode(bytes: Uint8Array, options?: DecodeOptions): unknown {
+    try {
+      return decode(bytes, options)
+    } catch (cause) {
+      throw new HotspareError(this.#code, `${this.#subject} cannot be decoded`, { cause })
+    }
+  }
+
+  /** A map. */
+  fields(value: unknown, field: string): Fields {
+    if (!isRecord(value)) throw this.bad(field, 'a map')
+    return value
+  }
+
+  /** True or false. */
+  flag(value: unknown, field: string): boolean {
+    if (typeof value !== 'boolean') throw this.bad(field, 'true or false')
+    return value
+  }
+
+  /** A whole number from 0 to `max`, exact in a double. */
+  count(value: unknown, field: string, max: number = Number.MAX_SAFE_INTEGER): number {
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > max) {
+      throw this.bad(field, `a whole number from 0 to ${max}`)
+    }
+    return value
+  }
+
+  /** Any number but infinities and NaN. */
+  number(value: unknown, field: string): number {
+    if (typeof value !== 'number' || !Number.isFinite(value)) throw this.bad(field, 'a number')
+    return value
+  }
+
+  /** A string of at most `lengthMax` UTF-16 units. */
+  text(value: unknown, field: string, lengthMax: number = this.#textMax): string {
+    if (typeof value !== 'string' || value.length > lengthMax) {
+      throw this.bad(field, `a string${atMost(lengthMax, 'characters')}`)
+    }
+    return value
+  }
+
+  /** A string that is not empty, of at most `lengthMax` UTF-16 units. */
+  name(value: unknown, field: string, lengthMax: number = this.#textMax): string {
+    if (typeof value !== 'string' || value.length === 0 || value.length > lengthMax) {
+      throw this.bad(field, `a string that is not empty${atMost(lengthMax, 'characters')}`)
+    }
+    return value
+  }
+
+  /** One of these words. */
+  word<Word extends string>(value: unknown, field: string, words: readonly Word[]): Word {
+    const word = wordOf(value, words)
+    if (word === undefined) throw this.bad(field, `one of ${words.join(', ')}`)
+    return word
+  }
+
+  bytes(value: unknown, field: string): Uint8Array {
+    if (!(value instanceof Uint8Array)) throw this.bad(field, 'bytes')
+    return value
+  }
+
+  /** An array of at most `lengthMax` elements. */
+  list(
+    value: unknown,
+    field: string,
+    lengthMax: number = Number.POSITIVE_INFINITY,
+  ): readonly unknown[] {
+    if (!Array.isArray(value) || value.length > lengthMax) {
+      throw this.bad(field, `an array${atMost(lengthMax, 'elements')}`)
+    }
+    return value
+  }
+
+  /** A row of a list: a few values, whose places say what they are. */
+  row(value: unknown, field: string): readonly unknown[] {
+    return this.list(value, field, rowLengthMax)
+  }
+
+  /** An array of strings. */
+  texts(value: unknown, field: string, lengthMax?: number, textMax?: number): string[] {
+    return this.list(value, field, lengthMax).map((one) => this.text(one, field, textMax))
+  }
+
+  /**
+   * A map of at most `entriesMax` texts, with keys of at most 256 characters. The result has no
+   * prototype, so that no key of a peer means anything to JavaScript.
+   */
+  textMap(
+    value: unknown,
+    field: string,
+    entriesMax: number,
+    textMax: number,
+  ): Record<string, string> {
+    const entries = Object.entries(this.fields(value, field))
+    if (entries.length > entriesMax) throw this.bad(field, `a map of at most ${entriesMax} entries`)
+    const checked: Record<string, string> = Object.create(null)
+    for (const [key, each] of entries) {
+      this.text(key, `a key of ${field}`, keyLengthMax)
+      checked[key] = this.text(each, `${field}.${key}`, textMax)
+    }
+    return checked
+  }
+
+  term(value: unknown, field: string): Term {
+    const { epoch, nodeId, bootId } = this.fields(value, field)
+    return {
+      epoch: this.count(epoch, `${field}.epoch`, this.#epochMax),
+      nodeId: this.text(nodeId, `${field}.nodeId`, termIdMax),
+      bootId: this.text(bootId, `${field}.bootId`, termIdMax),
+    }
+  }
+
+  /** A history, whose epochs and positions rise. */
+  history(value: unknown, field: string): History {
+    const terms = this.list(value, field, historyTermsMax).map((one): HistoryTerm => {
+      const { firstSeq } = this.fields(one, field)
+      const { epoch, nodeId, bootId } = this.term(one, field)
+      return { epoch, nodeId, bootId, firstSeq: this.count(firstSeq, `${field}.firstSeq`) }
+    })
+    for (let at = 1; at < terms.length; at += 1) {
+      const before = terms[at - 1]
+      const term = terms[at]
+      if (before === undefined || term === undefined) continue
+      if (term.epoch <= before.epoch || term.firstSeq <= before.firstSeq) {
+        throw this.bad(field, 'a history, whose terms rise')
+      }
+    }
+    return terms
+  }
+
+  extent(value: unknown, field: string): Extent {
+    const { history, seq } = this.fields(value, field)
+    return { history: this.history(history, field), seq: this.count(seq, `${field}.seq`) }
+  }
 }

@@ -1,8 +1,8 @@
 import { HotspareError } from '../errors.js'
 import { decode, encode } from './codec.js'
+import { fromPeer, optional } from './fields.js'
 import { asIdentity, type Identity, type Lane, lanes } from './identity.js'
 import { type DirectionKeys, handshakeTag, PROOF_BYTES, sameBytes } from './keys.js'
-import { asBoolean, asOptional, asRecord, asString } from './shape.js'
 import { magic, type VersionRange } from './version.js'
 
 /**
@@ -39,6 +39,8 @@ const REASON_LENGTH_MAX = 64
  * `PROTOCOL_VIOLATION`.
  */
 const MESSAGE_LENGTH_MAX = 512
+
+const read = fromPeer('a verdict')
 
 const KIND = {
   hello: 1,
@@ -206,14 +208,10 @@ export function encodeVerdict(keys: DirectionKeys, verdict: Verdict): Uint8Array
 }
 
 export function decodeVerdict(keys: DirectionKeys, frame: Uint8Array): Verdict {
-  const record = asRecord(decode(unseal(keys, frame, KIND.verdict)), 'verdict')
+  const { ok, reason, message } = read.fields(decode(unseal(keys, frame, KIND.verdict)), 'verdict')
   return {
-    ok: asBoolean(record.ok, 'ok'),
-    reason: asOptional(record.reason, 'reason', (value, field) =>
-      asString(value, field, REASON_LENGTH_MAX),
-    ),
-    message: asOptional(record.message, 'message', (value, field) =>
-      asString(value, field, MESSAGE_LENGTH_MAX),
-    ),
+    ok: read.flag(ok, 'ok'),
+    reason: optional(reason, (text) => read.text(text, 'reason', REASON_LENGTH_MAX)),
+    message: optional(message, (text) => read.text(text, 'message', MESSAGE_LENGTH_MAX)),
   }
 }

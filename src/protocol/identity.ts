@@ -1,14 +1,4 @@
-import {
-  asArray,
-  asBoolean,
-  asCount,
-  asMap,
-  asName,
-  asOneOf,
-  asOptional,
-  asRecord,
-  asString,
-} from './shape.js'
+import { fromPeer, optional } from './fields.js'
 
 /**
  * What a connection is for. Heartbeats have their own, so that they never queue behind bulk data.
@@ -76,32 +66,38 @@ export const IDENTITY_BYTES_MAX: number = 64 * 1024
  */
 export const FRAME_BYTES_MIN: number = 256 * 1024
 
+const read = fromPeer('an identity')
+
 /**
  * Checks a decoded identity.
  *
  * @throws `PROTOCOL_VIOLATION`
  */
 export function asIdentity(value: unknown): Identity {
-  const record = asRecord(value, 'identity')
-  const name = (each: unknown, field: string): string => asName(each, field, NAME_LENGTH_MAX)
-  const text = (each: unknown, field: string): string => asString(each, field, VALUE_LENGTH_MAX)
-  const appVersion = asOptional(record.appVersion, 'appVersion', name)
+  const record = read.fields(value, 'identity')
+  const name = (each: unknown, field: string): string => read.name(each, field, NAME_LENGTH_MAX)
+  const appVersion = optional(record.appVersion, (each) => name(each, 'appVersion'))
+  const features = read.list(record.features, 'features', FEATURES_MAX)
+  const { fingerprints } = record
   return {
     nodeId: name(record.nodeId, 'nodeId'),
     bootId: name(record.bootId, 'bootId'),
-    kind: asOneOf(record.kind, 'kind', kinds),
-    lane: asOneOf(record.lane, 'lane', lanes),
+    kind: read.word(record.kind, 'kind', kinds),
+    lane: read.word(record.lane, 'lane', lanes),
     cluster: name(record.cluster, 'cluster'),
     libraryVersion: name(record.libraryVersion, 'libraryVersion'),
     ...(appVersion === undefined ? {} : { appVersion }),
     limits: {
-      frameBytesMax: asCount(asRecord(record.limits, 'limits').frameBytesMax, 'frameBytesMax'),
+      frameBytesMax: read.count(
+        read.fields(record.limits, 'limits').frameBytesMax,
+        'frameBytesMax',
+      ),
     },
-    features: asArray(record.features, 'features', FEATURES_MAX, name),
-    fingerprints: asMap(record.fingerprints, 'fingerprints', FINGERPRINTS_MAX, text),
+    features: features.map((each) => name(each, 'features')),
+    fingerprints: read.textMap(fingerprints, 'fingerprints', FINGERPRINTS_MAX, VALUE_LENGTH_MAX),
     integrity: {
-      bulk: asOneOf(asRecord(record.integrity, 'integrity').bulk, 'bulk', integrities),
+      bulk: read.word(read.fields(record.integrity, 'integrity').bulk, 'bulk', integrities),
     },
-    hasSecret: asBoolean(record.hasSecret, 'hasSecret'),
+    hasSecret: read.flag(record.hasSecret, 'hasSecret'),
   }
 }

@@ -1,9 +1,9 @@
 import { createCipheriv, createHmac, randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { HotspareError } from '../../src/errors.js'
+import { fromPeer } from '../../src/protocol/fields.js'
 import { FrameCheck } from '../../src/protocol/frame-check.js'
 import type { HandshakeKey } from '../../src/protocol/keys.js'
-import { violation } from '../../src/protocol/shape.js'
 import { until } from '../../src/testing/transport-kit-support.js'
 import { key, meet, type Tamper } from './meet.js'
 
@@ -93,7 +93,7 @@ test('a receiver that throws a HotspareError ends the channel with it', async ()
   const { dialer, listener } = await meet({}, {})
   let error: HotspareError | undefined
   listener?.onMessage(() => {
-    throw violation('seq', 'a whole number')
+    throw fromPeer('a message').bad('seq', 'a whole number')
   })
   listener?.onClose((_cause, reason) => {
     error = reason

@@ -132,6 +132,29 @@ describe('what a node promised', () => {
     })
   })
 
+  it('is refused as damaged where its checksum is sound and its content is not', async () => {
+    const facts = factsAt(3)
+    const term = { epoch: -1, nodeId: 'beta', bootId: 'boot' }
+    const wrong: [string, DurableFacts][] = [
+      ['promised', { ...facts, promised: term }],
+      ['known', { ...facts, known: { term, seq: 1 } }],
+      ['known', { ...facts, known: { ...facts.known, seq: 0.5 } } as DurableFacts],
+      ['leftEmpty', { ...facts, leftEmpty: [term] }],
+      ['leftEmpty', { ...facts, leftEmpty: 'none' } as unknown as DurableFacts],
+    ]
+    for (const [field, written] of wrong) {
+      const open = await opened(memory())
+      const log = await FactsLog.open(open.logs, owner)
+      await log.write(written, false)
+      await log.close()
+      await expect(FactsLog.open(open.logs, owner)).rejects.toMatchObject({
+        code: 'STORAGE_CORRUPT',
+        message: expect.stringContaining(`the field ${field}`),
+      })
+      await open.close()
+    }
+  })
+
   it('goes on after a disk that was full', async () => {
     const storage = memory()
     await written(storage, 1)

@@ -76,6 +76,18 @@ describe('what of a restore has arrived', () => {
     expect((await Staging.open(storage, base)).files.size).toBe(2)
   })
 
+  test('an index of what arrived that is damaged is taken for none', async () => {
+    const storage = await opened()
+    const first = await Staging.open(storage, base)
+    await arrive(storage, first.begin('a', 7, 0o644), 'content')
+    await first.save()
+    const [name = ''] = await storage.documents.list('staging')
+    const document = await storage.documents.read(name)
+    await storage.documents.write(name, (document ?? new Uint8Array(1)).subarray(0, -1))
+    expect((await Staging.open(storage, base)).files.size).toBe(0)
+    expect(await namesIn(storage, 'incoming')).toEqual([])
+  })
+
   test('SYN-32 a later attempt finds what arrived, and removes what nobody knows', async () => {
     const storage = await opened()
     const first = await Staging.open(storage, base)

@@ -1,17 +1,10 @@
 /** The document that says up to where tree, index and states are durable; recovery begins there. */
 import { HotspareError } from '../../errors.js'
 import type { DocumentStore } from '../../interfaces/storage.js'
-import { decode, encode } from '../../protocol/codec.js'
+import { encode } from '../../protocol/codec.js'
+import { fromDisk } from '../../protocol/fields.js'
 import type { IndexPlace } from '../files/index-log.js'
-import {
-  countOf,
-  fieldsOf,
-  listOf,
-  readFacts,
-  textOf,
-  textsOf,
-  writeFacts,
-} from '../journal/head-format.js'
+import { readFacts, writeFacts } from '../journal/head-format.js'
 import type { JournalPlace } from '../journal/scan.js'
 
 export interface CheckpointDocument {
@@ -33,6 +26,8 @@ export const checkpointFormatVersion = 1
  */
 const checkpointBytesMax = 1024 * 1024 * 1024
 
+const read = fromDisk('a checkpoint')
+
 export function encodeCheckpoint(document: CheckpointDocument): Uint8Array {
   const { place, index } = document
   return encode({
@@ -50,36 +45,36 @@ export function encodeCheckpoint(document: CheckpointDocument): Uint8Array {
 }
 
 export function decodeCheckpoint(bytes: Uint8Array): CheckpointDocument {
-  const fields = fieldsOf(decode(bytes, { bytesMax: checkpointBytesMax }), 'checkpoint')
+  const fields = read.fields(read.decode(bytes, { bytesMax: checkpointBytesMax }), 'checkpoint')
   if (fields.version !== checkpointFormatVersion) {
     throw new HotspareError(
       'STORAGE_FORMAT',
       `a checkpoint has format version ${String(fields.version)}`,
     )
   }
-  const states = listOf(fields.states, 'states').map((one): [string, number] => {
-    const state = listOf(one, 'state')
-    return [textOf(state[0], 'state'), countOf(state[1], 'state')]
+  const states = read.list(fields.states, 'states').map((one): [string, number] => {
+    const [className, seq] = read.list(one, 'state')
+    return [read.text(className, 'state'), read.count(seq, 'state')]
   })
   return {
     place: {
-      segment: textOf(fields.segment, 'segment'),
-      offset: countOf(fields.offset, 'offset'),
-      facts: readFacts(fields.facts),
+      segment: read.text(fields.segment, 'segment'),
+      offset: read.count(fields.offset, 'offset'),
+      facts: readFacts(read, fields.facts),
     },
     index: {
-      log: textOf(fields.indexLog, 'indexLog'),
-      bytes: countOf(fields.indexBytes, 'indexBytes'),
+      log: read.text(fields.indexLog, 'indexLog'),
+      bytes: read.count(fields.indexBytes, 'indexBytes'),
     },
-    tombstoneFloor: countOf(fields.tombstoneFloor, 'tombstoneFloor'),
+    tombstoneFloor: read.count(fields.tombstoneFloor, 'tombstoneFloor'),
     states: new Map(states),
-    strangers: textsOf(fields.strangers, 'strangers'),
-    blobs: listOf(fields.blobs, 'blobs').map((one) => {
-      const blob = listOf(one, 'blob')
+    strangers: read.texts(fields.strangers, 'strangers'),
+    blobs: read.list(fields.blobs, 'blobs').map((one) => {
+      const [id, seq, size] = read.list(one, 'blob')
       return {
-        id: textOf(blob[0], 'id'),
-        seq: countOf(blob[1], 'seq'),
-        bytes: countOf(blob[2], 'bytes'),
+        id: read.text(id, 'id'),
+        seq: read.count(seq, 'seq'),
+        bytes: read.count(size, 'bytes'),
       }
     }),
   }

@@ -10,8 +10,8 @@ import type { UpdateRun } from '../../changes/update-run.js'
 import { HotspareError, whatHappened } from '../../errors.js'
 import type { AnyAppStateClass, StatePosition } from '../../policy/kinds/app-state.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
-import { decode, encode } from '../../protocol/codec.js'
-import { countOf, listOf } from '../journal/head-format.js'
+import { encode } from '../../protocol/codec.js'
+import { fromDisk } from '../../protocol/fields.js'
 import type { CopyEvent, StateSnapshot, UpdateResult } from './types.js'
 import { snapshotBytesMax } from './types.js'
 
@@ -45,6 +45,8 @@ export interface StateSlot {
  * damaged.
  */
 const envelopeBytesMax = 1024
+
+const read = fromDisk('a stored state')
 
 /** Snapshots are not written for less than this, except at the end of a run. */
 const movedBytesMin = 1024 * 1024
@@ -81,19 +83,15 @@ export function encodeState(snapshot: StateSnapshot): Uint8Array {
 }
 
 export function decodeState(document: Uint8Array): StateSnapshot {
-  const fields = listOf(
-    decode(document, { bytesMax: snapshotBytesMax + envelopeBytesMax }),
-    'state',
-  )
-  const [version, seq, bytes] = fields
+  const bytesMax = snapshotBytesMax + envelopeBytesMax
+  const [version, seq, bytes] = read.list(read.decode(document, { bytesMax }), 'state')
   if (version !== 1) {
     throw new HotspareError(
       'STORAGE_FORMAT',
       `a stored state has format version ${String(version)}`,
     )
   }
-  if (!(bytes instanceof Uint8Array)) throw new HotspareError('STORAGE_CORRUPT', 'a stored state')
-  return { seq: countOf(seq, 'seq'), bytes }
+  return { seq: read.count(seq, 'seq'), bytes: read.bytes(bytes, 'bytes') }
 }
 
 /**
@@ -239,7 +237,7 @@ export class AppStates {
   /** Gives a snapshot to the application. */
   async restore(slot: StateSlot, snapshot: StateSnapshot): Promise<void> {
     // Copied, because the application may keep what it gets.
-    const value = decode(snapshot.bytes, { bytesMax: snapshotBytesMax, copyBytes: true })
+    const value = read.decode(snapshot.bytes, { bytesMax: snapshotBytesMax, copyBytes: true })
     try {
       await slot.hooks.restore(value)
     } catch (error) {

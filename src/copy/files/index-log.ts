@@ -12,8 +12,8 @@
 import { crc32 } from 'node:zlib'
 import { HotspareError } from '../../errors.js'
 import type { Log, LogStore } from '../../interfaces/storage.js'
-import { decode, encode } from '../../protocol/codec.js'
-import { countOf, fieldsOf, listOf, numberOf, textOf } from '../journal/head-format.js'
+import { encode } from '../../protocol/codec.js'
+import { fromDisk } from '../../protocol/fields.js'
 import type { FileIndex } from './file-index.js'
 
 /** What a checkpoint says of the stored index. */
@@ -31,6 +31,8 @@ const compactBytesMin = 1024 * 1024
 /** Bytes of the log that are read at a time. */
 const readBytes = 4 * 1024 * 1024
 export const indexFormatVersion = 1
+
+const read = fromDisk('the stored index')
 
 export function encodeIndexBlock(index: FileIndex, paths: readonly string[]): Uint8Array {
   const classes: string[] = []
@@ -62,35 +64,30 @@ export function encodeIndexBlock(index: FileIndex, paths: readonly string[]): Ui
 
 /** Brings the index up to a block. Its bytes were checked. */
 export function readIndexBlock(meta: Uint8Array, index: FileIndex): void {
-  const fields = fieldsOf(decode(meta), 'index block')
+  const fields = read.fields(read.decode(meta), 'index block')
   if (fields.v !== indexFormatVersion) {
     throw new HotspareError('STORAGE_FORMAT', `an index has format version ${String(fields.v)}`)
   }
-  const classes = listOf(fields.c, 'c').map((one) => textOf(one, 'class'))
-  for (const one of listOf(fields.f, 'f')) {
-    const file = listOf(one, 'file')
-    const className = classes[countOf(file[1], 'class')]
-    if (className === undefined) throw new HotspareError('STORAGE_CORRUPT', 'a class in the index')
-    index.set(textOf(file[0], 'path'), {
+  const classes = read.texts(fields.c, 'class')
+  for (const one of read.list(fields.f, 'f')) {
+    const file = read.list(one, 'file')
+    const className = classes[read.count(file[1], 'class')]
+    if (className === undefined) throw read.bad('class')
+    index.set(read.text(file[0], 'path'), {
       className,
-      version: countOf(file[2], 'version'),
-      size: countOf(file[3], 'size'),
-      mode: countOf(file[4], 'mode'),
-      mtimeMs: mtimeOf(file[5]),
-      inode: numberOf(file[6], 'inode'),
+      version: read.count(file[2], 'version'),
+      size: read.count(file[3], 'size'),
+      mode: read.count(file[4], 'mode'),
+      // A file may be older than 1970.
+      mtimeMs: read.number(file[5], 'mtimeMs'),
+      inode: read.number(file[6], 'inode'),
     })
   }
-  for (const one of listOf(fields.r, 'r')) {
-    const tombstone = listOf(one, 'tombstone')
-    index.remove(textOf(tombstone[0], 'path'), countOf(tombstone[1], 'version'))
+  for (const one of read.list(fields.r, 'r')) {
+    const tombstone = read.list(one, 'tombstone')
+    index.remove(read.text(tombstone[0], 'path'), read.count(tombstone[1], 'version'))
   }
-  for (const one of listOf(fields.d, 'd')) index.drop(textOf(one, 'path'))
-}
-
-/** A file may be older than 1970. */
-function mtimeOf(value: unknown): number {
-  if (typeof value === 'number' && Number.isFinite(value)) return value
-  throw new HotspareError('STORAGE_CORRUPT', 'a time in the index')
+  for (const one of read.list(fields.d, 'd')) index.drop(read.text(one, 'path'))
 }
 
 export class IndexLog {

@@ -18,7 +18,8 @@
  */
 import { crc32 } from 'node:zlib'
 import { HotspareError } from '../../errors.js'
-import { decode, encode } from '../../protocol/codec.js'
+import { encode } from '../../protocol/codec.js'
+import { fromDisk } from '../../protocol/fields.js'
 import type { JournalFacts } from './head.js'
 import { readFacts, writeFacts } from './head-format.js'
 
@@ -32,6 +33,8 @@ const magic: Buffer = Buffer.from('HSPJ')
  * far below this.
  */
 const headerBytesMax = 8 * 1024 * 1024
+
+const read = fromDisk('the header of a journal segment')
 
 const namePattern = /^(\d{16})-(\d{8})\.log$/
 
@@ -86,7 +89,7 @@ export function readSegmentHeader(bytes: Uint8Array): SegmentHeader | undefined 
   if (version !== segmentFormatVersion) {
     throw new HotspareError('STORAGE_FORMAT', `a journal segment has format version ${version}`)
   }
-  const facts = readFacts(decode(view.subarray(fixedBytes)))
+  const facts = readFacts(read, read.decode(view.subarray(fixedBytes)))
   return { bytes: length, nonce: view.readUInt32LE(16), facts }
 }
 

@@ -5,16 +5,9 @@ import { HotspareError } from '../../errors.js'
 import type { Extent } from '../../history/position.js'
 import type { DocumentStore } from '../../interfaces/storage.js'
 import { checkPath } from '../../policy/path-rules.js'
-import { decode, encode } from '../../protocol/codec.js'
-import {
-  countOf,
-  fieldsOf,
-  listOf,
-  readHistory,
-  textOf,
-  textsOf,
-  writeHistory,
-} from '../journal/head-format.js'
+import { encode } from '../../protocol/codec.js'
+import { fromDisk, optional } from '../../protocol/fields.js'
+import { readHistory, writeHistory } from '../journal/head-format.js'
 
 /** A staged file that takes its place. */
 export interface InstallFile {
@@ -72,6 +65,8 @@ export const manifestName = 'switch'
 /** Longest manifest of a restore; one beyond it is read as damaged. */
 const manifestBytesMax: number = 2 ** 31
 
+const read = fromDisk('a restore manifest')
+
 export function encodeManifest(manifest: RestoreManifest): Uint8Array {
   const { base } = manifest
   return encode({
@@ -96,47 +91,55 @@ export function encodeManifest(manifest: RestoreManifest): Uint8Array {
 }
 
 export function decodeManifest(bytes: Uint8Array): RestoreManifest {
-  const fields = fieldsOf(decode(bytes, { bytesMax: manifestBytesMax }), 'manifest')
+  const fields = read.fields(read.decode(bytes, { bytesMax: manifestBytesMax }), 'manifest')
   if (fields.version !== 1) {
     throw new HotspareError(
       'STORAGE_FORMAT',
       `a restore manifest has format version ${String(fields.version)}`,
     )
   }
-  const { inSync } = fields
   return {
     version: 1,
-    restoreId: textOf(fields.restoreId, 'restoreId'),
-    base: { history: readHistory(fields.history), seq: countOf(fields.seq, 'seq') },
-    inSync: inSync === null ? undefined : textsOf(inSync, 'inSync'),
-    install: listOf(fields.install, 'install').map((one) => {
-      const file = listOf(one, 'install')
+    restoreId: read.text(fields.restoreId, 'restoreId'),
+    base: { history: readHistory(read, fields.history), seq: read.count(fields.seq, 'seq') },
+    inSync: optional(fields.inSync, (members) => read.texts(members, 'inSync')),
+    install: read.list(fields.install, 'install').map((one) => {
+      const [path, object, mode, size, version] = read.list(one, 'install')
       return {
-        path: checkPath(textOf(file[0], 'path')),
-        object: file[1] === null ? undefined : textOf(file[1], 'object'),
-        mode: countOf(file[2], 'mode'),
-        size: countOf(file[3], 'size'),
-        version: countOf(file[4], 'version'),
+        path: pathOf(path),
+        object: optional(object, (name) => read.text(name, 'object')),
+        mode: read.count(mode, 'mode'),
+        size: read.count(size, 'size'),
+        version: read.count(version, 'version'),
       }
     }),
-    remove: listOf(fields.remove, 'remove').map(readVersioned),
-    states: listOf(fields.states, 'states').map((one) => {
-      const state = listOf(one, 'state')
+    remove: read.list(fields.remove, 'remove').map(readVersioned),
+    states: read.list(fields.states, 'states').map((one) => {
+      const [className, object, seq] = read.list(one, 'state')
       return {
-        className: textOf(state[0], 'className'),
-        object: textOf(state[1], 'object'),
-        seq: countOf(state[2], 'seq'),
+        className: read.text(className, 'className'),
+        object: read.text(object, 'object'),
+        seq: read.count(seq, 'seq'),
       }
     }),
     complete: fields.complete === true,
-    keep: listOf(fields.keep, 'keep').map(readVersioned),
-    tombstoneFloor: countOf(fields.tombstoneFloor, 'tombstoneFloor'),
+    keep: read.list(fields.keep, 'keep').map(readVersioned),
+    tombstoneFloor: read.count(fields.tombstoneFloor, 'tombstoneFloor'),
   }
 }
 
 function readVersioned(value: unknown): VersionedPath {
-  const fields = listOf(value, 'path')
-  return { path: checkPath(textOf(fields[0], 'path')), version: countOf(fields[1], 'version') }
+  const [path, version] = read.list(value, 'path')
+  return { path: pathOf(path), version: read.count(version, 'version') }
+}
+
+/** A path that this node checked before it was stored. */
+function pathOf(value: unknown): string {
+  try {
+    return checkPath(read.text(value, 'path'))
+  } catch {
+    throw read.bad('path', 'a path of a file')
+  }
 }
 
 export async function readManifest(documents: DocumentStore): Promise<RestoreManifest | undefined> {

@@ -4,7 +4,7 @@ import type { Change } from '../../changes/change.js'
 import type { Entry } from '../../changes/entry.js'
 import { singlesOf } from '../../changes/entry.js'
 import type { Extent } from '../../history/position.js'
-import { decode } from '../../protocol/codec.js'
+import { fromDisk, optional } from '../../protocol/fields.js'
 
 /**
  * Why something is in the vault: `divergence`: changes that the surviving history does not have;
@@ -161,9 +161,77 @@ export const incidentsPrefix = 'vault-incidents/'
  */
 const incidentBytesMax: number = 2 ** 30
 
-/** @throws `PROTOCOL_VIOLATION` */
+const read = fromDisk('an incident of the vault')
+
+/** @throws `STORAGE_CORRUPT` */
 export function decodeIncident(bytes: Uint8Array): VaultIncident {
-  return decode(bytes, { bytesMax: incidentBytesMax }) as VaultIncident
+  const fields = read.fields(read.decode(bytes, { bytesMax: incidentBytesMax }), 'incident')
+  const gone = optional(fields.gone, (files) => read.list(files, 'gone').map(goneOf))
+  return {
+    version: 1,
+    id: read.name(fields.id, 'id'),
+    // Reasons and kinds of changes that a later version adds are passed on.
+    reason: read.text(fields.reason, 'reason') as VaultReason,
+    atWallMs: read.number(fields.atWallMs, 'atWallMs'),
+    commonSeq: read.count(fields.commonSeq, 'commonSeq'),
+    extent: read.extent(fields.extent, 'extent'),
+    changes: read.list(fields.changes, 'changes').map(lostOf),
+    truncated: fields.truncated === true,
+    damaged: fields.damaged === true,
+    files: read.list(fields.files, 'files').map(fileOf),
+    ...(gone === undefined ? {} : { gone }),
+    states: read.list(fields.states, 'states').map(stateOf),
+    journal: optional(fields.journal, journalOf),
+    blobs: read.texts(fields.blobs, 'blobs'),
+  }
+}
+
+function lostOf(value: unknown): LostChange {
+  const change = read.fields(value, 'change')
+  return {
+    seq: read.count(change.seq, 'seq'),
+    epoch: read.count(change.epoch, 'epoch'),
+    kind: read.text(change.kind, 'kind') as Change['kind'],
+    className: optional(change.className, (name) => read.text(name, 'className')),
+    paths: read.texts(change.paths, 'paths'),
+    acknowledged: change.acknowledged === true ? true : 'unknown',
+  }
+}
+
+function fileOf(value: unknown): VaultedFile {
+  const { path, object, bytes } = read.fields(value, 'file')
+  return {
+    path: read.text(path, 'path'),
+    object: read.text(object, 'object'),
+    bytes: read.count(bytes, 'bytes'),
+  }
+}
+
+function goneOf(value: unknown): GoneFile {
+  const { path, size, version } = read.fields(value, 'gone')
+  return {
+    path: read.text(path, 'path'),
+    size: read.count(size, 'size'),
+    version: read.count(version, 'version'),
+  }
+}
+
+function stateOf(value: unknown): VaultedState {
+  const { className, object, bytes } = read.fields(value, 'state')
+  return {
+    className: read.text(className, 'className'),
+    object: read.text(object, 'object'),
+    bytes: read.count(bytes, 'bytes'),
+  }
+}
+
+function journalOf(value: unknown): NonNullable<VaultIncident['journal']> {
+  const { object, bytes, crc } = read.fields(value, 'journal')
+  return {
+    object: read.text(object, 'object'),
+    bytes: read.count(bytes, 'bytes'),
+    crc: read.count(crc, 'crc'),
+  }
 }
 
 /** The folder of an incident's objects. */

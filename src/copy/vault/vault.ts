@@ -17,7 +17,6 @@ import { positionOf, relate } from '../../history/position.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import { encode } from '../../protocol/codec.js'
-import { isBroken } from '../checkpoint/broken-document.js'
 import { AckedRanges } from '../journal/acked-ranges.js'
 import { scanJournal } from '../journal/scan.js'
 import type { LocalCopy } from '../local-copy.js'
@@ -283,7 +282,7 @@ export class Vault {
       const bytes = await this.#options.storage.documents.read(documentOf(id))
       return bytes === undefined ? undefined : decodeIncident(bytes)
     } catch (error) {
-      if (!isBroken(error)) throw error
+      if (!HotspareError.is(error, 'STORAGE_CORRUPT')) throw error
       return await this.#unreadable(folderOf(id))
     }
   }

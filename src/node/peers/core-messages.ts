@@ -7,15 +7,7 @@ import { leftEmptyMax } from '../../core/standing/left-empty.js'
 import type { CopyFacts, DurableFacts, Role } from '../../core/state/facts.js'
 import type { CoreMessage, PeerView } from '../../core/state/messages.js'
 import type { History } from '../../history/position.js'
-import {
-  extentOf,
-  fieldsOf,
-  historyOf,
-  listOf,
-  seqOf,
-  termOfFields,
-  textOf,
-} from '../../protocol/fields.js'
+import { fromPeer, optional, wordOf } from '../../protocol/fields.js'
 import { membersMax } from '../contract/option-checks.js'
 
 const roles: readonly Role[] = ['stopped', 'discovering', 'restoring', 'standby', 'active']
@@ -26,76 +18,74 @@ const refusals = ['hearsActive', 'promisedHigher', 'isActive', 'betterCandidate'
  */
 const idLengthMax = 64
 
+const read = fromPeer('a message of the core')
+
 /** A word that a later version knows: the message that holds it says nothing to this one. */
 class UnknownWord extends Error {}
 
 function oneOf<T extends string>(value: unknown, all: readonly T[], field: string): T {
-  const found = all.find((one) => one === value)
+  const found = wordOf(value, all)
   if (found !== undefined) return found
-  throw new UnknownWord(textOf(value, field, idLengthMax))
-}
-
-function optional<T>(value: unknown, read: (value: unknown) => T): T | undefined {
-  return value === undefined || value === null ? undefined : read(value)
+  throw new UnknownWord(read.text(value, field, idLengthMax))
 }
 
 function ids(value: unknown, field: string): string[] {
-  return listOf(value, field, membersMax).map((id) => textOf(id, field, idLengthMax))
+  return read.texts(value, field, membersMax, idLengthMax)
 }
 
 /** A history that was said before on this connection is left out. */
 function copyOf(value: unknown, said: History | undefined): CopyFacts {
-  const fields = fieldsOf(value, 'copy')
+  const fields = read.fields(value, 'copy')
   const isSaid = said !== undefined && (fields.history === undefined || fields.history === null)
   const extent = isSaid
-    ? { history: said, seq: seqOf(fields.seq, 'copy.seq') }
-    : extentOf(value, 'copy')
+    ? { history: said, seq: read.count(fields.seq, 'copy.seq') }
+    : read.extent(value, 'copy')
   return {
     history: extent.history,
     seq: extent.seq,
-    durableSeq: seqOf(fields.durableSeq, 'durableSeq'),
-    firstSeq: optional(fields.firstSeq, (each) => seqOf(each, 'firstSeq')),
+    durableSeq: read.count(fields.durableSeq, 'durableSeq'),
+    firstSeq: optional(fields.firstSeq, (each) => read.count(each, 'firstSeq')),
     complete: fields.complete === true,
     inSync: optional(fields.inSync, (each) => ids(each, 'inSync')),
     inSyncKnown: fields.inSyncKnown === true,
     forgot: fields.forgot === true,
-    ineligible: optional(fields.ineligible, (each) => textOf(each, 'ineligible')),
+    ineligible: optional(fields.ineligible, (each) => read.text(each, 'ineligible')),
   }
 }
 
 function viewOf(value: unknown, said: History | undefined): PeerView {
-  const fields = fieldsOf(value, 'view')
+  const fields = read.fields(value, 'view')
   return {
     role: oneOf(fields.role, roles, 'role'),
-    bootId: textOf(fields.bootId, 'bootId', 256),
+    bootId: read.text(fields.bootId, 'bootId', 256),
     hears: ids(fields.hears, 'hears'),
     cannotDial: optional(fields.cannotDial, (each) => ids(each, 'cannotDial')) ?? [],
-    activeTerm: optional(fields.activeTerm, (each) => termOfFields(each, 'activeTerm')),
+    activeTerm: optional(fields.activeTerm, (each) => read.term(each, 'activeTerm')),
     follows: optional(fields.follows, (each) => {
-      const follows = fieldsOf(each, 'follows')
+      const follows = read.fields(each, 'follows')
       return {
-        id: textOf(follows.id, 'follows.id', idLengthMax),
-        term: termOfFields(follows.term, 'follows.term'),
+        id: read.text(follows.id, 'follows.id', idLengthMax),
+        term: read.term(follows.term, 'follows.term'),
         heard: follows.heard === true,
       }
     }),
-    promised: optional(fields.promised, (each) => termOfFields(each, 'promised')),
+    promised: optional(fields.promised, (each) => read.term(each, 'promised')),
     copy: copyOf(fields.copy, said),
     known: optional(fields.known, (each) => {
-      const known = fieldsOf(each, 'known')
+      const known = read.fields(each, 'known')
       return {
-        term: termOfFields(known.term, 'known.term'),
-        seq: seqOf(known.seq, 'known.seq'),
+        term: read.term(known.term, 'known.term'),
+        seq: read.count(known.seq, 'known.seq'),
       }
     }),
     outdated: fields.outdated === true,
     lastStop: oneOf(fields.lastStop, stops, 'lastStop'),
     leftEmpty: optional(fields.leftEmpty, (each) =>
-      listOf(each, 'leftEmpty', leftEmptyMax).map((term) => termOfFields(term, 'leftEmpty')),
+      read.list(each, 'leftEmpty', leftEmptyMax).map((term) => read.term(term, 'leftEmpty')),
     ),
-    round: optional(fields.round, (each) => termOfFields(each, 'round')),
+    round: optional(fields.round, (each) => read.term(each, 'round')),
     holdsFor: optional(fields.holdsFor, (each) => ids(each, 'holdsFor')),
-    fetching: optional(fields.fetching, (each) => seqOf(each, 'fetching')),
+    fetching: optional(fields.fetching, (each) => read.count(each, 'fetching')),
     late: fields.late === true,
   }
 }
@@ -124,45 +114,45 @@ export function historyIn(value: unknown): History | undefined {
   const view = (value as { readonly view?: unknown } | null)?.view
   const copy = (view as { readonly copy?: unknown } | null | undefined)?.copy
   const history = (copy as { readonly history?: unknown } | null | undefined)?.history
-  return optional(history, (each) => historyOf(each, 'copy'))
+  return optional(history, (each) => read.history(each, 'copy'))
 }
 
 function messageOf(value: unknown, said: History | undefined): CoreMessage | undefined {
-  const fields = fieldsOf(value, 'message')
+  const fields = read.fields(value, 'message')
   const view = (): PeerView => viewOf(fields.view, said)
   switch (fields.type) {
     case 'heartbeat':
       return { type: 'heartbeat', view: view() }
     case 'query':
-      return { type: 'query', queryId: seqOf(fields.queryId, 'queryId'), view: view() }
+      return { type: 'query', queryId: read.count(fields.queryId, 'queryId'), view: view() }
     case 'answer':
-      return { type: 'answer', queryId: seqOf(fields.queryId, 'queryId'), view: view() }
+      return { type: 'answer', queryId: read.count(fields.queryId, 'queryId'), view: view() }
     case 'promiseRequest':
-      return { type: 'promiseRequest', term: termOfFields(fields.term, 'term'), view: view() }
+      return { type: 'promiseRequest', term: read.term(fields.term, 'term'), view: view() }
     case 'promise':
       return {
         type: 'promise',
-        term: termOfFields(fields.term, 'term'),
+        term: read.term(fields.term, 'term'),
         refused: optional(fields.refused, (each) => oneOf(each, refusals, 'refused')),
         view: view(),
       }
     case 'handover':
       return {
         type: 'handover',
-        from: termOfFields(fields.from, 'from'),
-        offered: termOfFields(fields.offered, 'offered'),
-        seq: seqOf(fields.seq, 'seq'),
+        from: read.term(fields.from, 'from'),
+        offered: read.term(fields.offered, 'offered'),
+        seq: read.count(fields.seq, 'seq'),
       }
     case 'handoverRefused':
       return {
         type: 'handoverRefused',
-        from: termOfFields(fields.from, 'from'),
-        reason: textOf(fields.reason, 'reason', 4096),
+        from: read.term(fields.from, 'from'),
+        reason: read.text(fields.reason, 'reason', 4096),
       }
     case 'goodbye':
       return { type: 'goodbye', view: view() }
     default:
-      textOf(fields.type, 'type')
+      read.text(fields.type, 'type')
       return undefined
   }
 }

@@ -13,8 +13,8 @@ import type { DurableFacts } from '../../core/state/facts.js'
 import { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
 import type { Log, LogStore } from '../../interfaces/storage.js'
-import { decode, encode } from '../../protocol/codec.js'
-import { fieldsOf, listOf, seqOf, storedTermOf, textOf } from '../../protocol/fields.js'
+import { encode } from '../../protocol/codec.js'
+import { type Fields, fromDisk, optional, wordOf } from '../../protocol/fields.js'
 
 const area = 'meta'
 const formatVersion = 1
@@ -27,6 +27,8 @@ const slotHeaderBytes = 8
 /** A log that has reached this is followed by a new one. */
 const logBytesMax: number = 512 * 1024
 const stops = ['never', 'crashed', 'active', 'standby'] as const
+
+const read = fromDisk('what this node promised')
 
 /** What a node that never ran knows. */
 export const noFacts: DurableFacts = { promised: undefined, known: undefined, lastStop: 'never' }
@@ -91,7 +93,7 @@ export class FactsLog {
   }
 
   async #resume(log: Log, name: string, bytes: Uint8Array, slot: number): Promise<void> {
-    const fields = fieldsOf(decode(contentOf(bytes, slot) ?? bytes), 'meta')
+    const fields = read.fields(read.decode(contentOf(bytes, slot) ?? bytes), 'meta')
     this.#facts = factsOf(fields, this.#owner)
     this.#memoryAcks = typeof fields.memoryAcks === 'boolean' ? fields.memoryAcks : undefined
     const end = (Math.floor(slot / 2) + 1) * 2 * slotBytes
@@ -189,15 +191,15 @@ function encodeSlot(
   return slot
 }
 
-function factsOf(fields: ReturnType<typeof fieldsOf>, owner: FactsOwner): DurableFacts {
+function factsOf(fields: Fields, owner: FactsOwner): DurableFacts {
   if (fields.version !== formatVersion) {
     throw new HotspareError(
       'STORAGE_FORMAT',
       `what this node promised is stored in format ${String(fields.version)}`,
     )
   }
-  const cluster = textOf(fields.cluster, 'cluster')
-  const nodeId = textOf(fields.nodeId, 'nodeId')
+  const cluster = read.text(fields.cluster, 'cluster')
+  const nodeId = read.text(fields.nodeId, 'nodeId')
   if (cluster !== owner.cluster || nodeId !== owner.nodeId) {
     throw new HotspareError(
       'STORAGE_FORMAT',
@@ -205,30 +207,26 @@ function factsOf(fields: ReturnType<typeof fieldsOf>, owner: FactsOwner): Durabl
       { whatToDo: 'Correct id, cluster or the directory.' },
     )
   }
-  const { promised, known, lastStop, leftEmpty } = fields
-  const stop = stops.find((one) => one === lastStop)
-  if (stop === undefined)
+  const lastStop = wordOf(fields.lastStop, stops)
+  if (lastStop === undefined)
     throw new HotspareError('STORAGE_FORMAT', 'meta holds an unknown lastStop')
+  const leftEmpty = optional(fields.leftEmpty, leftEmptyOf)
   return {
-    promised: isNothing(promised) ? undefined : storedTermOf(promised, 'promised'),
-    known: isNothing(known) ? undefined : knownOf(known),
-    lastStop: stop,
-    ...(isNothing(leftEmpty) ? {} : { leftEmpty: leftEmptyOf(leftEmpty) }),
+    promised: optional(fields.promised, (term) => read.term(term, 'promised')),
+    known: optional(fields.known, knownOf),
+    lastStop,
+    ...(leftEmpty === undefined ? {} : { leftEmpty }),
   }
 }
 
-function isNothing(value: unknown): boolean {
-  return value === undefined || value === null
-}
-
 function leftEmptyOf(value: unknown): Term[] {
-  return listOf(value, 'leftEmpty', leftEmptyMax).map((term) => storedTermOf(term, 'leftEmpty'))
+  return read.list(value, 'leftEmpty', leftEmptyMax).map((term) => read.term(term, 'leftEmpty'))
 }
 
 function knownOf(value: unknown): NonNullable<DurableFacts['known']> {
-  const fields = fieldsOf(value, 'known')
+  const fields = read.fields(value, 'known')
   return {
-    term: storedTermOf(fields.term, 'known.term'),
-    seq: seqOf(fields.seq, 'known.seq'),
+    term: read.term(fields.term, 'known.term'),
+    seq: read.count(fields.seq, 'known.seq'),
   }
 }

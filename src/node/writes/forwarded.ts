@@ -11,8 +11,7 @@ import { intentOf } from '../../changes/decode-intent.js'
 import type { WriteIntent } from '../../changes/intent.js'
 import { isPlainValue } from '../../changes/plain-value.js'
 import { HotspareError, whatHappened } from '../../errors.js'
-import type { Fields } from '../../protocol/fields.js'
-import { fieldsOf, textOf } from '../../protocol/fields.js'
+import { type Fields, fromPeer } from '../../protocol/fields.js'
 import type { Receipt, WriteOptions } from '../../replication/write/types.js'
 import { ackLevelOf, durabilityOf, forwardIdLengthMax } from './forwarding.js'
 
@@ -28,6 +27,8 @@ const rememberedMax = 10_000
 const applyingMax = 10_000
 /** Characters of an error that go back to the sender; the rest is cut off. */
 const errorTextMax = 1024
+
+const read = fromPeer('a forwarded write')
 
 /** What the receiving side works with. */
 export interface ForwardedContext {
@@ -59,8 +60,8 @@ export class ForwardedWrites {
 
   /** A write that a former active forwards. @throws `PROTOCOL_VIOLATION` */
   onForward(from: string, body: unknown): void {
-    const fields = fieldsOf(body, 'forward')
-    const id = textOf(fields.id, 'id', forwardIdLengthMax)
+    const fields = read.fields(body, 'forward')
+    const id = read.text(fields.id, 'id', forwardIdLengthMax)
     // No member answers for the writes of another.
     const key = `${from} ${id}`
     const answer = this.#answered.get(key)

@@ -16,8 +16,7 @@ import { errorCodes } from '../../error-codes.js'
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
-import type { Fields } from '../../protocol/fields.js'
-import { fieldsOf, seqOf, termOfFields, textOf } from '../../protocol/fields.js'
+import { fromPeer, wordOf } from '../../protocol/fields.js'
 import type { HeldWrite, Receipt, WriteOptions } from '../../replication/write/types.js'
 import { aborted } from '../../util/abort.js'
 
@@ -41,6 +40,8 @@ const silentMsMin: number = 4 * resendMs
 const valueBytes = 256
 /** Longest id of a forwarded write, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
 export const forwardIdLengthMax = 128
+
+const read = fromPeer('the answer to a forwarded write')
 
 /** What the forwarding works with. */
 export interface ForwardingContext {
@@ -181,8 +182,8 @@ export class Forwarding {
 
   /** The answer to a write that this node forwarded. @throws `PROTOCOL_VIOLATION` */
   onForwarded(from: string, body: unknown): void {
-    const fields = fieldsOf(body, 'forwarded')
-    const id = textOf(fields.id, 'id', forwardIdLengthMax)
+    const fields = read.fields(body, 'forwarded')
+    const id = read.text(fields.id, 'id', forwardIdLengthMax)
     const sent = this.#sent.get(id)
     // Nobody answers for another member.
     if (sent === undefined || sent.to !== from) return
@@ -330,22 +331,18 @@ function onAbort(
   return () => signal.removeEventListener('abort', listener)
 }
 
-function oneOf<T extends string>(value: unknown, all: readonly T[]): T | undefined {
-  return all.find((one) => one === value)
-}
-
 export function ackLevelOf(value: unknown): AckLevel | undefined {
-  return oneOf(value, ['local', 'standby', 'all'])
+  return wordOf(value, ['local', 'standby', 'all'])
 }
 
 export function durabilityOf(value: unknown): Durability | undefined {
-  return oneOf(value, ['memory', 'disk'])
+  return wordOf(value, ['memory', 'disk'])
 }
 
 function errorOf(value: unknown): HotspareError {
-  const fields: Fields = fieldsOf(value, 'error')
-  const code = textOf(fields.code, 'code', 64)
-  const message = textOf(fields.message, 'message', 4096)
+  const fields = read.fields(value, 'error')
+  const code = read.text(fields.code, 'code', 64)
+  const message = read.text(fields.message, 'message', 4096)
   // What a later version means by a code of its own is not known here, nor whether the write has
   // happened.
   const isKnown = Object.hasOwn(errorCodes, code)
@@ -353,11 +350,11 @@ function errorOf(value: unknown): HotspareError {
 }
 
 function receiptOf(value: unknown): Receipt {
-  const fields = fieldsOf(value, 'receipt')
-  const position = fieldsOf(fields.position, 'position')
-  const term = termOfFields(position.term, 'term')
+  const fields = read.fields(value, 'receipt')
+  const position = read.fields(fields.position, 'position')
+  const term = read.term(position.term, 'term')
   return {
-    position: { term, seq: seqOf(position.seq, 'seq') },
+    position: { term, seq: read.count(position.seq, 'seq') },
     ack: ackLevelOf(fields.ack) ?? 'local',
     durable: fields.durable === true,
     degraded: fields.degraded === true,

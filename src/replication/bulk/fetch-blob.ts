@@ -8,9 +8,8 @@ import { entryBytesMax } from '../../changes/entry.js'
 import { HotspareError } from '../../errors.js'
 import type { Extent } from '../../history/position.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
-import { fieldsOf, seqOf } from '../../protocol/fields.js'
+import { fromPeer } from '../../protocol/fields.js'
 import type { BulkAnswer, BulkClient } from './client.js'
-import { malformed } from './messages.js'
 import { unpack } from './packed-content.js'
 
 /** Bytes of a blob in one request. */
@@ -31,6 +30,8 @@ const readBytes = 256 * 1024
  * disk is: one that syncs hundreds of megabytes at the end looks like one that hangs.
  */
 const stretchBytes = 2 * 1024 * 1024
+
+const read = fromPeer('an answer of the source')
 
 /** Told how far a blob, or an entry that takes several answers, has come. */
 export type Reached = (thing: string, offset: number) => void
@@ -170,10 +171,9 @@ class StretchSync {
 
 /** Own bytes of an answer, with the zeros that were left out. @throws `PROTOCOL_VIOLATION` */
 function contentOf({ body, bytes }: BulkAnswer, lengthMax: number): Uint8Array {
-  const { length, runs } = fieldsOf(body, 'blob')
+  const { length, runs } = read.fields(body, 'blob')
   if (runs === undefined || runs === null) return new Uint8Array(bytes)
-  const whole = seqOf(length, 'length')
-  if (whole > lengthMax) throw malformed()
+  const whole = read.count(length, 'length', lengthMax)
   return unpack(bytes, [{ start: 0, length: whole, runs }]).bytes
 }
 
@@ -195,10 +195,8 @@ export async function fetchEntries(
       body: answer.body,
       bytes: new Uint8Array(answer.bytes),
     }))
-    total = seqOf(fieldsOf(body, 'entries').total, 'total')
-    if (total > entryBytesMax || (bytes.length === 0 && offset < total)) {
-      throw new HotspareError('PROTOCOL_VIOLATION', 'an answer with journal entries is malformed')
-    }
+    total = read.count(read.fields(body, 'entries').total, 'total', entryBytesMax)
+    if (bytes.length === 0 && offset < total) throw read.bad('entries')
     parts.push(bytes)
     offset += bytes.length
     reached(`entries after ${extent.seq}`, offset)

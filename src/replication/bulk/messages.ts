@@ -3,20 +3,10 @@
  * and bytes.
  */
 
-import { HotspareError } from '../../errors.js'
 import type { Extent } from '../../history/position.js'
 import type { Channel } from '../../protocol/channel.js'
 import { decode, encode } from '../../protocol/codec.js'
-import {
-  bad,
-  extentOf,
-  type Fields,
-  fieldsOf,
-  listOf,
-  rowOf,
-  seqOf,
-  textOf,
-} from '../../protocol/fields.js'
+import { type Fields, fromPeer } from '../../protocol/fields.js'
 
 /** A file as an index page names it. */
 export interface IndexedFile {
@@ -143,69 +133,69 @@ export function fittingPaths(paths: readonly string[], from: number, room: numbe
   return fitting
 }
 
+const read = fromPeer('a message of the bulk lane')
+
 /** Reads a request of the bulk lane. @throws `PROTOCOL_VIOLATION` */
 export function bulkRequestOf(value: unknown): {
   id: number
   request: BulkRequest | UnknownRequest
 } {
-  const fields = fieldsOf(value, 'request')
-  return { id: seqOf(fields.id, 'id'), request: requestOf(fields) }
+  const fields = read.fields(value, 'request')
+  return { id: read.count(fields.id, 'id'), request: requestOf(fields) }
 }
 
 function requestOf(fields: Fields): BulkRequest | UnknownRequest {
   const stretch = (): { offset: number; length: number } => ({
-    offset: seqOf(fields.offset, 'offset'),
-    length: seqOf(fields.length, 'length'),
+    offset: read.count(fields.offset, 'offset'),
+    length: read.count(fields.length, 'length'),
   })
   switch (fields.op) {
-    case 'index': {
-      const paths = listOf(fields.paths, 'paths', indexPathsMax)
+    case 'index':
       return {
         op: 'index',
-        sinceSeq: seqOf(fields.sinceSeq, 'sinceSeq'),
-        paths: paths.map((path) => textOf(path, 'path', 4096)),
-        from: seqOf(fields.from, 'from'),
+        sinceSeq: read.count(fields.sinceSeq, 'sinceSeq'),
+        paths: read.texts(fields.paths, 'paths', indexPathsMax, 4096),
+        from: read.count(fields.from, 'from'),
       }
-    }
     case 'read':
       return {
         op: 'read',
-        requests: listOf(fields.requests, 'requests', readStretchesMax).map(stretchOf),
+        requests: read.list(fields.requests, 'requests', readStretchesMax).map(stretchOf),
         holes: fields.holes === true,
       }
     case 'state':
-      return { op: 'state', className: textOf(fields.className, 'className', 256) }
+      return { op: 'state', className: read.text(fields.className, 'className', 256) }
     case 'stateRead':
       return {
         op: 'stateRead',
-        className: textOf(fields.className, 'className', 256),
+        className: read.text(fields.className, 'className', 256),
         ...stretch(),
       }
     case 'blob':
       return {
         op: 'blob',
-        blob: textOf(fields.blob, 'blob', 128),
+        blob: read.text(fields.blob, 'blob', 128),
         ...stretch(),
         holes: fields.holes === true,
       }
     case 'entries':
       return {
         op: 'entries',
-        extent: extentOf(fields.extent, 'extent'),
-        offset: seqOf(fields.offset, 'offset'),
-        length: fields.length === undefined ? 0 : seqOf(fields.length, 'length'),
+        extent: read.extent(fields.extent, 'extent'),
+        offset: read.count(fields.offset, 'offset'),
+        length: fields.length === undefined ? 0 : read.count(fields.length, 'length'),
       }
     default:
-      return { op: 'unknown', name: textOf(fields.op, 'op', 64) }
+      return { op: 'unknown', name: read.text(fields.op, 'op', 64) }
   }
 }
 
 function stretchOf(value: unknown): ReadStretch {
-  const [path, offset, length] = rowOf(value, 'stretch')
+  const [path, offset, length] = read.row(value, 'stretch')
   return {
-    path: textOf(path, 'path', 4096),
-    offset: seqOf(offset, 'offset'),
-    length: seqOf(length, 'length'),
+    path: read.text(path, 'path', 4096),
+    offset: read.count(offset, 'offset'),
+    length: read.count(length, 'length'),
   }
 }
 
@@ -219,24 +209,21 @@ export function answerParts(head: AnswerHead, bytes: readonly Uint8Array[] = [])
 
 /** Splits an answer frame; the bytes are a view. @throws `PROTOCOL_VIOLATION` */
 export function readAnswer(payload: Uint8Array): { head: AnswerHead; bytes: Uint8Array } {
-  if (payload.length < 4) throw bad('answer')
+  if (payload.length < 4) throw read.bad('answer')
   const view = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
   const end = 4 + view.readUInt32LE(0)
-  if (end > payload.length) throw bad('answer')
-  const fields = fieldsOf(decode(payload.subarray(4, end)), 'answer')
+  if (end > payload.length) throw read.bad('answer')
+  const fields = read.fields(decode(payload.subarray(4, end)), 'answer')
   const error = fields.error
-  const head: AnswerHead = { id: seqOf(fields.id, 'id'), body: fields.body }
+  const head: AnswerHead = { id: read.count(fields.id, 'id'), body: fields.body }
   const bytes = payload.subarray(end)
   if (error === undefined || error === null) return { head, bytes }
-  const { code, message } = fieldsOf(error, 'error')
+  const { code, message } = read.fields(error, 'error')
   return {
     head: {
       ...head,
-      error: { code: textOf(code, 'code'), message: textOf(message, 'message', 4096) },
+      error: { code: read.text(code, 'code'), message: read.text(message, 'message', 4096) },
     },
     bytes,
   }
-}
-export function malformed(): HotspareError {
-  return new HotspareError('PROTOCOL_VIOLATION', 'an answer of the source is malformed')
 }

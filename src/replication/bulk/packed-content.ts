@@ -7,8 +7,10 @@
  * last, is zeros.
  */
 
-import { bad, listOf, seqOf } from '../../protocol/fields.js'
+import { fromPeer } from '../../protocol/fields.js'
 import { dataRuns, isWhole } from '../../util/zero-runs.js'
+
+const read = fromPeer('an answer of the source')
 
 /** Bytes, one after the other, as an answer carries them. */
 export class PackedContent {
@@ -90,13 +92,13 @@ function endOf({ start, length, runs }: PackedStretch): number {
  */
 function pairsOf(runs: unknown, length: number): [number, number][] {
   // A run and the gap before it have a byte each, at least.
-  const numbers = listOf(runs, 'runs', length + 2).map((number) => seqOf(number, 'run'))
+  const numbers = read.list(runs, 'runs', length + 2).map((number) => read.count(number, 'run'))
   const pairs: [number, number][] = []
   let after = 0
   for (let at = 0; at < numbers.length; at += 2) {
     const [from, bytes] = [numbers[at], numbers[at + 1]]
-    if (from === undefined || bytes === undefined || bytes === 0) throw bad('runs')
-    if (from < after || from + bytes > length) throw bad('runs')
+    if (from === undefined || bytes === undefined || bytes === 0) throw read.bad('runs')
+    if (from < after || from + bytes > length) throw read.bad('runs')
     pairs.push([from, bytes])
     after = from + bytes
   }
@@ -115,7 +117,7 @@ export function unpack(
 ): { readonly bytes: Uint8Array; readonly starts: readonly number[] } {
   let total = 0
   for (const stretch of stretches) {
-    if (endOf(stretch) > bytes.length) throw bad('stretch')
+    if (endOf(stretch) > bytes.length) throw read.bad('stretch')
     total += stretch.length
   }
   if (stretches.every(({ runs }) => runs === undefined)) {

@@ -5,8 +5,7 @@
 
 import { snapshotBytesMax } from '../../copy/contents/types.js'
 import { HotspareError } from '../../errors.js'
-import { fieldsOf, seqOf } from '../../protocol/fields.js'
-import { malformed } from '../bulk/messages.js'
+import { fromPeer } from '../../protocol/fields.js'
 import type { RestoreContext } from './context.js'
 
 /**
@@ -19,6 +18,9 @@ const attemptsMax = 10
 const pauseMs = 1000
 /** The longest pause between two of them, in milliseconds. */
 const pauseMsMax = 60_000
+
+const read = fromPeer('an answer of the source')
+
 /** What the source has ready. */
 interface Ready {
   readonly bytes: number
@@ -46,10 +48,11 @@ export async function askForSnapshot(context: RestoreContext, className: string)
 }
 
 function readyOf(body: unknown): Ready {
-  const fields = fieldsOf(body, 'state')
-  const bytes = seqOf(fields.bytes, 'bytes')
-  if (bytes > snapshotBytesMax) throw malformed()
-  return { bytes, seq: seqOf(fields.seq, 'seq') }
+  const fields = read.fields(body, 'state')
+  return {
+    bytes: read.count(fields.bytes, 'bytes', snapshotBytesMax),
+    seq: read.count(fields.seq, 'seq'),
+  }
 }
 
 function pause({ clock, signal }: RestoreContext, ms: number): Promise<void> {

@@ -1,9 +1,9 @@
 /** Pages of the source's index, as they come over the wire. */
 import { checkPath } from '../../policy/path-rules.js'
-import { fieldsOf, listOf, rowOf, seqOf } from '../../protocol/fields.js'
+import { fromPeer } from '../../protocol/fields.js'
 import type { BulkAnswer } from '../bulk/client.js'
 import type { IndexedFile, IndexedRemoval } from '../bulk/messages.js'
-import { indexPathsMax, malformed } from '../bulk/messages.js'
+import { indexPathsMax } from '../bulk/messages.js'
 
 /** A part of the listing of what is to be moved. */
 export interface Page {
@@ -16,34 +16,35 @@ export interface Page {
   readonly tombstoneFloor: number
 }
 
+const read = fromPeer('a page of the index')
+
 /** @throws `PROTOCOL_VIOLATION` */
 export function pageOf(answer: BulkAnswer): Page {
-  const body = fieldsOf(answer.body, 'page')
-  const files = listOf(body.files, 'files', indexPathsMax).map((one): IndexedFile => {
-    const [path, version, size, mode] = rowOf(one, 'file')
+  const body = read.fields(answer.body, 'page')
+  const files = read.list(body.files, 'files', indexPathsMax).map((one): IndexedFile => {
+    const [path, version, size, mode] = read.row(one, 'file')
     return {
       path: pathOf(path),
-      version: seqOf(version, 'version'),
-      size: seqOf(size, 'size'),
-      mode: seqOf(mode, 'mode') & 0o777,
+      version: read.count(version, 'version'),
+      size: read.count(size, 'size'),
+      mode: read.count(mode, 'mode') & 0o777,
     }
   })
-  const removed = listOf(body.removed, 'removed', indexPathsMax).map((one): IndexedRemoval => {
-    const [path, version] = rowOf(one, 'removal')
-    return { path: pathOf(path), version: seqOf(version, 'version') }
+  const removed = read.list(body.removed, 'removed', indexPathsMax).map((one): IndexedRemoval => {
+    const [path, version] = read.row(one, 'removal')
+    return { path: pathOf(path), version: read.count(version, 'version') }
   })
   return {
     files,
     removed,
-    next: seqOf(body.next, 'next'),
-    filesTotal: seqOf(body.filesTotal, 'filesTotal'),
-    bytesTotal: seqOf(body.bytesTotal, 'bytesTotal'),
+    next: read.count(body.next, 'next'),
+    filesTotal: read.count(body.filesTotal, 'filesTotal'),
+    bytesTotal: read.count(body.bytesTotal, 'bytesTotal'),
     complete: body.complete === true,
-    tombstoneFloor: seqOf(body.tombstoneFloor, 'tombstoneFloor'),
+    tombstoneFloor: read.count(body.tombstoneFloor, 'tombstoneFloor'),
   }
 }
 
 function pathOf(value: unknown): string {
-  if (typeof value !== 'string') throw malformed()
-  return checkPath(value)
+  return checkPath(read.text(value, 'path', Number.POSITIVE_INFINITY))
 }

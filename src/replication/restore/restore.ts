@@ -11,10 +11,10 @@ import { DistinctPaths, spelledAlike } from '../../copy/files/spellings.js'
 import type { RestoreManifest, VersionedPath } from '../../copy/switch/manifest.js'
 import { placeOf, stagingAreas } from '../../copy/switch/staging-areas.js'
 import type { ObjectArea, ObjectSlice } from '../../interfaces/object-store.js'
-import { fieldsOf, listOf, rowOf, seqOf } from '../../protocol/fields.js'
+import { fromPeer } from '../../protocol/fields.js'
 import type { BulkAnswer } from '../bulk/client.js'
 import type { IndexedFile, ReadStretch } from '../bulk/messages.js'
-import { fittingPaths, malformed } from '../bulk/messages.js'
+import { fittingPaths } from '../bulk/messages.js'
 import { type PackedStretch, unpack } from '../bulk/packed-content.js'
 import { askForSnapshot } from './ask-for-snapshot.js'
 import type { RestoreContext } from './context.js'
@@ -36,6 +36,8 @@ const savePause = 20
 /** How often progress is reported at most, in milliseconds. */
 const progressEveryMs = 250
 
+const read = fromPeer('an answer of the source')
+
 /** What an answer holds of a file, and where it goes. */
 interface Piece {
   readonly file: StagedFile
@@ -53,12 +55,15 @@ interface FoundStretch extends PackedStretch {
 /** Undefined where there is no such file. @throws `PROTOCOL_VIOLATION` */
 function foundOf(stretch: ReadStretch, result: unknown): FoundStretch | undefined {
   if (result === null || result === undefined) return undefined
-  const fields = rowOf(result, 'result')
-  const [start, length, version, size, mode] = fields.slice(0, 5).map((n) => seqOf(n, 'result'))
-  if (start === undefined || length === undefined || version === undefined) throw malformed()
-  if (size === undefined || mode === undefined) throw malformed()
-  if (length > stretch.length) throw malformed()
-  return { start, length, version, size, mode, runs: fields[5] ?? undefined }
+  const [start, length, version, size, mode, runs] = read.row(result, 'result')
+  return {
+    start: read.count(start, 'start'),
+    length: read.count(length, 'length', stretch.length),
+    version: read.count(version, 'version'),
+    size: read.count(size, 'size'),
+    mode: read.count(mode, 'mode'),
+    runs: runs ?? undefined,
+  }
 }
 
 export class Restore {
@@ -233,9 +238,9 @@ export class Restore {
   }
 
   async #store(batch: Batch, answer: BulkAnswer): Promise<void> {
-    const body = fieldsOf(answer.body, 'answer')
-    const results = listOf(body.results, 'results', batch.files.length)
-    this.#seenSeq = Math.max(this.#seenSeq, seqOf(body.seq, 'seq'))
+    const body = read.fields(answer.body, 'answer')
+    const results = read.list(body.results, 'results', batch.files.length)
+    this.#seenSeq = Math.max(this.#seenSeq, read.count(body.seq, 'seq'))
     const found: (FoundStretch | undefined)[] = batch.stretches.map((stretch, at) =>
       foundOf(stretch, results[at]),
     )
@@ -331,7 +336,7 @@ export class Restore {
           length: this.#reads.batchBytes,
         } as const
         offset += await bulk.request(request, async ({ bytes: { length }, bytes }) => {
-          if (length === 0) throw malformed()
+          if (length === 0) throw read.bad('bytes')
           this.#count(0, length)
           await storage.objects.write('staging', bytes, [
             { name: object, offset, start: 0, length },

@@ -18,8 +18,8 @@ import type { Extent } from '../../history/position.js'
 import { relate } from '../../history/position.js'
 import type { ObjectInfo, ObjectStore } from '../../interfaces/object-store.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
-import { decode, encode } from '../../protocol/codec.js'
-import { extentOf, fieldsOf, listOf, seqOf, textOf } from '../../protocol/fields.js'
+import { encode } from '../../protocol/codec.js'
+import { fromDisk, optional } from '../../protocol/fields.js'
 import { foldPath } from '../../util/fold-path.js'
 
 /** A file that arrives. */
@@ -44,6 +44,8 @@ const documentName = 'staging-index'
 const stagedFilesMax = 4_000_000
 /** Bytes that a staging index may have; a longer one is not used, and the restore begins anew. */
 const indexBytesMax: number = 2 ** 30
+
+const read = fromDisk('the staging index')
 
 export class Staging {
   readonly files: Map<string, StagedFile> = new Map()
@@ -94,22 +96,10 @@ export class Staging {
   async #load(): Promise<StagedFile[]> {
     const bytes = await this.#storage.documents.read(documentName)
     if (bytes === undefined) return []
-    const fields = fieldsOf(decode(bytes, { bytesMax: indexBytesMax }), 'staging')
+    const { base, files } = decodeStagingIndex(bytes)
     // Versions mean something only within one history.
-    const relation = relate(extentOf(fields.base, 'base'), this.#base)
+    const relation = relate(base, this.#base)
     if (relation.kind === 'unrelated') return []
-    const files = listOf(fields.files, 'files', stagedFilesMax).map((one): StagedFile => {
-      const [path, object, version, mode, size, done] = listOf(one, 'file', 6)
-      return {
-        path: textOf(path, 'path', 4096),
-        object: object === null ? undefined : textOf(object, 'object', 64),
-        version: seqOf(version, 'version'),
-        mode: seqOf(mode, 'mode'),
-        bytes: seqOf(size, 'bytes'),
-        done: done === true,
-        written: seqOf(size, 'bytes'),
-      }
-    })
     return files.filter((file) => file.version <= relation.commonSeq)
   }
 
@@ -175,6 +165,25 @@ export class Staging {
     await clearAreas(this.#storage.objects)
     this.files.clear()
   }
+}
+
+/** What {@link Staging.save} wrote. @throws `STORAGE_CORRUPT` */
+export function decodeStagingIndex(bytes: Uint8Array): { base: Extent; files: StagedFile[] } {
+  const fields = read.fields(read.decode(bytes, { bytesMax: indexBytesMax }), 'staging')
+  const files = read.list(fields.files, 'files', stagedFilesMax).map((one): StagedFile => {
+    const [path, object, version, mode, size, done] = read.list(one, 'file', 6)
+    const written = read.count(size, 'bytes')
+    return {
+      path: read.text(path, 'path', 4096),
+      object: optional(object, (name) => read.text(name, 'object', 64)),
+      version: read.count(version, 'version'),
+      mode: read.count(mode, 'mode'),
+      bytes: written,
+      done: done === true,
+      written,
+    }
+  })
+  return { base: read.extent(fields.base, 'base'), files }
 }
 
 /**

@@ -14,16 +14,7 @@
  */
 import type { BlobRef } from '../../changes/change.js'
 import type { Extent, Term } from '../../history/position.js'
-import {
-  bad,
-  extentOf,
-  type Fields,
-  fieldsOf,
-  listOf,
-  seqOf,
-  termOfFields,
-  textOf,
-} from '../../protocol/fields.js'
+import { type Fields, fromPeer, optional, wordOf } from '../../protocol/fields.js'
 import type { PlanMessage, RestoreMethod, RestoreProgress } from '../restore/plan.js'
 
 /** Follower to source: what I have. */
@@ -83,43 +74,53 @@ export type StreamMessage =
   /** Follower to source: how the restore goes, so that both sides can report it. */
   | { readonly type: 'progress'; readonly progress: RestoreProgress }
 
-const methods: readonly string[] = ['none', 'journal', 'delta', 'full']
-const phases: readonly string[] = ['vault', 'index', 'files', 'state', 'switch', 'done']
+const read = fromPeer('a message of the stream lane')
+
+const methods: readonly RestoreMethod[] = ['none', 'journal', 'delta', 'full']
+const phases: readonly RestoreProgress['phase'][] = [
+  'vault',
+  'index',
+  'files',
+  'state',
+  'switch',
+  'done',
+]
 
 function progressOf(value: unknown): RestoreProgress {
-  const fields = fieldsOf(value, 'progress')
-  const phase = textOf(fields.phase, 'phase')
+  const fields = read.fields(value, 'progress')
   return {
     // One that is not known here lies between the others: files are what takes the time.
-    phase: phases.includes(phase) ? (phase as RestoreProgress['phase']) : 'files',
-    files: seqOf(fields.files, 'files'),
-    filesTotal: seqOf(fields.filesTotal, 'filesTotal'),
-    bytes: seqOf(fields.bytes, 'bytes'),
-    bytesTotal: seqOf(fields.bytesTotal, 'bytesTotal'),
+    phase: wordOf(read.text(fields.phase, 'phase'), phases) ?? 'files',
+    files: read.count(fields.files, 'files'),
+    filesTotal: read.count(fields.filesTotal, 'filesTotal'),
+    bytes: read.count(fields.bytes, 'bytes'),
+    bytesTotal: read.count(fields.bytesTotal, 'bytesTotal'),
   }
 }
 
 function blobOf(value: unknown): BlobRef {
-  const fields = fieldsOf(value, 'blob')
-  const id = textOf(fields.id, 'blob.id', 128)
-  return { id, bytes: seqOf(fields.bytes, 'blob.bytes'), crc: seqOf(fields.crc, 'blob.crc') }
+  const fields = read.fields(value, 'blob')
+  const id = read.text(fields.id, 'blob.id', 128)
+  return {
+    id,
+    bytes: read.count(fields.bytes, 'blob.bytes'),
+    crc: read.count(fields.crc, 'blob.crc'),
+  }
 }
 
 function planOf(fields: Fields): PlanMessage {
-  const method = textOf(fields.method, 'method')
-  if (!methods.includes(method)) throw bad('method')
-  const cut = extentOf(fields.cut, 'cut')
-  const ackedSeq = seqOf(fields.ackedSeq, 'ackedSeq')
-  if (ackedSeq > cut.seq) throw bad('ackedSeq')
+  const cut = read.extent(fields.cut, 'cut')
+  const ackedSeq = read.count(fields.ackedSeq, 'ackedSeq')
+  if (ackedSeq > cut.seq) throw read.bad('ackedSeq')
   return {
     type: 'plan',
-    method: method as RestoreMethod,
-    restoreId: textOf(fields.restoreId, 'restoreId', 128),
-    term: termOfFields(fields.term, 'term'),
+    method: read.word(fields.method, 'method', methods),
+    restoreId: read.text(fields.restoreId, 'restoreId', 128),
+    term: read.term(fields.term, 'term'),
     cut,
     ackedSeq,
-    inSync: listOf(fields.inSync, 'inSync', 64).map((id) => textOf(id, 'inSync', 256)),
-    commonSeq: seqOf(fields.commonSeq, 'commonSeq'),
+    inSync: read.texts(fields.inSync, 'inSync', 64, 256),
+    commonSeq: read.count(fields.commonSeq, 'commonSeq'),
     diverged: fields.diverged === true,
   }
 }
@@ -129,17 +130,14 @@ function planOf(fields: Fields): PlanMessage {
  * @throws `PROTOCOL_VIOLATION`
  */
 export function streamMessageOf(value: unknown): StreamMessage | undefined {
-  const fields = fieldsOf(value, 'message')
+  const fields = read.fields(value, 'message')
   switch (fields.type) {
     case 'follow':
       return {
         type: 'follow',
-        term: termOfFields(fields.term, 'term'),
-        promised:
-          fields.promised === undefined || fields.promised === null
-            ? undefined
-            : termOfFields(fields.promised, 'promised'),
-        extent: extentOf(fields.extent, 'extent'),
+        term: read.term(fields.term, 'term'),
+        promised: optional(fields.promised, (term) => read.term(term, 'promised')),
+        extent: read.extent(fields.extent, 'extent'),
         complete: fields.complete === true,
         repair: fields.repair === true,
       }
@@ -148,32 +146,32 @@ export function streamMessageOf(value: unknown): StreamMessage | undefined {
     case 'refuse':
       return {
         type: 'refuse',
-        code: textOf(fields.code, 'code') as RefuseMessage['code'],
-        reason: textOf(fields.reason, 'reason', 4096),
+        code: read.text(fields.code, 'code') as RefuseMessage['code'],
+        reason: read.text(fields.reason, 'reason', 4096),
       }
     case 'ready':
       return { type: 'ready' }
     case 'inStep':
-      return { type: 'inStep', seq: seqOf(fields.seq, 'seq') }
+      return { type: 'inStep', seq: read.count(fields.seq, 'seq') }
     case 'restored':
       return { type: 'restored' }
     case 'rejoined':
       return {
         type: 'rejoined',
-        files: seqOf(fields.files, 'files'),
-        bytes: seqOf(fields.bytes, 'bytes'),
-        ms: seqOf(fields.ms, 'ms'),
+        files: read.count(fields.files, 'files'),
+        bytes: read.count(fields.bytes, 'bytes'),
+        ms: read.count(fields.ms, 'ms'),
       }
     case 'blob':
       return { type: 'blob', blob: blobOf(fields.blob) }
     case 'blobGone':
-      return { type: 'blobGone', id: textOf(fields.id, 'id', 128) }
+      return { type: 'blobGone', id: read.text(fields.id, 'id', 128) }
     case 'blobHere':
-      return { type: 'blobHere', id: textOf(fields.id, 'id', 128) }
+      return { type: 'blobHere', id: read.text(fields.id, 'id', 128) }
     case 'progress':
       return { type: 'progress', progress: progressOf(fields.progress) }
     default:
-      textOf(fields.type, 'type')
+      read.text(fields.type, 'type')
       return undefined
   }
 }
@@ -191,9 +189,9 @@ export function acknowledgeParts(received: number, durable: number): Uint8Array[
 
 /** Reads an acknowledgement. @throws `PROTOCOL_VIOLATION` */
 export function readAcknowledge(payload: Uint8Array): { received: number; durable: number } {
-  if (payload.length < 16) throw bad('acknowledgement')
+  if (payload.length < 16) throw read.bad('acknowledgement')
   const view = Buffer.from(payload.buffer, payload.byteOffset, 16)
   const received = view.readDoubleLE(0)
   const durable = view.readDoubleLE(8)
-  return { received: seqOf(received, 'received'), durable: seqOf(durable, 'durable') }
+  return { received: read.count(received, 'received'), durable: read.count(durable, 'durable') }
 }

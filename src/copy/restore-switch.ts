@@ -9,7 +9,9 @@ import { partsOf } from '../changes/entry.js'
 import { HotspareError, whatHappened } from '../errors.js'
 import type { Extent, Term } from '../history/position.js'
 import { relate } from '../history/position.js'
+import { inBatches } from '../util/in-batches.js'
 import { Listeners } from '../util/listeners.js'
+import { Turns } from '../util/turns.js'
 import { manifestOfFound } from './adopt-found.js'
 import type { Contents } from './contents/replicated-state.js'
 import { asStorageError } from './journal/errors.js'
@@ -54,7 +56,8 @@ export class CopySwitcher {
   readonly #options: LoadOptions
   readonly #host: SwitchHost
   #next: Journal | undefined
-  #turn: Promise<unknown> = Promise.resolve()
+  /** An attempt that was given up may still be under way when the next one begins. */
+  readonly #turns = new Turns()
   /** Set while a manifest is durable and not carried out. */
   #pending: CopySwitch | undefined
   /** Set when the write of a manifest failed: it may be durable or not. */
@@ -100,19 +103,9 @@ export class CopySwitcher {
     return { extent: { history, seq }, lastOrdinal, durableOrdinal, onDurable }
   }
 
-  /**
-   * One after the other: an attempt that was given up may still be under way when the next one
-   * begins.
-   */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work)
-    this.#turn = turn.catch(() => undefined)
-    return turn
-  }
-
   /** The facts are those of the source at its cut. */
   begin(facts: JournalFacts): Promise<void> {
-    return this.#inTurn(() => this.#begin(facts))
+    return this.#turns.run(() => this.#begin(facts))
   }
 
   async #begin(facts: JournalFacts): Promise<void> {
@@ -143,7 +136,7 @@ export class CopySwitcher {
 
   /** Leaves what was received on the disk. */
   stop(): Promise<void> {
-    return this.#inTurn(() => this.#stop())
+    return this.#turns.run(() => this.#stop())
   }
 
   async #stop(): Promise<void> {
@@ -152,7 +145,7 @@ export class CopySwitcher {
   }
 
   drop(): Promise<void> {
-    return this.#inTurn(() => this.#drop())
+    return this.#turns.run(() => this.#drop())
   }
 
   async #drop(): Promise<void> {
@@ -223,8 +216,7 @@ export class CopySwitcher {
   async #requireKept(manifest: RestoreManifest): Promise<void> {
     const keep = (manifest.keep ?? []).map(({ path }) => path)
     const { tree } = this.#options.copy.storage
-    for (let at = 0; at < keep.length; at += statPaths) {
-      const batch = keep.slice(at, at + statPaths)
+    for (const batch of inBatches(keep, statPaths)) {
       const stats = await tree.stat(batch)
       const missing = stats.indexOf(undefined)
       if (missing < 0) continue

@@ -10,6 +10,7 @@
 import type { Entry } from '../../changes/entry.js'
 import { type BatchPart, partsOf } from '../../changes/entry.js'
 import { HotspareError } from '../../errors.js'
+import { inBatches } from '../../util/in-batches.js'
 import type { StateSlot } from '../contents/app-states.js'
 import { decodeState, encodeState, stateDocument } from '../contents/app-states.js'
 import type { Contents } from '../contents/replicated-state.js'
@@ -160,8 +161,7 @@ export class Recovery {
     const { strangers } = this.#contents
     const isOwn = (path: string): boolean => this.#contents.standsFor(path) === undefined
     const own = strangers.size > 0 ? [] : begun.filter(isOwn)
-    for (let at = 0; at < own.length; at += removedTogether) {
-      const batch = own.slice(at, at + removedTogether)
+    for (const batch of inBatches(own, removedTogether)) {
       await storage.tree.apply(batch.map((path) => ({ kind: 'remove', path })))
     }
     return found

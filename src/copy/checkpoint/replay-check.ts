@@ -15,6 +15,7 @@ import type { BatchPart } from '../../changes/entry.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { FileStat } from '../../interfaces/tree-store.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
+import { inBatches } from '../../util/in-batches.js'
 import { operationOf } from '../contents/replicated-state.js'
 import { type FileIndex, type IndexRecord, noFile } from '../files/file-index.js'
 import { sizeAfter } from '../files/layers.js'
@@ -85,8 +86,7 @@ export class ReplayCheck {
     const found = new Map<string, FileStat | null>()
     const begun: string[] = []
     const paths = [...this.#paths.keys()]
-    for (let at = 0; at < paths.length; at += statPaths) {
-      const batch = paths.slice(at, at + statPaths)
+    for (const batch of inBatches(paths, statPaths)) {
       const stats = await storage.tree.stat(batch)
       for (const [position, path] of batch.entries()) {
         const states = this.#paths.get(path)

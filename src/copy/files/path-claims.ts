@@ -1,9 +1,11 @@
 /** What the data plane asks of a policy. */
+
 import { HotspareError } from '../../errors.js'
 import type { Obstacle, TreeStore } from '../../interfaces/tree-store.js'
 import type { PathQuestion } from '../../policy/kinds/kind.js'
 import { kindOf } from '../../policy/kinds/table.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
+import { inBatches } from '../../util/in-batches.js'
 
 /**
  * The class that claims a path, if its kind answers the question with yes. Undefined also for a
@@ -61,8 +63,7 @@ export async function findBlocked(
   paths: readonly string[],
 ): Promise<Map<string, HotspareError>> {
   const blocked = new Map<string, HotspareError>()
-  for (let start = 0; start < paths.length; start += lookedAtMax) {
-    const some = paths.slice(start, start + lookedAtMax)
+  for (const some of inBatches(paths, lookedAtMax)) {
     const found = await tree.obstacles(some)
     for (const [index, path] of some.entries()) {
       const obstacle = found[index]

@@ -1,7 +1,9 @@
 /** Compares the tree with the index, by size, time and inode, without reading a file. */
+
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { FileStat, TreeEntry } from '../../interfaces/tree-store.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
+import { inBatches } from '../../util/in-batches.js'
 import type { FileIndex, IndexRecord } from './file-index.js'
 import { type LiveDatabaseEvent, LiveDatabases } from './live-database.js'
 import { claimingClass } from './path-claims.js'
@@ -117,8 +119,7 @@ export function differs(record: IndexRecord, entry: FileStat): boolean {
 async function findMissing(options: ScanOptions, index: FileIndex): Promise<string[]> {
   const paths = index.paths()
   const missing: string[] = []
-  for (let at = 0; at < paths.length; at += statPaths) {
-    const batch = paths.slice(at, at + statPaths)
+  for (const batch of inBatches(paths, statPaths)) {
     const stats = await options.storage.tree.stat(batch)
     for (const [position, path] of batch.entries()) {
       if (stats[position] === undefined) missing.push(path)

@@ -9,9 +9,11 @@
  * - paths that no synced class of this node claims are not touched, whatever the manifest says, nor
  *   is a file that it does not name.
  */
+
 import { HotspareError } from '../../errors.js'
 import type { FileStat, Obstacle, TreeOperation } from '../../interfaces/tree-store.js'
 import { foldPath } from '../../util/fold-path.js'
+import { inBatches } from '../../util/in-batches.js'
 import type { CheckpointDocument } from '../checkpoint/checkpoint-document.js'
 import { checkpointName, encodeCheckpoint } from '../checkpoint/checkpoint-document.js'
 import { journalArea } from '../checkpoint/recovery.js'
@@ -120,8 +122,7 @@ export class Switch {
   }
 
   async #removeFiles(paths: readonly string[]): Promise<void> {
-    for (let at = 0; at < paths.length; at += batchOperations) {
-      const batch = paths.slice(at, at + batchOperations)
+    for (const batch of inBatches(paths, batchOperations)) {
       await this.#options.storage.tree.apply(batch.map((path) => ({ kind: 'remove', path })))
     }
   }
@@ -149,8 +150,7 @@ export class Switch {
   async #installSingly(install: readonly InstallFile[]): Promise<SettledFile[]> {
     const { storage } = this.#options
     const settled: SettledFile[] = []
-    for (let at = 0; at < install.length; at += batchOperations) {
-      const batch = install.slice(at, at + batchOperations)
+    for (const batch of inBatches(install, batchOperations)) {
       const obstacles = await storage.tree.obstacles(batch.map(({ path }) => path))
       const operations: TreeOperation[] = []
       for (const [index, file] of batch.entries()) {
@@ -195,8 +195,7 @@ export class Switch {
   /** Files as they are in the tree; one that is not there has no size, time or inode. */
   async #found(files: readonly VersionedPath[]): Promise<SettledFile[]> {
     const settled: SettledFile[] = []
-    for (let at = 0; at < files.length; at += batchOperations) {
-      const batch = files.slice(at, at + batchOperations)
+    for (const batch of inBatches(files, batchOperations)) {
       const stats = await this.#options.storage.tree.stat(batch.map(({ path }) => path))
       for (const [index, { path, version }] of batch.entries()) {
         settled.push({ path, version, stat: stats[index] ?? noStat })

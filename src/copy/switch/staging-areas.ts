@@ -1,5 +1,7 @@
 /** Where what a restore brought lies until the switch. */
+
 import type { ObjectArea, ObjectStore } from '../../interfaces/object-store.js'
+import { inBatches } from '../../util/in-batches.js'
 
 /** The areas that restores write to. */
 export const stagingAreas: readonly ObjectArea[] = ['staging', 'incoming']
@@ -35,9 +37,7 @@ async function remove(
   area: ObjectArea,
   names: readonly string[],
 ): Promise<void> {
-  for (let at = 0; at < names.length; at += removedTogether) {
-    await objects.remove(area, names.slice(at, at + removedTogether))
-  }
+  for (const batch of inBatches(names, removedTogether)) await objects.remove(area, batch)
 }
 
 /**

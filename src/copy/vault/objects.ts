@@ -3,6 +3,7 @@
  *
  * Invariant: `bytes` is what lies there, and what an attempt under way has claimed.
  */
+
 import { crc32 } from 'node:zlib'
 import type { BlobRef, Change } from '../../changes/change.js'
 import type { Entry } from '../../changes/entry.js'
@@ -11,6 +12,7 @@ import { HotspareError } from '../../errors.js'
 import type { ObjectSlice } from '../../interfaces/object-store.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { TreeOperation } from '../../interfaces/tree-store.js'
+import { inBatches } from '../../util/in-batches.js'
 import type { LocalCopy } from '../local-copy.js'
 import type { VaultedFile, VaultedState, VaultIncident } from './incident.js'
 import { folderOf, incidentsPrefix } from './incident.js'
@@ -208,9 +210,9 @@ export class VaultObjects {
   /** Makes an incident's objects durable; `between` is called while that goes on. */
   async sync(id: string, between: () => void): Promise<void> {
     const names = (await this.list(id)).map(({ object }) => object)
-    for (let at = 0; at < names.length; at += filesPerBatch) {
+    for (const batch of inBatches(names, filesPerBatch)) {
       between()
-      await this.#storage.objects.sync('vault', names.slice(at, at + filesPerBatch))
+      await this.#storage.objects.sync('vault', batch)
     }
   }
 }

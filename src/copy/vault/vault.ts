@@ -7,6 +7,7 @@
  * as they were, their blobs, the present version of every file they touched, and the application's
  * states. Nothing is ever evicted: at `vaultBytesMax` it is `VAULT_FULL`.
  */
+
 import { createHash } from 'node:crypto'
 import type { BlobRef, Change } from '../../changes/change.js'
 import type { Entry } from '../../changes/entry.js'
@@ -17,6 +18,8 @@ import { positionOf, relate } from '../../history/position.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import { encode } from '../../protocol/codec.js'
+import { inBatches } from '../../util/in-batches.js'
+import { Turns } from '../../util/turns.js'
 import { AckedRanges } from '../journal/acked-ranges.js'
 import { scanJournal } from '../journal/scan.js'
 import type { LocalCopy } from '../local-copy.js'
@@ -52,7 +55,11 @@ export const listedChangesMax = 10_000
 export class Vault {
   readonly #options: VaultOptions
   readonly #objects: VaultObjects
-  #turn: Promise<unknown> = Promise.resolve()
+  /**
+   * One call at a time: `tidy()` deletes objects that belong to no sealed incident, so it must not
+   * run while an incident is still being written.
+   */
+  readonly #turns = new Turns()
 
   private constructor(options: VaultOptions) {
     this.#options = options
@@ -101,20 +108,10 @@ export class Vault {
 
   /** Removes an incident that was looked at and is not needed any more. */
   remove(incident: VaultIncident): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       await this.#options.storage.documents.remove(documentOf(incident.id))
       await this.#objects.tidy()
     })
-  }
-
-  /**
-   * Runs one call at a time: `tidy()` deletes objects that belong to no sealed incident, so it must
-   * not run while an incident is still being written.
-   */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work)
-    this.#turn = turn.catch(() => undefined)
-    return turn
   }
 
   /**
@@ -122,7 +119,7 @@ export class Vault {
    * removed anywhere before its incident is sealed, so an attempt that ended before may begin anew.
    */
   #keep(id: string, collect: () => Promise<Kept>): Promise<VaultIncident> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       const sealed = await this.#sealed(id)
       if (sealed !== undefined) return sealed
       await this.#objects.tidy()
@@ -208,7 +205,7 @@ export class Vault {
       .update(JSON.stringify([term, versions]))
       .digest('hex')
     const id = `adopted-${this.#options.nodeId}-${hash.slice(0, 16)}`
-    return await this.#inTurn(async () => {
+    return await this.#turns.run(async () => {
       const sealed = await this.#sealed(id)
       if (sealed !== undefined) return sealed
       await this.#objects.tidy()
@@ -265,8 +262,7 @@ export class Vault {
    */
   async #idOfFiles(reason: VaultReason, paths: readonly string[]): Promise<string> {
     const hash = createHash('sha256')
-    for (let at = 0; at < paths.length; at += filesPerBatch) {
-      const batch = paths.slice(at, at + filesPerBatch)
+    for (const batch of inBatches(paths, filesPerBatch)) {
       const stats = await this.#options.storage.tree.stat(batch)
       hash.update(JSON.stringify([batch, stats]))
     }

@@ -28,6 +28,7 @@ import { checkPath } from '../../policy/path-rules.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 import { writerLimits } from '../../replication/write/types.js'
 import type { Writer } from '../../replication/write/writer.js'
+import { inBatches } from '../../util/in-batches.js'
 import { AdoptionWatch, type AdoptionWatchOptions } from './adoption-watch.js'
 import { contentOf } from './tree-content.js'
 
@@ -102,7 +103,7 @@ export class Adoption {
   async #carryOut(paths: readonly string[]): Promise<void> {
     const { copy } = this.#options
     await copy.settle()
-    for (const stretch of batchesOf(paths, filesPerStretch)) await this.#carryOutStretch(stretch)
+    for (const stretch of inBatches(paths, filesPerStretch)) await this.#carryOutStretch(stretch)
     await copy.settle()
   }
 
@@ -111,13 +112,14 @@ export class Adoption {
    * over.
    */
   async #carryOutStretch(paths: readonly string[]): Promise<void> {
-    for (const batch of batchesOf(paths)) await this.#inTime(batch, () => this.#look(batch))
+    for (const batch of inBatches(paths, filesPerBatch))
+      await this.#inTime(batch, () => this.#look(batch))
     await this.#keepReplaced(this.#replaced.splice(0))
-    for (const batch of batchesOf(this.#removals.splice(0))) {
+    for (const batch of inBatches(this.#removals.splice(0), filesPerBatch)) {
       await this.#inTime(batch, () => this.#remove(batch))
     }
     for (let round = 0; round < roundsMax && this.#puts.length > 0; round += 1) {
-      for (const batch of batchesOf(this.#puts.splice(0))) {
+      for (const batch of inBatches(this.#puts.splice(0), filesPerBatch)) {
         await this.#inTime(batch, () => this.#put(batch))
       }
     }
@@ -355,12 +357,6 @@ export class Adoption {
     if (writer.adopt(changes, found)) for (const path of paths) this.#done.add(path)
     else this.#leave(paths, new HotspareError('SWITCHOVER_UNDER_WAY', 'writes are held'))
   }
-}
-
-function batchesOf(paths: readonly string[], size: number = filesPerBatch): string[][] {
-  const batches: string[][] = []
-  for (let at = 0; at < paths.length; at += size) batches.push(paths.slice(at, at + size))
-  return batches
 }
 
 function noRoom(): HotspareError {

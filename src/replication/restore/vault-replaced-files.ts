@@ -3,7 +3,9 @@
  * history contains, and mass deletions, are copied into the vault. A file that appears later is
  * left alone: the scan of the next start reports it.
  */
+
 import type { RestoreManifest, VersionedPath } from '../../copy/switch/manifest.js'
+import { inBatches } from '../../util/in-batches.js'
 import type { RestoreContext } from './context.js'
 
 /**
@@ -73,8 +75,7 @@ async function vaultStrangers(
     for (const path of unknown.sort()) if (onDisk.has(path)) strangers.add(path)
   } else {
     unknown.sort()
-    for (let at = 0; at < unknown.length; at += statPaths) {
-      const batch = unknown.slice(at, at + statPaths)
+    for (const batch of inBatches(unknown, statPaths)) {
       const stats = await storage.tree.stat(batch)
       for (const [index, path] of batch.entries()) {
         if (stats[index] !== undefined) strangers.add(path)

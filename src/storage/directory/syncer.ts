@@ -7,6 +7,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { HotspareError } from '../../errors.js'
 import type { ObjectArea } from '../../interfaces/object-store.js'
+import { inBatches } from '../../util/in-batches.js'
 import { storageFailed } from '../failure.js'
 import type { Layout } from './base/layout.js'
 import type { Lane } from './engine/lane.js'
@@ -67,9 +68,7 @@ export class Syncer {
     if (await this.#flush()) return
     await this.sync(base, [])
     for await (const some of names()) {
-      for (let start = 0; start < some.length; start += SINGLE_FILES_MAX) {
-        await this.sync(base, some.slice(start, start + SINGLE_FILES_MAX))
-      }
+      for (const batch of inBatches(some, SINGLE_FILES_MAX)) await this.sync(base, batch)
     }
   }
 

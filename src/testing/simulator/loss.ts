@@ -7,6 +7,7 @@ import type { Extent } from '../../history/position.js'
 import { relate } from '../../history/position.js'
 import type { SeededRandom } from './machine/seeded-random.js'
 import { holdingsOf } from './observed/holdings.js'
+import { isDoubt } from './watch.js'
 import type { World } from './world.js'
 
 /** For whatever began before the faults ended: one call of a slow disk takes up to four seconds. */
@@ -59,7 +60,9 @@ export async function loseActive(world: World, random: SeededRandom): Promise<bo
     )
     return false
   }
-  const told = world.events.slice(events).find(({ name }) => name === 'possibleLoss')
+  const told = world.events
+    .slice(events)
+    .find((event) => event.name === 'possibleLoss' && !isDoubt(world.events, event))
   if (told !== undefined) {
     const what = `${told.node} reports possibleLoss, although all others were in sync with ${active}`
     world.violate('liveness', what)

@@ -56,7 +56,9 @@ export class Watch {
     if (stranger) return
     if (name !== 'restoreProgress') world.events.push(event)
     this.#countRestore(process, event)
-    if (world.strict && (name === 'possibleLoss' || name === 'unprovenStart')) {
+    const isLoss =
+      (name === 'possibleLoss' || name === 'unprovenStart') && !isDoubt(world.events, event)
+    if (world.strict && isLoss) {
       world.violate('strict', `${process.id} reports ${name} although only one thing failed`)
     }
     if (name === 'possibleLoss' || name === 'unprovenStart' || name === 'splitBrain') {
@@ -108,4 +110,26 @@ function listed({ name, event }: NodeLogEvent): unknown {
   if (name !== 'vaulted') return event
   const { incident, ...counts } = event as { incident: { id: string; reason: string } }
   return { incident: incident.id, reason: incident.reason, ...counts }
+}
+
+/**
+ * Whether a loss is reported only because another member said for a while that it hears the active
+ * that is lost. Its last words may have come late to that one; but where it lived, it may have gone
+ * on without the node that reports, so that the report is right.
+ */
+export function isDoubt(
+  events: readonly NodeLogEvent[],
+  { node, name, event }: NodeLogEvent,
+): boolean {
+  if (name !== 'possibleLoss') return false
+  const { missing } = event as { missing: readonly string[] }
+  const own = events.filter((one) => one.node === node)
+  const since = own.findLastIndex((one) => {
+    return one.name === 'role' && (one.event as RoleEvent).from === 'standby'
+  })
+  return own.slice(since + 1).some((one) => {
+    if (one.name !== 'activeUnreachable') return false
+    const { active } = one.event as { active: string }
+    return missing.length === 1 && missing[0] === active
+  })
 }

@@ -49,6 +49,8 @@ export const hang: Fault = (world, random) => {
   const [kind, forMs] = [random.pick(kinds), random.between(500, 8_000)]
   const untilMs = world.nowMs + forMs
   world.timeline.add(world.nowMs, id, 'hang', { kind, forMs })
+  // A call that hangs then comes back no sooner, although the fault may be ended before.
+  world.machine(id).hangsUntilMs = untilMs
   slowCalls(world, id, forMs, (operation) =>
     operation.startsWith(kind) ? untilMs - world.nowMs : 0,
   )

@@ -192,6 +192,8 @@ export class Machine {
    * again.
    */
   backedUpMs: number = Number.NEGATIVE_INFINITY
+  /** Until when calls of its disk may hang that began during a fault, also when that was ended. */
+  hangsUntilMs: number = Number.NEGATIVE_INFINITY
   /** Its disk is an empty one, and its operator starts it with `join` until it was restored. */
   joins: boolean = false
   /** What the application keeps in a store of its own; undefined for one that keeps nothing. */

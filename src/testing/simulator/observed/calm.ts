@@ -64,6 +64,7 @@ export class Calm {
     // The next process has a storage of its own.
     if (isOther) this.#failed.delete(id)
     if (isOther || process?.started !== 'started' || process.stopping !== undefined) return false
+    if (machine.hangsUntilMs > this.#world.nowMs) return false
     return !this.#failed.has(id) && !machine.clock.held && !machine.damaged && machine.isDiskSound
   }
 

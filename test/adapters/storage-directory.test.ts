@@ -699,6 +699,44 @@ describe.runIf(mountable)('a file system without room', () => {
   })
 })
 
+describe.runIf(mountable)('the room that is kept for removals', () => {
+  const mib = 1024 * 1024
+  let room: Room
+
+  beforeEach(async () => {
+    await mkdir(root)
+    spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', root])
+    await mkdir(join(root, '.hotspare'))
+    room = await Room.open(new Layout(root, 'test'))
+  })
+
+  afterEach(async () => {
+    await room.close()
+    spawnSync('umount', [root])
+  })
+
+  test('GEN-8: is not taken by what others write while this node writes as fast as it can', async () => {
+    let others = 0
+    for (let at = 0; room.refusal(50_000) === undefined; at += 1) {
+      await writeFile(join(root, `ours-${at}`), new Uint8Array(50_000))
+      await writeFile(join(root, `others-${at}`), new Uint8Array(50_000))
+      others += 1
+    }
+    expect(others).toBeGreaterThan(100)
+    // A sixteenth is held in a file, and some of as much again is still free.
+    await writeFile(join(root, 'a removal in the journal'), new Uint8Array(mib / 4))
+  })
+
+  test('GEN-8: what was refused stays refused, and what is smaller, until it would find room', async () => {
+    await writeFile(join(root, 'much'), new Uint8Array(14 * mib - 100_000))
+    await vi.waitFor(async () => expect(room.refusal(200_000)).toBeDefined())
+    expect(room.refusal(0)).toBeDefined()
+    await rm(join(root, 'much'))
+    await vi.waitFor(() => expect(room.refusal(0)).toBeUndefined())
+    expect(room.refusal(200_000)).toBeUndefined()
+  })
+})
+
 function canMount(): boolean {
   const probe = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', tmpdir()])
   return probe.status === 0

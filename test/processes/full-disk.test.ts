@@ -9,14 +9,17 @@ import { retryUntil } from '../support/wait.js'
 const mib = 1024 * 1024
 const diskBytes = 24 * mib
 
-/** A small file system of its own, which only a privileged user can mount. */
-const mountPoint = mkdtempSync(join(tmpdir(), 'hotspare-small-disk-'))
-const mounted = mount()
+/** A small file system for each node, which only a privileged user can mount. */
+const disks = {
+  alpha: mkdtempSync(join(tmpdir(), 'hotspare-small-disk-')),
+  beta: mkdtempSync(join(tmpdir(), 'hotspare-small-disk-')),
+}
+const mounted = Object.values(disks).every(mount)
 
-function mount(): boolean {
+function mount(disk: string): boolean {
   try {
     const options = `size=${diskBytes},nr_inodes=100000`
-    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', mountPoint], { stdio: 'ignore' })
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', disk], { stdio: 'ignore' })
     return true
   } catch {
     return false
@@ -31,22 +34,26 @@ beforeAll(() => {
 
 afterEach(async () => {
   await cluster?.end()
-  for (const name of readdirSync(mountPoint)) {
-    rmSync(join(mountPoint, name), { recursive: true, force: true })
+  for (const disk of Object.values(disks)) {
+    for (const name of readdirSync(disk)) {
+      rmSync(join(disk, name), { recursive: true, force: true })
+    }
   }
 })
 
 afterAll(() => {
-  if (mounted) execFileSync('umount', [mountPoint])
-  rmSync(mountPoint, { recursive: true, force: true })
+  for (const disk of Object.values(disks)) {
+    if (mounted) execFileSync('umount', [disk])
+    rmSync(disk, { recursive: true, force: true })
+  }
 })
 
 describe('a standby whose disk is full', () => {
   it.skipIf(!mounted)(
     'GEN-8: says so and leaves the in-sync set, the active goes on; it recovers when there is room again',
     async () => {
-      const folder = join(mountPoint, 'beta')
-      const ballast = join(mountPoint, 'ballast')
+      const folder = join(disks.beta, 'beta')
+      const ballast = join(disks.beta, 'ballast')
       mkdirSync(folder)
       cluster = await TestCluster.running({ nodes: 2, folders: { beta: folder } })
       const active = cluster.node('alpha')
@@ -80,8 +87,8 @@ describe('a standby whose disk is full', () => {
   it.skipIf(!mounted)(
     'GEN-8: a join that finds no room says so while start() waits, and goes on when there is some',
     async () => {
-      const folder = join(mountPoint, 'beta')
-      const ballast = join(mountPoint, 'ballast')
+      const folder = join(disks.beta, 'beta')
+      const ballast = join(disks.beta, 'ballast')
       mkdirSync(folder)
       cluster = await TestCluster.create({ nodes: 2, folders: { beta: folder } })
       const [active, standby] = [cluster.node('alpha'), cluster.node('beta')]
@@ -108,8 +115,8 @@ describe('a standby whose disk is full', () => {
   it.skipIf(!mounted)(
     'GEN-8: large contents that find no room are told, and the active goes on',
     async () => {
-      const folder = join(mountPoint, 'beta')
-      const ballast = join(mountPoint, 'ballast')
+      const folder = join(disks.beta, 'beta')
+      const ballast = join(disks.beta, 'ballast')
       mkdirSync(folder)
       cluster = await TestCluster.running({ nodes: 2, folders: { beta: folder } })
       const active = cluster.node('alpha')
@@ -133,7 +140,7 @@ describe('a disk that is full on both nodes', () => {
   it.skipIf(!mounted)(
     'GEN-8: takes no growing write and every removal, and with the room that it makes all writes again',
     async () => {
-      const folders = { alpha: join(mountPoint, 'alpha'), beta: join(mountPoint, 'beta') }
+      const folders = { alpha: join(disks.alpha, 'alpha'), beta: join(disks.beta, 'beta') }
       for (const folder of Object.values(folders)) mkdirSync(folder)
       cluster = await TestCluster.running({ nodes: 2, folders })
       const active = await cluster.active()
@@ -149,14 +156,15 @@ describe('a disk that is full on both nodes', () => {
       await expect(fill()).rejects.toMatchObject({ code: 'STORAGE_FULL' })
       expect(written).toBeGreaterThan(10)
       // Somebody else takes the last byte.
-      fillUp(join(mountPoint, 'ballast'))
+      const ballasts = Object.values(disks).map((disk) => join(disk, 'ballast'))
+      for (const ballast of ballasts) fillUp(ballast)
       expect((await active.status()).stuck).toMatch(
         /^STORAGE_FULL: .* kept for removals\. Remove files/,
       )
       expect(active.logged('stuck', since)).toMatchObject([{ what: 'room', code: 'STORAGE_FULL' }])
       for (let at = 0; at < written; at += 1) await active.ask('remove', { path: path(at) })
       expect(active.roles(since)).toEqual([])
-      rmSync(join(mountPoint, 'ballast'))
+      for (const ballast of ballasts) rmSync(ballast)
       await retryUntil('room', async () => (await active.status()).stuck === undefined)
       await active.ask('write', { path: path(0), content: 'again' })
       expect(active.logged('unstuck', since)).toMatchObject([{ what: 'room' }])

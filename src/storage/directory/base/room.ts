@@ -4,7 +4,8 @@
  *
  * Invariants: a file of random bytes holds the room, until a call that must not fail (the journal,
  * a document, a change of the tree) finds none; whatever grows is refused while it is gone, or
- * while less than as much again is free.
+ * while less than as much again is free. Once something was refused, smaller things are refused too
+ * until it would find room: whether there is room does not change from call to call.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -18,11 +19,12 @@ import type { Layout } from './layout.js'
 export const ROOM_BYTES: number = 4 * 1024 * 1024
 /** On a small device no more than this share of it. */
 const ROOM_SHARE = 1 / 16
-/**
- * The device is looked at so often at most, in milliseconds, and only while somebody writes or the
- * room is used up.
- */
+/** While somebody writes, or the room is used up, the device is looked at so often. */
 const LOOK_EVERY_MS = 250
+/** And so often when what was asked for since could be a part of what is left. */
+const LOOK_NEAR_MS = 25
+/** Such a part: others may write to the same device meanwhile. */
+const NEAR_SHARE = 1 / 8
 
 export class Room implements StorageRoom {
   readonly #path: string
@@ -33,6 +35,10 @@ export class Room implements StorageRoom {
   #freeBytes: number | undefined
   /** Asked for since the device was looked at. */
   #askedBytes = 0
+  /** Asked for before that look and after the one before: it may not be written yet. */
+  #askedBeforeBytes = 0
+  /** What was refused last, at most as much as is kept; 0 when there is room. */
+  #refusedBytes = 0
   #lookedMs = 0
   #looking: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -53,14 +59,18 @@ export class Room implements StorageRoom {
   }
 
   refusal(bytes: number): string | undefined {
-    if (performance.now() - this.#lookedMs > LOOK_EVERY_MS) void this.#lookSoon()
     const free = this.#freeBytes
+    const left = (free ?? 0) - this.#askedBytes - this.#askedBeforeBytes - this.#roomBytes
+    const isNear = free !== undefined && this.#askedBytes + bytes > left * NEAR_SHARE
+    const everyMs = isNear ? LOOK_NEAR_MS : LOOK_EVERY_MS
+    if (performance.now() - this.#lookedMs > everyMs) void this.#lookSoon()
     if (free === undefined) return undefined
-    const left = free - this.#askedBytes
-    if (this.#isHeld && left >= this.#roomBytes + bytes) {
+    if (this.#isHeld && left >= Math.max(bytes, this.#refusedBytes)) {
       this.#askedBytes += bytes
+      this.#refusedBytes = 0
       return undefined
     }
+    this.#refusedBytes = Math.min(Math.max(bytes, this.#refusedBytes), this.#roomBytes)
     return `${free} bytes are free on the device of ${this.#root}, and ${this.#roomBytes} are kept for removals`
   }
 
@@ -134,6 +144,7 @@ export class Room implements StorageRoom {
     const isRoot = process.getuid?.() === 0
     this.#roomBytes = Math.min(ROOM_BYTES, Math.floor(blocks * bsize * ROOM_SHARE))
     this.#freeBytes = (isRoot ? bfree : bavail) * bsize
+    this.#askedBeforeBytes = this.#askedBytes
     this.#askedBytes = 0
   }
 

@@ -14,6 +14,8 @@ export interface Segment {
   readonly firstSeq: number
   /** Durable bytes. */
   bytes: number
+  /** Where the first entry that this process appended to it comes to stand; undefined when it appended none. */
+  counted?: { readonly offset: number; readonly ordinal: number }
 }
 
 /** An entry in the tail. */

@@ -79,7 +79,7 @@ export class Replica {
       hooks,
       copy,
       storage,
-      writer: () => this.#writer,
+      source: () => this.#writer,
       term: () => this.#term,
     })
     copy.onOutside((found) => this.#onOutside(found))
@@ -149,10 +149,6 @@ export class Replica {
 
   get term(): Term | undefined {
     return this.#term
-  }
-
-  get incoming(): Incoming | undefined {
-    return this.#incoming
   }
 
   /** The active that is followed, or was until its stream broke. */
@@ -269,7 +265,7 @@ export class Replica {
    */
   heardActive(term: Term, seq: number): void {
     this.#incoming?.heard(term, seq)
-    if (this.#brokenAtMs === undefined || this.#incoming?.inStep === true) return
+    if (this.#brokenAtMs === undefined || this.#incoming?.wasSentAll === true) return
     const { clock, heartbeatMs } = this.#options
     if (clock.nowMs() - this.#brokenAtMs > heartbeatMs) this.#inSyncKnown = false
   }
@@ -443,10 +439,9 @@ export class Replica {
 
   #incomingContext(): IncomingContext {
     const { copy, vault, storage } = this
-    const { policy, clock, id, restoreBytesPerSecondMax, degradeAfterMs, deadMs } = this.#options
+    const { policy, clock, restoreBytesPerSecondMax, degradeAfterMs, deadMs } = this.#options
     const states = policy.stateClasses()
     return {
-      nodeId: id,
       copy,
       vault,
       storage,

@@ -13,7 +13,6 @@ import type { ProgressEvent, RefusedEvent } from './events.js'
 
 /** What a follower works with. */
 export interface IncomingContext {
-  readonly nodeId: string
   readonly copy: LocalCopy
   readonly storage: OpenStorage
   readonly vault: Vault

@@ -21,6 +21,7 @@ import { BlobSpool, type Content, type ContentOptions } from '../content/blob-sp
 import type { ContentSource } from '../content/types.js'
 import { FlowControl } from '../in-sync/flow-control.js'
 import { InSyncSet } from '../in-sync/in-sync.js'
+import type { StreamSource } from '../in-sync/stream-source.js'
 import type { Follower } from '../in-sync/types.js'
 import { AckQueues } from './ack-queues.js'
 import { ClassRules } from './class-rules.js'
@@ -48,7 +49,7 @@ const entriesPerTurnMax = 4
 const tenureRetryMs = 10
 
 /** See the head of the file. */
-export class Writer implements WriteGate {
+export class Writer implements WriteGate, StreamSource {
   readonly #options: WriterOptions
   readonly #copy: WriterCopy
   readonly #intake: WriteIntake
@@ -330,15 +331,14 @@ export class Writer implements WriteGate {
     if (this.#closed === undefined) this.#sequencer.mark()
   }
 
-  /**
-   * A follower's stream begins. Only one that is promotable and answers itself can join the in-sync
-   * set.
-   */
-  addFollower(id: string, options: { promotable: boolean; directAck: boolean }): Follower {
-    return this.#inSync.addFollower(id, options.promotable && options.directAck)
+  get countingMembers(): readonly string[] {
+    return this.#inSync.tracker.countingMembers()
   }
 
-  /** All promotable members are proven gone: writes wait for none of them. */
+  addFollower(id: string, { promotable }: { readonly promotable: boolean }): Follower {
+    return this.#inSync.addFollower(id, promotable)
+  }
+
   nobodyInReach(): void {
     this.#inSync.endFirstWait()
   }

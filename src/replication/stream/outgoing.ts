@@ -272,9 +272,8 @@ export class Outgoing {
     const state = this.#state
     if (state.name !== 'behind') return
     const { liveAt, sent } = state.feed
-    if (liveAt === Number.POSITIVE_INFINITY) return
-    if (sent > 0 && this.#durable < Math.max(1, liveAt)) return
-    this.#becomeInStep(state)
+    // Where anything was sent since, the follower has to have answered once.
+    if (this.#durable >= Math.max(liveAt, Math.min(1, sent))) this.#becomeInStep(state)
   }
 
   #becomeInStep({ plan, follower, feed }: Fed): void {

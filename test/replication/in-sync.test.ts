@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
-import { progressSlackBytes, progressTimesMax } from '../../src/replication/in-sync/follower-record.js'
+import {
+  progressSlackBytes,
+  progressTimesMax,
+} from '../../src/replication/in-sync/follower-record.js'
 import type { Receipt } from '../../src/replication/write/writer.js'
 import { codeOf, FakeCopy, inSync, openWriter, settle, stateOf } from './writer-support.js'
 

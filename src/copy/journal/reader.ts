@@ -56,15 +56,15 @@ export class JournalReader {
   #offset = 0
   /** Entries read from the log in one go and not given yet. */
   #ahead: Entry[] = []
-  /** The ordinal of the last entry read from the log; 0 while none was that this process appended. */
+  /** The ordinal of the last entry read from the log; 0 while that is not known. */
   #readOrdinal = 0
   /** Whether the first entry was given. */
   #isBegun = false
   /** Changes up to this one were given. */
   afterSeq: number
   /**
-   * The ordinal of the last entry given; those given with it have the ordinals right before. For what the journal had when
-   * it was opened, it is not above the ordinal that the journal had then.
+   * The ordinal of the last entry given; those given with it have the ordinals right before. For
+   * what the journal had when it was opened, it is not above the ordinal that the journal had then.
    */
   lastOrdinal = 0
   /** The journal was trimmed over it. */

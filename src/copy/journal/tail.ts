@@ -14,7 +14,7 @@ export interface Segment {
   readonly firstSeq: number
   /** Durable bytes. */
   bytes: number
-  /** Where the first entry that this process appended to it comes to stand; undefined when it appended none. */
+  /** A place from which entries are counted: the first one behind it has this ordinal. */
   counted?: { readonly offset: number; readonly ordinal: number }
 }
 

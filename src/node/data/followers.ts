@@ -32,7 +32,10 @@ export interface FollowersContext {
 
 export class Followers {
   readonly #context: FollowersContext
-  /** The last stream of each follower; an ended one is kept, so that the source can be told that its peer is gone. */
+  /**
+   * The last stream of each follower; an ended one is kept, so that the source can be told that its
+   * peer is gone.
+   */
   readonly #streams = new Map<string, Outgoing>()
   /** Peers whose process is gone, in this tenure, until they come back. */
   readonly #provenGone = new Set<string>()

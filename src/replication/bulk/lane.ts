@@ -1,4 +1,7 @@
-/** A follower's bulk lane: dialled with the first thing that somebody wants of it, and one for all who do. */
+/**
+ * A follower's bulk lane: dialled with the first thing that somebody wants of it, and one for all
+ * who do.
+ */
 
 import type { BulkClient } from './client.js'
 

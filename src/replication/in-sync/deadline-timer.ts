@@ -1,4 +1,7 @@
-/** One timer for the earliest of many deadlines. Whoever is called looks which of them are over, and sets the next. */
+/**
+ * One timer for the earliest of many deadlines. Whoever is called looks which of them are over, and
+ * sets the next.
+ */
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
 
 export class DeadlineTimer {

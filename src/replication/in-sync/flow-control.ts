@@ -1,18 +1,20 @@
 /**
- * Flow control: paces the writers for a standby that is alive and does not gain on the active, so that it gets into the
- * in-sync set in bounded time and stays in it.
+ * Flow control: paces the writers for a standby that is alive and does not gain on the active, so
+ * that it gets into the in-sync set in bounded time and stays in it.
  *
- * Each step compares how fast a standby takes work with how fast work is appended. While the closest standby is behind
- * by more than it should, writes get their places at a little less than its rate: the more it lags, the less, at least
- * half of it. When it is close again the rate grows step by step, until nothing is held any more.
+ * Each step compares how fast a standby takes work with how fast work is appended. While the
+ * closest standby is behind by more than it should, writes get their places at a little less than
+ * its rate: the more it lags, the less, at least half of it. When it is close again the rate grows
+ * step by step, until nothing is held any more.
  *
  * Invariants:
- * - nothing is held while no standby is behind, and nothing for one that stands still or that gained nothing at the
- *   floor: it is left alone for a while, each time for longer;
- * - when the stream of whom writers are paced for ends, the rate stays as it is until the standby is back, is known to be
- *   gone, or was away for `awayFactor` times `degradeAfterMs`;
+ * - nothing is held while no standby is behind, and nothing for one that stands still or that
+ *   gained nothing at the floor: it is left alone for a while, each time for longer;
+ * - when the stream of whom writers are paced for ends, the rate stays as it is until the standby
+ *   is back, is known to be gone, or was away for `awayFactor` times `degradeAfterMs`;
  * - a write that waited `paceHoldFactor` times `degradeAfterMs` passes, whatever the rate is;
- * - the rate never falls below the floor: for the closest standby a small share of the rate before, for others half;
+ * - the rate never falls below the floor: for the closest standby a small share of the rate before,
+ *   for others half;
  * - it has one timer at most, and none while nothing is appended and nobody is behind.
  */
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
@@ -25,7 +27,10 @@ export const paceHoldFactor: number = 5
 const paceShareMin = 1 / 64
 /** The same for every further standby: with one in sync the others are worth less. */
 const paceShareForOthers = 1 / 2
-/** For so long writers stay paced for a standby whose stream ended, as a multiple of `degradeAfterMs`. */
+/**
+ * For so long writers stay paced for a standby whose stream ended, as a multiple of
+ * `degradeAfterMs`.
+ */
 const awayFactor = 5
 /** Steps in `degradeAfterMs`. */
 const stepsInPatience = 20
@@ -85,7 +90,10 @@ export interface FlowControlOptions {
   /** False: writers are never paced. */
   readonly isOn: boolean
   readonly followers: {
-    /** Standbys that are alive and take entries, and that may join the set as soon as they are close, or are in it. */
+    /**
+     * Standbys that are alive and take entries, and that may join the set as soon as they are
+     * close, or are in it.
+     */
     standbys(): readonly FlowStandby[]
     /** Whether the process of a standby is known to be gone, or to follow another active. */
     isGone(id: string): boolean
@@ -161,7 +169,9 @@ export class FlowControl {
     if (this.#timer === undefined) this.#begin()
   }
 
-  /** Work that may get its place now: above 0, or undefined when writes have to wait until `resume`. */
+  /**
+   * Work that may get its place now: above 0, or undefined when writes have to wait until `resume`.
+   */
   allowance(firstWrite: number): number | undefined {
     if (this.#rate === undefined) return Number.POSITIVE_INFINITY
     this.#fill(this.#rate)
@@ -316,9 +326,9 @@ export class FlowControl {
   }
 
   /**
-   * Whether the standby that writers are paced for, and whose stream ended, is waited for with the rate as it is: what
-   * writers are let do meanwhile would be the first that the next stream has to bring, before anything that its restore
-   * needs.
+   * Whether the standby that writers are paced for, and whose stream ended, is waited for with the
+   * rate as it is: what writers are let do meanwhile would be the first that the next stream has to
+   * bring, before anything that its restore needs.
    */
   #awaits(nowMs: number): boolean {
     const { degradeAfterMs, followers } = this.#options
@@ -345,7 +355,10 @@ export class FlowControl {
     this.#options.resume()
   }
 
-  /** The lowest rate that one of these needs, and who needs it; undefined when none of them needs any. */
+  /**
+   * The lowest rate that one of these needs, and who needs it; undefined when none of them needs
+   * any.
+   */
   #wanted(
     peers: readonly FlowPeer[],
     closest: FlowPeer | undefined,

@@ -3,12 +3,15 @@
 import type { Readmission } from './readmission.js'
 import type { Follower, FollowerProgress } from './types.js'
 
-/** Content counts as progress of a member until so many times what it lacks has moved to it without an answer. */
+/**
+ * Content counts as progress of a member until so many times what it lacks has moved to it without
+ * an answer.
+ */
 export const progressTimesMax: number = 3
 /** It counts up to so many bytes beyond that: lists, and what lies around the contents. */
 export const progressSlackBytes: number = 8 * 1024 * 1024
 
-/** What is known of one follower; it outlives the streams that the follower opens one after the other. */
+/** What is known of one follower, over all the streams that it opens one after the other. */
 export class FollowerRecord {
   readonly id: string
   readonly readmission: Readmission
@@ -26,7 +29,7 @@ export class FollowerRecord {
   caughtUp = false
   /** Whether it was in the set since it caught up. */
   joined = false
-  /** Whether its process is known to be gone, or to follow another active, since its last stream. */
+  /** Whether its process is known to be gone, or to follow another active. */
   isGone = false
   /** Since when it is silent, whether it owes an answer or not. */
   lostSinceMs: number | undefined
@@ -49,7 +52,10 @@ export class FollowerRecord {
     this.readmission = readmission
   }
 
-  /** Another stream begins. What it had only in memory may be gone, so that it starts from nothing until it answers. */
+  /**
+   * Another stream begins. What it had only in memory may be gone, so that it starts from nothing
+   * until it answers.
+   */
   restart(handle: FollowerHandle, mayCount: boolean): void {
     this.handle = handle
     this.mayCount = mayCount
@@ -83,7 +89,10 @@ export class FollowerRecord {
     this.durable = Math.max(this.durable, durable)
   }
 
-  /** Content moved to it, while it lags so many bytes. Answers whether that is progress; see {@link Follower.progressed}. */
+  /**
+   * Content moved to it, while it lags so many bytes. Answers whether that is progress, see
+   * {@link Follower.progressed}.
+   */
   moved(progress: FollowerProgress, lagBytes: number, nowMs: number): boolean {
     const { bytes, restores, arrivedBytes, offeredBytes } = progress
     this.restores = restores

@@ -4,8 +4,8 @@
  * Invariants:
  * - the set changes only by an entry of the journal; see `AckTracker` for when such an entry takes
  *   effect;
- * - one timer at most runs, and only while a member owes an answer, the first wait of a term runs, or
- *   one that was too slow waits for its return;
+ * - one timer at most runs, and only while a member owes an answer, the first wait of a term runs,
+ *   or one that was too slow waits for its return;
  * - `standing` is `degraded` or `blocked` only while no member counts; it is `redundant` from when
  *   one counts until the set is empty, and its emptiness durable.
  */
@@ -71,7 +71,10 @@ export class InSyncSet implements FollowerCalls {
     this.#timer.setBy(this.#firstWaitEndsMs)
   }
 
-  /** No member that could count is in reach, proven: the wait that a term begins with would be for nobody. */
+  /**
+   * No member that could count is in reach, proven: the wait that a term begins with would be for
+   * nobody.
+   */
   endFirstWait(): void {
     if (this.#firstWaitEndsMs === undefined) return
     this.#firstWaitEndsMs = undefined
@@ -128,8 +131,9 @@ export class InSyncSet implements FollowerCalls {
   }
 
   /**
-   * One that had caught up, and was still too far behind then, may join as soon as it is not; one that was removed while
-   * its stream stood, because it was silent for a while, may come back when it answers.
+   * One that had caught up, and was still too far behind then, may join as soon as it is not; one
+   * that was removed while its stream stood, because it was silent for a while, may come back when
+   * it answers.
    */
   #readmit(record: FollowerRecord): void {
     const out = this.tracker.stateOf(record.id) === undefined
@@ -137,8 +141,9 @@ export class InSyncSet implements FollowerCalls {
   }
 
   /**
-   * Whether the follower is close enough to join. Once it is in the set, writes wait for it: one that lags more than they
-   * may wait would delay them and be removed again. While writes are blocked for lack of a standby, any follower may join.
+   * Whether the follower is close enough to join. Once it is in the set, writes wait for it: one
+   * that lags more than they may wait would delay them and be removed again. While writes are
+   * blocked for lack of a standby, any follower may join.
    */
   #isCurrent({ durable, joined }: FollowerRecord): boolean {
     if (this.#standing === 'blocked') return true
@@ -166,8 +171,8 @@ export class InSyncSet implements FollowerCalls {
   }
 
   /**
-   * Whom writers may be paced for: standbys that are alive, take entries, and may be in the set now. One that is to
-   * stay out for a while would gain nothing by it.
+   * Whom writers may be paced for: standbys that are alive, take entries, and may be in the set
+   * now. One that is to stay out for a while would gain nothing by it.
    */
   standbys(): FlowStandby[] {
     const nowMs = this.#options.clock.nowMs()
@@ -219,7 +224,10 @@ export class InSyncSet implements FollowerCalls {
     this.#options.changed()
   }
 
-  /** Whether it was too slow too often. A slow standby is better than none where writes wait for one. */
+  /**
+   * Whether it was too slow too often. A slow standby is better than none where writes wait for
+   * one.
+   */
   #waits({ readmission }: FollowerRecord, nowMs: number): boolean {
     return readmission.dueMs > nowMs && this.#standing !== 'blocked'
   }

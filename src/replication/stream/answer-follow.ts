@@ -1,6 +1,6 @@
 /**
- * What the active answers to a node that wants to follow: how it catches up, or why it may not; and how the follower
- * checks that answer.
+ * What the active answers to a node that wants to follow: how it catches up, or why it may not; and
+ * how the follower checks that answer.
  */
 import { HotspareError } from '../../errors.js'
 import type { Extent, Relation } from '../../history/position.js'
@@ -63,7 +63,8 @@ function planFor(
 /**
  * The follower does not rely on the plan: it computes from its own extent what both have in common.
  *
- * @throws `HISTORY_UNRELATED` for copies that cannot be brought together, `PROTOCOL_VIOLATION` for a wrong plan
+ * @throws `HISTORY_UNRELATED` for copies that cannot be brought together, `PROTOCOL_VIOLATION` for
+ * a wrong plan
  */
 export function requireFits(plan: PlanMessage, own: Extent, peer: string): void {
   const relation = relate(own, plan.cut)

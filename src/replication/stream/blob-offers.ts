@@ -1,4 +1,7 @@
-/** The blobs that one follower was offered and has not yet, and how much content moved to it meanwhile. */
+/**
+ * The blobs that one follower was offered and has not yet, and how much content moved to it
+ * meanwhile.
+ */
 
 import type { BlobRef } from '../../changes/change.js'
 

@@ -1,6 +1,6 @@
 /**
- * Entries that arrived and wait, in their order, while the first of them is held up: by a switch, by a blob under way, or
- * by a copy that has too much pending.
+ * Entries that arrived and wait, in their order, while the first of them is held up: by a switch,
+ * by a blob under way, or by a copy that has too much pending.
  */
 
 import type { BatchPart, Entry } from '../../changes/entry.js'
@@ -80,7 +80,8 @@ export class EntryBacklog {
         if (this.#context.isOpen()) this.#pass(first)
       }
     } finally {
-      // At once, not when the promise is looked at: an entry that comes in between would wait for the next one.
+      // At once, not when the promise is looked at: an entry that comes in between would wait for
+      // the next one.
       this.#draining = false
     }
   }
@@ -100,7 +101,10 @@ export class EntryBacklog {
     this.#context.channel.resume()
   }
 
-  /** Forgets what waits. Nothing is open any more then: an entry that is being prepared is not appended. */
+  /**
+   * Forgets what waits. Nothing is open any more then: an entry that is being prepared is not
+   * appended.
+   */
   drop(): void {
     this.#waiting = []
     this.#bytes = 0

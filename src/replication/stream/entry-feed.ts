@@ -14,8 +14,8 @@
  *
  * Invariants:
  * - entries go out in the order of the journal, without a gap and none twice;
- * - so the number of an entry in the stream and its ordinal in this copy differ by a constant, from the first entry on that
- *   was appended after the stream began.
+ * - so the number of an entry in the stream and its ordinal in this copy differ by a constant, from
+ *   the first entry on that was appended after the stream began.
  */
 
 import type { Entry } from '../../changes/entry.js'
@@ -80,8 +80,8 @@ export class EntryFeed {
   }
 
   /**
-   * The ordinal of the entry with this number; 0 for one that was appended before the stream began, unless there was
-   * none after it when the feed went live.
+   * The ordinal of the entry with this number; 0 for one that was appended before the stream began,
+   * unless there was none after it when the feed went live.
    */
   ordinalOf(number: number): number {
     return number < this.#firstCounted ? 0 : number + this.#ordinalsAhead
@@ -161,7 +161,10 @@ export class EntryFeed {
     return this.#state === 'closed'
   }
 
-  /** Sends what was read, without what was sent before: entries that take no sequence number are read again. */
+  /**
+   * Sends what was read, without what was sent before: entries that take no sequence number are
+   * read again.
+   */
   #sendRead(entries: readonly Entry[], lastOrdinal: number): void {
     const sentOrdinal = this.ordinalOf(this.#sent)
     let ordinal = lastOrdinal - entries.length

@@ -2,7 +2,8 @@
  * Takes the entries of a stream into a journal of this node, and acknowledges them.
  *
  * Invariants:
- * - entries are appended in the order of their arrival; the n-th is acknowledged as n, and as durable only when it is;
+ * - entries are appended in the order of their arrival; the n-th is acknowledged as n, and as
+ *   durable only when it is;
  * - without a target nothing is appended: entries wait, and the channel is paused when too many do.
  */
 
@@ -172,7 +173,10 @@ export class EntryIntake {
   }
 }
 
-/** Whether the entry opens a term that is known: a stream repeats what takes no sequence number where it begins. */
+/**
+ * Whether the entry opens a term that is known: a stream repeats what takes no sequence number
+ * where it begins.
+ */
 function isTermOf(entry: Entry, terms: readonly Term[]): boolean {
   if (entry.header.kind !== 'term') return false
   const term = termOf(entry)

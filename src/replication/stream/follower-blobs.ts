@@ -1,8 +1,8 @@
 /**
  * The blobs that a stream's follower has made sure of, and those under way.
  *
- * Invariant: what was brought for a write that never got its place does not stay. It goes when the active says so; when
- * it says nothing, with the end of the stream, or after a restore.
+ * Invariant: what was brought for a write that never got its place does not stay. It goes when the
+ * active says so; when it says nothing, with the end of the stream, or after a restore.
  */
 
 import type { BlobRef } from '../../changes/change.js'
@@ -75,7 +75,9 @@ export class FollowerBlobs {
     })
   }
 
-  /** Whether bringing a blob failed because it is gone where it came from, which is nobody's fault. */
+  /**
+   * Whether bringing a blob failed because it is gone where it came from, which is nobody's fault.
+   */
   isWithdrawn(id: string): boolean {
     return this.#withdrawn.has(id)
   }
@@ -105,7 +107,8 @@ export class FollowerBlobs {
         this.#forget(gone)
         if (gone.length > 0) await this.#context.storage.objects.remove('blobs', gone)
       } catch {
-        // What stays is removed by the next start; a storage that fails is reported to those who need it.
+        // What stays is removed by the next start; a storage that fails is reported to those who
+        // need it.
       }
     })
   }

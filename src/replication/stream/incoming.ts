@@ -1,24 +1,26 @@
 /**
- * The follower's side of a stream: one attempt to follow one active in one term, from the dial to the end.
+ * The follower's side of a stream: one attempt to follow one active in one term, from the dial to
+ * the end.
  *
  * ```
- *   dialing ──▶ asking ──▶ preparing ─────────────────▶ catchingUp ──▶ inStep        each of them ──▶ ended
- *                              │                            ▲
- *                              └▶ restoring ──▶ switching ──┘
+ *   dialing ──▶ asking ──▶ preparing ───────────────────▶ catchingUp ──▶ inStep
+ *                              │                              ▲
+ *                              └──▶ restoring ──▶ switching ──┘      any state ──▶ ended
  * ```
  *
  * - `dialing` waits for the connection.
  * - `asking` said what this node has, and waits for the plan.
- * - `preparing` makes the copy fit for the plan: what only this node has goes to the vault, and what is in memory to the
- *   disk. Entries are asked for when that is done.
- * - `restoring` fetches files and state; entries go to a journal beside the copy, which begins at the cut of the plan. It
- *   ends when all is fetched, and the journal has every change that was read.
+ * - `preparing` makes the copy fit for the plan: what only this node has goes to the vault, and
+ *   what is in memory to the disk. Entries are asked for when that is done.
+ * - `restoring` fetches files and state; entries go to a journal beside the copy, which begins at
+ *   the cut of the plan. It ends when all is fetched, and the journal has every change that was
+ *   read.
  * - `switching` puts the restored copy in the place of the old one; entries wait meanwhile.
- * - `catchingUp`: entries go to the copy. It waits for the active to say that all there was has been sent, and until that
- *   is durable here.
+ * - `catchingUp`: entries go to the copy. It waits for the active to say that all there was has
+ *   been sent, and until that is durable here.
  * - `inStep`: entries go to the copy, without an end.
- * - `ended`: the stream broke, was refused, or is not wanted any more. Nothing of it is appended or reported from then on;
- *   only a switch that had begun is finished.
+ * - `ended`: the stream broke, was refused, or is not wanted any more. Nothing of it is appended or
+ *   reported from then on; only a switch that had begun is finished.
  */
 
 import type { BlobRef } from '../../changes/change.js'
@@ -36,29 +38,10 @@ import { requireFits } from './answer-follow.js'
 import { brokenBy } from './broken-by.js'
 import { EntryIntake } from './entry-intake.js'
 import { FollowerBlobs } from './follower-blobs.js'
-import type { IncomingContext } from './incoming-types.js'
+import type { Connected, IncomingContext, IncomingState, Planned } from './incoming-types.js'
 import type { RefuseMessage, StreamMessage } from './messages.js'
 import { streamMessageOf } from './messages.js'
 import { StreamWatch } from './stream-watch.js'
-
-/** What there is from `asking` on. */
-interface Connected {
-  readonly channel: Channel
-  readonly entries: EntryIntake
-}
-
-/** What there is from `preparing` on. */
-interface Planned extends Connected {
-  readonly plan: PlanMessage
-}
-
-type IncomingState =
-  | { readonly name: 'dialing' }
-  | ({ readonly name: 'asking' } & Connected)
-  | ({ readonly name: 'preparing' | 'restoring' | 'switching' | 'inStep' } & Planned)
-  /** `files`: how many the restore changed. */
-  | ({ readonly name: 'catchingUp'; readonly files: number } & Planned)
-  | { readonly name: 'ended' }
 
 export class Incoming {
   readonly peer: string
@@ -70,7 +53,7 @@ export class Incoming {
   readonly #watch: StreamWatch
   #state: IncomingState = { name: 'dialing' }
   #startedMs = 0
-  /** Entries that had come when the active said that this was all there was; infinite until it does. */
+  /** Entries that had come when the active said that this was all; infinite until it does. */
   #mark = Number.POSITIVE_INFINITY
   /** The way from the plan to `catchingUp`. */
   #preparing: Promise<void> = Promise.resolve()
@@ -99,7 +82,9 @@ export class Incoming {
     return this.#mark < Number.POSITIVE_INFINITY && !this.#isEnded
   }
 
-  /** The active says, on another connection, in which term it is and up to which change it has all. */
+  /**
+   * The active says, on another connection, in which term it is and up to which change it has all.
+   */
   heard(term: Term, seq: number): void {
     if (!this.#watch.isSilent(sameTerm(term, this.term) && this.#isOwed(seq))) return
     this.#break(new HotspareError('PEER_UNREACHABLE', this.#watch.reason))
@@ -127,8 +112,8 @@ export class Incoming {
   }
 
   /**
-   * After the end: resolves when its restore does nothing any more, a switch that had begun included, and what it brought
-   * for nothing is removed.
+   * After the end: resolves when its restore does nothing any more, a switch that had begun
+   * included, and what it brought for nothing is removed.
    */
   async settled(): Promise<void> {
     await this.#preparing
@@ -262,7 +247,8 @@ export class Incoming {
     // An attempt before this one may have brought entries of another active, which this one lacks.
     await vault.dropUnused(copy, plan.cut)
     if (!restoring) {
-      // The position that was told counts as acknowledged on disk; the last stream may have left it in memory.
+      // The position that was told counts as acknowledged on disk; the last stream may have left it
+      // in memory.
       await copy.flush()
       if (this.#isEnded) return
       this.#becomeCatchingUp(planned, 0)
@@ -339,7 +325,7 @@ export class Incoming {
     this.#settle()
   }
 
-  /** From here to the end of the switch entries wait: they belong to whichever journal is current then. */
+  /** Entries wait until the end of the switch: they belong to the journal that is current then. */
   #becomeSwitching(planned: Planned): void {
     if (this.#isEnded) return
     this.#state = { name: 'switching', ...planned }

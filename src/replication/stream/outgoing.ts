@@ -1,24 +1,27 @@
 /**
- * The active's side of one follower's stream: answers how the follower catches up, sends entries, and takes
- * acknowledgements.
+ * The active's side of one follower's stream: answers how the follower catches up, sends entries,
+ * and takes acknowledgements.
  *
  * ```
- *   asked ──▶ planned ──▶ behind ──▶ inStep        each of them ──▶ ended
+ *   asked ──▶ planned ──▶ behind ──▶ inStep        any state ──▶ ended
  *                 │          ▲
  *                 └▶ restoring
  * ```
  *
  * - `asked`: the connection stands. It waits for `follow`, and ends with a plan or a refusal.
- * - `planned`: the follower has its plan and is counted among the followers. It waits for `ready`: the follower keeps
- *   what diverged, and begins a journal where entries can go.
- * - `restoring`: entries go out, and the follower takes them into a journal beside its copy. It waits for `restored`.
- * - `behind`: entries go out. It waits for the acknowledgement of all that there was when the feed first went live.
+ * - `planned`: the follower has its plan and is counted among the followers. It waits for `ready`:
+ *   the follower keeps what diverged, and begins a journal where entries can go.
+ * - `restoring`: entries go out, and the follower takes them into a journal beside its copy. It
+ *   waits for `restored`.
+ * - `behind`: entries go out. It waits for the acknowledgement of all that there was when the feed
+ *   first went live.
  * - `inStep`: the follower had all that; the in-sync set decides whether it counts.
  * - `ended`: the stream is closed. Only that the follower is gone can still be reported.
  *
  * {@link EntryFeed} sends the entries in the three states before `ended`.
  *
- * Invariant: the n-th entry of the stream is the one acknowledged as n, and `received <= sent`, `durable <= received`.
+ * Invariant: the n-th entry of the stream is the one acknowledged as n, and `received <= sent`,
+ * `durable <= received`.
  */
 
 import type { BlobRef } from '../../changes/change.js'
@@ -60,7 +63,10 @@ export class Outgoing {
   /** Entries acknowledged as received, and as durable. */
   #received = 0
   #durable = 0
-  /** An entry that was sent, and the change that the follower says to have once it has it: then it owes its answer. */
+  /**
+   * An entry that was sent, and the change that the follower says to have once it has it: then it
+   * owes its answer.
+   */
   #owed: { readonly number: number; readonly seq: number } | undefined
 
   constructor(channel: Channel, context: OutgoingContext) {
@@ -86,8 +92,9 @@ export class Outgoing {
   }
 
   /**
-   * The peer is silent, or, proven, gone, stopped or the follower of another node: its acknowledgements are not waited
-   * for. One that was given up for gone and lives all the same finds its stream ended, and comes back with a new one.
+   * The peer is silent, or, proven, gone, stopped or the follower of another node: its
+   * acknowledgements are not waited for. One that was given up for gone and lives all the same
+   * finds its stream ended, and comes back with a new one.
    */
   lost(proven: boolean): void {
     this.#follower?.lost(proven)
@@ -107,7 +114,10 @@ export class Outgoing {
     if (this.open) this.#channel.sendMessage({ type: 'blobGone', id })
   }
 
-  /** The peer was given so many bytes over its bulk lane. Answers whether that is progress: see {@link Follower.progressed}. */
+  /**
+   * The peer was given so many bytes over its bulk lane. Answers whether that is progress: see
+   * {@link Follower.progressed}.
+   */
   progressed(bytes: number): boolean {
     const { name } = this.#state
     const restores = name === 'planned' || name === 'restoring'
@@ -216,7 +226,10 @@ export class Outgoing {
     this.#channel.sendMessage(plan)
   }
 
-  /** The follower is prepared: everything after its position, or after the cut, from here on without an end. */
+  /**
+   * The follower is prepared: everything after its position, or after the cut, from here on without
+   * an end.
+   */
   #begin({ plan, follower }: Planned): void {
     const isCut = isRestore(plan)
     follower.begins(isCut)
@@ -267,7 +280,7 @@ export class Outgoing {
     if (received > 0) follower.received(received, feed.ordinalOf(this.#durable))
   }
 
-  /** In step once it has durably what there was when the feed went live, and its restore switched over. */
+  /** In step as soon as it has durably what there was when the feed went live. */
   #settle(): void {
     const state = this.#state
     if (state.name !== 'behind') return

@@ -1,8 +1,9 @@
 /**
  * When queued writes get their places: as soon as they can, in batches that form by themselves.
  *
- * Invariant: none gets a place while the loop is frozen, a term is being opened, the copy has too much pending, new paths
- * are looked at, flow control holds writers, or this node may not act as active.
+ * Invariant: none gets a place while the loop is frozen, a term is being opened, the copy has too
+ * much pending, new paths are looked at, flow control holds writers, or this node may not act as
+ * active.
  */
 
 import { asFailure } from '../../copy/journal/errors.js'

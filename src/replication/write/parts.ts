@@ -1,6 +1,7 @@
 /**
- * The parts of a writer, connected: who is given whom. The picture is at the head of `writer.ts`. Most know the parts that
- * they work on; what goes back, to a part that is made later or to the writer itself, is a function.
+ * The parts of a writer, connected: who is given whom. The picture is at the head of `writer.ts`.
+ * Most know the parts that they work on; what goes back, to a part that is made later or to the
+ * writer itself, is a function.
  */
 
 import type { HotspareError } from '../../errors.js'

@@ -3,15 +3,15 @@
  * themselves, and answers each when its entry is held where its level says.
  *
  * ```
- *   store ──▶ BlobSpool                        large content, here and on the in-sync standbys first
- *   submit ─▶ WriteIntake ─▶ WriteQueue        checks a write, and makes the promise of its caller
+ *   store ──▶ BlobSpool                   large content: here, and on the in-sync standbys
+ *   submit ─▶ WriteIntake ─▶ WriteQueue   a write is checked, and its caller gets a promise
  *                                │
- *                            BatchLoop         asks NewPaths (is the disk free there?) and FlowControl (how much work?)
+ *                            BatchLoop    is the disk free (NewPaths)? how much work (FlowControl)?
  *                                ▼
- *                            Sequencer ─▶ copy the entry gets its number; FlowControl and InSyncSet hear of it
- *                                │
- *                            AckQueues         waits for what InSyncSet says: held on this disk, in memory or on the disks
- *                                ▼             of standbys
+ *                            Sequencer    one entry; the copy, FlowControl and InSyncSet get it
+ *                                ▼
+ *                            AckQueues    until InSyncSet says that it is where its level wants it
+ *                                ▼
  *                             receipt
  * ```
  *
@@ -84,7 +84,8 @@ export class Writer implements WriteGate, StreamSource {
    */
   static async open(options: WriterOptions): Promise<Writer> {
     const writer = new Writer(options)
-    // From here on: what fails beside the journal while the term is written down, a checkpoint say, ends the tenure too.
+    // From here on: what fails beside the journal while the term is written down, a checkpoint say,
+    // ends the tenure too.
     writer.#unlisten.push(options.copy.onFailure((error) => writer.close(error)))
     try {
       writer.#sequencer.appendTerm(options.term, false)
@@ -155,8 +156,9 @@ export class Writer implements WriteGate, StreamSource {
   }
 
   /**
-   * Gives changes of files that the own tree has already, as `found` says, their places at once, and says whether it did: not
-   * while the writer is frozen or opens a term. The caller waits for the journal by itself.
+   * Gives changes of files that the own tree has already, as `found` says, their places at once,
+   * and says whether it did: not while the writer is frozen or opens a term. The caller waits for
+   * the journal by itself.
    *
    * @throws the failure of the journal, or what the writer was closed with
    */
@@ -172,7 +174,8 @@ export class Writer implements WriteGate, StreamSource {
    * that it refers to, belongs to the writer from here on.
    *
    * @returns what the write really got
-   * @throws `NOT_ACTIVE` when this node may not act as active; it makes sure of that before a write gets its place
+   * @throws `NOT_ACTIVE` when this node may not act as active; it makes sure of that before a write
+   * gets its place
    * @throws `CLASS_UNKNOWN`, `CLASS_KIND` for a class that does not fit
    * @throws `PATH_CONFLICT`, `TX_CONFLICT` when what stands before it does not allow it
    * @throws `PATH_BLOCKED` when something that is not synced is in the way of a new file
@@ -240,7 +243,10 @@ export class Writer implements WriteGate, StreamSource {
     this.#advance()
   }
 
-  /** Takes out the writes without a place; they and all that they refer to belong to whoever takes them. */
+  /**
+   * Takes out the writes without a place; they and all that they refer to belong to whoever takes
+   * them.
+   */
   takeHeld(): HeldWrite[] {
     return this.#intake.takeHeld()
   }
@@ -264,7 +270,10 @@ export class Writer implements WriteGate, StreamSource {
     return answered
   }
 
-  /** Journals what is acknowledged by now: whoever gives the role up leaves it written. {@link Writer.drained} waits for it. */
+  /**
+   * Journals what is acknowledged by now: whoever gives the role up leaves it written. {@link
+   * Writer.drained} waits for it.
+   */
   mark(): void {
     if (this.#closed === undefined) this.#sequencer.mark()
   }

@@ -78,7 +78,6 @@ export function fromDisk(subject: string): FieldReader {
   return new FieldReader('STORAGE_CORRUPT', subject, Number.POSITIVE_INFINITY)
 }
 
-/** See the head of the file. */
 export class FieldReader {
   readonly #code: ErrorCode
   readonly #subject: string

@@ -93,6 +93,43 @@ describe('readers of the journal', () => {
     }
   }, 30_000)
 
+  test('say which ordinal the last entry has, wherever they read it', async () => {
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const random = new SeededRandom(seed)
+      const first = await startNode()
+      const maker = new EntryMaker()
+      first.copy.append(maker.open())
+      fill(first.copy, maker, random, 40)
+      await first.copy.close()
+      first.storage.crash(random, { powerCut: false })
+      const node = await startNode(first.storage)
+      const { copy } = node
+      const start = copy.seq
+      const base = copy.lastOrdinal
+      const readers = [copy.reader(0), copy.reader(start), copy.reader(random.below(start))]
+      const all: Entry[] = []
+      for (let part = 0; part < 4; part += 1) {
+        all.push(...fill(copy, maker, random, 30))
+        if (part < 3) await copy.flush()
+        if (part === 1) readers.push(copy.reader(copy.seq - random.below(20)))
+        const known = new Map(bytesOf(all).map((bytes, at) => [bytes, base + 1 + at]))
+        for (const reader of readers) {
+          for (let left = 3 + random.below(30); left > 0; left -= 1) {
+            const entries = await reader.next(random.below(3000))
+            let ordinal = reader.lastOrdinal - entries.length
+            for (const bytes of bytesOf(entries)) {
+              ordinal += 1
+              const expected = known.get(bytes)
+              if (expected === undefined) expect(ordinal).toBeLessThanOrEqual(base)
+              else expect(ordinal, `seed ${seed}, part ${part}`).toBe(expected)
+            }
+          }
+        }
+      }
+      await copy.close()
+    }
+  }, 30_000)
+
   test('SYN-32: go on where a stretch of the log ends in the middle of a mark', async () => {
     // A mark of 16 bytes stands before each entry that was flushed; the sizes move one over the end
     // of the first stretch.

@@ -158,6 +158,7 @@ describe('a disk that is full on both nodes', () => {
       // Somebody else takes the last byte.
       const ballasts = Object.values(disks).map((disk) => join(disk, 'ballast'))
       for (const ballast of ballasts) fillUp(ballast)
+      await expect(fill()).rejects.toMatchObject({ code: 'STORAGE_FULL' })
       expect((await active.status()).stuck).toMatch(
         /^STORAGE_FULL: .* kept for removals\. Remove files/,
       )

@@ -29,7 +29,7 @@ it.each<{ what: string; promised: (own: Term) => Term | undefined; answer: strin
   const { term } = maker
   const context = {
     copy,
-    serving: () => ({ term, writer: {} }),
+    serving: () => ({ term, source: {} }),
     refusal: () => undefined,
     readableAfter: () => 0,
     newRestoreId: () => 'r',

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest'
 import type { BlobRef, Change } from '../../src/changes/change.js'
 import { type Entry, partsOf } from '../../src/changes/entry.js'
 import type { LocalCopy } from '../../src/copy/local-copy.js'
-import { HeldEntries } from '../../src/replication/stream/entry-backlog.js'
-import type { BlobsHere } from '../../src/replication/stream/follower-blobs.js'
+import type { Channel } from '../../src/protocol/channel.js'
+import { EntryBacklog } from '../../src/replication/stream/entry-backlog.js'
+import type { FollowerBlobs } from '../../src/replication/stream/follower-blobs.js'
 import { EntryMaker, put } from '../copy/support.js'
 import { FakeCopy, settle } from './writer-support.js'
 
@@ -49,11 +50,13 @@ class Follower {
   isOpen = true
   onAppend = (): void => {}
 
-  readonly held = new HeldEntries({
+  readonly held = new EntryBacklog({
     copy: this.copy as unknown as LocalCopy,
-    blobs: this.blobs as unknown as BlobsHere,
-    channel: () =>
-      ({ pause: () => this.log.push('pause'), resume: () => this.log.push('resume') }) as never,
+    blobs: this.blobs as unknown as FollowerBlobs,
+    channel: {
+      pause: () => this.log.push('pause'),
+      resume: () => this.log.push('resume'),
+    } as unknown as Channel,
     isOpen: () => this.isOpen,
     append: (entry) => {
       this.log.push(entry.header.firstSeq)

@@ -22,13 +22,12 @@ function flowFor(...ids: string[]): {
     clock,
     degradeAfterMs,
     isOn: true,
-    standbys: () => [...standbys.values()],
-    isGone: (id) => gone.has(id),
-    contentBytes: () => 0,
-    journalBytesMax: 1_000_000,
-    nextWrite: () => 0,
-    changed: (pace, id) => {
-      told.push(pace === undefined ? `released ${id}` : `paced for ${id}`)
+    followers: { standbys: () => [...standbys.values()], isGone: (id) => gone.has(id) },
+    copy: { contentBytes: 0, journalBytesMax: 1_000_000 },
+    queue: { nextNumber: 0 },
+    emit: (event) => {
+      const pace = event.name === 'writersPaced' ? event.pace : undefined
+      told.push('pace' in event ? `paced for ${event.pace.id}` : `released ${event.id}`)
       paces.push(pace?.changesPerSecond)
     },
     resume: () => undefined,

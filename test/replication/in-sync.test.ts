@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
-import { progressSlackBytes, progressTimesMax } from '../../src/replication/in-sync/in-sync.js'
+import {
+  progressSlackBytes,
+  progressTimesMax,
+} from '../../src/replication/in-sync/follower-record.js'
 import type { Receipt } from '../../src/replication/write/writer.js'
 import { codeOf, FakeCopy, inSync, openWriter, settle, stateOf } from './writer-support.js'
 
@@ -14,7 +17,7 @@ describe('the in-sync set (promise 4)', () => {
   it('GEN-2: a standby joins by a journaled fact, and counts when it is durable on the active', async () => {
     const bench = await openWriter()
     bench.copy.prompt = false
-    const beta = bench.writer.addFollower('beta', { promotable: true, directAck: true })
+    const beta = bench.writer.addFollower('beta', { promotable: true })
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     expect(bench.writer.status.inSync).toEqual([])
     beta.caughtUp()
@@ -38,12 +41,9 @@ describe('the in-sync set (promise 4)', () => {
     expect(names(bench.events)).toEqual(['standbyInSync beta', 'redundant', 'standbyInSync gamma'])
   })
 
-  it.each([
-    ['an observer', { promotable: false, directAck: true }],
-    ['a chained follower', { promotable: true, directAck: false }],
-  ])('%s never counts', async (_, options) => {
+  it('an observer never counts', async () => {
     const bench = await openWriter()
-    const follower = bench.writer.addFollower('beta', options)
+    const follower = bench.writer.addFollower('beta', { promotable: false })
     const write = bench.writer.submit(change)
     await settle()
     follower.caughtUp()
@@ -54,7 +54,7 @@ describe('the in-sync set (promise 4)', () => {
 
   it('one that is restoring does not count before it has caught up', async () => {
     const bench = await openWriter()
-    const beta = bench.writer.addFollower('beta', { promotable: true, directAck: true })
+    const beta = bench.writer.addFollower('beta', { promotable: true })
     const write = bench.writer.submit(change)
     await settle()
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
@@ -149,7 +149,7 @@ describe('degrading', () => {
     bench.clock.advance(1500)
     const write = bench.writer.submit(change)
     await settle()
-    const again = bench.writer.addFollower('beta', { promotable: true, directAck: true })
+    const again = bench.writer.addFollower('beta', { promotable: true })
     again.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     expect(await write).toMatchObject({ ack: 'standby', degraded: false })
     bench.clock.advance(1000)
@@ -179,7 +179,7 @@ describe('degrading', () => {
     await settle()
     bench.clock.advance(1000)
     beta.lost(false)
-    bench.writer.addFollower('beta', { promotable: true, directAck: true })
+    bench.writer.addFollower('beta', { promotable: true })
     bench.clock.advance(999)
     expect(await stateOf(write)).toBe('pending')
     bench.clock.advance(1)
@@ -192,7 +192,7 @@ describe('degrading', () => {
     await settle()
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     bench.clock.advance(60_000)
-    bench.writer.addFollower('beta', { promotable: true, directAck: true })
+    bench.writer.addFollower('beta', { promotable: true })
     bench.clock.advance(1999)
     expect(bench.writer.status.inSync).toEqual(['beta'])
     bench.clock.advance(1)
@@ -212,7 +212,7 @@ describe('degrading', () => {
     )
     await settle()
     beta.received(bench.copy.lastOrdinal, before)
-    const again = bench.writer.addFollower('beta', { promotable: true, directAck: true })
+    const again = bench.writer.addFollower('beta', { promotable: true })
     gamma.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     expect(await stateOf(write)).toBe('pending')
     again.received(bench.copy.lastOrdinal, before)
@@ -227,7 +227,7 @@ describe('degrading', () => {
     bench.writer.submit(change).catch(() => {})
     await settle()
     bench.clock.advance(1500)
-    const gamma = bench.writer.addFollower('gamma', { promotable: true, directAck: true })
+    const gamma = bench.writer.addFollower('gamma', { promotable: true })
     gamma.received(bench.copy.lastOrdinal, before)
     gamma.caughtUp()
     bench.clock.advance(1999)
@@ -402,7 +402,7 @@ describe('degrading', () => {
   it('a handle that was replaced does nothing', async () => {
     const bench = await openWriter()
     const old = inSync(bench, 'beta')
-    bench.writer.addFollower('beta', { promotable: true, directAck: true })
+    bench.writer.addFollower('beta', { promotable: true })
     const write = bench.writer.submit(change)
     await settle()
     old.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
@@ -444,7 +444,7 @@ describe('degrading', () => {
     const copy = new FakeCopy()
     copy.seq = 70
     const fresh = await openWriter({}, copy)
-    fresh.writer.addFollower('gamma', { promotable: true, directAck: true })
+    fresh.writer.addFollower('gamma', { promotable: true })
     expect(fresh.writer.status.followers[0]?.lagSeq).toBe(70)
   })
 })

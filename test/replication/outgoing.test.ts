@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Entry } from '../../src/changes/entry.js'
-import { readEntry } from '../../src/changes/entry.js'
+import { inSyncOf, readEntry } from '../../src/changes/entry.js'
 import type { Channel } from '../../src/protocol/channel.js'
 import { frameTypes } from '../../src/replication/frame-types.js'
 import { acknowledgeParts } from '../../src/replication/stream/messages.js'
@@ -58,7 +58,7 @@ async function stream() {
   const { term } = maker
   const context = {
     copy,
-    serving: () => ({ term, writer: { addFollower: () => follower } }),
+    serving: () => ({ term, source: { addFollower: () => follower } }),
     refusal: () => undefined,
     promotable: () => true,
     readableAfter: () => 0,
@@ -139,6 +139,27 @@ test('what a follower that is blocked has not taken stays in the journal until i
   release()
   await turns(() => lastSeqOf(sent.at(-1)) === copy.seq)
   expect(sent.slice(before).map(lastSeqOf)).toEqual(Array.from({ length: 50 }, (_, n) => 3 + n))
+  await copy.close()
+})
+
+test('in-sync sets that were sent are not sent again after the follower was blocked', async () => {
+  const { copy, maker, append, sent, block, release } = await stream()
+  await turns(() => sent.length > 0)
+  append(maker.batch(put('docs/a', 'live')))
+  await turns(() => lastSeqOf(sent.at(-1)) === copy.seq)
+  const before = sent.length
+  append(maker.inSync(['beta', 'gamma']))
+  block()
+  // They take no sequence number: a reader that begins behind the last change gives them all.
+  append(maker.inSync(['gamma']))
+  append(maker.inSync(['gamma', 'delta']))
+  append(maker.batch(put('docs/a', 'blocked')))
+  release()
+  await turns(() => lastSeqOf(sent.at(-1)) === copy.seq)
+  const sets = sent
+    .slice(before)
+    .flatMap((entry) => (entry.header.kind === 'inSync' ? [inSyncOf(entry)] : []))
+  expect(sets).toEqual([['beta', 'gamma'], ['gamma'], ['gamma', 'delta']])
   await copy.close()
 })
 

@@ -127,7 +127,7 @@ describe('a standby that is too slow (promise 4)', () => {
   it('one that is still further behind than writes may wait joins when it is not any more', async () => {
     const bench = await openWriter({ degraded: true })
     const write = (): void => void bench.writer.submit(change, { ack: 'local' }).catch(() => {})
-    const beta = bench.writer.addFollower('beta', { promotable: true, directAck: true })
+    const beta = bench.writer.addFollower('beta', { promotable: true })
     write()
     await settle()
     const behind = bench.copy.lastOrdinal

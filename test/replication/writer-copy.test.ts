@@ -186,7 +186,7 @@ describe('the writer on a real copy', () => {
       }
       await standby.copy.flush()
     }
-    const follower: Follower = writer.addFollower('beta', { promotable: true, directAck: true })
+    const follower: Follower = writer.addFollower('beta', { promotable: true })
     await taken()
     follower.received(active.copy.lastOrdinal, active.copy.lastOrdinal)
     follower.caughtUp()

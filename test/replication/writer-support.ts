@@ -299,7 +299,7 @@ export async function openWriter(
 
 /** Adds a follower that is in sync at once and holds everything so far. */
 export function inSync(bench: Bench, id: string): ReturnType<Writer['addFollower']> {
-  const follower = bench.writer.addFollower(id, { promotable: true, directAck: true })
+  const follower = bench.writer.addFollower(id, { promotable: true })
   follower.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
   follower.caughtUp()
   bench.copy.makeDurable()

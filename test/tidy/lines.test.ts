@@ -15,10 +15,6 @@ const tooLong: readonly string[] = [
   'src/node/data/replica.ts',
   'src/node/roles/driver.ts',
   'src/node/runtime.ts',
-  'src/replication/in-sync/in-sync.ts',
-  'src/replication/stream/incoming.ts',
-  'src/replication/stream/outgoing.ts',
-  'src/replication/write/writer.ts',
   'src/testing/simulator/world.ts',
 ]
 

@@ -80,6 +80,7 @@ export class Journal {
     this.#handedOrdinal = ordinal
     this.lastOrdinal = ordinal
     this.durableOrdinal = ordinal
+    this.#current.counted = { offset: this.#current.bytes, ordinal: ordinal + 1 }
     this.tail = new Tail(ordinal + 1)
     this.files = new SegmentFiles(options.logs, options.area)
     this.files.setCurrent(this.#current, log)
@@ -291,7 +292,8 @@ export class Journal {
     const { logs, area, random } = this.#options
     const number = this.#current.number + 1
     const firstSeq = this.#durable.seq + 1
-    const segment = { name: segmentName(firstSeq, number), number, firstSeq, bytes: 0 }
+    const counted = { offset: 0, ordinal: this.durableOrdinal + 1 }
+    const segment = { name: segmentName(firstSeq, number), number, firstSeq, bytes: 0, counted }
     const nonce = nonceFrom(random)
     const log = await logs.open(area, segment.name)
     try {

@@ -58,10 +58,17 @@ export class JournalReader {
   #offset = 0
   /** Entries read from the log in one go and not given yet. */
   #ahead: Entry[] = []
+  /** The ordinal of the last entry read from the log; 0 while that is not known. */
+  #readOrdinal = 0
   /** Whether the first entry was given. */
   #isBegun = false
   /** Changes up to this one were given. */
   afterSeq: number
+  /**
+   * The ordinal of the last entry given; those given with it have the ordinals right before. For
+   * what the journal had when it was opened, it is not above the ordinal that the journal had then.
+   */
+  lastOrdinal = 0
   /** The journal was trimmed over it. */
   lost = false
 
@@ -120,7 +127,7 @@ export class JournalReader {
       this.#last = item
       this.#ordinal += 1
     }
-    this.#moved(entries)
+    this.#moved(entries, this.#ordinal - 1)
     return entries
   }
 
@@ -166,7 +173,7 @@ export class JournalReader {
       count += 1
     }
     const entries = this.#ahead.splice(0, count)
-    this.#moved(entries)
+    this.#moved(entries, this.#readOrdinal - this.#ahead.length)
     return entries
   }
 
@@ -208,9 +215,11 @@ export class JournalReader {
     if (this.lost) throw trimmed(this.afterSeq, this.#journal.firstSeq)
   }
 
-  #moved(entries: readonly Entry[]): void {
+  #moved(entries: readonly Entry[], lastOrdinal: number): void {
     const last = entries.at(-1)
-    if (last !== undefined) this.afterSeq = Math.max(this.afterSeq, lastSeqOf(last.header))
+    if (last === undefined) return
+    this.afterSeq = Math.max(this.afterSeq, lastSeqOf(last.header))
+    this.lastOrdinal = lastOrdinal
   }
 
   #startInMemory(): number | undefined {
@@ -224,6 +233,7 @@ export class JournalReader {
     const { segments, soundFrom } = this.#journal
     let start = segments[0]
     for (const segment of segments) if (segment.firstSeq <= this.#from) start = segment
+    this.#readOrdinal = 0
     // Damage before the place where recovery began is none of our business, if it can be passed by.
     const passed = soundFrom !== undefined && soundFrom.segment === start?.name
     const known = this.#isCut ? this.#from : this.#from - 1
@@ -246,6 +256,7 @@ export class JournalReader {
   #fallBehind(): void {
     const last = this.#last
     const left = this.#left
+    this.#readOrdinal = (this.#ordinal ?? 1) - 1
     this.#ordinal = undefined
     this.#last = undefined
     this.#left = undefined
@@ -314,6 +325,9 @@ export class JournalReader {
       const entry = view.length < at + entryHeaderBytes ? 'incomplete' : readEntry(view, at)
       if (entry === 'corrupt') throw corrupt(segment, start + at)
       if (entry === 'incomplete') break
+      const isCounted = segment.counted !== undefined && start + at >= segment.counted.offset
+      if (this.#readOrdinal > 0) this.#readOrdinal += 1
+      else if (isCounted) this.#readOrdinal = segment.counted?.ordinal ?? 0
       at += entry.bytes.length
       if (entry.header.firstSeq > this.#from) entries.push(entry)
     }

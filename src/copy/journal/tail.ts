@@ -15,6 +15,8 @@ export interface Segment {
   readonly firstSeq: number
   /** Durable bytes. */
   bytes: number
+  /** A place from which entries are counted: the first one behind it has this ordinal. */
+  counted?: { readonly offset: number; readonly ordinal: number }
 }
 
 /** An entry in the tail. */

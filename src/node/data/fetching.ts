@@ -70,7 +70,7 @@ export class Fetching {
     await settled()
     signal.throwIfAborted()
     const bulk = new BulkClient(await dial(peer, signal))
-    const endWatch = bulk.endWhenSilent(clock, deadMs)
+    bulk.endWhenSilent(clock, deadMs)
     const close = (): void => bulk.close()
     signal.addEventListener('abort', close)
     try {
@@ -81,7 +81,6 @@ export class Fetching {
       await fetchUpTo({ copy, storage, bulk, peer, signal, reached, keepOutside }, seq)
     } finally {
       signal.removeEventListener('abort', close)
-      endWatch()
       close()
     }
   }

@@ -2,7 +2,7 @@
  * Those who follow this node: their streams, what their restores ask for, and the large content
  * that they get ahead of its entry.
  *
- * Invariant: nobody is served entries by a node without a writer.
+ * Invariant: nobody is served entries by a node without a source.
  */
 
 import type { BlobRef } from '../../changes/change.js'
@@ -11,9 +11,9 @@ import type { Term } from '../../history/position.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { Channel } from '../../protocol/channel.js'
 import { BulkServer } from '../../replication/bulk/server.js'
+import type { StreamSource } from '../../replication/in-sync/stream-source.js'
 import { Outgoing } from '../../replication/stream/outgoing.js'
 import type { OutgoingContext } from '../../replication/stream/outgoing-types.js'
-import type { Writer } from '../../replication/write/writer.js'
 import type { NodeOptions } from '../contract/options.js'
 import { BlobDistribution } from './blob-distribution.js'
 import type { ReplicaHooks } from './replica-types.js'
@@ -24,15 +24,16 @@ export interface FollowersContext {
   readonly hooks: ReplicaHooks
   readonly copy: LocalCopy
   readonly storage: OpenStorage
-  writer(): Writer | undefined
-  /** Undefined while there is no writer, and while a further term is being opened. */
+  /** Who feeds followers here: the writer, while this node has one. */
+  source(): StreamSource | undefined
+  /** Undefined while there is no source, and while a further term is being opened. */
   term(): Term | undefined
 }
 
 export class Followers {
   readonly #context: FollowersContext
   /**
-   * The last stream of each follower; an ended one is kept, so that the writer can be told that its
+   * The last stream of each follower; an ended one is kept, so that the source can be told that its
    * peer is gone.
    */
   readonly #streams = new Map<string, Outgoing>()
@@ -75,16 +76,16 @@ export class Followers {
     this.#streams.get(peer)?.lost(proven)
     if (!proven) return
     this.#provenGone.add(peer)
-    const { options, writer } = this.#context
+    const { options, source } = this.#context
     const left = options.members.filter(
       ({ id, observer }) => id !== options.id && observer !== true && !this.#provenGone.has(id),
     )
-    if (left.length === 0) writer()?.nobodyInReach()
+    if (left.length === 0) source()?.nobodyInReach()
   }
 
   /** Large content goes to every in-sync follower. */
   async distribute(blob: BlobRef): Promise<void> {
-    const counting = new Set(this.#context.writer()?.status.inSync ?? [])
+    const counting = new Set(this.#context.source()?.countingMembers ?? [])
     const followers = [...this.#streams.values()].filter(
       (outgoing) => outgoing.open && counting.has(outgoing.peer),
     )
@@ -119,9 +120,9 @@ export class Followers {
       clock: options.clock,
       degradeAfterMs: options.degradeAfterMs,
       serving: () => {
-        const writer = this.#context.writer()
+        const source = this.#context.source()
         const term = this.#context.term()
-        return writer === undefined || term === undefined ? undefined : { writer, term }
+        return source === undefined || term === undefined ? undefined : { source, term }
       },
       refusal: (peer) => hooks.refusal(peer),
       readableAfter: () => this.#unreadableSeq,

@@ -92,7 +92,7 @@ export class Replica {
       hooks,
       copy,
       storage,
-      writer: () => this.#writer,
+      source: () => this.#writer,
       term: () => this.#term,
     })
     copy.onOutside((found) => this.#onOutside(found))
@@ -168,10 +168,6 @@ export class Replica {
 
   get term(): Term | undefined {
     return this.#term
-  }
-
-  get incoming(): Incoming | undefined {
-    return this.#incoming
   }
 
   /** The active that is followed, or was until its stream broke. */
@@ -302,7 +298,7 @@ export class Replica {
    */
   heardActive(term: Term, seq: number): void {
     this.#incoming?.heard(term, seq)
-    if (this.#brokenAtMs === undefined || this.#incoming?.inStep === true) return
+    if (this.#brokenAtMs === undefined || this.#incoming?.wasSentAll === true) return
     const { clock, heartbeatMs } = this.#options
     if (clock.nowMs() - this.#brokenAtMs > heartbeatMs) this.#inSyncKnown = false
   }
@@ -486,10 +482,9 @@ export class Replica {
 
   #incomingContext(): IncomingContext {
     const { copy, vault, storage } = this
-    const { policy, clock, id, restoreBytesPerSecondMax, degradeAfterMs, deadMs } = this.#options
+    const { policy, clock, restoreBytesPerSecondMax, degradeAfterMs, deadMs } = this.#options
     const states = policy.stateClasses()
     return {
-      nodeId: id,
       copy,
       vault,
       storage,

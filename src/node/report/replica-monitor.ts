@@ -138,8 +138,7 @@ export class ReplicaNews {
     const { peer } = event
     const term = this.#options.replica()?.followedTerm
     if (event.name === 'progress') {
-      const { progress, restoreId } = event
-      const method = this.#options.replica()?.incoming?.plan?.method ?? 'full'
+      const { progress, restoreId, method } = event
       this.restore = { source: peer, method, ...progress }
       emit('restoreProgress', { restoreId, target: id, source: peer, method, ...progress })
       return

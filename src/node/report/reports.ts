@@ -168,7 +168,6 @@ export function reportOutgoing(emit: Emit, source: string, event: OutgoingEvent)
       return emit('restored', { restoreId, target, source, method, files, bytesMoved, ms })
     }
     case 'refused':
-    case 'ended':
       return
   }
 }

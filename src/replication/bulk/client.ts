@@ -22,6 +22,7 @@ export class BulkClient {
   readonly #waiters = new Map<number, Waiter>()
   #nextId = 1
   #ended: HotspareError | undefined
+  #stopWatching: () => void = () => undefined
   /** Bytes received in answers, for the report of what a rejoin moved. */
   bytesReceived = 0
   /** Bytes that lists and content together may have in one request, or in its answer. */
@@ -67,11 +68,12 @@ export class BulkClient {
 
   /**
    * Ends the lane when nothing comes over it for so long while an answer is owed: the other side
-   * lives, and its disk hangs perhaps. Answers a call that ends the watch.
+   * lives, and its disk hangs perhaps. Called once.
    */
-  endWhenSilent(clock: Clock, silentMs: number): () => void {
+  endWhenSilent(clock: Clock, silentMs: number): void {
     let received = -1
     let timer: TimerHandle | undefined
+    this.#stopWatching = () => clock.clearTimer(timer)
     const look = (): void => {
       if (this.#ended !== undefined) return
       const silent = this.waits && this.bytesReceived === received
@@ -83,7 +85,6 @@ export class BulkClient {
       } else timer = clock.setTimer(silentMs, look)
     }
     look()
-    return () => clock.clearTimer(timer)
   }
 
   /** Whether an answer is owed. */
@@ -120,6 +121,7 @@ export class BulkClient {
   #end(error: HotspareError): void {
     if (this.#ended !== undefined) return
     this.#ended = error
+    this.#stopWatching()
     for (const waiter of this.#waiters.values()) waiter.reject(error)
     this.#waiters.clear()
   }

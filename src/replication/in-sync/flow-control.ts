@@ -70,6 +70,12 @@ export interface Pace {
   readonly changesPerSecond: number
 }
 
+export type PaceEvent =
+  /** Writers are paced from now on, for this standby. */
+  | { readonly name: 'writersPaced'; readonly pace: Pace }
+  /** They are not any more. */
+  | { readonly name: 'writersReleased'; readonly id: string }
+
 /** The rate that one standby needs. */
 interface Wanted {
   readonly id: string
@@ -84,21 +90,26 @@ export interface FlowControlOptions {
   readonly degradeAfterMs: number
   /** False: writers are never paced. */
   readonly isOn: boolean
-  /**
-   * Standbys that are alive and take entries, and that may join the set as soon as they are close,
-   * or are in it.
-   */
-  standbys(): readonly FlowStandby[]
-  /** Whether the process of a standby is known to be gone, or to follow another active. */
-  isGone(id: string): boolean
-  /** Bytes of everything that a restore brings. */
-  contentBytes(): number
-  /** Bytes of the journal, above which it forgets what only a standby needs. */
-  readonly journalBytesMax: number
-  /** The number of the next write that comes in. */
-  nextWrite(): number
-  /** Pacing began, or ended. */
-  changed(pace: Pace | undefined, id: string): void
+  readonly followers: {
+    /**
+     * Standbys that are alive and take entries, and that may join the set as soon as they are
+     * close, or are in it.
+     */
+    standbys(): readonly FlowStandby[]
+    /** Whether the process of a standby is known to be gone, or to follow another active. */
+    isGone(id: string): boolean
+  }
+  readonly copy: {
+    /** Bytes of everything that a restore brings. */
+    readonly contentBytes: number
+    /** Bytes of the journal, above which it forgets what only a standby needs. */
+    readonly journalBytesMax: number
+  }
+  readonly queue: {
+    /** The number of the next write that comes in. */
+    readonly nextNumber: number
+  }
+  emit(event: PaceEvent): void
   /** Writes that were held may go on. */
   resume(): void
 }
@@ -142,7 +153,7 @@ export class FlowControl {
   get pace(): Pace | undefined {
     if (this.#rate === undefined) return undefined
     const id = this.#pacedFor
-    const lag = this.#options.standbys().find((one) => one.id === id)?.lag
+    const lag = this.#options.followers.standbys().find((one) => one.id === id)?.lag
     const none = { lagSeq: 0, lagBytes: 0, lagMs: 0 }
     const changesPerSecond = Math.max(1, Math.round((this.#rate * 1000) / this.#changeWork))
     return { id, lag: lag ?? none, changesPerSecond }
@@ -251,7 +262,7 @@ export class FlowControl {
 
   #measurePeers(nowMs: number, sinceMs: number): FlowPeer[] {
     const { degradeAfterMs } = this.#options
-    const found = this.#options.standbys()
+    const found = this.#options.followers.standbys()
     for (const id of this.#peers.keys()) {
       // One that is away for a while keeps what it did not gain before.
       if (!found.some((one) => one.id === id)) this.#peers.get(id)?.pause()
@@ -259,13 +270,13 @@ export class FlowControl {
     return found.map(({ id, inSet, lag, restores, restoredBytes, arrivedBytes }) => {
       let peer = this.#peers.get(id)
       if (peer === undefined) {
-        peer = new FlowPeer(id, degradeAfterMs, this.#options.journalBytesMax)
+        peer = new FlowPeer(id, degradeAfterMs, this.#options.copy.journalBytesMax)
         this.#peers.set(id, peer)
       }
       const behind = Math.max(0, lag.lagBytes - arrivedBytes) + lag.lagSeq * changeWork
       const work: Work = { lag: behind, done: Math.max(0, this.#total - behind) }
       const appendRate = this.#appendRate
-      const restore = { restores, restoredBytes, contentBytes: this.#options.contentBytes() }
+      const restore = { restores, restoredBytes, contentBytes: this.#options.copy.contentBytes }
       const times = { nowMs, sinceMs, stepMs: this.#stepMs }
       peer.measure({ inSet, lag, work, ...restore, ...times, appendRate })
       return peer
@@ -287,8 +298,8 @@ export class FlowControl {
     this.#tokens = 0
     this.#filledAtMs = nowMs
     this.#heldAtMs = nowMs
-    this.#arrivals = [{ next: this.#options.nextWrite(), atMs: nowMs }]
-    this.#options.changed(this.pace, wanted.id)
+    this.#arrivals = [{ next: this.#options.queue.nextNumber, atMs: nowMs }]
+    if (this.pace !== undefined) this.#options.emit({ name: 'writersPaced', pace: this.pace })
   }
 
   #adjust(rate: number, peers: readonly FlowPeer[], nowMs: number): void {
@@ -320,8 +331,8 @@ export class FlowControl {
    * bring, before anything that its restore needs.
    */
   #awaits(nowMs: number): boolean {
-    const { degradeAfterMs, isGone } = this.#options
-    return nowMs - this.#seenAtMs < awayFactor * degradeAfterMs && !isGone(this.#pacedFor)
+    const { degradeAfterMs, followers } = this.#options
+    return nowMs - this.#seenAtMs < awayFactor * degradeAfterMs && !followers.isGone(this.#pacedFor)
   }
 
   get #leastRate(): number {
@@ -329,7 +340,7 @@ export class FlowControl {
   }
 
   #noteArrivals(nowMs: number): void {
-    this.#arrivals.push({ next: this.#options.nextWrite(), atMs: nowMs })
+    this.#arrivals.push({ next: this.#options.queue.nextNumber, atMs: nowMs })
     const holdMs = paceHoldFactor * this.#options.degradeAfterMs
     // The newest of those that are old enough says which writes are overdue.
     while ((this.#arrivals[1]?.atMs ?? Number.POSITIVE_INFINITY) <= nowMs - holdMs) {
@@ -340,7 +351,7 @@ export class FlowControl {
   #release(): void {
     this.#rate = undefined
     this.#arrivals = []
-    this.#options.changed(undefined, this.#pacedFor)
+    this.#options.emit({ name: 'writersReleased', id: this.#pacedFor })
     this.#options.resume()
   }
 

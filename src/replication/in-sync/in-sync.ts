@@ -9,10 +9,11 @@
  * - `standing` is `degraded` or `blocked` only while no member counts; it is `redundant` from when
  *   one counts until the set is empty, and its emptiness durable.
  */
-import type { Clock, TimerHandle } from '../../interfaces/clock.js'
+import type { Clock } from '../../interfaces/clock.js'
 import { AckTracker, type MembershipNews } from './ack-tracker.js'
+import { DeadlineTimer } from './deadline-timer.js'
 import type { FlowStandby } from './flow-control.js'
-import { type FollowerCalls, FollowerHandle, type FollowerRecord } from './follower-record.js'
+import { type FollowerCalls, FollowerHandle, FollowerRecord } from './follower-record.js'
 import { LagMeter } from './lag-meter.js'
 import { Readmission } from './readmission.js'
 import { SilenceWatch } from './silence-watch.js'
@@ -37,14 +38,6 @@ export interface InSyncOptions {
   changed(): void
 }
 
-/**
- * Content counts as progress of a member until so many times what it lacks has moved to it without
- * an answer.
- */
-export const progressTimesMax: number = 3
-/** It counts up to so many bytes beyond that: lists, and what lies around the contents. */
-export const progressSlackBytes: number = 8 * 1024 * 1024
-
 /** A timer that fires later than this was held up by this node itself, in milliseconds. */
 const lateToleranceMs = 100
 
@@ -57,14 +50,14 @@ export class InSyncSet implements FollowerCalls {
   #standing: Standing = 'waiting'
   /** When the wait that a term begins with ends; undefined when it is over. */
   #firstWaitEndsMs: number | undefined
-  #timer: TimerHandle | undefined
-  #dueMs = Number.POSITIVE_INFINITY
+  readonly #timer: DeadlineTimer
   #closed = false
 
   constructor(options: InSyncOptions) {
     this.#options = options
     this.#silence = new SilenceWatch(Math.min(100, Math.max(1, options.degradeAfterMs / 20)))
     this.#lag = new LagMeter(options.lastOrdinal, options.lastSeq, options.clock.nowMs())
+    this.#timer = new DeadlineTimer(options.clock, (nowMs, lateMs) => this.#check(nowMs, lateMs))
   }
 
   /** Begins the first wait of the term, or the state without one. */
@@ -74,7 +67,7 @@ export class InSyncSet implements FollowerCalls {
       return
     }
     this.#firstWaitEndsMs = this.#options.clock.nowMs() + this.#options.degradeAfterMs
-    this.#arm(this.#firstWaitEndsMs)
+    this.#timer.setBy(this.#firstWaitEndsMs)
   }
 
   /**
@@ -96,35 +89,13 @@ export class InSyncSet implements FollowerCalls {
     const handle = new FollowerHandle(id, this)
     const known = this.#followers.get(id)
     if (known === undefined) {
-      const blank = {
-        received: 0,
-        durable: 0,
-        heard: false,
-        begun: false,
-        caughtUp: false,
-        isGone: false,
-      }
-      const times = { joined: false, lostSinceMs: undefined, addedAtMs: 0, movedAtMs: 0 }
-      const moved = { restores: false, cutOrdinal: -1, restoredBytes: 0, arrivedBytes: 0 }
       const readmission = new Readmission(this.#options.degradeAfterMs)
-      this.#followers.set(id, { id, handle, mayCount, ...blank, ...times, ...moved, readmission })
+      this.#followers.set(id, new FollowerRecord(id, handle, mayCount, readmission))
       return handle
     }
-    known.mayCount = mayCount
     // Silent until its first answer on the new stream, and since when it was on the old one.
     this.lost(known.handle, false, undefined)
-    known.handle = handle
-    // What it had only in memory may be gone, so that it starts from nothing until it answers.
-    known.received = 0
-    known.durable = 0
-    known.heard = false
-    known.begun = false
-    known.caughtUp = false
-    known.joined = false
-    known.isGone = false
-    known.arrivedBytes = 0
-    known.restores = false
-    known.cutOrdinal = -1
+    known.restart(handle, mayCount)
     this.tracker.restart(id)
     if (!mayCount) this.#remove(known, 'it may not count')
     return handle
@@ -136,7 +107,7 @@ export class InSyncSet implements FollowerCalls {
     this.#lag.note(ordinal, lastSeq, bytes, nowMs)
     if (this.tracker.isEmpty) return
     this.#silence.appended(ordinal, this.tracker.leastDurable, nowMs)
-    this.#armBy(nowMs + this.#options.degradeAfterMs)
+    this.#timer.setBy(nowMs + this.#options.degradeAfterMs)
   }
 
   /** Everything up to this ordinal is durable on the active. */
@@ -148,11 +119,7 @@ export class InSyncSet implements FollowerCalls {
   answer(handle: FollowerHandle, received: number, durable: number): void {
     const record = this.#recordOf(handle)
     if (record === undefined) return
-    record.lostSinceMs = undefined
-    record.heard = true
-    record.received = Math.max(record.received, received, durable)
-    if (durable > record.durable) record.arrivedBytes = 0
-    record.durable = Math.max(record.durable, durable)
+    record.answered(received, durable)
     this.#take(this.tracker.answer(record.id, record.received, record.durable))
     const { readmission } = record
     if (Number.isFinite(readmission.dueMs) && this.tracker.stateOf(record.id) === 'counting') {
@@ -168,13 +135,12 @@ export class InSyncSet implements FollowerCalls {
    * it answers.
    */
   #readmit(record: FollowerRecord): void {
-    const speaks = record.caughtUp && record.lostSinceMs === undefined
     const out = this.tracker.stateOf(record.id) === undefined
-    if (speaks && out && this.#isCurrent(record)) this.#admit(record)
+    if (record.isReady && out && this.#isCurrent(record)) this.#admit(record)
   }
 
   /**
-   * Whether the follower is close enough to join. Once it is in the set, writes wait for it; one
+   * Whether the follower is close enough to join. Once it is in the set, writes wait for it: one
    * that lags more than they may wait would delay them and be removed again. While writes are
    * blocked for lack of a standby, any follower may join.
    */
@@ -198,20 +164,9 @@ export class InSyncSet implements FollowerCalls {
   progressed(handle: FollowerHandle, progress: FollowerProgress): boolean {
     const record = this.#recordOf(handle)
     if (record === undefined) return false
-    const { bytes, restores, arrivedBytes, offeredBytes } = progress
     const nowMs = this.#options.clock.nowMs()
-    record.restores = restores
-    if (restores) {
-      record.restoredBytes += bytes
-    } else {
-      const { lagBytes } = this.#lag.lagOf(record.durable, nowMs)
-      const neededBytes = progressTimesMax * (lagBytes + offeredBytes)
-      if (arrivedBytes > neededBytes + progressSlackBytes) return false
-      // What was offered belongs to no entry yet.
-      record.arrivedBytes = Math.min(lagBytes, Math.max(0, arrivedBytes - offeredBytes))
-    }
-    record.movedAtMs = nowMs
-    return true
+    const { lagBytes } = this.#lag.lagOf(record.durable, nowMs)
+    return record.moved(progress, lagBytes, nowMs)
   }
 
   /**
@@ -245,8 +200,7 @@ export class InSyncSet implements FollowerCalls {
   caughtUp(handle: FollowerHandle): void {
     const record = this.#recordOf(handle)
     if (record === undefined || !record.mayCount) return
-    record.lostSinceMs = undefined
-    record.heard = true
+    record.spoke()
     record.caughtUp = true
     record.joined = false
     if (this.#isCurrent(record)) this.#admit(record)
@@ -257,7 +211,7 @@ export class InSyncSet implements FollowerCalls {
     const state = this.tracker.stateOf(record.id)
     if (state === 'adding' || state === 'counting') return
     const nowMs = this.#options.clock.nowMs()
-    if (this.#waits(record, nowMs)) return this.#armBy(record.readmission.dueMs)
+    if (this.#waits(record, nowMs)) return this.#timer.setBy(record.readmission.dueMs)
     const ordinal = this.#options.append([...this.tracker.members(), record.id])
     if (ordinal === undefined) return
     record.joined = true
@@ -265,7 +219,7 @@ export class InSyncSet implements FollowerCalls {
     // The addition itself is the first thing that it owes an answer to.
     record.addedAtMs = nowMs
     this.#silence.appended(ordinal, this.tracker.leastDurable, nowMs)
-    this.#armBy(nowMs + this.#options.degradeAfterMs)
+    this.#timer.setBy(nowMs + this.#options.degradeAfterMs)
     this.#options.changed()
   }
 
@@ -294,7 +248,7 @@ export class InSyncSet implements FollowerCalls {
     record.lostSinceMs = Math.min(sinceMs ?? this.#options.clock.nowMs(), owesSinceMs)
     const state = this.tracker.stateOf(record.id)
     if (state === undefined || state === 'removing') return
-    this.#armBy(record.lostSinceMs + this.#options.degradeAfterMs)
+    this.#timer.setBy(record.lostSinceMs + this.#options.degradeAfterMs)
   }
 
   /** @see Follower.leave */
@@ -322,7 +276,7 @@ export class InSyncSet implements FollowerCalls {
   /** Ends everything; calls of followers do nothing from here on. */
   close(): void {
     this.#closed = true
-    this.#disarm()
+    this.#timer.close()
   }
 
   #recordOf(handle: FollowerHandle): FollowerRecord | undefined {
@@ -347,7 +301,7 @@ export class InSyncSet implements FollowerCalls {
     if (state !== 'adding' && state !== 'counting') return
     const pauseMs = record.readmission.tooSlow(this.#options.clock.nowMs())
     this.#remove(record, pauseMs === 0 ? why : `${why}, again: it stays out for ${pauseMs} ms`)
-    if (pauseMs > 0) this.#armBy(record.readmission.dueMs)
+    if (pauseMs > 0) this.#timer.setBy(record.readmission.dueMs)
   }
 
   #take(news: MembershipNews): void {
@@ -371,32 +325,9 @@ export class InSyncSet implements FollowerCalls {
     this.#options.changed()
   }
 
-  /** Makes sure that the timer fires by then. */
-  #armBy(dueMs: number): void {
-    this.#arm(Math.min(this.#dueMs, dueMs))
-  }
-
-  #arm(dueMs: number): void {
-    if (this.#closed || !Number.isFinite(dueMs)) return
-    if (this.#timer !== undefined && this.#dueMs === dueMs) return
-    this.#disarm()
-    this.#dueMs = dueMs
-    const delayMs = Math.max(0, dueMs - this.#options.clock.nowMs())
-    this.#timer = this.#options.clock.setTimer(delayMs, () => this.#check())
-  }
-
-  #disarm(): void {
-    if (this.#timer !== undefined) this.#options.clock.clearTimer(this.#timer)
-    this.#timer = undefined
-    this.#dueMs = Number.POSITIVE_INFINITY
-  }
-
   /** Removes who is silent for too long; the timer comes here. */
-  #check(): void {
-    const nowMs = this.#options.clock.nowMs()
-    this.#pardon(nowMs - this.#dueMs)
-    this.#timer = undefined
-    this.#dueMs = Number.POSITIVE_INFINITY
+  #check(nowMs: number, lateMs: number): void {
+    this.#pardon(lateMs)
     let nextMs = this.#checkFirstWait(nowMs)
     for (const record of this.#followers.values()) {
       const dueMs = this.#silentUntilMs(record)
@@ -406,7 +337,7 @@ export class InSyncSet implements FollowerCalls {
       else this.#removeSlow(record, 'it is too slow')
     }
     for (const record of this.#followers.values()) this.#readmit(record)
-    this.#armBy(nextMs)
+    this.#timer.setBy(nextMs)
   }
 
   /** A node that was held up itself distrusts itself before it accuses others. */
@@ -417,11 +348,7 @@ export class InSyncSet implements FollowerCalls {
     const grantedMs = lateMs + Math.min(lateMs, this.#options.degradeAfterMs)
     this.#silence.shift(grantedMs)
     if (this.#firstWaitEndsMs !== undefined) this.#firstWaitEndsMs += grantedMs
-    for (const record of this.#followers.values()) {
-      record.addedAtMs += grantedMs
-      record.movedAtMs += grantedMs
-      if (record.lostSinceMs !== undefined) record.lostSinceMs += grantedMs
-    }
+    for (const record of this.#followers.values()) record.grant(grantedMs)
   }
 
   #checkFirstWait(nowMs: number): number {

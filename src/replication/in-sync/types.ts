@@ -1,5 +1,5 @@
 /** What the in-sync set is told of its followers, and what it tells of them. */
-import type { Pace } from './flow-control.js'
+import type { PaceEvent } from './flow-control.js'
 
 /** How far a follower is behind. */
 export interface FollowerStatus {
@@ -73,7 +73,4 @@ export type WriterEvent =
   | { readonly name: 'standbyInSync'; readonly id: string }
   /** This standby left the in-sync set. */
   | { readonly name: 'standbyLost'; readonly id: string; readonly reason: string }
-  /** Writers are paced from now on, for this standby. */
-  | { readonly name: 'writersPaced'; readonly pace: Pace }
-  /** They are not any more. */
-  | { readonly name: 'writersReleased'; readonly id: string }
+  | PaceEvent

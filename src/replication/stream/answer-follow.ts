@@ -1,8 +1,12 @@
-/** What the active answers to a node that wants to follow: how it catches up, or why it may not. */
-import type { Relation } from '../../history/position.js'
+/**
+ * What the active answers to a node that wants to follow: how it catches up, or why it may not; and
+ * how the follower checks that answer.
+ */
+import { HotspareError } from '../../errors.js'
+import type { Extent, Relation } from '../../history/position.js'
 import { relate, sameTerm, type Term } from '../../history/position.js'
+import type { StreamSource } from '../in-sync/stream-source.js'
 import type { PlanMessage } from '../restore/plan.js'
-import type { Writer } from '../write/writer.js'
 import type { FollowMessage, RefuseMessage } from './messages.js'
 import type { OutgoingContext } from './outgoing-types.js'
 
@@ -13,10 +17,10 @@ export function answerTo(
   follow: FollowMessage,
   peer: string,
   context: OutgoingContext,
-): Refusal | { readonly plan: PlanMessage; readonly writer: Writer } {
+): Refusal | { readonly plan: PlanMessage; readonly source: StreamSource } {
   const serving = context.serving()
   if (serving === undefined) return { code: 'NOT_ACTIVE', reason: 'this node is not active' }
-  const { term, writer } = serving
+  const { term, source } = serving
   const { promised } = follow
   const above = promised !== undefined && promised.epoch > term.epoch
   const other = promised !== undefined && promised.epoch === term.epoch && !sameTerm(promised, term)
@@ -33,7 +37,7 @@ export function answerTo(
   if (relation.kind === 'ahead') {
     return { code: 'STALE_TERM', reason: 'the follower has changes that this node lacks' }
   }
-  return { plan: planFor(follow, relation, term, context), writer }
+  return { plan: planFor(follow, relation, term, context), source }
 }
 
 function planFor(
@@ -54,4 +58,21 @@ function planFor(
   const restoreId = context.newRestoreId()
   const ackedSeq = Math.min(copy.ackedSeq, cut.seq)
   return { type: 'plan', method, restoreId, term, cut, inSync, ackedSeq, commonSeq, diverged }
+}
+
+/**
+ * The follower does not rely on the plan: it computes from its own extent what both have in common.
+ *
+ * @throws `HISTORY_UNRELATED` for copies that cannot be brought together, `PROTOCOL_VIOLATION` for
+ * a wrong plan
+ */
+export function requireFits(plan: PlanMessage, own: Extent, peer: string): void {
+  const relation = relate(own, plan.cut)
+  if (relation.kind === 'unrelated' || relation.kind === 'ahead') {
+    const how = relation.kind === 'ahead' ? 'has more than' : 'shares nothing with'
+    throw new HotspareError('HISTORY_UNRELATED', `this copy ${how} that of ${peer}`)
+  }
+  if (relation.commonSeq !== plan.commonSeq || plan.diverged !== (relation.kind === 'diverged')) {
+    throw new HotspareError('PROTOCOL_VIOLATION', 'the plan starts from another common position')
+  }
 }

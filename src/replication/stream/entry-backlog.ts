@@ -7,15 +7,15 @@ import type { BatchPart, Entry } from '../../changes/entry.js'
 import { blobsOf } from '../../changes/intent.js'
 import type { LocalCopy } from '../../copy/local-copy.js'
 import type { Channel } from '../../protocol/channel.js'
-import type { BlobsHere } from './follower-blobs.js'
+import type { FollowerBlobs } from './follower-blobs.js'
 
 /** Bytes of entries that may wait; above it the channel is paused. */
 const waitingBytesMax = 4 * 1024 * 1024
 
-export interface HeldEntriesContext {
+export interface EntryBacklogContext {
   readonly copy: LocalCopy
-  readonly blobs: BlobsHere
-  channel(): Channel | undefined
+  readonly blobs: FollowerBlobs
+  readonly channel: Channel
   /** False while nothing is appended anywhere. */
   isOpen(): boolean
   append(entry: Entry, parts: readonly BatchPart[] | undefined): void
@@ -27,14 +27,14 @@ interface Waiting {
   readonly parts: readonly BatchPart[] | undefined
 }
 
-export class HeldEntries {
-  readonly #context: HeldEntriesContext
+export class EntryBacklog {
+  readonly #context: EntryBacklogContext
   #waiting: Waiting[] = []
   #bytes = 0
   #draining = false
   #isFull = false
 
-  constructor(context: HeldEntriesContext) {
+  constructor(context: EntryBacklogContext) {
     this.#context = context
   }
 
@@ -59,7 +59,7 @@ export class HeldEntries {
     this.#bytes += entry.bytes.length
     if (this.#bytes > waitingBytesMax) {
       this.#isFull = true
-      this.#context.channel()?.pause()
+      this.#context.channel.pause()
     }
     this.drain()
   }
@@ -98,7 +98,7 @@ export class HeldEntries {
     this.#context.append(entry, parts)
     if (this.#bytes > waitingBytesMax / 2) return
     this.#isFull = false
-    this.#context.channel()?.resume()
+    this.#context.channel.resume()
   }
 
   /**

@@ -1,11 +1,12 @@
 /** What both sides of a stream tell their nodes. */
-import type { RestoreProgress } from '../restore/plan.js'
+import type { RestoreMethod, RestoreProgress } from '../restore/plan.js'
 
 /** How far the restore of the follower is. */
 export interface ProgressEvent {
   readonly name: 'progress'
   readonly peer: string
   readonly restoreId: string
+  readonly method: RestoreMethod
   readonly progress: RestoreProgress
 }
 

@@ -13,7 +13,7 @@ import type { OpenStorage } from '../../interfaces/storage.js'
 import type { BulkClient } from '../bulk/client.js'
 import { fetchBlob } from '../bulk/fetch-blob.js'
 
-export interface BlobsHereContext {
+export interface FollowerBlobsContext {
   readonly storage: OpenStorage
   /** The blobs that the copy's journal names. */
   stored(): StoredBlobs
@@ -21,8 +21,8 @@ export interface BlobsHereContext {
   readonly signal: AbortSignal
 }
 
-export class BlobsHere {
-  readonly #context: BlobsHereContext
+export class FollowerBlobs {
+  readonly #context: FollowerBlobsContext
   /** Known to be in the storage, durably, and named by no entry yet. */
   readonly #here = new Set<string>()
   readonly #fetching = new Map<string, Promise<void>>()
@@ -32,7 +32,7 @@ export class BlobsHere {
   /** Removals, one after the other; nothing is brought meanwhile. */
   #removing: Promise<void> = Promise.resolve()
 
-  constructor(context: BlobsHereContext) {
+  constructor(context: FollowerBlobsContext) {
     this.#context = context
   }
 

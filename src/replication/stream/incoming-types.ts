@@ -1,4 +1,4 @@
-/** What the follower's side of a stream works with, and what it tells. */
+/** What the follower's side of a stream works with, what it tells, and its states. */
 
 import type { OutsideReport } from '../../copy/files/types.js'
 import type { LocalCopy } from '../../copy/local-copy.js'
@@ -10,11 +10,11 @@ import type { Clock } from '../../interfaces/clock.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { Channel } from '../../protocol/channel.js'
 import type { PlanMessage, RestoreMethod } from '../restore/plan.js'
+import type { EntryIntake } from './entry-intake.js'
 import type { ProgressEvent, RefusedEvent } from './events.js'
 
 /** What a follower works with. */
 export interface IncomingContext {
-  readonly nodeId: string
   readonly copy: LocalCopy
   readonly storage: OpenStorage
   readonly vault: Vault
@@ -58,3 +58,23 @@ export type IncomingEvent =
       readonly code: ErrorCode
       readonly reason: string
     }
+
+/** What there is from `asking` on. */
+export interface Connected {
+  readonly channel: Channel
+  readonly entries: EntryIntake
+}
+
+/** What there is from `preparing` on. */
+export interface Planned extends Connected {
+  readonly plan: PlanMessage
+}
+
+/** The states are described at the head of `incoming.ts`. */
+export type IncomingState =
+  | { readonly name: 'dialing' }
+  | ({ readonly name: 'asking' } & Connected)
+  | ({ readonly name: 'preparing' | 'restoring' | 'switching' | 'inStep' } & Planned)
+  /** `files`: how many the restore changed. */
+  | ({ readonly name: 'catchingUp'; readonly files: number } & Planned)
+  | { readonly name: 'ended' }

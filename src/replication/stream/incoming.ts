@@ -1,35 +1,47 @@
 /**
  * The follower's side of a stream: one attempt to follow one active in one term, from the dial to
- * the break.
+ * the end.
  *
- * Invariants:
- * - entries are taken in the order of their arrival and counted; the n-th is acknowledged as n,
- *   never before it is where the acknowledgement says;
- * - while a restore runs, entries go to the journal that starts at the cut; during its switch they
- *   wait in a bounded queue and the channel is paused;
- * - after `stop()` nothing of this stream is appended any more.
+ * ```
+ *   dialing ──▶ asking ──▶ preparing ───────────────────▶ catchingUp ──▶ inStep
+ *                              │                              ▲
+ *                              └──▶ restoring ──▶ switching ──┘      any state ──▶ ended
+ * ```
+ *
+ * - `dialing` waits for the connection.
+ * - `asking` said what this node has, and waits for the plan.
+ * - `preparing` makes the copy fit for the plan: what only this node has goes to the vault, and
+ *   what is in memory to the disk. Entries are asked for when that is done.
+ * - `restoring` fetches files and state; entries go to a journal beside the copy, which begins at
+ *   the cut of the plan. It ends when all is fetched, and the journal has every change that was
+ *   read.
+ * - `switching` puts the restored copy in the place of the old one; entries wait meanwhile.
+ * - `catchingUp`: entries go to the copy. It waits for the active to say that all there was has
+ *   been sent, and until that is durable here.
+ * - `inStep`: entries go to the copy, without an end.
+ * - `ended`: the stream broke, was refused, or is not wanted any more. Nothing of it is appended or
+ *   reported from then on; only a switch that had begun is finished.
  */
 
 import type { BlobRef } from '../../changes/change.js'
-import type { BatchPart, Entry } from '../../changes/entry.js'
-import { lastSeqOf, partsOf, termOf } from '../../changes/entry.js'
 import type { ErrorCode } from '../../error-codes.js'
 import { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
-import { relate, sameTerm } from '../../history/position.js'
+import { sameTerm } from '../../history/position.js'
 import type { Channel } from '../../protocol/channel.js'
 import { BulkClient } from '../bulk/client.js'
-import { frameTypes, isKnownFrame } from '../frame-types.js'
+import { BulkLane } from '../bulk/lane.js'
+import { isKnownFrame } from '../frame-types.js'
 import type { RestoreContext } from '../restore/context.js'
 import type { PlanMessage, RestoreProgress } from '../restore/plan.js'
 import { Restore } from '../restore/restore.js'
+import { requireFits } from './answer-follow.js'
 import { brokenBy } from './broken-by.js'
-import { EntryAssembly } from './entry-assembly.js'
-import { HeldEntries } from './entry-backlog.js'
-import { BlobsHere } from './follower-blobs.js'
-import type { IncomingContext } from './incoming-types.js'
-import type { StreamMessage } from './messages.js'
-import { acknowledgeParts, streamMessageOf } from './messages.js'
+import { EntryIntake } from './entry-intake.js'
+import { FollowerBlobs } from './follower-blobs.js'
+import type { Connected, IncomingContext, IncomingState, Planned } from './incoming-types.js'
+import type { RefuseMessage, StreamMessage } from './messages.js'
+import { streamMessageOf } from './messages.js'
 import { StreamWatch } from './stream-watch.js'
 
 export class Incoming {
@@ -37,82 +49,67 @@ export class Incoming {
   readonly term: Term
   readonly #context: IncomingContext
   readonly #abort = new AbortController()
-  #channel: Channel | undefined
-  #bulk: Promise<BulkClient> | undefined
-  #endBulkWatch: () => void = () => undefined
-  #plan: PlanMessage | undefined
-  #preparing: Promise<void> | undefined
-  #stopped = false
-  #ended = false
-  /** Where entries go now. */
-  #target: 'copy' | 'next' | 'hold' = 'hold'
-  #received = 0
-  #durable = 0
-  #skipped = 0
-  #baseOrdinal = 0
-  #baseNumber = 0
-  #appended = false
-  #acknowledging = false
-  readonly #assembly = new EntryAssembly()
-  readonly #blobs: BlobsHere
-  readonly #held: HeldEntries
-  #unlisten: (() => void) | undefined
-  #inStep = false
-  #inStepNumber = 0
-  #completed = false
-  #startedMs = 0
-  #entryBytes = 0
-  #files = 0
+  readonly #bulk: BulkLane
+  readonly #blobs: FollowerBlobs
   readonly #watch: StreamWatch
-  /** Whether the active owes a plan, or entries. */
-  #asked = false
-  /** The last change that came over the stream. */
-  #receivedSeq = 0
+  #state: IncomingState = { name: 'dialing' }
+  #startedMs = 0
+  /** Entries that had come when the active said that this was all; infinite until it does. */
+  #mark = Number.POSITIVE_INFINITY
+  /** The way from the plan to `catchingUp`. */
+  #preparing: Promise<void> = Promise.resolve()
 
   constructor(context: IncomingContext, peer: string, term: Term) {
     this.#context = context
-    this.#watch = new StreamWatch(context.clock, context.degradeAfterMs)
-    this.#blobs = new BlobsHere({
-      storage: context.storage,
-      stored: () => context.copy.blobs,
-      bulk: () => this.#bulkClient(),
-      signal: this.#abort.signal,
-    })
-    this.#held = new HeldEntries({
-      copy: context.copy,
-      blobs: this.#blobs,
-      channel: () => this.#channel,
-      isOpen: () => this.#target !== 'hold',
-      append: (entry, parts) => this.#append(entry, parts),
-      onFailure: (error) => this.#break(error),
-    })
     this.peer = peer
     this.term = term
+    const { signal } = this.#abort
+    this.#watch = new StreamWatch(context.clock, context.degradeAfterMs)
+    this.#bulk = new BulkLane(async () => {
+      const client = new BulkClient(await context.dial(peer, 'bulk', signal))
+      client.endWhenSilent(context.clock, context.sourceSilentMs)
+      return client
+    })
+    this.#blobs = new FollowerBlobs({
+      storage: context.storage,
+      stored: () => context.copy.blobs,
+      bulk: () => this.#bulk.client(),
+      signal,
+    })
   }
 
-  get plan(): PlanMessage | undefined {
-    return this.#plan
-  }
-
-  /** Whether the stream stands and the copy has all that there was when it began. */
-  get inStep(): boolean {
-    return this.#inStep && !this.#stopped
+  /** Whether the active sent all that there was when the stream began, and the stream stands. */
+  get wasSentAll(): boolean {
+    return this.#mark < Number.POSITIVE_INFINITY && !this.#isEnded
   }
 
   /**
    * The active says, on another connection, in which term it is and up to which change it has all.
    */
   heard(term: Term, seq: number): void {
-    const owes = this.#asked && !this.#held.isFull && sameTerm(term, this.term)
-    const later = this.#plan === undefined || seq > this.#receivedSeq
-    if (!this.#watch.isSilent(owes && later)) return
+    if (!this.#watch.isSilent(sameTerm(term, this.term) && this.#isOwed(seq))) return
     this.#break(new HotspareError('PEER_UNREACHABLE', this.#watch.reason))
+  }
+
+  /** Whether the active owes a plan, or entries up to this change. */
+  #isOwed(seq: number): boolean {
+    const state = this.#state
+    switch (state.name) {
+      case 'dialing':
+      case 'preparing':
+      case 'ended':
+        return false
+      case 'asking':
+        return true
+      default:
+        return !state.entries.isFull && seq > state.entries.receivedSeq
+    }
   }
 
   /** Begins; everything further is reported. */
   start(): void {
     this.#startedMs = this.#context.clock.nowMs()
-    void this.#open().catch((error: unknown) => this.#break(error))
+    void this.#dial().catch((error: unknown) => this.#break(error))
   }
 
   /**
@@ -126,38 +123,62 @@ export class Incoming {
 
   /** Ends the stream; what was appended stays, nothing more is. */
   stop(): void {
-    this.#stopped = true
-    this.#target = 'hold'
+    const state = this.#state
+    if (state.name === 'ended') return
+    this.#state = { name: 'ended' }
     this.#abort.abort()
-    this.#unlisten?.()
-    this.#held.drop()
-    this.#endBulkWatch()
-    this.#channel?.destroy()
-    void this.#bulk?.then((bulk) => bulk.close()).catch(() => undefined)
+    if ('channel' in state) {
+      state.entries.close()
+      state.channel.destroy()
+    }
+    this.#bulk.close()
   }
 
-  async #open(): Promise<void> {
-    const { signal } = this.#abort
-    const channel = await this.#context.dial(this.peer, 'stream', signal)
-    if (this.#stopped) return channel.destroy()
-    this.#channel = channel
-    channel.onMessage((message) => this.#guard(() => this.#receive(streamMessageOf(message))))
-    channel.onFrame((type, payload) => this.#guard(() => this.#receiveFrame(type, payload)))
+  get #isEnded(): boolean {
+    return this.#state.name === 'ended'
+  }
+
+  async #dial(): Promise<void> {
+    const channel = await this.#context.dial(this.peer, 'stream', this.#abort.signal)
+    if (this.#isEnded) return channel.destroy()
+    this.#becomeAsking(channel)
+  }
+
+  #becomeAsking(channel: Channel): void {
+    const { copy, acknowledgeReceipt } = this.#context
+    const entries = new EntryIntake({
+      copy,
+      channel,
+      blobs: this.#blobs,
+      acknowledgesReceipt: acknowledgeReceipt,
+      whenDurable: () => this.#settle(),
+      whenFailed: (error) => this.#break(error),
+    })
+    const connected = { channel, entries }
+    this.#state = { name: 'asking', ...connected }
+    channel.onMessage((message) =>
+      this.#guard(() => this.#receive(connected, streamMessageOf(message))),
+    )
+    channel.onFrame((type, payload) =>
+      this.#guard(() => {
+        this.#watch.moved()
+        if (!isKnownFrame(type)) return
+        entries.take(type, payload)
+      }),
+    )
     channel.onClose((cause) =>
       this.#report('CONNECTION_CLOSED', `the stream from ${this.peer} ended (${cause})`),
     )
-    const { copy } = this.#context
     const { extent, complete } = copy
     const { unknown, differing, missing } = this.#context.outside()
     const found = unknown.length + differing.length + missing.length
     const repair = found > 0 || copy.conflict !== undefined
     const promised = this.#context.promised()
     channel.sendMessage({ type: 'follow', term: this.term, promised, extent, complete, repair })
-    this.#asked = true
   }
 
   #guard(work: () => void): void {
-    if (this.#stopped) return
+    if (this.#isEnded) return
     try {
       work()
     } catch (error) {
@@ -171,58 +192,57 @@ export class Incoming {
   }
 
   #report(code: ErrorCode, reason: string): void {
-    if (this.#stopped || this.#ended) return
-    this.#ended = true
+    if (this.#isEnded) return
     this.stop()
     this.#context.report({ name: 'broken', peer: this.peer, code, reason })
   }
 
-  #receive(message: StreamMessage | undefined): void {
+  #receive(connected: Connected, message: StreamMessage | undefined): void {
     this.#watch.moved()
     if (message === undefined) return
     switch (message.type) {
       case 'plan':
-        return this.#begin(message)
-      case 'refuse': {
-        this.#ended = true
-        this.stop()
-        const { code, reason } = message
-        return this.#context.report({ name: 'refused', peer: this.peer, code, reason })
-      }
+        return this.#takePlan(connected, message)
+      case 'refuse':
+        return this.#onRefused(message)
       case 'inStep':
-        return this.#onInStep()
+        this.#mark = connected.entries.received
+        return this.#settle()
       case 'blobGone':
         return this.#blobs.withdraw(message.id)
       case 'blob':
-        return void this.#takeBlob(message.blob).catch((error: unknown) => this.#break(error))
+        return void this.#takeBlob(connected, message.blob).catch((error: unknown) =>
+          this.#break(error),
+        )
       default:
         throw new HotspareError('PROTOCOL_VIOLATION', `unexpected message ${message.type}`)
     }
   }
 
-  /** The plan is not believed: what is common is computed here again. */
-  #begin(plan: PlanMessage): void {
-    if (this.#plan !== undefined) throw new HotspareError('PROTOCOL_VIOLATION', 'a second plan')
+  #onRefused({ code, reason }: RefuseMessage): void {
+    this.stop()
+    this.#context.report({ name: 'refused', peer: this.peer, code, reason })
+  }
+
+  #takePlan(connected: Connected, plan: PlanMessage): void {
+    if (this.#state.name !== 'asking') {
+      throw new HotspareError('PROTOCOL_VIOLATION', 'a second plan')
+    }
     if (!sameTerm(plan.term, this.term)) {
       throw new HotspareError('STALE_TERM', `the active is in epoch ${plan.term.epoch} by now`)
     }
-    const { copy } = this.#context
-    const relation = relate(copy.extent, plan.cut)
-    const diverged = relation.kind === 'diverged'
-    if (relation.kind === 'unrelated' || relation.kind === 'ahead') {
-      const how = relation.kind === 'ahead' ? 'has more than' : 'shares nothing with'
-      throw new HotspareError('HISTORY_UNRELATED', `this copy ${how} that of ${this.peer}`)
-    }
-    if (relation.commonSeq !== plan.commonSeq || diverged !== plan.diverged) {
-      throw new HotspareError('PROTOCOL_VIOLATION', 'the plan starts from another common position')
-    }
-    this.#plan = plan
-    this.#asked = false
-    this.#context.report({ name: 'started', peer: this.peer, plan })
-    this.#preparing = this.#prepare(plan).catch((error: unknown) => this.#break(error))
+    requireFits(plan, this.#context.copy.extent, this.peer)
+    this.#becomePreparing({ ...connected, plan })
   }
 
-  async #prepare(plan: PlanMessage): Promise<void> {
+  #becomePreparing(planned: Planned): void {
+    this.#state = { name: 'preparing', ...planned }
+    this.#context.report({ name: 'started', peer: this.peer, plan: planned.plan })
+    this.#preparing = this.#prepare(planned).catch((error: unknown) => this.#break(error))
+  }
+
+  async #prepare(planned: Planned): Promise<void> {
+    const { plan } = planned
     const { copy, vault } = this.#context
     const restoring = plan.method === 'delta' || plan.method === 'full'
     // An attempt before this one may have brought entries of another active, which this one lacks.
@@ -231,212 +251,134 @@ export class Incoming {
       // The position that was told counts as acknowledged on disk; the last stream may have left it
       // in memory.
       await copy.flush()
-      if (this.#stopped) return
-      this.#appendTo('copy')
-      this.#askForEntries(plan.commonSeq)
+      if (this.#isEnded) return
+      this.#becomeCatchingUp(planned, 0)
+      this.#askForEntries(planned, plan.commonSeq)
       return
     }
     // Promise 5: before anything of this history is removed, it is in the vault.
     if (plan.diverged) {
-      this.#progress(plan, { phase: 'vault', files: 0, filesTotal: 0, bytes: 0, bytesTotal: 0 })
+      this.#progress(planned, { phase: 'vault', files: 0, filesTotal: 0, bytes: 0, bytesTotal: 0 })
       await vault.keepDivergence(copy, plan.commonSeq)
     }
-    if (this.#stopped) return
+    if (this.#isEnded) return
     await copy.beginNext(plan.cut, plan.inSync, plan.ackedSeq)
-    if (this.#stopped) return
-    this.#appendTo('next')
-    this.#askForEntries(plan.cut.seq)
-    await this.#restore(plan)
+    if (this.#isEnded) return
+    this.#becomeRestoring(planned)
+    await this.#restore(planned)
   }
 
-  #askForEntries(afterSeq: number): void {
-    this.#receivedSeq = afterSeq
-    this.#asked = true
-    this.#channel?.sendMessage({ type: 'ready' })
+  #becomeRestoring(planned: Planned): void {
+    const { copy } = this.#context
+    const { entries, plan } = planned
+    this.#state = { name: 'restoring', ...planned }
+    entries.appendTo({
+      lastOrdinal: 0,
+      terms: plan.cut.history,
+      append: (entry) => copy.appendNext(entry),
+      onDurable: (listener) => copy.onNextDurable(listener),
+    })
+    this.#askForEntries(planned, plan.cut.seq)
   }
 
-  async #restore(plan: PlanMessage): Promise<void> {
-    const { copy, storage, vault, clock, stateClasses } = this.#context
+  #askForEntries({ channel, entries }: Connected, afterSeq: number): void {
+    entries.receivedSeq = afterSeq
+    channel.sendMessage({ type: 'ready' })
+  }
+
+  async #restore(planned: Planned): Promise<void> {
     const context: RestoreContext = {
-      copy,
-      storage,
-      vault,
-      clock,
-      stateClasses,
+      ...this.#context,
       outside: this.#context.outside(),
-      plan,
-      bulk: await this.#bulkClient(),
+      plan: planned.plan,
+      bulk: await this.#bulk.client(),
       signal: this.#abort.signal,
       bytesPerSecondMax: this.#context.restoreBytesPerSecondMax,
       peer: this.peer,
-      claims: this.#context.claims,
-      progress: (progress) => this.#progress(plan, progress),
+      progress: (progress) => this.#progress(planned, progress),
       waits: (error) => this.#context.report({ name: 'waits', peer: this.peer, error }),
     }
     const restore = new Restore(context)
     try {
-      await this.#carryOut(restore)
+      await this.#carryOut(restore, planned)
     } finally {
       await restore.settled()
     }
   }
 
-  async #carryOut(restore: Restore): Promise<void> {
+  async #carryOut(restore: Restore, planned: Planned): Promise<void> {
     const { copy } = this.#context
     const manifest = await restore.fetch()
-    if (this.#stopped) return
+    if (this.#isEnded) return
     await restore.untilJournaled(() => copy.nextSeq)
-    // From here to the end of the switch entries wait: they belong to whichever journal is current
-    // then.
-    this.#target = 'hold'
+    this.#becomeSwitching(planned)
     await copy.flushNext()
-    if (this.#stopped) return
+    if (this.#isEnded) return
     const outside = this.#context.outside()
     await copy.switchTo(manifest)
     this.#context.outsideRepaired(outside)
     await restore.clean()
     this.#blobs.clean()
-    this.#files = manifest.install.length + manifest.remove.length
-    if (this.#stopped) return
-    this.#appendTo('copy')
-    this.#channel?.sendMessage({ type: 'restored' })
-    this.#held.drain()
-    if (this.#inStep) this.#reportComplete()
-  }
-
-  #progress(plan: PlanMessage, progress: RestoreProgress): void {
-    if (this.#stopped) return
-    this.#channel?.sendMessage({ type: 'progress', progress })
-    this.#context.report({ name: 'progress', peer: this.peer, restoreId: plan.restoreId, progress })
-  }
-
-  #bulkClient(): Promise<BulkClient> {
-    this.#bulk ??= this.#context.dial(this.peer, 'bulk', this.#abort.signal).then((channel) => {
-      const bulk = new BulkClient(channel)
-      this.#endBulkWatch = bulk.endWhenSilent(this.#context.clock, this.#context.sourceSilentMs)
-      return bulk
-    })
-    return this.#bulk
-  }
-
-  /** From now on entries are appended there; numbers and ordinals run in step from this point. */
-  #appendTo(target: 'copy' | 'next'): void {
-    const { copy } = this.#context
-    this.#unlisten?.()
-    this.#target = target
-    this.#baseNumber = this.#received - this.#held.count
-    this.#durable = this.#baseNumber
-    this.#skipped = 0
-    const onDurable = (ordinal: number): void => this.#onDurable(ordinal)
-    if (target === 'copy') {
-      this.#baseOrdinal = copy.lastOrdinal
-      this.#unlisten = copy.onDurable(onDurable)
-    } else {
-      this.#baseOrdinal = 0
-      this.#unlisten = copy.onNextDurable(onDurable)
-    }
-    this.#acknowledgeSoon()
-  }
-
-  #onDurable(ordinal: number): void {
-    if (ordinal <= this.#baseOrdinal) return
-    this.#durable = this.#baseNumber + this.#skipped + (ordinal - this.#baseOrdinal)
-    this.#acknowledgeNow()
-    if (this.#inStep) this.#settle()
-  }
-
-  #receiveFrame(type: number, payload: Uint8Array): void {
-    this.#watch.moved()
-    if (!isKnownFrame(type)) return
-    const entry = this.#assembly.take(type, payload)
-    if (entry === undefined) return
-    this.#receivedSeq = lastSeqOf(entry.header)
-    this.#received += 1
-    this.#entryBytes += entry.bytes.length
-    const parts = entry.header.kind === 'changes' ? partsOf(entry) : undefined
-    if (this.#held.mustWait(parts)) return this.#held.hold(entry, parts)
-    this.#append(entry, parts)
-  }
-
-  #append(entry: Entry, parts: readonly BatchPart[] | undefined): void {
-    const { copy } = this.#context
-    if (!this.#appended && this.#isKnown(entry)) {
-      this.#skipped += 1
-      this.#durable = this.#baseNumber + this.#skipped
-    } else if (this.#target === 'next') {
-      this.#appended = true
-      copy.appendNext(entry)
-    } else {
-      this.#appended = true
-      copy.appendRead(entry, parts)
-    }
-    if (parts !== undefined) this.#blobs.named(parts)
-    if (this.#context.acknowledgeReceipt || !this.#appended) this.#acknowledgeSoon()
-  }
-
-  /** A stream begins at a position, and repeats the entries there that take no sequence number. */
-  #isKnown(entry: Entry): boolean {
-    if (entry.header.kind !== 'term') return false
-    const term = termOf(entry)
-    const { copy } = this.#context
-    const history = this.#target === 'next' ? this.#plan?.cut.history : copy.history
-    return (history ?? []).some((known) => sameTerm(known, term))
-  }
-
-  /** All that came in one go is acknowledged by one frame. */
-  #acknowledgeSoon(): void {
-    if (this.#acknowledging) return
-    this.#acknowledging = true
-    queueMicrotask(() => {
-      if (this.#acknowledging) this.#acknowledgeNow()
-    })
-  }
-
-  #acknowledgeNow(): void {
-    this.#acknowledging = false
-    if (this.#stopped) return
-    const arrived = this.#received - this.#held.count
-    const durable = Math.min(this.#durable, arrived)
-    this.#channel?.send(frameTypes.acknowledge, acknowledgeParts(arrived, durable))
-  }
-
-  #onInStep(): void {
-    this.#inStep = true
-    this.#inStepNumber = this.#received
+    if (this.#isEnded) return
+    this.#becomeCatchingUp(planned, manifest.install.length + manifest.remove.length)
+    planned.channel.sendMessage({ type: 'restored' })
+    planned.entries.drain()
     this.#settle()
   }
 
-  /** Reports once that everything up to the mark is durable here and no restore is under way. */
-  #settle(): void {
-    if (this.#completed || this.#target !== 'copy' || this.#durable < this.#inStepNumber) return
-    this.#reportComplete()
+  /** Entries wait until the end of the switch: they belong to the journal that is current then. */
+  #becomeSwitching(planned: Planned): void {
+    if (this.#isEnded) return
+    this.#state = { name: 'switching', ...planned }
+    planned.entries.hold()
   }
 
-  #reportComplete(): void {
-    const plan = this.#plan
-    if (plan === undefined || this.#completed || this.#durable < this.#inStepNumber) return
-    this.#completed = true
-    void this.#sumUp(plan).catch((error: unknown) => this.#break(error))
+  #becomeCatchingUp(planned: Planned, files: number): void {
+    const { copy } = this.#context
+    this.#state = { name: 'catchingUp', files, ...planned }
+    planned.entries.appendTo({
+      lastOrdinal: copy.lastOrdinal,
+      terms: copy.history,
+      append: (entry, parts) => copy.appendRead(entry, parts),
+      onDurable: (listener) => copy.onDurable(listener),
+    })
   }
 
-  async #sumUp(plan: PlanMessage): Promise<void> {
-    const bulkBytes = this.#bulk === undefined ? 0 : (await this.#bulk).bytesReceived
+  #progress({ channel, plan }: Planned, progress: RestoreProgress): void {
+    if (this.#isEnded) return
+    channel.sendMessage({ type: 'progress', progress })
     const { restoreId, method } = plan
-    const bytesMoved = bulkBytes + this.#entryBytes
-    const ms = Math.round(this.#context.clock.nowMs() - this.#startedMs)
-    const files = this.#files
+    this.#context.report({ name: 'progress', peer: this.peer, restoreId, method, progress })
+  }
+
+  /** In step as soon as everything up to the mark is durable in the copy. */
+  #settle(): void {
+    const state = this.#state
+    if (state.name !== 'catchingUp' || state.entries.durable < this.#mark) return
+    const { channel, entries, plan, files } = state
+    this.#state = { name: 'inStep', channel, entries, plan }
+    void this.#reportComplete(state, files).catch((error: unknown) => this.#break(error))
+  }
+
+  async #reportComplete({ channel, entries, plan }: Planned, files: number): Promise<void> {
     const { peer } = this
-    this.#channel?.sendMessage({ type: 'rejoined', files, bytes: bytesMoved, ms })
+    const { opened } = this.#bulk
+    const bulkBytes = opened === undefined ? 0 : (await opened).bytesReceived
+    if (this.#isEnded) return
+    const { restoreId, method } = plan
+    const bytesMoved = bulkBytes + entries.bytes
+    const ms = Math.round(this.#context.clock.nowMs() - this.#startedMs)
+    channel.sendMessage({ type: 'rejoined', files, bytes: bytesMoved, ms })
     this.#context.report({ name: 'complete', peer, restoreId, method, files, bytesMoved, ms })
   }
 
-  async #takeBlob(blob: BlobRef): Promise<void> {
+  async #takeBlob({ channel }: Connected, blob: BlobRef): Promise<void> {
     try {
       await this.#blobs.fetch(blob)
     } catch (error) {
       if (this.#blobs.isWithdrawn(blob.id)) return
       throw error
     }
-    this.#channel?.sendMessage({ type: 'blobHere', id: blob.id })
+    channel.sendMessage({ type: 'blobHere', id: blob.id })
   }
 }

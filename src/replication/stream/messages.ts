@@ -36,12 +36,7 @@ export interface FollowMessage {
 /** Source to follower: I do not serve you. */
 export interface RefuseMessage {
   readonly type: 'refuse'
-  readonly code:
-    | 'NOT_ACTIVE'
-    | 'STALE_TERM'
-    | 'HISTORY_UNRELATED'
-    | 'POLICY_MISMATCH'
-    | 'QUEUE_FULL'
+  readonly code: 'NOT_ACTIVE' | 'STALE_TERM' | 'HISTORY_UNRELATED' | 'POLICY_MISMATCH'
   readonly reason: string
 }
 

@@ -3,8 +3,8 @@
 import type { LocalCopy } from '../../copy/local-copy.js'
 import type { Term } from '../../history/position.js'
 import type { Clock } from '../../interfaces/clock.js'
-import type { PlanMessage, RestoreMethod } from '../restore/plan.js'
-import type { Writer } from '../write/writer.js'
+import type { StreamSource } from '../in-sync/stream-source.js'
+import type { PlanMessage } from '../restore/plan.js'
 import type { ProgressEvent, RefusedEvent } from './events.js'
 
 /** What the active has for a follower. */
@@ -12,8 +12,8 @@ export interface OutgoingContext {
   readonly copy: LocalCopy
   readonly clock: Clock
   readonly degradeAfterMs: number
-  /** The writer and term while this node is active, else undefined. */
-  serving(): { readonly writer: Writer; readonly term: Term } | undefined
+  /** Who feeds followers here, and the term that it feeds; undefined while nobody does. */
+  serving(): { readonly source: StreamSource; readonly term: Term } | undefined
   /** Why this peer gets no data (a class that differs), or undefined. */
   refusal(peer: string): string | undefined
   promotable(peer: string): boolean
@@ -28,7 +28,7 @@ export interface OutgoingContext {
 /** What the active tells of its followers. */
 export type OutgoingEvent =
   | { readonly name: 'plan'; readonly peer: string; readonly plan: PlanMessage }
-  | (ProgressEvent & { readonly method: RestoreMethod })
+  | ProgressEvent
   | {
       readonly name: 'rejoined'
       readonly peer: string
@@ -38,4 +38,3 @@ export type OutgoingEvent =
       readonly ms: number
     }
   | RefusedEvent
-  | { readonly name: 'ended'; readonly peer: string }

@@ -9,10 +9,11 @@ import type { BlobRef } from '../../changes/change.js'
 import { blobsOf, bytesOf, grows, type WriteIntent } from '../../changes/intent.js'
 import { aborted } from '../../util/abort.js'
 import { requireDisk } from '../content/no-room.js'
-import { ackOf, durabilityOf, type Write } from './ack-queues.js'
+import type { Standing } from '../in-sync/in-sync.js'
+import { type AckQueues, ackOf, durabilityOf, type Write } from './ack-queues.js'
 import type { ClassRules } from './class-rules.js'
 import { givenUp, queueFull } from './errors.js'
-import { WriteQueue } from './queue.js'
+import type { WriteQueue } from './queue.js'
 import type { HeldWrite, Receipt, WriteOptions, WriterLimits } from './types.js'
 
 // `new Promise` hands its functions to a callback; one that is shared needs no closure for each
@@ -31,24 +32,19 @@ const copies = 2
 export interface IntakeOptions {
   readonly rules: ClassRules
   readonly limits: Pick<WriterLimits, 'queueBytesMax' | 'queueWritesMax'>
-  /** What an update takes, on average of late, in bytes. */
-  valueBytes(): number
-  /** Writes with a place that are not acknowledged. */
-  unacknowledged(): number
-  /** Whether a write of this level waits because no standby is in sync. */
-  isBlocked(level: number): boolean
+  readonly queue: WriteQueue
+  readonly queues: AckQueues
+  readonly inSync: { readonly standing: Standing }
+  readonly spool: { discard(blobs: readonly BlobRef[]): Promise<void> }
   /** Why what takes so many bytes of the device is refused; undefined when there is room. */
   noRoomFor(bytes: number): string | undefined
-  discard(blobs: readonly BlobRef[]): Promise<void>
 }
 
 export class WriteIntake {
-  readonly queue: WriteQueue
   readonly #options: IntakeOptions
 
   constructor(options: IntakeOptions) {
     this.#options = options
-    this.queue = new WriteQueue(options.limits.queueBytesMax, options.limits.queueWritesMax)
   }
 
   /**
@@ -58,7 +54,7 @@ export class WriteIntake {
    */
   take(intent: WriteIntent, options: WriteOptions | undefined): Promise<Receipt> {
     const level = this.#options.rules.levelFor(intent, options)
-    const bytes = bytesOf(intent, this.#options.valueBytes())
+    const bytes = bytesOf(intent, this.#options.queue.valueBytes)
     const signal = options?.signal
     if (signal?.aborted === true) throw aborted(signal)
     this.#requireRoom(bytes)
@@ -76,7 +72,7 @@ export class WriteIntake {
       gone: false,
       unlisten: undefined,
     }
-    this.queue.push(write)
+    this.#options.queue.push(write)
     if (signal !== undefined) this.#listen(write, signal)
     return promise
   }
@@ -92,7 +88,7 @@ export class WriteIntake {
   discard(intent: WriteIntent): void {
     if (intent.kind === 'update') return
     const blobs = blobsOf(intent)
-    if (blobs.length > 0) void this.#options.discard(blobs)
+    if (blobs.length > 0) void this.#options.spool.discard(blobs)
   }
 
   /**
@@ -100,7 +96,7 @@ export class WriteIntake {
    * stored.
    */
   takeHeld(): HeldWrite[] {
-    return this.queue.takeAll().map((write) => {
+    return this.#options.queue.takeAll().map((write) => {
       write.unlisten?.()
       const { intent, level, signal, resolve, reject } = write
       return { intent, ack: ackOf(level), durability: durabilityOf(level), signal, resolve, reject }
@@ -108,11 +104,11 @@ export class WriteIntake {
   }
 
   #requireRoom(bytes: number): void {
-    const { limits } = this.#options
-    if (this.queue.length + this.#options.unacknowledged() >= limits.queueWritesMax) {
+    const { limits, queue, queues } = this.#options
+    if (queue.length + queues.waiting >= limits.queueWritesMax) {
       throw queueFull('queueWritesMax', limits.queueWritesMax)
     }
-    if (!this.queue.fits(bytes)) throw queueFull('queueBytesMax', limits.queueBytesMax)
+    if (!queue.fits(bytes)) throw queueFull('queueBytesMax', limits.queueBytesMax)
   }
 
   #listen(write: Write, signal: AbortSignal): void {
@@ -120,10 +116,11 @@ export class WriteIntake {
       write.unlisten = undefined
       if (write.seq > 0) {
         write.gone = true
-        write.reject(givenUp(write.seq, this.#options.isBlocked(write.level), signal))
+        const isBlocked = this.#options.inSync.standing === 'blocked' && write.level > 1
+        write.reject(givenUp(write.seq, isBlocked, signal))
         return
       }
-      this.queue.giveUp(write)
+      this.#options.queue.giveUp(write)
       this.refuse(write, aborted(signal))
     }
     signal.addEventListener('abort', abort, { once: true })

@@ -26,6 +26,8 @@ export class WriteQueue {
   #waiters: RoomWaiter[] = []
   /** Writes that came in before the first of the line. */
   #passed = 0
+  /** What an update takes in a batch, on average of late: its bytes here are an estimate. */
+  valueBytes = 128
   readonly #bytesMax: number
   readonly #waitersMax: number
 

@@ -21,10 +21,12 @@ import type { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
 import type { FileStat } from '../../interfaces/tree-store.js'
-import { changeWork } from '../in-sync/flow-control.js'
+import { changeWork, type FlowControl } from '../in-sync/flow-control.js'
+import type { InSyncSet } from '../in-sync/in-sync.js'
 import type { AckQueues, Write } from './ack-queues.js'
 import { BatchResolver } from './batch-resolver.js'
 import { unwritable } from './errors.js'
+import type { WriteIntake } from './intake.js'
 import type { NewPaths } from './path-check.js'
 import type { WriteQueue } from './queue.js'
 import type { WriteOutcome, WriterCopy, WriterLimits } from './types.js'
@@ -38,14 +40,11 @@ export interface SequencerOptions {
   readonly queue: WriteQueue
   readonly queues: AckQueues
   readonly newPaths: NewPaths
-  /** A write will never get a place. */
-  refuse(write: Write, error: unknown): void
-  /** An entry was appended; `bytes` with those of the contents that it names. */
-  appended(ordinal: number, lastSeq: number, bytes: number, changes: number): void
+  readonly intake: WriteIntake
+  readonly inSync: InSyncSet
+  readonly flow: FlowControl
   /** The journal takes nothing any more. */
   failed(error: HotspareError): void
-  /** The set as the journal has it. */
-  members(): readonly string[]
 }
 
 /** How long the mark of acknowledged changes may lag behind, in milliseconds. */
@@ -68,7 +67,6 @@ export class Sequencer {
    * Changes in the next batch at most; lowered while a batch is found that does not fit an entry.
    */
   #changesMax: number
-  #valueBytes = 128
   /** The mark in the last entry. */
   #marked: number
   /** Whether anything was acknowledged by this writer: until then the inherited mark holds. */
@@ -86,11 +84,6 @@ export class Sequencer {
     this.#changesMax = options.limits.batchChangesMax
     this.#marked = options.copy.ackedSeq
     this.#appendedAtMs = options.clock.nowMs()
-  }
-
-  /** What an update takes in a batch, on average of late, in bytes. */
-  get valueBytes(): number {
-    return this.#valueBytes
   }
 
   /**
@@ -173,7 +166,7 @@ export class Sequencer {
       if (results !== undefined) write.outcome = results[at]
     }
     queues.add(appended.ordinal, this.#term, writes)
-    this.#valueBytes = Math.ceil((this.#valueBytes * 7 + metaBytes / count) / 8)
+    queue.valueBytes = Math.ceil((queue.valueBytes * 7 + metaBytes / count) / 8)
     const { batchChangesMax } = this.#options.limits
     if (this.#changesMax < batchChangesMax) {
       this.#changesMax = Math.min(batchChangesMax, this.#changesMax * 2)
@@ -225,7 +218,7 @@ export class Sequencer {
         writes.push(write)
       } catch (error) {
         queue.giveUp(write)
-        this.#options.refuse(write, error)
+        this.#options.intake.refuse(write, error)
       }
     }
   }
@@ -238,7 +231,7 @@ export class Sequencer {
       return
     }
     this.#options.queue.giveUp(only)
-    this.#options.refuse(only, unwritable(error))
+    this.#options.intake.refuse(only, unwritable(error))
   }
 
   #append(
@@ -251,13 +244,14 @@ export class Sequencer {
     this.#appendedAtMs = this.#options.clock.nowMs()
     const { header } = entry
     const bytes = entry.bytes.length + contentBytes
-    this.#options.appended(appended.ordinal, lastSeqOf(header), bytes, header.count)
+    this.#options.inSync.appended(appended.ordinal, lastSeqOf(header), bytes)
+    this.#options.flow.appended(header.count, bytes)
     return appended
   }
 
   /** Writes the mark now, unless an entry carries it already: the role is about to be given up. */
   mark(): void {
-    if (this.#ackedSeq() !== this.#marked) this.appendInSync(this.#options.members())
+    if (this.#ackedSeq() !== this.#marked) this.appendInSync(this.#options.inSync.tracker.members())
   }
 
   /**
@@ -279,7 +273,7 @@ export class Sequencer {
     if (this.#quiet || this.#ackedSeq() === this.#marked) return
     const idleMs = this.#options.clock.nowMs() - this.#appendedAtMs
     if (idleMs < markMs) this.#armMark(markMs - idleMs)
-    else this.appendInSync(this.#options.members())
+    else this.appendInSync(this.#options.inSync.tracker.members())
   }
 }
 

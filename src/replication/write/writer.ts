@@ -2,6 +2,19 @@
  * The active's write path: takes writes in, gives them their place in batches that form by
  * themselves, and answers each when its entry is held where its level says.
  *
+ * ```
+ *   store ──▶ BlobSpool                   large content: here, and on the in-sync standbys
+ *   submit ─▶ WriteIntake ─▶ WriteQueue   a write is checked, and its caller gets a promise
+ *                                │
+ *                            BatchLoop    is the disk free (NewPaths)? how much work (FlowControl)?
+ *                                ▼
+ *                            Sequencer    one entry; the copy, FlowControl and InSyncSet get it
+ *                                ▼
+ *                            AckQueues    until InSyncSet says that it is where its level wants it
+ *                                ▼
+ *                             receipt
+ * ```
+ *
  * Invariants:
  * - a write is queued, then has its place (`seq`), then is answered; it never goes back;
  * - no change gets a place while the writer is frozen or opens a term, and nothing is appended
@@ -17,19 +30,20 @@ import type { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
 import type { TimerHandle } from '../../interfaces/clock.js'
 import type { FileStat } from '../../interfaces/tree-store.js'
-import { BlobSpool, type Content, type ContentOptions } from '../content/blob-spool.js'
+import { Waiters } from '../../util/waiters.js'
+import type { BlobSpool, Content, ContentOptions } from '../content/blob-spool.js'
 import type { ContentSource } from '../content/types.js'
-import { FlowControl } from '../in-sync/flow-control.js'
-import { InSyncSet } from '../in-sync/in-sync.js'
+import type { FlowControl } from '../in-sync/flow-control.js'
+import type { InSyncSet } from '../in-sync/in-sync.js'
+import type { StreamSource } from '../in-sync/stream-source.js'
 import type { Follower } from '../in-sync/types.js'
-import { AckQueues } from './ack-queues.js'
-import { ClassRules } from './class-rules.js'
+import type { AckQueues } from './ack-queues.js'
+import type { BatchLoop } from './batch-loop.js'
 import { outcomeUnknown } from './errors.js'
-import { FlushPacing } from './flush-pacing.js'
-import { WriteIntake } from './intake.js'
-import { NewPaths } from './path-check.js'
+import type { WriteIntake } from './intake.js'
+import { connectParts } from './parts.js'
 import type { WriteQueue } from './queue.js'
-import { Sequencer } from './sequencer.js'
+import type { Sequencer } from './sequencer.js'
 import type {
   HeldWrite,
   Receipt,
@@ -42,31 +56,25 @@ import type { WriteGate } from './write-gate.js'
 
 export type { Follower, HeldWrite, Receipt, WriteOptions, WriterOptions, WriterStatus }
 
-/** Entries appended in one go; then the event loop gets its turn. */
-const entriesPerTurnMax = 4
 /** When a tenure in doubt is looked at again, in milliseconds. */
 const tenureRetryMs = 10
 
-export class Writer implements WriteGate {
+export class Writer implements WriteGate, StreamSource {
   readonly #options: WriterOptions
   readonly #copy: WriterCopy
-  readonly #intake: WriteIntake
-  readonly #queue: WriteQueue
-  readonly #queues: AckQueues = new AckQueues()
-  readonly #newPaths: NewPaths
-  readonly #sequencer: Sequencer
-  readonly #inSync: InSyncSet
   readonly #spool: BlobSpool
+  readonly #queue: WriteQueue
+  readonly #intake: WriteIntake
+  readonly #queues: AckQueues
+  readonly #inSync: InSyncSet
   readonly #flow: FlowControl
+  readonly #sequencer: Sequencer
+  readonly #batches: BatchLoop
   readonly #unlisten: (() => void)[] = []
-  readonly #pacing = new FlushPacing(() => this.#flush())
+  readonly #drained = new Waiters<number>()
+  readonly #answered = new Waiters()
   #closed: HotspareError | undefined
-  #frozen = false
-  #opening = 0
-  #congested = false
   #tenureTimer: TimerHandle | undefined
-  #drainWaiters: { resolve(seq: number): void; reject(error: unknown): void }[] = []
-  #answerWaiters: { resolve(): void; reject(error: unknown): void }[] = []
 
   /**
    * Opens a term: when it resolves, the term and an empty in-sync set stand durably in the journal.
@@ -93,79 +101,21 @@ export class Writer implements WriteGate {
   private constructor(options: WriterOptions) {
     this.#options = options
     this.#copy = options.copy
-    const { copy, clock, limits, term, members, nodeId } = options
-    const { objects } = options.storage
-    this.#spool = new BlobSpool({
-      objects,
-      random: options.random,
-      limits,
-      distribution: options.blobs,
-      noRoomFor: (bytes) => options.noRoomFor?.(bytes),
+    const parts = connectParts(options, {
+      isClosed: () => this.#closed !== undefined,
+      isTenured: () => this.#isTenured(),
+      advance: () => this.#advance(),
+      whenPlaced: () => this.#whenPlaced(),
+      close: (error) => this.close(error),
     })
-    this.#intake = new WriteIntake({
-      rules: new ClassRules(options.policy),
-      limits,
-      valueBytes: () => this.#sequencer.valueBytes,
-      unacknowledged: () => this.#queues.waiting,
-      isBlocked: (level) => this.#inSync.standing === 'blocked' && level > 1,
-      noRoomFor: (bytes) => options.noRoomFor?.(bytes),
-      discard: (blobs) => this.#spool.discard(blobs),
-    })
-    this.#queue = this.#intake.queue
-    const alone = members.every(({ id, promotable }) => id === nodeId || !promotable)
-    this.#inSync = new InSyncSet({
-      clock,
-      degradeAfterMs: options.degradeAfterMs,
-      onNoStandby: options.onNoStandby,
-      degraded: options.degraded || alone,
-      lastOrdinal: copy.lastOrdinal,
-      lastSeq: copy.seq,
-      append: (set) => (this.#closed === undefined ? this.#sequencer.appendInSync(set) : undefined),
-      emit: (event) => options.emit(event),
-      changed: () => this.#advance(),
-    })
-    this.#newPaths = new NewPaths({
-      copy,
-      queue: this.#queue,
-      writesMax: limits.batchChangesMax,
-      ready: () => this.#schedule(),
-    })
-    const inSync = this.#inSync
-    const queue = this.#queue
-    const flow = new FlowControl({
-      clock,
-      degradeAfterMs: options.degradeAfterMs,
-      isOn: options.flowControl === 'redundancy' && !alone,
-      standbys: () => inSync.standbys(),
-      isGone: (id) => inSync.isGone(id),
-      contentBytes: () => copy.contentBytes,
-      journalBytesMax: copy.journalBytesMax,
-      nextWrite: () => queue.nextNumber,
-      changed: (pace, id) => {
-        if (pace === undefined) options.emit({ name: 'writersReleased', id })
-        else options.emit({ name: 'writersPaced', pace })
-      },
-      resume: () => {
-        if (!queue.isEmpty) this.#schedule()
-      },
-    })
-    this.#flow = flow
-    this.#sequencer = new Sequencer({
-      copy,
-      clock,
-      limits,
-      term,
-      queue: this.#queue,
-      queues: this.#queues,
-      newPaths: this.#newPaths,
-      refuse: (write, error) => this.#intake.refuse(write, error),
-      appended: (ordinal, lastSeq, bytes, changes) => {
-        inSync.appended(ordinal, lastSeq, bytes)
-        flow.appended(changes, bytes)
-      },
-      failed: (error) => this.close(error),
-      members: () => inSync.tracker.members(),
-    })
+    this.#spool = parts.spool
+    this.#queue = parts.queue
+    this.#intake = parts.intake
+    this.#queues = parts.queues
+    this.#inSync = parts.inSync
+    this.#flow = parts.flow
+    this.#sequencer = parts.sequencer
+    this.#batches = parts.batches
   }
 
   #begin(): void {
@@ -186,15 +136,12 @@ export class Writer implements WriteGate {
    */
   async openTerm(term: Term): Promise<void> {
     if (this.#closed !== undefined) throw this.#closed
-    this.#opening += 1
-    try {
+    await this.#batches.heldFor(() => {
       this.#sequencer.appendTerm(term, true)
-      await this.#copy.flush()
-    } finally {
-      this.#opening -= 1
-    }
+      return this.#copy.flush()
+    })
     if (this.#closed !== undefined) throw this.#closed
-    this.#schedule()
+    this.#batches.schedule()
   }
 
   /** Journals a change that changes nothing. */
@@ -216,7 +163,7 @@ export class Writer implements WriteGate {
    */
   adopt(changes: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): boolean {
     if (this.#closed !== undefined) throw this.#closed
-    if (this.#isHeld) return false
+    if (this.#batches.isHeld) return false
     this.#sequencer.appendFound(changes, found)
     return true
   }
@@ -227,7 +174,7 @@ export class Writer implements WriteGate {
    *
    * @returns what the write really got
    * @throws `NOT_ACTIVE` when this node may not act as active; it makes sure of that before a write
-   *   gets its place
+   * gets its place
    * @throws `CLASS_UNKNOWN`, `CLASS_KIND` for a class that does not fit
    * @throws `PATH_CONFLICT`, `TX_CONFLICT` when what stands before it does not allow it
    * @throws `PATH_BLOCKED` when something that is not synced is in the way of a new file
@@ -242,7 +189,7 @@ export class Writer implements WriteGate {
     try {
       if (this.#closed !== undefined) throw this.#closed
       const promise = this.#intake.take(intent, options)
-      this.#schedule()
+      this.#batches.schedule()
       return promise
     } catch (error) {
       this.#intake.discard(intent)
@@ -282,7 +229,7 @@ export class Writer implements WriteGate {
 
   /** Lets writes come in, and gives none of them a place. */
   freeze(): void {
-    this.#frozen = true
+    this.#batches.freeze()
     this.#sequencer.setQuiet(true)
     this.#checkDrained()
   }
@@ -290,7 +237,7 @@ export class Writer implements WriteGate {
   /** Ends {@link freeze}: the writes that came in meanwhile get their places, in order. */
   unfreeze(): void {
     if (this.#closed !== undefined) return
-    this.#frozen = false
+    this.#batches.unfreeze()
     this.#sequencer.setQuiet(false)
     this.#advance()
   }
@@ -308,45 +255,36 @@ export class Writer implements WriteGate {
    * gives none) and everything is on the local disk.
    */
   drained(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      if (this.#closed !== undefined) {
-        reject(this.#closed)
-        return
-      }
-      this.#drainWaiters.push({ resolve, reject })
-      this.#checkDrained()
-    })
+    if (this.#closed !== undefined) return Promise.reject(this.#closed)
+    const drained = this.#drained.wait()
+    this.#checkDrained()
+    return drained
   }
 
   /** Resolves as soon as every write that has its place is acknowledged at its level. */
   answered(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#closed !== undefined) {
-        reject(this.#closed)
-        return
-      }
-      this.#answerWaiters.push({ resolve, reject })
-      this.#checkAnswered()
-    })
+    if (this.#closed !== undefined) return Promise.reject(this.#closed)
+    const answered = this.#answered.wait()
+    this.#checkAnswered()
+    return answered
   }
 
   /**
-   * Journals what is acknowledged by now: whoever gives the role up leaves it written.
-   * {@link Writer.drained} waits for it.
+   * Journals what is acknowledged by now: whoever gives the role up leaves it written. {@link
+   * Writer.drained} waits for it.
    */
   mark(): void {
     if (this.#closed === undefined) this.#sequencer.mark()
   }
 
-  /**
-   * A follower's stream begins. Only one that is promotable and answers itself can join the in-sync
-   * set.
-   */
-  addFollower(id: string, options: { promotable: boolean; directAck: boolean }): Follower {
-    return this.#inSync.addFollower(id, options.promotable && options.directAck)
+  get countingMembers(): readonly string[] {
+    return this.#inSync.tracker.countingMembers()
   }
 
-  /** All promotable members are proven gone: writes wait for none of them. */
+  addFollower(id: string, { promotable }: { readonly promotable: boolean }): Follower {
+    return this.#inSync.addFollower(id, promotable)
+  }
+
   nobodyInReach(): void {
     this.#inSync.endFirstWait()
   }
@@ -366,6 +304,7 @@ export class Writer implements WriteGate {
     this.#inSync.close()
     this.#flow.close()
     this.#sequencer.close()
+    this.#batches.close()
     this.#spool.close(error)
     for (const unlisten of this.#unlisten) unlisten()
     if (this.#tenureTimer !== undefined) this.#options.clock.clearTimer(this.#tenureTimer)
@@ -375,8 +314,8 @@ export class Writer implements WriteGate {
     }
     for (const write of this.#queue.takeAll()) this.#intake.refuse(write, error)
     this.#queue.closeRoom(error)
-    for (const waiter of this.#drainWaiters.splice(0)) waiter.reject(error)
-    for (const waiter of this.#answerWaiters.splice(0)) waiter.reject(error)
+    this.#drained.reject(error)
+    this.#answered.reject(error)
   }
 
   /** The last change that was acknowledged as held by a standby too; 0 when none was. */
@@ -391,7 +330,7 @@ export class Writer implements WriteGate {
       inSync: this.#inSync.tracker.countingMembers(),
       degraded: standing === 'degraded',
       blocked: standing === 'blocked',
-      frozen: this.#frozen,
+      frozen: this.#batches.isFrozen,
       pace: this.#flow.pace,
       queuedWrites: this.#queue.length,
       queuedBytes: this.#queue.bytes,
@@ -400,64 +339,19 @@ export class Writer implements WriteGate {
     }
   }
 
-  #schedule(): void {
-    if (this.#closed === undefined && !this.#isHeld) this.#pacing.schedule()
-  }
-
-  get #isHeld(): boolean {
-    return this.#frozen || this.#opening > 0 || this.#congested
-  }
-
-  #flush(): void {
-    if (this.#closed !== undefined || this.#isHeld || !this.#isTenured()) return
-    for (let entries = 0; !this.#queue.isEmpty; entries += 1) {
-      if (this.#copy.congested) {
-        void this.#waitForCopy()
-        break
-      }
-      if (this.#newPaths.areLookedAt() || this.#gathers()) break
-      if (entries === entriesPerTurnMax) {
-        this.#pacing.nextTurn()
-        break
-      }
-      const workMax = this.#flow.allowance(this.#queue.firstNumber)
-      if (workMax === undefined) break
-      this.#sequencer.appendBatch(workMax)
-      if (this.#closed !== undefined) return
-    }
-    this.#queue.announceRoom()
-    if (this.#release()) this.#pacing.answeredAtOnce()
-    if (this.#drainWaiters.length > 0) this.#checkDrained()
-  }
-
-  /** Whether writes should gather while the disk works: they would wait for it anyway. */
-  #gathers(): boolean {
-    const { batchChangesMax, batchBytesMax } = this.#options.limits
-    return (
-      this.#queue.waitsForDisk &&
-      this.#copy.durableOrdinal < this.#copy.lastOrdinal &&
-      this.#queue.length < batchChangesMax &&
-      this.#queue.bytes < batchBytesMax
-    )
-  }
-
-  async #waitForCopy(): Promise<void> {
-    this.#congested = true
-    try {
-      await this.#copy.decongested()
-    } catch (error) {
-      this.close(asFailure(error))
-    }
-    this.#congested = false
-    this.#schedule()
+  /** Answers whom it can; says whether there was anybody. */
+  #whenPlaced(): boolean {
+    const answers = this.#release()
+    if (!this.#drained.isEmpty) this.#checkDrained()
+    return answers
   }
 
   /** Something moved: answers whom it can, and goes on with what waits. */
   #advance(): void {
     if (this.#closed !== undefined) return
     this.#release()
-    if (!this.#queue.isEmpty) this.#schedule()
-    if (this.#drainWaiters.length > 0) this.#checkDrained()
+    if (!this.#queue.isEmpty) this.#batches.schedule()
+    if (!this.#drained.isEmpty) this.#checkDrained()
   }
 
   /** Answers everybody whose entry is held where it should be; says whether there was anybody. */
@@ -488,12 +382,12 @@ export class Writer implements WriteGate {
 
   #checkAnswered(): void {
     if (this.#queues.waiting > 0) return
-    for (const waiter of this.#answerWaiters.splice(0)) waiter.resolve()
+    this.#answered.resolve()
   }
 
   #checkDrained(): void {
-    if (!this.#queue.isEmpty && !this.#frozen) return
+    if (!this.#queue.isEmpty && !this.#batches.isFrozen) return
     if (this.#copy.durableOrdinal < this.#copy.lastOrdinal) return
-    for (const waiter of this.#drainWaiters.splice(0)) waiter.resolve(this.#copy.seq)
+    this.#drained.resolve(this.#copy.seq)
   }
 }

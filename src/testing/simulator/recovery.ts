@@ -21,6 +21,8 @@ const boundMs = 90_000
 /** After this long nothing changes any more by itself where an operator is needed. */
 const patienceMs = 15_000
 const lookMs = 250
+/** An operator who restarted a node looks after so long what came of it, before anything else. */
+const restartMs = 5_000
 /** Share of recoveries after which the active is lost once more. */
 const lossShare = 0.3
 
@@ -87,6 +89,7 @@ class Operator {
   readonly #load: Workload
   #judged = false
   #splitSinceMs: number | undefined
+  #restartedMs = Number.NEGATIVE_INFINITY
 
   constructor(world: World, random: SeededRandom, load: Workload) {
     this.#world = world
@@ -95,8 +98,10 @@ class Operator {
   }
 
   async look(): Promise<void> {
+    if (this.#world.nowMs - this.#restartedMs < restartMs) return
     this.#deployPolicies()
     for (const process of this.#world.processes) this.#restartStuck(process)
+    if (this.#world.nowMs === this.#restartedMs) return
     await this.#giveUpLost()
     await this.#keepOneActive()
     this.#settleUnrelated()
@@ -134,7 +139,7 @@ class Operator {
     for (const { id, difference } of world.strict ? differing.slice(0, 1) : differing) {
       this.#step('deployPolicy', { id, difference })
       world.deployPolicy(id)
-      world.kill(id)
+      this.#restart(id)
     }
   }
 
@@ -149,7 +154,7 @@ class Operator {
     if (!vaultIsFull && !stuck.startsWith('STORAGE_FAILED')) return
     this.#step(vaultIsFull ? 'moreRoom' : 'restart', { id, stuck })
     if (vaultIsFull) this.#world.makeRoom(id)
-    this.#world.kill(id)
+    this.#restart(id)
   }
 
   /** A standby needs a file that the active could not adopt, as its vault is full. */
@@ -157,7 +162,13 @@ class Operator {
     if (active === undefined) return
     this.#step('moreRoom', { id: active, stuck: 'CHANGED_OUTSIDE' })
     this.#world.makeRoom(active)
-    this.#world.kill(active)
+    this.#restart(active)
+  }
+
+  /** Ends its process; one that is not off is started again by itself. */
+  #restart(id: string): void {
+    this.#restartedMs = this.#world.nowMs
+    this.#world.kill(id)
   }
 
   /**

@@ -28,8 +28,8 @@ class VaultBytes implements Checker {
   readonly #report: Report
   /** By node and incident: the files as they were when it was sealed. */
   readonly #kept = new Map<string, ReadonlyMap<string, Uint8Array>>()
-  /** When each process was last seen as an active. */
-  readonly #activeMs = new Map<Process, number>()
+  /** When each process was last seen as an active, in which epoch. */
+  readonly #activeMs = new Map<Process, Map<number, number>>()
   readonly #checked = new Set<string>()
   readonly #versions: Versions
 
@@ -40,7 +40,11 @@ class VaultBytes implements Checker {
   }
 
   observe(process: Process): void {
-    if (process.node.role === 'active') this.#activeMs.set(process, this.#world.nowMs)
+    if (process.node.role !== 'active') return
+    const { term } = process.node.status()
+    if (term === undefined) return
+    const seen = this.#activeMs.get(process) ?? new Map<number, number>()
+    this.#activeMs.set(process, seen.set(term.epoch, this.#world.nowMs))
   }
 
   ending(process: Process): void {
@@ -144,7 +148,7 @@ class VaultBytes implements Checker {
       // journal.
       const isOwn = term.nodeId === id && process.id === id
       if (!isOwn || marks.get(key) !== 'unknown' || this.#world.machine(id).damaged) continue
-      const seenMs = this.#activeMs.get(process) ?? 0
+      const seenMs = this.#activeMs.get(process)?.get(term.epoch) ?? 0
       const hadTime = this.#answeredMs(write) + markMs <= seenMs && this.#world.disturbances === 0
       if (!hadTime && !this.#isMarkedLater(write, term.epoch, marks)) continue
       this.#report(`${incident.id} of ${id} does not know that ${key} was acknowledged`)

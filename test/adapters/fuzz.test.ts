@@ -14,11 +14,12 @@ import {
 } from '../../src/protocol/envelope.js'
 import { HandshakeGuard } from '../../src/protocol/handshake-guard.js'
 import { asIdentity } from '../../src/protocol/identity.js'
+import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
 import { kitLimits, until } from '../../src/testing/transport-kit-support.js'
 import { FrameReader } from '../../src/transport/tcp/frame-reader.js'
 import { tcp } from '../../src/transport/tcp.js'
 import { key } from './meet.js'
-import { identityOf, realClock, realRandom, seeded } from './support.js'
+import { identityOf, realClock, realRandom } from './support.js'
 
 const common = { key: key('secret'), clock: realClock, random: realRandom, limits: kitLimits }
 
@@ -66,7 +67,7 @@ const length = (bytes: number): Buffer => {
 describe('SES-25: bytes from strangers on a listening node', () => {
   test('nothing crashes it, memory stays bounded, and an honest peer still gets in', async () => {
     const seed = Number(process.env.FUZZ_SEED ?? 20_260_101)
-    const random = seeded(seed)
+    const random = new SeededRandom(seed)
     const { listener, port, channels, errors } = await honestListener()
     const hello = Buffer.from([0x48, 0x53, 0x50, 0x52, 1, 0, 1, 0, 1, 0, ...random.bytes(32)])
     const before = process.memoryUsage().arrayBuffers
@@ -130,7 +131,7 @@ describe('SES-25: bytes from strangers on a listening node', () => {
 
   test('who knows the secret but sends nonsense is ended, and told apart by the error', async () => {
     const { listener, channels } = await honestListener()
-    const random = seeded(7)
+    const random = new SeededRandom(7)
     for (let round = 0; round < 20; round++) {
       const channel = await dialChannel(tcp(), listener.address, {
         ...common,
@@ -264,7 +265,7 @@ describe('messages', () => {
         body: { hears: ['b', 'c'], at: new Date(5), data: new Uint8Array(20), big: 2n ** 40n },
       }),
     )
-    const random = seeded(3)
+    const random = new SeededRandom(3)
     for (let round = 0; round < 20_000; round++) {
       const bent = Uint8Array.from(good)
       for (let count = 0; count <= round % 3; count++) {

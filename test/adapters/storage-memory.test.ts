@@ -1,68 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
-import type { Clock } from '../../src/interfaces/clock.js'
-import type { Random } from '../../src/interfaces/random.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { type MemoryOperation, type MemoryStorage, memory } from '../../src/storage/memory.js'
+import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
+import { TestClock } from '../support/clock.js'
 
 const owner = { nodeId: 'alpha', bootId: 'boot-1' }
 const seeds = Array.from({ length: 200 }, (_, seed) => seed + 1)
-
-/** mulberry32: small, seeded, good enough to choose what a crash keeps. */
-function seeded(seed: number): Random {
-  let state = seed >>> 0
-  const number = (): number => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-  return { number, bytes: (count) => Uint8Array.from({ length: count }, () => number() * 256) }
-}
-
-class VirtualClock implements Clock {
-  #now = 0
-  #last = 0
-  readonly #timers = new Map<number, { at: number; callback: () => void }>()
-
-  nowMs(): number {
-    return this.#now
-  }
-
-  wallMs(): number {
-    return 1_700_000_000_000 + this.#now
-  }
-
-  setTimer(delayMs: number, callback: () => void): number {
-    this.#last += 1
-    this.#timers.set(this.#last, { at: this.#now + delayMs, callback })
-    return this.#last
-  }
-
-  clearTimer(timer: unknown): void {
-    this.#timers.delete(timer as number)
-  }
-
-  get pending(): number {
-    return this.#timers.size
-  }
-
-  async advance(byMs: number): Promise<void> {
-    const until = this.#now + byMs
-    for (;;) {
-      for (let turn = 0; turn < 20; turn += 1) await Promise.resolve()
-      const due = [...this.#timers].filter(([, timer]) => timer.at <= until)
-      due.sort(([a, x], [b, y]) => x.at - y.at || a - b)
-      const next = due[0]
-      if (next === undefined) break
-      this.#timers.delete(next[0])
-      this.#now = next[1].at
-      next[1].callback()
-    }
-    this.#now = until
-  }
-}
 
 function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text)
@@ -99,7 +43,7 @@ async function outcomes<T>(
   for (const seed of seeds) {
     const storage = memory()
     await story(await storage.open(owner), storage)
-    storage.crash(seeded(seed))
+    storage.crash(new SeededRandom(seed))
     all.push(await left(storage, await storage.open(owner)))
   }
   return all
@@ -112,7 +56,7 @@ describe('a crash of a memory storage', () => {
     const log = await old.logs.open('journal', '1')
     await log.append([bytesOf('x')])
     expect(storage.owner).toEqual(owner)
-    storage.crash(seeded(1))
+    storage.crash(new SeededRandom(1))
     expect(storage.owner).toBeUndefined()
     const next = await storage.open({ nodeId: 'alpha', bootId: 'boot-2' })
     expect(await codeOf(log.append([bytesOf('late')]))).toBe('STORAGE_FAILED')
@@ -306,7 +250,7 @@ describe('a crash of a memory storage', () => {
       const opened = await storage.open(owner)
       await opened.tree.apply([put('f', 'unsynced')])
       await writeObject(opened, 'o', 'unsynced')
-      storage.crash(seeded(seed), { powerCut: false })
+      storage.crash(new SeededRandom(seed), { powerCut: false })
       const { objects } = await storage.open(owner)
       expect(textOf(storage.outside.read('f'))).toBe('unsynced')
       expect(textOf(await objects.read('staging', 'o', 0, 99))).toBe('unsynced')
@@ -334,8 +278,8 @@ describe('a crash of a memory storage', () => {
 })
 
 describe('calls that take time', () => {
-  function timed(latencyMs: number): { clock: VirtualClock; storage: MemoryStorage } {
-    const clock = new VirtualClock()
+  function timed(latencyMs: number): { clock: TestClock; storage: MemoryStorage } {
+    const clock = new TestClock()
     const storage = memory({ clock })
     storage.faults.latency = () => latencyMs
     return { clock, storage }
@@ -353,13 +297,13 @@ describe('calls that take time', () => {
     void tree.apply([put('f', 'first')]).then(() => ended.push('first'))
     void tree.apply([put('f', 'second')]).then(() => ended.push('second'))
     void documents.write('meta', bytesOf('x')).then(() => ended.push('document'))
-    await clock.advance(9)
+    await clock.pass(9)
     expect(ended).toEqual([])
     expect(storage.outside.list()).toEqual([])
-    await clock.advance(1)
+    await clock.pass(1)
     expect(ended).toEqual(['first', 'document'])
     expect(textOf(storage.outside.read('f'))).toBe('first')
-    await clock.advance(10)
+    await clock.pass(10)
     expect(ended).toEqual(['first', 'document', 'second'])
     expect(asked.sort()).toEqual(['documents.write', 'tree.apply', 'tree.apply'])
   })
@@ -370,13 +314,13 @@ describe('calls that take time', () => {
       const { clock, storage } = timed(0)
       const { logs } = await storage.open(owner)
       const opening = logs.open('journal', '1')
-      await clock.advance(0)
+      await clock.pass(0)
       const log = await opening
       storage.faults.latency = () => 5
       const append = codeOf(log.append([bytesOf('abc'), bytesOf('def')]))
-      storage.crash(seeded(seed), { powerCut: false })
+      storage.crash(new SeededRandom(seed), { powerCut: false })
       expect(await append).toBe('STORAGE_FAILED')
-      expect(clock.pending).toBe(0)
+      expect(clock.timers).toBe(0)
       storage.faults.latency = undefined
       const again = await (await storage.open(owner)).logs.open('journal', '1')
       const text = textOf(await again.read(0, again.bytes))?.replace(/\0+$/, '') ?? ''
@@ -392,7 +336,7 @@ describe('calls that take time', () => {
       const { clock, storage } = timed(0)
       const { documents } = await storage.open(owner)
       const first = documents.write('meta', bytesOf('old'))
-      await clock.advance(0)
+      await clock.pass(0)
       await first
       storage.faults.latency = () => 5
       const calls = [
@@ -400,7 +344,7 @@ describe('calls that take time', () => {
         documents.write('meta', bytesOf('no')),
       ]
       const codes = Promise.all(calls.map(codeOf))
-      storage.crash(seeded(seed))
+      storage.crash(new SeededRandom(seed))
       expect(await codes).toEqual(['STORAGE_FAILED', 'STORAGE_FAILED'])
       storage.faults.latency = undefined
       found.add(textOf(await (await storage.open(owner)).documents.read('meta')))
@@ -416,10 +360,10 @@ describe('calls that take time', () => {
     const closing = opened.close().then(() => {
       closed = true
     })
-    await clock.advance(9)
+    await clock.pass(9)
     expect(closed).toBe(false)
     expect(await codeOf(storage.open(owner))).toBe('STORAGE_LOCKED')
-    await clock.advance(1)
+    await clock.pass(1)
     await Promise.all([write, closing])
     await storage.open(owner)
   })
@@ -507,7 +451,7 @@ describe('faults of a memory storage', () => {
     await sync(second)
     expect(textOf(await second.objects.read('blobs', 'o', 0, 9))).toBe('new.')
     expect(textOf(storage.outside.read('f'))).toBe('new.')
-    storage.crash(seeded(1))
+    storage.crash(new SeededRandom(1))
     expect(textOf(storage.outside.read('f'))).toBe('old.')
 
     const third = await storage.open(owner)
@@ -517,7 +461,7 @@ describe('faults of a memory storage', () => {
     const fourth = await storage.open(owner)
     await write(fourth, 'last')
     await sync(fourth)
-    storage.crash(seeded(1))
+    storage.crash(new SeededRandom(1))
     expect(textOf(storage.outside.read('f'))).toBe('last')
     const fifth = await storage.open(owner)
     expect(textOf(await fifth.objects.read('blobs', 'o', 0, 9))).toBe('last')
@@ -526,7 +470,7 @@ describe('faults of a memory storage', () => {
   test('flipBit damages one bit of what is stored, and tells no stat', async () => {
     const storage = memory()
     const { documents, logs, objects, tree } = await storage.open(owner)
-    const random = seeded(1)
+    const random = new SeededRandom(1)
     expect(storage.flipBit({ kind: 'document', name: 'meta' }, random)).toBe(false)
     await documents.write('meta', bytesOf('value'))
     expect(storage.flipBit({ kind: 'document', name: 'meta' }, random)).toBe(true)
@@ -556,7 +500,7 @@ describe('faults of a memory storage', () => {
       const log = await open.logs.open('journal', `log${seed}`)
       const error = new HotspareError('STORAGE_FAILED', 'as it was told to')
       storage.faults.failure = (operation) =>
-        operation === 'log.append' ? { error, torn: seeded(seed) } : undefined
+        operation === 'log.append' ? { error, torn: new SeededRandom(seed) } : undefined
       await expect(log.append([new Uint8Array(9)])).rejects.toBe(error)
       storage.faults.failure = undefined
       lengths.add(
@@ -588,7 +532,7 @@ describe('faults of a memory storage', () => {
     await first.close()
     for (let times = 0; times < 2; times += 1) {
       storage.replace(image)
-      storage.crash(seeded(1))
+      storage.crash(new SeededRandom(1))
       expect(storage.outside.list()).toEqual(['a', 'b'])
       expect(storage.outside.read('a')).toEqual(text('old'))
       const again = await storage.open(owner)

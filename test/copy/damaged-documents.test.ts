@@ -2,6 +2,7 @@
  * Documents whose checksum is sound and whose content is not what was written there. No peer is to
  * blame, so each is `STORAGE_CORRUPT`.
  */
+
 import { describe, expect, test } from 'vitest'
 import {
   checkpointName,
@@ -23,7 +24,7 @@ import { Vault } from '../../src/copy/vault/vault.js'
 import { decode, encode } from '../../src/protocol/codec.js'
 import { decodeStagingIndex } from '../../src/replication/restore/staging.js'
 import { memory } from '../../src/storage/memory.js'
-import { TestClock } from '../replication/writer-support.js'
+import { TestClock } from '../support/clock.js'
 import { openCopy, owner, TestState, testPolicy, text } from './support.js'
 
 const history = [{ epoch: 1, nodeId: 'alpha', bootId: 'boot', firstSeq: 1 }]

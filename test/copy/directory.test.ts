@@ -1,4 +1,5 @@
 /** The same copy on a folder: what the model in memory cannot show. */
+
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +10,7 @@ import type { LocalCopy } from '../../src/copy/local-copy.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { ROOM_BYTES } from '../../src/storage/directory/base/room.js'
 import { directory } from '../../src/storage/directory.js'
+import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
 import {
   EntryMaker,
   Model,
@@ -17,7 +19,6 @@ import {
   patch,
   put,
   randomChange,
-  SeededRandom,
   TestState,
   testPolicy,
   text,

@@ -7,14 +7,14 @@ import { listSegments } from '../../src/copy/journal/scan.js'
 import type { LocalCopy } from '../../src/copy/local-copy.js'
 import { HotspareError } from '../../src/errors.js'
 import { memory } from '../../src/storage/memory.js'
-import { TestClock } from '../replication/writer-support.js'
+import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
+import { TestClock } from '../support/clock.js'
 import {
   EntryMaker,
   gated,
   openCopy,
   owner,
   put,
-  SeededRandom,
   smallLimits,
   startNode,
   TestState,

@@ -8,6 +8,7 @@ import { neverSynced } from '../../src/policy/kinds/never-synced.js'
 import { synced } from '../../src/policy/kinds/synced.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
+import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
 import {
   contentOf,
   EntryMaker,
@@ -19,7 +20,6 @@ import {
   put,
   randomChange,
   remove,
-  SeededRandom,
   smallLimits,
   startNode,
   TestState,

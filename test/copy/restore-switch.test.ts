@@ -6,6 +6,7 @@ import type { Term } from '../../src/history/position.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { encode } from '../../src/protocol/codec.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
+import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
 import {
   contentOf,
   EntryMaker,
@@ -15,7 +16,6 @@ import {
   patch,
   put,
   remove,
-  SeededRandom,
   smallLimits,
   startNode,
   TestState,

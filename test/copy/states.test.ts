@@ -8,13 +8,13 @@ import { appState } from '../../src/policy/kinds/app-state.js'
 import { synced } from '../../src/policy/kinds/synced.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
+import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
 import {
   EntryMaker,
   gated,
   openCopy,
   owner,
   put,
-  SeededRandom,
   smallLimits,
   startNode,
   TestState,

@@ -19,40 +19,11 @@ import { neverSynced } from '../../src/policy/kinds/never-synced.js'
 import { synced } from '../../src/policy/kinds/synced.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
-import { TestClock } from '../replication/writer-support.js'
+import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
+import { TestClock } from '../support/clock.js'
 
 export const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 export const untext = (value: Uint8Array): string => new TextDecoder().decode(value)
-
-/** Mulberry32: the same numbers for the same seed. */
-export class SeededRandom implements Random {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed | 0
-  }
-
-  number(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0
-    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-
-  below(limit: number): number {
-    return Math.floor(this.number() * limit)
-  }
-
-  pick<T>(list: readonly T[]): T {
-    const one = list[this.below(list.length)]
-    if (one === undefined) throw new Error('nothing to pick from')
-    return one
-  }
-
-  bytes(count: number): Uint8Array {
-    return Uint8Array.from({ length: count }, () => this.below(256))
-  }
-}
 
 /** State of the application in a test; it counts how often its hooks are called. */
 export class TestState {

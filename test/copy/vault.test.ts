@@ -8,13 +8,14 @@ import type { Extent, Term } from '../../src/history/position.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { decode, encode } from '../../src/protocol/codec.js'
 import { memory } from '../../src/storage/memory.js'
-import { codeOf, TestClock } from '../replication/writer-support.js'
+import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
+import { codeOf } from '../replication/writer-support.js'
+import { TestClock } from '../support/clock.js'
 import {
   EntryMaker,
   openCopy,
   owner,
   put,
-  SeededRandom,
   TestState,
   testPolicy,
   text,

@@ -10,7 +10,7 @@ import {
 import { presentCauses, type WaitFacts } from '../../src/node/report/present-causes.js'
 import { Causes, tried } from '../../src/node/roles/causes.js'
 import { memory } from '../../src/storage/memory.js'
-import { TestClock } from '../replication/writer-support.js'
+import { TestClock } from '../support/clock.js'
 import { nodesOn, pairOf } from './nodes.js'
 
 // Whatever is tried again and again in vain has a cause in status() and an event, and it goes away

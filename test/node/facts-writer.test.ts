@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { DurableFacts } from '../../src/core/state/facts.js'
 import { FactsWriter } from '../../src/node/roles/hard-state-writer.js'
-import { TestClock } from '../replication/writer-support.js'
+import { TestClock } from '../support/clock.js'
 
 const factsOf = (lastStop: DurableFacts['lastStop']): DurableFacts => ({
   promised: undefined,

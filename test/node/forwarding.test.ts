@@ -10,8 +10,8 @@ import {
   windowWrites,
 } from '../../src/node/writes/forwarding.js'
 import type { Receipt } from '../../src/replication/write/types.js'
-import { settle, VirtualClock } from '../adapters/support.js'
 import { openWriter, policy } from '../replication/writer-support.js'
+import { settle, TestClock } from '../support/clock.js'
 
 // Writes that are held during a switchover, without the nodes around them.
 
@@ -41,7 +41,7 @@ async function endOf(work: Promise<unknown>): Promise<string> {
 
 interface Sender {
   readonly forwarding: Forwarding
-  readonly clock: VirtualClock
+  readonly clock: TestClock
   /** What was sent. */
   readonly sent: { readonly to: string; readonly id: string }[]
   readonly discarded: WriteIntent[]
@@ -52,7 +52,7 @@ interface Sender {
 }
 
 function senderOf(given: Partial<ForwardingContext> = {}): Sender {
-  const clock = new VirtualClock()
+  const clock = new TestClock()
   const sent: { to: string; id: string }[] = []
   const discarded: WriteIntent[] = []
   const forwarding = new Forwarding({
@@ -111,7 +111,7 @@ describe('held writes', () => {
     const values = Array.from({ length: 15_000 }, (_, at) => at)
     const all = values.map((value) => add(value))
     forwarding.flush('beta')
-    await clock.advance(60_000)
+    await clock.pass(60_000)
     expect(applied).toEqual(values)
     await Promise.all(all)
   })
@@ -174,16 +174,16 @@ describe('held writes', () => {
     hold()
     void add(1).catch(() => undefined)
     forwarding.flush('beta')
-    await clock.advance(1_000)
+    await clock.pass(1_000)
     expect(sent).toHaveLength(0)
     hasRoom = true
-    await clock.advance(500)
+    await clock.pass(500)
     expect(sent).toHaveLength(1)
     hasRoom = false
-    await clock.advance(2_000)
+    await clock.pass(2_000)
     expect(sent).toHaveLength(1)
     hasRoom = true
-    await clock.advance(500)
+    await clock.pass(500)
     expect(sent).toHaveLength(2)
   })
 })
@@ -205,7 +205,7 @@ describe('a forwarded write', () => {
     const writes = Array.from({ length: windowWrites + 1 }, (_, at) => add(at))
     const ends = Promise.all(writes.map((write) => write.catch(({ code }) => code)))
     forwarding.flush('beta')
-    await clock.advance(holdMs + 1_000)
+    await clock.pass(holdMs + 1_000)
     expect(await ends).toEqual([
       ...Array.from({ length: windowWrites }, () => 'OUTCOME_UNKNOWN'),
       'NOT_ACTIVE',
@@ -217,9 +217,9 @@ describe('a forwarded write', () => {
     hold()
     const write = add(1)
     forwarding.flush('beta')
-    await clock.advance(9 * holdMs)
+    await clock.pass(9 * holdMs)
     expect(await endOf(write)).toBe('pending')
-    await clock.advance(2 * holdMs)
+    await clock.pass(2 * holdMs)
     expect(await endOf(write)).toBe('done')
     expect(applied).toEqual([1])
   })

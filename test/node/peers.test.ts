@@ -5,7 +5,7 @@ import { type LinkHandlers, Links } from '../../src/node/peers/links.js'
 import { Refusals } from '../../src/node/peers/refusals.js'
 import { memory } from '../../src/storage/memory.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
-import { TestClock } from '../replication/writer-support.js'
+import { TestClock } from '../support/clock.js'
 import { addressOf, nodesOn } from './nodes.js'
 
 const network = memoryNetwork({})

@@ -13,7 +13,7 @@ import { unpack } from '../../src/replication/bulk/packed-content.js'
 import { BulkServer } from '../../src/replication/bulk/server.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { EntryMaker, openCopy, owner, put, TestState, testPolicy } from '../copy/support.js'
-import { TestClock } from './writer-support.js'
+import { TestClock } from '../support/clock.js'
 
 interface Page {
   readonly files: readonly [path: string, ...numbers: number[]][]

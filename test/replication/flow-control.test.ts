@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { FlowControl, type FlowStandby } from '../../src/replication/in-sync/flow-control.js'
-import { TestClock } from './writer-support.js'
+import { TestClock } from '../support/clock.js'
 
 const degradeAfterMs = 1000
 

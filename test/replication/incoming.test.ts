@@ -1,4 +1,5 @@
 /** The follower's side of a stream: which plan it takes. */
+
 import { expect, it } from 'vitest'
 import type { LocalCopy } from '../../src/copy/local-copy.js'
 import type { Term } from '../../src/history/position.js'
@@ -6,8 +7,8 @@ import type { Channel } from '../../src/protocol/channel.js'
 import { Incoming } from '../../src/replication/stream/incoming.js'
 import type { IncomingContext, IncomingEvent } from '../../src/replication/stream/incoming-types.js'
 import { memory } from '../../src/storage/memory.js'
-import { settle, VirtualClock } from '../adapters/support.js'
 import { EntryMaker, openCopy, owner, put, TestState, testPolicy } from '../copy/support.js'
+import { settle, TestClock } from '../support/clock.js'
 
 const followed: Term = { epoch: 5, nodeId: 'alpha', bootId: 'boot' }
 
@@ -48,7 +49,7 @@ async function follow(): Promise<Follower> {
   const events: IncomingEvent[] = []
   const context = {
     copy,
-    clock: new VirtualClock(),
+    clock: new TestClock(),
     degradeAfterMs: 2_000,
     vault: { dropUnused: async () => undefined },
     outside: () => ({ unknown: [], differing: [], missing: [] }),

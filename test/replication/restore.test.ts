@@ -1,4 +1,5 @@
 /** The target's side of a restore, against a source that a test makes up. */
+
 import { afterEach, describe, expect, it } from 'vitest'
 import type { LocalCopy } from '../../src/copy/local-copy.js'
 import type { Extent } from '../../src/history/position.js'
@@ -10,7 +11,7 @@ import { Restore } from '../../src/replication/restore/restore.js'
 import { Staging } from '../../src/replication/restore/staging.js'
 import { memory } from '../../src/storage/memory.js'
 import { EntryMaker, openCopy, owner, put, TestState, testPolicy } from '../copy/support.js'
-import { TestClock } from './writer-support.js'
+import { TestClock } from '../support/clock.js'
 
 const term = { epoch: 1, nodeId: 'alpha', bootId: 'boot' }
 const cut: Extent = { history: [{ ...term, firstSeq: 1 }], seq: 100 }

@@ -10,8 +10,9 @@ import { SyncPolicy } from '../../src/policy/sync-policy.js'
 import { writerLimits } from '../../src/replication/write/types.js'
 import { type Follower, Writer } from '../../src/replication/write/writer.js'
 import { memory } from '../../src/storage/memory.js'
-import { seeded } from '../adapters/support.js'
-import { counting, settle, TestClock } from './writer-support.js'
+import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
+import { TestClock } from '../support/clock.js'
+import { counting, settle } from './writer-support.js'
 
 interface NodeParts {
   readonly copy: LocalCopy
@@ -115,7 +116,7 @@ describe('the writer on a real copy', () => {
       await files.append('files/a', ' world')
       await files.write('files/large', Buffer.alloc(50_000, 'x'))
       open.pop()
-      disk.crash(seeded(seed))
+      disk.crash(new SeededRandom(seed))
       const again = await openNode(disk)
       expect(again.notes).toEqual([1, 2, 3])
       expect(again.copy.seq).toBe(7)

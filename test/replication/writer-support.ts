@@ -3,7 +3,6 @@
 import type { Change, FileChange } from '../../src/changes/change.js'
 import { changesOf, type Entry, inSyncOf, lastSeqOf, singlesOf } from '../../src/changes/entry.js'
 import { HotspareError } from '../../src/errors.js'
-import type { Clock } from '../../src/interfaces/clock.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { appState } from '../../src/policy/kinds/app-state.js'
 import { neverSynced } from '../../src/policy/kinds/never-synced.js'
@@ -19,53 +18,7 @@ import {
 } from '../../src/replication/write/types.js'
 import { Writer } from '../../src/replication/write/writer.js'
 import { memory } from '../../src/storage/memory.js'
-
-/** Virtual time. */
-export class TestClock implements Clock {
-  now = 1_000_000
-  readonly #timers = new Set<{ readonly dueMs: number; readonly callback: () => void }>()
-
-  nowMs(): number {
-    return this.now
-  }
-
-  wallMs(): number {
-    return this.now
-  }
-
-  setTimer(delayMs: number, callback: () => void): unknown {
-    const timer = { dueMs: this.now + delayMs, callback }
-    this.#timers.add(timer)
-    return timer
-  }
-
-  clearTimer(timer: unknown): void {
-    this.#timers.delete(timer as { dueMs: number; callback: () => void })
-  }
-
-  get timers(): number {
-    return this.#timers.size
-  }
-
-  /** Lets time pass, one timer after the other. */
-  advance(ms: number): void {
-    const endMs = this.now + ms
-    for (;;) {
-      const due = [...this.#timers].sort((a, b) => a.dueMs - b.dueMs)[0]
-      if (due === undefined || due.dueMs > endMs) break
-      this.#timers.delete(due)
-      this.now = Math.max(this.now, due.dueMs)
-      due.callback()
-    }
-    this.now = endMs
-  }
-
-  /** Lets time pass while nothing can run, as in a process that is stopped. */
-  freeze(ms: number): void {
-    this.now += ms
-    this.advance(0)
-  }
-}
+import { TestClock } from '../support/clock.js'
 
 interface FakeFile {
   bytes: Uint8Array

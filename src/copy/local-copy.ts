@@ -13,7 +13,6 @@
 import type { BatchPart, Entry } from '../changes/entry.js'
 import { partsOf } from '../changes/entry.js'
 import { HotspareError } from '../errors.js'
-import type { Extent, Term } from '../history/position.js'
 import type { FileStat, TreeEntry } from '../interfaces/tree-store.js'
 import { Listeners } from '../util/listeners.js'
 import { Congestion } from './congestion.js'
@@ -27,13 +26,12 @@ import type { OutsideReport } from './files/types.js'
 import { asFailure } from './journal/errors.js'
 import type { LoadedCopy, LoadOptions } from './open-copy.js'
 import { openCopy } from './open-copy.js'
-import type { NextJournal } from './restore-switch.js'
-import { CopySwitcher } from './restore-switch.js'
-import type { RestoreManifest } from './switch/manifest.js'
+import { RestoreSwitch } from './restore-switch.js'
 
 export class LocalCopy extends CopyView {
   readonly #options: LocalCopyOptions
-  readonly #switcher: CopySwitcher
+  /** The new journal of a restore, and the switch to what it brought. */
+  readonly restoreSwitch: RestoreSwitch
   readonly #durable = new Listeners<[ordinal: number]>()
   readonly #appended = new Listeners<[entry: Entry, ordinal: number]>()
   readonly #outsideFound = new Listeners<[found: OutsideReport]>()
@@ -58,7 +56,7 @@ export class LocalCopy extends CopyView {
       () => Math.max(this.loaded?.journal.undurableBytes ?? 0, this.contents.unappliedBytes),
       () => this.#isClosed || this.failed !== undefined,
     )
-    this.#switcher = new CopySwitcher(this.#loadOptions, {
+    this.restoreSwitch = new RestoreSwitch(this.#loadOptions, {
       current: () => this.parts,
       replace: (loaded) => {
         this.settleOutside()
@@ -103,8 +101,8 @@ export class LocalCopy extends CopyView {
   protected override get readHost(): ReadHost {
     return {
       seq: this.seq,
-      switches: this.#switcher.switches,
-      settled: () => this.#switcher.settled(),
+      switches: this.restoreSwitch.switches,
+      settled: () => this.restoreSwitch.settled(),
       isChangedOutside: (path) => this.#isReadOutside(path),
       foundOutside: (path, stat) => this.#foundOutside(path, stat),
     }
@@ -136,7 +134,7 @@ export class LocalCopy extends CopyView {
   get complete(): boolean {
     const { damage } = this.parts
     const isWhole = damage === undefined && this.contents.conflict === undefined
-    return isWhole && !this.#switcher.isPending && this.stateNeedsRestore.length === 0
+    return isWhole && !this.restoreSwitch.isPending && this.stateNeedsRestore.length === 0
   }
 
   /** Classes of which the copy lacks changes; a restore has to bring them. */
@@ -155,7 +153,7 @@ export class LocalCopy extends CopyView {
   get failed(): HotspareError | undefined {
     const { journal, checkpointer } = this.loaded ?? {}
     const { applier } = this.contents
-    return this.#switcher.failed ?? journal?.failed ?? applier.failed ?? checkpointer?.failed
+    return this.restoreSwitch.failed ?? journal?.failed ?? applier.failed ?? checkpointer?.failed
   }
 
   /** What was found changed in the tree, when the copy was opened and since, and is not settled. */
@@ -248,7 +246,7 @@ export class LocalCopy extends CopyView {
 
   #refuse(): void {
     if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
-    if (this.#switcher.isPending) {
+    if (this.restoreSwitch.isPending) {
       throw this.failed ?? new HotspareError('RESTORE_FAILED', 'a restore is being switched to')
     }
     const { failed } = this
@@ -337,7 +335,7 @@ export class LocalCopy extends CopyView {
 
   /** The lowest position of a known member: trimming beyond it is reported as `historyLost`. */
   setLowestPeerSeq(seq: number): void {
-    this.#switcher.lowestPeerSeq = seq
+    this.restoreSwitch.lowestPeerSeq = seq
     this.parts.checkpointer.lowestPeerSeq = seq
   }
 
@@ -345,80 +343,10 @@ export class LocalCopy extends CopyView {
     return this.parts.checkpointer.run(false)
   }
 
-  /**
-   * Begins a new journal beside this one, at the cut `base` of a source, with the facts that hold
-   * there.
-   */
-  beginNext(base: Extent, inSync?: readonly string[], ackedSeq?: number): Promise<void> {
-    return this.#switcher.begin({ ...base, inSync, ackedSeq: ackedSeq ?? 0 })
-  }
-
-  /** Takes the next entry after the cut into the new journal. Answers its ordinal there. */
-  appendNext(entry: Entry): number {
-    return this.#switcher.append(entry)
-  }
-
-  /** The new journal. */
-  get next(): NextJournal {
-    return this.#switcher.next
-  }
-
-  /** The last change in the new journal. */
-  get nextSeq(): number {
-    return this.#switcher.nextSeq
-  }
-
-  /** Called, synchronously, whenever the durable ordinal of the new journal moves. */
-  onNextDurable(listener: (durableOrdinal: number) => void): () => void {
-    return this.#switcher.next.onDurable(listener)
-  }
-
-  flushNext(): Promise<void> {
-    return this.#switcher.flush()
-  }
-
-  /**
-   * Ends the new journal and leaves what it holds on the disk, until the next `beginNext` or
-   * `dropNext`.
-   */
-  closeNext(): Promise<void> {
-    return this.#switcher.stop()
-  }
-
-  dropNext(): Promise<void> {
-    return this.#switcher.drop()
-  }
-
-  /**
-   * Makes a staged restore and the new journal the copy. Until its manifest is durable the old copy
-   * is intact; from then on the switch is finished, here or by the next `open` or `reopen`. All
-   * readers are closed.
-   */
-  async switchTo(manifest: RestoreManifest): Promise<void> {
-    if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
-    await this.#switcher.switchTo(manifest)
-  }
-
-  /**
-   * Whether a switch to a restore has begun, which goes on to its end whatever becomes of the
-   * stream that brought it.
-   */
-  get isSwitching(): boolean {
-    return this.#switcher.isPending
-  }
-
-  /**
-   * Takes files that were there before the library, and the state as it is, as the first change of
-   * a new history.
-   */
-  adopt(term: Term): Promise<void> {
-    return this.#switcher.adopt(term)
-  }
-
   /** After a failure: tries again what failed. Rejects when it fails again. */
   async reopen(): Promise<void> {
     if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
-    await this.#switcher.retry()
+    await this.restoreSwitch.retry()
     const { journal } = this.parts
     await journal.reopen()
     await journal.flushed()
@@ -437,7 +365,7 @@ export class LocalCopy extends CopyView {
     if (this.#isClosed) return
     this.#isClosed = true
     // A last checkpoint of the copy that goes would take the place of that of the one that comes.
-    await this.#switcher.ended()
+    await this.restoreSwitch.end()
     const { journal, checkpointer, indexLog } = this.parts
     try {
       if (this.failed === undefined) {
@@ -448,7 +376,7 @@ export class LocalCopy extends CopyView {
       // Reported by `onFailure`; the journal has what is not in the checkpoint.
     }
     await checkpointer.stop()
-    await this.#switcher.close()
+    await this.restoreSwitch.close()
     await journal.close()
     await indexLog.close()
     this.#congestion.check()

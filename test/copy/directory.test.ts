@@ -111,12 +111,12 @@ describe('a local copy in a folder', () => {
     await writeFile(join(root, 'unclaimed'), 'mine')
     const term = { epoch: 2, nodeId: 'beta', bootId: 'b' }
     const base = { history: [{ ...term, firstSeq: 1 }], seq: 9 }
-    await copy.beginNext(base)
+    await copy.restoreSwitch.begin(base)
     const bytes = text('installed')
     const slice = { name: 'r/1', offset: 0, start: 0, length: bytes.length }
     await storage.objects.write('staging', bytes, [slice])
-    copy.appendNext(new EntryMaker(term, 9).batch(put('docs/new', 'new')))
-    await copy.switchTo({
+    copy.restoreSwitch.append(new EntryMaker(term, 9).batch(put('docs/new', 'new')))
+    await copy.restoreSwitch.switchTo({
       version: 1,
       restoreId: 'r',
       base,

@@ -2,10 +2,10 @@
  * The switch from the old copy to a staged one.
  *
  * Invariants:
- * - before the manifest is durable nothing of the old copy is touched; from then on only
- *   `rollForward` leads out;
+ * - before the manifest is durable nothing of the old copy is touched; from then on only `run`
+ *   leads out;
  * - each step can be done again, whole or in part, with the same result, and none needs what a
- *   later one removes; when the manifest is gone only `cleanUp` may be done again;
+ *   later one removes; when the manifest is gone, it is not carried out again;
  * - paths that no synced class of this node claims are not touched, whatever the manifest says, nor
  *   is a file that it does not name.
  */
@@ -44,11 +44,15 @@ interface SettledFile {
   readonly stat: FileStat
 }
 
-export class Switch {
+export class RollForward {
   readonly #options: LocalCopyOptions
   readonly #manifest: RestoreManifest
   readonly #contents: Contents
   readonly #indexLog: IndexLog
+  /** Blobs that the journal of the old copy names. */
+  readonly #oldBlobs: readonly string[]
+  /** The checkpoint of the new copy, once the manifest was carried out. */
+  #checkpoint: CheckpointDocument | undefined
 
   /** `contents.index` is at the checkpoint in force, or further along in this same switch. */
   constructor(
@@ -61,13 +65,30 @@ export class Switch {
     this.#manifest = manifest
     this.#contents = contents
     this.#indexLog = indexLog
+    this.#oldBlobs = [...contents.blobs.entries()].map(([id]) => id)
   }
 
   /**
-   * Carries the manifest out and removes it; the journal then is the new one, and recovery goes on
-   * from the answer.
+   * Carries the manifest out and removes it, and what the old copy and the restore leave behind;
+   * the journal then is the new one, and recovery goes on from the answer. May be called again
+   * after a failure.
    */
-  async rollForward(): Promise<CheckpointDocument> {
+  async run(): Promise<CheckpointDocument> {
+    this.#checkpoint ??= await this.#carryOut()
+    await this.#indexLog.removeStale()
+    await clearAreas(this.#options.storage.objects)
+    return this.#checkpoint
+  }
+
+  /** Removes the blobs that only the old journal names; the new journal was read before. */
+  async removeOldBlobs(): Promise<void> {
+    const gone = this.#oldBlobs.filter((id) => !this.#contents.blobs.has(id))
+    if (gone.length === 0) return
+    // The copy is open: what cannot be removed now goes at the next start.
+    await this.#options.storage.objects.remove('blobs', gone).catch(() => undefined)
+  }
+
+  async #carryOut(): Promise<CheckpointDocument> {
     const { storage } = this.#options
     const { complete, keep = [] } = this.#manifest
     const gone = this.#manifest.remove
@@ -101,12 +122,6 @@ export class Switch {
     await storage.documents.write(checkpointName, encodeCheckpoint(document))
     await storage.documents.remove(manifestName)
     return document
-  }
-
-  /** Removes what the old copy and the restore leave behind. */
-  async cleanUp(): Promise<void> {
-    await this.#indexLog.removeStale()
-    await clearAreas(this.#options.storage.objects)
   }
 
   #classOf(path: string): string | undefined {

@@ -18,7 +18,7 @@ export async function adoptFound(copy: LocalCopy, term: Term, adopt: boolean): P
       `${unknown.length} files (${example}, …) are in paths of synced classes and have no history here`,
     )
   }
-  await copy.adopt(term)
+  await copy.restoreSwitch.adopt(term)
   // What was found is the beginning of the history now, and no change of it.
   copy.settleOutside()
 }

@@ -115,7 +115,8 @@ class Order implements Checker {
       // A copy whose disk failed says what of it is durable, and makes up for the rest when that is
       // mended. One whose restore is being put in its place goes on to what that brought, which
       // nobody counted on.
-      const isSound = process.copy?.failed === undefined && process.copy?.isSwitching === false
+      const isSound =
+        process.copy?.failed === undefined && process.copy?.restoreSwitch.isPending === false
       if (view !== undefined && isSound) this.#frozen.set(process, view.copy.seq)
     }
     if (type === 'promiseRequest' && term !== undefined) {
@@ -231,7 +232,7 @@ class Order implements Checker {
     if (dirty !== undefined) this.#report(`${id} switches over with ${dirty}, which is not synced`)
     const given = this.#given.get(process) ?? 0
     if (given === 0) return
-    const has = copy?.nextSeq ?? given
+    const has = copy?.restoreSwitch.nextSeq ?? given
     if (has < given) {
       this.#report(
         `${id} switches over with a journal up to ${has}, what it read may reach ${given}`,

@@ -37,7 +37,7 @@ async function claimedPaths({ copy, contents }: LoadOptions): Promise<VersionedP
   for await (const batch of storage.tree.scan(() => undefined)) {
     for (const { path } of batch) {
       if (claimingClass(policy, path, 'isReplicated') === undefined) continue
-      const other = contents.refusesSpellings ? distinct.add(path) : undefined
+      const other = contents.names.refusesSpellings ? distinct.add(path) : undefined
       if (other !== undefined) throw spelledAlike(path, other)
       keep.push({ path, version: 1 })
     }

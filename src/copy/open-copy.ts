@@ -44,6 +44,7 @@ export function journalOptions(
 
 /** Opens what the storage holds; finishes a switch that was under way. */
 export async function openCopy(options: LoadOptions): Promise<LoadedCopy> {
+  requireCase(options.copy)
   const { storage } = options.copy
   const { contents } = options
   const indexLog = new IndexLog(storage.logs)
@@ -146,4 +147,13 @@ async function removeOrphans(options: LoadOptions): Promise<void> {
   const stored = await objects.list('blobs')
   const orphans = stored.map(({ name }) => name).filter((name) => !options.contents.blobs.has(name))
   if (orphans.length > 0) await objects.remove('blobs', orphans)
+}
+
+function requireCase({ policy, storage }: LocalCopyOptions): void {
+  if (policy.namesDifferingByCase !== 'allow' || storage.tree.foldsCase !== true) return
+  throw new HotspareError(
+    'OPTION_INVALID',
+    "the policy says namesDifferingByCase: 'allow', and the storage of this node takes names that differ only in case for one",
+    { details: { option: 'namesDifferingByCase' } },
+  )
 }

@@ -10,6 +10,7 @@ import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { ROOM_BYTES } from '../../src/storage/directory/base/room.js'
 import { directory } from '../../src/storage/directory.js'
 import {
+  bytesOf,
   EntryMaker,
   Model,
   openCopy,
@@ -79,11 +80,11 @@ describe('a local copy in a folder', () => {
       expect(await filesBelow('docs').catch(() => ({}))).toEqual(files)
       await stop()
       await start()
-      expect(copy.outside).toEqual({ unknown: [], differing: [], missing: [] })
+      expect(copy.outside.report).toEqual({ unknown: [], differing: [], missing: [] })
       expect(copy.seq).toBe(maker.seq)
-      expect(copy.listFiles()).toEqual(Object.keys(files))
-      for (const path of copy.listFiles())
-        expect(untext(await copy.readFile(path))).toBe(files[path])
+      expect(copy.files.list()).toEqual(Object.keys(files))
+      for (const path of copy.files.list())
+        expect(untext(await bytesOf(copy, path))).toBe(files[path])
       expect(Object.fromEntries([...state.values].sort())).toEqual(values)
     }
   })
@@ -134,7 +135,7 @@ describe('a local copy in a folder', () => {
     await stop()
     await start()
     expect(copy.seq).toBe(10)
-    expect(copy.outside).toEqual({ unknown: [], differing: [], missing: [] })
+    expect(copy.outside.report).toEqual({ unknown: [], differing: [], missing: [] })
     expect(await filesBelow('docs')).toEqual(expected)
   })
 })

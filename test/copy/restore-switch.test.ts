@@ -10,6 +10,7 @@ import {
   contentOf,
   EntryMaker,
   gated,
+  needsRepair,
   openCopy,
   owner,
   patch,
@@ -170,10 +171,10 @@ describe('the switch to a staged restore', () => {
     const storage = await target()
     storage.outside.write('docs/planted', text('alien'))
     const node = await openTarget(storage)
-    expect(node.copy.outside.unknown.map(({ path }) => path)).toEqual(['docs/planted'])
+    expect(node.copy.outside.report.unknown.map(({ path }) => path)).toEqual(['docs/planted'])
     await restore(node.copy, node.used)
     expect(node.copy.complete).toBe(true)
-    expect(node.copy.needsRepair).toBe(false)
+    expect(needsRepair(node.copy)).toBe(false)
     await node.copy.settle()
     expect(await contentOf(node)).toEqual(newContent)
     expect(treeOf(storage)).toEqual(newContent.files)
@@ -194,7 +195,7 @@ describe('the switch to a staged restore', () => {
     storage.crash(new SeededRandom(1))
     const again = await openTarget(storage)
     expect(again.copy.seq).toBe(55)
-    expect(again.copy.outside).toEqual({ unknown: [], differing: [], missing: [] })
+    expect(again.copy.outside.report).toEqual({ unknown: [], differing: [], missing: [] })
     expect(treeOf(storage)['docs/a']).toBe('and on')
     await again.copy.close()
   })
@@ -261,7 +262,7 @@ describe('the switch to a staged restore', () => {
       expect(treeOf(storage), where).toEqual(content.files)
       expect(again.copy.seq, where).toBe(isNew ? 54 : 7)
       expect(untouched(storage), where).toEqual(['mine', 'mine'])
-      expect(again.copy.outside, where).toEqual({ unknown: [], differing: [], missing: [] })
+      expect(again.copy.outside.report, where).toEqual({ unknown: [], differing: [], missing: [] })
       if (isDone) expect(isNew, where).toBe(true)
       if (isNew) news += 1
       else olds += 1
@@ -597,7 +598,7 @@ describe('the switch to a staged restore', () => {
     await node.copy.close()
     expect(treeOf(storage)['docs/late']).toBe('came after the decision')
     const again = await openTarget(await reopened(storage))
-    expect(again.copy.outside.unknown.map(({ path }) => path)).toEqual(['docs/late'])
+    expect(again.copy.outside.report.unknown.map(({ path }) => path)).toEqual(['docs/late'])
     await again.copy.close()
   })
 
@@ -623,8 +624,8 @@ describe('the switch to a staged restore', () => {
       storage.outside.remove('docs/b')
       const again = await openTarget(storage)
       expect(again.copy.seq).toBe(base.seq)
-      expect(again.copy.outside.missing).toEqual(['docs/b'])
-      expect(again.copy.needsRepair).toBe(true)
+      expect(again.copy.outside.report.missing).toEqual(['docs/b'])
+      expect(needsRepair(again.copy)).toBe(true)
       await again.copy.close()
     },
   )
@@ -637,7 +638,7 @@ describe('the switch to a staged restore', () => {
     await stageIncoming(inner, 'docs/a', text('half'))
     await stageIncoming(inner, 'docs/b', text('half'))
     await copy.restoreSwitch.adopt(newTerm)
-    expect(copy.listFiles()).toEqual(['docs/a'])
+    expect(copy.files.list()).toEqual(['docs/a'])
     await copy.close()
     expect(treeOf(storage)).toEqual({ 'docs/a': 'the file of years' })
   })
@@ -674,12 +675,12 @@ describe('the switch to a staged restore', () => {
     const node = await startNode(storage)
     node.state.values.set('before', 7)
     expect(node.copy.seq).toBe(0)
-    expect(node.copy.outside.unknown).toHaveLength(2)
+    expect(node.copy.outside.report.unknown).toHaveLength(2)
     await node.copy.restoreSwitch.adopt(newTerm)
     expect(node.copy.extent).toEqual({ history: [{ ...newTerm, firstSeq: 1 }], seq: 1 })
-    expect(node.copy.listFiles()).toEqual(['config/b', 'docs/a'])
+    expect(node.copy.files.list()).toEqual(['config/b', 'docs/a'])
     expect(node.copy.index.get('docs/a')).toMatchObject({ version: 1, className: 'docs', size: 8 })
-    expect(node.copy.needsRepair).toBe(false)
+    expect(needsRepair(node.copy)).toBe(false)
     expect(node.copy.firstSeq).toBe(2)
     const maker = new EntryMaker(newTerm, 1)
     node.copy.append(maker.batch(update('x', 1)))

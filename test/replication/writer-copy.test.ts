@@ -119,8 +119,8 @@ describe('the writer on a real copy', () => {
       const again = await openNode(disk)
       expect(again.notes).toEqual([1, 2, 3])
       expect(again.copy.seq).toBe(7)
-      expect(text(await again.copy.readFile('files/a'))).toBe('hello world')
-      expect(text(await again.copy.readFile('files/large'))).toBe('x'.repeat(50_000))
+      expect(text((await again.copy.files.read('files/a')).bytes)).toBe('hello world')
+      expect(text((await again.copy.files.read('files/large')).bytes)).toBe('x'.repeat(50_000))
     },
   )
 
@@ -168,7 +168,7 @@ describe('the writer on a real copy', () => {
     await files.remove('files/a/b')
     await files.write('files/a', 'now a file')
     await node.copy.settle()
-    expect(text(await node.copy.readFile('files/a'))).toBe('now a file')
+    expect(text((await node.copy.files.read('files/a')).bytes)).toBe('now a file')
   })
 
   it('SYN-1: a second copy that takes the entries holds the same, and its answers acknowledge', async () => {

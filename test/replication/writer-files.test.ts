@@ -90,7 +90,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
     const { files, copy } = await openFiles()
     await files.write('files/old', 'x')
     const error = new HotspareError('PATH_BLOCKED', 'in the way')
-    copy.blocked.set('files/link', error)
+    copy.files.blocked.set('files/link', error)
     const calls = [
       files.write('files/link', 'x'),
       files.write('files/new', 'x'),
@@ -108,8 +108,8 @@ describe('writing files (SYN-5, SYN-6)', () => {
       'resolved',
       'PATH_BLOCKED',
     ])
-    expect(copy.looks.slice(1)).toEqual([['files/link', 'files/new']])
-    copy.blocked.clear()
+    expect(copy.files.looks.slice(1)).toEqual([['files/link', 'files/new']])
+    copy.files.blocked.clear()
     await files.write('files/link', 'x')
     expect(await files.list('files/link')).toHaveLength(1)
   })
@@ -118,7 +118,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
     const { files, copy } = await openFiles()
     await files.write('files/old', '1')
     let seen = (): void => {}
-    copy.look = new Promise((resolve) => {
+    copy.files.look = new Promise((resolve) => {
       seen = resolve
     })
     const calls = [
@@ -143,8 +143,8 @@ describe('writing files (SYN-5, SYN-6)', () => {
 
   it('a disk that cannot be looked at refuses no write', async () => {
     const { files, copy } = await openFiles()
-    copy.look = Promise.reject(new HotspareError('STORAGE_FAILED', 'cannot look'))
-    copy.look.catch(() => undefined)
+    copy.files.look = Promise.reject(new HotspareError('STORAGE_FAILED', 'cannot look'))
+    copy.files.look.catch(() => undefined)
     expect(await codeOf(files.write('files/new', 'x'))).toBe('resolved')
   })
 
@@ -318,10 +318,8 @@ describe('files of any size', () => {
   })
 
   function resolverOf(size: number): BatchResolver {
-    return new BatchResolver({
-      statFile: () => ({ size, mode: 0o644, version: 1 }),
-      listFiles: () => [],
-    })
+    const files = { stat: () => ({ size, mode: 0o644, version: 1 }), list: () => [] }
+    return new BatchResolver({ files })
   }
 
   const target = { className: 'files', path: 'files/a', blob: undefined }
@@ -349,7 +347,7 @@ describe('files of any size', () => {
   it('content that is not wanted leaves no blob behind', async () => {
     const limits = { ...writerLimits, inlineBytesMax: 10 }
     const bench = await openFiles({ limits })
-    bench.copy.statFile = () => ({ size: most, mode: 0o644, version: 1 })
+    bench.copy.files.stat = () => ({ size: most, mode: 0o644, version: 1 })
     expect(await codeOf(bench.files.append('files/a', Buffer.alloc(100)))).toBe('WRITE_TOO_LARGE')
     await settle()
     expect(await blobNames(bench)).toEqual([])

@@ -8,7 +8,7 @@ import type { FileIndex, IndexRecord } from './file-index.js'
 import { type LiveDatabaseEvent, LiveDatabases } from './live-database.js'
 import { claimingClass } from './path-claims.js'
 import { type SkippedEvent, SkippedPaths, type SkippedReport } from './skipped-paths.js'
-import { DistinctPaths } from './spellings.js'
+import { DistinctPaths, type NameRules } from './spellings.js'
 import type { OutsideReport } from './types.js'
 
 /** Paths that one event names; the report has all. */
@@ -55,8 +55,7 @@ export function followPolicy(options: ScanOptions, index: FileIndex): void {
 /** What the tree is compared with. */
 export interface ScannedCopy {
   readonly index: FileIndex
-  /** Other spellings of a new path that forbid it; undefined where they do not. */
-  spelledOtherwise(path: string): readonly string[] | undefined
+  readonly names: NameRules
 }
 
 /**
@@ -78,7 +77,7 @@ export async function scanTree(
   // is told.
   const distinct = index.size > 0 ? new DistinctPaths() : undefined
   const isApart = (path: string): boolean => {
-    const others = copy.spelledOtherwise(path)
+    const others = copy.names.spelledOtherwise(path)
     const other = others?.[0] ?? (others === undefined ? undefined : distinct?.add(path))
     if (other === undefined) return true
     skipped.add(path, `its path differs from ${JSON.stringify(other)} only in case`)

@@ -130,8 +130,8 @@ export class RollForward {
 
   /** Without those that this copy has not, and that the storage takes for others which it has. */
   #ownFiles(paths: readonly string[]): readonly string[] {
-    const { foldsCase, index } = this.#contents
-    if (!foldsCase) return paths
+    const { names, index } = this.#contents
+    if (!names.foldsCase) return paths
     const there = new Set(index.paths().map(foldPath))
     return paths.filter((path) => index.get(path) !== undefined || !there.has(foldPath(path)))
   }

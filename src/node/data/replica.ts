@@ -95,7 +95,7 @@ export class Replica {
       source: () => this.#writer,
       term: () => this.#term,
     })
-    copy.onOutside((found) => this.#onOutside(found))
+    copy.outside.onFound((found) => this.#onOutside(found))
     const { clock, deadMs } = options
     this.#fetching = new Fetching({
       copy,
@@ -206,7 +206,7 @@ export class Replica {
    * What was found changed on this disk, at start or while the node runs, and not put right since.
    */
   get outside(): OutsideReport {
-    return this.copy.outside
+    return this.copy.outside.report
   }
 
   /**
@@ -342,7 +342,7 @@ export class Replica {
    */
   async #adopt(writer: Writer, progressed: () => void): Promise<void> {
     const { copy } = this
-    const { outside } = copy
+    const outside = copy.outside.report
     if (isNothing(outside)) return
     const { unknown, differing, missing } = outside
     const count = unknown.length + differing.length + missing.length
@@ -493,7 +493,7 @@ export class Replica {
       degradeAfterMs,
       sourceSilentMs: sourceSilentFactor * deadMs,
       stateClasses: states.map(({ name }) => name),
-      outside: () => copy.outside,
+      outside: () => copy.outside.report,
       outsideRepaired: (outside) => this.#hooks.report({ from: 'outside', event: outside }),
       acknowledgeReceipt: acknowledgesFromMemory(this.#options),
       claims: (path) => {

@@ -223,7 +223,7 @@ export class Restore {
   /** The same for what the restore leaves as it is. */
   #requireOwnPlaces(remove: readonly VersionedPath[]): void {
     const gone = new Set(remove.map(({ path }) => path))
-    for (const path of this.#context.copy.listFiles()) {
+    for (const path of this.#context.copy.files.list()) {
       if (!gone.has(path)) this.#requireOwnPlace(path)
     }
   }

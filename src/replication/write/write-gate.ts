@@ -2,9 +2,10 @@
 
 import type { BlobRef } from '../../changes/change.js'
 import type { WriteIntent } from '../../changes/intent.js'
+import type { FileRecord } from '../../copy/files/types.js'
 import type { Content, ContentOptions } from '../content/blob-spool.js'
 import type { ContentSource } from '../content/types.js'
-import type { KnownFile, Receipt, WriteOptions } from './types.js'
+import type { Receipt, WriteOptions } from './types.js'
 
 /**
  * What a {@link Writer} offers to those who write. A node's own gate checks its role and passes
@@ -27,22 +28,23 @@ export interface WriteGate {
   discard(blobs: readonly BlobRef[]): Promise<void>
 }
 
-/** The part of a node's copy that reads are answered from. */
-export interface ReadableCopy {
-  readFile(path: string, offset?: number, length?: number): Promise<Uint8Array>
-  statFile(path: string): KnownFile | undefined
-  listFiles(prefix?: string): string[]
-  /**
-   * As `readFile`, with what is known of the version that was read; a copy that offers it is a
-   * node's own.
-   */
-  readVersion?(
+/** The part of a copy's files that reads are answered from. */
+export interface ReadableFiles {
+  /** The bytes, with what is known of the version that was read. */
+  read(
     path: string,
     offset?: number,
     length?: number,
-  ): Promise<{ readonly bytes: Uint8Array; readonly record: KnownFile }>
+  ): Promise<{ readonly bytes: Uint8Array; readonly record: FileRecord }>
+  stat(path: string): FileRecord | undefined
+  list(prefix?: string): string[]
   /** Resolves when what is known of files is of one state. @throws `RESTORE_UNDER_WAY` */
   whenWhole?(): Promise<void>
   /** How many restores were switched to. */
   readonly switches?: number
+}
+
+/** The part of a node's copy that reads are answered from. */
+export interface ReadableCopy {
+  readonly files: ReadableFiles
 }

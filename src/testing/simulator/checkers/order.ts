@@ -250,21 +250,14 @@ class Order implements Checker {
 
   /** Nothing reaches the tree before its entry is durable. */
   #applying({ id, copy }: Process): void {
-    // The only place where both are known.
-    const applier = (copy as unknown as { contents?: { applier: Applier } } | undefined)?.contents
-      ?.applier
-    if (copy === undefined || applier === undefined || applier.isReplaying || !copy.complete) return
+    if (copy === undefined) return
+    const { applier } = copy.files
+    if (applier.isReplaying || !copy.complete) return
     if (applier.startedSeq <= copy.durableSeq) return
     this.#report(
       `${id} carries out ${applier.startedSeq}, its journal is durable up to ${copy.durableSeq}`,
     )
   }
-}
-
-/** What is looked at of the applier. */
-interface Applier {
-  readonly startedSeq: number
-  readonly isReplaying: boolean
 }
 
 export const order = (world: World, report: Report): Checker => new Order(world, report)

@@ -29,7 +29,7 @@ import { EventHub } from './report/event-hub.js'
 import { withOwnCause } from './report/own-copy.js'
 import { presentCauses, unheard } from './report/present-causes.js'
 import { Redundancy } from './report/redundancy.js'
-import { ReplicaNews } from './report/replica-monitor.js'
+import { ReplicaNews } from './report/replica-news.js'
 import { reportCore } from './report/reports.js'
 import { Startup } from './report/startup.js'
 import type { NodeStatus } from './report/status.js'
@@ -94,6 +94,7 @@ export class Runtime {
     this.#causes = new Causes(options.clock, this.emit)
     this.#news = new ReplicaNews({
       id: options.id,
+      clock: options.clock,
       emit: this.emit,
       causes: this.#causes,
       refused: (refusal) =>
@@ -344,7 +345,7 @@ export class Runtime {
       promised: () => this.#parts?.driver.durable.promised,
       checkTenure: () => this.writes.checkTenure(),
       refusal: (peer) => this.#peers.mismatches.get(peer),
-      report: (event) => this.#news.take(event),
+      reports: this.#news,
     }
   }
 

@@ -11,9 +11,6 @@ import { type SkippedEvent, SkippedPaths, type SkippedReport } from './skipped-p
 import { DistinctPaths, type NameRules } from './spellings.js'
 import type { OutsideReport } from './types.js'
 
-/** Paths that one event names; the report has all. */
-const namedPathsMax = 100
-
 /** Files that are looked at in one call; more take further calls. */
 const statPaths = 512
 
@@ -27,18 +24,10 @@ export function isNothing({ unknown, differing, missing }: OutsideReport): boole
 export interface ScanOptions {
   readonly storage: OpenStorage
   readonly policy: SyncPolicy
-  readonly emit: (event: ScanEvent) => void
+  readonly emit: (event: SkippedEvent | LiveDatabaseEvent) => void
   /** So many files were compared. */
   readonly recovers?: (progress: { readonly phase: 'files'; readonly done: number }) => void
 }
-
-type ScanEvent =
-  | SkippedEvent
-  | LiveDatabaseEvent
-  /**
-   * Files of synced classes were changed while the copy was closed; `LocalCopy.outside` names them.
-   */
-  | { readonly name: 'outsideChange'; readonly paths: readonly string[]; readonly count: number }
 
 /**
  * Records of paths that the policy gives to another class follow it; those that none claims are
@@ -103,7 +92,6 @@ export async function scanTree(
   }
   const absent = known < index.size ? await findMissing(options, index) : []
   const missing = absent.filter(isScanned)
-  reportChanged(options, [...unknown, ...differing].map(({ path }) => path).concat(missing))
   for (const event of await databases.find(storage)) emit(event)
   return { outside: { unknown, differing, missing }, skipped: skipped.end() }
 }
@@ -125,11 +113,4 @@ async function findMissing(options: ScanOptions, index: FileIndex): Promise<stri
     }
   }
   return missing
-}
-
-/** Tells which files somebody else changed. */
-export function reportChanged(options: ScanOptions, paths: readonly string[]): void {
-  if (paths.length === 0) return
-  const named = paths.slice(0, namedPathsMax)
-  options.emit({ name: 'outsideChange', paths: named, count: paths.length })
 }

@@ -22,7 +22,6 @@ import type { Contents } from '../contents/replicated-state.js'
 import type { LocalCopyOptions } from '../contents/types.js'
 import type { IndexLog } from '../files/index-log.js'
 import { claimingClass, mayForce } from '../files/path-claims.js'
-import { reportChanged } from '../files/tree-scan.js'
 import type { JournalPlace } from '../journal/scan.js'
 import { listSegments, loadSegmentHeader } from '../journal/scan.js'
 import type { InstallFile, RestoreManifest, VersionedPath } from './manifest.js'
@@ -35,6 +34,11 @@ export const nextArea = 'journal.next'
 /** Operations in one call of the tree; more take further calls. */
 const batchOperations = 512
 
+/**
+ * Of a file that somebody removed while the switch was unfinished. It gets a record all the same,
+ * so that the scan of the next start finds it missing, and it is repaired: nothing else would let
+ * this copy open again.
+ */
 const noStat: FileStat = { size: 0, mtimeMs: 0, inode: 0, mode: 0 }
 
 /** A file that the manifest put in its place, or found there. */
@@ -104,7 +108,6 @@ export class RollForward {
     // the files that are kept, still wait to be written out; nor does anybody of files from before
     // the library.
     if (complete || keep.length > 0) await storage.tree.sync('all')
-    this.#reportMissing(settled)
     await this.#storeStates()
     this.#updateIndex(settled)
     if (complete) await this.#indexLog.close()
@@ -188,17 +191,6 @@ export class RollForward {
     const { storage, policy } = this.#options
     const isKnown = this.#contents.index.get(path) !== undefined
     return await mayForce(storage.tree, policy, path, { at: obstacle.path, isKnown })
-  }
-
-  /**
-   * Somebody removed files while the switch was unfinished. They get a record all the same, so that
-   * the scan of the next start finds them missing, and they are repaired: nothing else would let
-   * this copy open again.
-   */
-  #reportMissing(settled: readonly SettledFile[]): void {
-    const missing = settled.filter(({ stat }) => stat === noStat)
-    const paths = missing.map(({ path }) => path)
-    reportChanged(this.#options, paths)
   }
 
   /** Kept files as they are. */

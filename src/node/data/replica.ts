@@ -109,7 +109,7 @@ export class Replica {
     this.#later = new LaterAdoption({
       clock,
       adopt: (left) => this.#adoptLater(left),
-      adopted: ({ adopted }) => hooks.report({ from: 'adoptedLater', event: adopted }),
+      adopted: ({ adopted }) => hooks.reports.outside(adopted, 'adopted'),
     })
     this.#retry = new StorageRetry({
       clock,
@@ -117,7 +117,7 @@ export class Replica {
       copy,
       // An active gives up the role first.
       mayReopen: () => this.#writer === undefined,
-      report: (event) => hooks.report({ from: 'storage', event }),
+      report: (event) => hooks.reports.storage(event),
     })
   }
 
@@ -140,7 +140,7 @@ export class Replica {
       nodeId: id,
       bytesMax: vaultBytesMax,
       stateClasses: policy.stateClasses().map(({ name }) => name),
-      report: (event) => hooks.report({ from: 'vault', event }),
+      report: (incident) => hooks.reports.vault(incident),
     })
     const copy = await LocalCopy.open({
       storage,
@@ -148,7 +148,7 @@ export class Replica {
       clock,
       random,
       limits: copyLimitsOf(journalBytesMax),
-      emit: (event) => hooks.report({ from: 'copy', event }),
+      emit: (event) => hooks.reports.copy(event),
       ...(recovers === undefined ? {} : { recovers }),
     })
     return new Replica(options, bootId, hooks, { copy, vault, storage, mayHaveForgotten })
@@ -217,7 +217,7 @@ export class Replica {
     if (this.#writer === undefined) {
       return this.breakStream('CHANGED_OUTSIDE', 'a file was changed by somebody else')
     }
-    this.#hooks.report({ from: 'outsideOfActive', event })
+    this.#hooks.reports.outside(event, 'kept')
   }
 
   /** Follows a peer's stream until `unfollow`. */
@@ -346,14 +346,14 @@ export class Replica {
     if (isNothing(outside)) return
     const { unknown, differing, missing } = outside
     const count = unknown.length + differing.length + missing.length
-    this.#hooks.report({ from: 'adopting', event: count })
+    this.#hooks.reports.adopting(count)
     const isWanted = (): boolean => this.#writer === writer
     try {
       const forMs = adoptForDeadTimes * this.#options.deadMs
       const adoption = this.#newAdoption(writer, { forMs, isWanted, progressed })
       const result = await adoption.run(this.#adoptsNothing ? 'nothing' : 'all')
       this.#adoptsNothing = false
-      this.#hooks.report({ from: 'adoption', event: result })
+      this.#hooks.reports.adoption(result)
       if (!isNothing(result.left)) this.#later.begin(result.left)
     } catch (error) {
       this.#adoptsNothing = copy.failed !== undefined
@@ -422,7 +422,7 @@ export class Replica {
       degraded,
       blobs: this.followers,
       noRoomFor: (bytes) => this.#noRoomFor(bytes),
-      emit: (event) => this.#hooks.report({ from: 'writer', event }),
+      emit: (event) => this.#hooks.reports.writer(event),
       checkTenure: () => this.#hooks.checkTenure(),
     })
   }
@@ -437,7 +437,7 @@ export class Replica {
     const refusal = this.storage.room?.refusal(bytes)
     if ((refusal === undefined) === this.#hasRoom) return refusal
     this.#hasRoom = refusal === undefined
-    this.#hooks.report({ from: 'room', event: refusal })
+    this.#hooks.reports.room(refusal)
     return refusal
   }
 
@@ -494,7 +494,7 @@ export class Replica {
       sourceSilentMs: sourceSilentFactor * deadMs,
       stateClasses: states.map(({ name }) => name),
       outside: () => copy.outside.report,
-      outsideRepaired: (outside) => this.#hooks.report({ from: 'outside', event: outside }),
+      outsideRepaired: (found) => this.#hooks.reports.outside(found, 'repaired'),
       acknowledgeReceipt: acknowledgesFromMemory(this.#options),
       claims: (path) => {
         const found = policy.classOf(path)
@@ -519,7 +519,7 @@ export class Replica {
     }
     if (event.name === 'refused' && event.code === 'POLICY_MISMATCH')
       this.#ineligible = event.reason
-    this.#hooks.report({ from: 'incoming', event })
+    this.#hooks.reports.incoming(event)
   }
 }
 

@@ -70,7 +70,7 @@ export type WriterEvent =
   /** At least one standby is in sync. */
   | { readonly name: 'redundant' }
   /** This standby's answers count from now on. */
-  | { readonly name: 'standbyInSync'; readonly id: string }
+  | { readonly name: 'standbyInSync'; readonly peer: string }
   /** This standby left the in-sync set. */
-  | { readonly name: 'standbyLost'; readonly id: string; readonly reason: string }
+  | { readonly name: 'standbyLost'; readonly peer: string; readonly reason: string }
   | PaceEvent

@@ -311,6 +311,7 @@ function cannotGive(paths: readonly string[]): HotspareError {
   return new HotspareError('CHANGED_OUTSIDE', what, { details: { path, files: paths.length } })
 }
 
-function notFound(path: string): HotspareError {
+/** There is no such file. */
+export function notFound(path: string): HotspareError {
   return new HotspareError('FILE_NOT_FOUND', `there is no file '${path}'`, { details: { path } })
 }

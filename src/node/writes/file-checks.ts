@@ -100,11 +100,6 @@ export function checkMode(mode: number): number {
   throw new TypeError(`mode is a number from 0 to 0o777, not ${String(mode)}`)
 }
 
-/** There is no such file. */
-export function notFound(path: string): HotspareError {
-  return new HotspareError('FILE_NOT_FOUND', `there is no file '${path}'`, { details: { path } })
-}
-
 /** What is known of a file. */
 export interface FileInfo {
   /** Relative to the root of the storage, with `/` between the parts. */

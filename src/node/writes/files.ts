@@ -4,7 +4,7 @@
  */
 
 import { blobsOf, type WriteIntent } from '../../changes/intent.js'
-import type { FileRecord } from '../../copy/files/types.js'
+import { notFound, type ReadFile } from '../../copy/files/copy-files.js'
 import { HotspareError } from '../../errors.js'
 import { kindOf } from '../../policy/kinds/table.js'
 import type { NamedFileClass, SyncPolicy } from '../../policy/sync-policy.js'
@@ -24,7 +24,6 @@ import {
   infoOf,
   inlineOf,
   listMatching,
-  notFound,
 } from './file-checks.js'
 
 /** Options of {@link FilesApi.write}. */
@@ -207,10 +206,7 @@ export class FilesApi {
     return this.#source.isCurrent?.() ?? true
   }
 
-  async #read(
-    path: string,
-    options: FileReadOptions,
-  ): Promise<{ readonly bytes: Uint8Array; readonly record: FileRecord }> {
+  async #read(path: string, options: FileReadOptions): Promise<ReadFile> {
     const { signal } = options
     throwIfAborted(signal)
     const offset = checkSize(options.offset ?? 0, 'offset')

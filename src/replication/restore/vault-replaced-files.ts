@@ -4,7 +4,8 @@
  * left alone: the scan of the next start reports it.
  */
 
-import type { RestoreManifest, VersionedPath } from '../../copy/switch/manifest.js'
+import type { VersionedPath } from '../../copy/files/types.js'
+import type { RestoreManifest } from '../../copy/switch/manifest.js'
 import { inBatches } from '../../util/in-batches.js'
 import type { RestoreContext } from './context.js'
 

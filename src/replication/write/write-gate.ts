@@ -2,6 +2,7 @@
 
 import type { BlobRef } from '../../changes/change.js'
 import type { WriteIntent } from '../../changes/intent.js'
+import type { ReadFile } from '../../copy/files/copy-files.js'
 import type { FileRecord } from '../../copy/files/types.js'
 import type { Content, ContentOptions } from '../content/blob-spool.js'
 import type { ContentSource } from '../content/types.js'
@@ -31,11 +32,7 @@ export interface WriteGate {
 /** The part of a copy's files that reads are answered from. */
 export interface ReadableFiles {
   /** The bytes, with what is known of the version that was read. */
-  read(
-    path: string,
-    offset?: number,
-    length?: number,
-  ): Promise<{ readonly bytes: Uint8Array; readonly record: FileRecord }>
+  read(path: string, offset?: number, length?: number): Promise<ReadFile>
   stat(path: string): FileRecord | undefined
   list(prefix?: string): string[]
   /** Resolves when what is known of files is of one state. @throws `RESTORE_UNDER_WAY` */

@@ -81,7 +81,8 @@ function drainOwn(core: CoreState, stopping: Stopping): void {
 export function stopDrained(core: CoreState, input: Extract<CoreInput, { type: 'drained' }>): void {
   const { stopping } = core
   if (stopping?.phase !== 'draining' || stopping.drainId !== input.id) return
-  persistStop(core, stopping, input.ok && !mayBeReplaced(core) ? 'active' : 'crashed')
+  if (!input.ok) persistStop(core, stopping, 'crashed')
+  else persistStop(core, stopping, mayBeReplaced(core) ? 'standby' : 'active')
 }
 
 /** Whether somebody who is only silent may take over, or may have done so. */

@@ -1,6 +1,7 @@
 import { HotspareError } from '../errors.js'
 import type { Clock, TimerHandle } from '../interfaces/clock.js'
 import type { CloseCause, Connection } from '../interfaces/transport.js'
+import { onAbort } from '../util/abort.js'
 
 /** Limits of one handshake. */
 export interface ExchangeOptions {
@@ -19,6 +20,7 @@ export class FrameExchange {
   readonly #connection: Connection
   readonly #options: ExchangeOptions
   readonly #timer: TimerHandle
+  readonly #unlisten: () => void
   #frame: Uint8Array | undefined
   #failure: HotspareError | undefined
   #wake: (() => void) | undefined
@@ -36,8 +38,9 @@ export class FrameExchange {
     this.#timer = options.clock.setTimer(options.handshakeMs, () => {
       this.#fail(late(connection, options.handshakeMs))
     })
-    options.signal?.addEventListener('abort', this.#abort)
-    if (options.signal?.aborted) this.#abort()
+    const { signal } = options
+    this.#unlisten = onAbort(signal, (by) => this.#fail(givenUp(connection, by)))
+    if (signal?.aborted === true) this.#fail(givenUp(connection, signal))
   }
 
   /**
@@ -88,15 +91,7 @@ export class FrameExchange {
   /** Stops the deadline and the signal. */
   abandon(): void {
     this.#options.clock.clearTimer(this.#timer)
-    this.#options.signal?.removeEventListener('abort', this.#abort)
-  }
-
-  readonly #abort = (): void => {
-    this.#fail(
-      new HotspareError('ABORTED', `The handshake with ${this.#connection.remote} was given up`, {
-        cause: this.#options.signal?.reason,
-      }),
-    )
+    this.#unlisten()
   }
 
   #fail(error: HotspareError): void {
@@ -113,6 +108,11 @@ function ended(connection: Connection, cause: CloseCause): HotspareError {
     `The connection to ${connection.remote} ended during the handshake (${cause})`,
     { details: { cause } },
   )
+}
+
+function givenUp(connection: Connection, signal: AbortSignal): HotspareError {
+  const message = `The handshake with ${connection.remote} was given up`
+  return new HotspareError('ABORTED', message, { cause: signal.reason })
 }
 
 function late(connection: Connection, handshakeMs: number): HotspareError {

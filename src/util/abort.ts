@@ -17,6 +17,20 @@ export function sharedController(): AbortController {
 }
 
 /**
+ * Calls back when the signal aborts, at most once; what is returned takes that back. Of a signal
+ * that has aborted already nothing is heard.
+ */
+export function onAbort(
+  signal: AbortSignal | undefined,
+  call: (signal: AbortSignal) => void,
+): () => void {
+  if (signal === undefined) return () => undefined
+  const listener = (): void => call(signal)
+  signal.addEventListener('abort', listener, { once: true })
+  return () => signal.removeEventListener('abort', listener)
+}
+
+/**
  * Begins `work` unless the signal has aborted already, and rejects with `ABORTED` when it aborts
  * before that is done.
  */
@@ -29,15 +43,14 @@ export async function abortable<T>(
     new HotspareError('ABORTED', 'the call was given up', { cause: signal.reason })
   if (signal.aborted) throw error()
   const working = work()
-  let onAbort = (): void => undefined
+  let unlisten = (): void => undefined
   const stop = new Promise<never>((_resolve, reject) => {
-    onAbort = () => reject(error())
-    signal.addEventListener('abort', onAbort, { once: true })
+    unlisten = onAbort(signal, () => reject(error()))
   })
   try {
     return await Promise.race([working, stop])
   } finally {
-    signal.removeEventListener('abort', onAbort)
+    unlisten()
     working.catch(() => undefined)
   }
 }
@@ -51,17 +64,14 @@ export async function withAny<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const any = new AbortController()
-  const listeners = signals.flatMap((signal) => {
-    if (signal === undefined) return []
-    const listener = (): void => any.abort(signal.reason)
-    if (signal.aborted) listener()
-    signal.addEventListener('abort', listener)
-    return [() => signal.removeEventListener('abort', listener)]
+  const unlisten = signals.map((signal) => {
+    if (signal?.aborted === true) any.abort(signal.reason)
+    return onAbort(signal, ({ reason }) => any.abort(reason))
   })
   try {
     return await work(any.signal)
   } finally {
-    for (const unlisten of listeners) unlisten()
+    for (const forget of unlisten) forget()
   }
 }
 

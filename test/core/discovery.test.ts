@@ -157,7 +157,7 @@ describe('cold start', () => {
     world.run(1_000)
     world.command('n1', { name: 'stop' })
     world.until(() => world.role('n1') === 'dead', 6_000)
-    expect(world.node('n1').disk.durable.lastStop).toBe('crashed')
+    expect(world.node('n1').disk.durable.lastStop).toBe('standby')
     world.until(() => world.role('n2') === 'active', 6_000)
     world.start('n1')
     world.run(5_000)

@@ -13,6 +13,7 @@
  */
 import { HotspareError } from '../../errors.js'
 import type { AppliedStat, FileStat, TreeEntry, TreeStore } from '../../interfaces/tree-store.js'
+import { Fifo } from '../../util/fifo.js'
 import { asStorageError } from '../journal/errors.js'
 import { ApplyBatch, isAbsolute } from './apply-batch.js'
 import { type FileIndex, noFile } from './file-index.js'
@@ -51,8 +52,7 @@ const batchBytesMax = 448 * 1024
 
 export class Applier {
   readonly #options: ApplierOptions
-  #queue: (ApplyWork | undefined)[] = []
-  #head = 0
+  readonly #queue = new Fifo<ApplyWork>()
   /** Operations of the first work that are in the tree already. */
   #done = 0
   #released = 0
@@ -79,7 +79,7 @@ export class Applier {
 
   /** The oldest change that is not in the tree; undefined when all are. */
   get oldestSeq(): number | undefined {
-    return this.#queue[this.#head]?.operations[this.#done]?.seq
+    return this.#queue.first?.operations[this.#done]?.seq
   }
 
   /** The newest change handed to the tree so far, whether it is there or not. */
@@ -145,7 +145,7 @@ export class Applier {
   }
 
   #hasWork(): boolean {
-    const work = this.#queue[this.#head]
+    const work = this.#queue.first
     return work !== undefined && work.ordinal <= this.#released
   }
 
@@ -171,14 +171,10 @@ export class Applier {
   #nextBatch(): ApplyBatch {
     const batch = new ApplyBatch(this.#options.overlay)
     let { length } = this.#queue
-    for (let at = this.#head; at < length; at += 1) {
-      const work = this.#queue[at]
+    for (let at = 0; at < length; at += 1) {
+      const work = this.#queue.at(at)
       if (work === undefined || work.ordinal > this.#released) break
-      for (
-        let from = at === this.#head ? this.#done : 0;
-        from < work.operations.length;
-        from += 1
-      ) {
+      for (let from = at === 0 ? this.#done : 0; from < work.operations.length; from += 1) {
         const pending = work.operations[from]
         if (pending !== undefined) batch.add(pending)
         if (batch.length >= batchOperationsMax || batch.bytes >= batchBytesMax) {
@@ -248,7 +244,7 @@ export class Applier {
   #advance(operations: number): void {
     let left = operations
     while (left > 0) {
-      const work = this.#queue[this.#head]
+      const work = this.#queue.first
       if (work === undefined) break
       const rest = work.operations.length - this.#done
       if (left < rest) {
@@ -257,13 +253,8 @@ export class Applier {
       }
       left -= rest
       this.#done = 0
-      this.#queue[this.#head] = undefined
-      this.#head += 1
+      this.#queue.drop()
       this.#options.onApplied(work.bytes)
-    }
-    if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#head)
-      this.#head = 0
     }
   }
 
@@ -347,8 +338,9 @@ export class Applier {
     const first = left.find((one) => one.operations[0] === operations[0])
     this.#blocked.clear()
     for (const pending of operations) this.#options.overlay.push(pending)
-    this.#queue = [{ ordinal: 0, bytes: 0, operations }, ...this.#queue.slice(this.#head)]
-    this.#head = 0
+    const behind = this.#queue.takeAll()
+    this.#queue.push({ ordinal: 0, bytes: 0, operations })
+    for (const work of behind) this.#queue.push(work)
     this.#done = 0
     if (first !== undefined) this.#fail(first.error, operations[0]?.operation.path)
   }

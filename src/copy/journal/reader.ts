@@ -17,6 +17,7 @@ import {
 } from '../../changes/entry.js'
 import { HotspareError } from '../../errors.js'
 import type { HistoryTerm } from '../../history/position.js'
+import { aborted, onAbort } from '../../util/abort.js'
 import { closed, corrupt, trimmed } from './errors.js'
 import { looksLikeMark, markBytes } from './format.js'
 import { type JournalPlace, loadSegmentHeader } from './scan.js'
@@ -182,24 +183,17 @@ export class JournalReader {
    */
   wait(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const stop = (): void => {
-        signal?.removeEventListener('abort', aborted)
+      if (signal?.aborted === true) return reject(aborted(signal))
+      if (this.#isClosed || this.lost || this.hasMore) return resolve()
+      const unlisten = onAbort(signal, (by) => {
         forget()
-      }
-      const aborted = (): void => {
-        stop()
-        reject(new HotspareError('ABORTED', 'waiting for the journal was given up'))
-      }
+        reject(aborted(by))
+      })
       const forget = this.#journal.wakeOnAppend(() => {
-        stop()
+        unlisten()
         if (this.#isClosed) reject(closed())
         else resolve()
       })
-      if (signal?.aborted === true) aborted()
-      else if (this.#isClosed || this.lost || this.hasMore) {
-        stop()
-        resolve()
-      } else signal?.addEventListener('abort', aborted, { once: true })
     })
   }
 

@@ -6,6 +6,7 @@
  * are the first ones.
  */
 import type { Entry } from '../../changes/entry.js'
+import { Fifo } from '../../util/fifo.js'
 
 /** A file of the journal. */
 export interface Segment {
@@ -34,8 +35,7 @@ function isBefore(item: TailItem, number: number, offset: number): boolean {
 }
 
 export class Tail {
-  #items: (TailItem | undefined)[] = []
-  #head = 0
+  readonly #items = new Fifo<TailItem>()
   /** Ordinal of the oldest entry held. */
   firstOrdinal: number
   bytes = 0
@@ -45,7 +45,7 @@ export class Tail {
   }
 
   get length(): number {
-    return this.#items.length - this.#head
+    return this.#items.length
   }
 
   push(entry: Entry): void {
@@ -54,26 +54,17 @@ export class Tail {
   }
 
   get(ordinal: number): TailItem | undefined {
-    return ordinal < this.firstOrdinal
-      ? undefined
-      : this.#items[this.#head + ordinal - this.firstOrdinal]
+    return ordinal < this.firstOrdinal ? undefined : this.#items.at(ordinal - this.firstOrdinal)
   }
 
   /** Drops durable entries, oldest first, while there are more bytes than wanted. */
   shrink(durableOrdinal: number, bytesMax: number): void {
     while (this.bytes > bytesMax && this.firstOrdinal <= durableOrdinal) {
-      const item = this.#items[this.#head]
+      const item = this.#items.first
       if (item === undefined) break
-      this.#items[this.#head] = undefined
-      this.#head += 1
+      this.#items.drop()
       this.firstOrdinal += 1
       this.bytes -= item.entry.bytes.length
-    }
-    // Moving the rest now and then keeps the array from growing for ever, at a constant cost per
-    // entry.
-    if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head)
-      this.#head = 0
     }
   }
 
@@ -81,7 +72,7 @@ export class Tail {
    * Ordinal of the first entry at or after a place; undefined when the tail begins later than that.
    */
   ordinalAt(number: number, offset: number): number | undefined {
-    const first = this.#items[this.#head]
+    const { first } = this.#items
     if (first === undefined || first.segment === undefined) return undefined
     if (!isBefore(first, number, offset)) {
       const same = first.segment.number === number && first.offset === offset
@@ -95,7 +86,7 @@ export class Tail {
    * too.
    */
   ordinalAfter(seq: number): number | undefined {
-    const first = this.#items[this.#head]
+    const { first } = this.#items
     if (first === undefined || first.entry.header.firstSeq > seq) return undefined
     return this.#search((item) => item.entry.header.firstSeq <= seq)
   }
@@ -104,14 +95,14 @@ export class Tail {
    * Ordinal of the first item for which the condition, true for a first stretch of them, is false.
    */
   #search(isEarlier: (item: TailItem) => boolean): number {
-    let low = this.#head
+    let low = 0
     let high = this.#items.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      const item = this.#items[middle]
+      const item = this.#items.at(middle)
       if (item !== undefined && isEarlier(item)) low = middle + 1
       else high = middle
     }
-    return this.firstOrdinal + low - this.#head
+    return this.firstOrdinal + low
   }
 }

@@ -1,7 +1,7 @@
 /** Brings large content to the in-sync followers before its record gets a position. */
 
 import type { BlobRef } from '../../changes/change.js'
-import type { Clock } from '../../interfaces/clock.js'
+import type { Clock, TimerHandle } from '../../interfaces/clock.js'
 import type { Outgoing } from '../../replication/stream/outgoing.js'
 
 export class BlobDistribution {
@@ -30,7 +30,7 @@ export class BlobDistribution {
     const clock = this.#clock
     const patienceMs = this.#patienceMs
     this.progressed(outgoing.peer)
-    let timer: unknown
+    let timer: TimerHandle
     const watch = (): void => {
       const idleMs = clock.nowMs() - (this.#progressMs.get(outgoing.peer) ?? 0)
       if (idleMs >= patienceMs) return outgoing.abandonBlob(blob.id)

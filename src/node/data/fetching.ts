@@ -13,6 +13,7 @@ import { BulkClient } from '../../replication/bulk/client.js'
 import type { Reached } from '../../replication/bulk/fetch-blob.js'
 import { FetchProgress } from '../../replication/bulk/fetch-progress.js'
 import { fetchUpTo } from '../../replication/bulk/missing-entries.js'
+import { onAbort } from '../../util/abort.js'
 
 export interface FetchingContext {
   readonly copy: LocalCopy
@@ -71,8 +72,7 @@ export class Fetching {
     signal.throwIfAborted()
     const bulk = new BulkClient(await dial(peer, signal))
     bulk.endWhenSilent(clock, deadMs)
-    const close = (): void => bulk.close()
-    signal.addEventListener('abort', close)
+    const unlisten = onAbort(signal, () => bulk.close())
     try {
       const keepOutside = async (paths: readonly string[]): Promise<void> => {
         await vault.keepFiles('outside', paths)
@@ -80,8 +80,8 @@ export class Fetching {
       const reached = this.#counted(moved)
       await fetchUpTo({ copy, storage, bulk, peer, signal, reached, keepOutside }, seq)
     } finally {
-      signal.removeEventListener('abort', close)
-      close()
+      unlisten()
+      bulk.close()
     }
   }
 

@@ -8,7 +8,7 @@
  * another one begins, and with the tenure.
  */
 import { HotspareError } from '../../errors.js'
-import type { Clock } from '../../interfaces/clock.js'
+import type { Clock, TimerHandle } from '../../interfaces/clock.js'
 import type { Writer } from '../../replication/write/writer.js'
 
 /**
@@ -128,7 +128,7 @@ async function within<T>(
   late: () => Error,
   work: Promise<T>,
 ): Promise<T> {
-  let timer: unknown
+  let timer: TimerHandle
   const deadline = new Promise<never>((_resolve, reject) => {
     timer = clock.setTimer(Math.max(0, deadlineMs - clock.nowMs()), () => reject(late()))
   })

@@ -8,8 +8,10 @@
  * that answers is the better witness of which process has an id; what arrives by different
  * connections is taken in the order in which it was said.
  */
+
 import type { LinkCause } from '../../core/state/types.js'
 import type { HotspareError } from '../../errors.js'
+import type { TimerHandle } from '../../interfaces/clock.js'
 import type { Envelope } from '../../protocol/envelope.js'
 import type { ControlLane } from './control-lane.js'
 
@@ -31,7 +33,7 @@ export class PeerLink {
    */
   retryMs: number
   upSinceMs = 0
-  timer: unknown
+  timer: TimerHandle
   /** Of the last dial, while no own connection stands. */
   failure: HotspareError | undefined
   /** Since when it speaks over its own connection and cannot be dialled. */

@@ -13,7 +13,7 @@ import type { ContentSource } from '../../replication/content/types.js'
 import { checkWriteOptions } from '../../replication/write/options.js'
 import type { Receipt, WriteOptions } from '../../replication/write/types.js'
 import type { ReadableCopy, ReadableFiles, WriteGate } from '../../replication/write/write-gate.js'
-import { aborted } from '../../util/abort.js'
+import { aborted, onAbort } from '../../util/abort.js'
 import {
   checkFileSize,
   checkMode,
@@ -355,10 +355,9 @@ async function submitLater(
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise
   return new Promise((resolve, reject) => {
-    const abort = (): void => reject(aborted(signal))
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+    if (signal.aborted) reject(aborted(signal))
+    const unlisten = onAbort(signal, () => reject(aborted(signal)))
+    promise.then(resolve, reject).finally(unlisten)
   })
 }
 

@@ -14,11 +14,11 @@ import { blobsOf, bytesOf, requirePlainValues } from '../../changes/intent.js'
 import type { ErrorCode } from '../../error-codes.js'
 import { errorCodes } from '../../error-codes.js'
 import { HotspareError } from '../../errors.js'
-import type { Clock } from '../../interfaces/clock.js'
+import type { Clock, TimerHandle } from '../../interfaces/clock.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
 import { fromPeer, wordOf } from '../../protocol/fields.js'
 import type { HeldWrite, Receipt, WriteOptions } from '../../replication/write/types.js'
-import { aborted } from '../../util/abort.js'
+import { aborted, onAbort } from '../../util/abort.js'
 
 /** Writes that may be held during a switchover; further ones are refused with `QUEUE_FULL`. */
 export const heldWritesMax = 100_000
@@ -89,7 +89,7 @@ export class Forwarding {
   #target: string | undefined
   /** When each target was heard last, or chosen. */
   readonly #heardMs = new Map<string, number>()
-  #timer: unknown
+  #timer: TimerHandle
 
   constructor(context: ForwardingContext) {
     this.#context = context
@@ -205,7 +205,7 @@ export class Forwarding {
   }
 
   #take(write: HeldWrite): void {
-    const unlisten = onAbort(write.signal, (error) => this.#refuse(held, error))
+    const unlisten = onAbort(write.signal, (by) => this.#refuse(held, aborted(by)))
     const held: Held = { write, bytes: bytesOf(write.intent, valueBytes), unlisten }
     this.#held.add(held)
     this.#heldBytes += held.bytes
@@ -318,17 +318,6 @@ export class Forwarding {
 function tooLarge(to: string, cause?: unknown): HotspareError {
   const message = `the role went to ${to}, and the write is too large to be forwarded`
   return new HotspareError('NOT_ACTIVE', message, { details: { active: to }, cause })
-}
-
-/** Calls back when the signal aborts; what is returned takes that back. */
-function onAbort(
-  signal: AbortSignal | undefined,
-  call: (error: HotspareError) => void,
-): () => void {
-  if (signal === undefined) return () => undefined
-  const listener = (): void => call(aborted(signal))
-  signal.addEventListener('abort', listener, { once: true })
-  return () => signal.removeEventListener('abort', listener)
 }
 
 export function ackLevelOf(value: unknown): AckLevel | undefined {

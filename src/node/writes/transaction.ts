@@ -9,6 +9,7 @@ import type { ContentSource } from '../../replication/content/types.js'
 import { noStateClass } from '../../replication/write/class-rules.js'
 import { checkWriteOptions } from '../../replication/write/options.js'
 import type { Receipt, WriteOptions } from '../../replication/write/types.js'
+import { aborted, onAbort } from '../../util/abort.js'
 import type { FileInfo } from './file-checks.js'
 import { checkFileSize, checkMode, checkSize, claimOf, contentDurability } from './file-checks.js'
 import type { FileReadOptions, FilesSource } from './files.js'
@@ -102,9 +103,8 @@ export async function runTransaction<Value>(
     }
   })
   given.catch(() => undefined)
-  const onAbort = (): void => abort(new HotspareError('ABORTED', '', { cause: signal?.reason }))
-  if (signal?.aborted === true) onAbort()
-  signal?.addEventListener('abort', onAbort, { once: true })
+  if (signal?.aborted === true) abort(aborted(signal))
+  const unlisten = onAbort(signal, (by) => abort(aborted(by)))
   const leave = source.onTransaction?.(abort)
   let committed = false
   try {
@@ -116,7 +116,7 @@ export async function runTransaction<Value>(
     // Of a transaction without changes there is nothing that could be lost.
     return { receipt: intent.changes.length === 0 ? { ...receipt, durable: true } : receipt, value }
   } finally {
-    signal?.removeEventListener('abort', onAbort)
+    unlisten()
     leave?.()
     if (!committed) {
       open.end(undefined)

@@ -8,7 +8,7 @@ import { HotspareError } from '../../errors.js'
 import type { ObjectStore } from '../../interfaces/object-store.js'
 import type { Random } from '../../interfaces/random.js'
 import type { Durability } from '../../policy/class-options.js'
-import { aborted } from '../../util/abort.js'
+import { aborted, onAbort } from '../../util/abort.js'
 import { requireDisk } from './no-room.js'
 import { SourceReader } from './source-reader.js'
 import type { BlobDistribution, ContentSource } from './types.js'
@@ -110,12 +110,9 @@ export class BlobSpool {
     const spooled = new SpooledContent(this.#objects, blobName(this.#random), inlineMax)
     const reader = new SourceReader(source)
     const { signal } = options
-    const abort = (): void => {
-      if (signal !== undefined) reader.giveUp(aborted(signal))
-    }
     this.#readers.add(reader)
-    signal?.addEventListener('abort', abort, { once: true })
-    if (signal?.aborted === true) abort()
+    const unlisten = onAbort(signal, (by) => reader.giveUp(aborted(by)))
+    if (signal?.aborted === true) reader.giveUp(aborted(signal))
     try {
       for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next()) {
         if (!(chunk instanceof Uint8Array))
@@ -131,7 +128,7 @@ export class BlobSpool {
       await spooled.remove()
       throw error
     } finally {
-      signal?.removeEventListener('abort', abort)
+      unlisten()
       this.#readers.delete(reader)
     }
   }

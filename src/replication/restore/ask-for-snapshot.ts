@@ -6,6 +6,7 @@
 import { snapshotBytesMax } from '../../copy/contents/types.js'
 import { HotspareError } from '../../errors.js'
 import { fromPeer } from '../../protocol/fields.js'
+import { onAbort } from '../../util/abort.js'
 import type { RestoreContext } from './context.js'
 
 /**
@@ -58,10 +59,10 @@ function readyOf(body: unknown): Ready {
 function pause({ clock, signal }: RestoreContext, ms: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = clock.setTimer(ms, done)
-    signal.addEventListener('abort', done, { once: true })
+    const unlisten = onAbort(signal, done)
     function done(): void {
       clock.clearTimer(timer)
-      signal.removeEventListener('abort', done)
+      unlisten()
       resolve()
     }
   })

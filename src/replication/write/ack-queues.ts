@@ -10,6 +10,7 @@ import type { WriteIntent } from '../../changes/intent.js'
 import type { UpdateResult } from '../../copy/contents/types.js'
 import type { Term } from '../../history/position.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
+import { Fifo } from '../../util/fifo.js'
 import type { Thresholds } from '../in-sync/ack-tracker.js'
 import type { Standing } from '../in-sync/in-sync.js'
 import type { Receipt } from './types.js'
@@ -64,18 +65,13 @@ interface Group {
   readonly writes: readonly Write[]
 }
 
-interface GroupQueue {
-  groups: Group[]
-  head: number
-}
-
 export class AckQueues {
-  readonly #queues: readonly GroupQueue[]
+  readonly #queues: readonly Fifo<Group>[]
   #waiting = 0
   #heldSeq = 0
 
   constructor() {
-    this.#queues = Array.from({ length: levelsCount }, () => ({ groups: [], head: 0 }))
+    this.#queues = Array.from({ length: levelsCount }, () => new Fifo<Group>())
   }
 
   /** Writes that wait. */
@@ -94,12 +90,12 @@ export class AckQueues {
     const first = writes[0]?.level
     if (first === undefined) return
     if (writes.every((write) => write.level === first)) {
-      this.#queues[first]?.groups.push({ ordinal, term, writes })
+      this.#queues[first]?.push({ ordinal, term, writes })
       return
     }
     for (let level = 0; level < levelsCount; level += 1) {
       const own = writes.filter((write) => write.level === level)
-      if (own.length > 0) this.#queues[level]?.groups.push({ ordinal, term, writes: own })
+      if (own.length > 0) this.#queues[level]?.push({ ordinal, term, writes: own })
     }
   }
 
@@ -109,8 +105,8 @@ export class AckQueues {
    */
   ackedSeq(lastSeq: number): number {
     let acked = lastSeq
-    for (const { groups, head } of this.#queues) {
-      const seq = groups[head]?.writes[0]?.seq
+    for (const { first } of this.#queues) {
+      const seq = first?.writes[0]?.seq
       if (seq !== undefined && seq <= acked) acked = seq - 1
     }
     return acked
@@ -119,8 +115,7 @@ export class AckQueues {
   /** Whether {@link release} would answer somebody. */
   canRelease(thresholds: Thresholds, standing: Standing): boolean {
     for (let level = 0; level < levelsCount; level += 1) {
-      const queue = this.#queues[level]
-      const group = queue?.groups[queue.head]
+      const group = this.#queues[level]?.first
       if (group !== undefined && group.ordinal <= reached(level, thresholds, standing)) return true
     }
     return false
@@ -130,13 +125,13 @@ export class AckQueues {
   release(thresholds: Thresholds, standing: Standing): void {
     for (let level = 0; level < levelsCount; level += 1) {
       const queue = this.#queues[level]
-      if (queue === undefined || queue.head === queue.groups.length) continue
+      if (queue === undefined || queue.isEmpty) continue
       this.#releaseLevel(queue, level, thresholds, standing)
     }
   }
 
   #releaseLevel(
-    queue: GroupQueue,
+    queue: Fifo<Group>,
     level: number,
     thresholds: Thresholds,
     standing: Standing,
@@ -146,33 +141,21 @@ export class AckQueues {
     const ack = lowered ? 'local' : ackOf(level)
     const onDisk = reached((lowered ? 0 : level) | 1, thresholds, standing)
     for (;;) {
-      const group = queue.groups[queue.head]
+      const group = queue.first
       if (group === undefined || group.ordinal > ordinal) break
-      queue.head += 1
+      queue.drop()
       this.#waiting -= group.writes.length
       const durable = group.ordinal <= onDisk
       if (ack !== 'local') this.#heldSeq = Math.max(this.#heldSeq, group.writes.at(-1)?.seq ?? 0)
       for (const write of group.writes) answer(write, group.term, ack, durable, lowered)
     }
-    if (queue.head === queue.groups.length) {
-      queue.groups.length = 0
-      queue.head = 0
-    } else if (queue.head >= 1024) {
-      queue.groups = queue.groups.slice(queue.head)
-      queue.head = 0
-    }
   }
 
   /** Takes out everybody who waits. */
   takeAll(): Write[] {
-    const writes: Write[] = []
-    for (const queue of this.#queues) {
-      for (const group of queue.groups.slice(queue.head)) writes.push(...group.writes)
-      queue.groups = []
-      queue.head = 0
-    }
+    const groups = this.#queues.flatMap((queue) => queue.takeAll())
     this.#waiting = 0
-    return writes.sort((left, right) => left.seq - right.seq)
+    return groups.flatMap(({ writes }) => writes).sort((left, right) => left.seq - right.seq)
   }
 }
 

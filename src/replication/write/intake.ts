@@ -7,7 +7,7 @@
 
 import type { BlobRef } from '../../changes/change.js'
 import { blobsOf, bytesOf, grows, type WriteIntent } from '../../changes/intent.js'
-import { aborted } from '../../util/abort.js'
+import { aborted, onAbort } from '../../util/abort.js'
 import { requireDisk } from '../content/no-room.js'
 import type { Standing } from '../in-sync/in-sync.js'
 import { type AckQueues, ackOf, durabilityOf, type Write } from './ack-queues.js'
@@ -112,7 +112,7 @@ export class WriteIntake {
   }
 
   #listen(write: Write, signal: AbortSignal): void {
-    const abort = (): void => {
+    write.unlisten = onAbort(signal, () => {
       write.unlisten = undefined
       if (write.seq > 0) {
         write.gone = true
@@ -122,8 +122,6 @@ export class WriteIntake {
       }
       this.#options.queue.giveUp(write)
       this.refuse(write, aborted(signal))
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    write.unlisten = () => signal.removeEventListener('abort', abort)
+    })
   }
 }

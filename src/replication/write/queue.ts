@@ -5,6 +5,7 @@
  * in the line until it is passed, and counts no more.
  */
 import type { HotspareError } from '../../errors.js'
+import { Fifo } from '../../util/fifo.js'
 import type { Write } from './ack-queues.js'
 import { queueFull } from './errors.js'
 
@@ -15,8 +16,7 @@ interface RoomWaiter {
 }
 
 export class WriteQueue {
-  #writes: Write[] = []
-  #head = 0
+  readonly #writes = new Fifo<Write>()
   #bytes = 0
   #gone = 0
   /** Writes of durability `memory`, which do not wait for a disk. */
@@ -37,7 +37,7 @@ export class WriteQueue {
   }
 
   get length(): number {
-    return this.#writes.length - this.#head - this.#gone
+    return this.#writes.length - this.#gone
   }
 
   get bytes(): number {
@@ -45,7 +45,7 @@ export class WriteQueue {
   }
 
   get isEmpty(): boolean {
-    return this.#head === this.#writes.length
+    return this.#writes.isEmpty
   }
 
   /** The number of the first write of the line, in the order in which they came in. */
@@ -55,7 +55,7 @@ export class WriteQueue {
 
   /** The number of the next write that comes in. */
   get nextNumber(): number {
-    return this.#passed + this.#writes.length - this.#head
+    return this.#passed + this.#writes.length
   }
 
   /** Whether none of the writes may pass a disk that is at work. */
@@ -82,26 +82,19 @@ export class WriteQueue {
 
   /** The write at this place of the line; undefined beyond its end. */
   at(index: number): Write | undefined {
-    return this.#writes[this.#head + index]
+    return this.#writes.at(index)
   }
 
   /** Takes the first writes out. */
   shift(count: number): void {
     for (let index = 0; index < count; index += 1) {
-      const write = this.#writes[this.#head + index]
+      const write = this.#writes.at(index)
       if (write === undefined) continue
       if (write.gone) this.#gone -= 1
       else this.#uncount(write)
     }
-    this.#head += count
+    this.#writes.drop(count)
     this.#passed += count
-    if (this.#head === this.#writes.length) {
-      this.#writes = []
-      this.#head = 0
-    } else if (this.#head >= 65_536) {
-      this.#writes = this.#writes.slice(this.#head)
-      this.#head = 0
-    }
   }
 
   /** A write of this queue was given up. */
@@ -113,9 +106,13 @@ export class WriteQueue {
 
   /** Takes everything out that was not given up. */
   takeAll(): Write[] {
-    const writes = this.#writes.slice(this.#head).filter((write) => !write.gone)
-    this.shift(this.#writes.length - this.#head)
-    return writes
+    const left: Write[] = []
+    for (let index = 0; index < this.#writes.length; index += 1) {
+      const write = this.#writes.at(index)
+      if (write?.gone === false) left.push(write)
+    }
+    this.shift(this.#writes.length)
+    return left
   }
 
   #uncount(write: Write): void {

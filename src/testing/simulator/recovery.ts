@@ -134,12 +134,21 @@ class Operator {
    */
   #deployPolicies(): void {
     const world = this.#world
-    const differing = world.processes.filter(({ difference }) => difference !== undefined)
+    const isActive = ({ node }: Process): number => (node.role === 'active' ? 1 : 0)
+    const differing = world.processes
+      .filter(({ difference }) => difference !== undefined)
+      .sort((left, right) => isActive(left) - isActive(right))
     // In a schedule with single faults, one node at a time: to restart several at once is several.
-    for (const { id, difference } of world.strict ? differing.slice(0, 1) : differing) {
+    for (const { id, node, difference } of world.strict ? differing.slice(0, 1) : differing) {
       this.#step('deployPolicy', { id, difference })
+      // With an active that nobody could be in sync with, all that it has alone goes away for a
+      // while.
+      const { role, inSync } = node.status()
+      if (role === 'active' && inSync.length === 0) world.strict = false
       world.deployPolicy(id)
-      this.#restart(id)
+      this.#restartedMs = world.nowMs
+      // In order: what is acknowledged in memory alone does not survive a kill.
+      void world.stop(id)
     }
   }
 

@@ -5,6 +5,7 @@ import type {
   Transport,
   TransportLimits,
 } from '../../interfaces/transport.js'
+import { onAbort } from '../../util/abort.js'
 import { MemoryConnection } from './connection.js'
 import { complete, Link, type LinkQuality, type Machine } from './link.js'
 import type { Scheduler } from './scheduler.js'
@@ -194,16 +195,15 @@ export class Network {
         if (settled || from.generation !== generation) return
         settled = true
         cancel()
-        signal?.removeEventListener('abort', onAbort)
+        unlisten()
         outcome()
       }
       const fail = (error: HotspareError): void => settle(() => reject(error))
-      const onAbort = (): void => fail(aborted(to, signal))
       const cancel = this.#parts.scheduler.after(this.#parts.dialTimeoutMs, () =>
         fail(unreachable(to, this.#parts.dialTimeoutMs)),
       )
-      signal?.addEventListener('abort', onAbort, { once: true })
-      if (signal?.aborted) return onAbort()
+      const unlisten = onAbort(signal, () => fail(aborted(to, signal)))
+      if (signal?.aborted) return fail(aborted(to, signal))
       this.link(from, to).carry(() => {
         // A firewall that drops: the dial waits for its time.
         if (to.closed) return

@@ -1,3 +1,4 @@
+import { Fifo } from '../../util/fifo.js'
 import type { Scheduler } from './scheduler.js'
 
 /**
@@ -36,8 +37,7 @@ export class Pipe {
   readonly #way: PipeWay
   readonly #scheduler: Scheduler
   readonly #onTaken: () => void
-  #items: { item: PipeItem; dueMs: number }[] = []
-  #head = 0
+  readonly #items = new Fifo<{ item: PipeItem; dueMs: number }>()
   #bytes = 0
   /**
    * Items, from the first on, that lie in the receiver's socket although the way was blocked since.
@@ -61,7 +61,7 @@ export class Pipe {
 
   /** Whether anything is on its way. */
   get busy(): boolean {
-    return this.#head < this.#items.length
+    return !this.#items.isEmpty
   }
 
   push(item: PipeItem): void {
@@ -75,13 +75,12 @@ export class Pipe {
 
   /** Drops what has not arrived. */
   clearRest(): void {
-    for (const { item } of this.#items.splice(this.#head + this.#arrived)) this.#bytes -= item.bytes
+    for (const { item } of this.#items.takeFrom(this.#arrived)) this.#bytes -= item.bytes
   }
 
   /** Drops everything. */
   clear(): void {
-    this.#items = []
-    this.#head = 0
+    this.#items.clear()
     this.#bytes = 0
     this.#arrived = 0
     this.#cancel?.()
@@ -108,8 +107,8 @@ export class Pipe {
     const nowMs = this.#scheduler.nowMs()
     let bytes = 0
     this.#arrived = 0
-    for (let index = this.#head; index < this.#items.length; index++) {
-      const { item, dueMs } = this.#items[index]!
+    for (let index = 0; index < this.#items.length; index++) {
+      const { item, dueMs } = this.#items.at(index)!
       bytes += item.bytes
       if (bytes > SOCKET_BYTES_MAX || (dueMs > nowMs && !inFlight)) break
       this.#arrived += 1
@@ -119,8 +118,8 @@ export class Pipe {
   /** The way is another one: what is on it takes no longer than what is sent now. */
   hurry(): void {
     const nowMs = this.#scheduler.nowMs()
-    for (let index = this.#head; index < this.#items.length; index++) {
-      const entry = this.#items[index]!
+    for (let index = 0; index < this.#items.length; index++) {
+      const entry = this.#items.at(index)!
       entry.dueMs = Math.min(entry.dueMs, nowMs + this.#way.delayMs(entry.item.bytes))
     }
     this.#cancel?.()
@@ -131,8 +130,8 @@ export class Pipe {
   #restart(): void {
     this.#heldUp = false
     const nowMs = this.#scheduler.nowMs()
-    for (let index = this.#head + this.#arrived; index < this.#items.length; index++) {
-      const entry = this.#items[index]!
+    for (let index = this.#arrived; index < this.#items.length; index++) {
+      const entry = this.#items.at(index)!
       entry.dueMs = Math.max(entry.dueMs, nowMs + this.#way.delayMs(entry.item.bytes))
     }
     this.#cancel?.()
@@ -141,7 +140,7 @@ export class Pipe {
 
   #arm(): void {
     if (this.#cancel !== undefined || this.#pumping) return
-    const first = this.#items[this.#head]
+    const { first } = this.#items
     if (first === undefined || this.#held() || !first.item.ready()) return
     const delayMs = Math.max(0, first.dueMs - this.#scheduler.nowMs())
     this.#cancel = this.#scheduler.after(delayMs, this.#pump)
@@ -160,7 +159,7 @@ export class Pipe {
     try {
       const nowMs = this.#scheduler.nowMs()
       for (;;) {
-        const first = this.#items[this.#head]
+        const { first } = this.#items
         if (first === undefined || first.dueMs > nowMs) break
         if (this.#held() || !first.item.ready()) break
         this.#take(first.item)
@@ -173,17 +172,9 @@ export class Pipe {
   }
 
   #take(item: PipeItem): void {
-    this.#head += 1
+    this.#items.drop()
     this.#bytes -= item.bytes
     if (this.#arrived > 0) this.#arrived -= 1
-    // Taken items are cut off now and then, not one by one: that would move the rest each time.
-    if (this.#head === this.#items.length) {
-      this.#items = []
-      this.#head = 0
-    } else if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
-      this.#items.splice(0, this.#head)
-      this.#head = 0
-    }
     item.deliver()
   }
 }

@@ -2,6 +2,7 @@ import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net'
 import { type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { HotspareError } from '../../errors.js'
 import type { Connection, TransportLimits } from '../../interfaces/transport.js'
+import { onAbort } from '../../util/abort.js'
 import { type HostPort, parseAddress } from './address.js'
 import { TcpConnection } from './connection.js'
 import { FrameReader } from './frame-reader.js'
@@ -116,7 +117,7 @@ function ready(
   return new Promise((resolve, reject) => {
     const settle = (error?: HotspareError): void => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
+      unlisten()
       socket.removeListener('error', onError)
       socket.removeListener('close', onClose)
       socket.removeListener(event, onReady)
@@ -128,18 +129,17 @@ function ready(
       }
     }
     const onReady = (): void => settle()
-    const onAbort = (): void => settle(aborted(address, signal))
     const onError = (error: Error): void => settle(dialError(address, error, event))
     const onClose = (): void => settle(unreachable(address, 'the connection ended at once'))
     const timer = setTimeout(
       () => settle(unreachable(address, `no answer within ${dialTimeoutMs} ms`)),
       Math.max(0, untilMs - performance.now()),
     )
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const unlisten = onAbort(signal, () => settle(aborted(address, signal)))
     socket.once('error', onError)
     socket.once('close', onClose)
     socket.once(event, onReady)
-    if (signal?.aborted) onAbort()
+    if (signal?.aborted) settle(aborted(address, signal))
   })
 }
 

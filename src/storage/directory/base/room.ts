@@ -21,10 +21,13 @@ export const ROOM_BYTES: number = 4 * 1024 * 1024
 const ROOM_SHARE = 1 / 16
 /** While somebody writes, or the room is used up, the device is looked at so often. */
 const LOOK_EVERY_MS = 250
-/** And so often when what was asked for since could be a part of what is left. */
-const LOOK_NEAR_MS = 25
-/** Such a part: others may write to the same device meanwhile. */
+/**
+ * When what was asked for lately is more than this share of what is left, the device is looked at
+ * without a pause: others may write to it as fast.
+ */
 const NEAR_SHARE = 1 / 8
+/** What was asked for may not be written before so many milliseconds have passed. */
+const WRITTEN_AFTER_MS = 25
 
 export class Room implements StorageRoom {
   readonly #path: string
@@ -34,9 +37,11 @@ export class Room implements StorageRoom {
   /** Undefined where the system does not tell. */
   #freeBytes: number | undefined
   /** Asked for since the device was looked at. */
+  #askedSinceBytes = 0
+  /** Asked for in the present stretch of `WRITTEN_AFTER_MS`, and in the one before. */
   #askedBytes = 0
-  /** Asked for before that look and after the one before: it may not be written yet. */
   #askedBeforeBytes = 0
+  #stretchMs = 0
   /** What was refused last, at most as much as is kept; 0 when there is room. */
   #refusedBytes = 0
   #lookedMs = 0
@@ -59,14 +64,17 @@ export class Room implements StorageRoom {
   }
 
   refusal(bytes: number): string | undefined {
+    const nowMs = performance.now()
+    this.#passStretches(nowMs)
     const free = this.#freeBytes
-    const left = (free ?? 0) - this.#askedBytes - this.#askedBeforeBytes - this.#roomBytes
-    const isNear = free !== undefined && this.#askedBytes + bytes > left * NEAR_SHARE
-    const everyMs = isNear ? LOOK_NEAR_MS : LOOK_EVERY_MS
-    if (performance.now() - this.#lookedMs > everyMs) void this.#lookSoon()
+    const asked = this.#askedSinceBytes + this.#askedBytes + this.#askedBeforeBytes
+    const left = (free ?? 0) - asked - this.#roomBytes
+    const isNear = free !== undefined && asked + bytes > left * NEAR_SHARE
+    if (isNear || nowMs - this.#lookedMs > LOOK_EVERY_MS) void this.#lookSoon()
     if (free === undefined) return undefined
     if (this.#isHeld && left >= Math.max(bytes, this.#refusedBytes)) {
       this.#askedBytes += bytes
+      this.#askedSinceBytes += bytes
       this.#refusedBytes = 0
       return undefined
     }
@@ -144,8 +152,16 @@ export class Room implements StorageRoom {
     const isRoot = process.getuid?.() === 0
     this.#roomBytes = Math.min(ROOM_BYTES, Math.floor(blocks * bsize * ROOM_SHARE))
     this.#freeBytes = (isRoot ? bfree : bavail) * bsize
-    this.#askedBeforeBytes = this.#askedBytes
+    this.#askedSinceBytes = 0
+  }
+
+  /** Forgets what was asked for so long ago that the device shows it. */
+  #passStretches(nowMs: number): void {
+    const passedMs = nowMs - this.#stretchMs
+    if (passedMs < WRITTEN_AFTER_MS) return
+    this.#askedBeforeBytes = passedMs < 2 * WRITTEN_AFTER_MS ? this.#askedBytes : 0
     this.#askedBytes = 0
+    this.#stretchMs = nowMs
   }
 
   /** Whether the file of an earlier opening keeps as much as is wanted now. */

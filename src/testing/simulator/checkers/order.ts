@@ -44,7 +44,10 @@ class Order implements Checker {
   readonly #report: Report
   /** By machine: the term that is promised on its disk. */
   readonly #promised = new Map<string, Term | undefined>()
-  /** By process: what was written and not synced, and when. */
+  /**
+   * By process: what was written and not synced; of a file, which version its index had before the
+   * first of these writes. The index learns of a write only when the whole batch is carried out.
+   */
   readonly #dirty = new Map<Process, Map<string, number>>()
   /**
    * By process that is restored: up to where the bytes may reach that it was given in this restore.
@@ -65,7 +68,9 @@ class Order implements Checker {
       applying: (process) => this.#applying(process),
       dirty: (process, keys) => {
         const dirty = this.#dirtyOf(process)
-        for (const key of keys) dirty.set(key, world.nowMs)
+        for (const key of keys) {
+          if (!dirty.has(key)) dirty.set(key, versionOf(process, key))
+        }
       },
       synced: (process, kind, keys) => this.#synced(process, kind, keys),
     }
@@ -206,12 +211,11 @@ class Order implements Checker {
     const { copy, id } = process
     if (copy === undefined || this.#isSwitching(process)) return
     const { seq } = decodeCheckpoint(value).place.facts
-    for (const [key, sinceMs] of this.#dirtyOf(process)) {
-      // What came just now has not got its new version yet.
-      if (sinceMs >= this.#world.nowMs || !key.startsWith(dirtyKey('tree', ''))) continue
-      const path = key.slice(dirtyKey('tree', '').length)
-      const version = copy.index.get(path)?.version
-      if (version === undefined || version > seq) continue
+    for (const [key, before] of this.#dirtyOf(process)) {
+      if (!key.startsWith(treePrefix)) continue
+      const version = versionOf(process, key)
+      if (version === 0 || version === before || version > seq) continue
+      const path = key.slice(treePrefix.length)
       this.#report(
         `a checkpoint of ${id} at ${seq} does without change ${version} of ${path}, which is not synced`,
       )
@@ -258,6 +262,13 @@ class Order implements Checker {
       `${id} carries out ${applier.startedSeq}, its journal is durable up to ${copy.durableSeq}`,
     )
   }
+}
+
+const treePrefix = dirtyKey('tree', '')
+
+/** The version that the index has of the file; 0 for none. */
+function versionOf({ copy }: Process, key: string): number {
+  return copy?.index.get(key.slice(treePrefix.length))?.version ?? 0
 }
 
 export const order = (world: World, report: Report): Checker => new Order(world, report)

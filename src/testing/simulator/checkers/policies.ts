@@ -53,6 +53,9 @@ class Policies implements Checker {
     if (ordered) return
     for (const other of this.#world.processes) {
       if (!differ(process, other) || other.copy?.complete !== true) continue
+      // A failed disk can neither serve nor give what it has: its node is left out, with
+      // `possibleLoss`.
+      if (other.copy.failed !== undefined) continue
       const heard = node.status().peers.some((peer) => peer.id === other.id && peer.heard)
       const isLater = compareFreshness(other.copy.extent, copy.extent) > 0
       if (!heard || !isLater) continue

@@ -39,7 +39,7 @@ export class LocalCopy {
   readonly files: CopyFiles
   /** The versions of all files. */
   readonly index: FileIndex
-  /** What names of files the storage does not tell apart, or the policy refuses. */
+  /** Which spellings of paths the storage or the policy does not keep apart. */
   readonly names: NameRules
   /** What somebody else did to files. */
   readonly outside: OutsideChanges

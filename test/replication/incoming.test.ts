@@ -51,7 +51,6 @@ async function follow(): Promise<Follower> {
     clock: new VirtualClock(),
     degradeAfterMs: 2_000,
     vault: { dropUnused: async () => undefined },
-    outside: () => ({ unknown: [], differing: [], missing: [] }),
     promised: () => followed,
     dial: async () => channel as unknown as Channel,
     report: (event: IncomingEvent) => events.push(event),

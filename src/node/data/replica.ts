@@ -203,13 +203,6 @@ export class Replica {
   }
 
   /**
-   * What was found changed on this disk, at start or while the node runs, and not put right since.
-   */
-  get outside(): OutsideReport {
-    return this.copy.outside.report
-  }
-
-  /**
    * A standby gets the file anew, by the restore that its next stream begins with. An active has
    * nobody to get it from.
    */
@@ -493,7 +486,6 @@ export class Replica {
       degradeAfterMs,
       sourceSilentMs: sourceSilentFactor * deadMs,
       stateClasses: states.map(({ name }) => name),
-      outside: () => copy.outside.report,
       outsideRepaired: (found) => this.#hooks.reports.outside(found, 'repaired'),
       acknowledgeReceipt: acknowledgesFromMemory(this.#options),
       claims: (path) => {

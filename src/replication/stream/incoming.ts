@@ -170,7 +170,7 @@ export class Incoming {
       this.#report('CONNECTION_CLOSED', `the stream from ${this.peer} ended (${cause})`),
     )
     const { extent, complete } = copy
-    const { unknown, differing, missing } = this.#context.outside()
+    const { unknown, differing, missing } = copy.outside.report
     const found = unknown.length + differing.length + missing.length
     const repair = found > 0 || copy.conflict !== undefined
     const promised = this.#context.promised()
@@ -289,7 +289,7 @@ export class Incoming {
   async #restore(planned: Planned): Promise<void> {
     const context: RestoreContext = {
       ...this.#context,
-      outside: this.#context.outside(),
+      outside: this.#context.copy.outside.report,
       plan: planned.plan,
       bulk: await this.#bulk.client(),
       signal: this.#abort.signal,
@@ -314,7 +314,7 @@ export class Incoming {
     this.#becomeSwitching(planned)
     await copy.restoreSwitch.flush()
     if (this.#isEnded) return
-    const outside = this.#context.outside()
+    const outside = copy.outside.report
     await copy.restoreSwitch.switchTo(manifest)
     this.#context.outsideRepaired(outside)
     await restore.clean()

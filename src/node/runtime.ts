@@ -342,7 +342,6 @@ export class Runtime {
     return {
       dial: (peer, lane, signal) => this.#running().links.dial(peer, lane, signal),
       promised: () => this.#parts?.driver.durable.promised,
-      checkTenure: () => this.writes.checkTenure(),
       refusal: (peer) => this.#peers.mismatches.get(peer),
       report: (event) => this.#news.take(event),
     }

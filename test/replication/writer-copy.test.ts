@@ -78,7 +78,7 @@ async function openWriter(node: NodeParts, epoch = 1, degraded = true): Promise<
     degraded,
     blobs: { distribute: async () => {}, withdraw: () => {} },
     emit: () => {},
-    checkTenure: () => {},
+    tenure: { mayAct: () => true },
   })
 }
 

@@ -261,7 +261,7 @@ export interface Bench {
   readonly storage: OpenStorage
   readonly writer: Writer
   /** Set to make the tenure doubtful. */
-  tenure: { error: HotspareError | undefined }
+  tenure: { doubtful: boolean }
 }
 
 /** Opens a writer on a fake copy; three members, alpha writes. */
@@ -272,7 +272,7 @@ export async function openWriter(
   const clock = new TestClock()
   const events: WriterEvent[] = []
   const storage = await memory().open({ nodeId: 'alpha', bootId: 'boot' })
-  const tenure: Bench['tenure'] = { error: undefined }
+  const tenure = { doubtful: false }
   const writer = await Writer.open({
     copy,
     policy,
@@ -289,9 +289,7 @@ export async function openWriter(
     degraded: false,
     blobs: { distribute: async () => {}, withdraw: () => {} },
     emit: (event) => events.push(event),
-    checkTenure: () => {
-      if (tenure.error !== undefined) throw tenure.error
-    },
+    tenure: { mayAct: () => !tenure.doubtful },
     ...options,
   })
   return { copy, clock, events, storage, writer, tenure }

@@ -33,7 +33,7 @@ import type { AdoptionWatchOptions } from './adoption-watch.js'
 import { Fetching } from './fetching.js'
 import { Followers } from './followers.js'
 import { LaterAdoption } from './later-adoption.js'
-import type { ReplicaHooks } from './replica-types.js'
+import type { ReplicaHooks, TermOpening } from './replica-types.js'
 import { StorageRetry } from './storage-retry.js'
 import { Freeze } from './write-freeze.js'
 
@@ -314,9 +314,9 @@ export class Replica {
   /**
    * Opens a term: the first of a tenure makes the writer, a further one goes on with it. With the
    * first, what somebody else did to files is taken into the history, before anybody is told of the
-   * role; `progressed` tells that this goes on.
+   * role.
    */
-  async openTerm(term: Term, degraded: boolean, progressed: () => void): Promise<void> {
+  async openTerm(term: Term, opening: TermOpening): Promise<void> {
     this.unfollow()
     await this.#fetching.end()
     if (this.#writer !== undefined) {
@@ -326,9 +326,9 @@ export class Replica {
     } else {
       await this.#settling
       await this.#dropUnused()
-      const writer = await this.#openWriter(term, degraded)
+      const writer = await this.#openWriter(term, opening)
       this.#writer = writer
-      await this.#adopt(writer, progressed)
+      await this.#adopt(writer, opening)
       this.#freeze = new Freeze(this.#options.clock, writer)
     }
     this.#term = term
@@ -340,7 +340,7 @@ export class Replica {
    * What is not adopted stays known: it is tried again, and this node gets the history's version
    * when it follows somebody.
    */
-  async #adopt(writer: Writer, progressed: () => void): Promise<void> {
+  async #adopt(writer: Writer, { progressed }: TermOpening): Promise<void> {
     const { copy } = this
     const { outside } = copy
     if (isNothing(outside)) return
@@ -377,18 +377,9 @@ export class Replica {
   async #adoptLater(left: OutsideReport): Promise<AdoptionResult> {
     const writer = this.#writer
     if (writer === undefined) throw new HotspareError('NOT_ACTIVE', 'the role was lost')
-    const isWanted = (): boolean => this.#writer === writer && this.#isTenured()
+    const isWanted = (): boolean => this.#writer === writer && writer.mayAct
     const limits = { forMs: Number.POSITIVE_INFINITY, isWanted, progressed: () => undefined }
     return await this.#newAdoption(writer, limits).run('all', left)
-  }
-
-  #isTenured(): boolean {
-    try {
-      this.#hooks.checkTenure()
-      return true
-    } catch {
-      return false
-    }
   }
 
   /**
@@ -403,7 +394,7 @@ export class Replica {
     }
   }
 
-  #openWriter(term: Term, degraded: boolean): Promise<Writer> {
+  #openWriter(term: Term, { degraded, tenure }: TermOpening): Promise<Writer> {
     const { policy, clock, random, id, members } = this.#options
     const { degradeAfterMs, onNoStandby, flowControl } = this.#options
     return Writer.open({
@@ -423,7 +414,7 @@ export class Replica {
       blobs: this.followers,
       noRoomFor: (bytes) => this.#noRoomFor(bytes),
       emit: (event) => this.#hooks.report({ from: 'writer', event }),
-      checkTenure: () => this.#hooks.checkTenure(),
+      tenure,
     })
   }
 

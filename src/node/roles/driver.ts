@@ -28,6 +28,7 @@ import type { Replica } from '../data/replica.js'
 import type { Links } from '../peers/links.js'
 import { FactsWriter } from './hard-state-writer.js'
 import { AskedGate } from './promotion-gate.js'
+import { TimelyTenure } from './tenure-check.js'
 
 const log = debug('hotspare:core')
 
@@ -60,6 +61,7 @@ interface Command {
 }
 
 export class Driver {
+  readonly tenure: TimelyTenure
   readonly #context: DriverContext
   readonly #state: CoreState
   readonly #queue: DriverInput[] = []
@@ -96,6 +98,7 @@ export class Driver {
       (id, ok) => this.input({ type: 'gate', id, ok }),
       (error) => context.onError(error),
     )
+    this.tenure = new TimelyTenure(this, options.heartbeatMs)
     this.#lastStepMs = options.clock.nowMs()
     this.#lastStepWallMs = options.clock.wallMs()
     this.#state = createCore({
@@ -356,7 +359,7 @@ export class Driver {
   #openTerm(term: Term, degraded: boolean): void {
     const { replica } = this.#context
     const progressed = (): void => this.input({ type: 'termProgress', term })
-    replica.openTerm(term, degraded, progressed).then(
+    replica.openTerm(term, { degraded, tenure: this.tenure, progressed }).then(
       () => {
         if (this.#role === 'active') this.#raise(term)
         // Its storage may have failed since the term was durable, and nobody was active then who

@@ -90,12 +90,7 @@ export class WritePath implements TransactionSource {
    * Whether every acknowledged change is in the copy: only on a node that may act as active now.
    */
   isCurrent(): boolean {
-    try {
-      this.checkTenure()
-      return true
-    } catch {
-      return false
-    }
+    return this.#context.parts()?.driver.tenure.mayAct() ?? false
   }
 
   /**
@@ -176,20 +171,6 @@ export class WritePath implements TransactionSource {
       return Promise.reject(error)
     }
     return Promise.reject(this.notActive())
-  }
-
-  /**
-   * Before writes get their places, and before they are acknowledged. A node that was not running
-   * for a while looks at the time first: it may have to ask whether it still is active, and writes
-   * wait meanwhile.
-   * @throws `NOT_ACTIVE`
-   */
-  checkTenure(): void {
-    const driver = this.#context.parts()?.driver
-    if (driver === undefined || driver.role !== 'active') throw this.notActive()
-    if (driver.lateMs > this.#context.options.heartbeatMs) driver.input({ type: 'tick' })
-    const isAsking = driver.state.tenure?.asking !== undefined
-    if (driver.role !== 'active' || isAsking) throw this.notActive()
   }
 
   /** Why nothing is written here, with the active where it is known. */

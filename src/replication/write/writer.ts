@@ -197,6 +197,11 @@ export class Writer implements WriteGate, StreamSource {
     }
   }
 
+  /** Whether this node may act as active now. */
+  get mayAct(): boolean {
+    return this.#options.tenure.mayAct()
+  }
+
   /** Undefined when so many bytes may be submitted now; else a promise for when to ask `again`. */
   room(bytes: number, again = false): Promise<void> | undefined {
     // Whoever comes too late is told by `submit`.
@@ -289,11 +294,6 @@ export class Writer implements WriteGate, StreamSource {
     this.#inSync.endFirstWait()
   }
 
-  /** Looks again at a tenure that was in doubt. It is looked at by itself, too, a little later. */
-  recheck(): void {
-    this.#advance()
-  }
-
   /**
    * Ends the writer. Writes without a place reject with `error`; those with one that are not
    * acknowledged reject with `OUTCOME_UNKNOWN`. Idempotent.
@@ -368,16 +368,12 @@ export class Writer implements WriteGate, StreamSource {
 
   /** Whether this node may act as active now; if not, it is looked at again a little later. */
   #isTenured(): boolean {
-    try {
-      this.#options.checkTenure()
-      return true
-    } catch {
-      this.#tenureTimer ??= this.#options.clock.setTimer(tenureRetryMs, () => {
-        this.#tenureTimer = undefined
-        this.#advance()
-      })
-      return false
-    }
+    if (this.mayAct) return true
+    this.#tenureTimer ??= this.#options.clock.setTimer(tenureRetryMs, () => {
+      this.#tenureTimer = undefined
+      this.#advance()
+    })
+    return false
   }
 
   #checkAnswered(): void {

@@ -14,7 +14,6 @@ const tooLong: readonly string[] = [
   'src/copy/local-copy.ts',
   'src/node/data/replica.ts',
   'src/node/roles/driver.ts',
-  'src/node/runtime.ts',
   'src/testing/simulator/world.ts',
 ]
 

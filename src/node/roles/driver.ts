@@ -45,14 +45,34 @@ export interface DriverContext {
   readonly links: Links
   readonly replica: Replica
   writeFacts(facts: DurableFacts): Promise<void>
-  /** The role changed; called before anything that follows from it. */
-  onRole(role: Role, from: Role, reason: string, term: Term | undefined): void
-  /** A further term of the same tenure was opened. */
-  onTerm(term: Term): void
+  readonly owner: RoleOwner
   onEvent(event: CoreEvent): void
   onError(error: unknown): void
   /** An attempt at something that is tried again failed, or, without an error, succeeded. */
   tried(what: Tried, error?: unknown): void
+}
+
+/** How the role changed. */
+export interface RoleChange {
+  readonly role: Role
+  readonly from: Role
+  readonly reason: string
+  /** The term that an active begins with. */
+  readonly term: Term | undefined
+  /** The active that this node follows, or followed last. */
+  readonly followed: string | undefined
+  /** Whether the role is given up for a planned handover. */
+  readonly handsOver: boolean
+}
+
+/** Who owns what begins and ends with a role. */
+export interface RoleOwner {
+  /** Called before anything that follows from the change. */
+  changed(change: RoleChange): void
+  /** The tenure goes on in a further term. */
+  raise(term: Term): void
+  /** The tenure is over, or what was opened for one is not wanted. */
+  end(error: HotspareError): void
 }
 
 interface Command {
@@ -330,7 +350,9 @@ export class Driver {
     this.#role = role
     this.#term = role === 'active' ? term : undefined
     if (role !== 'discovering') this.#gate.forget()
-    this.#context.onRole(role, from, reason, term)
+    const { followed, handover } = this.#state
+    const handsOver = handover !== undefined
+    this.#context.owner.changed({ role, from, reason, term, followed: followed?.id, handsOver })
   }
 
   #fetch(id: number, peer: string, seq: number): void {
@@ -370,7 +392,7 @@ export class Driver {
         this.input({ type: 'termOpened', term, ok, copy: replica.facts(), ...reason })
         // The core may have turned away while the term was being opened: nobody serves then.
         if (this.#role !== 'active')
-          replica.endTenure(new HotspareError('NOT_ACTIVE', 'not promoted'))
+          this.#context.owner.end(new HotspareError('NOT_ACTIVE', 'not promoted'))
       },
       (error: unknown) => {
         this.#context.tried('promotion', error)
@@ -382,7 +404,7 @@ export class Driver {
 
   #raise(term: Term): void {
     this.#term = term
-    this.#context.onTerm(term)
+    this.#context.owner.raise(term)
   }
 
   #drain(id: number, target: string | undefined, deadlineMs: number): void {

@@ -201,18 +201,17 @@ export class WritePath implements TransactionSource {
     for (const abort of transactions) if (this.#transactions.has(abort)) abort(error)
   }
 
-  /** This node is active no more. */
-  roleLost(error: HotspareError): void {
-    const parts = this.#context.parts()
+  /** The role goes to another node as planned: writes without a place go there, too. */
+  handOver(error: HotspareError): void {
     const open = [...this.#transactions]
-    // A planned handover: writes without a place go to the next active instead of failing.
-    if (parts?.driver.state.handover !== undefined) {
-      this.forwarding.hold(parts.replica.writer?.takeHeld() ?? [], error)
-      const { clock, switchoverMs } = this.#context.options
-      clock.setTimer(switchoverMs, () => this.#abort(open, error))
-    } else {
-      this.#abort(open, error)
-    }
+    this.forwarding.hold(this.#context.parts()?.replica.writer?.takeHeld() ?? [], error)
+    const { clock, switchoverMs } = this.#context.options
+    clock.setTimer(switchoverMs, () => this.#abort(open, error))
+  }
+
+  /** The role is lost: what is under way cannot be committed here. */
+  abortTransactions(error: HotspareError): void {
+    this.#abort([...this.#transactions], error)
   }
 
   /** The node stops. */
@@ -220,6 +219,6 @@ export class WritePath implements TransactionSource {
     this.#ended = error
     this.forwarding.release(error)
     this.forwarding.lost(undefined)
-    this.#abort([...this.#transactions], error)
+    this.abortTransactions(error)
   }
 }

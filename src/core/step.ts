@@ -9,6 +9,7 @@ import { afterLate, answerReceived, askPeer, askPeers } from './asking.js'
 import { checkDiscovery } from './discovery.js'
 import { checkFollowing, followingReport, followPersisted } from './following.js'
 import { pledgeProgress, promiseRequested } from './pledge.js'
+import { checkRedials } from './redial.js'
 import { becomeDiscovering, stepDown } from './roles.js'
 import { fetched, gateAnswered, openingProgress, promiseReceived, roundOpened } from './round.js'
 import { learnKnown, settleKnown } from './standing/highest-known.js'
@@ -56,6 +57,7 @@ export function step(core: CoreState, input: CoreInput): CoreEffect[] {
   if (core.started) {
     settle(core)
     beat(core, input.type === 'message')
+    if (input.type === 'tick') checkRedials(core)
   }
   return core.effects
 }

@@ -37,6 +37,9 @@ export function carryOut(world: World, node: NodeSim, effect: CoreEffect): void 
     case 'send':
       send(world, node, effect.to, effect.message)
       break
+    case 'redial':
+      world.redials.push({ atMs: world.nowMs, from: id, to: effect.peer })
+      break
     case 'persist':
       world.push(world.diskMs, {
         kind: 'persist',

@@ -49,6 +49,7 @@ export class World {
     readonly to: string
     readonly type: string
   }[] = []
+  redials: { readonly atMs: number; readonly from: string; readonly to: string }[] = []
   ledger: Ledger = new Ledger()
   latencyMs = 1
   diskMs = 2

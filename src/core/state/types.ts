@@ -161,6 +161,11 @@ export type CoreCommand =
 /** What the shell must do, in order. */
 export type CoreEffect =
   | { readonly type: 'send'; readonly to: string; readonly message: CoreMessage }
+  /**
+   * Dial this peer anew if our own connection to it stands and is older than that; the old one goes
+   * when the new one stands.
+   */
+  | { readonly type: 'redial'; readonly peer: string; readonly olderThanMs: number }
   /** Write these facts durably, then give the input `persisted`. */
   | { readonly type: 'persist'; readonly id: number; readonly facts: DurableFacts }
   | {

@@ -97,8 +97,6 @@ export class Driver {
   #timer: unknown
   #tickAtMs = Number.POSITIVE_INFINITY
   readonly #gate: AskedGate
-  /** Since when a peer says that it does not hear us. */
-  readonly #deafSince = new Map<string, number>()
   #open = true
 
   constructor(context: DriverContext, durable: DurableFacts) {
@@ -228,7 +226,6 @@ export class Driver {
     if (!this.#open) return
     this.#tickAtMs = Number.POSITIVE_INFINITY
     this.input({ type: 'tick' })
-    this.#reviveLinks()
   }
 
   /** Wakes the core when it has something to decide. */
@@ -240,33 +237,6 @@ export class Driver {
     this.#tickAtMs = dueMs
     // Whole milliseconds: a timer that fires a fraction too early would have to be set once more.
     this.#timer = clock.setTimer(Math.ceil(dueMs - clock.nowMs()), () => this.#tick())
-  }
-
-  /**
-   * A connection into a network that lost it can stay open for minutes, and longer than the fault
-   * lasts. One over which nothing comes to pass is dialled anew.
-   */
-  #reviveLinks(): void {
-    const { links, options } = this.#context
-    const nowMs = options.clock.nowMs()
-    for (const peer of this.#state.peers.values()) {
-      if (!peer.link) continue
-      const silentMs = nowMs - (peer.heardAtMs ?? Number.NEGATIVE_INFINITY)
-      const deafMs = this.#deafMs(peer.id, nowMs)
-      if (Math.max(silentMs, deafMs) >= options.deadMs) links.redial(peer.id, options.deadMs)
-    }
-  }
-
-  /** For how long a peer has said that it does not hear us, whatever our role. */
-  #deafMs(id: string, nowMs: number): number {
-    const hears = this.#state.peers.get(id)?.view?.hears
-    if (hears === undefined || hears.includes(this.#context.options.id)) {
-      this.#deafSince.delete(id)
-      return 0
-    }
-    const sinceMs = this.#deafSince.get(id) ?? nowMs
-    this.#deafSince.set(id, sinceMs)
-    return nowMs - sinceMs
   }
 
   #step(input: DriverInput): void {
@@ -305,6 +275,8 @@ export class Driver {
     switch (effect.type) {
       case 'send':
         return links.sendCore(effect.to, effect.message)
+      case 'redial':
+        return links.redial(effect.peer, effect.olderThanMs)
       case 'persist':
         return this.#factsWriter.write(effect.id, effect.facts)
       case 'role':

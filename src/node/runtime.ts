@@ -93,7 +93,7 @@ export class Runtime {
       options,
       bootId: this.#bootId,
       parts: () => this.#parts,
-      running: () => this.#running(),
+      notRunning: () => this.#notRunning(),
     })
     this.files = new FilesApi(this.writes)
     this.#inbound = new Inbound({
@@ -128,8 +128,13 @@ export class Runtime {
 
   #running(): NodeParts {
     if (this.#parts !== undefined) return this.#parts
-    if (this.#started) throw new HotspareError('STOPPED', `the node ${this.#options.id} is stopped`)
-    throw new HotspareError('NOT_STARTED', `the node ${this.#options.id} was not started`)
+    throw this.#notRunning()
+  }
+
+  #notRunning(): HotspareError {
+    const { id } = this.#options
+    if (this.#started) return new HotspareError('STOPPED', `the node ${id} is stopped`)
+    return new HotspareError('NOT_STARTED', `the node ${id} was not started`)
   }
 
   readonly emit: Emit = (name, ...event) => {

@@ -69,3 +69,14 @@ export async function withAny<T>(
 export function aborted(signal: AbortSignal): HotspareError {
   return new HotspareError('ABORTED', '', { cause: signal.reason })
 }
+
+/** Calls back when the signal aborts; what is returned takes that back. */
+export function onAbort(
+  signal: AbortSignal | undefined,
+  call: (error: HotspareError) => void,
+): () => void {
+  if (signal === undefined) return () => undefined
+  const listener = (): void => call(aborted(signal))
+  signal.addEventListener('abort', listener, { once: true })
+  return () => signal.removeEventListener('abort', listener)
+}

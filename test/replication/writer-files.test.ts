@@ -7,7 +7,15 @@ import { FilesApi } from '../../src/node/writes/files.js'
 import { BatchResolver } from '../../src/replication/write/batch-resolver.js'
 import type { WriterOptions } from '../../src/replication/write/types.js'
 import { writerLimits } from '../../src/replication/write/types.js'
-import { type Bench, codeOf, openWriter, policy, settle, stateOf } from './writer-support.js'
+import {
+  type Bench,
+  codeOf,
+  gateTo,
+  openWriter,
+  policy,
+  settle,
+  stateOf,
+} from './writer-support.js'
 
 interface FilesBench extends Bench {
   readonly files: FilesApi
@@ -26,7 +34,11 @@ async function openFiles(options: Partial<WriterOptions> = {}): Promise<FilesBen
     },
     ...options,
   })
-  const files = new FilesApi({ policy, gate: bench.writer, copy: () => bench.copy })
+  const files = new FilesApi({
+    policy,
+    gate: gateTo(bench.writer, bench.storage),
+    copy: () => bench.copy,
+  })
   return { ...bench, files, distributed, withdrawn }
 }
 

@@ -5,6 +5,7 @@ import { changesOf, type Entry, inSyncOf, lastSeqOf, singlesOf } from '../../src
 import { HotspareError } from '../../src/errors.js'
 import type { Clock } from '../../src/interfaces/clock.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
+import { WriteGate } from '../../src/node/writes/write-gate.js'
 import { appState } from '../../src/policy/kinds/app-state.js'
 import { neverSynced } from '../../src/policy/kinds/never-synced.js'
 import { synced } from '../../src/policy/kinds/synced.js'
@@ -293,6 +294,12 @@ export async function openWriter(
     ...options,
   })
   return { copy, clock, events, storage, writer, tenure }
+}
+
+/** The gate of a node that is active with this writer. */
+export function gateTo(writer: Writer, { objects }: OpenStorage): WriteGate {
+  const refusal = (): HotspareError => new HotspareError('NOT_ACTIVE')
+  return new WriteGate({ writer, objects, ended: undefined, hold: () => undefined, refusal })
 }
 
 /** Adds a follower that is in sync at once and holds everything so far. */

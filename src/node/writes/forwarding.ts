@@ -18,7 +18,7 @@ import type { Clock } from '../../interfaces/clock.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
 import { fromPeer, wordOf } from '../../protocol/fields.js'
 import type { HeldWrite, Receipt, WriteOptions } from '../../replication/write/types.js'
-import { aborted } from '../../util/abort.js'
+import { aborted, onAbort } from '../../util/abort.js'
 
 /** Writes that may be held during a switchover; further ones are refused with `QUEUE_FULL`. */
 export const heldWritesMax = 100_000
@@ -318,17 +318,6 @@ export class Forwarding {
 function tooLarge(to: string, cause?: unknown): HotspareError {
   const message = `the role went to ${to}, and the write is too large to be forwarded`
   return new HotspareError('NOT_ACTIVE', message, { details: { active: to }, cause })
-}
-
-/** Calls back when the signal aborts; what is returned takes that back. */
-function onAbort(
-  signal: AbortSignal | undefined,
-  call: (error: HotspareError) => void,
-): () => void {
-  if (signal === undefined) return () => undefined
-  const listener = (): void => call(aborted(signal))
-  signal.addEventListener('abort', listener, { once: true })
-  return () => signal.removeEventListener('abort', listener)
 }
 
 export function ackLevelOf(value: unknown): AckLevel | undefined {

@@ -9,8 +9,8 @@
 import type { BlobRef, FileChange, SingleChange } from '../../changes/change.js'
 import type { ListExpectation, ReadExpectation } from '../../changes/intent.js'
 import { HotspareError } from '../../errors.js'
-import type { ReadableCopy } from '../../replication/write/write-gate.js'
 import { listMatching, notFound } from './file-checks.js'
+import type { ReadableCopy } from './readable-copy.js'
 
 /**
  * Times that a file which changes while it is read is read again; then the transaction ends with

@@ -42,7 +42,7 @@ import type { BatchLoop } from './batch-loop.js'
 import { outcomeUnknown } from './errors.js'
 import type { WriteIntake } from './intake.js'
 import { connectParts } from './parts.js'
-import type { WriteQueue } from './queue.js'
+import type { RoomWaiter, WriteQueue } from './queue.js'
 import type { Sequencer } from './sequencer.js'
 import type {
   HeldWrite,
@@ -52,14 +52,13 @@ import type {
   WriterOptions,
   WriterStatus,
 } from './types.js'
-import type { WriteGate } from './write-gate.js'
 
 export type { Follower, HeldWrite, Receipt, WriteOptions, WriterOptions, WriterStatus }
 
 /** When a tenure in doubt is looked at again, in milliseconds. */
 const tenureRetryMs = 10
 
-export class Writer implements WriteGate, StreamSource {
+export class Writer implements StreamSource {
   readonly #options: WriterOptions
   readonly #copy: WriterCopy
   readonly #spool: BlobSpool
@@ -202,10 +201,15 @@ export class Writer implements WriteGate, StreamSource {
     return this.#options.tenure.mayAct()
   }
 
-  /** Undefined when so many bytes may be submitted now; else a promise for when to ask `again`. */
-  room(bytes: number, again = false): Promise<void> | undefined {
+  /** Whether so many bytes may be submitted now, before whoever waits for room. */
+  hasRoom(bytes: number): boolean {
     // Whoever comes too late is told by `submit`.
-    return this.#closed === undefined ? this.#queue.room(bytes, again) : undefined
+    return this.#closed !== undefined || this.#queue.hasRoom(bytes)
+  }
+
+  /** Lets it submit as soon as there is room, unless the writer is closed before. */
+  waitForRoom(waiter: RoomWaiter): void {
+    this.#queue.waitForRoom(waiter)
   }
 
   /**
@@ -215,11 +219,6 @@ export class Writer implements WriteGate, StreamSource {
   store(source: ContentSource, options: ContentOptions): Promise<Content> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
     return this.#spool.store(source, options)
-  }
-
-  /** Reads from a blob that was stored. */
-  readBlob(blob: BlobRef, offset: number, length: number): Promise<Uint8Array> {
-    return this.#spool.read(blob, offset, length)
   }
 
   /** Removes blobs that were stored and will not be named by a change. */

@@ -1,7 +1,7 @@
 /**
  * The core's one entry: `step(state, input)` changes the state it is given and returns the effects,
- * in the order in which they are to be carried out. First the time moves on, then the input is
- * taken in, then everything that follows from the new facts is decided.
+ * in the order in which they are to be carried out. First the time moves on, then what follows from
+ * a changed copy is decided, then the input is taken in and what follows from it is decided.
  */
 import { assertInvariant } from '../errors.js'
 import { checkActive, reopenPersisted, termReopened } from './active.js'
@@ -28,6 +28,7 @@ import { noteCounted } from './standing/stand-ins.js'
 import { noteReached } from './standing/stands.js'
 import { viewOf } from './standing/views.js'
 import { arm, commandDone, disarm, persist, send } from './state/acts.js'
+import { type CopyFacts, sameFacts } from './state/facts.js'
 import type { CoreMessage } from './state/messages.js'
 import { type CoreState, type Peer, peersOf } from './state/state.js'
 import type { CoreEffect, CoreInput } from './state/types.js'
@@ -53,6 +54,7 @@ export function step(core: CoreState, input: CoreInput): CoreEffect[] {
   core.effects = []
   const lateMs = advance(core, input)
   if (lateMs > 0) afterLate(core, lateMs)
+  takeCopy(core, input.copy)
   take(core, input)
   if (core.started) {
     settle(core)
@@ -60,6 +62,17 @@ export function step(core: CoreState, input: CoreInput): CoreEffect[] {
     if (input.type === 'tick') checkRedials(core)
   }
   return core.effects
+}
+
+/** What became of the copy came before the input that tells of it, and is decided upon first. */
+function takeCopy(core: CoreState, copy: CopyFacts | undefined): void {
+  const before = core.copy
+  if (!core.started || copy === undefined || sameFacts(copy, before)) return
+  core.copy = copy
+  noteLeftEmpty(core, before)
+  settleKnown(core)
+  settle(core)
+  beat(core, false)
 }
 
 /**
@@ -226,17 +239,9 @@ type Progress = Exclude<
 
 /** What the shell reports of effects that it carried out. */
 function takeProgress(core: CoreState, input: Progress): void {
-  if ('copy' in input) {
-    const before = core.copy
-    core.copy = input.copy
-    noteLeftEmpty(core, before)
-    settleKnown(core)
-  }
   switch (input.type) {
     case 'persisted':
       takePersisted(core, input.id)
-      break
-    case 'copy':
       break
     case 'following':
       followingReport(core, input)

@@ -13,7 +13,6 @@ const tooLong: readonly string[] = [
   'src/copy/journal/journal.ts',
   'src/copy/local-copy.ts',
   'src/node/data/replica.ts',
-  'src/node/roles/driver.ts',
   'src/testing/simulator/world.ts',
 ]
 

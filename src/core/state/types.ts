@@ -45,8 +45,15 @@ export interface CoreMember {
 /** Why a link or a dial failed. */
 export type LinkCause = 'closed' | 'reset' | 'timeout' | 'protocol' | 'error'
 
-/** What happened. Every input carries the monotonic time in milliseconds. */
-export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
+/**
+ * What happened. Every input carries the monotonic time in milliseconds, and the facts of the own
+ * copy where they may have changed.
+ */
+export type CoreInput = {
+  readonly nowMs: number
+  readonly wallMs: number
+  readonly copy?: CopyFacts
+} & (
   | { readonly type: 'start'; readonly copy: CopyFacts; readonly durable: DurableFacts }
   | { readonly type: 'tick' }
   | { readonly type: 'message'; readonly from: string; readonly message: CoreMessage }
@@ -85,8 +92,6 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
   | { readonly type: 'refusal'; readonly peer: string; readonly reason: string }
   /** The effect `persist` with this id is durable. */
   | { readonly type: 'persisted'; readonly id: number }
-  /** Facts of the own copy changed. */
-  | { readonly type: 'copy'; readonly copy: CopyFacts }
   /**
    * How following goes: `started` (plan known), `complete` (caught up: may be a standby), `broken`,
    * `refused`.
@@ -105,13 +110,12 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
    * Answer to `cutStream`: nothing of the old stream arrives any more, and all that arrived is
    * durable.
    */
-  | { readonly type: 'cut'; readonly id: number; readonly copy: CopyFacts }
+  | { readonly type: 'cut'; readonly id: number }
   /** Answer to `fetch`: the missing suffix is here and durable, or why not. */
   | {
       readonly type: 'fetched'
       readonly id: number
       readonly ok: boolean
-      readonly copy: CopyFacts
       readonly reason?: string
     }
   /**
@@ -129,7 +133,6 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
       readonly type: 'termOpened'
       readonly term: Term
       readonly ok: boolean
-      readonly copy: CopyFacts
       readonly reason?: string
     }
   /**
@@ -140,7 +143,6 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
       readonly type: 'drained'
       readonly id: number
       readonly ok: boolean
-      readonly copy: CopyFacts
       readonly reason?: string
     }
   /** The journal of an active failed: it cannot keep the role. */

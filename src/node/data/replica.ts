@@ -285,11 +285,10 @@ export class Replica {
    * brings, and a takeover that waited for it would wait for the disk of a member that is not in
    * sync.
    */
-  async cutStream(): Promise<CopyFacts> {
+  async cutStream(): Promise<void> {
     this.unfollow()
     await this.#fetching.end()
     if (this.copy.failed === undefined) await this.copy.flush().catch(() => undefined)
-    return this.facts()
   }
 
   /**

@@ -3,13 +3,13 @@
  * changes.
  *
  * Invariants: inputs are stepped one at a time, in the order of their arrival (an effect that
- * answers at once is an input of the next step, never of the running one); the core sees the
- * present facts of the copy with each input; facts are written one after the other, and what
- * depends on them waits for `persisted`.
+ * answers at once is an input of the next step, never of the running one); each input carries the
+ * present facts of the copy; facts about roles are written one after the other, and what depends on
+ * them waits for `persisted`.
  */
 import debug from 'debug'
 import { explain } from '../../core/state/explain.js'
-import type { CopyFacts, DurableFacts, Role } from '../../core/state/facts.js'
+import type { DurableFacts, Role } from '../../core/state/facts.js'
 import type { CoreState } from '../../core/state/state.js'
 import type {
   CoreCommand,
@@ -32,9 +32,9 @@ import { TimelyTenure } from './tenure-check.js'
 
 const log = debug('hotspare:core')
 
-type WithoutTime<T> = T extends unknown ? Omit<T, 'nowMs' | 'wallMs'> : never
-/** An input without its time, which the driver adds. */
-export type DriverInput = WithoutTime<CoreInput>
+type WithoutFacts<T> = T extends unknown ? Omit<T, 'nowMs' | 'wallMs' | 'copy'> : never
+/** An input without the time and the facts of the copy, which the driver adds. */
+export type DriverInput = WithoutFacts<CoreInput>
 
 /** What the driver works with. */
 export interface DriverContext {
@@ -90,7 +90,6 @@ export class Driver {
   #role: Role = 'stopped'
   #term: Term | undefined
   readonly #factsWriter: FactsWriter
-  #facts: CopyFacts | undefined
   #nextCommand = 1
   #lastStepMs: number
   #lastStepWallMs: number
@@ -164,9 +163,7 @@ export class Driver {
   }
 
   start(): void {
-    const copy = this.#context.replica.facts()
-    this.#facts = copy
-    this.input({ type: 'start', copy, durable: this.durable })
+    this.input({ type: 'start', durable: this.durable })
   }
 
   /**
@@ -245,11 +242,7 @@ export class Driver {
     this.#lastStepMs = time.nowMs
     this.#lastStepWallMs = time.wallMs
     const copy = this.#context.replica.facts()
-    if (input.type !== 'start' && !sameFacts(copy, this.#facts)) {
-      this.#facts = copy
-      this.#perform(step(this.#state, { ...time, type: 'copy', copy }))
-    }
-    this.#perform(step(this.#state, { ...time, ...input } as CoreInput))
+    this.#perform(step(this.#state, { ...time, ...input, copy } as CoreInput))
     this.#endGate()
   }
 
@@ -286,7 +279,7 @@ export class Driver {
       case 'unfollow':
         return replica.unfollow()
       case 'cutStream':
-        return this.#answer(replica.cutStream(), (copy) => ({ type: 'cut', id: effect.id, copy }))
+        return this.#answer(replica.cutStream(), () => ({ type: 'cut', id: effect.id }))
       case 'fetch':
         return this.#fetch(effect.id, effect.peer, effect.seq)
       case 'mayBecomeActive':
@@ -333,13 +326,13 @@ export class Driver {
     replica.fetch(peer, seq, moved).then(
       () => {
         this.#context.tried('fetch')
-        this.input({ type: 'fetched', id, ok: true, copy: replica.facts() })
+        this.input({ type: 'fetched', id, ok: true })
       },
       (error: unknown) => {
         // A fetch that nobody needs any more is ended, and has not failed.
         if (!HotspareError.is(error, 'ABORTED')) this.#context.tried('fetch', error)
         const reason = whatHappened(error)
-        this.input({ type: 'fetched', id, ok: false, copy: replica.facts(), reason })
+        this.input({ type: 'fetched', id, ok: false, reason })
       },
     )
   }
@@ -361,7 +354,7 @@ export class Driver {
         const { failed } = replica.copy
         const reason = failed === undefined ? {} : { reason: whatHappened(failed) }
         const ok = failed === undefined
-        this.input({ type: 'termOpened', term, ok, copy: replica.facts(), ...reason })
+        this.input({ type: 'termOpened', term, ok, ...reason })
         // The core may have turned away while the term was being opened: nobody serves then.
         if (this.#role !== 'active')
           this.#context.owner.end(new HotspareError('NOT_ACTIVE', 'not promoted'))
@@ -369,7 +362,7 @@ export class Driver {
       (error: unknown) => {
         this.#context.tried('promotion', error)
         const reason = whatHappened(error)
-        this.input({ type: 'termOpened', term, ok: false, copy: replica.facts(), reason })
+        this.input({ type: 'termOpened', term, ok: false, reason })
       },
     )
   }
@@ -382,10 +375,10 @@ export class Driver {
   #drain(id: number, target: string | undefined, deadlineMs: number): void {
     const { replica } = this.#context
     replica.drain(target, deadlineMs).then(
-      () => this.input({ type: 'drained', id, ok: true, copy: replica.facts() }),
+      () => this.input({ type: 'drained', id, ok: true }),
       (error: unknown) => {
         const reason = whatHappened(error)
-        this.input({ type: 'drained', id, ok: false, copy: replica.facts(), reason })
+        this.input({ type: 'drained', id, ok: false, reason })
       },
     )
   }
@@ -401,20 +394,4 @@ export class Driver {
 
 function stoppedBefore(): HotspareError {
   return new HotspareError('STOPPED', 'the node stopped before the command was done')
-}
-
-function sameFacts(left: CopyFacts, right: CopyFacts | undefined): boolean {
-  return (
-    right !== undefined &&
-    left.seq === right.seq &&
-    left.durableSeq === right.durableSeq &&
-    left.firstSeq === right.firstSeq &&
-    left.history === right.history &&
-    left.complete === right.complete &&
-    left.inSync === right.inSync &&
-    left.inSyncKnown === right.inSyncKnown &&
-    left.forgot === right.forgot &&
-    left.ineligible === right.ineligible &&
-    left.heldSeq === right.heldSeq
-  )
 }

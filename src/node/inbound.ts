@@ -98,8 +98,8 @@ export class Inbound implements LinkHandlers {
     if ('view' in message) {
       const { bootId, activeTerm, copy } = message.view
       this.#options.twins.spoke(from, bootId)
-      if (activeTerm !== undefined && from === replica.followed) {
-        replica.heardActive(activeTerm, copy.seq)
+      if (activeTerm !== undefined && from === replica.inflow.followed?.peer) {
+        replica.inflow.heardActive(activeTerm, copy.seq)
       }
       replica.followers.heard(from, copy.durableSeq)
     }

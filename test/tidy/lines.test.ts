@@ -12,7 +12,6 @@ const holdsText = /'[^']{40,}'|"[^"]{40,}"|`[^`]{40,}|\/.{40,}\//
 const tooLong: readonly string[] = [
   'src/copy/journal/journal.ts',
   'src/copy/local-copy.ts',
-  'src/node/data/replica.ts',
   'src/testing/simulator/world.ts',
 ]
 

@@ -136,7 +136,7 @@ export class ReplicaNews {
   #onIncoming(event: Extract<ReplicaEvent, { from: 'incoming' }>['event']): void {
     const { id, emit } = this.#options
     const { peer } = event
-    const term = this.#options.replica()?.followedTerm
+    const term = this.#options.replica()?.inflow.followed?.term
     if (event.name === 'progress') {
       const { progress, restoreId, method } = event
       this.restore = { source: peer, method, ...progress }
@@ -205,6 +205,6 @@ export class ReplicaNews {
     const reason = textOf(failure)
     if (this.#options.role() === 'active')
       return this.#options.input({ type: 'copyFailed', reason })
-    replica?.breakStream(error?.code ?? 'STORAGE_FAILED', reason)
+    replica?.inflow.breakStream(error?.code ?? 'STORAGE_FAILED', reason)
   }
 }

@@ -275,9 +275,9 @@ export class Driver {
       case 'role':
         return this.#become(effect.role, effect.reason, effect.term)
       case 'follow':
-        return replica.follow(effect.peer, effect.term)
+        return replica.inflow.follow(effect.peer, effect.term)
       case 'unfollow':
-        return replica.unfollow()
+        return replica.inflow.unfollow()
       case 'cutStream':
         return this.#answer(replica.cutStream(), () => ({ type: 'cut', id: effect.id }))
       case 'fetch':
@@ -323,7 +323,7 @@ export class Driver {
   #fetch(id: number, peer: string, seq: number): void {
     const { replica } = this.#context
     const moved = (count: number): void => this.input({ type: 'fetchProgress', id, count })
-    replica.fetch(peer, seq, moved).then(
+    replica.inflow.fetch(peer, seq, moved).then(
       () => {
         this.#context.tried('fetch')
         this.input({ type: 'fetched', id, ok: true })

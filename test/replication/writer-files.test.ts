@@ -272,6 +272,30 @@ describe('writing files (SYN-5, SYN-6)', () => {
     )
   })
 
+  it('nobody passes those who wait for room, and one that was given up never happens', async () => {
+    const bench = await openFiles({ limits: { ...writerLimits, queueBytesMax: 1000 } })
+    bench.writer.freeze()
+    const abort = new AbortController()
+    const given = [
+      bench.files.write('files/a', 'x'.repeat(900)),
+      bench.files.write('files/b', 'x'.repeat(900), { signal: abort.signal }),
+      bench.files.write('files/c', 'x'.repeat(900)),
+      // It would fit beside the first one.
+      bench.files.write('files/d', 'x'),
+    ]
+    await settle()
+    abort.abort()
+    bench.writer.unfreeze()
+    const outcomes = await Promise.allSettled(given)
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+    ])
+    expect([...bench.copy.files.keys()]).toEqual(['files/a', 'files/c', 'files/d'])
+  })
+
   it('a write that waits for room hears its signal, and the end of the role', async () => {
     const bench = await openFiles({ limits: { ...writerLimits, queueBytesMax: 1000 } })
     bench.writer.freeze()

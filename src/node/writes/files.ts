@@ -302,8 +302,7 @@ export class FilesApi {
       const { gate } = this.#source
       const inline = inlineOf(content, gate.inlineBytesMax)
       if (inline !== undefined) {
-        const intent = make({ bytes: inline, blob: undefined }, name)
-        return gate.submitInTurn(inline.length, intent, options)
+        return gate.submitInTurn(make({ bytes: inline, blob: undefined }, name), options)
       }
       // The other arguments are checked before the stream is read.
       make({ bytes: nothing, blob: undefined }, name)
@@ -324,7 +323,7 @@ export class FilesApi {
     const { gate } = this.#source
     const durability = contentDurability(claimed, options)
     const content = await gate.store(source, { durability, signal: options.signal })
-    return await gate.submitInTurn(content.bytes?.length ?? 0, make(content), options)
+    return await gate.submitInTurn(make(content), options)
   }
 }
 

@@ -7,7 +7,7 @@
  */
 
 import type { BlobRef } from '../../changes/change.js'
-import { blobsOf, type WriteIntent } from '../../changes/intent.js'
+import { blobsOf, bytesOf, type WriteIntent } from '../../changes/intent.js'
 import type { ObjectStore } from '../../interfaces/object-store.js'
 import {
   type Content,
@@ -62,13 +62,16 @@ export class WriteGate {
   }
 
   /**
-   * Submits as soon as the writer's queue has room for so many bytes, after the writes that wait
+   * Submits a change of a file as soon as the writer's queue has room for it, after those that wait
    * for that already.
    */
-  submitInTurn(bytes: number, intent: WriteIntent, options: WriteOptions): Promise<Receipt> {
+  submitInTurn(intent: WriteIntent, options: WriteOptions): Promise<Receipt> {
     const { writer } = this.#source
-    const waits = writer?.hasRoom(bytes) === false && options.signal?.aborted !== true
-    if (!waits) return this.submit(intent, options)
+    // As the queue counts it: only values of updates are estimated there, and none comes here.
+    const bytes = bytesOf(intent, 0)
+    const isGivenUp = options.signal?.aborted === true
+    if (writer === undefined || writer.hasRoom(bytes) || isGivenUp)
+      return this.submit(intent, options)
     const waiting = new WaitingWrite(this, bytes, intent, options)
     writer.waitForRoom(waiting)
     return waiting.receipt

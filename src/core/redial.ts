@@ -4,7 +4,10 @@
  */
 import { type CoreState, type Peer, peersOf } from './state/state.js'
 
-/** Looked at with each tick, which comes at least once a heartbeat. */
+/**
+ * Asked whenever the timer runs out, which is at least once a heartbeat. Whoever looks at the time
+ * in between may be late, with messages unread that would show that a connection is of use.
+ */
 export function checkRedials(core: CoreState): void {
   const { deadMs } = core.options
   for (const peer of peersOf(core)) {

@@ -59,7 +59,7 @@ export function step(core: CoreState, input: CoreInput): CoreEffect[] {
   if (core.started) {
     settle(core)
     beat(core, input.type === 'message')
-    if (input.type === 'tick') checkRedials(core)
+    if (input.type === 'tick' && input.due === true) checkRedials(core)
   }
   return core.effects
 }

@@ -326,7 +326,7 @@ export class World {
     const dueMs = nextDueMs(node.core)
     if (this.manual || !node.alive || dueMs >= node.tickAtMs) return
     node.tickAtMs = dueMs
-    this.inputLater(dueMs - this.nowMs, node.id, { type: 'tick' })
+    this.inputLater(dueMs - this.nowMs, node.id, { type: 'tick', due: true })
   }
 
   #nextAt(): number {

@@ -55,7 +55,8 @@ export type CoreInput = {
   readonly copy?: CopyFacts
 } & (
   | { readonly type: 'start'; readonly copy: CopyFacts; readonly durable: DurableFacts }
-  | { readonly type: 'tick' }
+  /** The time moved on; `due`: the timer for the next deadline ran out. Default false. */
+  | { readonly type: 'tick'; readonly due?: boolean }
   | { readonly type: 'message'; readonly from: string; readonly message: CoreMessage }
   /**
    * A connection to this peer stands (handshake done), on which both speak: our own dial, or one

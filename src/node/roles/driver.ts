@@ -222,7 +222,7 @@ export class Driver {
   #tick(): void {
     if (!this.#open) return
     this.#tickAtMs = Number.POSITIVE_INFINITY
-    this.input({ type: 'tick' })
+    this.input({ type: 'tick', due: true })
   }
 
   /** Wakes the core when it has something to decide. */

@@ -11,7 +11,7 @@ import { writerLimits } from '../../src/replication/write/types.js'
 import { type Follower, Writer } from '../../src/replication/write/writer.js'
 import { memory } from '../../src/storage/memory.js'
 import { seeded } from '../adapters/support.js'
-import { counting, settle, TestClock } from './writer-support.js'
+import { counting, gateTo, settle, TestClock } from './writer-support.js'
 
 interface NodeParts {
   readonly copy: LocalCopy
@@ -78,7 +78,7 @@ async function openWriter(node: NodeParts, epoch = 1, degraded = true): Promise<
     degraded,
     blobs: { distribute: async () => {}, withdraw: () => {} },
     emit: () => {},
-    checkTenure: () => {},
+    tenure: { mayAct: () => true },
   })
 }
 
@@ -110,7 +110,11 @@ describe('the writer on a real copy', () => {
         'RangeError: bad note',
         { position: { seq: 4 }, result: 3 },
       ])
-      const files = new FilesApi({ policy: node.policy, gate: writer, copy: () => node.copy })
+      const files = new FilesApi({
+        policy: node.policy,
+        gate: gateTo(writer, node.storage),
+        copy: () => node.copy,
+      })
       await files.write('files/a', 'hello')
       await files.append('files/a', ' world')
       await files.write('files/large', Buffer.alloc(50_000, 'x'))
@@ -149,11 +153,19 @@ describe('the writer on a real copy', () => {
   it('SYN-6: files change together, reads see the last change before it is on disk', async () => {
     const node = await openNode()
     const writer = await openWriter(node)
-    const files = new FilesApi({ policy: node.policy, gate: writer, copy: () => node.copy })
+    const files = new FilesApi({
+      policy: node.policy,
+      gate: gateTo(writer, node.storage),
+      copy: () => node.copy,
+    })
     await files.write('files/a/b', 'one')
     await expect(files.write('files/a', 'x')).rejects.toMatchObject({ code: 'PATH_CONFLICT' })
     await expect(files.write('files/a/b/c', 'x')).rejects.toMatchObject({ code: 'PATH_CONFLICT' })
-    const source = { policy: node.policy, gate: writer, copy: () => node.copy }
+    const source = {
+      policy: node.policy,
+      gate: gateTo(writer, node.storage),
+      copy: () => node.copy,
+    }
     const { receipt } = await runTransaction(source, async (tx) => {
       await tx.files.append('files/a/b', ' two')
       await tx.files.write('files/c', 'see')

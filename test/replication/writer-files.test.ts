@@ -7,7 +7,15 @@ import { FilesApi } from '../../src/node/writes/files.js'
 import { BatchResolver } from '../../src/replication/write/batch-resolver.js'
 import type { WriterOptions } from '../../src/replication/write/types.js'
 import { writerLimits } from '../../src/replication/write/types.js'
-import { type Bench, codeOf, openWriter, policy, settle, stateOf } from './writer-support.js'
+import {
+  type Bench,
+  codeOf,
+  gateTo,
+  openWriter,
+  policy,
+  settle,
+  stateOf,
+} from './writer-support.js'
 
 interface FilesBench extends Bench {
   readonly files: FilesApi
@@ -26,7 +34,11 @@ async function openFiles(options: Partial<WriterOptions> = {}): Promise<FilesBen
     },
     ...options,
   })
-  const files = new FilesApi({ policy, gate: bench.writer, copy: () => bench.copy })
+  const files = new FilesApi({
+    policy,
+    gate: gateTo(bench.writer, bench.storage),
+    copy: () => bench.copy,
+  })
   return { ...bench, files, distributed, withdrawn }
 }
 
@@ -258,6 +270,30 @@ describe('writing files (SYN-5, SYN-6)', () => {
     expect(receipts.map(({ position }) => position.seq)).toEqual(
       Array.from({ length: 20 }, (_, at) => at + 1),
     )
+  })
+
+  it('nobody passes those who wait for room, and one that was given up never happens', async () => {
+    const bench = await openFiles({ limits: { ...writerLimits, queueBytesMax: 1000 } })
+    bench.writer.freeze()
+    const abort = new AbortController()
+    const given = [
+      bench.files.write('files/a', 'x'.repeat(900)),
+      bench.files.write('files/b', 'x'.repeat(900), { signal: abort.signal }),
+      bench.files.write('files/c', 'x'.repeat(900)),
+      // It would fit beside the first one.
+      bench.files.write('files/d', 'x'),
+    ]
+    await settle()
+    abort.abort()
+    bench.writer.unfreeze()
+    const outcomes = await Promise.allSettled(given)
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+    ])
+    expect([...bench.copy.files.keys()]).toEqual(['files/a', 'files/c', 'files/d'])
   })
 
   it('a write that waits for room hears its signal, and the end of the role', async () => {

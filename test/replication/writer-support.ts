@@ -8,6 +8,7 @@ import type { FileRecord } from '../../src/copy/files/types.js'
 import { HotspareError } from '../../src/errors.js'
 import type { Clock } from '../../src/interfaces/clock.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
+import { WriteGate } from '../../src/node/writes/write-gate.js'
 import { appState } from '../../src/policy/kinds/app-state.js'
 import { neverSynced } from '../../src/policy/kinds/never-synced.js'
 import { synced } from '../../src/policy/kinds/synced.js'
@@ -268,7 +269,7 @@ export interface Bench {
   readonly storage: OpenStorage
   readonly writer: Writer
   /** Set to make the tenure doubtful. */
-  tenure: { error: HotspareError | undefined }
+  tenure: { doubtful: boolean }
 }
 
 /** Opens a writer on a fake copy; three members, alpha writes. */
@@ -279,7 +280,7 @@ export async function openWriter(
   const clock = new TestClock()
   const events: WriterEvent[] = []
   const storage = await memory().open({ nodeId: 'alpha', bootId: 'boot' })
-  const tenure: Bench['tenure'] = { error: undefined }
+  const tenure = { doubtful: false }
   const writer = await Writer.open({
     copy,
     policy,
@@ -296,12 +297,16 @@ export async function openWriter(
     degraded: false,
     blobs: { distribute: async () => {}, withdraw: () => {} },
     emit: (event) => events.push(event),
-    checkTenure: () => {
-      if (tenure.error !== undefined) throw tenure.error
-    },
+    tenure: { mayAct: () => !tenure.doubtful },
     ...options,
   })
   return { copy, clock, events, storage, writer, tenure }
+}
+
+/** The gate of a node that is active with this writer. */
+export function gateTo(writer: Writer, { objects }: OpenStorage): WriteGate {
+  const refusal = (): HotspareError => new HotspareError('NOT_ACTIVE')
+  return new WriteGate({ writer, objects, ended: undefined, hold: () => undefined, refusal })
 }
 
 /** Adds a follower that is in sync at once and holds everything so far. */

@@ -8,6 +8,7 @@ import type { Channel } from '../../protocol/channel.js'
 import type { WriterEvent } from '../../replication/in-sync/types.js'
 import type { IncomingEvent } from '../../replication/stream/incoming-types.js'
 import type { OutgoingEvent } from '../../replication/stream/outgoing-types.js'
+import type { TenureCheck } from '../../replication/write/types.js'
 import type { NodeEvents } from '../contract/events.js'
 import type { AdoptionResult } from './adoption.js'
 
@@ -32,12 +33,19 @@ export interface ReplicaReports {
 
 export type OutsideOutcome = NodeEvents['outsideChange'][0]['outcome']
 
+/** How a term is opened. */
+export interface TermOpening {
+  /** Whether no promotable member is in reach, so that writes wait for nobody. */
+  readonly degraded: boolean
+  readonly tenure: TenureCheck
+  /** What goes with the opening takes long, and goes on. */
+  progressed(): void
+}
+
 /** What the data side needs from the node. */
 export interface ReplicaHooks {
   dial(peer: string, lane: 'stream' | 'bulk', signal: AbortSignal): Promise<Channel>
   promised(): Term | undefined
-  /** Throws NOT_ACTIVE when this node may not act as active now. */
-  checkTenure(): void
   /** Why a peer gets no data, or undefined. */
   refusal(peer: string): string | undefined
   readonly reports: ReplicaReports

@@ -221,7 +221,7 @@ export class ReplicaNews implements ReplicaReports {
   }
 
   #tellCore(event: StreamEvent): void {
-    const term = this.#options.replica()?.followedTerm
+    const term = this.#options.replica()?.inflow.followed?.term
     if (term === undefined) return
     this.#noteAttempt(event)
     const reason = 'reason' in event ? event.reason : undefined
@@ -299,6 +299,6 @@ export class ReplicaNews implements ReplicaReports {
     const reason = textOf(failure)
     if (this.#options.role() === 'active')
       return this.#options.input({ type: 'copyFailed', reason })
-    replica?.breakStream(error?.code ?? 'STORAGE_FAILED', reason)
+    replica?.inflow.breakStream(error?.code ?? 'STORAGE_FAILED', reason)
   }
 }

@@ -9,7 +9,7 @@ import { checkPath } from '../../policy/path-rules.js'
 import type { NamedFileClass, SyncPolicy } from '../../policy/sync-policy.js'
 import type { ContentSource } from '../../replication/content/types.js'
 import type { WriteOptions } from '../../replication/write/types.js'
-import type { ReadableFiles } from '../../replication/write/write-gate.js'
+import type { ReadableFiles } from './readable-copy.js'
 
 /** Own bytes of content that is short enough to stay inline; undefined for all else. */
 export function inlineOf(content: ContentSource, inlineBytesMax: number): Uint8Array | undefined {

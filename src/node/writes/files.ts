@@ -3,7 +3,7 @@
  * writes go through the gate, which only the active opens.
  */
 
-import { blobsOf, type WriteIntent } from '../../changes/intent.js'
+import type { WriteIntent } from '../../changes/intent.js'
 import { notFound, type ReadFile } from '../../copy/files/copy-files.js'
 import { HotspareError } from '../../errors.js'
 import { kindOf } from '../../policy/kinds/table.js'
@@ -12,7 +12,6 @@ import type { Content } from '../../replication/content/blob-spool.js'
 import type { ContentSource } from '../../replication/content/types.js'
 import { checkWriteOptions } from '../../replication/write/options.js'
 import type { Receipt, WriteOptions } from '../../replication/write/types.js'
-import type { ReadableCopy, ReadableFiles, WriteGate } from '../../replication/write/write-gate.js'
 import { aborted, onAbort } from '../../util/abort.js'
 import {
   checkFileSize,
@@ -25,6 +24,8 @@ import {
   inlineOf,
   listMatching,
 } from './file-checks.js'
+import type { ReadableCopy, ReadableFiles } from './readable-copy.js'
+import type { WriteGate } from './write-gate.js'
 
 /** Options of {@link FilesApi.write}. */
 export interface FileWriteOptions extends WriteOptions {
@@ -296,10 +297,7 @@ export class FilesApi {
       const { gate } = this.#source
       const inline = inlineOf(content, gate.inlineBytesMax)
       if (inline !== undefined) {
-        const intent = make({ bytes: inline, blob: undefined }, name)
-        const wait = gate.room(inline.length)
-        if (wait === undefined) return gate.submit(intent, options)
-        return submitLater(gate, wait, inline.length, intent, options)
+        return gate.submitInTurn(make({ bytes: inline, blob: undefined }, name), options)
       }
       // The other arguments are checked before the stream is read.
       make({ bytes: nothing, blob: undefined }, name)
@@ -320,36 +318,11 @@ export class FilesApi {
     const { gate } = this.#source
     const durability = contentDurability(claimed, options)
     const content = await gate.store(source, { durability, signal: options.signal })
-    const bytes = content.bytes?.length ?? 0
-    const wait = gate.room(bytes)
-    if (wait === undefined) return gate.submit(make(content), options)
-    return submitLater(gate, wait, bytes, make(content), options)
+    return await gate.submitInTurn(make(content), options)
   }
 }
 
 const nothing = new Uint8Array(0)
-
-/** Waits for room first. What the intent refers to is removed when it never comes to that. */
-async function submitLater(
-  gate: WriteGate,
-  first: Promise<void>,
-  bytes: number,
-  intent: WriteIntent,
-  options: WriteOptions,
-): Promise<Receipt> {
-  try {
-    let wait: Promise<void> | undefined = first
-    while (wait !== undefined) {
-      await unlessAborted(wait, options.signal)
-      wait = gate.room(bytes, true)
-    }
-  } catch (error) {
-    const blobs = blobsOf(intent)
-    if (blobs.length > 0) await gate.discard(blobs)
-    throw error
-  }
-  return gate.submit(intent, options)
-}
 
 /** The promise, or a rejection as soon as the signal aborts. */
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -10,8 +10,8 @@ import type { BlobRef, FileChange, SingleChange } from '../../changes/change.js'
 import type { ListExpectation, ReadExpectation } from '../../changes/intent.js'
 import { notFound } from '../../copy/files/copy-files.js'
 import { HotspareError } from '../../errors.js'
-import type { ReadableCopy, ReadableFiles } from '../../replication/write/write-gate.js'
 import { listMatching } from './file-checks.js'
+import type { ReadableCopy, ReadableFiles } from './readable-copy.js'
 
 /**
  * Times that a file which changes while it is read is read again; then the transaction ends with

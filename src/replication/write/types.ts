@@ -107,8 +107,13 @@ export interface WriterOptions {
   /** Why what takes so many bytes of the device is refused; undefined when there is room. */
   noRoomFor?(bytes: number): string | undefined
   emit(event: WriterEvent): void
-  /** Throws NOT_ACTIVE when this node may not act as active now. */
-  checkTenure(): void
+  readonly tenure: TenureCheck
+}
+
+/** Asked before writes get their places, and before they are acknowledged. */
+export interface TenureCheck {
+  /** Whether this node may act as active now. The answer can change with every call. */
+  mayAct(): boolean
 }
 
 /** What a write may choose for itself instead of its class. */

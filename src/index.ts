@@ -82,11 +82,11 @@ export type {
   NodeDefaults,
 } from './node/contract/options.js'
 export { nodeDefaults } from './node/contract/options.js'
+export type { StartOptions } from './node/contract/start-options.js'
 export type { Tried } from './node/contract/tried.js'
 export type { NodeStatus, OperatorState, PeerStatus } from './node/report/status.js'
 export type { CauseStatus } from './node/roles/causes.js'
 export type { Tenure } from './node/roles/tenure.js'
-export type { StartOptions } from './node/runtime.js'
 export type { FileInfo } from './node/writes/file-checks.js'
 export type {
   FileContent,

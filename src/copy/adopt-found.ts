@@ -5,8 +5,9 @@
 import type { Extent } from '../history/position.js'
 import { claimingClass } from './files/path-claims.js'
 import { DistinctPaths, spelledAlike } from './files/spellings.js'
+import type { VersionedPath } from './files/types.js'
 import type { LoadOptions } from './open-copy.js'
-import type { InstallState, RestoreManifest, VersionedPath } from './switch/manifest.js'
+import type { InstallState, RestoreManifest } from './switch/manifest.js'
 import { stageSnapshot } from './switch/staged-snapshots.js'
 
 /** @throws `PATH_CONFLICT` for files that some system would take for one */
@@ -37,7 +38,7 @@ async function claimedPaths({ copy, contents }: LoadOptions): Promise<VersionedP
   for await (const batch of storage.tree.scan(() => undefined)) {
     for (const { path } of batch) {
       if (claimingClass(policy, path, 'isReplicated') === undefined) continue
-      const other = contents.refusesSpellings ? distinct.add(path) : undefined
+      const other = contents.names.refusesSpellings ? distinct.add(path) : undefined
       if (other !== undefined) throw spelledAlike(path, other)
       keep.push({ path, version: 1 })
     }

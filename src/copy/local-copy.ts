@@ -10,63 +10,90 @@
  *   promoted.
  */
 
-import type { BatchPart, Entry } from '../changes/entry.js'
-import { partsOf } from '../changes/entry.js'
+import { type BatchPart, type Entry, partsOf } from '../changes/entry.js'
 import { HotspareError } from '../errors.js'
-import type { Extent, Term } from '../history/position.js'
-import type { FileStat, TreeEntry } from '../interfaces/tree-store.js'
+import type { Extent, History } from '../history/position.js'
+import type { FileStat } from '../interfaces/tree-store.js'
 import { Listeners } from '../util/listeners.js'
 import { Congestion } from './congestion.js'
-import type { LocalCopyOptions, UpdateResult } from './contents/types.js'
-import { CopyView } from './copy-view.js'
-import { isNotOnDisk } from './files/file-index.js'
-import type { ReadHost } from './files/file-reads.js'
+import type { AppStates } from './contents/app-states.js'
+import type { StoredBlobs } from './contents/blob-refs.js'
+import { Contents } from './contents/replicated-state.js'
+import type { LocalCopyOptions, StateSnapshot, UpdateResult } from './contents/types.js'
+import { CopyFiles } from './files/copy-files.js'
+import type { FileIndex } from './files/file-index.js'
+import type { OutsideChanges } from './files/outside-changes.js'
 import { nothingSkipped, type SkippedReport } from './files/skipped-paths.js'
-import { nothingOutside, scanTree } from './files/tree-scan.js'
-import type { OutsideReport } from './files/types.js'
-import { asFailure } from './journal/errors.js'
-import type { LoadedCopy, LoadOptions } from './open-copy.js'
-import { openCopy } from './open-copy.js'
-import type { NextJournal } from './restore-switch.js'
-import { CopySwitcher } from './restore-switch.js'
-import type { RestoreManifest } from './switch/manifest.js'
+import type { NameRules } from './files/spellings.js'
+import { scanTree } from './files/tree-scan.js'
+import type { JournalFacts } from './journal/head.js'
+import type { JournalReader } from './journal/reader.js'
+import type { JournalPin } from './journal/types.js'
+import { type LoadedCopy, type LoadOptions, openCopy } from './open-copy.js'
+import { RestoreSwitch } from './restore-switch.js'
 
-export class LocalCopy extends CopyView {
-  readonly #options: LocalCopyOptions
-  readonly #switcher: CopySwitcher
+export class LocalCopy {
+  readonly #loadOptions: LoadOptions
+  readonly #contents: Contents
+  /** The files as the last appended change has them. */
+  readonly files: CopyFiles
+  /** The versions of all files. */
+  readonly index: FileIndex
+  /** Which spellings of paths the storage or the policy does not keep apart. */
+  readonly names: NameRules
+  /** What somebody else did to files. */
+  readonly outside: OutsideChanges
+  /** The blobs that the journal names, which are stored here. */
+  readonly blobs: StoredBlobs
+  /** The state of the application, class by class. */
+  readonly states: AppStates
+  /** What the journal may take, in bytes. */
+  readonly journalBytesMax: number
+  /** The new journal of a restore, and the switch to what it brought. */
+  readonly restoreSwitch: RestoreSwitch
+  /** The parts that a switch replaces; undefined until the copy is open. */
+  #loaded: LoadedCopy | undefined
   readonly #durable = new Listeners<[ordinal: number]>()
   readonly #appended = new Listeners<[entry: Entry, ordinal: number]>()
-  readonly #outsideFound = new Listeners<[found: OutsideReport]>()
   readonly #failures = new Listeners<[error: HotspareError]>()
   readonly #congestion: Congestion
-  #outside: OutsideReport = nothingOutside
   #skipped: SkippedReport = nothingSkipped
-  #refused: HotspareError | undefined
-  /**
-   * What the scan found other than the index has it, with the version that the history has of it.
-   */
-  readonly #unsettled = new Map<string, number>()
   #isClosed = false
   /** The failure that was told last, until it is over. */
   #told: string | undefined
 
   private constructor(options: LocalCopyOptions) {
-    super(options)
-    this.#options = options
+    const { storage, policy, emit, limits } = options
+    const onFailure = (error: HotspareError): void => this.#whenFailed(error)
+    this.#contents = new Contents({
+      storage,
+      policy,
+      snapshotBytesMax: limits.snapshotBytesMax,
+      emit,
+      onApplied: () => this.#congestion.check(),
+      onApplyFailure: onFailure,
+    })
+    this.#loadOptions = { copy: options, contents: this.#contents, onFailure }
+    this.index = this.#contents.index
+    this.names = this.#contents.names
+    this.outside = this.#contents.outside
+    this.blobs = this.#contents.blobs
+    this.states = this.#contents.states
+    this.journalBytesMax = limits.journalBytesMax
     this.#congestion = new Congestion(
-      options.limits.pendingBytesMax,
-      () => Math.max(this.loaded?.journal.undurableBytes ?? 0, this.contents.unappliedBytes),
+      limits.pendingBytesMax,
+      () => Math.max(this.#loaded?.journal.undurableBytes ?? 0, this.#contents.unappliedBytes),
       () => this.#isClosed || this.failed !== undefined,
     )
-    this.#switcher = new CopySwitcher(this.#loadOptions, {
-      current: () => this.parts,
+    this.restoreSwitch = new RestoreSwitch(this.#loadOptions, {
+      current: () => this.#parts,
       replace: (loaded) => {
-        this.settleOutside()
-        this.#refused = undefined
+        this.outside.settle()
         this.#use(loaded)
       },
-      fail: (error) => this.whenFailed(error),
+      fail: onFailure,
     })
+    this.files = new CopyFiles(options, this.#contents, this.restoreSwitch, () => this.seq)
   }
 
   /**
@@ -81,50 +108,21 @@ export class LocalCopy extends CopyView {
    * @throws `OPTION_INVALID` when the policy allows paths that the storage does not tell apart
    */
   static async open(options: LocalCopyOptions): Promise<LocalCopy> {
-    requireCase(options)
     const copy = new LocalCopy(options)
     copy.#use(await openCopy(copy.#loadOptions))
     const { outside, skipped } = await scanTree(options, copy)
-    copy.#outside = outside
+    copy.outside.begin(outside)
     copy.#skipped = skipped
-    const { differing, missing } = outside
-    for (const path of [...differing.map((found) => found.path), ...missing]) {
-      const record = copy.index.get(path)
-      if (record !== undefined) copy.#unsettled.set(path, record.version)
-    }
     return copy
   }
 
-  get #loadOptions(): LoadOptions {
-    const onFailure = (error: HotspareError): void => this.whenFailed(error)
-    return { copy: this.#options, contents: this.contents, onFailure }
-  }
-
-  protected override get readHost(): ReadHost {
-    return {
-      seq: this.seq,
-      switches: this.#switcher.switches,
-      settled: () => this.#switcher.settled(),
-      isChangedOutside: (path) => this.#isReadOutside(path),
-      foundOutside: (path, stat) => this.#foundOutside(path, stat),
-    }
-  }
-
-  protected override isChangedOutside(path: string): boolean {
-    const record = this.index.get(path)
-    if (record === undefined) return false
-    return isNotOnDisk(record) || this.#unsettled.get(path) === record.version
-  }
-
-  /** Whether whoever reads the file now would read what is of no history. */
-  #isReadOutside(path: string): boolean {
-    const pending = this.contents.overlay.get(path)
-    const isReplaced = pending !== undefined && pending.base >= pending.head
-    return !isReplaced && this.isChangedOutside(path)
+  get #parts(): LoadedCopy {
+    if (this.#loaded === undefined) throw new HotspareError('INTERNAL', 'the copy is not open')
+    return this.#loaded
   }
 
   #use(loaded: LoadedCopy): void {
-    this.loaded = loaded
+    this.#loaded = loaded
     loaded.journal.onDurable((ordinal) => this.#whenDurable(ordinal))
     this.#congestion.check()
   }
@@ -134,33 +132,21 @@ export class LocalCopy extends CopyView {
    * state.
    */
   get complete(): boolean {
-    const { damage } = this.parts
-    const isWhole = damage === undefined && this.contents.conflict === undefined
-    return isWhole && !this.#switcher.isPending && this.stateNeedsRestore.length === 0
+    const { damage } = this.#parts
+    const isWhole = damage === undefined && this.#contents.conflict === undefined
+    return isWhole && !this.restoreSwitch.isPending && this.stateNeedsRestore.length === 0
   }
 
   /** Classes of which the copy lacks changes; a restore has to bring them. */
   get stateNeedsRestore(): string[] {
-    const { states, lacking } = this.contents
-    return [...states.lost, ...lacking]
-  }
-
-  /** True when files differ from the index, or classes lack changes: a restore has to mend them. */
-  get needsRepair(): boolean {
-    const { unknown, differing, missing } = this.#outside
-    return unknown.length + differing.length + missing.length + this.stateNeedsRestore.length > 0
+    return [...this.states.lost, ...this.#contents.lacking]
   }
 
   /** Why nothing can be appended now. */
   get failed(): HotspareError | undefined {
-    const { journal, checkpointer } = this.loaded ?? {}
-    const { applier } = this.contents
-    return this.#switcher.failed ?? journal?.failed ?? applier.failed ?? checkpointer?.failed
-  }
-
-  /** What was found changed in the tree, when the copy was opened and since, and is not settled. */
-  get outside(): OutsideReport {
-    return this.#outside
+    const { journal, checkpointer } = this.#loaded ?? {}
+    const { applier } = this.#contents
+    return this.restoreSwitch.failed ?? journal?.failed ?? applier.failed ?? checkpointer?.failed
   }
 
   /** What of the tree cannot be synced, as it was found when the copy was opened. */
@@ -168,19 +154,87 @@ export class LocalCopy extends CopyView {
     return this.#skipped
   }
 
-  /** Whether the file is a mixture of what somebody else left there and of changes in place. */
-  isMixed(path: string): boolean {
-    const record = this.index.get(path)
-    return record !== undefined && isNotOnDisk(record)
+  /**
+   * Bytes of everything that a restore of this copy brings: files, and states as they were stored
+   * last.
+   */
+  get contentBytes(): number {
+    let bytes = this.index.bytes
+    for (const { snapshotBytes } of this.states.slots) bytes += snapshotBytes
+    return bytes
   }
 
-  /** What was found is in the history now, or the history's version is back; `left` is not. */
-  settleOutside(left: OutsideReport = nothingOutside): void {
-    this.#outside = left
-    const paths = new Set([...left.differing.map(({ path }) => path), ...left.missing])
-    for (const path of [...this.#unsettled.keys()]) {
-      if (!paths.has(path)) this.#unsettled.delete(path)
-    }
+  get history(): History {
+    return this.#parts.journal.facts.history
+  }
+
+  /** The last change appended. */
+  get seq(): number {
+    return this.#loaded?.journal.facts.seq ?? 0
+  }
+
+  get extent(): Extent {
+    return { history: this.history, seq: this.seq }
+  }
+
+  /** The last change that is durable in the journal. */
+  get durableSeq(): number {
+    return this.#parts.journal.durableSeq
+  }
+
+  /** What the journal states up to there. */
+  get durableFacts(): JournalFacts {
+    return this.#parts.journal.durablePlace().facts
+  }
+
+  /** All changes up to this one are in the tree. */
+  get appliedSeq(): number {
+    const oldest = this.#contents.applier.oldestSeq
+    return oldest === undefined ? this.durableSeq : Math.min(oldest - 1, this.durableSeq)
+  }
+
+  /** The highest acknowledged-up-to mark in any entry. */
+  get ackedSeq(): number {
+    return this.#parts.journal.facts.ackedSeq
+  }
+
+  /** The last journaled in-sync set. */
+  get inSync(): readonly string[] | undefined {
+    return this.#parts.journal.facts.inSync
+  }
+
+  /** The oldest change still in the journal; one after the last when there is none. */
+  get firstSeq(): number {
+    return this.#parts.journal.firstSeq
+  }
+
+  get lastOrdinal(): number {
+    return this.#parts.journal.lastOrdinal
+  }
+
+  get durableOrdinal(): number {
+    return this.#parts.journal.durableOrdinal
+  }
+
+  /**
+   * Entries that begin after `afterSeq`, in order, durable or not.
+   * @throws `JOURNAL_TRIMMED` when the journal begins later
+   */
+  reader(afterSeq: number, isCut?: boolean): JournalReader {
+    return this.#parts.journal.reader(afterSeq, isCut)
+  }
+
+  /** Keeps what comes after `afterSeq` in the journal, up to twice its limit. */
+  pin(afterSeq: number): JournalPin {
+    return this.#parts.journal.pin(afterSeq)
+  }
+
+  /**
+   * The state of a class with the last change in it; that change may not be durable yet.
+   * @throws `CLASS_UNKNOWN`, `SNAPSHOT_FAILED`
+   */
+  async stateSnapshot(className: string): Promise<StateSnapshot> {
+    return this.states.snapshot(className, this.seq)
   }
 
   /**
@@ -203,7 +257,7 @@ export class LocalCopy extends CopyView {
 
   /** As {@link LocalCopy.append}, for an entry of another node that was read already. */
   appendRead(entry: Entry, parts: readonly BatchPart[] | undefined): void {
-    if (parts !== undefined) this.#requireDistinct(parts)
+    if (parts !== undefined) this.#contents.requireDistinct(parts)
     this.#append(entry, parts, false)
   }
 
@@ -214,28 +268,16 @@ export class LocalCopy extends CopyView {
     found?: ReadonlyMap<string, FileStat | null>,
   ): { ordinal: number; results: readonly UpdateResult[] | undefined } {
     this.#refuse()
-    const { journal, checkpointer } = this.parts
+    const { journal, checkpointer } = this.#parts
     journal.facts.requireNext(entry)
     const isBatch = entry.header.kind === 'changes'
     const read = isBatch ? (parts ?? partsOf(entry)) : undefined
     const ordinal = journal.append(entry)
-    let results: readonly UpdateResult[] | undefined
-    if (read !== undefined) {
-      results = this.contents.take(entry, read, { ordinal, wantsResults, filesSeq: 0, found })
-    }
+    const options = { ordinal, wantsResults, filesSeq: 0, found }
+    const results = read && this.#contents.take(entry, read, options)
     checkpointer.note(entry.bytes.length)
     this.#appended.call(entry, ordinal)
     return { ordinal, results }
-  }
-
-  /** @throws `PATH_CONFLICT` for changes that would put two files in one place of this storage */
-  #requireDistinct(parts: readonly BatchPart[]): void {
-    try {
-      this.contents.requireDistinct(parts)
-    } catch (error) {
-      this.#refused = asFailure(error)
-      throw error
-    }
   }
 
   /**
@@ -243,16 +285,14 @@ export class LocalCopy extends CopyView {
    * may pass over it.
    */
   get conflict(): HotspareError | undefined {
-    return this.contents.conflict ?? this.#refused
+    return this.#contents.conflict ?? this.#contents.refused
   }
 
   #refuse(): void {
     if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
-    if (this.#switcher.isPending) {
-      throw this.failed ?? new HotspareError('RESTORE_FAILED', 'a restore is being switched to')
-    }
-    const { failed } = this
-    if (failed !== undefined) throw failed
+    if (this.failed !== undefined) throw this.failed
+    if (!this.restoreSwitch.isPending) return
+    throw new HotspareError('RESTORE_FAILED', 'a restore is being switched to')
   }
 
   /** Called, synchronously, whenever `durableOrdinal` moves. */
@@ -271,46 +311,16 @@ export class LocalCopy extends CopyView {
   #whenDurable(ordinal: number): void {
     // Whoever waits for the journal hears of it before the tree gets its work.
     this.#durable.call(ordinal)
-    this.contents.applier.release(ordinal)
+    this.#contents.applier.release(ordinal)
     this.#congestion.check()
   }
 
-  protected override whenApplied(): void {
-    this.#congestion.check()
-  }
-
-  protected override whenFailed(error: HotspareError): void {
+  #whenFailed(error: HotspareError): void {
     // It is tried again and again: the same failure is told once.
-    if (this.#told !== error.message) this.#options.emit({ name: 'storageFailed', error })
+    if (this.#told !== error.message) this.#loadOptions.copy.emit({ name: 'storageFailed', error })
     this.#told = error.message
     this.#congestion.check()
     this.#failures.call(error)
-  }
-
-  /**
-   * Called when a change or a read met a file that somebody else had changed or removed, once for
-   * each file.
-   */
-  onOutside(listener: (found: OutsideReport) => void): () => void {
-    return this.#outsideFound.add(listener)
-  }
-
-  protected override whenOutside(found: TreeEntry): void {
-    const { differing } = this.#outside
-    if (differing.some(({ path }) => path === found.path)) return
-    this.#outside = { ...this.#outside, differing: [...differing, found] }
-    this.#outsideFound.call({ ...nothingOutside, differing: [found] })
-  }
-
-  /** A read met what somebody else left, or found nothing where a file should be. */
-  #foundOutside(path: string, stat: FileStat | undefined): void {
-    const record = this.index.get(path)
-    if (record !== undefined) this.#unsettled.set(path, record.version)
-    if (stat !== undefined) return this.whenOutside({ path, ...stat })
-    const { missing } = this.#outside
-    if (missing.includes(path)) return
-    this.#outside = { ...this.#outside, missing: [...missing, path] }
-    this.#outsideFound.call({ ...nothingOutside, missing: [path] })
   }
 
   /** More is pending than the limit: callers stop appending. */
@@ -325,106 +335,36 @@ export class LocalCopy extends CopyView {
 
   /** Resolves when everything appended is durable; rejects when the storage failed. */
   flush(): Promise<void> {
-    return this.parts.journal.flushed()
+    return this.#parts.journal.flushed()
   }
 
   /** Resolves when everything appended is durable and in the tree. */
   async settle(): Promise<void> {
     const { seq } = this
     await this.flush()
-    await this.contents.applier.applied(seq)
+    await this.#contents.applier.applied(seq)
   }
 
   /** The lowest position of a known member: trimming beyond it is reported as `historyLost`. */
   setLowestPeerSeq(seq: number): void {
-    this.#switcher.lowestPeerSeq = seq
-    this.parts.checkpointer.lowestPeerSeq = seq
+    this.restoreSwitch.lowestPeerSeq = seq
+    this.#parts.checkpointer.lowestPeerSeq = seq
   }
 
   checkpoint(): Promise<void> {
-    return this.parts.checkpointer.run(false)
-  }
-
-  /**
-   * Begins a new journal beside this one, at the cut `base` of a source, with the facts that hold
-   * there.
-   */
-  beginNext(base: Extent, inSync?: readonly string[], ackedSeq?: number): Promise<void> {
-    return this.#switcher.begin({ ...base, inSync, ackedSeq: ackedSeq ?? 0 })
-  }
-
-  /** Takes the next entry after the cut into the new journal. Answers its ordinal there. */
-  appendNext(entry: Entry): number {
-    return this.#switcher.append(entry)
-  }
-
-  /** The new journal. */
-  get next(): NextJournal {
-    return this.#switcher.next
-  }
-
-  /** The last change in the new journal. */
-  get nextSeq(): number {
-    return this.#switcher.nextSeq
-  }
-
-  /** Called, synchronously, whenever the durable ordinal of the new journal moves. */
-  onNextDurable(listener: (durableOrdinal: number) => void): () => void {
-    return this.#switcher.next.onDurable(listener)
-  }
-
-  flushNext(): Promise<void> {
-    return this.#switcher.flush()
-  }
-
-  /**
-   * Ends the new journal and leaves what it holds on the disk, until the next `beginNext` or
-   * `dropNext`.
-   */
-  closeNext(): Promise<void> {
-    return this.#switcher.stop()
-  }
-
-  dropNext(): Promise<void> {
-    return this.#switcher.drop()
-  }
-
-  /**
-   * Makes a staged restore and the new journal the copy. Until its manifest is durable the old copy
-   * is intact; from then on the switch is finished, here or by the next `open` or `reopen`. All
-   * readers are closed.
-   */
-  async switchTo(manifest: RestoreManifest): Promise<void> {
-    if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
-    await this.#switcher.switchTo(manifest)
-  }
-
-  /**
-   * Whether a switch to a restore has begun, which goes on to its end whatever becomes of the
-   * stream that brought it.
-   */
-  get isSwitching(): boolean {
-    return this.#switcher.isPending
-  }
-
-  /**
-   * Takes files that were there before the library, and the state as it is, as the first change of
-   * a new history.
-   */
-  adopt(term: Term): Promise<void> {
-    return this.#switcher.adopt(term)
+    return this.#parts.checkpointer.run(false)
   }
 
   /** After a failure: tries again what failed. Rejects when it fails again. */
   async reopen(): Promise<void> {
     if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
-    await this.#switcher.retry()
-    const { journal } = this.parts
+    await this.restoreSwitch.retry()
+    const { journal } = this.#parts
     await journal.reopen()
     await journal.flushed()
-    this.contents.applier.retry()
-    await this.contents.applier.settled()
-    const { checkpointer } = this.parts
+    this.#contents.applier.retry()
+    await this.#contents.applier.settled()
+    const { checkpointer } = this.#parts
     if (checkpointer.failed !== undefined) await checkpointer.run(false)
     this.#told = undefined
   }
@@ -437,8 +377,8 @@ export class LocalCopy extends CopyView {
     if (this.#isClosed) return
     this.#isClosed = true
     // A last checkpoint of the copy that goes would take the place of that of the one that comes.
-    await this.#switcher.ended()
-    const { journal, checkpointer, indexLog } = this.parts
+    await this.restoreSwitch.end()
+    const { journal, checkpointer, indexLog } = this.#parts
     try {
       if (this.failed === undefined) {
         await this.settle()
@@ -448,18 +388,9 @@ export class LocalCopy extends CopyView {
       // Reported by `onFailure`; the journal has what is not in the checkpoint.
     }
     await checkpointer.stop()
-    await this.#switcher.close()
+    await this.restoreSwitch.close()
     await journal.close()
     await indexLog.close()
     this.#congestion.check()
   }
-}
-
-function requireCase({ policy, storage }: LocalCopyOptions): void {
-  if (policy.namesDifferingByCase !== 'allow' || storage.tree.foldsCase !== true) return
-  throw new HotspareError(
-    'OPTION_INVALID',
-    "the policy says namesDifferingByCase: 'allow', and the storage of this node takes names that differ only in case for one",
-    { details: { option: 'namesDifferingByCase' } },
-  )
 }

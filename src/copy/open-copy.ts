@@ -12,9 +12,8 @@ import { Journal } from './journal/journal.js'
 import type { JournalDamage } from './journal/scan.js'
 import { listSegments } from './journal/scan.js'
 import type { JournalOptions } from './journal/types.js'
-import type { RestoreManifest } from './switch/manifest.js'
 import { readManifest } from './switch/manifest.js'
-import { Switch } from './switch/roll-forward.js'
+import { RollForward } from './switch/roll-forward.js'
 
 /** The parts that are replaced by a switch. */
 export interface LoadedCopy {
@@ -45,6 +44,7 @@ export function journalOptions(
 
 /** Opens what the storage holds; finishes a switch that was under way. */
 export async function openCopy(options: LoadOptions): Promise<LoadedCopy> {
+  requireCase(options.copy)
   const { storage } = options.copy
   const { contents } = options
   const indexLog = new IndexLog(storage.logs)
@@ -52,57 +52,14 @@ export async function openCopy(options: LoadOptions): Promise<LoadedCopy> {
   const { checkpoint, damage } = await openCheckpoint(options, indexLog)
   let place = checkpoint
   if (switching.value !== undefined) {
-    const change = new Switch(options.copy, switching.value, contents, indexLog)
-    place = await change.rollForward()
-    await change.cleanUp()
+    place = await new RollForward(options.copy, switching.value, contents, indexLog).run()
   }
   followPolicy(options.copy, contents.index)
   const found = switching.damage ?? (switching.value === undefined ? damage : undefined)
-  const loaded = await startJournal(options, place, indexLog, 0, true, found)
+  const from = { checkpoint: place, indexLog, ordinal: 0, isStart: true, damage: found }
+  const loaded = await startJournal(options, from)
   await removeOrphans(options)
   return loaded
-}
-
-/**
- * A switch from one copy to the next. It holds the parts of the old copy; each step can be repeated
- * until it is done.
- */
-export class CopySwitch {
-  readonly #options: LoadOptions
-  readonly #old: LoadedCopy
-  readonly #change: Switch
-  readonly #oldBlobs: readonly string[]
-  #checkpoint: CheckpointDocument | undefined
-
-  constructor(options: LoadOptions, manifest: RestoreManifest, old: LoadedCopy) {
-    const { contents, copy } = options
-    this.#options = options
-    this.#old = old
-    this.#change = new Switch(copy, manifest, contents, old.indexLog)
-    this.#oldBlobs = [...contents.blobs.entries()].map(([id]) => id)
-  }
-
-  /** Carries the durable manifest out and opens what it makes. */
-  async run(): Promise<LoadedCopy> {
-    const { contents, copy } = this.#options
-    const { journal, indexLog } = this.#old
-    this.#checkpoint ??= await this.#change.rollForward()
-    await this.#change.cleanUp()
-    const { lastOrdinal } = journal
-    const checkpoint = this.#checkpoint
-    const loaded = await startJournal(
-      this.#options,
-      checkpoint,
-      indexLog,
-      lastOrdinal,
-      false,
-      undefined,
-    )
-    const gone = this.#oldBlobs.filter((id) => !contents.blobs.has(id))
-    // The copy is open: what cannot be removed now goes at the next start.
-    if (gone.length > 0) await copy.storage.objects.remove('blobs', gone).catch(() => undefined)
-    return loaded
-  }
 }
 
 /** What was read, or why it cannot be believed. */
@@ -152,15 +109,22 @@ async function openCheckpoint(
   return { checkpoint: undefined, damage: first?.firstSeq === 1 ? undefined : loaded.damage }
 }
 
-async function startJournal(
-  options: LoadOptions,
-  checkpoint: CheckpointDocument | undefined,
-  indexLog: IndexLog,
-  ordinal: number,
-  isStart: boolean,
-  found: JournalDamage | undefined,
-): Promise<LoadedCopy> {
+/** Where the journal is read from, and how its ordinals go on. */
+interface JournalStart {
+  readonly checkpoint: CheckpointDocument | undefined
+  readonly indexLog: IndexLog
+  /** Entries appended in this process before. */
+  readonly ordinal: number
+  /** False when the copy is open and is replaced by another one. */
+  readonly isStart?: boolean
+  /** What of the checkpoint or the index cannot be read. */
+  readonly damage?: JournalDamage | undefined
+}
+
+/** Reads the journal from the checkpoint on, and goes on with it. */
+export async function startJournal(options: LoadOptions, from: JournalStart): Promise<LoadedCopy> {
   const { contents, copy } = options
+  const { checkpoint, indexLog, ordinal, isStart = false, damage: found } = from
   const facts = { isStart, isIndexSound: found === undefined }
   const recovered = await new Recovery(copy, contents, checkpoint, facts).run()
   const damage = found ?? recovered.damage
@@ -183,4 +147,13 @@ async function removeOrphans(options: LoadOptions): Promise<void> {
   const stored = await objects.list('blobs')
   const orphans = stored.map(({ name }) => name).filter((name) => !options.contents.blobs.has(name))
   if (orphans.length > 0) await objects.remove('blobs', orphans)
+}
+
+function requireCase({ policy, storage }: LocalCopyOptions): void {
+  if (policy.namesDifferingByCase !== 'allow' || storage.tree.foldsCase !== true) return
+  throw new HotspareError(
+    'OPTION_INVALID',
+    "the policy says namesDifferingByCase: 'allow', and the storage of this node takes names that differ only in case for one",
+    { details: { option: 'namesDifferingByCase' } },
+  )
 }

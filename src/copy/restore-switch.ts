@@ -18,14 +18,14 @@ import { asStorageError } from './journal/errors.js'
 import type { JournalFacts } from './journal/head.js'
 import { Journal } from './journal/journal.js'
 import type { LoadedCopy, LoadOptions } from './open-copy.js'
-import { CopySwitch, journalOptions } from './open-copy.js'
+import { journalOptions, startJournal } from './open-copy.js'
 import type { InstallState, RestoreManifest } from './switch/manifest.js'
 import { encodeManifest, manifestName } from './switch/manifest.js'
-import { nextArea } from './switch/roll-forward.js'
+import { nextArea, RollForward } from './switch/roll-forward.js'
 import type { Place } from './switch/staging-areas.js'
 import { clearAreas, placeOf, syncPlaces } from './switch/staging-areas.js'
 
-/** What the switcher does to the copy. */
+/** What the switch does to the copy. */
 export interface SwitchHost {
   current(): LoadedCopy
   replace(loaded: LoadedCopy): void
@@ -42,27 +42,19 @@ const readsWaitMs = 10_000
 
 const stateAt = ({ object }: InstallState): Place => ({ area: 'staging', name: object })
 
-/** The new journal beside the old one. */
-export interface NextJournal {
-  readonly extent: Extent
-  /** Ordinals count the entries appended to it. */
-  readonly lastOrdinal: number
-  readonly durableOrdinal: number
-  /** Called, synchronously, whenever `durableOrdinal` moves. */
-  onDurable(listener: (durableOrdinal: number) => void): () => void
-}
-
-export class CopySwitcher {
+export class RestoreSwitch {
   readonly #options: LoadOptions
   readonly #host: SwitchHost
   #next: Journal | undefined
   /** An attempt that was given up may still be under way when the next one begins. */
   readonly #turns = new Turns()
   /** Set while a manifest is durable and not carried out. */
-  #pending: CopySwitch | undefined
+  #pending: RollForward | undefined
   /** Set when the write of a manifest failed: it may be durable or not. */
   #isInDoubt = false
   #isSwitching = false
+  /** Set when the copy closes: no switch begins any more. */
+  #isEnded = false
   /** Switches that began to put files in their places. */
   switches = 0
   /** Resolves when the one that does so now has ended, in whatever way. */
@@ -80,6 +72,10 @@ export class CopySwitcher {
     this.#host = host
   }
 
+  /**
+   * Whether a switch to a restore has begun, which goes on to its end whatever becomes of the
+   * stream that brought it.
+   */
   get isPending(): boolean {
     return this.#isSwitching || this.#pending !== undefined || this.#isInDoubt
   }
@@ -94,18 +90,23 @@ export class CopySwitcher {
     return this.#next
   }
 
-  get next(): NextJournal {
-    const next = this.#open()
-    const { facts, lastOrdinal, durableOrdinal } = next
-    const { history, seq } = facts
-    const onDurable = (listener: (ordinal: number) => void): (() => void) =>
-      this.#durable.add(listener)
-    return { extent: { history, seq }, lastOrdinal, durableOrdinal, onDurable }
+  /** The last change in the new journal. */
+  get nextSeq(): number {
+    return this.#open().facts.seq
   }
 
-  /** The facts are those of the source at its cut. */
-  begin(facts: JournalFacts): Promise<void> {
-    return this.#turns.run(() => this.#begin(facts))
+  /** Called, synchronously, whenever the durable ordinal of the new journal moves. */
+  onDurable(listener: (durableOrdinal: number) => void): () => void {
+    this.#open()
+    return this.#durable.add(listener)
+  }
+
+  /**
+   * Begins a new journal beside the old one, at the cut `base` of a source, with the facts that
+   * hold there.
+   */
+  begin(base: Extent, inSync?: readonly string[], ackedSeq: number = 0): Promise<void> {
+    return this.#turns.run(() => this.#begin({ ...base, inSync, ackedSeq }))
   }
 
   async #begin(facts: JournalFacts): Promise<void> {
@@ -118,6 +119,7 @@ export class CopySwitcher {
     this.#next = next
   }
 
+  /** Takes the next entry after the cut into the new journal. Answers its ordinal there. */
   append(entry: Entry): number {
     const next = this.#open()
     next.facts.requireNext(entry)
@@ -126,15 +128,13 @@ export class CopySwitcher {
     return next.append(entry)
   }
 
-  get nextSeq(): number {
-    return this.#open().facts.seq
-  }
-
   async flush(): Promise<void> {
     await this.#open().flushed()
   }
 
-  /** Leaves what was received on the disk. */
+  /**
+   * Ends the new journal and leaves what it holds on the disk, until the next `begin` or `drop`.
+   */
   stop(): Promise<void> {
     return this.#turns.run(() => this.#stop())
   }
@@ -155,7 +155,13 @@ export class CopySwitcher {
     if (names.length > 0) await logs.remove(nextArea, names)
   }
 
+  /**
+   * Makes a staged restore and the new journal the copy. Until its manifest is durable the old copy
+   * is intact; from then on the switch is finished, here or by the next `open` or `reopen` of the
+   * copy. All readers are closed.
+   */
   async switchTo(manifest: RestoreManifest): Promise<void> {
+    if (this.#isEnded) throw new HotspareError('STOPPED', 'the copy was closed')
     if (this.isPending) throw new HotspareError('INTERNAL', 'a switch is under way')
     const next = this.#open()
     this.#requireMatch(manifest, next)
@@ -172,8 +178,12 @@ export class CopySwitcher {
     }
   }
 
-  /** Resolves when no switch is under way: each has ended, or failed and waits for `retry`. */
-  async ended(): Promise<void> {
+  /**
+   * No switch begins any more. Resolves when none is under way: each has ended, or failed and waits
+   * for `retry`.
+   */
+  async end(): Promise<void> {
+    this.#isEnded = true
     while (this.#work !== undefined) await this.#work
   }
 
@@ -184,7 +194,9 @@ export class CopySwitcher {
       await this.#requireKept(manifest)
       await this.#settleOld(manifest)
       await this.#stage(manifest)
-      this.#pending = new CopySwitch(this.#options, manifest, this.#host.current())
+      const { copy } = this.#options
+      const { indexLog } = this.#host.current()
+      this.#pending = new RollForward(copy, manifest, this.#contents, indexLog)
       await this.#finish(this.#pending)
     } finally {
       this.#isSwitching = false
@@ -288,7 +300,7 @@ export class CopySwitcher {
     })
   }
 
-  async #finish(pending: CopySwitch): Promise<void> {
+  async #finish(pending: RollForward): Promise<void> {
     this.switches += 1
     const work = this.#replace(pending)
     const finishing = work.then(
@@ -303,13 +315,17 @@ export class CopySwitcher {
     }
   }
 
-  async #replace(pending: CopySwitch): Promise<void> {
+  async #replace(pending: RollForward): Promise<void> {
     try {
       await this.#next?.close()
       this.#next = undefined
-      await this.#host.current().journal.close()
+      const { journal, indexLog } = this.#host.current()
+      await journal.close()
       await this.#contents.applier.stop()
-      const loaded = await pending.run()
+      const checkpoint = await pending.run()
+      const ordinal = journal.lastOrdinal
+      const loaded = await startJournal(this.#options, { checkpoint, indexLog, ordinal })
+      await pending.removeOldBlobs()
       loaded.checkpointer.lowestPeerSeq = this.lowestPeerSeq
       this.#pending = undefined
       this.failed = undefined
@@ -331,7 +347,7 @@ export class CopySwitcher {
     await this.#noted(this.#goOn(this.#pending))
   }
 
-  async #goOn(pending: CopySwitch): Promise<void> {
+  async #goOn(pending: RollForward): Promise<void> {
     this.#isSwitching = true
     try {
       await this.#finish(pending)
@@ -340,6 +356,10 @@ export class CopySwitcher {
     }
   }
 
+  /**
+   * Takes files that were there before the library, and the state as it is, as the first change of
+   * a new history.
+   */
   async adopt(term: Term): Promise<void> {
     const { journal } = this.#host.current()
     if (journal.facts.seq !== 0) {
@@ -351,7 +371,7 @@ export class CopySwitcher {
     // What a restore left that was not finished would be moved into the place of the files that are
     // adopted.
     await clearAreas(this.#options.copy.storage.objects)
-    await this.begin({ ...base, ackedSeq: 0, inSync: undefined })
+    await this.begin(base)
     await this.switchTo(await manifestOfFound(this.#options, restoreId, base))
   }
 

@@ -204,7 +204,7 @@ export function fetched(core: CoreState, input: Extract<CoreInput, { type: 'fetc
   }
   const why = input.reason ?? 'unknown'
   // As long as something comes, it is fetched from.
-  if (input.copy.seq > round.sourceSeq || round.fetchedAtMs !== undefined)
+  if (core.copy.seq > round.sourceSeq || round.fetchedAtMs !== undefined)
     source.unfetchableSinceMs = undefined
   // A copy that cannot take it in says nothing of the source.
   if (isCandidate(ownStanding(core))) source.unfetchableSinceMs ??= core.nowMs

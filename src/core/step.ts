@@ -1,7 +1,7 @@
 /**
  * The core's one entry: `step(state, input)` changes the state it is given and returns the effects,
- * in the order in which they are to be carried out. First the time moves on, then the input is
- * taken in, then everything that follows from the new facts is decided.
+ * in the order in which they are to be carried out. First the time moves on, then what follows from
+ * a changed copy is decided, then the input is taken in and what follows from it is decided.
  */
 import { assertInvariant } from '../errors.js'
 import { checkActive, reopenPersisted, termReopened } from './active.js'
@@ -9,6 +9,7 @@ import { afterLate, answerReceived, askPeer, askPeers } from './asking.js'
 import { checkDiscovery } from './discovery.js'
 import { checkFollowing, followingReport, followPersisted } from './following.js'
 import { pledgeProgress, promiseRequested } from './pledge.js'
+import { checkRedials } from './redial.js'
 import { becomeDiscovering, stepDown } from './roles.js'
 import { fetched, gateAnswered, openingProgress, promiseReceived, roundOpened } from './round.js'
 import { learnKnown, settleKnown } from './standing/highest-known.js'
@@ -27,6 +28,7 @@ import { noteCounted } from './standing/stand-ins.js'
 import { noteReached } from './standing/stands.js'
 import { viewOf } from './standing/views.js'
 import { arm, commandDone, disarm, persist, send } from './state/acts.js'
+import { type CopyFacts, sameFacts } from './state/facts.js'
 import type { CoreMessage } from './state/messages.js'
 import { type CoreState, type Peer, peersOf } from './state/state.js'
 import type { CoreEffect, CoreInput } from './state/types.js'
@@ -52,12 +54,25 @@ export function step(core: CoreState, input: CoreInput): CoreEffect[] {
   core.effects = []
   const lateMs = advance(core, input)
   if (lateMs > 0) afterLate(core, lateMs)
+  takeCopy(core, input.copy)
   take(core, input)
   if (core.started) {
     settle(core)
     beat(core, input.type === 'message')
+    if (input.type === 'tick' && input.due === true) checkRedials(core)
   }
   return core.effects
+}
+
+/** What became of the copy came before the input that tells of it, and is decided upon first. */
+function takeCopy(core: CoreState, copy: CopyFacts | undefined): void {
+  const before = core.copy
+  if (!core.started || copy === undefined || sameFacts(copy, before)) return
+  core.copy = copy
+  noteLeftEmpty(core, before)
+  settleKnown(core)
+  settle(core)
+  beat(core, false)
 }
 
 /**
@@ -224,17 +239,9 @@ type Progress = Exclude<
 
 /** What the shell reports of effects that it carried out. */
 function takeProgress(core: CoreState, input: Progress): void {
-  if ('copy' in input) {
-    const before = core.copy
-    core.copy = input.copy
-    noteLeftEmpty(core, before)
-    settleKnown(core)
-  }
   switch (input.type) {
     case 'persisted':
       takePersisted(core, input.id)
-      break
-    case 'copy':
       break
     case 'following':
       followingReport(core, input)

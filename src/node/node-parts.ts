@@ -2,6 +2,7 @@
 import type { OpenStorage } from '../interfaces/storage.js'
 import type { Replica } from './data/replica.js'
 import type { Links } from './peers/links.js'
+import type { RoleLife } from './role-life.js'
 import type { Driver } from './roles/driver.js'
 
 export interface NodeParts {
@@ -9,4 +10,5 @@ export interface NodeParts {
   readonly replica: Replica
   readonly links: Links
   readonly driver: Driver
+  readonly life: RoleLife
 }

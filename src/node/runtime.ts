@@ -7,35 +7,33 @@
 import debug from 'debug'
 import type { Vault } from '../copy/vault/vault.js'
 import type { Role } from '../core/state/facts.js'
-import type { CoreMessage } from '../core/state/messages.js'
 import type { Decision } from '../core/state/types.js'
 import { HotspareError } from '../errors.js'
-import type { Term } from '../history/position.js'
-import type { Channel } from '../protocol/channel.js'
-import type { Envelope } from '../protocol/envelope.js'
 import { abortable, sharedController } from '../util/abort.js'
 import type { Emit } from './contract/events.js'
 import type { NodeOptions } from './contract/options.js'
+import { checkStart, type StartOptions } from './contract/start-options.js'
 import { adoptFound } from './data/adopt-found.js'
-import type { Followers } from './data/followers.js'
-import { acknowledgesFromMemory, Replica } from './data/replica.js'
+import { acknowledgesFromMemory } from './data/copy-trust.js'
+import { Replica } from './data/replica.js'
 import type { ReplicaHooks } from './data/replica-types.js'
+import { Inbound } from './inbound.js'
 import type { NodeParts } from './node-parts.js'
 import { Links } from './peers/links.js'
 import { PeerIdentities } from './peers/peer-identities.js'
 import { Refusals } from './peers/refusals.js'
-import { duplicateType, Twins } from './peers/twins.js'
+import { Twins } from './peers/twins.js'
 import { EventHub } from './report/event-hub.js'
 import { withOwnCause } from './report/own-copy.js'
 import { presentCauses, unheard } from './report/present-causes.js'
 import { Redundancy } from './report/redundancy.js'
-import { ReplicaNews } from './report/replica-monitor.js'
+import { ReplicaNews } from './report/replica-news.js'
 import { reportCore } from './report/reports.js'
 import { Startup } from './report/startup.js'
 import type { NodeStatus } from './report/status.js'
 import { statusOf } from './report/status.js'
+import { RoleLife } from './role-life.js'
 import { Causes, failureOf, textOf } from './roles/causes.js'
-import type { DriverInput } from './roles/driver.js'
 import { Driver } from './roles/driver.js'
 import { FactsLog } from './roles/hard-state-log.js'
 import { mayHaveForgotten, writeFacts } from './roles/orderly-stop.js'
@@ -44,25 +42,6 @@ import { FilesApi } from './writes/files.js'
 import { WritePath } from './writes/write-path.js'
 
 const log = debug('hotspare:node')
-
-/** Options of a start. */
-export interface StartOptions {
-  /**
-   * Takes files that are already in paths of synced classes as the beginning of the history.
-   * Default false.
-   */
-  readonly adopt?: boolean
-  /**
-   * This machine was replaced, or lost its disk: it serves nothing, however long it waits, before
-   * it has been restored from a member that has the data and followed it once. Whatever its copy
-   * holds counts for nothing until then. While it waits, `status().stuck` and the event `holding`
-   * say so, and `start()` is pending; `takeOver()` is the way out. It holds for this start alone.
-   * Default false.
-   */
-  readonly join?: boolean
-  /** Gives the start up: the node is stopped, and the call rejects. */
-  readonly signal?: AbortSignal
-}
 
 export class Runtime {
   readonly writes: WritePath
@@ -78,13 +57,12 @@ export class Runtime {
   readonly #redundancy = new Redundancy((count) => this.#hasInSync(count))
   #started = false
   #parts: NodeParts | undefined
-  #opening: Promise<void> | undefined
+  #opening: Promise<RoleLife> | undefined
   #stopping: Promise<void> | undefined
   readonly #causes: Causes
   readonly #news: ReplicaNews
   readonly #startup: Startup
-  #roleSinceMs = 0
-  #settledOnce: (() => void) | undefined
+  readonly #inbound: Inbound
 
   constructor(options: NodeOptions) {
     this.#options = options
@@ -94,6 +72,7 @@ export class Runtime {
     this.#causes = new Causes(options.clock, this.emit)
     this.#news = new ReplicaNews({
       id: options.id,
+      clock: options.clock,
       emit: this.emit,
       causes: this.#causes,
       refused: (refusal) =>
@@ -116,9 +95,19 @@ export class Runtime {
       options,
       bootId: this.#bootId,
       parts: () => this.#parts,
-      running: () => this.#running(),
+      notRunning: () => this.#notRunning(),
     })
     this.files = new FilesApi(this.writes)
+    this.#inbound = new Inbound({
+      options,
+      emit: this.emit,
+      identities: this.#peers,
+      twins: this.#twins,
+      refusals: this.#refusals,
+      redundancy: this.#redundancy,
+      writes: this.writes,
+      parts: () => this.#parts,
+    })
   }
 
   /** Aborts when the node stops. */
@@ -141,8 +130,13 @@ export class Runtime {
 
   #running(): NodeParts {
     if (this.#parts !== undefined) return this.#parts
-    if (this.#started) throw new HotspareError('STOPPED', `the node ${this.#options.id} is stopped`)
-    throw new HotspareError('NOT_STARTED', `the node ${this.#options.id} was not started`)
+    throw this.#notRunning()
+  }
+
+  #notRunning(): HotspareError {
+    const { id } = this.#options
+    if (this.#started) return new HotspareError('STOPPED', `the node ${id} is stopped`)
+    return new HotspareError('NOT_STARTED', `the node ${id} was not started`)
   }
 
   readonly emit: Emit = (name, ...event) => {
@@ -150,21 +144,17 @@ export class Runtime {
     this.#redundancy.check()
   }
 
-  async start({ adopt = false, join = false, signal }: StartOptions): Promise<void> {
+  async start(options: StartOptions): Promise<void> {
+    const { adopt = false, join = false, signal } = options
     if (this.#started)
       throw new HotspareError('ALREADY_STARTED', `the node ${this.#options.id} was started before`)
-    if (signal?.aborted === true) {
-      throw new HotspareError('ABORTED', 'the start was given up', { cause: signal.reason })
-    }
-    this.#checkJoin(join, adopt)
+    checkStart(options, this.#options.members.length)
     this.#started = true
-    const settled = new Promise<void>((resolve) => {
-      this.#settledOnce = resolve
-    })
     this.#startup.begin()
     this.#opening = this.#open(adopt, join)
+    let life: RoleLife
     try {
-      await this.#opening
+      life = await this.#opening
     } catch (error) {
       this.#startup.end()
       throw error
@@ -175,7 +165,7 @@ export class Runtime {
     })
     stopped.catch(() => undefined)
     try {
-      await abortable(() => Promise.race([settled, stopped]), signal)
+      await abortable(() => Promise.race([life.settled, stopped]), signal)
     } catch (error) {
       await this.stop()
       throw error
@@ -184,24 +174,8 @@ export class Runtime {
     }
   }
 
-  /** @throws `OPTION_INVALID` */
-  #checkJoin(join: boolean, adopt: boolean): void {
-    if (typeof join !== 'boolean')
-      throw invalidJoin(`join is a ${typeof join}, wanted true or false`)
-    if (!join) return
-    if (adopt) {
-      const what =
-        'start({ join }) restores this node from a member, start({ adopt }) makes its files the first ones'
-      throw invalidJoin(`${what}: give one of them`)
-    }
-    if (this.#options.members.length > 1) return
-    throw invalidJoin(
-      'start({ join }) needs another member to be restored from, and members lists none',
-    )
-  }
-
-  async #open(adopt: boolean, join: boolean): Promise<void> {
-    const { id, cluster } = this.#options
+  async #open(adopt: boolean, join: boolean): Promise<RoleLife> {
+    const { id, cluster, clock } = this.#options
     const startup = this.#startup
     const waits = (why: string): void => startup.does(why)
     const storage = await this.#options.storage.open({ nodeId: id, bootId: this.#bootId }, waits)
@@ -221,7 +195,16 @@ export class Runtime {
       const term = { epoch: (durable.promised?.epoch ?? 0) + 1, nodeId: id, bootId: this.#bootId }
       if (adopt) startup.does('taking the files that were found into the history')
       await adoptFound(replica.copy, term, adopt)
-      links = this.#makeLinks()
+      links = new Links(this.#options, this.#bootId, this.#inbound)
+      const life = new RoleLife({
+        id,
+        clock,
+        emit: this.emit,
+        news: this.#news,
+        replica,
+        writes: this.writes,
+        tenures: this.tenures,
+      })
       const driver = new Driver(
         {
           options: this.#options,
@@ -230,11 +213,9 @@ export class Runtime {
           links,
           replica,
           writeFacts: (changed) => writeFacts(facts, opened, changed),
-          onRole: (role, from, reason, term) => this.#onRole(role, from, reason, term),
-          onTerm: (term) => this.tenures.begin(term),
+          owner: life,
           onEvent: (event) => {
-            if (event.name === 'waiting')
-              this.#news.wait(event.missing, this.#options.clock.nowMs(), event.forMs)
+            if (event.name === 'waiting') this.#news.wait(event.missing, clock.nowMs(), event.forMs)
             const told = event.name === 'holding' ? withOwnCause(event, opened.copy) : event
             if (told.name === 'holding') this.#news.hold(told.missing, told.reason)
             reportCore(this.emit, id, told)
@@ -247,7 +228,7 @@ export class Runtime {
         },
         durable,
       )
-      this.#parts = { storage, replica, links, driver }
+      this.#parts = { storage, replica, links, driver, life }
       // A standby learns of the set from its journal.
       replica.copy.onAppend(({ header }) => {
         if (header.kind === 'inSync') this.#redundancy.check()
@@ -255,6 +236,7 @@ export class Runtime {
       await links.listen()
       driver.start()
       links.start()
+      return life
     } catch (error) {
       this.#parts = undefined
       this.#stop.abort()
@@ -265,117 +247,13 @@ export class Runtime {
     }
   }
 
-  #makeLinks(): Links {
-    const input = (what: DriverInput): void => this.#parts?.driver.input(what)
-    return new Links(this.#options, this.#bootId, {
-      linkUp: (peer, bootId, accepted) => input({ type: 'linkUp', peer, bootId, accepted }),
-      linkDown: (peer, cause, accepted) => input({ type: 'linkDown', peer, cause, accepted }),
-      lost: (peer) => this.writes.forwarding.lost(peer),
-      dialFailed: (peer, cause, { message }) =>
-        input({ type: 'dialFailed', peer, cause, reason: message }),
-      refusal: (peer, { message }) => input({ type: 'refusal', peer, reason: message }),
-      core: (from, message) => this.#receiveCore(from, message),
-      received: (from, message) => this.#receive(from, message),
-      stream: (channel) => this.#withFollowers(channel, (all) => all.acceptStream(channel)),
-      bulk: (channel) => this.#withFollowers(channel, (all) => all.acceptBulk(channel)),
-      refused: (key, peer, error) => {
-        const { code, message } = error
-        this.#refusals.tell(key, { peer, code, reason: message })
-        this.#twins.refused(error)
-      },
-      barred: (identity) => this.#peers.refusal(identity, this.#options.clock.nowMs()),
-      met: (identity) => {
-        const peer = identity.nodeId
-        const reason = this.#peers.met(identity)
-        if (reason !== undefined) this.emit('configMismatch', { peer, reason })
-      },
-    })
-  }
-
-  #withFollowers(channel: Channel, use: (followers: Followers) => void): void {
-    const followers = this.#parts?.replica.followers
-    if (followers === undefined) return channel.destroy()
-    use(followers)
-  }
-
-  #receive(from: string, message: Envelope): void {
-    if (this.#parts === undefined) return
-    switch (message.type) {
-      case 'forward':
-        return this.writes.forwarded.onForward(from, message.body)
-      case 'forwarded':
-        return this.writes.forwarding.onForwarded(from, message.body)
-      case duplicateType:
-        return this.#twins.toldBy(from, message.body)
-      default:
-        // A later version may say more; what is not understood is not an error.
-        log('%s: a message of the unknown type %s from %s', this.#options.id, message.type, from)
-    }
-  }
-
-  #receiveCore(from: string, message: CoreMessage): void {
-    const parts = this.#parts
-    if (parts === undefined) return
-    if ('view' in message) {
-      const { bootId, activeTerm } = message.view
-      this.#twins.spoke(from, bootId)
-      if (activeTerm !== undefined && from === parts.replica.followed) {
-        parts.replica.heardActive(activeTerm, message.view.copy.seq)
-      }
-      parts.replica.followers.heard(from, message.view.copy.durableSeq)
-    }
-    parts.driver.input({ type: 'message', from, message })
-    this.#redundancy.check()
-    this.#noteLowestPeer(parts)
-  }
-
-  /** Whoever was heard of may come back for what it lacks. */
-  #noteLowestPeer({ driver, replica }: NodeParts): void {
-    let lowest = Number.POSITIVE_INFINITY
-    for (const { view } of driver.state.peers.values()) {
-      if (view !== undefined) lowest = Math.min(lowest, view.copy.seq)
-    }
-    replica.copy.setLowestPeerSeq(lowest)
-  }
-
   #replicaHooks(): ReplicaHooks {
     return {
       dial: (peer, lane, signal) => this.#running().links.dial(peer, lane, signal),
       promised: () => this.#parts?.driver.durable.promised,
-      checkTenure: () => this.writes.checkTenure(),
       refusal: (peer) => this.#peers.mismatches.get(peer),
-      report: (event) => this.#news.take(event),
+      reports: this.#news,
     }
-  }
-
-  #onRole(role: Role, from: Role, reason: string, term: Term | undefined): void {
-    const parts = this.#parts
-    if (parts === undefined) return
-    this.#news.roleChanged(role)
-    this.#roleSinceMs = this.#options.clock.nowMs()
-    if (from === 'active' && role !== 'active') this.#loseRole(parts, reason)
-    if (role === 'active' && term !== undefined) {
-      this.tenures.begin(term)
-      this.writes.forwarding.flushHere()
-    }
-    const followed = parts.driver.state.followed?.id
-    if ((role === 'restoring' || role === 'standby') && followed !== undefined) {
-      this.writes.forwarding.flush(followed)
-    }
-    this.emit('role', { role, from, reason, term })
-    if (role === 'active' || role === 'standby') this.#settledOnce?.()
-  }
-
-  #loseRole({ replica }: NodeParts, reason: string): void {
-    const { id } = this.#options
-    // A stop that hands over is a switchover: what is held goes to the next active.
-    const stops = this.#stopping !== undefined && this.role === 'stopped'
-    const error = stops
-      ? new HotspareError('STOPPED', `the node ${id} stopped`)
-      : new HotspareError('NOT_ACTIVE', `${id} gave up the role: ${reason}`)
-    this.writes.roleLost(error)
-    replica.endTenure(error)
-    this.tenures.end(error)
   }
 
   /** @throws `NOT_STARTED`, `STOPPED`, `ABORTED` */
@@ -426,7 +304,7 @@ export class Runtime {
     const facts = {
       options: this.#options,
       role: this.role,
-      roleSinceMs: this.#roleSinceMs,
+      roleSinceMs: parts?.life.sinceMs ?? 0,
       driver: parts?.driver,
       waiting: this.#news.waitingAt(this.#options.clock.nowMs()),
       unreachable,
@@ -466,7 +344,7 @@ export class Runtime {
     await this.#opening?.catch(() => undefined)
     const parts = this.#parts
     if (parts === undefined) return void this.#stop.abort()
-    const { driver, replica, links, storage } = parts
+    const { driver, replica, links, storage, life } = parts
     try {
       await abortable(() => driver.command({ name: 'stop' }), signal)
     } catch (error) {
@@ -474,8 +352,7 @@ export class Runtime {
     }
     driver.close()
     const error = new HotspareError('STOPPED', `the node ${this.#options.id} stopped`)
-    this.writes.end(error)
-    this.tenures.end(error)
+    life.stop(error)
     this.#redundancy.end(error)
     this.#stop.abort(error)
     await driver.settled()
@@ -485,8 +362,4 @@ export class Runtime {
     await storage.close()
     this.#parts = undefined
   }
-}
-
-function invalidJoin(message: string): HotspareError {
-  return new HotspareError('OPTION_INVALID', message, { details: { option: 'join' } })
 }

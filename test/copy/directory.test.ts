@@ -12,6 +12,7 @@ import { ROOM_BYTES } from '../../src/storage/directory/base/room.js'
 import { directory } from '../../src/storage/directory.js'
 import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
 import {
+  bytesOf,
   EntryMaker,
   Model,
   openCopy,
@@ -80,11 +81,11 @@ describe('a local copy in a folder', () => {
       expect(await filesBelow('docs').catch(() => ({}))).toEqual(files)
       await stop()
       await start()
-      expect(copy.outside).toEqual({ unknown: [], differing: [], missing: [] })
+      expect(copy.outside.report).toEqual({ unknown: [], differing: [], missing: [] })
       expect(copy.seq).toBe(maker.seq)
-      expect(copy.listFiles()).toEqual(Object.keys(files))
-      for (const path of copy.listFiles())
-        expect(untext(await copy.readFile(path))).toBe(files[path])
+      expect(copy.files.list()).toEqual(Object.keys(files))
+      for (const path of copy.files.list())
+        expect(untext(await bytesOf(copy, path))).toBe(files[path])
       expect(Object.fromEntries([...state.values].sort())).toEqual(values)
     }
   })
@@ -112,12 +113,12 @@ describe('a local copy in a folder', () => {
     await writeFile(join(root, 'unclaimed'), 'mine')
     const term = { epoch: 2, nodeId: 'beta', bootId: 'b' }
     const base = { history: [{ ...term, firstSeq: 1 }], seq: 9 }
-    await copy.beginNext(base)
+    await copy.restoreSwitch.begin(base)
     const bytes = text('installed')
     const slice = { name: 'r/1', offset: 0, start: 0, length: bytes.length }
     await storage.objects.write('staging', bytes, [slice])
-    copy.appendNext(new EntryMaker(term, 9).batch(put('docs/new', 'new')))
-    await copy.switchTo({
+    copy.restoreSwitch.append(new EntryMaker(term, 9).batch(put('docs/new', 'new')))
+    await copy.restoreSwitch.switchTo({
       version: 1,
       restoreId: 'r',
       base,
@@ -135,7 +136,7 @@ describe('a local copy in a folder', () => {
     await stop()
     await start()
     expect(copy.seq).toBe(10)
-    expect(copy.outside).toEqual({ unknown: [], differing: [], missing: [] })
+    expect(copy.outside.report).toEqual({ unknown: [], differing: [], missing: [] })
     expect(await filesBelow('docs')).toEqual(expected)
   })
 })

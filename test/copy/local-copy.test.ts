@@ -3,9 +3,11 @@ import type { Change } from '../../src/changes/change.js'
 import { partsOf } from '../../src/changes/entry.js'
 import type { CopyEvent } from '../../src/copy/contents/types.js'
 import type { LocalCopy } from '../../src/copy/local-copy.js'
+import { positionOf } from '../../src/history/position.js'
 import { SyncPolicy, synced } from '../../src/index.js'
 import { memory } from '../../src/storage/memory.js'
 import {
+  bytesOf,
   contentOf,
   EntryMaker,
   gated,
@@ -29,11 +31,11 @@ describe('a local copy', () => {
   test('a fresh one is empty, complete and has no position', async () => {
     const { copy } = await startNode()
     expect(copy.seq).toBe(0)
-    expect(copy.position).toBeUndefined()
+    expect(positionOf(copy.extent)).toBeUndefined()
     expect(copy.complete).toBe(true)
     expect(copy.firstSeq).toBe(1)
     expect(copy.extent).toEqual({ history: [], seq: 0 })
-    expect(copy.listFiles()).toEqual([])
+    expect(copy.files.list()).toEqual([])
     await copy.close()
   })
 
@@ -47,13 +49,13 @@ describe('a local copy', () => {
     expect(copy.seq).toBe(2)
     expect(copy.durableSeq).toBe(0)
     expect(treeOf(node.storage)).toEqual({})
-    expect(copy.statFile('docs/a.txt')).toEqual({ size: 11, mode: 0o644, version: 2 })
-    expect(untext(await copy.readFile('docs/a.txt'))).toBe('hello world')
+    expect(copy.files.stat('docs/a.txt')).toEqual({ size: 11, mode: 0o644, version: 2 })
+    expect(untext(await bytesOf(copy, 'docs/a.txt'))).toBe('hello world')
     await copy.settle()
     expect(copy.appliedSeq).toBe(2)
     expect(treeOf(node.storage)).toEqual({ 'docs/a.txt': 'hello world' })
     expect(copy.index.get('docs/a.txt')).toMatchObject({ version: 2, className: 'docs', size: 11 })
-    expect(copy.position).toEqual({
+    expect(positionOf(copy.extent)).toEqual({
       term: { epoch: 1, nodeId: 'alpha', bootId: 'boot' },
       seq: 2,
     })
@@ -123,14 +125,14 @@ describe('a local copy', () => {
     const maker = new EntryMaker()
     copy.append(maker.open())
     copy.append(maker.batch(put('docs/a', '0123456789')))
-    expect(untext(await copy.readFile('docs/a', 4, 3))).toBe('456')
+    expect(untext(await bytesOf(copy, 'docs/a', 4, 3))).toBe('456')
     await copy.settle()
-    expect(untext(await copy.readFile('docs/a', 4, 3))).toBe('456')
+    expect(untext(await bytesOf(copy, 'docs/a', 4, 3))).toBe('456')
     copy.append(maker.batch(patch('docs/a', 5, 'ABCDEFG')))
-    expect(untext(await copy.readFile('docs/a', 4, 3))).toBe('4AB')
-    expect(untext(await copy.readFile('docs/a', 9, 30))).toBe('EFG')
-    expect((await copy.readFile('docs/a', 50, 3)).length).toBe(0)
-    await expect(copy.readFile('docs/none')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
+    expect(untext(await bytesOf(copy, 'docs/a', 4, 3))).toBe('4AB')
+    expect(untext(await bytesOf(copy, 'docs/a', 9, 30))).toBe('EFG')
+    expect((await bytesOf(copy, 'docs/a', 50, 3)).length).toBe(0)
+    await expect(copy.files.read('docs/none')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
   })
 
   test('a file of any size is read as a whole, from the tree and from a blob that is not there yet', async () => {
@@ -142,13 +144,13 @@ describe('a local copy', () => {
     const places = [0, 8 * 1024 * 1024 - 2, 16 * 1024 * 1024 - 2, size - 4]
     copy.append(maker.batch(...places.map((at) => patch('docs/a', at, 'here'))))
     await copy.settle()
-    const bytes = await copy.readFile('docs/a')
+    const bytes = await bytesOf(copy, 'docs/a')
     expect(bytes.length).toBe(size)
     for (const at of places) expect(untext(bytes.subarray(at, at + 4))).toBe('here')
     await node.store('b1', size)
     const blob = { id: 'b1', bytes: size, crc: 0 }
     copy.append(maker.batch({ ...put('docs/b', ''), bytes: undefined, blob } as Change))
-    const pending = await copy.readFile('docs/b')
+    const pending = await bytesOf(copy, 'docs/b')
     expect(Buffer.from(pending).equals(Buffer.alloc(size, 'a'))).toBe(true)
     await copy.close()
   })
@@ -166,9 +168,9 @@ describe('a local copy', () => {
       const half = letter.repeat(250)
       const changes = [patch('docs/a', 0, half), patch('docs/a', 250, half)]
       copy.append(maker.batch({ kind: 'transaction', changes }))
-      reads.push(copy.readFile('docs/a'))
+      reads.push(bytesOf(copy, 'docs/a'))
       await Promise.resolve()
-      reads.push(copy.readFile('docs/a'))
+      reads.push(bytesOf(copy, 'docs/a'))
       if (letter > 'm') await copy.flush()
     }
     for (const read of await Promise.all(reads)) expect(new Set(read).size).toBe(1)
@@ -196,7 +198,7 @@ describe('a local copy', () => {
     for (const times of [1, 2, 3, 4, 5]) {
       copy.append(maker.batch(patch('docs/a', 0, 'b'.repeat(10))))
       overtakes = times
-      const read = await copy.readFile('docs/a')
+      const read = await bytesOf(copy, 'docs/a')
       // Either before all that overtook it, or after one of those: never a mixture.
       expect(untext(read)).toMatch(/^(b{10}(a{20}|c{20})|(\d)\3{29})$/)
       await copy.settle()
@@ -334,7 +336,7 @@ describe('a local copy', () => {
     const open = await node.storage.open(owner())
     const copy = await openCopy(open, renamed as unknown as SyncPolicy, { events })
     expect(treeOf(node.storage, '')).toMatchObject({ 'docs/a': 'a', 'config/b': 'b' })
-    expect(copy.listFiles().sort()).toEqual(['config/b', 'docs/a'])
+    expect(copy.files.list().sort()).toEqual(['config/b', 'docs/a'])
     expect(events).toEqual([])
     await copy.close()
   })
@@ -380,7 +382,7 @@ describe('a local copy', () => {
     expect(node.events).toContainEqual(
       expect.objectContaining({ name: 'applyFailed', path: 'docs/a' }),
     )
-    expect(untext(await copy.readFile('docs/a'))).toBe('a')
+    expect(untext(await bytesOf(copy, 'docs/a'))).toBe('a')
     expect(copy.durableSeq).toBe(2)
     node.storage.outside.remove('docs/a/alien')
     await copy.reopen()
@@ -419,13 +421,13 @@ describe('a local copy', () => {
     const maker = new EntryMaker()
     copy.append(maker.open())
     copy.append(maker.batch(put('docs/a/b/c', 'c'), put('docs/a/d', 'd')))
-    expect([copy.hasFilesBelow('docs/a/b'), copy.hasFilesBelow('docs/a')]).toEqual([true, true])
+    expect([copy.files.hasBelow('docs/a/b'), copy.files.hasBelow('docs/a')]).toEqual([true, true])
     copy.append(maker.batch(remove('docs/a/b/c')))
-    expect([copy.hasFilesBelow('docs/a/b'), copy.hasFilesBelow('docs/a')]).toEqual([false, true])
+    expect([copy.files.hasBelow('docs/a/b'), copy.files.hasBelow('docs/a')]).toEqual([false, true])
     copy.append(maker.batch(remove('docs/a/d')))
-    expect([copy.hasFilesBelow('docs'), copy.hasFilesBelow('docs/a')]).toEqual([false, false])
+    expect([copy.files.hasBelow('docs'), copy.files.hasBelow('docs/a')]).toEqual([false, false])
     await copy.settle()
-    expect(copy.hasFilesBelow('docs')).toBe(false)
+    expect(copy.files.hasBelow('docs')).toBe(false)
   })
 
   test('a transfer answers versions that its bytes are at least as new as', async () => {
@@ -436,7 +438,7 @@ describe('a local copy', () => {
     await copy.settle()
     copy.append(maker.batch(put('docs/a', 'two')))
     const request = { path: 'docs/a', offset: 0, length: 100 }
-    const { buffer, results, versions } = await copy.readForTransfer([request])
+    const { buffer, results, versions } = await copy.files.readForTransfer([request])
     const [result] = results
     if (result === undefined || result === 'missing') throw new Error('missing')
     const bytes = untext(buffer.subarray(result.start, result.start + result.length))

@@ -10,10 +10,12 @@ import { SyncPolicy } from '../../src/policy/sync-policy.js'
 import { type MemoryStorage, memory } from '../../src/storage/memory.js'
 import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
 import {
+  bytesOf,
   contentOf,
   EntryMaker,
   gated,
   Model,
+  needsRepair,
   openCopy,
   owner,
   patch,
@@ -87,7 +89,7 @@ describe('files that somebody else changed after the node was killed', () => {
     const { copy } = await startNode(storage)
     expect(treeOf(storage)['docs/a']).toBe('ONE')
     expect(treeOf(storage)['docs/b']).toBe('one t')
-    expect(copy.outside).toMatchObject({
+    expect(copy.outside.report).toMatchObject({
       unknown: [],
       differing: [{ path: 'docs/a' }],
       missing: [],
@@ -98,7 +100,7 @@ describe('files that somebody else changed after the node was killed', () => {
     await copy.checkpoint()
     storage.crash(new SeededRandom(1), { powerCut: false })
     const again = await startNode(storage)
-    expect(again.copy.outside).toMatchObject({ differing: [{ path: 'docs/a' }] })
+    expect(again.copy.outside.report).toMatchObject({ differing: [{ path: 'docs/a' }] })
     expect(treeOf(storage)['docs/a']).toBe('ONE')
     await again.copy.close()
   })
@@ -123,13 +125,13 @@ describe('files that somebody else changed after the node was killed', () => {
     // The next offset of whoever appends is that of the history.
     expect(second.copy.index.get('docs/b')).toMatchObject({ size: 15, version: 5 })
     for (const path of ['docs/a', 'docs/b']) {
-      await expect(second.copy.readFile(path)).rejects.toMatchObject({ code: 'CHANGED_OUTSIDE' })
+      await expect(second.copy.files.read(path)).rejects.toMatchObject({ code: 'CHANGED_OUTSIDE' })
     }
     await second.copy.checkpoint()
     await second.copy.close()
     storage.crash(new SeededRandom(1), { powerCut: false })
     const third = await startNode(storage)
-    const differing = third.copy.outside.differing.map(({ path }) => path)
+    const differing = third.copy.outside.report.differing.map(({ path }) => path)
     expect(differing.sort()).toEqual(['docs/a', 'docs/b'])
     // Whole contents make it the history's again.
     third.copy.append(maker.batch(put('docs/a', 'anew')))
@@ -137,7 +139,7 @@ describe('files that somebody else changed after the node was killed', () => {
     await third.copy.close()
     storage.crash(new SeededRandom(1), { powerCut: false })
     const fourth = await startNode(storage)
-    expect(fourth.copy.outside.differing.map(({ path }) => path)).toEqual(['docs/b'])
+    expect(fourth.copy.outside.report.differing.map(({ path }) => path)).toEqual(['docs/b'])
     await fourth.copy.close()
     storage.crash(new SeededRandom(1), { powerCut: false })
   })
@@ -157,7 +159,7 @@ describe('files that somebody else changed after the node was killed', () => {
     const { copy } = await startNode(storage)
     // That of the other one may be torn.
     expect(treeOf(storage)).toEqual({ 'docs/a': 'on', 'docs/b': 'one two' })
-    expect(copy.outside.differing.map(({ path }) => path)).toEqual(['docs/a'])
+    expect(copy.outside.report.differing.map(({ path }) => path)).toEqual(['docs/a'])
     await copy.close()
   })
 
@@ -171,7 +173,7 @@ describe('files that somebody else changed after the node was killed', () => {
     const { copy } = await startNode(storage)
     // The other one may have been removed by the node.
     expect(treeOf(storage)).toEqual({ 'docs/b': 'new' })
-    expect(copy.outside).toEqual({ ...nothing, missing: ['docs/a'] })
+    expect(copy.outside.report).toEqual({ ...nothing, missing: ['docs/a'] })
     await copy.close()
   })
 
@@ -185,7 +187,7 @@ describe('files that somebody else changed after the node was killed', () => {
     // It could be one of the node's own, torn. So it is taken for that, and is the history's all
     // the same.
     expect(treeOf(storage)).toEqual({ 'docs/a': 'one', 'docs/new': 'one t' })
-    expect(copy.outside).toEqual(nothing)
+    expect(copy.outside.report).toEqual(nothing)
     await copy.close()
   })
 
@@ -199,7 +201,7 @@ describe('files that somebody else changed after the node was killed', () => {
     storage.outside.write('docs/new', text('edited'))
     const { copy } = await startNode(storage)
     expect(treeOf(storage)).toEqual({ 'docs/a': 'edited', 'docs/b': 'back', 'docs/new': 'edited' })
-    const { differing, unknown, missing } = copy.outside
+    const { differing, unknown, missing } = copy.outside.report
     expect(differing.map(({ path }) => path)).toEqual(['docs/a', 'docs/new'])
     expect(unknown.map(({ path }) => path)).toEqual(['docs/b'])
     expect(missing).toEqual([])
@@ -235,8 +237,8 @@ describe('recovery', () => {
         expect(await contentOf(node), where).toEqual(expected)
         expect(treeOf(storage), where).toEqual(expected.files)
         expect(node.copy.complete, where).toBe(true)
-        expect(node.copy.outside, where).toEqual({ unknown: [], differing: [], missing: [] })
-        expect(node.copy.listFiles(), where).toEqual(Object.keys(expected.files))
+        expect(node.copy.outside.report, where).toEqual({ unknown: [], differing: [], missing: [] })
+        expect(node.copy.files.list(), where).toEqual(Object.keys(expected.files))
       }
       await node.copy.close()
     }
@@ -275,7 +277,7 @@ describe('recovery', () => {
       expect(await contentOf(node), where).toEqual(Model.after(changes).plain())
       expect(treeOf(storage), where).toEqual(Model.after(changes).plain().files)
       expect(node.copy.complete, where).toBe(true)
-      expect(node.copy.outside, where).toEqual({ unknown: [], differing: [], missing: [] })
+      expect(node.copy.outside.report, where).toEqual({ unknown: [], differing: [], missing: [] })
       await node.copy.close()
     }
   }, 60_000)
@@ -338,14 +340,14 @@ describe('recovery', () => {
     storage.outside.write('docs/a/mine.local', text('mine'))
     const copy = await openCopy(await storage.open(owner()), policy)
     expect(copy.failed).toMatchObject({ code: 'PATH_BLOCKED' })
-    expect(copy.listFiles()).toEqual(['docs/a', 'docs/b'])
-    expect(untext(await copy.readFile('docs/a'))).toBe('one two')
+    expect(copy.files.list()).toEqual(['docs/a', 'docs/b'])
+    expect(untext(await bytesOf(copy, 'docs/a'))).toBe('one two')
     storage.outside.remove('docs/a/mine.local')
     await copy.reopen()
     await copy.settle()
     expect(copy.failed).toBeUndefined()
     expect(treeOf(storage)).toEqual({ 'docs/a': 'one two', 'docs/b': 'other' })
-    expect(untext(await copy.readFile('docs/a'))).toBe('one two')
+    expect(untext(await bytesOf(copy, 'docs/a'))).toBe('one two')
     await copy.close()
   })
 
@@ -509,7 +511,7 @@ describe('recovery', () => {
         const where = `${what}, ${isTrimmed ? 'trimmed' : 'whole'}`
         expect(again.copy.complete, where).toBe(!isTrimmed)
         if (!isTrimmed) {
-          expect(again.copy.listFiles(), where).toHaveLength(40)
+          expect(again.copy.files.list(), where).toHaveLength(40)
           expect(again.state.values.get('x'), where).toBe(40)
           continue
         }
@@ -560,8 +562,8 @@ describe('recovery', () => {
       const change = { kind: 'put', className: 'docs', path: `docs/${at}`, mode: 0o644 } as const
       inner.append(maker.batch({ ...change, bytes: undefined, blob }))
       expect(inner.blobs.has(id)).toBe(true)
-      expect(inner.statFile(`docs/${at}`)?.size).toBe(3000)
-      expect((await inner.readFile(`docs/${at}`)).length).toBe(3000)
+      expect(inner.files.stat(`docs/${at}`)?.size).toBe(3000)
+      expect((await bytesOf(inner, `docs/${at}`)).length).toBe(3000)
       await inner.settle()
     }
     await inner.checkpoint()
@@ -581,7 +583,7 @@ describe('recovery', () => {
     for (let at = 0; at < 30; at += 1) {
       expect(again.copy.blobs.has(`blob${at}`), `blob${at}`).toBe(stored.includes(`blob${at}`))
     }
-    expect(again.copy.listFiles()).toHaveLength(30)
+    expect(again.copy.files.list()).toHaveLength(30)
     await again.copy.close()
   })
 
@@ -655,13 +657,12 @@ describe('recovery', () => {
     storage.outside.write('local/mine', text('mine'))
     storage.outside.write('unclaimed', text('mine'))
     const again = await startNode(storage)
-    const { outside } = again.copy
+    const outside = again.copy.outside.report
     expect(outside.differing.map(({ path }) => path)).toEqual(['docs/a'])
     expect(outside.missing).toEqual(['docs/b'])
     expect(outside.unknown.map(({ path }) => path)).toEqual(['docs/new'])
-    expect(again.copy.needsRepair).toBe(true)
-    const named = { name: 'outsideChange', paths: ['docs/new', 'docs/a', 'docs/b'], count: 3 }
-    expect(again.events).toEqual([named])
+    expect(needsRepair(again.copy)).toBe(true)
+    expect(again.events).toEqual([])
     await again.copy.close()
   })
 
@@ -736,7 +737,7 @@ describe('recovery', () => {
     expect(copy.failed?.code).toBe('PATH_BLOCKED')
     await copy.reopen()
     await copy.settle()
-    const content = untext(await copy.readFile('docs/a'))
+    const content = untext(await bytesOf(copy, 'docs/a'))
     const { version } = copy.index.get('docs/a') ?? {}
     await copy.close()
     return { content, version }

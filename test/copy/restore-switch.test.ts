@@ -11,6 +11,7 @@ import {
   contentOf,
   EntryMaker,
   gated,
+  needsRepair,
   openCopy,
   owner,
   patch,
@@ -93,23 +94,23 @@ const delta: RestoreManifest = {
 }
 
 async function beginDelta(copy: LocalCopy, storage: OpenStorage): Promise<void> {
-  await copy.beginNext(base)
+  await copy.restoreSwitch.begin(base)
   await stage(storage, 'r2/a', text('new a'))
 }
 
 /** Everything a restore does on the target's side. */
 async function restore(copy: LocalCopy, storage: OpenStorage, what = manifest): Promise<void> {
-  await copy.beginNext(base, ['alpha'], 48)
+  await copy.restoreSwitch.begin(base, ['alpha'], 48)
   await stageIncoming(storage, 'docs/a', text('new a, longer'))
   await stage(storage, 'r1/f', text('a file now'))
   await stageIncoming(storage, 'docs/n/e/w', text('la'))
   await stage(storage, 'r1/kv', encode([['x', 10]]))
   const maker = new EntryMaker(newTerm, 50)
-  copy.appendNext(maker.batch(put('docs/n/later', 'later')))
-  copy.appendNext(maker.batch(patch('docs/n/e/w', 2, 'te'), update('x', 99)))
-  copy.appendNext(maker.batch(update('z', 3)))
+  copy.restoreSwitch.append(maker.batch(put('docs/n/later', 'later')))
+  copy.restoreSwitch.append(maker.batch(patch('docs/n/e/w', 2, 'te'), update('x', 99)))
+  copy.restoreSwitch.append(maker.batch(update('z', 3)))
   // Not flushed: the switch itself waits until the new journal is durable.
-  await copy.switchTo(what)
+  await copy.restoreSwitch.switchTo(what)
 }
 
 const docsY = { path: 'docs/y', version: 0 }
@@ -170,10 +171,10 @@ describe('the switch to a staged restore', () => {
     const storage = await target()
     storage.outside.write('docs/planted', text('alien'))
     const node = await openTarget(storage)
-    expect(node.copy.outside.unknown.map(({ path }) => path)).toEqual(['docs/planted'])
+    expect(node.copy.outside.report.unknown.map(({ path }) => path)).toEqual(['docs/planted'])
     await restore(node.copy, node.used)
     expect(node.copy.complete).toBe(true)
-    expect(node.copy.needsRepair).toBe(false)
+    expect(needsRepair(node.copy)).toBe(false)
     await node.copy.settle()
     expect(await contentOf(node)).toEqual(newContent)
     expect(treeOf(storage)).toEqual(newContent.files)
@@ -194,7 +195,7 @@ describe('the switch to a staged restore', () => {
     storage.crash(new SeededRandom(1))
     const again = await openTarget(storage)
     expect(again.copy.seq).toBe(55)
-    expect(again.copy.outside).toEqual({ unknown: [], differing: [], missing: [] })
+    expect(again.copy.outside.report).toEqual({ unknown: [], differing: [], missing: [] })
     expect(treeOf(storage)['docs/a']).toBe('and on')
     await again.copy.close()
   })
@@ -261,7 +262,7 @@ describe('the switch to a staged restore', () => {
       expect(treeOf(storage), where).toEqual(content.files)
       expect(again.copy.seq, where).toBe(isNew ? 54 : 7)
       expect(untouched(storage), where).toEqual(['mine', 'mine'])
-      expect(again.copy.outside, where).toEqual({ unknown: [], differing: [], missing: [] })
+      expect(again.copy.outside.report, where).toEqual({ unknown: [], differing: [], missing: [] })
       if (isDone) expect(isNew, where).toBe(true)
       if (isNew) news += 1
       else olds += 1
@@ -319,7 +320,7 @@ describe('the switch to a staged restore', () => {
         }),
       )
       let isSwitching = false
-      await node.copy.beginNext(base, ['alpha'])
+      await node.copy.restoreSwitch.begin(base, ['alpha'])
       isSwitching = true
       await restore(node.copy, node.used).catch(() => undefined)
       storage.crash(random, { powerCut: false })
@@ -423,11 +424,11 @@ describe('the switch to a staged restore', () => {
   test('a new journal that does not reach what was restored is refused', async () => {
     const node = await openTarget(await target())
     const refused = { code: 'RESTORE_FAILED' }
-    await node.copy.beginNext({ ...base, seq: 49 })
-    await expect(node.copy.switchTo(manifest)).rejects.toMatchObject(refused)
-    await node.copy.beginNext(base)
-    await expect(node.copy.switchTo(manifest)).rejects.toMatchObject(refused)
-    await node.copy.dropNext()
+    await node.copy.restoreSwitch.begin({ ...base, seq: 49 })
+    await expect(node.copy.restoreSwitch.switchTo(manifest)).rejects.toMatchObject(refused)
+    await node.copy.restoreSwitch.begin(base)
+    await expect(node.copy.restoreSwitch.switchTo(manifest)).rejects.toMatchObject(refused)
+    await node.copy.restoreSwitch.drop()
     expect(await contentOf(node)).toEqual(oldContent)
     expect(node.copy.complete).toBe(true)
     await node.copy.close()
@@ -444,13 +445,18 @@ describe('the switch to a staged restore', () => {
       watched(gated(inner, 'append', hold), (what) => calls.push(what)),
     )
     await node.copy.checkpoint()
-    await node.copy.beginNext(base)
+    await node.copy.restoreSwitch.begin(base)
     calls.length = 0
     isHeld = true
-    node.copy.appendNext(new EntryMaker(newTerm, 50).batch(update('x', 1)))
+    node.copy.restoreSwitch.append(new EntryMaker(newTerm, 50).batch(update('x', 1)))
     const states = [{ className: 'kv', object: 'r1/kv', seq: 51 }]
     await stage(node.used, 'r1/kv', encode([['x', 10]]))
-    const switched = node.copy.switchTo({ ...manifest, install: [], keep: [], states })
+    const switched = node.copy.restoreSwitch.switchTo({
+      ...manifest,
+      install: [],
+      keep: [],
+      states,
+    })
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
     expect(calls).not.toContain('documents.write')
     isHeld = false
@@ -463,10 +469,10 @@ describe('the switch to a staged restore', () => {
   test('a delta replaces what it names, and leaves tombstones', async () => {
     const storage = await target()
     const node = await openTarget(storage)
-    await node.copy.beginNext(base)
+    await node.copy.restoreSwitch.begin(base)
     await stage(node.used, 'r2/a', text('new a'))
     await stage(node.used, 'r2/kv', encode([['x', 1]]))
-    await node.copy.switchTo({
+    await node.copy.restoreSwitch.switchTo({
       version: 1,
       restoreId: 'r2',
       base,
@@ -504,7 +510,9 @@ describe('the switch to a staged restore', () => {
     )
     await beginDelta(node.copy, node.used)
     isFailing = true
-    await expect(node.copy.switchTo(delta)).rejects.toMatchObject({ code: 'RESTORE_FAILED' })
+    await expect(node.copy.restoreSwitch.switchTo(delta)).rejects.toMatchObject({
+      code: 'RESTORE_FAILED',
+    })
     isFailing = false
     expect(node.copy.complete).toBe(true)
     expect(await contentOf(node)).toEqual(oldContent)
@@ -512,7 +520,7 @@ describe('the switch to a staged restore', () => {
     expect(node.copy.firstSeq).toBe(1)
     await node.copy.reopen()
     await beginDelta(node.copy, node.used)
-    await node.copy.switchTo(delta)
+    await node.copy.restoreSwitch.switchTo(delta)
     await node.copy.close()
     storage.crash(new SeededRandom(1))
     expect(treeOf(storage)).toEqual({ ...oldContent.files, 'docs/a': 'new a' })
@@ -528,7 +536,9 @@ describe('the switch to a staged restore', () => {
     const copy = await openCopy(inner, testPolicy(new TestState()), { limits })
     await beginDelta(copy, inner)
     isFailing = true
-    await expect(copy.switchTo(delta)).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
+    await expect(copy.restoreSwitch.switchTo(delta)).rejects.toMatchObject({
+      code: 'STORAGE_FAILED',
+    })
     isFailing = false
     expect(copy.failed).toBeUndefined()
     const maker = new EntryMaker(oldTerm, copy.seq)
@@ -552,13 +562,16 @@ describe('the switch to a staged restore', () => {
           if (isArmed && what === 'tree.takeIn') storage.crash(new SeededRandom(seed))
         }),
       )
-      await node.copy.beginNext(base)
+      await node.copy.restoreSwitch.begin(base)
       await stageIncoming(node.used, 'docs/gone', text('was at the source'))
       await node.used.objects.sync('incoming', ['docs/gone'])
       await node.used.objects.remove('incoming', ['docs/gone'])
       await stageIncoming(node.used, 'docs/b', text('b'))
       isArmed = true
-      const switched = node.copy.switchTo({ ...delta, install: [install('docs/b', undefined, 40)] })
+      const switched = node.copy.restoreSwitch.switchTo({
+        ...delta,
+        install: [install('docs/b', undefined, 40)],
+      })
       await expect(switched).rejects.toThrow()
       const again = await openTarget(storage)
       const files = { ...oldContent.files, 'docs/b': 'b' }
@@ -572,7 +585,7 @@ describe('the switch to a staged restore', () => {
     const node = await openTarget(storage)
     await beginDelta(node.copy, node.used)
     await stageIncoming(node.used, 'docs/stray', text('of an earlier attempt'))
-    await node.copy.switchTo(delta)
+    await node.copy.restoreSwitch.switchTo(delta)
     expect(treeOf(storage)).toEqual({ ...oldContent.files, 'docs/a': 'new a' })
     await node.copy.close()
   })
@@ -585,7 +598,7 @@ describe('the switch to a staged restore', () => {
     await node.copy.close()
     expect(treeOf(storage)['docs/late']).toBe('came after the decision')
     const again = await openTarget(await reopened(storage))
-    expect(again.copy.outside.unknown.map(({ path }) => path)).toEqual(['docs/late'])
+    expect(again.copy.outside.report.unknown.map(({ path }) => path)).toEqual(['docs/late'])
     await again.copy.close()
   })
 
@@ -601,18 +614,18 @@ describe('the switch to a staged restore', () => {
           if (died) storage.crash(new SeededRandom(1), { powerCut: false })
         }),
       )
-      await node.copy.beginNext(base)
+      await node.copy.restoreSwitch.begin(base)
       if (object === undefined) await stageIncoming(node.used, 'docs/b', text('b'))
       else await stage(node.used, object, text('b'))
       isArmed = true
       const manifest = { ...delta, install: [install('docs/b', object, 40)] }
-      await expect(node.copy.switchTo(manifest)).rejects.toThrow()
+      await expect(node.copy.restoreSwitch.switchTo(manifest)).rejects.toThrow()
       expect(treeOf(storage)['docs/b']).toBe('b')
       storage.outside.remove('docs/b')
       const again = await openTarget(storage)
       expect(again.copy.seq).toBe(base.seq)
-      expect(again.copy.outside.missing).toEqual(['docs/b'])
-      expect(again.copy.needsRepair).toBe(true)
+      expect(again.copy.outside.report.missing).toEqual(['docs/b'])
+      expect(needsRepair(again.copy)).toBe(true)
       await again.copy.close()
     },
   )
@@ -624,16 +637,16 @@ describe('the switch to a staged restore', () => {
     const copy = await openCopy(inner, testPolicy(new TestState()))
     await stageIncoming(inner, 'docs/a', text('half'))
     await stageIncoming(inner, 'docs/b', text('half'))
-    await copy.adopt(newTerm)
-    expect(copy.listFiles()).toEqual(['docs/a'])
+    await copy.restoreSwitch.adopt(newTerm)
+    expect(copy.files.list()).toEqual(['docs/a'])
     await copy.close()
     expect(treeOf(storage)).toEqual({ 'docs/a': 'the file of years' })
   })
 
   test('a state that the restore did not bring is lost, and reported', async () => {
     const node = await openTarget(await target())
-    await node.copy.beginNext(base)
-    await node.copy.switchTo({ ...manifest, install: [], keep: [], states: [] })
+    await node.copy.restoreSwitch.begin(base)
+    await node.copy.restoreSwitch.switchTo({ ...manifest, install: [], keep: [], states: [] })
     expect(node.copy.stateNeedsRestore).toEqual(['kv'])
     expect(node.copy.complete).toBe(false)
     await node.copy.close()
@@ -662,12 +675,12 @@ describe('the switch to a staged restore', () => {
     const node = await startNode(storage)
     node.state.values.set('before', 7)
     expect(node.copy.seq).toBe(0)
-    expect(node.copy.outside.unknown).toHaveLength(2)
-    await node.copy.adopt(newTerm)
+    expect(node.copy.outside.report.unknown).toHaveLength(2)
+    await node.copy.restoreSwitch.adopt(newTerm)
     expect(node.copy.extent).toEqual({ history: [{ ...newTerm, firstSeq: 1 }], seq: 1 })
-    expect(node.copy.listFiles()).toEqual(['config/b', 'docs/a'])
+    expect(node.copy.files.list()).toEqual(['config/b', 'docs/a'])
     expect(node.copy.index.get('docs/a')).toMatchObject({ version: 1, className: 'docs', size: 8 })
-    expect(node.copy.needsRepair).toBe(false)
+    expect(needsRepair(node.copy)).toBe(false)
     expect(node.copy.firstSeq).toBe(2)
     const maker = new EntryMaker(newTerm, 1)
     node.copy.append(maker.batch(update('x', 1)))

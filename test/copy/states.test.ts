@@ -352,11 +352,11 @@ describe('classes of application state', () => {
       docs: synced(['docs/**', '!docs/b/**']),
       more: synced('docs/b/**'),
     })
-    expect(again.listFiles()).toEqual(['docs/a', 'docs/b/c'])
+    expect(again.files.list()).toEqual(['docs/a', 'docs/b/c'])
     expect(again.index.get('docs/b/c')?.className).toBe('more')
     await again.close()
     const third = await start(crashed(storage), { more: synced('docs/b/**') })
-    expect(third.listFiles()).toEqual(['docs/b/c'])
+    expect(third.files.list()).toEqual(['docs/b/c'])
     expect(storage.outside.list()).toEqual(['docs/a', 'docs/b/c'])
     await third.close()
   })
@@ -432,7 +432,7 @@ describe('classes of application state', () => {
       const error = expect.objectContaining({ code: 'SNAPSHOT_FAILED', message: reason })
       // The same is told once.
       expect(events).toEqual([{ name: 'snapshotFailed', className: 'kv', error }])
-      expect(copy.snapshotFailures).toEqual([{ className: 'kv', reason }])
+      expect(copy.states.failures).toEqual([{ className: 'kv', reason }])
       await expect(copy.stateSnapshot('kv')).rejects.toMatchObject({ code: 'SNAPSHOT_FAILED' })
       const second = new Failing()
       const again = await start(crashed(storage), second.classes(), events)
@@ -441,7 +441,7 @@ describe('classes of application state', () => {
       await again.settle()
       await again.checkpoint()
       expect(again.firstSeq).toBeGreaterThan(50)
-      expect(again.snapshotFailures).toEqual([])
+      expect(again.states.failures).toEqual([])
       await again.close()
     },
   )
@@ -477,12 +477,12 @@ describe('classes of application state', () => {
     await copy.settle()
     await copy.checkpoint()
     expect(events.map(({ name }) => name)).toEqual(['snapshotFailed'])
-    expect(copy.snapshotFailures[0]?.reason).toContain('no room')
+    expect(copy.states.failures[0]?.reason).toContain('no room')
     expect(copy.failed).toBeUndefined()
     isRefused = false
     copy.append(maker.batch({ kind: 'update', className: 'kv', value: 2 }))
     await copy.checkpoint()
-    expect(copy.snapshotFailures).toEqual([])
+    expect(copy.states.failures).toEqual([])
     await copy.close()
   })
 

@@ -8,6 +8,7 @@ import type { Entry } from '../../src/changes/entry.js'
 import { encodeChanges, encodeInSync, encodeTerm } from '../../src/changes/entry.js'
 import type { CopyEvent, CopyLimits } from '../../src/copy/contents/types.js'
 import { copyLimits } from '../../src/copy/contents/types.js'
+import { isNothing } from '../../src/copy/files/tree-scan.js'
 import { LocalCopy } from '../../src/copy/local-copy.js'
 import type { Term } from '../../src/history/position.js'
 import type { ObjectStore } from '../../src/interfaces/object-store.js'
@@ -288,7 +289,7 @@ export async function contentOf(
   node: Pick<TestNode, 'copy' | 'state'>,
 ): Promise<ReturnType<Model['plain']>> {
   const files: Record<string, string> = {}
-  for (const path of node.copy.listFiles()) files[path] = untext(await node.copy.readFile(path))
+  for (const path of node.copy.files.list()) files[path] = untext(await bytesOf(node.copy, path))
   const values = [...node.state.values].sort(([a], [b]) => (a < b ? -1 : 1))
   return { files, values: Object.fromEntries(values) }
 }
@@ -342,4 +343,19 @@ export function gated(storage: OpenStorage, name: string, gate: () => Promise<vo
   const { documents, objects } = storage
   const [logs, tree] = [wrap(storage.logs), wrap(storage.tree)]
   return { documents, objects, logs, tree, close: () => storage.close() }
+}
+
+/** What a read of the file gives. */
+export async function bytesOf(
+  copy: LocalCopy,
+  path: string,
+  offset?: number,
+  length?: number,
+): Promise<Uint8Array> {
+  return (await copy.files.read(path, offset, length)).bytes
+}
+
+/** Whether files differ from the index, or classes lack changes: a restore has to mend them. */
+export function needsRepair({ outside, stateNeedsRestore }: LocalCopy): boolean {
+  return !isNothing(outside.report) || stateNeedsRestore.length > 0
 }

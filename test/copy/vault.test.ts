@@ -60,9 +60,9 @@ async function unfinished(bytesMax: number = 1 << 20) {
   const copy = await openCopy(storage, testPolicy(new TestState()))
   const vault = await openVault(storage, bytesMax)
   const begin = async (epoch: number, content: string): Promise<void> => {
-    await copy.beginNext(cutOf(epoch))
-    copy.appendNext(new EntryMaker(termOf(epoch), 50).batch(put('docs/a', content)))
-    await copy.flushNext()
+    await copy.restoreSwitch.begin(cutOf(epoch))
+    copy.restoreSwitch.append(new EntryMaker(termOf(epoch), 50).batch(put('docs/a', content)))
+    await copy.restoreSwitch.flush()
   }
   const drop = (survivor: Extent = copy.extent): Promise<void> => vault.dropUnused(copy, survivor)
   return { storage, copy, vault, begin, drop }
@@ -189,7 +189,7 @@ describe('the vault', () => {
     for (const content of ['the first', 'an other!', 'the third']) expect(all).toContain(content)
     // A crash between the incident and the removal of the journal.
     await begin(1, 'the first')
-    await copy.closeNext()
+    await copy.restoreSwitch.stop()
     await drop()
     expect(await vault.list()).toHaveLength(3)
     await copy.close()
@@ -197,7 +197,7 @@ describe('the vault', () => {
 
   it('an unfinished restore that brought nothing, or nothing that is lost, is no incident', async () => {
     const { storage, copy, vault, begin, drop } = await unfinished()
-    await copy.beginNext(cutOf(1))
+    await copy.restoreSwitch.begin(cutOf(1))
     await drop()
     await begin(1, 'the surviving history has it')
     await drop({ ...cutOf(1), seq: 51 })

@@ -94,7 +94,7 @@ describe('GEN-2: what a node keeps of terms that it left', () => {
     for (const epoch of epochs) {
       const term: HistoryTerm = { epoch, nodeId: 'n1', bootId: 'n1.1', firstSeq: seq + 1 }
       history = [...history.filter(({ firstSeq }) => firstSeq <= seq), term]
-      step(core, { ...time, type: 'copy', copy: { ...core.copy, history, ...facts } })
+      step(core, { ...time, type: 'tick', copy: { ...core.copy, history, ...facts } })
       if (isCaughtUp) core.completedTerm = term
     }
     return (core.durable.leftEmpty ?? []).map(({ epoch }) => epoch)

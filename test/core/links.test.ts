@@ -211,3 +211,37 @@ describe('a start beside a member that refuses', () => {
     world.until(() => world.actives()[0] === 'n1', 15_000)
   })
 })
+
+describe('a connection that stands and is of no use', () => {
+  const [heartbeatMs, deadMs] = [200, 1_000]
+
+  /** How long after the cut each of the two dials anew first; undefined while it does not. */
+  function cutAndRun(both: boolean): { n1: number | undefined; n2: number | undefined } {
+    const world = settled(2, { heartbeatMs, deadMs })
+    world.run(5_000)
+    expect(world.redials).toEqual([])
+    const cutMs = world.nowMs
+    world.cutLink('n1', 'n2', both)
+    world.run(10_000)
+    const firstOf = (id: string): number | undefined => {
+      const atMs = world.redials.find(({ from }) => from === id)?.atMs
+      return atMs === undefined ? undefined : atMs - cutMs
+    }
+    return { n1: firstOf('n1'), n2: firstOf('n2') }
+  }
+
+  it('is dialled anew when nothing has come for deadMs', () => {
+    const { n1, n2 } = cutAndRun(true)
+    for (const afterMs of [n1, n2]) {
+      expect(afterMs).toBeGreaterThan(deadMs - heartbeatMs)
+      expect(afterMs).toBeLessThan(deadMs + 2 * heartbeatMs)
+    }
+  })
+
+  it('is dialled anew when the other has said for deadMs that it hears nothing', () => {
+    const { n1, n2 } = cutAndRun(false)
+    expect(n2).toBeLessThan(deadMs + 2 * heartbeatMs)
+    expect(n1).toBeGreaterThan(2 * deadMs - heartbeatMs)
+    expect(n1).toBeLessThan(2 * deadMs + 4 * heartbeatMs)
+  })
+})

@@ -28,7 +28,7 @@ export function copyOf(_world: World, node: NodeSim): CopyFacts {
 }
 
 export function copyInput(world: World, node: NodeSim): void {
-  world.input(node, { type: 'copy', copy: copyOf(world, node) })
+  world.input(node, { type: 'tick', copy: copyOf(world, node) })
 }
 
 export function carryOut(world: World, node: NodeSim, effect: CoreEffect): void {
@@ -36,6 +36,9 @@ export function carryOut(world: World, node: NodeSim, effect: CoreEffect): void 
   switch (effect.type) {
     case 'send':
       send(world, node, effect.to, effect.message)
+      break
+    case 'redial':
+      world.redials.push({ atMs: world.nowMs, from: id, to: effect.peer })
       break
     case 'persist':
       world.push(world.diskMs, {
@@ -75,7 +78,7 @@ export function carryOut(world: World, node: NodeSim, effect: CoreEffect): void 
     case 'fork':
       node.disk.seq += 1
       sync(node)
-      world.inputLater(0, id, { type: 'copy', copy: copyOf(world, node) })
+      world.inputLater(0, id, { type: 'tick', copy: copyOf(world, node) })
       break
     case 'freeze':
       node.writesFrozen = true
@@ -136,7 +139,7 @@ export function roleChanged(world: World, node: NodeSim, role: Role, term: Term 
   if (role === 'restoring' || role === 'active') node.inSyncKnown = false
   const isKnown = role === 'active' || node.inSyncKnown
   if (isKnown !== node.core.copy.inSyncKnown || role === 'active') {
-    world.inputLater(0, node.id, { type: 'copy', copy: copyOf(world, node) })
+    world.inputLater(0, node.id, { type: 'tick', copy: copyOf(world, node) })
   }
   if (role === 'stopped') {
     world.later(0, () => closed(world, node.id))
@@ -219,7 +222,7 @@ export function leaveSet(world: World, node: NodeSim, peer: string): void {
   for (const other of world.nodes.values()) {
     if (flows(world, node, other) && !other.lagging) replicate(world, node, other)
   }
-  world.inputLater(0, node.id, { type: 'copy', copy: copyOf(world, node) })
+  world.inputLater(0, node.id, { type: 'tick', copy: copyOf(world, node) })
 }
 
 export function fetch(world: World, node: NodeSim, id: number, peer: string): void {

@@ -49,6 +49,7 @@ export class World {
     readonly to: string
     readonly type: string
   }[] = []
+  redials: { readonly atMs: number; readonly from: string; readonly to: string }[] = []
   ledger: Ledger = new Ledger()
   latencyMs = 1
   diskMs = 2
@@ -325,7 +326,7 @@ export class World {
     const dueMs = nextDueMs(node.core)
     if (this.manual || !node.alive || dueMs >= node.tickAtMs) return
     node.tickAtMs = dueMs
-    this.inputLater(dueMs - this.nowMs, node.id, { type: 'tick' })
+    this.inputLater(dueMs - this.nowMs, node.id, { type: 'tick', due: true })
   }
 
   #nextAt(): number {

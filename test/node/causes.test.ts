@@ -204,11 +204,12 @@ describe('a cause', () => {
 
   it('to hold is none while the node fetches what it held for, and one again when that was in vain', () => {
     const { clock, made } = causes()
-    made.waits('hold', 'holding: missing members may hold acknowledged writes (n2)')
+    const reason = 'holding: missing members may hold acknowledged writes (n2)'
+    const hold = { what: 'hold', code: undefined, reason, attempts: 0, forMs: 0 }
     const listed = (phase: string | undefined): string[] => {
       const state = { peers: new Map(), round: phase === undefined ? undefined : { phase } }
       const options = { clock, deadMs: 2000, discoveryMs: 500 }
-      const facts = { options, role: 'discovering', roleSinceMs: clock.now, waiting: undefined }
+      const facts = { options, role: 'discovering', roleSinceMs: clock.now, waiting: [hold] }
       const driver = { state, atGate: undefined, explain: () => [] }
       const unreachable = (): undefined => undefined
       return presentCauses(made, { ...facts, driver, unreachable } as unknown as WaitFacts).map(

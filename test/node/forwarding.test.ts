@@ -10,7 +10,7 @@ import {
   windowWrites,
 } from '../../src/node/writes/forwarding.js'
 import type { Receipt } from '../../src/replication/write/types.js'
-import { openWriter, policy } from '../replication/writer-support.js'
+import { gateTo, openWriter, policy } from '../replication/writer-support.js'
 import { settle, TestClock } from '../support/clock.js'
 
 // Writes that are held during a switchover, without the nodes around them.
@@ -291,7 +291,11 @@ describe('a switchover that is given up', () => {
     ['large', 50_000],
   ])('brings no %s write back whose caller gave it up meanwhile', async (_, bytes) => {
     const bench = await openWriter({ degraded: true })
-    const files = new FilesApi({ policy, gate: bench.writer, copy: () => bench.copy })
+    const files = new FilesApi({
+      policy,
+      gate: gateTo(bench.writer, bench.storage),
+      copy: () => bench.copy,
+    })
     bench.writer.freeze()
     const abort = new AbortController()
     const { signal } = abort

@@ -289,8 +289,8 @@ test('ROL-16: so is one that somebody made longer or shorter, with all of a requ
     const answer = await ask({ op: 'read', requests })
     expect(answer).toMatchObject({ error: { code: 'CHANGED_OUTSIDE' } })
     expect(JSON.stringify(answer)).toContain("'docs/a', and 1 more files,")
-    expect(copy.outside.differing.map(({ path }) => path)).toEqual(['docs/a', 'docs/b'])
-    await expect(copy.readFile('docs/b')).rejects.toMatchObject({ code: 'CHANGED_OUTSIDE' })
+    expect(copy.outside.report.differing.map(({ path }) => path)).toEqual(['docs/a', 'docs/b'])
+    await expect(copy.files.read('docs/b')).rejects.toMatchObject({ code: 'CHANGED_OUTSIDE' })
     await copy.close()
   }
 })
@@ -315,7 +315,7 @@ test('ROL-16: what is removed by a change that the asker gets as well is left ou
   })
   const seq = copy.seq + 1
   expect(await ask(readOf('docs/a'))).toMatchObject({ body: { results: [null], seq } })
-  expect(copy.outside.missing).toEqual([])
+  expect(copy.outside.report.missing).toEqual([])
   await copy.close()
 })
 
@@ -325,7 +325,7 @@ test('ROL-16: a file that is other than in the history since the start is given 
   await first.close()
   owned.outside.write('docs/a', Buffer.from('edited'))
   const { copy, ask } = await lane(frameBytes, undefined, owned)
-  expect(copy.outside.differing).toMatchObject([{ path: 'docs/a' }])
+  expect(copy.outside.report.differing).toMatchObject([{ path: 'docs/a' }])
   expect(await ask(readOf('docs/a'))).toMatchObject({ error: { code: 'CHANGED_OUTSIDE' } })
   await copy.close()
 })

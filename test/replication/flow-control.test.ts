@@ -27,7 +27,7 @@ function flowFor(...ids: string[]): {
     queue: { nextNumber: 0 },
     emit: (event) => {
       const pace = event.name === 'writersPaced' ? event.pace : undefined
-      told.push('pace' in event ? `paced for ${event.pace.id}` : `released ${event.id}`)
+      told.push('pace' in event ? `paced for ${event.pace.id}` : `released ${event.peer}`)
       paces.push(pace?.changesPerSecond)
     },
     resume: () => undefined,

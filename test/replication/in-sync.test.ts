@@ -9,8 +9,8 @@ import { codeOf, FakeCopy, inSync, openWriter, settle, stateOf } from './writer-
 
 const change = { kind: 'update', className: 'state', value: 1 } as const
 
-function names(events: readonly { readonly name: string; readonly id?: string }[]): string[] {
-  return events.map(({ name, id }) => (id === undefined ? name : `${name} ${id}`))
+function names(events: readonly { readonly name: string; readonly peer?: string }[]): string[] {
+  return events.map(({ name, peer }) => (peer === undefined ? name : `${name} ${peer}`))
 }
 
 describe('the in-sync set (promise 4)', () => {
@@ -390,7 +390,7 @@ describe('degrading', () => {
     expect((await write).ack).toBe('local')
     expect(bench.events).toContainEqual({
       name: 'standbyLost',
-      id: 'beta',
+      peer: 'beta',
       reason: 'its disk is full',
     })
     beta.caughtUp()

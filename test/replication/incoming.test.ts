@@ -52,7 +52,6 @@ async function follow(): Promise<Follower> {
     clock: new TestClock(),
     degradeAfterMs: 2_000,
     vault: { dropUnused: async () => undefined },
-    outside: () => ({ unknown: [], differing: [], missing: [] }),
     promised: () => followed,
     dial: async () => channel as unknown as Channel,
     report: (event: IncomingEvent) => events.push(event),

@@ -120,7 +120,7 @@ describe('a standby that is too slow (promise 4)', () => {
     bench.clock.advance(degradeAfterMs)
     await settle()
     expect(bench.events.filter(({ name }) => name === 'standbyLost').at(-1)).toMatchObject({
-      id: 'gamma',
+      peer: 'gamma',
     })
   })
 

@@ -11,7 +11,15 @@ import {
 } from '../../src/node/writes/transaction.js'
 import type { WriterOptions } from '../../src/replication/write/types.js'
 import { writerLimits } from '../../src/replication/write/types.js'
-import { type Bench, codeOf, openWriter, policy, settle, stateOf } from './writer-support.js'
+import {
+  type Bench,
+  codeOf,
+  gateTo,
+  openWriter,
+  policy,
+  settle,
+  stateOf,
+} from './writer-support.js'
 
 interface TransactionBench extends Bench {
   readonly files: FilesApi
@@ -24,7 +32,11 @@ interface TransactionBench extends Bench {
 
 async function open(options: Partial<WriterOptions> = {}): Promise<TransactionBench> {
   const bench = await openWriter({ degraded: true, ...options })
-  const source: TransactionSource = { policy, gate: bench.writer, copy: () => bench.copy }
+  const source: TransactionSource = {
+    policy,
+    gate: gateTo(bench.writer, bench.storage),
+    copy: () => bench.copy,
+  }
   const files = new FilesApi(source)
   return { ...bench, files, source, run: (work, given) => runTransaction(source, work, given) }
 }

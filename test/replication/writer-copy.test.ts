@@ -12,7 +12,7 @@ import { type Follower, Writer } from '../../src/replication/write/writer.js'
 import { memory } from '../../src/storage/memory.js'
 import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
 import { TestClock } from '../support/clock.js'
-import { counting, settle } from './writer-support.js'
+import { counting, gateTo, settle } from './writer-support.js'
 
 interface NodeParts {
   readonly copy: LocalCopy
@@ -79,7 +79,7 @@ async function openWriter(node: NodeParts, epoch = 1, degraded = true): Promise<
     degraded,
     blobs: { distribute: async () => {}, withdraw: () => {} },
     emit: () => {},
-    checkTenure: () => {},
+    tenure: { mayAct: () => true },
   })
 }
 
@@ -111,7 +111,11 @@ describe('the writer on a real copy', () => {
         'RangeError: bad note',
         { position: { seq: 4 }, result: 3 },
       ])
-      const files = new FilesApi({ policy: node.policy, gate: writer, copy: () => node.copy })
+      const files = new FilesApi({
+        policy: node.policy,
+        gate: gateTo(writer, node.storage),
+        copy: () => node.copy,
+      })
       await files.write('files/a', 'hello')
       await files.append('files/a', ' world')
       await files.write('files/large', Buffer.alloc(50_000, 'x'))
@@ -120,8 +124,8 @@ describe('the writer on a real copy', () => {
       const again = await openNode(disk)
       expect(again.notes).toEqual([1, 2, 3])
       expect(again.copy.seq).toBe(7)
-      expect(text(await again.copy.readFile('files/a'))).toBe('hello world')
-      expect(text(await again.copy.readFile('files/large'))).toBe('x'.repeat(50_000))
+      expect(text((await again.copy.files.read('files/a')).bytes)).toBe('hello world')
+      expect(text((await again.copy.files.read('files/large')).bytes)).toBe('x'.repeat(50_000))
     },
   )
 
@@ -150,11 +154,19 @@ describe('the writer on a real copy', () => {
   it('SYN-6: files change together, reads see the last change before it is on disk', async () => {
     const node = await openNode()
     const writer = await openWriter(node)
-    const files = new FilesApi({ policy: node.policy, gate: writer, copy: () => node.copy })
+    const files = new FilesApi({
+      policy: node.policy,
+      gate: gateTo(writer, node.storage),
+      copy: () => node.copy,
+    })
     await files.write('files/a/b', 'one')
     await expect(files.write('files/a', 'x')).rejects.toMatchObject({ code: 'PATH_CONFLICT' })
     await expect(files.write('files/a/b/c', 'x')).rejects.toMatchObject({ code: 'PATH_CONFLICT' })
-    const source = { policy: node.policy, gate: writer, copy: () => node.copy }
+    const source = {
+      policy: node.policy,
+      gate: gateTo(writer, node.storage),
+      copy: () => node.copy,
+    }
     const { receipt } = await runTransaction(source, async (tx) => {
       await tx.files.append('files/a/b', ' two')
       await tx.files.write('files/c', 'see')
@@ -169,7 +181,7 @@ describe('the writer on a real copy', () => {
     await files.remove('files/a/b')
     await files.write('files/a', 'now a file')
     await node.copy.settle()
-    expect(text(await node.copy.readFile('files/a'))).toBe('now a file')
+    expect(text((await node.copy.files.read('files/a')).bytes)).toBe('now a file')
   })
 
   it('SYN-1: a second copy that takes the entries holds the same, and its answers acknowledge', async () => {

@@ -7,7 +7,15 @@ import { FilesApi } from '../../src/node/writes/files.js'
 import { BatchResolver } from '../../src/replication/write/batch-resolver.js'
 import type { WriterOptions } from '../../src/replication/write/types.js'
 import { writerLimits } from '../../src/replication/write/types.js'
-import { type Bench, codeOf, openWriter, policy, settle, stateOf } from './writer-support.js'
+import {
+  type Bench,
+  codeOf,
+  gateTo,
+  openWriter,
+  policy,
+  settle,
+  stateOf,
+} from './writer-support.js'
 
 interface FilesBench extends Bench {
   readonly files: FilesApi
@@ -26,7 +34,11 @@ async function openFiles(options: Partial<WriterOptions> = {}): Promise<FilesBen
     },
     ...options,
   })
-  const files = new FilesApi({ policy, gate: bench.writer, copy: () => bench.copy })
+  const files = new FilesApi({
+    policy,
+    gate: gateTo(bench.writer, bench.storage),
+    copy: () => bench.copy,
+  })
   return { ...bench, files, distributed, withdrawn }
 }
 
@@ -90,7 +102,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
     const { files, copy } = await openFiles()
     await files.write('files/old', 'x')
     const error = new HotspareError('PATH_BLOCKED', 'in the way')
-    copy.blocked.set('files/link', error)
+    copy.files.blocked.set('files/link', error)
     const calls = [
       files.write('files/link', 'x'),
       files.write('files/new', 'x'),
@@ -108,8 +120,8 @@ describe('writing files (SYN-5, SYN-6)', () => {
       'resolved',
       'PATH_BLOCKED',
     ])
-    expect(copy.looks.slice(1)).toEqual([['files/link', 'files/new']])
-    copy.blocked.clear()
+    expect(copy.files.looks.slice(1)).toEqual([['files/link', 'files/new']])
+    copy.files.blocked.clear()
     await files.write('files/link', 'x')
     expect(await files.list('files/link')).toHaveLength(1)
   })
@@ -118,7 +130,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
     const { files, copy } = await openFiles()
     await files.write('files/old', '1')
     let seen = (): void => {}
-    copy.look = new Promise((resolve) => {
+    copy.files.look = new Promise((resolve) => {
       seen = resolve
     })
     const calls = [
@@ -143,8 +155,8 @@ describe('writing files (SYN-5, SYN-6)', () => {
 
   it('a disk that cannot be looked at refuses no write', async () => {
     const { files, copy } = await openFiles()
-    copy.look = Promise.reject(new HotspareError('STORAGE_FAILED', 'cannot look'))
-    copy.look.catch(() => undefined)
+    copy.files.look = Promise.reject(new HotspareError('STORAGE_FAILED', 'cannot look'))
+    copy.files.look.catch(() => undefined)
     expect(await codeOf(files.write('files/new', 'x'))).toBe('resolved')
   })
 
@@ -260,6 +272,30 @@ describe('writing files (SYN-5, SYN-6)', () => {
     )
   })
 
+  it('nobody passes those who wait for room, and one that was given up never happens', async () => {
+    const bench = await openFiles({ limits: { ...writerLimits, queueBytesMax: 1000 } })
+    bench.writer.freeze()
+    const abort = new AbortController()
+    const given = [
+      bench.files.write('files/a', 'x'.repeat(900)),
+      bench.files.write('files/b', 'x'.repeat(900), { signal: abort.signal }),
+      bench.files.write('files/c', 'x'.repeat(900)),
+      // It would fit beside the first one.
+      bench.files.write('files/d', 'x'),
+    ]
+    await settle()
+    abort.abort()
+    bench.writer.unfreeze()
+    const outcomes = await Promise.allSettled(given)
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+    ])
+    expect([...bench.copy.files.keys()]).toEqual(['files/a', 'files/c', 'files/d'])
+  })
+
   it('a write that waits for room hears its signal, and the end of the role', async () => {
     const bench = await openFiles({ limits: { ...writerLimits, queueBytesMax: 1000 } })
     bench.writer.freeze()
@@ -318,10 +354,8 @@ describe('files of any size', () => {
   })
 
   function resolverOf(size: number): BatchResolver {
-    return new BatchResolver({
-      statFile: () => ({ size, mode: 0o644, version: 1 }),
-      listFiles: () => [],
-    })
+    const files = { stat: () => ({ size, mode: 0o644, version: 1 }), list: () => [] }
+    return new BatchResolver({ files })
   }
 
   const target = { className: 'files', path: 'files/a', blob: undefined }
@@ -349,7 +383,7 @@ describe('files of any size', () => {
   it('content that is not wanted leaves no blob behind', async () => {
     const limits = { ...writerLimits, inlineBytesMax: 10 }
     const bench = await openFiles({ limits })
-    bench.copy.statFile = () => ({ size: most, mode: 0o644, version: 1 })
+    bench.copy.files.stat = () => ({ size: most, mode: 0o644, version: 1 })
     expect(await codeOf(bench.files.append('files/a', Buffer.alloc(100)))).toBe('WRITE_TOO_LARGE')
     await settle()
     expect(await blobNames(bench)).toEqual([])

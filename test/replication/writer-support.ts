@@ -2,17 +2,20 @@
 
 import type { Change, FileChange } from '../../src/changes/change.js'
 import { changesOf, type Entry, inSyncOf, lastSeqOf, singlesOf } from '../../src/changes/entry.js'
+import type { UpdateResult } from '../../src/copy/contents/types.js'
+import type { ReadFile } from '../../src/copy/files/copy-files.js'
+import type { FileRecord } from '../../src/copy/files/types.js'
 import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
+import { WriteGate } from '../../src/node/writes/write-gate.js'
 import { appState } from '../../src/policy/kinds/app-state.js'
 import { neverSynced } from '../../src/policy/kinds/never-synced.js'
 import { synced } from '../../src/policy/kinds/synced.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'
 import type { WriterEvent } from '../../src/replication/in-sync/types.js'
 import {
-  type KnownFile,
-  type WriteOutcome,
   type WriterCopy,
+  type WriterFiles,
   type WriterOptions,
   writerLimits,
 } from '../../src/replication/write/types.js'
@@ -24,6 +27,38 @@ interface FakeFile {
   bytes: Uint8Array
   mode: number
   version: number
+}
+
+/** The files of a copy; what is blocked is up to the test. */
+class FakeFiles extends Map<string, FakeFile> implements WriterFiles {
+  /** Paths that were looked at, a list for each look. */
+  readonly looks: (readonly string[])[] = []
+  readonly blocked = new Map<string, HotspareError>()
+  look: Promise<void> = Promise.resolve()
+
+  stat(path: string): FileRecord | undefined {
+    const file = this.get(path)
+    if (file === undefined) return undefined
+    return { size: file.bytes.length, mode: file.mode, version: file.version }
+  }
+
+  list(prefix = ''): string[] {
+    return [...this.keys()].filter((path) => path.startsWith(prefix)).sort()
+  }
+
+  async findBlocked(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>> {
+    this.looks.push(paths)
+    await this.look
+    return new Map(this.blocked)
+  }
+
+  async read(path: string, offset = 0, length?: number): Promise<ReadFile> {
+    const file = this.get(path)
+    const record = this.stat(path)
+    if (file === undefined || record === undefined) throw new HotspareError('FILE_NOT_FOUND')
+    const end = length === undefined ? undefined : offset + length
+    return { bytes: file.bytes.subarray(offset, end), record }
+  }
 }
 
 /** Looks like a node's copy; what is durable is up to the test. */
@@ -39,14 +74,14 @@ export class FakeCopy implements WriterCopy {
   /** Makes everything durable in the microtask after it was appended. */
   prompt = true
   readonly entries: Entry[] = []
-  readonly files = new Map<string, FakeFile>()
-  apply: (change: unknown) => WriteOutcome = (value) => ({ ok: true, value })
+  readonly files = new FakeFiles()
+  apply: (change: unknown) => UpdateResult = (value) => ({ ok: true, value })
   readonly #durable = new Set<(ordinal: number) => void>()
   readonly #failure = new Set<(error: HotspareError) => void>()
   #flushes: { ordinal: number; resolve: () => void; reject: (error: unknown) => void }[] = []
   #decongest: (() => void)[] = []
 
-  append(entry: Entry): { ordinal: number; results: readonly WriteOutcome[] | undefined } {
+  append(entry: Entry): { ordinal: number; results: readonly UpdateResult[] | undefined } {
     if (this.failed !== undefined) throw this.failed
     if (entry.header.firstSeq !== this.seq + 1) throw new Error(`gap at ${entry.header.firstSeq}`)
     this.entries.push(entry)
@@ -61,7 +96,7 @@ export class FakeCopy implements WriterCopy {
     return { ordinal, results }
   }
 
-  #take(change: Change, seq: number): WriteOutcome {
+  #take(change: Change, seq: number): UpdateResult {
     const outcomes = singlesOf(change).map((single) => {
       if (single.kind === 'update') return this.apply(single.value)
       this.#takeFile(single, seq)
@@ -138,33 +173,6 @@ export class FakeCopy implements WriterCopy {
     return new Promise((resolve, reject) => this.#flushes.push({ ordinal, resolve, reject }))
   }
 
-  statFile(path: string): KnownFile | undefined {
-    const file = this.files.get(path)
-    if (file === undefined) return undefined
-    return { size: file.bytes.length, mode: file.mode, version: file.version }
-  }
-
-  /** Paths that were looked at, a list for each look; what is blocked is up to the test. */
-  readonly looks: (readonly string[])[] = []
-  readonly blocked = new Map<string, HotspareError>()
-  look: Promise<void> = Promise.resolve()
-
-  async findBlocked(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>> {
-    this.looks.push(paths)
-    await this.look
-    return new Map(this.blocked)
-  }
-
-  listFiles(prefix = ''): string[] {
-    return [...this.files.keys()].filter((path) => path.startsWith(prefix)).sort()
-  }
-
-  async readFile(path: string, offset = 0, length?: number): Promise<Uint8Array> {
-    const file = this.files.get(path)
-    if (file === undefined) throw new HotspareError('FILE_NOT_FOUND')
-    return file.bytes.subarray(offset, length === undefined ? undefined : offset + length)
-  }
-
   /** The in-sync sets in the journal, in order. */
   sets(): string[][] {
     return this.entries.filter((entry) => entry.header.kind === 'inSync').map(inSyncOf)
@@ -214,7 +222,7 @@ export interface Bench {
   readonly storage: OpenStorage
   readonly writer: Writer
   /** Set to make the tenure doubtful. */
-  tenure: { error: HotspareError | undefined }
+  tenure: { doubtful: boolean }
 }
 
 /** Opens a writer on a fake copy; three members, alpha writes. */
@@ -225,7 +233,7 @@ export async function openWriter(
   const clock = new TestClock()
   const events: WriterEvent[] = []
   const storage = await memory().open({ nodeId: 'alpha', bootId: 'boot' })
-  const tenure: Bench['tenure'] = { error: undefined }
+  const tenure = { doubtful: false }
   const writer = await Writer.open({
     copy,
     policy,
@@ -242,12 +250,16 @@ export async function openWriter(
     degraded: false,
     blobs: { distribute: async () => {}, withdraw: () => {} },
     emit: (event) => events.push(event),
-    checkTenure: () => {
-      if (tenure.error !== undefined) throw tenure.error
-    },
+    tenure: { mayAct: () => !tenure.doubtful },
     ...options,
   })
   return { copy, clock, events, storage, writer, tenure }
+}
+
+/** The gate of a node that is active with this writer. */
+export function gateTo(writer: Writer, { objects }: OpenStorage): WriteGate {
+  const refusal = (): HotspareError => new HotspareError('NOT_ACTIVE')
+  return new WriteGate({ writer, objects, ended: undefined, hold: () => undefined, refusal })
 }
 
 /** Adds a follower that is in sync at once and holds everything so far. */

@@ -299,7 +299,7 @@ describe('the tenure', () => {
     const bench = await openWriter({ degraded: true })
     const details = { activeId: 'beta' }
     const error = new HotspareError('NOT_ACTIVE', 'beta is active', { details })
-    bench.tenure.error = error
+    bench.tenure.doubtful = true
     const write = bench.writer.submit(update('state'))
     await settle()
     expect(await stateOf(write)).toBe('pending')
@@ -315,14 +315,14 @@ describe('the tenure', () => {
     const placed = bench.writer.submit(update('state', 1))
     await settle()
     const waiting = bench.writer.submit(update('state', 2))
-    bench.tenure.error = new HotspareError('NOT_ACTIVE')
+    bench.tenure.doubtful = true
     await settle()
     expect(bench.copy.seq).toBe(1)
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     expect(await stateOf(placed)).toBe('pending')
     bench.clock.advance(50)
     expect(await stateOf(placed)).toBe('pending')
-    bench.tenure.error = undefined
+    bench.tenure.doubtful = false
     bench.clock.advance(50)
     await settle()
     expect(await stateOf(placed)).toBe('resolved')
@@ -336,7 +336,7 @@ describe('the tenure', () => {
     const placed = bench.writer.submit(update('state', 1))
     await settle()
     const waiting = bench.writer.submit(update('state', 2))
-    bench.tenure.error = new HotspareError('NOT_ACTIVE')
+    bench.tenure.doubtful = true
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     await settle()
     bench.writer.close(new HotspareError('NOT_ACTIVE'))

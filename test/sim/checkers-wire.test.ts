@@ -96,7 +96,9 @@ describe('the order checker', () => {
     await write(world, 'n1')
     await inStep(world)
     const process = world.process('n2')
-    await world.settle(process.copy?.beginNext({ history: [], seq: 0 }) ?? Promise.resolve())
+    await world.settle(
+      process.copy?.restoreSwitch.begin({ history: [], seq: 0 }) ?? Promise.resolve(),
+    )
     said(world, 'n1', { results: [], seq: 50 }, { isAnswer: true })
     pretend(world, (taps) => taps.document?.(process, manifestName, manifestOf([])))
     expect(complaints(world)).toContain('what it read may reach 50')

@@ -117,7 +117,7 @@ describe('reads while a restore switches', () => {
     const { faults } = world.machine('n2').storage
     const { node } = world.process('n2')
     faults.latency = (operation) => (operation === 'tree.takeIn' ? 25_000 : 1)
-    await until(world, () => world.process('n2').copy?.switches === 1)
+    await until(world, () => world.process('n2').copy?.files.switches === 1)
     const beganMs = world.nowMs
     const code = await world.settle(
       node.files.read('data/f0').then(nameOf, (error: { code: string }) => error.code),

@@ -255,7 +255,8 @@ export class Checkpointer {
       // after the last one.
       if (lost === undefined) safeSeq = Math.min(safeSeq, coveredSeq)
     }
-    const upTo = await this.#journal.trim(limits.journalBytesMax, safeSeq, blobs, this.#segment)
+    const bytesMax = limits.journalBytesMax
+    const upTo = await this.#journal.trim({ bytesMax, safeSeq, blobs, keep: this.#segment })
     if (upTo === undefined) return
     const gone = blobs.takeUpTo(upTo)
     try {

@@ -159,7 +159,7 @@ export class Recovery {
     // Where the storage takes it for another file, that one stays; and after changes that were
     // skipped nobody knows.
     const { strangers } = this.#contents
-    const isOwn = (path: string): boolean => this.#contents.standsFor(path) === undefined
+    const isOwn = (path: string): boolean => this.#contents.names.standsFor(path) === undefined
     const own = strangers.size > 0 ? [] : begun.filter(isOwn)
     for (const batch of inBatches(own, removedTogether)) {
       await storage.tree.apply(batch.map((path) => ({ kind: 'remove', path })))

@@ -140,6 +140,13 @@ export class AppStates {
     return [...this.slots].filter(({ lost }) => lost !== undefined).map(({ name }) => name)
   }
 
+  /** Classes whose snapshot failed when it was last tried. */
+  get failures(): { readonly className: string; readonly reason: string }[] {
+    return [...this.slots].flatMap(({ name, failure }) =>
+      failure === undefined ? [] : [{ className: name, reason: whatHappened(failure.error) }],
+    )
+  }
+
   /**
    * Carries out one change, unless the state has it already. Undefined for a class that there is
    * not.

@@ -12,14 +12,15 @@ import { entryHeaderBytes } from '../../changes/entry.js'
 import type { UpdateRun } from '../../changes/update-run.js'
 import type { HotspareError } from '../../errors.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
-import type { FileStat, TreeEntry } from '../../interfaces/tree-store.js'
+import type { FileStat } from '../../interfaces/tree-store.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 import { Applier } from '../files/applier.js'
 import { FileIndex } from '../files/file-index.js'
+import { OutsideChanges } from '../files/outside-changes.js'
 import type { FileOperation, PendingOperation } from '../files/overlay.js'
 import { Overlay } from '../files/overlay.js'
-import { claimingClass, findBlocked, mayForce } from '../files/path-claims.js'
-import { DistinctPaths, spelledAlike } from '../files/spellings.js'
+import { claimingClass, mayForce } from '../files/path-claims.js'
+import { DistinctPaths, NameRules, spelledAlike } from '../files/spellings.js'
 import { AppStates, ownResult } from './app-states.js'
 import { BlobRefs } from './blob-refs.js'
 import type { CopyEvent, UpdateResult } from './types.js'
@@ -31,10 +32,6 @@ export interface ContentsOptions {
   readonly emit: (event: CopyEvent) => void
   readonly onApplied: () => void
   readonly onApplyFailure: (error: HotspareError) => void
-  /** Somebody else changed a file while the copy was open. */
-  readonly onOutside: (found: TreeEntry) => void
-  /** Whether the file of the index's version is known to be other than in the history. */
-  readonly isChangedOutside: (path: string) => boolean
 }
 
 /** How `take` treats an entry. */
@@ -53,6 +50,8 @@ export class Contents {
   readonly #options: ContentsOptions
   readonly index: FileIndex = new FileIndex()
   readonly overlay: Overlay = new Overlay(this.index)
+  readonly outside: OutsideChanges = new OutsideChanges(this.index, this.overlay)
+  readonly names: NameRules
   readonly blobs: BlobRefs = new BlobRefs()
   readonly states: AppStates
   /** Classes that this node's policy does not have, of which changes were journaled. */
@@ -64,6 +63,8 @@ export class Contents {
    * restore has to mend it.
    */
   conflict: HotspareError | undefined
+  /** Why a change of another node was refused for the same reason. */
+  refused: HotspareError | undefined
   applier: Applier
   /** Bytes of entries that are not in the tree yet. */
   unappliedBytes = 0
@@ -77,6 +78,8 @@ export class Contents {
 
   constructor(options: ContentsOptions) {
     this.#options = options
+    const { policy, storage } = options
+    this.names = new NameRules(this.overlay, policy, storage.tree)
     this.states = new AppStates(options.policy, options.snapshotBytesMax, options.emit)
     this.applier = this.#newApplier()
   }
@@ -89,32 +92,13 @@ export class Contents {
     return [...this.strangers].filter((name) => this.#options.policy.get(name) !== undefined)
   }
 
-  /** Whether the storage takes names that differ only in case for one. */
-  get foldsCase(): boolean {
-    return this.#options.storage.tree.foldsCase === true
-  }
-
-  /**
-   * The file or folder that the storage takes a path for that is not there; undefined where it
-   * tells them apart.
-   */
-  standsFor(path: string): string | undefined {
-    if (!this.foldsCase || this.overlay.stat(path) !== undefined) return undefined
-    return this.overlay.spelledOtherwise(path)[0]
-  }
-
-  /** Whether a new path may not differ from another one only in case. */
-  get refusesSpellings(): boolean {
-    return this.#options.policy.namesDifferingByCase === 'refuse' || this.foldsCase
-  }
-
   /**
    * Refuses what would put two files in one place of this storage, before it is journaled.
    *
    * @throws `PATH_CONFLICT`
    */
   requireDistinct(parts: readonly BatchPart[]): void {
-    if (!this.foldsCase) return
+    if (!this.names.foldsCase) return
     const gone = new Set<string>()
     const fresh = new DistinctPaths()
     for (const { kind, path } of parts.flatMap(fileChangesOf)) {
@@ -124,10 +108,15 @@ export class Contents {
       } else if (gone.has(path) || this.overlay.stat(path) === undefined) {
         const others = this.overlay.spelledOtherwise(path)
         const other = others.find((one) => this.#isLeft(one, gone)) ?? fresh.add(path)
-        if (other !== undefined) throw spelledAlike(path, other)
+        if (other !== undefined) throw this.#refuse(path, other)
         gone.delete(path)
       }
     }
+  }
+
+  #refuse(path: string, other: string): HotspareError {
+    this.refused = spelledAlike(path, other)
+    return this.refused
   }
 
   /** Whether a file stands at the path, or below it, that is not among those that are gone. */
@@ -138,15 +127,8 @@ export class Contents {
     return below.some((one) => one.startsWith(`${path}/`) && isThere(one))
   }
 
-  /** Which new files cannot come to stand at their paths in the tree, and why. */
-  findBlocked(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>> {
-    const { storage, policy } = this.#options
-    return findBlocked(storage.tree, policy, paths)
-  }
-
   #newApplier(): Applier {
     const { storage, policy, emit, onApplied, onApplyFailure } = this.#options
-    const { onOutside, isChangedOutside } = this.#options
     return new Applier({
       tree: storage.tree,
       index: this.index,
@@ -160,8 +142,7 @@ export class Contents {
         this.#told = undefined
         onApplied()
       },
-      onOutside,
-      isChangedOutside,
+      outside: this.outside,
       onFailure: (error, path) => {
         const again = error.message === this.#told
         this.#told = error.message
@@ -177,6 +158,7 @@ export class Contents {
     this.blobs.clear()
     this.strangers.clear()
     this.conflict = undefined
+    this.refused = undefined
     this.unappliedBytes = 0
     this.applier = this.#newApplier()
   }
@@ -320,7 +302,7 @@ export class Contents {
 
   /** Whether the tree would do to another file what the change does to its path. */
   #isTakenForAnother({ kind, path }: FileChange): boolean {
-    const other = this.standsFor(path)
+    const other = this.names.standsFor(path)
     if (other === undefined) return false
     if (kind !== 'remove') this.conflict ??= spelledAlike(path, other)
     return true

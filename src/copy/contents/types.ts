@@ -76,10 +76,6 @@ export type CopyEvent =
       readonly why: string
       readonly seq: number
     }
-  /**
-   * Files of synced classes were changed while the copy was closed; `LocalCopy.outside` names them.
-   */
-  | { readonly name: 'outsideChange'; readonly paths: readonly string[]; readonly count: number }
   /** A change of a file cannot be carried out on the tree. */
   | { readonly name: 'applyFailed'; readonly path: string; readonly error: HotspareError }
   /**

@@ -18,6 +18,7 @@ import { asStorageError } from '../journal/errors.js'
 import { ApplyBatch, isAbsolute } from './apply-batch.js'
 import { type FileIndex, noFile } from './file-index.js'
 import { sizeAfter } from './layers.js'
+import type { OutsideChanges } from './outside-changes.js'
 import type { FileOperation, Overlay, PendingOperation } from './overlay.js'
 
 /** The changes of files of one entry. */
@@ -37,10 +38,8 @@ export interface ApplierOptions {
   /** Work of this many bytes left the queue. */
   readonly onApplied: (bytes: number) => void
   readonly onFailure: (error: HotspareError, path: string | undefined) => void
-  /** A file had not the size that the changes before make of it: somebody else was there. */
-  readonly onOutside: (found: TreeEntry) => void
-  /** Whether it is known already that somebody else changed the file. */
-  readonly isChangedOutside: (path: string) => boolean
+  /** Learns of files that have not the size that the changes before make of them. */
+  readonly outside: OutsideChanges
 }
 
 /** Operations in one call of the tree; more take further calls. */
@@ -196,7 +195,7 @@ export class Applier {
     })
     for (const { operation } of batch.all) this.#unblock(operation)
     this.#leave(batch)
-    for (const found of outside) this.#options.onOutside(found)
+    for (const found of outside) this.#options.outside.changeMet(found)
   }
 
   /** The index learns what the last operation of a path left in the tree. */
@@ -225,7 +224,7 @@ export class Applier {
   /** Whether the file stays a mixture of what somebody else left there and of changes in place. */
   #buildsOnOutside({ operation, found }: PendingOperation): boolean {
     if (found !== undefined || isAbsolute(operation)) return false
-    return this.#options.isChangedOutside(operation.path)
+    return this.#options.outside.isChanged(operation.path)
   }
 
   /** What was put off is superseded by an operation that does not depend on what was before. */

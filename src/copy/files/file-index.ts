@@ -6,7 +6,7 @@
  * replaced; tombstones are in the order of their versions, and none at or below `tombstoneFloor` is
  * there.
  */
-import type { FileRecord } from './types.js'
+import type { FileRecord, VersionedPath } from './types.js'
 
 /** A file's state after its last change. */
 export interface IndexRecord extends FileRecord {
@@ -31,11 +31,6 @@ export function isNotOnDisk({ mtimeMs, inode }: IndexRecord): boolean {
 
 export interface IndexedFile extends IndexRecord {
   readonly path: string
-}
-
-export interface RemovedFile {
-  readonly path: string
-  readonly version: number
 }
 
 /**
@@ -105,9 +100,9 @@ export class FileIndex {
    * What changed after `seq`: one walk over all. Removals are complete only for
    * `seq >= tombstoneFloor`.
    */
-  changedSince(seq: number): { files: IndexedFile[]; removed: RemovedFile[] } {
+  changedSince(seq: number): { files: IndexedFile[]; removed: VersionedPath[] } {
     const files: IndexedFile[] = []
-    const removed: RemovedFile[] = []
+    const removed: VersionedPath[] = []
     for (const [path, record] of this.#files) {
       if (record.version > seq) files.push({ path, ...record })
     }

@@ -7,6 +7,8 @@
  * So a tree in lower case costs nothing.
  */
 import { HotspareError } from '../../errors.js'
+import type { TreeStore } from '../../interfaces/tree-store.js'
+import type { SyncPolicy } from '../../policy/sync-policy.js'
 import { foldPath } from '../../util/fold-path.js'
 import { Folders } from './folder-counts.js'
 
@@ -107,6 +109,44 @@ export class DistinctPaths {
     if (!this.#files.delete(path)) return
     this.#folders.remove(path)
     this.#spellings.remove(path)
+  }
+}
+
+/** The files that new paths are compared with. */
+interface SpelledFiles {
+  stat(path: string): unknown
+  spelledOtherwise(path: string): string[]
+}
+
+/** What the policy and the storage of a node make of paths that differ only in case. */
+export class NameRules {
+  readonly #files: SpelledFiles
+  /** Whether the storage takes names that differ only in case for one. */
+  readonly foldsCase: boolean
+  /** Whether a new path may not differ from another one only in case. */
+  readonly refusesSpellings: boolean
+
+  constructor(files: SpelledFiles, policy: SyncPolicy, tree: TreeStore) {
+    this.#files = files
+    this.foldsCase = tree.foldsCase === true
+    this.refusesSpellings = policy.namesDifferingByCase === 'refuse' || this.foldsCase
+  }
+
+  /**
+   * The file or folder that the storage takes a path for that is not there; undefined where it
+   * tells them apart.
+   */
+  standsFor(path: string): string | undefined {
+    if (!this.foldsCase || this.#files.stat(path) !== undefined) return undefined
+    return this.#files.spelledOtherwise(path)[0]
+  }
+
+  /**
+   * Files and folders that differ only in case from a new path, or from a new folder above it;
+   * undefined where that is no reason to refuse it.
+   */
+  spelledOtherwise(path: string): readonly string[] | undefined {
+    return this.refusesSpellings ? this.#files.spelledOtherwise(path) : undefined
   }
 }
 

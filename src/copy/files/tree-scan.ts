@@ -8,11 +8,8 @@ import type { FileIndex, IndexRecord } from './file-index.js'
 import { type LiveDatabaseEvent, LiveDatabases } from './live-database.js'
 import { claimingClass } from './path-claims.js'
 import { type SkippedEvent, SkippedPaths, type SkippedReport } from './skipped-paths.js'
-import { DistinctPaths } from './spellings.js'
+import { DistinctPaths, type NameRules } from './spellings.js'
 import type { OutsideReport } from './types.js'
-
-/** Paths that one event names; the report has all. */
-const namedPathsMax = 100
 
 /** Files that are looked at in one call; more take further calls. */
 const statPaths = 512
@@ -27,18 +24,10 @@ export function isNothing({ unknown, differing, missing }: OutsideReport): boole
 export interface ScanOptions {
   readonly storage: OpenStorage
   readonly policy: SyncPolicy
-  readonly emit: (event: ScanEvent) => void
+  readonly emit: (event: SkippedEvent | LiveDatabaseEvent) => void
   /** So many files were compared. */
   readonly recovers?: (progress: { readonly phase: 'files'; readonly done: number }) => void
 }
-
-type ScanEvent =
-  | SkippedEvent
-  | LiveDatabaseEvent
-  /**
-   * Files of synced classes were changed while the copy was closed; `LocalCopy.outside` names them.
-   */
-  | { readonly name: 'outsideChange'; readonly paths: readonly string[]; readonly count: number }
 
 /**
  * Records of paths that the policy gives to another class follow it; those that none claims are
@@ -55,8 +44,7 @@ export function followPolicy(options: ScanOptions, index: FileIndex): void {
 /** What the tree is compared with. */
 export interface ScannedCopy {
   readonly index: FileIndex
-  /** Other spellings of a new path that forbid it; undefined where they do not. */
-  spelledOtherwise(path: string): readonly string[] | undefined
+  readonly names: NameRules
 }
 
 /**
@@ -78,7 +66,7 @@ export async function scanTree(
   // is told.
   const distinct = index.size > 0 ? new DistinctPaths() : undefined
   const isApart = (path: string): boolean => {
-    const others = copy.spelledOtherwise(path)
+    const others = copy.names.spelledOtherwise(path)
     const other = others?.[0] ?? (others === undefined ? undefined : distinct?.add(path))
     if (other === undefined) return true
     skipped.add(path, `its path differs from ${JSON.stringify(other)} only in case`)
@@ -104,7 +92,6 @@ export async function scanTree(
   }
   const absent = known < index.size ? await findMissing(options, index) : []
   const missing = absent.filter(isScanned)
-  reportChanged(options, [...unknown, ...differing].map(({ path }) => path).concat(missing))
   for (const event of await databases.find(storage)) emit(event)
   return { outside: { unknown, differing, missing }, skipped: skipped.end() }
 }
@@ -126,11 +113,4 @@ async function findMissing(options: ScanOptions, index: FileIndex): Promise<stri
     }
   }
   return missing
-}
-
-/** Tells which files somebody else changed. */
-export function reportChanged(options: ScanOptions, paths: readonly string[]): void {
-  if (paths.length === 0) return
-  const named = paths.slice(0, namedPathsMax)
-  options.emit({ name: 'outsideChange', paths: named, count: paths.length })
 }

@@ -16,6 +16,17 @@ export interface FileRecord {
   readonly version: number
 }
 
+/** A file with its path. */
+export interface NamedFile extends FileRecord {
+  readonly path: string
+}
+
+/** A path with the version of its last change. */
+export interface VersionedPath {
+  readonly path: string
+  readonly version: number
+}
+
 /** Bytes for a restore, with the versions that the paths had before their first byte was read. */
 export interface TransferAnswer extends ReadAnswer {
   /** One a request; 0 for a path that the index does not have. */

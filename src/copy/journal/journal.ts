@@ -15,25 +15,21 @@
 import type { Entry } from '../../changes/entry.js'
 import { HotspareError } from '../../errors.js'
 import type { Log } from '../../interfaces/storage.js'
+import { Listeners } from '../../util/listeners.js'
 import { AppendSize } from './append-size.js'
 import { beginSegment, nonceFrom } from './begin-segment.js'
 import { asStorageError, damaged, trimmed } from './errors.js'
 import { encodeMark, encodeSegmentHeader, markBytes, segmentName } from './format.js'
 import type { JournalFacts } from './head.js'
 import { FactsTracker } from './head.js'
+import { Holders, type TrimLimits } from './holders.js'
 import { JournalReader } from './reader.js'
 import type { JournalPlace, ScannedJournal } from './scan.js'
 import { listSegments } from './scan.js'
 import { SegmentFiles } from './segment-files.js'
 import type { Segment, TailItem } from './tail.js'
 import { Tail } from './tail.js'
-import type { BlobBytes, JournalOptions, JournalPin } from './types.js'
-
-/**
- * Readers hold the journal up to this many times its limit; beyond it, it is trimmed below them,
- * and they get `JOURNAL_TRIMMED`.
- */
-const pinnedTimes = 2
+import type { JournalOptions, JournalPin } from './types.js'
 
 export class Journal {
   readonly #options: JournalOptions
@@ -41,9 +37,8 @@ export class Journal {
   readonly #durable: FactsTracker
   readonly #segments: Segment[]
   readonly #waiting = new Set<() => void>()
-  readonly #readers = new Set<JournalReader>()
-  readonly #pins = new Set<{ afterSeq: number; lost: boolean }>()
-  #durableListeners: readonly ((ordinal: number) => void)[] = []
+  readonly #holders = new Holders()
+  readonly #durableListeners = new Listeners<[ordinal: number]>()
   #log: Log
   #nonce: number
   #isFlushing = false
@@ -166,10 +161,7 @@ export class Journal {
   }
 
   onDurable(listener: (ordinal: number) => void): () => void {
-    this.#durableListeners = [...this.#durableListeners, listener]
-    return () => {
-      this.#durableListeners = this.#durableListeners.filter((other) => other !== listener)
-    }
+    return this.#durableListeners.add(listener)
   }
 
   /**
@@ -264,7 +256,7 @@ export class Journal {
     this.#isFlushing = false
     // The disk goes on before anybody hears of what is durable.
     if (this.#handedOrdinal < this.lastOrdinal && !this.#isClosed) this.#flush()
-    for (const listener of this.#durableListeners) listener(this.durableOrdinal)
+    this.#durableListeners.call(this.durableOrdinal)
     this.#settleWaiters()
   }
 
@@ -346,16 +338,14 @@ export class Journal {
    */
   reader(afterSeq: number, isCut: boolean = false): JournalReader {
     if (afterSeq + 1 < this.firstSeq) throw trimmed(afterSeq, this.firstSeq)
-    const reader = new JournalReader(this, afterSeq, isCut, () => this.#readers.delete(reader))
-    this.#readers.add(reader)
+    const reader = new JournalReader(this, afterSeq, isCut, () => this.#holders.remove(reader))
+    this.#holders.add(reader)
     return reader
   }
 
   pin(afterSeq: number): JournalPin {
     if (afterSeq + 1 < this.firstSeq) throw trimmed(afterSeq, this.firstSeq)
-    const pin = { afterSeq, lost: false, release: (): void => void this.#pins.delete(pin) }
-    this.#pins.add(pin)
-    return pin
+    return this.#holders.pin(afterSeq)
   }
 
   /** Calls back at the next append, once. */
@@ -371,56 +361,23 @@ export class Journal {
   }
 
   /**
-   * Removes whole segments, oldest first, while there are more than `bytesMax` bytes, those of
-   * blobs included, and only with changes up to `safeSeq`. Pins and readers hold them up to twice
-   * the limit. Answers the last change removed.
-   *
-   * @param keep - the segment that the checkpoint names: recovery begins in it, even where it has
-   *   nothing to add
+   * Removes whole segments, oldest first, as far as the limits allow. Answers the last change
+   * removed.
    */
-  async trim(
-    bytesMax: number,
-    safeSeq: number,
-    blobs: BlobBytes,
-    keep: string | undefined,
-  ): Promise<number | undefined> {
-    const gone: Segment[] = []
-    let goneBytes = 0
-    let lastSeq = 0
-    let bytes = this.#bytes + blobs.bytes
-    for (let at = 0; at < this.#segments.length - 1 && bytes > bytesMax; at += 1) {
-      const [segment, next] = [this.#segments[at], this.#segments[at + 1]]
-      if (segment === undefined || next === undefined || next.firstSeq - 1 > safeSeq) break
-      if (segment.name === keep) break
-      if (this.files.isBusy(segment)) break
-      const isOverQuota = bytes > bytesMax * pinnedTimes
-      if (!isOverQuota && this.#holdersOf(segment, next.firstSeq - 1).length > 0) break
-      gone.push(segment)
-      goneBytes += segment.bytes
-      lastSeq = next.firstSeq - 1
-      bytes = this.#bytes - goneBytes + blobs.bytes - blobs.bytesUpTo(lastSeq)
-    }
+  async trim(limits: TrimLimits): Promise<number | undefined> {
+    const isBusy = (segment: Segment): boolean => this.files.isBusy(segment)
+    const gone = this.#holders.unheld(this.#segments, limits, isBusy)
     if (gone.length === 0) return undefined
     await this.files.remove(gone)
     // Only now, since a failure leaves everything as it was; entries may have been appended
     // meanwhile.
+    const lastSeq = (this.#segments[gone.length]?.firstSeq ?? 1) - 1
     for (const segment of gone) {
-      for (const holder of this.#holdersOf(segment, lastSeq)) holder.lost = true
+      for (const holder of this.#holders.of(segment, lastSeq)) holder.lost = true
     }
     this.#segments.splice(0, gone.length)
-    this.#bytes -= goneBytes
-    return this.firstSeq - 1
-  }
-
-  /**
-   * Who wants changes up to `lastSeq`, or what else the segment has: entries that take no number
-   * may end it.
-   */
-  #holdersOf(segment: Segment, lastSeq: number): { lost: boolean }[] {
-    const readers = [...this.#readers].filter(
-      (reader) => reader.afterSeq < lastSeq || reader.segment === segment,
-    )
-    return [...readers, ...[...this.#pins].filter(({ afterSeq }) => afterSeq < lastSeq)]
+    for (const { bytes } of gone) this.#bytes -= bytes
+    return lastSeq
   }
 
   /**
@@ -432,7 +389,7 @@ export class Journal {
     if (this.#isFlushing && this.failed === undefined) {
       await new Promise<void>((resolve) => this.#settleLater(resolve))
     }
-    for (const reader of [...this.#readers]) reader.close()
+    this.#holders.closeReaders()
     this.#wake()
     await this.files.close()
   }

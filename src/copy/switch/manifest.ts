@@ -7,24 +7,15 @@ import type { DocumentStore } from '../../interfaces/storage.js'
 import { checkPath } from '../../policy/path-rules.js'
 import { encode } from '../../protocol/codec.js'
 import { fromDisk, optional } from '../../protocol/fields.js'
+import type { NamedFile, VersionedPath } from '../files/types.js'
 import { readHistory, writeHistory } from '../journal/head-format.js'
 
 /** A staged file that takes its place. */
-export interface InstallFile {
-  readonly path: string
+export interface InstallFile extends NamedFile {
   /**
    * Name of the object in the area `staging`; undefined when it lies in `incoming`, under its path.
    */
   readonly object: string | undefined
-  readonly mode: number
-  readonly size: number
-  readonly version: number
-}
-
-/** A path with the version of its last change at the source. */
-export interface VersionedPath {
-  readonly path: string
-  readonly version: number
 }
 
 /** A staged snapshot of a state class. */

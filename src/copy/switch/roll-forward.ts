@@ -2,10 +2,10 @@
  * The switch from the old copy to a staged one.
  *
  * Invariants:
- * - before the manifest is durable nothing of the old copy is touched; from then on only
- *   `rollForward` leads out;
+ * - before the manifest is durable nothing of the old copy is touched; from then on only `run`
+ *   leads out;
  * - each step can be done again, whole or in part, with the same result, and none needs what a
- *   later one removes; when the manifest is gone only `cleanUp` may be done again;
+ *   later one removes; when the manifest is gone, it is not carried out again;
  * - paths that no synced class of this node claims are not touched, whatever the manifest says, nor
  *   is a file that it does not name.
  */
@@ -22,10 +22,10 @@ import type { Contents } from '../contents/replicated-state.js'
 import type { LocalCopyOptions } from '../contents/types.js'
 import type { IndexLog } from '../files/index-log.js'
 import { claimingClass, mayForce } from '../files/path-claims.js'
-import { reportChanged } from '../files/tree-scan.js'
+import type { VersionedPath } from '../files/types.js'
 import type { JournalPlace } from '../journal/scan.js'
 import { listSegments, loadSegmentHeader } from '../journal/scan.js'
-import type { InstallFile, RestoreManifest, VersionedPath } from './manifest.js'
+import type { InstallFile, RestoreManifest } from './manifest.js'
 import { manifestName } from './manifest.js'
 import { stagedSnapshot } from './staged-snapshots.js'
 import { clearAreas, keepOnly, placeOf } from './staging-areas.js'
@@ -35,6 +35,11 @@ export const nextArea = 'journal.next'
 /** Operations in one call of the tree; more take further calls. */
 const batchOperations = 512
 
+/**
+ * Of a file that somebody removed while the switch was unfinished. It gets a record all the same,
+ * so that the scan of the next start finds it missing, and it is repaired: nothing else would let
+ * this copy open again.
+ */
 const noStat: FileStat = { size: 0, mtimeMs: 0, inode: 0, mode: 0 }
 
 /** A file that the manifest put in its place, or found there. */
@@ -44,11 +49,15 @@ interface SettledFile {
   readonly stat: FileStat
 }
 
-export class Switch {
+export class RollForward {
   readonly #options: LocalCopyOptions
   readonly #manifest: RestoreManifest
   readonly #contents: Contents
   readonly #indexLog: IndexLog
+  /** Blobs that the journal of the old copy names. */
+  readonly #oldBlobs: readonly string[]
+  /** The checkpoint of the new copy, once the manifest was carried out. */
+  #checkpoint: CheckpointDocument | undefined
 
   /** `contents.index` is at the checkpoint in force, or further along in this same switch. */
   constructor(
@@ -61,13 +70,30 @@ export class Switch {
     this.#manifest = manifest
     this.#contents = contents
     this.#indexLog = indexLog
+    this.#oldBlobs = [...contents.blobs.entries()].map(([id]) => id)
   }
 
   /**
-   * Carries the manifest out and removes it; the journal then is the new one, and recovery goes on
-   * from the answer.
+   * Carries the manifest out and removes it, and what the old copy and the restore leave behind;
+   * the journal then is the new one, and recovery goes on from the answer. May be called again
+   * after a failure.
    */
-  async rollForward(): Promise<CheckpointDocument> {
+  async run(): Promise<CheckpointDocument> {
+    this.#checkpoint ??= await this.#carryOut()
+    await this.#indexLog.removeStale()
+    await clearAreas(this.#options.storage.objects)
+    return this.#checkpoint
+  }
+
+  /** Removes the blobs that only the old journal names; the new journal was read before. */
+  async removeOldBlobs(): Promise<void> {
+    const gone = this.#oldBlobs.filter((id) => !this.#contents.blobs.has(id))
+    if (gone.length === 0) return
+    // The copy is open: what cannot be removed now goes at the next start.
+    await this.#options.storage.objects.remove('blobs', gone).catch(() => undefined)
+  }
+
+  async #carryOut(): Promise<CheckpointDocument> {
     const { storage } = this.#options
     const { complete, keep = [] } = this.#manifest
     const gone = this.#manifest.remove
@@ -83,7 +109,6 @@ export class Switch {
     // the files that are kept, still wait to be written out; nor does anybody of files from before
     // the library.
     if (complete || keep.length > 0) await storage.tree.sync('all')
-    this.#reportMissing(settled)
     await this.#storeStates()
     this.#updateIndex(settled)
     if (complete) await this.#indexLog.close()
@@ -103,20 +128,14 @@ export class Switch {
     return document
   }
 
-  /** Removes what the old copy and the restore leave behind. */
-  async cleanUp(): Promise<void> {
-    await this.#indexLog.removeStale()
-    await clearAreas(this.#options.storage.objects)
-  }
-
   #classOf(path: string): string | undefined {
     return claimingClass(this.#options.policy, path, 'isReplicated')
   }
 
   /** Without those that this copy has not, and that the storage takes for others which it has. */
   #ownFiles(paths: readonly string[]): readonly string[] {
-    const { foldsCase, index } = this.#contents
-    if (!foldsCase) return paths
+    const { names, index } = this.#contents
+    if (!names.foldsCase) return paths
     const there = new Set(index.paths().map(foldPath))
     return paths.filter((path) => index.get(path) !== undefined || !there.has(foldPath(path)))
   }
@@ -173,17 +192,6 @@ export class Switch {
     const { storage, policy } = this.#options
     const isKnown = this.#contents.index.get(path) !== undefined
     return await mayForce(storage.tree, policy, path, { at: obstacle.path, isKnown })
-  }
-
-  /**
-   * Somebody removed files while the switch was unfinished. They get a record all the same, so that
-   * the scan of the next start finds them missing, and they are repaired: nothing else would let
-   * this copy open again.
-   */
-  #reportMissing(settled: readonly SettledFile[]): void {
-    const missing = settled.filter(({ stat }) => stat === noStat)
-    const paths = missing.map(({ path }) => path)
-    reportChanged(this.#options, paths)
   }
 
   /** Kept files as they are. */

@@ -226,9 +226,9 @@ export class Vault {
    * kept before: it may be all that is left of an active that died meanwhile.
    */
   async dropUnused(copy: LocalCopy, survivor: Extent): Promise<void> {
-    await copy.closeNext()
+    await copy.restoreSwitch.stop()
     await this.keepUnusedJournal(nextArea, survivor)
-    await copy.dropNext()
+    await copy.restoreSwitch.drop()
   }
 
   /**

@@ -94,6 +94,7 @@ function createPeer(id: string, index: number, promotable: boolean): Peer {
     up: undefined,
     counted: 'unknown',
     deafSinceMs: undefined,
+    unheardSinceMs: undefined,
     unfetchableSinceMs: undefined,
     owedQueryId: undefined,
   }

@@ -68,3 +68,19 @@ export interface DurableFacts {
    */
   readonly leftEmpty?: readonly Term[] | undefined
 }
+
+/** Histories and sets are compared by identity: a copy replaces them when they change. */
+export function sameFacts(left: CopyFacts, right: CopyFacts): boolean {
+  return (
+    left.seq === right.seq &&
+    left.durableSeq === right.durableSeq &&
+    left.firstSeq === right.firstSeq &&
+    left.history === right.history &&
+    left.complete === right.complete &&
+    left.inSync === right.inSync &&
+    left.inSyncKnown === right.inSyncKnown &&
+    left.forgot === right.forgot &&
+    left.ineligible === right.ineligible &&
+    left.heldSeq === right.heldSeq
+  )
+}

@@ -61,6 +61,11 @@ export interface Peer {
   counted: 'unknown' | 'yes' | 'silent' | 'proven'
   /** Since when it is heard but does not hear us, while we are active. */
   deafSinceMs: number | undefined
+  /**
+   * Since when it has said that it does not hear us, whatever our role. A pause of our own does not
+   * move it: the worst that comes of it is one more dial.
+   */
+  unheardSinceMs: number | undefined
   /** Since when every attempt to fetch what its copy has beyond ours failed. */
   unfetchableSinceMs: number | undefined
   /** A query that could not be answered because our connection to it did not stand yet. */

@@ -45,10 +45,18 @@ export interface CoreMember {
 /** Why a link or a dial failed. */
 export type LinkCause = 'closed' | 'reset' | 'timeout' | 'protocol' | 'error'
 
-/** What happened. Every input carries the monotonic time in milliseconds. */
-export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
+/**
+ * What happened. Every input carries the monotonic time in milliseconds, and the facts of the own
+ * copy where they may have changed.
+ */
+export type CoreInput = {
+  readonly nowMs: number
+  readonly wallMs: number
+  readonly copy?: CopyFacts
+} & (
   | { readonly type: 'start'; readonly copy: CopyFacts; readonly durable: DurableFacts }
-  | { readonly type: 'tick' }
+  /** The time moved on; `due`: the timer for the next deadline ran out. Default false. */
+  | { readonly type: 'tick'; readonly due?: boolean }
   | { readonly type: 'message'; readonly from: string; readonly message: CoreMessage }
   /**
    * A connection to this peer stands (handshake done), on which both speak: our own dial, or one
@@ -85,8 +93,6 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
   | { readonly type: 'refusal'; readonly peer: string; readonly reason: string }
   /** The effect `persist` with this id is durable. */
   | { readonly type: 'persisted'; readonly id: number }
-  /** Facts of the own copy changed. */
-  | { readonly type: 'copy'; readonly copy: CopyFacts }
   /**
    * How following goes: `started` (plan known), `complete` (caught up: may be a standby), `broken`,
    * `refused`.
@@ -105,13 +111,12 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
    * Answer to `cutStream`: nothing of the old stream arrives any more, and all that arrived is
    * durable.
    */
-  | { readonly type: 'cut'; readonly id: number; readonly copy: CopyFacts }
+  | { readonly type: 'cut'; readonly id: number }
   /** Answer to `fetch`: the missing suffix is here and durable, or why not. */
   | {
       readonly type: 'fetched'
       readonly id: number
       readonly ok: boolean
-      readonly copy: CopyFacts
       readonly reason?: string
     }
   /**
@@ -129,7 +134,6 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
       readonly type: 'termOpened'
       readonly term: Term
       readonly ok: boolean
-      readonly copy: CopyFacts
       readonly reason?: string
     }
   /**
@@ -140,7 +144,6 @@ export type CoreInput = { readonly nowMs: number; readonly wallMs: number } & (
       readonly type: 'drained'
       readonly id: number
       readonly ok: boolean
-      readonly copy: CopyFacts
       readonly reason?: string
     }
   /** The journal of an active failed: it cannot keep the role. */
@@ -161,6 +164,11 @@ export type CoreCommand =
 /** What the shell must do, in order. */
 export type CoreEffect =
   | { readonly type: 'send'; readonly to: string; readonly message: CoreMessage }
+  /**
+   * Dial this peer anew if our own connection to it stands and is older than that; the old one goes
+   * when the new one stands.
+   */
+  | { readonly type: 'redial'; readonly peer: string; readonly olderThanMs: number }
   /** Write these facts durably, then give the input `persisted`. */
   | { readonly type: 'persist'; readonly id: number; readonly facts: DurableFacts }
   | {

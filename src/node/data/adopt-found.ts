@@ -8,7 +8,7 @@ import type { Term } from '../../history/position.js'
  * @throws `ADOPT_REQUIRED` unless `adopt`
  */
 export async function adoptFound(copy: LocalCopy, term: Term, adopt: boolean): Promise<void> {
-  const { unknown } = copy.outside
+  const { unknown } = copy.outside.report
   // A copy that is damaged is not without history: a peer restores it.
   if (copy.seq > 0 || !copy.complete || unknown.length === 0) return
   if (!adopt) {
@@ -18,7 +18,7 @@ export async function adoptFound(copy: LocalCopy, term: Term, adopt: boolean): P
       `${unknown.length} files (${example}, …) are in paths of synced classes and have no history here`,
     )
   }
-  await copy.adopt(term)
+  await copy.restoreSwitch.adopt(term)
   // What was found is the beginning of the history now, and no change of it.
-  copy.settleOutside()
+  copy.outside.settle()
 }

@@ -88,7 +88,7 @@ export class Adoption {
    */
   async run(what: 'all' | 'nothing', only?: OutsideReport): Promise<AdoptionResult> {
     const { copy } = this.#options
-    const outside = only ?? copy.outside
+    const outside = only ?? copy.outside.report
     const found = [...outside.unknown, ...outside.differing].map(({ path }) => path).sort()
     const paths = [...new Set([...outside.missing, ...found])]
     if (what === 'nothing') this.#leave(paths, noRoom())
@@ -96,7 +96,7 @@ export class Adoption {
     const left = reportOf(outside, (path) => this.#left.has(path))
     const adopted = reportOf(outside, (path) => this.#done.has(path))
     const settled = new Set(paths.filter((path) => !this.#left.has(path)))
-    copy.settleOutside(reportOf(copy.outside, (path) => !settled.has(path)))
+    copy.outside.settle(reportOf(copy.outside.report, (path) => !settled.has(path)))
     return { adopted, left, failures: this.#failures }
   }
 
@@ -164,8 +164,8 @@ export class Adoption {
     for (const [at, path] of valid.entries()) {
       const stat = stats[at]
       const record = copy.index.get(path)
-      this.#versions.set(path, copy.statFile(path)?.version)
-      const isMixed = copy.isMixed(path)
+      this.#versions.set(path, copy.files.stat(path)?.version)
+      const isMixed = copy.outside.isMixed(path)
       if (record === undefined && stat === undefined) continue
       if (record !== undefined && stat !== undefined && !isMixed && !differs(record, stat)) continue
       if (stat === undefined) this.#removals.push(path)
@@ -222,7 +222,7 @@ export class Adoption {
     const stats = await storage.tree.stat(paths)
     const { copy } = this.#options
     // Removed since it was looked at.
-    const gone = paths.filter((path, at) => stats[at] === undefined && copy.statFile(path))
+    const gone = paths.filter((path, at) => stats[at] === undefined && copy.files.stat(path))
     this.#journalRemovals(gone)
     let group: string[] = []
     let bytes = 0
@@ -333,11 +333,11 @@ export class Adoption {
   /** A new file cannot stand beside what the history has in its way, where that was left. */
   #fits(path: string): boolean {
     const { copy } = this.#options
-    if (copy.statFile(path) !== undefined) return true
-    let inTheWay = copy.hasFilesBelow(path) ? `${path}/` : undefined
+    if (copy.files.stat(path) !== undefined) return true
+    let inTheWay = copy.files.hasBelow(path) ? `${path}/` : undefined
     for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) {
       const above = path.slice(0, at)
-      if (copy.statFile(above) !== undefined) inTheWay = above
+      if (copy.files.stat(above) !== undefined) inTheWay = above
     }
     if (inTheWay === undefined) return true
     const what = `'${path}' cannot be adopted: the history has '${inTheWay}'`
@@ -350,7 +350,7 @@ export class Adoption {
     this.#watch.requireWanted()
     // What the history has by now was written since, and what was found went with that.
     const changes = all.filter(
-      ({ path }) => copy.statFile(path)?.version === this.#versions.get(path),
+      ({ path }) => copy.files.stat(path)?.version === this.#versions.get(path),
     )
     if (changes.length === 0) return
     const paths = changes.map(({ path }) => path)

@@ -134,7 +134,7 @@ export class Followers {
         this.#restores += 1
         return `${bootId}-${this.#restores}`
       },
-      report: (event) => hooks.report({ from: 'outgoing', event }),
+      report: (event) => hooks.reports.outgoing(event),
     }
   }
 }

@@ -8,32 +8,45 @@ import type { Channel } from '../../protocol/channel.js'
 import type { WriterEvent } from '../../replication/in-sync/types.js'
 import type { IncomingEvent } from '../../replication/stream/incoming-types.js'
 import type { OutgoingEvent } from '../../replication/stream/outgoing-types.js'
+import type { TenureCheck } from '../../replication/write/types.js'
+import type { NodeEvents } from '../contract/events.js'
 import type { AdoptionResult } from './adoption.js'
 
-/** What the data side tells the node. */
-export type ReplicaEvent =
-  | { readonly from: 'copy'; readonly event: CopyEvent }
-  | { readonly from: 'incoming'; readonly event: IncomingEvent }
-  | { readonly from: 'outgoing'; readonly event: OutgoingEvent }
-  | { readonly from: 'writer'; readonly event: WriterEvent }
-  | { readonly from: 'vault'; readonly event: VaultIncident }
-  | { readonly from: 'storage'; readonly event: 'failed' | 'failedAgain' | 'recovered' }
+/** What the data side tells the node, by the part that tells it. */
+export interface ReplicaReports {
+  copy(event: CopyEvent): void
+  writer(event: WriterEvent): void
+  incoming(event: IncomingEvent): void
+  outgoing(event: OutgoingEvent): void
+  vault(incident: VaultIncident): void
+  /** `failedAgain`: as `failed`, for a further attempt. */
+  storage(event: 'failed' | 'failedAgain' | 'recovered'): void
   /** Why what takes room is refused; undefined when it is not any more. */
-  | { readonly from: 'room'; readonly event: string | undefined }
-  /** Files that had changed on this disk were put right. */
-  | { readonly from: 'outside' | 'outsideOfActive' | 'adoptedLater'; readonly event: OutsideReport }
-  /** So many are about to be taken into the history. */
-  | { readonly from: 'adopting'; readonly event: number }
+  room(refusal: string | undefined): void
+  /** What became of files that somebody else had changed. */
+  outside(found: OutsideReport, outcome: OutsideOutcome): void
+  /** So many of them are about to be taken into the history. */
+  adopting(count: number): void
   /** They were taken into the history, or left, before this node became active. */
-  | { readonly from: 'adoption'; readonly event: AdoptionResult }
+  adoption(result: AdoptionResult): void
+}
+
+export type OutsideOutcome = NodeEvents['outsideChange'][0]['outcome']
+
+/** How a term is opened. */
+export interface TermOpening {
+  /** Whether no promotable member is in reach, so that writes wait for nobody. */
+  readonly degraded: boolean
+  readonly tenure: TenureCheck
+  /** What goes with the opening takes long, and goes on. */
+  progressed(): void
+}
 
 /** What the data side needs from the node. */
 export interface ReplicaHooks {
   dial(peer: string, lane: 'stream' | 'bulk', signal: AbortSignal): Promise<Channel>
   promised(): Term | undefined
-  /** Throws NOT_ACTIVE when this node may not act as active now. */
-  checkTenure(): void
   /** Why a peer gets no data, or undefined. */
   refusal(peer: string): string | undefined
-  report(event: ReplicaEvent): void
+  readonly reports: ReplicaReports
 }

@@ -14,23 +14,23 @@ export interface WaitFacts {
   readonly role: Role
   readonly roleSinceMs: number
   readonly driver: Driver | undefined
-  /** For whom it waits at its start. */
-  readonly waiting: CauseStatus | undefined
+  /** What it waits for although nothing failed. */
+  readonly waiting: readonly CauseStatus[]
   /** Why the last dial of a member failed. */
   unreachable(id: string): string | undefined
 }
 
 /** All causes, the most important one first. */
 export function presentCauses(causes: Pick<Causes, 'list'>, facts: WaitFacts): CauseStatus[] {
-  // Nothing says when a node stops holding; what it gets on with since does.
-  const phase = facts.driver?.state.round?.phase
-  const isPast = phase === 'fetching' || phase === 'gate' || phase === 'opening'
-  return causes.list(waitsOf(facts)).filter(({ what }) => what !== 'hold' || !isPast)
+  return causes.list(waitsOf(facts))
 }
 
 function waitsOf(facts: WaitFacts): CauseStatus[] {
   const { options, role, roleSinceMs, driver, waiting, unreachable } = facts
-  const waits: CauseStatus[] = waiting === undefined ? [] : [waiting]
+  // Nothing says when a node stops holding; what it gets on with since does.
+  const phase = driver?.state.round?.phase
+  const isPast = phase === 'fetching' || phase === 'gate' || phase === 'opening'
+  const waits = waiting.filter(({ what }) => what !== 'hold' || !isPast)
   const add = (what: Tried, reason: string | undefined, forMs = 0): void => {
     if (reason === undefined) return
     waits.push({ what, code: undefined, reason, attempts: 0, forMs: Math.round(forMs) })

@@ -230,9 +230,9 @@ export function statusOf(parts: StatusParts): NodeStatus {
     stuck: parts.causes[0] === undefined ? undefined : textOf(parts.causes[0]),
     causes: parts.causes,
     starting: parts.starting,
-    snapshotFailures: copy?.snapshotFailures ?? [],
+    snapshotFailures: copy?.states.failures ?? [],
     skippedPaths: copy?.skipped ?? nothingSkipped,
-    foldsCase: copy?.foldsCase ?? false,
+    foldsCase: copy?.names.foldsCase ?? false,
     peers: options.members
       .filter((member) => member.id !== id)
       .map((member) => peerStatus(parts, member.id, inSync, writer?.followers ?? [])),

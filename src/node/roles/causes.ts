@@ -6,6 +6,7 @@
  * Invariants: a cause stands from the first failed attempt to the success, or to the end of the
  * attempts; whatever was told as `stuck` is told as `unstuck` when it is over.
  */
+import type { Role } from '../../core/state/facts.js'
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import { Told } from '../../util/recently-told.js'
@@ -36,6 +37,14 @@ export interface CauseStatus {
   /** Milliseconds since the first of them. */
   readonly forMs: number
 }
+
+/** Roles outside which something is not tried; what is not listed is tried in all of them. */
+const triedIn: readonly (readonly [what: Tried, roles: readonly Role[]])[] = [
+  ['follow', ['restoring', 'standby']],
+  ['fetch', ['discovering', 'stopped']],
+  ['promotion', ['discovering', 'stopped']],
+  ['room', ['active']],
+]
 
 /** What an attempt failed with. */
 export interface Failure {
@@ -102,6 +111,11 @@ export class Causes {
       const forMs = Math.round(this.#clock.nowMs() - cause.sinceMs)
       this.#emit('unstuck', { what, forMs })
     }
+  }
+
+  /** What was tried in the role before, whatever became of it, is over where it is not now. */
+  roleChanged(role: Role): void {
+    for (const [what, roles] of triedIn) if (!roles.includes(role)) this.over(what)
   }
 
   get(what: Tried): string | undefined {

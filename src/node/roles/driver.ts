@@ -3,13 +3,13 @@
  * changes.
  *
  * Invariants: inputs are stepped one at a time, in the order of their arrival (an effect that
- * answers at once is an input of the next step, never of the running one); the core sees the
- * present facts of the copy with each input; facts are written one after the other, and what
- * depends on them waits for `persisted`.
+ * answers at once is an input of the next step, never of the running one); each input carries the
+ * present facts of the copy; facts about roles are written one after the other, and what depends on
+ * them waits for `persisted`.
  */
 import debug from 'debug'
 import { explain } from '../../core/state/explain.js'
-import type { CopyFacts, DurableFacts, Role } from '../../core/state/facts.js'
+import type { DurableFacts, Role } from '../../core/state/facts.js'
 import type { CoreState } from '../../core/state/state.js'
 import type {
   CoreCommand,
@@ -28,12 +28,13 @@ import type { Replica } from '../data/replica.js'
 import type { Links } from '../peers/links.js'
 import { FactsWriter } from './hard-state-writer.js'
 import { AskedGate } from './promotion-gate.js'
+import { TimelyTenure } from './tenure-check.js'
 
 const log = debug('hotspare:core')
 
-type WithoutTime<T> = T extends unknown ? Omit<T, 'nowMs' | 'wallMs'> : never
-/** An input without its time, which the driver adds. */
-export type DriverInput = WithoutTime<CoreInput>
+type WithoutFacts<T> = T extends unknown ? Omit<T, 'nowMs' | 'wallMs' | 'copy'> : never
+/** An input without the time and the facts of the copy, which the driver adds. */
+export type DriverInput = WithoutFacts<CoreInput>
 
 /** What the driver works with. */
 export interface DriverContext {
@@ -44,14 +45,34 @@ export interface DriverContext {
   readonly links: Links
   readonly replica: Replica
   writeFacts(facts: DurableFacts): Promise<void>
-  /** The role changed; called before anything that follows from it. */
-  onRole(role: Role, from: Role, reason: string, term: Term | undefined): void
-  /** A further term of the same tenure was opened. */
-  onTerm(term: Term): void
+  readonly owner: RoleOwner
   onEvent(event: CoreEvent): void
   onError(error: unknown): void
   /** An attempt at something that is tried again failed, or, without an error, succeeded. */
   tried(what: Tried, error?: unknown): void
+}
+
+/** How the role changed. */
+export interface RoleChange {
+  readonly role: Role
+  readonly from: Role
+  readonly reason: string
+  /** The term that an active begins with. */
+  readonly term: Term | undefined
+  /** The active that this node follows, or followed last. */
+  readonly followed: string | undefined
+  /** Whether the role is given up for a planned handover. */
+  readonly handsOver: boolean
+}
+
+/** Who owns what begins and ends with a role. */
+export interface RoleOwner {
+  /** Called before anything that follows from the change. */
+  changed(change: RoleChange): void
+  /** The tenure goes on in a further term. */
+  raise(term: Term): void
+  /** The tenure is over, or what was opened for one is not wanted. */
+  end(error: HotspareError): void
 }
 
 interface Command {
@@ -60,6 +81,7 @@ interface Command {
 }
 
 export class Driver {
+  readonly tenure: TimelyTenure
   readonly #context: DriverContext
   readonly #state: CoreState
   readonly #queue: DriverInput[] = []
@@ -68,15 +90,12 @@ export class Driver {
   #role: Role = 'stopped'
   #term: Term | undefined
   readonly #factsWriter: FactsWriter
-  #facts: CopyFacts | undefined
   #nextCommand = 1
   #lastStepMs: number
   #lastStepWallMs: number
   #timer: unknown
   #tickAtMs = Number.POSITIVE_INFINITY
   readonly #gate: AskedGate
-  /** Since when a peer says that it does not hear us. */
-  readonly #deafSince = new Map<string, number>()
   #open = true
 
   constructor(context: DriverContext, durable: DurableFacts) {
@@ -96,6 +115,7 @@ export class Driver {
       (id, ok) => this.input({ type: 'gate', id, ok }),
       (error) => context.onError(error),
     )
+    this.tenure = new TimelyTenure(this, options.heartbeatMs)
     this.#lastStepMs = options.clock.nowMs()
     this.#lastStepWallMs = options.clock.wallMs()
     this.#state = createCore({
@@ -143,9 +163,7 @@ export class Driver {
   }
 
   start(): void {
-    const copy = this.#context.replica.facts()
-    this.#facts = copy
-    this.input({ type: 'start', copy, durable: this.durable })
+    this.input({ type: 'start', durable: this.durable })
   }
 
   /**
@@ -204,8 +222,7 @@ export class Driver {
   #tick(): void {
     if (!this.#open) return
     this.#tickAtMs = Number.POSITIVE_INFINITY
-    this.input({ type: 'tick' })
-    this.#reviveLinks()
+    this.input({ type: 'tick', due: true })
   }
 
   /** Wakes the core when it has something to decide. */
@@ -219,44 +236,13 @@ export class Driver {
     this.#timer = clock.setTimer(Math.ceil(dueMs - clock.nowMs()), () => this.#tick())
   }
 
-  /**
-   * A connection into a network that lost it can stay open for minutes, and longer than the fault
-   * lasts. One over which nothing comes to pass is dialled anew.
-   */
-  #reviveLinks(): void {
-    const { links, options } = this.#context
-    const nowMs = options.clock.nowMs()
-    for (const peer of this.#state.peers.values()) {
-      if (!peer.link) continue
-      const silentMs = nowMs - (peer.heardAtMs ?? Number.NEGATIVE_INFINITY)
-      const deafMs = this.#deafMs(peer.id, nowMs)
-      if (Math.max(silentMs, deafMs) >= options.deadMs) links.redial(peer.id, options.deadMs)
-    }
-  }
-
-  /** For how long a peer has said that it does not hear us, whatever our role. */
-  #deafMs(id: string, nowMs: number): number {
-    const hears = this.#state.peers.get(id)?.view?.hears
-    if (hears === undefined || hears.includes(this.#context.options.id)) {
-      this.#deafSince.delete(id)
-      return 0
-    }
-    const sinceMs = this.#deafSince.get(id) ?? nowMs
-    this.#deafSince.set(id, sinceMs)
-    return nowMs - sinceMs
-  }
-
   #step(input: DriverInput): void {
     const { clock } = this.#context.options
     const time = { nowMs: clock.nowMs(), wallMs: clock.wallMs() }
     this.#lastStepMs = time.nowMs
     this.#lastStepWallMs = time.wallMs
     const copy = this.#context.replica.facts()
-    if (input.type !== 'start' && !sameFacts(copy, this.#facts)) {
-      this.#facts = copy
-      this.#perform(step(this.#state, { ...time, type: 'copy', copy }))
-    }
-    this.#perform(step(this.#state, { ...time, ...input } as CoreInput))
+    this.#perform(step(this.#state, { ...time, ...input, copy } as CoreInput))
     this.#endGate()
   }
 
@@ -282,16 +268,18 @@ export class Driver {
     switch (effect.type) {
       case 'send':
         return links.sendCore(effect.to, effect.message)
+      case 'redial':
+        return links.redial(effect.peer, effect.olderThanMs)
       case 'persist':
         return this.#factsWriter.write(effect.id, effect.facts)
       case 'role':
         return this.#become(effect.role, effect.reason, effect.term)
       case 'follow':
-        return replica.follow(effect.peer, effect.term)
+        return replica.inflow.follow(effect.peer, effect.term)
       case 'unfollow':
-        return replica.unfollow()
+        return replica.inflow.unfollow()
       case 'cutStream':
-        return this.#answer(replica.cutStream(), (copy) => ({ type: 'cut', id: effect.id, copy }))
+        return this.#answer(replica.cutStream(), () => ({ type: 'cut', id: effect.id }))
       case 'fetch':
         return this.#fetch(effect.id, effect.peer, effect.seq)
       case 'mayBecomeActive':
@@ -327,22 +315,24 @@ export class Driver {
     this.#role = role
     this.#term = role === 'active' ? term : undefined
     if (role !== 'discovering') this.#gate.forget()
-    this.#context.onRole(role, from, reason, term)
+    const { followed, handover } = this.#state
+    const handsOver = handover !== undefined
+    this.#context.owner.changed({ role, from, reason, term, followed: followed?.id, handsOver })
   }
 
   #fetch(id: number, peer: string, seq: number): void {
     const { replica } = this.#context
     const moved = (count: number): void => this.input({ type: 'fetchProgress', id, count })
-    replica.fetch(peer, seq, moved).then(
+    replica.inflow.fetch(peer, seq, moved).then(
       () => {
         this.#context.tried('fetch')
-        this.input({ type: 'fetched', id, ok: true, copy: replica.facts() })
+        this.input({ type: 'fetched', id, ok: true })
       },
       (error: unknown) => {
         // A fetch that nobody needs any more is ended, and has not failed.
         if (!HotspareError.is(error, 'ABORTED')) this.#context.tried('fetch', error)
         const reason = whatHappened(error)
-        this.input({ type: 'fetched', id, ok: false, copy: replica.facts(), reason })
+        this.input({ type: 'fetched', id, ok: false, reason })
       },
     )
   }
@@ -356,7 +346,7 @@ export class Driver {
   #openTerm(term: Term, degraded: boolean): void {
     const { replica } = this.#context
     const progressed = (): void => this.input({ type: 'termProgress', term })
-    replica.openTerm(term, degraded, progressed).then(
+    replica.openTerm(term, { degraded, tenure: this.tenure, progressed }).then(
       () => {
         if (this.#role === 'active') this.#raise(term)
         // Its storage may have failed since the term was durable, and nobody was active then who
@@ -364,31 +354,31 @@ export class Driver {
         const { failed } = replica.copy
         const reason = failed === undefined ? {} : { reason: whatHappened(failed) }
         const ok = failed === undefined
-        this.input({ type: 'termOpened', term, ok, copy: replica.facts(), ...reason })
+        this.input({ type: 'termOpened', term, ok, ...reason })
         // The core may have turned away while the term was being opened: nobody serves then.
         if (this.#role !== 'active')
-          replica.endTenure(new HotspareError('NOT_ACTIVE', 'not promoted'))
+          this.#context.owner.end(new HotspareError('NOT_ACTIVE', 'not promoted'))
       },
       (error: unknown) => {
         this.#context.tried('promotion', error)
         const reason = whatHappened(error)
-        this.input({ type: 'termOpened', term, ok: false, copy: replica.facts(), reason })
+        this.input({ type: 'termOpened', term, ok: false, reason })
       },
     )
   }
 
   #raise(term: Term): void {
     this.#term = term
-    this.#context.onTerm(term)
+    this.#context.owner.raise(term)
   }
 
   #drain(id: number, target: string | undefined, deadlineMs: number): void {
     const { replica } = this.#context
     replica.drain(target, deadlineMs).then(
-      () => this.input({ type: 'drained', id, ok: true, copy: replica.facts() }),
+      () => this.input({ type: 'drained', id, ok: true }),
       (error: unknown) => {
         const reason = whatHappened(error)
-        this.input({ type: 'drained', id, ok: false, copy: replica.facts(), reason })
+        this.input({ type: 'drained', id, ok: false, reason })
       },
     )
   }
@@ -404,20 +394,4 @@ export class Driver {
 
 function stoppedBefore(): HotspareError {
   return new HotspareError('STOPPED', 'the node stopped before the command was done')
-}
-
-function sameFacts(left: CopyFacts, right: CopyFacts | undefined): boolean {
-  return (
-    right !== undefined &&
-    left.seq === right.seq &&
-    left.durableSeq === right.durableSeq &&
-    left.firstSeq === right.firstSeq &&
-    left.history === right.history &&
-    left.complete === right.complete &&
-    left.inSync === right.inSync &&
-    left.inSyncKnown === right.inSyncKnown &&
-    left.forgot === right.forgot &&
-    left.ineligible === right.ineligible &&
-    left.heldSeq === right.heldSeq
-  )
 }

@@ -72,10 +72,13 @@ export class TenureRunner {
   }
 
   begin(term: Term): void {
-    if (this.#current !== undefined) return this.#current.raise(term)
     const tenure = new HeldTenure(term)
     this.#current = tenure
     for (const tell of [...this.#waiting]) tell(tenure)
+  }
+
+  raise(term: Term): void {
+    this.#current?.raise(term)
   }
 
   end(error: HotspareError): void {

@@ -9,7 +9,7 @@ import { checkPath } from '../../policy/path-rules.js'
 import type { NamedFileClass, SyncPolicy } from '../../policy/sync-policy.js'
 import type { ContentSource } from '../../replication/content/types.js'
 import type { WriteOptions } from '../../replication/write/types.js'
-import type { ReadableCopy } from '../../replication/write/write-gate.js'
+import type { ReadableFiles } from './readable-copy.js'
 
 /** Own bytes of content that is short enough to stay inline; undefined for all else. */
 export function inlineOf(content: ContentSource, inlineBytesMax: number): Uint8Array | undefined {
@@ -58,24 +58,24 @@ export function contentDurability(
 }
 
 /** The paths that begin with a text, or match a glob; sorted. */
-export function listMatching(copy: ReadableCopy, pattern: string): string[] {
+export function listMatching(files: Pick<ReadableFiles, 'list'>, pattern: string): string[] {
   if (typeof pattern !== 'string')
     throw new TypeError('list() takes a prefix or a glob as a string')
   const wildcard = pattern.search(/[*?[\]{}!()]/)
-  if (wildcard < 0) return copy.listFiles(pattern)
+  if (wildcard < 0) return files.list(pattern)
   const globs = compileGlobs(normaliseGlobs(pattern))
   const prefix = pattern.slice(0, pattern.lastIndexOf('/', wildcard) + 1)
-  return copy.listFiles(prefix).filter((path) => globs.matches(path))
+  return files.list(prefix).filter((path) => globs.matches(path))
 }
 
 /** What a copy knows of a file. */
 export function infoOf(
-  copy: ReadableCopy,
+  files: ReadableFiles,
   claimed: { readonly name: string },
   path: string,
   stale: boolean,
 ): FileInfo | undefined {
-  const known = copy.statFile(path)
+  const known = files.stat(path)
   if (known === undefined) return undefined
   const { size, mode, version } = known
   return { path, size, mode, className: claimed.name, version, stale }
@@ -98,11 +98,6 @@ export function checkFileSize(path: string, value: number, name: string): number
 export function checkMode(mode: number): number {
   if (Number.isInteger(mode) && mode >= 0 && mode <= 0o777) return mode
   throw new TypeError(`mode is a number from 0 to 0o777, not ${String(mode)}`)
-}
-
-/** There is no such file. */
-export function notFound(path: string): HotspareError {
-  return new HotspareError('FILE_NOT_FOUND', `there is no file '${path}'`, { details: { path } })
 }
 
 /** What is known of a file. */

@@ -3,15 +3,15 @@
  * writes go through the gate, which only the active opens.
  */
 
-import { blobsOf, type WriteIntent } from '../../changes/intent.js'
+import type { WriteIntent } from '../../changes/intent.js'
+import { notFound, type ReadFile } from '../../copy/files/copy-files.js'
 import { HotspareError } from '../../errors.js'
 import { kindOf } from '../../policy/kinds/table.js'
 import type { NamedFileClass, SyncPolicy } from '../../policy/sync-policy.js'
 import type { Content } from '../../replication/content/blob-spool.js'
 import type { ContentSource } from '../../replication/content/types.js'
 import { checkWriteOptions } from '../../replication/write/options.js'
-import type { KnownFile, Receipt, WriteOptions } from '../../replication/write/types.js'
-import type { ReadableCopy, WriteGate } from '../../replication/write/write-gate.js'
+import type { Receipt, WriteOptions } from '../../replication/write/types.js'
 import { aborted, onAbort } from '../../util/abort.js'
 import {
   checkFileSize,
@@ -23,8 +23,9 @@ import {
   infoOf,
   inlineOf,
   listMatching,
-  notFound,
 } from './file-checks.js'
+import type { ReadableCopy, ReadableFiles } from './readable-copy.js'
+import type { WriteGate } from './write-gate.js'
 
 /** Options of {@link FilesApi.write}. */
 export interface FileWriteOptions extends WriteOptions {
@@ -107,7 +108,7 @@ export class FilesApi {
    */
   write(path: string, content: ContentSource, options: FileWriteOptions = {}): Promise<Receipt> {
     const make = ({ bytes, blob }: Content, className: string): WriteIntent => {
-      const mode = options.mode ?? this.#source.copy().statFile(path)?.mode ?? defaultMode
+      const mode = options.mode ?? this.#source.copy().files.stat(path)?.mode ?? defaultMode
       return { kind: 'put', className, path, mode: checkMode(mode), bytes, blob }
     }
     return this.#change(path, content, options, make, ['mode'])
@@ -195,29 +196,24 @@ export class FilesApi {
     return { path, size, mode, className: name, version, stale, bytes }
   }
 
-  /** The copy, for a read. */
-  #readable(): ReadableCopy {
-    const copy = this.#source.copy()
+  /** The files of the copy, for a read. */
+  #readable(): ReadableFiles {
+    const { files } = this.#source.copy()
     this.#source.checkReadable?.()
-    return copy
+    return files
   }
 
   get #isCurrent(): boolean {
     return this.#source.isCurrent?.() ?? true
   }
 
-  async #read(
-    path: string,
-    options: FileReadOptions,
-  ): Promise<{ readonly bytes: Uint8Array; readonly record: KnownFile }> {
+  async #read(path: string, options: FileReadOptions): Promise<ReadFile> {
     const { signal } = options
     throwIfAborted(signal)
     const offset = checkSize(options.offset ?? 0, 'offset')
     const length = options.length === undefined ? undefined : checkSize(options.length, 'length')
     claimOf(this.#source.policy, path)
-    const copy = this.#readable()
-    const read = copy.readVersion?.(path, offset, length) ?? readPlainly(copy, path, offset, length)
-    const answer = await unlessAborted(read, signal)
+    const answer = await unlessAborted(this.#readable().read(path, offset, length), signal)
     throwIfAborted(signal)
     return answer
   }
@@ -232,17 +228,17 @@ export class FilesApi {
    */
   async *readStream(path: string, options: FileReadOptions = {}): AsyncGenerator<Uint8Array> {
     claimOf(this.#source.policy, path)
-    const copy = this.#readable()
-    await copy.whenWhole?.()
-    const { switches } = copy
-    const known = copy.statFile(path)
+    const files = this.#readable()
+    await files.whenWhole?.()
+    const { switches } = files
+    const known = files.stat(path)
     if (known === undefined) throw notFound(path)
     let at = checkSize(options.offset ?? 0, 'offset')
     const end = Math.min(known.size, at + checkSize(options.length ?? known.size, 'length'))
     while (at < end) {
       const length = Math.min(streamBytes, end - at)
       const bytes = await this.read(path, { offset: at, length, signal: options.signal })
-      if (copy.switches !== switches) {
+      if (files.switches !== switches) {
         throw new HotspareError('RESTORE_UNDER_WAY', 'a restore replaced files meanwhile')
       }
       if (bytes.length === 0) return
@@ -259,9 +255,9 @@ export class FilesApi {
    */
   async stat(path: string): Promise<FileInfo | undefined> {
     const claimed = claimOf(this.#source.policy, path)
-    const copy = this.#readable()
-    await copy.whenWhole?.()
-    return infoOf(copy, claimed, path, !this.#isCurrent)
+    const files = this.#readable()
+    await files.whenWhole?.()
+    return infoOf(files, claimed, path, !this.#isCurrent)
   }
 
   /**
@@ -273,14 +269,14 @@ export class FilesApi {
    */
   async list(pattern = ''): Promise<FileInfo[]> {
     const { policy } = this.#source
-    const copy = this.#readable()
-    await copy.whenWhole?.()
+    const files = this.#readable()
+    await files.whenWhole?.()
     const stale = !this.#isCurrent
     const found: FileInfo[] = []
-    for (const path of listMatching(copy, pattern)) {
+    for (const path of listMatching(files, pattern)) {
       const claimed = policy.classOf(path)
       if (claimed === undefined || !kindOf(claimed.declaration).isReplicated) continue
-      const info = infoOf(copy, { name: claimed.name }, path, stale)
+      const info = infoOf(files, { name: claimed.name }, path, stale)
       if (info !== undefined) found.push(info)
     }
     return found
@@ -301,10 +297,7 @@ export class FilesApi {
       const { gate } = this.#source
       const inline = inlineOf(content, gate.inlineBytesMax)
       if (inline !== undefined) {
-        const intent = make({ bytes: inline, blob: undefined }, name)
-        const wait = gate.room(inline.length)
-        if (wait === undefined) return gate.submit(intent, options)
-        return submitLater(gate, wait, inline.length, intent, options)
+        return gate.submitInTurn(make({ bytes: inline, blob: undefined }, name), options)
       }
       // The other arguments are checked before the stream is read.
       make({ bytes: nothing, blob: undefined }, name)
@@ -325,47 +318,11 @@ export class FilesApi {
     const { gate } = this.#source
     const durability = contentDurability(claimed, options)
     const content = await gate.store(source, { durability, signal: options.signal })
-    const bytes = content.bytes?.length ?? 0
-    const wait = gate.room(bytes)
-    if (wait === undefined) return gate.submit(make(content), options)
-    return submitLater(gate, wait, bytes, make(content), options)
+    return await gate.submitInTurn(make(content), options)
   }
 }
 
 const nothing = new Uint8Array(0)
-
-/** Waits for room first. What the intent refers to is removed when it never comes to that. */
-async function submitLater(
-  gate: WriteGate,
-  first: Promise<void>,
-  bytes: number,
-  intent: WriteIntent,
-  options: WriteOptions,
-): Promise<Receipt> {
-  try {
-    let wait: Promise<void> | undefined = first
-    while (wait !== undefined) {
-      await unlessAborted(wait, options.signal)
-      wait = gate.room(bytes, true)
-    }
-  } catch (error) {
-    const blobs = blobsOf(intent)
-    if (blobs.length > 0) await gate.discard(blobs)
-    throw error
-  }
-  return gate.submit(intent, options)
-}
-
-async function readPlainly(
-  copy: ReadableCopy,
-  path: string,
-  offset: number,
-  length: number | undefined,
-): Promise<{ readonly bytes: Uint8Array; readonly record: KnownFile }> {
-  const record = copy.statFile(path)
-  if (record === undefined) throw notFound(path)
-  return { bytes: await copy.readFile(path, offset, length), record }
-}
 
 /** The promise, or a rejection as soon as the signal aborts. */
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

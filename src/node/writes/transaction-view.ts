@@ -8,9 +8,10 @@
 
 import type { BlobRef, FileChange, SingleChange } from '../../changes/change.js'
 import type { ListExpectation, ReadExpectation } from '../../changes/intent.js'
+import { notFound } from '../../copy/files/copy-files.js'
 import { HotspareError } from '../../errors.js'
-import type { ReadableCopy } from '../../replication/write/write-gate.js'
-import { listMatching, notFound } from './file-checks.js'
+import { listMatching } from './file-checks.js'
+import type { ReadableCopy, ReadableFiles } from './readable-copy.js'
 
 /**
  * Times that a file which changes while it is read is read again; then the transaction ends with
@@ -28,7 +29,7 @@ export interface SeenFile {
 export type BlobReader = (blob: BlobRef, offset: number, length: number) => Promise<Uint8Array>
 
 export class TransactionView {
-  readonly #copy: ReadableCopy
+  readonly #files: ReadableFiles
   readonly #readBlob: BlobReader
   readonly #changes: SingleChange[] = []
   /** The changes of each path, in order. */
@@ -37,7 +38,7 @@ export class TransactionView {
   readonly #lists: ListExpectation[] = []
 
   constructor(copy: ReadableCopy, readBlob: BlobReader) {
-    this.#copy = copy
+    this.#files = copy.files
     this.#readBlob = readBlob
   }
 
@@ -74,7 +75,7 @@ export class TransactionView {
   /** The mode that a new content of this file keeps; it does not count as read. */
   modeOf(path: string): number | undefined {
     const own = this.#own.get(path) ?? []
-    let mode = this.#copy.statFile(path)?.mode
+    let mode = this.#files.stat(path)?.mode
     for (const change of own) {
       if (change.kind === 'put') mode = change.mode
       else if (change.kind === 'remove') mode = undefined
@@ -101,7 +102,7 @@ export class TransactionView {
   /** Paths that begin with a text, or match a glob; sorted. */
   list(pattern: string): string[] {
     const prefix = pattern.slice(0, literalLength(pattern))
-    const all = this.#copy.listFiles(prefix)
+    const all = this.#files.list(prefix)
     if (!this.#lists.some((list) => list.prefix === prefix))
       this.#lists.push({ prefix, paths: all })
     const paths = new Set(all)
@@ -110,16 +111,11 @@ export class TransactionView {
       else if (path.startsWith(prefix)) paths.add(path)
     }
     const merged = [...paths].sort()
-    const overlaid: ReadableCopy = {
-      readFile: (path) => this.#copy.readFile(path),
-      statFile: (path) => this.#copy.statFile(path),
-      listFiles: () => merged,
-    }
-    return listMatching(overlaid, pattern)
+    return listMatching({ list: () => merged }, pattern)
   }
 
   #known(path: string): SeenFile | undefined {
-    const known = this.#copy.statFile(path)
+    const known = this.#files.stat(path)
     this.#expect(path, known?.version ?? 0)
     return known
   }
@@ -132,11 +128,11 @@ export class TransactionView {
 
   async #readCopy(path: string, offset: number, length: number | undefined): Promise<Uint8Array> {
     for (let attempt = 0; attempt < readAttemptsMax; attempt += 1) {
-      const before = this.#copy.statFile(path)
+      const before = this.#files.stat(path)
       this.#expect(path, before?.version ?? 0)
       if (before === undefined) throw notFound(path)
-      const bytes = await this.#copy.readFile(path, offset, length)
-      if (this.#copy.statFile(path)?.version === before.version) return bytes
+      const { bytes } = await this.#files.read(path, offset, length)
+      if (this.#files.stat(path)?.version === before.version) return bytes
     }
     throw changed(path)
   }

@@ -1,22 +1,17 @@
 /**
- * The way of a write into a node: to the writer while this node is active, to the next active
- * during a planned switchover, or back to its caller.
- *
- * Invariant: a write reaches the writer only through `submit`, which is the one place that decides
- * between writing, holding and refusing.
+ * What decides where writes of a node go, and what is under way: to the writer while this node is
+ * active, to the next active during a planned switchover, or back to their callers.
  */
 
 import type { WriteIntent } from '../../changes/intent.js'
 import { blobsOf } from '../../changes/intent.js'
 import type { LocalCopy } from '../../copy/local-copy.js'
 import { HotspareError } from '../../errors.js'
+import type { ObjectStore } from '../../interfaces/object-store.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
-import { removeQuietly } from '../../replication/content/blob-spool.js'
 import { checkWriteOptions } from '../../replication/write/options.js'
 import type { Receipt, WriteOptions } from '../../replication/write/types.js'
-import { writerLimits } from '../../replication/write/types.js'
-import type { WriteGate } from '../../replication/write/write-gate.js'
 import type { Writer } from '../../replication/write/writer.js'
 import type { NodeOptions } from '../contract/options.js'
 import type { Replica } from '../data/replica.js'
@@ -26,6 +21,7 @@ import type { Driver } from '../roles/driver.js'
 import { ForwardedWrites } from './forwarded.js'
 import { Forwarding } from './forwarding.js'
 import type { TransactionSource } from './transaction.js'
+import { type GateSource, WriteGate } from './write-gate.js'
 
 /** The parts of a running node that a write may need. */
 export interface WriteParts {
@@ -40,13 +36,15 @@ export interface WritePathContext {
   readonly bootId: string
   /** Undefined while the node does not run. */
   parts(): WriteParts | undefined
-  /** @throws `NOT_STARTED`, `STOPPED` */
-  running(): WriteParts
+  /** Why it does not run. */
+  notRunning(): HotspareError
 }
 
 type Abort = (error: HotspareError) => void
 
-export class WritePath implements TransactionSource {
+export class WritePath implements TransactionSource, GateSource {
+  /** Where files, transactions and updates write. */
+  readonly gate: WriteGate = new WriteGate(this)
   /** Writes of this node that go to the next active. */
   readonly forwarding: Forwarding
   /** Writes that former actives send here. */
@@ -63,7 +61,7 @@ export class WritePath implements TransactionSource {
       send: (to: string, type: string, body: unknown) =>
         context.parts()?.links.send(to, type, body) ?? false,
       submit: (intent: WriteIntent, writeOptions: WriteOptions) =>
-        this.submit(intent, writeOptions),
+        this.gate.submit(intent, writeOptions),
     }
     this.forwarding = new Forwarding({
       ...common,
@@ -72,9 +70,15 @@ export class WritePath implements TransactionSource {
       holdMs: options.switchoverMs,
       bytesMax: Math.floor(options.frameBytesMax / 2),
       hasRoom: (to) => context.parts()?.links.hasRoom(to) ?? false,
-      discard: (intent) => this.#discard(intent),
+      discard: (intent) => void this.gate.discard(blobsOf(intent)),
     })
     this.forwarded = new ForwardedWrites(common)
+  }
+
+  #running(): WriteParts {
+    const parts = this.#context.parts()
+    if (parts === undefined) throw this.#context.notRunning()
+    return parts
   }
 
   get policy(): SyncPolicy {
@@ -83,19 +87,14 @@ export class WritePath implements TransactionSource {
 
   /** @throws `NOT_STARTED`, `STOPPED` */
   copy(): LocalCopy {
-    return this.#context.running().replica.copy
+    return this.#running().replica.copy
   }
 
   /**
    * Whether every acknowledged change is in the copy: only on a node that may act as active now.
    */
   isCurrent(): boolean {
-    try {
-      this.checkTenure()
-      return true
-    } catch {
-      return false
-    }
+    return this.#context.parts()?.driver.tenure.mayAct() ?? false
   }
 
   /**
@@ -103,55 +102,37 @@ export class WritePath implements TransactionSource {
    * @throws `RESTORE_UNDER_WAY`
    */
   checkReadable(): void {
-    const { replica, driver } = this.#context.running()
+    const { replica, driver } = this.#running()
     if (driver.role !== 'restoring' || replica.copy.seq > 0) return
     const what = `${this.#context.options.id} has no copy yet: its first restore is under way`
     throw new HotspareError('RESTORE_UNDER_WAY', what)
   }
 
-  /** Where files and transactions write. */
-  readonly gate: WriteGate = {
-    inlineBytesMax: writerLimits.inlineBytesMax,
-    submit: (intent, options) => this.submit(intent, options),
-    room: (bytes, again) => this.#context.parts()?.replica.writer?.room(bytes, again),
-    store: async (source, options) => {
-      try {
-        return await this.writer.store(source, options)
-      } catch (error) {
-        // After the end the storage is closed, and the spool fails with some error of it: why the
-        // node ended says more.
-        throw this.#ended ?? error
-      }
-    },
-    readBlob: async (blob, offset, length) =>
-      await this.#context.running().storage.objects.read('blobs', blob.id, offset, length),
-    discard: async (blobs) => {
-      const parts = this.#context.parts()
-      // The next start removes what no entry names.
-      if (parts === undefined) return
-      const { replica, storage } = parts
-      // Followers drop what they got of a tenure by themselves when it is over.
-      if (replica.writer !== undefined) return await replica.writer.discard(blobs)
-      const names = blobs.map(({ id }) => id)
-      await removeQuietly(storage.objects, names)
-    },
+  get writer(): Writer | undefined {
+    const parts = this.#context.parts()
+    return parts?.driver.role === 'active' ? parts.replica.writer : undefined
   }
 
-  #discard(intent: WriteIntent): void {
-    const blobs = blobsOf(intent)
-    if (blobs.length > 0) void this.gate.discard(blobs)
+  get objects(): ObjectStore | undefined {
+    return this.#context.parts()?.storage.objects
   }
 
-  /** The writer. @throws `NOT_ACTIVE` naming the active */
-  get writer(): Writer {
-    const { replica, driver } = this.#context.running()
-    if (replica.writer === undefined || driver.role !== 'active') throw this.notActive()
-    return replica.writer
+  get ended(): HotspareError | undefined {
+    return this.#ended
+  }
+
+  hold(intent: WriteIntent, options: WriteOptions): Promise<Receipt> | undefined {
+    return this.forwarding.holding ? this.forwarding.add(intent, options) : undefined
+  }
+
+  refusal(): HotspareError {
+    const isRunning = this.#context.parts() !== undefined
+    return isRunning ? this.notActive() : this.#context.notRunning()
   }
 
   /**
    * An update, as the application gives it. @throws `OPTION_INVALID`, and all that
-   * {@link WritePath.submit} throws
+   * {@link WriteGate.submit} throws
    */
   update(className: string, value: unknown, options?: WriteOptions): Promise<Receipt> {
     try {
@@ -159,37 +140,7 @@ export class WritePath implements TransactionSource {
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.submit({ kind: 'update', className, value }, options)
-  }
-
-  /** Writes, holds or refuses. @throws `NOT_ACTIVE`, and all that {@link Writer.submit} throws */
-  submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
-    const parts = this.#context.parts()
-    const writer = parts?.replica.writer
-    if (writer !== undefined && parts?.driver.role === 'active')
-      return writer.submit(intent, options)
-    if (this.forwarding.holding) return this.forwarding.add(intent, options ?? {})
-    this.#discard(intent)
-    try {
-      this.#context.running()
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    return Promise.reject(this.notActive())
-  }
-
-  /**
-   * Before writes get their places, and before they are acknowledged. A node that was not running
-   * for a while looks at the time first: it may have to ask whether it still is active, and writes
-   * wait meanwhile.
-   * @throws `NOT_ACTIVE`
-   */
-  checkTenure(): void {
-    const driver = this.#context.parts()?.driver
-    if (driver === undefined || driver.role !== 'active') throw this.notActive()
-    if (driver.lateMs > this.#context.options.heartbeatMs) driver.input({ type: 'tick' })
-    const isAsking = driver.state.tenure?.asking !== undefined
-    if (driver.role !== 'active' || isAsking) throw this.notActive()
+    return this.gate.submit({ kind: 'update', className, value }, options)
   }
 
   /** Why nothing is written here, with the active where it is known. */
@@ -220,18 +171,17 @@ export class WritePath implements TransactionSource {
     for (const abort of transactions) if (this.#transactions.has(abort)) abort(error)
   }
 
-  /** This node is active no more. */
-  roleLost(error: HotspareError): void {
-    const parts = this.#context.parts()
+  /** The role goes to another node as planned: writes without a place go there, too. */
+  handOver(error: HotspareError): void {
     const open = [...this.#transactions]
-    // A planned handover: writes without a place go to the next active instead of failing.
-    if (parts?.driver.state.handover !== undefined) {
-      this.forwarding.hold(parts.replica.writer?.takeHeld() ?? [], error)
-      const { clock, switchoverMs } = this.#context.options
-      clock.setTimer(switchoverMs, () => this.#abort(open, error))
-    } else {
-      this.#abort(open, error)
-    }
+    this.forwarding.hold(this.#context.parts()?.replica.writer?.takeHeld() ?? [], error)
+    const { clock, switchoverMs } = this.#context.options
+    clock.setTimer(switchoverMs, () => this.#abort(open, error))
+  }
+
+  /** The role is lost: what is under way cannot be committed here. */
+  abortTransactions(error: HotspareError): void {
+    this.#abort([...this.#transactions], error)
   }
 
   /** The node stops. */
@@ -239,6 +189,6 @@ export class WritePath implements TransactionSource {
     this.#ended = error
     this.forwarding.release(error)
     this.forwarding.lost(undefined)
-    this.#abort([...this.#transactions], error)
+    this.abortTransactions(error)
   }
 }

@@ -8,20 +8,6 @@ import type { Channel } from '../../protocol/channel.js'
 import { decode, encode } from '../../protocol/codec.js'
 import { type Fields, fromPeer } from '../../protocol/fields.js'
 
-/** A file as an index page names it. */
-export interface IndexedFile {
-  readonly path: string
-  readonly version: number
-  readonly size: number
-  readonly mode: number
-}
-
-/** A path that holds no file any more. */
-export interface IndexedRemoval {
-  readonly path: string
-  readonly version: number
-}
-
 /** Requests of the bulk lane. */
 export type BulkRequest =
   /**

@@ -56,7 +56,7 @@ async function keepTouched(
   { copy, keepOutside }: MissingEntries,
   parts: readonly BatchPart[],
 ): Promise<void> {
-  const { unknown, differing, missing } = copy.outside
+  const { unknown, differing, missing } = copy.outside.report
   if (unknown.length + differing.length + missing.length === 0) return
   const present = new Set([...unknown, ...differing].map(({ path }) => path))
   const touched = new Set<string>()

@@ -211,7 +211,7 @@ export class BulkServer {
     // Only what the index has is read at all: whoever asks for never-synced files is told that
     // there are none.
     const own = stretches.filter(({ path }) => copy.index.get(path) !== undefined)
-    const { buffer, results: read, versions, release } = await copy.readForTransfer(own)
+    const { buffer, results: read, versions, release } = await copy.files.readForTransfer(own)
     const packed = new PackedContent(buffer)
     let next = 0
     const results = stretches.map((stretch) => {

@@ -91,11 +91,6 @@ export class BlobSpool {
     }
   }
 
-  /** Reads from a blob. */
-  read(blob: BlobRef, offset: number, length: number): Promise<Uint8Array> {
-    return this.#objects.read('blobs', blob.id, offset, length)
-  }
-
   /**
    * Reads a source to its end. What it returns shares no memory with the source.
    *

@@ -74,7 +74,7 @@ export type PaceEvent =
   /** Writers are paced from now on, for this standby. */
   | { readonly name: 'writersPaced'; readonly pace: Pace }
   /** They are not any more. */
-  | { readonly name: 'writersReleased'; readonly id: string }
+  | { readonly name: 'writersReleased'; readonly peer: string }
 
 /** The rate that one standby needs. */
 interface Wanted {
@@ -351,7 +351,7 @@ export class FlowControl {
   #release(): void {
     this.#rate = undefined
     this.#arrivals = []
-    this.#options.emit({ name: 'writersReleased', id: this.#pacedFor })
+    this.#options.emit({ name: 'writersReleased', peer: this.#pacedFor })
     this.#options.resume()
   }
 

@@ -291,7 +291,7 @@ export class InSyncSet implements FollowerCalls {
     const members = this.tracker.members().filter((id) => id !== record.id)
     const ordinal = this.#options.append(members)
     if (ordinal === undefined) return
-    this.#options.emit({ name: 'standbyLost', id: record.id, reason })
+    this.#options.emit({ name: 'standbyLost', peer: record.id, reason })
     this.#take(this.tracker.remove(record.id, ordinal))
     this.#options.changed()
   }
@@ -305,7 +305,7 @@ export class InSyncSet implements FollowerCalls {
   }
 
   #take(news: MembershipNews): void {
-    for (const id of news.counting) this.#options.emit({ name: 'standbyInSync', id })
+    for (const peer of news.counting) this.#options.emit({ name: 'standbyInSync', peer })
     if (this.tracker.counting > 0) {
       if (this.#standing === 'redundant') return
       this.#standing = 'redundant'

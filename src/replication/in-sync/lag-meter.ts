@@ -15,8 +15,11 @@ interface Mark {
 
 /** How far behind. */
 export interface Lag {
+  /** Changes that it has not on its disk. */
   readonly lagSeq: number
+  /** Bytes of journal, and of the contents that it names, that it has not on its disk. */
   readonly lagBytes: number
+  /** Age of the oldest change that it has not on its disk, in milliseconds; 0 when it has all. */
   readonly lagMs: number
 }
 

@@ -1,17 +1,12 @@
 /** What the in-sync set is told of its followers, and what it tells of them. */
 import type { PaceEvent } from './flow-control.js'
+import type { Lag } from './lag-meter.js'
 
 /** How far a follower is behind. */
-export interface FollowerStatus {
+export interface FollowerStatus extends Lag {
   readonly id: string
   /** `following`: not in the set; `adding`: its addition is not durable everywhere yet. */
   readonly state: 'following' | 'adding' | 'inSync' | 'removing'
-  /** Changes that it has not on its disk. */
-  readonly lagSeq: number
-  /** Bytes of journal, and of the contents that it names, that it has not on its disk. */
-  readonly lagBytes: number
-  /** Age of the oldest change that it has not on its disk, in milliseconds; 0 when it has all. */
-  readonly lagMs: number
 }
 
 /** What moved to a follower beside its stream. */
@@ -70,7 +65,7 @@ export type WriterEvent =
   /** At least one standby is in sync. */
   | { readonly name: 'redundant' }
   /** This standby's answers count from now on. */
-  | { readonly name: 'standbyInSync'; readonly id: string }
+  | { readonly name: 'standbyInSync'; readonly peer: string }
   /** This standby left the in-sync set. */
-  | { readonly name: 'standbyLost'; readonly id: string; readonly reason: string }
+  | { readonly name: 'standbyLost'; readonly peer: string; readonly reason: string }
   | PaceEvent

@@ -1,14 +1,15 @@
 /** Pages of the source's index, as they come over the wire. */
+
+import type { NamedFile, VersionedPath } from '../../copy/files/types.js'
 import { checkPath } from '../../policy/path-rules.js'
 import { fromPeer } from '../../protocol/fields.js'
 import type { BulkAnswer } from '../bulk/client.js'
-import type { IndexedFile, IndexedRemoval } from '../bulk/messages.js'
 import { indexPathsMax } from '../bulk/messages.js'
 
 /** A part of the listing of what is to be moved. */
 export interface Page {
-  readonly files: IndexedFile[]
-  readonly removed: IndexedRemoval[]
+  readonly files: NamedFile[]
+  readonly removed: VersionedPath[]
   readonly next: number
   readonly filesTotal: number
   readonly bytesTotal: number
@@ -21,7 +22,7 @@ const read = fromPeer('a page of the index')
 /** @throws `PROTOCOL_VIOLATION` */
 export function pageOf(answer: BulkAnswer): Page {
   const body = read.fields(answer.body, 'page')
-  const files = read.list(body.files, 'files', indexPathsMax).map((one): IndexedFile => {
+  const files = read.list(body.files, 'files', indexPathsMax).map((one): NamedFile => {
     const [path, version, size, mode] = read.row(one, 'file')
     return {
       path: pathOf(path),
@@ -30,7 +31,7 @@ export function pageOf(answer: BulkAnswer): Page {
       mode: read.count(mode, 'mode') & 0o777,
     }
   })
-  const removed = read.list(body.removed, 'removed', indexPathsMax).map((one): IndexedRemoval => {
+  const removed = read.list(body.removed, 'removed', indexPathsMax).map((one): VersionedPath => {
     const [path, version] = read.row(one, 'removal')
     return { path: pathOf(path), version: read.count(version, 'version') }
   })

@@ -8,12 +8,13 @@
  */
 
 import { DistinctPaths, spelledAlike } from '../../copy/files/spellings.js'
-import type { RestoreManifest, VersionedPath } from '../../copy/switch/manifest.js'
+import type { NamedFile, VersionedPath } from '../../copy/files/types.js'
+import type { RestoreManifest } from '../../copy/switch/manifest.js'
 import { placeOf, stagingAreas } from '../../copy/switch/staging-areas.js'
 import type { ObjectArea, ObjectSlice } from '../../interfaces/object-store.js'
 import { fromPeer } from '../../protocol/fields.js'
 import type { BulkAnswer } from '../bulk/client.js'
-import type { IndexedFile, ReadStretch } from '../bulk/messages.js'
+import type { ReadStretch } from '../bulk/messages.js'
 import { fittingPaths } from '../bulk/messages.js'
 import { type PackedStretch, unpack } from '../bulk/packed-content.js'
 import { askForSnapshot } from './ask-for-snapshot.js'
@@ -185,7 +186,7 @@ export class Restore {
     for (const file of page.files) if (claims(file.path)) await this.#take(file, suspects)
   }
 
-  async #take(file: IndexedFile, suspects: ReadonlySet<string>): Promise<void> {
+  async #take(file: NamedFile, suspects: ReadonlySet<string>): Promise<void> {
     const { copy, plan, signal } = this.#context
     signal.throwIfAborted()
     this.#reads.throwFailure()
@@ -223,7 +224,7 @@ export class Restore {
   /** The same for what the restore leaves as it is. */
   #requireOwnPlaces(remove: readonly VersionedPath[]): void {
     const gone = new Set(remove.map(({ path }) => path))
-    for (const path of this.#context.copy.listFiles()) {
+    for (const path of this.#context.copy.files.list()) {
       if (!gone.has(path)) this.#requireOwnPlace(path)
     }
   }

@@ -4,7 +4,8 @@
  * left alone: the scan of the next start reports it.
  */
 
-import type { RestoreManifest, VersionedPath } from '../../copy/switch/manifest.js'
+import type { VersionedPath } from '../../copy/files/types.js'
+import type { RestoreManifest } from '../../copy/switch/manifest.js'
 import { inBatches } from '../../util/in-batches.js'
 import type { RestoreContext } from './context.js'
 
@@ -35,7 +36,7 @@ export async function decideGoing(
   for (const { path, version } of manifest.remove) if (!stays.has(path)) going.set(path, version)
   const onDisk = complete ? await claimedOnDisk(context) : undefined
   if (onDisk !== undefined) {
-    const surplus = [...context.copy.listFiles(), ...onDisk].filter((path) => !stays.has(path))
+    const surplus = [...context.copy.files.list(), ...onDisk].filter((path) => !stays.has(path))
     for (const path of surplus.sort()) if (!going.has(path)) going.set(path, 0)
   }
   await vaultStrangers(context, [...install.map(({ path }) => path), ...going.keys()], onDisk)
@@ -66,10 +67,10 @@ async function vaultStrangers(
   const strangers = new Set([...outside.unknown, ...outside.differing].map(({ path }) => path))
   const unknown = touched.filter(
     (path) =>
-      copy.statFile(path) === undefined &&
+      copy.files.stat(path) === undefined &&
       !copy.index.get(path) &&
       // What lies there is a file that this copy knows, under another spelling.
-      !copy.isTakenForAnother(path),
+      copy.names.standsFor(path) === undefined,
   )
   if (onDisk !== undefined) {
     for (const path of unknown.sort()) if (onDisk.has(path)) strangers.add(path)

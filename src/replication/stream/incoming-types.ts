@@ -20,9 +20,7 @@ export interface IncomingContext {
   readonly vault: Vault
   readonly clock: Clock
   readonly stateClasses: readonly string[]
-  /** Files that were found changed at start and not repaired since. */
-  outside(): OutsideReport
-  /** A restore has put them right. */
+  /** A restore has put right what somebody else did to these files. */
   outsideRepaired(outside: OutsideReport): void
   /** True when a class acknowledges from memory, so that arrival itself is worth a frame. */
   readonly acknowledgeReceipt: boolean

@@ -170,7 +170,7 @@ export class Incoming {
       this.#report('CONNECTION_CLOSED', `the stream from ${this.peer} ended (${cause})`),
     )
     const { extent, complete } = copy
-    const { unknown, differing, missing } = this.#context.outside()
+    const { unknown, differing, missing } = copy.outside.report
     const found = unknown.length + differing.length + missing.length
     const repair = found > 0 || copy.conflict !== undefined
     const promised = this.#context.promised()
@@ -262,7 +262,7 @@ export class Incoming {
       await vault.keepDivergence(copy, plan.commonSeq)
     }
     if (this.#isEnded) return
-    await copy.beginNext(plan.cut, plan.inSync, plan.ackedSeq)
+    await copy.restoreSwitch.begin(plan.cut, plan.inSync, plan.ackedSeq)
     if (this.#isEnded) return
     this.#becomeRestoring(planned)
     await this.#restore(planned)
@@ -275,8 +275,8 @@ export class Incoming {
     entries.appendTo({
       lastOrdinal: 0,
       terms: plan.cut.history,
-      append: (entry) => copy.appendNext(entry),
-      onDurable: (listener) => copy.onNextDurable(listener),
+      append: (entry) => copy.restoreSwitch.append(entry),
+      onDurable: (listener) => copy.restoreSwitch.onDurable(listener),
     })
     this.#askForEntries(planned, plan.cut.seq)
   }
@@ -289,7 +289,7 @@ export class Incoming {
   async #restore(planned: Planned): Promise<void> {
     const context: RestoreContext = {
       ...this.#context,
-      outside: this.#context.outside(),
+      outside: this.#context.copy.outside.report,
       plan: planned.plan,
       bulk: await this.#bulk.client(),
       signal: this.#abort.signal,
@@ -310,12 +310,12 @@ export class Incoming {
     const { copy } = this.#context
     const manifest = await restore.fetch()
     if (this.#isEnded) return
-    await restore.untilJournaled(() => copy.nextSeq)
+    await restore.untilJournaled(() => copy.restoreSwitch.nextSeq)
     this.#becomeSwitching(planned)
-    await copy.flushNext()
+    await copy.restoreSwitch.flush()
     if (this.#isEnded) return
-    const outside = this.#context.outside()
-    await copy.switchTo(manifest)
+    const outside = copy.outside.report
+    await copy.restoreSwitch.switchTo(manifest)
     this.#context.outsideRepaired(outside)
     await restore.clean()
     this.#blobs.clean()

@@ -7,12 +7,13 @@
  */
 
 import type { WriteIntent } from '../../changes/intent.js'
+import type { UpdateResult } from '../../copy/contents/types.js'
 import type { Term } from '../../history/position.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
 import { Fifo } from '../../util/fifo.js'
 import type { Thresholds } from '../in-sync/ack-tracker.js'
 import type { Standing } from '../in-sync/in-sync.js'
-import type { Receipt, WriteOutcome } from './types.js'
+import type { Receipt } from './types.js'
 
 /** A write from its submission to its answer. */
 export interface Write {
@@ -25,7 +26,7 @@ export interface Write {
   readonly reject: (error: unknown) => void
   /** 0 while it has no place in the order. */
   seq: number
-  outcome: WriteOutcome
+  outcome: UpdateResult
   /** Given up by its caller. */
   gone: boolean
   /** Stops listening to the caller's signal. */

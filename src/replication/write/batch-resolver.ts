@@ -12,10 +12,7 @@ import { HotspareError } from '../../errors.js'
 import type { WriterCopy } from './types.js'
 
 /** The part of a copy that is looked at. */
-export type ResolverCopy = Pick<
-  WriterCopy,
-  'statFile' | 'listFiles' | 'hasFilesBelow' | 'spelledOtherwise'
->
+export type ResolverCopy = Pick<WriterCopy, 'files' | 'names'>
 
 export class BatchResolver {
   readonly #copy: ResolverCopy
@@ -111,7 +108,7 @@ export class BatchResolver {
 
   /** Refuses a new file that some system would take for another one. */
   #requireOwnName(path: string): void {
-    const others = this.#copy.spelledOtherwise?.(path)
+    const others = this.#copy.names?.spelledOtherwise(path)
     if (others === undefined) return
     const exists = (one: string): boolean =>
       this.#sizeOf(one) !== undefined || this.#folders.has(one)
@@ -130,23 +127,23 @@ export class BatchResolver {
         if (size !== undefined && other.startsWith(prefix)) return true
       }
     }
-    if (this.#copy.hasFilesBelow?.(path) === false) return false
-    return this.#copy.listFiles(prefix).some((other) => this.#sizeOf(other) !== undefined)
+    if (this.#copy.files.hasBelow?.(path) === false) return false
+    return this.#copy.files.list(prefix).some((other) => this.#sizeOf(other) !== undefined)
   }
 
   #sizeOf(path: string): number | undefined {
     if (this.#touched.size > 0 && this.#touched.has(path)) return this.#touched.get(path)
-    return this.#copy.statFile(path)?.size
+    return this.#copy.files.stat(path)?.size
   }
 
   #expect({ reads, lists }: CommitIntent): void {
     for (const { path, version } of reads) {
-      const now = this.#copy.statFile(path)?.version ?? 0
+      const now = this.#copy.files.stat(path)?.version ?? 0
       if (this.#touched.has(path) || now !== version) throw stale(path)
     }
     for (const { prefix, paths } of lists) {
       for (const path of this.#touched.keys()) if (path.startsWith(prefix)) throw stale(path)
-      const now = this.#copy.listFiles(prefix)
+      const now = this.#copy.files.list(prefix)
       const at = now.findIndex((path, index) => path !== paths[index])
       if (at >= 0 || now.length !== paths.length) throw stale(now[at] ?? prefix)
     }

@@ -44,12 +44,12 @@ export class NewPaths {
   areLookedAt(): boolean {
     if (this.#isLooking) return true
     const { copy, queue } = this.#options
-    if (!queue.concernsFiles || copy.findBlocked === undefined) return false
+    if (!queue.concernsFiles || copy.files.findBlocked === undefined) return false
     const unseen = this.#unseen()
     if (unseen.length === 0) return false
     this.#isLooking = true
     const paths = [...new Set(unseen.flatMap((one) => one.paths))]
-    void this.#look(unseen, copy.findBlocked(paths))
+    void this.#look(unseen, copy.files.findBlocked(paths))
     return true
   }
 
@@ -79,7 +79,7 @@ export class NewPaths {
       const write = queue.at(at)
       if (write === undefined) break
       if (write.gone || write.intent.kind === 'update' || this.#seen.has(write)) continue
-      const paths = writtenPaths(write.intent).filter((path) => copy.statFile(path) === undefined)
+      const paths = writtenPaths(write.intent).filter((path) => copy.files.stat(path) === undefined)
       if (paths.length > 0) unseen.push({ write, paths })
       else this.#seen.set(write, { blocked: undefined })
     }

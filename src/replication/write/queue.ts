@@ -9,10 +9,13 @@ import { Fifo } from '../../util/fifo.js'
 import type { Write } from './ack-queues.js'
 import { queueFull } from './errors.js'
 
-interface RoomWaiter {
+/** Whoever waits until so many bytes have room. */
+export interface RoomWaiter {
   readonly bytes: number
-  resolve(): void
-  reject(error: unknown): void
+  /** There is room: it pushes its write before this returns, unless it gave up. */
+  enter(): void
+  /** There will be none. */
+  refuse(error: HotspareError): void
 }
 
 export class WriteQueue {
@@ -23,7 +26,7 @@ export class WriteQueue {
   #memory = 0
   /** Writes that are not updates. */
   #files = 0
-  #waiters: RoomWaiter[] = []
+  readonly #waiters: RoomWaiter[] = []
   /** Writes that came in before the first of the line. */
   #passed = 0
   /** What an update takes in a batch, on average of late: its bytes here are an estimate. */
@@ -121,36 +124,31 @@ export class WriteQueue {
     if (write.intent.kind !== 'update') this.#files -= 1
   }
 
-  /**
-   * Undefined when there is room for these bytes; else a promise for a moment when there is, after
-   * which the caller asks again, and then goes before those who came later.
-   */
-  room(bytes: number, again: boolean): Promise<void> | undefined {
-    if (this.fits(bytes) && (again || this.#waiters.length === 0)) return undefined
-    if (this.#waiters.length >= this.#waitersMax) {
-      return Promise.reject(queueFull('queueWritesMax', this.#waitersMax))
-    }
-    return new Promise((resolve, reject) => {
-      if (again) this.#waiters.unshift({ bytes, resolve, reject })
-      else this.#waiters.push({ bytes, resolve, reject })
-    })
+  /** Whether so many bytes have room now, and nobody waits for it. */
+  hasRoom(bytes: number): boolean {
+    return this.#waiters.length === 0 && this.fits(bytes)
   }
 
-  /** Lets those in whose bytes fit now. */
+  /** Lets it in as soon as there is room, after those who came before it. */
+  waitForRoom(waiter: RoomWaiter): void {
+    if (this.#waiters.length < this.#waitersMax) this.#waiters.push(waiter)
+    else waiter.refuse(queueFull('queueWritesMax', this.#waitersMax))
+  }
+
+  /** Lets those in whose bytes fit now. Until they are in, nobody else has room. */
   announceRoom(): void {
     if (this.#waiters.length === 0) return
-    let free = this.#bytesMax - this.#bytes
-    let count = 0
+    let entered = 0
     for (const waiter of this.#waiters) {
-      if (waiter.bytes > free && (count > 0 || this.length > 0)) break
-      free -= waiter.bytes
-      count += 1
+      if (!this.fits(waiter.bytes)) break
+      waiter.enter()
+      entered += 1
     }
-    for (const waiter of this.#waiters.splice(0, count)) waiter.resolve()
+    this.#waiters.splice(0, entered)
   }
 
   /** Nobody will be let in any more. */
   closeRoom(error: HotspareError): void {
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
+    for (const waiter of this.#waiters.splice(0)) waiter.refuse(error)
   }
 }

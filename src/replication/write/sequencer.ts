@@ -16,6 +16,7 @@ import type { BlobRef, Change, FileChange } from '../../changes/change.js'
 import type { BatchPart, Entry } from '../../changes/entry.js'
 import { encodeChanges, encodeInSync, encodeTerm, lastSeqOf, partsOf } from '../../changes/entry.js'
 import { blobsOf, requirePlainValues } from '../../changes/intent.js'
+import type { UpdateResult } from '../../copy/contents/types.js'
 import { asFailure } from '../../copy/journal/errors.js'
 import type { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
@@ -29,7 +30,7 @@ import { unwritable } from './errors.js'
 import type { WriteIntake } from './intake.js'
 import type { NewPaths } from './path-check.js'
 import type { WriteQueue } from './queue.js'
-import type { WriteOutcome, WriterCopy, WriterLimits } from './types.js'
+import type { WriterCopy, WriterLimits } from './types.js'
 
 /** What a sequencer works on. */
 export interface SequencerOptions {
@@ -149,7 +150,7 @@ export class Sequencer {
       this.#narrow(writes, error)
       return
     }
-    let appended: { ordinal: number; results: readonly WriteOutcome[] | undefined }
+    let appended: { ordinal: number; results: readonly UpdateResult[] | undefined }
     try {
       appended = this.#append(entry, parts, { contentBytes: contentBytesOf(writes) })
     } catch (error) {
@@ -238,7 +239,7 @@ export class Sequencer {
     entry: Entry,
     parts?: readonly BatchPart[],
     { contentBytes = 0, found }: Appended = {},
-  ): { ordinal: number; results: readonly WriteOutcome[] | undefined } {
+  ): { ordinal: number; results: readonly UpdateResult[] | undefined } {
     const appended = this.#copy.append(entry, parts, found)
     this.#marked = entry.header.ackedSeq
     this.#appendedAtMs = this.#options.clock.nowMs()

@@ -2,6 +2,9 @@
 
 import type { BatchPart, Entry } from '../../changes/entry.js'
 import type { WriteIntent } from '../../changes/intent.js'
+import type { UpdateResult } from '../../copy/contents/types.js'
+import type { NameRules } from '../../copy/files/spellings.js'
+import type { FileRecord } from '../../copy/files/types.js'
 import type { HotspareError } from '../../errors.js'
 import type { Position, Term } from '../../history/position.js'
 import type { Clock } from '../../interfaces/clock.js'
@@ -14,18 +17,14 @@ import type { BlobDistribution } from '../content/types.js'
 import type { Pace } from '../in-sync/flow-control.js'
 import type { FollowerStatus, WriterEvent } from '../in-sync/types.js'
 
-/** What a write's `apply` answered, or threw; undefined for changes of files. */
-export type WriteOutcome =
-  | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly error: unknown }
-  | undefined
-
-/** What is known of a file without reading it. */
-export interface KnownFile {
-  readonly size: number
-  readonly mode: number
-  /** The sequence number of its last change. */
-  readonly version: number
+/** The part of a copy's files that its writer uses. */
+export interface WriterFiles {
+  stat(path: string): FileRecord | undefined
+  list(prefix?: string): string[]
+  /** Whether any file lies below this path; a check by listing when the copy does not offer it. */
+  hasBelow?(path: string): boolean
+  /** Which new files cannot come to stand at their paths, and why. */
+  findBlocked?(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>>
 }
 
 /** The part of a node's copy that its writer uses. */
@@ -36,6 +35,9 @@ export interface WriterCopy {
   readonly lastOrdinal: number
   readonly durableOrdinal: number
   readonly congested: boolean
+  readonly files: WriterFiles
+  /** What names of files are refused; none where the copy does not say. */
+  readonly names?: Pick<NameRules, 'spelledOtherwise'>
   /** Bytes of everything that a restore of this copy brings. */
   readonly contentBytes: number
   /** Bytes of the journal, above which it forgets what only a follower needs. */
@@ -44,22 +46,11 @@ export interface WriterCopy {
     entry: Entry,
     parts?: readonly BatchPart[],
     found?: ReadonlyMap<string, FileStat | null>,
-  ): { readonly ordinal: number; readonly results: readonly WriteOutcome[] | undefined }
+  ): { readonly ordinal: number; readonly results: readonly UpdateResult[] | undefined }
   onDurable(listener: (durableOrdinal: number) => void): () => void
   onFailure(listener: (error: HotspareError) => void): () => void
   decongested(): Promise<void>
   flush(): Promise<void>
-  statFile(path: string): KnownFile | undefined
-  listFiles(prefix?: string): string[]
-  /** Whether any file lies below this path; a check by listing when the copy does not offer it. */
-  hasFilesBelow?(path: string): boolean
-  /**
-   * Files and folders that differ only in case from a new path, or from a new folder above it;
-   * undefined where that is no reason to refuse it.
-   */
-  spelledOtherwise?(path: string): readonly string[] | undefined
-  /** Which new files cannot come to stand at their paths, and why. */
-  findBlocked?(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>>
 }
 
 /** The part of a SyncPolicy that the writer uses. */
@@ -116,8 +107,13 @@ export interface WriterOptions {
   /** Why what takes so many bytes of the device is refused; undefined when there is room. */
   noRoomFor?(bytes: number): string | undefined
   emit(event: WriterEvent): void
-  /** Throws NOT_ACTIVE when this node may not act as active now. */
-  checkTenure(): void
+  readonly tenure: TenureCheck
+}
+
+/** Asked before writes get their places, and before they are acknowledged. */
+export interface TenureCheck {
+  /** Whether this node may act as active now. The answer can change with every call. */
+  mayAct(): boolean
 }
 
 /** What a write may choose for itself instead of its class. */

@@ -42,7 +42,7 @@ import type { BatchLoop } from './batch-loop.js'
 import { outcomeUnknown } from './errors.js'
 import type { WriteIntake } from './intake.js'
 import { connectParts } from './parts.js'
-import type { WriteQueue } from './queue.js'
+import type { RoomWaiter, WriteQueue } from './queue.js'
 import type { Sequencer } from './sequencer.js'
 import type {
   HeldWrite,
@@ -52,14 +52,13 @@ import type {
   WriterOptions,
   WriterStatus,
 } from './types.js'
-import type { WriteGate } from './write-gate.js'
 
 export type { Follower, HeldWrite, Receipt, WriteOptions, WriterOptions, WriterStatus }
 
 /** When a tenure in doubt is looked at again, in milliseconds. */
 const tenureRetryMs = 10
 
-export class Writer implements WriteGate, StreamSource {
+export class Writer implements StreamSource {
   readonly #options: WriterOptions
   readonly #copy: WriterCopy
   readonly #spool: BlobSpool
@@ -197,10 +196,20 @@ export class Writer implements WriteGate, StreamSource {
     }
   }
 
-  /** Undefined when so many bytes may be submitted now; else a promise for when to ask `again`. */
-  room(bytes: number, again = false): Promise<void> | undefined {
+  /** Whether this node may act as active now. */
+  get mayAct(): boolean {
+    return this.#options.tenure.mayAct()
+  }
+
+  /** Whether so many bytes may be submitted now, before whoever waits for room. */
+  hasRoom(bytes: number): boolean {
     // Whoever comes too late is told by `submit`.
-    return this.#closed === undefined ? this.#queue.room(bytes, again) : undefined
+    return this.#closed !== undefined || this.#queue.hasRoom(bytes)
+  }
+
+  /** Lets it submit as soon as there is room, unless the writer is closed before. */
+  waitForRoom(waiter: RoomWaiter): void {
+    this.#queue.waitForRoom(waiter)
   }
 
   /**
@@ -210,11 +219,6 @@ export class Writer implements WriteGate, StreamSource {
   store(source: ContentSource, options: ContentOptions): Promise<Content> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
     return this.#spool.store(source, options)
-  }
-
-  /** Reads from a blob that was stored. */
-  readBlob(blob: BlobRef, offset: number, length: number): Promise<Uint8Array> {
-    return this.#spool.read(blob, offset, length)
   }
 
   /** Removes blobs that were stored and will not be named by a change. */
@@ -287,11 +291,6 @@ export class Writer implements WriteGate, StreamSource {
 
   nobodyInReach(): void {
     this.#inSync.endFirstWait()
-  }
-
-  /** Looks again at a tenure that was in doubt. It is looked at by itself, too, a little later. */
-  recheck(): void {
-    this.#advance()
   }
 
   /**
@@ -368,16 +367,12 @@ export class Writer implements WriteGate, StreamSource {
 
   /** Whether this node may act as active now; if not, it is looked at again a little later. */
   #isTenured(): boolean {
-    try {
-      this.#options.checkTenure()
-      return true
-    } catch {
-      this.#tenureTimer ??= this.#options.clock.setTimer(tenureRetryMs, () => {
-        this.#tenureTimer = undefined
-        this.#advance()
-      })
-      return false
-    }
+    if (this.mayAct) return true
+    this.#tenureTimer ??= this.#options.clock.setTimer(tenureRetryMs, () => {
+      this.#tenureTimer = undefined
+      this.#advance()
+    })
+    return false
   }
 
   #checkAnswered(): void {

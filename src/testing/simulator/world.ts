@@ -8,7 +8,7 @@
 import type { HotspareError } from '../../errors.js'
 import type { MemberOptions } from '../../node/contract/options.js'
 import { nodeDefaults } from '../../node/contract/options.js'
-import type { StartOptions } from '../../node/runtime.js'
+import type { StartOptions } from '../../node/contract/start-options.js'
 import type { MemoryImage } from '../../storage/memory.js'
 import { memory } from '../../storage/memory.js'
 import type { LinkQuality, MemoryNetwork } from '../../transport/memory.js'

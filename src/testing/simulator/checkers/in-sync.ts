@@ -15,15 +15,6 @@ import type { Checker, Report } from './checker.js'
 /** What timers, disks and links of a sound world may take, in milliseconds. */
 const slackMs = 500
 
-/** What is looked at of a journal, which nobody else is told. */
-interface JournalOwner {
-  readonly loaded?: {
-    readonly journal: {
-      durablePlace(): { readonly facts: { readonly inSync?: readonly string[] } }
-    }
-  }
-}
-
 /** What is known of an active. */
 interface Active {
   readonly sinceMs: number
@@ -116,7 +107,7 @@ class InSync implements Checker {
     const { degradeAfterMs, deadMs } = node.status().options
     const { sinceMs, counted, cutOff } = this.#activeOf(process)
     const { nowMs, members } = this.#world
-    const set = (copy as unknown as JournalOwner | undefined)?.loaded?.journal.durablePlace().facts
+    const set = copy?.durableFacts
     if ((set?.inSync?.length ?? 0) > 0) {
       this.#report(`${id} is degraded, and its journal on disk still names ${set?.inSync?.join()}`)
     }

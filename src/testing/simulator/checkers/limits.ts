@@ -29,7 +29,9 @@ export const limits = (_world: World, report: Report): Checker => {
       const { vaultBytesMax = nodeDefaults.vaultBytesMax } = process.choices
       if (vaultBytes > vaultBytesMax) report(`the vault of ${process.id} holds ${vaultBytes} bytes`)
       if (role !== 'active' || process.copy === undefined) return
-      const { queuedBytes, queuedWrites } = process.runtime.writes.writer.status
+      const { writer } = process.runtime.writes
+      if (writer === undefined) return
+      const { queuedBytes, queuedWrites } = writer.status
       if (queuedBytes > writerLimits.queueBytesMax || queuedWrites > writerLimits.queueWritesMax) {
         report(`${process.id} queues ${queuedWrites} writes of ${queuedBytes} bytes`)
       }

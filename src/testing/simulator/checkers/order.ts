@@ -120,7 +120,8 @@ class Order implements Checker {
       // A copy whose disk failed says what of it is durable, and makes up for the rest when that is
       // mended. One whose restore is being put in its place goes on to what that brought, which
       // nobody counted on.
-      const isSound = process.copy?.failed === undefined && process.copy?.isSwitching === false
+      const isSound =
+        process.copy?.failed === undefined && process.copy?.restoreSwitch.isPending === false
       if (view !== undefined && isSound) this.#frozen.set(process, view.copy.seq)
     }
     if (type === 'promiseRequest' && term !== undefined) {
@@ -235,7 +236,7 @@ class Order implements Checker {
     if (dirty !== undefined) this.#report(`${id} switches over with ${dirty}, which is not synced`)
     const given = this.#given.get(process) ?? 0
     if (given === 0) return
-    const has = copy?.nextSeq ?? given
+    const has = copy?.restoreSwitch.nextSeq ?? given
     if (has < given) {
       this.#report(
         `${id} switches over with a journal up to ${has}, what it read may reach ${given}`,
@@ -253,10 +254,9 @@ class Order implements Checker {
 
   /** Nothing reaches the tree before its entry is durable. */
   #applying({ id, copy }: Process): void {
-    // The only place where both are known.
-    const applier = (copy as unknown as { contents?: { applier: Applier } } | undefined)?.contents
-      ?.applier
-    if (copy === undefined || applier === undefined || applier.isReplaying || !copy.complete) return
+    if (copy === undefined) return
+    const { applier } = copy.files
+    if (applier.isReplaying || !copy.complete) return
     if (applier.startedSeq <= copy.durableSeq) return
     this.#report(
       `${id} carries out ${applier.startedSeq}, its journal is durable up to ${copy.durableSeq}`,
@@ -269,12 +269,6 @@ const treePrefix = dirtyKey('tree', '')
 /** The version that the index has of the file; 0 for none. */
 function versionOf({ copy }: Process, key: string): number {
   return copy?.index.get(key.slice(treePrefix.length))?.version ?? 0
-}
-
-/** What is looked at of the applier. */
-interface Applier {
-  readonly startedSeq: number
-  readonly isReplaying: boolean
 }
 
 export const order = (world: World, report: Report): Checker => new Order(world, report)

@@ -35,7 +35,7 @@ export function keptOutside(world: World, { id, process, storage }: Machine): Se
       const record = copy.index.get(path)
       const stat = storage.outside.stat(path)
       const isOther = record === undefined || stat === undefined || differs(record, stat)
-      if (isOther || copy.isMixed(path)) kept.add(path)
+      if (isOther || copy.outside.isMixed(path)) kept.add(path)
     }
   }
   return kept

@@ -24,7 +24,7 @@ export class Versions {
     const { outside } = this.#world.machine(id).storage
     for (const [path, record] of copy.index.entries()) {
       const key = keyOf(copy.extent, path, record.version)
-      if (key === undefined || this.#contents.has(key) || copy.isMixed(path)) continue
+      if (key === undefined || this.#contents.has(key) || copy.outside.isMixed(path)) continue
       const stat = outside.stat(path)
       const bytes = outside.read(path)
       if (stat === undefined || bytes === undefined || differs(record, stat)) continue

@@ -39,7 +39,7 @@ class CatchUp implements Checker {
     // A source whose journal a flipped bit made unreadable has only its index to go by.
     if (this.#world.machine(source).damaged) return
     const { kind, commonSeq } = relate(own.extent, theirs.extent)
-    const { unknown, differing, missing } = own.outside
+    const { unknown, differing, missing } = own.outside.report
     const outside = unknown.length + differing.length + missing.length
     const sound = own.complete && outside === 0 && own.seq > 0
     const continues = kind === 'equal' || kind === 'behind'

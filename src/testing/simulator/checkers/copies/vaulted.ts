@@ -38,7 +38,7 @@ class Vaulted implements Checker {
   #checkFiles({ id, copy }: Process, incident: VaultIncident): void {
     const kept = new Set(incident.files.map(({ path }) => path))
     // What somebody else removed cannot be kept.
-    for (const path of copy?.outside.missing ?? []) kept.add(path)
+    for (const path of copy?.outside.report.missing ?? []) kept.add(path)
     for (const { path } of copy?.index.changedSince(incident.commonSeq).files ?? []) {
       if (!kept.has(path)) this.#report(`${path} of ${id} is not in ${incident.id}`)
     }

@@ -1,5 +1,6 @@
 /**
- * Reads of files: what is in the tree with what is pending on top.
+ * The files of a copy as the last appended change has them: what is in the tree with what is
+ * pending on top.
  *
  * Invariant: what is read is one state of the file, the newest appended one. A change that reaches
  * the tree while it is read from there would mix two states, so the read is done again, and at last
@@ -9,10 +10,13 @@
 import { HotspareError } from '../../errors.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { FileStat, ReadRequest, ReadResult } from '../../interfaces/tree-store.js'
+import type { SyncPolicy } from '../../policy/sync-policy.js'
 import type { Applier } from './applier.js'
 import type { FileIndex, IndexRecord } from './file-index.js'
 import { lay, pieceBytes } from './layers.js'
+import type { OutsideChanges } from './outside-changes.js'
 import type { Overlay, PendingOperation } from './overlay.js'
+import { findBlocked } from './path-claims.js'
 import type { FileRecord, TransferAnswer } from './types.js'
 
 /**
@@ -49,77 +53,112 @@ export interface ReadFile {
   readonly record: FileRecord
 }
 
-/** What reads need to know of the copy beside its contents. */
-export interface ReadHost {
-  /** The last change appended. */
-  readonly seq: number
-  /** How many switches to a restore have begun. */
+/** The switches to restores, while which files have no state of one instant. */
+export interface FileSwitches {
+  /** How many have begun. */
   readonly switches: number
-  /** Resolves when no switch puts files in their places any more; undefined while none does. */
+  /** Resolves when none puts files in their places any more; undefined while none does. */
   settled(): Promise<void> | undefined
-  /**
-   * Whether the disk has something else at the path than the index, so that neither can be read.
-   */
-  isChangedOutside(path: string): boolean
-  /** A file was found to be other than the index has it; no file where `stat` is undefined. */
-  foundOutside(path: string, stat: FileStat | undefined): void
 }
 
-/** What a copy's files are read from. */
-export interface ReadContents {
+/** What a copy's files are made of. */
+export interface FileParts {
   readonly index: FileIndex
   readonly overlay: Overlay
   readonly applier: Applier
+  readonly outside: OutsideChanges
 }
 
-export class FileReads {
+export class CopyFiles {
   readonly #storage: OpenStorage
-  readonly #contents: ReadContents
-  readonly #host: () => ReadHost
+  readonly #policy: SyncPolicy
+  readonly #parts: FileParts
+  readonly #switches: FileSwitches
+  readonly #lastSeq: () => number
 
-  constructor(storage: OpenStorage, contents: ReadContents, host: () => ReadHost) {
+  /** @param lastSeq - the last change appended */
+  constructor(
+    { storage, policy }: { readonly storage: OpenStorage; readonly policy: SyncPolicy },
+    parts: FileParts,
+    switches: FileSwitches,
+    lastSeq: () => number,
+  ) {
     this.#storage = storage
-    this.#contents = contents
-    this.#host = host
+    this.#policy = policy
+    this.#parts = parts
+    this.#switches = switches
+    this.#lastSeq = lastSeq
+  }
+
+  /**
+   * How many restores were switched to since the copy was opened, one that is under way included.
+   */
+  get switches(): number {
+    return this.#switches.switches
+  }
+
+  /** What brings the files on the disk up to the changes. */
+  get applier(): Pick<Applier, 'startedSeq' | 'isReplaying'> {
+    return this.#parts.applier
+  }
+
+  stat(path: string): FileRecord | undefined {
+    return this.#parts.overlay.stat(path)
+  }
+
+  /** Whether files lie below this path. */
+  hasBelow(path: string): boolean {
+    return this.#parts.overlay.folders.has(path)
+  }
+
+  /** Which new files cannot come to stand at their paths, and why. */
+  findBlocked(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>> {
+    return findBlocked(this.#storage.tree, this.#policy, paths)
   }
 
   /** @throws `FILE_NOT_FOUND`, `CHANGED_OUTSIDE`, `RESTORE_UNDER_WAY` */
-  async read(path: string, offset: number, length: number): Promise<ReadFile> {
+  async read(
+    path: string,
+    offset: number = 0,
+    length: number = Number.MAX_SAFE_INTEGER,
+  ): Promise<ReadFile> {
     for (let tries = 0; tries < switchesMax; tries += 1) {
       await this.whenWhole()
-      const { switches } = this.#host()
+      const { switches } = this
       try {
         const read = await this.#readOnce(path, offset, length)
-        if (switches === this.#host().switches) return read
+        if (switches === this.switches) return read
       } catch (error) {
         // What it was reading was taken away by a switch that began meanwhile.
-        if (switches === this.#host().switches) throw error
+        if (switches === this.switches) throw error
       }
     }
     throw underWay()
   }
 
   /**
-   * Waits while files are put in their places: nothing that is read then is of one state. @throws
-   * `RESTORE_UNDER_WAY`
+   * Resolves when what is known of files is of one state: at once, unless a restore puts its files
+   * in their places.
+   *
+   * @throws `RESTORE_UNDER_WAY`
    */
   async whenWhole(): Promise<void> {
     for (;;) {
-      const settled = this.#host().settled()
+      const settled = this.#switches.settled()
       if (settled === undefined) return
       await settled
     }
   }
 
   async #readOnce(path: string, offset: number, length: number): Promise<ReadFile> {
-    if (this.#host().isChangedOutside(path)) throw changedOutside(path)
+    if (this.#parts.outside.isUnreadable(path)) throw changedOutside(path)
     for (let tries = 0; tries < triesMax; tries += 1) {
       const capture = this.#capture(path, offset, length)
       const composed = await this.#compose(path, capture)
       if (!capture.needsTree || this.#isStill(path, capture))
         return this.#whole(path, capture, composed)
     }
-    return this.#contents.applier.hold(async () => {
+    return this.#parts.applier.hold(async () => {
       const capture = this.#capture(path, offset, length)
       return this.#whole(path, capture, await this.#compose(path, capture))
     })
@@ -131,14 +170,14 @@ export class FileReads {
   #whole(path: string, { record, needsTree, operations }: Capture, composed: Composed): ReadFile {
     const { bytes, stat } = composed
     if (needsTree && operations.length === 0 && stat?.size !== record.size) {
-      this.#host().foundOutside(path, stat)
+      this.#parts.outside.readMet(path, stat)
       throw changedOutside(path)
     }
     return { bytes, record }
   }
 
   #capture(path: string, offset: number, length: number): Capture {
-    const { overlay } = this.#contents
+    const { overlay } = this.#parts
     const stat = overlay.stat(path)
     if (stat === undefined) throw notFound(path)
     const pending = overlay.get(path)
@@ -148,7 +187,7 @@ export class FileReads {
       from,
       length: Math.max(0, Math.min(length, stat.size - from)),
       record: stat,
-      seq: this.#host().seq,
+      seq: this.#lastSeq(),
       operations: pending?.operations.slice(first) ?? [],
       needsTree: pending === undefined || pending.base < pending.head,
     }
@@ -156,7 +195,7 @@ export class FileReads {
 
   /** Whether nothing newer than what was captured can have reached the tree. */
   #isStill(path: string, capture: Capture): boolean {
-    const { overlay, applier } = this.#contents
+    const { overlay, applier } = this.#parts
     return (
       applier.startedSeq <= capture.seq || overlay.stat(path)?.version === capture.record.version
     )
@@ -193,8 +232,8 @@ export class FileReads {
   }
 
   /** All paths that begin with the prefix, sorted. */
-  list(prefix: string): string[] {
-    const { index, overlay } = this.#contents
+  list(prefix: string = ''): string[] {
+    const { index, overlay } = this.#parts
     const paths: string[] = []
     for (const path of index.paths(prefix)) {
       if (overlay.get(path)?.exists !== false) paths.push(path)
@@ -212,8 +251,8 @@ export class FileReads {
    * @throws `CHANGED_OUTSIDE`: what the history has of a file cannot be given to anybody from here
    */
   async readForTransfer(requests: readonly ReadRequest[]): Promise<TransferAnswer> {
-    const { index } = this.#contents
-    const known = requests.filter(({ path }) => this.#host().isChangedOutside(path))
+    const { index } = this.#parts
+    const known = requests.filter(({ path }) => this.#parts.outside.isUnreadable(path))
     if (known.length > 0) throw cannotGive(known.map(({ path }) => path))
     const records = requests.map(({ path }) => index.get(path))
     const answer = await this.#storage.tree.read(requests, true)
@@ -243,14 +282,14 @@ export class FileReads {
       (at) => records[at] !== undefined && statOf(at)?.size !== records[at].size,
     )
     if (other.length === 0) return
-    const { index, applier } = this.#contents
-    await applier.applied(this.#host().seq)
+    const { index, applier } = this.#parts
+    await applier.applied(this.#lastSeq())
     const foreign = new Map<string, FileStat | undefined>()
     for (const at of other) {
       const path = requests[at]?.path ?? ''
       if (index.get(path) === records[at]) foreign.set(path, statOf(at))
     }
-    for (const [path, stat] of foreign) this.#host().foundOutside(path, stat)
+    for (const [path, stat] of foreign) this.#parts.outside.readMet(path, stat)
     if (foreign.size > 0) throw cannotGive([...foreign.keys()])
   }
 }
@@ -272,6 +311,7 @@ function cannotGive(paths: readonly string[]): HotspareError {
   return new HotspareError('CHANGED_OUTSIDE', what, { details: { path, files: paths.length } })
 }
 
-function notFound(path: string): HotspareError {
+/** There is no such file. */
+export function notFound(path: string): HotspareError {
   return new HotspareError('FILE_NOT_FOUND', `there is no file '${path}'`, { details: { path } })
 }

@@ -1,5 +1,3 @@
-import type { GlobAlternative, GlobSet } from './glob.js'
-
 /**
  * Proves that two classes claim a common path, by finding one.
  *
@@ -12,6 +10,7 @@ import type { GlobAlternative, GlobSet } from './glob.js'
  * refused wrongly. Globs with brackets or parentheses are not modelled here: unless the other glob
  * is a literal path, an overlap with them shows when a path meets both classes.
  */
+import type { GlobAlternative, GlobSet } from './glob.js'
 
 /** A path that two classes both claim, and the globs by which they do. */
 export interface GlobOverlap {

@@ -1,12 +1,11 @@
-import picomatch from 'picomatch'
-import { HotspareError } from '../errors.js'
-import { isValidPath, pathProblem, reservedDirectory } from './path-rules.js'
-
 /**
  * Which paths a class claims. Globs are checked and brought into one form here; braces are expanded
  * here too, so that what is left for picomatch is small enough to be reasoned about by
  * `glob-overlap.ts`, which proves at construction that no two classes claim the same path.
  */
+import picomatch from 'picomatch'
+import { HotspareError } from '../errors.js'
+import { isValidPath, pathProblem, reservedDirectory } from './path-rules.js'
 
 /** Globs in one class; more are `OPTION_INVALID`. */
 export const globsMax: number = 256

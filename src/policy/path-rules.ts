@@ -1,11 +1,10 @@
-import { HotspareError } from '../errors.js'
-
 /**
  * The rules for the name of a replicated file. They are the intersection of what Linux, macOS and
  * Windows can store, so that a path that one node accepts never fails on another; and they keep
  * every path inside the storage and outside hotspare's own directory. Both the caller's paths and
  * those that arrive from a peer go through here.
  */
+import { HotspareError } from '../errors.js'
 
 /** Longest path, in bytes of UTF-8; a longer one is `PATH_INVALID`. */
 export const pathBytesMax: number = 1024

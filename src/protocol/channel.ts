@@ -1,7 +1,7 @@
 import { HotspareError } from '../errors.js'
 import type { CloseCause, Connection, Transport, TransportLimits } from '../interfaces/transport.js'
 import { decode, encode } from './codec.js'
-import { CHECK_BYTES_MAX, type CheckMode, checkBytes, FrameCheck } from './frame-check.js'
+import { type CheckMode, checkBytes, checkBytesMax, FrameCheck } from './frame-check.js'
 import {
   type HandshakeOptions,
   handshakeAsDialer,
@@ -12,10 +12,10 @@ import type { HandshakeGuard } from './handshake-guard.js'
 import type { Identity, Lane } from './identity.js'
 
 /** The type of frames that hold one encoded message. */
-export const MESSAGE_TYPE = 0
-const TYPE_MAX = 255
+export const messageType = 0
+const typeMax = 255
 /** Bytes of a frame that are not payload, at most. */
-const OVERHEAD_BYTES: number = 1 + CHECK_BYTES_MAX
+const overheadBytes: number = 1 + checkBytesMax
 
 /** Who is told of the end of a channel; `error` says what this side found wrong, if it ended it. */
 export type ChannelClosed = (cause: CloseCause, error?: HotspareError) => void
@@ -147,7 +147,7 @@ class SessionChannel implements Channel {
     this.lane = session.lane
     this.version = session.version
     const bytesMax = Math.min(frameBytesMax, session.peer.limits.frameBytesMax)
-    this.payloadBytesMax = Math.max(0, bytesMax - OVERHEAD_BYTES)
+    this.payloadBytesMax = Math.max(0, bytesMax - overheadBytes)
     this.#connection = connection
     this.#outgoing = new FrameCheck(session.sendKeys)
     this.#incoming = new FrameCheck(session.receiveKeys)
@@ -176,14 +176,14 @@ class SessionChannel implements Channel {
   }
 
   send(type: number, parts: readonly Uint8Array[], taken?: () => void): boolean {
-    if (!Number.isInteger(type) || type <= MESSAGE_TYPE || type > TYPE_MAX) {
-      throw new TypeError(`A frame type is a whole number from 1 to ${TYPE_MAX}, not ${type}`)
+    if (!Number.isInteger(type) || type <= messageType || type > typeMax) {
+      throw new TypeError(`a frame type is a whole number from 1 to ${typeMax}, not ${type}`)
     }
     return this.#send(type, parts, taken)
   }
 
   sendMessage(message: unknown): boolean {
-    return this.#send(MESSAGE_TYPE, [encode(message)])
+    return this.#send(messageType, [encode(message)])
   }
 
   onFrame(receive: (type: number, payload: Uint8Array) => void, lend: boolean = false): void {
@@ -231,7 +231,7 @@ class SessionChannel implements Channel {
   }
 
   #modeOf(type: number): CheckMode {
-    return type === MESSAGE_TYPE ? this.#mode : this.#bulkMode
+    return type === messageType ? this.#mode : this.#bulkMode
   }
 
   #send(type: number, parts: readonly Uint8Array[], taken?: () => void): boolean {
@@ -246,7 +246,7 @@ class SessionChannel implements Channel {
 
   #receive(frame: Uint8Array): void {
     if (this.#cause !== undefined || this.#error !== undefined) return
-    const type = frame[0] ?? MESSAGE_TYPE
+    const type = frame[0] ?? messageType
     const mode = this.#modeOf(type)
     const end = Math.max(1, frame.length - checkBytes(mode))
     const payload = frame.subarray(1, end)
@@ -263,7 +263,7 @@ class SessionChannel implements Channel {
   }
 
   #dispatch(type: number, payload: Uint8Array): void {
-    if (type !== MESSAGE_TYPE) {
+    if (type !== messageType) {
       if (this.#receiveFrame === undefined) throw unexpected(`a frame of type ${type}`)
       this.#receiveFrame(type, payload)
     } else {
@@ -291,17 +291,20 @@ class SessionChannel implements Channel {
 }
 
 function tooLarge(actual: number, limit: number): HotspareError {
-  return new HotspareError('FRAME_TOO_LARGE', `A payload of ${actual} bytes exceeds ${limit}`, {
+  return new HotspareError('FRAME_TOO_LARGE', `a payload of ${actual} bytes exceeds ${limit}`, {
     details: { option: 'frameBytesMax', limit, actual },
   })
 }
 
 function corrupt(nodeId: string): HotspareError {
-  return new HotspareError('FRAME_CORRUPT', `A frame from ${nodeId} fails its check`, {
+  return new HotspareError('FRAME_CORRUPT', `a frame from ${nodeId} fails its check`, {
     details: { nodeId },
   })
 }
 
 function unexpected(what: string): HotspareError {
-  return new HotspareError('PROTOCOL_VIOLATION', `The peer sent ${what}, which nobody expects here`)
+  return new HotspareError(
+    'PROTOCOL_VIOLATION',
+    `the peer sent ${what}, but this channel has no receiver for it`,
+  )
 }

@@ -1,12 +1,11 @@
-import { Packr, Unpackr } from 'msgpackr'
-import { HotspareError } from '../errors.js'
-import { scanMessage } from './scan.js'
-
 /**
  * The one encoding of messages and records: MessagePack without extensions, but for `undefined` and
  * dates. Whole numbers beyond 32 bits travel as doubles and stay exact up to 2^53; a BigInt travels
  * as 64 bits and comes back as a BigInt.
  */
+import { Packr, Unpackr } from 'msgpackr'
+import { HotspareError } from '../errors.js'
+import { scanMessage } from './scan.js'
 
 // One Packr for all: its tables and buffers are warm, and records would carry state between
 // messages.
@@ -19,15 +18,15 @@ const keeping = new Unpackr({ useRecords: false, mapsAsObjects: true, copyBuffer
  * Encoded values above this many bytes leave the buffer that they were written to, and a new one
  * takes its place.
  */
-const KEPT_BYTES_MAX = 16 * 1024 * 1024
+const keptBytesMax = 16 * 1024 * 1024
 /** Bytes of such a new buffer. */
-const NEW_BUFFER_BYTES = 64 * 1024
+const newBufferBytes = 64 * 1024
 
 /**
  * Bytes of one encoded value that {@link decode} accepts unless told otherwise; a longer one is
  * `PROTOCOL_VIOLATION`.
  */
-const DECODE_BYTES_MAX = 64 * 1024 * 1024
+const decodeBytesMax = 64 * 1024 * 1024
 
 /** How {@link decode} treats what it reads. */
 export interface DecodeOptions {
@@ -49,7 +48,7 @@ export interface DecodeOptions {
 export function encode(value: unknown): Uint8Array {
   const encoded = encodeNarrow(value)
   // What comes next would be written behind it, in a buffer of that size again.
-  if (encoded.length > KEPT_BYTES_MAX) packr.useBuffer(Buffer.allocUnsafeSlow(NEW_BUFFER_BYTES))
+  if (encoded.length > keptBytesMax) packr.useBuffer(Buffer.allocUnsafeSlow(newBufferBytes))
   return encoded
 }
 
@@ -65,7 +64,7 @@ function encodeWide(value: unknown): Uint8Array {
   try {
     return wide.pack(value)
   } catch (error) {
-    throw new TypeError(`The value cannot be encoded: ${String(error)}`, { cause: error })
+    throw new TypeError(`the value cannot be encoded: ${String(error)}`, { cause: error })
   }
 }
 
@@ -76,11 +75,11 @@ function encodeWide(value: unknown): Uint8Array {
  * @throws `PROTOCOL_VIOLATION` when the bytes are not exactly one well-formed value
  */
 export function decode(bytes: Uint8Array, options: DecodeOptions = {}): unknown {
-  const bytesMax = options.bytesMax ?? DECODE_BYTES_MAX
+  const bytesMax = options.bytesMax ?? decodeBytesMax
   if (bytes.length > bytesMax) {
     throw new HotspareError(
       'PROTOCOL_VIOLATION',
-      `A message of ${bytes.length} bytes exceeds ${bytesMax} bytes`,
+      `a message of ${bytes.length} bytes exceeds ${bytesMax} bytes`,
       { details: { limit: bytesMax, actual: bytes.length } },
     )
   }
@@ -88,6 +87,6 @@ export function decode(bytes: Uint8Array, options: DecodeOptions = {}): unknown 
   try {
     return (options.copyBytes === true ? keeping : packr).unpack(bytes)
   } catch (error) {
-    throw new HotspareError('PROTOCOL_VIOLATION', 'A message cannot be decoded', { cause: error })
+    throw new HotspareError('PROTOCOL_VIOLATION', 'a message cannot be decoded', { cause: error })
   }
 }

@@ -27,9 +27,9 @@ export interface Envelope {
 }
 
 /** An envelope that was passed on more often is dropped. */
-export const HOPS_MAX = 4
+export const hopsMax = 4
 /** Longest name in an envelope, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
-const NAME_LENGTH_MAX = 128
+const nameLengthMax = 128
 
 const read = fromPeer('an envelope')
 
@@ -58,12 +58,12 @@ export function asEnvelope(value: unknown): Envelope {
   if (record.v !== 1) throw read.bad('v', '1')
   return {
     v: 1,
-    cluster: read.name(record.cluster, 'cluster', NAME_LENGTH_MAX),
-    id: read.name(record.id, 'id', NAME_LENGTH_MAX),
-    origin: read.name(record.origin, 'origin', NAME_LENGTH_MAX),
-    destination: read.name(record.destination, 'destination', NAME_LENGTH_MAX),
-    hops: read.count(record.hops, 'hops', HOPS_MAX),
-    type: read.name(record.type, 'type', NAME_LENGTH_MAX),
+    cluster: read.name(record.cluster, 'cluster', nameLengthMax),
+    id: read.name(record.id, 'id', nameLengthMax),
+    origin: read.name(record.origin, 'origin', nameLengthMax),
+    destination: read.name(record.destination, 'destination', nameLengthMax),
+    hops: read.count(record.hops, 'hops', hopsMax),
+    type: read.name(record.type, 'type', nameLengthMax),
     body: record.body,
   }
 }

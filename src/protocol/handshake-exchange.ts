@@ -105,13 +105,13 @@ export class FrameExchange {
 function ended(connection: Connection, cause: CloseCause): HotspareError {
   return new HotspareError(
     cause === 'protocol' ? 'PROTOCOL_VIOLATION' : 'CONNECTION_CLOSED',
-    `The connection to ${connection.remote} ended during the handshake (${cause})`,
+    `the connection to ${connection.remote} ended during the handshake (${cause})`,
     { details: { cause } },
   )
 }
 
 function givenUp(connection: Connection, signal: AbortSignal): HotspareError {
-  const message = `The handshake with ${connection.remote} was given up`
+  const message = `the handshake with ${connection.remote} was aborted`
   return new HotspareError('ABORTED', message, { cause: signal.reason })
 }
 

@@ -2,7 +2,7 @@
  * Handshakes under way at the same time, unless told otherwise; beyond it the oldest of the address
  * that has the most is ended.
  */
-export const HANDSHAKES_MAX = 256
+export const defaultHandshakesMax = 256
 
 /** A handshake under way. */
 interface Place {
@@ -23,7 +23,7 @@ export class HandshakeGuard {
   readonly #held = new Map<string, number>()
 
   /** @param handshakesMax - how many may be under way */
-  constructor(handshakesMax: number = HANDSHAKES_MAX) {
+  constructor(handshakesMax: number = defaultHandshakesMax) {
     this.#handshakesMax = handshakesMax
   }
 

@@ -47,24 +47,24 @@ const kinds: readonly PeerKind[] = ['member', 'observer', 'client']
 const integrities: readonly BulkIntegrity[] = ['mac', 'crc']
 
 /** Longest name in an identity, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
-const NAME_LENGTH_MAX = 128
+const nameLengthMax = 128
 /** Longest other text in an identity, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
-const VALUE_LENGTH_MAX = 256
+const valueLengthMax = 256
 /** Features in an identity; more are `PROTOCOL_VIOLATION`. */
-const FEATURES_MAX = 64
+const featuresMax = 64
 /** Fingerprints of classes in an identity; more are `PROTOCOL_VIOLATION`. */
-const FINGERPRINTS_MAX = 256
+const fingerprintsMax = 256
 /**
  * Longest encoded identity. The longest frame during a handshake is a little above this, and a
  * longer one ends the connection.
  */
-export const IDENTITY_BYTES_MAX: number = 64 * 1024
+export const identityBytesMax: number = 64 * 1024
 
 /**
  * Least limit of frames that a node may have; a peer with a lower one is refused. A heartbeat names
  * the whole history, which takes 150 KiB with 1 024 terms and the longest ids.
  */
-export const FRAME_BYTES_MIN: number = 256 * 1024
+export const frameBytesMin: number = 256 * 1024
 
 const read = fromPeer('an identity')
 
@@ -75,9 +75,9 @@ const read = fromPeer('an identity')
  */
 export function asIdentity(value: unknown): Identity {
   const record = read.fields(value, 'identity')
-  const name = (each: unknown, field: string): string => read.name(each, field, NAME_LENGTH_MAX)
+  const name = (each: unknown, field: string): string => read.name(each, field, nameLengthMax)
   const appVersion = optional(record.appVersion, (each) => name(each, 'appVersion'))
-  const features = read.list(record.features, 'features', FEATURES_MAX)
+  const features = read.list(record.features, 'features', featuresMax)
   const { fingerprints } = record
   return {
     nodeId: name(record.nodeId, 'nodeId'),
@@ -94,7 +94,7 @@ export function asIdentity(value: unknown): Identity {
       ),
     },
     features: features.map((each) => name(each, 'features')),
-    fingerprints: read.textMap(fingerprints, 'fingerprints', FINGERPRINTS_MAX, VALUE_LENGTH_MAX),
+    fingerprints: read.textMap(fingerprints, 'fingerprints', fingerprintsMax, valueLengthMax),
     integrity: {
       bulk: read.word(read.fields(record.integrity, 'integrity').bulk, 'bulk', integrities),
     },

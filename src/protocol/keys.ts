@@ -1,10 +1,9 @@
-import { createHash, createHmac, hkdfSync, scryptSync, timingSafeEqual } from 'node:crypto'
-
 /**
  * The keys of a handshake. One secret and the cluster id give one authentication key; that key and
  * the nonces of both sides give the session keys, which are different in each direction and
  * session.
  */
+import { createHash, createHmac, hkdfSync, scryptSync, timingSafeEqual } from 'node:crypto'
 
 /** The key that a handshake proves; made once for each node by {@link handshakeKey}. */
 export interface HandshakeKey {
@@ -14,9 +13,9 @@ export interface HandshakeKey {
 }
 
 /** Makes a stolen proof costly to turn into a guessable secret; about 10 ms, once for each node. */
-const SCRYPT = { N: 4096, r: 8, p: 1 } as const
-const KEY_BYTES = 32
-export const PROOF_BYTES = 32
+const scryptParameters = { N: 4096, r: 8, p: 1 } as const
+const keyBytes = 32
+export const proofBytes = 32
 
 /**
  * The key for a secret and a cluster: a node with another secret, or of another cluster, cannot
@@ -27,10 +26,10 @@ export function handshakeKey(
   cluster: string,
 ): HandshakeKey {
   if (secret === undefined || secret.length === 0) {
-    return { bytes: new Uint8Array(KEY_BYTES), hasSecret: false }
+    return { bytes: new Uint8Array(keyBytes), hasSecret: false }
   }
   const salt = createHash('sha256').update('hotspare cluster ').update(cluster).digest()
-  return { bytes: scryptSync(secret, salt, KEY_BYTES, SCRYPT), hasSecret: true }
+  return { bytes: scryptSync(secret, salt, keyBytes, scryptParameters), hasSecret: true }
 }
 
 /** One hash over everything that was said before the proofs, each part with its length. */
@@ -80,7 +79,7 @@ export interface SessionKeys {
 export function sessionKeys(key: HandshakeKey, transcript: Uint8Array): SessionKeys {
   const bytes = Buffer.from(hkdfSync('sha256', key.bytes, transcript, 'hotspare 1 session', 192))
   const part = (index: number): Uint8Array =>
-    bytes.subarray(index * KEY_BYTES, (index + 1) * KEY_BYTES)
+    bytes.subarray(index * keyBytes, (index + 1) * keyBytes)
   return {
     fromDialer: { handshake: part(0), short: part(1), long: part(2) },
     fromListener: { handshake: part(3), short: part(4), long: part(5) },

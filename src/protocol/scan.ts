@@ -1,22 +1,21 @@
-import { HotspareError } from '../errors.js'
-
 /**
  * Walks over encoded MessagePack without building anything. The decoder behind it would allocate
  * what an array announces, recurse as deep as the bytes say, and run extensions that make errors,
  * regular expressions or record definitions: none of that is reached by bytes that did not pass
  * here.
  */
+import { HotspareError } from '../errors.js'
 
 /** Containers inside containers; a value that is nested deeper is `PROTOCOL_VIOLATION`. */
-const DEPTH_MAX = 128
+const depthMax = 128
 
 /** Marks of {@link kinds}. */
-const SCALAR = 0
-const SIZED = 1
-const ARRAY = 2
-const MAP = 3
-const EXTENSION = 4
-const FORBIDDEN = 5
+const scalarKind = 0
+const sizedKind = 1
+const arrayKind = 2
+const mapKind = 3
+const extensionKind = 4
+const forbiddenKind = 5
 
 interface Token {
   readonly kind: number
@@ -38,21 +37,21 @@ function describe(token: number): Token {
     lengthBytes,
     size,
   })
-  if (token <= 0x7f || token >= 0xe0) return is(SCALAR, 0, 0)
-  if (token <= 0x8f) return is(MAP, 0, token & 0x0f)
-  if (token <= 0x9f) return is(ARRAY, 0, token & 0x0f)
-  if (token <= 0xbf) return is(SIZED, 0, token & 0x1f)
-  if (token === 0xc1) return is(FORBIDDEN, 0, 0)
-  if (token <= 0xc3) return is(SCALAR, 0, 0)
-  if (token <= 0xc6) return is(SIZED, 1 << (token - 0xc4), 0)
-  if (token <= 0xc9) return is(EXTENSION, 1 << (token - 0xc7), 0)
-  if (token <= 0xcb) return is(SCALAR, 0, token === 0xca ? 4 : 8)
-  if (token <= 0xcf) return is(SCALAR, 0, 1 << (token - 0xcc))
-  if (token <= 0xd3) return is(SCALAR, 0, 1 << (token - 0xd0))
-  if (token <= 0xd8) return is(EXTENSION, 0, 1 << (token - 0xd4))
-  if (token <= 0xdb) return is(SIZED, 1 << (token - 0xd9), 0)
-  if (token <= 0xdd) return is(ARRAY, token === 0xdc ? 2 : 4, 0)
-  return is(MAP, token === 0xde ? 2 : 4, 0)
+  if (token <= 0x7f || token >= 0xe0) return is(scalarKind, 0, 0)
+  if (token <= 0x8f) return is(mapKind, 0, token & 0x0f)
+  if (token <= 0x9f) return is(arrayKind, 0, token & 0x0f)
+  if (token <= 0xbf) return is(sizedKind, 0, token & 0x1f)
+  if (token === 0xc1) return is(forbiddenKind, 0, 0)
+  if (token <= 0xc3) return is(scalarKind, 0, 0)
+  if (token <= 0xc6) return is(sizedKind, 1 << (token - 0xc4), 0)
+  if (token <= 0xc9) return is(extensionKind, 1 << (token - 0xc7), 0)
+  if (token <= 0xcb) return is(scalarKind, 0, token === 0xca ? 4 : 8)
+  if (token <= 0xcf) return is(scalarKind, 0, 1 << (token - 0xcc))
+  if (token <= 0xd3) return is(scalarKind, 0, 1 << (token - 0xd0))
+  if (token <= 0xd8) return is(extensionKind, 0, 1 << (token - 0xd4))
+  if (token <= 0xdb) return is(sizedKind, 1 << (token - 0xd9), 0)
+  if (token <= 0xdd) return is(arrayKind, token === 0xdc ? 2 : 4, 0)
+  return is(mapKind, token === 0xde ? 2 : 4, 0)
 }
 
 /**
@@ -84,16 +83,16 @@ export function scanMessage(bytes: Uint8Array): void {
       size = readLength(bytes, at, lengthBytes)
       at += lengthBytes
     }
-    if (kind === SCALAR || kind === SIZED) {
+    if (kind === scalarKind || kind === sizedKind) {
       at += size
-    } else if (kind === ARRAY || kind === MAP) {
+    } else if (kind === arrayKind || kind === mapKind) {
       depth += 1
-      if (depth > DEPTH_MAX) throw malformed(`it is nested deeper than ${DEPTH_MAX}`)
+      if (depth > depthMax) throw malformed(`it is nested deeper than ${depthMax}`)
       // Every value takes a byte at least: more than there are bytes ends early, before anything is
       // built.
-      left[depth] = kind === MAP ? size * 2 : size
+      left[depth] = kind === mapKind ? size * 2 : size
     } else {
-      if (kind === FORBIDDEN) throw malformed('it holds a token that is never used')
+      if (kind === forbiddenKind) throw malformed('it holds a token that is never used')
       checkExtension(bytes, at, size)
       at += 1 + size
     }
@@ -117,5 +116,5 @@ function checkExtension(bytes: Uint8Array, at: number, size: number): void {
 }
 
 function malformed(why: string): HotspareError {
-  return new HotspareError('PROTOCOL_VIOLATION', `A message is malformed: ${why}`)
+  return new HotspareError('PROTOCOL_VIOLATION', `a message is malformed: ${why}`)
 }

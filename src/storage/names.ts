@@ -8,7 +8,7 @@ import { HotspareError } from '../errors.js'
 import type { ObjectArea } from '../interfaces/object-store.js'
 
 /** The folder of the storage itself inside the root. */
-export const STATE_FOLDER = '.hotspare'
+export const stateFolder = '.hotspare'
 
 /** Names inside it that adapters use themselves, and that no document or area of logs may take. */
 export const reservedNames: ReadonlySet<string> = new Set([
@@ -26,12 +26,12 @@ export const reservedNames: ReadonlySet<string> = new Set([
  * Longest name of a document, a log, an area or an object, in UTF-16 units; a longer one is
  * `PATH_INVALID`.
  */
-const NAME_LENGTH_MAX = 1024
+const nameLengthMax = 1024
 /**
  * Longest path of the tree, in UTF-16 units; a longer one is `PATH_INVALID`. What may be replicated
  * is shorter.
  */
-const PATH_LENGTH_MAX = 4096
+const pathLengthMax = 4096
 const plainName = /^[a-z0-9._-]+(?:\/[a-z0-9._-]+)*$/
 const plainPart = /^[a-z0-9._-]+$/
 const emptyOrDots = /(?:^|\/)\.{0,2}(?:\/|$)/
@@ -75,7 +75,7 @@ export function checkLogName(name: string): void {
 }
 
 function check(name: string, pattern: RegExp, what: string): void {
-  const wellFormed = name.length <= NAME_LENGTH_MAX && pattern.test(name) && !emptyOrDots.test(name)
+  const wellFormed = name.length <= nameLengthMax && pattern.test(name) && !emptyOrDots.test(name)
   const inState = what === 'document' || what === 'log area'
   const taken = inState && reservedNames.has(name.split('/', 1)[0] ?? '')
   if (wellFormed && !taken) return
@@ -91,7 +91,7 @@ function check(name: string, pattern: RegExp, what: string): void {
 export function checkTreePath(path: string): void {
   if (
     path.length > 0 &&
-    path.length <= PATH_LENGTH_MAX &&
+    path.length <= pathLengthMax &&
     !emptyOrDots.test(path) &&
     !path.includes('\0') &&
     !isStatePath(path)
@@ -108,7 +108,7 @@ function isStatePath(path: string): boolean {
   if (path.charCodeAt(0) !== 46) return false
   const slash = path.indexOf('/')
   const first = slash < 0 ? path : path.slice(0, slash)
-  return first.toLowerCase() === STATE_FOLDER
+  return first.toLowerCase() === stateFolder
 }
 
 /** The folder that a path lies in, '' for the root. */

@@ -100,7 +100,7 @@ export interface MemoryNetwork {
 }
 
 /** Default of `dialTimeoutMs`: a dial that is not answered by then is `PEER_UNREACHABLE`. */
-const DIAL_TIMEOUT_MS = 3_000
+const defaultDialTimeoutMs = 3_000
 
 /**
  * Makes a network.
@@ -109,7 +109,7 @@ const DIAL_TIMEOUT_MS = 3_000
  * @throws `OPTION_INVALID`
  */
 export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork {
-  const { clock, random = { number: Math.random }, dialTimeoutMs = DIAL_TIMEOUT_MS } = options
+  const { clock, random = { number: Math.random }, dialTimeoutMs = defaultDialTimeoutMs } = options
   checkQuality(options)
   const network = new Network({
     scheduler: clock === undefined ? realScheduler() : clockScheduler(clock),

@@ -39,11 +39,11 @@ export interface TcpOptions {
 }
 
 /** Default of `dialTimeoutMs`: a dial that is not answered by then is `PEER_UNREACHABLE`. */
-const DIAL_TIMEOUT_MS = 3_000
+const defaultDialTimeoutMs = 3_000
 /** Default of `keepAliveMs`. */
-const KEEP_ALIVE_MS = 10_000
+const defaultKeepAliveMs = 10_000
 /** Longest timeout, which is what a timer of Node.js holds; a longer one is `OPTION_INVALID`. */
-const TIMEOUT_MS_MAX = 2 ** 31 - 1
+const timeoutMsMax = 2 ** 31 - 1
 
 /**
  * A transport over TCP.
@@ -73,8 +73,13 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1
 export function tcp(options: TcpOptions = {}): Transport {
   requireKnown('tcp()', options, ['listen', 'tls', 'dialTimeoutMs', 'keepAliveMs'])
   const { listen, tls } = options
-  const dialTimeoutMs = milliseconds('dialTimeoutMs', options.dialTimeoutMs, DIAL_TIMEOUT_MS, 1)
-  const keepAliveMs = milliseconds('keepAliveMs', options.keepAliveMs, KEEP_ALIVE_MS, 0)
+  const dialTimeoutMs = milliseconds(
+    'dialTimeoutMs',
+    options.dialTimeoutMs,
+    defaultDialTimeoutMs,
+    1,
+  )
+  const keepAliveMs = milliseconds('keepAliveMs', options.keepAliveMs, defaultKeepAliveMs, 0)
   if (listen !== undefined) parseAddress(listen, 'listen')
   const secureContext = tls === undefined ? undefined : secureContextOf(tls)
   return {
@@ -101,10 +106,10 @@ export function tcp(options: TcpOptions = {}): Transport {
 
 function milliseconds(option: string, value: number | undefined, byDefault: number, min: number) {
   if (value === undefined) return byDefault
-  if (Number.isSafeInteger(value) && value >= min && value <= TIMEOUT_MS_MAX) return value
+  if (Number.isSafeInteger(value) && value >= min && value <= timeoutMsMax) return value
   throw new HotspareError(
     'OPTION_INVALID',
-    `tcp(): ${option} is ${value}; it must be a whole number from ${min} to ${TIMEOUT_MS_MAX}`,
+    `tcp(): ${option} is ${value}; it must be a whole number from ${min} to ${timeoutMsMax}`,
     { details: { option } },
   )
 }

@@ -5,9 +5,9 @@
  */
 
 /** What a file system gives a file at a time; a hole is never smaller. */
-export const BLOCK_BYTES = 4096
+export const blockBytes = 4096
 
-const zeros = Buffer.alloc(BLOCK_BYTES)
+const zeros = Buffer.alloc(blockBytes)
 
 /** A stretch of bytes that are not all zeros. */
 export interface Run {
@@ -20,17 +20,17 @@ export interface Run {
  * The stretches that remain when the blocks of zeros are left out, in order.
  *
  * @param position - where in its file the first byte stands: blocks begin at its multiples of
- *   {@link BLOCK_BYTES}, and one that is here only in part is never left out
+ *   {@link blockBytes}, and one that is here only in part is never left out
  */
 export function dataRuns(bytes: Uint8Array, position: number): Run[] {
   const runs: Run[] = []
   const { length } = bytes
   let start = 0
-  let at = Math.min(length, (BLOCK_BYTES - (position % BLOCK_BYTES)) % BLOCK_BYTES)
-  for (; at + BLOCK_BYTES <= length; at += BLOCK_BYTES) {
+  let at = Math.min(length, (blockBytes - (position % blockBytes)) % blockBytes)
+  for (; at + blockBytes <= length; at += blockBytes) {
     if (!isZero(bytes, at)) continue
     if (at > start) runs.push({ start, length: at - start })
-    start = at + BLOCK_BYTES
+    start = at + blockBytes
   }
   if (start < length) runs.push({ start, length: length - start })
   return runs
@@ -38,8 +38,8 @@ export function dataRuns(bytes: Uint8Array, position: number): Run[] {
 
 function isZero(bytes: Uint8Array, at: number): boolean {
   // Hardly any block of data begins with zeros and has one in its middle, too.
-  if (bytes[at] !== 0 || bytes[at + BLOCK_BYTES / 2] !== 0) return false
-  return zeros.equals(bytes.subarray(at, at + BLOCK_BYTES))
+  if (bytes[at] !== 0 || bytes[at + blockBytes / 2] !== 0) return false
+  return zeros.equals(bytes.subarray(at, at + blockBytes))
 }
 
 /** Whether nothing is left out. */

@@ -2,16 +2,16 @@
 
 import { type FileHandle, open, readdir, readFile } from 'node:fs/promises'
 import type { DocumentStore } from '../../interfaces/storage.js'
-import { checkLimit, DOCUMENT_BYTES_MAX } from '../limits.js'
+import { checkLimit, documentBytesMax } from '../limits.js'
 import { isMissing, removeFile, replaceFile } from './base/durable.js'
 import { storageError } from './base/fs-error.js'
 import type { Gate } from './base/gate.js'
-import { decodeValue, encodeValue, HEADER_BYTES, startsLikeValue } from './base/header.js'
+import { decodeValue, encodeValue, headerBytes, startsLikeValue } from './base/header.js'
 import type { Layout } from './base/layout.js'
 import type { Room } from './base/room.js'
 
 /** Documents up to this size are written in the room that is kept, where no other is left. */
-const SMALL_BYTES = 256 * 1024
+const smallBytes = 256 * 1024
 
 /** The documents of one open directory. */
 export class DirectoryDocuments implements DocumentStore {
@@ -43,7 +43,7 @@ export class DirectoryDocuments implements DocumentStore {
 
   write(name: string, value: Uint8Array): Promise<void> {
     return this.#inTurn(name, 'cannot write the document', async (path) => {
-      checkLimit(value.byteLength, DOCUMENT_BYTES_MAX, `the document ${name}, in bytes`)
+      checkLimit(value.byteLength, documentBytesMax, `the document ${name}, in bytes`)
       const bytes = encodeValue('document', value)
       const replace = async (): Promise<void> => {
         try {
@@ -53,7 +53,7 @@ export class DirectoryDocuments implements DocumentStore {
         }
       }
       // A large one would take all the room that is kept, and one that fails leaves the one before.
-      if (bytes.byteLength > SMALL_BYTES) await replace()
+      if (bytes.byteLength > smallBytes) await replace()
       else await this.#room.use(replace)
     })
   }
@@ -102,8 +102,8 @@ export class DirectoryDocuments implements DocumentStore {
       throw error
     }
     try {
-      const start = Buffer.alloc(HEADER_BYTES)
-      const { bytesRead } = await handle.read(start, 0, HEADER_BYTES, 0)
+      const start = Buffer.alloc(headerBytes)
+      const { bytesRead } = await handle.read(start, 0, headerBytes, 0)
       return startsLikeValue(start.subarray(0, bytesRead))
     } finally {
       await handle.close()

@@ -8,14 +8,14 @@
  *   time;
  * - another boot of the same machine: it is gone;
  * - anything else (another container, a shared disk): the file is watched. A holder touches it
- *   every {@link TOUCH_EVERY_MS}; one that does not for {@link WATCH_MS} is taken for gone.
+ *   every {@link touchEveryMs}; one that does not for {@link defaultWatchMs} is taken for gone.
  *
  * A holder that was taken for gone although it lived (its container was paused, its machine slept)
  * notices at its next touch, and ends itself. Before that a call whose lock is overdue renews it
- * first, so that nothing is written into the files of the next holder. What remains is a process
- * that stands still again between that look and the write, for the rest of {@link WATCH_MS}; a
- * journal is safe from that, too, since whoever takes a lock that it had to watch makes the logs
- * that it opens its own.
+ * first, so that nothing is written into the files of the next holder. One case remains: a process
+ * that is suspended between that check and the write, until {@link defaultWatchMs} is over. A
+ * journal is safe from that too, because a node that takes a lock after watching it replaces each
+ * log that it opens by a copy of its own.
  */
 
 import { createHash, randomUUID } from 'node:crypto'
@@ -32,26 +32,26 @@ import { create, modified, openCreated, readLock } from './lock-file.js'
 import { describeThisProcess, isKnownToLive, type LockContent, who } from './lock-holder.js'
 
 /** How often a holder shows that it lives. */
-export const TOUCH_EVERY_MS = 1000
+export const touchEveryMs = 1000
 /** How long a lock whose holder cannot be looked at must stay untouched to be taken. */
-export const WATCH_MS = 5000
+export const defaultWatchMs = 5000
 /**
  * A lock that was not renewed for this long is renewed before anything is done: well before anybody
  * may take it.
  */
-const OVERDUE_MS = 2500
+const overdueMs = 2500
 /**
  * A claim on a lock whose holder is gone takes a few milliseconds; one that is older was left
  * behind.
  */
-const CLAIM_STALE_MS = 10_000
+const claimStaleMs = 10_000
 /** How long is waited for another one that has it. */
-const CLAIM_WAIT_MS = 20
+const claimWaitMs = 20
 /**
  * Times that the lock is tried to be taken while others take it, too; then the storage is
  * `STORAGE_LOCKED`.
  */
-const ATTEMPTS_MAX = 5
+const attemptsMax = 5
 
 /** Who hears of a lock. */
 export interface LockListener {
@@ -111,7 +111,7 @@ export class DirectoryLock implements Guard {
     this.#renewed = since
     this.#timer = setInterval(() => {
       void this.#touch(lost)
-    }, TOUCH_EVERY_MS)
+    }, touchEveryMs)
     this.#timer.unref()
   }
 
@@ -126,11 +126,11 @@ export class DirectoryLock implements Guard {
     layout: Layout,
     owner: StorageOwner,
     told: LockListener,
-    watchMs: number = WATCH_MS,
+    watchMs: number = defaultWatchMs,
   ): Promise<DirectoryLock> {
     const content = describeThisProcess(owner)
     let wasWatched = false
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
+    for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
       const since = now()
       if (await create(layout, content)) {
         const fd = await openCreated(layout.lock)
@@ -176,9 +176,9 @@ export class DirectoryLock implements Guard {
     const { runningMs, wallMs } = now()
     const { runningMs: runningBefore, wallMs: wallBefore } = this.#renewed
     return (
-      runningMs - runningBefore > OVERDUE_MS ||
+      runningMs - runningBefore > overdueMs ||
       // A clock that was set back says nothing of the time that passed.
-      Math.abs(wallMs - wallBefore) > OVERDUE_MS
+      Math.abs(wallMs - wallBefore) > overdueMs
     )
   }
 
@@ -271,10 +271,10 @@ async function claimed(claim: string): Promise<boolean> {
     if (errnoOf(error) !== 'EEXIST') throw error
   }
   const sinceMs = await modified(claim)
-  if (sinceMs !== 0 && Date.now() - sinceMs > CLAIM_STALE_MS) {
+  if (sinceMs !== 0 && Date.now() - sinceMs > claimStaleMs) {
     await unlink(claim).catch(() => undefined)
   }
-  await sleep(CLAIM_WAIT_MS)
+  await sleep(claimWaitMs)
   return false
 }
 

@@ -18,24 +18,24 @@
 import { close as closeFile, constants, fdatasync, ftruncate, read, write, writev } from 'node:fs'
 import type { Log } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
-import { checkCount, checkLimit, LOG_BYTES_MAX } from '../limits.js'
-import { NO_FOLLOW } from './base/durable.js'
+import { checkCount, checkLimit, logBytesMax } from '../limits.js'
+import { noFollow } from './base/durable.js'
 import { errnoOf, storageError } from './base/fs-error.js'
 import type { Gate } from './base/gate.js'
 
 /** Appends up to this size claim room ahead; larger ones gain nothing from it. */
-const CLAIM_BELOW_BYTES = 16 * 1024
+const claimBelowBytes = 16 * 1024
 /** Room is claimed up to the next multiple of this. */
-const CLAIM_BYTES = 256 * 1024
+const claimBytes = 256 * 1024
 /**
  * Appends up to this size are joined to one buffer; above, copying costs more than a vector write.
  */
-const JOIN_BELOW_BYTES = 64 * 1024
+const joinBelowBytes = 64 * 1024
 /**
  * Buffers in one vector write; more are joined to one. The operating system's own limit is not
  * lower anywhere.
  */
-const VECTOR_MAX = 1024
+const vectorMax = 1024
 
 /**
  * Linux writes through with O_DSYNC; elsewhere it is missing, or promises less than fdatasync does.
@@ -43,10 +43,10 @@ const VECTOR_MAX = 1024
 const writesThrough = process.platform === 'linux' && constants.O_DSYNC !== undefined
 
 /** The flags that a log's file is opened with. */
-export const LOG_FLAGS: number =
-  constants.O_RDWR | constants.O_CREAT | NO_FOLLOW | (writesThrough ? constants.O_DSYNC : 0)
+export const logFlags: number =
+  constants.O_RDWR | constants.O_CREAT | noFollow | (writesThrough ? constants.O_DSYNC : 0)
 
-const zeros: Buffer = Buffer.alloc(CLAIM_BYTES)
+const zeros: Buffer = Buffer.alloc(claimBytes)
 
 /** What a log needs of those that opened it. */
 export interface LogHooks {
@@ -64,7 +64,7 @@ export class DirectoryLog implements Log {
   readonly #path: string
   readonly #gate: Gate
   readonly #hooks: LogHooks
-  readonly #joined = Buffer.allocUnsafeSlow(JOIN_BELOW_BYTES)
+  readonly #joined = Buffer.allocUnsafeSlow(joinBelowBytes)
   #bytes: number
   /** The length of the file; zeros from `#bytes` on. */
   #fileBytes: number
@@ -90,7 +90,7 @@ export class DirectoryLog implements Log {
       let length = 0
       for (const part of parts) length += part.byteLength
       try {
-        checkLimit(length, LOG_BYTES_MAX, 'the append, in bytes')
+        checkLimit(length, logBytesMax, 'the append, in bytes')
       } catch (error) {
         this.#end()
         throw error
@@ -124,7 +124,7 @@ export class DirectoryLog implements Log {
   async read(offset: number, length: number): Promise<Uint8Array> {
     checkCount(offset, 'the offset')
     const wanted = Math.max(0, Math.min(length, this.#bytes - offset))
-    checkLimit(wanted, LOG_BYTES_MAX, 'the read, in bytes')
+    checkLimit(wanted, logBytesMax, 'the read, in bytes')
     if (this.#ended === 'it was closed') throw this.#refusal()
     this.#gate.enter()
     try {
@@ -204,14 +204,14 @@ export class DirectoryLog implements Log {
     let buffers: Uint8Array[]
     if (parts.length === 1) {
       buffers = [parts[0]!]
-    } else if (length <= JOIN_BELOW_BYTES || parts.length > VECTOR_MAX) {
+    } else if (length <= joinBelowBytes || parts.length > vectorMax) {
       buffers = [join(parts, length, this.#joined)]
     } else {
       buffers = parts.filter((part) => part.byteLength > 0)
     }
     const end = this.#bytes + length
-    if (length <= CLAIM_BELOW_BYTES && end > this.#fileBytes) {
-      const room = CLAIM_BYTES - (end % CLAIM_BYTES)
+    if (length <= claimBelowBytes && end > this.#fileBytes) {
+      const room = claimBytes - (end % claimBytes)
       buffers.push(zeros.subarray(0, room))
     }
     return buffers

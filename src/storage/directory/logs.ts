@@ -11,12 +11,12 @@ import { copyFile, lstat, open, readdir, rename, rm, unlink } from 'node:fs/prom
 import type { Log, LogInfo, LogStore } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { checkLogName } from '../names.js'
-import { isMissing, makeFolder, NO_FOLLOW, syncFolder } from './base/durable.js'
+import { isMissing, makeFolder, noFollow, syncFolder } from './base/durable.js'
 import { storageError } from './base/fs-error.js'
 import type { Gate } from './base/gate.js'
 import type { Layout } from './base/layout.js'
 import type { Room } from './base/room.js'
-import { DirectoryLog, LOG_FLAGS } from './log.js'
+import { DirectoryLog, logFlags } from './log.js'
 
 /** The logs of one open directory. */
 export class DirectoryLogs implements LogStore {
@@ -133,7 +133,7 @@ export class DirectoryLogs implements LogStore {
   async #openFile(folder: string, path: string): Promise<DirectoryLog> {
     await this.#create(folder, path)
     if (this.#own?.has(path) === false) await this.#makeOwn(folder, path)
-    const fd = await openDescriptor(path, LOG_FLAGS)
+    const fd = await openDescriptor(path, logFlags)
     try {
       const { size } = await statDescriptor(fd)
       return new DirectoryLog(fd, path, size, this.#gate, {
@@ -170,7 +170,7 @@ export class DirectoryLogs implements LogStore {
       if (!isMissing(error)) throw error
     }
     await makeFolder(this.#layout, folder)
-    const fresh = await open(path, constants.O_RDWR | constants.O_CREAT | NO_FOLLOW, 0o600)
+    const fresh = await open(path, constants.O_RDWR | constants.O_CREAT | noFollow, 0o600)
     try {
       await fresh.sync()
     } finally {

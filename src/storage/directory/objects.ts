@@ -6,7 +6,7 @@ import type {
   ObjectSlice,
   ObjectStore,
 } from '../../interfaces/object-store.js'
-import { checkCount, checkLimit, ITEMS_MAX, OBJECT_BYTES_MAX } from '../limits.js'
+import { checkCount, checkLimit, itemsMax, objectBytesMax } from '../limits.js'
 import { checkObjectName } from '../names.js'
 import type { Gate } from './base/gate.js'
 import type { SharedBuffers } from './base/shared-buffers.js'
@@ -32,8 +32,8 @@ export class DirectoryObjects implements ObjectStore {
   }
 
   async write(area: ObjectArea, buffer: Uint8Array, slices: readonly ObjectSlice[]): Promise<void> {
-    checkLimit(buffer.byteLength, OBJECT_BYTES_MAX, 'the write of objects, in bytes')
-    checkLimit(slices.length, ITEMS_MAX, 'the slices of one write')
+    checkLimit(buffer.byteLength, objectBytesMax, 'the write of objects, in bytes')
+    checkLimit(slices.length, itemsMax, 'the slices of one write')
     for (const slice of slices) checkSlice(area, slice, buffer.byteLength)
     // Before anything is waited for, the look at an overdue lock included: the caller may have been
     // lent the bytes.
@@ -52,7 +52,7 @@ export class DirectoryObjects implements ObjectStore {
   read(area: ObjectArea, name: string, offset: number, length: number): Promise<Uint8Array> {
     return this.#gate.run(async () => {
       checkCount(offset, 'the offset')
-      checkLimit(length, OBJECT_BYTES_MAX, 'the read of an object, in bytes')
+      checkLimit(length, objectBytesMax, 'the read of an object, in bytes')
       return await this.#lane.call('objectRead', { area, name, offset, length })
     })
   }
@@ -70,7 +70,7 @@ export class DirectoryObjects implements ObjectStore {
 
   remove(area: ObjectArea, names: readonly string[]): Promise<void> {
     return this.#gate.run(async () => {
-      checkLimit(names.length, ITEMS_MAX, 'the objects of one remove')
+      checkLimit(names.length, itemsMax, 'the objects of one remove')
       await this.#lane.call('objectRemove', { area, names })
       for (const name of names) this.#syncer.renewed(area, name)
     })

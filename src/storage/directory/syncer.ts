@@ -13,9 +13,9 @@ import type { Layout } from './base/layout.js'
 import type { Lane } from './engine/lane.js'
 
 /** Files that are synced one by one; above it, one flush of the file system is faster. */
-const SINGLE_FILES_MAX = 64
+const singleFilesMax = 64
 /** Files in one piece of work for the lane. */
-const FILES_PER_CALL = 1000
+const filesPerCall = 1000
 
 /** The system forgets what it could not write, and says "done" to the next sync. */
 const restart = 'Check the device, then restart the node: it writes again what may be missing.'
@@ -44,9 +44,9 @@ export class Syncer {
   /** Makes these files, and their names, durable. */
   async sync(base: Base, names: readonly string[]): Promise<void> {
     this.#refuseFailed(base, names)
-    if (names.length > SINGLE_FILES_MAX && (await this.#flush())) return
-    for (let start = 0; start === 0 || start < names.length; start += FILES_PER_CALL) {
-      const some = names.slice(start, start + FILES_PER_CALL)
+    if (names.length > singleFilesMax && (await this.#flush())) return
+    for (let start = 0; start === 0 || start < names.length; start += filesPerCall) {
+      const some = names.slice(start, start + filesPerCall)
       try {
         await this.#lane.call('syncFiles', { base, names: some })
       } catch (error) {
@@ -68,7 +68,7 @@ export class Syncer {
     if (await this.#flush()) return
     await this.sync(base, [])
     for await (const some of names()) {
-      for (const batch of inBatches(some, SINGLE_FILES_MAX)) await this.sync(base, batch)
+      for (const batch of inBatches(some, singleFilesMax)) await this.sync(base, batch)
     }
   }
 

@@ -11,16 +11,16 @@ import type {
   TreeOperation,
   TreeStore,
 } from '../../interfaces/tree-store.js'
-import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } from '../limits.js'
+import { applyBytesMax, checkCount, checkLimit, itemsMax, readBytesMax } from '../limits.js'
 import { checkObjectName, checkTreePath } from '../names.js'
 import type { Gate } from './base/gate.js'
 import type { Room } from './base/room.js'
 import type { SharedBuffers } from './base/shared-buffers.js'
 import type { Lane } from './engine/lane.js'
 import {
-  READ_NUMBERS,
+  readNumbers,
   type ScanBatch,
-  STAT_NUMBERS,
+  statNumbers,
   unpackApplied,
   unpackStat,
   unpackStats,
@@ -82,7 +82,7 @@ export class DirectoryTree implements TreeStore {
   stat(paths: readonly string[]): Promise<(FileStat | undefined)[]> {
     const { bulk, gate } = this.#parts
     return gate.run(async () => {
-      checkLimit(paths.length, ITEMS_MAX, 'the paths of one stat')
+      checkLimit(paths.length, itemsMax, 'the paths of one stat')
       for (const path of paths) checkTreePath(path)
       return unpackStats(await bulk.call('stat', { paths }))
     })
@@ -91,7 +91,7 @@ export class DirectoryTree implements TreeStore {
   obstacles(paths: readonly string[]): Promise<(Obstacle | undefined)[]> {
     const { bulk, gate } = this.#parts
     return gate.run(() => {
-      checkLimit(paths.length, ITEMS_MAX, 'the paths of one look for obstacles')
+      checkLimit(paths.length, itemsMax, 'the paths of one look for obstacles')
       for (const path of paths) checkTreePath(path)
       return bulk.call('obstacles', { paths })
     })
@@ -100,7 +100,7 @@ export class DirectoryTree implements TreeStore {
   read(requests: readonly ReadRequest[], lend: boolean = false): Promise<ReadAnswer> {
     const { bulk, gate, buffers } = this.#parts
     return gate.run(async () => {
-      checkLimit(requests.length, ITEMS_MAX, 'the requests of one read')
+      checkLimit(requests.length, itemsMax, 'the requests of one read')
       let bytes = 0
       for (const request of requests) {
         checkTreePath(request.path)
@@ -108,7 +108,7 @@ export class DirectoryTree implements TreeStore {
         checkCount(request.length, 'the length')
         bytes += request.length
       }
-      checkLimit(bytes, READ_BYTES_MAX, 'the read of files, in bytes')
+      checkLimit(bytes, readBytesMax, 'the read of files, in bytes')
       const into = buffers.take(bytes)
       const results = unpackResults(await bulk.call('read', { requests, into }))
       const filled = into.subarray(0, filledBytes(results))
@@ -123,13 +123,13 @@ export class DirectoryTree implements TreeStore {
   apply(operations: readonly TreeOperation[]): Promise<(AppliedStat | undefined)[]> {
     const { gate, syncer, room } = this.#parts
     return gate.run(async () => {
-      checkLimit(operations.length, ITEMS_MAX, 'the operations of one apply')
+      checkLimit(operations.length, itemsMax, 'the operations of one apply')
       let bytes = 0
       for (const operation of operations) {
         checkOperation(operation)
         if ('bytes' in operation) bytes += operation.bytes.byteLength
       }
-      checkLimit(bytes, APPLY_BYTES_MAX, 'the bytes of one apply')
+      checkLimit(bytes, applyBytesMax, 'the bytes of one apply')
       // Each operation is idempotent.
       const stats = await room.use(() => this.#carryOut(operations, bytes))
       for (const operation of operations) {
@@ -181,7 +181,7 @@ export class DirectoryTree implements TreeStore {
 function entriesOf(batch: ScanBatch): TreeEntry[] {
   const { paths, stats } = batch
   return paths.map((path, index) => {
-    const at = index * STAT_NUMBERS
+    const at = index * statNumbers
     return {
       path,
       size: stats[at]!,
@@ -194,14 +194,14 @@ function entriesOf(batch: ScanBatch): TreeEntry[] {
 
 function unpackResults(packed: Float64Array): (ReadResult | 'missing')[] {
   const results: (ReadResult | 'missing')[] = []
-  for (let at = 0; at < packed.length; at += READ_NUMBERS) {
+  for (let at = 0; at < packed.length; at += readNumbers) {
     const stat = unpackStat(packed, at + 2)
     if (stat === undefined) {
       results.push('missing')
       continue
     }
     const result = { start: packed[at]!, length: packed[at + 1]!, stat }
-    results.push(packed[at + 2 + STAT_NUMBERS] === 1 ? { ...result, isSparse: true } : result)
+    results.push(packed[at + 2 + statNumbers] === 1 ? { ...result, isSparse: true } : result)
   }
   return results
 }

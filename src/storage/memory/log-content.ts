@@ -4,7 +4,7 @@ import type { Random } from '../../interfaces/random.js'
 import { flip, pick, toss } from './bytes.js'
 
 /** Zeros that a crash may leave behind the last append, as a disk adapter claims room ahead. */
-const CRASH_ZEROS_MAX = 4096
+const crashZerosMax = 4096
 
 /** One log. */
 export class LogContent {
@@ -61,7 +61,7 @@ export class LogContent {
 
   /** What a crash does to an open log besides tearing the append under way. */
   crash(random: Random): void {
-    if (this.open && toss(random)) this.push(new Uint8Array(pick(random, CRASH_ZEROS_MAX)))
+    if (this.open && toss(random)) this.push(new Uint8Array(pick(random, crashZerosMax)))
     this.open = false
   }
 

@@ -3,7 +3,7 @@
 import type { Random } from '../../interfaces/random.js'
 import type { Log, LogInfo, LogStore } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
-import { checkCount, checkLimit, LOG_BYTES_MAX } from '../limits.js'
+import { checkCount, checkLimit, logBytesMax } from '../limits.js'
 import { checkLogArea, checkLogName } from '../names.js'
 import { pick, toss } from './bytes.js'
 import type { Content } from './content.js'
@@ -201,7 +201,7 @@ class MemoryLog implements Log {
 
   #storeWithFaults(parts: readonly Uint8Array[]): void {
     const stretch = joined(parts)
-    checkLimit(stretch.byteLength, LOG_BYTES_MAX, 'the append, in bytes')
+    checkLimit(stretch.byteLength, logBytesMax, 'the append, in bytes')
     try {
       this.#content.checkChange(true)
       this.#content.checkSync()

@@ -17,7 +17,7 @@ import type { ObjectContent } from './object-content.js'
  * Unsynced states that a path keeps; the oldest is settled beyond it. A real disk, too, writes out
  * what lies around for long.
  */
-const STATES_MAX = 64
+const statesMax = 64
 
 /** One file. */
 export interface MemoryFile {
@@ -186,7 +186,7 @@ export class TreeContent {
       change.file?.bytes.freeze()
       unsynced.changes.push(change)
       this.#unsynced.set(path, unsynced)
-      if (unsynced.changes.length > STATES_MAX) this.#settle(path, 1)
+      if (unsynced.changes.length > statesMax) this.#settle(path, 1)
       this.#changeOnDisk(path, change)
     }
     this.#set(path, change.file)

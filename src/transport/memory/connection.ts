@@ -5,7 +5,7 @@ import { Pipe, type PipeItem } from './pipe.js'
 import type { Scheduler } from './scheduler.js'
 
 /** What a lent frame is filled with after its call. */
-const SPOILED = 0xdd
+const spoiledByte = 0xdd
 
 /**
  * One end of a connection. What it sends goes through its pipe to the peer, the end included, so
@@ -205,7 +205,7 @@ export class MemoryConnection implements Connection {
     } else {
       this.#receive?.(frame)
       // Whoever keeps a lent frame is found out.
-      if (this.#lends) frame.fill(SPOILED)
+      if (this.#lends) frame.fill(spoiledByte)
     }
   }
 

@@ -20,9 +20,9 @@ export interface LinkQuality {
 }
 
 /** Milliseconds until a lost frame is sent again; twice as long each further time. */
-const RESEND_MS = 200
+const resendMs = 200
 /** Times that one frame may be lost; then it arrives. */
-const RESENDS_MAX = 6
+const resendsMax = 6
 
 /** One address of the network, as a machine with one process on it. */
 export interface Machine {
@@ -86,8 +86,8 @@ export class Link {
     const { resendRate } = this.quality
     let sumMs = 0
     let resends = 0
-    while (resendRate > 0 && resends < RESENDS_MAX && this.#random.number() < resendRate) {
-      sumMs += RESEND_MS * 2 ** resends
+    while (resendRate > 0 && resends < resendsMax && this.#random.number() < resendRate) {
+      sumMs += resendMs * 2 ** resends
       resends += 1
     }
     return sumMs

@@ -167,7 +167,7 @@ export class Network {
     limits: TransportLimits,
   ): Listener {
     if (this.#listeners.has(machine)) {
-      throw new HotspareError('ADDRESS_IN_USE', `Somebody listens on ${machine.address} already`, {
+      throw new HotspareError('ADDRESS_IN_USE', `${machine.address} is already listened on`, {
         details: { address: machine.address },
       })
     }
@@ -264,7 +264,7 @@ export class Network {
 }
 
 function nobody(to: Machine): HotspareError {
-  return new HotspareError('PEER_REFUSED', `Nobody listens on ${to.address}`, {
+  return new HotspareError('PEER_REFUSED', `nothing listens on ${to.address}`, {
     retryable: true,
     details: { address: to.address, reason: 'noListener' },
   })
@@ -279,7 +279,7 @@ function unreachable(to: Machine, timeoutMs: number): HotspareError {
 }
 
 function aborted(to: Machine, signal: AbortSignal | undefined): HotspareError {
-  return new HotspareError('ABORTED', `Dialling ${to.address} was given up`, {
+  return new HotspareError('ABORTED', `dialling ${to.address} was aborted`, {
     cause: signal?.reason,
   })
 }

@@ -1,6 +1,3 @@
-import { Fifo } from '../../util/fifo.js'
-import type { Scheduler } from './scheduler.js'
-
 /**
  * One direction of one connection: what was sent and not yet taken, in order.
  *
@@ -8,9 +5,11 @@ import type { Scheduler } from './scheduler.js'
  * blocked or the receiver is not ready, but for those that arrived before it was blocked: they lie
  * in the receiver's socket. One timer at most is set, for the first item.
  */
+import { Fifo } from '../../util/fifo.js'
+import type { Scheduler } from './scheduler.js'
 
 /** Bytes that a receiver's socket holds while nobody reads it; the rest stays with the sender. */
-const SOCKET_BYTES_MAX = 256 * 1024
+const socketBytesMax = 256 * 1024
 
 /** Something on its way. */
 export interface PipeItem {
@@ -110,7 +109,7 @@ export class Pipe {
     for (let index = 0; index < this.#items.length; index++) {
       const { item, dueMs } = this.#items.at(index)!
       bytes += item.bytes
-      if (bytes > SOCKET_BYTES_MAX || (dueMs > nowMs && !inFlight)) break
+      if (bytes > socketBytesMax || (dueMs > nowMs && !inFlight)) break
       this.#arrived += 1
     }
   }

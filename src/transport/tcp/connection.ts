@@ -8,7 +8,7 @@ import { FrameWriter } from './frame-writer.js'
  * How long `close()` waits for the peer to take what is queued, in milliseconds; then the
  * connection is cut.
  */
-const CLOSE_GRACE_MS = 1_000
+const closeGraceMs = 1_000
 
 /** What a connection is made of; the socket is connected already. */
 export interface TcpConnectionParts {
@@ -125,7 +125,7 @@ export class TcpConnection implements Connection {
     this.#reader.discard()
     this.#socket.resume()
     this.#writer.end()
-    this.#closeTimer = setTimeout(() => this.#finish('closed'), CLOSE_GRACE_MS)
+    this.#closeTimer = setTimeout(() => this.#finish('closed'), closeGraceMs)
   }
 
   destroy(): void {

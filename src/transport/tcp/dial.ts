@@ -199,7 +199,7 @@ function dialError(
 }
 
 function nobody(address: string, cause?: Error): HotspareError {
-  return new HotspareError('PEER_REFUSED', `Nobody listens on ${address}`, {
+  return new HotspareError('PEER_REFUSED', `nothing listens on ${address}`, {
     cause,
     retryable: true,
     details: { address, reason: 'noListener' },
@@ -219,5 +219,5 @@ function unreachable(
 }
 
 function aborted(address: string, signal: AbortSignal | undefined): HotspareError {
-  return new HotspareError('ABORTED', `Dialling ${address} was given up`, { cause: signal?.reason })
+  return new HotspareError('ABORTED', `dialling ${address} was aborted`, { cause: signal?.reason })
 }

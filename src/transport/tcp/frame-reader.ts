@@ -6,26 +6,26 @@
  * - a byte that was handed out is never written again, so receivers may keep frames; unless they
  *   agreed to look at each only during the call (`lends`);
  * - memory held follows the bytes that really arrived (at most four times as many, or
- *   `GROW_BYTES`), never a length that was only announced.
+ *   `growBytes`), never a length that was only announced.
  */
 
 /** Bytes in front of each frame. */
-export const HEADER_BYTES = 4
+export const headerBytes = 4
 /** In place of a length: the sender ends in order. A connection that ends without it was cut. */
-export const GOODBYE = 0xffff_ffff
+export const goodbye = 0xffff_ffff
 
 /** Bytes of the buffer that a connection begins to read into. */
-const SLAB_BYTES_MIN = 16 * 1024
+const slabBytesMin = 16 * 1024
 /**
  * Bytes to which that buffer grows while it is filled in one go; a longer frame gets one of its
  * own.
  */
-const SLAB_BYTES_MAX = 256 * 1024
+const slabBytesMax = 256 * 1024
 /** Room that is left in a buffer at least for the next read; with less, a new one is made. */
-const ROOM_BYTES_MIN = 4 * 1024
+const roomBytesMin = 4 * 1024
 /** How much a buffer grows at least for a frame that does not fit, as its bytes come in. */
-const GROW_BYTES = 64 * 1024
-const EMPTY = Buffer.alloc(0)
+const growBytes = 64 * 1024
+const noBytes = Buffer.alloc(0)
 
 /** What {@link FrameReader.next} found: a frame, nothing whole yet, or the end of all frames. */
 export type ReadResult = Buffer | 'partial' | 'goodbye' | 'tooLong'
@@ -35,15 +35,15 @@ export class FrameReader {
   frameBytesMax: number
   /** Whether frames that were handed out are done with, and their memory is read into again. */
   lends = false
-  #buffer: Buffer = EMPTY
+  #buffer: Buffer = noBytes
   #start = 0
   #end = 0
-  #slabBytes = SLAB_BYTES_MIN
+  #slabBytes = slabBytesMin
   #longestSeen = 0
   /**
    * What follows a frame that had to be assembled; it becomes the buffer once that is handed out.
    */
-  #rest: Buffer = EMPTY
+  #rest: Buffer = noBytes
 
   constructor(frameBytesMax: number) {
     this.frameBytesMax = frameBytesMax
@@ -63,7 +63,7 @@ export class FrameReader {
     const room = this.#buffer.length - this.#end
     const missing = this.#missing()
     const completes = this.holdsBytes && missing > 0 && missing <= room
-    if (!completes && (room < ROOM_BYTES_MIN || (missing > room && this.#start > 0))) {
+    if (!completes && (room < roomBytesMin || (missing > room && this.#start > 0))) {
       this.#grow(this.#slabBytes)
     }
     return this.#buffer.subarray(this.#end)
@@ -73,7 +73,7 @@ export class FrameReader {
   commit(count: number): void {
     const filled = this.#end + count === this.#buffer.length
     this.#end += count
-    if (filled) this.#slabBytes = Math.min(this.#slabBytes * 4, SLAB_BYTES_MAX)
+    if (filled) this.#slabBytes = Math.min(this.#slabBytes * 4, slabBytesMax)
   }
 
   /** Takes over a chunk that somebody else allocated; frames within it are not copied. */
@@ -97,11 +97,11 @@ export class FrameReader {
   /** The next frame, or why there is none. */
   next(): ReadResult {
     const held = this.#end - this.#start
-    if (held < HEADER_BYTES) return 'partial'
+    if (held < headerBytes) return 'partial'
     const length = this.#buffer.readUInt32BE(this.#start)
-    if (length > this.frameBytesMax) return length === GOODBYE ? 'goodbye' : 'tooLong'
-    if (held < HEADER_BYTES + length) return 'partial'
-    const from = this.#start + HEADER_BYTES
+    if (length > this.frameBytesMax) return length === goodbye ? 'goodbye' : 'tooLong'
+    if (held < headerBytes + length) return 'partial'
+    const from = this.#start + headerBytes
     this.#start = from + length
     const frame = this.#buffer.subarray(from, this.#start)
     if (length > this.#longestSeen) this.#longestSeen = length
@@ -111,7 +111,7 @@ export class FrameReader {
 
   /** Forgets everything; what arrives from now on is not wanted. */
   discard(): void {
-    this.#rest = EMPTY
+    this.#rest = noBytes
     this.#start = this.#end
   }
 
@@ -120,25 +120,25 @@ export class FrameReader {
     this.#buffer = this.#rest
     this.#start = 0
     this.#end = this.#rest.length
-    this.#rest = EMPTY
+    this.#rest = noBytes
   }
 
   /** Bytes missing for the first frame held, as far as it is known; 0 when it is whole. */
   #missing(): number {
     const held = this.#end - this.#start
-    if (held < HEADER_BYTES) return HEADER_BYTES - held
+    if (held < headerBytes) return headerBytes - held
     const length = this.#buffer.readUInt32BE(this.#start)
     // An unacceptable length is reported by next(): nothing more is needed for that.
     if (length > this.frameBytesMax) return 0
-    return Math.max(0, HEADER_BYTES + length - held)
+    return Math.max(0, headerBytes + length - held)
   }
 
   /** Moves what is held to the front of a larger buffer. */
   #grow(bytesMin: number): void {
     const held = this.#end - this.#start
     const wanted = held + this.#missing()
-    const trusted = Math.max(GROW_BYTES, 4 * held, this.#longestSeen + HEADER_BYTES)
-    const bytes = Math.max(bytesMin, Math.min(wanted, trusted), held + HEADER_BYTES)
+    const trusted = Math.max(growBytes, 4 * held, this.#longestSeen + headerBytes)
+    const bytes = Math.max(bytesMin, Math.min(wanted, trusted), held + headerBytes)
     const isLarge = this.lends && this.#buffer.length >= bytes
     const grown = isLarge ? this.#buffer : Buffer.allocUnsafeSlow(bytes)
     this.#buffer.copy(grown, 0, this.#start, this.#end)

@@ -1,16 +1,15 @@
-import type { Socket } from 'node:net'
-import { GOODBYE, HEADER_BYTES } from './frame-reader.js'
-
 /**
  * Puts frames on a socket: everything queued in one turn of the event loop, or while the last write
  * was under way, leaves in one `writev`. Small parts are copied together, large ones go as they
  * are.
  */
+import type { Socket } from 'node:net'
+import { goodbye, headerBytes } from './frame-reader.js'
 
 /** Parts up to this length are copied: cheaper than one more element of the writev. */
-const COPY_BYTES_MAX = 2048
+const copyBytesMax = 2048
 /** Bytes of the buffer that short parts are copied to. */
-const SCRATCH_BYTES = 32 * 1024
+const scratchBytes = 32 * 1024
 
 export class FrameWriter {
   readonly #socket: Socket
@@ -46,7 +45,7 @@ export class FrameWriter {
     if (taken !== undefined) this.#takers.push(taken)
     this.#header(length)
     for (const part of parts) {
-      if (part.length > COPY_BYTES_MAX) {
+      if (part.length > copyBytesMax) {
         this.#cut()
         this.#chunks.push(part)
       } else {
@@ -55,7 +54,7 @@ export class FrameWriter {
         this.#scratchEnd += part.length
       }
     }
-    this.#pendingBytes += HEADER_BYTES + length
+    this.#pendingBytes += headerBytes + length
     if (this.#scheduled || this.#writingBytes > 0) return
     this.#scheduled = true
     process.nextTick(this.#flush)
@@ -63,8 +62,8 @@ export class FrameWriter {
 
   /** Writes what is queued and the good-bye, then ends the sending side of the socket. */
   end(): void {
-    this.#header(GOODBYE)
-    this.#pendingBytes += HEADER_BYTES
+    this.#header(goodbye)
+    this.#pendingBytes += headerBytes
     this.#write()
     this.#stopped = true
     this.#socket.end()
@@ -109,9 +108,9 @@ export class FrameWriter {
   }
 
   #header(length: number): void {
-    this.#room(HEADER_BYTES)
+    this.#room(headerBytes)
     this.#scratch.writeUInt32BE(length, this.#scratchEnd)
-    this.#scratchEnd += HEADER_BYTES
+    this.#scratchEnd += headerBytes
   }
 
   /**
@@ -120,7 +119,7 @@ export class FrameWriter {
   #room(bytes: number): void {
     if (this.#scratchEnd + bytes <= this.#scratch.length) return
     this.#cut()
-    this.#scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+    this.#scratch = Buffer.allocUnsafeSlow(scratchBytes)
     this.#scratchStart = 0
     this.#scratchEnd = 0
   }

@@ -13,7 +13,7 @@ import { bindingOf } from './tls.js'
 const log = debug('hotspare:tcp')
 
 /** Connections that TLS is negotiated for at the same time; the oldest is ended beyond it. */
-const NEGOTIATIONS_MAX = 256
+const negotiationsMax = 256
 
 /** What {@link listenTcp} needs besides the receiver of connections. */
 export interface ListenParts {
@@ -92,7 +92,7 @@ function limitNegotiations(server: TlsServer): void {
   server.on('connection', (socket: Socket) => {
     const name = nameOf(socket)
     for (const [old, oldest] of negotiating) {
-      if (negotiating.size < NEGOTIATIONS_MAX) break
+      if (negotiating.size < negotiationsMax) break
       negotiating.delete(old)
       oldest.destroy()
     }
@@ -123,7 +123,7 @@ const codes: Readonly<Record<string, ErrorCode>> = {
 
 function listenError(address: string, error: NodeJS.ErrnoException): HotspareError {
   const code = codes[error.code ?? ''] ?? 'OPTION_INVALID'
-  return new HotspareError(code, `Cannot listen on ${address}: ${error.message}`, {
+  return new HotspareError(code, `cannot listen on ${address}: ${error.message}`, {
     cause: error,
     details: { option: 'listen', address },
     ...(error.code === 'EACCES'

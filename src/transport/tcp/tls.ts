@@ -25,12 +25,12 @@ export interface TcpTlsOptions extends SecureContextOptions {
   readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined
 }
 
-const BINDING_BYTES = 32
-const BINDING_LABEL = 'EXPORTER-hotspare-channel-binding'
+const bindingBytes = 32
+const bindingLabel = 'EXPORTER-hotspare-channel-binding'
 
 /** Bytes that both ends of this TLS session have and no other session has. */
 export function bindingOf(socket: TLSSocket): Uint8Array {
-  return socket.exportKeyingMaterial(BINDING_BYTES, BINDING_LABEL, Buffer.alloc(0))
+  return socket.exportKeyingMaterial(bindingBytes, bindingLabel, Buffer.alloc(0))
 }
 
 /** Reads the keys and certificates. @throws `OPTION_INVALID` when they cannot be used */

@@ -9,7 +9,7 @@ import { errnoOf } from './fs-error.js'
 import type { Layout } from './layout.js'
 
 /** Flags that make an open fail on a symbolic link; 0 where the platform has none. */
-export const NO_FOLLOW: number = constants.O_NOFOLLOW ?? 0
+export const noFollow: number = constants.O_NOFOLLOW ?? 0
 
 /** Makes the names inside a folder durable. */
 export async function syncFolder(path: string): Promise<void> {

@@ -11,7 +11,7 @@ import {
   checkLogArea,
   checkObjectName,
   reservedNames,
-  STATE_FOLDER,
+  stateFolder,
 } from '../../names.js'
 
 /** The areas of objects, each a folder of its own. */
@@ -40,7 +40,7 @@ export class Layout {
    */
   constructor(root: string, user: string) {
     this.root = resolve(root)
-    this.state = `${this.root}/${STATE_FOLDER}`
+    this.state = `${this.root}/${stateFolder}`
     this.temporary = `${this.state}/tmp`
     this.lock = `${this.state}/lock`
     this.format = `${this.state}/format`

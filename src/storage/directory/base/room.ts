@@ -16,29 +16,29 @@ import type { StorageRoom } from '../../../interfaces/storage.js'
 import type { Layout } from './layout.js'
 
 /** Bytes that are kept for removals, and bytes that have to be free besides. */
-export const ROOM_BYTES: number = 4 * 1024 * 1024
+export const roomBytes: number = 4 * 1024 * 1024
 /** On a small device no more than this share of it. */
-const ROOM_SHARE = 1 / 16
+const roomShare = 1 / 16
 /** While somebody writes, or the room is used up, the device is looked at so often. */
-const LOOK_EVERY_MS = 250
+const lookEveryMs = 250
 /**
  * When what was asked for lately is more than this share of what is left, the device is looked at
  * without a pause: others may write to it as fast.
  */
-const NEAR_SHARE = 1 / 8
+const nearShare = 1 / 8
 /** What was asked for may not be written before so many milliseconds have passed. */
-const WRITTEN_AFTER_MS = 25
+const writtenAfterMs = 25
 
 export class Room implements StorageRoom {
   readonly #path: string
   readonly #root: string
-  #roomBytes = ROOM_BYTES
+  #roomBytes = roomBytes
   #isHeld = false
   /** Undefined where the system does not tell. */
   #freeBytes: number | undefined
   /** Asked for since the device was looked at. */
   #askedSinceBytes = 0
-  /** Asked for in the present stretch of `WRITTEN_AFTER_MS`, and in the one before. */
+  /** Asked for in the present stretch of `writtenAfterMs`, and in the one before. */
   #askedBytes = 0
   #askedBeforeBytes = 0
   #stretchMs = 0
@@ -69,8 +69,8 @@ export class Room implements StorageRoom {
     const free = this.#freeBytes
     const asked = this.#askedSinceBytes + this.#askedBytes + this.#askedBeforeBytes
     const left = (free ?? 0) - asked - this.#roomBytes
-    const isNear = free !== undefined && asked + bytes > left * NEAR_SHARE
-    if (isNear || nowMs - this.#lookedMs > LOOK_EVERY_MS) void this.#lookSoon()
+    const isNear = free !== undefined && asked + bytes > left * nearShare
+    if (isNear || nowMs - this.#lookedMs > lookEveryMs) void this.#lookSoon()
     if (free === undefined) return undefined
     if (this.#isHeld && left >= Math.max(bytes, this.#refusedBytes)) {
       this.#askedBytes += bytes
@@ -117,7 +117,7 @@ export class Room implements StorageRoom {
   /** Until the room is there again. */
   #watch(): void {
     if (this.#isClosed || this.#timer !== undefined) return
-    this.#timer = setInterval(() => void this.#lookSoon(), LOOK_EVERY_MS)
+    this.#timer = setInterval(() => void this.#lookSoon(), lookEveryMs)
     this.#timer.unref()
   }
 
@@ -150,7 +150,7 @@ export class Room implements StorageRoom {
   async #measure(): Promise<void> {
     const { bsize, blocks, bavail, bfree } = await statfs(this.#root)
     const isRoot = process.getuid?.() === 0
-    this.#roomBytes = Math.min(ROOM_BYTES, Math.floor(blocks * bsize * ROOM_SHARE))
+    this.#roomBytes = Math.min(roomBytes, Math.floor(blocks * bsize * roomShare))
     this.#freeBytes = (isRoot ? bfree : bavail) * bsize
     this.#askedSinceBytes = 0
   }
@@ -158,8 +158,8 @@ export class Room implements StorageRoom {
   /** Forgets what was asked for so long ago that the device shows it. */
   #passStretches(nowMs: number): void {
     const passedMs = nowMs - this.#stretchMs
-    if (passedMs < WRITTEN_AFTER_MS) return
-    this.#askedBeforeBytes = passedMs < 2 * WRITTEN_AFTER_MS ? this.#askedBytes : 0
+    if (passedMs < writtenAfterMs) return
+    this.#askedBeforeBytes = passedMs < 2 * writtenAfterMs ? this.#askedBytes : 0
     this.#askedBytes = 0
     this.#stretchMs = nowMs
   }

@@ -8,21 +8,21 @@
  */
 
 /** Bytes of a buffer that is used again; larger ones are made for one use. */
-const BUFFER_BYTES: number = 512 * 1024
+const bufferBytes: number = 512 * 1024
 /** Free buffers that are kept; further ones are left to the garbage collector. */
-const FREE_MAX = 16
+const freeMax = 16
 
 export class SharedBuffers {
   readonly #free: Uint8Array[] = []
 
   /** A buffer of at least so many bytes, with anything in it. */
   take(bytes: number): Uint8Array {
-    if (bytes > BUFFER_BYTES) return new Uint8Array(new SharedArrayBuffer(bytes))
-    return this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(BUFFER_BYTES))
+    if (bytes > bufferBytes) return new Uint8Array(new SharedArrayBuffer(bytes))
+    return this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(bufferBytes))
   }
 
   give(buffer: Uint8Array): void {
-    const isKept = buffer.byteLength === BUFFER_BYTES && this.#free.length < FREE_MAX
+    const isKept = buffer.byteLength === bufferBytes && this.#free.length < freeMax
     if (isKept) this.#free.push(buffer)
   }
 }

@@ -23,13 +23,13 @@ import {
 } from 'node:fs'
 import { errnoOf, isForbidden } from '../base/fs-error.js'
 import type { Layout } from '../base/layout.js'
-import { isNoFile, look, type OpenFile, READ_FLAGS } from './files.js'
+import { isNoFile, look, type OpenFile, readFlags } from './files.js'
 
 /** What reading and writing in place need. */
-const LENT = 0o600
-const LENT_NAME = /^lent-([0-7]{1,3})-/
+const lentMode = 0o600
+const lentName = /^lent-([0-7]{1,3})-/
 /** A thread that died in the middle does not hold up the others for ever. */
-const PATIENCE_MS = 1000
+const patienceMs = 1000
 
 /**
  * Memory that the threads of one storage share: whether one of them lends, and how often that began
@@ -65,7 +65,7 @@ export class Access {
   openToRead(path: string): OpenFile | undefined {
     let fd: number
     try {
-      fd = this.open(path, READ_FLAGS)
+      fd = this.open(path, readFlags)
     } catch (error) {
       if (isNoFile(errnoOf(error))) return undefined
       throw error
@@ -104,7 +104,7 @@ export class Access {
       const mode = found.mode & 0o777
       name = this.#layout.newTemporary(`lent-${mode.toString(8)}-`)
       renameSync(second, name)
-      chmodSync(name, mode | LENT)
+      chmodSync(name, mode | lentMode)
       try {
         return openSync(name, flags)
       } finally {
@@ -119,7 +119,7 @@ export class Access {
   #alone<Result>(work: () => Result): Result {
     const state = this.#state
     while (Atomics.compareExchange(state, 0, 0, 1) !== 0) {
-      if (Atomics.wait(state, 0, 1, PATIENCE_MS) === 'timed-out') break
+      if (Atomics.wait(state, 0, 1, patienceMs) === 'timed-out') break
     }
     Atomics.add(state, 1, 1)
     try {
@@ -137,7 +137,7 @@ export class Access {
  * temporary file.
  */
 export function takeBack(layout: Layout, name: string): void {
-  const mode = LENT_NAME.exec(name)?.[1]
+  const mode = lentName.exec(name)?.[1]
   const path = `${layout.temporary}/${name}`
   if (mode !== undefined && look(path)?.isFile() === true) chmodSync(path, Number.parseInt(mode, 8))
 }

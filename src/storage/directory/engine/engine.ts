@@ -14,16 +14,16 @@ import { errnoOf, storageError } from '../base/fs-error.js'
 import type { Layout } from '../base/layout.js'
 import { Access, type LendingState } from './access.js'
 import { ApplyQueue, type PausingTask } from './apply-queue.js'
-import { isNoFile, READ_FLAGS } from './files.js'
+import { isNoFile, readFlags } from './files.js'
 import { Folders } from './folders.js'
 import { listObjects, readObject, removeObjects, writeObjects } from './object-files.js'
 import { takeIn } from './take-in.js'
 import { findObstacles, readFiles, statFiles, TreeScan } from './tree-reader.js'
 import { TreeWriter } from './tree-writer.js'
-import { APPLIED_NUMBERS, packApplied, type SyncRequest, type Work, type WorkKind } from './work.js'
+import { appliedNumbers, packApplied, type SyncRequest, type Work, type WorkKind } from './work.js'
 
 /** A long apply lets others work after this time. */
-const TURN_MS = 8
+const turnMs = 8
 
 /** What is needed to do each kind of work. */
 type Handlers = {
@@ -86,7 +86,7 @@ export class Engine {
 
   *#carryOut(operations: readonly TreeOperation[]): PausingTask<Float64Array> {
     const folders = new Folders(this.#layout)
-    const stats = new Float64Array(operations.length * APPLIED_NUMBERS)
+    const stats = new Float64Array(operations.length * appliedNumbers)
     let turnBegan = performance.now()
     for (const [index, operation] of operations.entries()) {
       try {
@@ -98,11 +98,11 @@ export class Engine {
           turnBegan = performance.now()
           step = steps.next()
         }
-        packApplied(stats, index * APPLIED_NUMBERS, step.value)
+        packApplied(stats, index * appliedNumbers, step.value)
       } catch (error) {
         throw storageError(error, `cannot ${operation.kind}`, operation.path)
       }
-      if (performance.now() - turnBegan > TURN_MS) {
+      if (performance.now() - turnBegan > turnMs) {
         yield
         folders.clear()
         turnBegan = performance.now()
@@ -176,7 +176,7 @@ function addExisting(to: Set<string>, path: string, exists: (folder: string) => 
 /** Makes a file or folder durable; one that does not exist is no error. */
 async function syncPath(path: string, access: Access): Promise<void> {
   try {
-    const fd = await openFile(path).catch(() => access.open(path, READ_FLAGS))
+    const fd = await openFile(path).catch(() => access.open(path, readFlags))
     try {
       await new Promise<void>((resolve, reject) => {
         fsync(fd, (error) => (error === null ? resolve() : reject(notSynced(error, path))))
@@ -201,7 +201,7 @@ function notSynced(error: unknown, path: string): HotspareError {
 
 function openFile(path: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    open(path, READ_FLAGS, (error, fd) => (error === null ? resolve(fd) : reject(error)))
+    open(path, readFlags, (error, fd) => (error === null ? resolve(fd) : reject(error)))
   })
 }
 

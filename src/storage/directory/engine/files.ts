@@ -12,26 +12,25 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import type { FileStat } from '../../../interfaces/tree-store.js'
-import { BLOCK_BYTES, dataRuns, isWhole } from '../../../util/zero-runs.js'
+import { blockBytes, dataRuns, isWhole } from '../../../util/zero-runs.js'
 import { storageFailed } from '../../failure.js'
-import { NO_FOLLOW } from '../base/durable.js'
+import { noFollow } from '../base/durable.js'
 import { errnoOf } from '../base/fs-error.js'
 
 /**
  * Bytes of a large file that are copied before others get their turn: a millisecond, or some when
  * the disk is busy.
  */
-export const SLICE_BYTES: number = 1024 * 1024
+export const sliceBytes: number = 1024 * 1024
 
 // Without O_NONBLOCK, opening a pipe would wait for its writer for ever.
-const NON_BLOCKING = constants.O_NONBLOCK ?? 0
+const nonBlocking = constants.O_NONBLOCK ?? 0
 /** Flags for reading a file that may turn out to be a link or a pipe. */
-export const READ_FLAGS: number = constants.O_RDONLY | NO_FOLLOW | NON_BLOCKING
+export const readFlags: number = constants.O_RDONLY | noFollow | nonBlocking
 /** Flags for writing into a file in place. */
-export const WRITE_FLAGS: number = constants.O_RDWR | constants.O_CREAT | NO_FOLLOW | NON_BLOCKING
+export const writeFlags: number = constants.O_RDWR | constants.O_CREAT | noFollow | nonBlocking
 /** Flags for a file that must be new. */
-export const NEW_FLAGS: number =
-  constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW
+export const newFlags: number = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | noFollow
 
 /** What of a file's stat the tree tells. */
 export function toFileStat(stats: Stats): FileStat {
@@ -110,12 +109,12 @@ export function writeFully(fd: number, bytes: Uint8Array, position: number): voi
 }
 
 /** Bytes that a file system counts as one block of `stat`, whatever its own blocks are. */
-const STAT_BLOCK_BYTES = 512
+const statBlockBytes = 512
 
 /** Whether a file takes less room than it is long, so that zeros in it may be holes. */
 export function isSparse({ size, blocks }: Stats): boolean {
   // Not told on every platform.
-  return blocks !== undefined && size >= BLOCK_BYTES && blocks * STAT_BLOCK_BYTES < size
+  return blocks !== undefined && size >= blockBytes && blocks * statBlockBytes < size
 }
 
 /** Makes a file at least this long; what comes before stays a hole. */
@@ -146,14 +145,14 @@ export function writeWithHoles(fd: number, bytes: Uint8Array, position: number):
  * Pauses (yields) after every slice, never for a file that is smaller than one.
  */
 export function* copyBytes(from: OpenFile, to: number, offset: number): Generator<void, void> {
-  const buffer = Buffer.allocUnsafeSlow(Math.min(SLICE_BYTES, Math.max(1, from.stats.size)))
+  const buffer = Buffer.allocUnsafeSlow(Math.min(sliceBytes, Math.max(1, from.stats.size)))
   const write = isSparse(from.stats) ? writeWithHoles : writeFully
   let done = 0
   for (;;) {
     const count = readFully(from.fd, buffer, 0, buffer.byteLength, done)
     if (count > 0) write(to, buffer.subarray(0, count), offset + done)
     done += count
-    if (count < SLICE_BYTES) return
+    if (count < sliceBytes) return
     yield
   }
 }

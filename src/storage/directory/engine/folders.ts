@@ -15,7 +15,7 @@ import type { Layout } from '../base/layout.js'
  * Folders that are made for one path, those that others remove meanwhile included; then the call is
  * `STORAGE_FAILED`.
  */
-const ROUNDS_MAX = 10_000
+const roundsMax = 10_000
 
 type Found = 'folder' | Obstacle['kind'] | 'missing'
 
@@ -66,7 +66,7 @@ export class Folders {
   make(path: string, force: boolean): void {
     const folder = parentOf(path)
     // Every round makes one folder; others may remove some meanwhile, but not for ever.
-    for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    for (let round = 0; round < roundsMax; round += 1) {
       const blocked = this.#blockedAt(folder)
       if (blocked === undefined) return
       const { found, folder: at } = blocked

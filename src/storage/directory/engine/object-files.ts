@@ -15,16 +15,16 @@ import { dirname } from 'node:path'
 import type { ObjectArea, ObjectInfo, ObjectSlice } from '../../../interfaces/object-store.js'
 import { storageFailed } from '../../failure.js'
 import { checkObjectName } from '../../names.js'
-import { isMissing, NO_FOLLOW } from '../base/durable.js'
+import { isMissing, noFollow } from '../base/durable.js'
 import { errnoOf } from '../base/fs-error.js'
 import type { Layout } from '../base/layout.js'
 import type { Access } from './access.js'
 import { intoFolder, look, readFully, writeWithHoles } from './files.js'
 import type { ObjectRead, ObjectWrite } from './work.js'
 
-const OBJECT_FLAGS = constants.O_WRONLY | constants.O_CREAT | NO_FOLLOW
+const objectFlags = constants.O_WRONLY | constants.O_CREAT | noFollow
 /** An object that becomes a file of the tree has these bits already, and most files have them. */
-const OBJECT_MODE = 0o644
+const objectMode = 0o644
 
 const umask = process.umask()
 
@@ -126,10 +126,10 @@ export function removeObjects(
 }
 
 function openObject(access: Access, path: string, { offset, mode }: ObjectSlice): number {
-  if (mode === undefined) return intoFolder(path, () => openSync(path, OBJECT_FLAGS, OBJECT_MODE))
+  if (mode === undefined) return intoFolder(path, () => openSync(path, objectFlags, objectMode))
   if (offset === 0) {
     try {
-      const fd = intoFolder(path, () => openSync(path, OBJECT_FLAGS | constants.O_EXCL, mode))
+      const fd = intoFolder(path, () => openSync(path, objectFlags | constants.O_EXCL, mode))
       // The process's umask may have taken bits away.
       if ((mode & umask) !== 0) fchmodSync(fd, mode)
       return fd
@@ -137,7 +137,7 @@ function openObject(access: Access, path: string, { offset, mode }: ObjectSlice)
       if (errnoOf(error) !== 'EEXIST') throw error
     }
   }
-  const fd = intoFolder(path, () => access.open(path, OBJECT_FLAGS, mode))
+  const fd = intoFolder(path, () => access.open(path, objectFlags, mode))
   fchmodSync(fd, mode)
   return fd
 }

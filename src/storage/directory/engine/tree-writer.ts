@@ -36,24 +36,24 @@ import {
   intoFolder,
   look,
   lookForFile,
-  NEW_FLAGS,
+  newFlags,
   type OpenFile,
   readFully,
-  SLICE_BYTES,
+  sliceBytes,
   toFileStat,
-  WRITE_FLAGS,
+  writeFlags,
   writeFully,
 } from './files.js'
 import type { Folders } from './folders.js'
 
 /** Permission bits of a file that a patch or truncate creates. */
-const DEFAULT_MODE = 0o644
+const defaultMode = 0o644
 
 /**
  * Copies of a file with several names that are made before one change of it; then it is changed as
  * it is.
  */
-const COPIES_MAX = 3
+const copiesMax = 3
 
 type Operation<Kind extends TreeOperation['kind']> = Extract<TreeOperation, { kind: Kind }>
 type Steps = Generator<void, AppliedStat | undefined>
@@ -94,7 +94,7 @@ export class TreeWriter {
     const same = found === undefined ? undefined : this.#putAgain(operation, found)
     if (same !== undefined) return same
     const temporary = this.#layout.newTemporary()
-    const fd = openSync(temporary, NEW_FLAGS, mode & 0o777)
+    const fd = openSync(temporary, newFlags, mode & 0o777)
     try {
       let written: FileStat
       try {
@@ -129,7 +129,7 @@ export class TreeWriter {
     if (!isSame(found)) return undefined
     let fd: number
     try {
-      fd = this.#access.open(this.#layout.treePath(path), WRITE_FLAGS, mode & 0o777)
+      fd = this.#access.open(this.#layout.treePath(path), writeFlags, mode & 0o777)
     } catch {
       // A program that runs, a file of somebody else: a new file takes its place, or says why none
       // can.
@@ -227,7 +227,7 @@ export class TreeWriter {
     const { COPYFILE_EXCL, COPYFILE_FICLONE, COPYFILE_FICLONE_FORCE } = constants
     const object = this.#layout.objectPath(operation.area, operation.name)
     // The operating system copies small files at once, and clones large ones where it can.
-    const small = size < SLICE_BYTES
+    const small = size < sliceBytes
     try {
       copyFileSync(object, to, COPYFILE_EXCL | (small ? COPYFILE_FICLONE : COPYFILE_FICLONE_FORCE))
       return
@@ -289,10 +289,10 @@ export class TreeWriter {
     for (let copies = 0; ; copies += 1) {
       this.#makeWay(path, force ?? false, folders)
       const absolute = this.#layout.treePath(path)
-      const file = this.#openRegular(path, this.#access.open(absolute, WRITE_FLAGS, DEFAULT_MODE))
+      const file = this.#openRegular(path, this.#access.open(absolute, writeFlags, defaultMode))
       // After the last copy somebody gave it a second name again, or another thread lends it a mode
       // just now.
-      if (file.stats.nlink <= 1 || copies === COPIES_MAX) return file
+      if (file.stats.nlink <= 1 || copies === copiesMax) return file
       try {
         yield* this.#copyAlone(file, absolute)
       } finally {
@@ -352,7 +352,7 @@ export class TreeWriter {
 }
 
 function* copyToNew(from: OpenFile, to: string, sync: boolean): Generator<void, void> {
-  const fd = openSync(to, NEW_FLAGS, DEFAULT_MODE)
+  const fd = openSync(to, newFlags, defaultMode)
   try {
     yield* copyBytes(from, fd, 0)
     if (sync) fsyncSync(fd)

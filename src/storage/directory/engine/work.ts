@@ -78,11 +78,11 @@ export interface ObjectRead {
 }
 
 /** Numbers of one packed stat: size, mtimeMs, inode, mode. */
-export const STAT_NUMBERS = 4
+export const statNumbers = 4
 /** Numbers of one packed answer to an operation: a stat, and the size before. */
-export const APPLIED_NUMBERS: number = STAT_NUMBERS + 1
+export const appliedNumbers: number = statNumbers + 1
 /** Numbers of one packed read result: start, length, a stat, and 1 for a file that is sparse. */
-export const READ_NUMBERS: number = 3 + STAT_NUMBERS
+export const readNumbers: number = 3 + statNumbers
 
 /** Writes a stat as four numbers at `at`; a missing one has the size NaN. */
 export function packStat(target: Float64Array, at: number, stat: FileStat | undefined): void {
@@ -103,15 +103,15 @@ export function unpackStat(source: Float64Array, at: number): FileStat | undefin
 /** Writes what became of a file as five numbers at `at`; a size that is not known is NaN. */
 export function packApplied(target: Float64Array, at: number, stat: AppliedStat | undefined): void {
   packStat(target, at, stat)
-  target[at + STAT_NUMBERS] = stat?.sizeBefore ?? Number.NaN
+  target[at + statNumbers] = stat?.sizeBefore ?? Number.NaN
 }
 
 /** Reads what {@link packApplied} wrote for many. */
 export function unpackApplied(source: Float64Array): (AppliedStat | undefined)[] {
   const stats: (AppliedStat | undefined)[] = []
-  for (let at = 0; at < source.length; at += APPLIED_NUMBERS) {
+  for (let at = 0; at < source.length; at += appliedNumbers) {
     const stat = unpackStat(source, at)
-    const sizeBefore = source[at + STAT_NUMBERS]!
+    const sizeBefore = source[at + statNumbers]!
     stats.push(stat === undefined || Number.isNaN(sizeBefore) ? stat : { ...stat, sizeBefore })
   }
   return stats
@@ -120,6 +120,6 @@ export function unpackApplied(source: Float64Array): (AppliedStat | undefined)[]
 /** Reads many stats. */
 export function unpackStats(source: Float64Array): (FileStat | undefined)[] {
   const stats: (FileStat | undefined)[] = []
-  for (let at = 0; at < source.length; at += STAT_NUMBERS) stats.push(unpackStat(source, at))
+  for (let at = 0; at < source.length; at += statNumbers) stats.push(unpackStat(source, at))
   return stats
 }

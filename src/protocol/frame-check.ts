@@ -1,25 +1,27 @@
 /**
  * The check at the end of each frame after the handshake, over a counter, the type and the payload.
- * The counter is not sent: frames arrive in order or the connection has ended, so both ends know
- * it, and a frame that was dropped, repeated, moved or taken from elsewhere fails its check.
+ * The counter is not sent: frames arrive in order until the connection ends, so both ends count
+ * them. A frame that was dropped, repeated, reordered or taken from another session fails its
+ * check.
  *
  * Short frames carry HMAC-SHA-256 (truncated to 16 bytes), long ones AES-256-GMAC with the counter
- * as nonce: it costs more for each frame, but runs at 4 GB/s where SHA-256 does 1.6.
+ * as nonce. GMAC has a higher cost per frame, but runs at 4 GB/s where SHA-256 reaches 1.6.
  */
 import { createCipheriv, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { DirectionKeys } from './keys.js'
 
-/** `none` where TLS authenticates, `crc` against accidents, `mac` against everybody. */
+/** `none` under TLS, which authenticates; `crc` detects accidental damage, `mac` also forgery. */
 export type CheckMode = 'none' | 'crc' | 'mac'
 
 /**
- * Longest payload whose frame carries an HMAC; longer ones carry a GMAC, which is faster for them.
+ * Longest payload whose frame carries an HMAC; longer ones carry a GMAC, which is faster above
+ * this.
  */
 const shortBytesMax = 2048
 const macBytes = 16
 const crcBytes = 4
-/** Longest check. */
+/** Length of the longest check, in bytes. */
 export const checkBytesMax: number = macBytes
 
 const noBytes = new Uint8Array(0)
@@ -29,11 +31,11 @@ export function checkBytes(mode: CheckMode): number {
   return mode === 'mac' ? macBytes : mode === 'crc' ? crcBytes : 0
 }
 
-/** Makes, or verifies, the checks of one direction; each call takes the next counter. */
+/** Makes or verifies the checks of one direction. Each call uses the next value of the counter. */
 export class FrameCheck {
   readonly #short: ShortMac
   readonly #longKey: KeyObject
-  /** Four zero bytes, the counter in eight, the type: the nonce is its first twelve bytes. */
+  /** Four zero bytes, eight bytes of counter, the type. The first twelve bytes are the nonce. */
   readonly #head = Buffer.alloc(13)
   readonly #nonce: Buffer = this.#head.subarray(0, 12)
   #counter = 0
@@ -85,7 +87,7 @@ const hashBytes = 32
 const blockBytes = 64
 
 /**
- * HMAC-SHA-256 over short inputs, out of two one-shot hashes: 1.5 us for each frame, where an
+ * HMAC-SHA-256 over short inputs, made of two one-shot hashes: 1.5 µs for each frame, where an
  * `Hmac` object costs 4. (One-shot hashes that return a string are the fastest way into OpenSSL.)
  */
 class ShortMac {

@@ -1,6 +1,7 @@
 /**
- * The frames of a handshake. Those before the proofs have fixed layouts, so that a stranger's bytes
- * meet no decoder; those after them are sealed with a session key.
+ * The frames of a handshake. Those before the proofs have fixed layouts, so that the bytes of an
+ * unauthenticated peer never reach the decoder; later ones carry a MAC under a session key
+ * ("sealed").
  *
  * | frame | from | content |
  * | --- | --- | --- |
@@ -25,16 +26,16 @@ const challengeBytes = 4 + 1 + 4 + 2 + nonceBytes
 const unsupportedBytes = 4 + 1 + 4
 /**
  * Longest frame accepted from a peer that has proved nothing; a longer one ends the connection
- * before memory is taken for it.
+ * before memory is allocated for it.
  */
 export const strangerBytesMax = 64
 /**
- * Longest reason in a verdict, in UTF-16 units; the sender cuts it, and a longer one is
+ * Longest reason in a verdict, in UTF-16 units. The sender truncates it; a longer one is
  * `PROTOCOL_VIOLATION`.
  */
 const reasonLengthMax = 64
 /**
- * Longest sentence in a verdict, in UTF-16 units; the sender cuts it, and a longer one is
+ * Longest message in a verdict, in UTF-16 units. The sender truncates it; a longer one is
  * `PROTOCOL_VIOLATION`.
  */
 const messageLengthMax = 512
@@ -51,18 +52,18 @@ const frameKind = {
   verdict: 7,
 } as const
 
-/** What the dialer opens with. */
+/** The first frame of the dialer. */
 export interface Hello {
   readonly versions: VersionRange
   readonly lane: Lane
 }
 
-/** What the listener answers. */
+/** The listener's answer to it. */
 export type HelloAnswer =
   | { readonly kind: 'challenge'; readonly versions: VersionRange; readonly version: number }
   | { readonly kind: 'unsupported'; readonly versions: VersionRange }
 
-/** Accepted, or refused and why. */
+/** Whether the peer is accepted, and the reason if not. */
 export interface Verdict {
   readonly ok: boolean
   /** A short word for programs. */
@@ -71,7 +72,7 @@ export interface Verdict {
   readonly message?: string | undefined
 }
 
-/** The error for a frame that is none of the handshake. */
+/** The error for a frame that does not belong to the handshake. */
 export function strange(what: string): HotspareError {
   return new HotspareError('PROTOCOL_VIOLATION', `the peer does not speak this protocol: ${what}`)
 }

@@ -1,20 +1,20 @@
 /**
- * Handshakes under way at the same time, unless told otherwise; beyond it the oldest of the address
- * that has the most is ended.
+ * Default of `handshakesMax`: handshakes under way at the same time. Beyond it, the oldest one from
+ * the address that has the most is ended.
  */
 export const defaultHandshakesMax = 256
 
-/** A handshake under way. */
+/** One handshake under way. */
 interface Place {
   readonly address: string
   evict(): void
 }
 
 /**
- * Counts the handshakes that strangers began. When there are too many, an old one is ended, not the
- * newest: an honest peer needs a few milliseconds, so it gets in while somebody holds all other
- * places and renews each that is ended. It is the oldest one of the address that holds the most, so
- * that nobody pays for what comes from another address.
+ * Limits the handshakes that unauthenticated peers have under way. At the limit it ends an old one
+ * and not the newest: an honest peer needs only milliseconds, so it still gets in while an attacker
+ * occupies all places and reconnects at once. It ends the oldest one from the address that has the
+ * most, so that other addresses are not affected.
  */
 export class HandshakeGuard {
   readonly #handshakesMax: number
@@ -22,7 +22,7 @@ export class HandshakeGuard {
   readonly #underWay = new Set<Place>()
   readonly #held = new Map<string, number>()
 
-  /** @param handshakesMax - how many may be under way */
+  /** @param handshakesMax - how many handshakes may be under way */
   constructor(handshakesMax: number = defaultHandshakesMax) {
     this.#handshakesMax = handshakesMax
   }
@@ -33,10 +33,10 @@ export class HandshakeGuard {
   }
 
   /**
-   * Enters a handshake that `evict` ends.
+   * Counts a handshake. `evict` ends it when its place is needed.
    *
-   * @param remote - where it comes from; a port at its end tells nobody apart
-   * @returns what to call when it is over
+   * @param remote - address of the peer; a port at its end is ignored
+   * @returns a function to call when the handshake is over
    */
   enter(remote: string, evict: () => void): () => void {
     const place = { address: remote.replace(/:\d+$/, ''), evict }

@@ -1,5 +1,5 @@
 /**
- * Two ends prove to each other that they know the secret, then say who they are.
+ * The handshake: both ends prove that they know the secret, then exchange their identities.
  *
  * ```text
  * dialer                                        listener
@@ -11,9 +11,9 @@
  *                                         <-    verdict (sealed)
  * ```
  *
- * Both nonces are in the transcript that both proofs and all session keys cover, so nothing
- * recorded is worth anything later, and a version, a lane or a limit that was changed on the way
- * ends it. Under TLS the transcript also covers the TLS session itself.
+ * The transcript, which both proofs and all session keys cover, contains both nonces. So a recorded
+ * handshake cannot be replayed, and a version, a lane or a limit that was changed in transit makes
+ * the handshake fail. Under TLS the transcript also covers the TLS session.
  */
 import { HotspareError } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
@@ -58,7 +58,7 @@ import {
 } from './keys.js'
 import { commonVersion, protocolVersions, type VersionRange } from './version.js'
 
-/** A refusal of a peer that has proved the secret. */
+/** Why a peer that has proved the secret is refused. */
 export interface Refusal {
   /** A short word for programs, such as `unknownMember`. */
   readonly reason: string
@@ -76,18 +76,24 @@ export interface HandshakeOptions {
   readonly frameBytesMax: number
   readonly clock: Clock
   readonly random: Random
-  /** What this end asks for bulk bytes; a CRC is used only when both ask for it. Default `mac`. */
+  /**
+   * The integrity check that this end requests for bulk bytes; a CRC is used only when both ends
+   * request it. Default `mac`.
+   */
   readonly bulkIntegrity?: BulkIntegrity
-  /** Decides about a peer that has proved the secret, before it is told that it is in. */
+  /**
+   * Decides whether a peer that has proved the secret is accepted; called before the peer gets its
+   * verdict.
+   */
   readonly admit?: (peer: Identity) => Refusal | undefined
-  /** Milliseconds for the whole handshake. Default 5 000. */
+  /** Milliseconds for the whole handshake; then it fails with `HANDSHAKE_FAILED`. Default 5 000. */
   readonly handshakeMs?: number
-  /** Replaces the versions that this end speaks, to try out rolling upgrades. */
+  /** Replaces the protocol versions of this end, to test rolling upgrades. */
   readonly versions?: VersionRange
   readonly signal?: AbortSignal | undefined
 }
 
-/** What a handshake settled. */
+/** The result of a handshake. */
 export interface Session {
   readonly connection: Connection
   readonly peer: Identity
@@ -95,17 +101,17 @@ export interface Session {
   readonly version: number
   readonly sendKeys: DirectionKeys
   readonly receiveKeys: DirectionKeys
-  /** The check of frames with bulk bytes, where frames are checked at all. */
+  /** The check of frames with bulk bytes, unless TLS protects them. */
   readonly bulkIntegrity: BulkIntegrity
   /** Whether the two share a secret. */
   readonly hasSecret: boolean
 }
 
-/** Longest time for a handshake unless told otherwise; then it ends with `HANDSHAKE_FAILED`. */
+/** Default of `handshakeMs`: longest time for a handshake; then it ends with `HANDSHAKE_FAILED`. */
 const defaultHandshakeMs = 5_000
 /**
- * Longest frame accepted from a peer that has proved the secret, until the handshake is over; a
- * longer one ends the connection.
+ * Longest frame accepted from a peer that has proved the secret, until the handshake ends; a longer
+ * one ends the connection.
  */
 const welcomeBytesMax = identityBytesMax + 1024
 
@@ -159,8 +165,7 @@ export async function handshakeAsDialer(
 }
 
 /**
- * The listener's side. A stranger costs a nonce, one HMAC, and a place among those that `guard`
- * counts.
+ * The listener's side. An unauthenticated peer costs it a nonce, one HMAC, and a place in `guard`.
  *
  * @throws as {@link handshakeAsDialer}
  */
@@ -259,7 +264,7 @@ function agreedIntegrity(peer: Identity, options: HandshakeOptions): BulkIntegri
   return peer.integrity.bulk === 'crc' && options.bulkIntegrity === 'crc' ? 'crc' : 'mac'
 }
 
-/** The rules that hold for every node come before those of the caller. */
+/** Why the peer is refused, if at all. The rules of the protocol are checked before `admit`. */
 function refusalOf(peer: Identity, lane: Lane, options: HandshakeOptions): Refusal | undefined {
   const own = options.identity
   if (peer.cluster !== own.cluster) {
@@ -295,7 +300,7 @@ function refused(
   })
 }
 
-/** What to do about a refusal, by its reason, where it is known what is wrong. */
+/** Remedies by the reason of a refusal, for the reasons that have a specific one. */
 const remedies: Readonly<Record<string, string | undefined>> = {
   cluster: 'Give both nodes the same cluster, or separate their addresses.',
   self: 'Correct the address of that member: this node itself answers there.',
@@ -314,7 +319,10 @@ function notProved(connection: Connection): HotspareError {
   )
 }
 
-/** A listener that is not convinced closes without a word; so does one that dies in that moment. */
+/**
+ * A listener that rejects the proof closes without an answer. One that dies at that moment looks
+ * the same, so the message names both causes.
+ */
 function closedUnanswered(connection: Connection, error: unknown): unknown {
   if (!HotspareError.is(error, 'CONNECTION_CLOSED')) return error
   return new HotspareError(

@@ -1,22 +1,26 @@
 import { fromPeer, optional } from './fields.js'
 
 /**
- * What a connection is for. Heartbeats have their own, so that they never queue behind bulk data.
+ * The purpose of a connection. Heartbeats use `control`, so that they never queue behind bulk data.
  */
 export type Lane = 'control' | 'stream' | 'bulk'
 
-/** Whether a peer holds a copy and may be promoted, holds one only, or holds none. */
+/**
+ * `member`: has a copy and may be promoted; `observer`: has a copy and is never promoted; `client`:
+ * has no copy.
+ */
 export type PeerKind = 'member' | 'observer' | 'client'
 
 /**
- * How bulk bytes are protected where TLS does not do it: authenticated, or against accidents only.
+ * How bulk bytes are protected without TLS: `mac` authenticates them, `crc` detects accidental
+ * damage only.
  */
 export type BulkIntegrity = 'mac' | 'crc'
 
-/** Who a peer says it is, and proved that it may say so. */
+/** The identity that a peer states in the handshake. */
 export interface Identity {
   readonly nodeId: string
-  /** Fresh at every start of the process. */
+  /** New at every start of the process. */
   readonly bootId: string
   readonly kind: PeerKind
   readonly lane: Lane
@@ -25,20 +29,25 @@ export interface Identity {
   readonly appVersion?: string
   /** Longest frame that the peer accepts, in bytes. */
   readonly limits: { readonly frameBytesMax: number }
-  /** Optional abilities that later versions add. */
+  /** Optional features that the peer supports; later versions add some. */
   readonly features: readonly string[]
   /**
-   * What has to be equal on both nodes, by name: the classes of the policy, the list of members.
+   * Fingerprints of what must be equal on both nodes, by name: the classes of the policy, the list
+   * of members.
    */
   readonly fingerprints: Readonly<Record<string, string>>
-  /** What the peer asks for; bulk bytes carry a CRC only when both ask for it. */
+  /**
+   * The integrity check that the peer requests; bulk bytes carry a CRC only when both ends request
+   * it.
+   */
   readonly integrity: { readonly bulk: BulkIntegrity }
-  /** Whether the peer has a secret. */
+  /** Whether the peer was configured with a secret. */
   readonly hasSecret: boolean
 }
 
 /**
- * What a node says of itself; lane, limits and the rest are added from the options of the channel.
+ * The part of a node's identity that the caller provides; the rest follows from the options of the
+ * channel.
  */
 export type OwnIdentity = Omit<Identity, 'lane' | 'limits' | 'integrity' | 'hasSecret'>
 
@@ -55,14 +64,14 @@ const featuresMax = 64
 /** Fingerprints of classes in an identity; more are `PROTOCOL_VIOLATION`. */
 const fingerprintsMax = 256
 /**
- * Longest encoded identity. The longest frame during a handshake is a little above this, and a
- * longer one ends the connection.
+ * Longest encoded identity. The longest frame during a handshake is slightly longer; frames above
+ * that end the connection.
  */
 export const identityBytesMax: number = 64 * 1024
 
 /**
- * Least limit of frames that a node may have; a peer with a lower one is refused. A heartbeat names
- * the whole history, which takes 150 KiB with 1 024 terms and the longest ids.
+ * Lowest `frameBytesMax` of a node; a peer with a lower one is refused. A heartbeat contains the
+ * whole history, which takes 150 KiB with 1 024 terms and the longest ids.
  */
 export const frameBytesMin: number = 256 * 1024
 

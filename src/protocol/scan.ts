@@ -1,15 +1,14 @@
 /**
- * Walks over encoded MessagePack without building anything. The decoder behind it would allocate
- * what an array announces, recurse as deep as the bytes say, and run extensions that make errors,
- * regular expressions or record definitions: none of that is reached by bytes that did not pass
- * here.
+ * Checks the structure of encoded MessagePack without building any value. The decoder allocates an
+ * announced length, recurses as deep as the input nests, and runs extensions that create errors,
+ * regular expressions or record definitions; so it gets only bytes that passed this check.
  */
 import { HotspareError } from '../errors.js'
 
-/** Containers inside containers; a value that is nested deeper is `PROTOCOL_VIOLATION`. */
+/** Levels of nested containers; a deeper value is `PROTOCOL_VIOLATION`. */
 const depthMax = 128
 
-/** Marks of {@link kinds}. */
+/** The values of {@link kinds}. */
 const scalarKind = 0
 const sizedKind = 1
 const arrayKind = 2
@@ -19,14 +18,15 @@ const forbiddenKind = 5
 
 interface Token {
   readonly kind: number
-  /** Bytes of the length field behind the token. */
+  /** Bytes of the length field that follows the token. */
   readonly lengthBytes: number
-  /** Bytes, or elements, when they follow from the token itself. */
+  /** Length in bytes or elements, when the token itself gives it. */
   readonly size: number
 }
 
 const tokens: readonly Token[] = Array.from({ length: 256 }, (_, token) => describe(token))
-// Parallel typed arrays: the walk runs for every message, and property loads would be its cost.
+// Parallel typed arrays, because the check runs for every message and property loads would dominate
+// its cost. for every message, and property loads would be its cost.
 const kinds: Uint8Array = Uint8Array.from(tokens, (token) => token.kind)
 const lengthBytesOf: Uint8Array = Uint8Array.from(tokens, (token) => token.lengthBytes)
 const sizes: Uint8Array = Uint8Array.from(tokens, (token) => token.size)
@@ -55,14 +55,15 @@ function describe(token: number): Token {
 }
 
 /**
- * Checks that the bytes are exactly one value, of bounded depth, in which no announced length
- * exceeds the bytes that are there.
+ * Checks that the bytes are exactly one value, of bounded depth, with no announced length beyond
+ * the input.
  *
  * @throws `PROTOCOL_VIOLATION`
  */
 export function scanMessage(bytes: Uint8Array): void {
   const end = bytes.length
-  // left[depth]: values still to come in the container at that depth.
+  // left[depth]: values not yet read in the container at that depth. in the container at that
+  // depth.
   const left = [1]
   let depth = 0
   let at = 0
@@ -88,11 +89,12 @@ export function scanMessage(bytes: Uint8Array): void {
     } else if (kind === arrayKind || kind === mapKind) {
       depth += 1
       if (depth > depthMax) throw malformed(`it is nested deeper than ${depthMax}`)
-      // Every value takes a byte at least: more than there are bytes ends early, before anything is
-      // built.
+      // A count above the remaining bytes needs no check of its own, because every value has at
+      // least one byte: the input ends early before the count is reached.: more than there are
+      // bytes ends early, before anything is built.
       left[depth] = kind === mapKind ? size * 2 : size
     } else {
-      if (kind === forbiddenKind) throw malformed('it holds a token that is never used')
+      if (kind === forbiddenKind) throw malformed('it contains an unassigned token')
       checkExtension(bytes, at, size)
       at += 1 + size
     }
@@ -112,7 +114,7 @@ function checkExtension(bytes: Uint8Array, at: number, size: number): void {
   const type = bytes[at]
   if (type === 0 && size === 1 && bytes[at + 1] === 0) return
   if (type === 0xff && (size === 4 || size === 8 || size === 12)) return
-  throw malformed('it holds an extension that is not allowed')
+  throw malformed('it contains an extension that is not allowed')
 }
 
 function malformed(why: string): HotspareError {

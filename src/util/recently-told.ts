@@ -1,21 +1,21 @@
-/** What was told lately: the same thing again and again, or many things, must not fill the log. */
+/** Limits how often something is reported, so that a repeated event does not flood the log. */
 import type { Clock } from '../interfaces/clock.js'
 
-/** The same thing is told so often at most, in milliseconds. */
+/** Milliseconds in which the same key is reported once. */
 export const toldPeriodMs = 60_000
-/** Different ones that are told within a period; further ones are left out. */
+/** Different keys reported within a period; further ones are suppressed. */
 const keysMax = 16
 
 export class Told {
   readonly #clock: Clock
-  /** When each was told, the oldest first. */
+  /** When each key was reported, the oldest first. */
   readonly #toldAtMs = new Map<string, number>()
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** Whether this may be told now; if so, it counts as told. */
+  /** Whether this key may be reported now; if so, it counts as reported. */
   isDue(key: string): boolean {
     const nowMs = this.#clock.nowMs()
     for (const [old, atMs] of this.#toldAtMs) {
@@ -27,7 +27,7 @@ export class Told {
     return true
   }
 
-  /** What is told next is news, whatever was told before. */
+  /** Forgets all keys, so that the next report of each is due. */
   forget(): void {
     this.#toldAtMs.clear()
   }

@@ -1,6 +1,6 @@
 /**
- * What one call to a storage may carry. The callers above stay far below; the limits are there so
- * that a defect or a hostile number ends in an error instead of in all of the memory.
+ * Limits of one call to a storage. The library's own calls stay far below them; they turn a defect
+ * or a hostile number into an error before it exhausts the memory.
  */
 
 import { HotspareError } from '../errors.js'
@@ -15,7 +15,7 @@ export const applyBytesMax: number = 64 * mib
 /** Operations, paths, requests or slices in one call; more are `OPTION_INVALID`. */
 export const itemsMax = 262_144
 /**
- * Bytes of one document: the longest snapshot of application state, and what stands around it; more
+ * Bytes of one document: the longest snapshot of application state, with the fields around it; more
  * are `OPTION_INVALID`.
  */
 export const documentBytesMax: number = 1025 * mib
@@ -30,7 +30,7 @@ export const objectBytesMax: number = 64 * mib
 export const logBytesMax: number = 256 * mib
 
 /**
- * Refuses what is above a limit.
+ * Refuses a number above a limit.
  *
  * @throws `OPTION_INVALID` with both numbers
  */
@@ -42,7 +42,7 @@ export function checkLimit(actual: number, limit: number, what: string): void {
 }
 
 /**
- * Refuses what is no offset or length.
+ * Refuses a number that is not a valid offset or length.
  *
  * @throws `OPTION_INVALID`
  */

@@ -10,7 +10,7 @@ import { decodeValue, encodeValue, headerBytes, startsLikeValue } from './base/h
 import type { Layout } from './base/layout.js'
 import type { Room } from './base/room.js'
 
-/** Documents up to this size are written in the room that is kept, where no other is left. */
+/** Documents up to this size may use the reserved space of the device when there is no other. */
 const smallBytes = 256 * 1024
 
 /** The documents of one open directory. */
@@ -19,7 +19,7 @@ export class DirectoryDocuments implements DocumentStore {
   readonly #gate: Gate
   readonly #room: Room
   /**
-   * The last call on each name that is under way: two writes of one name must not overtake each
+   * The last unfinished call for each name, because two writes of one name must not overtake each
    * other.
    */
   readonly #busy = new Map<string, Promise<unknown>>()
@@ -52,7 +52,8 @@ export class DirectoryDocuments implements DocumentStore {
           throw storageError(error, 'cannot write the document', path)
         }
       }
-      // A large one would take all the room that is kept, and one that fails leaves the one before.
+      // A large document would use up the reserved space, and its failure is harmless because the
+      // previous one stays., and one that fails leaves the one before.
       if (bytes.byteLength > smallBytes) await replace()
       else await this.#room.use(replace)
     })
@@ -92,7 +93,7 @@ export class DirectoryDocuments implements DocumentStore {
     }
   }
 
-  /** Logs lie in folders beside the documents; the header tells them apart. */
+  /** Documents and logs have folders side by side; only documents begin with the header. */
   async #isDocument(name: string): Promise<boolean> {
     let handle: FileHandle
     try {

@@ -2,17 +2,16 @@
  * One log: a file that is written at its end and synced with each append.
  *
  * Invariants:
- * - `bytes` counts what is durable; an append counts when it has resolved.
- * - The file is `bytes` long, or longer and filled with zeros (room that was claimed ahead, see
- *   below).
- * - Nothing is written, and no append resolves, while the lock may be another process's.
- * - After any failed append or truncate nothing more is written: the state of the file is not
- *   known, and a second fsync after a failed one may say "done" for bytes that were dropped.
+ * - `bytes` counts durable bytes; an append counts when it has resolved.
+ * - The file is `bytes` long, or longer and filled with zeros (preallocated space, see below).
+ * - Nothing is written, and no append resolves, while another process may have the lock.
+ * - After a failed append or truncate nothing more is written: the state of the file is unknown,
+ *   and a second fsync after a failed one may succeed although bytes were dropped.
  *
- * Two things make a lone append fast. The file is opened with O_DSYNC, so that one trip to the
- * thread pool writes and syncs. And a small append that needs room claims a stretch of zeros
- * together with its own bytes: the appends after it then change no metadata of the file, which
- * saves a third of their time.
+ * Two things make a single append fast. The file is opened with O_DSYNC, so that one trip to the
+ * thread pool writes and syncs. And a small append that extends the file writes zeros behind its
+ * own bytes to preallocate space: the following appends change no metadata of the file, which saves
+ * a third of their time.
  */
 
 import { close as closeFile, constants, fdatasync, ftruncate, read, write, writev } from 'node:fs'
@@ -23,22 +22,24 @@ import { noFollow } from './base/durable.js'
 import { errnoOf, storageError } from './base/fs-error.js'
 import type { Gate } from './base/gate.js'
 
-/** Appends up to this size claim room ahead; larger ones gain nothing from it. */
+/** Appends up to this size preallocate space; larger ones gain nothing from it. */
 const claimBelowBytes = 16 * 1024
-/** Room is claimed up to the next multiple of this. */
+/** Space is preallocated up to the next multiple of this. */
 const claimBytes = 256 * 1024
 /**
- * Appends up to this size are joined to one buffer; above, copying costs more than a vector write.
+ * Appends up to this size are joined in one buffer; above it, copying costs more than a vector
+ * write.
  */
 const joinBelowBytes = 64 * 1024
 /**
- * Buffers in one vector write; more are joined to one. The operating system's own limit is not
- * lower anywhere.
+ * Buffers in one vector write; more are joined in one buffer. No operating system has a lower
+ * limit.
  */
 const vectorMax = 1024
 
 /**
- * Linux writes through with O_DSYNC; elsewhere it is missing, or promises less than fdatasync does.
+ * Whether O_DSYNC is used. Linux honours it; elsewhere it is missing, or guarantees less than
+ * fdatasync does.
  */
 const writesThrough = process.platform === 'linux' && constants.O_DSYNC !== undefined
 
@@ -48,13 +49,13 @@ export const logFlags: number =
 
 const zeros: Buffer = Buffer.alloc(claimBytes)
 
-/** What a log needs of those that opened it. */
+/** Callbacks of a log into the storage that opened it. */
 export interface LogHooks {
-  /** Whether the storage has its lock still. */
+  /** Whether the storage still has its lock. */
   readonly isHeld: () => Promise<boolean>
   /** The log was closed. */
   readonly closed: () => void
-  /** Gives away room that was kept on the device; false when there was none. */
+  /** Frees the space reserved on the device; false when there was none. */
   readonly makeRoom: () => boolean
 }
 
@@ -104,7 +105,7 @@ export class DirectoryLog implements Log {
       }
       const write = (): void =>
         this.#write(this.#buffersOf(parts, length), length, (error) => {
-          // This process may have stood still while it was written.
+          // This process may have been suspended during the write, and have lost the lock.
           if (error === null) this.#whenAssured(() => done(null), done)
           else done(error)
         })
@@ -112,9 +113,7 @@ export class DirectoryLog implements Log {
     })
   }
 
-  /**
-   * Goes on at once, but for a lock that may be another process's by now, which is looked at first.
-   */
+  /** Continues at once, or after the lock has been renewed if another process may have taken it. */
   #whenAssured(goOn: () => void, fail: (error: Error) => void): void {
     const assured = this.#gate.assured()
     if (assured === undefined) goOn()
@@ -166,9 +165,11 @@ export class DirectoryLog implements Log {
     const intact = this.#ended === undefined
     this.#ended = 'it was closed'
     try {
-      // Not synced: if the cut is lost, zeros stay, which a reader has to expect anyway. It is the
-      // only write that is made while the storage refuses all others, and after the lock was lost
-      // there may be bytes of the next holder.
+      // Not synced: if the cut is lost, zeros remain, which a reader must expect anyway. This is
+      // the only write while the storage refuses all others, and the lock is checked first, because
+      // after its loss the file may contain bytes of the next holder., which a reader has to expect
+      // anyway. It is the only write that is made while the storage refuses all others, and after
+      // the lock was lost there may be bytes of the next holder.
       const isCut = intact && this.#fileBytes > this.#bytes && (await this.#hooks.isHeld())
       if (isCut) await this.#cut(this.#bytes)
     } catch (error) {
@@ -199,7 +200,10 @@ export class DirectoryLog implements Log {
     return storageFailed(`the log ${this.#path} is not usable: ${this.#ended}`, this.#path)
   }
 
-  /** What to write: one buffer where that is cheap, with room claimed behind it where that pays. */
+  /**
+   * The buffers to write: joined where copying is cheap, followed by zeros where preallocation
+   * pays.
+   */
   #buffersOf(parts: readonly Uint8Array[], length: number): Uint8Array[] {
     let buffers: Uint8Array[]
     if (parts.length === 1) {
@@ -217,7 +221,7 @@ export class DirectoryLog implements Log {
     return buffers
   }
 
-  /** Writes and syncs; answers once the first `needed` bytes are durable. */
+  /** Writes and syncs; calls `done` once the first `needed` bytes are durable. */
   #write(buffers: Uint8Array[], needed: number, done: (error: Error | null) => void): void {
     const start = this.#bytes
     let rest = buffers
@@ -238,11 +242,12 @@ export class DirectoryLog implements Log {
         return
       }
       if (error !== null) {
-        // No space for the room ahead is no reason to refuse the bytes themselves.
+        // Without space for the preallocation, the bytes themselves may still fit.
         const isFull = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT'
-        const alone = isFull ? withoutRoom(rest, needed - written) : undefined
-        // The same bytes are written once more, not only synced: what the first attempt may have
-        // dropped is there again.
+        const alone = isFull ? withoutZeros(rest, needed - written) : undefined
+        // Otherwise the same bytes are written again after space was freed, not only synced,
+        // because the failed attempt may have dropped them., not only synced: what the first
+        // attempt may have dropped is there again.
         if (alone === undefined && !(isFull && this.#hooks.makeRoom())) {
           done(error)
           return
@@ -282,7 +287,7 @@ export class DirectoryLog implements Log {
   }
 }
 
-/** Awaits a call that tells only of its end. */
+/** Promisifies a call whose callback has only an error. */
 function call(start: (done: (error: Error | null) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     start((error) => {
@@ -292,7 +297,10 @@ function call(start: (done: (error: Error | null) => void) => void): Promise<voi
   })
 }
 
-/** The parts in one buffer: the given one when they fit, since only one append is under way. */
+/**
+ * Joins the parts in one buffer: in `scratch` when they fit, which is safe because only one append
+ * is under way.
+ */
 function join(parts: readonly Uint8Array[], length: number, scratch: Buffer): Buffer {
   const target = length <= scratch.byteLength ? scratch : Buffer.allocUnsafeSlow(length)
   let offset = 0
@@ -314,8 +322,8 @@ function skip(buffers: readonly Uint8Array[], count: number): Uint8Array[] {
   return rest
 }
 
-/** The first `needed` bytes of the buffers; undefined when there is nothing behind them. */
-function withoutRoom(buffers: readonly Uint8Array[], needed: number): Uint8Array[] | undefined {
+/** The first `needed` bytes of the buffers; undefined when there are no more than those. */
+function withoutZeros(buffers: readonly Uint8Array[], needed: number): Uint8Array[] | undefined {
   let length = 0
   for (const buffer of buffers) length += buffer.byteLength
   if (length <= needed) return undefined

@@ -1,4 +1,6 @@
-/** The objects of a directory, as the main thread offers them: checks, then hands the work over. */
+/**
+ * The objects of a directory, on the main thread: checks arguments, then passes the work to a lane.
+ */
 
 import type {
   ObjectArea,
@@ -35,8 +37,9 @@ export class DirectoryObjects implements ObjectStore {
     checkLimit(buffer.byteLength, objectBytesMax, 'the write of objects, in bytes')
     checkLimit(slices.length, itemsMax, 'the slices of one write')
     for (const slice of slices) checkSlice(area, slice, buffer.byteLength)
-    // Before anything is waited for, the look at an overdue lock included: the caller may have been
-    // lent the bytes.
+    // Copied before the first await, which may be the renewal of an overdue lock, because the
+    // caller may reuse its buffer as soon as this call returns., the look at an overdue lock
+    // included: the caller may have been lent the bytes.
     const own = this.#buffers.take(buffer.byteLength)
     own.set(buffer)
     try {

@@ -1,4 +1,6 @@
-/** The application's files, as the main thread offers them: checks, then hands the work over. */
+/**
+ * The application's files, on the main thread: checks arguments, then passes the work to a lane.
+ */
 
 import type {
   AppliedStat,
@@ -27,11 +29,11 @@ import {
 } from './engine/work.js'
 import type { Syncer } from './syncer.js'
 
-/** What the tree works with. */
+/** The parts that the tree uses. */
 export interface TreeParts {
-  /** Where changes are made. */
+  /** The lane for changes. */
   readonly changes: Lane
-  /** Where everything is read. */
+  /** The lane for reads. */
   readonly bulk: Lane
   readonly syncer: Syncer
   readonly gate: Gate
@@ -67,7 +69,8 @@ export class DirectoryTree implements TreeStore {
         const batch = await coming
         ended = batch.done
         if (!ended) {
-          // The next batch is read while the caller works on this one; its failure is seen above.
+          // The next batch is read while the caller processes this one; awaiting it above reports
+          // its failure.
           coming = fetch(false)
           coming.catch(() => undefined)
         }
@@ -130,10 +133,10 @@ export class DirectoryTree implements TreeStore {
         if ('bytes' in operation) bytes += operation.bytes.byteLength
       }
       checkLimit(bytes, applyBytesMax, 'the bytes of one apply')
-      // Each operation is idempotent.
+      // `use` may carry the operations out twice, which is safe because each is idempotent.
       const stats = await room.use(() => this.#carryOut(operations, bytes))
       for (const operation of operations) {
-        // New bytes in a new file: a failed sync of the old ones no longer counts.
+        // The path has a new file, so a failed sync of the old one no longer counts.
         if (replaces(operation)) syncer.renewed('tree', operation.path)
       }
       return unpackApplied(stats)
@@ -219,7 +222,7 @@ function checkOperation(operation: TreeOperation): void {
   if ('area' in operation) checkObjectName(operation.area, operation.name)
 }
 
-/** The operations with their bytes in memory that the worker sees too. */
+/** Copies the bytes of the operations into memory that the worker thread shares. */
 function packInto(shared: Uint8Array, operations: readonly TreeOperation[]): TreeOperation[] {
   let end = 0
   return operations.map((operation) => {

@@ -70,7 +70,7 @@ export class MemoryDocuments implements DocumentStore {
   }
 }
 
-/** A change that a crash leaves whole or not at all. */
+/** A change that a crash carries out completely or not at all. */
 function partialOf(
   change: () => void,
 ): (random: { number(): number; bytes(count: number): Uint8Array }) => void {

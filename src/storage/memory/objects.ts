@@ -42,7 +42,7 @@ export class MemoryObjects implements ObjectStore {
       checkCount(length, 'the length of a slice')
       checkLimit(start + length, buffer.byteLength, `the end of the slice of ${name}`)
     }
-    // A call that waits must not see what the caller does to its bytes later.
+    // Copied for a call that waits, because the caller may change the bytes meanwhile.
     const own = this.#runner.immediate ? buffer : new Uint8Array(buffer)
     const store = (count: number): void => {
       for (const { name, offset, start, length, mode } of slices.slice(0, count)) {

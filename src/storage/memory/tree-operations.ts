@@ -1,4 +1,4 @@
-/** What each operation does to the files in memory. */
+/** The effect of each operation on the files in memory. */
 
 import type { FileStat, TreeOperation } from '../../interfaces/tree-store.js'
 import { storageFailed } from '../failure.js'
@@ -15,7 +15,7 @@ export function needsRoom(operation: TreeOperation): boolean {
   return operation.kind !== 'remove' && !(operation.kind === 'keep' && !operation.copy)
 }
 
-/** Carries out one operation and answers the file's new state. */
+/** Carries out one operation; returns the file's new state. */
 export function carryOut(content: Content, operation: TreeOperation): FileStat | undefined {
   const { tree } = content
   const { path } = operation

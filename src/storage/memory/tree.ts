@@ -23,7 +23,7 @@ import { carryOut, needsRoom } from './tree-operations.js'
 
 /** Files in one batch of a scan. */
 const batchFiles = 1000
-/** What a buffer is filled with that was given back. */
+/** Fills returned buffers. */
 const spoiledByte = 0xdd
 
 export class MemoryTree implements TreeStore {
@@ -79,7 +79,7 @@ export class MemoryTree implements TreeStore {
     checkLimit(bytes, readBytesMax, 'the read of files, in bytes')
     const effect = (): ReadAnswer => this.#readAll(requests)
     const answer = await this.#runner.run({ operation: 'tree.read', channel: 'tree.read', effect })
-    // Whoever looks at a lent buffer after giving it back is found out.
+    // Overwritten, so that a use after the return is noticed.
     return lend ? { ...answer, release: () => answer.buffer.fill(spoiledByte) } : answer
   }
 
@@ -91,7 +91,7 @@ export class MemoryTree implements TreeStore {
       if ('bytes' in operation) bytes += operation.bytes.byteLength
     }
     checkLimit(bytes, applyBytesMax, 'the bytes of one apply')
-    // A call that waits must not see what the caller does to its bytes later.
+    // Copied for a call that waits, because the caller may change the bytes meanwhile.
     const own = this.#runner.immediate ? operations : operations.map(withOwnBytes)
     return await this.#runner.run({
       operation: 'tree.apply',
@@ -101,7 +101,7 @@ export class MemoryTree implements TreeStore {
         try {
           for (const operation of own.slice(0, pick(random, own.length))) this.#carryOut(operation)
         } catch {
-          // The operation that would have failed: the process did not live to hear of it.
+          // Ignored: the process crashed before it got the error.
         }
       },
     })
@@ -179,8 +179,8 @@ export class MemoryTree implements TreeStore {
       if (stat === undefined || part === undefined) return 'missing'
       parts.push(part)
       start += part.byteLength
-      // Nothing here has holes. Where there could be some, a simulation goes the way of those that
-      // have.
+      // Memory has no holes. Any file of at least a block is reported as sparse, so that
+      // simulations exercise that path.
       const isSparse = stat.size >= blockBytes
       return { start: start - part.byteLength, length: part.byteLength, stat, isSparse }
     })

@@ -12,7 +12,7 @@ const portMax = 65_535
 /**
  * Reads `host:port` or `[ipv6]:port`.
  *
- * @param address - what the application wrote
+ * @param address - what the application gave
  * @param use - `listen` allows port 0 (any free port), `dial` does not
  * @throws `OPTION_INVALID` when it is neither
  */

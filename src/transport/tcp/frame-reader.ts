@@ -1,39 +1,41 @@
 /**
- * Cuts a stream of bytes into frames: a length of four bytes, big-endian, then that many bytes.
+ * Splits a stream of bytes into frames: a length of four bytes, big-endian, then that many bytes.
  *
  * Invariants:
- * - `buffer[start, end)` is what was read and not yet handed out;
- * - a byte that was handed out is never written again, so receivers may keep frames; unless they
- *   agreed to look at each only during the call (`lends`);
- * - memory held follows the bytes that really arrived (at most four times as many, or
- *   `growBytes`), never a length that was only announced.
+ * - `buffer[start, end)` contains the bytes read and not yet returned by `next()`;
+ * - a byte of a returned frame is never overwritten, so receivers may keep frames; with `lends` it
+ *   may be, after the receiver's call;
+ * - memory is bounded by the bytes that arrived (at most four times as many, or `growBytes`), never
+ *   by an announced length.
  */
 
 /** Bytes in front of each frame. */
 export const headerBytes = 4
-/** In place of a length: the sender ends in order. A connection that ends without it was cut. */
+/** A length that marks an orderly end. A connection that ends without it was cut. */
 export const goodbye = 0xffff_ffff
 
-/** Bytes of the buffer that a connection begins to read into. */
+/** Initial size of a connection's read buffer, in bytes. */
 const slabBytesMin = 16 * 1024
 /**
- * Bytes to which that buffer grows while it is filled in one go; a longer frame gets one of its
- * own.
+ * Size up to which that buffer grows, each time a read fills it; a longer frame gets a buffer of
+ * its own.
  */
 const slabBytesMax = 256 * 1024
-/** Room that is left in a buffer at least for the next read; with less, a new one is made. */
+/** Least free bytes of a buffer for the next read; with less, a new buffer is allocated. */
 const roomBytesMin = 4 * 1024
-/** How much a buffer grows at least for a frame that does not fit, as its bytes come in. */
+/** Least size of the buffer for a frame that does not fit; it grows as the bytes arrive. */
 const growBytes = 64 * 1024
 const noBytes = Buffer.alloc(0)
 
-/** What {@link FrameReader.next} found: a frame, nothing whole yet, or the end of all frames. */
+/**
+ * The result of {@link FrameReader.next}: a frame, no complete frame yet, or the end of all frames.
+ */
 export type ReadResult = Buffer | 'partial' | 'goodbye' | 'tooLong'
 
 export class FrameReader {
   /** Longest frame accepted; the connection changes it. */
   frameBytesMax: number
-  /** Whether frames that were handed out are done with, and their memory is read into again. */
+  /** Whether receivers use a frame only during their call, so that its memory may be reused. */
   lends = false
   #buffer: Buffer = noBytes
   #start = 0
@@ -41,7 +43,8 @@ export class FrameReader {
   #slabBytes = slabBytesMin
   #longestSeen = 0
   /**
-   * What follows a frame that had to be assembled; it becomes the buffer once that is handed out.
+   * Bytes behind a frame that was assembled in `#buffer`; they become the buffer once that frame is
+   * returned.
    */
   #rest: Buffer = noBytes
 
@@ -49,12 +52,12 @@ export class FrameReader {
     this.frameBytesMax = frameBytesMax
   }
 
-  /** Whether bytes wait to be handed out. */
+  /** Whether bytes wait to be returned. */
   get holdsBytes(): boolean {
     return this.#end > this.#start
   }
 
-  /** Where the next bytes may be read into; {@link commit} says how many were. */
+  /** The memory for the next read; {@link commit} then gives the number of bytes read. */
   reserve(): Buffer {
     if (this.lends && !this.holdsBytes) {
       this.#start = 0
@@ -69,14 +72,14 @@ export class FrameReader {
     return this.#buffer.subarray(this.#end)
   }
 
-  /** `count` bytes were read into what {@link reserve} gave. */
+  /** Reports that `count` bytes were read into the memory of {@link reserve}. */
   commit(count: number): void {
     const filled = this.#end + count === this.#buffer.length
     this.#end += count
     if (filled) this.#slabBytes = Math.min(this.#slabBytes * 4, slabBytesMax)
   }
 
-  /** Takes over a chunk that somebody else allocated; frames within it are not copied. */
+  /** Accepts a chunk that the socket allocated; frames within it are not copied. */
   push(chunk: Buffer): void {
     let rest = chunk
     while (this.holdsBytes && rest.length > 0) {
@@ -88,13 +91,13 @@ export class FrameReader {
       this.#end += fits
       rest = rest.subarray(fits)
     }
-    // Whole frames wait here when the connection is paused; what came behind them waits behind
-    // them.
+    // A paused connection leaves whole frames waiting; later bytes queue behind them.; what came
+    // behind them waits behind them.
     this.#rest = this.#rest.length > 0 ? Buffer.concat([this.#rest, rest]) : rest
     this.#takeRest()
   }
 
-  /** The next frame, or why there is none. */
+  /** Returns the next frame, or why there is none. */
   next(): ReadResult {
     const held = this.#end - this.#start
     if (held < headerBytes) return 'partial'
@@ -109,7 +112,7 @@ export class FrameReader {
     return frame
   }
 
-  /** Forgets everything; what arrives from now on is not wanted. */
+  /** Drops all bytes. */
   discard(): void {
     this.#rest = noBytes
     this.#start = this.#end
@@ -123,17 +126,17 @@ export class FrameReader {
     this.#rest = noBytes
   }
 
-  /** Bytes missing for the first frame held, as far as it is known; 0 when it is whole. */
+  /** Bytes missing for the first frame, as far as known; 0 when it is complete. */
   #missing(): number {
     const held = this.#end - this.#start
     if (held < headerBytes) return headerBytes - held
     const length = this.#buffer.readUInt32BE(this.#start)
-    // An unacceptable length is reported by next(): nothing more is needed for that.
+    // next() reports an unacceptable length without further bytes.
     if (length > this.frameBytesMax) return 0
     return Math.max(0, headerBytes + length - held)
   }
 
-  /** Moves what is held to the front of a larger buffer. */
+  /** Moves the waiting bytes to the front of a larger buffer. */
   #grow(bytesMin: number): void {
     const held = this.#end - this.#start
     const wanted = held + this.#missing()

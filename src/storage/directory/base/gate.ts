@@ -1,16 +1,16 @@
 /**
- * What every call of an open storage goes through: it refuses calls after the end, lets `close`
- * wait for those under way, and makes sure of the lock first where this process stood still so long
- * that another one may have taken it.
+ * Admits the calls of an open storage. It refuses calls after the end, lets `close` wait for those
+ * under way, and renews the lock before a call when this process was suspended so long that another
+ * one may have taken it.
  */
 
 import { HotspareError } from '../../../errors.js'
 
-/** What the gate asks of the lock. */
+/** The part of the lock that the gate uses. */
 export interface Guard {
-  /** Whether the lock was not renewed for so long that it may be another process's by now. */
+  /** Whether the last renewal is so old that another process may have taken the lock. */
   readonly isOverdue: boolean
-  /** Renews the lock; answers why it is lost, or undefined when it is held. */
+  /** Renews the lock; returns why it is lost, or undefined when this process still has it. */
   renew(): Promise<string | undefined>
 }
 
@@ -18,15 +18,15 @@ export interface Guard {
 export class Gate {
   #guard: Guard | undefined
   /**
-   * The look at the lock that is under way, which all calls wait for, so that they go on in their
-   * order.
+   * The renewal of the lock that is under way. All calls wait for the same one, which preserves
+   * their order.
    */
   #looking: Promise<void> | undefined
   #ended: string | undefined
   #underWay = 0
   #idle: (() => void) | undefined
 
-  /** Why calls are refused; undefined while they are not. */
+  /** Why calls are refused; undefined while they are admitted. */
   get ended(): string | undefined {
     return this.#ended
   }
@@ -41,14 +41,14 @@ export class Gate {
     if (this.#ended !== undefined) throw new HotspareError('STORAGE_FAILED', this.#ended)
   }
 
-  /** From now on calls make sure of this lock. */
+  /** From now on calls renew this lock when it is overdue. */
   watch(guard: Guard): void {
     this.#guard = guard
   }
 
   /**
-   * Undefined while the lock is surely held; else a promise that resolves when it was looked at and
-   * is. It rejects with `STORAGE_FAILED` when it is lost, which ends the storage.
+   * Undefined while this process certainly has the lock; else a promise that resolves when the lock
+   * was renewed. It rejects with `STORAGE_FAILED` when the lock is lost, which ends the storage.
    */
   assured(): Promise<void> | undefined {
     if (this.#looking !== undefined) return this.#looking
@@ -67,7 +67,7 @@ export class Gate {
     this.check()
   }
 
-  /** Counts a call whose end {@link leave} tells. @throws `STORAGE_FAILED` after the end */
+  /** Counts a call until {@link leave}. @throws `STORAGE_FAILED` after the end */
   enter(): void {
     this.check()
     this.#underWay += 1

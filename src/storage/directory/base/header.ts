@@ -20,7 +20,7 @@ export const headerBytes = 16
 const formatVersion = 1
 const magic: Buffer = Buffer.from('HSPR')
 
-/** What a file with this header is. */
+/** The kinds of file with this header. */
 export type HeaderKind = 'document' | 'format'
 const kinds: Readonly<Record<HeaderKind, number>> = { document: 1, format: 2 }
 

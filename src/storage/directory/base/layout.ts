@@ -1,6 +1,5 @@
 /**
- * Where everything lies below the root. The only place that builds paths of the storage's own
- * files.
+ * The paths of everything below the root. Only this file builds paths of the storage's own files.
  */
 
 import { resolve } from 'node:path'
@@ -23,20 +22,23 @@ export class Layout {
   readonly root: string
   /** The storage's own folder inside it. */
   readonly state: string
-  /** Half-written files, emptied at every open. On the same file system as everything else. */
+  /**
+   * Temporary files; emptied at every open. On the same file system as everything else, because
+   * they are renamed into place.
+   */
   readonly temporary: string
   readonly lock: string
   readonly format: string
-  /** The same in other letters: it is there where the file system does not tell them apart. */
+  /** The path of `format` in capitals, which exists where the file system ignores case. */
   readonly formatOtherwise: string
-  /** Room that is kept for removals. */
+  /** The file that reserves space for removals. */
   readonly room: string
   readonly #prefix: string
   #counter = 0
 
   /**
    * @param root - the application's folder
-   * @param user - one word that keeps the temporary names of two threads apart
+   * @param user - a word that makes the temporary names of each thread distinct
    */
   constructor(root: string, user: string) {
     this.root = resolve(root)
@@ -50,8 +52,7 @@ export class Layout {
   }
 
   /**
-   * A path for a new temporary file or folder, never given out twice. `kind` is what its name
-   * begins with.
+   * A path for a new temporary file or folder, never returned twice. Its name begins with `kind`.
    */
   newTemporary(kind: string = ''): string {
     this.#counter += 1

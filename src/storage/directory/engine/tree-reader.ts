@@ -1,4 +1,4 @@
-/** Reads the tree with synchronous calls: stats, stretches of many files, and the whole of it. */
+/** Reads the tree with synchronous calls: stats, parts of many files, and a scan of all files. */
 
 import { closeSync, type Dir, type Dirent, opendirSync, readdirSync, type Stats } from 'node:fs'
 import type { FileStat, Obstacle, ReadRequest } from '../../../interfaces/tree-store.js'
@@ -12,7 +12,7 @@ import { packStat, readNumbers, type ScanBatch, statNumbers } from './work.js'
 
 /** Files in one batch of a scan. */
 const batchFiles = 1000
-/** What a decoder puts in the place of bytes that are no Unicode. */
+/** The character by which a decoder replaces bytes that are not valid Unicode. */
 const replacementCharacter = '\uFFFD'
 
 /** The stats of files, packed. */
@@ -29,7 +29,7 @@ export function statFiles(
   return stats
 }
 
-/** What stands in the way of files at these paths. */
+/** What prevents files at these paths. */
 export function findObstacles(
   layout: Layout,
   paths: readonly string[],
@@ -60,8 +60,8 @@ function kindOf(entry: Stats | Dirent): Obstacle['kind'] {
 }
 
 /**
- * Reads stretches of files into a buffer, one after the other; answers where each lies. The caller
- * made it large enough.
+ * Reads parts of files into `into`, one after the other, and returns where each lies. The caller
+ * provides enough space.
  */
 export function readFiles(
   layout: Layout,
@@ -98,7 +98,7 @@ export function readFiles(
 /** Walks the whole tree, one batch at a time. */
 export class TreeScan {
   readonly #layout: Layout
-  /** Folders still to be read, '' being the root. */
+  /** Folders not yet read; '' is the root. */
   readonly #waiting: string[] = ['']
   #open: { folder: string; handle: Dir } | undefined
   #paths: string[] = []
@@ -121,14 +121,14 @@ export class TreeScan {
     return { paths: this.#paths, stats, skipped: this.#skipped, done }
   }
 
-  /** Gives the open folder back. */
+  /** Closes the open folder. */
   end(): void {
     this.#open?.handle.closeSync()
     this.#open = undefined
     this.#waiting.length = 0
   }
 
-  /** Takes one entry; false at the end of the tree. */
+  /** Processes one entry; false at the end of the tree. */
   #step(): boolean {
     if (this.#open === undefined) {
       const folder = this.#waiting.pop()
@@ -153,7 +153,7 @@ export class TreeScan {
   #openFolder(folder: string): void {
     try {
       const absolute = folder === '' ? this.#layout.root : this.#layout.treePath(folder)
-      // A link may have taken the folder's place since it was listed.
+      // The folder may have been replaced by a link since it was listed.
       if (folder !== '' && look(absolute)?.isDirectory() !== true) return
       this.#open = { folder, handle: opendirSync(absolute, { bufferSize: batchFiles }) }
     } catch (error) {

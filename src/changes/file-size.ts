@@ -16,7 +16,7 @@ export function requireFileSize(path: string, bytes: number): void {
     `'${path}' would be longer than fileBytesMax = ${fileBytesMax}`,
     {
       details: { path, option: 'fileBytesMax', limit: fileBytesMax, actual: bytes },
-      whatToDo: 'Spread the data over several files; the limit is a fixed one.',
+      whatToDo: 'Spread the data over several files; the limit is fixed.',
     },
   )
 }

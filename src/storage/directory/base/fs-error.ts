@@ -17,7 +17,7 @@ const codes: Readonly<Record<string, ErrorCode>> = {
 /** Errors that mean missing permissions, and their remedy. */
 const forbidden: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM'])
 const giveRights =
-  "Give the process's user the right to read and write it (owner, mode); a node that runs goes on by itself, a start that failed is to be repeated."
+  "Give the process's user the right to read and write it (owner, mode); a running node continues by itself, a failed start has to be repeated."
 
 /**
  * Whether a call had no effect because the process or the machine had no descriptors, threads or

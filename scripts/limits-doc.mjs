@@ -1,6 +1,6 @@
 // Writes the tables of docs/limits.md: every constant of the sources that limits or sizes
-// something, with its value and its doc comment. Run it after a change of one; a test compares page
-// and sources.
+// something, with its value and its doc comment. Run it after changing one; a test compares the
+// page with the sources.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +8,7 @@ import ts from 'typescript'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Numbers that limit nothing: layouts, codes, modes, format numbers. By the name of the file. */
+/** Numbers that limit nothing (layouts, codes, modes, format numbers), by the name of the file. */
 const layouts = {
   'access.ts': ['lentMode'],
   'ack-queues.ts': ['levelsCount'],
@@ -44,7 +44,7 @@ const layouts = {
   'zero-runs.ts': ['blockBytes'],
 }
 
-/** The parts of the page, each with the folders of `src` that it shows. A longer folder wins. */
+/** The parts of the page, each with its folders of `src`. The longest matching folder decides. */
 const parts = {
   'Options of a node, and their defaults': ['node/contract'],
   'Policy and paths': ['policy'],
@@ -183,7 +183,7 @@ function memberDoc(source, name) {
   return ''
 }
 
-/** What a constant expression of numbers comes to; undefined for everything else. */
+/** The value of a constant expression of numbers; undefined for any other expression. */
 function evaluated(sources, file, node) {
   const value = (part) => evaluated(sources, file, part)
   if (ts.isNumericLiteral(node)) return Number(node.text)

@@ -1,4 +1,4 @@
-// The list of mutants, and how one is put into a source.
+// Reads the list of mutants, and applies one to a source.
 import { readFile } from 'node:fs/promises'
 
 /**
@@ -22,14 +22,14 @@ export async function readMutants() {
 const special = /[.*+?^${}()|[\]\\]/g
 
 /**
- * The source with the rule broken.
+ * Applies a mutant to a source.
  *
  * @param {string} source
  * @param {Mutant} mutant
  * @throws when the code is not there exactly once
  */
 export function patched(source, { id, file, before, after }) {
-  // Any white space is like any other, so that a line that was broken differently is still found.
+  // All white space is equivalent, so that code with other line breaks is still found.
   const pattern = before
     .trim()
     .split(/\s+/)

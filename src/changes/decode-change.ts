@@ -62,8 +62,7 @@ export function readChange(tuple: unknown, cursor: PayloadCursor): Change | Upda
   if (fields[0] !== changeKinds.transaction) {
     const change = readSingle(fields, cursor)
     // An update with bytes must come as a run: its bytes would otherwise be in the tuple, and a
-    // run's in the payload, so there would be two encodings., or the payload of what follows would
-    // be looked for elsewhere.
+    // run's in the payload, so there would be two encodings.
     if (isInRun(change)) throw read.bad('value')
     return change
   }

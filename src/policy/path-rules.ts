@@ -22,9 +22,7 @@ export const reservedDirectory: string = '.hotspare'
 const deviceNames = 'con|prn|aux|nul|com\\d|lpt\\d'
 
 // A single regular expression accepts the common case, because every write checks its path: plain
-// ASCII segments that neither start with a dot nor end with a dot or space, and are no device
-// name., so that checking costs little on the way of every write: plain ASCII segments that neither
-// start with a dot nor end with a dot or space, and are no device name.
+// ASCII segments that neither start with a dot nor end with a dot or space, and are no device name.
 const ordinarySegment = `(?!(?:${deviceNames})[ ]*(?:[./]|$))[a-z0-9_](?:[a-z0-9_. -]*[a-z0-9_-])?`
 const ordinaryPath = new RegExp(`^(?:${ordinarySegment}/)*${ordinarySegment}$`, 'i')
 

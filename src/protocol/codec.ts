@@ -8,8 +8,7 @@ import { HotspareError } from '../errors.js'
 import { scanMessage } from './scan.js'
 
 // One shared Packr, because its buffers are then reused. Records are off, because they would carry
-// state from one message to the next. and buffers are warm, and records would carry state between
-// messages.
+// state from one message to the next.
 const packr = new Packr({ useRecords: false, mapsAsObjects: true })
 /** For objects of more than 65,535 keys, which `packr` refuses. */
 const wide = new Packr({ useRecords: false, mapsAsObjects: true, variableMapSize: true })

@@ -26,7 +26,7 @@ interface Token {
 
 const tokens: readonly Token[] = Array.from({ length: 256 }, (_, token) => describe(token))
 // Parallel typed arrays, because the check runs for every message and property loads would dominate
-// its cost. for every message, and property loads would be its cost.
+// its cost.
 const kinds: Uint8Array = Uint8Array.from(tokens, (token) => token.kind)
 const lengthBytesOf: Uint8Array = Uint8Array.from(tokens, (token) => token.lengthBytes)
 const sizes: Uint8Array = Uint8Array.from(tokens, (token) => token.size)
@@ -62,8 +62,7 @@ function describe(token: number): Token {
  */
 export function scanMessage(bytes: Uint8Array): void {
   const end = bytes.length
-  // left[depth]: values not yet read in the container at that depth. in the container at that
-  // depth.
+  // left[depth]: values not yet read in the container at that depth.
   const left = [1]
   let depth = 0
   let at = 0
@@ -90,8 +89,7 @@ export function scanMessage(bytes: Uint8Array): void {
       depth += 1
       if (depth > depthMax) throw malformed(`it is nested deeper than ${depthMax}`)
       // A count above the remaining bytes needs no check of its own, because every value has at
-      // least one byte: the input ends early before the count is reached.: more than there are
-      // bytes ends early, before anything is built.
+      // least one byte: the input ends early before the count is reached.
       left[depth] = kind === mapKind ? size * 2 : size
     } else {
       if (kind === forbiddenKind) throw malformed('it contains an unassigned token')

@@ -53,7 +53,7 @@ export class DirectoryDocuments implements DocumentStore {
         }
       }
       // A large document would use up the reserved space, and its failure is harmless because the
-      // previous one stays., and one that fails leaves the one before.
+      // previous one stays.
       if (bytes.byteLength > smallBytes) await replace()
       else await this.#room.use(replace)
     })

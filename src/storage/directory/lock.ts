@@ -254,7 +254,7 @@ async function setAside(layout: Layout, holder: LockContent): Promise<void> {
     const aside = `${layout.temporary}/lock-${randomUUID()}`
     await rename(layout.lock, aside)
     // The holder may have been alive and released the lock, and another process taken it, after it
-    // was read: then its file is put back., and another one taken it, since it was read.
+    // was read: then its file is put back.
     const moved = await readLock(aside)
     if (moved !== undefined && moved.token !== holder.token) {
       await link(aside, layout.lock).catch(() => undefined)

@@ -167,9 +167,7 @@ export class DirectoryLog implements Log {
     try {
       // Not synced: if the cut is lost, zeros remain, which a reader must expect anyway. This is
       // the only write while the storage refuses all others, and the lock is checked first, because
-      // after its loss the file may contain bytes of the next holder., which a reader has to expect
-      // anyway. It is the only write that is made while the storage refuses all others, and after
-      // the lock was lost there may be bytes of the next holder.
+      // after its loss the file may contain bytes of the next holder.
       const isCut = intact && this.#fileBytes > this.#bytes && (await this.#hooks.isHeld())
       if (isCut) await this.#cut(this.#bytes)
     } catch (error) {
@@ -246,8 +244,7 @@ export class DirectoryLog implements Log {
         const isFull = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT'
         const alone = isFull ? withoutZeros(rest, needed - written) : undefined
         // Otherwise the same bytes are written again after space was freed, not only synced,
-        // because the failed attempt may have dropped them., not only synced: what the first
-        // attempt may have dropped is there again.
+        // because the failed attempt may have dropped them.
         if (alone === undefined && !(isFull && this.#hooks.makeRoom())) {
           done(error)
           return

@@ -111,8 +111,7 @@ export class DirectoryLogs implements LogStore {
         if (source === target || (await namesIn(source)).length === 0) return
         // Whole folders are renamed, so that a crash leaves one of three states: both as before; no
         // target and the whole source; the source as the target. Repeating the call completes each
-        // of them., no target and the whole source, the source as target. Doing it again leads on
-        // from each of them.
+        // of them.
         const old = this.#layout.newTemporary()
         try {
           await rename(target, old)

@@ -38,8 +38,7 @@ export class DirectoryObjects implements ObjectStore {
     checkLimit(slices.length, itemsMax, 'the slices of one write')
     for (const slice of slices) checkSlice(area, slice, buffer.byteLength)
     // Copied before the first await, which may be the renewal of an overdue lock, because the
-    // caller may reuse its buffer as soon as this call returns., the look at an overdue lock
-    // included: the caller may have been lent the bytes.
+    // caller may reuse its buffer as soon as this call returns.
     const own = this.#buffers.take(buffer.byteLength)
     own.set(buffer)
     try {

@@ -132,7 +132,7 @@ function runSync(options: readonly string[]): Promise<Run> {
       return failed(error)
     }
     // Registered first, because without a listener the error of a child that could not be started
-    // would end the process. the error of a child that could not be started would end the process.
+    // would end the process.
     child.on('error', failed)
     let output = ''
     const collect = (text: Buffer): void => {

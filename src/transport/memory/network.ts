@@ -156,7 +156,7 @@ export class Network {
       if (connection.link.to !== machine || connection.ended || !connection.peer.ended) continue
       connection.peer.sendEnd('reset')
       // Registered again, because the dead end may have been pruned, and its reset can still be
-      // held back. can still be held up on its way.
+      // held back.
       this.#connections.add(connection.peer)
     }
   }

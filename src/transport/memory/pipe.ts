@@ -65,7 +65,7 @@ export class Pipe {
 
   push(item: PipeItem): void {
     // A later item may be due before an earlier one; it waits, because only the first item is
-    // examined.: it waits, since only the first one is looked at.
+    // examined.
     const dueMs = this.#scheduler.nowMs() + this.#way.delayMs(item.bytes)
     this.#items.push({ item, dueMs })
     this.#bytes += item.bytes

@@ -121,8 +121,7 @@ export class TcpConnection implements Connection {
     if (this.#closing || this.#cause !== undefined) return
     this.#closing = true
     // Incoming bytes are read and dropped, because unread bytes would turn the end into a reset,
-    // and the peer would lose the frames queued for it.: bytes left unread would turn the end into
-    // a reset, and the peer would lose what is queued for it.
+    // and the peer would lose the frames queued for it.
     this.#reader.discard()
     this.#socket.resume()
     this.#writer.end()

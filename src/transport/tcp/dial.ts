@@ -39,7 +39,7 @@ export async function dialTcp(address: string, parts: DialParts): Promise<Connec
   await ready(raw, 'connect', address, { ...parts, untilMs })
   if (isItself(raw)) {
     // Reset, because an orderly close would occupy the port for a minute, and block a process that
-    // wants to listen there. for a minute, and with it that of whoever listens there next.
+    // wants to listen there.
     raw.resetAndDestroy()
     throw nobody(address)
   }
@@ -81,7 +81,7 @@ function plainOptions(
 function tlsOptions(target: HostPort, socket: Socket, parts: DialParts): object {
   const { tls = {}, secureContext } = parts
   // A host name is checked against the certificate; an IP address must be listed in the
-  // certificate. the certificate must list the address.
+  // certificate.
   const servername = tls.servername ?? (isIP(target.host) === 0 ? target.host : undefined)
   const options = { ...tls, host: target.host, port: target.port, socket, secureContext }
   return servername === undefined ? options : { ...options, servername }

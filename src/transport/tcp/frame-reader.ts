@@ -91,8 +91,7 @@ export class FrameReader {
       this.#end += fits
       rest = rest.subarray(fits)
     }
-    // A paused connection leaves whole frames waiting; later bytes queue behind them.; what came
-    // behind them waits behind them.
+    // A paused connection leaves whole frames waiting; later bytes queue behind them.
     this.#rest = this.#rest.length > 0 ? Buffer.concat([this.#rest, rest]) : rest
     this.#takeRest()
   }

@@ -37,8 +37,7 @@ export async function listenTcp(
   const server = makeServer(accept, parts)
   server.maxConnections = parts.limits.connectionsMax
   // Registered first and permanently, because an accept that fails for lack of descriptors is an
-  // error of the server, which continues. descriptors is told as an error of the listener, which
-  // goes on.
+  // error of the server, which continues.
   server.on('error', (error) => log('listener %s: %s', parts.address, error.message))
   server.on('drop', () => log('connectionsMax (%d) reached', parts.limits.connectionsMax))
   await opened(server, host, port, parts.address)

@@ -143,7 +143,7 @@ export class Room implements StorageRoom {
       }
     } catch {
       // Where free space cannot be measured, or the file cannot be written, nothing is reserved and
-      // nothing is refused., or takes no file, nothing is kept and nothing refused for it.
+      // nothing is refused.
       this.#freeBytes = undefined
     }
     if (!this.#isHeld) return this.#watch()

@@ -120,8 +120,7 @@ export class Folders {
     try {
       mkdirSync(this.#layout.treePath(folder))
     } catch (error) {
-      // Another program created or removed something; the next round examines it again. A parent
-      // that vanished comes again, too.
+      // Another program created or removed something; the next round examines it again.
       if (errnoOf(error) === 'ENOENT') this.clear()
       else if (errnoOf(error) !== 'EEXIST') throw error
     }

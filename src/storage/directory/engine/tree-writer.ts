@@ -132,8 +132,7 @@ export class TreeWriter {
     try {
       fd = this.#access.open(this.#layout.treePath(path), writeFlags, mode & 0o777)
     } catch {
-      // A running program, or another user's file: the caller replaces it by a new file, or fails.:
-      // a new file takes its place, or says why none can.
+      // A running program, or another user's file: the caller replaces it by a new file, or fails.
       return undefined
     }
     try {
@@ -292,7 +291,7 @@ export class TreeWriter {
       const absolute = this.#layout.treePath(path)
       const file = this.#openRegular(path, this.#access.open(absolute, writeFlags, defaultMode))
       // After the last copy it may have got another name again, for example while another thread
-      // lends it a mode., or another thread lends it a mode just now.
+      // lends it a mode.
       if (file.stats.nlink <= 1 || copies === copiesMax) return file
       try {
         yield* this.#copyAlone(file, absolute)
@@ -315,7 +314,7 @@ export class TreeWriter {
     const temporary = this.#layout.newTemporary()
     try {
       // Synced before the rename, because the journal contains only the change and not the bytes
-      // before it., and not what was there before.
+      // before it.
       yield* copyToNew(file, temporary, true)
       chmodSync(temporary, mode & 0o777)
       const found = look(absolute)

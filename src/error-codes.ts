@@ -223,7 +223,7 @@ const table = {
   },
   ADOPT_REQUIRED: {
     retryable: false,
-    summary: 'The directory holds files from before hotspare was used there.',
+    summary: 'The directory contains files from before hotspare was used there.',
     whatToDo:
       'Call start({ adopt: true }) on the one node whose files are to be kept; on any other move the files of synced classes, and only these, out of the folder, and it restores its copy from the active.',
   },
@@ -234,7 +234,7 @@ const table = {
   },
   JOURNAL_TRIMMED: {
     retryable: true,
-    summary: 'The journal no longer holds the positions asked for.',
+    summary: 'The journal no longer contains the requested positions.',
     whatToDo: 'Nothing if the node restores by itself; otherwise raise journalBytesMax.',
   },
   VAULT_FULL: {

@@ -5,9 +5,9 @@ import { readFile } from 'node:fs/promises'
  * @typedef {object} Mutant
  * @property {string} id
  * @property {string} file - below the root of the project
- * @property {string} before - code that stands exactly once in the file; how it is broken into
- *   lines does not matter
- * @property {string} after - what stands there instead
+ * @property {string} before - code that occurs exactly once in the file; line breaks in it do not
+ *   matter
+ * @property {string} after - the code that replaces it
  * @property {string} rule - the rule that it breaks, in words
  * @property {string[]} [profiles] - of the simulator, those that likely notice; otherwise the seed
  *   decides

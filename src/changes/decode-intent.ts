@@ -59,8 +59,8 @@ function listedOf(value: unknown): ListExpectation {
 }
 
 /**
- * Decodes an intent. An intent never names a blob, because content as large as that is not
- * forwarded.
+ * Decodes an intent. An intent never names a blob, because content that large is not forwarded.
+ * @throws `PROTOCOL_VIOLATION`, `PATH_INVALID`
  */
 export function intentOf(value: unknown): WriteIntent {
   const fields = read.fields(value, 'intent')

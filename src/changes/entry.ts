@@ -151,8 +151,8 @@ export function encodeChanges(
 }
 
 /**
- * The entry that opens a term. `goesOn`: the tenure that wrote the entry before it goes on in this
- * term.
+ * Encodes the entry that opens a term. `goesOn`: the term continues the tenure of the entry before
+ * it.
  */
 export function encodeTerm(
   term: Term,

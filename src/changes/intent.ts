@@ -81,14 +81,14 @@ export function requirePlainValues(intent: WriteIntent): void {
 }
 
 /** Whether an intent needs space on the device besides its journal record. */
-export function grows(intent: WriteIntent): boolean {
+export function needsSpace(intent: WriteIntent): boolean {
   switch (intent.kind) {
     case 'remove':
     case 'truncate':
       return false
     case 'transaction':
     case 'commit':
-      return intent.changes.some(grows)
+      return intent.changes.some(needsSpace)
     default:
       return true
   }

@@ -31,7 +31,7 @@ interface Flaw {
 export function requirePlain(value: unknown, of: string, depthMax: number = valueDepthMax): void {
   const flaw = flawOf(value, depthMax)
   if (flaw === undefined) return
-  throw new HotspareError('VALUE_INVALID', `${of} holds ${flaw.what} at value${flaw.at}`)
+  throw new HotspareError('VALUE_INVALID', `${of} contains ${flaw.what} at value${flaw.at}`)
 }
 
 /** Whether a value is plain data. */

@@ -150,8 +150,8 @@ export type TreeOperation =
       /** Permission bits, 0 to 0o777. */
       readonly mode: number
       /**
-       * Whether what stands in the way is removed: files on the way, a link or special file at the
-       * path. Default false.
+       * Whether obstacles are removed: files on the way, a link or special file at the path.
+       * Default false.
        */
       readonly force?: boolean
     }
@@ -166,11 +166,11 @@ export type TreeOperation =
       readonly path: string
       /** Where in the file the bytes go. */
       readonly offset: number
-      /** What stands there afterwards. */
+      /** The bytes that the file has there afterwards. */
       readonly bytes: Uint8Array
       /**
-       * Whether what stands in the way is removed: files on the way, a link or special file at the
-       * path. Default false.
+       * Whether obstacles are removed: files on the way, a link or special file at the path.
+       * Default false.
        */
       readonly force?: boolean
     }
@@ -187,8 +187,8 @@ export type TreeOperation =
       /** The object; it stays. */
       readonly name: string
       /**
-       * Whether what stands in the way is removed: files on the way, a link or special file at the
-       * path. Default false.
+       * Whether obstacles are removed: files on the way, a link or special file at the path.
+       * Default false.
        */
       readonly force?: boolean
     }
@@ -201,12 +201,12 @@ export type TreeOperation =
       /** Bytes that the file has afterwards. */
       readonly size: number
       /**
-       * Whether what stands in the way is removed: files on the way, a link or special file at the
-       * path. Default false.
+       * Whether obstacles are removed: files on the way, a link or special file at the path.
+       * Default false.
        */
       readonly force?: boolean
     }
-  /** No file stands at the path; removing nothing is no error. */
+  /** The path has no file; removing nothing is no error. */
   | {
       /** Tells the operations apart. */
       readonly kind: 'remove'
@@ -231,16 +231,16 @@ export type TreeOperation =
       /** Whether the object may be renamed into place instead of being copied. */
       readonly move: boolean
       /**
-       * Whether what stands in the way is removed: files on the way, a link or special file at the
-       * path. Default false.
+       * Whether obstacles are removed: files on the way, a link or special file at the path.
+       * Default false.
        */
       readonly force?: boolean
     }
   /**
-   * The file's bytes become an object (in the vault); the file is gone afterwards unless `copy`. No
-   * file: nothing happens. The object is there already: it was kept before, so nothing happens
-   * either (a second round must not replace what the first one kept by what stands at the path
-   * now). An object made by `copy` is whole whenever it is there, also after a crash.
+   * Moves the file's bytes to an object (in the vault); the file is gone afterwards unless `copy`
+   * is set. Without a file nothing happens. If the object exists already nothing happens either,
+   * because a repeated call must not replace what the first one moved by a newer file at the path.
+   * An object made by `copy` is complete whenever it exists, also after a crash.
    */
   | {
       /** Tells the operations apart. */

@@ -169,7 +169,7 @@ function isWanted(automata: readonly Automaton[], states: Point['states']): bool
   })
 }
 
-/** Every character that a glob names, the separator, and one that stands for all others. */
+/** Every character in the globs, the separator, and one that represents all others. */
 function alphabetOf(globs: readonly GlobAlternative[]): string[] {
   const named = new Set(globs.flatMap(({ text }) => text.split('')))
   for (const wildcard of ['*', '?', '/']) named.delete(wildcard)

@@ -84,7 +84,7 @@ function checkAlternative(text: string, glob: string): void {
   // A colon marks an absolute path on Windows; the other characters occur in no valid path.
   const forbidden = /[\u0000-\u001f\u007f-\u009f<>":]/.exec(text)
   if (forbidden !== null) {
-    throw globError(glob, `no path holds the character ${JSON.stringify(forbidden[0])}`)
+    throw globError(glob, `no path can contain the character ${JSON.stringify(forbidden[0])}`)
   }
   const segments = text.split('/')
   for (const segment of segments) {
@@ -174,15 +174,15 @@ export function compileGlobs(globs: readonly string[]): GlobSet {
   const excluded = globs.filter(isExclusion).flatMap((glob) => parse(glob.slice(1)))
   const isIncluded = matcherOf(included)
   const isExcluded = matcherOf(excluded)
-  let leads: ((parts: readonly string[]) => boolean)[] | undefined
+  let belowMatchers: ((parts: readonly string[]) => boolean)[] | undefined
   return {
     included,
     excluded,
     matches: (path) => isIncluded(path) && !isExcluded(path),
     reachesBelow: (path) => {
-      leads ??= included.map(leaderOf)
+      belowMatchers ??= included.map(belowMatcherOf)
       const parts = path.split('/')
-      return leads.some((leadsBelow) => leadsBelow(parts))
+      return belowMatchers.some((matchesBelow) => matchesBelow(parts))
     },
   }
 }
@@ -196,7 +196,10 @@ function compile(text: string): (path: string) => boolean {
 }
 
 /** Makes a test whether a glob can match something below a path. */
-function leaderOf({ segments, text }: GlobAlternative): (parts: readonly string[]) => boolean {
+function belowMatcherOf({
+  segments,
+  text,
+}: GlobAlternative): (parts: readonly string[]) => boolean {
   // Alternatives in parentheses may contain separators, so the glob cannot be compared part by
   // part.
   if (/[()|]/.test(text)) return () => true

@@ -51,12 +51,12 @@ export function pathProblem(path: string): string | undefined {
   if (path.length > pathBytesMax || Buffer.byteLength(path) > pathBytesMax) {
     return `is longer than ${pathBytesMax} bytes`
   }
-  if (loneSurrogate.test(path)) return 'holds half of a surrogate pair'
+  if (loneSurrogate.test(path)) return 'contains half of a surrogate pair'
   if (path.normalize('NFC') !== path) return notNormal
-  if (controlCharacter.test(path)) return 'holds a control character'
+  if (controlCharacter.test(path)) return 'contains a control character'
   const reserved = reservedCharacter.exec(path)
   if (reserved !== null)
-    return `holds the character ${reserved[0]}, which not every system can store`
+    return `contains the character ${reserved[0]}, which not every system can store`
   if (path.startsWith('/')) return 'is absolute'
   const segments = path.split('/')
   if (isReservedName(segments[0] ?? '')) return `reaches into ${reservedDirectory}`
@@ -69,17 +69,17 @@ export function pathProblem(path: string): string | undefined {
 
 /** What is wrong with one part of a path; undefined when it is valid. */
 function segmentProblem(segment: string): string | undefined {
-  if (segment === '') return 'holds an empty part (two separators, or one at the end)'
-  if (segment === '.' || segment === '..') return `holds the part '${segment}'`
+  if (segment === '') return 'contains an empty part (two separators, or one at the end)'
+  if (segment === '.' || segment === '..') return `contains the part '${segment}'`
   if (Buffer.byteLength(segment) > segmentBytesMax) {
-    return `holds a part longer than ${segmentBytesMax} bytes`
+    return `contains a part longer than ${segmentBytesMax} bytes`
   }
   if (segment.endsWith('.') || segment.endsWith(' ')) {
-    return `holds the part '${segment}', which ends with a dot or a space`
+    return `contains the part '${segment}', which ends with a dot or a space`
   }
   const dot = segment.indexOf('.')
   const base = (dot < 0 ? segment : segment.slice(0, dot)).trimEnd()
-  if (deviceName.test(base)) return `holds '${segment}', the name of a device on Windows`
+  if (deviceName.test(base)) return `contains '${segment}', the name of a device on Windows`
   return undefined
 }
 

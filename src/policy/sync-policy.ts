@@ -122,7 +122,7 @@ export class SyncPolicy<
     if (entries.length > classesMax) {
       throw new HotspareError(
         'OPTION_INVALID',
-        `a policy holds at most ${classesMax} classes, not ${entries.length}`,
+        `a policy can have at most ${classesMax} classes, not ${entries.length}`,
         { details: { option: 'classes', limit: classesMax, actual: entries.length } },
       )
     }

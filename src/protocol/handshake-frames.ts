@@ -73,7 +73,7 @@ export interface Verdict {
 }
 
 /** The error for a frame that does not belong to the handshake. */
-export function strange(what: string): HotspareError {
+export function notThisProtocol(what: string): HotspareError {
   return new HotspareError('PROTOCOL_VIOLATION', `the peer does not speak this protocol: ${what}`)
 }
 
@@ -88,9 +88,9 @@ function head(kind: number, versions: VersionRange, length: number): Buffer {
 
 function readHead(frame: Uint8Array): { bytes: Buffer; kind: number; versions: VersionRange } {
   const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength)
-  if (bytes.length < unsupportedBytes) throw strange('its first frame is too short')
+  if (bytes.length < unsupportedBytes) throw notThisProtocol('its first frame is too short')
   for (const [index, byte] of magic.entries()) {
-    if (bytes[index] !== byte) throw strange('its first frame does not begin with HSPR')
+    if (bytes[index] !== byte) throw notThisProtocol('its first frame does not begin with HSPR')
   }
   const versions = { min: bytes.readUInt16BE(5), max: bytes.readUInt16BE(7) }
   return { bytes, kind: bytes[4]!, versions }
@@ -109,12 +109,13 @@ export function encodeHello(hello: Hello, nonce: Uint8Array): Uint8Array {
  */
 export function decodeHello(frame: Uint8Array): VersionRange & { laneOf: () => Lane } {
   const { bytes, kind, versions } = readHead(frame)
-  if (kind !== frameKind.hello) throw strange('its first frame is no hello')
+  if (kind !== frameKind.hello) throw notThisProtocol('its first frame is not a hello')
   return {
     ...versions,
     laneOf: () => {
       const lane = lanes[bytes[9] ?? lanes.length]
-      if (bytes.length < helloBytes || lane === undefined) throw strange('its hello is malformed')
+      if (bytes.length < helloBytes || lane === undefined)
+        throw notThisProtocol('its hello is malformed')
       return lane
     },
   }
@@ -139,7 +140,7 @@ export function decodeHelloAnswer(frame: Uint8Array): HelloAnswer {
   const { bytes, kind, versions } = readHead(frame)
   if (kind === frameKind.unsupported) return { kind: 'unsupported', versions }
   if (kind !== frameKind.challenge || bytes.length < challengeBytes) {
-    throw strange('its first frame is no challenge')
+    throw notThisProtocol('its first frame is not a challenge')
   }
   return { kind: 'challenge', versions, version: bytes.readUInt16BE(9) }
 }
@@ -150,7 +151,7 @@ export function encodeProof(proof: Uint8Array): Uint8Array {
 
 export function decodeProof(frame: Uint8Array): Uint8Array {
   if (frame[0] !== frameKind.proof || frame.length !== 1 + proofBytes)
-    throw strange('no proof follows')
+    throw notThisProtocol('no proof follows')
   return frame.subarray(1)
 }
 
@@ -179,7 +180,7 @@ export function encodeWelcome(
 /** The proof in a welcome, to be verified before {@link decodeWelcome}. */
 export function proofInWelcome(frame: Uint8Array): Uint8Array {
   if (frame[0] !== frameKind.welcome || frame.length < 1 + 2 * proofBytes) {
-    throw strange('no welcome follows')
+    throw notThisProtocol('no welcome follows')
   }
   return frame.subarray(1, 1 + proofBytes)
 }

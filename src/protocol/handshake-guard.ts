@@ -5,7 +5,7 @@
 export const defaultHandshakesMax = 256
 
 /** One handshake under way. */
-interface Place {
+interface Handshake {
   readonly address: string
   evict(): void
 }
@@ -19,8 +19,8 @@ interface Place {
 export class HandshakeGuard {
   readonly #handshakesMax: number
   /** The oldest first. */
-  readonly #underWay = new Set<Place>()
-  readonly #held = new Map<string, number>()
+  readonly #underWay = new Set<Handshake>()
+  readonly #countByAddress = new Map<string, number>()
 
   /** @param handshakesMax - how many handshakes may be under way */
   constructor(handshakesMax: number = defaultHandshakesMax) {
@@ -39,26 +39,29 @@ export class HandshakeGuard {
    * @returns a function to call when the handshake is over
    */
   enter(remote: string, evict: () => void): () => void {
-    const place = { address: remote.replace(/:\d+$/, ''), evict }
+    const handshake = { address: remote.replace(/:\d+$/, ''), evict }
     while (this.#underWay.size >= this.#handshakesMax) this.#endOne()
-    this.#underWay.add(place)
-    this.#held.set(place.address, (this.#held.get(place.address) ?? 0) + 1)
-    return () => this.#leave(place)
+    this.#underWay.add(handshake)
+    this.#countByAddress.set(
+      handshake.address,
+      (this.#countByAddress.get(handshake.address) ?? 0) + 1,
+    )
+    return () => this.#leave(handshake)
   }
 
   #endOne(): void {
-    const most = Math.max(...this.#held.values())
-    for (const place of this.#underWay) {
-      if (this.#held.get(place.address) !== most) continue
-      this.#leave(place)
-      return place.evict()
+    const most = Math.max(...this.#countByAddress.values())
+    for (const handshake of this.#underWay) {
+      if (this.#countByAddress.get(handshake.address) !== most) continue
+      this.#leave(handshake)
+      return handshake.evict()
     }
   }
 
-  #leave(place: Place): void {
-    if (!this.#underWay.delete(place)) return
-    const left = (this.#held.get(place.address) ?? 0) - 1
-    if (left > 0) this.#held.set(place.address, left)
-    else this.#held.delete(place.address)
+  #leave(handshake: Handshake): void {
+    if (!this.#underWay.delete(handshake)) return
+    const left = (this.#countByAddress.get(handshake.address) ?? 0) - 1
+    if (left > 0) this.#countByAddress.set(handshake.address, left)
+    else this.#countByAddress.delete(handshake.address)
   }
 }

@@ -35,7 +35,7 @@ import { Layout, objectAreas } from './directory/base/layout.js'
 import { Room } from './directory/base/room.js'
 import { SharedBuffers } from './directory/base/shared-buffers.js'
 import { DirectoryDocuments } from './directory/documents.js'
-import { newLendingState, takeBack } from './directory/engine/access.js'
+import { newLendingState, restoreMode } from './directory/engine/access.js'
 import { type Lane, openLane } from './directory/engine/lane.js'
 import { DirectoryLock } from './directory/lock.js'
 import { DirectoryLogs } from './directory/logs.js'
@@ -87,7 +87,7 @@ async function openDirectory(
       await emptyTemporary(layout)
       for (const area of objectAreas) await mkdir(layout.objectFolder(area), { recursive: true })
       const room = await Room.open(layout)
-      const foldsCase = await isSpelledEitherWay(layout)
+      const foldsCase = await ignoresCase(layout)
       return new OpenDirectory(layout, gate, lock, { room, threads, foldsCase })
     } catch (error) {
       await lock.release().catch(() => undefined)
@@ -232,7 +232,7 @@ async function checkFormat(layout: Layout): Promise<void> {
  * Whether the file system ignores case: the format marker is then found under its name in capitals
  * too.
  */
-async function isSpelledEitherWay(layout: Layout): Promise<boolean> {
+async function ignoresCase(layout: Layout): Promise<boolean> {
   try {
     const [one, other] = [await lstat(layout.format), await lstat(layout.formatOtherwise)]
     return one.ino === other.ino
@@ -248,7 +248,7 @@ async function isSpelledEitherWay(layout: Layout): Promise<boolean> {
  */
 async function emptyTemporary(layout: Layout): Promise<void> {
   for (const name of await readdir(layout.temporary)) {
-    takeBack(layout, name)
+    restoreMode(layout, name)
     await rm(`${layout.temporary}/${name}`, { recursive: true, force: true })
   }
 }

@@ -182,7 +182,7 @@ class Memory implements MemoryStorage {
     const holder = this.#open?.owner
     if (holder === undefined) return
     const who = `node ${holder.nodeId} (boot ${holder.bootId})`
-    throw new HotspareError('STORAGE_LOCKED', `the memory is held by ${who}`, {
+    throw new HotspareError('STORAGE_LOCKED', `the memory is open for ${who}`, {
       details: { nodeId: holder.nodeId },
     })
   }

@@ -79,7 +79,7 @@ function check(name: string, pattern: RegExp, what: string): void {
   const inState = what === 'document' || what === 'log area'
   const taken = inState && reservedNames.has(name.split('/', 1)[0] ?? '')
   if (wellFormed && !taken) return
-  const reason = taken ? 'is reserved, and no name of a' : 'is no name of a'
+  const reason = taken ? 'is reserved, and cannot be the name of a' : 'is not a valid name of a'
   throw new HotspareError('PATH_INVALID', `${JSON.stringify(name)} ${reason} ${what}`)
 }
 
@@ -98,9 +98,13 @@ export function checkTreePath(path: string): void {
   ) {
     return
   }
-  throw new HotspareError('PATH_INVALID', `${JSON.stringify(path)} is no path of the tree`, {
-    details: { path },
-  })
+  throw new HotspareError(
+    'PATH_INVALID',
+    `${JSON.stringify(path)} is not a valid path of the tree`,
+    {
+      details: { path },
+    },
+  )
 }
 
 /** Whether a path is in the storage's own folder, in any upper and lower case. */

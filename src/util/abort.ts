@@ -40,7 +40,7 @@ export async function abortable<T>(
 ): Promise<T> {
   if (signal === undefined) return await work()
   const error = (): HotspareError =>
-    new HotspareError('ABORTED', 'the call was given up', { cause: signal.reason })
+    new HotspareError('ABORTED', 'the call was aborted', { cause: signal.reason })
   if (signal.aborted) throw error()
   const working = work()
   let unlisten = (): void => undefined

@@ -8,7 +8,7 @@
  */
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
-import { Told } from '../../util/recently-told.js'
+import { ReportLimiter } from '../../util/report-limiter.js'
 import type { Emit } from '../contract/events.js'
 import type { Tried } from '../contract/tried.js'
 
@@ -60,13 +60,13 @@ interface Cause extends Failure {
 export class Causes {
   readonly #clock: Clock
   readonly #emit: Emit
-  readonly #told: Told
+  readonly #told: ReportLimiter
   readonly #present = new Map<Tried, Cause>()
 
   constructor(clock: Clock, emit: Emit) {
     this.#clock = clock
     this.#emit = emit
-    this.#told = new Told(clock)
+    this.#told = new ReportLimiter(clock)
   }
 
   /** Another attempt failed. */

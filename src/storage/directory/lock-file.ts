@@ -88,7 +88,10 @@ export async function create(layout: Layout, content: LockContent): Promise<bool
   }
 }
 
-/** Opens the lock file that was just created. One that cannot be opened is nobody's. */
+/**
+ * Opens the lock file that was just created. If that fails the file is removed, because no process
+ * would hold the lock.
+ */
 export async function openCreated(path: string): Promise<number> {
   try {
     return openSync(path, 'r')

@@ -122,14 +122,14 @@ export class DirectoryLock implements Guard {
   /**
    * Takes the lock.
    *
-   * @param told - callbacks
+   * @param told - callbacks of the lock
    * @param watchMs - how long to watch a holder that cannot be checked directly
    * @throws `STORAGE_LOCKED` when a living process holds it
    */
   static async take(
     layout: Layout,
     owner: StorageOwner,
-    told: LockListener,
+    listener: LockListener,
     watchMs: number = defaultWatchMs,
   ): Promise<DirectoryLock> {
     const content = describeThisProcess(owner)
@@ -138,16 +138,16 @@ export class DirectoryLock implements Guard {
       const since = now()
       if (await create(layout, content)) {
         const fd = await openCreated(layout.lock)
-        return new DirectoryLock(layout.lock, content, { since, fd, wasWatched }, told.lost)
+        return new DirectoryLock(layout.lock, content, { since, fd, wasWatched }, listener.lost)
       }
       const holder = await readLock(layout.lock)
       if (holder === undefined) continue
-      told.waits(`the lock is held by ${who(holder)}; checking whether that process is alive`)
+      listener.waits(`the lock is held by ${who(holder)}; checking whether that process is alive`)
       const known = isKnownToLive(holder)
       const isLiving = known ?? (await isTouched(layout.lock, watchMs))
       if (isLiving) throw locked(layout, holder)
       wasWatched ||= known === undefined
-      await setAside(layout, holder)
+      await removeDeadLock(layout, holder)
     }
     throw new HotspareError(
       'STORAGE_LOCKED',
@@ -246,7 +246,7 @@ async function isTouched(path: string, watchMs: number): Promise<boolean> {
  * Removes the lock of a dead holder, under a claim for that holder's token. Without the claim, a
  * slow process could remove the lock of the process that took it since.
  */
-async function setAside(layout: Layout, holder: LockContent): Promise<void> {
+async function removeDeadLock(layout: Layout, holder: LockContent): Promise<void> {
   const claim = `${layout.temporary}/claim-${createHash('sha256').update(holder.token).digest('hex')}`
   if (!(await claimed(claim))) return
   try {
@@ -284,7 +284,7 @@ async function claimed(claim: string): Promise<boolean> {
 }
 
 function locked(layout: Layout, holder: LockContent): HotspareError {
-  return new HotspareError('STORAGE_LOCKED', `${layout.root} is held by ${who(holder)}`, {
+  return new HotspareError('STORAGE_LOCKED', `${layout.root} is locked by ${who(holder)}`, {
     details: { path: layout.lock, nodeId: holder.nodeId, pid: holder.pid },
   })
 }

@@ -23,9 +23,9 @@ import { errnoOf, storageError } from './base/fs-error.js'
 import type { Gate } from './base/gate.js'
 
 /** Appends up to this size preallocate space; larger ones gain nothing from it. */
-const claimBelowBytes = 16 * 1024
+const preallocateBelowBytes = 16 * 1024
 /** Space is preallocated up to the next multiple of this. */
-const claimBytes = 256 * 1024
+const preallocateBytes = 256 * 1024
 /**
  * Appends up to this size are joined in one buffer; above it, copying costs more than a vector
  * write.
@@ -47,7 +47,7 @@ const writesThrough = process.platform === 'linux' && constants.O_DSYNC !== unde
 export const logFlags: number =
   constants.O_RDWR | constants.O_CREAT | noFollow | (writesThrough ? constants.O_DSYNC : 0)
 
-const zeros: Buffer = Buffer.alloc(claimBytes)
+const zeros: Buffer = Buffer.alloc(preallocateBytes)
 
 /** Callbacks of a log into the storage that opened it. */
 export interface LogHooks {
@@ -106,18 +106,18 @@ export class DirectoryLog implements Log {
       const write = (): void =>
         this.#write(this.#buffersOf(parts, length), length, (error) => {
           // This process may have been suspended during the write, and have lost the lock.
-          if (error === null) this.#whenAssured(() => done(null), done)
+          if (error === null) this.#whenLockConfirmed(() => done(null), done)
           else done(error)
         })
-      this.#whenAssured(write, done)
+      this.#whenLockConfirmed(write, done)
     })
   }
 
   /** Continues at once, or after the lock has been renewed if another process may have taken it. */
-  #whenAssured(goOn: () => void, fail: (error: Error) => void): void {
-    const assured = this.#gate.assured()
-    if (assured === undefined) goOn()
-    else assured.then(goOn, fail)
+  #whenLockConfirmed(goOn: () => void, fail: (error: Error) => void): void {
+    const confirmed = this.#gate.confirmLock()
+    if (confirmed === undefined) goOn()
+    else confirmed.then(goOn, fail)
   }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
@@ -147,7 +147,7 @@ export class DirectoryLog implements Log {
     checkLimit(bytes, this.#bytes, 'the length to cut to')
     this.#begin()
     try {
-      await this.#gate.assured()
+      await this.#gate.confirmLock()
       await this.#cut(bytes)
       await call((done) => fdatasync(this.#fd, done))
       this.#bytes = bytes
@@ -212,8 +212,8 @@ export class DirectoryLog implements Log {
       buffers = parts.filter((part) => part.byteLength > 0)
     }
     const end = this.#bytes + length
-    if (length <= claimBelowBytes && end > this.#fileBytes) {
-      const room = claimBytes - (end % claimBytes)
+    if (length <= preallocateBelowBytes && end > this.#fileBytes) {
+      const room = preallocateBytes - (end % preallocateBytes)
       buffers.push(zeros.subarray(0, room))
     }
     return buffers
@@ -236,7 +236,7 @@ export class DirectoryLog implements Log {
         return
       }
       if (error === null && count === 0) {
-        done(storageFailed('the device took no bytes', this.#path))
+        done(storageFailed('the device wrote no bytes', this.#path))
         return
       }
       if (error !== null) {

@@ -74,7 +74,9 @@ export class Content {
     this.faults.loseNextSync = false
     try {
       if (isLost)
-        throw storageFailed('the memory failed to sync, and gave up what was to be synced')
+        throw storageFailed(
+          'the memory failed to sync and dropped the bytes, because loseNextSync was set',
+        )
       this.checkSync()
     } catch (error) {
       failed(isLost)
@@ -87,7 +89,7 @@ export class Content {
   checkSync(): void {
     if (!this.faults.failNextSync) return
     this.faults.failNextSync = false
-    throw storageFailed('the memory failed to sync, as it was told to')
+    throw storageFailed('the memory failed to sync, because failNextSync was set')
   }
 }
 

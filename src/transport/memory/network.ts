@@ -211,7 +211,7 @@ export class Network {
         if (to.closed) return
         const listener = this.#listeners.get(to)
         this.link(to, from).carry(() => {
-          if (listener === undefined) fail(nobody(to))
+          if (listener === undefined) fail(notListening(to))
           else settle(() => resolve(this.#connect(from, to, limits, listener)))
         })
       })
@@ -265,7 +265,7 @@ export class Network {
   }
 }
 
-function nobody(to: Machine): HotspareError {
+function notListening(to: Machine): HotspareError {
   return new HotspareError('PEER_REFUSED', `nothing listens on ${to.address}`, {
     retryable: true,
     details: { address: to.address, reason: 'noListener' },

@@ -37,11 +37,11 @@ export async function dialTcp(address: string, parts: DialParts): Promise<Connec
       : common(target, parts)
   const raw = connect(options)
   await ready(raw, 'connect', address, { ...parts, untilMs })
-  if (isItself(raw)) {
+  if (isSelfConnection(raw)) {
     // Reset, because an orderly close would occupy the port for a minute, and block a process that
     // wants to listen there.
     raw.resetAndDestroy()
-    throw nobody(address)
+    throw notListening(address)
   }
   const socket = parts.tls === undefined ? raw : tlsConnect(tlsOptions(target, raw, parts))
   if (socket !== raw) await ready(socket, 'secureConnect', address, { ...parts, untilMs })
@@ -102,7 +102,7 @@ function common(target: HostPort, parts: DialParts) {
  * dialled port and the system chose the same port as the source, because TCP allows both ends to
  * open at once.
  */
-function isItself({ localPort, localAddress, remotePort, remoteAddress }: Socket): boolean {
+function isSelfConnection({ localPort, localAddress, remotePort, remoteAddress }: Socket): boolean {
   return localPort === remotePort && localAddress === remoteAddress
 }
 
@@ -199,10 +199,10 @@ function dialError(
     const answered = event === 'secureConnect' ? { answered: true } : {}
     return unreachable(address, why, error, { reason: 'setUp', ...answered })
   }
-  return nobody(address, error)
+  return notListening(address, error)
 }
 
-function nobody(address: string, cause?: Error): HotspareError {
+function notListening(address: string, cause?: Error): HotspareError {
   return new HotspareError('PEER_REFUSED', `nothing listens on ${address}`, {
     cause,
     retryable: true,

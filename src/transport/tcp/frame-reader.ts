@@ -15,14 +15,14 @@ export const headerBytes = 4
 export const goodbye = 0xffff_ffff
 
 /** Initial size of a connection's read buffer, in bytes. */
-const slabBytesMin = 16 * 1024
+const readBufferBytesMin = 16 * 1024
 /**
  * Size up to which that buffer grows, each time a read fills it; a longer frame gets a buffer of
  * its own.
  */
-const slabBytesMax = 256 * 1024
+const readBufferBytesMax = 256 * 1024
 /** Least free bytes of a buffer for the next read; with less, a new buffer is allocated. */
-const roomBytesMin = 4 * 1024
+const freeBytesMin = 4 * 1024
 /** Least size of the buffer for a frame that does not fit; it grows as the bytes arrive. */
 const growBytes = 64 * 1024
 const noBytes = Buffer.alloc(0)
@@ -40,7 +40,7 @@ export class FrameReader {
   #buffer: Buffer = noBytes
   #start = 0
   #end = 0
-  #slabBytes = slabBytesMin
+  #readBufferBytes = readBufferBytesMin
   #longestSeen = 0
   /**
    * Bytes behind a frame that was assembled in `#buffer`; they become the buffer once that frame is
@@ -66,8 +66,8 @@ export class FrameReader {
     const room = this.#buffer.length - this.#end
     const missing = this.#missing()
     const completes = this.holdsBytes && missing > 0 && missing <= room
-    if (!completes && (room < roomBytesMin || (missing > room && this.#start > 0))) {
-      this.#grow(this.#slabBytes)
+    if (!completes && (room < freeBytesMin || (missing > room && this.#start > 0))) {
+      this.#grow(this.#readBufferBytes)
     }
     return this.#buffer.subarray(this.#end)
   }
@@ -76,7 +76,7 @@ export class FrameReader {
   commit(count: number): void {
     const filled = this.#end + count === this.#buffer.length
     this.#end += count
-    if (filled) this.#slabBytes = Math.min(this.#slabBytes * 4, slabBytesMax)
+    if (filled) this.#readBufferBytes = Math.min(this.#readBufferBytes * 4, readBufferBytesMax)
   }
 
   /** Accepts a chunk that the socket allocated; frames within it are not copied. */
@@ -98,11 +98,11 @@ export class FrameReader {
 
   /** Returns the next frame, or why there is none. */
   next(): ReadResult {
-    const held = this.#end - this.#start
-    if (held < headerBytes) return 'partial'
+    const waiting = this.#end - this.#start
+    if (waiting < headerBytes) return 'partial'
     const length = this.#buffer.readUInt32BE(this.#start)
     if (length > this.frameBytesMax) return length === goodbye ? 'goodbye' : 'tooLong'
-    if (held < headerBytes + length) return 'partial'
+    if (waiting < headerBytes + length) return 'partial'
     const from = this.#start + headerBytes
     this.#start = from + length
     const frame = this.#buffer.subarray(from, this.#start)
@@ -127,25 +127,25 @@ export class FrameReader {
 
   /** Bytes missing for the first frame, as far as known; 0 when it is complete. */
   #missing(): number {
-    const held = this.#end - this.#start
-    if (held < headerBytes) return headerBytes - held
+    const waiting = this.#end - this.#start
+    if (waiting < headerBytes) return headerBytes - waiting
     const length = this.#buffer.readUInt32BE(this.#start)
     // next() reports an unacceptable length without further bytes.
     if (length > this.frameBytesMax) return 0
-    return Math.max(0, headerBytes + length - held)
+    return Math.max(0, headerBytes + length - waiting)
   }
 
   /** Moves the waiting bytes to the front of a larger buffer. */
   #grow(bytesMin: number): void {
-    const held = this.#end - this.#start
-    const wanted = held + this.#missing()
-    const trusted = Math.max(growBytes, 4 * held, this.#longestSeen + headerBytes)
-    const bytes = Math.max(bytesMin, Math.min(wanted, trusted), held + headerBytes)
+    const waiting = this.#end - this.#start
+    const wanted = waiting + this.#missing()
+    const trusted = Math.max(growBytes, 4 * waiting, this.#longestSeen + headerBytes)
+    const bytes = Math.max(bytesMin, Math.min(wanted, trusted), waiting + headerBytes)
     const isLarge = this.lends && this.#buffer.length >= bytes
     const grown = isLarge ? this.#buffer : Buffer.allocUnsafeSlow(bytes)
     this.#buffer.copy(grown, 0, this.#start, this.#end)
     this.#buffer = grown
     this.#start = 0
-    this.#end = held
+    this.#end = waiting
   }
 }

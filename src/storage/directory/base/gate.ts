@@ -21,7 +21,7 @@ export class Gate {
    * The renewal of the lock that is under way. All calls wait for the same one, which preserves
    * their order.
    */
-  #looking: Promise<void> | undefined
+  #renewing: Promise<void> | undefined
   #ended: string | undefined
   #underWay = 0
   #idle: (() => void) | undefined
@@ -50,18 +50,18 @@ export class Gate {
    * Undefined while this process certainly has the lock; else a promise that resolves when the lock
    * was renewed. It rejects with `STORAGE_FAILED` when the lock is lost, which ends the storage.
    */
-  assured(): Promise<void> | undefined {
-    if (this.#looking !== undefined) return this.#looking
+  confirmLock(): Promise<void> | undefined {
+    if (this.#renewing !== undefined) return this.#renewing
     if (this.#guard?.isOverdue !== true) return undefined
-    this.#looking = this.#look(this.#guard)
+    this.#renewing = this.#renew(this.#guard)
     const done = (): void => {
-      this.#looking = undefined
+      this.#renewing = undefined
     }
-    this.#looking.then(done, done)
-    return this.#looking
+    this.#renewing.then(done, done)
+    return this.#renewing
   }
 
-  async #look(guard: Guard): Promise<void> {
+  async #renew(guard: Guard): Promise<void> {
     const lost = await guard.renew()
     if (lost !== undefined) this.end(lost)
     this.check()
@@ -82,8 +82,8 @@ export class Gate {
   async run<T>(action: () => Promise<T>): Promise<T> {
     this.enter()
     try {
-      const assured = this.assured()
-      if (assured !== undefined) await assured
+      const confirmed = this.confirmLock()
+      if (confirmed !== undefined) await confirmed
       return await action()
     } finally {
       this.leave()

@@ -79,7 +79,7 @@ export class Layout {
   /** @throws `PATH_INVALID` */
   objectFolder(area: ObjectArea): string {
     if (objectAreas.includes(area)) return `${this.state}/${area}`
-    throw new HotspareError('PATH_INVALID', `${JSON.stringify(area)} is no area of objects`)
+    throw new HotspareError('PATH_INVALID', `${JSON.stringify(area)} is not an area of objects`)
   }
 
   /** The path of an incoming file or folder, '' for all of them. The caller checked the path. */

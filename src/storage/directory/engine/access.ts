@@ -57,7 +57,7 @@ export class Access {
       return openSync(path, flags, mode)
     } catch (error) {
       if (!isForbidden(error) || look(path)?.isFile() !== true) throw error
-      return this.#alone(() => this.#openLent(path, flags, error))
+      return this.#exclusively(() => this.#openLent(path, flags, error))
     }
   }
 
@@ -86,7 +86,7 @@ export class Access {
     const before = Atomics.load(this.#state, 1)
     const stats = fstatSync(fd)
     const isOwn = before % 2 === 0 && Atomics.load(this.#state, 1) === before
-    return isOwn ? stats : this.#alone(() => fstatSync(fd))
+    return isOwn ? stats : this.#exclusively(() => fstatSync(fd))
   }
 
   #openLent(path: string, flags: number, cause: unknown): number {
@@ -94,7 +94,7 @@ export class Access {
     try {
       linkSync(path, second)
     } catch (error) {
-      // Another user's file, or a file system without hard links: the original error stands.
+      // Another user's file, or a file system without hard links: the original error is thrown.
       throw isForbidden(error) ? cause : error
     }
     let name = second
@@ -116,7 +116,7 @@ export class Access {
   }
 
   /** Runs `work` while no other thread lends. */
-  #alone<Result>(work: () => Result): Result {
+  #exclusively<Result>(work: () => Result): Result {
     const state = this.#state
     while (Atomics.compareExchange(state, 0, 0, 1) !== 0) {
       if (Atomics.wait(state, 0, 1, patienceMs) === 'timed-out') break
@@ -136,7 +136,7 @@ export class Access {
  * Restores the mode of a file if `name` is the temporary name of one that was lent a permission
  * when the process died.
  */
-export function takeBack(layout: Layout, name: string): void {
+export function restoreMode(layout: Layout, name: string): void {
   const mode = lentName.exec(name)?.[1]
   const path = `${layout.temporary}/${name}`
   if (mode !== undefined && look(path)?.isFile() === true) chmodSync(path, Number.parseInt(mode, 8))

@@ -103,7 +103,7 @@ export function writeFully(fd: number, bytes: Uint8Array, position: number): voi
   let done = 0
   while (done < bytes.byteLength) {
     const count = writeSync(fd, bytes, done, bytes.byteLength - done, position + done)
-    if (count === 0) throw storageFailed('the device took no bytes')
+    if (count === 0) throw storageFailed('the device wrote no bytes')
     done += count
   }
 }

@@ -91,7 +91,7 @@ export class TreeWriter {
   #put(operation: Operation<'put'>, folders: Folders): FileStat {
     const { path, bytes, mode, force = false } = operation
     const found = this.#makeWay(path, force, folders)
-    const same = found === undefined ? undefined : this.#putAgain(operation, found)
+    const same = found === undefined ? undefined : this.#rewriteIfEqual(operation, found)
     if (same !== undefined) return same
     const temporary = this.#layout.newTemporary()
     const fd = openSync(temporary, newFlags, mode & 0o777)
@@ -121,7 +121,7 @@ export class TreeWriter {
    * may return bytes that are not on the disk, and the next sync would succeed without writing
    * them.
    */
-  #putAgain({ path, bytes, mode }: Operation<'put'>, found: Stats): FileStat | undefined {
+  #rewriteIfEqual({ path, bytes, mode }: Operation<'put'>, found: Stats): FileStat | undefined {
     const isSame = (stats: Stats): boolean =>
       stats.isFile() &&
       stats.nlink <= 1 &&
@@ -305,7 +305,7 @@ export class TreeWriter {
     const stats = fstatSync(fd)
     if (stats.isFile()) return { fd, stats }
     closeSync(fd)
-    throw storageFailed(`${JSON.stringify(path)} is no regular file`, path)
+    throw storageFailed(`${JSON.stringify(path)} is not a regular file`, path)
   }
 
   /** Replaces the file by a copy, unless the path has another file by then. */

@@ -2,14 +2,14 @@
 import type { Clock } from '../interfaces/clock.js'
 
 /** Milliseconds in which the same key is reported once. */
-export const toldPeriodMs = 60_000
+export const reportPeriodMs = 60_000
 /** Different keys reported within a period; further ones are suppressed. */
 const keysMax = 16
 
-export class Told {
+export class ReportLimiter {
   readonly #clock: Clock
   /** When each key was reported, the oldest first. */
-  readonly #toldAtMs = new Map<string, number>()
+  readonly #reportedAtMs = new Map<string, number>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -18,17 +18,17 @@ export class Told {
   /** Whether this key may be reported now; if so, it counts as reported. */
   isDue(key: string): boolean {
     const nowMs = this.#clock.nowMs()
-    for (const [old, atMs] of this.#toldAtMs) {
-      if (nowMs - atMs < toldPeriodMs) break
-      this.#toldAtMs.delete(old)
+    for (const [old, atMs] of this.#reportedAtMs) {
+      if (nowMs - atMs < reportPeriodMs) break
+      this.#reportedAtMs.delete(old)
     }
-    if (this.#toldAtMs.has(key) || this.#toldAtMs.size >= keysMax) return false
-    this.#toldAtMs.set(key, nowMs)
+    if (this.#reportedAtMs.has(key) || this.#reportedAtMs.size >= keysMax) return false
+    this.#reportedAtMs.set(key, nowMs)
     return true
   }
 
   /** Forgets all keys, so that the next report of each is due. */
   forget(): void {
-    this.#toldAtMs.clear()
+    this.#reportedAtMs.clear()
   }
 }

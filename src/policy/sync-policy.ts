@@ -106,8 +106,9 @@ export class SyncPolicy<
   })
 
   /**
-   * @param classes - a declaration for each name: {@link synced}, {@link neverSynced} or {@link
-   *   appState}. Names begin with a letter and hold letters, digits, `_` and `-`, up to 64.
+   * @param classes - a declaration for each name, made by {@link synced}, {@link neverSynced} or
+   *   {@link appState}. Names begin with a letter and consist of letters, digits, `_` and `-`, up
+   *   to 64 characters.
    * @param options - options that apply to all classes
    * @throws `POLICY_CONFLICT` when two classes claim the same path, naming both, and such a path
    * @throws `OPTION_INVALID` for an invalid name, glob or option

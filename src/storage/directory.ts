@@ -27,9 +27,9 @@ import { dirname } from 'node:path'
 import { HotspareError } from '../errors.js'
 import type { OpenStorage, Storage, StorageOwner } from '../interfaces/storage.js'
 import { requireKnown } from '../util/option-names.js'
+import { CallGate } from './directory/base/call-gate.js'
 import { isMissing, replaceFile, syncFolder } from './directory/base/durable.js'
 import { isForbidden, storageError } from './directory/base/fs-error.js'
-import { Gate } from './directory/base/gate.js'
 import { decodeValue, encodeValue } from './directory/base/header.js'
 import { Layout, objectAreas } from './directory/base/layout.js'
 import { Room } from './directory/base/room.js'
@@ -76,7 +76,7 @@ async function openDirectory(
   threads: boolean,
   waits: (why: string) => void = () => undefined,
 ): Promise<OpenStorage> {
-  const gate = new Gate()
+  const gate = new CallGate()
   try {
     await makeStateFolder(layout)
     const lock = await DirectoryLock.take(layout, owner, { lost: (why) => gate.end(why), waits })
@@ -130,12 +130,12 @@ class OpenDirectory implements OpenStorage {
   readonly objects: DirectoryObjects
   readonly tree: DirectoryTree
   readonly room: Room
-  readonly #gate: Gate
+  readonly #gate: CallGate
   readonly #lock: DirectoryLock
   readonly #lanes: readonly Lane[]
   #closing: Promise<void> | undefined
 
-  constructor(layout: Layout, gate: Gate, lock: DirectoryLock, found: Found) {
+  constructor(layout: Layout, gate: CallGate, lock: DirectoryLock, found: Found) {
     const { room, threads, foldsCase } = found
     const { root } = layout
     const lending = newLendingState()

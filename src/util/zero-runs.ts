@@ -21,8 +21,8 @@ export interface Run {
 /**
  * The stretches that remain when blocks of zeros are left out, in order.
  *
- * @param position - offset of the first byte in its file. Blocks are aligned to multiples of {@link
- *   blockBytes} in the file; one that `bytes` contains only in part is never left out
+ * @param position - offset of the first byte in its file. Blocks are aligned to multiples of the
+ *   block size in the file; one that `bytes` contains only in part is never left out
  */
 export function dataRuns(bytes: Uint8Array, position: number): Run[] {
   const runs: Run[] = []

@@ -3,9 +3,9 @@
 import { type FileHandle, open, readdir, readFile } from 'node:fs/promises'
 import type { DocumentStore } from '../../interfaces/storage.js'
 import { checkLimit, documentBytesMax } from '../limits.js'
+import type { CallGate } from './base/call-gate.js'
 import { isMissing, removeFile, replaceFile } from './base/durable.js'
 import { storageError } from './base/fs-error.js'
-import type { Gate } from './base/gate.js'
 import { decodeValue, encodeValue, headerBytes, startsLikeValue } from './base/header.js'
 import type { Layout } from './base/layout.js'
 import type { Room } from './base/room.js'
@@ -16,7 +16,7 @@ const smallBytes = 256 * 1024
 /** The documents of one open directory. */
 export class DirectoryDocuments implements DocumentStore {
   readonly #layout: Layout
-  readonly #gate: Gate
+  readonly #gate: CallGate
   readonly #room: Room
   /**
    * The last unfinished call for each name, because two writes of one name must not overtake each
@@ -24,7 +24,7 @@ export class DirectoryDocuments implements DocumentStore {
    */
   readonly #busy = new Map<string, Promise<unknown>>()
 
-  constructor(layout: Layout, gate: Gate, room: Room) {
+  constructor(layout: Layout, gate: CallGate, room: Room) {
     this.#layout = layout
     this.#gate = gate
     this.#room = room

@@ -14,9 +14,9 @@
  * A holder that was declared dead while it was only suspended (its container was paused, its
  * machine slept) notices at its next touch, and ends its storage. Before that, a call whose lock is
  * overdue renews the lock first, so that it does not write into the files of the new holder. One
- * case remains: a process that is suspended between that check and the write, until {@link
- * defaultWatchMs} is over. A journal is safe from that too, because a node that takes a lock after
- * watching it replaces each log that it opens by a copy of its own.
+ * case remains: a process that is suspended between that check and the write. A journal is safe
+ * from that too, because a node that takes a lock after watching it replaces each log that it opens
+ * by a copy of its own.
  */
 
 import { createHash, randomUUID } from 'node:crypto'
@@ -25,9 +25,9 @@ import { link, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HotspareError } from '../../errors.js'
 import type { StorageOwner } from '../../interfaces/storage.js'
+import type { Guard } from './base/call-gate.js'
 import { isMissing } from './base/durable.js'
 import { errnoOf, isExhausted, storageError } from './base/fs-error.js'
-import type { Guard } from './base/gate.js'
 import type { Layout } from './base/layout.js'
 import { create, modified, openCreated, readLock } from './lock-file.js'
 import { describeThisProcess, isKnownToLive, type LockContent, who } from './lock-holder.js'

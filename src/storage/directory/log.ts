@@ -18,9 +18,9 @@ import { close as closeFile, constants, fdatasync, ftruncate, read, write, write
 import type { Log } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { checkCount, checkLimit, logBytesMax } from '../limits.js'
+import type { CallGate } from './base/call-gate.js'
 import { noFollow } from './base/durable.js'
 import { errnoOf, storageError } from './base/fs-error.js'
-import type { Gate } from './base/gate.js'
 
 /** Appends up to this size preallocate space; larger ones gain nothing from it. */
 const preallocateBelowBytes = 16 * 1024
@@ -63,7 +63,7 @@ export interface LogHooks {
 export class DirectoryLog implements Log {
   readonly #fd: number
   readonly #path: string
-  readonly #gate: Gate
+  readonly #gate: CallGate
   readonly #hooks: LogHooks
   readonly #joined = Buffer.allocUnsafeSlow(joinBelowBytes)
   #bytes: number
@@ -72,7 +72,7 @@ export class DirectoryLog implements Log {
   #busy = false
   #ended: string | undefined
 
-  constructor(fd: number, path: string, bytes: number, gate: Gate, hooks: LogHooks) {
+  constructor(fd: number, path: string, bytes: number, gate: CallGate, hooks: LogHooks) {
     this.#fd = fd
     this.#path = path
     this.#bytes = bytes

@@ -11,9 +11,9 @@ import { copyFile, lstat, open, readdir, rename, rm, unlink } from 'node:fs/prom
 import type { Log, LogInfo, LogStore } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { checkLogName } from '../names.js'
+import type { CallGate } from './base/call-gate.js'
 import { isMissing, makeFolder, noFollow, syncFolder } from './base/durable.js'
 import { storageError } from './base/fs-error.js'
-import type { Gate } from './base/gate.js'
 import type { Layout } from './base/layout.js'
 import type { Room } from './base/room.js'
 import { DirectoryLog, logFlags } from './log.js'
@@ -21,7 +21,7 @@ import { DirectoryLog, logFlags } from './log.js'
 /** The logs of one open directory. */
 export class DirectoryLogs implements LogStore {
   readonly #layout: Layout
-  readonly #gate: Gate
+  readonly #gate: CallGate
   readonly #room: Room
   readonly #isHeld: () => Promise<boolean>
   /** The open logs by path; undefined while one is being opened. */
@@ -36,7 +36,7 @@ export class DirectoryLogs implements LogStore {
   /** @param lock - the lock of the storage; `wasWatched`: its previous holder may be alive */
   constructor(
     layout: Layout,
-    gate: Gate,
+    gate: CallGate,
     room: Room,
     lock: { isHeld(): Promise<boolean>; readonly wasWatched: boolean },
   ) {

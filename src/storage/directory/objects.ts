@@ -10,7 +10,7 @@ import type {
 } from '../../interfaces/object-store.js'
 import { checkCount, checkLimit, itemsMax, objectBytesMax } from '../limits.js'
 import { checkObjectName } from '../names.js'
-import type { Gate } from './base/gate.js'
+import type { CallGate } from './base/call-gate.js'
 import type { SharedBuffers } from './base/shared-buffers.js'
 import type { Lane } from './engine/lane.js'
 import type { Syncer } from './syncer.js'
@@ -19,10 +19,10 @@ import type { Syncer } from './syncer.js'
 export class DirectoryObjects implements ObjectStore {
   readonly #lane: Lane
   readonly #syncer: Syncer
-  readonly #gate: Gate
+  readonly #gate: CallGate
   readonly #buffers: SharedBuffers
 
-  constructor(lane: Lane, syncer: Syncer, gate: Gate, buffers: SharedBuffers) {
+  constructor(lane: Lane, syncer: Syncer, gate: CallGate, buffers: SharedBuffers) {
     this.#lane = lane
     this.#syncer = syncer
     this.#gate = gate

@@ -15,7 +15,7 @@ import type {
 } from '../../interfaces/tree-store.js'
 import { applyBytesMax, checkCount, checkLimit, itemsMax, readBytesMax } from '../limits.js'
 import { checkObjectName, checkTreePath } from '../names.js'
-import type { Gate } from './base/gate.js'
+import type { CallGate } from './base/call-gate.js'
 import type { Room } from './base/room.js'
 import type { SharedBuffers } from './base/shared-buffers.js'
 import type { Lane } from './engine/lane.js'
@@ -36,7 +36,7 @@ export interface TreeParts {
   /** The lane for reads. */
   readonly bulk: Lane
   readonly syncer: Syncer
-  readonly gate: Gate
+  readonly gate: CallGate
   readonly buffers: SharedBuffers
   readonly room: Room
   /** Whether paths that differ only in case are one file in this folder. */

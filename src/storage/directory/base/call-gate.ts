@@ -15,7 +15,7 @@ export interface Guard {
 }
 
 /** The gate of one open storage. */
-export class Gate {
+export class CallGate {
   #guard: Guard | undefined
   /**
    * The renewal of the lock that is under way. All calls wait for the same one, which preserves

@@ -21,7 +21,7 @@ join-mixed or files not follow another at once, or keep the data and remove it l
 HOTSPARE_BENCH_PROFILE=DIR the nodes write processor profiles there. Names:
 ${experiments.map(({ name, title }) => `  ${name.padEnd(14)} ${title}`).join('\n')}`
 
-/** The time after which a run is given up, whatever hangs. */
+/** The time after which a run is aborted. */
 const hardLimitMs = 8 * 60_000
 
 async function main(): Promise<void> {

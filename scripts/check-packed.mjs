@@ -1,8 +1,8 @@
-// Installs what would be published into an empty project, imports every subpath there and
-// type-checks a program that uses them all, as strictly as a user could. It catches what the tree
-// hides: files missing from the package, types that need a development dependency, exports that
-// lead nowhere, and a package that grows: the JavaScript is readable as it is, so no sources and no
-// maps go with it.
+// Installs the package as it would be published into an empty project, imports every subpath there
+// and type-checks a program that uses them all, as strictly as a user could. It finds errors that
+// the repository hides: missing files, types that need a development dependency, exports without a
+// target, and a package that grows. The package has no sources and no maps, because its JavaScript
+// is readable.
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -17,7 +17,7 @@ const subpaths = Object.keys(manifest.exports)
   .filter((subpath) => !subpath.endsWith('.json'))
   .map((subpath) => manifest.name + subpath.slice(1))
 
-/** The longest tarball. */
+/** Limit of the tarball. */
 const packedBytesMax = 600_000
 
 /** Modules that only an adapter may load; importing the root must not bring them in. */

@@ -1,9 +1,9 @@
 // Adds to package-lock.json the optional packages of other platforms that npm left out.
 //
-// npm writes a lock file from what its registry shows it. Behind a mirror that lacks the builds for
-// other platforms (biome, esbuild, rolldown and the like list them as optional), those entries are
+// npm writes a lock file from what its registry offers. Behind a mirror that lacks the builds for
+// other platforms (biome, esbuild, rolldown and others list them as optional), those entries are
 // missing, and `npm ci` then refuses the lock file. A bare entry (version, optional, os, cpu) is
-// enough for npm, everywhere. Run it after each `npm install` that changed the lock file; it is
+// sufficient for npm everywhere. Run it after each `npm install` that changed the lock file; it is
 // idempotent.
 import { readFile, writeFile } from 'node:fs/promises'
 
@@ -35,7 +35,7 @@ for (const entry of Object.values(lock.packages)) {
     if (key in lock.packages) continue
     const platform = platformOf(name)
     if (platform.os === undefined || platform.cpu === undefined) {
-      // Not recognised as a platform build: a name this script does not know must not pass unseen.
+      // Reported, because a name that this script does not know may be a platform build too.
       console.error(`complete-lock: cannot tell the platform of ${name}`)
       process.exitCode = 1
     }

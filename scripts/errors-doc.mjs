@@ -4,7 +4,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { errorCodes } from '../dist/error-codes.js'
 
-/** What the table says of a code: some errors of it say so themselves. */
+/** The column `retryable` of a code. */
 const retryable = (info) => (info.retryableDepends ? 'depends' : info.retryable ? 'yes' : 'no')
 
 const file = new URL('../docs/errors.md', import.meta.url)

@@ -1,6 +1,6 @@
 // Writes the tables of docs/limits.md: every constant of the sources that limits or sizes
-// something, with its value and its doc comment. Run it after a change of one; a test compares page
-// and sources.
+// something, with its value and its doc comment. Run it after changing one; a test compares the
+// page with the sources.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,43 +8,43 @@ import ts from 'typescript'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Numbers that limit nothing: layouts, codes, modes, format numbers. By the name of the file. */
+/** Numbers that limit nothing (layouts, codes, modes, format numbers), by the name of the file. */
 const layouts = {
-  'access.ts': ['LENT'],
+  'access.ts': ['lentMode'],
   'ack-queues.ts': ['levelsCount'],
-  'channel.ts': ['MESSAGE_TYPE', 'TYPE_MAX', 'OVERHEAD_BYTES'],
+  'channel.ts': ['messageType', 'typeMax', 'overheadBytes'],
   'checkpoint-document.ts': ['checkpointFormatVersion'],
-  'connection.ts': ['SPOILED'],
+  'connection.ts': ['spoiledByte'],
   'entry.ts': ['entryHeaderBytes', 'entryFormatVersion'],
-  'files.ts': ['defaultMode', 'STAT_BLOCK_BYTES'],
+  'files.ts': ['defaultMode', 'statBlockBytes'],
   'format.ts': ['segmentFormatVersion', 'markBytes', 'fixedBytes', 'markWord'],
-  'frame-check.ts': ['MAC_BYTES', 'CRC_BYTES', 'CHECK_BYTES_MAX', 'HASH_BYTES', 'BLOCK_BYTES'],
-  'frame-reader.ts': ['HEADER_BYTES', 'GOODBYE'],
-  'handshake-frames.ts': ['NONCE_BYTES', 'HELLO_BYTES', 'CHALLENGE_BYTES', 'UNSUPPORTED_BYTES'],
+  'frame-check.ts': ['macBytes', 'crcBytes', 'checkBytesMax', 'hashBytes', 'blockBytes'],
+  'frame-reader.ts': ['headerBytes', 'goodbye'],
+  'handshake-frames.ts': ['nonceBytes', 'helloBytes', 'challengeBytes', 'unsupportedBytes'],
   'hard-state-log.ts': ['formatVersion', 'slotHeaderBytes'],
-  'header.ts': ['HEADER_BYTES', 'FORMAT_VERSION'],
+  'header.ts': ['headerBytes', 'formatVersion'],
   'index-log.ts': ['blockHeaderBytes', 'indexFormatVersion'],
   'intake.ts': ['copies'],
-  'keys.ts': ['KEY_BYTES', 'PROOF_BYTES'],
-  'limits.ts': ['KIB', 'MIB'],
+  'keys.ts': ['keyBytes', 'proofBytes'],
+  'limits.ts': ['kib', 'mib'],
   'live-database.ts': ['logMagic', 'magicBytes'],
   'messages.ts': ['numberBytesMax', 'stretchResultBytesMax'],
-  'object-files.ts': ['OBJECT_MODE'],
+  'object-files.ts': ['objectMode'],
   'overlay.ts': ['createdMode'],
   'replay-check.ts': ['createdMode'],
-  'scan.ts': ['SCALAR', 'SIZED', 'ARRAY', 'MAP', 'EXTENSION', 'FORBIDDEN'],
+  'scan.ts': ['scalarKind', 'sizedKind', 'arrayKind', 'mapKind', 'extensionKind', 'forbiddenKind'],
   'sync-policy.ts': ['fingerprintFormat'],
-  'tls.ts': ['BINDING_BYTES'],
-  'tree-operations.ts': ['DEFAULT_MODE'],
-  'tree-writer.ts': ['DEFAULT_MODE'],
-  'tree.ts': ['SPOILED'],
+  'tls.ts': ['bindingBytes'],
+  'tree-operations.ts': ['defaultMode'],
+  'tree-writer.ts': ['defaultMode'],
+  'tree.ts': ['spoiledByte'],
   'types.ts': ['mib'],
   'update-run.ts': ['lengthBytes'],
-  'work.ts': ['STAT_NUMBERS', 'APPLIED_NUMBERS', 'READ_NUMBERS'],
-  'zero-runs.ts': ['BLOCK_BYTES'],
+  'work.ts': ['statNumbers', 'appliedNumbers', 'readNumbers'],
+  'zero-runs.ts': ['blockBytes'],
 }
 
-/** The parts of the page, each with the folders of `src` that it shows. A longer folder wins. */
+/** The parts of the page, each with its folders of `src`. The longest matching folder decides. */
 const parts = {
   'Options of a node, and their defaults': ['node/contract'],
   'Policy and paths': ['policy'],
@@ -183,7 +183,7 @@ function memberDoc(source, name) {
   return ''
 }
 
-/** What a constant expression of numbers comes to; undefined for everything else. */
+/** The value of a constant expression of numbers; undefined for any other expression. */
 function evaluated(sources, file, node) {
   const value = (part) => evaluated(sources, file, part)
   if (ts.isNumericLiteral(node)) return Number(node.text)

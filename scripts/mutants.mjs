@@ -1,8 +1,8 @@
-// `npm run mutants`: breaks one safety rule at a time, in a copy of the project, and looks who
-// notices: the simulator, within a bounded number of seeds, or the unit tests that the mutant
-// names. The list is scripts/mutants/list.json. The last line of standard output is JSON with
-// `--json`: `{ mutants, noticed, noticedBySimulator, survived: [], unjudged: [] }`. Exit code 1
-// when one survives, or when the time did not suffice to judge all of them.
+// `npm run mutants`: breaks one safety rule at a time, in a copy of the project, and checks whether
+// that is noticed: by the simulator, within a bounded number of seeds, or by the unit tests that
+// the mutant names. The list is scripts/mutants/list.json. With `--json` the last line of standard
+// output is JSON: `{ mutants, noticed, noticedBySimulator, survived: [], unjudged: [] }`. Exit code
+// 1 when one survives, or when the time did not suffice to judge all of them.
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { lineOf, report } from './mutants/outcome.mjs'
@@ -58,7 +58,8 @@ async function main() {
   const mutants = chosen(await readMutants())
   const jobs = Math.max(1, Math.min(number(values.jobs, availableParallelism()), mutants.length))
   const untilMs = performance.now() + number(values.minutes, 90) * 60_000
-  // Without any mutant, and of the same state as the others, whatever is built meanwhile.
+  // A copy without a mutant, of the same state as the others, so that a build meanwhile has no
+  // effect.
   const sound = await Workshop.open()
   const seeds = new Seeds({
     first: number(values.seed, 1),
@@ -85,7 +86,7 @@ async function main() {
   if (answer.survived.length + answer.unjudged.length > 0) process.exitCode = 1
 }
 
-// The folders and the processes end with this one, whatever ends it.
+// Removes the folders and ends the processes, however this process ends.
 for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],

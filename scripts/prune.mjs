@@ -1,7 +1,7 @@
-// Removes from dist what no longer has a source, so that a deleted file does not stay in the
-// package, and declarations that no entry point of the package reaches, since nobody can import
-// them. It runs after the compiler instead of emptying dist before it: whoever runs dist meanwhile
-// is not hurt.
+// Removes files from dist that no longer have a source, so that a deleted file does not stay in the
+// package, and declarations that no entry point of the package reaches, because nothing can import
+// them. It runs after the compiler instead of emptying dist before it, so that programs that use
+// dist meanwhile are not affected.
 import { existsSync } from 'node:fs'
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** What an application holds: one node of a cluster. */
+/** The public class of the library: one node of a cluster. */
 
 import type { VaultIncident } from './copy/vault/incident.js'
 import type { Role } from './core/state/facts.js'
@@ -29,7 +29,7 @@ export type StateNames<C extends Classes> = {
 }[keyof C] &
   string
 
-/** What a class's `apply` takes. */
+/** The type of the changes of a class, as its `apply` takes them. */
 export type ChangeOf<C extends Classes, Name extends keyof C> =
   C[Name] extends AppStateClass<infer Change, infer _Result> ? Change : never
 
@@ -41,7 +41,7 @@ export interface VaultApi {
    */
   list(): Promise<readonly VaultIncident[]>
   /**
-   * Bytes of an object that an incident names; fewer than asked only at its end.
+   * Reads bytes of an object that an incident names; fewer than requested only at its end.
    * @param object - the `object` of a file, a state or the journal of an incident
    * @param options - `offset`: the first byte, default 0; `length`: bytes at most, default 1 MiB
    * @throws `FILE_NOT_FOUND` when the vault holds no such object; `NOT_STARTED`, `STOPPED`,
@@ -49,26 +49,20 @@ export interface VaultApi {
    */
   read(object: string, options?: { offset?: number; length?: number }): Promise<Uint8Array>
   /**
-   * Removes an incident that was dealt with, and gives its room back. What it held is gone for good
-   * then; this version has no reader for its states and its journal, so keep incidents of
-   * application state that matters.
+   * Removes an incident that needs no more attention, and frees its space. Its content is lost for
+   * good. This version cannot decode the states and the journal of an incident, so keep incidents
+   * of application state that matters.
    * @throws `NOT_STARTED`, `STOPPED`, `STORAGE_FAILED`
    */
   remove(incident: VaultIncident): Promise<void>
 }
 
-/**
- * Bytes that one `vault.read` gives unless it asks for another length; the rest takes further
- * calls.
- */
+/** Default `length` of `vault.read`; longer reads take several calls or a larger `length`. */
 const vaultReadBytes = 1024 * 1024
 
 const runtimes = new WeakMap<object, Runtime>()
 
-/**
- * What runs inside a node: for the simulator of this package, and no part of what an application
- * sees.
- */
+/** The runtime of a node, for the simulator of this package; not part of the public API. */
 export function runtimeOf(node: object): Runtime {
   const runtime = runtimes.get(node)
   if (runtime === undefined) throw new TypeError('not a node')
@@ -76,7 +70,7 @@ export function runtimeOf(node: object): Runtime {
 }
 
 /**
- * One node of a cluster. Exactly one node of a cluster is active; the others are warm copies.
+ * One node of a cluster. One node is active; the others keep copies and can take over.
  *
  * @example
  * ```ts
@@ -93,7 +87,7 @@ export class ClusterNode<C extends Classes = Classes> {
   readonly #runtime: Runtime
   /** The synced files. Reads work on every node that has a complete copy, writes on the active. */
   readonly files: FilesApi
-  /** What a divergence left on this node. */
+  /** The vault of this node: data that a divergence or a restore removed. */
   readonly vault: VaultApi
 
   /**
@@ -114,7 +108,7 @@ export class ClusterNode<C extends Classes = Classes> {
       },
       remove: async (incident) => {
         if (typeof incident?.id !== 'string') {
-          const what = 'vault.remove() takes an incident, as vault.list() has it'
+          const what = 'vault.remove() takes an incident from vault.list()'
           throw new HotspareError('OPTION_INVALID', what, { details: { option: 'incident' } })
         }
         await runtime.vault.remove(incident)
@@ -127,33 +121,33 @@ export class ClusterNode<C extends Classes = Classes> {
     return this.#options.id
   }
 
-  /** What this node is doing; `stopped` before `start()` and after `stop()`. */
+  /** The role of this node; `stopped` before `start()` and after `stop()`. */
   get role(): Role {
     return this.#runtime.role
   }
 
-  /** The tenure while this node is active. */
+  /** The tenure while this node is active; else undefined. */
   get tenure(): Tenure | undefined {
     return this.#runtime.tenures.current
   }
 
-  /** The address that peers reach this node at, once started. */
+  /** The address at which peers reach this node; undefined before the start. */
   get address(): string | undefined {
     return this.#runtime.address
   }
 
   /**
-   * Opens storage and transport and takes part in the cluster. Resolves when this node is standby
-   * or active for the first time; until then `status()` and the events tell how it goes: `waiting`
-   * names the members that it gives up to `startupWaitMs` to show up, `holding` those without which
-   * it does not go on.
+   * Opens storage and transport and joins the cluster. Resolves when this node is standby or active
+   * for the first time. Until then `status()` and the events report its progress: `waiting` names
+   * the members whose answer it awaits for up to `startupWaitMs`, `holding` those without which it
+   * does not proceed.
    *
    * @throws `ADOPT_REQUIRED` when there are files in paths of synced classes and no history,
    *   without `adopt`
    * @throws `STORAGE_LOCKED`, `STORAGE_FORMAT`, `STORAGE_CORRUPT`, `STORAGE_FULL`,
    *   `STORAGE_READ_ONLY`, `STORAGE_FAILED`
    * @throws `ADDRESS_IN_USE`; `OPTION_INVALID` for an address that this machine cannot listen on,
-   *   an option that there is not, or `join` together with `adopt` or without another member
+   *   an unknown option, or `join` together with `adopt` or without another member
    * @throws `ALREADY_STARTED`; `STOPPED` when the node was stopped meanwhile
    * @throws `ABORTED` when `signal` aborted; the node is stopped then
    */
@@ -163,10 +157,10 @@ export class ClusterNode<C extends Classes = Classes> {
   }
 
   /**
-   * Leaves the cluster. An active node hands the role over first when a standby is in sync.
+   * Leaves the cluster. An active node first hands the role over, if a standby is in sync.
    * Idempotent.
-   * @param options - `signal`: gives up the handover; the node stops all the same
-   * @throws `OPTION_INVALID` for an option that there is not
+   * @param options - `signal`: aborts the handover; the node stops all the same
+   * @throws `OPTION_INVALID` for an unknown option
    */
   async stop(options: { signal?: AbortSignal } = {}): Promise<void> {
     requireKnown('stop()', options, ['signal'])
@@ -179,24 +173,26 @@ export class ClusterNode<C extends Classes = Classes> {
   }
 
   /**
-   * Changes application state on all nodes. Only on the active.
+   * Changes application state on all nodes. Only on the active node.
    *
    * The change is plain data: null, booleans, numbers, strings, bytes, valid `Date`s, bigints of 64
-   * bits, `undefined`, and arrays and plain objects of these, 100 levels deep at most. Every node's
-   * `apply` gets it as the journal holds it: bytes as a `Buffer`, `-0` as `0`, holes of an array as
-   * `undefined`, and of an object its own enumerable properties with string keys. All else is
-   * refused. Until the call has resolved the change must not be changed.
+   * bits, `undefined`, and arrays and plain objects of these, at most 100 levels deep. The `apply`
+   * of every node gets it as it was journaled: bytes as a `Buffer`, `-0` as `0`, holes of an array
+   * as `undefined`, and of an object its own enumerable properties with string keys. All other
+   * values are refused. The caller must not modify the change before the call has resolved.
    *
-   * @returns what the write really got, with `apply`'s result; of plain data a copy, else what
-   *   `apply` returned
+   * @returns the receipt with the acknowledgement that the write reached and the result of `apply`:
+   *   a copy if that is plain data, else the value itself
    * @throws `NOT_ACTIVE` with the active in `details.active`
-   * @throws `VALUE_INVALID` for a change that is no plain data, with the place of what is not
+   * @throws `VALUE_INVALID` for a change that is not plain data, with the place of the offending
+   *   part
    * @throws `CLASS_UNKNOWN`, `CLASS_KIND`, `QUEUE_FULL`, `WRITE_TOO_LARGE`, `OPTION_INVALID`,
    *   `NOT_STARTED`, `STOPPED`
    * @throws `ABORTED`, `WRITES_BLOCKED` when the signal aborted; unless `retryable` is true the
    *   write has happened
    * @throws `OUTCOME_UNKNOWN` when the role was lost before the write was acknowledged
-   * @throws what `apply` threw, which is a replicated result as any other and undoes nothing
+   * @throws the error that `apply` threw, which is a replicated result like any other and undoes
+   *   nothing
    */
   update<Name extends StateNames<C>>(
     className: Name,
@@ -207,13 +203,13 @@ export class ClusterNode<C extends Classes = Classes> {
   }
 
   /**
-   * Several writes as one change: all or nothing, at one position, on every node. Nothing happens
-   * before `work` has resolved; reads inside see what is applied and the transaction's own writes.
-   * All or nothing ends there: an `apply` that throws at the commit undoes nothing, neither its own
-   * half-done work nor the other changes.
+   * Combines several writes in one change: all or nothing, at one position, on every node. Nothing
+   * is written before `work` has resolved; reads inside see the applied data and the transaction's
+   * own writes. The guarantee covers the commit only: an `apply` that throws then undoes neither
+   * its own partial effects nor the other changes.
    *
-   * @throws what `work` threw; nothing has happened then
-   * @throws `TX_CONFLICT` when what was read has changed meanwhile; run it again
+   * @throws the error that `work` threw; nothing was written then
+   * @throws `TX_CONFLICT` when data that was read has changed meanwhile; run the transaction again
    * @throws `TX_CLOSED` from calls made after `work` has resolved
    * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `PATH_CONFLICT`, `PATH_BLOCKED`,
    *   `FILE_NOT_FOUND` for its files
@@ -225,8 +221,8 @@ export class ClusterNode<C extends Classes = Classes> {
    * @throws `ABORTED`, `WRITES_BLOCKED` when the signal aborted; unless `retryable` is true the
    *   transaction has happened
    * @throws `OUTCOME_UNKNOWN` when the role was lost before the commit was acknowledged
-   * @throws what the first failing `apply` threw; the transaction has happened, and the results of
-   *   the others are lost to the caller
+   * @throws the error of the first `apply` that threw; the transaction has happened, and the
+   *   results of the others are not returned
    */
   async transaction<Result>(
     work: (transaction: Transaction) => Promise<Result> | Result,
@@ -237,15 +233,15 @@ export class ClusterNode<C extends Classes = Classes> {
 
   /**
    * Calls `serve` each time this node becomes active, with a tenure whose signal aborts when the
-   * role is lost. Resolves when the node stops or `signal` aborts, and no sooner than `serve`,
-   * which should end with the tenure.
+   * role is lost. Resolves when the node stops or `signal` aborts, but not before `serve` has
+   * ended, which it should do when the tenure ends.
    *
-   * When `serve` throws while the role is held, the call rejects with that, and `serve` is not
-   * called again. The node **stays active** all the same, with nobody serving: stop it, so that
-   * another one takes over. What `serve` throws after the role was lost is ignored.
+   * When `serve` throws while this node is active, the call rejects with that error, and `serve` is
+   * not called again. The node **stays active** although nothing serves: stop it, so that another
+   * node takes over. Errors of `serve` after the role was lost are ignored.
    *
-   * @throws what `serve` threw while it held the role; `OPTION_INVALID` for an option that there is
-   *   not
+   * @throws the error that `serve` threw while this node was active; `OPTION_INVALID` for an
+   *   unknown option
    * @example
    * ```ts
    * await node.whileActive(async (tenure) => await tenure.ended).catch(async (error) => {
@@ -264,16 +260,16 @@ export class ClusterNode<C extends Classes = Classes> {
   }
 
   /**
-   * Hands the role over to a standby that is in sync. Only on the active. Writes made meanwhile
-   * wait and go to the new active; large content and transactions that are under way can end with
-   * `NOT_ACTIVE`, and have not happened then.
+   * Hands the role over to a standby that is in sync. Only on the active node. Writes made
+   * meanwhile wait and are forwarded to the new active; large content and transactions under way
+   * can end with `NOT_ACTIVE`, and have not happened then.
    *
    * @param options - `to`: the member; default the first in takeover order that is eligible
    * @throws `NOT_ACTIVE` with the active in `details.active`, `NO_ELIGIBLE_STANDBY` or, when `to`
    *   is no other member, `OPTION_INVALID`, with the role unchanged; `SWITCHOVER_FAILED`,
    *   `SWITCHOVER_UNDER_WAY`
-   * @throws `ABORTED` when `signal` aborted: nothing has happened when it had before the call, and
-   *   a switchover that is under way goes on
+   * @throws `ABORTED` when `signal` aborted. If it had before the call, nothing has happened; a
+   *   switchover under way continues
    */
   async switchover(options: { to?: string; signal?: AbortSignal } = {}): Promise<void> {
     requireKnown('switchover()', options, ['to', 'signal'])
@@ -281,15 +277,15 @@ export class ClusterNode<C extends Classes = Classes> {
   }
 
   /**
-   * Takes over without waiting for these members: the operator's way out while the node reports
-   * `holding`. It also ends the caution of `start({ join: true })`. What they have and this node
-   * lacks is lost, or goes to the vault when they come back. It resolves when the order is taken,
-   * not when the node is active. On the active it does nothing, and neither does it where this node
-   * may not be promoted: an observer, a damaged copy, a full disk. No order ends `holding` with "no
+   * Takes over without waiting for these members: the operator's decision while the node reports
+   * `holding`. It also ends the caution of `start({ join: true })`. Changes that only those members
+   * have are lost, or move to their vault when they return. The call resolves when the order is
+   * accepted, not when the node is active. It has no effect on the active, and on a node that may
+   * not be promoted: an observer, a damaged copy, a full disk. No order ends `holding` with "no
    * member in reach may be promoted".
    *
-   * @throws `OPTION_INVALID` when one of them is no other member; `SWITCHOVER_FAILED` on a node
-   *   that hears the active
+   * @throws `OPTION_INVALID` when one of them is not another member; `SWITCHOVER_FAILED` on a node
+   *   that receives heartbeats of the active
    * @throws `ABORTED` when `signal` had aborted; `NOT_STARTED`, `STOPPED`
    */
   async takeOver(options: {
@@ -306,9 +302,9 @@ export class ClusterNode<C extends Classes = Classes> {
   }
 
   /**
-   * Resolves when so many standbys are in sync as this node knows it, at once when they are
-   * already: from then on, and until one is lost, a write with the level `standby` survives the
-   * loss of any one machine. On a standby it also means that this node is one of them. It waits
+   * Resolves when `count` standbys are in sync, as far as this node knows; at once if they are
+   * already. From then on, until one is lost, a write with the level `standby` survives the loss of
+   * any one machine. On a standby it also means that this node is one of them. It continues to wait
    * through changes of the role.
    *
    * @param options - `count`: standbys, default 1
@@ -334,22 +330,23 @@ export class ClusterNode<C extends Classes = Classes> {
     await this.#runtime.inSync(count, signal)
   }
 
-  /** The state of this node and what it knows of the others. */
+  /** The state of this node, and its view of the others. */
   status(): NodeStatus {
     return this.#runtime.status()
   }
 
   /**
-   * The last 64 decisions about roles: for each the rule and the facts it rests on. Oldest first;
-   * the same one many times in a row is listed once. `atMs` is of the node's monotonic clock, which
-   * starts with the process: good for differences only.
+   * The last 64 decisions about roles, each with the rule and the facts it was based on. Oldest
+   * first; repetitions of the same decision are listed once. `atMs` is on the node's monotonic
+   * clock, which starts with the process, so it is useful for differences only.
    */
   explain(): readonly Decision[] {
     return this.#runtime.explain()
   }
 
   /**
-   * Calls `listener` with each event of this name. What it throws becomes the event `error`.
+   * Calls `listener` with each event of this name. An error that it throws becomes the event
+   * `error`.
    * @throws `OPTION_INVALID` for a name that no event has
    */
   on<Name extends keyof NodeEvents>(
@@ -372,7 +369,7 @@ export class ClusterNode<C extends Classes = Classes> {
     return this
   }
 
-  /** Takes a listener away again. */
+  /** Removes a listener. */
   off<Name extends keyof NodeEvents>(
     name: Name,
     listener: (...event: NodeEvents[Name]) => void,

@@ -1,23 +1,23 @@
 /**
- * The codes of all errors that hotspare reports on purpose. The table is the only source of truth:
- * the type {@link ErrorCode} derives from it, and a test holds `docs/errors.md` to it. A code is
- * stable within a major version; its wording is not.
+ * The codes of all errors that hotspare reports. The type {@link ErrorCode} derives from this
+ * table, and a test compares `docs/errors.md` with it. A code is stable within a major version; its
+ * wording is not.
  */
 
-/** What the library knows about one error code. */
+/** The description of one error code. */
 export interface ErrorInfo {
   /**
-   * Whether the same call may succeed later without anybody changing the call, options or files.
+   * Whether the same call may succeed later without a change of the call, the options or the files.
    */
   readonly retryable: boolean
   /**
-   * True where single errors of this code say otherwise: then only the `retryable` of the error
-   * itself counts.
+   * True where it differs between errors of this code: then only `retryable` of the error itself is
+   * valid.
    */
   readonly retryableDepends?: true
   /** What happened, in one sentence. */
   readonly summary: string
-  /** What the caller or operator does next, in one sentence. It ends every message. */
+  /** What the caller or operator should do next, in one sentence. It ends every message. */
   readonly whatToDo: string
 }
 
@@ -47,12 +47,12 @@ const table = {
   ABORTED: {
     retryable: true,
     retryableDepends: true,
-    summary: 'The call was given up because its signal aborted.',
+    summary: 'The call was aborted by its signal.',
     whatToDo: 'Call again if the result is still wanted.',
   },
   OPTION_INVALID: {
     retryable: false,
-    summary: 'An option has a value that cannot work.',
+    summary: 'An option is unknown or has an invalid value.',
     whatToDo: 'Correct the option that the message names.',
   },
 
@@ -76,18 +76,19 @@ const table = {
     retryable: false,
     summary:
       'The path cannot exist beside another one, such as a file where a directory is needed.',
-    whatToDo: 'Remove the path that stands in the way, or choose another name.',
+    whatToDo: 'Remove the path that is in conflict, or choose another name.',
   },
   CHANGED_OUTSIDE: {
     retryable: true,
-    summary: 'Another program changed the file, and this node has not its content of the history.',
+    summary:
+      'Another program changed the file, and this node does not have its replicated content.',
     whatToDo:
-      'Try again when the event outsideChange says what became of it, or write the file anew; on a standby the version of the active comes back by itself.',
+      'Try again after the event outsideChange has reported the result, or write the file again; on a standby the version of the active is restored by itself.',
   },
   RESTORE_UNDER_WAY: {
     retryable: true,
     summary:
-      'A restore is putting its files in their places, or brings the first copy, so that nothing can be read now.',
+      'A restore is moving its files into place, or fetches the first copy, so nothing can be read now.',
     whatToDo: 'Try again a little later, or read on the active.',
   },
   FILE_NOT_FOUND: {
@@ -121,8 +122,7 @@ const table = {
   WRITE_TOO_LARGE: {
     retryable: false,
     summary: 'A single write is larger than its limit.',
-    whatToDo:
-      'Split it into several writes, or keep large values in files; the limit is a fixed one.',
+    whatToDo: 'Split it into several writes, or keep large values in files; the limit is fixed.',
   },
   QUEUE_FULL: {
     retryable: true,
@@ -132,18 +132,18 @@ const table = {
   WRITES_BLOCKED: {
     retryable: false,
     summary:
-      "The write was given up while it waited for a standby, because none is in sync and onNoStandby is 'block'; it has its place in the journal.",
+      "The write was aborted while it waited for a standby, because none is in sync and onNoStandby is 'block'; it is in the journal.",
     whatToDo:
       'Bring a standby back; read the data on the active before repeating a call that must not happen twice.',
   },
   OUTCOME_UNKNOWN: {
     retryable: false,
-    summary: 'The call was sent, but whether it took effect could not be learned.',
+    summary: 'The call was sent, but whether it took effect is unknown.',
     whatToDo: 'Read the data on the active before repeating a call that must not happen twice.',
   },
   TX_CONFLICT: {
     retryable: true,
-    summary: 'What the transaction had read was changed before it committed.',
+    summary: 'Data that the transaction had read was changed before it committed.',
     whatToDo: 'Run the whole transaction again.',
   },
   TX_CLOSED: {
@@ -156,11 +156,11 @@ const table = {
   NO_ELIGIBLE_STANDBY: {
     retryable: true,
     summary: 'No standby may take the role now.',
-    whatToDo: 'Look into status().peers for the reason, and wait until one is in sync.',
+    whatToDo: 'Find the reason in status().peers, and wait until one is in sync.',
   },
   SWITCHOVER_FAILED: {
     retryable: true,
-    summary: 'The planned handover did not finish; the cluster settles by the ordinary rules.',
+    summary: 'The planned handover did not finish; the ordinary rules decide which node is active.',
     whatToDo: 'Check status() for who is active, then try again.',
   },
   SWITCHOVER_UNDER_WAY: {
@@ -178,40 +178,41 @@ const table = {
   STORAGE_FULL: {
     retryable: true,
     summary: 'The storage has no space left.',
-    whatToDo: 'Free space on the device; the node goes on by itself.',
+    whatToDo: 'Free space on the device; the node continues by itself.',
   },
   STORAGE_READ_ONLY: {
     retryable: false,
     summary: 'The storage cannot be written.',
     whatToDo:
-      'Correct the owner, the permissions or the mount; a node that runs goes on by itself, a start that failed is to be repeated.',
+      'Correct the owner, the permissions or the mount; a running node continues by itself, a failed start has to be repeated.',
   },
   STORAGE_FAILED: {
     retryable: false,
     summary: 'The storage reported a failure of the device or the operating system.',
     whatToDo:
-      'Look at the cause and check the device; a node that runs tries again by itself, a start that failed is to be repeated.',
+      'Look at the cause and check the device; a running node tries again by itself, a failed start has to be repeated.',
   },
   RESOURCES_EXHAUSTED: {
     retryable: true,
     summary: 'The process or its machine has no file descriptors, threads or memory left.',
     whatToDo:
-      'Close what the application holds open, or raise the limit (ulimit -n); a node that runs goes on by itself.',
+      'Close files and sockets that the application keeps open, or raise the limit (ulimit -n); a running node continues by itself.',
   },
   SNAPSHOT_FAILED: {
     retryable: true,
     summary: 'The snapshot of a class of application state could not be taken or stored.',
-    whatToDo: 'Correct snapshot() of the class that is named here; it is tried again by itself.',
+    whatToDo:
+      'Correct snapshot() of the class that the message names; the node tries again by itself.',
   },
   PATH_BLOCKED: {
     retryable: true,
-    summary: 'Something that is not synced stands in the way of a synced file.',
+    summary: 'A file, link or folder that is not synced obstructs the path of a synced file.',
     whatToDo:
-      'Move away what is named here; the node goes on by itself, a refused write is to be repeated.',
+      'Move away what the message names; the node continues by itself, a refused write has to be repeated.',
   },
   STORAGE_CORRUPT: {
     retryable: false,
-    summary: 'Stored bytes fail their checksum, or are not what was written there.',
+    summary: 'Stored bytes fail their checksum, or are not the bytes that were written.',
     whatToDo:
       'Check the device; while another node is active, move .hotspare (the vault is in it) and the files of synced classes out of the folder, leave all else, and start the node: it restores its copy.',
   },
@@ -222,7 +223,7 @@ const table = {
   },
   ADOPT_REQUIRED: {
     retryable: false,
-    summary: 'The directory holds files from before hotspare was used there.',
+    summary: 'The directory contains files from before hotspare was used there.',
     whatToDo:
       'Call start({ adopt: true }) on the one node whose files are to be kept; on any other move the files of synced classes, and only these, out of the folder, and it restores its copy from the active.',
   },
@@ -233,12 +234,12 @@ const table = {
   },
   JOURNAL_TRIMMED: {
     retryable: true,
-    summary: 'The journal no longer holds the positions asked for.',
-    whatToDo: 'Nothing if the node restores by itself; else raise journalBytesMax.',
+    summary: 'The journal no longer contains the requested positions.',
+    whatToDo: 'Nothing if the node restores by itself; otherwise raise journalBytesMax.',
   },
   VAULT_FULL: {
     retryable: true,
-    summary: 'The vault has no room, and what was not exported is never evicted.',
+    summary: 'The vault is full, and incidents that were not removed are never evicted.',
     whatToDo: 'Export incidents with node.vault and remove them, or raise vaultBytesMax.',
   },
   RESTORE_FAILED: {
@@ -250,7 +251,7 @@ const table = {
   // Peers and the protocol.
   PEER_REFUSED: {
     retryable: true,
-    summary: 'Nobody listens at the address of the peer.',
+    summary: 'No process listens at the address of the peer.',
     whatToDo: 'Start the node there, or correct its address in members.',
   },
   PEER_UNREACHABLE: {
@@ -261,7 +262,7 @@ const table = {
   HANDSHAKE_FAILED: {
     retryable: false,
     retryableDepends: true,
-    summary: 'One of two nodes did not let the other one in.',
+    summary: 'One of two nodes refused the other one.',
     whatToDo:
       'Compare secret, cluster, members and ids: the first three must be the same on both nodes, and every id must be used once.',
   },
@@ -277,7 +278,7 @@ const table = {
   },
   PROTOCOL_VIOLATION: {
     retryable: false,
-    summary: 'A peer sent something that the protocol does not allow.',
+    summary: 'A peer sent a message that the protocol does not allow.',
     whatToDo: 'Check that only nodes of this cluster use its ports, and that versions match.',
   },
   FRAME_TOO_LARGE: {
@@ -288,7 +289,8 @@ const table = {
   FRAME_CORRUPT: {
     retryable: true,
     summary: 'A frame fails its checksum or its proof of origin.',
-    whatToDo: 'Nothing if it stays rare: the link is opened again; else check the network.',
+    whatToDo:
+      'Nothing if it stays rare, because the link is opened again; otherwise check the network.',
   },
   CONNECTION_CLOSED: {
     retryable: true,
@@ -309,7 +311,7 @@ const table = {
   },
   HISTORY_UNRELATED: {
     retryable: false,
-    summary: 'Both nodes have data, and their histories share nothing.',
+    summary: 'Both nodes have data, and their histories have no term in common.',
     whatToDo:
       'Decide which copy to keep; stop the other node, move .hotspare and the files of synced classes out of its folder, leave all else, and start it: it restores its copy.',
   },
@@ -329,5 +331,5 @@ const table = {
 /** The code of a {@link HotspareError}. `docs/errors.md` lists each with its meaning and remedy. */
 export type ErrorCode = keyof typeof table
 
-/** All error codes with what they mean and what to do about them. */
+/** All error codes, with their meanings and remedies. */
 export const errorCodes: Readonly<Record<ErrorCode, ErrorInfo>> = table

@@ -8,7 +8,7 @@ export type ErrorDetail = string | number | boolean | null | undefined | readonl
 export interface ErrorDetails {
   /** The path that the error is about. */
   readonly path?: string | undefined
-  /** What stands in the way of that path (`PATH_BLOCKED`). */
+  /** What obstructs that path (`PATH_BLOCKED`). */
   readonly obstacle?: string | undefined
   /** The class of the SyncPolicy that the error is about. */
   readonly className?: string | undefined
@@ -16,37 +16,37 @@ export interface ErrorDetails {
   readonly option?: string | undefined
   /** The limit that was reached, in the unit of the option of that name. */
   readonly limit?: number | undefined
-  /** What was there instead, in the same unit as `limit`. */
+  /** The actual value, in the same unit as `limit`. */
   readonly actual?: number | undefined
   /** The node that the error is about. */
   readonly nodeId?: string | undefined
-  /** The id of the active node, where it is known (`NOT_ACTIVE`). */
+  /** The id of the active node, if known (`NOT_ACTIVE`). */
   readonly active?: string | undefined
   /** Further facts. */
   readonly [name: string]: ErrorDetail
 }
 
-/** What a {@link HotspareError} can carry besides its code and message. */
+/** Options of a {@link HotspareError} besides its code and message. */
 export interface HotspareErrorOptions {
-  /** The error underneath, if any. */
+  /** The error that caused this one, if any. */
   readonly cause?: unknown
   /** Facts for programs. */
   readonly details?: ErrorDetails | undefined
-  /** Replaces the code's own answer to "may the same call succeed later?". */
+  /** Overrides whether the same call may succeed later, which by default the code determines. */
   readonly retryable?: boolean | undefined
-  /** Replaces the code's own remedy where it would mislead. */
+  /** Replaces the remedy of the code where that would mislead. */
   readonly whatToDo?: string | undefined
 }
 
 /**
- * The remedies of errors that say something else than their code does; no property of theirs, so
- * that logs stay short.
+ * The remedies of errors that differ from that of their code. Not a property of the error, because
+ * logs would print it.
  */
 const ownRemedies = new WeakMap<HotspareError, string>()
 
 /**
- * The error that every failing call of the library rejects with. Programmer's misuse, such as an
- * argument of the wrong type, is a `TypeError` instead.
+ * The error that every failing call of the library rejects with. Misuse by the programmer, such as
+ * an argument of the wrong type, is a `TypeError` instead.
  *
  * @example
  * ```ts
@@ -60,16 +60,15 @@ const ownRemedies = new WeakMap<HotspareError, string>()
  */
 export class HotspareError extends Error {
   static {
-    // On the prototype, so that the stack already shows it and it is no property of each error.
+    // On the prototype, so that the stack already shows it and no error has it as its own property.
     HotspareError.prototype.name = 'HotspareError'
   }
 
   /** What happened, stable within a major version. */
   readonly code: ErrorCode
   /**
-   * Whether the same call may succeed later. Decide by this and not by the code: a write that was
-   * given up when it had its place in the journal ends with `ABORTED` too, and says false here,
-   * because it has happened.
+   * Whether the same call may succeed later. Use this and not the code: a write that was aborted
+   * after it was journaled ends with `ABORTED` too, but here says false, because it has happened.
    */
   readonly retryable: boolean
   /** Facts for programs; an empty object when there are none. */
@@ -77,9 +76,9 @@ export class HotspareError extends Error {
 
   /**
    * @param code - one of {@link errorCodes}
-   * @param what - what happened here, with names and numbers, without a full stop at the end; the
-   *   code's remedy is appended. The code's summary when empty.
-   * @param options - cause, details
+   * @param what - what happened, with names and numbers, without a full stop at the end; the remedy
+   *   of the code is appended. If empty, the summary of the code is used.
+   * @param options - cause, details, and overrides of `retryable` and `whatToDo`
    */
   constructor(code: ErrorCode, what: string = '', options: HotspareErrorOptions = {}) {
     const info = errorCodes[code]
@@ -106,28 +105,25 @@ export class HotspareError extends Error {
 }
 
 /**
- * Throws `INTERNAL` when an invariant does not hold. It stays in production: going on with a broken
- * invariant could lose data, stopping cannot.
+ * Throws `INTERNAL` when an invariant does not hold. It stays in production, because continuing
+ * with a broken invariant could lose data, and stopping cannot.
  *
  * @param condition - what must hold
- * @param what - the invariant, said as what is wrong
+ * @param what - the violation, as the message states it
  * @throws `INTERNAL` when the condition is false
  */
 export function assertInvariant(condition: boolean, what: string): asserts condition {
   if (!condition) throw new HotspareError('INTERNAL', what)
 }
 
-/**
- * The remedy that an error was given in place of that of its code; undefined where it has none of
- * its own.
- */
+/** The remedy of an error that replaces that of its code; undefined when it has none. */
 export function ownRemedy(error: HotspareError): string | undefined {
   return ownRemedies.get(error)
 }
 
 /**
- * What an error says, without the remedy that its message ends with: for the text of another error,
- * whose own remedy is appended in its turn.
+ * The message of an error without the remedy at its end, for use in the message of another error,
+ * which gets a remedy of its own.
  */
 export function whatHappened(error: unknown): string {
   if (!(error instanceof HotspareError)) return String(error)

@@ -1,6 +1,6 @@
 /**
- * Active-standby replication for Node servers: one node of a small cluster is active, every other
- * one is a warm copy, ready to take over.
+ * Active-standby replication for Node servers: one node of a small cluster is active, each other
+ * node keeps a current copy and can take over.
  *
  * @example
  * ```ts

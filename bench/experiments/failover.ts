@@ -22,7 +22,7 @@ async function run(context: BenchContext): Promise<Findings> {
     name,
     run: async (round) => {
       const pair = await startPair(join(context.root, 'failover', `${name}${round}`))
-      // A short load first: an idle pair without data would be too easy.
+      // A short load first, because an idle pair without data would fail over faster.
       const load = { callers: 16, seconds: 0.2, bytes: 100 }
       await pair.alpha.ask({ kind: 'load', className: 'disk', load })
       const written = pair.beta.ask<number>({ kind: 'firstWrite', className: 'disk' })

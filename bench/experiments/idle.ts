@@ -28,7 +28,7 @@ async function run(context: BenchContext): Promise<Findings> {
       return { pairPercent: activePercent + standbyPercent, activePercent, standbyPercent }
     },
   }
-  // The warm-up also lets what starting left behind come to rest.
+  // The warm-up also lets work that the start caused finish.
   const rounds = await alternate(context, [contestant], { warmUp: true })
   await pair.stop()
   const percent = medianOf(rounds, 'hotspare', 'pairPercent') ?? Number.NaN

@@ -116,7 +116,7 @@ async function comeBack(alpha: BenchNode, plan: BenchNode['plan']): Promise<Samp
   await beta.ask({ kind: 'role', role: 'standby' })
   const inSyncMs = await alpha.ask<number>({ kind: 'inSync', members: 1 })
   const movedBytes = await beta.ask<number>({ kind: 'movedBytes' })
-  // The link is up as soon as one of the two hears the other.
+  // The link is up as soon as one of the two receives from the other.
   const heardMs = await Promise.all(
     [alpha, beta].map((node) => node.ask<number>({ kind: 'peerUp' })),
   )

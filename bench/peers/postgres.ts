@@ -72,7 +72,8 @@ export async function startPostgres(root: string): Promise<PostgresPair> {
     new Service(join(folder, 'postgres'), ['-D', directory, '-p', String(port)], options)
   const services = [launch(primary, primaryPort)]
   const stop = async (): Promise<void> => {
-    // Immediate: nobody needs the data, and a fast stop of the primary would wait for its standby.
+    // Immediate, because the data is not needed and a fast stop of the primary would wait for its
+    // standby.
     await Promise.all(services.map((service) => service.stop('SIGQUIT')))
   }
   const sql = (command: string): Promise<string> =>

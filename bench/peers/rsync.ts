@@ -17,11 +17,11 @@ export interface RsyncDaemon {
 }
 
 export interface RsyncCopy {
-  /** What `rsync -a` took. */
+  /** The time of `rsync -a`. */
   readonly copyMs: number
-  /** With the flush that makes the copy durable. */
+  /** The same with the flush that makes the copy durable. */
   readonly durableMs: number
-  /** Bytes that rsync says it sent and received. */
+  /** Bytes that rsync reports as sent and received. */
   readonly wireBytes: number
 }
 

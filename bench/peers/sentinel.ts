@@ -5,7 +5,7 @@ import { findProgram, freePorts, Service, until } from '../support/processes.js'
 import { redisCommand } from '../support/redis-client.js'
 import { redisServer, startRedisPair } from './redis.js'
 
-/** Whether both programs are there. */
+/** Whether both programs are installed. */
 export function sentinelInstalled(): boolean {
   return sentinelProgram() !== undefined && redisServer() !== undefined
 }
@@ -26,7 +26,7 @@ export async function sentinelFailover(root: string): Promise<number> {
     const startMs = performance.now()
     pair.primary.kill('SIGKILL')
     for (;;) {
-      // A promotion closes all connections, so a failed try is only a reason to try again.
+      // A promotion closes all connections, so a failed attempt is repeated.
       const answer = await redisCommand(pair.replicaPort, 'SET', 'after', '1').catch(() => '')
       if (answer.startsWith('+OK')) return performance.now() - startMs
       if (performance.now() - startMs > 30_000) throw new Error('the sentinels did not fail over')

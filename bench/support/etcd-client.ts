@@ -15,8 +15,8 @@ function putRequest(key: string, value: Uint8Array): Buffer {
 }
 
 /**
- * Puts by many callers over one HTTP/2 connection in etcd's own gRPC, written by hand: its JSON
- * gateway costs so much processor time that etcd would look slower than it is.
+ * Puts by many callers over one HTTP/2 connection in etcd's own gRPC, encoded here, because etcd's
+ * JSON gateway uses so much processor time that etcd would look slower than it is.
  */
 export async function etcdLoad(port: number, load: Load): Promise<LoadResult> {
   const session = connect(`http://127.0.0.1:${port}`)

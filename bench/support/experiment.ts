@@ -1,14 +1,14 @@
-/** What an experiment gets to work with. */
+/** The context of an experiment. */
 export interface BenchContext {
   /** Measured rounds wanted; every contestant runs once a round. */
   readonly rounds: number
-  /** Smaller data and shorter loads: to see that everything works, not to judge. */
+  /** Smaller data and shorter loads, to check that everything works, not to judge. */
   readonly quick: boolean
   /** After so many milliseconds no further round begins. */
   readonly budgetMs: number
   /** A directory of this run alone; everything below it is removed at the very end. */
   readonly root: string
-  /** Says what is going on, on standard error. */
+  /** Reports progress on standard error. */
   log(line: string): void
 }
 
@@ -22,9 +22,9 @@ export interface Row {
   readonly most: number
 }
 
-/** What an experiment found out. */
+/** The findings of an experiment. */
 export interface Findings {
-  /** Rounds that were really measured. */
+  /** Rounds that were actually measured. */
   readonly rounds: number
   /** How many times better hotspare is than each peer; above 1 is better. */
   readonly ratios: Readonly<Record<string, number>>

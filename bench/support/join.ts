@@ -91,7 +91,7 @@ export async function measureJoin(context: BenchContext, plan: JoinPlan): Promis
   })
 }
 
-/** A copy that is not whole was not worth measuring. */
+/** Fails when the copy is incomplete, because its time would mean nothing. */
 function checkCopy(directory: string, files: readonly PlannedFile[]): void {
   for (const { path, bytes } of files) {
     const { size } = statSync(join(directory, path))

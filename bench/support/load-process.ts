@@ -4,7 +4,7 @@ import type { Load, LoadResult } from './load.js'
 import { redisLoad, redisStream } from './redis-client.js'
 import { serve } from './remote.js'
 
-/** What can be asked of a load process. */
+/** The jobs of a load process. */
 export type LoadJob =
   | { readonly kind: 'redis'; readonly port: number; readonly load: Load }
   | {

@@ -1,6 +1,6 @@
 import { Histogram } from './statistics.js'
 
-/** How much load, and of what. */
+/** The size of a load. */
 export interface Load {
   /** Calls under way at any moment; each caller awaits its answer before it calls again. */
   readonly callers: number
@@ -9,7 +9,7 @@ export interface Load {
   readonly bytes: number
 }
 
-/** What a load measured. Latencies are those a caller sees. */
+/** The results of a load. Latencies are measured at the caller. */
 export interface LoadResult {
   readonly operations: number
   readonly seconds: number
@@ -31,7 +31,7 @@ export class LoadMeter {
     this.#endMs = this.#startMs + load.seconds * 1000
   }
 
-  /** Records a call and says whether there is time for another one. */
+  /** Records a call; returns whether there is time for another one. */
   done(calledMs: number, nowMs: number): boolean {
     this.#histogram.record((nowMs - calledMs) * 1000 * tenths)
     return nowMs < this.#endMs
@@ -50,8 +50,8 @@ export class LoadMeter {
 }
 
 /**
- * Keeps `callers` calls under way for the time of the load; a caller also ends when its call gives
- * false.
+ * Keeps `callers` calls under way for the duration of the load; a caller also ends when its call
+ * returns false.
  */
 export async function closedLoop(
   load: Load,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 
-/** One line that says where the figures come from. */
+/** One line that describes the machine. */
 export function describeMachine(): string {
   const processors = cpus()
   const model = processors[0]?.model.trim() ?? 'unknown processor'
@@ -10,7 +10,10 @@ export function describeMachine(): string {
   return `${processors.length} x ${model}, ${memoryGib} GiB, ${system}, Node ${process.version}`
 }
 
-/** Whether somebody listens on this TCP port of the machine; true where the system does not say. */
+/**
+ * Whether a process listens on this TCP port of the machine; true where the system does not provide
+ * it.
+ */
 export function isListening(port: number): boolean {
   try {
     const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`

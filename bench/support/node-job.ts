@@ -23,7 +23,7 @@ export type FileChange =
       readonly bytes: number
     }
 
-/** What the run can ask of a node's process. Times are those of {@link machineMs}. */
+/** The jobs that the run can send to a node's process. Times are those of {@link machineMs}. */
 export type NodeJob =
   /** Constructs the node without starting it, so that loading the library is not measured. */
   | { readonly kind: 'prepare'; readonly plan: NodePlan }
@@ -31,9 +31,9 @@ export type NodeJob =
   | { readonly kind: 'start'; readonly adopt: boolean }
   /** Answers with the time at which the node had this role. */
   | { readonly kind: 'role'; readonly role: 'active' | 'standby' }
-  /** Answers with the bytes that the last restore of this node moved, as its event says. */
+  /** Answers with the bytes that the last restore of this node transferred, from its event. */
   | { readonly kind: 'movedBytes' }
-  /** Answers with the time at which this node last began to hear another one. */
+  /** Answers with the time at which this node last began to receive from another one. */
   | { readonly kind: 'peerUp' }
   /**
    * On the active: answers with the time at which so many members were in sync, itself not counted.
@@ -77,17 +77,17 @@ export type NodeJob =
   | { readonly kind: 'processor' }
   | { readonly kind: 'stop' }
 
-/** What a start answers. */
+/** The answer to a start. */
 export interface Started {
   /** When `start()` was called. */
   readonly calledMs: number
   readonly resolvedMs: number
 }
 
-/** What the writers of one node went through. */
+/** The results of the writers of one node. */
 export interface Written {
   readonly acknowledged: number
-  /** Why calls failed that were made while the node was active. */
+  /** Errors of calls that were made while the node was active. */
   readonly failures: readonly string[]
   /** Stretches of time in which acknowledgements followed each other within half a millisecond. */
   readonly busy: readonly (readonly [startMs: number, endMs: number])[]

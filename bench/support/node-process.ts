@@ -1,6 +1,6 @@
 /**
- * A process with one node of hotspare in it, as an application would hold it; the run says what to
- * do.
+ * A process that runs one node of hotspare, as an application would; it carries out the jobs of the
+ * run.
  */
 import { appState, ClusterNode, SyncPolicy, synced } from 'hotspare'
 import { directory } from 'hotspare/storage/directory'
@@ -89,7 +89,7 @@ async function start(adopt: boolean): Promise<Started> {
   return { calledMs, resolvedMs: machineMs() }
 }
 
-/** Resolves with the time at which the condition held, looked at after each event of this name. */
+/** Resolves with the time at which the condition held, checked after each event of this name. */
 function when(event: 'role' | 'standbyInSync', holds: () => boolean): Promise<number> {
   return new Promise((resolve) => {
     const look = (): void => {
@@ -106,8 +106,8 @@ const prepared = new Map<number, readonly Uint8Array[]>()
 let nextKey = 0
 
 /**
- * A value with the next key. Like the commands for the peers they are made beforehand; nobody
- * changes them.
+ * A value with the next key. The values are made in advance, like the commands for the peers, and
+ * never changed.
  */
 function nextValue(bytes: number): Uint8Array {
   let ready = prepared.get(bytes)

@@ -4,14 +4,14 @@ import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Everything started by this run that still lives: whatever happens, it ends with the run. */
+/** The processes of this run that are still alive; all are ended with the run. */
 const living = new Set<ChildProcess>()
 
 process.on('exit', () => {
   for (const child of living) child.kill('SIGKILL')
 })
 
-/** Takes a child process into the care of this run. */
+/** Ensures that a child process is ended with this run. */
 export function adopt(child: ChildProcess): void {
   living.add(child)
   child.once('exit', () => living.delete(child))
@@ -31,7 +31,7 @@ export function findProgram(
         accessSync(file, constants.X_OK)
         return file
       } catch {
-        // Not there: the next folder.
+        // Not in this folder.
       }
     }
   }
@@ -87,7 +87,7 @@ export class Service {
     return this.#child.pid ?? 0
   }
 
-  /** The last of what it printed, for a message about its failure. */
+  /** The end of its output, for a message about its failure. */
   get printed(): string {
     return this.#printed
   }
@@ -117,10 +117,7 @@ export class Service {
 
 let nextPort = 20_000 + Math.floor(Math.random() * 10_000)
 
-/**
- * Ports of the loopback that nobody uses, below those that the system gives to outgoing
- * connections.
- */
+/** Free ports of the loopback, below those that the system uses for outgoing connections. */
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = []
   while (ports.length < count) {
@@ -138,7 +135,7 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** Waits until a condition holds; rejects, saying what was waited for, when it does not in time. */
+/** Waits until a condition holds; rejects after a time limit, naming the condition. */
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,

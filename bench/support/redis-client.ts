@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { type Load, LoadMeter, type LoadResult } from './load.js'
 
-/** A command as Redis reads it. */
+/** Encodes a command in the protocol of Redis. */
 export function encodeCommand(...parts: readonly (string | Uint8Array)[]): Buffer {
   const pieces: Uint8Array[] = [Buffer.from(`*${parts.length}\r\n`)]
   for (const part of parts) {
@@ -11,10 +11,7 @@ export function encodeCommand(...parts: readonly (string | Uint8Array)[]): Buffe
   return Buffer.concat(pieces)
 }
 
-/**
- * Opens a connection whose answers go to `receive`, read into one buffer that is used again and
- * again.
- */
+/** Opens a connection whose answers go to `receive`, in one reused buffer. */
 function open(port: number, receive: (bytes: Buffer) => void): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({
@@ -34,7 +31,7 @@ function open(port: number, receive: (bytes: Buffer) => void): Promise<Socket> {
   })
 }
 
-/** One command on a connection of its own, for setting up; gives the raw answer. */
+/** Runs one command on a connection of its own, for setup; returns the raw answer. */
 export function redisCommand(port: number, ...parts: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = ''

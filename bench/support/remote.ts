@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { adopt } from './processes.js'
 
-/** What travels between the run and its child processes. */
+/** The messages between the run and its child processes. */
 interface Request {
   readonly id: number
   readonly job: unknown
@@ -62,8 +62,8 @@ export class Remote<Job> {
   }
 
   /**
-   * Has the child carry out one job. The caller says what it answers; both sides are this project's
-   * own.
+   * Has the child carry out one job. The caller chooses the type of the answer, unchecked, because
+   * both sides belong to this project.
    */
   ask<Value>(job: Job): Promise<Value> {
     const id = this.#nextId
@@ -88,7 +88,7 @@ export class Remote<Job> {
     await this.#exited
   }
 
-  /** Lets the child end by itself, which also writes its profile if one was wanted. */
+  /** Lets the child end by itself, which also writes its profile if profiling is on. */
   async end(): Promise<void> {
     if (this.#child.connected) this.#child.disconnect()
     await this.#exited

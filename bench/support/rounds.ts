@@ -1,13 +1,15 @@
 import type { BenchContext, Findings, Row } from './experiment.js'
 import { median } from './statistics.js'
 
-/** What one contestant measured in one round, by measure. */
+/** The measures of one contestant in one round. */
 export type Sample = Readonly<Record<string, number>>
 
-/** One who does the job of an experiment. */
+/** A program that takes part in an experiment. */
 export interface Contestant {
   readonly name: string
-  /** Does the job once and says what it measured. Round -1 is the warm-up and not counted. */
+  /**
+   * Runs the experiment once and returns its measures. Round -1 is the warm-up and is not counted.
+   */
   run(round: number): Promise<Sample>
 }
 
@@ -18,8 +20,8 @@ export interface Rounds {
 }
 
 /**
- * Runs the contestants in turns, so that a slow minute of the machine hits all of them. Every other
- * round runs in reverse order, so that nobody always follows the same neighbour.
+ * Runs the contestants in turns, so that a slow minute of the machine affects all of them. Every
+ * other round runs in reverse order, so that no contestant always follows the same one.
  */
 export async function alternate(
   context: BenchContext,
@@ -83,7 +85,7 @@ export function reaches(pairs: readonly (readonly [number | undefined, number])[
   return pairs.every(([value, goal]) => value !== undefined && value >= goal)
 }
 
-/** Puts everything together that the command prints. */
+/** Combines everything that the command prints. */
 export function findings(
   rounds: Rounds,
   judged: {

@@ -1,7 +1,7 @@
 import type { Experiment, Findings } from './experiment.js'
 import { round3 } from './rounds.js'
 
-/** The findings as a person reads them. */
+/** Formats the findings for people. */
 export function printable(experiment: Experiment, found: Findings): string {
   const head = ['contestant', 'measure', 'median', 'least', 'most', 'unit']
   const body = found.rows.map((row) => [

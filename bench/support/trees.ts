@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { findProgram, run } from './processes.js'
 
-/** A file of a tree to make. */
+/** A file of a tree to create. */
 export interface PlannedFile {
   readonly path: string
   readonly bytes: number
@@ -60,7 +60,7 @@ export function totalBytes(files: readonly PlannedFile[]): number {
 const poolBytes = 8 * 2 ** 20
 const stampEvery = 65_536
 
-/** Writes the files; their content does not compress, and no two stretches of 64 KiB are equal. */
+/** Writes the files. Their content is incompressible, and no two blocks of 64 KiB are equal. */
 export function makeTree(root: string, files: readonly PlannedFile[]): void {
   const pool = randomFillSync(Buffer.allocUnsafe(poolBytes))
   const folders = new Set<string>()

@@ -1,6 +1,6 @@
 import { machineMs, type Written } from './node-job.js'
 
-/** Updates under way at once in a stream; more of them only keep the garbage collector busy. */
+/** Updates under way at once in a stream; more only load the garbage collector. */
 const streamWindow = 2048
 
 /**
@@ -39,12 +39,12 @@ export async function streamUpdates(
   return startMs
 }
 
-/** Acknowledgements further apart than this, in milliseconds, are told apart. */
+/** Acknowledgements further apart than this, in milliseconds, end a run of acknowledgements. */
 const busyGapMs = 0.5
-/** Callers of a node that is not active look again after this time, in milliseconds. */
+/** Interval in milliseconds at which callers check whether their node is active. */
 const lookAgainMs = 1
 
-/** Callers that write while their node is active, and what became of their writes. */
+/** Callers that write while their node is active, and the outcome of their writes. */
 export class Writers {
   readonly #node: { readonly role: string }
   readonly #update: () => Promise<unknown>

@@ -1,4 +1,4 @@
-/** The final account: every file on every disk, and every acknowledged write. */
+/** The final check: every file on every disk, and every acknowledged write. */
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { countOf, pathOf } from './content.js'
 import type { Ack } from './messages.js'
 import { filesBelow } from './tree.js'
 
-/** What lies on one disk: the hash of each replicated file. */
+/** The content of one disk: the hash of each replicated file. */
 export interface Disk {
   readonly hashes: ReadonlyMap<string, string>
   readonly bytes: number
@@ -27,7 +27,7 @@ export function readDisk(folder: string): Disk {
   return { hashes, bytes: files.reduce((sum, file) => sum + file.bytes, 0) }
 }
 
-/** Paths that are not equal on all disks. */
+/** Paths whose content differs between disks. */
 export function differing(disks: readonly Disk[]): string[] {
   const paths = new Set(disks.flatMap((disk) => [...disk.hashes.keys()]))
   return [...paths].filter((path) => {
@@ -35,7 +35,7 @@ export function differing(disks: readonly Disk[]): string[] {
   })
 }
 
-/** Files of the tree that a disk lacks, or holds with other bytes than were written. */
+/** Files of the tree that a disk lacks, or has with bytes other than those written. */
 export function differingFromTree(disk: Disk, tree: ReadonlyMap<string, string>): string[] {
   return [...tree]
     .map(([path, hash]) => ({ path: `tree/${path}`, hash }))
@@ -44,8 +44,8 @@ export function differingFromTree(disk: Disk, tree: ReadonlyMap<string, string>)
 }
 
 /**
- * Acknowledged writes that are on this disk neither themselves nor by a later write to the same
- * file.
+ * Acknowledged writes that are missing on this disk: neither they nor a later write of the same
+ * file are there.
  */
 export function lostWrites(folder: string, acks: readonly Ack[]): Ack[] {
   const last = new Map<string, Ack>()
@@ -57,7 +57,7 @@ export function lostWrites(folder: string, acks: readonly Ack[]): Ack[] {
   for (const [path, { writer }] of last) {
     const file = join(folder, path)
     const count = existsSync(file) ? countOf(writer, readFileSync(file)) : undefined
-    // The bytes of a write belong to its own file only.
+    // A write belongs to one file only.
     if (count !== undefined && pathOf(writer, count) === path) found.set(path, count)
   }
   return acks.filter(({ writer, count }) => (found.get(pathOf(writer, count)) ?? -1) < count)

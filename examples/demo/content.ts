@@ -1,9 +1,10 @@
 /**
- * What the writers of the demo write. The content of a file follows from who wrote it and when, so
- * that the demo can tell afterwards, from the disks alone, whether an acknowledged write is there.
+ * The content that the writers of the demo write. It follows from the writer and the number of the
+ * write, so that the demo can determine from the disks alone whether an acknowledged write is
+ * there.
  */
 
-/** Each writer writes to so many files in turn. */
+/** Number of files that each writer writes in turn. */
 const slots = 100
 const bytesMin = 256
 const bytesMax = 8 * 1024
@@ -18,7 +19,7 @@ export function contentOf(writer: string, count: number): Buffer {
   return Buffer.alloc(bytes, `${head}${'.'.repeat(count % 61)}`)
 }
 
-/** Which write a file's bytes are from; undefined when they are not whole. */
+/** The write that a file's bytes are from; undefined when they are incomplete. */
 export function countOf(writer: string, bytes: Buffer): number | undefined {
   const [name, count] = bytes.subarray(0, bytes.indexOf(10)).toString().split(' ')
   if (name !== writer || count === undefined) return undefined

@@ -1,6 +1,6 @@
 /**
- * The main job on real input: three nodes over TCP, a real directory tree, a kill, a rejoin and a
- * switchover, and the account at the end.
+ * The main use on real input: three nodes over TCP, a real directory tree, a kill, a rejoin and a
+ * switchover, and the check at the end.
  */
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -46,7 +46,7 @@ async function main(): Promise<boolean> {
   const tree = treeOf(values.dir)
   const root = mkdtempSync(join(tmpdir(), 'hotspare-demo-'))
   const story = new Story(tree, root, timeline)
-  // Whatever hangs, the demo ends.
+  // Ends the demo even if a step hangs.
   const limitS = Number(values.limit ?? Math.round(100 + (3 * patienceMs(tree)) / 1000))
   const late = sleep(limitS * 1000).then((): never => {
     throw new Error(`the demo did not end within ${limitS} s`)
@@ -70,7 +70,7 @@ async function main(): Promise<boolean> {
   await story.end()
   if (values.keep) timeline.say(`left behind: ${root}`)
   else await story.cleanUp()
-  // The last line: whoever reads it by a program takes that one.
+  // The last line is for programs.
   if (values.json) process.stdout.write(`${JSON.stringify(findings)}\n`)
   return isWell
 }

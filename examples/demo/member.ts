@@ -1,6 +1,6 @@
 /**
- * A node of the demo as the demo holds it: a child process that can be asked, killed and started
- * again.
+ * A node of the demo as the main process controls it: a child process that can get jobs, be killed
+ * and be started again.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -85,7 +85,7 @@ export class Member {
     })
   }
 
-  /** As if the machine lost its power. */
+  /** Kills the process at once, as a power failure would. */
   async kill(): Promise<void> {
     this.#child?.kill('SIGKILL')
     await this.#exited
@@ -111,7 +111,7 @@ export class Member {
   }
 }
 
-/** So many ports of the loopback that nobody uses. */
+/** Finds so many free ports of the loopback. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {

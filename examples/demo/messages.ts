@@ -1,5 +1,5 @@
 /**
- * What the demo and its node processes say to each other over the IPC channel of a forked process.
+ * The messages between the demo and its node processes, over the IPC channel of a forked process.
  */
 import type { NodeLogEvent, NodeStatus } from 'hotspare'
 import type { FoundFile } from './tree.js'
@@ -11,12 +11,13 @@ export interface Plan {
   readonly members: readonly { readonly id: string; readonly address: string }[]
   readonly folder: string
   /**
-   * How long it waits for the others after a total outage; shorter where the demo starts one alone.
+   * How long it waits for the other nodes after a total outage; shorter where the demo starts one
+   * alone.
    */
   readonly startupWaitMs?: number
 }
 
-/** What the demo can ask of a node: the argument and the answer of each job. */
+/** The jobs of a node process, each with its argument and its answer. */
 export interface Jobs {
   start: { readonly takes: Plan; readonly gives: undefined }
   /** Copies a directory tree into the replicated files, through the API. */
@@ -40,14 +41,14 @@ export interface Seed {
   readonly files: readonly FoundFile[]
 }
 
-/** What a seeding did. */
+/** The result of a seeding. */
 export interface Seeded {
   readonly bytes: number
-  /** The hash of each file as it was written; who owns the tree may change it meanwhile. */
+  /** The hash of each file as it was written; the original may change meanwhile. */
   readonly hashes: ReadonlyMap<string, string>
   /**
-   * Files whose names some platform cannot store, or takes for the name of another one; the API
-   * refused them.
+   * Files that the API refused, because some platform cannot store their names, or cannot
+   * distinguish them from another name.
    */
   readonly refused: readonly string[]
 }
@@ -56,7 +57,7 @@ export interface Seeded {
 export interface Ack {
   readonly writer: string
   readonly count: number
-  /** By the clock that all processes of one machine share. */
+  /** On the clock that all processes of one machine share. */
   readonly atMs: number
 }
 
@@ -66,7 +67,7 @@ export interface Request {
   readonly argument: unknown
 }
 
-/** What a node process says: answers to requests, and news. */
+/** The messages of a node process: answers to requests, and reports. */
 export type Message =
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'failure'; readonly id: number; readonly reason: string }

@@ -1,7 +1,4 @@
-/**
- * What the nodes told the demo: acknowledged writes, events, and the lines that a person sees of
- * them.
- */
+/** The reports of the nodes: acknowledged writes, events, and their lines in the output. */
 import type { NodeEvents, NodeLogEvent, RestoredEvent, RestoreEvent } from 'hotspare'
 import type { Member } from './member.js'
 import type { Ack, Message } from './messages.js'
@@ -11,7 +8,7 @@ type Progress = NodeEvents['restoreProgress'][0]
 
 export class News {
   readonly acks: Ack[] = []
-  /** The completed restores, as their targets told them. */
+  /** The completed restores, as the restored nodes reported them. */
   readonly restored: RestoredEvent[] = []
   readonly failedWrites: string[] = []
   readonly #timeline: Timeline
@@ -36,7 +33,7 @@ export class News {
     for (const look of [...this.#watching]) look()
   }
 
-  /** Resolves with what `find` gives, looked for at every news. */
+  /** Resolves with the result of `find` once there is one; called again at every report. */
   when<T>(what: string, find: () => T | undefined, limitMs: number = 20_000): Promise<T> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -104,7 +101,7 @@ export class News {
     else if (role !== 'discovering' && role !== from) this.#timeline.say(`is ${role}`, id)
   }
 
-  /** Both sides tell how a restore goes; the target's word makes the bar. */
+  /** Both nodes report the progress of a restore; the bar shows that of the restored one. */
   #progress(id: string, event: Progress): void {
     if (event.target !== id) return
     const { phase, files, filesTotal, bytes, bytesTotal } = event

@@ -1,4 +1,4 @@
-/** One node of the demo, in a process of its own, as an application would hold it. */
+/** One node of the demo in a process of its own, as an application would use it. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -24,9 +24,9 @@ import type { FoundFile } from './tree.js'
 const seedCallers = 64
 /** Larger files are streamed instead of read into memory. */
 const streamedBytes = 256 * 1024
-/** How long a writer rests after each acknowledgement. */
+/** Pause of a writer after each acknowledgement. */
 const restMs = 5
-/** News of the copying that come faster than this are left out. */
+/** Shortest interval between two reports of the copying, in milliseconds. */
 const seedNewsMs = 50
 
 let node: ClusterNode | undefined
@@ -66,7 +66,7 @@ async function start({ id, members, folder, startupWaitMs }: Plan): Promise<unde
   return undefined
 }
 
-/** What an application does while its node is active: here, its callers write. */
+/** The work of the application while its node is active: here, its callers write. */
 async function serve(tenure: Tenure): Promise<void> {
   const work = Array.from({ length: callers }, (_, index) => {
     const writer = write(tenure, `${running().id}-${tenure.epoch}-${index}`)
@@ -85,7 +85,7 @@ async function write(tenure: Tenure, writer: string): Promise<void> {
       acks.push({ writer, count, atMs: machineMs() })
       say({ kind: 'acks', acks: acks.splice(0) })
     } catch (error) {
-      // The role went away in between: nobody was told that this write is safe.
+      // The role was lost before the acknowledgement, so this write was never reported as safe.
       const gone = HotspareError.is(error, 'NOT_ACTIVE') || HotspareError.is(error, 'STOPPED')
       if (!gone) say({ kind: 'writeFailed', writer, reason: String(error) })
     }
@@ -118,8 +118,8 @@ async function seed({ folder, files }: Seed): Promise<Seeded> {
 }
 
 /**
- * Gives the hash of what was written; nothing for a name that not every platform can store, or not
- * beside one that is there.
+ * Returns the hash of the written bytes; undefined for a name that some platform cannot store, or
+ * that conflicts with an existing one.
  */
 async function copyFile(
   folder: string,
@@ -146,7 +146,7 @@ async function copyFile(
   }
 }
 
-/** Writers begin with the next tenure, so one that has begun already gets them now. */
+/** Writers start with a tenure; in a tenure that has begun already they start now. */
 function beginLoad(wanted: { readonly callers: number }): undefined {
   const first = callers === 0
   callers = wanted.callers

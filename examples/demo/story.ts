@@ -1,5 +1,5 @@
 /**
- * The story that the demo tells: copy, follow, lose the active, come back, hand over, and count
+ * The steps of the demo: copy, follow, lose the active, come back, switch over, and check
  * everything.
  */
 import { rm } from 'node:fs/promises'
@@ -13,7 +13,7 @@ import { News } from './news.js'
 import { bytesText, lagText, msText, type Timeline } from './timeline.js'
 import { patienceMs, type Tree } from './tree.js'
 
-/** What the demo found. `files` and `bytes` are those of one node at the end. */
+/** The results of the demo. `files` and `bytes` are those of one node at the end. */
 export interface Findings {
   readonly ok: boolean
   readonly nodes: number
@@ -32,7 +32,7 @@ export interface Findings {
 export const names: readonly string[] = ['alpha', 'beta', 'gamma']
 
 const callers = 8
-/** How often it shows how far behind somebody is that it waits for. */
+/** How often it shows the lag of standbys that it waits for. */
 const lagEveryMs = 250
 
 export class Story {
@@ -41,7 +41,7 @@ export class Story {
   readonly #timeline: Timeline
   readonly #news: News
   readonly #members: Member[] = []
-  /** What is known so far, for when the story does not come to its end. */
+  /** The results so far, for a demo that fails before its end. */
   #found: Partial<Findings> = { nodes: names.length }
   #seeded: ReadonlyMap<string, string> = new Map()
 
@@ -66,12 +66,12 @@ export class Story {
     return { ...(await this.#count()), nodes, failoverMs, switchoverPauseMs, rejoin }
   }
 
-  /** What is known by now. */
+  /** The results so far. */
   get found(): Partial<Findings> {
     return { ...this.#found, ackedWrites: this.#news.acks.length }
   }
 
-  /** Ends what still runs. */
+  /** Ends all processes. */
   async end(): Promise<void> {
     await Promise.all(this.#members.map((member) => member.kill()))
   }
@@ -95,7 +95,7 @@ export class Story {
     }
   }
 
-  /** The first node serves alone, and takes in a real tree through the API. */
+  /** The first node is active alone, and gets a real tree through the API. */
   async #seed(): Promise<void> {
     const [first] = this.#members
     if (first === undefined) throw new Error('no members')
@@ -185,7 +185,7 @@ export class Story {
     return pauseMs
   }
 
-  /** Stops everything, and reads the disks without the library. */
+  /** Stops everything, and checks the disks without the library. */
   async #count(): Promise<Omit<Findings, 'nodes' | 'failoverMs' | 'switchoverPauseMs' | 'rejoin'>> {
     this.#timeline.heading('The account, from the disks')
     await Promise.all(this.#members.map((member) => member.ask('endLoad', undefined)))
@@ -242,12 +242,12 @@ export class Story {
     this.#timeline.good(`${count} standbys in sync: any machine may fail now`, active.id)
   }
 
-  /** Shows how far behind those are that are waited for. */
+  /** Shows the lag of the standbys that it waits for. */
   async #whileShowingLag(active: Member, wait: Promise<unknown>): Promise<void> {
     const shown = new Set<string>()
     const showing = new AbortController()
     const ended = wait.finally(() => showing.abort())
-    // Its failure is met below.
+    // Its failure is handled below.
     ended.catch(() => undefined)
     while (!showing.signal.aborted) {
       const { peers, pace } = await active.ask('status', undefined)
@@ -285,8 +285,7 @@ export class Story {
 }
 
 /**
- * The longest time between two acknowledgements that follow each other, from shortly before a
- * moment on.
+ * The longest time between two consecutive acknowledgements, from shortly before a given time on.
  */
 function longestPause(acks: readonly Ack[], beganMs: number): number {
   const times = acks.map(({ atMs }) => atMs).filter((atMs) => atMs > beganMs - 500)

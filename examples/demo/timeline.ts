@@ -1,4 +1,4 @@
-/** What a person sees: one line for each thing that happens, and bars for what takes time. */
+/** The output for people: one line for each event, and progress bars for what takes time. */
 import { styleText } from 'node:util'
 import type { PeerLag } from 'hotspare'
 
@@ -26,7 +26,7 @@ export class Timeline {
     this.#print(`\n${this.#styled('bold', text)}`)
   }
 
-  /** Something that happened, on a node where one is named. */
+  /** An event, on a node where one is named. */
   say(text: string, node?: string): void {
     this.#print(`${this.#time()}  ${this.#name(node)}  ${text}`)
   }
@@ -39,9 +39,7 @@ export class Timeline {
     this.say(this.#styled('red', text), node)
   }
 
-  /**
-   * A bar that stands below everything else until it ends; nothing where lines cannot be redrawn.
-   */
+  /** A progress bar below all other lines, until it ends; nothing where lines cannot be redrawn. */
   bar(node: string, share: number, text: string): void {
     const full = Math.round(Math.min(1, Math.max(0, share)) * barCells)
     const cells = `${'█'.repeat(full)}${'░'.repeat(barCells - full)}`
@@ -78,19 +76,19 @@ export class Timeline {
   }
 }
 
-/** Bytes in the unit that fits. */
+/** Formats bytes in a suitable unit. */
 export function bytesText(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`
   if (bytes < 1_000_000) return `${(bytes / 1_000).toFixed(1)} kB`
   return `${(bytes / 1_000_000).toFixed(1)} MB`
 }
 
-/** How far behind a standby is. */
+/** Formats the lag of a standby. */
 export function lagText({ changes, bytes, ms }: PeerLag): string {
   return `${changes} changes, ${bytesText(bytes)}, ${msText(ms)}`
 }
 
-/** Milliseconds, with a digit after the point where it matters. */
+/** Formats milliseconds, with a decimal where it matters. */
 export function msText(ms: number): string {
   return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`
 }

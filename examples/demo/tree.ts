@@ -1,4 +1,4 @@
-/** Directory trees on the disk: which one the demo copies by default, and what lies in one. */
+/** Directory trees on the disk: the default one to copy, and the files in a tree. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -30,7 +30,7 @@ export function filesBelow(
   return found.sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 
-/** What the demo copies. */
+/** The tree that the demo copies. */
 export interface Tree {
   readonly name: string
   readonly folder: string
@@ -38,8 +38,8 @@ export interface Tree {
 }
 
 /**
- * The longest time that anything with the whole of a tree may take, in milliseconds: slow disks are
- * no failure.
+ * Time limit of steps that process the whole tree, in milliseconds; generous, because a slow disk
+ * is no failure.
  */
 export function patienceMs({ files }: Tree): number {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
@@ -53,8 +53,8 @@ const bytesMax = 100 * 1024 * 1024
 const packageBytesMax = 4 * 1024 * 1024
 
 /**
- * The tree that every install has: whole packages of `node_modules`, by name, until there are
- * enough files. Their number and sizes are counted, never assumed.
+ * The default tree, which every installation has: whole packages of `node_modules`, by name, until
+ * there are enough files. Their number and sizes are counted, never assumed.
  */
 export function installedPackages(modules: string): Tree {
   const files: FoundFile[] = []

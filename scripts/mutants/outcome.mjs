@@ -1,7 +1,7 @@
-// What the trials of mutants found, in words and as JSON.
+// Reports the results of the trials, as text and as JSON.
 
 const isNoticed = ({ simulator, tests }) => simulator !== undefined || tests !== undefined
-/** Nobody noticed, and something was left to try: the time was over. */
+/** Whether a mutant was not noticed but not all trials were run, because the time was over. */
 const isUnjudged = (trial) => !isNoticed(trial) && !trial.ended
 
 /** @param {import('./trials.mjs').Trial} trial */

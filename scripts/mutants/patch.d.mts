@@ -3,9 +3,9 @@ export interface Mutant {
   readonly id: string
   /** Below the root of the project. */
   readonly file: string
-  /** Code that stands exactly once in the file; how it is broken into lines does not matter. */
+  /** Code that occurs exactly once in the file; line breaks in it do not matter. */
   readonly before: string
-  /** What stands there instead. */
+  /** The code that replaces it. */
   readonly after: string
   /** The rule that it breaks, in words. */
   readonly rule: string

@@ -1,13 +1,13 @@
-// The list of mutants, and how one is put into a source.
+// Reads the list of mutants, and applies one to a source.
 import { readFile } from 'node:fs/promises'
 
 /**
  * @typedef {object} Mutant
  * @property {string} id
  * @property {string} file - below the root of the project
- * @property {string} before - code that stands exactly once in the file; how it is broken into
- *   lines does not matter
- * @property {string} after - what stands there instead
+ * @property {string} before - code that occurs exactly once in the file; line breaks in it do not
+ *   matter
+ * @property {string} after - the code that replaces it
  * @property {string} rule - the rule that it breaks, in words
  * @property {string[]} [profiles] - of the simulator, those that likely notice; otherwise the seed
  *   decides
@@ -22,14 +22,14 @@ export async function readMutants() {
 const special = /[.*+?^${}()|[\]\\]/g
 
 /**
- * The source with the rule broken.
+ * Applies a mutant to a source.
  *
  * @param {string} source
  * @param {Mutant} mutant
  * @throws when the code is not there exactly once
  */
 export function patched(source, { id, file, before, after }) {
-  // Any white space is like any other, so that a line that was broken differently is still found.
+  // All white space is equivalent, so that code with other line breaks is still found.
   const pattern = before
     .trim()
     .split(/\s+/)

@@ -1,4 +1,4 @@
-// Runs seeds of the simulator that it is told, with the build that its argument names.
+// Runs the seeds that its parent sends, with the build that its argument names.
 import { pathToFileURL } from 'node:url'
 
 const { simulate } = await import(pathToFileURL(process.argv[2]).href)

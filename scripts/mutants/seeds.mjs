@@ -1,11 +1,11 @@
-// Which seed of the simulator notices a mutant. A violation counts only when the same seed has none
-// without the mutant.
+// Finds the seed of the simulator that notices a mutant. A violation counts only when the same seed
+// has none without the mutant.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 const runner = fileURLToPath(new URL('seed-runner.mjs', import.meta.url))
 
-/** A seed that takes longer than this does not end. */
+/** Time limit of one seed; a longer one counts as endless. */
 const seedMs = 120_000
 
 /** Processes that end with this one. */
@@ -67,12 +67,12 @@ function profileAt(profiles, at) {
 }
 
 export class Seeds {
-  /** How many each mutant gets. */
+  /** Seeds for each mutant. */
   count
   #first
   #untilMs
   #soundWorkshop
-  /** What a seed finds without any mutant. */
+  /** The violation that a seed finds without a mutant. */
   #baseline = new Map()
   #sound
   #turn = Promise.resolve()
@@ -124,7 +124,7 @@ export class Seeds {
     }
   }
 
-  /** One at a time: it is asked for seldom. */
+  /** Runs one at a time, because it is needed rarely. */
   #withoutMutant(task) {
     const key = `${task.profile} ${task.seed}`
     this.#turn = this.#turn.then(async () => {

@@ -1,9 +1,9 @@
-// Looks who notices each mutant. All of them get some seeds before any gets more, so that whatever
-// the time suffices for is spent where it helps most.
+// Tries whether each mutant is noticed. All mutants get some seeds before any gets more, so that a
+// limited time is spent where it is most useful.
 import { failingTests } from './unit-tests.mjs'
 import { Workshop } from './workshop.mjs'
 
-/** Seeds that a mutant gets at a time. */
+/** Seeds for a mutant in one turn. */
 const seedsAtOnce = 30
 
 /**
@@ -42,7 +42,7 @@ export class Trials {
     this.#options = options
   }
 
-  /** Takes trials until none is left, or the time is over. */
+  /** Runs trials until none is left, or the time is over. */
   async work() {
     const workshop = await Workshop.open()
     try {

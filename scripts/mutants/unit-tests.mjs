@@ -4,10 +4,13 @@ import { join } from 'node:path'
 import { root } from './workshop.mjs'
 
 const testsMs = 300_000
-/** Which files pass without any mutant. */
+/** The test files that pass without a mutant. */
 const sound = new Map()
 
-/** Each leads a group of processes: its workers end with it, also one whose test never ends. */
+/**
+ * Each is the leader of a process group, so that its workers end with it, even if a test never
+ * ends.
+ */
 const running = new Set()
 process.on('exit', () => {
   for (const child of running) endGroup(child)

@@ -1,5 +1,5 @@
-// A copy of the project in which a rule is broken and mended again: the sources for the tests, and
-// what was built of them for the simulator.
+// A copy of the project in which a rule is broken and restored: the sources for the tests, and the
+// build for the simulator.
 import { rmSync } from 'node:fs'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,7 @@ const copied = [
   ...['package.json', 'tsconfig.json', 'vitest.config.ts'],
 ]
 
-/** The same JavaScript that the build makes of a source; types are not looked at. */
+/** Compiles a source to the same JavaScript as the build; types are not checked. */
 function compiled(source, fileName) {
   const { outputText } = ts.transpileModule(source, {
     fileName,
@@ -28,7 +28,7 @@ function compiled(source, fileName) {
   return outputText
 }
 
-/** Folders that go with this process. */
+/** Folders that are removed when this process ends. */
 const folders = new Set()
 process.on('exit', () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })

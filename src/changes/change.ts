@@ -1,12 +1,12 @@
 /**
- * The kinds of change that a batch may hold. On the wire and in the journal each is a tuple that
- * starts with its kind; a later version may add kinds and may append fields to a tuple, and never
- * changes the meaning of one.
+ * The kinds of change in a batch. On the wire and in the journal each change is a tuple that starts
+ * with its kind; a later version may add kinds and may append fields to a tuple, but never changes
+ * the meaning of existing ones.
  *
- * Bytes of files never pass through the codec: a change names a length, and its bytes stand, in the
- * order of the changes, in the payload part of the entry; or they are a blob, named by `blob`.
- * Neither do values of updates that are bytes, except in a transaction: consecutive ones of a class
- * share one tuple, a run.
+ * Bytes of files are not encoded in the tuple: the tuple has their length, and the bytes follow, in
+ * the order of the changes, in the payload part of the entry; or they are a blob, named by `blob`.
+ * The same holds for updates whose values are bytes, except in a transaction: consecutive ones of a
+ * class share one tuple, a run.
  */
 
 /** The numbers of the kinds, frozen in format version 1. */
@@ -21,8 +21,8 @@ export const changeKinds = {
 } as const
 
 /**
- * A payload that is too large for a batch: immutable, stored beside the journal, pinned by its
- * record.
+ * A payload that is too large for a batch: an immutable object beside the journal, kept as long as
+ * a record of the journal names it.
  */
 export interface BlobRef {
   /** The object's name in the area `blobs`. */
@@ -42,7 +42,7 @@ export interface PutChange {
   readonly blob: BlobRef | undefined
 }
 
-/** These bytes stand at this absolute offset; an append is one at the end. */
+/** The file has these bytes at this absolute offset; an append is a patch at the end. */
 export interface PatchChange {
   readonly kind: 'patch'
   readonly className: string
@@ -74,7 +74,7 @@ export interface UpdateChange {
   readonly value: unknown
 }
 
-/** Several changes at one position: all or nothing. They are of the other kinds. */
+/** Several changes at one position, applied all or none. */
 export interface TransactionChange {
   readonly kind: 'transaction'
   readonly changes: readonly SingleChange[]
@@ -83,13 +83,13 @@ export interface TransactionChange {
 /** A change of a file. */
 export type FileChange = PutChange | PatchChange | TruncateChange | RemoveChange
 
-/** A change that is no transaction. */
+/** A change other than a transaction. */
 export type SingleChange = FileChange | UpdateChange
 
 /** One replicated modification; it has one sequence number. */
 export type Change = SingleChange | TransactionChange
-/** Where the next payload bytes stand. */
 
+/** A read position in the payload of an entry; `at` is the offset of the next bytes. */
 export interface PayloadCursor {
   readonly bytes: Uint8Array
   at: number

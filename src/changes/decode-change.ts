@@ -1,5 +1,5 @@
 /**
- * Reads a change from its tuple. Nothing that was decoded is believed before it was looked at here.
+ * Decodes a change from its tuple and checks every field, because the bytes may come from a peer.
  */
 import { HotspareError } from '../errors.js'
 import { checkPath } from '../policy/path-rules.js'
@@ -12,8 +12,8 @@ import { isInRun, UpdateRun } from './update-run.js'
 export const transactionChangesMax = 10_000
 
 /**
- * Highest place or size that is believed of a peer; one beyond it is `PROTOCOL_VIOLATION`. What may
- * be written is less.
+ * Highest offset or size accepted from a peer; a higher one is `PROTOCOL_VIOLATION`. The limit for
+ * writes is lower.
  */
 const decodedBytesMax = 2 ** 44
 
@@ -29,7 +29,7 @@ function pathOf(value: unknown): string {
   return checkPath(read.text(value, 'path', Number.POSITIVE_INFINITY))
 }
 
-/** A place or size in a file. */
+/** An offset or size in a file. */
 function fileSize(value: unknown, field: string): number {
   return read.count(value, field, decodedBytesMax)
 }
@@ -53,7 +53,7 @@ function payload(tuple: readonly unknown[], at: number, cursor: PayloadCursor): 
   return { bytes, blob: undefined }
 }
 
-/** The change, or run of changes, that a tuple stands for; its inline bytes are views. */
+/** Decodes one tuple into a change or a run of updates; its inline bytes are views. */
 export function readChange(tuple: unknown, cursor: PayloadCursor): Change | UpdateRun {
   const fields = read.list(tuple, 'tuple')
   if (fields[0] === changeKinds.updateRun) {
@@ -61,7 +61,8 @@ export function readChange(tuple: unknown, cursor: PayloadCursor): Change | Upda
   }
   if (fields[0] !== changeKinds.transaction) {
     const change = readSingle(fields, cursor)
-    // Bytes have one place only, or the payload of what follows would be looked for elsewhere.
+    // An update with bytes must come as a run: its bytes would otherwise be in the tuple, and a
+    // run's in the payload, so there would be two encodings.
     if (isInRun(change)) throw read.bad('value')
     return change
   }

@@ -1,4 +1,4 @@
-/** Checks intents that another node forwards. */
+/** Decodes and checks write intents that another node forwards. */
 import { checkPath } from '../policy/path-rules.js'
 import { type Fields, fromPeer } from '../protocol/fields.js'
 import type { SingleChange } from './change.js'
@@ -59,8 +59,8 @@ function listedOf(value: unknown): ListExpectation {
 }
 
 /**
- * Reads an intent; those that name blobs are not forwarded. @throws `PROTOCOL_VIOLATION`,
- * `PATH_INVALID`
+ * Decodes an intent. An intent never names a blob, because content that large is not forwarded.
+ * @throws `PROTOCOL_VIOLATION`, `PATH_INVALID`
  */
 export function intentOf(value: unknown): WriteIntent {
   const fields = read.fields(value, 'intent')

@@ -12,10 +12,10 @@
  * | 8 | u8 | format version, 1 |
  * | 9 | u8 | kind: 1 changes, 2 term, 3 in-sync set |
  * | 10 | u16 | flags, 0 |
- * | 12 | u32 | count: how many sequence numbers it takes (0 for all kinds but changes) |
+ * | 12 | u32 | count: how many sequence numbers it uses (0 for all kinds but changes) |
  * | 16 | f64 | firstSeq: the first of them; where count is 0, the next one |
  * | 24 | f64 | epoch of the term it was written in |
- * | 32 | f64 | ackedSeq: up to it all changes of its tenure had been acknowledged by then |
+ * | 32 | f64 | ackedSeq: all changes of its tenure up to this one had been acknowledged |
  * | 40 | u32 | bytes of the meta part (msgpack) that follows; the rest is payload |
  * | 44 | u32 | term tag: crc32 of node id, NUL, boot id |
  */
@@ -32,8 +32,8 @@ import { isInRun, runTuple, type UpdateRun } from './update-run.js'
 export const entryHeaderBytes = 48
 export const entryFormatVersion = 1
 /**
- * Longest entry, in bytes; a write that would need more is `WRITE_TOO_LARGE`, and a longer one that
- * arrives is damaged. A batch is closed long before.
+ * Longest entry, in bytes. A write that would need more is `WRITE_TOO_LARGE`; a received one that
+ * is longer counts as damaged. Batches are closed long before they reach it.
  */
 export const entryBytesMax: number = 16 * 1024 * 1024
 
@@ -41,7 +41,7 @@ export const entryKinds = { changes: 1, term: 2, inSync: 3 } as const
 export type EntryKind = keyof typeof entryKinds
 const kindNames: Record<number, EntryKind | undefined> = { 1: 'changes', 2: 'term', 3: 'inSync' }
 
-/** What the header says. */
+/** The fields of the header. */
 export interface EntryHeader {
   readonly kind: EntryKind
   readonly length: number
@@ -59,13 +59,13 @@ export interface Entry {
   readonly bytes: Uint8Array
 }
 
-/** The last sequence number that an entry covers (`firstSeq - 1` when it takes none). */
+/** The last sequence number of an entry; `firstSeq - 1` for an entry without changes. */
 export function lastSeqOf(header: EntryHeader): number {
   return header.firstSeq + header.count - 1
 }
 
 const tags = new Map<string, number>()
-/** Terms whose tag is remembered; when there are more, all are forgotten and computed again. */
+/** Terms whose tag is cached; when there are more, the cache is cleared. */
 const tagsMax = 4096
 
 /** The short form of a term's identity that every entry carries. */
@@ -79,7 +79,7 @@ export function termTagOf(term: Term): number {
   return tag
 }
 
-/** What an entry is made of. */
+/** The parts of an entry before it is encoded. */
 interface EntryParts {
   readonly kind: EntryKind
   readonly term: Term
@@ -151,8 +151,8 @@ export function encodeChanges(
 }
 
 /**
- * The entry that opens a term. `goesOn`: the tenure that wrote the entry before it goes on in this
- * term.
+ * Encodes the entry that opens a term. `goesOn`: the term continues the tenure of the entry before
+ * it.
  */
 export function encodeTerm(
   term: Term,
@@ -164,7 +164,7 @@ export function encodeTerm(
   return encodeEntry({ kind: 'term', term, firstSeq, count: 0, ackedSeq, meta, payload: [] })
 }
 
-/** The entry that makes an in-sync set a journaled fact. */
+/** Encodes the in-sync set as an entry of the journal. */
 export function encodeInSync(
   term: Term,
   firstSeq: number,
@@ -207,7 +207,7 @@ function payloadOf(
   return [inline.length]
 }
 
-/** Why bytes are no entry. `incomplete`: they may be the beginning of one. */
+/** Why bytes are not an entry. `incomplete`: they may be the beginning of one. */
 export type EntryFault = 'incomplete' | 'corrupt'
 
 /** Reads and verifies the entry that starts at `offset`; the entry's bytes are a view. */
@@ -258,7 +258,7 @@ function metaOf(entry: Entry): unknown {
 
 const read = fromPeer('an entry')
 
-/** What a batch is made of, in order: changes, and runs that each stand for several. */
+/** The parts of a batch, in order: changes, and runs that each represent several. */
 export type BatchPart = Change | UpdateRun
 
 /** The parts of a batch, their bytes as views into the entry. */
@@ -291,8 +291,8 @@ export function termOf(entry: Entry): Term {
 }
 
 /**
- * Whether an entry opens a term of a tenure that had one before. Unknown, thus false, in one of a
- * version that did not say it.
+ * Whether an entry opens a later term of a tenure that had one before. False also for an entry of
+ * an older version, which did not record it.
  */
 export function goesOn(entry: Entry): boolean {
   if (entry.header.kind !== 'term') return false

@@ -1,10 +1,10 @@
-/** How large a file may become. */
+/** The limit of the size of one file. */
 import { HotspareError } from '../errors.js'
 
 /**
  * Bytes of one file; a write that would make it longer is `WRITE_TOO_LARGE`. Common file systems
- * hold it (ext4 ends a little below 16 TiB); a change beyond what the disks hold could be
- * journaled, and then be carried out nowhere.
+ * support it (ext4 ends slightly below 16 TiB). Without the limit, a change beyond what the disks
+ * can store could be journaled, and then be applied nowhere.
  */
 export const fileBytesMax: number = 2 ** 42
 
@@ -16,7 +16,7 @@ export function requireFileSize(path: string, bytes: number): void {
     `'${path}' would be longer than fileBytesMax = ${fileBytesMax}`,
     {
       details: { path, option: 'fileBytesMax', limit: fileBytesMax, actual: bytes },
-      whatToDo: 'Spread the data over several files; the limit is a fixed one.',
+      whatToDo: 'Spread the data over several files; the limit is fixed.',
     },
   )
 }

@@ -1,14 +1,14 @@
 /**
- * What a caller asks for. Most intents are changes already; the others become one only when they
- * get their place in the order, because what they mean depends on what stands before them.
+ * Write intents: what a caller requests. Most are changes already. Appends and commits become
+ * changes only when they are sequenced, because their meaning depends on the changes before them.
  */
 import type { BlobRef, Change, SingleChange } from './change.js'
 import { requirePlain } from './plain-value.js'
 import type { UpdateRun } from './update-run.js'
 
 /**
- * These bytes go to the end of the file, wherever that is then. Exactly one of `bytes` and `blob`
- * is set.
+ * Appends bytes to the file, at its end when the write is sequenced. Exactly one of `bytes` and
+ * `blob` is set.
  */
 export interface AppendIntent {
   readonly kind: 'append'
@@ -19,21 +19,24 @@ export interface AppendIntent {
 }
 
 /**
- * What a transaction has read of a file: the sequence number of its last change, 0 where there was
- * none.
+ * A file that a transaction has read, with the sequence number of its last change; 0 where there
+ * was no file.
  */
 export interface ReadExpectation {
   readonly path: string
   readonly version: number
 }
 
-/** What a transaction has read of a listing. */
+/** A listing that a transaction has read: the paths below a prefix. */
 export interface ListExpectation {
   readonly prefix: string
   readonly paths: readonly string[]
 }
 
-/** Changes that happen together, and only if nothing was changed that their author had read. */
+/**
+ * The changes of a transaction. They are applied together, and only if none of the files and
+ * listings that it read has changed.
+ */
 export interface CommitIntent {
   readonly kind: 'commit'
   readonly changes: readonly SingleChange[]
@@ -42,8 +45,8 @@ export interface CommitIntent {
 }
 
 /**
- * Anything that can be submitted to a {@link Writer}. It is plain data and can be sent to another
- * node.
+ * Anything that can be submitted to a {@link Writer}. It is plain data, so it can be sent to
+ * another node.
  */
 export type WriteIntent = Change | AppendIntent | CommitIntent
 
@@ -63,13 +66,13 @@ export function blobsOf(intent: WriteIntent | UpdateRun): BlobRef[] {
 }
 
 /**
- * Refuses an intent with a value that would not arrive as it is.
+ * Refuses an intent with a value that would not be decoded as it was encoded.
  *
  * @throws `VALUE_INVALID`
  */
 export function requirePlainValues(intent: WriteIntent): void {
   if (intent.kind === 'update') {
-    // Most are bytes, and these need no look.
+    // Most values are bytes, which need no check.
     if (intent.value instanceof Uint8Array) return
     requirePlain(intent.value, `the change for '${intent.className}'`)
   } else if (intent.kind === 'transaction' || intent.kind === 'commit') {
@@ -77,21 +80,21 @@ export function requirePlainValues(intent: WriteIntent): void {
   }
 }
 
-/** Whether an intent takes room of the device for more than its record. */
-export function grows(intent: WriteIntent): boolean {
+/** Whether an intent needs space on the device besides its journal record. */
+export function needsSpace(intent: WriteIntent): boolean {
   switch (intent.kind) {
     case 'remove':
     case 'truncate':
       return false
     case 'transaction':
     case 'commit':
-      return intent.changes.some(grows)
+      return intent.changes.some(needsSpace)
     default:
       return true
   }
 }
 
-/** The files that an intent may bring into being. */
+/** The paths of files that an intent may create. */
 export function writtenPaths(intent: WriteIntent): readonly string[] {
   switch (intent.kind) {
     case 'update':
@@ -106,8 +109,8 @@ export function writtenPaths(intent: WriteIntent): readonly string[] {
 }
 
 /**
- * Bytes that an intent keeps in memory while it waits. Values of updates are opaque; strings and
- * byte arrays are counted, for all else stands `valueBytes`, what updates took on average.
+ * Estimated bytes of memory that an intent occupies while it waits. Strings and byte arrays are
+ * counted; for any other update value the estimate is `valueBytes`, the average of earlier updates.
  */
 export function bytesOf(intent: WriteIntent, valueBytes: number): number {
   switch (intent.kind) {
@@ -132,5 +135,5 @@ export function bytesOf(intent: WriteIntent, valueBytes: number): number {
   }
 }
 
-/** What a change takes besides its payload, roughly. */
+/** Estimated bytes of memory of a change besides its payload. */
 export const changeBytes = 64

@@ -1,43 +1,47 @@
 /**
- * What changes and snapshots of application state may be made of: what comes out of the journal as
- * it went in, on every node. All else is refused by name, before anything of it is written.
+ * Defines the plain data that changes and snapshots of application state may contain: values that
+ * every node decodes exactly as they were encoded. Anything else is refused, with its place in the
+ * value, before it is written.
  */
 import { HotspareError } from '../errors.js'
 import { decode, encode } from '../protocol/codec.js'
 
 /**
- * Arrays and objects inside each other in a change, far below what the decoder accepts; deeper
- * values are `VALUE_INVALID`.
+ * Nested arrays and objects in a change, far below the decoder's limit; deeper values are
+ * `VALUE_INVALID`.
  */
 export const valueDepthMax = 100
-/** The same in a snapshot, which holds what changes brought; a deeper one is `SNAPSHOT_FAILED`. */
+/**
+ * The same for a snapshot, which is deeper than the changes that it contains; a deeper one is
+ * `SNAPSHOT_FAILED`.
+ */
 export const snapshotDepthMax = 120
 
-/** What stands in the way, and where. */
+/** What cannot be replicated, and its place in the value. */
 interface Flaw {
   readonly what: string
   readonly at: string
 }
 
 /**
- * Refuses what is no plain data. `of` names the value in the message.
+ * Refuses a value that is not plain data. `of` names the value in the message.
  *
- * @throws `VALUE_INVALID` with the place of what cannot be replicated
+ * @throws `VALUE_INVALID` with the place of the offending part
  */
 export function requirePlain(value: unknown, of: string, depthMax: number = valueDepthMax): void {
   const flaw = flawOf(value, depthMax)
   if (flaw === undefined) return
-  throw new HotspareError('VALUE_INVALID', `${of} holds ${flaw.what} at value${flaw.at}`)
+  throw new HotspareError('VALUE_INVALID', `${of} contains ${flaw.what} at value${flaw.at}`)
 }
 
-/** Whether a value arrives as it is. */
+/** Whether a value is plain data. */
 export function isPlainValue(value: unknown): boolean {
   return flawOf(value, valueDepthMax) === undefined
 }
 
 /**
- * The same value as an object of its own, so that neither side sees what the other one changes.
- * What is no plain data is returned as it is.
+ * A copy of plain data, so that neither side sees later changes of the other. A value that is not
+ * plain data is returned itself.
  */
 export function copyPlain(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
@@ -97,7 +101,7 @@ function here(what: string): Flaw {
 
 const brokenText = 'half of a surrogate pair, which is no text (see toWellFormed())'
 
-/** Decoders do not agree on what half of a surrogate pair becomes. */
+/** False for half of a surrogate pair, because decoders replace it in different ways. */
 function isText(value: string): boolean {
   return value.isWellFormed()
 }

@@ -1,8 +1,8 @@
 /**
  * Runs of updates of one class whose values are bytes. A run is one tuple, whatever its length: the
- * class and a column of the values' lengths. The values stand in the payload, one after the other,
- * so they pass through no codec, and a receiver makes neither a change nor a view of one before it
- * carries it out.
+ * class and a column of the values' lengths. The values follow one another in the payload, so the
+ * codec does not copy them, and a receiver creates change objects or views only when it applies
+ * them.
  */
 import { fromPeer } from '../protocol/fields.js'
 import type { Change, PayloadCursor, UpdateChange } from './change.js'
@@ -13,12 +13,12 @@ const lengthBytes = 4
 
 const read = fromPeer('a run of updates')
 
-/** An update that stands in a run. */
+/** An update that is encoded in a run. */
 export interface BytesUpdate extends UpdateChange {
   readonly value: Uint8Array
 }
 
-/** Whether a change of a batch stands in a run. Those in a transaction do not. */
+/** Whether a change of a batch is encoded in a run; those in a transaction are not. */
 export function isInRun(change: Change | undefined): change is BytesUpdate {
   return change?.kind === 'update' && change.value instanceof Uint8Array
 }
@@ -46,11 +46,11 @@ export function runTuple(
   return { tuple: [changeKinds.updateRun, className, lengths], end }
 }
 
-/** A run that was read; it stands for as many changes as it has values. */
+/** A decoded run: as many updates as it has values. */
 export class UpdateRun {
   readonly kind = 'updateRun'
   readonly className: string
-  /** How many updates it stands for. */
+  /** How many updates it has. */
   readonly count: number
   /** Bytes of all its values. */
   readonly bytes: number
@@ -59,8 +59,9 @@ export class UpdateRun {
   readonly #start: number
 
   /**
-   * Takes the values from the payload.
-   * @throws `PROTOCOL_VIOLATION` when the column is none, is empty, or announces more than there is
+   * Advances the cursor past the values.
+   * @throws `PROTOCOL_VIOLATION` when the column is malformed or empty, or the lengths exceed the
+   *   payload
    */
   constructor(className: string, column: unknown, cursor: PayloadCursor) {
     const { buffer, byteOffset, length } = read.bytes(column, 'lengths')

@@ -1,23 +1,23 @@
 /**
- * Positions and histories: the only thing by which data is ever ordered. No clock, no uptime.
+ * Positions and histories. They alone order data; clocks and uptimes never do.
  *
  * Invariants of a history: epochs rise strictly; `firstSeq` rises strictly (a term without changes
- * is dropped when the next one opens, so that it never looks like a divergence); sequence numbers
- * start at 1. The first term of an empty copy is kept when the next one opens, with `firstSeq` 0:
- * copies that were empty in the same term come from one cluster, and what each wrote then is a fork
- * at 0.
+ * is dropped when the next one opens, because it would otherwise look like a divergence); sequence
+ * numbers start at 1. One exception: the first term of an empty copy is kept, with `firstSeq` 0,
+ * when the next one opens. Copies that were empty in the same term come from one cluster, so what
+ * each wrote afterwards is a fork at 0 and not an unrelated history.
  */
 
 /**
- * What a writer's changes are stamped with. Always compared whole: equal epochs of different nodes
- * are different terms.
+ * The term of a change: which node was active, and in which of its terms. Compare it whole: equal
+ * epochs of different nodes are different terms.
  */
 export interface Term {
-  /** Its number, from 1; it never goes back on any node. */
+  /** The number of the term, from 1; on each node it only rises. */
   readonly epoch: number
   /** The node that is active in it. */
   readonly nodeId: string
-  /** That node's process: drawn anew at every start. */
+  /** Identifies the process of that node; new at every start. */
   readonly bootId: string
 }
 
@@ -49,13 +49,15 @@ export interface Extent {
   readonly seq: number
 }
 
-/** Terms kept in a history; the oldest are dropped beyond it, and then prove nothing any more. */
+/**
+ * Terms kept in a history. Beyond it the oldest are dropped, and can no longer prove a common past.
+ */
 export const historyTermsMax = 1024
 
 /**
- * Highest epoch that a peer is believed; a message with a higher one is `PROTOCOL_VIOLATION`. It is
- * more than any cluster comes to, and far below what a double counts exactly, so that nobody makes
- * a node open a term that it could not read again.
+ * Highest epoch accepted from a peer; a message with a higher one is `PROTOCOL_VIOLATION`. No real
+ * cluster reaches it. It is far below 2^53, where doubles stop being exact, so no peer can make a
+ * node open a term that the node could not read back.
  */
 export const epochMax: number = 2 ** 48
 
@@ -64,8 +66,8 @@ export function sameTerm(left: Term, right: Term): boolean {
 }
 
 /**
- * Adds a term that begins after `seq`; terms that got no change are dropped, but for the first one
- * of an empty copy.
+ * Adds a term that begins after `seq`. Terms without changes are dropped, except the first one of
+ * an empty copy.
  */
 export function withTerm(history: History, term: Term, seq: number): History {
   const kept = history.filter((old) => old.firstSeq <= seq)
@@ -76,9 +78,7 @@ export function withTerm(history: History, term: Term, seq: number): History {
   return [...kept, { epoch, nodeId, bootId, firstSeq: seq + 1 }].slice(-historyTermsMax)
 }
 
-/**
- * The terms that have changes up to `seq`, and the one in which the copy was empty, if it is known.
- */
+/** The terms that begin at or before `extent.seq`, including a first one with `firstSeq` 0. */
 export function termsWithChanges(extent: Extent): History {
   return extent.history.filter((term) => term.firstSeq <= extent.seq)
 }
@@ -92,9 +92,7 @@ export function positionOf(extent: Extent): Position | undefined {
   return { term, seq: extent.seq }
 }
 
-/**
- * How two copies relate. `commonSeq` is the last sequence number whose change both have in common.
- */
+/** How two copies relate. `commonSeq` is the sequence number of the last change that both have. */
 export interface Relation {
   readonly kind: 'equal' | 'behind' | 'ahead' | 'diverged' | 'unrelated'
   readonly commonSeq: number
@@ -120,8 +118,8 @@ export function relate(left: Extent, right: Extent): Relation {
 }
 
 /**
- * The end of the last term that both have. Terms older than the oldest both kept prove nothing, so
- * the search goes from the newest common term back.
+ * The last sequence number that both copies share: the end of the newest term that both have. Terms
+ * dropped from a history cannot be compared, so the search goes from the newest term back.
  */
 function lastCommonSeq(left: Extent, right: Extent): number | undefined {
   const leftTerms = termsWithChanges(left)
@@ -139,7 +137,10 @@ function lastCommonSeq(left: Extent, right: Extent): number | undefined {
   return undefined
 }
 
-/** One that a copy was empty in begins where it does for who wrote in it. */
+/**
+ * Where a term begins. For a copy that was empty in it, `firstSeq` is 0 and the first change would
+ * have been 1, as it is for the node that wrote in it.
+ */
 function startOf({ firstSeq }: HistoryTerm): number {
   return Math.max(1, firstSeq)
 }
@@ -150,9 +151,9 @@ function termEnd(extent: Extent, terms: History, at: number): number {
 }
 
 /**
- * Orders two copies where no active decides (a cold start): without a fork the longer one is
- * fresher; across a fork the higher epoch of the last term that has changes, then the sequence.
- * Positive when left is fresher.
+ * Orders two copies when no active exists to decide, as in a cold start. Without a fork the longer
+ * copy is fresher; across a fork the one whose last change has the higher epoch, then the one with
+ * the higher sequence number. The result is positive when `left` is fresher.
  */
 export function compareFreshness(left: Extent, right: Extent): number {
   const { kind } = relate(left, right)

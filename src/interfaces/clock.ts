@@ -1,4 +1,4 @@
-/** A handle of a timer, to give back to {@link Clock.clearTimer}. */
+/** A timer, as {@link Clock.clearTimer} takes it. */
 export type TimerHandle = unknown
 
 /**

@@ -1,9 +1,9 @@
 /** Objects: immutable bytes under a name, durable after `sync`. */
 
 /**
- * Areas of objects: payloads of the journal (`blobs`), what a restore brought (`staging`, and
- * `incoming` for whole files that bear the paths they will have in the tree), what a divergence
- * left (`vault`).
+ * Areas of objects: `blobs` for large payloads of the journal, `staging` for content that a restore
+ * received, `incoming` for whole files received by a restore, named by their later paths in the
+ * tree, `vault` for content that a divergence or a restore removed.
  */
 export type ObjectArea = 'blobs' | 'staging' | 'incoming' | 'vault'
 
@@ -16,9 +16,9 @@ export interface ObjectStore {
   list(area: ObjectArea, prefix?: string): Promise<ObjectInfo[]>
   /**
    * Writes slices of one buffer into objects; an object that does not exist is created. Slices of
-   * one object arrive in order of their offsets. An adapter may leave blocks of zeros out where
-   * that makes a hole. Not durable before `sync`. The storage has taken what it needs of `buffer`
-   * when the call returns, before its promise settles: the caller may write into it then.
+   * one object arrive in order of their offsets. An adapter may store blocks of zeros as holes. Not
+   * durable before `sync`. The adapter copies what it needs of `buffer` before the call returns, so
+   * the caller may reuse the buffer then, before the promise settles.
    */
   write(area: ObjectArea, buffer: Uint8Array, slices: readonly ObjectSlice[]): Promise<void>
   /**
@@ -28,8 +28,8 @@ export interface ObjectStore {
   read(area: ObjectArea, name: string, offset: number, length: number): Promise<Uint8Array>
   /**
    * Makes everything written to these objects (default: the whole area), and their names, durable.
-   * A failed `sync` is never followed by a successful one for the same bytes: the objects have to
-   * be written again.
+   * After a failed `sync`, later ones of the same objects fail too, until the objects are written
+   * again.
    */
   sync(area: ObjectArea, names?: readonly string[]): Promise<void>
   /**
@@ -55,11 +55,11 @@ export interface ObjectSlice {
   readonly offset: number
   /** Where in the buffer they begin. */
   readonly start: number
-  /** How many bytes; none only sets the mode. */
+  /** How many bytes; 0 only creates the object and sets its mode. */
   readonly length: number
   /**
-   * Permission bits that the object has from now on, 0 to 0o777; only in the area `incoming`.
-   * Default: as it was, 0o644 for a new one.
+   * Permission bits of the object, 0 to 0o777; only in the area `incoming`. Default: unchanged,
+   * 0o644 for a new object.
    */
   readonly mode?: number
 }

@@ -1,5 +1,5 @@
 /**
- * Where a node gets its randomness from: boot ids, nonces, jitter. The simulator gives a seeded
+ * A node's source of randomness, for boot ids, nonces and jitter. The simulator passes a seeded
  * one.
  */
 export interface Random {

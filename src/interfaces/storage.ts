@@ -10,19 +10,19 @@ import type { TreeStore } from './tree-store.js'
  *   `sync`;
  * - **tree**: the application's own files, durable after `sync`.
  *
- * Bytes that a call is handed stay the caller's. The caller leaves them as they are until the
- * promise of the call settles, whichever way, and the adapter looks at them no more from then on;
- * `objects.write` alone gives them back sooner, when the call returns. An adapter never writes into
- * them. Bytes in an answer belong to the caller for ever, but for those that `tree.read` lends.
+ * Ownership of bytes: a caller must not change the bytes that it passes until the promise of the
+ * call settles, and the adapter must not read them afterwards; `objects.write` alone is done with
+ * them when the call returns. An adapter never writes into them. Bytes in an answer belong to the
+ * caller, except those lent by `tree.read`.
  *
- * Nothing here knows of classes, positions or peers. Paths given to the tree were checked before:
- * they are relative, `/`-separated, NFC, without `.`, `..`, NUL or reserved names; an adapter still
- * makes sure that no link leads out of its root. Every failure is a `HotspareError` with one of the
- * codes `STORAGE_FULL`, `STORAGE_READ_ONLY`, `STORAGE_FAILED`, `STORAGE_CORRUPT`, `STORAGE_FORMAT`,
- * `STORAGE_LOCKED`; a name or path that breaks the rules is `PATH_INVALID`, one that something
- * stands in the way of `PATH_BLOCKED`, a call above an adapter's limits `OPTION_INVALID`. After
- * `close`, and after the adapter noticed that it lost its lock, every call is refused with
- * `STORAGE_FAILED`; closing is not, and changes nothing then.
+ * A storage knows nothing of classes, positions or peers. Paths of the tree are checked by the
+ * caller: they are relative, `/`-separated, NFC, without `.`, `..`, NUL or reserved names. An
+ * adapter must still make sure that no link leads out of its root. Every failure is a
+ * `HotspareError` with one of the codes `STORAGE_FULL`, `STORAGE_READ_ONLY`, `STORAGE_FAILED`,
+ * `STORAGE_CORRUPT`, `STORAGE_FORMAT`, `STORAGE_LOCKED`, `RESOURCES_EXHAUSTED`; a name or path that
+ * breaks the rules is `PATH_INVALID`, one that is obstructed by another file `PATH_BLOCKED`, a call
+ * above an adapter's limits `OPTION_INVALID`. After `close`, and after the adapter lost its lock,
+ * every call except `close` is refused with `STORAGE_FAILED`; `close` then does nothing.
  */
 export interface Storage {
   /** A short name for logs, for example `directory`. */
@@ -31,9 +31,9 @@ export interface Storage {
    * Opens the storage for one node and locks it against every other process.
    *
    * @param owner - the node that opens it
-   * @param waits - told why, when it takes longer than it has to, in words, for people; an adapter
-   *   may leave it uncalled
-   * @throws `STORAGE_LOCKED` when another living node holds it.
+   * @param waits - called with a reason, a text for people, when opening takes long; an adapter
+   *   need not call it
+   * @throws `STORAGE_LOCKED` when another living process has it open.
    */
   open(owner: StorageOwner, waits?: (why: string) => void): Promise<OpenStorage>
 }
@@ -42,7 +42,7 @@ export interface Storage {
 export interface StorageOwner {
   /** The member that this node is. */
   readonly nodeId: string
-  /** Drawn anew at every start, so that two processes of one node are told apart. */
+  /** New at every start, so that two processes of one node can be distinguished. */
   readonly bootId: string
 }
 
@@ -56,20 +56,20 @@ export interface OpenStorage {
   readonly objects: ObjectStore
   /** The application's files. */
   readonly tree: TreeStore
-  /** What is left on the device; left out where it cannot run out, or cannot be known. */
+  /** Free space of the device; left out where space cannot run out, or cannot be determined. */
   readonly room?: StorageRoom
   /** Waits for work under way, then releases the lock. Idempotent. */
   close(): Promise<void>
 }
 
 /**
- * What is left on the device of a storage. An adapter that has it keeps some room for removals: on
- * a disk that is full to the last byte none could be journaled.
+ * Free space on the device of a storage. An adapter that has it reserves some space for removals,
+ * because on a full disk a removal could not be journaled.
  */
 export interface StorageRoom {
   /**
-   * Why what takes so many more bytes is refused, in words, for people; undefined when there is
-   * room for it.
+   * Why a write of so many more bytes is refused, as a text for people; undefined when there is
+   * space.
    */
   refusal(bytes: number): string | undefined
 }
@@ -86,8 +86,9 @@ export interface DocumentStore {
    */
   read(name: string): Promise<Uint8Array | undefined>
   /**
-   * Replaces the value; when it resolves the new value is durable, and a crash leaves the old or
-   * the new one. Snapshots of application state make values of up to 1 GiB and a little more.
+   * Replaces the value. When it resolves the new value is durable; a crash before that leaves the
+   * old or the new value. Values may be slightly longer than 1 GiB, because they store snapshots of
+   * application state.
    */
   write(name: string, value: Uint8Array): Promise<void>
   /** Removes the value, durably; removing nothing is no error. */
@@ -102,9 +103,8 @@ export interface LogStore {
   list(area: string): Promise<LogInfo[]>
   /**
    * Opens a log for reading and appending; creates it, durably, when it does not exist. After a
-   * crash, what was appended durably may be followed by a torn append and by zeros: the reader
-   * verifies what it reads, and cuts the rest with `truncate`. After an orderly close `bytes` is
-   * exact.
+   * crash the durable appends may be followed by a torn append and by zeros; the reader verifies
+   * what it reads and cuts the rest with `truncate`. After an orderly close `bytes` is exact.
    * @throws `STORAGE_FAILED` when the log is open already.
    */
   open(area: string, name: string): Promise<Log>
@@ -131,18 +131,19 @@ export interface LogInfo {
 
 /** An open log. */
 export interface Log {
-  /** Bytes in the log, appends under way excluded. */
+  /** Bytes in the log, without an append that is under way. */
   readonly bytes: number
   /**
-   * Appends the parts, in order, as one stretch. Resolves when they are durable. One append at a
-   * time: the caller waits for the last one. After a rejected append the log accepts no further one
-   * until it is opened again, and what of the stretch is in the file is undefined.
+   * Appends the parts, in order, as one record. Resolves when they are durable. One append at a
+   * time: the caller awaits the previous one. After a rejected append the log accepts no further
+   * ones until it is opened again, and it is undefined how much of the append is in the file.
    */
   append(parts: readonly Uint8Array[]): Promise<void>
   /** Up to `length` bytes from `offset`; fewer only at the end. */
   read(offset: number, length: number): Promise<Uint8Array>
   /**
-   * Cuts the log to `bytes`; it never grows. What stays is durable then, also where nothing is cut.
+   * Cuts the log to `bytes`; it never extends it. When it resolves, the remaining bytes are
+   * durable, even if nothing was cut.
    */
   truncate(bytes: number): Promise<void>
   /**

@@ -14,18 +14,17 @@ export interface Transport {
   listen(accept: (connection: Connection) => void, limits: TransportLimits): Promise<Listener>
   /**
    * Opens a connection.
-   * @throws `PEER_REFUSED` when the peer's machine answered that nobody listens there: proof that
-   *   the process is gone. A dial that met itself, since it went out from the very port that it
-   *   dialled, is refused too.
+   * @throws `PEER_REFUSED` when the peer's machine answered that nothing listens there, which
+   *   proves that the process is gone. A dial that connected to itself, because the system chose
+   *   the dialled port as its source port, is refused too.
    * @throws `RESOURCES_EXHAUSTED` where this process has no descriptors left
-   * @throws `PEER_UNREACHABLE` for every other failure, with `details.reason` `setUp` where only a
-   *   person can mend it, and `details.answered` true where somebody answered there, whose
-   *   certificate for example is not trusted; `ABORTED` when `signal` aborted.
+   * @throws `PEER_UNREACHABLE` for every other failure: with `details.reason` `setUp` where only a
+   *   person can repair it, and with `details.answered` true where a process answered, for example
+   *   one whose certificate is not trusted; `ABORTED` when `signal` aborted.
    */
   dial(address: string, limits: TransportLimits, signal?: AbortSignal): Promise<Connection>
   /**
-   * Tells before anything is opened that an address cannot be dialled, whatever runs there.
-   * Optional.
+   * Checks an address before anything is opened: throws when it can never be dialled. Optional.
    * @throws `OPTION_INVALID`
    */
   checkAddress?(address: string): void
@@ -62,19 +61,19 @@ export type CloseCause = 'closed' | 'reset' | 'timeout' | 'protocol' | 'error'
 export interface Connection {
   /** The other end, for logs. */
   readonly remote: string
-  /** True when the transport itself gives secrecy and integrity (TLS). */
+  /** True when the transport itself provides secrecy and integrity (TLS). */
   readonly secure: boolean
   /**
-   * Bytes that belong to this secure session alone and are the same at both ends (a TLS exporter).
-   * The handshake proves them too, so that nobody can sit between two secure sessions.
+   * Bytes that both ends of this secure session share and no other session has (a TLS exporter).
+   * The handshake proves them, so that no third party can relay between two secure sessions.
    */
   readonly binding?: Uint8Array
   /**
-   * Queues one frame, made of the parts in order. The parts must not be changed before `taken` is
-   * called, which happens once, when the transport needs them no more; a transport may keep them
-   * for ever, and never call it. Without `taken` they must never be changed. The transport itself
-   * never writes into them. False says that the queue is above `sendBytesHigh`: wait for
-   * `drained()` before the next one. A frame sent on an ended connection is dropped.
+   * Queues one frame, made of the parts in order. The caller must not change the parts before
+   * `taken` is called, which happens at most once, when the transport no longer needs them; a
+   * transport that keeps them never calls it. Without `taken` the parts must never be changed. The
+   * transport does not write into them. False means that the queue is above `sendBytesHigh`: await
+   * `drained()` before the next frame. A frame sent on an ended connection is dropped.
    * @throws `FRAME_TOO_LARGE` when the frame is longer than the own `frameBytesMax`.
    */
   send(parts: readonly Uint8Array[], taken?: () => void): boolean
@@ -83,29 +82,32 @@ export interface Connection {
   /** Resolves when the queue is below the limit, or the connection ended. */
   drained(): Promise<void>
   /**
-   * Sets the receiver. Frames that arrive before it is set are kept. A frame belongs to the
-   * receiver, which may keep it; unless `lend` is set: then its bytes are good until `receive`
-   * returns, and the transport may read the next frames into the same memory.
+   * Sets the receiver. Frames that arrive before are kept. A frame belongs to the receiver, which
+   * may keep it, unless `lend` is set: then its bytes are valid until `receive` returns, and the
+   * transport may reuse the memory.
    */
   onFrame(receive: (frame: Uint8Array) => void, lend?: boolean): void
   /**
-   * Sets the one who is told of the end, once, after all delivered frames; told at once when it has
-   * ended already. Never called from within `close()`, `destroy()` or this method.
+   * Sets the listener of the end, called once, after all delivered frames; called soon when the
+   * connection has ended already, but never from within `close()`, `destroy()` or this method.
    */
   onClose(closed: (cause: CloseCause) => void): void
   /**
-   * Stops reading from the network (back-pressure to the sender). No frame is delivered, and no end
-   * of the other side is noticed, until `resume()`; it never delivers from within that call.
+   * Stops reading from the network, which puts back-pressure on the sender. Until `resume()` no
+   * frame is delivered and the end of the other side is not noticed.
    */
   pause(): void
-  /** Reads on after `pause()`; without one it does nothing. */
+  /**
+   * Continues after `pause()`; frames are never delivered from within this call. Without a pause it
+   * does nothing.
+   */
   resume(): void
   /**
-   * Changes the longest frame that is accepted from now on: a small one until the peer has proved
-   * itself, so that a stranger costs little. Never above the `frameBytesMax` given at the start.
+   * Changes the longest accepted frame: small until the peer has proved the secret, so that an
+   * unauthenticated peer costs little memory. Never above the `frameBytesMax` given at the start.
    */
   limitFrames(bytesMax: number): void
-  /** Ends the connection; queued frames are still tried for a moment. */
+  /** Ends the connection. Queued frames are still sent, if the peer accepts them soon. */
   close(): void
   /** Ends the connection at once. */
   destroy(): void

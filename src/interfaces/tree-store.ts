@@ -16,9 +16,9 @@ export interface FileStat {
 /** A file after an operation. */
 export interface AppliedStat extends FileStat {
   /**
-   * Bytes that it had when it was opened to be changed in place, 0 when there was none: by that it
-   * is noticed when somebody else changed it. Only after `patch`, `patchObject` and `truncate`;
-   * left out by adapters that cannot tell.
+   * Size in bytes when the file was opened to be changed in place, 0 when it was created. A size
+   * that differs from the expected one shows that another program changed the file. Only after
+   * `patch`, `patchObject` and `truncate`; left out by adapters that cannot determine it.
    */
   readonly sizeBefore?: number
 }
@@ -29,18 +29,18 @@ export interface TreeEntry extends FileStat {
   readonly path: string
 }
 
-/** What keeps a file from standing at a path. */
+/** What prevents a file at a path. */
 export interface Obstacle {
-  /** Where it stands: above the path, at it, or below it. */
+  /** Its path: above the requested one, equal to it, or below it. */
   readonly path: string
   /** What it is. */
   readonly kind: 'file' | 'link' | 'special'
 }
 
 /**
- * The application's files. Everything below the storage's own folder (`.hotspare`) is invisible
- * here. The mode of a file is for others: it keeps nobody here from reading or changing it, and
- * stays as it is.
+ * The application's files. Everything below the storage's own folder (`.hotspare`) is hidden. The
+ * permission bits of a file are preserved but do not restrict this storage, which reads and changes
+ * the file in any case.
  */
 export interface TreeStore {
   /**
@@ -49,50 +49,49 @@ export interface TreeStore {
   readonly foldsCase?: boolean
   /**
    * All regular files, in batches, in no particular order. Links and special files are skipped and
-   * named once to `skipped`. Names that are no valid Unicode, and unreadable folders, are named
-   * there too.
+   * reported once to `skipped`, as are names that are not valid Unicode and folders that cannot be
+   * read.
    */
   scan(skipped: (path: string, why: string) => void): AsyncIterable<TreeEntry[]>
   /** The state of files; undefined where there is no regular file. */
   stat(paths: readonly string[]): Promise<(FileStat | undefined)[]>
   /**
-   * What stands in the way of a file at each path: whatever is no folder on the way to it, a link
-   * or special file at the path itself, the first thing below it that is no folder. A regular file
-   * at the path is no obstacle, nor is a folder that is missing. Nothing is changed.
+   * For each path, what prevents a file there: anything on the way that is not a folder, a link or
+   * special file at the path itself, or the first thing below it that is not a folder. A regular
+   * file at the path is no obstacle, nor is a missing folder. Changes nothing.
    */
   obstacles(paths: readonly string[]): Promise<(Obstacle | undefined)[]>
   /**
-   * Reads stretches of many files in one go. The answer packs them into one fresh buffer, in order,
-   * and says for each where it lies; `missing` where there is no such regular file; fewer bytes
-   * than asked only at the end of the file. `stat` is the file's state when its descriptor was
-   * opened. With `lend` the buffer may be one that the storage uses again and again: the caller
-   * gives it back with `release`.
+   * Reads stretches of many files in one call. The answer packs them into one buffer, in order, and
+   * states where each lies; `missing` where there is no regular file; fewer bytes than asked only
+   * at the end of a file. `stat` is the state of the file when it was opened. With `lend` the
+   * buffer may be one that the storage reuses: the caller returns it with `release`.
    */
   read(requests: readonly ReadRequest[], lend?: boolean): Promise<ReadAnswer>
   /**
-   * Carries out operations in their order and answers each with the file's new state (undefined
-   * where the path holds no file now). Folders on the way are created; folders that a `remove`
-   * leaves empty are removed up to the root. Each operation is idempotent. A file that has other
-   * names, too (hard links), is changed under this one only. A file where a folder is wanted is
-   * removed by `put`-like operations only when the operation says `force`; else, and where a folder
-   * with files stands at the path itself, `PATH_BLOCKED`, which names what stands there in
-   * `details.obstacle`. A link or special file at the path itself is replaced by put-like
-   * operations only with `force`, and left alone by all others; a link on the way is
-   * `PATH_BLOCKED`, always. After a failure the operations before it are done, those after it are
-   * not. Calls that touch the same paths are carried out in the order in which they were made; a
-   * small call may overtake a large one that has nothing to do with it. Not durable before `sync`.
+   * Carries out operations in order and answers each with the file's new state (undefined where the
+   * path has no file now). Missing folders on the way are created; folders that a `remove` leaves
+   * empty are removed, up to the root. Each operation is idempotent. A file with several names
+   * (hard links) is changed under this name only. What obstructs a path: a file where a folder is
+   * needed is removed by operations that create a file only with `force`, else the call is
+   * `PATH_BLOCKED`, as it is where a folder with files has the path itself; `details.obstacle`
+   * names the obstacle. A link or special file at the path itself is replaced by such operations
+   * only with `force`, and ignored by the others; a link on the way is always `PATH_BLOCKED`. After
+   * a failure the operations before it are done, those after it are not. Calls that touch the same
+   * paths run in the order in which they were made; calls with no common path may overtake each
+   * other. Not durable before `sync`.
    */
   apply(operations: readonly TreeOperation[]): Promise<(AppliedStat | undefined)[]>
   /**
-   * Moves the objects of the area `incoming` to the paths they are named after, in the place of
-   * regular files, and whole folders at once where nothing stands in their place. The objects must
-   * be durable. One that is kept out by something else stays where it is. What was moved is durable
-   * when this resolves; after a crash it may be called again.
+   * Moves the objects of the area `incoming` to the paths that they are named after. Each replaces
+   * a regular file; a folder is moved whole where nothing exists at its path. The objects must be
+   * durable. An object that is obstructed by anything else stays where it is. When the call
+   * resolves, what was moved is durable; after a crash the call may be repeated.
    */
   takeIn(): Promise<void>
   /**
-   * Makes all that was applied to these paths, their folders included, durable. `all` stands for
-   * the whole tree.
+   * Makes everything applied to these paths, and their folders, durable. `all` means the whole
+   * tree.
    */
   sync(paths: readonly string[] | 'all'): Promise<void>
 }
@@ -109,11 +108,11 @@ export interface ReadRequest {
 
 /** What {@link TreeStore.read} found. */
 export interface ReadAnswer {
-  /** All stretches, one after the other; it belongs to the caller, unless it was lent. */
+  /** All stretches, one after the other. It belongs to the caller, unless it was lent. */
   readonly buffer: Uint8Array
   /**
-   * Gives a lent buffer back, which nobody may look at afterwards. One that is never given back is
-   * only not used again.
+   * Returns a lent buffer, which must not be used afterwards. A buffer that is never returned is
+   * not reused, which costs only memory.
    */
   readonly release?: () => void
   /** One for each request, in order; `missing` where there is no regular file. */
@@ -129,15 +128,18 @@ export interface ReadResult {
   /** The file when its descriptor was opened. */
   readonly stat: FileStat
   /**
-   * Whether the file takes less room than it is long: zeros in it may be holes then, and a copy of
-   * it leaves them out. Left out by adapters that cannot tell.
+   * Whether the file occupies less space than its length, so that zeros in it may be holes, which a
+   * copy leaves out. Left out by adapters that cannot determine it.
    */
   readonly isSparse?: boolean
 }
 
-/** A change to the tree; each carries its absolute result, so doing it twice is harmless. */
+/** A change to the tree. Each states its absolute result, so that repeating it is harmless. */
 export type TreeOperation =
-  /** The file has exactly these bytes; written aside and renamed, so no reader sees half of it. */
+  /**
+   * The file has exactly these bytes. They are written to a temporary file that is renamed, so that
+   * no reader sees a part of them.
+   */
   | {
       /** Tells the operations apart. */
       readonly kind: 'put'
@@ -148,14 +150,14 @@ export type TreeOperation =
       /** Permission bits, 0 to 0o777. */
       readonly mode: number
       /**
-       * Whether what stands in the way is removed: files on the way, a link or special file at the
-       * path. Default false.
+       * Whether obstacles are removed: files on the way, a link or special file at the path.
+       * Default false.
        */
       readonly force?: boolean
     }
   /**
-   * These bytes stand at `offset`, in place; a missing file is created (`mode` 0o644), a gap is
-   * filled with zeros.
+   * The file has these bytes at `offset`, written in place. A missing file is created (mode 0o644);
+   * a gap is filled with zeros.
    */
   | {
       /** Tells the operations apart. */
@@ -164,11 +166,11 @@ export type TreeOperation =
       readonly path: string
       /** Where in the file the bytes go. */
       readonly offset: number
-      /** What stands there afterwards. */
+      /** The bytes that the file has there afterwards. */
       readonly bytes: Uint8Array
       /**
-       * Whether what stands in the way is removed: files on the way, a link or special file at the
-       * path. Default false.
+       * Whether obstacles are removed: files on the way, a link or special file at the path.
+       * Default false.
        */
       readonly force?: boolean
     }
@@ -185,8 +187,8 @@ export type TreeOperation =
       /** The object; it stays. */
       readonly name: string
       /**
-       * Whether what stands in the way is removed: files on the way, a link or special file at the
-       * path. Default false.
+       * Whether obstacles are removed: files on the way, a link or special file at the path.
+       * Default false.
        */
       readonly force?: boolean
     }
@@ -199,12 +201,12 @@ export type TreeOperation =
       /** Bytes that the file has afterwards. */
       readonly size: number
       /**
-       * Whether what stands in the way is removed: files on the way, a link or special file at the
-       * path. Default false.
+       * Whether obstacles are removed: files on the way, a link or special file at the path.
+       * Default false.
        */
       readonly force?: boolean
     }
-  /** No file stands at the path; removing nothing is no error. */
+  /** The path has no file; removing nothing is no error. */
   | {
       /** Tells the operations apart. */
       readonly kind: 'remove'
@@ -229,16 +231,16 @@ export type TreeOperation =
       /** Whether the object may be renamed into place instead of being copied. */
       readonly move: boolean
       /**
-       * Whether what stands in the way is removed: files on the way, a link or special file at the
-       * path. Default false.
+       * Whether obstacles are removed: files on the way, a link or special file at the path.
+       * Default false.
        */
       readonly force?: boolean
     }
   /**
-   * The file's bytes become an object (in the vault); the file is gone afterwards unless `copy`. No
-   * file: nothing happens. The object is there already: it was kept before, so nothing happens
-   * either (a second round must not replace what the first one kept by what stands at the path
-   * now). An object made by `copy` is whole whenever it is there, also after a crash.
+   * Moves the file's bytes to an object (in the vault); the file is gone afterwards unless `copy`
+   * is set. Without a file nothing happens. If the object exists already nothing happens either,
+   * because a repeated call must not replace what the first one moved by a newer file at the path.
+   * An object made by `copy` is complete whenever it exists, also after a crash.
    */
   | {
       /** Tells the operations apart. */

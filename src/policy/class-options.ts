@@ -2,7 +2,7 @@ import { HotspareError } from '../errors.js'
 import { requireKnown } from '../util/option-names.js'
 
 /**
- * Where a write of this class is before it is acknowledged.
+ * Which journals a write must reach before it is acknowledged.
  *
  * - `local`: in the journal of the active;
  * - `standby`: also in the journal of at least one in-sync standby;
@@ -10,14 +10,14 @@ import { requireKnown } from '../util/option-names.js'
  */
 export type AckLevel = 'local' | 'standby' | 'all'
 
-/** Whether an acknowledgement waits for the journals in memory or on disk. */
+/** Whether a write must be in those journals in memory, or on disk. */
 export type Durability = 'memory' | 'disk'
 
-/** What a class of replicated data can choose. */
+/** The options of a class of replicated data. */
 export interface ClassOptions {
-  /** How far a write has come before it is acknowledged. Default `'standby'`. */
+  /** Which journals a write must reach before it is acknowledged. Default `'standby'`. */
   readonly ack?: AckLevel | undefined
-  /** Whether that means memory or disk. Default `'disk'`. */
+  /** Whether the journal in memory suffices, or it must be on disk. Default `'disk'`. */
   readonly durability?: Durability | undefined
 }
 
@@ -31,7 +31,7 @@ const ackLevels: readonly string[] = ['local', 'standby', 'all'] satisfies AckLe
 const durabilities: readonly string[] = ['memory', 'disk'] satisfies Durability[]
 
 /**
- * Fills in the defaults and refuses what is not known.
+ * Fills in the defaults and refuses unknown values.
  *
  * @throws `OPTION_INVALID` naming the option and the values it may have
  */
@@ -44,7 +44,7 @@ export function resolveClassOptions(options: ClassOptions = {}): ResolvedClassOp
 }
 
 /**
- * Refuses a level that there is not.
+ * Refuses an unknown level or durability.
  *
  * @throws `OPTION_INVALID` naming the option and the values it may have
  */
@@ -54,8 +54,8 @@ export function requireKnownLevels({ ack, durability }: ClassOptions): void {
 }
 
 /**
- * As {@link resolveClassOptions}, for options as the application wrote them: names that nobody
- * reads are refused too.
+ * Like {@link resolveClassOptions}, for options from the application: unknown names are refused
+ * too.
  *
  * @throws `OPTION_INVALID` naming the option
  */

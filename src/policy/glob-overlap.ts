@@ -1,17 +1,16 @@
-import type { GlobAlternative, GlobSet } from './glob.js'
-
 /**
  * Proves that two classes claim a common path, by finding one.
  *
- * Each glob becomes an automaton that reads a path character by character. Running two of them side
- * by side, together with those of everything that either class excludes, and looking breadth first
- * for a point where both accept and no exclusion does, finds the shortest common path or none. Only
- * the characters that occur in the globs matter; all others behave alike and one stands for them.
+ * Each glob becomes an automaton that reads a path character by character. A breadth-first search
+ * runs two of them side by side, together with those of all exclusions of both classes, until both
+ * accept and no exclusion does. It finds the shortest common path, or none. Only the characters
+ * that occur in the globs matter; one other character represents all the rest.
  *
- * What is found is confirmed with the real matchers before it is believed, so two classes are never
- * refused wrongly. Globs with brackets or parentheses are not modelled here: unless the other glob
- * is a literal path, an overlap with them shows when a path meets both classes.
+ * A path found is confirmed with the real matchers, so two classes are never refused wrongly. Globs
+ * with brackets or parentheses are not modelled: unless the other glob is a literal path, an
+ * overlap with one is reported only when a path meets both classes.
  */
+import type { GlobAlternative, GlobSet } from './glob.js'
 
 /** A path that two classes both claim, and the globs by which they do. */
 export interface GlobOverlap {
@@ -21,8 +20,8 @@ export interface GlobOverlap {
 }
 
 /**
- * Points looked at for one pair of globs; beyond it, an overlap is found when a path is written
- * instead of when the policy is made.
+ * Points examined for one pair of globs; beyond it, an overlap is reported when a path is written
+ * instead of when the policy is constructed.
  */
 const searchStepsMax = 10_000
 
@@ -59,11 +58,14 @@ type Reads = { readonly one: string } | 'anyInSegment' | 'anything'
 /** States are numbers; a path matches when it leads to the last one. */
 interface Automaton {
   readonly steps: readonly (readonly { readonly reads: Reads; readonly to: number }[])[]
-  /** Where a state leads without reading. */
+  /** The states reached from a state without reading. */
   readonly jumps: readonly (readonly number[])[]
 }
 
-/** Builds the automaton of a glob. Empty parts of a path need no care: the search makes none. */
+/**
+ * Builds the automaton of a glob. Paths with empty parts are not excluded here, because the search
+ * never generates one.
+ */
 function automatonOf(segments: readonly string[]): Automaton {
   const steps: { reads: Reads; to: number }[][] = [[]]
   const jumps: number[][] = [[]]
@@ -167,7 +169,7 @@ function isWanted(automata: readonly Automaton[], states: Point['states']): bool
   })
 }
 
-/** Every character that a glob names, the separator, and one that stands for all others. */
+/** Every character in the globs, the separator, and one that represents all others. */
 function alphabetOf(globs: readonly GlobAlternative[]): string[] {
   const named = new Set(globs.flatMap(({ text }) => text.split('')))
   for (const wildcard of ['*', '?', '/']) named.delete(wildcard)

@@ -1,12 +1,11 @@
+/**
+ * Which paths a class claims. Globs are checked and normalised here. Braces are expanded here too,
+ * because `glob-overlap.ts`, which proves that no two classes claim the same path, models globs
+ * without braces only.
+ */
 import picomatch from 'picomatch'
 import { HotspareError } from '../errors.js'
 import { isValidPath, pathProblem, reservedDirectory } from './path-rules.js'
-
-/**
- * Which paths a class claims. Globs are checked and brought into one form here; braces are expanded
- * here too, so that what is left for picomatch is small enough to be reasoned about by
- * `glob-overlap.ts`, which proves at construction that no two classes claim the same path.
- */
 
 /** Globs in one class; more are `OPTION_INVALID`. */
 export const globsMax: number = 256
@@ -29,9 +28,9 @@ export interface GlobAlternative {
 
 /** The globs of one class, ready to match. */
 export interface GlobSet {
-  /** What the class claims... */
+  /** What the class claims, except for `excluded`. */
   readonly included: readonly GlobAlternative[]
-  /** ...but for this. */
+  /** What is excluded from the claim. */
   readonly excluded: readonly GlobAlternative[]
   /** Whether the class claims a path. The path has passed `checkPath`. */
   matches(path: string): boolean
@@ -59,7 +58,7 @@ export function normaliseGlobs(globs: string | readonly string[]): readonly stri
   return Object.freeze([...new Set(normalised)])
 }
 
-/** Whether a glob takes paths away; `!(a|b)` is a pattern of picomatch instead. */
+/** Whether a glob excludes paths; `!(a|b)` is a pattern of picomatch instead. */
 function isExclusion(glob: string): boolean {
   return glob.startsWith('!') && !glob.startsWith('!(')
 }
@@ -75,14 +74,17 @@ function normaliseGlob(glob: unknown): string {
   return `${excludes ? '!' : ''}${body}`
 }
 
-/** Refuses a glob that could match nothing valid, or not what its author meant. */
+/**
+ * Refuses a glob that can match no valid path, or that would match something other than its author
+ * meant.
+ */
 function checkAlternative(text: string, glob: string): void {
   if (text === '') throw globError(glob, 'it is empty')
   if (text.startsWith('/')) throw globError(glob, 'it is absolute')
-  // A colon makes it an absolute path of Windows; the rest can be part of no valid path.
+  // A colon marks an absolute path on Windows; the other characters occur in no valid path.
   const forbidden = /[\u0000-\u001f\u007f-\u009f<>":]/.exec(text)
   if (forbidden !== null) {
-    throw globError(glob, `no path holds the character ${JSON.stringify(forbidden[0])}`)
+    throw globError(glob, `no path can contain the character ${JSON.stringify(forbidden[0])}`)
   }
   const segments = text.split('/')
   for (const segment of segments) {
@@ -113,7 +115,7 @@ export function expandBraces(glob: string): string[] {
     if (choice === undefined) {
       results.push(text)
     } else {
-      // Backwards, because the last one pushed is expanded first: results stay in written order.
+      // In reverse, because the option pushed last is expanded first: this keeps the written order.
       for (const option of choice.options.reverse()) {
         waiting.push(`${choice.before}${option}${choice.after}`)
       }
@@ -155,7 +157,7 @@ function firstBraces(
 }
 
 function parseAlternative(text: string): GlobAlternative {
-  // Two '**' in a row, also where braces put them together, say no more than one.
+  // Two '**' in a row, which expanded braces can produce, mean the same as one.
   const segments = text.split('/').filter((part, at, all) => part !== '**' || all[at - 1] !== '**')
   const form = /[[\]()|]/.test(text) ? 'opaque' : /[*?]/.test(text) ? 'simple' : 'literal'
   return { text: segments.join('/'), segments, form }
@@ -172,27 +174,34 @@ export function compileGlobs(globs: readonly string[]): GlobSet {
   const excluded = globs.filter(isExclusion).flatMap((glob) => parse(glob.slice(1)))
   const isIncluded = matcherOf(included)
   const isExcluded = matcherOf(excluded)
-  let leads: ((parts: readonly string[]) => boolean)[] | undefined
+  let belowMatchers: ((parts: readonly string[]) => boolean)[] | undefined
   return {
     included,
     excluded,
     matches: (path) => isIncluded(path) && !isExcluded(path),
     reachesBelow: (path) => {
-      leads ??= included.map(leaderOf)
+      belowMatchers ??= included.map(belowMatcherOf)
       const parts = path.split('/')
-      return leads.some((leadsBelow) => leadsBelow(parts))
+      return belowMatchers.some((matchesBelow) => matchesBelow(parts))
     },
   }
 }
 
-/** Braces are gone and exclusions too; the fast paths of picomatch would bypass `dot`. */
+/**
+ * The text has no braces and no exclusion any more. `fastpaths` is off because picomatch's fast
+ * paths ignore `dot`.
+ */
 function compile(text: string): (path: string) => boolean {
   return picomatch(text, { dot: true, nobrace: true, nonegate: true, fastpaths: false })
 }
 
-/** Says whether a glob that matched the parts of a path would have more to match. */
-function leaderOf({ segments, text }: GlobAlternative): (parts: readonly string[]) => boolean {
-  // Alternatives in parentheses may have separators in them.
+/** Makes a test whether a glob can match something below a path. */
+function belowMatcherOf({
+  segments,
+  text,
+}: GlobAlternative): (parts: readonly string[]) => boolean {
+  // Alternatives in parentheses may contain separators, so the glob cannot be compared part by
+  // part.
   if (/[()|]/.test(text)) return () => true
   const tests = segments.map((segment) => (segment === '**' ? undefined : compile(segment)))
   const any = tests.indexOf(undefined)
@@ -205,7 +214,7 @@ function leaderOf({ segments, text }: GlobAlternative): (parts: readonly string[
   }
 }
 
-/** `x/**` matches `x` itself; picomatch agrees for some `x` only, so that it is asked for both. */
+/** `x/**` also matches `x`. Picomatch does so for some `x` only, so both forms are compiled. */
 function matchedForms(text: string): string[] {
   return text.endsWith('/**') ? [text, text.slice(0, -'/**'.length)] : [text]
 }

@@ -1,11 +1,10 @@
-import { HotspareError } from '../errors.js'
-
 /**
- * The rules for the name of a replicated file. They are the intersection of what Linux, macOS and
- * Windows can store, so that a path that one node accepts never fails on another; and they keep
- * every path inside the storage and outside hotspare's own directory. Both the caller's paths and
- * those that arrive from a peer go through here.
+ * The rules for the path of a replicated file. They are the intersection of what Linux, macOS and
+ * Windows can store, because a path that one node accepts must not fail on another; and they keep
+ * every path inside the storage and outside hotspare's own directory. Paths from the application
+ * and from peers are both checked here.
  */
+import { HotspareError } from '../errors.js'
 
 /** Longest path, in bytes of UTF-8; a longer one is `PATH_INVALID`. */
 export const pathBytesMax: number = 1024
@@ -22,9 +21,8 @@ export const reservedDirectory: string = '.hotspare'
 
 const deviceNames = 'con|prn|aux|nul|com\\d|lpt\\d'
 
-// One pass decides the ordinary case, so that checking costs little on the way of every write:
-// plain ASCII segments that neither start with a dot nor end with a dot or space, and are no device
-// name.
+// A single regular expression accepts the common case, because every write checks its path: plain
+// ASCII segments that neither start with a dot nor end with a dot or space, and are no device name.
 const ordinarySegment = `(?!(?:${deviceNames})[ ]*(?:[./]|$))[a-z0-9_](?:[a-z0-9_. -]*[a-z0-9_-])?`
 const ordinaryPath = new RegExp(`^(?:${ordinarySegment}/)*${ordinarySegment}$`, 'i')
 
@@ -32,7 +30,7 @@ const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/
 const reservedCharacter = /[<>"|?*:\\]/
 const loneSurrogate = /\p{Surrogate}/u
 const deviceName = new RegExp(`^(?:${deviceNames}|com[¹²³]|lpt[¹²³]|conin\\$|conout\\$)$`, 'i')
-// Characters that some file systems leave out when they compare names.
+// Characters that some file systems ignore when they compare names.
 const ignoredByFileSystems = /[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g
 // What Windows may call the reserved directory in its short form.
 const shortReservedName = /^hotspa~\d+$/i
@@ -40,7 +38,7 @@ const shortReservedName = /^hotspa~\d+$/i
 const notNormal = 'is not in Unicode form NFC'
 
 /**
- * Says what is wrong with a path, or undefined when it is a valid one.
+ * What is wrong with a path; undefined when it is valid.
  *
  * @param path - a path as an application or a peer gave it
  * @returns the reason, to follow after "path '…' "
@@ -48,16 +46,17 @@ const notNormal = 'is not in Unicode form NFC'
 export function pathProblem(path: string): string | undefined {
   if (path.length <= segmentBytesMax && ordinaryPath.test(path)) return undefined
   if (path === '') return 'is empty'
-  // The length in UTF-16 units is a lower bound of the bytes: a huge string is refused unread.
+  // UTF-8 has at least as many bytes as UTF-16 has units, so a huge string is refused without
+  // encoding it.
   if (path.length > pathBytesMax || Buffer.byteLength(path) > pathBytesMax) {
     return `is longer than ${pathBytesMax} bytes`
   }
-  if (loneSurrogate.test(path)) return 'holds half of a surrogate pair'
+  if (loneSurrogate.test(path)) return 'contains half of a surrogate pair'
   if (path.normalize('NFC') !== path) return notNormal
-  if (controlCharacter.test(path)) return 'holds a control character'
+  if (controlCharacter.test(path)) return 'contains a control character'
   const reserved = reservedCharacter.exec(path)
   if (reserved !== null)
-    return `holds the character ${reserved[0]}, which not every system can store`
+    return `contains the character ${reserved[0]}, which not every system can store`
   if (path.startsWith('/')) return 'is absolute'
   const segments = path.split('/')
   if (isReservedName(segments[0] ?? '')) return `reaches into ${reservedDirectory}`
@@ -68,33 +67,33 @@ export function pathProblem(path: string): string | undefined {
   return undefined
 }
 
-/** Says what is wrong with one part of a path. */
+/** What is wrong with one part of a path; undefined when it is valid. */
 function segmentProblem(segment: string): string | undefined {
-  if (segment === '') return 'holds an empty part (two separators, or one at the end)'
-  if (segment === '.' || segment === '..') return `holds the part '${segment}'`
+  if (segment === '') return 'contains an empty part (two separators, or one at the end)'
+  if (segment === '.' || segment === '..') return `contains the part '${segment}'`
   if (Buffer.byteLength(segment) > segmentBytesMax) {
-    return `holds a part longer than ${segmentBytesMax} bytes`
+    return `contains a part longer than ${segmentBytesMax} bytes`
   }
   if (segment.endsWith('.') || segment.endsWith(' ')) {
-    return `holds the part '${segment}', which ends with a dot or a space`
+    return `contains the part '${segment}', which ends with a dot or a space`
   }
   const dot = segment.indexOf('.')
   const base = (dot < 0 ? segment : segment.slice(0, dot)).trimEnd()
-  if (deviceName.test(base)) return `holds '${segment}', the name of a device on Windows`
+  if (deviceName.test(base)) return `contains '${segment}', the name of a device on Windows`
   return undefined
 }
 
-/** Whether a file system could take this first part of a path for hotspare's own directory. */
+/** Whether a file system could treat this first part of a path as hotspare's own directory. */
 function isReservedName(segment: string): boolean {
   if (shortReservedName.test(segment)) return true
-  // Upper case after NFKC, because that also folds letters such as the long s.
+  // Compared in upper case after NFKC, because that also folds letters such as the long s.
   const folded = segment.normalize('NFKC').replace(ignoredByFileSystems, '').toUpperCase()
   return folded === reservedDirectory.toUpperCase()
 }
 
 /**
- * A path of which nothing but its characters keeps a glob from matching what it would match in
- * their place.
+ * Normalises a path to NFC and replaces control characters, line separators and backslashes by `_`,
+ * so that globs match it as they match a valid path.
  */
 export function matchablePath(path: string): string {
   return path.normalize('NFC').replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\\]/g, '_')

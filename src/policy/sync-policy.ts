@@ -30,14 +30,14 @@ export interface NamedStateClass {
   readonly declaration: AnyAppStateClass
 }
 
-/** What holds for all classes of a {@link SyncPolicy}. */
+/** Options of a {@link SyncPolicy} that apply to all its classes. */
 export interface SyncPolicyOptions {
   /**
-   * What becomes of a new file whose path differs from that of another one, or of a folder, only in
-   * upper and lower case: on a file system that does not tell them apart (the default on macOS and
-   * Windows) both would be one file. `refuse`: the active refuses it with `PATH_CONFLICT`. `allow`:
-   * it is a file of its own, and a node whose storage cannot keep them apart does not start. The
-   * active decides; give all nodes the same. Default `refuse`.
+   * How a new file is treated whose path differs from that of another file or folder only in upper
+   * and lower case. On a file system that ignores case (the default on macOS and Windows) both
+   * would be one file. `refuse`: the active refuses it with `PATH_CONFLICT`. `allow`: it is a
+   * separate file, and a node whose storage ignores case does not start. The active decides; use
+   * the same value on all nodes. Default `refuse`.
    */
   readonly namesDifferingByCase?: 'refuse' | 'allow'
 }
@@ -46,12 +46,15 @@ export interface SyncPolicyOptions {
 export const classesMax: number = 256
 
 /**
- * Paths whose class is remembered, so that a path in steady use is matched only once; the one used
- * least lately is forgotten beyond it.
+ * Paths whose class is cached, so that a path in steady use is matched only once; the least
+ * recently used one is evicted beyond it.
  */
 const rememberedPathsMax = 8192
 
-/** A name is a word: it appears in logs, events, frames and names of stored files. */
+/**
+ * Names of classes are restricted, because they appear in logs, events, frames and names of stored
+ * files.
+ */
 const namePattern = /^[a-z][a-z0-9_-]{0,63}$/i
 
 /** The format of the fingerprints; raise it when what goes into them changes. */
@@ -86,16 +89,16 @@ interface CompiledClass extends NamedFileClass {
 export class SyncPolicy<
   Classes extends Record<string, ClassDeclaration> = Record<string, ClassDeclaration>,
 > {
-  /** What the constructor was given, for the types of other calls. */
+  /** The classes as the constructor got them; their types check the arguments of `update()`. */
   readonly classes: Readonly<Classes>
-  /** What becomes of a new path that differs from another one only in case. */
+  /** How a new path is treated that differs from another one only in case. */
   readonly namesDifferingByCase: 'refuse' | 'allow'
   readonly #byName = new Map<string, ClassDeclaration>()
   readonly #files: CompiledClass[] = []
   readonly #states: NamedStateClass[] = []
   /**
-   * The class of a path, or of none. Limited by size, as a limit of entries allocates all of them
-   * at once.
+   * The class of each cached path, if any. Limited by size, because the cache allocates a limit of
+   * entries in advance.
    */
   readonly #remembered = new LRUCache<string, { readonly found: NamedFileClass | undefined }>({
     maxSize: rememberedPathsMax,
@@ -103,12 +106,13 @@ export class SyncPolicy<
   })
 
   /**
-   * @param classes - a declaration for each name: {@link synced}, {@link neverSynced} or
-   *   {@link appState}. Names begin with a letter and hold letters, digits, `_` and `-`, up to 64.
-   * @param options - what holds for all of them
+   * @param classes - a declaration for each name, made by {@link synced}, {@link neverSynced} or
+   *   {@link appState}. Names begin with a letter and consist of letters, digits, `_` and `-`, up
+   *   to 64 characters.
+   * @param options - options that apply to all classes
    * @throws `POLICY_CONFLICT` when two classes claim the same path, naming both, and such a path
-   * @throws `OPTION_INVALID` for a name, glob or option that cannot work
-   * @throws TypeError when a declaration is none
+   * @throws `OPTION_INVALID` for an invalid name, glob or option
+   * @throws TypeError when a value is not a declaration
    */
   constructor(classes: Classes, options: SyncPolicyOptions = {}) {
     this.namesDifferingByCase = namesDifferingByCaseOf(options)
@@ -119,7 +123,7 @@ export class SyncPolicy<
     if (entries.length > classesMax) {
       throw new HotspareError(
         'OPTION_INVALID',
-        `a policy holds at most ${classesMax} classes, not ${entries.length}`,
+        `a policy can have at most ${classesMax} classes, not ${entries.length}`,
         { details: { option: 'classes', limit: classesMax, actual: entries.length } },
       )
     }
@@ -140,7 +144,7 @@ export class SyncPolicy<
       const constructors = kindNames.map((kind) => `${kind}()`)
       throw new TypeError(`class '${name}' is none of ${constructors.join(', ')}`)
     }
-    // Levels and globs are checked once more, because a declaration may also be written by hand.
+    // Levels and globs are checked again, because a declaration may also be written by hand.
     kindOf(declaration).levels(declaration)
     if (isFileClass(declaration)) {
       const globs = compileGlobs(normaliseGlobs(declaration.globs))
@@ -173,7 +177,7 @@ export class SyncPolicy<
    *
    * @param path - relative to the root of the storage
    * @returns the class with its name, or undefined when no class claims the path
-   * @throws `POLICY_CONFLICT` when two classes claim it, where that could not be proven before
+   * @throws `POLICY_CONFLICT` when two classes claim it and the constructor could not prove that
    */
   classOf(path: string): NamedFileClass | undefined {
     const remembered = this.#remembered.get(path)
@@ -192,9 +196,9 @@ export class SyncPolicy<
   }
 
   /**
-   * Whether somebody who looks at this policy would take the path, or something below it, for
-   * replicated. That holds for paths that break the rules, too, which {@link SyncPolicy.classOf}
-   * gives to no class.
+   * Whether a reader of this policy would expect the path, or something below it, to be replicated.
+   * Paths that break the rules are included, although {@link SyncPolicy.classOf} returns no class
+   * for them.
    *
    * @param path - relative to the root of the storage, in any form
    */

@@ -1,7 +1,7 @@
 import { HotspareError } from '../errors.js'
 import type { CloseCause, Connection, Transport, TransportLimits } from '../interfaces/transport.js'
 import { decode, encode } from './codec.js'
-import { CHECK_BYTES_MAX, type CheckMode, checkBytes, FrameCheck } from './frame-check.js'
+import { type CheckMode, checkBytes, checkBytesMax, FrameCheck } from './frame-check.js'
 import {
   type HandshakeOptions,
   handshakeAsDialer,
@@ -12,12 +12,12 @@ import type { HandshakeGuard } from './handshake-guard.js'
 import type { Identity, Lane } from './identity.js'
 
 /** The type of frames that hold one encoded message. */
-export const MESSAGE_TYPE = 0
-const TYPE_MAX = 255
+export const messageType = 0
+const typeMax = 255
 /** Bytes of a frame that are not payload, at most. */
-const OVERHEAD_BYTES: number = 1 + CHECK_BYTES_MAX
+const overheadBytes: number = 1 + checkBytesMax
 
-/** Who is told of the end of a channel; `error` says what this side found wrong, if it ended it. */
+/** Called when a channel ended. `error` is set when this side ended it because of an error. */
 export type ChannelClosed = (cause: CloseCause, error?: HotspareError) => void
 
 /**
@@ -34,7 +34,7 @@ export interface Channel {
   readonly version: number
   /** The other end, for logs. */
   readonly remote: string
-  /** Whether nobody on the way can read it (TLS). */
+  /** Whether the connection is encrypted (TLS). */
   readonly secure: boolean
   /** Longest payload that this peer accepts, in bytes. */
   readonly payloadBytesMax: number
@@ -43,31 +43,31 @@ export interface Channel {
   readonly closed: boolean
   /**
    * Sends a frame of a type from 1 to 255. The parts must not be changed before `taken` is called,
-   * which may never happen. False says to wait for `drained()`. On a closed channel the frame is
-   * dropped.
+   * which may never happen. False means that the queue is above its limit: await `drained()`. On a
+   * closed channel the frame is dropped.
    * @throws `FRAME_TOO_LARGE`
    */
   send(type: number, parts: readonly Uint8Array[], taken?: () => void): boolean
   /** Sends one message (a frame of type 0). @throws `FRAME_TOO_LARGE` */
   sendMessage(message: unknown): boolean
   /**
-   * Sets the receiver of frames of types 1 to 255. A payload may be kept; it pins the read buffer.
-   * With `lend`, which saves memory, it is good only until `receive` returns.
+   * Sets the receiver of frames of types 1 to 255. A payload may be kept, but then keeps the whole
+   * read buffer alive. With `lend`, which saves memory, it is valid only until `receive` returns.
    */
   onFrame(receive: (type: number, payload: Uint8Array) => void, lend?: boolean): void
   /** Sets the receiver of decoded messages, whose shape is not checked yet. */
   onMessage(receive: (message: unknown) => void): void
   /**
-   * Sets the one who is told of the end, once; told soon when it has ended already. Like frames,
-   * the end of the peer waits until a receiver is set.
+   * Sets the listener of the end, called once; soon, when the channel has ended already. Like
+   * frames, the peer's end of the connection is not noticed before a receiver is set.
    */
   onClose(closed: ChannelClosed): void
-  /** Resolves when the queue is below the limit, or the channel ended. */
+  /** Resolves when the queue is below its limit, or the channel ended. */
   drained(): Promise<void>
-  /** Stops and continues the delivery of frames, and with it the sender. */
+  /** Stops and continues the delivery of frames; the peer's sender is then slowed down too. */
   pause(): void
   resume(): void
-  /** Ends it; what is queued is still tried for a moment. */
+  /** Ends the channel; queued frames are still sent, if the peer accepts them soon. */
   close(): void
   /** Ends it at once. */
   destroy(): void
@@ -82,17 +82,18 @@ export interface DialChannelOptions extends Omit<HandshakeOptions, 'frameBytesMa
 /** Options of {@link acceptChannel}. */
 export interface AcceptChannelOptions extends Omit<HandshakeOptions, 'frameBytesMax'> {
   readonly limits: TransportLimits
-  /** Shared by all connections of a listener: limits the handshakes that strangers begin. */
+  /** Shared by all connections of a listener; limits the handshakes of unauthenticated peers. */
   readonly guard: HandshakeGuard
 }
 
 /**
  * Dials a peer and proves the secret to each other.
  *
- * Frames wait until `onFrame` or `onMessage` is called; set both within one turn if both are used.
+ * No frame is delivered before `onFrame` or `onMessage` is called; a channel that uses both sets
+ * them in the same turn of the event loop.
  *
  * @throws `PEER_REFUSED`, `PEER_UNREACHABLE`, `HANDSHAKE_FAILED` with `details.reason`,
- * `HANDSHAKE_VERSION`, `CONNECTION_CLOSED`, `PROTOCOL_VIOLATION`, `FRAME_CORRUPT`, `ABORTED`
+ *   `HANDSHAKE_VERSION`, `CONNECTION_CLOSED`, `PROTOCOL_VIOLATION`, `FRAME_CORRUPT`, `ABORTED`
  */
 export async function dialChannel(
   transport: Transport,
@@ -107,8 +108,8 @@ export async function dialChannel(
 }
 
 /**
- * Takes a connection that a listener accepted, to be called from within that callback. Rejects,
- * with the connection ended, when the peer is not let in.
+ * Runs the handshake on a connection that a listener accepted; call it from within that callback.
+ * When the peer is refused it ends the connection and rejects.
  *
  * @throws as {@link dialChannel}, without the first two
  */
@@ -147,11 +148,12 @@ class SessionChannel implements Channel {
     this.lane = session.lane
     this.version = session.version
     const bytesMax = Math.min(frameBytesMax, session.peer.limits.frameBytesMax)
-    this.payloadBytesMax = Math.max(0, bytesMax - OVERHEAD_BYTES)
+    this.payloadBytesMax = Math.max(0, bytesMax - overheadBytes)
     this.#connection = connection
     this.#outgoing = new FrameCheck(session.sendKeys)
     this.#incoming = new FrameCheck(session.receiveKeys)
-    // Without a secret everybody has the keys: a MAC would only cost more than a CRC.
+    // Without a secret anyone can derive the keys, so a MAC would protect no more than a cheaper
+    // CRC.
     this.#mode = connection.secure ? 'none' : session.hasSecret ? 'mac' : 'crc'
     const weaker = session.lane === 'bulk' && session.bulkIntegrity === 'crc'
     this.#bulkMode = weaker && this.#mode === 'mac' ? 'crc' : this.#mode
@@ -176,14 +178,14 @@ class SessionChannel implements Channel {
   }
 
   send(type: number, parts: readonly Uint8Array[], taken?: () => void): boolean {
-    if (!Number.isInteger(type) || type <= MESSAGE_TYPE || type > TYPE_MAX) {
-      throw new TypeError(`A frame type is a whole number from 1 to ${TYPE_MAX}, not ${type}`)
+    if (!Number.isInteger(type) || type <= messageType || type > typeMax) {
+      throw new TypeError(`a frame type is a whole number from 1 to ${typeMax}, not ${type}`)
     }
     return this.#send(type, parts, taken)
   }
 
   sendMessage(message: unknown): boolean {
-    return this.#send(MESSAGE_TYPE, [encode(message)])
+    return this.#send(messageType, [encode(message)])
   }
 
   onFrame(receive: (type: number, payload: Uint8Array) => void, lend: boolean = false): void {
@@ -224,14 +226,16 @@ class SessionChannel implements Channel {
     this.#connection.destroy()
   }
 
-  /** The connection was left paused by the handshake: nothing is lost before a receiver is set. */
+  /**
+   * The handshake leaves the connection paused, so that no frame arrives before a receiver is set.
+   */
   #start(): void {
     this.#started = true
     if (!this.#paused) this.#connection.resume()
   }
 
   #modeOf(type: number): CheckMode {
-    return type === MESSAGE_TYPE ? this.#mode : this.#bulkMode
+    return type === messageType ? this.#mode : this.#bulkMode
   }
 
   #send(type: number, parts: readonly Uint8Array[], taken?: () => void): boolean {
@@ -246,7 +250,7 @@ class SessionChannel implements Channel {
 
   #receive(frame: Uint8Array): void {
     if (this.#cause !== undefined || this.#error !== undefined) return
-    const type = frame[0] ?? MESSAGE_TYPE
+    const type = frame[0] ?? messageType
     const mode = this.#modeOf(type)
     const end = Math.max(1, frame.length - checkBytes(mode))
     const payload = frame.subarray(1, end)
@@ -263,7 +267,7 @@ class SessionChannel implements Channel {
   }
 
   #dispatch(type: number, payload: Uint8Array): void {
-    if (type !== MESSAGE_TYPE) {
+    if (type !== messageType) {
       if (this.#receiveFrame === undefined) throw unexpected(`a frame of type ${type}`)
       this.#receiveFrame(type, payload)
     } else {
@@ -291,17 +295,20 @@ class SessionChannel implements Channel {
 }
 
 function tooLarge(actual: number, limit: number): HotspareError {
-  return new HotspareError('FRAME_TOO_LARGE', `A payload of ${actual} bytes exceeds ${limit}`, {
+  return new HotspareError('FRAME_TOO_LARGE', `a payload of ${actual} bytes exceeds ${limit}`, {
     details: { option: 'frameBytesMax', limit, actual },
   })
 }
 
 function corrupt(nodeId: string): HotspareError {
-  return new HotspareError('FRAME_CORRUPT', `A frame from ${nodeId} fails its check`, {
+  return new HotspareError('FRAME_CORRUPT', `a frame from ${nodeId} fails its check`, {
     details: { nodeId },
   })
 }
 
 function unexpected(what: string): HotspareError {
-  return new HotspareError('PROTOCOL_VIOLATION', `The peer sent ${what}, which nobody expects here`)
+  return new HotspareError(
+    'PROTOCOL_VIOLATION',
+    `the peer sent ${what}, but this channel has no receiver for it`,
+  )
 }

@@ -2,48 +2,44 @@ import { decode, encode } from './codec.js'
 import { fromPeer, isRecord } from './fields.js'
 
 /**
- * The wrapper of control messages. It says who wrote the message and for whom it is, so that a
- * member that hears both can pass it on; the channel it arrives on only proves who passed it.
+ * The wrapper of control messages. It names the author and the destination, so that a member
+ * connected to both can relay the message, because the channel authenticates only its sender. This
+ * version relays none.
  */
 export interface Envelope {
   /** The version of this format. */
   readonly v: 1
   readonly cluster: string
-  /** Unique for each message of its origin; whoever relays drops repeated ones. */
+  /** Unique for each message of its origin, so that repeated ones can be dropped. */
   readonly id: string
   /** The node that wrote it. */
   readonly origin: string
-  /** The node that it is for; `*` for everybody. */
+  /** The node that it is for; `*` means every node. */
   readonly destination: string
-  /** How many nodes passed it on. */
+  /** How many nodes have relayed it. */
   readonly hops: number
-  /**
-   * What kind of message the body is. An unknown one is passed up as it is: later versions add
-   * some.
-   */
+  /** The type of the body. Unknown types are delivered too, because later versions add some. */
   readonly type: string
-  /** The message; its shape belongs to its type and is not checked here. */
+  /** The message; not checked here, because its shape depends on its type. */
   readonly body: unknown
 }
 
-/** An envelope that was passed on more often is dropped. */
-export const HOPS_MAX = 4
+/** Times that an envelope may be relayed; one with a higher count is `PROTOCOL_VIOLATION`. */
+export const hopsMax = 4
 /** Longest name in an envelope, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
-const NAME_LENGTH_MAX = 128
+const nameLengthMax = 128
 
 const read = fromPeer('an envelope')
 
-/** What the sender fills in. */
+/** The fields that the sender provides. */
 export type NewEnvelope = Omit<Envelope, 'v' | 'hops'>
 
-/** A fresh envelope. */
+/** Makes an envelope that has not been relayed. */
 export function envelope(parts: NewEnvelope): Envelope {
   return { v: 1, hops: 0, ...parts }
 }
 
-/**
- * Whether this is an envelope of a format that only a later version reads: it is for nobody here.
- */
+/** Whether this is an envelope of a later format version, which this version must ignore. */
 export function isOfLaterVersion(value: unknown): boolean {
   return isRecord(value) && typeof value.v === 'number' && value.v > 1
 }
@@ -58,12 +54,12 @@ export function asEnvelope(value: unknown): Envelope {
   if (record.v !== 1) throw read.bad('v', '1')
   return {
     v: 1,
-    cluster: read.name(record.cluster, 'cluster', NAME_LENGTH_MAX),
-    id: read.name(record.id, 'id', NAME_LENGTH_MAX),
-    origin: read.name(record.origin, 'origin', NAME_LENGTH_MAX),
-    destination: read.name(record.destination, 'destination', NAME_LENGTH_MAX),
-    hops: read.count(record.hops, 'hops', HOPS_MAX),
-    type: read.name(record.type, 'type', NAME_LENGTH_MAX),
+    cluster: read.name(record.cluster, 'cluster', nameLengthMax),
+    id: read.name(record.id, 'id', nameLengthMax),
+    origin: read.name(record.origin, 'origin', nameLengthMax),
+    destination: read.name(record.destination, 'destination', nameLengthMax),
+    hops: read.count(record.hops, 'hops', hopsMax),
+    type: read.name(record.type, 'type', nameLengthMax),
     body: record.body,
   }
 }

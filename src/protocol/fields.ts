@@ -1,12 +1,13 @@
 /**
- * Reads decoded values that nobody vouches for: what a peer sent, and what was found on the disk. A
- * peer that has proved the secret is still not believed about types, sizes and numbers, and bytes
- * with a sound checksum may have been written by a defect. A reader knows what it reads and which
- * code its errors have: a message is refused as `PROTOCOL_VIOLATION`, and a document of this node's
- * own disk as `STORAGE_CORRUPT`.
+ * Checks decoded values from an untrusted source: messages of a peer, and documents on the disk. A
+ * peer that has proved the secret may still send wrong types, sizes and numbers, and bytes with a
+ * valid checksum may have been written by a defect. A reader has the name of what it reads and the
+ * code of its errors: a malformed message is `PROTOCOL_VIOLATION`, a malformed document of this
+ * node's own disk `STORAGE_CORRUPT`.
  *
  * Each method takes a value and the name of its field, returns the value with its type, and throws
- * when it does not fit. Fields that are not asked for are not looked at: later versions add some.
+ * when the value does not fit. Fields that are never asked for are ignored, because later versions
+ * add fields.
  */
 
 import type { ErrorCode } from '../error-codes.js'
@@ -21,20 +22,16 @@ import {
 } from '../history/position.js'
 import { type DecodeOptions, decode } from './codec.js'
 
-/** A decoded map whose fields are still to be looked at. */
+/** A decoded map whose fields are not checked yet. */
 export type Fields = Readonly<Record<string, unknown>>
 
-/**
- * Longest text in a message, in UTF-16 units, where nothing else is said; a longer one is refused.
- */
+/** Default limit of a text in a message, in UTF-16 units; a longer one is refused. */
 const peerTextMax = 1024
 /** Longest id in a term, in UTF-16 units; a longer one is refused. */
 const termIdMax = 256
 /** Longest key of a map, in UTF-16 units; a longer one is refused. */
 const keyLengthMax = 256
-/**
- * Fields that a row of a list may hold, with what later versions add at its end; more are refused.
- */
+/** Elements in a row of a list, including those that later versions append; more are refused. */
 const rowLengthMax = 16
 
 /** Whether the value is a plain map: no array, no bytes, no date. */
@@ -44,7 +41,9 @@ export function isRecord(value: unknown): value is Fields {
   return prototype === Object.prototype || prototype === null
 }
 
-/** The value as one of these words; undefined for any other, which a later version may know. */
+/**
+ * The value if it is one of these words; undefined for any other, which a later version may define.
+ */
 export function wordOf<Word extends string>(
   value: unknown,
   words: readonly Word[],
@@ -52,7 +51,7 @@ export function wordOf<Word extends string>(
   return words.find((each) => each === value)
 }
 
-/** Undefined when the value is undefined or null, else what `read` makes of it. */
+/** Undefined when the value is undefined or null, else the result of `read`. */
 export function optional<Value>(
   value: unknown,
   read: (value: unknown) => Value,
@@ -64,15 +63,18 @@ function atMost(max: number, unit: string): string {
   return Number.isFinite(max) ? ` of at most ${max} ${unit}` : ''
 }
 
-/** A reader of what a peer sent. Errors call the message `subject`, such as 'a forwarded write'. */
+/**
+ * A reader of messages from a peer. `subject` names the message in errors, such as 'a forwarded
+ * write'.
+ */
 export function fromPeer(subject: string): FieldReader {
   return new FieldReader('PROTOCOL_VIOLATION', subject, peerTextMax, epochMax)
 }
 
 /**
- * A reader of what this node wrote to its own disk. The length of the document alone limits its
- * lists and texts. An epoch may be above the highest that a peer may name, because this node's own
- * term can be one above it.
+ * A reader of documents that this node wrote to its own disk. Lists and texts are limited by the
+ * length of the document only. Epochs are not limited to the highest that a peer may name, because
+ * this node's own term can be one above it.
  */
 export function fromDisk(subject: string): FieldReader {
   return new FieldReader('STORAGE_CORRUPT', subject, Number.POSITIVE_INFINITY)
@@ -132,7 +134,7 @@ export class FieldReader {
     return value
   }
 
-  /** Any number but infinities and NaN. */
+  /** A finite number. */
   number(value: unknown, field: string): number {
     if (typeof value !== 'number' || !Number.isFinite(value)) throw this.bad(field, 'a number')
     return value
@@ -178,7 +180,7 @@ export class FieldReader {
     return value
   }
 
-  /** A row of a list: a few values, whose places say what they are. */
+  /** A row of a list: an array whose positions have fixed meanings. */
   row(value: unknown, field: string): readonly unknown[] {
     return this.list(value, field, rowLengthMax)
   }
@@ -190,7 +192,7 @@ export class FieldReader {
 
   /**
    * A map of at most `entriesMax` texts, with keys of at most 256 characters. The result has no
-   * prototype, so that no key of a peer means anything to JavaScript.
+   * prototype, so that a key such as `__proto__` has no effect.
    */
   textMap(
     value: unknown,

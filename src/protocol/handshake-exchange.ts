@@ -3,7 +3,7 @@ import type { Clock, TimerHandle } from '../interfaces/clock.js'
 import type { CloseCause, Connection } from '../interfaces/transport.js'
 import { onAbort } from '../util/abort.js'
 
-/** Limits of one handshake. */
+/** Options of one exchange. */
 export interface ExchangeOptions {
   readonly clock: Clock
   /** Milliseconds for the whole handshake. */
@@ -12,9 +12,9 @@ export interface ExchangeOptions {
 }
 
 /**
- * One frame at a time on a connection: between two calls of `next()` the connection is paused, so
- * that a peer cannot make this side hold more than one frame, and what follows the handshake waits
- * for the channel. One deadline covers all of it.
+ * Exchanges single frames on a connection, under one deadline. Between two calls of `next()` the
+ * connection is paused: a peer cannot make this side buffer more than one frame, and frames that
+ * follow the handshake stay unread until the channel resumes the connection.
  */
 export class FrameExchange {
   readonly #connection: Connection
@@ -24,7 +24,7 @@ export class FrameExchange {
   #frame: Uint8Array | undefined
   #failure: HotspareError | undefined
   #wake: (() => void) | undefined
-  #lastWord = false
+  #sentLastFrame = false
 
   constructor(connection: Connection, options: ExchangeOptions) {
     this.#connection = connection
@@ -64,31 +64,37 @@ export class FrameExchange {
     this.#connection.send([frame])
   }
 
-  /** Sends a last frame; {@link end} then ends the connection in order, so that it arrives. */
+  /**
+   * Sends a last frame, and makes {@link end} close the connection in order, so that the frame
+   * arrives.
+   */
   sendLast(frame: Uint8Array): void {
-    this.#lastWord = true
+    this.#sentLastFrame = true
     this.send(frame)
   }
 
   /** Ends the connection. */
   end(): void {
     this.abandon()
-    if (this.#lastWord) this.#connection.close()
+    if (this.#sentLastFrame) this.#connection.close()
     else this.#connection.destroy()
   }
 
-  /** Ends it with this error, which `next()` throws. */
+  /** Ends the exchange with this error, which `next()` then throws. */
   fail(error: HotspareError): void {
     this.#fail(error)
   }
 
-  /** Leaves the connection, paused, to whoever takes it over. @throws what ended it meanwhile */
+  /**
+   * Hands the paused connection over to the caller. @throws the error that ended the exchange
+   * meanwhile
+   */
   release(): void {
     this.abandon()
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  /** Stops the deadline and the signal. */
+  /** Cancels the deadline and the listener of the signal. */
   abandon(): void {
     this.#options.clock.clearTimer(this.#timer)
     this.#unlisten()
@@ -105,13 +111,13 @@ export class FrameExchange {
 function ended(connection: Connection, cause: CloseCause): HotspareError {
   return new HotspareError(
     cause === 'protocol' ? 'PROTOCOL_VIOLATION' : 'CONNECTION_CLOSED',
-    `The connection to ${connection.remote} ended during the handshake (${cause})`,
+    `the connection to ${connection.remote} ended during the handshake (${cause})`,
     { details: { cause } },
   )
 }
 
 function givenUp(connection: Connection, signal: AbortSignal): HotspareError {
-  const message = `The handshake with ${connection.remote} was given up`
+  const message = `the handshake with ${connection.remote} was aborted`
   return new HotspareError('ABORTED', message, { cause: signal.reason })
 }
 
@@ -122,7 +128,7 @@ function late(connection: Connection, handshakeMs: number): HotspareError {
     {
       retryable: true,
       details: { reason: 'timeout', limit: handshakeMs, option: 'handshakeMs' },
-      whatToDo: 'Check what listens there, and the network between the two; it is tried again.',
+      whatToDo: 'Check what listens there, and the network between the two; the dial is repeated.',
     },
   )
 }

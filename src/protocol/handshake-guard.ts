@@ -1,29 +1,29 @@
 /**
- * Handshakes under way at the same time, unless told otherwise; beyond it the oldest of the address
- * that has the most is ended.
+ * Default of `handshakesMax`: handshakes under way at the same time. Beyond it, the oldest one from
+ * the address that has the most is ended.
  */
-export const HANDSHAKES_MAX = 256
+export const defaultHandshakesMax = 256
 
-/** A handshake under way. */
-interface Place {
+/** One handshake under way. */
+interface Handshake {
   readonly address: string
   evict(): void
 }
 
 /**
- * Counts the handshakes that strangers began. When there are too many, an old one is ended, not the
- * newest: an honest peer needs a few milliseconds, so it gets in while somebody holds all other
- * places and renews each that is ended. It is the oldest one of the address that holds the most, so
- * that nobody pays for what comes from another address.
+ * Limits the handshakes that unauthenticated peers have under way. At the limit it ends an old one
+ * and not the newest: an honest peer needs only milliseconds, so it still gets in while an attacker
+ * occupies all places and reconnects at once. It ends the oldest one from the address that has the
+ * most, so that other addresses are not affected.
  */
 export class HandshakeGuard {
   readonly #handshakesMax: number
   /** The oldest first. */
-  readonly #underWay = new Set<Place>()
-  readonly #held = new Map<string, number>()
+  readonly #underWay = new Set<Handshake>()
+  readonly #countByAddress = new Map<string, number>()
 
-  /** @param handshakesMax - how many may be under way */
-  constructor(handshakesMax: number = HANDSHAKES_MAX) {
+  /** @param handshakesMax - how many handshakes may be under way */
+  constructor(handshakesMax: number = defaultHandshakesMax) {
     this.#handshakesMax = handshakesMax
   }
 
@@ -33,32 +33,35 @@ export class HandshakeGuard {
   }
 
   /**
-   * Enters a handshake that `evict` ends.
+   * Counts a handshake. `evict` ends it when its place is needed.
    *
-   * @param remote - where it comes from; a port at its end tells nobody apart
-   * @returns what to call when it is over
+   * @param remote - address of the peer; a port at its end is ignored
+   * @returns a function to call when the handshake is over
    */
   enter(remote: string, evict: () => void): () => void {
-    const place = { address: remote.replace(/:\d+$/, ''), evict }
+    const handshake = { address: remote.replace(/:\d+$/, ''), evict }
     while (this.#underWay.size >= this.#handshakesMax) this.#endOne()
-    this.#underWay.add(place)
-    this.#held.set(place.address, (this.#held.get(place.address) ?? 0) + 1)
-    return () => this.#leave(place)
+    this.#underWay.add(handshake)
+    this.#countByAddress.set(
+      handshake.address,
+      (this.#countByAddress.get(handshake.address) ?? 0) + 1,
+    )
+    return () => this.#leave(handshake)
   }
 
   #endOne(): void {
-    const most = Math.max(...this.#held.values())
-    for (const place of this.#underWay) {
-      if (this.#held.get(place.address) !== most) continue
-      this.#leave(place)
-      return place.evict()
+    const most = Math.max(...this.#countByAddress.values())
+    for (const handshake of this.#underWay) {
+      if (this.#countByAddress.get(handshake.address) !== most) continue
+      this.#leave(handshake)
+      return handshake.evict()
     }
   }
 
-  #leave(place: Place): void {
-    if (!this.#underWay.delete(place)) return
-    const left = (this.#held.get(place.address) ?? 0) - 1
-    if (left > 0) this.#held.set(place.address, left)
-    else this.#held.delete(place.address)
+  #leave(handshake: Handshake): void {
+    if (!this.#underWay.delete(handshake)) return
+    const left = (this.#countByAddress.get(handshake.address) ?? 0) - 1
+    if (left > 0) this.#countByAddress.set(handshake.address, left)
+    else this.#countByAddress.delete(handshake.address)
   }
 }

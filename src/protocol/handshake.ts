@@ -1,3 +1,20 @@
+/**
+ * The handshake: both ends prove that they know the secret, then exchange their identities.
+ *
+ * ```text
+ * dialer                                        listener
+ *   hello: versions, lane, nonce          ->
+ *                                         <-    challenge: versions, chosen version, nonce
+ *   proof of everything above             ->    one HMAC decides; a wrong one is closed, unanswered
+ *   one HMAC decides                      <-    welcome: proof, identity (sealed)
+ *   introduce: identity (sealed)          ->    admits, or refuses with a reason
+ *                                         <-    verdict (sealed)
+ * ```
+ *
+ * The transcript, which both proofs and all session keys cover, contains both nonces. So a recorded
+ * handshake cannot be replayed, and a version, a lane or a limit that was changed in transit makes
+ * the handshake fail. Under TLS the transcript also covers the TLS session.
+ */
 import { HotspareError } from '../errors.js'
 import type { Clock } from '../interfaces/clock.js'
 import type { Random } from '../interfaces/random.js'
@@ -17,17 +34,17 @@ import {
   encodeUnsupported,
   encodeVerdict,
   encodeWelcome,
-  NONCE_BYTES,
+  nonceBytes,
   proofInWelcome,
-  STRANGER_BYTES_MAX,
+  strangerBytesMax,
   type Verdict,
 } from './handshake-frames.js'
-import { HANDSHAKES_MAX, HandshakeGuard } from './handshake-guard.js'
+import { defaultHandshakesMax, HandshakeGuard } from './handshake-guard.js'
 import {
   type BulkIntegrity,
-  FRAME_BYTES_MIN,
-  IDENTITY_BYTES_MAX,
+  frameBytesMin,
   type Identity,
+  identityBytesMax,
   type Lane,
   type OwnIdentity,
 } from './identity.js'
@@ -41,25 +58,7 @@ import {
 } from './keys.js'
 import { commonVersion, protocolVersions, type VersionRange } from './version.js'
 
-/**
- * Two ends prove to each other that they know the secret, then say who they are.
- *
- * ```text
- * dialer                                        listener
- *   hello: versions, lane, nonce          ->
- *                                         <-    challenge: versions, chosen version, nonce
- *   proof of everything above             ->    one HMAC decides; a wrong one is closed, unanswered
- *   one HMAC decides                      <-    welcome: proof, identity (sealed)
- *   introduce: identity (sealed)          ->    admits, or refuses with a reason
- *                                         <-    verdict (sealed)
- * ```
- *
- * Both nonces are in the transcript that both proofs and all session keys cover, so nothing
- * recorded is worth anything later, and a version, a lane or a limit that was changed on the way
- * ends it. Under TLS the transcript also covers the TLS session itself.
- */
-
-/** A refusal of a peer that has proved the secret. */
+/** Why a peer that has proved the secret is refused. */
 export interface Refusal {
   /** A short word for programs, such as `unknownMember`. */
   readonly reason: string
@@ -77,18 +76,24 @@ export interface HandshakeOptions {
   readonly frameBytesMax: number
   readonly clock: Clock
   readonly random: Random
-  /** What this end asks for bulk bytes; a CRC is used only when both ask for it. Default `mac`. */
+  /**
+   * The integrity check that this end requests for bulk bytes; a CRC is used only when both ends
+   * request it. Default `mac`.
+   */
   readonly bulkIntegrity?: BulkIntegrity
-  /** Decides about a peer that has proved the secret, before it is told that it is in. */
+  /**
+   * Decides whether a peer that has proved the secret is accepted; called before the peer gets its
+   * verdict.
+   */
   readonly admit?: (peer: Identity) => Refusal | undefined
-  /** Milliseconds for the whole handshake. Default 5 000. */
+  /** Milliseconds for the whole handshake; then it fails with `HANDSHAKE_FAILED`. Default 5 000. */
   readonly handshakeMs?: number
-  /** Replaces the versions that this end speaks, to try out rolling upgrades. */
+  /** Replaces the protocol versions of this end, to test rolling upgrades. */
   readonly versions?: VersionRange
   readonly signal?: AbortSignal | undefined
 }
 
-/** What a handshake settled. */
+/** The result of a handshake. */
 export interface Session {
   readonly connection: Connection
   readonly peer: Identity
@@ -96,19 +101,19 @@ export interface Session {
   readonly version: number
   readonly sendKeys: DirectionKeys
   readonly receiveKeys: DirectionKeys
-  /** The check of frames with bulk bytes, where frames are checked at all. */
+  /** The check of frames with bulk bytes, unless TLS protects them. */
   readonly bulkIntegrity: BulkIntegrity
   /** Whether the two share a secret. */
   readonly hasSecret: boolean
 }
 
-/** Longest time for a handshake unless told otherwise; then it ends with `HANDSHAKE_FAILED`. */
-const HANDSHAKE_MS = 5_000
+/** Default of `handshakeMs`: longest time for a handshake; then it ends with `HANDSHAKE_FAILED`. */
+const defaultHandshakeMs = 5_000
 /**
- * Longest frame accepted from a peer that has proved the secret, until the handshake is over; a
- * longer one ends the connection.
+ * Longest frame accepted from a peer that has proved the secret, until the handshake ends; a longer
+ * one ends the connection.
  */
-const WELCOME_BYTES_MAX = IDENTITY_BYTES_MAX + 1024
+const welcomeBytesMax = identityBytesMax + 1024
 
 /**
  * The dialer's side.
@@ -123,7 +128,7 @@ export async function handshakeAsDialer(
 ): Promise<Session> {
   return exchanging(connection, options, async (exchange) => {
     const versions = options.versions ?? protocolVersions
-    const hello = encodeHello({ versions, lane }, options.random.bytes(NONCE_BYTES))
+    const hello = encodeHello({ versions, lane }, options.random.bytes(nonceBytes))
     exchange.send(hello)
     const answer = await exchange.next()
     const challenge = decodeHelloAnswer(answer)
@@ -134,7 +139,7 @@ export async function handshakeAsDialer(
     const { key } = options
     const transcript = transcriptOf([hello, answer, bindingOf(connection)])
     exchange.send(encodeProof(proofOf(key, 'dialer', transcript)))
-    connection.limitFrames(WELCOME_BYTES_MAX)
+    connection.limitFrames(welcomeBytesMax)
     const welcome = await exchange.next().catch((error: unknown) => {
       throw closedUnanswered(connection, error)
     })
@@ -160,8 +165,7 @@ export async function handshakeAsDialer(
 }
 
 /**
- * The listener's side. A stranger costs a nonce, one HMAC, and a place among those that `guard`
- * counts.
+ * The listener's side. An unauthenticated peer costs it a nonce, one HMAC, and a place in `guard`.
  *
  * @throws as {@link handshakeAsDialer}
  */
@@ -195,7 +199,7 @@ async function listenerSteps(
     throw versionsDiffer(connection, versions, offered)
   }
   const lane = offered.laneOf()
-  const challenge = encodeChallenge(versions, version, options.random.bytes(NONCE_BYTES))
+  const challenge = encodeChallenge(versions, version, options.random.bytes(nonceBytes))
   exchange.send(challenge)
   const proof = decodeProof(await exchange.next())
   const { key } = options
@@ -204,7 +208,7 @@ async function listenerSteps(
   proved()
   const keys = sessionKeys(key, transcript)
   const mine = proofOf(key, 'listener', transcript)
-  connection.limitFrames(WELCOME_BYTES_MAX)
+  connection.limitFrames(welcomeBytesMax)
   exchange.send(encodeWelcome(keys.fromListener, mine, ownIdentity(lane, options)))
   const peer = decodeIntroduce(keys.fromDialer, await exchange.next())
   if ('ok' in peer) throw refused(undefined, peer, 'peer')
@@ -228,8 +232,8 @@ async function exchanging(
   options: HandshakeOptions,
   steps: (exchange: FrameExchange) => Promise<Session>,
 ): Promise<Session> {
-  const { clock, handshakeMs = HANDSHAKE_MS, signal } = options
-  connection.limitFrames(STRANGER_BYTES_MAX)
+  const { clock, handshakeMs = defaultHandshakeMs, signal } = options
+  connection.limitFrames(strangerBytesMax)
   const exchange = new FrameExchange(connection, { clock, handshakeMs, signal })
   try {
     const session = await steps(exchange)
@@ -260,21 +264,23 @@ function agreedIntegrity(peer: Identity, options: HandshakeOptions): BulkIntegri
   return peer.integrity.bulk === 'crc' && options.bulkIntegrity === 'crc' ? 'crc' : 'mac'
 }
 
-/** The rules that hold for every node come before those of the caller. */
+/** Why the peer is refused, if at all. The rules of the protocol are checked before `admit`. */
 function refusalOf(peer: Identity, lane: Lane, options: HandshakeOptions): Refusal | undefined {
   const own = options.identity
   if (peer.cluster !== own.cluster) {
-    return { reason: 'cluster', message: `One belongs to ${own.cluster}, one to ${peer.cluster}` }
+    return { reason: 'cluster', message: `one belongs to ${own.cluster}, one to ${peer.cluster}` }
   }
-  if (peer.lane !== lane) return { reason: 'lane', message: 'The two name different lanes' }
+  if (peer.lane !== lane) return { reason: 'lane', message: 'the two name different lanes' }
   if (peer.nodeId === own.nodeId) {
     return peer.bootId === own.bootId
       ? { reason: 'self', message: `${own.nodeId} dialled itself` }
-      : { reason: 'duplicateId', message: `Two running nodes have the id ${own.nodeId}` }
+      : { reason: 'duplicateId', message: `two running nodes have the id ${own.nodeId}` }
   }
   const { frameBytesMax } = peer.limits
-  if (frameBytesMax < FRAME_BYTES_MIN) {
-    const message = `${peer.nodeId} takes frames of ${frameBytesMax} bytes; ${FRAME_BYTES_MIN} are the least`
+  if (frameBytesMax < frameBytesMin) {
+    const message =
+      `${peer.nodeId} accepts frames of ${frameBytesMax} bytes, ` +
+      `below the minimum of ${frameBytesMin}`
     return { reason: 'frameBytesMax', message }
   }
   return options.admit?.(peer)
@@ -286,7 +292,7 @@ function refused(
   refusedBy: 'here' | 'peer',
 ): HotspareError {
   const reason = verdict.reason ?? 'unknown'
-  const who = peer === undefined ? 'The peer' : `The peer ${peer.nodeId}`
+  const who = peer === undefined ? 'the peer' : `the peer ${peer.nodeId}`
   const what = refusedBy === 'here' ? `${who} was refused` : `${who} refused this node`
   return new HotspareError('HANDSHAKE_FAILED', `${what}: ${verdict.message || reason}`, {
     details: { reason, refusedBy, nodeId: peer?.nodeId },
@@ -294,9 +300,9 @@ function refused(
   })
 }
 
-/** What to do about a refusal, by its reason, where it is known what is wrong. */
+/** Remedies by the reason of a refusal, for the reasons that have a specific one. */
 const remedies: Readonly<Record<string, string | undefined>> = {
-  cluster: 'Give both nodes the same cluster, or keep them from each other.',
+  cluster: 'Give both nodes the same cluster, or separate their addresses.',
   self: 'Correct the address of that member: this node itself answers there.',
   duplicateId: 'Stop one of the two, and give every member an id and a folder of its own.',
   otherNode: 'Correct the address of that member in members.',
@@ -307,17 +313,22 @@ const remedies: Readonly<Record<string, string | undefined>> = {
 function notProved(connection: Connection): HotspareError {
   return new HotspareError(
     'HANDSHAKE_FAILED',
-    `${connection.remote} did not prove the secret of this cluster: its secret, or its cluster's name, is another`,
+    `${connection.remote} did not prove the secret of this cluster: ` +
+      `its secret or its cluster name differs`,
     { details: { reason: 'proof', refusedBy: 'here' } },
   )
 }
 
-/** A listener that is not convinced closes without a word; so does one that dies in that moment. */
+/**
+ * A listener that rejects the proof closes without an answer. One that dies at that moment looks
+ * the same, so the message names both causes.
+ */
 function closedUnanswered(connection: Connection, error: unknown): unknown {
   if (!HotspareError.is(error, 'CONNECTION_CLOSED')) return error
   return new HotspareError(
     'HANDSHAKE_FAILED',
-    `${connection.remote} did not accept this node's proof: its secret, or its cluster's name, is another, or it went away`,
+    `${connection.remote} did not accept this node's proof: ` +
+      `its secret or its cluster name differs, or its process ended`,
     { cause: error, retryable: true, details: { reason: 'proof', refusedBy: 'peer' } },
   )
 }
@@ -325,12 +336,13 @@ function closedUnanswered(connection: Connection, error: unknown): unknown {
 function evicted(connection: Connection): HotspareError {
   return new HotspareError(
     'HANDSHAKE_FAILED',
-    `The handshake of ${connection.remote} gave way to newer ones (${HANDSHAKES_MAX} by default)`,
+    `the handshake of ${connection.remote} was ended in favour of newer ones: ` +
+      `more than handshakesMax (default ${defaultHandshakesMax}) were under way`,
     {
       retryable: true,
       details: { reason: 'handshakesMax', option: 'handshakesMax' },
       whatToDo:
-        'Nothing if it stays rare, as it is tried again; else find out who opens so many connections.',
+        'Nothing if it stays rare: the dial is repeated. Otherwise find out who opens so many connections.',
     },
   )
 }
@@ -342,7 +354,7 @@ function versionsDiffer(
 ): HotspareError {
   return new HotspareError(
     'HANDSHAKE_VERSION',
-    `This node speaks protocol ${ours.min} to ${ours.max}, ` +
+    `this node speaks protocol ${ours.min} to ${ours.max}, ` +
       `${connection.remote} speaks ${theirs.min} to ${theirs.max}`,
     { details: { ours: [ours.min, ours.max], theirs: [theirs.min, theirs.max] } },
   )

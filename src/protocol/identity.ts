@@ -1,22 +1,26 @@
 import { fromPeer, optional } from './fields.js'
 
 /**
- * What a connection is for. Heartbeats have their own, so that they never queue behind bulk data.
+ * The purpose of a connection. Heartbeats use `control`, so that they never queue behind bulk data.
  */
 export type Lane = 'control' | 'stream' | 'bulk'
 
-/** Whether a peer holds a copy and may be promoted, holds one only, or holds none. */
+/**
+ * `member`: has a copy and may be promoted; `observer`: has a copy and is never promoted; `client`:
+ * has no copy.
+ */
 export type PeerKind = 'member' | 'observer' | 'client'
 
 /**
- * How bulk bytes are protected where TLS does not do it: authenticated, or against accidents only.
+ * How bulk bytes are protected without TLS: `mac` authenticates them, `crc` detects accidental
+ * damage only.
  */
 export type BulkIntegrity = 'mac' | 'crc'
 
-/** Who a peer says it is, and proved that it may say so. */
+/** The identity that a peer states in the handshake. */
 export interface Identity {
   readonly nodeId: string
-  /** Fresh at every start of the process. */
+  /** New at every start of the process. */
   readonly bootId: string
   readonly kind: PeerKind
   readonly lane: Lane
@@ -25,20 +29,25 @@ export interface Identity {
   readonly appVersion?: string
   /** Longest frame that the peer accepts, in bytes. */
   readonly limits: { readonly frameBytesMax: number }
-  /** Optional abilities that later versions add. */
+  /** Optional features that the peer supports; later versions add some. */
   readonly features: readonly string[]
   /**
-   * What has to be equal on both nodes, by name: the classes of the policy, the list of members.
+   * Fingerprints of what must be equal on both nodes, by name: the classes of the policy, the list
+   * of members.
    */
   readonly fingerprints: Readonly<Record<string, string>>
-  /** What the peer asks for; bulk bytes carry a CRC only when both ask for it. */
+  /**
+   * The integrity check that the peer requests; bulk bytes carry a CRC only when both ends request
+   * it.
+   */
   readonly integrity: { readonly bulk: BulkIntegrity }
-  /** Whether the peer has a secret. */
+  /** Whether the peer was configured with a secret. */
   readonly hasSecret: boolean
 }
 
 /**
- * What a node says of itself; lane, limits and the rest are added from the options of the channel.
+ * The part of a node's identity that the caller provides; the rest follows from the options of the
+ * channel.
  */
 export type OwnIdentity = Omit<Identity, 'lane' | 'limits' | 'integrity' | 'hasSecret'>
 
@@ -47,24 +56,24 @@ const kinds: readonly PeerKind[] = ['member', 'observer', 'client']
 const integrities: readonly BulkIntegrity[] = ['mac', 'crc']
 
 /** Longest name in an identity, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
-const NAME_LENGTH_MAX = 128
+const nameLengthMax = 128
 /** Longest other text in an identity, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
-const VALUE_LENGTH_MAX = 256
+const valueLengthMax = 256
 /** Features in an identity; more are `PROTOCOL_VIOLATION`. */
-const FEATURES_MAX = 64
+const featuresMax = 64
 /** Fingerprints of classes in an identity; more are `PROTOCOL_VIOLATION`. */
-const FINGERPRINTS_MAX = 256
+const fingerprintsMax = 256
 /**
- * Longest encoded identity. The longest frame during a handshake is a little above this, and a
- * longer one ends the connection.
+ * Longest encoded identity. The longest frame during a handshake is slightly longer; frames above
+ * that end the connection.
  */
-export const IDENTITY_BYTES_MAX: number = 64 * 1024
+export const identityBytesMax: number = 64 * 1024
 
 /**
- * Least limit of frames that a node may have; a peer with a lower one is refused. A heartbeat names
- * the whole history, which takes 150 KiB with 1 024 terms and the longest ids.
+ * Lowest `frameBytesMax` of a node; a peer with a lower one is refused. A heartbeat contains the
+ * whole history, which takes 150 KiB with 1 024 terms and the longest ids.
  */
-export const FRAME_BYTES_MIN: number = 256 * 1024
+export const frameBytesMin: number = 256 * 1024
 
 const read = fromPeer('an identity')
 
@@ -75,9 +84,9 @@ const read = fromPeer('an identity')
  */
 export function asIdentity(value: unknown): Identity {
   const record = read.fields(value, 'identity')
-  const name = (each: unknown, field: string): string => read.name(each, field, NAME_LENGTH_MAX)
+  const name = (each: unknown, field: string): string => read.name(each, field, nameLengthMax)
   const appVersion = optional(record.appVersion, (each) => name(each, 'appVersion'))
-  const features = read.list(record.features, 'features', FEATURES_MAX)
+  const features = read.list(record.features, 'features', featuresMax)
   const { fingerprints } = record
   return {
     nodeId: name(record.nodeId, 'nodeId'),
@@ -94,7 +103,7 @@ export function asIdentity(value: unknown): Identity {
       ),
     },
     features: features.map((each) => name(each, 'features')),
-    fingerprints: read.textMap(fingerprints, 'fingerprints', FINGERPRINTS_MAX, VALUE_LENGTH_MAX),
+    fingerprints: read.textMap(fingerprints, 'fingerprints', fingerprintsMax, valueLengthMax),
     integrity: {
       bulk: read.word(read.fields(record.integrity, 'integrity').bulk, 'bulk', integrities),
     },

@@ -1,39 +1,41 @@
-import { createHash, createHmac, hkdfSync, scryptSync, timingSafeEqual } from 'node:crypto'
-
 /**
- * The keys of a handshake. One secret and the cluster id give one authentication key; that key and
- * the nonces of both sides give the session keys, which are different in each direction and
+ * The keys of a handshake. The secret and the cluster id give one authentication key; that key and
+ * the transcript, which contains both nonces, give session keys that differ in each direction and
  * session.
  */
+import { createHash, createHmac, hkdfSync, scryptSync, timingSafeEqual } from 'node:crypto'
 
-/** The key that a handshake proves; made once for each node by {@link handshakeKey}. */
+/** The key that a handshake proves; derived once for each node by {@link handshakeKey}. */
 export interface HandshakeKey {
   readonly bytes: Uint8Array
   /** Whether there is a secret at all. */
   readonly hasSecret: boolean
 }
 
-/** Makes a stolen proof costly to turn into a guessable secret; about 10 ms, once for each node. */
-const SCRYPT = { N: 4096, r: 8, p: 1 } as const
-const KEY_BYTES = 32
-export const PROOF_BYTES = 32
+/**
+ * Makes it costly to guess a weak secret from a recorded proof; about 10 ms, once for each node.
+ */
+const scryptParameters = { N: 4096, r: 8, p: 1 } as const
+const keyBytes = 32
+export const proofBytes = 32
 
 /**
- * The key for a secret and a cluster: a node with another secret, or of another cluster, cannot
- * prove it. Without a secret everybody can, and the cluster is compared afterwards.
+ * Derives the key for a secret and a cluster: a node with another secret, or of another cluster,
+ * cannot prove it. Without a secret every node can prove it, and the cluster ids are compared after
+ * the proofs.
  */
 export function handshakeKey(
   secret: string | Uint8Array | undefined,
   cluster: string,
 ): HandshakeKey {
   if (secret === undefined || secret.length === 0) {
-    return { bytes: new Uint8Array(KEY_BYTES), hasSecret: false }
+    return { bytes: new Uint8Array(keyBytes), hasSecret: false }
   }
   const salt = createHash('sha256').update('hotspare cluster ').update(cluster).digest()
-  return { bytes: scryptSync(secret, salt, KEY_BYTES, SCRYPT), hasSecret: true }
+  return { bytes: scryptSync(secret, salt, keyBytes, scryptParameters), hasSecret: true }
 }
 
-/** One hash over everything that was said before the proofs, each part with its length. */
+/** One hash over all frames before the proofs, each with its length. */
 export function transcriptOf(parts: readonly Uint8Array[]): Uint8Array {
   const hash = createHash('sha256')
   const length = Buffer.alloc(4)
@@ -44,7 +46,10 @@ export function transcriptOf(parts: readonly Uint8Array[]): Uint8Array {
   return hash.digest()
 }
 
-/** What one side shows to prove the key. The side is part of it: a proof cannot be sent back. */
+/**
+ * The proof of one side that it knows the key. It covers the side, so that a proof cannot be
+ * reflected to its sender.
+ */
 export function proofOf(
   key: HandshakeKey,
   side: 'dialer' | 'listener',
@@ -75,19 +80,19 @@ export interface SessionKeys {
 }
 
 /**
- * Derives the session keys; the transcript holds both nonces, so no session has those of another.
+ * Derives the session keys. The transcript contains both nonces, so they differ in each session.
  */
 export function sessionKeys(key: HandshakeKey, transcript: Uint8Array): SessionKeys {
   const bytes = Buffer.from(hkdfSync('sha256', key.bytes, transcript, 'hotspare 1 session', 192))
   const part = (index: number): Uint8Array =>
-    bytes.subarray(index * KEY_BYTES, (index + 1) * KEY_BYTES)
+    bytes.subarray(index * keyBytes, (index + 1) * keyBytes)
   return {
     fromDialer: { handshake: part(0), short: part(1), long: part(2) },
     fromListener: { handshake: part(3), short: part(4), long: part(5) },
   }
 }
 
-/** The MAC of a later frame of the handshake. */
+/** The MAC of a handshake frame after the proofs. */
 export function handshakeTag(keys: DirectionKeys, bytes: Uint8Array): Uint8Array {
   return createHmac('sha256', keys.handshake).update(bytes).digest()
 }

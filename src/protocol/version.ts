@@ -1,6 +1,7 @@
 /**
- * The numbers of the wire protocol. A node speaks every version from `min` to `max`; two nodes use
- * the highest that both speak, and the proof of the handshake covers what each of them offered.
+ * The versions of the wire protocol. A node speaks every version from `min` to `max`; two nodes use
+ * the highest that both speak. The proofs of the handshake cover both ranges, so an attacker cannot
+ * force an older version.
  */
 
 /** A range of protocol versions, both ends included. */
@@ -16,7 +17,7 @@ export const protocolVersions: VersionRange = { min: 1, max: 1 }
 export const magic: Uint8Array = new Uint8Array([0x48, 0x53, 0x50, 0x52])
 
 /**
- * The highest version that both ranges hold.
+ * The highest version in both ranges.
  *
  * @returns undefined when they share none
  */

@@ -2,9 +2,9 @@
  * Storage in a directory of the local file system: the application's files in it, and the node's
  * own in the folder `.hotspare`.
  *
- * What it relies on: a local file system (network-mounted ones differ in what fsync and rename
- * promise), one process at a time (a lock file sees to it), and nobody but the application and this
- * library writing below the root. Symbolic links below the root are never followed.
+ * It requires a local file system (network file systems differ in what fsync and rename guarantee),
+ * one process at a time (enforced by a lock file), and no other writer below the root than the
+ * application and this library. Symbolic links below the root are never followed.
  *
  * @example
  * ```ts
@@ -27,15 +27,15 @@ import { dirname } from 'node:path'
 import { HotspareError } from '../errors.js'
 import type { OpenStorage, Storage, StorageOwner } from '../interfaces/storage.js'
 import { requireKnown } from '../util/option-names.js'
+import { CallGate } from './directory/base/call-gate.js'
 import { isMissing, replaceFile, syncFolder } from './directory/base/durable.js'
 import { isForbidden, storageError } from './directory/base/fs-error.js'
-import { Gate } from './directory/base/gate.js'
 import { decodeValue, encodeValue } from './directory/base/header.js'
 import { Layout, objectAreas } from './directory/base/layout.js'
 import { Room } from './directory/base/room.js'
 import { SharedBuffers } from './directory/base/shared-buffers.js'
 import { DirectoryDocuments } from './directory/documents.js'
-import { newLendingState, takeBack } from './directory/engine/access.js'
+import { newLendingState, restoreMode } from './directory/engine/access.js'
 import { type Lane, openLane } from './directory/engine/lane.js'
 import { DirectoryLock } from './directory/lock.js'
 import { DirectoryLogs } from './directory/logs.js'
@@ -47,18 +47,18 @@ import { storageFailed } from './failure.js'
 /** Options of {@link directory}. */
 export interface DirectoryOptions {
   /**
-   * Whether files are read and written in worker threads. Without them the same work stalls the
-   * application's event loop while it lasts. Default true; falls back to the main thread where the
-   * worker's file is missing, as in a bundle.
+   * Whether files are read and written in worker threads. Without them the same work blocks the
+   * event loop. Default true; the main thread is used where the worker's file is missing, as in a
+   * bundle.
    */
   readonly threads?: boolean
 }
 
 /**
- * Storage in a directory, which is created when it is missing.
+ * Makes a storage in a directory, which is created when it is missing.
  *
  * @param root - the directory, absolute or relative to the working directory
- * @throws TypeError when the root is empty; `OPTION_INVALID` for an option that there is not
+ * @throws TypeError when the root is empty; `OPTION_INVALID` for an unknown option
  */
 export function directory(root: string, options: DirectoryOptions = {}): Storage {
   if (typeof root !== 'string' || root === '') {
@@ -76,7 +76,7 @@ async function openDirectory(
   threads: boolean,
   waits: (why: string) => void = () => undefined,
 ): Promise<OpenStorage> {
-  const gate = new Gate()
+  const gate = new CallGate()
   try {
     await makeStateFolder(layout)
     const lock = await DirectoryLock.take(layout, owner, { lost: (why) => gate.end(why), waits })
@@ -87,7 +87,7 @@ async function openDirectory(
       await emptyTemporary(layout)
       for (const area of objectAreas) await mkdir(layout.objectFolder(area), { recursive: true })
       const room = await Room.open(layout)
-      const foldsCase = await isSpelledEitherWay(layout)
+      const foldsCase = await ignoresCase(layout)
       return new OpenDirectory(layout, gate, lock, { room, threads, foldsCase })
     } catch (error) {
       await lock.release().catch(() => undefined)
@@ -98,7 +98,10 @@ async function openDirectory(
   }
 }
 
-/** A folder that the process may not write is no failure of a device. */
+/**
+ * The error of a failed open. Missing permissions are reported as `STORAGE_READ_ONLY`, because the
+ * device has not failed.
+ */
 function openError(error: unknown, root: string): HotspareError {
   if (!isForbidden(error)) return storageError(error, 'cannot open the storage', root)
   const why = error instanceof Error ? error.message : String(error)
@@ -106,20 +109,20 @@ function openError(error: unknown, root: string): HotspareError {
   return new HotspareError('STORAGE_READ_ONLY', what, { cause: error, details: { path: root } })
 }
 
-/** What the opening of a directory found, and how it works. */
+/** Properties of an opened directory. */
 interface Found {
   readonly room: Room
-  /** Whether the work is done by threads. */
+  /** Whether worker threads do the work. */
   readonly threads: boolean
   /** Whether paths that differ only in case are one file in this folder. */
   readonly foldsCase: boolean
 }
 
 /**
- * Two lanes, so that neither side waits long for the other: on the active, a standby that joins
- * reads everything while writes go on; on a standby, chunks of a restore arrive while updates are
- * applied. Within one lane a piece of work lasts milliseconds, since callers bring limited pieces
- * and large copies pause.
+ * An open directory. It has two lanes, so that neither kind of work waits long for the other: on
+ * the active, a joining standby reads everything while writes go on; on a standby, chunks of a
+ * restore arrive while updates are applied. Within a lane one piece of work takes milliseconds,
+ * because callers limit its size and large copies pause.
  */
 class OpenDirectory implements OpenStorage {
   readonly documents: DirectoryDocuments
@@ -127,12 +130,12 @@ class OpenDirectory implements OpenStorage {
   readonly objects: DirectoryObjects
   readonly tree: DirectoryTree
   readonly room: Room
-  readonly #gate: Gate
+  readonly #gate: CallGate
   readonly #lock: DirectoryLock
   readonly #lanes: readonly Lane[]
   #closing: Promise<void> | undefined
 
-  constructor(layout: Layout, gate: Gate, lock: DirectoryLock, found: Found) {
+  constructor(layout: Layout, gate: CallGate, lock: DirectoryLock, found: Found) {
     const { room, threads, foldsCase } = found
     const { root } = layout
     const lending = newLendingState()
@@ -172,8 +175,8 @@ async function makeStateFolder(layout: Layout): Promise<void> {
   await makeFolder(layout.root)
   const isNew = await makeFolder(layout.state, 0o700)
   const found = await lstat(layout.state)
-  // Behind a link there would be another file system, where nothing can be renamed into place.
-  if (!found.isDirectory()) throw storageFailed(`${layout.state} is no folder`, layout.state)
+  // A link may lead to another file system, from which files cannot be renamed into the tree.
+  if (!found.isDirectory()) throw storageFailed(`${layout.state} is not a folder`, layout.state)
   await mkdir(layout.temporary, { recursive: true })
   if (isNew) {
     await syncFolder(layout.root)
@@ -182,8 +185,9 @@ async function makeStateFolder(layout: Layout): Promise<void> {
 }
 
 /**
- * Makes a folder, and those above it; says whether it was missing. With `recursive`, Node would try
- * for ever where no folder can be made in one that is there, as in `/proc`.
+ * Makes a folder and those above it; returns whether it was missing. Not `mkdir` with `recursive`,
+ * because that never returns where the system refuses to create a folder in an existing one, as in
+ * `/proc`.
  */
 async function makeFolder(path: string, mode?: number): Promise<boolean> {
   try {
@@ -207,7 +211,9 @@ async function makeFolder(path: string, mode?: number): Promise<boolean> {
 
 const formatText = 'hotspare storage'
 
-/** Writes the marker at the first open, and refuses a storage of a newer format at later ones. */
+/**
+ * Writes the format marker at the first open; refuses a storage of a newer format at later ones.
+ */
 async function checkFormat(layout: Layout): Promise<void> {
   let file: Buffer
   try {
@@ -223,10 +229,10 @@ async function checkFormat(layout: Layout): Promise<void> {
 }
 
 /**
- * Whether the file system takes names that differ only in case for one: the marker is there under
- * another name, too.
+ * Whether the file system ignores case: the format marker is then found under its name in capitals
+ * too.
  */
-async function isSpelledEitherWay(layout: Layout): Promise<boolean> {
+async function ignoresCase(layout: Layout): Promise<boolean> {
   try {
     const [one, other] = [await lstat(layout.format), await lstat(layout.formatOtherwise)]
     return one.ino === other.ino
@@ -236,10 +242,13 @@ async function isSpelledEitherWay(layout: Layout): Promise<boolean> {
   }
 }
 
-/** Removes what a crash left half written, and takes back the permission that it left lent. */
+/**
+ * Removes temporary files that a crash left, and restores the mode of a file that was changed only
+ * to open it.
+ */
 async function emptyTemporary(layout: Layout): Promise<void> {
   for (const name of await readdir(layout.temporary)) {
-    takeBack(layout, name)
+    restoreMode(layout, name)
     await rm(`${layout.temporary}/${name}`, { recursive: true, force: true })
   }
 }

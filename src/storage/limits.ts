@@ -1,36 +1,36 @@
 /**
- * What one call to a storage may carry. The callers above stay far below; the limits are there so
- * that a defect or a hostile number ends in an error instead of in all of the memory.
+ * Limits of one call to a storage. The library's own calls stay far below them; they turn a defect
+ * or a hostile number into an error before it exhausts the memory.
  */
 
 import { HotspareError } from '../errors.js'
 
-const KIB = 1024
-const MIB = 1024 * KIB
+const kib = 1024
+const mib = 1024 * kib
 
 /** Bytes that one `tree.read` may ask for; more are `OPTION_INVALID`. */
-export const READ_BYTES_MAX: number = 16 * MIB
+export const readBytesMax: number = 16 * mib
 /** Bytes that the operations of one `tree.apply` may carry; more are `OPTION_INVALID`. */
-export const APPLY_BYTES_MAX: number = 64 * MIB
+export const applyBytesMax: number = 64 * mib
 /** Operations, paths, requests or slices in one call; more are `OPTION_INVALID`. */
-export const ITEMS_MAX = 262_144
+export const itemsMax = 262_144
 /**
- * Bytes of one document: the longest snapshot of application state, and what stands around it; more
+ * Bytes of one document: the longest snapshot of application state, with the fields around it; more
  * are `OPTION_INVALID`.
  */
-export const DOCUMENT_BYTES_MAX: number = 1025 * MIB
+export const documentBytesMax: number = 1025 * mib
 /**
  * Bytes that one `objects.write` may carry and one `objects.read` may ask for; more are
  * `OPTION_INVALID`.
  */
-export const OBJECT_BYTES_MAX: number = 64 * MIB
+export const objectBytesMax: number = 64 * mib
 /**
  * Bytes that one `log.append` may carry and one `log.read` may return; more are `OPTION_INVALID`.
  */
-export const LOG_BYTES_MAX: number = 256 * MIB
+export const logBytesMax: number = 256 * mib
 
 /**
- * Refuses what is above a limit.
+ * Refuses a number above a limit.
  *
  * @throws `OPTION_INVALID` with both numbers
  */
@@ -42,7 +42,7 @@ export function checkLimit(actual: number, limit: number, what: string): void {
 }
 
 /**
- * Refuses what is no offset or length.
+ * Refuses a number that is not a valid offset or length.
  *
  * @throws `OPTION_INVALID`
  */

@@ -1,7 +1,8 @@
 /**
- * Storage in memory, for tests, simulations and nodes that keep nothing. Its content belongs to the
- * factory's object and outlives every opening, so that a node can be stopped and started again on
- * it. It can crash: what was not made durable is then kept, lost or torn as a real disk may.
+ * Storage in memory, for tests, simulations and nodes without persistence. Its content belongs to
+ * the object that `memory()` returns and survives every opening, so that a node can be stopped and
+ * started again on it. It can simulate a crash: what was not durable is then kept, lost or torn, as
+ * on a real disk.
  *
  * @example
  * ```ts
@@ -38,12 +39,12 @@ export type { MemoryFailure, MemoryFaults, MemoryOperation } from './memory/runn
 
 /** Options of {@link memory}. */
 export interface MemoryOptions {
-  /** The clock that `faults.latency` counts on, and that gives files their times. Default: none. */
+  /** The clock for `faults.latency` and for the modification times of files. Default: none. */
   readonly clock?: Clock
-  /** Keeps nothing for a crash, which then loses only what was under way. Default false. */
+  /** Does not track what is durable; a crash then loses only the calls under way. Default false. */
   readonly fast?: boolean
   /**
-   * Takes paths of files that differ only in upper and lower case for one, as macOS and Windows do.
+   * Treats paths of files that differ only in upper and lower case as one, like macOS and Windows.
    * Default false.
    */
   readonly foldsCase?: boolean
@@ -80,7 +81,10 @@ export type FlipTarget =
       readonly path: string
     }
 
-/** Another program's view of the files: it needs no lock, and what it does is durable at once. */
+/**
+ * The files as another program accesses them: without a lock, and with changes that are durable at
+ * once.
+ */
 export interface OutsideFiles {
   /** All paths, sorted. */
   list(): string[]
@@ -90,36 +94,36 @@ export interface OutsideFiles {
   mode(path: string): number | undefined
   /** Size, permission bits, time and inode of a file, or undefined. */
   stat(path: string): FileStat | undefined
-  /** Replaces a file; what stands in the way of its path is removed. */
+  /** Replaces a file; files in the place of its folders are removed. */
   write(path: string, bytes: Uint8Array, mode?: number): void
   /** Removes a file; removing nothing is no error. */
   remove(path: string): void
 }
 
-/** Storage in memory, with what a test does to it. */
+/** Storage in memory, with controls for tests. */
 export interface MemoryStorage extends Storage {
-  /** What goes wrong; change it at any time. */
+  /** The faults to inject; may be changed at any time. */
   readonly faults: MemoryFaults
   /** The files as other programs see them. */
   readonly outside: OutsideFiles
-  /** Who has it open; undefined when nobody has. */
+  /** The owner that has it open; undefined when it is closed. */
   readonly owner: StorageOwner | undefined
   /**
-   * The machine stops now. Calls under way are done in part or not at all; what was not durable is
-   * kept, lost or torn at random, unless only the process died. The lock is released, and the open
-   * handle is dead.
+   * Simulates a crash of the machine. Calls under way are done in part or not at all; what was not
+   * durable is kept, lost or torn at random, unless only the process died. The lock is released,
+   * and the open storage refuses all calls.
    *
-   * @param random - decides what is kept
-   * @param options - `powerCut: false` for the death of the process alone, which loses nothing that
-   *   was written. Default true.
+   * @param random - source of the random decisions
+   * @param options - `powerCut: false` crashes the process only, which loses nothing that was
+   *   written. Default true.
    */
   crash(random: Random, options?: { readonly powerCut?: boolean }): void
-  /** Turns over one bit of what is stored. False when there is nothing. */
+  /** Flips one bit of the stored bytes. False when there are none. */
   flipBit(target: FlipTarget, random: Random): boolean
-  /** Everything that is stored now, as a backup of the device has it. */
+  /** A copy of everything that is stored, like an image of the device. */
   image(): MemoryImage
   /**
-   * Puts the device back to what it was, or replaces it by an empty one.
+   * Replaces the content by an image, or by nothing.
    *
    * @throws `STORAGE_LOCKED` while it is open
    */
@@ -128,13 +132,13 @@ export interface MemoryStorage extends Storage {
 
 declare const imageBrand: unique symbol
 
-/** What {@link MemoryStorage.image} took. It never changes. */
+/** An image from {@link MemoryStorage.image}. It never changes. */
 export interface MemoryImage {
   /** Only {@link MemoryStorage.image} makes one. */
   readonly [imageBrand]: true
 }
 
-/** Storage in memory. */
+/** Makes a storage in memory. */
 export function memory(options: MemoryOptions = {}): MemoryStorage {
   return new Memory(options)
 }
@@ -178,7 +182,7 @@ class Memory implements MemoryStorage {
     const holder = this.#open?.owner
     if (holder === undefined) return
     const who = `node ${holder.nodeId} (boot ${holder.bootId})`
-    throw new HotspareError('STORAGE_LOCKED', `the memory is held by ${who}`, {
+    throw new HotspareError('STORAGE_LOCKED', `the memory is open for ${who}`, {
       details: { nodeId: holder.nodeId },
     })
   }
@@ -186,7 +190,7 @@ class Memory implements MemoryStorage {
   async open(owner: StorageOwner): Promise<OpenStorage> {
     this.#refuseOpen()
     this.#content.checkChange(false)
-    // As on a real disk a new process is not told of the syncs that failed before it.
+    // As on a real disk, a new process does not learn of earlier failed syncs.
     this.#content.tree.failed.clear()
     this.#content.objects.failed.clear()
     const runner = new Runner(this.faults, this.#clock)
@@ -207,14 +211,14 @@ class Memory implements MemoryStorage {
       this.#mayEvict(random)
       return
     }
-    // In this order: a lost rename puts files back where they came from.
+    // The tree first, because a lost rename puts its file back among the objects.
     this.#content.tree.crash(random)
     this.#content.objects.crash(random)
   }
 
   /**
-   * Until the next process looks, the system may or may not have used the memory for something
-   * else.
+   * After a process crash, the system may or may not drop from its cache what a failed sync did not
+   * write.
    */
   #mayEvict(random: Random): void {
     const { tree, objects } = this.#content
@@ -238,7 +242,7 @@ class Memory implements MemoryStorage {
         if (file === undefined) return false
         const bytes = new Uint8Array(file.bytes.view())
         if (!flip(bytes, random)) return false
-        // A failing disk tells nobody: size, time and inode stay.
+        // Size, time and inode stay the same, as with a failing disk.
         tree.change(target.path, { file: { ...file, bytes: new Bytes(bytes) }, tears: 'never' })
         tree.sync(target.path)
         return true

@@ -1,16 +1,16 @@
 /**
- * The names that every storage adapter accepts. Checked in the adapters although the callers
- * checked before: a name becomes a path, and a path that escapes would be the end of every other
- * promise.
+ * The names that storage adapters accept. Adapters check them although their callers do too,
+ * because a name becomes a path, and a path that leaves the storage would break every other
+ * guarantee.
  */
 
 import { HotspareError } from '../errors.js'
 import type { ObjectArea } from '../interfaces/object-store.js'
 
 /** The folder of the storage itself inside the root. */
-export const STATE_FOLDER = '.hotspare'
+export const stateFolder = '.hotspare'
 
-/** Names inside it that adapters use themselves, and that no document or area of logs may take. */
+/** Names in that folder that adapters use themselves. No document or area of logs may have one. */
 export const reservedNames: ReadonlySet<string> = new Set([
   'lock',
   'format',
@@ -26,19 +26,19 @@ export const reservedNames: ReadonlySet<string> = new Set([
  * Longest name of a document, a log, an area or an object, in UTF-16 units; a longer one is
  * `PATH_INVALID`.
  */
-const NAME_LENGTH_MAX = 1024
+const nameLengthMax = 1024
 /**
- * Longest path of the tree, in UTF-16 units; a longer one is `PATH_INVALID`. What may be replicated
- * is shorter.
+ * Longest path of the tree, in UTF-16 units; a longer one is `PATH_INVALID`. The policy's limit is
+ * lower.
  */
-const PATH_LENGTH_MAX = 4096
+const pathLengthMax = 4096
 const plainName = /^[a-z0-9._-]+(?:\/[a-z0-9._-]+)*$/
 const plainPart = /^[a-z0-9._-]+$/
 const emptyOrDots = /(?:^|\/)\.{0,2}(?:\/|$)/
 
 /**
- * Checks the name of an object: `[a-z0-9._-]+(/[a-z0-9._-]+)*`, and no part `.` or `..`; a path of
- * the tree in `incoming`.
+ * Checks the name of an object: `[a-z0-9._-]+(/[a-z0-9._-]+)*` without parts `.` or `..`; in
+ * `incoming`, a path of the tree.
  *
  * @throws `PATH_INVALID`
  */
@@ -48,7 +48,7 @@ export function checkObjectName(area: ObjectArea, name: string): void {
 }
 
 /**
- * Checks the name of a document, which is that of an object with a first part that is not reserved.
+ * Checks the name of a document: like that of an object, but its first part must not be reserved.
  *
  * @throws `PATH_INVALID`
  */
@@ -57,7 +57,7 @@ export function checkDocumentName(name: string): void {
 }
 
 /**
- * Checks the name of an area of logs, which has one part that is not reserved.
+ * Checks the name of an area of logs: one part that is not reserved.
  *
  * @throws `PATH_INVALID`
  */
@@ -66,7 +66,7 @@ export function checkLogArea(name: string): void {
 }
 
 /**
- * Checks the name of a log, which has one part.
+ * Checks the name of a log: one part.
  *
  * @throws `PATH_INVALID`
  */
@@ -75,11 +75,11 @@ export function checkLogName(name: string): void {
 }
 
 function check(name: string, pattern: RegExp, what: string): void {
-  const wellFormed = name.length <= NAME_LENGTH_MAX && pattern.test(name) && !emptyOrDots.test(name)
+  const wellFormed = name.length <= nameLengthMax && pattern.test(name) && !emptyOrDots.test(name)
   const inState = what === 'document' || what === 'log area'
   const taken = inState && reservedNames.has(name.split('/', 1)[0] ?? '')
   if (wellFormed && !taken) return
-  const reason = taken ? 'is reserved, and no name of a' : 'is no name of a'
+  const reason = taken ? 'is reserved, and cannot be the name of a' : 'is not a valid name of a'
   throw new HotspareError('PATH_INVALID', `${JSON.stringify(name)} ${reason} ${what}`)
 }
 
@@ -91,24 +91,28 @@ function check(name: string, pattern: RegExp, what: string): void {
 export function checkTreePath(path: string): void {
   if (
     path.length > 0 &&
-    path.length <= PATH_LENGTH_MAX &&
+    path.length <= pathLengthMax &&
     !emptyOrDots.test(path) &&
     !path.includes('\0') &&
     !isStatePath(path)
   ) {
     return
   }
-  throw new HotspareError('PATH_INVALID', `${JSON.stringify(path)} is no path of the tree`, {
-    details: { path },
-  })
+  throw new HotspareError(
+    'PATH_INVALID',
+    `${JSON.stringify(path)} is not a valid path of the tree`,
+    {
+      details: { path },
+    },
+  )
 }
 
-/** Whether a path lies in the storage's own folder, in any spelling that some file system folds. */
+/** Whether a path is in the storage's own folder, in any upper and lower case. */
 function isStatePath(path: string): boolean {
   if (path.charCodeAt(0) !== 46) return false
   const slash = path.indexOf('/')
   const first = slash < 0 ? path : path.slice(0, slash)
-  return first.toLowerCase() === STATE_FOLDER
+  return first.toLowerCase() === stateFolder
 }
 
 /** The folder that a path lies in, '' for the root. */

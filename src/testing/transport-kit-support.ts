@@ -58,14 +58,14 @@ export const kitLimits: TransportLimits = {
   connectionsMax: 100,
 }
 
-const UNTIL_MS = 10_000
+const untilMs = 10_000
 
 /** Resolves as soon as the condition holds. */
 export async function until(condition: () => boolean): Promise<void> {
   const startMs = performance.now()
   while (!condition()) {
-    if (performance.now() - startMs > UNTIL_MS) {
-      throw new Error(`Not within ${UNTIL_MS} ms: ${condition.toString()}`)
+    if (performance.now() - startMs > untilMs) {
+      throw new Error(`Not within ${untilMs} ms: ${condition.toString()}`)
     }
     await new Promise((resolve) => setTimeout(resolve, 1))
   }

@@ -1,6 +1,6 @@
 /**
- * A network inside one process, for tests and simulations: its links can be cut one way, delayed
- * and broken, its machines crashed, frozen and switched off.
+ * A network within one process, for tests and simulations. Its links can be cut in one direction,
+ * delayed and broken; its machines can be crashed, frozen and switched off.
  *
  * @example
  * ```ts
@@ -28,11 +28,11 @@ export type { LinkQuality }
 /** Options of {@link memoryNetwork}. */
 export interface MemoryNetworkOptions extends LinkQuality {
   /**
-   * Everything happens on this clock, and with the same `random` the same way each time. Left out,
-   * frames arrive in the next turn of the event loop, and delays are real.
+   * The clock for all delays; with the same `random` a run is reproducible. If omitted, frames
+   * arrive in the next turn of the event loop, and delays are in real time.
    */
   readonly clock?: Clock
-  /** Where jitter and loss come from; a `Random` will do. Default `Math.random`. */
+  /** The source of jitter and loss, for example a `Random`. Default `Math.random`. */
   readonly random?: {
     /** A number in [0, 1). */
     number(): number
@@ -45,71 +45,78 @@ export interface MemoryNetworkOptions extends LinkQuality {
   readonly secure?: boolean
 }
 
-/** A network inside one process. Addresses are any strings; each is a machine with one process. */
+/**
+ * A network within one process. Addresses are arbitrary strings; each is a machine with one
+ * process.
+ */
 export interface MemoryNetwork {
   /**
-   * The transport of the process that runs at an address now. It listens there, and dials from
-   * there. After a `crash()` or `powerOff()` the next process needs a new one; the old one does
-   * nothing any more.
+   * The transport of the process that runs at an address now; it listens at and dials from that
+   * address. After `crash()` or `powerOff()` the next process needs a new one; the old one has no
+   * effect any more.
    */
   transport(address: string): Transport
   /**
-   * Nothing gets from one address to the other, in this direction: frames, dials and ends are held.
-   * What has arrived, and is not read yet, is delivered; with `inFlight` also what is on its way
-   * now.
+   * Cuts one direction: frames, dials and ends are held back. Bytes that have arrived and are not
+   * read yet are still delivered; with `inFlight`, also those in transit.
    */
   cut(from: string, to: string, options?: { readonly inFlight?: boolean }): void
   /**
-   * Ends a cut. What was held arrives late, in order, as TCP would do it; with `break`, connections
-   * that had frames held are broken instead.
+   * Ends a cut. What was held back arrives late, in order, as with TCP; with `break`, connections
+   * that had frames held back are broken instead.
    */
   heal(from: string, to: string, options?: { readonly break?: boolean }): void
-  /** Changes how one direction behaves; what is left out stays. */
+  /** Changes the quality of one direction; omitted options stay as they are. */
   setLink(from: string, to: string, quality: LinkQuality): void
   /** Breaks all connections between two addresses at once: both ends see a `reset`. */
   breakConnections(one: string, other: string): void
   /**
-   * One side's connections to the other are reset, and the other side is not told: it believes that
-   * they stand.
+   * Resets one side's connections to the other without notifying the other side, which keeps
+   * sending on them.
    */
   forget(one: string, other: string): void
-  /** Takes a machine off the network: silence in both directions, no reset, dials time out. */
+  /**
+   * Disconnects a machine from the network: silence in both directions, no reset; dials time out.
+   */
   isolate(address: string): void
-  /** Puts an isolated machine back; what was held arrives late. */
+  /** Reconnects an isolated machine; what was held back arrives late. */
   rejoin(address: string): void
   /**
-   * A firewall drops what dials an address: such dials time out. Its own dials go out, and
-   * connections that stand stay.
+   * Simulates a firewall that drops incoming dials, which then time out. Outgoing dials succeed,
+   * and open connections stay.
    */
   closePort(address: string): void
   /** Ends {@link MemoryNetwork.closePort}. */
   openPort(address: string): void
-  /** The process is gone, the machine is not: its peers see a `reset`, later dials are refused. */
+  /** The process ends, the machine does not: its peers see a `reset`, later dials are refused. */
   crash(address: string): void
-  /** The machine is gone with its process: silence, until {@link powerOn}. */
+  /** The machine fails with its process: silence, until {@link powerOn}. */
   powerOff(address: string): void
-  /** The machine runs again, without a process: old connections of its peers see a `reset`. */
+  /**
+   * The machine starts again, without a process: connections that its peers still have see a
+   * `reset`.
+   */
   powerOn(address: string): void
   /**
-   * The process reads nothing: its machine still answers dials, but nothing is taken. With its
-   * clock held as well it stands still (SIGSTOP).
+   * The process reads nothing; its machine still answers dials. With its clock stopped as well,
+   * this simulates SIGSTOP.
    */
   freeze(address: string): void
-  /** The process goes on, and gets everything that arrived meanwhile. */
+  /** The process continues, and receives everything that arrived meanwhile. */
   thaw(address: string): void
 }
 
 /** Default of `dialTimeoutMs`: a dial that is not answered by then is `PEER_UNREACHABLE`. */
-const DIAL_TIMEOUT_MS = 3_000
+const defaultDialTimeoutMs = 3_000
 
 /**
  * Makes a network.
  *
- * @param options - its clock, its randomness, and how all its links behave at first
+ * @param options - clock, randomness, and the initial quality of all links
  * @throws `OPTION_INVALID`
  */
 export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork {
-  const { clock, random = { number: Math.random }, dialTimeoutMs = DIAL_TIMEOUT_MS } = options
+  const { clock, random = { number: Math.random }, dialTimeoutMs = defaultDialTimeoutMs } = options
   checkQuality(options)
   const network = new Network({
     scheduler: clock === undefined ? realScheduler() : clockScheduler(clock),
@@ -120,7 +127,7 @@ export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork
   })
   const machine = (address: string) => network.machine(address)
   const link = (from: string, to: string) => network.link(machine(from), machine(to))
-  /** Changes a machine, then lets go on what that freed. */
+  /** Changes the state of a machine, then releases what that unblocked. */
   const change = (address: string, state: { isolated?: boolean; frozen?: boolean }): void => {
     Object.assign(machine(address), state)
     network.release()
@@ -173,7 +180,7 @@ export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork
   }
 }
 
-/** The links of a machine. */
+/** A filter for the links of a machine. */
 function isOf(machine: Machine): (link: Link) => boolean {
   return ({ from, to }) => from === machine || to === machine
 }
@@ -191,7 +198,7 @@ function checkQuality(quality: LinkQuality): void {
   if (valid) return
   throw new HotspareError(
     'OPTION_INVALID',
-    `A link cannot have latencyMs ${latencyMs}, jitterMs ${jitterMs}, lossRate ${lossRate}, ` +
+    `a link cannot have latencyMs ${latencyMs}, jitterMs ${jitterMs}, lossRate ${lossRate}, ` +
       `resendRate ${resendRate} and bytesPerSecond ${bytesPerSecond}: none may be negative, and a rate is 0 to 1`,
     { details: { option: 'latencyMs' } },
   )

@@ -23,13 +23,16 @@ export type { TcpTlsOptions } from './tcp/tls.js'
 /** Options of {@link tcp}. */
 export interface TcpOptions {
   /**
-   * Where to listen, `host:port` or `[ipv6]:port`; port 0 takes any free port. Left out, the
-   * transport can only dial, and the start of a node with it fails with `OPTION_INVALID`.
+   * Where to listen, `host:port` or `[ipv6]:port`; port 0 selects any free port. If omitted, the
+   * transport can only dial, and a node that uses it fails to start with `OPTION_INVALID`.
    */
   readonly listen?: string
-  /** Encrypts and authenticates all connections. Left out, frames carry a MAC but can be read. */
+  /**
+   * Encrypts and authenticates all connections. If omitted, frames carry a MAC but are not
+   * encrypted.
+   */
   readonly tls?: TcpTlsOptions
-  /** Milliseconds until an attempt to connect, TLS included, is given up. Default 3 000. */
+  /** Milliseconds until an attempt to connect, including TLS, is aborted. Default 3 000. */
   readonly dialTimeoutMs?: number
   /**
    * Idle milliseconds before the operating system probes a connection; 0 switches it off. Default
@@ -39,18 +42,20 @@ export interface TcpOptions {
 }
 
 /** Default of `dialTimeoutMs`: a dial that is not answered by then is `PEER_UNREACHABLE`. */
-const DIAL_TIMEOUT_MS = 3_000
+const defaultDialTimeoutMs = 3_000
 /** Default of `keepAliveMs`. */
-const KEEP_ALIVE_MS = 10_000
-/** Longest timeout, which is what a timer of Node.js holds; a longer one is `OPTION_INVALID`. */
-const TIMEOUT_MS_MAX = 2 ** 31 - 1
+const defaultKeepAliveMs = 10_000
+/**
+ * Longest timeout, the longest that a timer of Node.js supports; a longer one is `OPTION_INVALID`.
+ */
+const timeoutMsMax = 2 ** 31 - 1
 
 /**
- * A transport over TCP.
+ * Makes a transport over TCP.
  *
- * A dial that the peer's machine refuses rejects with `PEER_REFUSED`: proof that the process is
- * gone. That proof is as good as the network: a firewall that *rejects* instead of dropping looks
- * the same, and then two nodes can be active at once. Between members, let firewalls drop.
+ * A dial that the peer's machine refuses rejects with `PEER_REFUSED`, which counts as proof that
+ * the process is gone. A firewall that *rejects* packets instead of dropping them looks the same,
+ * and then two nodes can be active at once. Between members, configure firewalls to drop.
  *
  * @param options - where to listen, TLS, timeouts
  * @throws `OPTION_INVALID` when an address, a timeout, a key or a certificate cannot work
@@ -73,8 +78,13 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1
 export function tcp(options: TcpOptions = {}): Transport {
   requireKnown('tcp()', options, ['listen', 'tls', 'dialTimeoutMs', 'keepAliveMs'])
   const { listen, tls } = options
-  const dialTimeoutMs = milliseconds('dialTimeoutMs', options.dialTimeoutMs, DIAL_TIMEOUT_MS, 1)
-  const keepAliveMs = milliseconds('keepAliveMs', options.keepAliveMs, KEEP_ALIVE_MS, 0)
+  const dialTimeoutMs = milliseconds(
+    'dialTimeoutMs',
+    options.dialTimeoutMs,
+    defaultDialTimeoutMs,
+    1,
+  )
+  const keepAliveMs = milliseconds('keepAliveMs', options.keepAliveMs, defaultKeepAliveMs, 0)
   if (listen !== undefined) parseAddress(listen, 'listen')
   const secureContext = tls === undefined ? undefined : secureContextOf(tls)
   return {
@@ -101,10 +111,10 @@ export function tcp(options: TcpOptions = {}): Transport {
 
 function milliseconds(option: string, value: number | undefined, byDefault: number, min: number) {
   if (value === undefined) return byDefault
-  if (Number.isSafeInteger(value) && value >= min && value <= TIMEOUT_MS_MAX) return value
+  if (Number.isSafeInteger(value) && value >= min && value <= timeoutMsMax) return value
   throw new HotspareError(
     'OPTION_INVALID',
-    `tcp(): ${option} is ${value}; it must be a whole number from ${min} to ${TIMEOUT_MS_MAX}`,
+    `tcp(): ${option} is ${value}; it must be a whole number from ${min} to ${timeoutMsMax}`,
     { details: { option } },
   )
 }

@@ -1,14 +1,14 @@
 /**
- * Work that can be given up. Nothing of it stays behind at a signal, which may live as long as the
- * process.
+ * Helpers for abort signals. Each removes its listener when the work ends, because a signal may
+ * live as long as the process.
  */
 import { setMaxListeners } from 'node:events'
 import { HotspareError } from '../errors.js'
 
 /**
- * A controller whose signal as many may listen to as there is work under way: each write of a
- * tenure, each dial. Node warns of a leak from the eleventh listener on, and here it is none: each
- * goes with its work.
+ * An AbortController whose signal accepts any number of listeners. Node warns of a leak from the
+ * eleventh listener on; each write of a tenure and each dial adds one and removes it when it ends,
+ * so the warning would be wrong.
  */
 export function sharedController(): AbortController {
   const controller = new AbortController()
@@ -17,8 +17,8 @@ export function sharedController(): AbortController {
 }
 
 /**
- * Calls back when the signal aborts, at most once; what is returned takes that back. Of a signal
- * that has aborted already nothing is heard.
+ * Calls back when the signal aborts, at most once. The returned function removes the listener. A
+ * signal that has already aborted never calls back: check `signal.aborted` first.
  */
 export function onAbort(
   signal: AbortSignal | undefined,
@@ -31,8 +31,8 @@ export function onAbort(
 }
 
 /**
- * Begins `work` unless the signal has aborted already, and rejects with `ABORTED` when it aborts
- * before that is done.
+ * Runs `work` unless the signal has aborted already. Rejects with `ABORTED` in that case, and when
+ * the signal aborts before the work is done; the work then goes on, and its result is ignored.
  */
 export async function abortable<T>(
   work: () => Promise<T>,
@@ -40,7 +40,7 @@ export async function abortable<T>(
 ): Promise<T> {
   if (signal === undefined) return await work()
   const error = (): HotspareError =>
-    new HotspareError('ABORTED', 'the call was given up', { cause: signal.reason })
+    new HotspareError('ABORTED', 'the call was aborted', { cause: signal.reason })
   if (signal.aborted) throw error()
   const working = work()
   let unlisten = (): void => undefined
@@ -56,8 +56,8 @@ export async function abortable<T>(
 }
 
 /**
- * Runs `work` with a signal that aborts as soon as one of these does, until the work is done.
- * `AbortSignal.any` leaves something behind at a long-lived signal with each use, on Node 20.
+ * Runs `work` with a signal that aborts as soon as one of `signals` does. Used instead of
+ * `AbortSignal.any`, because on Node 20 each use of that leaks memory into a long-lived signal.
  */
 export async function withAny<T>(
   signals: readonly (AbortSignal | undefined)[],
@@ -75,7 +75,7 @@ export async function withAny<T>(
   }
 }
 
-/** The caller gave up before anything happened. */
+/** The error for a call whose signal aborted before the call had any effect. */
 export function aborted(signal: AbortSignal): HotspareError {
   return new HotspareError('ABORTED', '', { cause: signal.reason })
 }

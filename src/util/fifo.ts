@@ -1,6 +1,6 @@
 /**
- * A line, first in, first out. Taking the first ones costs nothing for each of those behind: they
- * are moved only now and then.
+ * A queue, first in, first out. Dropping items at the front costs constant time on average: the
+ * rest is moved only when at least 1 024 places, and more than half of the array, are free.
  */
 export class Fifo<Item> {
   #items: (Item | undefined)[] = []
@@ -18,7 +18,7 @@ export class Fifo<Item> {
     return this.#items[this.#head]
   }
 
-  /** The item at this place of the line; undefined beyond its end. */
+  /** The item at this index from the front; undefined beyond the end. */
   at(index: number): Item | undefined {
     return this.#items[this.#head + index]
   }
@@ -27,14 +27,14 @@ export class Fifo<Item> {
     this.#items.push(item)
   }
 
-  /** Takes out the first ones. */
+  /** Removes the first `count` items. */
   drop(count: number = 1): void {
     const end = Math.min(this.#head + count, this.#items.length)
     if (end === this.#items.length) {
       this.clear()
       return
     }
-    // What nobody holds any more can be collected before the others are moved.
+    // Cleared now, so that the items can be garbage-collected before the rest is moved.
     this.#items.fill(undefined, this.#head, end)
     this.#head = end
     if (end >= 1024 && end * 2 > this.#items.length) {
@@ -43,7 +43,7 @@ export class Fifo<Item> {
     }
   }
 
-  /** Takes out those from this place on. */
+  /** Removes and returns the items from this index on. */
   takeFrom(index: number): Item[] {
     return this.#items.splice(this.#head + index) as Item[]
   }

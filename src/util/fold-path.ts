@@ -1,14 +1,14 @@
 /**
- * A path as a file system has it that does not tell upper from lower case, which is the default on
- * macOS and Windows: two paths that are equal then are one file there. It folds more than any one
- * system does, never less, and doing it again changes nothing.
+ * Folds the case of a path: two paths with the same result are one file on a file system that
+ * ignores case, the default on macOS and Windows. It folds more than any single system does, never
+ * less, and it is idempotent.
  */
 
 const ascii = /^[\u0000-\u007f]*$/
 
 export function foldPath(path: string): string {
   if (ascii.test(path)) return path.toLowerCase()
-  // Upper case first: it also brings together what has no lower case of its own, such as the two
-  // sigmas.
+  // Upper case first, because that also unites letters that differ only in lower case, such as the
+  // two small sigmas.
   return path.normalize('NFC').toUpperCase().toLowerCase().normalize('NFC')
 }

@@ -1,8 +1,8 @@
-/** A few plain callbacks, called in the order in which they came. */
+/** A list of callbacks, called in the order in which they were added. */
 export class Listeners<Args extends readonly unknown[]> {
   #all: readonly ((...args: Args) => void)[] = []
 
-  /** Adds one; the answer removes it. */
+  /** Adds a listener; the returned function removes it. */
   add(listener: (...args: Args) => void): () => void {
     this.#all = [...this.#all, listener]
     return () => {

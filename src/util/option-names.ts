@@ -1,11 +1,11 @@
-/** Options that nobody reads are mistakes: a misspelt one would silently be the default. */
+/** Rejects unknown option names, because a misspelt option would silently take its default. */
 import { HotspareError } from '../errors.js'
 
 /**
- * Refuses what is no object, and names in it that are not known.
+ * Refuses a value that is not an object, and any name in it that is not known.
  *
- * @param what - whose options these are, for the message
- * @throws `OPTION_INVALID` with the name, and the known one that is nearest to it
+ * @param what - whose options these are, as the message names it
+ * @throws `OPTION_INVALID` with the name and, where one is similar, the known name
  */
 export function requireKnown(what: string, given: unknown, known: readonly string[]): void {
   if (typeof given !== 'object' || given === null) {
@@ -20,7 +20,9 @@ export function requireKnown(what: string, given: unknown, known: readonly strin
   }
 }
 
-/** Whether one becomes the other with few letters changed, added or left out. */
+/**
+ * Whether the edit distance is at most 1, or a quarter of the length of `right` if that is more.
+ */
 function isNear(left: string, right: string): boolean {
   let row = Array.from({ length: right.length + 1 }, (_, at) => at)
   for (const [at, letter] of [...left].entries()) {

@@ -1,48 +1,50 @@
 /**
- * Where bytes are nothing but zeros, block by block, so that a sparse file need not be moved and
- * stored as if it were full. What is left out is put back as zeros, so a run in a file without
- * holes is left out as safely as a hole.
+ * Finds blocks of zeros, so that a sparse file need not be transferred and stored in full. Blocks
+ * that are left out read back as zeros, so leaving out a block of real zeros is as safe as leaving
+ * out a hole.
  */
 
-/** What a file system gives a file at a time; a hole is never smaller. */
-export const BLOCK_BYTES = 4096
+/**
+ * Bytes of a block. Common file systems allocate in multiples of it, so a hole is never smaller.
+ */
+export const blockBytes = 4096
 
-const zeros = Buffer.alloc(BLOCK_BYTES)
+const zeros = Buffer.alloc(blockBytes)
 
 /** A stretch of bytes that are not all zeros. */
 export interface Run {
-  /** From the beginning of the bytes that were looked at. */
+  /** Offset in the examined bytes. */
   readonly start: number
   readonly length: number
 }
 
 /**
- * The stretches that remain when the blocks of zeros are left out, in order.
+ * The stretches that remain when blocks of zeros are left out, in order.
  *
- * @param position - where in its file the first byte stands: blocks begin at its multiples of
- *   {@link BLOCK_BYTES}, and one that is here only in part is never left out
+ * @param position - offset of the first byte in its file. Blocks are aligned to multiples of the
+ *   block size in the file; one that `bytes` contains only in part is never left out
  */
 export function dataRuns(bytes: Uint8Array, position: number): Run[] {
   const runs: Run[] = []
   const { length } = bytes
   let start = 0
-  let at = Math.min(length, (BLOCK_BYTES - (position % BLOCK_BYTES)) % BLOCK_BYTES)
-  for (; at + BLOCK_BYTES <= length; at += BLOCK_BYTES) {
+  let at = Math.min(length, (blockBytes - (position % blockBytes)) % blockBytes)
+  for (; at + blockBytes <= length; at += blockBytes) {
     if (!isZero(bytes, at)) continue
     if (at > start) runs.push({ start, length: at - start })
-    start = at + BLOCK_BYTES
+    start = at + blockBytes
   }
   if (start < length) runs.push({ start, length: length - start })
   return runs
 }
 
 function isZero(bytes: Uint8Array, at: number): boolean {
-  // Hardly any block of data begins with zeros and has one in its middle, too.
-  if (bytes[at] !== 0 || bytes[at + BLOCK_BYTES / 2] !== 0) return false
-  return zeros.equals(bytes.subarray(at, at + BLOCK_BYTES))
+  // Two bytes rule out almost every block of data before the full comparison.
+  if (bytes[at] !== 0 || bytes[at + blockBytes / 2] !== 0) return false
+  return zeros.equals(bytes.subarray(at, at + blockBytes))
 }
 
-/** Whether nothing is left out. */
+/** Whether the runs cover all `length` bytes. */
 export function isWhole(runs: readonly Run[], length: number): boolean {
   return runs[0]?.length === length || length === 0
 }

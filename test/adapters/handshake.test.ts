@@ -3,7 +3,7 @@ import type { HotspareError } from '../../src/errors.js'
 import { acceptChannel, type Channel, dialChannel } from '../../src/protocol/channel.js'
 import { encodeChallenge } from '../../src/protocol/handshake-frames.js'
 import { HandshakeGuard } from '../../src/protocol/handshake-guard.js'
-import { FRAME_BYTES_MIN } from '../../src/protocol/identity.js'
+import { frameBytesMin } from '../../src/protocol/identity.js'
 import { kitLimits, until } from '../../src/testing/transport-kit-support.js'
 import { memoryNetwork } from '../../src/transport/memory.js'
 import { TestClock } from '../support/clock.js'
@@ -295,7 +295,7 @@ describe('refusals among those who know the secret', () => {
   })
 
   test('a peer that takes no frame of the least size', async () => {
-    for (const frameBytesMax of [64 * 1024, FRAME_BYTES_MIN - 1]) {
+    for (const frameBytesMax of [64 * 1024, frameBytesMin - 1]) {
       const result = await meet({ limits: { ...kitLimits, frameBytesMax } }, {})
       expect(reasonsOf(result)).toEqual(['frameBytesMax', 'frameBytesMax'])
     }

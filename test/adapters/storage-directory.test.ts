@@ -21,7 +21,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
 import type { Log, OpenStorage } from '../../src/interfaces/storage.js'
-import { Gate } from '../../src/storage/directory/base/gate.js'
+import { CallGate } from '../../src/storage/directory/base/call-gate.js'
 import { Layout } from '../../src/storage/directory/base/layout.js'
 import { Room } from '../../src/storage/directory/base/room.js'
 import { DirectoryLock } from '../../src/storage/directory/lock.js'
@@ -285,7 +285,7 @@ describe('the lock', () => {
     // The same folder, as a process sees it that took the lock although this one lives.
     const layout = new Layout(root, 'taker')
     const taken = { isHeld: async () => true, wasWatched: true }
-    const taker = new DirectoryLogs(layout, new Gate(), await Room.open(layout), taken)
+    const taker = new DirectoryLogs(layout, new CallGate(), await Room.open(layout), taken)
     const next = await taker.open('journal', '1')
     await next.truncate(5)
     await next.append([bytesOf(' acknowledged')])

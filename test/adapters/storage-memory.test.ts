@@ -528,7 +528,7 @@ describe('faults of a memory storage', () => {
     await first.tree.apply([{ kind: 'patch', path: 'a', offset: 0, bytes: text('new') }])
     await first.tree.apply([{ kind: 'remove', path: 'b' }])
     await log.append([text('6')])
-    expect(() => storage.replace(image)).toThrow('held by node alpha')
+    expect(() => storage.replace(image)).toThrow('open for node alpha')
     await first.close()
     for (let times = 0; times < 2; times += 1) {
       storage.replace(image)

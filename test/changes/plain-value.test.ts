@@ -47,7 +47,7 @@ describe('plain data', () => {
     expect(() => requirePlain(value, 'the change')).toThrow(
       expect.objectContaining({
         code: 'VALUE_INVALID',
-        message: expect.stringContaining(`the change holds ${message}`),
+        message: expect.stringContaining(`the change contains ${message}`),
       }),
     )
   })

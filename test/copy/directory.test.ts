@@ -8,7 +8,7 @@ import type { Change } from '../../src/changes/change.js'
 import { copyLimitsOf } from '../../src/copy/contents/types.js'
 import type { LocalCopy } from '../../src/copy/local-copy.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
-import { ROOM_BYTES } from '../../src/storage/directory/base/room.js'
+import { roomBytes } from '../../src/storage/directory/base/room.js'
 import { directory } from '../../src/storage/directory.js'
 import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.js'
 import {
@@ -157,7 +157,7 @@ describe('the bytes below .hotspare', () => {
       await copy.checkpoint()
       most = Math.max(most, await bytesBelow(join(root, '.hotspare')))
     }
-    most -= ROOM_BYTES
+    most -= roomBytes
     expect(most).toBeGreaterThan(limit / 2)
     expect(most).toBeLessThan(limit * 1.5)
   })

@@ -534,7 +534,10 @@ const badSnapshots = {
     why: 'RangeError: not now',
   },
   'is a promise': { snapshot: () => Promise.resolve([1]), why: 'returned a promise' },
-  'is no plain data': { snapshot: () => ({ all: new Map() }), why: 'it holds an instance of Map' },
+  'is no plain data': {
+    snapshot: () => ({ all: new Map() }),
+    why: 'it contains an instance of Map',
+  },
   'is too large': { snapshot: () => 'x'.repeat(3000), why: 'above the limit of 2000' },
 }
 

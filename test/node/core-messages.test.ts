@@ -8,7 +8,7 @@ import { coreMessageOf } from '../../src/node/peers/core-messages.js'
 import { FactsLog } from '../../src/node/roles/hard-state-log.js'
 import { encode } from '../../src/protocol/codec.js'
 import { envelope } from '../../src/protocol/envelope.js'
-import { FRAME_BYTES_MIN } from '../../src/protocol/identity.js'
+import { frameBytesMin } from '../../src/protocol/identity.js'
 import { memory } from '../../src/storage/memory.js'
 import { settled } from '../core/clusters.js'
 
@@ -50,7 +50,7 @@ describe('messages to the core', () => {
     const body = longestHeartbeat()
     const names = { cluster: 'c', origin: idOf(0), destination: idOf(1) }
     const message = envelope({ ...names, id: `${bootId}-1`, type: 'core', body })
-    expect(encode(message).length).toBeLessThan(0.9 * FRAME_BYTES_MIN)
+    expect(encode(message).length).toBeLessThan(0.9 * frameBytesMin)
     expect(coreMessageOf(body)).toMatchObject({ view: { copy: { seq: 2 ** 51 } } })
   })
 

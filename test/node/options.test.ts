@@ -109,7 +109,7 @@ describe('options of a node', () => {
           { ...beta, address: 'b' },
         ],
       },
-      'the member beta: The address is "b", wanted host:port',
+      'the member beta: the address is "b", wanted host:port',
     ],
     [
       {
@@ -119,7 +119,7 @@ describe('options of a node', () => {
           { ...beta, address: 'b:1' },
         ],
       },
-      'the member alpha: The address is "http://host:1", wanted host:port',
+      'the member alpha: the address is "http://host:1", wanted host:port',
     ],
   ])('%o is refused with what is wanted', (given, wanted) => {
     expect(refusal(() => node(given)).message).toContain(wanted)

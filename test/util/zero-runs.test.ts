@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { BLOCK_BYTES, dataRuns, isWhole } from '../../src/util/zero-runs.js'
+import { blockBytes, dataRuns, isWhole } from '../../src/util/zero-runs.js'
 
-const block = BLOCK_BYTES
+const block = blockBytes
 
 function bytesOf(length: number, ...ones: number[]): Uint8Array {
   const bytes = new Uint8Array(length)

@@ -3,7 +3,7 @@
  * together.
  */
 import { HotspareError, whatHappened } from '../../errors.js'
-import { FRAME_BYTES_MIN } from '../../protocol/identity.js'
+import { frameBytesMin } from '../../protocol/identity.js'
 import { requireKnown } from '../../util/option-names.js'
 import type { ClusterNodeOptions, NodeOptions } from './options.js'
 
@@ -201,7 +201,7 @@ function checkTimes(options: Checked): void {
 
 function checkSizes(options: Checked): void {
   const least = {
-    frameBytesMax: FRAME_BYTES_MIN,
+    frameBytesMax: frameBytesMin,
     journalBytesMax: 1024 * 1024,
     vaultBytesMax: 0,
     restoreBytesPerSecondMax: 0,

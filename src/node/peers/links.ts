@@ -17,7 +17,7 @@ import { dialChannel } from '../../protocol/channel.js'
 import type { Envelope } from '../../protocol/envelope.js'
 import { asEnvelope, isOfLaterVersion } from '../../protocol/envelope.js'
 import type { Refusal } from '../../protocol/handshake.js'
-import { HANDSHAKES_MAX } from '../../protocol/handshake-guard.js'
+import { defaultHandshakesMax } from '../../protocol/handshake-guard.js'
 import type { Identity, Lane, OwnIdentity } from '../../protocol/identity.js'
 import type { HandshakeKey } from '../../protocol/keys.js'
 import { handshakeKey } from '../../protocol/keys.js'
@@ -42,7 +42,7 @@ const log = debug('hotspare:links')
  * that of members: twice, for those that TLS is still negotiated for, and twice more for those that
  * were ended and still close. Further ones are closed at once.
  */
-const connectionsOfStrangers = 4 * HANDSHAKES_MAX
+const connectionsOfStrangers = 4 * defaultHandshakesMax
 /**
  * The first dial after a failed one waits for so much of a heartbeat; each further one twice as
  * long, up to a heartbeat.

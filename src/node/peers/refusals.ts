@@ -3,7 +3,7 @@
  * fill the log.
  */
 import type { Clock } from '../../interfaces/clock.js'
-import { Told } from '../../util/recently-told.js'
+import { ReportLimiter } from '../../util/report-limiter.js'
 import type { Emit } from '../contract/events.js'
 
 export interface Refusal {
@@ -15,12 +15,12 @@ export interface Refusal {
 
 export class Refusals {
   readonly #emit: Emit
-  readonly #told: Told
+  readonly #told: ReportLimiter
   #untold = 0
 
   constructor(clock: Clock, emit: Emit) {
     this.#emit = emit
-    this.#told = new Told(clock)
+    this.#told = new ReportLimiter(clock)
   }
 
   /** @param key - what makes two of them the same */

@@ -5,7 +5,7 @@
  */
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
-import { Told } from '../../util/recently-told.js'
+import { ReportLimiter } from '../../util/report-limiter.js'
 import type { Emit } from '../contract/events.js'
 import type { Links } from './links.js'
 import type { PeerIdentities } from './peer-identities.js'
@@ -29,11 +29,11 @@ export interface TwinsOptions {
 
 export class Twins {
   readonly #options: TwinsOptions
-  readonly #told: Told
+  readonly #told: ReportLimiter
 
   constructor(options: TwinsOptions) {
     this.#options = options
-    this.#told = new Told(options.clock)
+    this.#told = new ReportLimiter(options.clock)
   }
 
   /** A process spoke as this peer. */

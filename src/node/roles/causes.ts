@@ -9,7 +9,7 @@
 import type { Role } from '../../core/state/facts.js'
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
-import { Told } from '../../util/recently-told.js'
+import { ReportLimiter } from '../../util/report-limiter.js'
 import type { Emit } from '../contract/events.js'
 import type { Tried } from '../contract/tried.js'
 
@@ -69,13 +69,13 @@ interface Cause extends Failure {
 export class Causes {
   readonly #clock: Clock
   readonly #emit: Emit
-  readonly #told: Told
+  readonly #told: ReportLimiter
   readonly #present = new Map<Tried, Cause>()
 
   constructor(clock: Clock, emit: Emit) {
     this.#clock = clock
     this.#emit = emit
-    this.#told = new Told(clock)
+    this.#told = new ReportLimiter(clock)
   }
 
   /** Another attempt failed. */

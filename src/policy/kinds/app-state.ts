@@ -19,39 +19,40 @@ export interface StatePosition {
 /** What an application provides for a class of its own state. */
 export interface AppStateHooks<Change, Result> {
   /**
-   * The whole state as plain data, of 1 GiB at most when encoded; see `ClusterNode.update` for what
-   * that is. It is called between two applies and returns the state itself, not a promise. While it
-   * is encoded the process does nothing else.
+   * Returns the whole state as plain data, at most 1 GiB when encoded; `ClusterNode.update` says
+   * what plain data is. It is called between two applies and returns the state itself, not a
+   * promise. Encoding the result blocks the event loop.
    */
   snapshot(): unknown
   /**
-   * Replaces the whole state by what `snapshot` returned on another node, or earlier on this one.
+   * Replaces the whole state by a value that `snapshot` returned on another node, or earlier on
+   * this one.
    */
   restore(snapshot: unknown): void | Promise<void>
   /**
-   * Carries out one change, on every node, in the same order. It must be deterministic: nothing but
-   * the state, the change and the position may decide what it does. A throw is an outcome like any
-   * other and is replicated too. Bytes in a change are views of the journal's: they may be kept,
-   * and must not be changed.
+   * Applies one change, on every node, in the same order. It must be deterministic: its effect may
+   * depend on the state, the change and the position only. An exception is a result like any other
+   * and is replicated too. Bytes in a change are views into the journal's buffer: they may be kept,
+   * but must not be changed.
    */
   apply(change: Change, position: StatePosition): Result
   /**
-   * For an application that stores its state itself: the position stored with that state, read at
-   * start. Changes up to it are not applied again. Without it the state is rebuilt from the last
-   * snapshot and the journal; so it is when a crash took changes from the journal that the
-   * application had stored already. For that the node stores one snapshot at the first start with
-   * this class.
+   * For an application that stores its state itself: returns, at start, the position stored with
+   * that state. Changes up to it are not applied again. Without this hook the state is rebuilt from
+   * the last snapshot and the journal. That also happens when a crash lost changes from the journal
+   * that the application had already stored; to allow it, the node stores one snapshot at the first
+   * start with this class.
    */
   position?(): StatePosition | undefined | Promise<StatePosition | undefined>
 }
 
-/** State that lives in the application; changes to it are replicated and applied on every node. */
+/** State that the application keeps; changes to it are replicated and applied on every node. */
 export interface AppStateClass<Change, Result> extends AppStateHooks<Change, Result> {
   /** Tells the kinds of classes apart. */
   readonly kind: 'appState'
-  /** How far a change has come before it is acknowledged. */
+  /** Which journals a change must reach before it is acknowledged. */
   readonly ack: AckLevel
-  /** Whether that means memory or disk. */
+  /** Whether the journal in memory suffices, or it must be on disk. */
   readonly durability: Durability
 }
 
@@ -65,7 +66,7 @@ export type AnyAppStateClass = AppStateClass<unknown, unknown>
  * @param options - acknowledgement and durability of the changes
  * @returns the declaration, for a {@link SyncPolicy}
  * @throws TypeError when a hook is missing, or `snapshot` or `apply` is an async function
- * @throws `OPTION_INVALID` for an option that cannot work, and for a hook that there is not
+ * @throws `OPTION_INVALID` for an invalid option, and for an unknown hook
  *
  * @example
  * ```ts
@@ -91,12 +92,12 @@ export function appState<Change, Result>(
   for (const name of ['snapshot', 'restore', 'apply'] as const) {
     if (typeof hooks?.[name] !== 'function') throw new TypeError(`appState() needs ${name}()`)
   }
-  // An object of a class has fields of its own.
+  // An instance of a class may have further fields, so only plain objects are checked.
   if (Object.getPrototypeOf(hooks) === Object.prototype) {
     requireKnown('appState()', hooks, ['snapshot', 'restore', 'apply', 'position'])
   }
   for (const name of ['snapshot', 'apply'] as const) {
-    // The type cannot say so without refusing states of unknown type as well.
+    // Checked at run time, because a type that excludes promises would also exclude `unknown`.
     if (isAsync(hooks[name])) throw new TypeError(`appState() takes no async ${name}()`)
   }
   const persisted = hooks.position

@@ -15,8 +15,8 @@ export interface NeverSyncedClass {
 
 /**
  * Declares files that are never touched, whatever another node says. A path that no class claims is
- * never synced either; declaring it protects it against a later class that would claim it, and says
- * why.
+ * never synced either; a declaration also states the reason, and makes a later class that claims
+ * the path a `POLICY_CONFLICT`.
  *
  * @param globs - one glob or several, as for {@link synced}
  * @param options - `reason`: why these files stay on their machine, at least one character

@@ -8,15 +8,15 @@ import {
 import { normaliseGlobs } from '../glob.js'
 import type { ClassKind } from './kind.js'
 
-/** Files that every node holds: restored when a node joins, updated continuously afterwards. */
+/** Files that every node has: restored when a node joins, updated continuously afterwards. */
 export interface SyncedClass {
   /** Tells the kinds of classes apart. */
   readonly kind: 'synced'
   /** Which paths the class claims; a glob that begins with `!` takes paths away again. */
   readonly globs: readonly string[]
-  /** How far a write has come before it is acknowledged. */
+  /** Which journals a write must reach before it is acknowledged. */
   readonly ack: AckLevel
-  /** Whether that means memory or disk. */
+  /** Whether the journal in memory suffices, or it must be on disk. */
   readonly durability: Durability
 }
 
@@ -30,7 +30,7 @@ export interface SyncedClass {
  * @param globs - one glob or several, relative, with `/` between the parts
  * @param options - acknowledgement and durability of the writes
  * @returns the declaration, for a {@link SyncPolicy}
- * @throws `OPTION_INVALID` for a glob or option that cannot work
+ * @throws `OPTION_INVALID` for an invalid glob or option
  *
  * @example
  * ```ts

@@ -6,7 +6,7 @@
  */
 
 import type { BlobRef } from '../../changes/change.js'
-import { blobsOf, bytesOf, grows, type WriteIntent } from '../../changes/intent.js'
+import { blobsOf, bytesOf, needsSpace, type WriteIntent } from '../../changes/intent.js'
 import { aborted, onAbort } from '../../util/abort.js'
 import { requireDisk } from '../content/no-room.js'
 import type { Standing } from '../in-sync/in-sync.js'
@@ -58,7 +58,7 @@ export class WriteIntake {
     const signal = options?.signal
     if (signal?.aborted === true) throw aborted(signal)
     this.#requireRoom(bytes)
-    if (grows(intent)) requireDisk(this.#options.noRoomFor(copies * bytes))
+    if (needsSpace(intent)) requireDisk(this.#options.noRoomFor(copies * bytes))
     const promise = new Promise<Receipt>(give)
     const write: Write = {
       intent,

@@ -2,29 +2,29 @@
 
 import { type FileHandle, open, readdir, readFile } from 'node:fs/promises'
 import type { DocumentStore } from '../../interfaces/storage.js'
-import { checkLimit, DOCUMENT_BYTES_MAX } from '../limits.js'
+import { checkLimit, documentBytesMax } from '../limits.js'
+import type { CallGate } from './base/call-gate.js'
 import { isMissing, removeFile, replaceFile } from './base/durable.js'
 import { storageError } from './base/fs-error.js'
-import type { Gate } from './base/gate.js'
-import { decodeValue, encodeValue, HEADER_BYTES, startsLikeValue } from './base/header.js'
+import { decodeValue, encodeValue, headerBytes, startsLikeValue } from './base/header.js'
 import type { Layout } from './base/layout.js'
 import type { Room } from './base/room.js'
 
-/** Documents up to this size are written in the room that is kept, where no other is left. */
-const SMALL_BYTES = 256 * 1024
+/** Documents up to this size may use the reserved space of the device when there is no other. */
+const smallBytes = 256 * 1024
 
 /** The documents of one open directory. */
 export class DirectoryDocuments implements DocumentStore {
   readonly #layout: Layout
-  readonly #gate: Gate
+  readonly #gate: CallGate
   readonly #room: Room
   /**
-   * The last call on each name that is under way: two writes of one name must not overtake each
+   * The last unfinished call for each name, because two writes of one name must not overtake each
    * other.
    */
   readonly #busy = new Map<string, Promise<unknown>>()
 
-  constructor(layout: Layout, gate: Gate, room: Room) {
+  constructor(layout: Layout, gate: CallGate, room: Room) {
     this.#layout = layout
     this.#gate = gate
     this.#room = room
@@ -43,7 +43,7 @@ export class DirectoryDocuments implements DocumentStore {
 
   write(name: string, value: Uint8Array): Promise<void> {
     return this.#inTurn(name, 'cannot write the document', async (path) => {
-      checkLimit(value.byteLength, DOCUMENT_BYTES_MAX, `the document ${name}, in bytes`)
+      checkLimit(value.byteLength, documentBytesMax, `the document ${name}, in bytes`)
       const bytes = encodeValue('document', value)
       const replace = async (): Promise<void> => {
         try {
@@ -52,8 +52,9 @@ export class DirectoryDocuments implements DocumentStore {
           throw storageError(error, 'cannot write the document', path)
         }
       }
-      // A large one would take all the room that is kept, and one that fails leaves the one before.
-      if (bytes.byteLength > SMALL_BYTES) await replace()
+      // A large document would use up the reserved space, and its failure is harmless because the
+      // previous one stays.
+      if (bytes.byteLength > smallBytes) await replace()
       else await this.#room.use(replace)
     })
   }
@@ -92,7 +93,7 @@ export class DirectoryDocuments implements DocumentStore {
     }
   }
 
-  /** Logs lie in folders beside the documents; the header tells them apart. */
+  /** Documents and logs have folders side by side; only documents begin with the header. */
   async #isDocument(name: string): Promise<boolean> {
     let handle: FileHandle
     try {
@@ -102,8 +103,8 @@ export class DirectoryDocuments implements DocumentStore {
       throw error
     }
     try {
-      const start = Buffer.alloc(HEADER_BYTES)
-      const { bytesRead } = await handle.read(start, 0, HEADER_BYTES, 0)
+      const start = Buffer.alloc(headerBytes)
+      const { bytesRead } = await handle.read(start, 0, headerBytes, 0)
       return startsLikeValue(start.subarray(0, bytesRead))
     } finally {
       await handle.close()

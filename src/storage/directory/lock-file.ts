@@ -1,4 +1,4 @@
-/** The lock file itself: how it is created in one step, and read. */
+/** Creates the lock file in one step, and reads it. */
 import { openSync } from 'node:fs'
 import { link, readFile, stat, unlink, writeFile } from 'node:fs/promises'
 import { isMissing } from './base/durable.js'
@@ -38,8 +38,8 @@ function isLockContent(value: unknown): value is LockContent {
 }
 
 /**
- * What the lock file says; undefined when there is none. One that cannot be understood has no
- * token.
+ * The content of the lock file; undefined when there is none. A file that cannot be parsed has an
+ * empty token.
  */
 export async function readLock(path: string): Promise<LockContent | undefined> {
   let text: string
@@ -69,7 +69,10 @@ async function createInPlace(path: string, text: string): Promise<boolean> {
   }
 }
 
-/** Creates the lock file with its content in one step. False when there is one. */
+/**
+ * Creates the lock file with its content in one step, by linking a temporary file. False when it
+ * exists.
+ */
 export async function create(layout: Layout, content: LockContent): Promise<boolean> {
   const text = `${JSON.stringify(content, null, 2)}\n`
   const temporary = `${layout.temporary}/lock-${content.token}`
@@ -85,7 +88,10 @@ export async function create(layout: Layout, content: LockContent): Promise<bool
   }
 }
 
-/** Opens the lock file that was just created. One that cannot be opened is nobody's. */
+/**
+ * Opens the lock file that was just created. If that fails the file is removed, because no process
+ * would hold the lock.
+ */
 export async function openCreated(path: string): Promise<number> {
   try {
     return openSync(path, 'r')

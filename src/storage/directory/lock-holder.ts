@@ -1,11 +1,14 @@
-/** Who holds a lock, as the lock file says it, and whether that process lives. */
+/** Describes the process that holds a lock, and checks whether it is alive. */
 import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { StorageOwner } from '../../interfaces/storage.js'
 import { errnoOf } from './base/fs-error.js'
 
-/** What a lock file says. Empty strings and 0 stand for what the platform does not tell. */
+/**
+ * The content of a lock file. Empty strings and 0 mean that the platform does not provide the
+ * value.
+ */
 export interface LockContent {
   readonly nodeId: string
   readonly bootId: string
@@ -33,9 +36,9 @@ function readLink(path: string): string {
   }
 }
 
-/** When a process started, in ticks since the boot; '' where the platform does not tell. */
+/** When a process started, in ticks since the boot; '' where the platform does not provide it. */
 function processStart(pid: number): string {
-  // The name of the program, in parentheses, may hold spaces: count the fields after it.
+  // The program's name, in parentheses, may contain spaces, so fields are counted after it.
   const text = readText(`/proc/${pid}/stat`)
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   return fields[19] ?? ''
@@ -46,7 +49,7 @@ function isProcess(pid: number, start: string): boolean {
   try {
     process.kill(pid, 0)
   } catch (error) {
-    // EPERM: it lives, under another user.
+    // EPERM: it is alive, and runs under another user.
     if (errnoOf(error) !== 'EPERM') return false
   }
   const found = processStart(pid)
@@ -61,7 +64,7 @@ function thisMachine(): { machineBoot: string; processNamespace: string; host: s
   }
 }
 
-/** Whether the holder lives; undefined where this process cannot look at it. */
+/** Whether the holder is alive; undefined where this process cannot determine it. */
 export function isKnownToLive(holder: LockContent): boolean | undefined {
   const here = thisMachine()
   const knowsBoot = holder.machineBoot !== '' && here.machineBoot !== ''

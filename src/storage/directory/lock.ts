@@ -1,21 +1,22 @@
 /**
  * The lock file: one living process at a time on one directory.
  *
- * Node offers no lock of the operating system, so the file says who holds it, and the next one
- * decides whether that process still lives:
+ * Node provides no file locks of the operating system. So the lock file names its holder, and a
+ * process that wants the lock determines whether the holder is alive:
  *
  * - same boot of the machine and same process namespace: by process id and the process's start
  *   time;
- * - another boot of the same machine: it is gone;
- * - anything else (another container, a shared disk): the file is watched. A holder touches it
- *   every {@link TOUCH_EVERY_MS}; one that does not for {@link WATCH_MS} is taken for gone.
+ * - another boot of the same machine: it is dead;
+ * - anything else (another container, a shared disk): by watching the file. A holder touches it
+ *   every {@link touchEveryMs}; one that has not touched it for {@link defaultWatchMs} counts as
+ *   dead.
  *
- * A holder that was taken for gone although it lived (its container was paused, its machine slept)
- * notices at its next touch, and ends itself. Before that a call whose lock is overdue renews it
- * first, so that nothing is written into the files of the next holder. What remains is a process
- * that stands still again between that look and the write, for the rest of {@link WATCH_MS}; a
- * journal is safe from that, too, since whoever takes a lock that it had to watch makes the logs
- * that it opens its own.
+ * A holder that was declared dead while it was only suspended (its container was paused, its
+ * machine slept) notices at its next touch, and ends its storage. Before that, a call whose lock is
+ * overdue renews the lock first, so that it does not write into the files of the new holder. One
+ * case remains: a process that is suspended between that check and the write. A journal is safe
+ * from that too, because a node that takes a lock after watching it replaces each log that it opens
+ * by a copy of its own.
  */
 
 import { createHash, randomUUID } from 'node:crypto'
@@ -24,46 +25,48 @@ import { link, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HotspareError } from '../../errors.js'
 import type { StorageOwner } from '../../interfaces/storage.js'
+import type { Guard } from './base/call-gate.js'
 import { isMissing } from './base/durable.js'
 import { errnoOf, isExhausted, storageError } from './base/fs-error.js'
-import type { Guard } from './base/gate.js'
 import type { Layout } from './base/layout.js'
 import { create, modified, openCreated, readLock } from './lock-file.js'
 import { describeThisProcess, isKnownToLive, type LockContent, who } from './lock-holder.js'
 
-/** How often a holder shows that it lives. */
-export const TOUCH_EVERY_MS = 1000
-/** How long a lock whose holder cannot be looked at must stay untouched to be taken. */
-export const WATCH_MS = 5000
+/** How often a holder touches its lock. */
+export const touchEveryMs = 1000
 /**
- * A lock that was not renewed for this long is renewed before anything is done: well before anybody
- * may take it.
+ * How long a lock must stay untouched before it is taken from a holder that cannot be checked
+ * directly.
  */
-const OVERDUE_MS = 2500
+export const defaultWatchMs = 5000
 /**
- * A claim on a lock whose holder is gone takes a few milliseconds; one that is older was left
- * behind.
+ * Age of the last renewal above which a call renews the lock before it does anything; well below
+ * the time after which another process may take it.
  */
-const CLAIM_STALE_MS = 10_000
-/** How long is waited for another one that has it. */
-const CLAIM_WAIT_MS = 20
+const overdueMs = 2500
 /**
- * Times that the lock is tried to be taken while others take it, too; then the storage is
- * `STORAGE_LOCKED`.
+ * Age above which a claim on a dead holder's lock counts as abandoned; a live claim lasts a few
+ * milliseconds.
  */
-const ATTEMPTS_MAX = 5
+const claimStaleMs = 10_000
+/** Pause while another process has the claim. */
+const claimWaitMs = 20
+/**
+ * Attempts to take the lock while other processes take it too; then the call is `STORAGE_LOCKED`.
+ */
+const attemptsMax = 5
 
-/** Who hears of a lock. */
+/** Callbacks of a lock. */
 export interface LockListener {
-  /** Another process has taken it nevertheless. */
+  /** The lock was lost: another process took it, or the file was removed. */
   lost(why: string): void
-  /** It is held, and its holder is looked at. */
+  /** The lock has a holder, which is being checked. */
   waits(why: string): void
 }
 
 /**
- * An instant, by both clocks: one of them stands still while a machine sleeps, the other may be
- * set.
+ * An instant on two clocks: the monotonic one may stop while a machine sleeps, the wall clock may
+ * be set.
  */
 interface Instant {
   readonly runningMs: number
@@ -72,17 +75,18 @@ interface Instant {
 
 const now = (): Instant => ({ runningMs: performance.now(), wallMs: Date.now() })
 
-/** How a lock was taken. */
+/** The result of taking the lock. */
 interface Taken {
   readonly since: Instant
   /**
-   * The lock file, open: as long as it is, no other file gets its inode, whoever removes its name.
+   * The open lock file. As long as it is open, no other file gets its inode, even if its name is
+   * removed.
    */
   readonly fd: number
   readonly wasWatched: boolean
 }
 
-/** A lock that is held. */
+/** A lock that this process has taken. */
 export class DirectoryLock implements Guard {
   readonly #path: string
   readonly #content: LockContent
@@ -90,11 +94,11 @@ export class DirectoryLock implements Guard {
   readonly #inode: number
   readonly #timer: NodeJS.Timeout
   /**
-   * Whether the holder before was taken for gone only because it did nothing: it may live, and
-   * write.
+   * Whether the previous holder was declared dead only because it did not touch the lock: it may
+   * still be alive and write.
    */
   readonly wasWatched: boolean
-  /** When the last renewal began that succeeded. */
+  /** When the last successful renewal began. */
   #renewed: Instant
 
   private constructor(
@@ -111,56 +115,59 @@ export class DirectoryLock implements Guard {
     this.#renewed = since
     this.#timer = setInterval(() => {
       void this.#touch(lost)
-    }, TOUCH_EVERY_MS)
+    }, touchEveryMs)
     this.#timer.unref()
   }
 
   /**
    * Takes the lock.
    *
-   * @param told - who hears of the lock
-   * @param watchMs - how long a holder that cannot be looked at is watched
+   * @param told - callbacks of the lock
+   * @param watchMs - how long to watch a holder that cannot be checked directly
    * @throws `STORAGE_LOCKED` when a living process holds it
    */
   static async take(
     layout: Layout,
     owner: StorageOwner,
-    told: LockListener,
-    watchMs: number = WATCH_MS,
+    listener: LockListener,
+    watchMs: number = defaultWatchMs,
   ): Promise<DirectoryLock> {
     const content = describeThisProcess(owner)
     let wasWatched = false
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
+    for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
       const since = now()
       if (await create(layout, content)) {
         const fd = await openCreated(layout.lock)
-        return new DirectoryLock(layout.lock, content, { since, fd, wasWatched }, told.lost)
+        return new DirectoryLock(layout.lock, content, { since, fd, wasWatched }, listener.lost)
       }
       const holder = await readLock(layout.lock)
       if (holder === undefined) continue
-      told.waits(`the lock is held by ${who(holder)}; looking whether that process lives`)
+      listener.waits(`the lock is held by ${who(holder)}; checking whether that process is alive`)
       const known = isKnownToLive(holder)
       const isLiving = known ?? (await isTouched(layout.lock, watchMs))
       if (isLiving) throw locked(layout, holder)
       wasWatched ||= known === undefined
-      await setAside(layout, holder)
+      await removeDeadLock(layout, holder)
     }
-    throw new HotspareError('STORAGE_LOCKED', `${layout.root} is being taken by others just now`)
+    throw new HotspareError(
+      'STORAGE_LOCKED',
+      `${layout.root} is being taken by other processes at the moment`,
+    )
   }
 
-  /** Whether the lock file is this one's now, which is noticed by itself only at the next touch. */
+  /** Reads the lock file to determine whether this process still has the lock. */
   async isHeld(): Promise<boolean> {
     try {
       return (await readLock(this.#path))?.token === this.#content.token
     } catch (error) {
-      // A process without descriptors cannot read the lock; its inode, which is in use, says as
-      // well whose it is.
+      // Without free descriptors the file cannot be read. Its inode decides as well, because this
+      // process has the file open.
       if (!isExhausted(error)) throw error
       return (await stat(this.#path).catch(() => undefined))?.ino === this.#inode
     }
   }
 
-  /** Gives the lock back, unless somebody else has it. */
+  /** Releases the lock, unless another process has it. */
   async release(): Promise<void> {
     clearInterval(this.#timer)
     try {
@@ -176,16 +183,16 @@ export class DirectoryLock implements Guard {
     const { runningMs, wallMs } = now()
     const { runningMs: runningBefore, wallMs: wallBefore } = this.#renewed
     return (
-      runningMs - runningBefore > OVERDUE_MS ||
-      // A clock that was set back says nothing of the time that passed.
-      Math.abs(wallMs - wallBefore) > OVERDUE_MS
+      runningMs - runningBefore > overdueMs ||
+      // A wall clock that was set in either direction counts as overdue, because the time that
+      // passed is unknown.
+      Math.abs(wallMs - wallBefore) > overdueMs
     )
   }
 
   /**
-   * Touches the lock file. Answers why the lock is lost; undefined when it is held.
-   * @throws `STORAGE_READ_ONLY`, `RESOURCES_EXHAUSTED`, `STORAGE_FAILED`: callers of the storage
-   *   see it as it is
+   * Touches the lock file. Returns why the lock is lost; undefined when this process still has it.
+   * @throws `STORAGE_READ_ONLY`, `RESOURCES_EXHAUSTED`, `STORAGE_FAILED`
    */
   async renew(): Promise<string | undefined> {
     try {
@@ -200,8 +207,7 @@ export class DirectoryLock implements Guard {
     if (!(await this.isHeld())) return await this.#lostTo()
     const time = new Date()
     await utimes(this.#path, time, time)
-    // Once more: between the two it may have been taken, and then it was another one's that was
-    // touched.
+    // Checked again: if another process took the lock in between, the touch hit its file.
     if (!(await this.isHeld())) return await this.#lostTo()
     this.#renewed = began
     return undefined
@@ -209,7 +215,7 @@ export class DirectoryLock implements Guard {
 
   async #lostTo(): Promise<string> {
     const holder = await readLock(this.#path).catch(() => undefined)
-    const taker = holder === undefined ? 'somebody removed it' : `${who(holder)} took it`
+    const taker = holder === undefined ? 'its file was removed' : `${who(holder)} took it`
     return `the lock of the storage was lost: ${taker}`
   }
 
@@ -220,7 +226,7 @@ export class DirectoryLock implements Guard {
       clearInterval(this.#timer)
       lost(why)
     } catch {
-      // A device that fails shows itself in the calls that matter; the lock stays as it is.
+      // Ignored, because a failing device is reported by the calls that use it.
     }
   }
 }
@@ -237,19 +243,18 @@ async function isTouched(path: string, watchMs: number): Promise<boolean> {
 }
 
 /**
- * Moves the lock of a holder that is gone out of the way. Only whoever has the claim on that very
- * holder may: of several that found it gone, a slow one would else move the lock of the one that
- * took it since.
+ * Removes the lock of a dead holder, under a claim for that holder's token. Without the claim, a
+ * slow process could remove the lock of the process that took it since.
  */
-async function setAside(layout: Layout, holder: LockContent): Promise<void> {
+async function removeDeadLock(layout: Layout, holder: LockContent): Promise<void> {
   const claim = `${layout.temporary}/claim-${createHash('sha256').update(holder.token).digest('hex')}`
   if (!(await claimed(claim))) return
   try {
     if ((await readLock(layout.lock))?.token !== holder.token) return
     const aside = `${layout.temporary}/lock-${randomUUID()}`
     await rename(layout.lock, aside)
-    // A holder that was only taken for gone may have given it back, and another one taken it, since
-    // it was read.
+    // The holder may have been alive and released the lock, and another process taken it, after it
+    // was read: then its file is put back.
     const moved = await readLock(aside)
     if (moved !== undefined && moved.token !== holder.token) {
       await link(aside, layout.lock).catch(() => undefined)
@@ -262,7 +267,7 @@ async function setAside(layout: Layout, holder: LockContent): Promise<void> {
   }
 }
 
-/** False while another one has the claim; a claim that is left behind is removed. */
+/** Takes the claim; false while another process has it. An abandoned claim is removed. */
 async function claimed(claim: string): Promise<boolean> {
   try {
     await writeFile(claim, '', { flag: 'wx', mode: 0o600 })
@@ -271,15 +276,15 @@ async function claimed(claim: string): Promise<boolean> {
     if (errnoOf(error) !== 'EEXIST') throw error
   }
   const sinceMs = await modified(claim)
-  if (sinceMs !== 0 && Date.now() - sinceMs > CLAIM_STALE_MS) {
+  if (sinceMs !== 0 && Date.now() - sinceMs > claimStaleMs) {
     await unlink(claim).catch(() => undefined)
   }
-  await sleep(CLAIM_WAIT_MS)
+  await sleep(claimWaitMs)
   return false
 }
 
 function locked(layout: Layout, holder: LockContent): HotspareError {
-  return new HotspareError('STORAGE_LOCKED', `${layout.root} is held by ${who(holder)}`, {
+  return new HotspareError('STORAGE_LOCKED', `${layout.root} is locked by ${who(holder)}`, {
     details: { path: layout.lock, nodeId: holder.nodeId, pid: holder.pid },
   })
 }

@@ -2,59 +2,60 @@
  * One log: a file that is written at its end and synced with each append.
  *
  * Invariants:
- * - `bytes` counts what is durable; an append counts when it has resolved.
- * - The file is `bytes` long, or longer and filled with zeros (room that was claimed ahead, see
- *   below).
- * - Nothing is written, and no append resolves, while the lock may be another process's.
- * - After any failed append or truncate nothing more is written: the state of the file is not
- *   known, and a second fsync after a failed one may say "done" for bytes that were dropped.
+ * - `bytes` counts durable bytes; an append counts when it has resolved.
+ * - The file is `bytes` long, or longer and filled with zeros (preallocated space, see below).
+ * - Nothing is written, and no append resolves, while another process may have the lock.
+ * - After a failed append or truncate nothing more is written: the state of the file is unknown,
+ *   and a second fsync after a failed one may succeed although bytes were dropped.
  *
- * Two things make a lone append fast. The file is opened with O_DSYNC, so that one trip to the
- * thread pool writes and syncs. And a small append that needs room claims a stretch of zeros
- * together with its own bytes: the appends after it then change no metadata of the file, which
- * saves a third of their time.
+ * Two things make a single append fast. The file is opened with O_DSYNC, so that one trip to the
+ * thread pool writes and syncs. And a small append that extends the file writes zeros behind its
+ * own bytes to preallocate space: the following appends change no metadata of the file, which saves
+ * a third of their time.
  */
 
 import { close as closeFile, constants, fdatasync, ftruncate, read, write, writev } from 'node:fs'
 import type { Log } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
-import { checkCount, checkLimit, LOG_BYTES_MAX } from '../limits.js'
-import { NO_FOLLOW } from './base/durable.js'
+import { checkCount, checkLimit, logBytesMax } from '../limits.js'
+import type { CallGate } from './base/call-gate.js'
+import { noFollow } from './base/durable.js'
 import { errnoOf, storageError } from './base/fs-error.js'
-import type { Gate } from './base/gate.js'
 
-/** Appends up to this size claim room ahead; larger ones gain nothing from it. */
-const CLAIM_BELOW_BYTES = 16 * 1024
-/** Room is claimed up to the next multiple of this. */
-const CLAIM_BYTES = 256 * 1024
+/** Appends up to this size preallocate space; larger ones gain nothing from it. */
+const preallocateBelowBytes = 16 * 1024
+/** Space is preallocated up to the next multiple of this. */
+const preallocateBytes = 256 * 1024
 /**
- * Appends up to this size are joined to one buffer; above, copying costs more than a vector write.
+ * Appends up to this size are joined in one buffer; above it, copying costs more than a vector
+ * write.
  */
-const JOIN_BELOW_BYTES = 64 * 1024
+const joinBelowBytes = 64 * 1024
 /**
- * Buffers in one vector write; more are joined to one. The operating system's own limit is not
- * lower anywhere.
+ * Buffers in one vector write; more are joined in one buffer. No operating system has a lower
+ * limit.
  */
-const VECTOR_MAX = 1024
+const vectorMax = 1024
 
 /**
- * Linux writes through with O_DSYNC; elsewhere it is missing, or promises less than fdatasync does.
+ * Whether O_DSYNC is used. Linux honours it; elsewhere it is missing, or guarantees less than
+ * fdatasync does.
  */
 const writesThrough = process.platform === 'linux' && constants.O_DSYNC !== undefined
 
 /** The flags that a log's file is opened with. */
-export const LOG_FLAGS: number =
-  constants.O_RDWR | constants.O_CREAT | NO_FOLLOW | (writesThrough ? constants.O_DSYNC : 0)
+export const logFlags: number =
+  constants.O_RDWR | constants.O_CREAT | noFollow | (writesThrough ? constants.O_DSYNC : 0)
 
-const zeros: Buffer = Buffer.alloc(CLAIM_BYTES)
+const zeros: Buffer = Buffer.alloc(preallocateBytes)
 
-/** What a log needs of those that opened it. */
+/** Callbacks of a log into the storage that opened it. */
 export interface LogHooks {
-  /** Whether the storage has its lock still. */
+  /** Whether the storage still has its lock. */
   readonly isHeld: () => Promise<boolean>
   /** The log was closed. */
   readonly closed: () => void
-  /** Gives away room that was kept on the device; false when there was none. */
+  /** Frees the space reserved on the device; false when there was none. */
   readonly makeRoom: () => boolean
 }
 
@@ -62,16 +63,16 @@ export interface LogHooks {
 export class DirectoryLog implements Log {
   readonly #fd: number
   readonly #path: string
-  readonly #gate: Gate
+  readonly #gate: CallGate
   readonly #hooks: LogHooks
-  readonly #joined = Buffer.allocUnsafeSlow(JOIN_BELOW_BYTES)
+  readonly #joined = Buffer.allocUnsafeSlow(joinBelowBytes)
   #bytes: number
   /** The length of the file; zeros from `#bytes` on. */
   #fileBytes: number
   #busy = false
   #ended: string | undefined
 
-  constructor(fd: number, path: string, bytes: number, gate: Gate, hooks: LogHooks) {
+  constructor(fd: number, path: string, bytes: number, gate: CallGate, hooks: LogHooks) {
     this.#fd = fd
     this.#path = path
     this.#bytes = bytes
@@ -90,7 +91,7 @@ export class DirectoryLog implements Log {
       let length = 0
       for (const part of parts) length += part.byteLength
       try {
-        checkLimit(length, LOG_BYTES_MAX, 'the append, in bytes')
+        checkLimit(length, logBytesMax, 'the append, in bytes')
       } catch (error) {
         this.#end()
         throw error
@@ -104,27 +105,25 @@ export class DirectoryLog implements Log {
       }
       const write = (): void =>
         this.#write(this.#buffersOf(parts, length), length, (error) => {
-          // This process may have stood still while it was written.
-          if (error === null) this.#whenAssured(() => done(null), done)
+          // This process may have been suspended during the write, and have lost the lock.
+          if (error === null) this.#whenLockConfirmed(() => done(null), done)
           else done(error)
         })
-      this.#whenAssured(write, done)
+      this.#whenLockConfirmed(write, done)
     })
   }
 
-  /**
-   * Goes on at once, but for a lock that may be another process's by now, which is looked at first.
-   */
-  #whenAssured(goOn: () => void, fail: (error: Error) => void): void {
-    const assured = this.#gate.assured()
-    if (assured === undefined) goOn()
-    else assured.then(goOn, fail)
+  /** Continues at once, or after the lock has been renewed if another process may have taken it. */
+  #whenLockConfirmed(goOn: () => void, fail: (error: Error) => void): void {
+    const confirmed = this.#gate.confirmLock()
+    if (confirmed === undefined) goOn()
+    else confirmed.then(goOn, fail)
   }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
     checkCount(offset, 'the offset')
     const wanted = Math.max(0, Math.min(length, this.#bytes - offset))
-    checkLimit(wanted, LOG_BYTES_MAX, 'the read, in bytes')
+    checkLimit(wanted, logBytesMax, 'the read, in bytes')
     if (this.#ended === 'it was closed') throw this.#refusal()
     this.#gate.enter()
     try {
@@ -148,7 +147,7 @@ export class DirectoryLog implements Log {
     checkLimit(bytes, this.#bytes, 'the length to cut to')
     this.#begin()
     try {
-      await this.#gate.assured()
+      await this.#gate.confirmLock()
       await this.#cut(bytes)
       await call((done) => fdatasync(this.#fd, done))
       this.#bytes = bytes
@@ -166,9 +165,9 @@ export class DirectoryLog implements Log {
     const intact = this.#ended === undefined
     this.#ended = 'it was closed'
     try {
-      // Not synced: if the cut is lost, zeros stay, which a reader has to expect anyway. It is the
-      // only write that is made while the storage refuses all others, and after the lock was lost
-      // there may be bytes of the next holder.
+      // Not synced: if the cut is lost, zeros remain, which a reader must expect anyway. This is
+      // the only write while the storage refuses all others, and the lock is checked first, because
+      // after its loss the file may contain bytes of the next holder.
       const isCut = intact && this.#fileBytes > this.#bytes && (await this.#hooks.isHeld())
       if (isCut) await this.#cut(this.#bytes)
     } catch (error) {
@@ -199,25 +198,28 @@ export class DirectoryLog implements Log {
     return storageFailed(`the log ${this.#path} is not usable: ${this.#ended}`, this.#path)
   }
 
-  /** What to write: one buffer where that is cheap, with room claimed behind it where that pays. */
+  /**
+   * The buffers to write: joined where copying is cheap, followed by zeros where preallocation
+   * pays.
+   */
   #buffersOf(parts: readonly Uint8Array[], length: number): Uint8Array[] {
     let buffers: Uint8Array[]
     if (parts.length === 1) {
       buffers = [parts[0]!]
-    } else if (length <= JOIN_BELOW_BYTES || parts.length > VECTOR_MAX) {
+    } else if (length <= joinBelowBytes || parts.length > vectorMax) {
       buffers = [join(parts, length, this.#joined)]
     } else {
       buffers = parts.filter((part) => part.byteLength > 0)
     }
     const end = this.#bytes + length
-    if (length <= CLAIM_BELOW_BYTES && end > this.#fileBytes) {
-      const room = CLAIM_BYTES - (end % CLAIM_BYTES)
+    if (length <= preallocateBelowBytes && end > this.#fileBytes) {
+      const room = preallocateBytes - (end % preallocateBytes)
       buffers.push(zeros.subarray(0, room))
     }
     return buffers
   }
 
-  /** Writes and syncs; answers once the first `needed` bytes are durable. */
+  /** Writes and syncs; calls `done` once the first `needed` bytes are durable. */
   #write(buffers: Uint8Array[], needed: number, done: (error: Error | null) => void): void {
     const start = this.#bytes
     let rest = buffers
@@ -234,15 +236,15 @@ export class DirectoryLog implements Log {
         return
       }
       if (error === null && count === 0) {
-        done(storageFailed('the device took no bytes', this.#path))
+        done(storageFailed('the device wrote no bytes', this.#path))
         return
       }
       if (error !== null) {
-        // No space for the room ahead is no reason to refuse the bytes themselves.
+        // Without space for the preallocation, the bytes themselves may still fit.
         const isFull = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT'
-        const alone = isFull ? withoutRoom(rest, needed - written) : undefined
-        // The same bytes are written once more, not only synced: what the first attempt may have
-        // dropped is there again.
+        const alone = isFull ? withoutZeros(rest, needed - written) : undefined
+        // Otherwise the same bytes are written again after space was freed, not only synced,
+        // because the failed attempt may have dropped them.
         if (alone === undefined && !(isFull && this.#hooks.makeRoom())) {
           done(error)
           return
@@ -282,7 +284,7 @@ export class DirectoryLog implements Log {
   }
 }
 
-/** Awaits a call that tells only of its end. */
+/** Promisifies a call whose callback has only an error. */
 function call(start: (done: (error: Error | null) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     start((error) => {
@@ -292,7 +294,10 @@ function call(start: (done: (error: Error | null) => void) => void): Promise<voi
   })
 }
 
-/** The parts in one buffer: the given one when they fit, since only one append is under way. */
+/**
+ * Joins the parts in one buffer: in `scratch` when they fit, which is safe because only one append
+ * is under way.
+ */
 function join(parts: readonly Uint8Array[], length: number, scratch: Buffer): Buffer {
   const target = length <= scratch.byteLength ? scratch : Buffer.allocUnsafeSlow(length)
   let offset = 0
@@ -314,8 +319,8 @@ function skip(buffers: readonly Uint8Array[], count: number): Uint8Array[] {
   return rest
 }
 
-/** The first `needed` bytes of the buffers; undefined when there is nothing behind them. */
-function withoutRoom(buffers: readonly Uint8Array[], needed: number): Uint8Array[] | undefined {
+/** The first `needed` bytes of the buffers; undefined when there are no more than those. */
+function withoutZeros(buffers: readonly Uint8Array[], needed: number): Uint8Array[] | undefined {
   let length = 0
   for (const buffer of buffers) length += buffer.byteLength
   if (length <= needed) return undefined

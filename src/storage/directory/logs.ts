@@ -1,9 +1,9 @@
 /**
- * Logs as files in folders of the state folder: one folder an area, one file a log.
+ * Logs as files in the state folder: one folder for each area, one file for each log.
  *
- * Where the holder before may live and have a log open, a log becomes another file under the same
- * name before it is used: what that process still appends goes into the one that nobody reads any
- * more.
+ * If the previous holder of the lock may be alive and have a log open, the log is replaced by a
+ * copy under the same name before it is used. What that process still appends then goes into the
+ * old file, which is not read any more.
  */
 
 import { close, constants, fstat, open as openFile } from 'node:fs'
@@ -11,32 +11,32 @@ import { copyFile, lstat, open, readdir, rename, rm, unlink } from 'node:fs/prom
 import type { Log, LogInfo, LogStore } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
 import { checkLogName } from '../names.js'
-import { isMissing, makeFolder, NO_FOLLOW, syncFolder } from './base/durable.js'
+import type { CallGate } from './base/call-gate.js'
+import { isMissing, makeFolder, noFollow, syncFolder } from './base/durable.js'
 import { storageError } from './base/fs-error.js'
-import type { Gate } from './base/gate.js'
 import type { Layout } from './base/layout.js'
 import type { Room } from './base/room.js'
-import { DirectoryLog, LOG_FLAGS } from './log.js'
+import { DirectoryLog, logFlags } from './log.js'
 
 /** The logs of one open directory. */
 export class DirectoryLogs implements LogStore {
   readonly #layout: Layout
-  readonly #gate: Gate
+  readonly #gate: CallGate
   readonly #room: Room
   readonly #isHeld: () => Promise<boolean>
   /** The open logs by path; undefined while one is being opened. */
   readonly #open = new Map<string, DirectoryLog | undefined>()
 
   /**
-   * The paths of logs that were made this process's own; undefined where nobody else can have one
+   * The paths of logs that were replaced by copies; undefined where no other process can have one
    * open.
    */
-  readonly #own: Set<string> | undefined
+  readonly #copied: Set<string> | undefined
 
-  /** @param lock - what was taken; `wasWatched` says that the holder before may live */
+  /** @param lock - the lock of the storage; `wasWatched`: its previous holder may be alive */
   constructor(
     layout: Layout,
-    gate: Gate,
+    gate: CallGate,
     room: Room,
     lock: { isHeld(): Promise<boolean>; readonly wasWatched: boolean },
   ) {
@@ -44,7 +44,7 @@ export class DirectoryLogs implements LogStore {
     this.#room = room
     this.#gate = gate
     this.#isHeld = () => lock.isHeld()
-    this.#own = lock.wasWatched ? new Set() : undefined
+    this.#copied = lock.wasWatched ? new Set() : undefined
   }
 
   async list(area: string): Promise<LogInfo[]> {
@@ -52,7 +52,7 @@ export class DirectoryLogs implements LogStore {
       const logs: LogInfo[] = []
       for (const name of await namesIn(folder)) {
         const path = `${folder}/${name}`
-        // The file of an open log may be longer, by the room claimed ahead.
+        // The file of an open log may be longer, by preallocated space.
         const bytes = this.#open.get(path)?.bytes ?? (await lstat(path)).size
         logs.push({ name, bytes })
       }
@@ -109,8 +109,9 @@ export class DirectoryLogs implements LogStore {
             this.#mustBeClosed(path)
         }
         if (source === target || (await namesIn(source)).length === 0) return
-        // Renaming whole folders keeps every instant one of: both as before, no target and the
-        // whole source, the source as target. Doing it again leads on from each of them.
+        // Whole folders are renamed, so that a crash leaves one of three states: both as before; no
+        // target and the whole source; the source as the target. Repeating the call completes each
+        // of them.
         const old = this.#layout.newTemporary()
         try {
           await rename(target, old)
@@ -124,7 +125,7 @@ export class DirectoryLogs implements LogStore {
     )
   }
 
-  /** Closes what the caller left open, so that the files are cut to what was appended. */
+  /** Closes logs that the caller left open, so that their files are cut to the appended bytes. */
   async closeAll(): Promise<void> {
     const logs = [...this.#open.values()]
     await Promise.all(logs.map((log) => log?.close()))
@@ -132,8 +133,8 @@ export class DirectoryLogs implements LogStore {
 
   async #openFile(folder: string, path: string): Promise<DirectoryLog> {
     await this.#create(folder, path)
-    if (this.#own?.has(path) === false) await this.#makeOwn(folder, path)
-    const fd = await openDescriptor(path, LOG_FLAGS)
+    if (this.#copied?.has(path) === false) await this.#replaceByCopy(folder, path)
+    const fd = await openDescriptor(path, logFlags)
     try {
       const { size } = await statDescriptor(fd)
       return new DirectoryLog(fd, path, size, this.#gate, {
@@ -147,7 +148,7 @@ export class DirectoryLogs implements LogStore {
     }
   }
 
-  async #makeOwn(folder: string, path: string): Promise<void> {
+  async #replaceByCopy(folder: string, path: string): Promise<void> {
     const copy = this.#layout.newTemporary()
     await copyFile(path, copy, constants.COPYFILE_FICLONE)
     const file = await open(copy, 'r+')
@@ -158,7 +159,7 @@ export class DirectoryLogs implements LogStore {
     }
     await rename(copy, path)
     await syncFolder(folder)
-    this.#own?.add(path)
+    this.#copied?.add(path)
   }
 
   /** Creates the file, unless it is there, and makes its name durable. */
@@ -170,7 +171,7 @@ export class DirectoryLogs implements LogStore {
       if (!isMissing(error)) throw error
     }
     await makeFolder(this.#layout, folder)
-    const fresh = await open(path, constants.O_RDWR | constants.O_CREAT | NO_FOLLOW, 0o600)
+    const fresh = await open(path, constants.O_RDWR | constants.O_CREAT | noFollow, 0o600)
     try {
       await fresh.sync()
     } finally {

@@ -1,4 +1,6 @@
-/** The objects of a directory, as the main thread offers them: checks, then hands the work over. */
+/**
+ * The objects of a directory, on the main thread: checks arguments, then passes the work to a lane.
+ */
 
 import type {
   ObjectArea,
@@ -6,9 +8,9 @@ import type {
   ObjectSlice,
   ObjectStore,
 } from '../../interfaces/object-store.js'
-import { checkCount, checkLimit, ITEMS_MAX, OBJECT_BYTES_MAX } from '../limits.js'
+import { checkCount, checkLimit, itemsMax, objectBytesMax } from '../limits.js'
 import { checkObjectName } from '../names.js'
-import type { Gate } from './base/gate.js'
+import type { CallGate } from './base/call-gate.js'
 import type { SharedBuffers } from './base/shared-buffers.js'
 import type { Lane } from './engine/lane.js'
 import type { Syncer } from './syncer.js'
@@ -17,10 +19,10 @@ import type { Syncer } from './syncer.js'
 export class DirectoryObjects implements ObjectStore {
   readonly #lane: Lane
   readonly #syncer: Syncer
-  readonly #gate: Gate
+  readonly #gate: CallGate
   readonly #buffers: SharedBuffers
 
-  constructor(lane: Lane, syncer: Syncer, gate: Gate, buffers: SharedBuffers) {
+  constructor(lane: Lane, syncer: Syncer, gate: CallGate, buffers: SharedBuffers) {
     this.#lane = lane
     this.#syncer = syncer
     this.#gate = gate
@@ -32,11 +34,11 @@ export class DirectoryObjects implements ObjectStore {
   }
 
   async write(area: ObjectArea, buffer: Uint8Array, slices: readonly ObjectSlice[]): Promise<void> {
-    checkLimit(buffer.byteLength, OBJECT_BYTES_MAX, 'the write of objects, in bytes')
-    checkLimit(slices.length, ITEMS_MAX, 'the slices of one write')
+    checkLimit(buffer.byteLength, objectBytesMax, 'the write of objects, in bytes')
+    checkLimit(slices.length, itemsMax, 'the slices of one write')
     for (const slice of slices) checkSlice(area, slice, buffer.byteLength)
-    // Before anything is waited for, the look at an overdue lock included: the caller may have been
-    // lent the bytes.
+    // Copied before the first await, which may be the renewal of an overdue lock, because the
+    // caller may reuse its buffer as soon as this call returns.
     const own = this.#buffers.take(buffer.byteLength)
     own.set(buffer)
     try {
@@ -52,7 +54,7 @@ export class DirectoryObjects implements ObjectStore {
   read(area: ObjectArea, name: string, offset: number, length: number): Promise<Uint8Array> {
     return this.#gate.run(async () => {
       checkCount(offset, 'the offset')
-      checkLimit(length, OBJECT_BYTES_MAX, 'the read of an object, in bytes')
+      checkLimit(length, objectBytesMax, 'the read of an object, in bytes')
       return await this.#lane.call('objectRead', { area, name, offset, length })
     })
   }
@@ -70,7 +72,7 @@ export class DirectoryObjects implements ObjectStore {
 
   remove(area: ObjectArea, names: readonly string[]): Promise<void> {
     return this.#gate.run(async () => {
-      checkLimit(names.length, ITEMS_MAX, 'the objects of one remove')
+      checkLimit(names.length, itemsMax, 'the objects of one remove')
       await this.#lane.call('objectRemove', { area, names })
       for (const name of names) this.#syncer.renewed(area, name)
     })

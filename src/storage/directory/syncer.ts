@@ -1,7 +1,7 @@
 /**
- * Makes files durable: a few one by one, many with one flush of the whole file system, which takes
- * a quarter of the time. A failed sync is never made good by a second one: the system may have
- * dropped what it could not write, and would say "done" the next time.
+ * Makes files durable: few files one by one, many with one flush of the whole file system, which
+ * takes a quarter of the time. A failed sync is not repeated, because the system may have dropped
+ * the bytes and would report success the next time.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -12,12 +12,15 @@ import { storageFailed } from '../failure.js'
 import type { Layout } from './base/layout.js'
 import type { Lane } from './engine/lane.js'
 
-/** Files that are synced one by one; above it, one flush of the file system is faster. */
-const SINGLE_FILES_MAX = 64
-/** Files in one piece of work for the lane. */
-const FILES_PER_CALL = 1000
+/** Files that are synced one by one; above this, a flush of the file system is faster. */
+const singleFilesMax = 64
+/** Files in one call to the lane. */
+const filesPerCall = 1000
 
-/** The system forgets what it could not write, and says "done" to the next sync. */
+/**
+ * The remedy after a failed sync: writing again is necessary, because the system drops bytes that
+ * it could not write and reports success for the next sync.
+ */
 const restart = 'Check the device, then restart the node: it writes again what may be missing.'
 
 type Base = 'tree' | ObjectArea
@@ -36,7 +39,7 @@ export class Syncer {
     this.#lane = lane
   }
 
-  /** Tells that a file was replaced or removed, so that its failed sync no longer counts. */
+  /** Clears the failed sync of a file that was replaced or removed. */
   renewed(base: Base, name: string): void {
     if (this.#failed.size > 0) this.#failed.delete(`${base}/${name}`)
   }
@@ -44,13 +47,13 @@ export class Syncer {
   /** Makes these files, and their names, durable. */
   async sync(base: Base, names: readonly string[]): Promise<void> {
     this.#refuseFailed(base, names)
-    if (names.length > SINGLE_FILES_MAX && (await this.#flush())) return
-    for (let start = 0; start === 0 || start < names.length; start += FILES_PER_CALL) {
-      const some = names.slice(start, start + FILES_PER_CALL)
+    if (names.length > singleFilesMax && (await this.#flush())) return
+    for (let start = 0; start === 0 || start < names.length; start += filesPerCall) {
+      const some = names.slice(start, start + filesPerCall)
       try {
         await this.#lane.call('syncFiles', { base, names: some })
       } catch (error) {
-        // Nothing was synced, so nothing can be lost: it may be tried again.
+        // The sync never began, so it may be repeated.
         if (HotspareError.is(error, 'RESOURCES_EXHAUSTED')) throw error
         for (const name of some) this.#failed.add(`${base}/${name}`)
         throw error
@@ -61,14 +64,14 @@ export class Syncer {
   /**
    * Makes everything durable.
    *
-   * @param names - lists all files, for systems that cannot flush a whole file system
+   * @param names - lists all files, for systems without a flush of a whole file system
    */
   async syncAll(base: Base, names: () => AsyncIterable<string[]>): Promise<void> {
     this.#refuseFailed(base, undefined)
     if (await this.#flush()) return
     await this.sync(base, [])
     for await (const some of names()) {
-      for (const batch of inBatches(some, SINGLE_FILES_MAX)) await this.sync(base, batch)
+      for (const batch of inBatches(some, singleFilesMax)) await this.sync(base, batch)
     }
   }
 
@@ -84,22 +87,24 @@ export class Syncer {
   }
 
   /**
-   * Flushes the file system of the root. False where that cannot be done, or not now: then files
-   * are synced one by one.
+   * Flushes the file system of the root. False where that is impossible, permanently or now; the
+   * caller then syncs file by file.
    */
   async #flush(): Promise<boolean> {
     this.#hasFlush ??= this.#findFlush()
     if (!(await this.#hasFlush)) return false
     const run = await runSync(['--file-system', this.#layout.root])
     if (run.code === 0) return true
-    // It ended before it synced anything.
+    // `sync` ended before it synced anything.
     if (run.code === undefined || run.output.includes('error opening')) return false
     this.#wholeFailed = true
     const what = `the file system could not be flushed: ${run.output.trim()}`
     throw storageFailed(what, this.#layout.root, restart)
   }
 
-  /** What cannot be found out now is asked again the next time. */
+  /**
+   * Whether `sync` supports `--file-system`. If it could not be run, the next call checks again.
+   */
   async #findFlush(): Promise<boolean> {
     const { code, output } = await runSync(['--help'])
     if (code === undefined) this.#hasFlush = undefined
@@ -126,14 +131,14 @@ function runSync(options: readonly string[]): Promise<Run> {
     } catch (error) {
       return failed(error)
     }
-    // First of all: without a listener the error of a child that could not be started would end the
-    // process.
+    // Registered first, because without a listener the error of a child that could not be started
+    // would end the process.
     child.on('error', failed)
     let output = ''
     const collect = (text: Buffer): void => {
       output = `${output}${text.toString()}`.slice(0, 10_000)
     }
-    // Without descriptors a child has no pipes.
+    // A child has no pipes when the process has no free descriptors.
     for (const pipe of [child.stdout, child.stderr]) {
       pipe?.on('data', collect)
       pipe?.on('error', failed)

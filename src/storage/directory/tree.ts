@@ -1,4 +1,6 @@
-/** The application's files, as the main thread offers them: checks, then hands the work over. */
+/**
+ * The application's files, on the main thread: checks arguments, then passes the work to a lane.
+ */
 
 import type {
   AppliedStat,
@@ -11,30 +13,30 @@ import type {
   TreeOperation,
   TreeStore,
 } from '../../interfaces/tree-store.js'
-import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } from '../limits.js'
+import { applyBytesMax, checkCount, checkLimit, itemsMax, readBytesMax } from '../limits.js'
 import { checkObjectName, checkTreePath } from '../names.js'
-import type { Gate } from './base/gate.js'
+import type { CallGate } from './base/call-gate.js'
 import type { Room } from './base/room.js'
 import type { SharedBuffers } from './base/shared-buffers.js'
 import type { Lane } from './engine/lane.js'
 import {
-  READ_NUMBERS,
+  readNumbers,
   type ScanBatch,
-  STAT_NUMBERS,
+  statNumbers,
   unpackApplied,
   unpackStat,
   unpackStats,
 } from './engine/work.js'
 import type { Syncer } from './syncer.js'
 
-/** What the tree works with. */
+/** The parts that the tree uses. */
 export interface TreeParts {
-  /** Where changes are made. */
+  /** The lane for changes. */
   readonly changes: Lane
-  /** Where everything is read. */
+  /** The lane for reads. */
   readonly bulk: Lane
   readonly syncer: Syncer
-  readonly gate: Gate
+  readonly gate: CallGate
   readonly buffers: SharedBuffers
   readonly room: Room
   /** Whether paths that differ only in case are one file in this folder. */
@@ -67,7 +69,8 @@ export class DirectoryTree implements TreeStore {
         const batch = await coming
         ended = batch.done
         if (!ended) {
-          // The next batch is read while the caller works on this one; its failure is seen above.
+          // The next batch is read while the caller processes this one; awaiting it above reports
+          // its failure.
           coming = fetch(false)
           coming.catch(() => undefined)
         }
@@ -82,7 +85,7 @@ export class DirectoryTree implements TreeStore {
   stat(paths: readonly string[]): Promise<(FileStat | undefined)[]> {
     const { bulk, gate } = this.#parts
     return gate.run(async () => {
-      checkLimit(paths.length, ITEMS_MAX, 'the paths of one stat')
+      checkLimit(paths.length, itemsMax, 'the paths of one stat')
       for (const path of paths) checkTreePath(path)
       return unpackStats(await bulk.call('stat', { paths }))
     })
@@ -91,7 +94,7 @@ export class DirectoryTree implements TreeStore {
   obstacles(paths: readonly string[]): Promise<(Obstacle | undefined)[]> {
     const { bulk, gate } = this.#parts
     return gate.run(() => {
-      checkLimit(paths.length, ITEMS_MAX, 'the paths of one look for obstacles')
+      checkLimit(paths.length, itemsMax, 'the paths of one look for obstacles')
       for (const path of paths) checkTreePath(path)
       return bulk.call('obstacles', { paths })
     })
@@ -100,7 +103,7 @@ export class DirectoryTree implements TreeStore {
   read(requests: readonly ReadRequest[], lend: boolean = false): Promise<ReadAnswer> {
     const { bulk, gate, buffers } = this.#parts
     return gate.run(async () => {
-      checkLimit(requests.length, ITEMS_MAX, 'the requests of one read')
+      checkLimit(requests.length, itemsMax, 'the requests of one read')
       let bytes = 0
       for (const request of requests) {
         checkTreePath(request.path)
@@ -108,7 +111,7 @@ export class DirectoryTree implements TreeStore {
         checkCount(request.length, 'the length')
         bytes += request.length
       }
-      checkLimit(bytes, READ_BYTES_MAX, 'the read of files, in bytes')
+      checkLimit(bytes, readBytesMax, 'the read of files, in bytes')
       const into = buffers.take(bytes)
       const results = unpackResults(await bulk.call('read', { requests, into }))
       const filled = into.subarray(0, filledBytes(results))
@@ -123,17 +126,17 @@ export class DirectoryTree implements TreeStore {
   apply(operations: readonly TreeOperation[]): Promise<(AppliedStat | undefined)[]> {
     const { gate, syncer, room } = this.#parts
     return gate.run(async () => {
-      checkLimit(operations.length, ITEMS_MAX, 'the operations of one apply')
+      checkLimit(operations.length, itemsMax, 'the operations of one apply')
       let bytes = 0
       for (const operation of operations) {
         checkOperation(operation)
         if ('bytes' in operation) bytes += operation.bytes.byteLength
       }
-      checkLimit(bytes, APPLY_BYTES_MAX, 'the bytes of one apply')
-      // Each operation is idempotent.
+      checkLimit(bytes, applyBytesMax, 'the bytes of one apply')
+      // `use` may carry the operations out twice, which is safe because each is idempotent.
       const stats = await room.use(() => this.#carryOut(operations, bytes))
       for (const operation of operations) {
-        // New bytes in a new file: a failed sync of the old ones no longer counts.
+        // The path has a new file, so a failed sync of the old one no longer counts.
         if (replaces(operation)) syncer.renewed('tree', operation.path)
       }
       return unpackApplied(stats)
@@ -181,7 +184,7 @@ export class DirectoryTree implements TreeStore {
 function entriesOf(batch: ScanBatch): TreeEntry[] {
   const { paths, stats } = batch
   return paths.map((path, index) => {
-    const at = index * STAT_NUMBERS
+    const at = index * statNumbers
     return {
       path,
       size: stats[at]!,
@@ -194,14 +197,14 @@ function entriesOf(batch: ScanBatch): TreeEntry[] {
 
 function unpackResults(packed: Float64Array): (ReadResult | 'missing')[] {
   const results: (ReadResult | 'missing')[] = []
-  for (let at = 0; at < packed.length; at += READ_NUMBERS) {
+  for (let at = 0; at < packed.length; at += readNumbers) {
     const stat = unpackStat(packed, at + 2)
     if (stat === undefined) {
       results.push('missing')
       continue
     }
     const result = { start: packed[at]!, length: packed[at + 1]!, stat }
-    results.push(packed[at + 2 + STAT_NUMBERS] === 1 ? { ...result, isSparse: true } : result)
+    results.push(packed[at + 2 + statNumbers] === 1 ? { ...result, isSparse: true } : result)
   }
   return results
 }
@@ -219,7 +222,7 @@ function checkOperation(operation: TreeOperation): void {
   if ('area' in operation) checkObjectName(operation.area, operation.name)
 }
 
-/** The operations with their bytes in memory that the worker sees too. */
+/** Copies the bytes of the operations into memory that the worker thread shares. */
 function packInto(shared: Uint8Array, operations: readonly TreeOperation[]): TreeOperation[] {
   let end = 0
   return operations.map((operation) => {

@@ -1,8 +1,8 @@
-/** Bytes that grow in place, until somebody needs them to stay as they are. */
+/** Bytes that grow in place until they are frozen. */
 
 import type { Random } from '../../interfaces/random.js'
 
-/** A growing stretch of bytes. Once frozen it never changes: the next change is made to a copy. */
+/** Growing bytes. Once frozen they never change: the next change is made to a copy. */
 export class Bytes {
   #buffer: Uint8Array
   #length: number
@@ -22,13 +22,13 @@ export class Bytes {
     return this.#buffer.subarray(Math.min(start, this.#length), Math.min(end, this.#length))
   }
 
-  /** Promises that these bytes stay; answers itself. */
+  /** Makes these bytes immutable; returns itself. */
   freeze(): this {
     this.#frozen = true
     return this
   }
 
-  /** The bytes with others at an offset, a gap filled with zeros: itself, or a copy when frozen. */
+  /** Writes bytes at an offset, and zeros into a gap; returns itself, or a copy when frozen. */
   with(offset: number, bytes: Uint8Array): Bytes {
     const end = offset + bytes.byteLength
     const target = this.#toChange(Math.max(this.#length, end))
@@ -37,7 +37,7 @@ export class Bytes {
     return target
   }
 
-  /** The bytes cut or filled with zeros to a length: itself, or a copy when frozen. */
+  /** Cuts the bytes, or extends them with zeros; returns itself, or a copy when frozen. */
   resized(length: number): Bytes {
     const target = this.#toChange(length)
     if (length < target.#length) target.#buffer.fill(0, length, target.#length)
@@ -72,7 +72,9 @@ export function toss(random: Random): boolean {
   return random.number() < 0.5
 }
 
-/** What a power cut leaves of bytes that were on their way: a part, or all with a tail of zeros. */
+/**
+ * What a power cut leaves of bytes that were being written: a part, or all with a tail of zeros.
+ */
 export function tear(bytes: Uint8Array, random: Random): Uint8Array {
   const cut = pick(random, bytes.byteLength)
   if (toss(random)) return new Uint8Array(bytes.subarray(0, cut))
@@ -81,7 +83,7 @@ export function tear(bytes: Uint8Array, random: Random): Uint8Array {
   return torn
 }
 
-/** Turns one bit over. False when there are no bytes. */
+/** Flips one random bit. False when there are no bytes. */
 export function flip(bytes: Uint8Array, random: Random): boolean {
   if (bytes.byteLength === 0) return false
   const at = pick(random, bytes.byteLength - 1)

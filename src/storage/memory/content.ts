@@ -1,4 +1,4 @@
-/** What a memory storage holds: it outlives every opening of it, as a disk outlives a process. */
+/** The content of a memory storage. It survives every opening, as a disk survives a process. */
 
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
@@ -9,7 +9,7 @@ import { ObjectContent } from './object-content.js'
 import type { MemoryFaults } from './runner.js'
 import { TreeContent } from './tree-content.js'
 
-/** What a memory is. */
+/** Options of the content. */
 export interface ContentOptions {
   /** Whether nothing is kept for a crash. */
   readonly fast: boolean
@@ -34,7 +34,7 @@ export class Content {
   /** Whether nothing is kept for a crash. */
   readonly fast: boolean
 
-  /** @param from - what another one holds; it becomes this one's, durable and independent */
+  /** @param from - content to copy; the copy is durable and independent */
   constructor(options: ContentOptions, faults: MemoryFaults = noFaults(), from?: Content) {
     const { fast, clock, foldsCase } = options
     this.options = options
@@ -66,7 +66,7 @@ export class Content {
   /**
    * Syncs objects or files.
    *
-   * @param failed - told of a failure, and whether what is not durable yet is given up
+   * @param failed - called when the sync fails; `isLost`: what is not durable is dropped
    * @throws `STORAGE_FAILED` once after `failNextSync` or `loseNextSync` was set
    */
   syncOrLose(sync: () => void, failed: (isLost: boolean) => void): void {
@@ -74,7 +74,9 @@ export class Content {
     this.faults.loseNextSync = false
     try {
       if (isLost)
-        throw storageFailed('the memory failed to sync, and gave up what was to be synced')
+        throw storageFailed(
+          'the memory failed to sync and dropped the bytes, because loseNextSync was set',
+        )
       this.checkSync()
     } catch (error) {
       failed(isLost)
@@ -87,7 +89,7 @@ export class Content {
   checkSync(): void {
     if (!this.faults.failNextSync) return
     this.faults.failNextSync = false
-    throw storageFailed('the memory failed to sync, as it was told to')
+    throw storageFailed('the memory failed to sync, because failNextSync was set')
   }
 }
 

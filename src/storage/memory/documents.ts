@@ -2,7 +2,7 @@
 
 import { HotspareError } from '../../errors.js'
 import type { DocumentStore } from '../../interfaces/storage.js'
-import { checkLimit, DOCUMENT_BYTES_MAX } from '../limits.js'
+import { checkLimit, documentBytesMax } from '../limits.js'
 import { checkDocumentName } from '../names.js'
 import { toss } from './bytes.js'
 import type { Content } from './content.js'
@@ -31,7 +31,7 @@ export class MemoryDocuments implements DocumentStore {
 
   async write(name: string, value: Uint8Array): Promise<void> {
     checkDocumentName(name)
-    checkLimit(value.byteLength, DOCUMENT_BYTES_MAX, `the document ${name}, in bytes`)
+    checkLimit(value.byteLength, documentBytesMax, `the document ${name}, in bytes`)
     const copy = new Uint8Array(value)
     const store = (): void => {
       this.#content.documents.set(name, copy)
@@ -70,7 +70,7 @@ export class MemoryDocuments implements DocumentStore {
   }
 }
 
-/** A change that a crash leaves whole or not at all. */
+/** A change that a crash carries out completely or not at all. */
 function partialOf(
   change: () => void,
 ): (random: { number(): number; bytes(count: number): Uint8Array }) => void {

@@ -1,10 +1,13 @@
-/** The bytes of one log in memory: the appended stretches, with the offset of each. */
+/** The bytes of one log in memory: the appended parts, with the offset of each. */
 
 import type { Random } from '../../interfaces/random.js'
 import { flip, pick, toss } from './bytes.js'
 
-/** Zeros that a crash may leave behind the last append, as a disk adapter claims room ahead. */
-const CRASH_ZEROS_MAX = 4096
+/**
+ * Most zeros that a crash leaves behind the last append, like the preallocated space of a disk
+ * adapter.
+ */
+const crashZerosMax = 4096
 
 /** One log. */
 export class LogContent {
@@ -18,14 +21,16 @@ export class LogContent {
     return this.#bytes
   }
 
-  /** The same bytes, in a log that nobody has open. Stretches are never changed, only replaced. */
+  /**
+   * A copy that is not open. It shares the chunks, because chunks are never changed, only replaced.
+   */
   copy(): LogContent {
     const copy = new LogContent()
     for (const chunk of this.#chunks) copy.push(chunk)
     return copy
   }
 
-  /** Appends one stretch, keeping a reference to it. */
+  /** Appends a chunk, keeping a reference to it. */
   push(chunk: Uint8Array): void {
     if (chunk.byteLength === 0) return
     this.#chunks.push(chunk)
@@ -59,13 +64,13 @@ export class LogContent {
     this.#bytes = Math.min(bytes, this.#bytes)
   }
 
-  /** What a crash does to an open log besides tearing the append under way. */
+  /** The effect of a crash on an open log, besides tearing the append under way. */
   crash(random: Random): void {
-    if (this.open && toss(random)) this.push(new Uint8Array(pick(random, CRASH_ZEROS_MAX)))
+    if (this.open && toss(random)) this.push(new Uint8Array(pick(random, crashZerosMax)))
     this.open = false
   }
 
-  /** Turns one bit over. */
+  /** Flips one random bit. */
   flip(random: Random): boolean {
     if (this.#bytes === 0) return false
     const index = this.#indexOf(pick(random, this.#bytes - 1))
@@ -74,7 +79,7 @@ export class LogContent {
     return flip(copy, random)
   }
 
-  /** The chunk that holds this offset. */
+  /** The index of the chunk that contains this offset. */
   #indexOf(offset: number): number {
     let low = 0
     let high = this.#starts.length - 1
@@ -87,7 +92,7 @@ export class LogContent {
   }
 }
 
-/** The parts as one stretch of fresh bytes. */
+/** Joins the parts in a new buffer. */
 export function joined(parts: readonly Uint8Array[]): Uint8Array {
   if (parts.length === 1) return new Uint8Array(parts[0]!)
   let length = 0

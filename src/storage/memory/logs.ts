@@ -3,7 +3,7 @@
 import type { Random } from '../../interfaces/random.js'
 import type { Log, LogInfo, LogStore } from '../../interfaces/storage.js'
 import { storageFailed } from '../failure.js'
-import { checkCount, checkLimit, LOG_BYTES_MAX } from '../limits.js'
+import { checkCount, checkLimit, logBytesMax } from '../limits.js'
 import { checkLogArea, checkLogName } from '../names.js'
 import { pick, toss } from './bytes.js'
 import type { Content } from './content.js'
@@ -97,7 +97,7 @@ export class MemoryLogs implements LogStore {
     }
   }
 
-  /** A call that a crash leaves whole or not at all. */
+  /** Runs a call that a crash carries out completely or not at all. */
   #run<T>(operation: MemoryOperation, effect: () => T, change?: () => void): Promise<T> {
     const partial = (random: Random): void => {
       if (change !== undefined && toss(random)) change()
@@ -126,7 +126,7 @@ class MemoryLog implements Log {
   }
 
   append(parts: readonly Uint8Array[]): Promise<void> {
-    // The way of every benchmark and most tests: nothing waits, and nothing fails.
+    // The fast path of benchmarks and most tests: no latency and no faults.
     if (this.#content.fast && this.#ended === undefined && this.#runner.plain) {
       try {
         this.#runner.check()
@@ -172,7 +172,7 @@ class MemoryLog implements Log {
     if (this.#ended === 'it was closed') return
     if (this.#busy) throw storageFailed(`the log ${this.#name} is closed while it is written`)
     this.#ended = 'it was closed'
-    // After the end of the storage the log may be open again, on another handle.
+    // After the storage was closed, another opening may have the log open.
     if (!this.#runner.ended) this.#log.open = false
   }
 
@@ -201,12 +201,12 @@ class MemoryLog implements Log {
 
   #storeWithFaults(parts: readonly Uint8Array[]): void {
     const stretch = joined(parts)
-    checkLimit(stretch.byteLength, LOG_BYTES_MAX, 'the append, in bytes')
+    checkLimit(stretch.byteLength, logBytesMax, 'the append, in bytes')
     try {
       this.#content.checkChange(true)
       this.#content.checkSync()
     } catch (error) {
-      // A device that fails in the middle has taken a part.
+      // A device that fails during the append has stored a part of it.
       if (!this.#content.faults.readOnly) this.#log.push(stretch.slice(0, stretch.byteLength >> 1))
       throw error
     }

@@ -1,15 +1,15 @@
 /**
- * Objects in memory, with what of them a power cut would leave. Two maps: what is there, and what
- * was there at the last sync. An object that came from the tree by a rename is *linked*: the rename
- * is one step on a real disk, so that the tree decides, after a crash, on which side the file is.
+ * Objects in memory, with their durable state. Two maps: what exists, and what existed at the last
+ * sync. An object that came from the tree by a rename is *linked*: on a real disk the rename is one
+ * step, so after a crash the tree decides whether the file is in the tree or among the objects.
  */
 
 import type { Random } from '../../interfaces/random.js'
 import { Bytes, flip, pick, tear, toss } from './bytes.js'
 
-/** Bytes of an object that a failed sync gave up: the disk has not got them. */
+/** Bytes of an object that a failed sync dropped: they are not on the disk. */
 interface Dropped {
-  /** The first of them that was not written again. */
+  /** The first dropped byte that was not written again. */
   from: number
   readonly to: number
 }
@@ -19,14 +19,14 @@ export class ObjectContent {
   readonly #tracked: boolean
   readonly #present = new Map<string, Bytes>()
   readonly #durable = new Map<string, Bytes>()
-  /** Objects whose fate is the tree's, with what to do when they are synced. */
+  /** Linked objects, each with a callback for its sync. */
   readonly #linked = new Map<string, () => void>()
-  /** What a failed sync gave up. */
+  /** The dropped bytes of each object. */
   readonly #dropped = new Map<string, Dropped>()
   /** Objects whose last sync failed. */
   readonly failed: Set<string> = new Set()
 
-  /** @param from - what it begins with, durable */
+  /** @param from - initial content, durable */
   constructor(tracked: boolean, from?: ObjectContent) {
     this.#tracked = tracked
     for (const key of from?.keys() ?? []) {
@@ -48,14 +48,14 @@ export class ObjectContent {
   }
 
   write(key: string, offset: number, bytes: Uint8Array): void {
-    // Whoever writes a new file in its place has given the moved one up.
+    // Writing to a linked object makes its rename final.
     this.#linked.get(key)?.()
     if (offset === 0) this.failed.delete(key)
     this.#writtenAgain(key, offset, bytes.byteLength)
     this.#present.set(key, (this.#present.get(key) ?? new Bytes()).with(offset, bytes))
   }
 
-  /** Gives up what a sync that failed was to make durable. */
+  /** Marks what a failed sync should have made durable as dropped. */
   drop(key: string): void {
     const bytes = this.#present.get(key)
     if (!this.#tracked || bytes === undefined || this.isDurable(key)) return
@@ -70,9 +70,7 @@ export class ObjectContent {
     if (dropped.from >= dropped.to) this.#dropped.delete(key)
   }
 
-  /**
-   * An object as the disk has it, once all that is not given up was written: zeros stand for that.
-   */
+  /** The object as it would be on the disk after a sync: dropped bytes are zeros. */
   #onDisk(key: string): Bytes | undefined {
     const bytes = this.#present.get(key)
     const dropped = this.#dropped.get(key)
@@ -82,8 +80,7 @@ export class ObjectContent {
   }
 
   /**
-   * The memory that held what was given up is used for something else: from now on the disk is
-   * read.
+   * Simulates that the system's cache is reused: dropped bytes now read as they are on the disk.
    */
   evict(): void {
     for (const key of this.#dropped.keys()) {
@@ -97,12 +94,12 @@ export class ObjectContent {
     return this.#dropped.size > 0
   }
 
-  /** What the disk has of an object that is moved away; undefined when that is all of it. */
+  /** The bytes on the disk of an object that is moved away; undefined when nothing was dropped. */
   droppedState(key: string): Bytes | undefined {
     return this.#dropped.has(key) ? this.#onDisk(key) : undefined
   }
 
-  /** An object that is durable as soon as it is there. */
+  /** Adds an object that is durable at once. */
   addWhole(key: string, bytes: Bytes): void {
     this.#present.set(key, bytes)
     if (this.#tracked) this.#durable.set(key, bytes.freeze())
@@ -122,12 +119,15 @@ export class ObjectContent {
     else if (this.#tracked) this.#durable.set(key, (this.#onDisk(key) ?? bytes).freeze())
   }
 
-  /** Every name that is there, or was at the last sync. */
+  /** All names that exist, or existed at the last sync. */
   allKeys(): Set<string> {
     return new Set([...this.#present.keys(), ...this.#durable.keys()])
   }
 
-  /** Moves an object into the tree. Answers how to take that back when a crash loses the rename. */
+  /**
+   * Moves an object into the tree. Returns a function that undoes the move, for a crash that loses
+   * the rename.
+   */
   moveOut(key: string): () => void {
     const bytes = this.#present.get(key)
     const durable = this.#durable.get(key)
@@ -143,28 +143,28 @@ export class ObjectContent {
   }
 
   /**
-   * Moves a file of the tree in.
+   * Adds a file moved out of the tree.
    *
-   * @param synced - told when a sync of the object makes the rename durable
+   * @param synced - called when a sync of the object makes the rename durable
    */
   moveIn(key: string, bytes: Bytes, synced: () => void): void {
     this.#present.set(key, bytes)
     if (this.#tracked) this.#linked.set(key, synced)
   }
 
-  /** The rename that brought the object is durable. */
+  /** The rename of a linked object became durable. */
   settleMove(key: string): void {
     this.#linked.delete(key)
     const bytes = this.#present.get(key)
     if (bytes !== undefined) this.#durable.set(key, bytes.freeze())
   }
 
-  /** The rename that brought the object was lost. */
+  /** A crash lost the rename of a linked object. */
   undoMove(key: string): void {
     if (this.#linked.delete(key)) this.#present.delete(key)
   }
 
-  /** What a power cut leaves. The tree has crashed before. */
+  /** Applies a power cut. The tree must have crashed before. */
   crash(random: Random): void {
     this.evict()
     for (const key of [...this.allKeys()].sort()) {
@@ -203,7 +203,7 @@ function tornState(
   return new Bytes(new Uint8Array(present.view(0, safe))).with(safe, torn)
 }
 
-/** How many bytes both begin with, where one is the beginning of the other; 0 where it is not. */
+/** The length of `durable` if it is a prefix of `present`; else 0. */
 function sharedBytes(durable: Bytes | undefined, present: Bytes): number {
   if (durable === undefined || durable.length > present.length) return 0
   const isBeginning = Buffer.compare(durable.view(), present.view(0, durable.length)) === 0

@@ -8,7 +8,7 @@ import type {
 } from '../../interfaces/object-store.js'
 import type { Random } from '../../interfaces/random.js'
 import { storageFailed } from '../failure.js'
-import { checkCount, checkLimit, ITEMS_MAX, OBJECT_BYTES_MAX } from '../limits.js'
+import { checkCount, checkLimit, itemsMax, objectBytesMax } from '../limits.js'
 import { checkObjectName } from '../names.js'
 import { pick } from './bytes.js'
 import { type Content, objectKey } from './content.js'
@@ -33,8 +33,8 @@ export class MemoryObjects implements ObjectStore {
   }
 
   async write(area: ObjectArea, buffer: Uint8Array, slices: readonly ObjectSlice[]): Promise<void> {
-    checkLimit(buffer.byteLength, OBJECT_BYTES_MAX, 'the write of objects, in bytes')
-    checkLimit(slices.length, ITEMS_MAX, 'the slices of one write')
+    checkLimit(buffer.byteLength, objectBytesMax, 'the write of objects, in bytes')
+    checkLimit(slices.length, itemsMax, 'the slices of one write')
     for (const { name, offset, start, length } of slices) {
       checkObjectName(area, name)
       checkCount(offset, 'the offset of a slice')
@@ -42,7 +42,7 @@ export class MemoryObjects implements ObjectStore {
       checkCount(length, 'the length of a slice')
       checkLimit(start + length, buffer.byteLength, `the end of the slice of ${name}`)
     }
-    // A call that waits must not see what the caller does to its bytes later.
+    // Copied for a call that waits, because the caller may change the bytes meanwhile.
     const own = this.#runner.immediate ? buffer : new Uint8Array(buffer)
     const store = (count: number): void => {
       for (const { name, offset, start, length, mode } of slices.slice(0, count)) {
@@ -65,7 +65,7 @@ export class MemoryObjects implements ObjectStore {
   async read(area: ObjectArea, name: string, offset: number, length: number): Promise<Uint8Array> {
     checkObjectName(area, name)
     checkCount(offset, 'the offset')
-    checkLimit(length, OBJECT_BYTES_MAX, 'the read of an object, in bytes')
+    checkLimit(length, objectBytesMax, 'the read of an object, in bytes')
     return await this.#run('objects.read', area, () => {
       const bytes = this.#content.objects.get(objectKey(area, name))
       if (bytes === undefined) throw storageFailed(`there is no object ${area}/${name}`)

@@ -1,14 +1,13 @@
 /**
- * Runs every call of one open memory storage: at once, or after a latency on the injected clock,
- * one after the other in each channel as a device would. No real timer, so that a run can be
- * repeated exactly.
+ * Runs the calls of one open memory storage: at once, or after a latency on the injected clock, in
+ * order within each channel, like a device. It uses no real timer, so that a run is reproducible.
  */
 
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
 import { storageFailed } from '../failure.js'
 
-/** What a call does, as a latency function is told it. */
+/** The operations, as `latency` and `failure` get them. */
 export type MemoryOperation =
   | 'documents.read'
   | 'documents.write'
@@ -34,7 +33,7 @@ export type MemoryOperation =
   | 'tree.takeIn'
   | 'tree.sync'
 
-/** What can go wrong, and how long things take. Change it at any time; it holds for later calls. */
+/** Faults and latencies to inject. Changes apply to later calls. */
 export interface MemoryFaults {
   /** Everything that writes is refused with `STORAGE_FULL`. Default false. */
   full: boolean
@@ -46,9 +45,9 @@ export interface MemoryFaults {
   /** The next call that makes something durable fails with `STORAGE_FAILED`; then false again. */
   failNextSync: boolean
   /**
-   * The next sync of objects or files fails with `STORAGE_FAILED`, and what it was to make durable
-   * is given up, as systems do it: it is read as before, syncs succeed once the storage was opened
-   * again, and a power cut takes it all the same, unless it was written again. Then false again.
+   * The next sync of objects or files fails with `STORAGE_FAILED`, and its bytes are dropped, as
+   * operating systems do: they can still be read, and after a reopening syncs succeed, but a power
+   * cut loses them unless they were written again. Then false again.
    */
   loseNextSync: boolean
   /**
@@ -56,17 +55,17 @@ export interface MemoryFaults {
    */
   latency: ((operation: MemoryOperation) => number) | undefined
   /**
-   * Asked when a call is about to take effect; the call fails as it is told, or goes on. Default:
-   * none fails.
+   * Called before each call takes effect; the call fails with the returned failure, if any.
+   * Default: no call fails.
    */
   failure: ((operation: MemoryOperation) => MemoryFailure | undefined) | undefined
 }
 
 /** How a call fails. */
 export interface MemoryFailure {
-  /** What the call is rejected with. */
+  /** The error of the call. */
   readonly error: Error
-  /** Decides what of the call is done all the same; without it nothing is. */
+  /** If given, a random part of the call takes effect; else none does. */
   readonly torn?: Random
 }
 
@@ -76,7 +75,7 @@ export interface Call<T> {
   /** Calls of one channel are carried out in order. */
   readonly channel: string
   readonly effect: () => T
-  /** What a crash in the middle of the call leaves. Default: nothing. */
+  /** The effect of a crash during the call. Default: none. */
   readonly partial?: (random: Random) => void
 }
 
@@ -110,14 +109,13 @@ export class Runner {
     return this.#ended !== undefined
   }
 
-  /** Whether calls take effect at once: no latency, and nothing waits. */
+  /** Whether calls take effect at once: no latency, and no call is waiting. */
   get immediate(): boolean {
     return this.#faults.latency === undefined && this.#channels.size === 0
   }
 
   /**
-   * Whether calls take effect at once and as they are: nothing that {@link Runner.run} does is
-   * needed.
+   * Whether calls take effect at once and cannot fail, so that {@link Runner.run} can be skipped.
    */
   get plain(): boolean {
     return this.immediate && this.#faults.failure === undefined
@@ -149,7 +147,7 @@ export class Runner {
     throw failure.error
   }
 
-  /** Refuses every later call; those under way are finished, unless a crash comes first. */
+  /** Refuses later calls, and waits for those under way, unless a crash ends them first. */
   async end(why: string): Promise<'done' | 'crashed'> {
     this.#ended ??= why
     if (this.#channels.size > 0) {
@@ -161,8 +159,7 @@ export class Runner {
   }
 
   /**
-   * Stops in the middle: of each channel, the call under way leaves what it leaves, the others
-   * nothing.
+   * Crashes: in each channel the call under way has its partial effect, the waiting ones have none.
    */
   crash(random: Random, why: string): void {
     this.#ended = why

@@ -1,7 +1,7 @@
 /**
- * The files of a memory storage, with what of them a power cut would leave. Each path has the state
- * of its last sync and the states since then; a crash keeps any number of them from the front,
- * independently of all other paths, and may tear the last one kept.
+ * The files of a memory storage, with their durable state. Each path has the state of its last sync
+ * and the later ones; a power cut keeps the first few of them, independently for each path, and may
+ * tear the last one kept.
  */
 
 import type { Clock } from '../../interfaces/clock.js'
@@ -14,10 +14,10 @@ import { Bytes, pick, tear, toss } from './bytes.js'
 import type { ObjectContent } from './object-content.js'
 
 /**
- * Unsynced states that a path keeps; the oldest is settled beyond it. A real disk, too, writes out
- * what lies around for long.
+ * Unsynced states of a path; beyond it the oldest becomes durable, because a real disk writes old
+ * data out too.
  */
-const STATES_MAX = 64
+const statesMax = 64
 
 /** One file. */
 export interface MemoryFile {
@@ -30,18 +30,18 @@ export interface MemoryFile {
 /** How a change reaches the disk. */
 export interface Change {
   readonly file: MemoryFile | undefined
-  /**
-   * What a power cut can leave halfway: nothing, a part of the whole file, or a part of the change
-   * in place.
-   */
+  /** What a power cut can tear: nothing, the whole file, or the changed part of it. */
   readonly tears: 'never' | 'whole' | 'inPlace'
-  /** How a change in place changes what the disk has, of which a failed sync gave something up. */
+  /**
+   * Applies a change in place to the bytes on the disk, where they differ because a failed sync
+   * dropped some.
+   */
   readonly inPlace?: (bytes: Bytes) => Bytes
-  /** What the disk has of the content, where an earlier sync gave some of it up. */
+  /** The bytes on the disk, where they differ because an earlier failed sync dropped some. */
   readonly onDisk?: Bytes | undefined
-  /** Takes back what the change did elsewhere. */
+  /** Undoes the effect of the change outside the tree. */
   readonly undo?: () => void
-  /** Told when the change is durable. */
+  /** Called when the change is durable. */
   readonly settled?: () => void
 }
 
@@ -56,24 +56,21 @@ export class TreeContent {
   readonly #objects: ObjectContent
   readonly #clock: Clock | undefined
   readonly #files = new Map<string, MemoryFile>()
-  /** Files below each folder. */
+  /** Number of files below each folder. */
   readonly #folders = new Map<string, number>()
   readonly #unsynced = new Map<string, Unsynced>()
-  /** What the disk has of files of which a failed sync gave something up. */
+  /** The bytes on the disk of files of which a failed sync dropped some. */
   readonly #dropped = new Map<string, Bytes>()
   /** Paths whose last sync failed. */
   readonly failed: Set<string> = new Set()
-  /**
-   * Where case does not matter: how what is there is spelled, files and folders, by the folded
-   * path.
-   */
+  /** Where case is ignored: the spelling of existing files and folders, by folded path. */
   readonly #spelled: Map<string, string> | undefined
   #lastInode = 0
   #lastMtimeMs = 0
 
   /**
-   * @param options - whether paths that differ only in case are one file; what it begins with,
-   *   durable
+   * @param options - `foldsCase`: paths that differ only in case are one file; `from`: initial
+   *   content, durable
    */
   constructor(
     tracked: boolean,
@@ -102,7 +99,7 @@ export class TreeContent {
     return this.#spelled !== undefined
   }
 
-  /** The path as it is spelled here, as far as it is there. */
+  /** The path in the spelling of its existing parts. */
   #at(path: string): string {
     if (this.#spelled === undefined) return path
     let at = ''
@@ -140,7 +137,7 @@ export class TreeContent {
   /** A file with new bytes: a new one, or the old one changed in place. */
   newFile(bytes: Bytes, mode: number, old?: MemoryFile): MemoryFile {
     if (old === undefined) this.#lastInode += 1
-    // Every change is seen in the time, however coarse the clock.
+    // Every change gets a new time, even if the clock has not advanced.
     const now = this.#clock?.wallMs() ?? 0
     this.#lastMtimeMs = Math.max(now, this.#lastMtimeMs + 1 / 256)
     const inode = old?.inode ?? this.#lastInode
@@ -148,7 +145,7 @@ export class TreeContent {
   }
 
   /**
-   * Makes sure that a file can stand at the path.
+   * Removes what obstructs a file at the path.
    *
    * @throws `PATH_BLOCKED` when a file on the way may not be removed, or the path is a folder
    */
@@ -158,12 +155,12 @@ export class TreeContent {
     if (below !== undefined) throw pathBlocked(path, below, 'lies below it')
     for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
       if (!this.#files.has(folder)) continue
-      if (!force) throw pathBlocked(path, folder, 'is no folder')
+      if (!force) throw pathBlocked(path, folder, 'is not a folder')
       this.change(folder, { file: undefined, tears: 'never' })
     }
   }
 
-  /** What keeps a file from standing at the path. */
+  /** What prevents a file at the path. */
   obstacleTo(wanted: string): Obstacle | undefined {
     const path = this.#at(wanted)
     let at = this.#fileBelow(path)
@@ -186,7 +183,7 @@ export class TreeContent {
       change.file?.bytes.freeze()
       unsynced.changes.push(change)
       this.#unsynced.set(path, unsynced)
-      if (unsynced.changes.length > STATES_MAX) this.#settle(path, 1)
+      if (unsynced.changes.length > statesMax) this.#settle(path, 1)
       this.#changeOnDisk(path, change)
     }
     this.#set(path, change.file)
@@ -199,7 +196,7 @@ export class TreeContent {
     else if (dropped !== undefined) this.#dropped.set(path, inPlace(dropped))
   }
 
-  /** Gives up what a sync that failed was to make durable of a file's content. */
+  /** Marks what a failed sync should have made durable of a file's content as dropped. */
   drop(wanted: string): void {
     const path = this.#at(wanted)
     const unsynced = this.#unsynced.get(path)
@@ -210,8 +207,7 @@ export class TreeContent {
   }
 
   /**
-   * The memory that held what was given up is used for something else: from now on the disk is
-   * read.
+   * Simulates that the system's cache is reused: dropped bytes now read as they are on the disk.
    */
   evict(): void {
     for (const [path, bytes] of this.#dropped) {
@@ -229,7 +225,7 @@ export class TreeContent {
   sync(path: string): void {
     const at = this.#at(path)
     this.#settle(at, Number.POSITIVE_INFINITY)
-    // It may have been removed under this spelling before it came under another one.
+    // A removal under this spelling may be unsynced, from before the file got another one.
     if (at !== path) this.#settle(path, Number.POSITIVE_INFINITY)
   }
 
@@ -244,7 +240,7 @@ export class TreeContent {
     if (index >= 0) this.#settle(path, index + 1)
   }
 
-  /** What a power cut leaves. */
+  /** Applies a power cut. */
   crash(random: Random): void {
     for (const path of [...this.#unsynced.keys()].sort()) {
       const unsynced = this.#unsynced.get(path)
@@ -270,8 +266,8 @@ export class TreeContent {
   }
 
   /**
-   * Where case does not matter, a removed file cannot be there again beside one that took its place
-   * under another spelling.
+   * Where case is ignored, a lost removal must not leave a file beside one that replaced it under
+   * another spelling; drops one of them.
    */
   #dropOtherSpellings(random: Random): void {
     if (this.#spelled === undefined) return
@@ -297,7 +293,7 @@ export class TreeContent {
     return { ...file, bytes: mixed }
   }
 
-  /** A file that was removed for a folder cannot be there again while the folder has files. */
+  /** Drops a file whose lost removal would leave it in the place of a folder with files. */
   #dropFilesThatAreFolders(): void {
     for (const path of this.paths()) {
       if (this.#folders.has(path)) this.#set(path, undefined)

@@ -1,4 +1,4 @@
-/** What each operation does to the files in memory. */
+/** The effect of each operation on the files in memory. */
 
 import type { FileStat, TreeOperation } from '../../interfaces/tree-store.js'
 import { storageFailed } from '../failure.js'
@@ -6,7 +6,7 @@ import { Bytes } from './bytes.js'
 import { type Content, objectKey } from './content.js'
 import type { Change } from './tree-content.js'
 
-const DEFAULT_MODE = 0o644
+const defaultMode = 0o644
 
 type Operation<Kind extends TreeOperation['kind']> = Extract<TreeOperation, { kind: Kind }>
 
@@ -15,7 +15,7 @@ export function needsRoom(operation: TreeOperation): boolean {
   return operation.kind !== 'remove' && !(operation.kind === 'keep' && !operation.copy)
 }
 
-/** Carries out one operation and answers the file's new state. */
+/** Carries out one operation; returns the file's new state. */
 export function carryOut(content: Content, operation: TreeOperation): FileStat | undefined {
   const { tree } = content
   const { path } = operation
@@ -38,7 +38,7 @@ export function carryOut(content: Content, operation: TreeOperation): FileStat |
       const old = tree.get(path)
       if (old?.bytes.length === operation.size) break
       const bytes = (old?.bytes ?? new Bytes()).resized(operation.size)
-      const file = tree.newFile(bytes, old?.mode ?? DEFAULT_MODE, old)
+      const file = tree.newFile(bytes, old?.mode ?? defaultMode, old)
       tree.change(path, { file, tears: 'never', inPlace: (all) => all.resized(operation.size) })
       break
     }
@@ -64,7 +64,7 @@ function patch(
   tree.makeWay(operation.path, operation.force ?? false)
   const old = tree.get(operation.path)
   const patched = (old?.bytes ?? new Bytes()).with(operation.offset, bytes)
-  const file = tree.newFile(patched, old?.mode ?? DEFAULT_MODE, old)
+  const file = tree.newFile(patched, old?.mode ?? defaultMode, old)
   const inPlace = (all: Bytes): Bytes => all.with(operation.offset, bytes)
   tree.change(operation.path, { file, tears: 'inPlace', inPlace })
 }

@@ -12,9 +12,9 @@ import type {
   TreeOperation,
   TreeStore,
 } from '../../interfaces/tree-store.js'
-import { BLOCK_BYTES } from '../../util/zero-runs.js'
+import { blockBytes } from '../../util/zero-runs.js'
 import { storageFailed } from '../failure.js'
-import { APPLY_BYTES_MAX, checkCount, checkLimit, ITEMS_MAX, READ_BYTES_MAX } from '../limits.js'
+import { applyBytesMax, checkCount, checkLimit, itemsMax, readBytesMax } from '../limits.js'
 import { checkObjectName, checkTreePath } from '../names.js'
 import { pick } from './bytes.js'
 import type { Content } from './content.js'
@@ -22,9 +22,9 @@ import type { Runner } from './runner.js'
 import { carryOut, needsRoom } from './tree-operations.js'
 
 /** Files in one batch of a scan. */
-const BATCH_FILES = 1000
-/** What a buffer is filled with that was given back. */
-const SPOILED = 0xdd
+const batchFiles = 1000
+/** Fills returned buffers. */
+const spoiledByte = 0xdd
 
 export class MemoryTree implements TreeStore {
   readonly #content: Content
@@ -42,9 +42,9 @@ export class MemoryTree implements TreeStore {
   async *scan(_skipped: (path: string, why: string) => void): AsyncIterable<TreeEntry[]> {
     const { tree } = this.#content
     const paths = tree.paths()
-    for (let start = 0; start < paths.length; start += BATCH_FILES) {
+    for (let start = 0; start < paths.length; start += batchFiles) {
       const effect = (): TreeEntry[] =>
-        paths.slice(start, start + BATCH_FILES).flatMap((path) => tree.entry(path) ?? [])
+        paths.slice(start, start + batchFiles).flatMap((path) => tree.entry(path) ?? [])
       const entries = await this.#runner.run({ operation: 'tree.scan', channel: 'scan', effect })
       if (entries.length > 0) yield entries
     }
@@ -52,7 +52,7 @@ export class MemoryTree implements TreeStore {
   }
 
   async stat(paths: readonly string[]): Promise<(FileStat | undefined)[]> {
-    checkLimit(paths.length, ITEMS_MAX, 'the paths of one stat')
+    checkLimit(paths.length, itemsMax, 'the paths of one stat')
     for (const path of paths) checkTreePath(path)
     const effect = (): (FileStat | undefined)[] =>
       paths.map((path) => this.#content.tree.stat(path))
@@ -60,7 +60,7 @@ export class MemoryTree implements TreeStore {
   }
 
   async obstacles(paths: readonly string[]): Promise<(Obstacle | undefined)[]> {
-    checkLimit(paths.length, ITEMS_MAX, 'the paths of one look for obstacles')
+    checkLimit(paths.length, itemsMax, 'the paths of one look for obstacles')
     for (const path of paths) checkTreePath(path)
     const effect = (): (Obstacle | undefined)[] =>
       paths.map((path) => this.#content.tree.obstacleTo(path))
@@ -68,7 +68,7 @@ export class MemoryTree implements TreeStore {
   }
 
   async read(requests: readonly ReadRequest[], lend: boolean = false): Promise<ReadAnswer> {
-    checkLimit(requests.length, ITEMS_MAX, 'the requests of one read')
+    checkLimit(requests.length, itemsMax, 'the requests of one read')
     let bytes = 0
     for (const { path, offset, length } of requests) {
       checkTreePath(path)
@@ -76,22 +76,22 @@ export class MemoryTree implements TreeStore {
       checkCount(length, 'the length')
       bytes += length
     }
-    checkLimit(bytes, READ_BYTES_MAX, 'the read of files, in bytes')
+    checkLimit(bytes, readBytesMax, 'the read of files, in bytes')
     const effect = (): ReadAnswer => this.#readAll(requests)
     const answer = await this.#runner.run({ operation: 'tree.read', channel: 'tree.read', effect })
-    // Whoever looks at a lent buffer after giving it back is found out.
-    return lend ? { ...answer, release: () => answer.buffer.fill(SPOILED) } : answer
+    // Overwritten, so that a use after the return is noticed.
+    return lend ? { ...answer, release: () => answer.buffer.fill(spoiledByte) } : answer
   }
 
   async apply(operations: readonly TreeOperation[]): Promise<(AppliedStat | undefined)[]> {
-    checkLimit(operations.length, ITEMS_MAX, 'the operations of one apply')
+    checkLimit(operations.length, itemsMax, 'the operations of one apply')
     let bytes = 0
     for (const operation of operations) {
       checkOperation(operation)
       if ('bytes' in operation) bytes += operation.bytes.byteLength
     }
-    checkLimit(bytes, APPLY_BYTES_MAX, 'the bytes of one apply')
-    // A call that waits must not see what the caller does to its bytes later.
+    checkLimit(bytes, applyBytesMax, 'the bytes of one apply')
+    // Copied for a call that waits, because the caller may change the bytes meanwhile.
     const own = this.#runner.immediate ? operations : operations.map(withOwnBytes)
     return await this.#runner.run({
       operation: 'tree.apply',
@@ -101,7 +101,7 @@ export class MemoryTree implements TreeStore {
         try {
           for (const operation of own.slice(0, pick(random, own.length))) this.#carryOut(operation)
         } catch {
-          // The operation that would have failed: the process did not live to hear of it.
+          // Ignored: the process crashed before it got the error.
         }
       },
     })
@@ -179,9 +179,9 @@ export class MemoryTree implements TreeStore {
       if (stat === undefined || part === undefined) return 'missing'
       parts.push(part)
       start += part.byteLength
-      // Nothing here has holes. Where there could be some, a simulation goes the way of those that
-      // have.
-      const isSparse = stat.size >= BLOCK_BYTES
+      // Memory has no holes. Any file of at least a block is reported as sparse, so that
+      // simulations exercise that path.
+      const isSparse = stat.size >= blockBytes
       return { start: start - part.byteLength, length: part.byteLength, stat, isSparse }
     })
     const buffer = new Uint8Array(start)

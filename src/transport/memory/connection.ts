@@ -4,19 +4,19 @@ import type { Link } from './link.js'
 import { Pipe, type PipeItem } from './pipe.js'
 import type { Scheduler } from './scheduler.js'
 
-/** What a lent frame is filled with after its call. */
-const SPOILED = 0xdd
+/** Fills lent frames after the receiver's call. */
+const spoiledByte = 0xdd
 
 /**
- * One end of a connection. What it sends goes through its pipe to the peer, the end included, so
- * that a blocked way holds back everything alike.
+ * One end of a connection. Everything that it sends, including its end, goes through its pipe, so
+ * that a blocked link delays all of it alike.
  */
 export class MemoryConnection implements Connection {
   readonly remote: string
   readonly secure: boolean
   readonly link: Link
   readonly limits: TransportLimits
-  /** Set right after both ends were made. */
+  /** Set after both ends are constructed. */
   peer!: MemoryConnection
   readonly #pipe: Pipe
   readonly #onEnd: (connection: MemoryConnection) => void
@@ -30,7 +30,7 @@ export class MemoryConnection implements Connection {
   #paused = false
   #drainWaiters: (() => void)[] = []
 
-  /** @param onEnd - told when this end is over, whichever way */
+  /** @param onEnd - called when this end has ended, for any reason */
   constructor(
     link: Link,
     limits: TransportLimits,
@@ -56,7 +56,7 @@ export class MemoryConnection implements Connection {
     return this.#pipe.bytes
   }
 
-  /** Whether anything this end sent has not arrived. */
+  /** Whether anything that this end sent has not arrived. */
   get busy(): boolean {
     return this.#pipe.busy
   }
@@ -126,7 +126,7 @@ export class MemoryConnection implements Connection {
     this.end('closed')
   }
 
-  /** Ends this end, and tells its owner. */
+  /** Ends this end and calls its listener. */
   end(cause: CloseCause): void {
     if (this.ended) return
     this.#cause = cause
@@ -135,7 +135,8 @@ export class MemoryConnection implements Connection {
   }
 
   /**
-   * This end is over, and neither learns the peer of it nor gets what it sends through to anybody.
+   * Ends this end without notifying the peer; what the peer sends on the connection is not
+   * delivered.
    */
   lose(): void {
     if (this.ended) return
@@ -143,46 +144,46 @@ export class MemoryConnection implements Connection {
     this.end('reset')
   }
 
-  /** The process is gone: this end does nothing and tells nobody any more. */
+  /** The process is gone: this end has no further effect and calls no listener. */
   die(): void {
     if (this.ended) return
     this.#dead = true
     this.#leave()
   }
 
-  /** Sends the end of this side behind everything else. */
+  /** Sends the end of this side, after everything sent before. */
   sendEnd(cause: CloseCause): void {
     const { peer } = this
     this.#push({ bytes: 0, ready: () => !peer.#paused, deliver: () => peer.end(cause) })
   }
 
-  /** Sends something that is no frame and needs no receiver. */
+  /** Sends an event, which is delivered without a receiver. */
   sendEvent(arrive: () => void): void {
     this.#push({ bytes: 0, ready: () => true, deliver: arrive })
   }
 
-  /** Both ends are over, without waiting for any way. */
+  /** Ends both ends at once, whether or not the links are blocked. */
   breakBoth(): void {
     this.end('reset')
     this.peer.end('reset')
   }
 
-  /** Drops what this end sent and what has not arrived. */
+  /** Drops what this end sent and has not arrived. */
   dropSent(): void {
     this.#pipe.clearRest()
   }
 
-  /** The way of this end's frames is about to be blocked. */
+  /** Call before the link of this end is blocked. */
   wayBlocks(inFlight: boolean): void {
     this.#pipe.blocks(inFlight)
   }
 
-  /** The link has another quality. */
+  /** Call after the quality of the link changed. */
   qualityChanged(): void {
     this.#pipe.hurry()
   }
 
-  /** The way of this end's frames may be free again. */
+  /** Call when the link of this end may be unblocked. */
   wayChanged(): void {
     this.#pipe.wake()
   }
@@ -204,12 +205,12 @@ export class MemoryConnection implements Connection {
       this.end('protocol')
     } else {
       this.#receive?.(frame)
-      // Whoever keeps a lent frame is found out.
-      if (this.#lends) frame.fill(SPOILED)
+      // Overwritten, so that a use after the call is noticed.
+      if (this.#lends) frame.fill(spoiledByte)
     }
   }
 
-  /** What the peer still sends finds nobody; what this end sent stays on its way. */
+  /** What the peer still sends is dropped; what this end sent stays in transit. */
   #leave(): void {
     this.#releaseWaiters()
     this.peer.#pipe.wake()
@@ -231,7 +232,7 @@ export class MemoryConnection implements Connection {
   }
 }
 
-/** Always a copy: the receiver owns its frame, whoever else was sent the same parts. */
+/** Joins the parts in a copy, because the receiver owns its frame. */
 function join(parts: readonly Uint8Array[], length: number): Uint8Array {
   const frame = Buffer.allocUnsafe(length)
   let at = 0
@@ -243,7 +244,7 @@ function join(parts: readonly Uint8Array[], length: number): Uint8Array {
 }
 
 function tooLarge(actual: number, limit: number): HotspareError {
-  return new HotspareError('FRAME_TOO_LARGE', `A frame of ${actual} bytes exceeds ${limit} bytes`, {
+  return new HotspareError('FRAME_TOO_LARGE', `a frame of ${actual} bytes exceeds ${limit} bytes`, {
     details: { option: 'frameBytesMax', limit, actual },
   })
 }

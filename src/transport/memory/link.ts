@@ -1,36 +1,34 @@
 import type { Scheduler } from './scheduler.js'
 
-/** How one direction between two addresses behaves. */
+/** The quality of one direction between two addresses. */
 export interface LinkQuality {
-  /** Milliseconds that everything takes at least. Default 0. */
+  /** Minimum latency in milliseconds. Default 0. */
   readonly latencyMs?: number
   /**
-   * Milliseconds that are added at random, up to this. Order within a connection stays. Default 0.
+   * Maximum random delay in milliseconds, in addition to the latency. The order within a connection
+   * is preserved. Default 0.
    */
   readonly jitterMs?: number
   /** The share of frames, 0 to 1, whose loss breaks their connection. Default 0. */
   readonly lossRate?: number
-  /**
-   * The share of frames, 0 to below 1, that are lost once and sent again, as TCP does it. Default
-   * 0.
-   */
+  /** The share of frames, 0 to below 1, that are lost and sent again, as with TCP. Default 0. */
   readonly resendRate?: number
-  /** Bytes that get through in a second, all connections together. Default: no limit. */
+  /** Bandwidth in bytes per second, shared by all connections. Default: unlimited. */
   readonly bytesPerSecond?: number
 }
 
-/** Milliseconds until a lost frame is sent again; twice as long each further time. */
-const RESEND_MS = 200
+/** Milliseconds until a lost frame is sent again; doubled each further time. */
+const resendMs = 200
 /** Times that one frame may be lost; then it arrives. */
-const RESENDS_MAX = 6
+const resendsMax = 6
 
 /** One address of the network, as a machine with one process on it. */
 export interface Machine {
   readonly address: string
-  /** Raised when its process dies: what an older generation does is void. */
+  /** Incremented when its process dies; actions of an older generation have no effect. */
   generation: number
   isolated: boolean
-  /** Nothing new gets in; what stands already goes on. */
+  /** Whether incoming dials are dropped; open connections stay. */
   closed: boolean
   off: boolean
   frozen: boolean
@@ -42,7 +40,7 @@ export class Link {
   readonly to: Machine
   cut = false
   quality: Required<LinkQuality>
-  /** Packets that belong to no connection yet (dials), held while the way is blocked. */
+  /** Packets of dials, held back while the link is blocked. */
   readonly held: (() => void)[] = []
   readonly #scheduler: Scheduler
   readonly #random: { number(): number }
@@ -76,18 +74,18 @@ export class Link {
     return latencyMs + jitter + this.#busyUntilMs - nowMs
   }
 
-  /** What waited for the rate that was goes by the present one. */
+  /** Forgets the backlog of the previous bandwidth. */
   free(): void {
     this.#busyUntilMs = 0
   }
 
-  /** How long a frame takes longer because it was lost on the way. */
+  /** The delay of a frame because of losses. */
   #resendsMs(): number {
     const { resendRate } = this.quality
     let sumMs = 0
     let resends = 0
-    while (resendRate > 0 && resends < RESENDS_MAX && this.#random.number() < resendRate) {
-      sumMs += RESEND_MS * 2 ** resends
+    while (resendRate > 0 && resends < resendsMax && this.#random.number() < resendRate) {
+      sumMs += resendMs * 2 ** resends
       resends += 1
     }
     return sumMs
@@ -107,7 +105,7 @@ export class Link {
     this.#scheduler.after(this.delayMs(0), packet)
   }
 
-  /** Sends what was held once more. */
+  /** Sends the held packets again. */
   release(): void {
     for (const packet of this.held.splice(0)) this.#scheduler.after(this.delayMs(0), packet)
   }

@@ -10,7 +10,7 @@ import { MemoryConnection } from './connection.js'
 import { complete, Link, type LinkQuality, type Machine } from './link.js'
 import type { Scheduler } from './scheduler.js'
 
-/** What a network is made of. */
+/** The parts of a network. */
 export interface NetworkParts {
   readonly scheduler: Scheduler
   readonly random: { number(): number }
@@ -28,8 +28,8 @@ interface OpenListener {
 /**
  * All machines, links and connections.
  *
- * Invariants: everything iterates in the order in which it was made, so a run on a given clock and
- * random source repeats exactly; nothing a dead process began has any further effect on it.
+ * Invariants: iteration is always in the order of creation, so a run on a given clock and random
+ * source is reproducible; nothing that a process began has an effect on it after its death.
  */
 export class Network {
   readonly #parts: NetworkParts
@@ -86,14 +86,14 @@ export class Network {
         return new Promise<never>(() => {})
       },
       dial: (address, limits, signal) => {
-        // The process is gone: nobody is there to be answered.
+        // The process is gone, so the promise never settles.
         if (!alive()) return new Promise<never>(() => {})
         return this.#dial(machine, this.machine(address), limits, signal)
       },
     }
   }
 
-  /** Frames and packets that a fault held back go on where it is over. */
+  /** Releases frames and packets on links that are no longer blocked. */
   release(): void {
     for (const links of this.#links.values()) {
       for (const link of links.values()) if (!link.blocked()) link.release()
@@ -105,7 +105,8 @@ export class Network {
   }
 
   /**
-   * Breaks the connections between two machines at once; with `held`, only those with held frames.
+   * Breaks the connections between two machines at once; with `held`, only those that have frames
+   * held back in the direction from `from` to `to`.
    */
   breakConnections(from: Machine, to: Machine, held: boolean): void {
     for (const connection of [...this.#connections]) {
@@ -116,17 +117,14 @@ export class Network {
     }
   }
 
-  /** The ways of these connections are about to be blocked. */
+  /** Call before links are blocked. */
   blocks(isOn: (link: Link) => boolean, inFlight: boolean): void {
     for (const connection of this.#connections) {
       if (connection.busy && isOn(connection.link)) connection.wayBlocks(inFlight)
     }
   }
 
-  /**
-   * One side loses its connections to the other, which is not told: what it sends on them finds
-   * nobody.
-   */
+  /** Ends one side's connections to the other without notifying the other side. */
   forget(from: Machine, to: Machine): void {
     for (const connection of [...this.#connections]) {
       const { link } = connection
@@ -135,7 +133,8 @@ export class Network {
   }
 
   /**
-   * The process of a machine is gone. Its peers learn of it unless the machine went off with it.
+   * Ends the process of a machine. Its peers see a reset, unless `silently` is set because the
+   * machine failed too.
    */
   kill(machine: Machine, silently: boolean): void {
     machine.generation += 1
@@ -150,13 +149,14 @@ export class Network {
   }
 
   /**
-   * A machine that came back knows nothing of its connections, and says so to who still has one.
+   * Resets connections that peers of a restarted machine still have, as its network stack would.
    */
   resetPeersOf(machine: Machine): void {
     for (const connection of [...this.#connections]) {
       if (connection.link.to !== machine || connection.ended || !connection.peer.ended) continue
       connection.peer.sendEnd('reset')
-      // The dead end may have been forgotten; what it sends now can still be held up on its way.
+      // Registered again, because the dead end may have been pruned, and its reset can still be
+      // held back.
       this.#connections.add(connection.peer)
     }
   }
@@ -167,7 +167,7 @@ export class Network {
     limits: TransportLimits,
   ): Listener {
     if (this.#listeners.has(machine)) {
-      throw new HotspareError('ADDRESS_IN_USE', `Somebody listens on ${machine.address} already`, {
+      throw new HotspareError('ADDRESS_IN_USE', `${machine.address} is already listened on`, {
         details: { address: machine.address },
       })
     }
@@ -181,7 +181,9 @@ export class Network {
     }
   }
 
-  /** Three packets, as TCP does it: the listener learns of the connection with the third. */
+  /**
+   * Dials with three packets, as TCP does; the listener learns of the connection with the third.
+   */
   #dial(
     from: Machine,
     to: Machine,
@@ -205,11 +207,11 @@ export class Network {
       const unlisten = onAbort(signal, () => fail(aborted(to, signal)))
       if (signal?.aborted) return fail(aborted(to, signal))
       this.link(from, to).carry(() => {
-        // A firewall that drops: the dial waits for its time.
+        // Dropped by the firewall: the dial times out.
         if (to.closed) return
         const listener = this.#listeners.get(to)
         this.link(to, from).carry(() => {
-          if (listener === undefined) fail(nobody(to))
+          if (listener === undefined) fail(notListening(to))
           else settle(() => resolve(this.#connect(from, to, limits, listener)))
         })
       })
@@ -253,7 +255,7 @@ export class Network {
     listener.accept(accepted)
   }
 
-  /** Forgets ended connections now and then. */
+  /** Removes ended connections when there are many. */
   #prune(): void {
     if (this.#connections.size <= this.#pruneAbove) return
     for (const connection of this.#connections) {
@@ -263,8 +265,8 @@ export class Network {
   }
 }
 
-function nobody(to: Machine): HotspareError {
-  return new HotspareError('PEER_REFUSED', `Nobody listens on ${to.address}`, {
+function notListening(to: Machine): HotspareError {
+  return new HotspareError('PEER_REFUSED', `nothing listens on ${to.address}`, {
     retryable: true,
     details: { address: to.address, reason: 'noListener' },
   })
@@ -279,7 +281,7 @@ function unreachable(to: Machine, timeoutMs: number): HotspareError {
 }
 
 function aborted(to: Machine, signal: AbortSignal | undefined): HotspareError {
-  return new HotspareError('ABORTED', `Dialling ${to.address} was given up`, {
+  return new HotspareError('ABORTED', `dialling ${to.address} was aborted`, {
     cause: signal?.reason,
   })
 }

@@ -1,35 +1,34 @@
+/**
+ * One direction of one connection: items that were sent and not yet delivered, in order.
+ *
+ * Invariants: items are delivered in order; none before it is due; none while the link is blocked
+ * or the receiver is not ready, except those that arrived before it was blocked, which are in the
+ * receiver's socket. At most one timer is set, for the first item.
+ */
 import { Fifo } from '../../util/fifo.js'
 import type { Scheduler } from './scheduler.js'
 
 /**
- * One direction of one connection: what was sent and not yet taken, in order.
- *
- * Invariants: items leave in the order they came; none before it is due; none while the way is
- * blocked or the receiver is not ready, but for those that arrived before it was blocked: they lie
- * in the receiver's socket. One timer at most is set, for the first item.
+ * Bytes that a receiver's socket buffers while they are not read; the rest stays with the sender.
  */
+const socketBytesMax = 256 * 1024
 
-/** Bytes that a receiver's socket holds while nobody reads it; the rest stays with the sender. */
-const SOCKET_BYTES_MAX = 256 * 1024
-
-/** Something on its way. */
+/** An item in transit. */
 export interface PipeItem {
   /** Bytes that count in the sender's queue. */
   readonly bytes: number
-  /** Whether the receiver takes it now. */
+  /** Whether the receiver accepts it now. */
   ready(): boolean
   deliver(): void
 }
 
-/** What a pipe runs through. */
+/** The link, as a pipe sees it. */
 export interface PipeWay {
-  /** Whether nothing gets through now; {@link Pipe.wake} is called when that changes. */
+  /** Whether the link is blocked; {@link Pipe.wake} is called when that changes. */
   blocked(): boolean
-  /**
-   * Whether the receiver takes nothing at all now; {@link Pipe.wake} is called when that changes.
-   */
+  /** Whether the receiving process is frozen; {@link Pipe.wake} is called when that changes. */
   frozen(): boolean
-  /** Milliseconds that an item of so many bytes takes. */
+  /** The delay of an item of so many bytes, in milliseconds. */
   delayMs(bytes: number): number
 }
 
@@ -40,33 +39,33 @@ export class Pipe {
   readonly #items = new Fifo<{ item: PipeItem; dueMs: number }>()
   #bytes = 0
   /**
-   * Items, from the first on, that lie in the receiver's socket although the way was blocked since.
+   * How many items, from the first on, had reached the receiver's socket when the link was blocked.
    */
   #arrived = 0
   #cancel: (() => void) | undefined
   #pumping = false
   #heldUp = false
 
-  /** @param onTaken - called when items were taken, so that the sender may go on */
+  /** @param onTaken - called when items were delivered, so that the sender may continue */
   constructor(way: PipeWay, scheduler: Scheduler, onTaken: () => void) {
     this.#way = way
     this.#scheduler = scheduler
     this.#onTaken = onTaken
   }
 
-  /** Bytes on their way. */
+  /** Bytes in transit. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** Whether anything is on its way. */
+  /** Whether anything is in transit. */
   get busy(): boolean {
     return !this.#items.isEmpty
   }
 
   push(item: PipeItem): void {
-    // A later item may be due before an earlier one: it waits, since only the first one is looked
-    // at.
+    // A later item may be due before an earlier one; it waits, because only the first item is
+    // examined.
     const dueMs = this.#scheduler.nowMs() + this.#way.delayMs(item.bytes)
     this.#items.push({ item, dueMs })
     this.#bytes += item.bytes
@@ -88,8 +87,8 @@ export class Pipe {
   }
 
   /**
-   * The way may be free again, or the receiver ready: goes on, but not within this call. What was
-   * held by a blocked way starts again now, as retransmitted bytes do.
+   * Call when the link may be unblocked or the receiver ready; continues in a later call. Items
+   * that a blocked link held back start again now, like retransmitted bytes.
    */
   wake(): void {
     if (this.#heldUp && !this.#way.blocked()) this.#restart()
@@ -97,10 +96,10 @@ export class Pipe {
   }
 
   /**
-   * The way is about to be blocked: what has arrived by now is delivered all the same, whenever the
-   * receiver takes it.
+   * Call before the link is blocked. Items that have arrived are delivered all the same, when the
+   * receiver accepts them.
    *
-   * @param inFlight - whether what is on its way now has passed the place of the fault already
+   * @param inFlight - whether items in transit count as arrived
    */
   blocks(inFlight: boolean): void {
     if (this.#way.blocked()) return
@@ -110,12 +109,15 @@ export class Pipe {
     for (let index = 0; index < this.#items.length; index++) {
       const { item, dueMs } = this.#items.at(index)!
       bytes += item.bytes
-      if (bytes > SOCKET_BYTES_MAX || (dueMs > nowMs && !inFlight)) break
+      if (bytes > socketBytesMax || (dueMs > nowMs && !inFlight)) break
       this.#arrived += 1
     }
   }
 
-  /** The way is another one: what is on it takes no longer than what is sent now. */
+  /**
+   * Call after the quality of the link changed: items in transit take no longer than new ones
+   * would.
+   */
   hurry(): void {
     const nowMs = this.#scheduler.nowMs()
     for (let index = 0; index < this.#items.length; index++) {

@@ -1,13 +1,13 @@
 import type { Clock } from '../../interfaces/clock.js'
 
-/** Runs things later: on a given clock, or in real time with as little delay as possible. */
+/** Runs callbacks later: on a given clock, or in real time with minimal delay. */
 export interface Scheduler {
   nowMs(): number
   /** Runs `callback` once, `delayMs` from now, never within this call. Returns how to cancel it. */
   after(delayMs: number, callback: () => void): () => void
 }
 
-/** Everything on the clock, so that a run is the same every time. */
+/** Uses the clock for everything, so that a run is reproducible. */
 export function clockScheduler(clock: Clock): Scheduler {
   return {
     nowMs: () => clock.nowMs(),
@@ -18,7 +18,10 @@ export function clockScheduler(clock: Clock): Scheduler {
   }
 }
 
-/** Real time. Without a delay the next turn of the event loop, so that nobody else is starved. */
+/**
+ * Uses real time. Without a delay the callback runs in the next turn of the event loop, so that
+ * other work is not starved.
+ */
 export function realScheduler(): Scheduler {
   return {
     nowMs: () => performance.now(),

@@ -7,12 +7,12 @@ export interface HostPort {
 }
 
 /** Highest port; an address with a higher one is `OPTION_INVALID`. */
-const PORT_MAX = 65_535
+const portMax = 65_535
 
 /**
  * Reads `host:port` or `[ipv6]:port`.
  *
- * @param address - what the application wrote
+ * @param address - what the application gave
  * @param use - `listen` allows port 0 (any free port), `dial` does not
  * @throws `OPTION_INVALID` when it is neither
  */
@@ -20,11 +20,11 @@ export function parseAddress(address: string, use: 'listen' | 'dial'): HostPort 
   const match = /^(?:\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\]|([^\s:[\]/]+)):(\d{1,5})$/.exec(address)
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3])
-  if (host === undefined || port > PORT_MAX || (use === 'dial' && port === 0)) {
+  if (host === undefined || port > portMax || (use === 'dial' && port === 0)) {
     throw new HotspareError(
       'OPTION_INVALID',
-      `The address is ${JSON.stringify(address)}, wanted host:port or [ipv6]:port ` +
-        `with a port of ${use === 'dial' ? 1 : 0} to ${PORT_MAX}`,
+      `the address is ${JSON.stringify(address)}, wanted host:port or [ipv6]:port ` +
+        `with a port of ${use === 'dial' ? 1 : 0} to ${portMax}`,
       { details: { option: 'address', address } },
     )
   }

@@ -5,12 +5,12 @@ import type { FrameReader } from './frame-reader.js'
 import { FrameWriter } from './frame-writer.js'
 
 /**
- * How long `close()` waits for the peer to take what is queued, in milliseconds; then the
+ * How long `close()` waits for the peer to accept queued frames, in milliseconds; then the
  * connection is cut.
  */
-const CLOSE_GRACE_MS = 1_000
+const closeGraceMs = 1_000
 
-/** What a connection is made of; the socket is connected already. */
+/** The parts of a connection. The socket is connected already. */
 export interface TcpConnectionParts {
   readonly socket: Socket
   readonly reader: FrameReader
@@ -26,8 +26,8 @@ export interface TcpConnectionParts {
  * A connection over one socket.
  *
  * Invariants: frames are delivered only while a receiver is set and the connection is neither
- * paused nor ending; the socket is read only then, or while nothing waits to be delivered; the end
- * is told once, after the last frame.
+ * paused nor ending; the socket is read only then, or while no bytes wait for delivery; the
+ * listener of the end is called once, after the last frame.
  */
 export class TcpConnection implements Connection {
   readonly remote: string
@@ -120,19 +120,19 @@ export class TcpConnection implements Connection {
   close(): void {
     if (this.#closing || this.#cause !== undefined) return
     this.#closing = true
-    // What still arrives is read and dropped: bytes left unread would turn the end into a reset,
-    // and the peer would lose what is queued for it.
+    // Incoming bytes are read and dropped, because unread bytes would turn the end into a reset,
+    // and the peer would lose the frames queued for it.
     this.#reader.discard()
     this.#socket.resume()
     this.#writer.end()
-    this.#closeTimer = setTimeout(() => this.#finish('closed'), CLOSE_GRACE_MS)
+    this.#closeTimer = setTimeout(() => this.#finish('closed'), closeGraceMs)
   }
 
   destroy(): void {
     this.#finish('closed')
   }
 
-  /** The reader got bytes. */
+  /** Call when the reader got bytes. */
   received(): void {
     if (this.#closing || this.#cause !== undefined) this.#reader.discard()
     else this.#deliver()
@@ -164,7 +164,10 @@ export class TcpConnection implements Connection {
     return this.#closing || this.#cause !== undefined
   }
 
-  /** Delivers what waits and goes on reading, but not from within the caller's call. */
+  /**
+   * Delivers waiting frames and continues reading, in a later tick and not within the caller's
+   * call.
+   */
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
@@ -208,7 +211,7 @@ function causeOf(error: NodeJS.ErrnoException): CloseCause {
 }
 
 function tooLarge(actual: number, limit: number): HotspareError {
-  return new HotspareError('FRAME_TOO_LARGE', `A frame of ${actual} bytes exceeds ${limit} bytes`, {
+  return new HotspareError('FRAME_TOO_LARGE', `a frame of ${actual} bytes exceeds ${limit} bytes`, {
     details: { option: 'frameBytesMax', limit, actual },
   })
 }

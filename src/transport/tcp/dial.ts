@@ -9,7 +9,7 @@ import { FrameReader } from './frame-reader.js'
 import type { TcpTlsOptions } from './tls.js'
 import { bindingOf } from './tls.js'
 
-/** What {@link dialTcp} needs besides the address. */
+/** Parameters of {@link dialTcp} besides the address. */
 export interface DialParts {
   readonly tls: TcpTlsOptions | undefined
   /** The keys of `tls`, read once for all dials. */
@@ -37,11 +37,11 @@ export async function dialTcp(address: string, parts: DialParts): Promise<Connec
       : common(target, parts)
   const raw = connect(options)
   await ready(raw, 'connect', address, { ...parts, untilMs })
-  if (isItself(raw)) {
-    // Closed in order it would occupy the port for a minute, and with it that of whoever listens
-    // there next.
+  if (isSelfConnection(raw)) {
+    // Reset, because an orderly close would occupy the port for a minute, and block a process that
+    // wants to listen there.
     raw.resetAndDestroy()
-    throw nobody(address)
+    throw notListening(address)
   }
   const socket = parts.tls === undefined ? raw : tlsConnect(tlsOptions(target, raw, parts))
   if (socket !== raw) await ready(socket, 'secureConnect', address, { ...parts, untilMs })
@@ -53,7 +53,7 @@ export async function dialTcp(address: string, parts: DialParts): Promise<Connec
     remote: address,
     binding: parts.tls === undefined ? undefined : bindingOf(socket as TLSSocket),
   })
-  // Bytes may have arrived between the connection and this line.
+  // Bytes may have arrived before the connection object existed.
   connection.received()
   return connection
 }
@@ -80,8 +80,8 @@ function plainOptions(
 
 function tlsOptions(target: HostPort, socket: Socket, parts: DialParts): object {
   const { tls = {}, secureContext } = parts
-  // A name is checked against the certificate; for an address the certificate must list the
-  // address.
+  // A host name is checked against the certificate; an IP address must be listed in the
+  // certificate.
   const servername = tls.servername ?? (isIP(target.host) === 0 ? target.host : undefined)
   const options = { ...tls, host: target.host, port: target.port, socket, secureContext }
   return servername === undefined ? options : { ...options, servername }
@@ -98,10 +98,11 @@ function common(target: HostPort, parts: DialParts) {
 }
 
 /**
- * On one machine a dial of a port from which connections go out can meet itself, when nobody
- * listens there and the system chose that very port for it (TCP opens from both ends at once).
+ * Whether a dial connected to itself. That can happen on one machine when nothing listens on the
+ * dialled port and the system chose the same port as the source, because TCP allows both ends to
+ * open at once.
  */
-function isItself({ localPort, localAddress, remotePort, remoteAddress }: Socket): boolean {
+function isSelfConnection({ localPort, localAddress, remotePort, remoteAddress }: Socket): boolean {
   return localPort === remotePort && localAddress === remoteAddress
 }
 
@@ -112,7 +113,7 @@ function ready(
   parts: DialParts & { readonly untilMs: number },
 ): Promise<void> {
   const { signal, dialTimeoutMs, untilMs } = parts
-  // A late error, of a socket that nobody holds yet or any more, must not crash the process.
+  // Without a listener, an error before or after this promise would crash the process.
   socket.on('error', () => {})
   return new Promise((resolve, reject) => {
     const settle = (error?: HotspareError): void => {
@@ -144,8 +145,8 @@ function ready(
 }
 
 /**
- * What the network does, and undoes. All else (a name that nobody knows, a certificate, no TLS
- * there) needs a person.
+ * Errors of the network, which may pass. All others (an unknown host name, a bad certificate, no
+ * TLS at the peer) need a person.
  */
 const transient: ReadonlySet<string | undefined> = new Set([
   'ECONNREFUSED',
@@ -161,8 +162,8 @@ const transient: ReadonlySet<string | undefined> = new Set([
 ])
 
 /**
- * What this process, or its machine, has none left of: it says nothing about the peer, and passes
- * when others end.
+ * Errors that mean that this process or its machine has exhausted a resource. They say nothing
+ * about the peer.
  */
 const exhausted: ReadonlySet<string | undefined> = new Set([
   'EMFILE',
@@ -173,7 +174,10 @@ const exhausted: ReadonlySet<string | undefined> = new Set([
   'EADDRNOTAVAIL',
 ])
 
-/** A name may stand for several addresses: only when all of them refused is the process gone. */
+/**
+ * Maps the error of a dial. A host name may have several addresses: the process is gone only when
+ * all of them refused.
+ */
 function dialError(
   address: string,
   error: Error,
@@ -191,15 +195,15 @@ function dialError(
       })
     }
     if (codes.every((code) => transient.has(code))) return unreachable(address, why, error)
-    // What is wrong with a certificate shows only when somebody answers.
+    // An error of the TLS handshake means that a process answered.
     const answered = event === 'secureConnect' ? { answered: true } : {}
     return unreachable(address, why, error, { reason: 'setUp', ...answered })
   }
-  return nobody(address, error)
+  return notListening(address, error)
 }
 
-function nobody(address: string, cause?: Error): HotspareError {
-  return new HotspareError('PEER_REFUSED', `Nobody listens on ${address}`, {
+function notListening(address: string, cause?: Error): HotspareError {
+  return new HotspareError('PEER_REFUSED', `nothing listens on ${address}`, {
     cause,
     retryable: true,
     details: { address, reason: 'noListener' },
@@ -219,5 +223,5 @@ function unreachable(
 }
 
 function aborted(address: string, signal: AbortSignal | undefined): HotspareError {
-  return new HotspareError('ABORTED', `Dialling ${address} was given up`, { cause: signal?.reason })
+  return new HotspareError('ABORTED', `dialling ${address} was aborted`, { cause: signal?.reason })
 }

@@ -1,60 +1,63 @@
 /**
- * Cuts a stream of bytes into frames: a length of four bytes, big-endian, then that many bytes.
+ * Splits a stream of bytes into frames: a length of four bytes, big-endian, then that many bytes.
  *
  * Invariants:
- * - `buffer[start, end)` is what was read and not yet handed out;
- * - a byte that was handed out is never written again, so receivers may keep frames; unless they
- *   agreed to look at each only during the call (`lends`);
- * - memory held follows the bytes that really arrived (at most four times as many, or
- *   `GROW_BYTES`), never a length that was only announced.
+ * - `buffer[start, end)` contains the bytes read and not yet returned by `next()`;
+ * - a byte of a returned frame is never overwritten, so receivers may keep frames; with `lends` it
+ *   may be, after the receiver's call;
+ * - memory is bounded by the bytes that arrived (at most four times as many, or `growBytes`), never
+ *   by an announced length.
  */
 
 /** Bytes in front of each frame. */
-export const HEADER_BYTES = 4
-/** In place of a length: the sender ends in order. A connection that ends without it was cut. */
-export const GOODBYE = 0xffff_ffff
+export const headerBytes = 4
+/** A length that marks an orderly end. A connection that ends without it was cut. */
+export const goodbye = 0xffff_ffff
 
-/** Bytes of the buffer that a connection begins to read into. */
-const SLAB_BYTES_MIN = 16 * 1024
+/** Initial size of a connection's read buffer, in bytes. */
+const readBufferBytesMin = 16 * 1024
 /**
- * Bytes to which that buffer grows while it is filled in one go; a longer frame gets one of its
- * own.
+ * Size up to which that buffer grows, each time a read fills it; a longer frame gets a buffer of
+ * its own.
  */
-const SLAB_BYTES_MAX = 256 * 1024
-/** Room that is left in a buffer at least for the next read; with less, a new one is made. */
-const ROOM_BYTES_MIN = 4 * 1024
-/** How much a buffer grows at least for a frame that does not fit, as its bytes come in. */
-const GROW_BYTES = 64 * 1024
-const EMPTY = Buffer.alloc(0)
+const readBufferBytesMax = 256 * 1024
+/** Least free bytes of a buffer for the next read; with less, a new buffer is allocated. */
+const freeBytesMin = 4 * 1024
+/** Least size of the buffer for a frame that does not fit; it grows as the bytes arrive. */
+const growBytes = 64 * 1024
+const noBytes = Buffer.alloc(0)
 
-/** What {@link FrameReader.next} found: a frame, nothing whole yet, or the end of all frames. */
+/**
+ * The result of {@link FrameReader.next}: a frame, no complete frame yet, or the end of all frames.
+ */
 export type ReadResult = Buffer | 'partial' | 'goodbye' | 'tooLong'
 
 export class FrameReader {
   /** Longest frame accepted; the connection changes it. */
   frameBytesMax: number
-  /** Whether frames that were handed out are done with, and their memory is read into again. */
+  /** Whether receivers use a frame only during their call, so that its memory may be reused. */
   lends = false
-  #buffer: Buffer = EMPTY
+  #buffer: Buffer = noBytes
   #start = 0
   #end = 0
-  #slabBytes = SLAB_BYTES_MIN
+  #readBufferBytes = readBufferBytesMin
   #longestSeen = 0
   /**
-   * What follows a frame that had to be assembled; it becomes the buffer once that is handed out.
+   * Bytes behind a frame that was assembled in `#buffer`; they become the buffer once that frame is
+   * returned.
    */
-  #rest: Buffer = EMPTY
+  #rest: Buffer = noBytes
 
   constructor(frameBytesMax: number) {
     this.frameBytesMax = frameBytesMax
   }
 
-  /** Whether bytes wait to be handed out. */
+  /** Whether bytes wait to be returned. */
   get holdsBytes(): boolean {
     return this.#end > this.#start
   }
 
-  /** Where the next bytes may be read into; {@link commit} says how many were. */
+  /** The memory for the next read; {@link commit} then gives the number of bytes read. */
   reserve(): Buffer {
     if (this.lends && !this.holdsBytes) {
       this.#start = 0
@@ -63,20 +66,20 @@ export class FrameReader {
     const room = this.#buffer.length - this.#end
     const missing = this.#missing()
     const completes = this.holdsBytes && missing > 0 && missing <= room
-    if (!completes && (room < ROOM_BYTES_MIN || (missing > room && this.#start > 0))) {
-      this.#grow(this.#slabBytes)
+    if (!completes && (room < freeBytesMin || (missing > room && this.#start > 0))) {
+      this.#grow(this.#readBufferBytes)
     }
     return this.#buffer.subarray(this.#end)
   }
 
-  /** `count` bytes were read into what {@link reserve} gave. */
+  /** Reports that `count` bytes were read into the memory of {@link reserve}. */
   commit(count: number): void {
     const filled = this.#end + count === this.#buffer.length
     this.#end += count
-    if (filled) this.#slabBytes = Math.min(this.#slabBytes * 4, SLAB_BYTES_MAX)
+    if (filled) this.#readBufferBytes = Math.min(this.#readBufferBytes * 4, readBufferBytesMax)
   }
 
-  /** Takes over a chunk that somebody else allocated; frames within it are not copied. */
+  /** Accepts a chunk that the socket allocated; frames within it are not copied. */
   push(chunk: Buffer): void {
     let rest = chunk
     while (this.holdsBytes && rest.length > 0) {
@@ -88,20 +91,19 @@ export class FrameReader {
       this.#end += fits
       rest = rest.subarray(fits)
     }
-    // Whole frames wait here when the connection is paused; what came behind them waits behind
-    // them.
+    // A paused connection leaves whole frames waiting; later bytes queue behind them.
     this.#rest = this.#rest.length > 0 ? Buffer.concat([this.#rest, rest]) : rest
     this.#takeRest()
   }
 
-  /** The next frame, or why there is none. */
+  /** Returns the next frame, or why there is none. */
   next(): ReadResult {
-    const held = this.#end - this.#start
-    if (held < HEADER_BYTES) return 'partial'
+    const waiting = this.#end - this.#start
+    if (waiting < headerBytes) return 'partial'
     const length = this.#buffer.readUInt32BE(this.#start)
-    if (length > this.frameBytesMax) return length === GOODBYE ? 'goodbye' : 'tooLong'
-    if (held < HEADER_BYTES + length) return 'partial'
-    const from = this.#start + HEADER_BYTES
+    if (length > this.frameBytesMax) return length === goodbye ? 'goodbye' : 'tooLong'
+    if (waiting < headerBytes + length) return 'partial'
+    const from = this.#start + headerBytes
     this.#start = from + length
     const frame = this.#buffer.subarray(from, this.#start)
     if (length > this.#longestSeen) this.#longestSeen = length
@@ -109,9 +111,9 @@ export class FrameReader {
     return frame
   }
 
-  /** Forgets everything; what arrives from now on is not wanted. */
+  /** Drops all bytes. */
   discard(): void {
-    this.#rest = EMPTY
+    this.#rest = noBytes
     this.#start = this.#end
   }
 
@@ -120,30 +122,30 @@ export class FrameReader {
     this.#buffer = this.#rest
     this.#start = 0
     this.#end = this.#rest.length
-    this.#rest = EMPTY
+    this.#rest = noBytes
   }
 
-  /** Bytes missing for the first frame held, as far as it is known; 0 when it is whole. */
+  /** Bytes missing for the first frame, as far as known; 0 when it is complete. */
   #missing(): number {
-    const held = this.#end - this.#start
-    if (held < HEADER_BYTES) return HEADER_BYTES - held
+    const waiting = this.#end - this.#start
+    if (waiting < headerBytes) return headerBytes - waiting
     const length = this.#buffer.readUInt32BE(this.#start)
-    // An unacceptable length is reported by next(): nothing more is needed for that.
+    // next() reports an unacceptable length without further bytes.
     if (length > this.frameBytesMax) return 0
-    return Math.max(0, HEADER_BYTES + length - held)
+    return Math.max(0, headerBytes + length - waiting)
   }
 
-  /** Moves what is held to the front of a larger buffer. */
+  /** Moves the waiting bytes to the front of a larger buffer. */
   #grow(bytesMin: number): void {
-    const held = this.#end - this.#start
-    const wanted = held + this.#missing()
-    const trusted = Math.max(GROW_BYTES, 4 * held, this.#longestSeen + HEADER_BYTES)
-    const bytes = Math.max(bytesMin, Math.min(wanted, trusted), held + HEADER_BYTES)
+    const waiting = this.#end - this.#start
+    const wanted = waiting + this.#missing()
+    const trusted = Math.max(growBytes, 4 * waiting, this.#longestSeen + headerBytes)
+    const bytes = Math.max(bytesMin, Math.min(wanted, trusted), waiting + headerBytes)
     const isLarge = this.lends && this.#buffer.length >= bytes
     const grown = isLarge ? this.#buffer : Buffer.allocUnsafeSlow(bytes)
     this.#buffer.copy(grown, 0, this.#start, this.#end)
     this.#buffer = grown
     this.#start = 0
-    this.#end = held
+    this.#end = waiting
   }
 }

@@ -1,16 +1,17 @@
+/**
+ * Writes frames to a socket. Everything queued in one turn of the event loop, or while the last
+ * write was under way, leaves in one `writev`. Short parts are copied into a shared buffer, long
+ * ones are written as they are.
+ */
 import type { Socket } from 'node:net'
-import { GOODBYE, HEADER_BYTES } from './frame-reader.js'
+import { goodbye, headerBytes } from './frame-reader.js'
 
 /**
- * Puts frames on a socket: everything queued in one turn of the event loop, or while the last write
- * was under way, leaves in one `writev`. Small parts are copied together, large ones go as they
- * are.
+ * Parts up to this length are copied, because that is cheaper than another element of the writev.
  */
-
-/** Parts up to this length are copied: cheaper than one more element of the writev. */
-const COPY_BYTES_MAX = 2048
-/** Bytes of the buffer that short parts are copied to. */
-const SCRATCH_BYTES = 32 * 1024
+const copyBytesMax = 2048
+/** Bytes of the buffer for short parts. */
+const scratchBytes = 32 * 1024
 
 export class FrameWriter {
   readonly #socket: Socket
@@ -21,12 +22,12 @@ export class FrameWriter {
   #scratchEnd = 0
   #pendingBytes = 0
   #writingBytes = 0
-  /** Who waits until the parts queued so far are no longer needed. */
+  /** Callbacks for when the parts queued so far are no longer needed. */
   #takers: (() => void)[] = []
   #scheduled = false
   #stopped = false
 
-  /** @param onProgress - called after each write that the network took over */
+  /** @param onProgress - called after each completed write */
   constructor(socket: Socket, onProgress: () => void) {
     this.#socket = socket
     this.#onProgress = onProgress
@@ -40,31 +41,32 @@ export class FrameWriter {
   /**
    * Queues one frame of `length` bytes in all.
    *
-   * @param taken - called when the network has the bytes; never after the end of the connection
+   * @param taken - called when the bytes were written to the socket; never after the end of the
+   *   connection
    */
   push(parts: readonly Uint8Array[], length: number, taken?: () => void): void {
     if (taken !== undefined) this.#takers.push(taken)
     this.#header(length)
     for (const part of parts) {
-      if (part.length > COPY_BYTES_MAX) {
+      if (part.length > copyBytesMax) {
         this.#cut()
         this.#chunks.push(part)
       } else {
-        this.#room(part.length)
+        this.#reserveScratch(part.length)
         this.#scratch.set(part, this.#scratchEnd)
         this.#scratchEnd += part.length
       }
     }
-    this.#pendingBytes += HEADER_BYTES + length
+    this.#pendingBytes += headerBytes + length
     if (this.#scheduled || this.#writingBytes > 0) return
     this.#scheduled = true
     process.nextTick(this.#flush)
   }
 
-  /** Writes what is queued and the good-bye, then ends the sending side of the socket. */
+  /** Writes the queued frames and the orderly end, then ends the sending side of the socket. */
   end(): void {
-    this.#header(GOODBYE)
-    this.#pendingBytes += HEADER_BYTES
+    this.#header(goodbye)
+    this.#pendingBytes += headerBytes
     this.#write()
     this.#stopped = true
     this.#socket.end()
@@ -109,18 +111,18 @@ export class FrameWriter {
   }
 
   #header(length: number): void {
-    this.#room(HEADER_BYTES)
+    this.#reserveScratch(headerBytes)
     this.#scratch.writeUInt32BE(length, this.#scratchEnd)
-    this.#scratchEnd += HEADER_BYTES
+    this.#scratchEnd += headerBytes
   }
 
   /**
-   * Makes sure that the scratch takes `bytes` more. What was written to it is never written again.
+   * Ensures `bytes` free bytes in the scratch buffer. Bytes written to it are never overwritten.
    */
-  #room(bytes: number): void {
+  #reserveScratch(bytes: number): void {
     if (this.#scratchEnd + bytes <= this.#scratch.length) return
     this.#cut()
-    this.#scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+    this.#scratch = Buffer.allocUnsafeSlow(scratchBytes)
     this.#scratchStart = 0
     this.#scratchEnd = 0
   }

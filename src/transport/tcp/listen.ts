@@ -12,10 +12,10 @@ import { bindingOf } from './tls.js'
 
 const log = debug('hotspare:tcp')
 
-/** Connections that TLS is negotiated for at the same time; the oldest is ended beyond it. */
-const NEGOTIATIONS_MAX = 256
+/** Connections in TLS negotiation at the same time; beyond it the oldest is ended. */
+const negotiationsMax = 256
 
-/** What {@link listenTcp} needs besides the receiver of connections. */
+/** Parameters of {@link listenTcp} besides the receiver of connections. */
 export interface ListenParts {
   readonly address: string
   readonly tls: TcpTlsOptions | undefined
@@ -36,8 +36,8 @@ export async function listenTcp(
   const { host, port } = parseAddress(parts.address, 'listen')
   const server = makeServer(accept, parts)
   server.maxConnections = parts.limits.connectionsMax
-  // First of all, and for good: an accept without descriptors is told as an error of the listener,
-  // which goes on.
+  // Registered first and permanently, because an accept that fails for lack of descriptors is an
+  // error of the server, which continues.
   server.on('error', (error) => log('listener %s: %s', parts.address, error.message))
   server.on('drop', () => log('connectionsMax (%d) reached', parts.limits.connectionsMax))
   await opened(server, host, port, parts.address)
@@ -45,7 +45,8 @@ export async function listenTcp(
   const realPort = typeof bound === 'object' && bound !== null ? bound.port : port
   return {
     address: formatAddress(host, realPort),
-    // The callback of close() waits for all connections; the socket itself is closed at once.
+    // Not awaited: the listening socket is closed at once, and the callback would wait for all
+    // connections.
     close: async () => {
       server.close()
     },
@@ -82,8 +83,8 @@ function makeServer(accept: (connection: Connection) => void, parts: ListenParts
 }
 
 /**
- * Ends the oldest connection that TLS is still negotiated for when there are too many: a stranger
- * that says nothing is nobody whom the handshake above could end yet.
+ * Ends the oldest connection in TLS negotiation when there are too many. The handshake guard cannot
+ * limit these, because they have not reached the handshake.
  */
 function limitNegotiations(server: TlsServer): void {
   const negotiating = new Map<string, Socket>()
@@ -92,7 +93,7 @@ function limitNegotiations(server: TlsServer): void {
   server.on('connection', (socket: Socket) => {
     const name = nameOf(socket)
     for (const [old, oldest] of negotiating) {
-      if (negotiating.size < NEGOTIATIONS_MAX) break
+      if (negotiating.size < negotiationsMax) break
       negotiating.delete(old)
       oldest.destroy()
     }
@@ -123,7 +124,7 @@ const codes: Readonly<Record<string, ErrorCode>> = {
 
 function listenError(address: string, error: NodeJS.ErrnoException): HotspareError {
   const code = codes[error.code ?? ''] ?? 'OPTION_INVALID'
-  return new HotspareError(code, `Cannot listen on ${address}: ${error.message}`, {
+  return new HotspareError(code, `cannot listen on ${address}: ${error.message}`, {
     cause: error,
     details: { option: 'listen', address },
     ...(error.code === 'EACCES'

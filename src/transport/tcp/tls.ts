@@ -9,14 +9,17 @@ import { HotspareError } from '../../errors.js'
 
 /**
  * TLS for both directions: a node uses the same key and certificate when it listens and when it
- * dials. Everything that `tls.createSecureContext()` takes, and what follows.
+ * dials. Extends the options of `tls.createSecureContext()`.
  */
 export interface TcpTlsOptions extends SecureContextOptions {
-  /** The name that the peer's certificate must carry; default: the host that is dialled. */
+  /** The name that the peer's certificate must contain; default: the dialled host. */
   readonly servername?: string
-  /** Whether those who dial must show a certificate too. Default `false`: they prove the secret. */
+  /**
+   * Whether peers that dial must present a certificate too. Default `false`, because they prove the
+   * secret.
+   */
   readonly requestCert?: boolean
-  /** Whether a certificate that no `ca` vouches for is refused. Default `true`. */
+  /** Whether a certificate that no `ca` has signed is refused. Default `true`. */
   readonly rejectUnauthorized?: boolean
   /**
    * Replaces the check of the name in the peer's certificate; an error that it returns refuses the
@@ -25,12 +28,12 @@ export interface TcpTlsOptions extends SecureContextOptions {
   readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined
 }
 
-const BINDING_BYTES = 32
-const BINDING_LABEL = 'EXPORTER-hotspare-channel-binding'
+const bindingBytes = 32
+const bindingLabel = 'EXPORTER-hotspare-channel-binding'
 
-/** Bytes that both ends of this TLS session have and no other session has. */
+/** Bytes that both ends of this TLS session share and no other session has. */
 export function bindingOf(socket: TLSSocket): Uint8Array {
-  return socket.exportKeyingMaterial(BINDING_BYTES, BINDING_LABEL, Buffer.alloc(0))
+  return socket.exportKeyingMaterial(bindingBytes, bindingLabel, Buffer.alloc(0))
 }
 
 /** Reads the keys and certificates. @throws `OPTION_INVALID` when they cannot be used */

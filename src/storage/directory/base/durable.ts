@@ -1,5 +1,6 @@
 /**
- * Files and names that survive a power cut: file fsync, rename, folder fsync, always in this order.
+ * Makes files and names survive a power cut: file fsync, rename, folder fsync, always in this
+ * order.
  */
 
 import { constants } from 'node:fs'
@@ -9,7 +10,7 @@ import { errnoOf } from './fs-error.js'
 import type { Layout } from './layout.js'
 
 /** Flags that make an open fail on a symbolic link; 0 where the platform has none. */
-export const NO_FOLLOW: number = constants.O_NOFOLLOW ?? 0
+export const noFollow: number = constants.O_NOFOLLOW ?? 0
 
 /** Makes the names inside a folder durable. */
 export async function syncFolder(path: string): Promise<void> {
@@ -23,15 +24,12 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/**
- * Times that a folder is made where another process makes, at the same time, one above it; then the
- * call fails.
- */
+/** Attempts to make a folder while another process makes one above it; then the call fails. */
 const makesMax = 5
 
 /**
- * Makes a folder and those above it; the first one that was made. With two processes at it Node may
- * miss one above.
+ * Makes a folder and those above it; returns the first one that was missing. Repeated on ENOENT,
+ * because Node may miss a folder above when two processes create them at the same time.
  */
 async function makeAll(path: string): Promise<string | undefined> {
   for (let makes = 1; ; makes += 1) {
@@ -44,7 +42,7 @@ async function makeAll(path: string): Promise<string | undefined> {
 }
 
 /**
- * Creates a folder and those above it up to the state folder, all durably. True when it was
+ * Creates a folder and those above it up to the state folder, all durably. True when the folder was
  * missing.
  */
 export async function makeFolder(layout: Layout, path: string): Promise<boolean> {
@@ -58,7 +56,7 @@ export async function makeFolder(layout: Layout, path: string): Promise<boolean>
   return true
 }
 
-/** Replaces a file by these bytes: after a crash it has the old ones or the new ones. */
+/** Replaces a file by these bytes. After a crash it has either the old bytes or the new ones. */
 export async function replaceFile(layout: Layout, path: string, bytes: Uint8Array): Promise<void> {
   const temporary = layout.newTemporary()
   try {

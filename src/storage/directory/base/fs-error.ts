@@ -1,4 +1,4 @@
-/** Translates what the operating system says into the errors of a storage. */
+/** Maps errors of the operating system to the errors of a storage. */
 
 import type { ErrorCode } from '../../../error-codes.js'
 import { HotspareError } from '../../../errors.js'
@@ -14,20 +14,20 @@ const codes: Readonly<Record<string, ErrorCode>> = {
   ERR_WORKER_INIT_FAILED: 'RESOURCES_EXHAUSTED',
 }
 
-/** What keeps the process's user out, and what to do about it. */
+/** Errors that mean missing permissions, and their remedy. */
 const forbidden: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM'])
 const giveRights =
-  "Give the process's user the right to read and write it (owner, mode); a node that runs goes on by itself, a start that failed is to be repeated."
+  "Give the process's user the right to read and write it (owner, mode); a running node continues by itself, a failed start has to be repeated."
 
 /**
- * Whether a call was never carried out, because the process or the machine had no descriptors,
- * threads or memory left.
+ * Whether a call had no effect because the process or the machine had no descriptors, threads or
+ * memory left.
  */
 export function isExhausted(error: unknown): boolean {
   return codes[errnoOf(error) ?? ''] === 'RESOURCES_EXHAUSTED'
 }
 
-/** Whether the process's user may not do what was tried. */
+/** Whether a call failed because the user of the process has no permission. */
 export function isForbidden(error: unknown): boolean {
   return forbidden.has(errnoOf(error))
 }
@@ -42,11 +42,12 @@ export function errnoOf(error: unknown): string | undefined {
 }
 
 /**
- * The HotspareError for a failed call; one that is a HotspareError already stays as it is.
+ * The HotspareError for a failed call. An error that is a HotspareError already is returned as it
+ * is.
  *
  * @param error - what was thrown
- * @param doing - what was tried, for example `cannot write the document`
- * @param path - the path that it was tried on
+ * @param doing - the failed action, for example `cannot write the document`
+ * @param path - the path of the failed call
  */
 export function storageError(error: unknown, doing: string, path: string): HotspareError {
   if (error instanceof HotspareError) return error

@@ -13,26 +13,26 @@
 
 import { crc32 } from 'node:zlib'
 import { HotspareError } from '../../../errors.js'
-import { DOCUMENT_BYTES_MAX } from '../../limits.js'
+import { documentBytesMax } from '../../limits.js'
 
 /** Bytes before the value. */
-export const HEADER_BYTES = 16
-const FORMAT_VERSION = 1
+export const headerBytes = 16
+const formatVersion = 1
 const magic: Buffer = Buffer.from('HSPR')
 
-/** What a file with this header is. */
+/** The kinds of file with this header. */
 export type HeaderKind = 'document' | 'format'
 const kinds: Readonly<Record<HeaderKind, number>> = { document: 1, format: 2 }
 
 /** The bytes of a file that holds `value`. */
 export function encodeValue(kind: HeaderKind, value: Uint8Array): Buffer {
-  const file = Buffer.allocUnsafe(HEADER_BYTES + value.byteLength)
+  const file = Buffer.allocUnsafe(headerBytes + value.byteLength)
   magic.copy(file)
-  file.writeUInt16LE(FORMAT_VERSION, 4)
+  file.writeUInt16LE(formatVersion, 4)
   file.writeUInt8(kinds[kind], 6)
   file.writeUInt8(0, 7)
   file.writeUInt32LE(value.byteLength, 8)
-  file.set(value, HEADER_BYTES)
+  file.set(value, headerBytes)
   file.writeUInt32LE(checksum(file), 12)
   return file
 }
@@ -45,29 +45,29 @@ export function encodeValue(kind: HeaderKind, value: Uint8Array): Buffer {
 export function decodeValue(kind: HeaderKind, file: Buffer, path: string): Uint8Array {
   if (!startsLikeValue(file)) throw corrupt(path, 'it does not begin like a file of the storage')
   const version = file.readUInt16LE(4)
-  if (version !== FORMAT_VERSION) {
+  if (version !== formatVersion) {
     throw new HotspareError(
       'STORAGE_FORMAT',
-      `${JSON.stringify(path)} has format ${version}, and this version knows ${FORMAT_VERSION}`,
-      { details: { path, actual: version, limit: FORMAT_VERSION } },
+      `${JSON.stringify(path)} has format ${version}, and this version knows ${formatVersion}`,
+      { details: { path, actual: version, limit: formatVersion } },
     )
   }
-  const length = file.byteLength - HEADER_BYTES
-  if (file.readUInt32LE(8) !== length || length > DOCUMENT_BYTES_MAX) {
+  const length = file.byteLength - headerBytes
+  if (file.readUInt32LE(8) !== length || length > documentBytesMax) {
     throw corrupt(path, `it says ${file.readUInt32LE(8)} bytes and has ${length}`)
   }
   if (file.readUInt32LE(12) !== checksum(file)) throw corrupt(path, 'its checksum does not match')
   if (file.readUInt8(6) !== kinds[kind]) throw corrupt(path, `it is no ${kind}`)
-  return file.subarray(HEADER_BYTES)
+  return file.subarray(headerBytes)
 }
 
 /** Whether a file of which these are the first bytes has this header. */
 export function startsLikeValue(start: Buffer): boolean {
-  return start.byteLength >= HEADER_BYTES && magic.equals(start.subarray(0, magic.byteLength))
+  return start.byteLength >= headerBytes && magic.equals(start.subarray(0, magic.byteLength))
 }
 
 function checksum(file: Buffer): number {
-  return crc32(file.subarray(HEADER_BYTES), crc32(file.subarray(0, 12)))
+  return crc32(file.subarray(headerBytes), crc32(file.subarray(0, 12)))
 }
 
 function corrupt(path: string, why: string): HotspareError {

@@ -1,6 +1,5 @@
 /**
- * Where everything lies below the root. The only place that builds paths of the storage's own
- * files.
+ * The paths of everything below the root. Only this file builds paths of the storage's own files.
  */
 
 import { resolve } from 'node:path'
@@ -11,7 +10,7 @@ import {
   checkLogArea,
   checkObjectName,
   reservedNames,
-  STATE_FOLDER,
+  stateFolder,
 } from '../../names.js'
 
 /** The areas of objects, each a folder of its own. */
@@ -23,24 +22,27 @@ export class Layout {
   readonly root: string
   /** The storage's own folder inside it. */
   readonly state: string
-  /** Half-written files, emptied at every open. On the same file system as everything else. */
+  /**
+   * Temporary files; emptied at every open. On the same file system as everything else, because
+   * they are renamed into place.
+   */
   readonly temporary: string
   readonly lock: string
   readonly format: string
-  /** The same in other letters: it is there where the file system does not tell them apart. */
+  /** The path of `format` in capitals, which exists where the file system ignores case. */
   readonly formatOtherwise: string
-  /** Room that is kept for removals. */
+  /** The file that reserves space for removals. */
   readonly room: string
   readonly #prefix: string
   #counter = 0
 
   /**
    * @param root - the application's folder
-   * @param user - one word that keeps the temporary names of two threads apart
+   * @param user - a word that makes the temporary names of each thread distinct
    */
   constructor(root: string, user: string) {
     this.root = resolve(root)
-    this.state = `${this.root}/${STATE_FOLDER}`
+    this.state = `${this.root}/${stateFolder}`
     this.temporary = `${this.state}/tmp`
     this.lock = `${this.state}/lock`
     this.format = `${this.state}/format`
@@ -50,8 +52,7 @@ export class Layout {
   }
 
   /**
-   * A path for a new temporary file or folder, never given out twice. `kind` is what its name
-   * begins with.
+   * A path for a new temporary file or folder, never returned twice. Its name begins with `kind`.
    */
   newTemporary(kind: string = ''): string {
     this.#counter += 1
@@ -78,7 +79,7 @@ export class Layout {
   /** @throws `PATH_INVALID` */
   objectFolder(area: ObjectArea): string {
     if (objectAreas.includes(area)) return `${this.state}/${area}`
-    throw new HotspareError('PATH_INVALID', `${JSON.stringify(area)} is no area of objects`)
+    throw new HotspareError('PATH_INVALID', `${JSON.stringify(area)} is not an area of objects`)
   }
 
   /** The path of an incoming file or folder, '' for all of them. The caller checked the path. */

@@ -1,11 +1,12 @@
 /**
- * Room on the device that is kept for what makes room: with a full disk a file could not even be
- * removed, since the removal has to be journaled first.
+ * Reserves space on the device for removals, because a removal has to be journaled first, which a
+ * full disk would prevent.
  *
- * Invariants: a file of random bytes holds the room, until a call that must not fail (the journal,
- * a document, a change of the tree) finds none; whatever grows is refused while it is gone, or
- * while less than as much again is free. Once something was refused, smaller things are refused too
- * until it would find room: whether there is room does not change from call to call.
+ * Invariants: a file of random bytes reserves the space. It is deleted when a call that must not
+ * fail (the journal, a document, a change of the tree) finds the device full. While it is missing,
+ * or while free space minus what was recently admitted would fall below the reserve, writes that
+ * need space are refused. After a refusal smaller writes are refused too, until the refused one
+ * would fit, so that the answer does not alternate from call to call.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -15,34 +16,37 @@ import { HotspareError } from '../../../errors.js'
 import type { StorageRoom } from '../../../interfaces/storage.js'
 import type { Layout } from './layout.js'
 
-/** Bytes that are kept for removals, and bytes that have to be free besides. */
-export const ROOM_BYTES: number = 4 * 1024 * 1024
-/** On a small device no more than this share of it. */
-const ROOM_SHARE = 1 / 16
-/** While somebody writes, or the room is used up, the device is looked at so often. */
-const LOOK_EVERY_MS = 250
+/** Bytes that are reserved for removals, and bytes that must be free besides. */
+export const roomBytes: number = 4 * 1024 * 1024
+/** On a small device the reserve is at most this share of it. */
+const roomShare = 1 / 16
+/** How often free space is measured while writes are admitted, and while the reserve is missing. */
+const lookEveryMs = 250
 /**
- * When what was asked for lately is more than this share of what is left, the device is looked at
- * without a pause: others may write to it as fast.
+ * When recently admitted bytes exceed this share of the remaining space, it is measured at every
+ * call, because other programs may write to the device as fast.
  */
-const NEAR_SHARE = 1 / 8
-/** What was asked for may not be written before so many milliseconds have passed. */
-const WRITTEN_AFTER_MS = 25
+const nearShare = 1 / 8
+/**
+ * Milliseconds after which admitted bytes are assumed to be written, and so to be visible in the
+ * free space.
+ */
+const writtenAfterMs = 25
 
 export class Room implements StorageRoom {
   readonly #path: string
   readonly #root: string
-  #roomBytes = ROOM_BYTES
+  #roomBytes = roomBytes
   #isHeld = false
-  /** Undefined where the system does not tell. */
+  /** Undefined where the system does not provide it. */
   #freeBytes: number | undefined
-  /** Asked for since the device was looked at. */
+  /** Bytes admitted since free space was measured. */
   #askedSinceBytes = 0
-  /** Asked for in the present stretch of `WRITTEN_AFTER_MS`, and in the one before. */
+  /** Bytes admitted in the current period of `writtenAfterMs`, and in the one before. */
   #askedBytes = 0
   #askedBeforeBytes = 0
   #stretchMs = 0
-  /** What was refused last, at most as much as is kept; 0 when there is room. */
+  /** Bytes of the largest refused write, at most the reserve; 0 when nothing is refused. */
   #refusedBytes = 0
   #lookedMs = 0
   #looking: Promise<void> | undefined
@@ -54,7 +58,7 @@ export class Room implements StorageRoom {
     this.#path = layout.room
   }
 
-  /** Takes the room, where there is some. */
+  /** Opens the reserve, creating it where there is space. */
   static async open(layout: Layout): Promise<Room> {
     const room = new Room(layout)
     await room.#measure().catch(() => undefined)
@@ -69,8 +73,8 @@ export class Room implements StorageRoom {
     const free = this.#freeBytes
     const asked = this.#askedSinceBytes + this.#askedBytes + this.#askedBeforeBytes
     const left = (free ?? 0) - asked - this.#roomBytes
-    const isNear = free !== undefined && asked + bytes > left * NEAR_SHARE
-    if (isNear || nowMs - this.#lookedMs > LOOK_EVERY_MS) void this.#lookSoon()
+    const isNear = free !== undefined && asked + bytes > left * nearShare
+    if (isNear || nowMs - this.#lookedMs > lookEveryMs) void this.#lookSoon()
     if (free === undefined) return undefined
     if (this.#isHeld && left >= Math.max(bytes, this.#refusedBytes)) {
       this.#askedBytes += bytes
@@ -83,8 +87,8 @@ export class Room implements StorageRoom {
   }
 
   /**
-   * Carries out what must not fail for want of room: once more in the room that was kept, if there
-   * was none.
+   * Runs work that must not fail for lack of space: if it does, frees the reserve and runs it once
+   * more.
    */
   async use<T>(work: () => Promise<T>): Promise<T> {
     try {
@@ -95,7 +99,7 @@ export class Room implements StorageRoom {
     }
   }
 
-  /** Gives the room away; false when it was gone. */
+  /** Frees the reserve; false when it was missing. */
   release(): boolean {
     if (!this.#isHeld) return false
     this.#isHeld = false
@@ -114,10 +118,10 @@ export class Room implements StorageRoom {
     await this.#looking
   }
 
-  /** Until the room is there again. */
+  /** Measures periodically until the reserve exists again. */
   #watch(): void {
     if (this.#isClosed || this.#timer !== undefined) return
-    this.#timer = setInterval(() => void this.#lookSoon(), LOOK_EVERY_MS)
+    this.#timer = setInterval(() => void this.#lookSoon(), lookEveryMs)
     this.#timer.unref()
   }
 
@@ -138,8 +142,8 @@ export class Room implements StorageRoom {
         await this.#measure()
       }
     } catch {
-      // Where the device cannot be asked, or takes no file, nothing is kept and nothing refused for
-      // it.
+      // Where free space cannot be measured, or the file cannot be written, nothing is reserved and
+      // nothing is refused.
       this.#freeBytes = undefined
     }
     if (!this.#isHeld) return this.#watch()
@@ -150,34 +154,40 @@ export class Room implements StorageRoom {
   async #measure(): Promise<void> {
     const { bsize, blocks, bavail, bfree } = await statfs(this.#root)
     const isRoot = process.getuid?.() === 0
-    this.#roomBytes = Math.min(ROOM_BYTES, Math.floor(blocks * bsize * ROOM_SHARE))
+    this.#roomBytes = Math.min(roomBytes, Math.floor(blocks * bsize * roomShare))
     this.#freeBytes = (isRoot ? bfree : bavail) * bsize
     this.#askedSinceBytes = 0
   }
 
-  /** Forgets what was asked for so long ago that the device shows it. */
+  /**
+   * Starts a new period; forgets admitted bytes that are old enough to be visible in the free
+   * space.
+   */
   #passStretches(nowMs: number): void {
     const passedMs = nowMs - this.#stretchMs
-    if (passedMs < WRITTEN_AFTER_MS) return
-    this.#askedBeforeBytes = passedMs < 2 * WRITTEN_AFTER_MS ? this.#askedBytes : 0
+    if (passedMs < writtenAfterMs) return
+    this.#askedBeforeBytes = passedMs < 2 * writtenAfterMs ? this.#askedBytes : 0
     this.#askedBytes = 0
     this.#stretchMs = nowMs
   }
 
-  /** Whether the file of an earlier opening keeps as much as is wanted now. */
+  /** Whether an earlier opening left a file of the required size. */
   async #isThere(): Promise<boolean> {
     const found = await stat(this.#path).catch(() => undefined)
-    // After a crash its blocks may be missing.
+    // After a crash the file may be sparse.
     return found?.size === this.#roomBytes && found.blocks * 512 >= this.#roomBytes
   }
 
-  /** Random, since a file system may compress, or keep nothing of zeros. */
+  /**
+   * Writes random bytes, because a file system may compress other content, or store zeros as a
+   * hole.
+   */
   async #take(): Promise<void> {
     try {
       await writeFile(this.#path, randomBytes(this.#roomBytes), { mode: 0o600 })
       this.#isHeld = true
     } catch {
-      // Others were faster.
+      // Another program used the space first.
       await unlink(this.#path).catch(() => undefined)
     }
   }

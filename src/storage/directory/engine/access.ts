@@ -1,14 +1,14 @@
 /**
- * Opens files whose own permissions keep their owner out. An application may give a file any mode,
- * and its bytes are to be read and replicated all the same.
+ * Opens files whose own permissions exclude their owner. An application may give a file any mode,
+ * and its bytes must be read and replicated all the same.
  *
- * Such a file is lent the permission for as long as its opening takes. It has a second name among
- * the temporary files meanwhile: so that no file that takes its place on the way is changed, and so
- * that the next open of the storage finds it, with the mode in that name, when the process dies in
- * between.
+ * Such a file gets the permission only while it is being opened ("lent"). Meanwhile it has a second
+ * name among the temporary files, and its mode is changed through that name. So a file that
+ * replaces it at its path is not affected; and if the process dies in between, the next open of the
+ * storage finds the file, with its mode in the temporary name.
  *
- * Invariant: of all threads of a storage one lends at a time, and none takes a lent mode for the
- * file's own.
+ * Invariant: of all threads of a storage only one lends at a time, and none mistakes a lent mode
+ * for the file's own.
  */
 
 import {
@@ -23,17 +23,17 @@ import {
 } from 'node:fs'
 import { errnoOf, isForbidden } from '../base/fs-error.js'
 import type { Layout } from '../base/layout.js'
-import { isNoFile, look, type OpenFile, READ_FLAGS } from './files.js'
+import { isNoFile, look, type OpenFile, readFlags } from './files.js'
 
-/** What reading and writing in place need. */
-const LENT = 0o600
-const LENT_NAME = /^lent-([0-7]{1,3})-/
-/** A thread that died in the middle does not hold up the others for ever. */
-const PATIENCE_MS = 1000
+/** The permission that reading and writing in place need. */
+const lentMode = 0o600
+const lentName = /^lent-([0-7]{1,3})-/
+/** Longest wait for another thread that lends, in case that thread died. */
+const patienceMs = 1000
 
 /**
- * Memory that the threads of one storage share: whether one of them lends, and how often that began
- * or ended.
+ * Memory that the threads of one storage share. At 0: 1 while a thread lends. At 1: how often
+ * lending began or ended, so it is odd while a thread lends.
  */
 export type LendingState = Int32Array<SharedArrayBuffer>
 
@@ -51,13 +51,13 @@ export class Access {
     this.#state = state
   }
 
-  /** Opens a file, whatever its mode. */
+  /** Opens a file, regardless of its mode. */
   open(path: string, flags: number, mode?: number): number {
     try {
       return openSync(path, flags, mode)
     } catch (error) {
       if (!isForbidden(error) || look(path)?.isFile() !== true) throw error
-      return this.#alone(() => this.#openLent(path, flags, error))
+      return this.#exclusively(() => this.#openLent(path, flags, error))
     }
   }
 
@@ -65,7 +65,7 @@ export class Access {
   openToRead(path: string): OpenFile | undefined {
     let fd: number
     try {
-      fd = this.open(path, READ_FLAGS)
+      fd = this.open(path, readFlags)
     } catch (error) {
       if (isNoFile(errnoOf(error))) return undefined
       throw error
@@ -86,7 +86,7 @@ export class Access {
     const before = Atomics.load(this.#state, 1)
     const stats = fstatSync(fd)
     const isOwn = before % 2 === 0 && Atomics.load(this.#state, 1) === before
-    return isOwn ? stats : this.#alone(() => fstatSync(fd))
+    return isOwn ? stats : this.#exclusively(() => fstatSync(fd))
   }
 
   #openLent(path: string, flags: number, cause: unknown): number {
@@ -94,7 +94,7 @@ export class Access {
     try {
       linkSync(path, second)
     } catch (error) {
-      // Somebody else's file, or a file system without second names: it stays closed.
+      // Another user's file, or a file system without hard links: the original error is thrown.
       throw isForbidden(error) ? cause : error
     }
     let name = second
@@ -104,7 +104,7 @@ export class Access {
       const mode = found.mode & 0o777
       name = this.#layout.newTemporary(`lent-${mode.toString(8)}-`)
       renameSync(second, name)
-      chmodSync(name, mode | LENT)
+      chmodSync(name, mode | lentMode)
       try {
         return openSync(name, flags)
       } finally {
@@ -115,11 +115,11 @@ export class Access {
     }
   }
 
-  /** Runs while no other thread lends. */
-  #alone<Result>(work: () => Result): Result {
+  /** Runs `work` while no other thread lends. */
+  #exclusively<Result>(work: () => Result): Result {
     const state = this.#state
     while (Atomics.compareExchange(state, 0, 0, 1) !== 0) {
-      if (Atomics.wait(state, 0, 1, PATIENCE_MS) === 'timed-out') break
+      if (Atomics.wait(state, 0, 1, patienceMs) === 'timed-out') break
     }
     Atomics.add(state, 1, 1)
     try {
@@ -133,11 +133,11 @@ export class Access {
 }
 
 /**
- * Puts the mode back of a file that was lent one when the process died, if `name` is that of such a
- * temporary file.
+ * Restores the mode of a file if `name` is the temporary name of one that was lent a permission
+ * when the process died.
  */
-export function takeBack(layout: Layout, name: string): void {
-  const mode = LENT_NAME.exec(name)?.[1]
+export function restoreMode(layout: Layout, name: string): void {
+  const mode = lentName.exec(name)?.[1]
   const path = `${layout.temporary}/${name}`
   if (mode !== undefined && look(path)?.isFile() === true) chmodSync(path, Number.parseInt(mode, 8))
 }

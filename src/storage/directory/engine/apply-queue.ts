@@ -1,35 +1,35 @@
 /**
- * The order of calls that change the tree. A call runs at once, to its end, unless it pauses; while
- * one is paused, later calls run in between if they share no path with it. Those that do wait for
- * their turn.
+ * Orders the calls that change the tree. A call runs immediately to its end, unless it yields;
+ * while one is paused, later calls that share no path with it run in between, and those that do
+ * wait for it.
  *
- * Invariant: of two calls that touch the same path, or one a folder of the other's, the one made
- * first has ended before the other begins.
+ * Invariant: if two calls touch the same path, or one touches a folder of the other's path, the
+ * earlier call ends before the later one begins.
  */
 
-/** A call: it pauses by yielding. */
+/** A call; it pauses by yielding. */
 export type PausingTask<T> = Generator<void, T>
 
 interface Entry {
   readonly keys: readonly string[]
-  /** The keys and everything above them; made when first asked for. */
+  /** The keys, and the folders above them; computed on first use. */
   index: { keys: Set<string>; above: Set<string> } | undefined
-  /** Unfinished calls before it that share a path with it. */
+  /** Number of earlier, unfinished calls that share a path with it. */
   waitsFor: number
-  /** Calls behind it that share a path with it. */
+  /** Later calls that share a path with it. */
   readonly waiting: Entry[]
   readonly step: () => void
 }
 
-/** Calls that are not finished, in the order in which they were made. */
+/** The unfinished calls, in order. */
 export class ApplyQueue {
   readonly #unfinished = new Set<Entry>()
 
   /**
-   * Runs a call in its turn.
+   * Runs a call when no earlier call shares a path with it.
    *
    * @param keys - the paths that it touches, `/`-separated
-   * @param task - the call; it is not advanced before its turn
+   * @param task - the call; not started before its turn
    */
   run<T>(keys: readonly string[], task: PausingTask<T>): T | Promise<T> {
     if (!this.#mustWait(keys)) {

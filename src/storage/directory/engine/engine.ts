@@ -1,7 +1,7 @@
 /**
- * Does the work, wherever it runs: in a worker thread, or on the main thread where there is none.
- * Work is done with synchronous calls, which are several times faster than asynchronous ones for
- * many small files; fsync, which only waits, is asynchronous, so that other work goes on meanwhile.
+ * Carries out the calls of a lane, in a worker thread or on the main thread. Most calls are
+ * synchronous, because that is several times faster for many small files; fsync is asynchronous,
+ * because it only waits and other calls can run meanwhile.
  */
 
 import { close, fsync, open } from 'node:fs'
@@ -14,25 +14,25 @@ import { errnoOf, storageError } from '../base/fs-error.js'
 import type { Layout } from '../base/layout.js'
 import { Access, type LendingState } from './access.js'
 import { ApplyQueue, type PausingTask } from './apply-queue.js'
-import { isNoFile, READ_FLAGS } from './files.js'
+import { isNoFile, readFlags } from './files.js'
 import { Folders } from './folders.js'
 import { listObjects, readObject, removeObjects, writeObjects } from './object-files.js'
 import { takeIn } from './take-in.js'
 import { findObstacles, readFiles, statFiles, TreeScan } from './tree-reader.js'
 import { TreeWriter } from './tree-writer.js'
-import { APPLIED_NUMBERS, packApplied, type SyncRequest, type Work, type WorkKind } from './work.js'
+import { appliedNumbers, packApplied, type SyncRequest, type Work, type WorkKind } from './work.js'
 
-/** A long apply lets others work after this time. */
-const TURN_MS = 8
+/** Time after which a long apply yields to other calls. */
+const turnMs = 8
 
-/** What is needed to do each kind of work. */
+/** A handler for each kind of call. */
 type Handlers = {
   readonly [Kind in WorkKind]: (
     ask: Work[Kind]['ask'],
   ) => Work[Kind]['answer'] | Promise<Work[Kind]['answer']>
 }
 
-/** Does the work of one lane. */
+/** Carries out the calls of one lane. */
 export class Engine {
   readonly #layout: Layout
   readonly #access: Access
@@ -68,7 +68,7 @@ export class Engine {
     this.#writer = new TreeWriter(layout, this.#access)
   }
 
-  /** Does one piece of work. Throws or rejects with a HotspareError. */
+  /** Carries out one call. Throws or rejects with a HotspareError. */
   do<Kind extends WorkKind>(
     kind: Kind,
     ask: Work[Kind]['ask'],
@@ -86,7 +86,7 @@ export class Engine {
 
   *#carryOut(operations: readonly TreeOperation[]): PausingTask<Float64Array> {
     const folders = new Folders(this.#layout)
-    const stats = new Float64Array(operations.length * APPLIED_NUMBERS)
+    const stats = new Float64Array(operations.length * appliedNumbers)
     let turnBegan = performance.now()
     for (const [index, operation] of operations.entries()) {
       try {
@@ -98,11 +98,11 @@ export class Engine {
           turnBegan = performance.now()
           step = steps.next()
         }
-        packApplied(stats, index * APPLIED_NUMBERS, step.value)
+        packApplied(stats, index * appliedNumbers, step.value)
       } catch (error) {
         throw storageError(error, `cannot ${operation.kind}`, operation.path)
       }
-      if (performance.now() - turnBegan > TURN_MS) {
+      if (performance.now() - turnBegan > turnMs) {
         yield
         folders.clear()
         turnBegan = performance.now()
@@ -131,7 +131,7 @@ export class Engine {
   #removeObjects(area: Work['objectRemove']['ask']['area'], names: readonly string[]): undefined {
     for (const folder of removeObjects(this.#layout, area, names)) {
       const removal: Promise<void> = rm(folder, { recursive: true, force: true })
-        // What stays lies among the temporary files, which the next open removes.
+        // A leftover is among the temporary files, which the next open removes.
         .catch(() => undefined)
         .then(() => {
           this.#background.delete(removal)
@@ -141,7 +141,8 @@ export class Engine {
   }
 
   /**
-   * One fsync after the other: several at a time are slower, since each waits for the same journal.
+   * Syncs files one after the other; concurrent syncs are slower, because each waits for the
+   * journal of the file system.
    */
   async #syncFiles({ base, names }: SyncRequest): Promise<undefined> {
     const folders = new Folders(this.#layout)
@@ -149,7 +150,7 @@ export class Engine {
     const above = new Set<string>([''])
     for (const name of names) {
       const relative = base === 'tree' ? name : `${base}/${name}`
-      // Pauses lie between the files: somebody may have put a link on the way.
+      // A folder may have been replaced by a link while the previous file was synced.
       folders.clear()
       if (base === 'tree' && !folders.leadTo(relative)) {
         addExisting(above, relative, (folder) => folders.leadTo(`${folder}/x`))
@@ -176,7 +177,7 @@ function addExisting(to: Set<string>, path: string, exists: (folder: string) => 
 /** Makes a file or folder durable; one that does not exist is no error. */
 async function syncPath(path: string, access: Access): Promise<void> {
   try {
-    const fd = await openFile(path).catch(() => access.open(path, READ_FLAGS))
+    const fd = await openFile(path).catch(() => access.open(path, readFlags))
     try {
       await new Promise<void>((resolve, reject) => {
         fsync(fd, (error) => (error === null ? resolve() : reject(notSynced(error, path))))
@@ -191,8 +192,8 @@ async function syncPath(path: string, access: Access): Promise<void> {
 }
 
 /**
- * Of a sync that failed, whatever it says: what was written may be lost. A file that could not be
- * opened was not synced at all.
+ * The error of a failed fsync. It is never `RESOURCES_EXHAUSTED`, which would mean that the call
+ * had no effect: after a failed fsync, written bytes may be lost.
  */
 function notSynced(error: unknown, path: string): HotspareError {
   const known = storageError(error, 'cannot make durable', path)
@@ -201,15 +202,15 @@ function notSynced(error: unknown, path: string): HotspareError {
 
 function openFile(path: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    open(path, READ_FLAGS, (error, fd) => (error === null ? resolve(fd) : reject(error)))
+    open(path, readFlags, (error, fd) => (error === null ? resolve(fd) : reject(error)))
   })
 }
 
-/** The paths that operations touch, objects under a name that no path of the tree has. */
+/** The keys of the paths that operations touch. Objects get keys that no path of the tree has. */
 function keysOf(operations: readonly TreeOperation[]): string[] {
   const keys: string[] = []
   for (const operation of operations) {
-    // Two spellings may be one file in this folder: they wait for each other, too.
+    // In lower case, because two spellings may be one file on this file system.
     keys.push(operation.path.toLowerCase())
     if ('area' in operation) keys.push(`\0${operation.area}/${operation.name}`)
   }

@@ -1,4 +1,4 @@
-/** Synchronous calls on single files, as the worker uses them. */
+/** Synchronous calls on single files, for the worker thread. */
 
 import {
   constants,
@@ -12,28 +12,27 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import type { FileStat } from '../../../interfaces/tree-store.js'
-import { BLOCK_BYTES, dataRuns, isWhole } from '../../../util/zero-runs.js'
+import { blockBytes, dataRuns, isWhole } from '../../../util/zero-runs.js'
 import { storageFailed } from '../../failure.js'
-import { NO_FOLLOW } from '../base/durable.js'
+import { noFollow } from '../base/durable.js'
 import { errnoOf } from '../base/fs-error.js'
 
 /**
- * Bytes of a large file that are copied before others get their turn: a millisecond, or some when
- * the disk is busy.
+ * Bytes of a large file that are copied before other calls get a turn: about a millisecond, more
+ * when the disk is busy.
  */
-export const SLICE_BYTES: number = 1024 * 1024
+export const sliceBytes: number = 1024 * 1024
 
-// Without O_NONBLOCK, opening a pipe would wait for its writer for ever.
-const NON_BLOCKING = constants.O_NONBLOCK ?? 0
+// Without O_NONBLOCK, opening a pipe would block until a writer opens it.
+const nonBlocking = constants.O_NONBLOCK ?? 0
 /** Flags for reading a file that may turn out to be a link or a pipe. */
-export const READ_FLAGS: number = constants.O_RDONLY | NO_FOLLOW | NON_BLOCKING
+export const readFlags: number = constants.O_RDONLY | noFollow | nonBlocking
 /** Flags for writing into a file in place. */
-export const WRITE_FLAGS: number = constants.O_RDWR | constants.O_CREAT | NO_FOLLOW | NON_BLOCKING
+export const writeFlags: number = constants.O_RDWR | constants.O_CREAT | noFollow | nonBlocking
 /** Flags for a file that must be new. */
-export const NEW_FLAGS: number =
-  constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW
+export const newFlags: number = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | noFollow
 
-/** What of a file's stat the tree tells. */
+/** The part of a file's stat that the tree returns. */
 export function toFileStat(stats: Stats): FileStat {
   return {
     size: stats.size,
@@ -43,7 +42,7 @@ export function toFileStat(stats: Stats): FileStat {
   }
 }
 
-/** The stat of what stands at a path, links not followed. */
+/** The stat of a path; links are not followed. */
 export function look(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false })
 }
@@ -71,7 +70,7 @@ export function isNoFile(errno: string | undefined): boolean {
   )
 }
 
-/** Makes something at a path; when its folder is missing, makes that first. */
+/** Creates something at a path; if its folder is missing, creates that first. */
 export function intoFolder<Made>(path: string, make: () => Made): Made {
   try {
     return make()
@@ -82,7 +81,7 @@ export function intoFolder<Made>(path: string, make: () => Made): Made {
   }
 }
 
-/** Reads until the target is full or the file ends; answers the bytes read. */
+/** Reads until `length` bytes are read or the file ends; returns the number of bytes read. */
 export function readFully(
   fd: number,
   target: Uint8Array,
@@ -104,33 +103,33 @@ export function writeFully(fd: number, bytes: Uint8Array, position: number): voi
   let done = 0
   while (done < bytes.byteLength) {
     const count = writeSync(fd, bytes, done, bytes.byteLength - done, position + done)
-    if (count === 0) throw storageFailed('the device took no bytes')
+    if (count === 0) throw storageFailed('the device wrote no bytes')
     done += count
   }
 }
 
-/** Bytes that a file system counts as one block of `stat`, whatever its own blocks are. */
-const STAT_BLOCK_BYTES = 512
+/** Unit of `blocks` in a stat, whatever the block size of the file system. */
+const statBlockBytes = 512
 
-/** Whether a file takes less room than it is long, so that zeros in it may be holes. */
+/** Whether a file occupies less space than its length, so that zeros in it may be holes. */
 export function isSparse({ size, blocks }: Stats): boolean {
-  // Not told on every platform.
-  return blocks !== undefined && size >= BLOCK_BYTES && blocks * STAT_BLOCK_BYTES < size
+  // `blocks` is missing on some platforms.
+  return blocks !== undefined && size >= blockBytes && blocks * statBlockBytes < size
 }
 
-/** Makes a file at least this long; what comes before stays a hole. */
+/** Extends a file to at least this length; the gap becomes a hole. */
 export function extend(fd: number, size: number): void {
   if (fstatSync(fd).size < size) ftruncateSync(fd, size)
 }
 
 /**
  * Writes all bytes at a position. Blocks of zeros beyond the end of the file become holes, where
- * the file system has such.
+ * the file system supports them.
  */
 export function writeWithHoles(fd: number, bytes: Uint8Array, position: number): void {
   const runs = dataRuns(bytes, position)
   if (isWhole(runs, bytes.byteLength)) return writeFully(fd, bytes, position)
-  // Zeros over what is there already have to be written.
+  // Within the file, zeros must be written over the old bytes.
   const within = Math.min(bytes.byteLength, Math.max(0, fstatSync(fd).size - position))
   if (within > 0) writeFully(fd, bytes.subarray(0, within), position)
   for (const { start, length } of runs) {
@@ -142,18 +141,18 @@ export function writeWithHoles(fd: number, bytes: Uint8Array, position: number):
 }
 
 /**
- * Copies a whole open file to a place in another one. Holes stay such where nothing stood before.
- * Pauses (yields) after every slice, never for a file that is smaller than one.
+ * Copies a whole open file to an offset in another one. Holes stay holes beyond the end of the
+ * target. Yields after every full slice, so never for a file smaller than one.
  */
 export function* copyBytes(from: OpenFile, to: number, offset: number): Generator<void, void> {
-  const buffer = Buffer.allocUnsafeSlow(Math.min(SLICE_BYTES, Math.max(1, from.stats.size)))
+  const buffer = Buffer.allocUnsafeSlow(Math.min(sliceBytes, Math.max(1, from.stats.size)))
   const write = isSparse(from.stats) ? writeWithHoles : writeFully
   let done = 0
   for (;;) {
     const count = readFully(from.fd, buffer, 0, buffer.byteLength, done)
     if (count > 0) write(to, buffer.subarray(0, count), offset + done)
     done += count
-    if (count < SLICE_BYTES) return
+    if (count < sliceBytes) return
     yield
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The folders on the way to a path: real folders inside the root, or the path is not reached. Every
- * batch of work looks at each folder once; between batches somebody may have put a link in its
- * place.
+ * Checks that the folders on the way to a path are real folders inside the root, not links. Each
+ * batch of work examines a folder once; after a pause it must be examined again, because another
+ * program may have replaced it by a link.
  */
 
 import { lstatSync, mkdirSync, rmdirSync, unlinkSync } from 'node:fs'
@@ -12,14 +12,14 @@ import { errnoOf } from '../base/fs-error.js'
 import type { Layout } from '../base/layout.js'
 
 /**
- * Folders that are made for one path, those that others remove meanwhile included; then the call is
+ * Folders created for one path, including those that others remove meanwhile; then the call is
  * `STORAGE_FAILED`.
  */
-const ROUNDS_MAX = 10_000
+const roundsMax = 10_000
 
 type Found = 'folder' | Obstacle['kind'] | 'missing'
 
-/** Looks at folders for one batch. */
+/** The folders examined in one batch. */
 export class Folders {
   readonly #layout: Layout
   readonly #real = new Set<string>([''])
@@ -28,18 +28,18 @@ export class Folders {
     this.#layout = layout
   }
 
-  /** Forgets what was seen; needed after every pause in which others may have worked. */
+  /** Forgets what was examined; needed after every pause. */
   clear(): void {
     this.#real.clear()
     this.#real.add('')
   }
 
-  /** Whether real folders lead to the path. A link on the way means no: the tree ends there. */
+  /** Whether real folders lead to the path; false with a link on the way. */
   leadTo(path: string): boolean {
     return this.#blockedAt(parentOf(path)) === undefined
   }
 
-  /** What keeps folders from leading to the path; a missing one does not. */
+  /** What prevents folders from leading to the path; a missing folder does not. */
   obstacleTo(path: string): Obstacle | undefined {
     const blocked = this.#blockedAt(parentOf(path))
     if (blocked === undefined || blocked.found === 'missing') return undefined
@@ -58,21 +58,22 @@ export class Folders {
   }
 
   /**
-   * Makes real folders lead to the path.
+   * Creates the missing folders on the way to the path.
    *
-   * @param force - whether a file in the place of a folder is removed
+   * @param force - whether a file that has the path of a folder is removed
    * @throws `PATH_BLOCKED` when a link, or a file that may not be removed, is on the way
    */
   make(path: string, force: boolean): void {
     const folder = parentOf(path)
-    // Every round makes one folder; others may remove some meanwhile, but not for ever.
-    for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    // Every round creates one folder. Other programs may remove folders meanwhile, so the rounds
+    // are limited.
+    for (let round = 0; round < roundsMax; round += 1) {
       const blocked = this.#blockedAt(folder)
       if (blocked === undefined) return
       const { found, folder: at } = blocked
       if (found === 'link') throw throughLink(path, at)
       if (found !== 'missing' && !(force && found === 'file')) {
-        throw pathBlocked(path, at, 'is no folder')
+        throw pathBlocked(path, at, 'is not a folder')
       }
       if (found === 'file') unlinkSync(this.#layout.treePath(at))
       this.#create(at)
@@ -89,14 +90,14 @@ export class Folders {
       try {
         rmdirSync(this.#layout.treePath(folder))
       } catch {
-        // Not empty, or held by somebody: an empty folder left over harms nobody.
+        // Not empty, or in use; an empty folder that stays is harmless.
         return
       }
       this.#real.delete(folder)
     }
   }
 
-  /** The first place on the way to `folder`, itself included, that is no real folder. */
+  /** The first entry on the way to `folder`, itself included, that is not a real folder. */
   #blockedAt(folder: string): { folder: string; found: Exclude<Found, 'folder'> } | undefined {
     if (this.#real.has(folder)) return undefined
     const above = this.#blockedAt(parentOf(folder))
@@ -119,8 +120,7 @@ export class Folders {
     try {
       mkdirSync(this.#layout.treePath(folder))
     } catch (error) {
-      // Somebody was faster; the next look says what it is. A parent that vanished comes again,
-      // too.
+      // Another program created or removed something; the next round examines it again.
       if (errnoOf(error) === 'ENOENT') this.clear()
       else if (errnoOf(error) !== 'EEXIST') throw error
     }

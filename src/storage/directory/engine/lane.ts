@@ -1,6 +1,6 @@
 /**
- * A lane carries work to an engine and the answers back. There are two kinds: a worker thread, and
- * the main thread itself for where no thread can be started.
+ * A lane passes calls to an engine and returns the answers: in a worker thread, or on the main
+ * thread where no thread is used.
  */
 
 import { existsSync } from 'node:fs'
@@ -14,34 +14,34 @@ import type { LendingState } from './access.js'
 import { Engine } from './engine.js'
 import type { Work, WorkKind } from './work.js'
 
-/** Where work is done. */
+/** Runs the calls of a storage. */
 export interface Lane {
-  /** Hands over a piece of work. */
+  /** Runs one call. */
   call<Kind extends WorkKind>(kind: Kind, ask: Work[Kind]['ask']): Promise<Work[Kind]['answer']>
   /** Waits for background work and ends. No call may be under way. */
   close(): Promise<void>
 }
 
-/** What a worker is told at its start. */
+/** The data that a worker starts with. */
 export interface WorkerStart {
   readonly root: string
   readonly lane: string
   readonly lending: LendingState
 }
 
-/** A piece of work on its way to a worker. */
+/** A call as it is sent to a worker. */
 export interface WorkerAsk {
   readonly id: number
   readonly kind: WorkKind
   readonly ask: unknown
 }
 
-/** An answer on its way back. */
+/** An answer as it is sent back. */
 export type WorkerAnswer =
   | { readonly id: number; readonly answer: unknown }
   | { readonly id: number; readonly error: WireError }
 
-/** An error between threads, which would lose its class and code. */
+/** An error as it is sent between threads, because a cloned error would lose its class and code. */
 export interface WireError {
   readonly code: ErrorCode
   readonly what: string
@@ -50,7 +50,7 @@ export interface WireError {
   readonly cause: ({ readonly message: string } & Partial<NodeJS.ErrnoException>) | undefined
 }
 
-/** Opens a lane: a worker thread when it is wanted and its file exists. */
+/** Opens a lane: a worker thread when threads are enabled and the worker's file exists. */
 export function openLane(start: WorkerStart, threads: boolean): Lane {
   const file = workerFile()
   if (threads && file !== undefined) return new ThreadLane(file, start)
@@ -58,9 +58,8 @@ export function openLane(start: WorkerStart, threads: boolean): Lane {
 }
 
 /**
- * The compiled worker; undefined when there is none. The one place that decides this: the sources
- * run as TypeScript in tests, and a worker in TypeScript does not start, so that they use the built
- * one.
+ * The compiled worker; undefined when it is missing. Tests run the sources as TypeScript, which a
+ * worker cannot start, so they use the built file.
  */
 function workerFile(): URL | undefined {
   const fromSource = import.meta.url.endsWith('.ts')
@@ -69,7 +68,7 @@ function workerFile(): URL | undefined {
   return existsSync(file) ? file : undefined
 }
 
-/** Does the work on the main thread. */
+/** Runs calls on the main thread. */
 class InlineLane implements Lane {
   readonly #engine: Engine
 
@@ -95,18 +94,18 @@ interface Waiting {
 }
 
 /**
- * Does the work in a thread, which is started with the first piece of work, and anew with the next
- * one after it ended.
+ * Runs calls in a worker thread, which is started with the first call, and again with the next call
+ * after it exited.
  *
- * Invariant: no thread is started before the one before it has exited, so that two never work on
- * the same files; each has a name of its own, so that its temporary files are new.
+ * Invariant: a thread is started only after the previous one has exited, so that two never work on
+ * the same files; each has a distinct name, so that their temporary files differ.
  */
 class ThreadLane implements Lane {
   readonly #file: URL
   readonly #start: WorkerStart
   readonly #waiting = new Map<number, Waiting>()
   #worker: Worker | undefined
-  /** Threads that were started. */
+  /** How many threads were started. */
   #started = 0
   #isClosed = false
   #lastId = 0
@@ -123,7 +122,7 @@ class ThreadLane implements Lane {
       this.#lastId += 1
       const message: WorkerAsk = { id: this.#lastId, kind, ask }
       this.#worker.postMessage(message)
-      // An idle storage does not keep the process alive; one that works does.
+      // A storage keeps the process alive only while calls are under way.
       if (this.#waiting.size === 0) this.#worker.ref()
       this.#waiting.set(message.id, { resolve, reject })
     }) as Promise<Work[Kind]['answer']>
@@ -135,7 +134,7 @@ class ThreadLane implements Lane {
       this.#isClosed = true
       return
     }
-    // A thread that ended has nothing left to settle.
+    // Ignored: a thread that exited has no background work.
     await this.call('settle', undefined).catch(() => undefined)
     this.#isClosed = true
     await worker.terminate()
@@ -150,7 +149,7 @@ class ThreadLane implements Lane {
       worker = new Worker(this.#file, {
         workerData: { ...this.#start, lane: name },
         name: `hotspare-${name}`,
-        // Loaders and flags of the application are none of the worker's business.
+        // The worker must not inherit loaders and flags of the application.
         execArgv: [],
       })
     } catch (error) {
@@ -173,7 +172,10 @@ class ThreadLane implements Lane {
     else waiting?.resolve(message.answer)
   }
 
-  /** What was asked of it may have been done or not; the next piece of work starts another one. */
+  /**
+   * Rejects the calls under way, which may have been carried out or not; the next call starts
+   * another thread.
+   */
   #exited(cause: unknown): void {
     this.#worker = undefined
     const error = this.#ended(cause)
@@ -182,8 +184,8 @@ class ThreadLane implements Lane {
   }
 
   /**
-   * That a thread could not be started says that nothing was done; one that ended may have failed
-   * in the middle of a sync.
+   * A thread that could not be started has done nothing; one that exited may have failed in the
+   * middle of a sync.
    */
   #ended(cause: unknown): HotspareError {
     const { lane } = this.#start
@@ -197,7 +199,7 @@ function couldNotStart(cause: unknown): boolean {
   return errnoOf(cause) === 'ERR_WORKER_INIT_FAILED'
 }
 
-/** Prepares an error for another thread. */
+/** Converts an error to be sent to another thread. */
 export function toWire(error: HotspareError): WireError {
   const what = whatHappened(error)
   const { code, details } = error
@@ -211,9 +213,7 @@ function fromWire(wire: WireError): HotspareError {
   return new HotspareError(code, what, { details, whatToDo, cause: error })
 }
 
-/**
- * Errors keep their message between threads, and lose the fields that say what the system meant.
- */
+/** The cause with its system fields, because a cloned error keeps only its message. */
 function wireCause(cause: unknown): WireError['cause'] {
   if (!(cause instanceof Error)) return undefined
   const { message, code, errno, syscall, path } = cause as NodeJS.ErrnoException

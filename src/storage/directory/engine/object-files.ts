@@ -1,4 +1,4 @@
-/** Objects as files of their area's folder, with synchronous calls. */
+/** Objects as files in the folder of their area, with synchronous calls. */
 
 import {
   closeSync,
@@ -15,16 +15,19 @@ import { dirname } from 'node:path'
 import type { ObjectArea, ObjectInfo, ObjectSlice } from '../../../interfaces/object-store.js'
 import { storageFailed } from '../../failure.js'
 import { checkObjectName } from '../../names.js'
-import { isMissing, NO_FOLLOW } from '../base/durable.js'
+import { isMissing, noFollow } from '../base/durable.js'
 import { errnoOf } from '../base/fs-error.js'
 import type { Layout } from '../base/layout.js'
 import type { Access } from './access.js'
 import { intoFolder, look, readFully, writeWithHoles } from './files.js'
 import type { ObjectRead, ObjectWrite } from './work.js'
 
-const OBJECT_FLAGS = constants.O_WRONLY | constants.O_CREAT | NO_FOLLOW
-/** An object that becomes a file of the tree has these bits already, and most files have them. */
-const OBJECT_MODE = 0o644
+const objectFlags = constants.O_WRONLY | constants.O_CREAT | noFollow
+/**
+ * The mode of new objects. Most files have it, so an object that becomes a file of the tree rarely
+ * needs a chmod.
+ */
+const objectMode = 0o644
 
 const umask = process.umask()
 
@@ -49,9 +52,8 @@ export function listObjects(layout: Layout, area: ObjectArea, prefix: string): O
 }
 
 /**
- * Writes slices of a buffer; those of one object that follow each other share one open file. Zeros
- * are left out where that makes a hole: an object becomes a file that was sparse where it came
- * from.
+ * Writes slices of a buffer; consecutive slices of one object use one open file. Blocks of zeros
+ * become holes, because the file at the sender may have been sparse.
  */
 export function writeObjects(layout: Layout, access: Access, work: ObjectWrite): void {
   let open: { name: string; fd: number } | undefined
@@ -74,7 +76,7 @@ export function writeObjects(layout: Layout, access: Access, work: ObjectWrite):
   }
 }
 
-/** A stretch of an object. @throws `STORAGE_FAILED` when there is no such object */
+/** Reads a part of an object. @throws `STORAGE_FAILED` when there is no such object */
 export function readObject(layout: Layout, access: Access, work: ObjectRead): Uint8Array {
   const path = layout.objectPath(work.area, work.name)
   const file = access.openToRead(path)
@@ -92,9 +94,9 @@ export function readObject(layout: Layout, access: Access, work: ObjectRead): Ui
 }
 
 /**
- * Removes objects. Whole folders are only moved aside.
+ * Removes objects. Folders are only renamed, because removing their content takes long.
  *
- * @returns the folders moved aside, to be removed in the background
+ * @returns the renamed folders, to be removed in the background
  */
 export function removeObjects(
   layout: Layout,
@@ -126,18 +128,18 @@ export function removeObjects(
 }
 
 function openObject(access: Access, path: string, { offset, mode }: ObjectSlice): number {
-  if (mode === undefined) return intoFolder(path, () => openSync(path, OBJECT_FLAGS, OBJECT_MODE))
+  if (mode === undefined) return intoFolder(path, () => openSync(path, objectFlags, objectMode))
   if (offset === 0) {
     try {
-      const fd = intoFolder(path, () => openSync(path, OBJECT_FLAGS | constants.O_EXCL, mode))
-      // The process's umask may have taken bits away.
+      const fd = intoFolder(path, () => openSync(path, objectFlags | constants.O_EXCL, mode))
+      // The umask of the process may have cleared bits.
       if ((mode & umask) !== 0) fchmodSync(fd, mode)
       return fd
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error
     }
   }
-  const fd = intoFolder(path, () => access.open(path, OBJECT_FLAGS, mode))
+  const fd = intoFolder(path, () => access.open(path, objectFlags, mode))
   fchmodSync(fd, mode)
   return fd
 }

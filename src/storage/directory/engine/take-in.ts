@@ -1,5 +1,5 @@
 /**
- * Moves what a restore brought to its place in the tree, a whole folder at once where that is
+ * Moves files that a restore received to their paths in the tree, whole folders at once where
  * possible.
  */
 
@@ -10,7 +10,7 @@ import type { Layout } from '../base/layout.js'
 import { look } from './files.js'
 import type { TakenIn } from './work.js'
 
-/** What stands in the way of a folder: a folder with something in it, or no folder at all. */
+/** Errors of a rename or removal that mean: the target is a non-empty folder, or not a folder. */
 const inTheWay: ReadonlySet<string | undefined> = new Set([
   'ENOTEMPTY',
   'EEXIST',
@@ -19,8 +19,8 @@ const inTheWay: ReadonlySet<string | undefined> = new Set([
 ])
 
 /**
- * Renames never cross what they are not meant for: a folder is only put where none, or an empty
- * one, stands.
+ * Moves all incoming files. A folder is moved whole only where none, or an empty one, exists;
+ * otherwise its entries are moved one by one.
  */
 export function takeIn(layout: Layout): TakenIn {
   const taken: { folders: string[]; replaced: string[] } = { folders: [], replaced: [] }
@@ -28,7 +28,7 @@ export function takeIn(layout: Layout): TakenIn {
   return taken
 }
 
-/** Moves the entries of an incoming folder into the real folder of the tree that has its name. */
+/** Moves the entries of an incoming folder into the folder of the tree with the same name. */
 function merge(
   layout: Layout,
   folder: string,

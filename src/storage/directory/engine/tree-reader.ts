@@ -1,19 +1,19 @@
-/** Reads the tree with synchronous calls: stats, stretches of many files, and the whole of it. */
+/** Reads the tree with synchronous calls: stats, parts of many files, and a scan of all files. */
 
 import { closeSync, type Dir, type Dirent, opendirSync, readdirSync, type Stats } from 'node:fs'
 import type { FileStat, Obstacle, ReadRequest } from '../../../interfaces/tree-store.js'
-import { STATE_FOLDER } from '../../names.js'
+import { stateFolder } from '../../names.js'
 import { errnoOf, isExhausted } from '../base/fs-error.js'
 import type { Layout } from '../base/layout.js'
 import type { Access } from './access.js'
 import { isSparse, look, lookForFile, readFully, toFileStat } from './files.js'
 import { Folders } from './folders.js'
-import { packStat, READ_NUMBERS, type ScanBatch, STAT_NUMBERS } from './work.js'
+import { packStat, readNumbers, type ScanBatch, statNumbers } from './work.js'
 
 /** Files in one batch of a scan. */
-const BATCH_FILES = 1000
-/** What a decoder puts in the place of bytes that are no Unicode. */
-const REPLACEMENT = '\uFFFD'
+const batchFiles = 1000
+/** The character by which a decoder replaces bytes that are not valid Unicode. */
+const replacementCharacter = '\uFFFD'
 
 /** The stats of files, packed. */
 export function statFiles(
@@ -21,15 +21,15 @@ export function statFiles(
   paths: readonly string[],
   folders: Folders,
 ): Float64Array {
-  const stats = new Float64Array(paths.length * STAT_NUMBERS)
+  const stats = new Float64Array(paths.length * statNumbers)
   for (const [index, path] of paths.entries()) {
     const found = folders.leadTo(path) ? lookForFile(layout.treePath(path)) : undefined
-    packStat(stats, index * STAT_NUMBERS, found)
+    packStat(stats, index * statNumbers, found)
   }
   return stats
 }
 
-/** What stands in the way of files at these paths. */
+/** What prevents files at these paths. */
 export function findObstacles(
   layout: Layout,
   paths: readonly string[],
@@ -60,8 +60,8 @@ function kindOf(entry: Stats | Dirent): Obstacle['kind'] {
 }
 
 /**
- * Reads stretches of files into a buffer, one after the other; answers where each lies. The caller
- * made it large enough.
+ * Reads parts of files into `into`, one after the other, and returns where each lies. The caller
+ * provides enough space.
  */
 export function readFiles(
   layout: Layout,
@@ -70,10 +70,10 @@ export function readFiles(
   into: Uint8Array,
 ): Float64Array {
   const folders = new Folders(layout)
-  const results = new Float64Array(requests.length * READ_NUMBERS)
+  const results = new Float64Array(requests.length * readNumbers)
   let end = 0
   for (const [index, request] of requests.entries()) {
-    const at = index * READ_NUMBERS
+    const at = index * readNumbers
     const file = folders.leadTo(request.path)
       ? access.openToRead(layout.treePath(request.path))
       : undefined
@@ -86,7 +86,7 @@ export function readFiles(
       results[at] = end
       results[at + 1] = length
       packStat(results, at + 2, toFileStat(file.stats))
-      results[at + 2 + STAT_NUMBERS] = isSparse(file.stats) ? 1 : 0
+      results[at + 2 + statNumbers] = isSparse(file.stats) ? 1 : 0
       end += length
     } finally {
       closeSync(file.fd)
@@ -98,7 +98,7 @@ export function readFiles(
 /** Walks the whole tree, one batch at a time. */
 export class TreeScan {
   readonly #layout: Layout
-  /** Folders still to be read, '' being the root. */
+  /** Folders not yet read; '' is the root. */
   readonly #waiting: string[] = ['']
   #open: { folder: string; handle: Dir } | undefined
   #paths: string[] = []
@@ -115,20 +115,20 @@ export class TreeScan {
     this.#stats = []
     this.#skipped = []
     let done = false
-    while (this.#paths.length + this.#skipped.length < BATCH_FILES && !done) done = !this.#step()
-    const stats = new Float64Array(this.#stats.length * STAT_NUMBERS)
-    for (const [index, stat] of this.#stats.entries()) packStat(stats, index * STAT_NUMBERS, stat)
+    while (this.#paths.length + this.#skipped.length < batchFiles && !done) done = !this.#step()
+    const stats = new Float64Array(this.#stats.length * statNumbers)
+    for (const [index, stat] of this.#stats.entries()) packStat(stats, index * statNumbers, stat)
     return { paths: this.#paths, stats, skipped: this.#skipped, done }
   }
 
-  /** Gives the open folder back. */
+  /** Closes the open folder. */
   end(): void {
     this.#open?.handle.closeSync()
     this.#open = undefined
     this.#waiting.length = 0
   }
 
-  /** Takes one entry; false at the end of the tree. */
+  /** Processes one entry; false at the end of the tree. */
   #step(): boolean {
     if (this.#open === undefined) {
       const folder = this.#waiting.pop()
@@ -141,9 +141,10 @@ export class TreeScan {
     if (entry === null) {
       handle.closeSync()
       this.#open = undefined
-    } else if (folder !== '' || entry.name.toLowerCase() !== STATE_FOLDER) {
+    } else if (folder !== '' || entry.name.toLowerCase() !== stateFolder) {
       const path = folder === '' ? entry.name : `${folder}/${entry.name}`
-      if (entry.isDirectory() && !entry.name.includes(REPLACEMENT)) this.#waiting.push(path)
+      if (entry.isDirectory() && !entry.name.includes(replacementCharacter))
+        this.#waiting.push(path)
       else this.#take(path)
     }
     return true
@@ -152,9 +153,9 @@ export class TreeScan {
   #openFolder(folder: string): void {
     try {
       const absolute = folder === '' ? this.#layout.root : this.#layout.treePath(folder)
-      // A link may have taken the folder's place since it was listed.
+      // The folder may have been replaced by a link since it was listed.
       if (folder !== '' && look(absolute)?.isDirectory() !== true) return
-      this.#open = { folder, handle: opendirSync(absolute, { bufferSize: BATCH_FILES }) }
+      this.#open = { folder, handle: opendirSync(absolute, { bufferSize: batchFiles }) }
     } catch (error) {
       const errno = errnoOf(error)
       if (folder === '' || errno === undefined || isExhausted(error)) throw error
@@ -167,7 +168,8 @@ export class TreeScan {
     if (stats === undefined) {
       // Decoded with a replacement, the name leads nowhere; other names vanished since they were
       // listed.
-      if (path.includes(REPLACEMENT)) this.#skipped.push([path, 'the name is no valid Unicode'])
+      if (path.includes(replacementCharacter))
+        this.#skipped.push([path, 'the name is no valid Unicode'])
     } else if (stats.isFile()) {
       this.#paths.push(path)
       this.#stats.push(toFileStat(stats))

@@ -1,12 +1,12 @@
 /**
- * Carries out one operation on the tree with synchronous calls. An operation is a generator: it
- * pauses between slices of large files (after a pause the caller clears `folders`), and everything
- * that decides (folders, what stands at the path) is looked at after the last pause, right before
- * the change.
+ * Carries out one operation on the tree with synchronous calls. An operation is a generator that
+ * yields between slices of large files; after a yield the caller clears `folders`. Everything that
+ * an operation depends on (folders, the file at the path) is examined after the last yield, right
+ * before the change.
  *
- * Invariant: a file that has another name, too, is never changed in place: whoever made that name
- * (a backup with hard links, a program that keeps versions) wants the bytes as they were, and the
- * other nodes know nothing of it.
+ * Invariant: a file with several names (hard links) is never changed in place, because whoever made
+ * the other name (a backup, a program that keeps versions) relies on the old bytes, and the other
+ * nodes do not know of it.
  */
 
 import {
@@ -36,24 +36,24 @@ import {
   intoFolder,
   look,
   lookForFile,
-  NEW_FLAGS,
+  newFlags,
   type OpenFile,
   readFully,
-  SLICE_BYTES,
+  sliceBytes,
   toFileStat,
-  WRITE_FLAGS,
+  writeFlags,
   writeFully,
 } from './files.js'
 import type { Folders } from './folders.js'
 
 /** Permission bits of a file that a patch or truncate creates. */
-const DEFAULT_MODE = 0o644
+const defaultMode = 0o644
 
 /**
- * Copies of a file with several names that are made before one change of it; then it is changed as
- * it is.
+ * Copies that are made before one change of a file with several names; if it still has several, it
+ * is changed in place.
  */
-const COPIES_MAX = 3
+const copiesMax = 3
 
 type Operation<Kind extends TreeOperation['kind']> = Extract<TreeOperation, { kind: Kind }>
 type Steps = Generator<void, AppliedStat | undefined>
@@ -68,7 +68,7 @@ export class TreeWriter {
     this.#access = access
   }
 
-  /** Carries out an operation and answers the file's new state. */
+  /** Carries out an operation; returns the file's new state. */
   *apply(operation: TreeOperation, folders: Folders): Steps {
     switch (operation.kind) {
       case 'put':
@@ -91,16 +91,16 @@ export class TreeWriter {
   #put(operation: Operation<'put'>, folders: Folders): FileStat {
     const { path, bytes, mode, force = false } = operation
     const found = this.#makeWay(path, force, folders)
-    const same = found === undefined ? undefined : this.#putAgain(operation, found)
+    const same = found === undefined ? undefined : this.#rewriteIfEqual(operation, found)
     if (same !== undefined) return same
     const temporary = this.#layout.newTemporary()
-    const fd = openSync(temporary, NEW_FLAGS, mode & 0o777)
+    const fd = openSync(temporary, newFlags, mode & 0o777)
     try {
       let written: FileStat
       try {
         writeFully(fd, bytes, 0)
         written = toFileStat(fstatSync(fd))
-        // The process's umask may have taken bits away.
+        // The umask of the process may have cleared bits.
         if (written.mode !== mode) fchmodSync(fd, mode & 0o777)
       } finally {
         closeSync(fd)
@@ -114,13 +114,14 @@ export class TreeWriter {
   }
 
   /**
-   * Writes the bytes over a file that holds them already, with this mode, and answers its state;
-   * undefined where it does not. A recovery repeats everything since the last checkpoint, most of
-   * which is there, and a rename over an existing file makes some file systems write it out at
-   * once. It has to be written: after a failed sync, perhaps of a process before this one, the
-   * system may show bytes that the disk has not, and the next sync would say "done" without them.
+   * Rewrites a file that already has these bytes and this mode, in place; returns undefined for any
+   * other file. A recovery repeats every change since the last checkpoint, and most of them find
+   * their result there; renaming over an existing file makes some file systems flush it at once.
+   * The bytes must still be written: after a failed sync, perhaps of an earlier process, the system
+   * may return bytes that are not on the disk, and the next sync would succeed without writing
+   * them.
    */
-  #putAgain({ path, bytes, mode }: Operation<'put'>, found: Stats): FileStat | undefined {
+  #rewriteIfEqual({ path, bytes, mode }: Operation<'put'>, found: Stats): FileStat | undefined {
     const isSame = (stats: Stats): boolean =>
       stats.isFile() &&
       stats.nlink <= 1 &&
@@ -129,10 +130,9 @@ export class TreeWriter {
     if (!isSame(found)) return undefined
     let fd: number
     try {
-      fd = this.#access.open(this.#layout.treePath(path), WRITE_FLAGS, mode & 0o777)
+      fd = this.#access.open(this.#layout.treePath(path), writeFlags, mode & 0o777)
     } catch {
-      // A program that runs, a file of somebody else: a new file takes its place, or says why none
-      // can.
+      // A running program, or another user's file: the caller replaces it by a new file, or fails.
       return undefined
     }
     try {
@@ -152,7 +152,7 @@ export class TreeWriter {
     const { fd, stats } = yield* this.#openInPlace(operation.path, operation.force, folders)
     try {
       writeFully(fd, operation.bytes, operation.offset)
-      // Writing nothing at an offset still says that the file reaches up to there.
+      // A patch without bytes extends the file to its offset.
       if (operation.bytes.byteLength === 0) extend(fd, operation.offset)
       return { ...toFileStat(this.#access.stat(fd)), sizeBefore: stats.size }
     } finally {
@@ -226,8 +226,9 @@ export class TreeWriter {
   *#copyObject(operation: Operation<'install'>, size: number, to: string): Generator<void, void> {
     const { COPYFILE_EXCL, COPYFILE_FICLONE, COPYFILE_FICLONE_FORCE } = constants
     const object = this.#layout.objectPath(operation.area, operation.name)
-    // The operating system copies small files at once, and clones large ones where it can.
-    const small = size < SLICE_BYTES
+    // The operating system copies small files in one call, and clones large ones where the file
+    // system supports it.
+    const small = size < sliceBytes
     try {
       copyFileSync(object, to, COPYFILE_EXCL | (small ? COPYFILE_FICLONE : COPYFILE_FICLONE_FORCE))
       return
@@ -259,7 +260,7 @@ export class TreeWriter {
     if (from === undefined) return undefined
     const temporary = this.#layout.newTemporary()
     try {
-      // Synced before it gets its name: an object that is there is whole, even after a power cut.
+      // Synced before the rename, so that an existing object is complete even after a power cut.
       yield* copyToNew(from, temporary, true)
       intoFolder(object, () => renameSync(temporary, object))
     } catch (error) {
@@ -278,8 +279,7 @@ export class TreeWriter {
   }
 
   /**
-   * Opens the file to be changed in place; one that has other names, too, is replaced by a copy
-   * first.
+   * Opens the file to be changed in place. A file with several names is first replaced by a copy.
    */
   *#openInPlace(
     path: string,
@@ -289,10 +289,10 @@ export class TreeWriter {
     for (let copies = 0; ; copies += 1) {
       this.#makeWay(path, force ?? false, folders)
       const absolute = this.#layout.treePath(path)
-      const file = this.#openRegular(path, this.#access.open(absolute, WRITE_FLAGS, DEFAULT_MODE))
-      // After the last copy somebody gave it a second name again, or another thread lends it a mode
-      // just now.
-      if (file.stats.nlink <= 1 || copies === COPIES_MAX) return file
+      const file = this.#openRegular(path, this.#access.open(absolute, writeFlags, defaultMode))
+      // After the last copy it may have got another name again, for example while another thread
+      // lends it a mode.
+      if (file.stats.nlink <= 1 || copies === copiesMax) return file
       try {
         yield* this.#copyAlone(file, absolute)
       } finally {
@@ -305,16 +305,16 @@ export class TreeWriter {
     const stats = fstatSync(fd)
     if (stats.isFile()) return { fd, stats }
     closeSync(fd)
-    throw storageFailed(`${JSON.stringify(path)} is no regular file`, path)
+    throw storageFailed(`${JSON.stringify(path)} is not a regular file`, path)
   }
 
-  /** Puts a copy of the file in its place, unless another file stands there by then. */
+  /** Replaces the file by a copy, unless the path has another file by then. */
   *#copyAlone(file: OpenFile, absolute: string): Generator<void, void> {
     const { mode } = this.#access.stat(file.fd)
     const temporary = this.#layout.newTemporary()
     try {
-      // Synced before it gets the name: the journal has what is changed, and not what was there
-      // before.
+      // Synced before the rename, because the journal contains only the change and not the bytes
+      // before it.
       yield* copyToNew(file, temporary, true)
       chmodSync(temporary, mode & 0o777)
       const found = look(absolute)
@@ -330,8 +330,8 @@ export class TreeWriter {
   }
 
   /**
-   * Makes the folders, and clears the path of what is no regular file. Answers the regular file
-   * that stands there.
+   * Creates the folders and removes what obstructs the path. Returns the stat of a regular file at
+   * the path.
    */
   #makeWay(path: string, force: boolean, folders: Folders): Stats | undefined {
     folders.make(path, force)
@@ -352,7 +352,7 @@ export class TreeWriter {
 }
 
 function* copyToNew(from: OpenFile, to: string, sync: boolean): Generator<void, void> {
-  const fd = openSync(to, NEW_FLAGS, DEFAULT_MODE)
+  const fd = openSync(to, newFlags, defaultMode)
   try {
     yield* copyBytes(from, fd, 0)
     if (sync) fsyncSync(fd)
@@ -361,7 +361,7 @@ function* copyToNew(from: OpenFile, to: string, sync: boolean): Generator<void, 
   }
 }
 
-/** Removes a folder that stands at the path, or below it, and holds nothing but folders. */
+/** Removes a folder that contains nothing but folders. */
 function removeEmptyFolders(absolute: string, folder: string, path: string): void {
   for (const entry of readdirSync(absolute, { withFileTypes: true })) {
     const below = `${folder}/${entry.name}`
@@ -380,7 +380,7 @@ function discard(path: string): void {
   try {
     unlinkSync(path)
   } catch {
-    // It was never made, or was renamed already; what stays is removed at the next open.
+    // It was never created, or was renamed; a leftover is removed at the next open.
   }
 }
 

@@ -1,4 +1,4 @@
-/** What the main thread asks of a worker, and what comes back. Plain data and buffers only. */
+/** The calls from the main thread to a worker and their answers: plain data and buffers only. */
 
 import type { ObjectArea, ObjectInfo, ObjectSlice } from '../../../interfaces/object-store.js'
 import type {
@@ -9,12 +9,13 @@ import type {
   TreeOperation,
 } from '../../../interfaces/tree-store.js'
 
-/** Every kind of work, with its question and answer. */
+/** Every kind of call, with its argument and its answer. */
 export interface Work {
   stat: { ask: { readonly paths: readonly string[] }; answer: Float64Array }
   obstacles: { ask: { readonly paths: readonly string[] }; answer: (Obstacle | undefined)[] }
   /**
-   * Answers, for each request, `start` and `length` in the buffer and the four numbers of its stat.
+   * Answers seven numbers for each request: `start` and `length` in the buffer, the stat, and
+   * whether the file is sparse.
    */
   read: {
     ask: { readonly requests: readonly ReadRequest[]; readonly into: Uint8Array }
@@ -23,8 +24,8 @@ export interface Work {
   apply: { ask: { readonly operations: readonly TreeOperation[] }; answer: Float64Array }
   takeIn: { ask: undefined; answer: TakenIn }
   /**
-   * `begins`: the first batch; a thread that took the place of another one knows nothing of its
-   * scans.
+   * `begins`: the first batch. A restarted thread has lost the scans under way and must not begin
+   * one anew in the middle.
    */
   scan: { ask: { readonly scan: number; readonly begins: boolean }; answer: ScanBatch }
   scanEnd: { ask: { readonly scan: number }; answer: undefined }
@@ -36,17 +37,17 @@ export interface Work {
     ask: { readonly area: ObjectArea; readonly names: readonly string[] }
     answer: undefined
   }
-  /** Waits for what goes on in the background. */
+  /** Waits for background work. */
   settle: { ask: undefined; answer: undefined }
 }
 
 export type WorkKind = keyof Work
 
-/** What a move of all incoming files changed. */
+/** The result of moving all incoming files. */
 export interface TakenIn {
   /** Folders of the tree that got new entries. */
   readonly folders: readonly string[]
-  /** Files that took the place of others, or got into a folder that was there. */
+  /** Files that were moved singly, in place of a file or into an existing folder. */
   readonly replaced: readonly string[]
 }
 
@@ -78,11 +79,11 @@ export interface ObjectRead {
 }
 
 /** Numbers of one packed stat: size, mtimeMs, inode, mode. */
-export const STAT_NUMBERS = 4
-/** Numbers of one packed answer to an operation: a stat, and the size before. */
-export const APPLIED_NUMBERS: number = STAT_NUMBERS + 1
+export const statNumbers = 4
+/** Numbers of one packed answer to an operation: a stat, and the size before the operation. */
+export const appliedNumbers: number = statNumbers + 1
 /** Numbers of one packed read result: start, length, a stat, and 1 for a file that is sparse. */
-export const READ_NUMBERS: number = 3 + STAT_NUMBERS
+export const readNumbers: number = 3 + statNumbers
 
 /** Writes a stat as four numbers at `at`; a missing one has the size NaN. */
 export function packStat(target: Float64Array, at: number, stat: FileStat | undefined): void {
@@ -100,18 +101,18 @@ export function unpackStat(source: Float64Array, at: number): FileStat | undefin
   return { size, mtimeMs: source[at + 1]!, inode: source[at + 2]!, mode: source[at + 3]! }
 }
 
-/** Writes what became of a file as five numbers at `at`; a size that is not known is NaN. */
+/** Writes the state after an operation as five numbers at `at`; an unknown size before is NaN. */
 export function packApplied(target: Float64Array, at: number, stat: AppliedStat | undefined): void {
   packStat(target, at, stat)
-  target[at + STAT_NUMBERS] = stat?.sizeBefore ?? Number.NaN
+  target[at + statNumbers] = stat?.sizeBefore ?? Number.NaN
 }
 
 /** Reads what {@link packApplied} wrote for many. */
 export function unpackApplied(source: Float64Array): (AppliedStat | undefined)[] {
   const stats: (AppliedStat | undefined)[] = []
-  for (let at = 0; at < source.length; at += APPLIED_NUMBERS) {
+  for (let at = 0; at < source.length; at += appliedNumbers) {
     const stat = unpackStat(source, at)
-    const sizeBefore = source[at + STAT_NUMBERS]!
+    const sizeBefore = source[at + statNumbers]!
     stats.push(stat === undefined || Number.isNaN(sizeBefore) ? stat : { ...stat, sizeBefore })
   }
   return stats
@@ -120,6 +121,6 @@ export function unpackApplied(source: Float64Array): (AppliedStat | undefined)[]
 /** Reads many stats. */
 export function unpackStats(source: Float64Array): (FileStat | undefined)[] {
   const stats: (FileStat | undefined)[] = []
-  for (let at = 0; at < source.length; at += STAT_NUMBERS) stats.push(unpackStat(source, at))
+  for (let at = 0; at < source.length; at += statNumbers) stats.push(unpackStat(source, at))
   return stats
 }

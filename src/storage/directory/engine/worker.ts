@@ -1,4 +1,7 @@
-/** The thread of one lane: takes work from the main thread and gives answers back. */
+/**
+ * The worker thread of one lane: runs the calls that the main thread sends, and returns the
+ * answers.
+ */
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { storageError } from '../base/fs-error.js'
@@ -15,7 +18,7 @@ parentPort?.on('message', (message: WorkerAsk) => {
     send({ id, error: toWire(storageError(error, 'the storage failed in', start.root)) })
   }
   try {
-    // The kind and its question come from one typed call on the other side.
+    // The cast is safe because kind and argument come from one typed call of the main thread.
     const outcome = engine.do(message.kind, message.ask as never) as unknown
     if (outcome instanceof Promise) outcome.then((answer) => send({ id, answer }), fail)
     else send({ id, answer: outcome })
@@ -28,7 +31,7 @@ function send(message: WorkerAnswer): void {
   parentPort?.postMessage(message, 'answer' in message ? buffersOf(message.answer) : [])
 }
 
-/** The buffers of an answer that can be handed over without a copy. */
+/** The buffers of an answer that can be transferred instead of copied. */
 function buffersOf(answer: unknown): ArrayBuffer[] {
   if (ArrayBuffer.isView(answer)) return whole(answer)
   if (typeof answer !== 'object' || answer === null) return []

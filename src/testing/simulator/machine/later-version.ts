@@ -5,7 +5,7 @@
  */
 
 import type { Connection, Transport } from '../../../interfaces/transport.js'
-import { MESSAGE_TYPE } from '../../../protocol/channel.js'
+import { messageType } from '../../../protocol/channel.js'
 import { decode, encode } from '../../../protocol/codec.js'
 import { answerParts, readAnswer } from '../../../replication/bulk/messages.js'
 import { frameTypes } from '../../../replication/frame-types.js'
@@ -38,7 +38,7 @@ function speakLater(connection: Connection, random: SeededRandom): void {
     if (parts.length < 3 || head?.length !== 1 || payload === undefined) return send(parts, taken)
     const noCheck = parts.at(-1) ?? payload
     if (head[0] === frameTypes.answer) return send(withLaterAnswer(parts), taken)
-    const isMessage = head[0] === MESSAGE_TYPE && payload.length <= messageBytesMax
+    const isMessage = head[0] === messageType && payload.length <= messageBytesMax
     const message = isMessage ? (decode(payload) as Fields) : undefined
     const spoken = message === undefined ? parts : [head, encode(withLaterFields(message)), noCheck]
     const hasRoom = send(spoken, taken)

@@ -11,18 +11,18 @@ import { eachConnection } from './each-connection.js'
 import type { SeededRandom } from './seeded-random.js'
 
 /** What bytes are filled with whose owner may use them for something else. */
-const SPOILED = 0xdd
+const spoiledByte = 0xdd
 /** Frames of a connection that are looked at again later. */
-const FRAMES_KEPT_MAX = 16
+const framesKeptMax = 16
 /** Bytes of these frames. */
-const BYTES_KEPT_MAX = 2 * 1024 * 1024
+const bytesKeptMax = 2 * 1024 * 1024
 
 /** Told of a call whose bytes changed while they were lent. */
 export type Changed = (call: string) => void
 
 /** The same bytes in memory that the owner may use again. */
 export function overwritten(bytes: Uint8Array): void {
-  bytes.fill(SPOILED)
+  bytes.fill(spoiledByte)
 }
 
 /** The same storage; it gets bytes that are overwritten as soon as the caller may do that. */
@@ -167,7 +167,7 @@ function lend(connection: Connection, random: SeededRandom, changed: Changed): v
     const frame = { loan: new Loan(parts, 'connection.send', changed), taken }
     kept.push(frame)
     keptBytes += frame.loan.bytes
-    while (kept.length > FRAMES_KEPT_MAX || keptBytes > BYTES_KEPT_MAX) {
+    while (kept.length > framesKeptMax || keptBytes > bytesKeptMax) {
       const oldest = kept.shift()
       if (oldest === undefined) break
       keptBytes -= oldest.loan.bytes

@@ -10,7 +10,7 @@ import type { ObjectStore } from '../../../interfaces/object-store.js'
 import type { Log, LogStore, OpenStorage, Storage } from '../../../interfaces/storage.js'
 import type { Connection, Transport } from '../../../interfaces/transport.js'
 import type { TreeOperation } from '../../../interfaces/tree-store.js'
-import { MESSAGE_TYPE } from '../../../protocol/channel.js'
+import { messageType } from '../../../protocol/channel.js'
 import { decode } from '../../../protocol/codec.js'
 import { readAnswer } from '../../../replication/bulk/messages.js'
 import { frameTypes } from '../../../replication/frame-types.js'
@@ -65,7 +65,7 @@ function tap(connection: Connection, hooks: TapHooks): void {
     const sent = messageOf(remote, parts)
     if (sent !== undefined) hooks.sent(sent)
     const room = send(parts, taken)
-    hooks.queued(remote, connection.queuedBytes, parts[0]?.[0] ?? MESSAGE_TYPE)
+    hooks.queued(remote, connection.queuedBytes, parts[0]?.[0] ?? messageType)
     return room
   }
 }
@@ -78,7 +78,7 @@ function messageOf(to: string, parts: readonly Uint8Array[]): SentMessage | unde
   const [head, first, second] = parts
   if (parts.length < 3 || head?.length !== 1 || first === undefined) return undefined
   try {
-    if (head[0] === MESSAGE_TYPE) return { to, message: decode(first), isAnswer: false }
+    if (head[0] === messageType) return { to, message: decode(first), isAnswer: false }
     if (head[0] !== frameTypes.answer || second === undefined) return undefined
     const { body } = readAnswer(Buffer.concat([first, second])).head
     return { to, message: body, isAnswer: true }

@@ -1,32 +1,32 @@
 /**
- * What every call of an open storage goes through: it refuses calls after the end, lets `close`
- * wait for those under way, and makes sure of the lock first where this process stood still so long
- * that another one may have taken it.
+ * Admits the calls of an open storage. It refuses calls after the end, lets `close` wait for those
+ * under way, and renews the lock before a call when this process was suspended so long that another
+ * one may have taken it.
  */
 
 import { HotspareError } from '../../../errors.js'
 
-/** What the gate asks of the lock. */
+/** The part of the lock that the gate uses. */
 export interface Guard {
-  /** Whether the lock was not renewed for so long that it may be another process's by now. */
+  /** Whether the last renewal is so old that another process may have taken the lock. */
   readonly isOverdue: boolean
-  /** Renews the lock; answers why it is lost, or undefined when it is held. */
+  /** Renews the lock; returns why it is lost, or undefined when this process still has it. */
   renew(): Promise<string | undefined>
 }
 
 /** The gate of one open storage. */
-export class Gate {
+export class CallGate {
   #guard: Guard | undefined
   /**
-   * The look at the lock that is under way, which all calls wait for, so that they go on in their
-   * order.
+   * The renewal of the lock that is under way. All calls wait for the same one, which preserves
+   * their order.
    */
-  #looking: Promise<void> | undefined
+  #renewing: Promise<void> | undefined
   #ended: string | undefined
   #underWay = 0
   #idle: (() => void) | undefined
 
-  /** Why calls are refused; undefined while they are not. */
+  /** Why calls are refused; undefined while they are admitted. */
   get ended(): string | undefined {
     return this.#ended
   }
@@ -41,33 +41,33 @@ export class Gate {
     if (this.#ended !== undefined) throw new HotspareError('STORAGE_FAILED', this.#ended)
   }
 
-  /** From now on calls make sure of this lock. */
+  /** From now on calls renew this lock when it is overdue. */
   watch(guard: Guard): void {
     this.#guard = guard
   }
 
   /**
-   * Undefined while the lock is surely held; else a promise that resolves when it was looked at and
-   * is. It rejects with `STORAGE_FAILED` when it is lost, which ends the storage.
+   * Undefined while this process certainly has the lock; else a promise that resolves when the lock
+   * was renewed. It rejects with `STORAGE_FAILED` when the lock is lost, which ends the storage.
    */
-  assured(): Promise<void> | undefined {
-    if (this.#looking !== undefined) return this.#looking
+  confirmLock(): Promise<void> | undefined {
+    if (this.#renewing !== undefined) return this.#renewing
     if (this.#guard?.isOverdue !== true) return undefined
-    this.#looking = this.#look(this.#guard)
+    this.#renewing = this.#renew(this.#guard)
     const done = (): void => {
-      this.#looking = undefined
+      this.#renewing = undefined
     }
-    this.#looking.then(done, done)
-    return this.#looking
+    this.#renewing.then(done, done)
+    return this.#renewing
   }
 
-  async #look(guard: Guard): Promise<void> {
+  async #renew(guard: Guard): Promise<void> {
     const lost = await guard.renew()
     if (lost !== undefined) this.end(lost)
     this.check()
   }
 
-  /** Counts a call whose end {@link leave} tells. @throws `STORAGE_FAILED` after the end */
+  /** Counts a call until {@link leave}. @throws `STORAGE_FAILED` after the end */
   enter(): void {
     this.check()
     this.#underWay += 1
@@ -82,8 +82,8 @@ export class Gate {
   async run<T>(action: () => Promise<T>): Promise<T> {
     this.enter()
     try {
-      const assured = this.assured()
-      if (assured !== undefined) await assured
+      const confirmed = this.confirmLock()
+      if (confirmed !== undefined) await confirmed
       return await action()
     } finally {
       this.leave()

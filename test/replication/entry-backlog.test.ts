@@ -70,7 +70,7 @@ class Follower {
   }
 
   hold(...entries: Entry[]): void {
-    for (const entry of entries) this.held.hold(entry, partsOf(entry))
+    for (const entry of entries) this.held.add(entry, partsOf(entry))
   }
 
   mustWait(entry: Entry): boolean {

@@ -11,8 +11,8 @@ import { synced } from '../../src/policy/kinds/synced.js'
 import { SyncPolicy } from '../../src/policy/sync-policy.js'
 import type { WriterEvent } from '../../src/replication/in-sync/types.js'
 import {
+  type ApplyOutcome,
   type KnownFile,
-  type WriteOutcome,
   type WriterCopy,
   type WriterOptions,
   writerLimits,
@@ -87,13 +87,13 @@ export class FakeCopy implements WriterCopy {
   prompt = true
   readonly entries: Entry[] = []
   readonly files = new Map<string, FakeFile>()
-  apply: (change: unknown) => WriteOutcome = (value) => ({ ok: true, value })
+  apply: (change: unknown) => ApplyOutcome = (value) => ({ ok: true, value })
   readonly #durable = new Set<(ordinal: number) => void>()
   readonly #failure = new Set<(error: HotspareError) => void>()
   #flushes: { ordinal: number; resolve: () => void; reject: (error: unknown) => void }[] = []
   #decongest: (() => void)[] = []
 
-  append(entry: Entry): { ordinal: number; results: readonly WriteOutcome[] | undefined } {
+  append(entry: Entry): { ordinal: number; results: readonly ApplyOutcome[] | undefined } {
     if (this.failed !== undefined) throw this.failed
     if (entry.header.firstSeq !== this.seq + 1) throw new Error(`gap at ${entry.header.firstSeq}`)
     this.entries.push(entry)
@@ -108,7 +108,7 @@ export class FakeCopy implements WriterCopy {
     return { ordinal, results }
   }
 
-  #take(change: Change, seq: number): WriteOutcome {
+  #take(change: Change, seq: number): ApplyOutcome {
     const outcomes = singlesOf(change).map((single) => {
       if (single.kind === 'update') return this.apply(single.value)
       this.#takeFile(single, seq)

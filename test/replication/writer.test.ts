@@ -472,7 +472,7 @@ describe('giving up', () => {
       details: { seq: 1 },
     })
     // Whoever calls again makes it happen twice.
-    await expect(write).rejects.toThrow(/stands in the journal at 1\. Read the data on the active/)
+    await expect(write).rejects.toThrow(/is in the journal at 1\. Read the data on the active/)
     await expect(write).rejects.not.toThrow('Call again')
   })
 

@@ -1,14 +1,14 @@
-/** Pages of the source's index, as they come over the wire. */
+/** Reads pages of the source's index. */
 import { checkPath } from '../../policy/path-rules.js'
 import { fromPeer } from '../../protocol/fields.js'
 import type { BulkAnswer } from '../bulk/client.js'
-import type { IndexedFile, IndexedRemoval } from '../bulk/messages.js'
+import type { ListedFile, ListedRemoval } from '../bulk/messages.js'
 import { indexPathsMax } from '../bulk/messages.js'
 
-/** A part of the listing of what is to be moved. */
-export interface Page {
-  readonly files: IndexedFile[]
-  readonly removed: IndexedRemoval[]
+/** A page of the listing of files to transfer and paths to remove. */
+export interface IndexPage {
+  readonly files: ListedFile[]
+  readonly removed: ListedRemoval[]
   readonly next: number
   readonly filesTotal: number
   readonly bytesTotal: number
@@ -19,9 +19,9 @@ export interface Page {
 const read = fromPeer('a page of the index')
 
 /** @throws `PROTOCOL_VIOLATION` */
-export function pageOf(answer: BulkAnswer): Page {
+export function pageOf(answer: BulkAnswer): IndexPage {
   const body = read.fields(answer.body, 'page')
-  const files = read.list(body.files, 'files', indexPathsMax).map((one): IndexedFile => {
+  const files = read.list(body.files, 'files', indexPathsMax).map((one): ListedFile => {
     const [path, version, size, mode] = read.row(one, 'file')
     return {
       path: pathOf(path),
@@ -30,7 +30,7 @@ export function pageOf(answer: BulkAnswer): Page {
       mode: read.count(mode, 'mode') & 0o777,
     }
   })
-  const removed = read.list(body.removed, 'removed', indexPathsMax).map((one): IndexedRemoval => {
+  const removed = read.list(body.removed, 'removed', indexPathsMax).map((one): ListedRemoval => {
     const [path, version] = read.row(one, 'removal')
     return { path: pathOf(path), version: read.count(version, 'version') }
   })

@@ -1,4 +1,4 @@
-/** What the writer needs, and what it gives. */
+/** The types of what the writer depends on, accepts and returns. */
 
 import type { BatchPart, Entry } from '../../changes/entry.js'
 import type { WriteIntent } from '../../changes/intent.js'
@@ -10,17 +10,17 @@ import type { OpenStorage } from '../../interfaces/storage.js'
 import type { FileStat } from '../../interfaces/tree-store.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
 import type { ClassDeclaration } from '../../policy/kinds/table.js'
-import type { BlobDistribution } from '../content/types.js'
+import type { BlobDistributor } from '../content/types.js'
 import type { Pace } from '../in-sync/flow-control.js'
 import type { FollowerStatus, WriterEvent } from '../in-sync/types.js'
 
-/** What a write's `apply` answered, or threw; undefined for changes of files. */
-export type WriteOutcome =
+/** What `apply` returned or threw for a write; undefined for changes of files. */
+export type ApplyOutcome =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly error: unknown }
   | undefined
 
-/** What is known of a file without reading it. */
+/** Metadata of a file. */
 export interface KnownFile {
   readonly size: number
   readonly mode: number
@@ -36,29 +36,29 @@ export interface WriterCopy {
   readonly lastOrdinal: number
   readonly durableOrdinal: number
   readonly congested: boolean
-  /** Bytes of everything that a restore of this copy brings. */
+  /** Bytes that a full restore of this copy transfers. */
   readonly contentBytes: number
-  /** Bytes of the journal, above which it forgets what only a follower needs. */
+  /** Bytes above which the journal drops segments that only a follower still needs. */
   readonly journalBytesMax: number
   append(
     entry: Entry,
     parts?: readonly BatchPart[],
     found?: ReadonlyMap<string, FileStat | null>,
-  ): { readonly ordinal: number; readonly results: readonly WriteOutcome[] | undefined }
+  ): { readonly ordinal: number; readonly results: readonly ApplyOutcome[] | undefined }
   onDurable(listener: (durableOrdinal: number) => void): () => void
   onFailure(listener: (error: HotspareError) => void): () => void
   decongested(): Promise<void>
   flush(): Promise<void>
   statFile(path: string): KnownFile | undefined
   listFiles(prefix?: string): string[]
-  /** Whether any file lies below this path; a check by listing when the copy does not offer it. */
+  /** Whether any file is below this path. Without this method, the writer lists the files. */
   hasFilesBelow?(path: string): boolean
   /**
    * Files and folders that differ only in case from a new path, or from a new folder above it;
    * undefined where that is no reason to refuse it.
    */
   spelledOtherwise?(path: string): readonly string[] | undefined
-  /** Which new files cannot come to stand at their paths, and why. */
+  /** Which new files cannot be created at their paths, and why. */
   findBlocked?(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>>
 }
 
@@ -70,13 +70,13 @@ export interface WriterPolicy {
 
 /** Limits of the write path. */
 export interface WriterLimits {
-  /** Bytes of changes in one batch; a single larger change is a batch of its own. */
+  /** Bytes of changes in one batch; a larger change is a batch by itself. */
   readonly batchBytesMax: number
   /** Changes in one batch; further ones go into the next. */
   readonly batchChangesMax: number
   /** Content above this many bytes becomes a blob. */
   readonly inlineBytesMax: number
-  /** Bytes of writes that wait for their place in the order; beyond it `QUEUE_FULL`. */
+  /** Bytes of writes that are queued and not sequenced; beyond it `QUEUE_FULL`. */
   readonly queueBytesMax: number
   /** Writes that are not acknowledged yet; beyond it `QUEUE_FULL`. */
   readonly queueWritesMax: number
@@ -84,7 +84,7 @@ export interface WriterLimits {
   readonly blobBytesMax: number
 }
 
-/** The limits that hold when nothing else is said. */
+/** The default limits. */
 export const writerLimits: WriterLimits = {
   batchBytesMax: 256 * 1024,
   batchChangesMax: 1024,
@@ -104,15 +104,15 @@ export interface WriterOptions {
   readonly term: Term
   readonly nodeId: string
   readonly members: readonly { readonly id: string; readonly promotable: boolean }[]
-  /** How long a standby of the in-sync set may leave an entry unanswered, in milliseconds. */
+  /** How long a standby of the in-sync set may leave an entry unacknowledged, in milliseconds. */
   readonly degradeAfterMs: number
   readonly onNoStandby: 'degrade' | 'block'
   /** Whether writers are paced for a standby that does not gain on them. */
   readonly flowControl: 'redundancy' | 'speed'
   readonly limits: WriterLimits
-  /** Whether no promotable member is in reach, so that nothing is waited for. */
+  /** Whether no promotable member is reachable, so that writes do not wait for one first. */
   readonly degraded: boolean
-  readonly blobs: BlobDistribution
+  readonly blobs: BlobDistributor
   /** Why what takes so many bytes of the device is refused; undefined when there is room. */
   noRoomFor?(bytes: number): string | undefined
   emit(event: WriterEvent): void
@@ -120,7 +120,7 @@ export interface WriterOptions {
   checkTenure(): void
 }
 
-/** What a write may choose for itself instead of its class. */
+/** What a write may choose instead of the settings of its class. */
 export interface WriteOptions {
   /** How far it has come before it is acknowledged. Default: what its class says. */
   readonly ack?: AckLevel | undefined
@@ -135,7 +135,7 @@ export interface WriteOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What a write really got. */
+/** How a write was acknowledged. */
 export interface Receipt {
   /** Its place in the history. */
   readonly position: Position
@@ -157,13 +157,13 @@ export interface Receipt {
 }
 
 /**
- * A write that waits without a place in the order, taken out of the writer to be sent elsewhere.
+ * A write that is not sequenced, removed from the writer so that it can be sent to another node.
  */
 export interface HeldWrite {
   readonly intent: WriteIntent
   readonly ack: AckLevel | undefined
   readonly durability: Durability | undefined
-  /** Gives the write up: whoever holds it listens from now on. */
+  /** Gives the write up. The new owner of the write must listen to it. */
   readonly signal: AbortSignal | undefined
   resolve(receipt: Receipt): void
   reject(error: unknown): void
@@ -171,17 +171,17 @@ export interface HeldWrite {
 
 /** The state of the write path. */
 export interface WriterStatus {
-  /** The members whose answers count. */
+  /** The members whose acknowledgements count. */
   readonly inSync: readonly string[]
   readonly degraded: boolean
   readonly blocked: boolean
   readonly frozen: boolean
-  /** How the writers are paced; undefined while they are not. */
+  /** How writers are paced; undefined while they are not. */
   readonly pace: Pace | undefined
-  /** Writes and bytes without a place in the order. */
+  /** Writes that are queued and not sequenced, and their bytes. */
   readonly queuedWrites: number
   readonly queuedBytes: number
-  /** Writes with a place in the order that are not acknowledged. */
+  /** Writes that are sequenced and not acknowledged. */
   readonly unacknowledged: number
   readonly followers: readonly FollowerStatus[]
 }

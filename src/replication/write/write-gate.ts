@@ -2,7 +2,7 @@
 
 import type { BlobRef } from '../../changes/change.js'
 import type { WriteIntent } from '../../changes/intent.js'
-import type { Content, ContentOptions } from '../content/blob-spool.js'
+import type { SpoolContentOptions, StoredContent } from '../content/blob-spool.js'
 import type { ContentSource } from '../content/types.js'
 import type { KnownFile, Receipt, WriteOptions } from './types.js'
 
@@ -18,7 +18,7 @@ export interface WriteGate {
   /** Undefined when so many bytes may be submitted now; else a promise for when to ask `again`. */
   room(bytes: number, again?: boolean): Promise<void> | undefined
   /** @throws `NOT_ACTIVE` before anything of the source is read */
-  store(source: ContentSource, options: ContentOptions): Promise<Content>
+  store(source: ContentSource, options: SpoolContentOptions): Promise<StoredContent>
   readBlob(blob: BlobRef, offset: number, length: number): Promise<Uint8Array>
   /**
    * Removes blobs that no change will name. Never rejects: what cannot be removed now goes at the

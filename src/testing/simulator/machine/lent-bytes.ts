@@ -1,8 +1,8 @@
 /**
- * Holds both sides to the rules of who may touch bytes when, which the interfaces of storage and
- * transport state. Bytes that a call is handed are overwritten as soon as the rules let their owner
- * do so: an adapter that looks at them later is found out by what it stores. And the library is
- * found out where it changes bytes that it has lent to an adapter.
+ * Checks that both sides keep the rules of buffer ownership in the interfaces of storage and
+ * transport. Bytes that are passed to a call are overwritten as soon as the rules allow their owner
+ * to do so, so an adapter that reads them later stores wrong bytes. And a copy of the bytes that
+ * the library lends to an adapter shows when the library changes them too early.
  */
 import type { Log, OpenStorage, Storage } from '../../../interfaces/storage.js'
 import type { Connection, Transport } from '../../../interfaces/transport.js'

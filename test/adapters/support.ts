@@ -16,7 +16,7 @@ export const realRandom: Random = {
   number: () => Math.random(),
 }
 
-/** A small generator with a seed (mulberry32). */
+/** The seeded generator mulberry32. */
 export function seeded(seed: number): Random {
   let state = seed >>> 0
   const number = (): number => {
@@ -31,7 +31,7 @@ export function seeded(seed: number): Random {
   }
 }
 
-/** Time that passes only when told to. */
+/** A clock whose time passes only in `advance`. */
 export class VirtualClock implements Clock {
   #nowMs = 0
   #count = 0
@@ -55,7 +55,7 @@ export class VirtualClock implements Clock {
     this.#timers.delete(timer as number)
   }
 
-  /** Lets time pass; promises settle between timers. */
+  /** Advances time; promises settle between timers. */
   async advance(durationMs: number): Promise<void> {
     const endMs = this.#nowMs + durationMs
     for (;;) {
@@ -76,7 +76,7 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Lets all promises settle that need no timer. */
+/** Resolves when all promises that need no timer have settled. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await Promise.resolve()
 }

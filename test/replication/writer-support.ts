@@ -1,4 +1,4 @@
-/** A copy without storage whose durability a test moves by hand, and a writer on it. */
+/** A copy without storage, whose durability a test controls, and a writer on it. */
 
 import type { Change, FileChange } from '../../src/changes/change.js'
 import { changesOf, type Entry, inSyncOf, lastSeqOf, singlesOf } from '../../src/changes/entry.js'
@@ -47,7 +47,7 @@ export class TestClock implements Clock {
     return this.#timers.size
   }
 
-  /** Lets time pass, one timer after the other. */
+  /** Advances time and runs timers in order. */
   advance(ms: number): void {
     const endMs = this.now + ms
     for (;;) {
@@ -60,7 +60,7 @@ export class TestClock implements Clock {
     this.now = endMs
   }
 
-  /** Lets time pass while nothing can run, as in a process that is stopped. */
+  /** Advances time without running anything, as in a process that is stopped. */
   freeze(ms: number): void {
     this.now += ms
     this.advance(0)
@@ -73,7 +73,7 @@ interface FakeFile {
   version: number
 }
 
-/** Looks like a node's copy; what is durable is up to the test. */
+/** A fake of a node's copy; the test decides what is durable. */
 export class FakeCopy implements WriterCopy {
   seq = 0
   ackedSeq = 0
@@ -83,7 +83,7 @@ export class FakeCopy implements WriterCopy {
   congested = false
   contentBytes = 0
   journalBytesMax = Number.POSITIVE_INFINITY
-  /** Makes everything durable in the microtask after it was appended. */
+  /** Whether everything becomes durable in the microtask after it was appended. */
   prompt = true
   readonly entries: Entry[] = []
   readonly files = new Map<string, FakeFile>()
@@ -139,7 +139,7 @@ export class FakeCopy implements WriterCopy {
     this.files.set(change.path, { bytes, mode, version: seq })
   }
 
-  /** Everything up to this ordinal is on the disk; all without one. */
+  /** Makes everything up to this ordinal durable; by default everything. */
   makeDurable(ordinal = this.lastOrdinal): void {
     if (ordinal <= this.durableOrdinal) return
     this.durableOrdinal = ordinal
@@ -149,7 +149,7 @@ export class FakeCopy implements WriterCopy {
     for (const flush of done) flush.resolve()
   }
 
-  /** Something fails that is not the journal. */
+  /** Makes the copy fail, but not its journal. */
   failBeside(error = new HotspareError('STORAGE_FULL')): void {
     this.failed = error
     for (const listener of this.#failure) listener(error)
@@ -191,7 +191,7 @@ export class FakeCopy implements WriterCopy {
     return { size: file.bytes.length, mode: file.mode, version: file.version }
   }
 
-  /** Paths that were looked at, a list for each look; what is blocked is up to the test. */
+  /** The paths of each check; the test decides which are blocked. */
   readonly looks: (readonly string[])[] = []
   readonly blocked = new Map<string, HotspareError>()
   look: Promise<void> = Promise.resolve()
@@ -260,7 +260,7 @@ export interface Bench {
   readonly events: WriterEvent[]
   readonly storage: OpenStorage
   readonly writer: Writer
-  /** Set to make the tenure doubtful. */
+  /** Set `error` to make the tenure doubtful. */
   tenure: { error: HotspareError | undefined }
 }
 
@@ -297,7 +297,7 @@ export async function openWriter(
   return { copy, clock, events, storage, writer, tenure }
 }
 
-/** Adds a follower that is in sync at once and holds everything so far. */
+/** Adds a follower that is in sync at once and has acknowledged everything so far. */
 export function inSync(bench: Bench, id: string): ReturnType<Writer['addFollower']> {
   const follower = bench.writer.addFollower(id, { promotable: true })
   follower.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
@@ -306,12 +306,12 @@ export function inSync(bench: Bench, id: string): ReturnType<Writer['addFollower
   return follower
 }
 
-/** Lets everything run that is ready, several turns of the event loop long. */
+/** Runs everything that is ready, for several turns of the event loop. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** What became of a promise by now. */
+/** The state of a promise. */
 export async function stateOf(
   promise: Promise<unknown>,
 ): Promise<'pending' | 'resolved' | 'rejected'> {
@@ -325,7 +325,7 @@ export async function stateOf(
   ])
 }
 
-/** The code of a rejection. */
+/** The error code with which a promise rejects. */
 export async function codeOf(promise: Promise<unknown>): Promise<string> {
   try {
     await promise

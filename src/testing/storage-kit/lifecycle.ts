@@ -10,7 +10,7 @@ export const lifecycleTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'is locked against a second opening, and says by whom',
+    title: 'open() of a storage that is open fails with STORAGE_LOCKED and names the holder',
     run: async ({ subject }) => {
       const other = subject.reopen?.() ?? subject.storage
       const error = await refused(other.open({ nodeId: 'beta', bootId: 'b' }), 'STORAGE_LOCKED')
@@ -26,7 +26,7 @@ export const lifecycleTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'closes more than once without complaint',
+    title: 'close() may be called more than once, and never releases the lock of a later handle',
     run: async ({ opened, subject }) => {
       await Promise.all([opened.close(), opened.close()])
       await opened.close()
@@ -38,7 +38,7 @@ export const lifecycleTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'waits for work under way when it closes',
+    title: 'close() waits for calls in flight',
     run: async ({ opened, again }) => {
       const log = await opened.logs.open('journal', '1')
       const work = [

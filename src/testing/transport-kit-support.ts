@@ -1,3 +1,5 @@
+/** What the tests of the transport kit share. */
+
 import type { Connection, Listener, Transport, TransportLimits } from '../interfaces/transport.js'
 
 /** Two transports that reach each other. */

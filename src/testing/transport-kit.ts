@@ -1,3 +1,5 @@
+/** The conformance kit for transport adapters: every sentence of the contract, as a test. */
+
 import { strict as assert } from 'node:assert'
 import { HotspareError } from '../errors.js'
 import type { CloseCause, Connection, Listener, Transport } from '../interfaces/transport.js'

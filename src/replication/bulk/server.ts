@@ -33,11 +33,11 @@ const preparedMax = 3
 /** Bytes of content in one answer; the rest needs further requests. */
 export const answerBytesMax: number = 512 * 1024
 
-/** What a bulk lane is served from. */
+/** What serving a bulk lane depends on. */
 export interface BulkSource {
   readonly copy: LocalCopy
   readonly storage: OpenStorage
-  /** Called for each answer, so that a slow transfer can be told from a stalled one. */
+  /** Called for each answer, so that a slow transfer can be distinguished from a stalled one. */
   served(bytes: number): void
 }
 

@@ -40,7 +40,7 @@ export interface SpoolLimits {
   readonly blobBytesMax: number
 }
 
-/** What a spool works with. */
+/** What a spool depends on. */
 export interface SpoolOptions {
   readonly objects: ObjectStore
   readonly random: Random

@@ -85,7 +85,7 @@ interface Wanted {
   readonly isUrgent: boolean
 }
 
-/** What flow control works with. */
+/** What flow control depends on. */
 export interface FlowControlOptions {
   readonly clock: Clock
   readonly degradeAfterMs: number

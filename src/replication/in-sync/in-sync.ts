@@ -99,7 +99,8 @@ export class InSyncSet implements FollowerCalls {
       this.#followers.set(id, new FollowerRecord(id, handle, mayCount, readmission))
       return handle
     }
-    // The new stream is silent until its first answer; an older silence goes on.
+    // The new stream is silent until its first answer. If the old stream was silent, the silence
+    // continues.
     this.lost(known.handle, false, undefined)
     known.restart(handle, mayCount)
     this.tracker.restart(id)
@@ -185,7 +186,7 @@ export class InSyncSet implements FollowerCalls {
       const { id, mayCount, begun, heard, lostSinceMs, durable, cutOrdinal } = record
       const { restores, restoredBytes, arrivedBytes } = record
       if (!mayCount || !begun || lostSinceMs !== undefined) continue
-      // Its lag is unknown before its first answer, unless a restore tells it.
+      // Its lag is unknown before its first answer, unless it is being restored.
       if (!heard && !restores) continue
       const state = this.tracker.stateOf(id)
       const inSet = state === 'adding' || state === 'counting'

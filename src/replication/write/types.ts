@@ -94,7 +94,7 @@ export const writerLimits: WriterLimits = {
   blobBytesMax: 64 * 1024 * 1024 * 1024,
 }
 
-/** What a {@link Writer} is made of. */
+/** What a {@link Writer} depends on. */
 export interface WriterOptions {
   readonly copy: WriterCopy
   readonly policy: WriterPolicy
@@ -113,7 +113,7 @@ export interface WriterOptions {
   /** Whether no promotable member is reachable, so that writes do not wait for one first. */
   readonly degraded: boolean
   readonly blobs: BlobDistributor
-  /** Why what takes so many bytes of the device is refused; undefined when there is room. */
+  /** Why something of this many bytes is refused for lack of disk space; undefined when it fits. */
   noRoomFor?(bytes: number): string | undefined
   emit(event: WriterEvent): void
   /** Throws NOT_ACTIVE when this node may not act as active now. */
@@ -127,10 +127,11 @@ export interface WriteOptions {
   /** Whether that means memory or disk. Default: what its class says. */
   readonly durability?: Durability | undefined
   /**
-   * Gives the call up, which then ends with `ABORTED`, or with `WRITES_BLOCKED` where it waited for
-   * a standby because of `onNoStandby: 'block'`. A write that has no place in the order yet then
-   * never happens (`retryable` is true); one that has stays in the journal, goes to the standbys,
-   * and was only not acknowledged (`retryable` is false). Retry by that, not by the code.
+   * Gives the call up, which then rejects with `ABORTED`, or with `WRITES_BLOCKED` if it waited for
+   * a standby because of `onNoStandby: 'block'`. A write that is not sequenced yet then never
+   * happens (`retryable` is true); one that is sequenced stays in the journal, goes to the
+   * standbys, and is only not acknowledged (`retryable` is false). Decide about a retry by
+   * `retryable`, not by the code.
    */
   readonly signal?: AbortSignal | undefined
 }

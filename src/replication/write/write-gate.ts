@@ -1,4 +1,7 @@
-/** The way in for writes, whoever is active: a node gives one to its files and transactions. */
+/**
+ * The interface through which the files and transactions of a node submit writes, whichever node is
+ * active.
+ */
 
 import type { BlobRef } from '../../changes/change.js'
 import type { WriteIntent } from '../../changes/intent.js'
@@ -7,8 +10,8 @@ import type { ContentSource } from '../content/types.js'
 import type { KnownFile, Receipt, WriteOptions } from './types.js'
 
 /**
- * What a {@link Writer} offers to those who write. A node's own gate checks its role and passes
- * everything on.
+ * The part of a {@link Writer} that callers use. A node's own gate checks its role and forwards the
+ * calls.
  */
 export interface WriteGate {
   /** Content above this many bytes becomes a blob. */

@@ -197,7 +197,7 @@ export class Writer implements WriteGate, StreamSource {
 
   /** Undefined when so many bytes may be submitted now; else a promise for when to ask `again`. */
   room(bytes: number, again = false): Promise<void> | undefined {
-    // Whoever comes too late is told by `submit`.
+    // After the end of the writer, `submit` reports the reason.
     return this.#closed === undefined ? this.#queue.room(bytes, again) : undefined
   }
 

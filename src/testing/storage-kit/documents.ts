@@ -1,7 +1,8 @@
+/** The tests of documents: small named values. */
+
 import assert from 'node:assert/strict'
 import { bytesOf, type KitTest, refused, textOf } from './harness.js'
 
-/** Small named values. */
 export const documentTests: readonly KitTest[] = [
   {
     title: 'documents: a value that was never written is undefined',

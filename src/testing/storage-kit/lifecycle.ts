@@ -1,7 +1,8 @@
+/** The tests of opening, locking and closing. */
+
 import assert from 'node:assert/strict'
 import { bytesOf, type KitTest, owner, put, refused, textOf } from './harness.js'
 
-/** Opening, locking, closing. */
 export const lifecycleTests: readonly KitTest[] = [
   {
     title: 'has a name',

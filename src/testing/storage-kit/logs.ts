@@ -1,8 +1,9 @@
+/** The tests of logs: append-only byte files. */
+
 import assert from 'node:assert/strict'
 import type { Log, OpenStorage } from '../../interfaces/storage.js'
 import { bytesOf, type KitTest, refused, textOf } from './harness.js'
 
-/** Append-only byte files. */
 export const logTests: readonly KitTest[] = [
   {
     title: 'logs: a new log is empty and listed, also after the storage was opened again',

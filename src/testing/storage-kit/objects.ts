@@ -1,7 +1,8 @@
+/** The tests of objects: named bytes, written in slices. */
+
 import assert from 'node:assert/strict'
 import { bytesOf, type KitTest, objectText, refused, writeObject } from './harness.js'
 
-/** Immutable bytes under a name. */
 export const objectTests: readonly KitTest[] = [
   {
     title: 'objects: slices of one buffer become objects',

@@ -1,3 +1,5 @@
+/** The tests of operations between the tree and the objects, and of durability. */
+
 import assert from 'node:assert/strict'
 import type { TreeOperation } from '../../interfaces/tree-store.js'
 import {
@@ -11,7 +13,6 @@ import {
   writeObject,
 } from './harness.js'
 
-/** Operations between the tree and the objects, and durability. */
 export const treeMoveTests: readonly KitTest[] = [
   {
     title: 'tree: install gives the file the bytes of the object, and with move removes the object',

@@ -1,8 +1,9 @@
+/** The tests of stats, reads and scans of the tree. */
+
 import assert from 'node:assert/strict'
 import type { ReadRequest, TreeEntry } from '../../interfaces/tree-store.js'
 import { bytesOf, type KitTest, put, refused, textOf } from './harness.js'
 
-/** Stats, reads and scans. */
 export const treeReadTests: readonly KitTest[] = [
   {
     title:

@@ -1,8 +1,9 @@
+/** The tests of operations that write into the tree. */
+
 import assert from 'node:assert/strict'
 import type { FileStat, TreeOperation, TreeStore } from '../../interfaces/tree-store.js'
 import { bytesOf, fileText, type KitTest, put, refused, scanned, writeObject } from './harness.js'
 
-/** Operations that write into the tree. */
 export const treeTests: readonly KitTest[] = [
   {
     title:

@@ -139,7 +139,7 @@ class Order implements Checker {
     const seq = this.#frozen.get(process)
     if (seq === undefined) return
     this.#frozen.delete(process)
-    // A round that the node began itself and told no reachable peer about.
+    // A round that the node began itself, without a reachable peer that knows of it.
     const last = process.node
       .explain()
       .findLast(({ rule }) => rule === 'promise' || rule === 'round')

@@ -23,8 +23,8 @@ export const stranger = (world: World, report: Report): Checker => {
     },
     event(process: Process, { name, event }: NodeLogEvent): void {
       const { intruder } = world
-      // The intruder uses the id of a member, so it is only told apart while that member does not
-      // run.
+      // The intruder uses the id of a member, so the two can be distinguished only while that
+      // member does not run.
       if (intruder?.process === undefined || world.machine(intruder.id).process !== undefined)
         return
       const troubledMs = calm.troubledMs(process.id, intruder.id)

@@ -14,7 +14,7 @@ import { treeReadTests } from './storage-kit/tree-reads.js'
 
 /** What {@link storageKit} needs. */
 export interface StorageKitOptions {
-  /** Put before the title of every test. */
+  /** The name of the storage, with which the titles begin. */
   readonly name: string
   /** Makes the storage for one test. */
   create(): Promise<StorageKitSubject>

@@ -1,3 +1,5 @@
+/** What the tests of the transport kit share. */
+
 import type { Connection, Listener, Transport, TransportLimits } from '../interfaces/transport.js'
 
 /** Two transports that reach each other. */
@@ -7,15 +9,15 @@ export interface KitPair {
   /** Dials. */
   readonly b: Transport
   /**
-   * A transport that listens on this very address. Needed where `a` listens on any free port; left
-   * out, `a` is used again.
+   * A transport that listens on this very address. Needed when `a` listens on any free port.
+   * Default: `a` is used again.
    */
   readonly listenAgain?: (address: string) => Transport
-  /** Ends whatever `create` began; what the kit opens it ends itself. */
+  /** Ends what `create` began. The kit ends what it opened itself. */
   readonly cleanup: () => Promise<void>
 }
 
-/** A pair, and the end of all connections and listeners that were opened through it. */
+/** A pair, and a function that ends all connections and listeners that were opened through it. */
 export function tidied(pair: KitPair): { readonly pair: KitPair; end(): Promise<void> } {
   const connections: Connection[] = []
   const listeners: Listener[] = []
@@ -51,7 +53,7 @@ export function tidied(pair: KitPair): { readonly pair: KitPair; end(): Promise<
   }
 }
 
-/** The limits that the kit uses unless a test is about them. */
+/** The limits of all tests that are not about limits. */
 export const kitLimits: TransportLimits = {
   frameBytesMax: 1024 * 1024,
   sendBytesHigh: 256 * 1024,
@@ -71,7 +73,7 @@ export async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-/** Two ends of a connection and the listener that took it. */
+/** Both ends of a connection, and the listener that accepted it. */
 export interface LinkedPair {
   readonly near: Connection
   readonly far: Connection

@@ -1,3 +1,5 @@
+/** The conformance kit for transport adapters: every sentence of the contract, as a test. */
+
 import { strict as assert } from 'node:assert'
 import { HotspareError } from '../errors.js'
 import type { CloseCause, Connection, Listener, Transport } from '../interfaces/transport.js'
@@ -12,7 +14,7 @@ import {
 
 /** What {@link transportKit} tests, and with which runner. */
 export interface TransportKitOptions {
-  /** The name of the transport, for the titles. */
+  /** The name of the transport, with which the titles begin. */
   readonly name: string
   /** Makes a fresh pair; called once for each test. */
   readonly create: () => Promise<KitPair>
@@ -51,7 +53,7 @@ export function transportKit(options: TransportKitOptions): void {
       try {
         await check(pair)
       } finally {
-        // A runner may wait for all that is open.
+        // Some runners wait until everything is closed.
         await end()
         await created.cleanup()
       }
@@ -111,7 +113,7 @@ const checks: Record<string, Check> = {
     }
   },
 
-  'frames that arrive before there is a receiver are kept': async (pair) => {
+  'frames that arrive before onFrame() is called are delivered after it': async (pair) => {
     const { near, far } = await linked(pair)
     for (let index = 0; index < 10; index++) near.send([bytes(1000, index)])
     const echo = received(near)
@@ -122,30 +124,29 @@ const checks: Record<string, Check> = {
     await until(() => frames.length === 10)
   },
 
-  'lent frames are whole during the call, and parts may be changed once they were taken': async (
-    pair,
-  ) => {
-    const { near, far } = await linked(pair)
-    const count = 200
-    let good = 0
-    let taken = 0
-    far.onFrame((frame) => {
-      const [first] = frame
-      if (frame.length === 20_000 && frame.every((byte) => byte === first)) good += 1
-    }, true)
-    for (let index = 0; index < count; index++) {
-      const part = new Uint8Array(20_000).fill(index)
-      const room = near.send([part], () => {
-        part.fill(index + 1)
-        taken += 1
-      })
-      if (!room) await near.drained()
-    }
-    await until(() => good === count)
-    assert.ok(taken <= count)
-  },
+  'lent frames are intact during the call, and sent parts may be changed once taken() was called':
+    async (pair) => {
+      const { near, far } = await linked(pair)
+      const count = 200
+      let good = 0
+      let taken = 0
+      far.onFrame((frame) => {
+        const [first] = frame
+        if (frame.length === 20_000 && frame.every((byte) => byte === first)) good += 1
+      }, true)
+      for (let index = 0; index < count; index++) {
+        const part = new Uint8Array(20_000).fill(index)
+        const room = near.send([part], () => {
+          part.fill(index + 1)
+          taken += 1
+        })
+        if (!room) await near.drained()
+      }
+      await until(() => good === count)
+      assert.ok(taken <= count)
+    },
 
-  'the longest frame passes, a longer one is refused by the sender': async (pair) => {
+  'a frame of the maximum length passes, and send() refuses a longer one': async (pair) => {
     const { near, far } = await linked(pair)
     const frames = received(far)
     near.send([bytes(kitLimits.frameBytesMax, 1)])
@@ -174,7 +175,7 @@ const checks: Record<string, Check> = {
     assert.equal(frames.length, 1)
   },
 
-  'pause() holds frames back, down to the sender': async (pair) => {
+  'pause() stops delivery, and the backpressure reaches the sender': async (pair) => {
     const { near, far } = await linked(pair)
     const frames = received(far)
     far.pause()
@@ -201,7 +202,7 @@ const checks: Record<string, Check> = {
     await until(() => frames.length === sent)
   },
 
-  'a receiver that pauses gets one frame at a time': async (pair) => {
+  'a receiver that pauses in each call gets one frame at a time': async (pair) => {
     const { near, far } = await linked(pair)
     const frames: number[] = []
     far.onFrame((frame) => {
@@ -216,7 +217,9 @@ const checks: Record<string, Check> = {
     assert.deepEqual(frames, [0, 1, 2, 3, 4])
   },
 
-  'close() delivers what is queued, and both ends see an orderly end, once': async (pair) => {
+  'close() delivers what is queued, and both ends see an orderly end exactly once': async (
+    pair,
+  ) => {
     const { near, far } = await linked(pair)
     const log: string[] = []
     const frames = received(far, () => log.push('frame'))
@@ -227,7 +230,7 @@ const checks: Record<string, Check> = {
     })
     for (let index = 0; index < 20; index++) near.send([bytes(10_000, index)])
     near.close()
-    assert.equal(nearCause, undefined, 'told within close()')
+    assert.equal(nearCause, undefined, 'called within close()')
     near.close()
     await until(() => log.length === 21 && nearCause !== undefined)
     assert.equal(frames.length, 20)
@@ -256,7 +259,7 @@ const checks: Record<string, Check> = {
     assert.deepEqual(Uint8Array.from(frames[0]!), bytes(50, 7))
   },
 
-  'destroy() ends at once, and the peer learns that it was not in order': async (pair) => {
+  'destroy() ends the connection at once, and the peer sees a reset': async (pair) => {
     const { near, far } = await linked(pair)
     received(far)
     const causes: CloseCause[] = []
@@ -266,30 +269,31 @@ const checks: Record<string, Check> = {
       nearCause = cause
     })
     near.destroy()
-    assert.equal(nearCause, undefined, 'told within destroy()')
+    assert.equal(nearCause, undefined, 'called within destroy()')
     await until(() => causes.length === 1 && nearCause !== undefined)
     assert.deepEqual(causes, ['reset'])
     assert.equal(nearCause, 'closed')
   },
 
-  'an ended connection drops frames, lets nobody wait, and tells late ones': async (pair) => {
-    const { near, far } = await linked(pair)
-    far.pause()
-    while (near.send([bytes(100_000, 1)])) await new Promise((resolve) => setImmediate(resolve))
-    const waiting = near.drained()
-    near.destroy()
-    await waiting
-    near.send([bytes(1, 1)])
-    await near.drained()
-    let late: CloseCause | undefined
-    near.onClose((cause) => {
-      late = cause
-    })
-    assert.equal(late, undefined, 'told within onClose()')
-    await until(() => late !== undefined)
-  },
+  'an ended connection drops frames, resolves drained(), and calls onClose() listeners added later':
+    async (pair) => {
+      const { near, far } = await linked(pair)
+      far.pause()
+      while (near.send([bytes(100_000, 1)])) await new Promise((resolve) => setImmediate(resolve))
+      const waiting = near.drained()
+      near.destroy()
+      await waiting
+      near.send([bytes(1, 1)])
+      await near.drained()
+      let late: CloseCause | undefined
+      near.onClose((cause) => {
+        late = cause
+      })
+      assert.equal(late, undefined, 'called within onClose()')
+      await until(() => late !== undefined)
+    },
 
-  'a closed listener refuses, open connections stay': async (pair) => {
+  'a closed listener refuses dials, and open connections stay': async (pair) => {
     const { near, far, listener } = await linked(pair)
     await listener.close()
     await refusedWith('PEER_REFUSED', pair.b.dial(listener.address, kitLimits))
@@ -298,7 +302,7 @@ const checks: Record<string, Check> = {
     await until(() => frames.length === 1)
   },
 
-  'an address is taken once': async (pair) => {
+  'an address can be listened on once, and again after close()': async (pair) => {
     const first = await pair.a.listen(() => {}, kitLimits)
     const again = pair.listenAgain?.(first.address) ?? pair.a
     await refusedWith(
@@ -325,9 +329,9 @@ const checks: Record<string, Check> = {
     await listener.close()
   },
 
-  'a dial can be given up': async (pair) => {
+  'an aborted dial rejects with ABORTED': async (pair) => {
     const listener = await pair.a.listen(() => {}, kitLimits)
-    const signal = AbortSignal.abort(new Error('no longer wanted'))
+    const signal = AbortSignal.abort(new Error('not needed any more'))
     await refusedWith('ABORTED', pair.b.dial(listener.address, kitLimits, signal))
     const controller = new AbortController()
     const dialing = pair.b.dial(listener.address, kitLimits, controller.signal)
@@ -337,7 +341,7 @@ const checks: Record<string, Check> = {
   },
 }
 
-/** A dial fails, or its connection ends by itself. */
+/** Asserts that a dial fails, or that its connection ends without being used. */
 async function assertShut(transport: Transport, listener: Listener): Promise<void> {
   const extra = await transport.dial(listener.address, kitLimits).catch((error: unknown) => {
     assert.ok(HotspareError.is(error, 'PEER_UNREACHABLE'), String(error))

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { ApplyQueue } from '../../src/storage/directory/engine/apply-queue.js'
 
-/** A call that pauses some times, and writes down when it begins and ends. */
+/** A call that pauses several times, and logs its begin and end. */
 function* task(name: string, pauses: number, log: string[]): Generator<void, string> {
   log.push(`${name} begins`)
   for (let pause = 0; pause < pauses; pause += 1) yield
@@ -9,8 +9,8 @@ function* task(name: string, pauses: number, log: string[]): Generator<void, str
   return name
 }
 
-describe('the order of calls that change the tree', () => {
-  test('a call that does not pause is done at once', () => {
+describe('calls that change the tree', () => {
+  test('a call that does not pause is completed at once', () => {
     const log: string[] = []
     expect(new ApplyQueue().run(['a'], task('one', 0, log))).toBe('one')
     expect(log).toEqual(['one begins', 'one ends'])
@@ -42,7 +42,7 @@ describe('the order of calls that change the tree', () => {
     }
   })
 
-  test('a call waits also for one that itself waits', async () => {
+  test('a call also waits for a call that waits itself', async () => {
     const queue = new ApplyQueue()
     const log: string[] = []
     await Promise.all([
@@ -54,7 +54,7 @@ describe('the order of calls that change the tree', () => {
     expect(log).toEqual(order)
   })
 
-  test('a call that fails lets the next ones go on', async () => {
+  test('a failed call does not block later ones', async () => {
     const queue = new ApplyQueue()
     const log: string[] = []
     function* failing(): Generator<void, never> {
@@ -73,7 +73,7 @@ describe('the order of calls that change the tree', () => {
     expect(queue.run(['a'], task('last', 0, log))).toBe('last')
   })
 
-  test('thousands of waiting calls are carried out one after the other', async () => {
+  test('thousands of waiting calls run one after the other', async () => {
     const queue = new ApplyQueue()
     const log: string[] = []
     const calls = [queue.run(['a'], task('first', 1, []))]

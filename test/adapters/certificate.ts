@@ -1,6 +1,9 @@
 import { createSign, generateKeyPairSync } from 'node:crypto'
 
-/** A self-signed certificate, made here so that no test needs a tool or a file that expires. */
+/**
+ * A self-signed certificate, created at run time so that tests need neither a tool nor a file that
+ * expires.
+ */
 export interface TestCertificate {
   readonly key: string
   readonly cert: string

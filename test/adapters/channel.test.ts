@@ -49,7 +49,10 @@ describe('frames after the handshake', () => {
     }
   })
 
-  /** Tampers with the first frame of the dialer after the handshake, and sends one more. */
+  /**
+   * Tampers with the first frame of the dialer after the handshake, sends another frame, and
+   * answers the error.
+   */
   async function firstError(
     side: HandshakeKey,
     lane: 'control' | 'bulk',
@@ -74,7 +77,7 @@ describe('frames after the handshake', () => {
     return error
   }
 
-  test('a message that nobody can decode, or expects, ends the channel with the reason', async () => {
+  test('a message that is malformed or unexpected ends the channel with the reason', async () => {
     const { dialer, listener } = await meet({}, {})
     let error: HotspareError | undefined
     listener?.onMessage(() => {})
@@ -103,7 +106,7 @@ test('a receiver that throws a HotspareError ends the channel with it', async ()
   expect(error).toMatchObject({ code: 'PROTOCOL_VIOLATION', details: { field: 'seq' } })
 })
 
-test('pause() holds frames back, also when called before there is a receiver', async () => {
+test('pause() stops delivery, also when called before there is a receiver', async () => {
   const { dialer, listener } = await meet({}, {})
   const got: unknown[] = []
   listener?.pause()

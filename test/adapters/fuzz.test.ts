@@ -23,7 +23,7 @@ import { identityOf, realClock, realRandom } from './support.js'
 
 const common = { key: key('secret'), clock: realClock, random: realRandom, limits: kitLimits }
 
-/** A node that listens on TCP and lets in who proves the secret. */
+/** A node that listens on TCP and accepts peers that prove the secret. */
 async function honestListener(): Promise<{
   listener: Listener
   port: number
@@ -42,9 +42,7 @@ async function honestListener(): Promise<{
   return { listener, port: Number(listener.address.split(':')[1]), channels, errors }
 }
 
-/**
- * Writes the bytes and resolves when the listener has ended the connection, or nothing comes back.
- */
+/** Sends the bytes and resolves when the listener has ended the connection, or stays silent. */
 function attack(port: number, chunks: readonly Uint8Array[]): Promise<Buffer> {
   return new Promise((resolve) => {
     const answers: Buffer[] = []
@@ -64,8 +62,8 @@ const length = (bytes: number): Buffer => {
   return header
 }
 
-describe('SES-25: bytes from strangers on a listening node', () => {
-  test('nothing crashes it, memory stays bounded, and an honest peer still gets in', async () => {
+describe('SES-25: a listening node that gets bytes of unauthenticated peers', () => {
+  test('does not crash, keeps its memory bounded, and still accepts an honest peer', async () => {
     const seed = Number(process.env.FUZZ_SEED ?? 20_260_101)
     const random = new SeededRandom(seed)
     const { listener, port, channels, errors } = await honestListener()
@@ -89,7 +87,8 @@ describe('SES-25: bytes from strangers on a listening node', () => {
         return attack(port, [length(bent.length), bent])
       })
       for (const answer of await Promise.all(attacks)) {
-        // At most the challenge and a good-bye, and never who the listener is.
+        // The answer has at most the challenge and a good-bye, and never the identity of the
+        // listener.
         expect(answer.length, `seed ${seed}`).toBeLessThan(100)
         expect(answer.includes('alpha')).toBe(false)
       }
@@ -108,7 +107,7 @@ describe('SES-25: bytes from strangers on a listening node', () => {
     await listener.close()
   })
 
-  test('an honest peer gets in while strangers hold more connections than handshakesMax', async () => {
+  test('accepts an honest peer while other peers hold more connections than handshakesMax', async () => {
     const { listener, port, channels } = await honestListener()
     const strangers = Array.from({ length: 60 }, () => {
       const socket = connect(port, '127.0.0.1')
@@ -129,7 +128,7 @@ describe('SES-25: bytes from strangers on a listening node', () => {
     await listener.close()
   })
 
-  test('who knows the secret but sends nonsense is ended, and told apart by the error', async () => {
+  test('ends a peer that knows the secret and sends invalid bytes, with a different error', async () => {
     const { listener, channels } = await honestListener()
     const random = new SeededRandom(7)
     for (let round = 0; round < 20; round++) {
@@ -143,7 +142,7 @@ describe('SES-25: bytes from strangers on a listening node', () => {
       channels[round]?.onClose((_cause, reason) => {
         error = reason
       })
-      // A proper frame around bytes that are no envelope.
+      // A valid frame around bytes that are no envelope.
       channel.sendMessage(random.bytes(50))
       await until(() => error !== undefined)
       expect(error?.code).toBe('PROTOCOL_VIOLATION')
@@ -154,7 +153,7 @@ describe('SES-25: bytes from strangers on a listening node', () => {
 })
 
 describe('frames', () => {
-  test('any cut of a stream into chunks gives the same frames, in both ways of reading', () => {
+  test('are the same however a stream is split into chunks, with both ways of reading', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 20_000 }), { maxLength: 20 }),
@@ -190,7 +189,7 @@ describe('frames', () => {
     )
   })
 
-  test('a long frame that was only announced takes no memory', () => {
+  test('take no memory for a length that is only announced', () => {
     const announced = Buffer.concat([length(500 * 1024 * 1024), Buffer.alloc(10)])
     const pushed = new FrameReader(2 ** 31)
     const before = process.memoryUsage().arrayBuffers
@@ -215,7 +214,7 @@ describe('messages', () => {
     }
   }
 
-  test('plain data comes back as it was', () => {
+  test('of plain data are decoded to equal data', () => {
     const plain = fc.letrec((tie) => ({
       value: fc.oneof(
         { depthSize: 'small' },
@@ -250,7 +249,7 @@ describe('messages', () => {
     )
   })
 
-  test('random bytes and bent messages are decoded or refused, never anything else', () => {
+  test('of random or modified bytes are either decoded or refused', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         isViolation(() => decode(bytes))
@@ -275,7 +274,7 @@ describe('messages', () => {
     }
   })
 
-  test('hostile extensions, records and lengths are refused before the decoder sees them', () => {
+  test('with hostile extensions, records and lengths are refused before the decoder reads them', () => {
     const rich = new Packr({ moreTypes: true, structuredClone: true, useRecords: true })
     const loop: { self?: unknown } = {}
     loop.self = loop
@@ -306,13 +305,13 @@ describe('messages', () => {
       ).toBe(true)
     }
     expect(decode(Buffer.concat([Buffer.alloc(128, 0x91), Uint8Array.of(1)]))).toBeInstanceOf(Array)
-    // Nothing of it is left in the decoder: small numbers are still numbers.
+    // The decoder keeps no state of it: small numbers still decode to numbers.
     expect(decode(encode([0x40, 0x41, 0x7f]))).toEqual([0x40, 0x41, 0x7f])
     const sneaky = decode(encode({ ['__proto__']: { polluted: true } })) as { polluted?: boolean }
     expect(sneaky.polluted).toBeUndefined()
   })
 
-  test('bytes inside a message are views or copies, as asked', () => {
+  test('contain their bytes as views or as copies, as requested', () => {
     const bytes = encode({ data: Uint8Array.of(1, 2, 3) })
     const shared = decode(bytes) as { data: Uint8Array }
     const own = decode(bytes, { copyBytes: true }) as { data: Uint8Array }
@@ -323,7 +322,7 @@ describe('messages', () => {
   })
 })
 
-/** Buffers as arrays, so that they compare with the byte arrays they were. */
+/** Converts buffers to arrays, so that they compare with the original byte arrays. */
 function toPlain(value: unknown): unknown {
   if (value instanceof Uint8Array) return ['bytes', ...value]
   if (Array.isArray(value)) return value.map(toPlain)

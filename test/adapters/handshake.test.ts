@@ -10,8 +10,8 @@ import { TestClock } from '../support/clock.js'
 import { honest, key, meet, type Result } from './meet.js'
 import { identityOf, realClock, realRandom } from './support.js'
 
-describe('two nodes that belong together', () => {
-  test('SES-25: they learn who the other is, and talk in both directions', async () => {
+describe('two nodes of one cluster', () => {
+  test('SES-25: learn the identity of each other, and send in both directions', async () => {
     const more = { appVersion: '1.2', features: ['x'], fingerprints: { messages: 'abc' } }
     const { dialer, listener } = await meet({ lane: 'stream', identity: more }, {})
     expect(dialer?.identity).toMatchObject({ nodeId: 'alpha', kind: 'member', lane: 'stream' })
@@ -30,7 +30,7 @@ describe('two nodes that belong together', () => {
     expect(log).toContainEqual('back')
   })
 
-  test('what is sent in the same breath as the last word of the handshake is not lost', async () => {
+  test('lose nothing that is sent together with the last frame of the handshake', async () => {
     const network = memoryNetwork()
     const common = { key: key('secret'), clock: realClock, random: realRandom, limits: kitLimits }
     const guard = new HandshakeGuard()
@@ -51,7 +51,7 @@ describe('two nodes that belong together', () => {
     expect(log).toEqual([0, 1, 2, 3, 4])
   })
 
-  test('what is sent right after the handshake waits for the receiver', async () => {
+  test('lose nothing that is sent before the receiver listens', async () => {
     const { dialer, listener } = await meet({}, {})
     listener?.sendMessage(1)
     listener?.send(3, [Uint8Array.of(9)])
@@ -68,7 +68,7 @@ describe('two nodes that belong together', () => {
     ['with a secret', 'secret', false],
     ['without a secret', undefined, false],
     ['over a secure transport', 'secret', true],
-  ])('frames of all sizes pass %s, the end too', async (_, secret, secure) => {
+  ])('exchange frames of all sizes and an orderly end, %s', async (_, secret, secure) => {
     const side = { key: key(secret), lane: 'bulk' as const, bulkIntegrity: 'crc' as const }
     const { dialer, listener } = await meet(side, side, honest, secure)
     const sizes = [0, 1, 2047, 2048, 2049, 5000, dialer!.payloadBytesMax]
@@ -89,7 +89,7 @@ describe('two nodes that belong together', () => {
     expect(cause).toBe('closed')
   })
 
-  test('the smaller frame limit of the two holds', async () => {
+  test('use the smaller frame limit of the two', async () => {
     const limits = { ...kitLimits, frameBytesMax: 300_000 }
     const { dialer, listener } = await meet({}, { limits })
     expect(dialer?.payloadBytesMax).toBe(listener?.payloadBytesMax)
@@ -97,26 +97,29 @@ describe('two nodes that belong together', () => {
   })
 })
 
-describe('SES-25: strangers', () => {
+describe('SES-25: unauthenticated peers', () => {
   test.each([
     ['another secret', key('secret'), key('other')],
     ['no secret against one', key(undefined), key('secret')],
     ['one secret against none', key('secret'), key(undefined)],
     ['another cluster', key('secret', 'test'), key('secret', 'elsewhere')],
-  ])('%s: refused on both ends, nothing of the listener is revealed', async (_, ours, theirs) => {
-    const said: Uint8Array[] = []
-    const result = await meet({ key: ours }, { key: theirs }, (frame, from) => {
-      if (from === 'listener') said.push(frame)
-      return [frame]
-    })
-    expect(result.dialerError).toMatchObject({ code: 'HANDSHAKE_FAILED' })
-    expect(result.dialerError?.details).toMatchObject({ reason: 'proof' })
-    expect(result.listenerError?.details).toMatchObject({ reason: 'proof', refusedBy: 'here' })
-    expect(said.length).toBe(1)
-    expect(Buffer.concat(said).includes('alpha')).toBe(false)
-  })
+  ])(
+    '%s: refused on both ends, and nothing of the listener is revealed',
+    async (_, ours, theirs) => {
+      const said: Uint8Array[] = []
+      const result = await meet({ key: ours }, { key: theirs }, (frame, from) => {
+        if (from === 'listener') said.push(frame)
+        return [frame]
+      })
+      expect(result.dialerError).toMatchObject({ code: 'HANDSHAKE_FAILED' })
+      expect(result.dialerError?.details).toMatchObject({ reason: 'proof' })
+      expect(result.listenerError?.details).toMatchObject({ reason: 'proof', refusedBy: 'here' })
+      expect(said.length).toBe(1)
+      expect(Buffer.concat(said).includes('alpha')).toBe(false)
+    },
+  )
 
-  test('a listener that repeats the proof it was shown is no member, and learns nothing', async () => {
+  test('a listener that repeats the proof that it received is refused, and learns nothing', async () => {
     const network = memoryNetwork()
     const heard: Uint8Array[] = []
     await network.transport('thief').listen((connection) => {
@@ -139,7 +142,7 @@ describe('SES-25: strangers', () => {
     expect(Buffer.concat(heard).includes('beta')).toBe(false)
   })
 
-  test('what a dialer shows cannot be shown back to it: a mirror fails', async () => {
+  test('a mirror that returns the proof of a dialer to it is refused', async () => {
     const network = memoryNetwork()
     await network.transport('mirror').listen((connection) => {
       connection.onFrame((frame) => connection.send([frame]))
@@ -167,7 +170,7 @@ describe('SES-25: strangers', () => {
     }
   })
 
-  test('every bit of the handshake matters: no downgrade of versions, lanes or limits', async () => {
+  test('any flipped bit of the handshake is detected: no downgrade of versions, lanes or limits', async () => {
     const lengths: Record<string, number[]> = { dialer: [], listener: [] }
     await meet({}, {}, (frame, from) => {
       lengths[from]?.push(frame.length)
@@ -187,7 +190,7 @@ describe('SES-25: strangers', () => {
           })
           const where = `${side} frame ${at}, byte ${byte}`
           expect(result.dialer, where).toBeUndefined()
-          // Only the last word comes after the listener has decided.
+          // Only the last frame comes after the listener has decided.
           if (!last) expect(result.listener, where).toBeUndefined()
         }
       }
@@ -215,7 +218,7 @@ describe('SES-25: strangers', () => {
     expect(guard.count).toBe(0)
   })
 
-  test('handshakesMax: the oldest stranger gives way, an honest peer gets in', async () => {
+  test('handshakesMax: the oldest handshake is ended, and an honest peer is accepted', async () => {
     const network = memoryNetwork()
     const guard = new HandshakeGuard(3)
     const errors: HotspareError[] = []
@@ -241,7 +244,7 @@ describe('SES-25: strangers', () => {
     expect(errors[7]?.details).toMatchObject({ reason: 'handshakesMax' })
   })
 
-  test('SES-25: the address with the most handshakes under way gives way first', () => {
+  test('SES-25: a handshake of the address with the most open handshakes is ended first', () => {
     const guard = new HandshakeGuard(4)
     const ended: string[] = []
     const enter = (remote: string): (() => void) => guard.enter(remote, () => ended.push(remote))
@@ -256,7 +259,7 @@ describe('SES-25: strangers', () => {
     enter('[fd00::1]:1')
     enter('[fd00::2]:1')
     expect(ended.at(-1)).toBe('10.0.0.9:5')
-    // Everybody holds as many: then it is the oldest of all.
+    // All addresses have the same number, so the oldest handshake of all is ended.
     const few = new HandshakeGuard(2)
     const last: string[] = []
     for (const remote of ['a:1', 'b:1', 'c:1']) few.enter(remote, () => last.push(remote))
@@ -274,13 +277,13 @@ describe('SES-25: strangers', () => {
   })
 })
 
-describe('refusals among those who know the secret', () => {
+describe('refusals between nodes that know the secret', () => {
   const reasonsOf = (result: Result) => [
     result.dialerError?.details.reason,
     result.listenerError?.details.reason,
   ]
 
-  test('a node that dialled itself, and one with the id of another', async () => {
+  test('a node that dialled itself, and one with the id of another node, are refused', async () => {
     const self = await meet({ identity: { nodeId: 'alpha', bootId: 'alpha-boot' } }, {})
     expect(reasonsOf(self)).toEqual(['self', 'self'])
     const twin = await meet({ identity: { nodeId: 'alpha', bootId: 'other' } }, {})
@@ -288,7 +291,7 @@ describe('refusals among those who know the secret', () => {
     expect(twin.dialerError?.code).toBe('HANDSHAKE_FAILED')
   })
 
-  test('without a secret another cluster is named as the reason', async () => {
+  test('without a secret, another cluster id is the reason', async () => {
     const none = { key: key(undefined) }
     const result = await meet({ ...none, identity: { cluster: 'elsewhere' } }, none)
     expect(reasonsOf(result)).toEqual(['cluster', 'cluster'])
@@ -301,7 +304,7 @@ describe('refusals among those who know the secret', () => {
     }
   })
 
-  test('either end may refuse, and both learn why', async () => {
+  test('either end may refuse, and both get the reason', async () => {
     const refusal = { reason: 'unknownMember', message: 'beta is not listed' }
     const byListener = await meet({}, { admit: () => refusal })
     expect(reasonsOf(byListener)).toEqual(['unknownMember', 'unknownMember'])
@@ -314,14 +317,14 @@ describe('refusals among those who know the secret', () => {
 })
 
 describe('GEN-6: versions', () => {
-  test('the highest common version is used, in a rolling upgrade in either order', async () => {
+  test('the highest common version is used, for a rolling upgrade in either order', async () => {
     const newer = { versions: { min: 1, max: 2 } }
     expect((await meet(newer, {})).dialer?.version).toBe(1)
     expect((await meet({}, newer)).listener?.version).toBe(1)
     expect((await meet(newer, newer)).dialer?.version).toBe(2)
   })
 
-  test('no common version is said clearly on both ends', async () => {
+  test('a missing common version is reported on both ends', async () => {
     for (const [ours, theirs] of [
       [{ min: 2, max: 3 }, undefined],
       [undefined, { min: 2, max: 3 }],

@@ -16,7 +16,7 @@ import { identityOf, realClock, realRandom } from './support.js'
 
 const keyOf = new Map<string, HandshakeKey>()
 
-/** The key of a secret, made once. */
+/** The key of a secret, derived once. */
 export function key(secret: string | undefined, cluster = 'test'): HandshakeKey {
   const name = `${secret} ${cluster}`
   const made = keyOf.get(name) ?? handshakeKey(secret, cluster)
@@ -24,12 +24,12 @@ export function key(secret: string | undefined, cluster = 'test'): HandshakeKey 
   return made
 }
 
-/** What one end does differently from the usual. */
+/** Options of one end that differ from the defaults. */
 export interface Side extends Partial<Omit<DialChannelOptions, 'identity'>> {
   readonly identity?: Partial<OwnIdentity>
 }
 
-/** What became of both ends. */
+/** The outcome at both ends. */
 export interface Result {
   dialer?: Channel
   listener?: Channel
@@ -37,7 +37,7 @@ export interface Result {
   listenerError?: HotspareError
 }
 
-/** Changes frames on their way; an empty list drops them. */
+/** Changes a frame in transit; an empty list drops it. */
 export type Tamper = (frame: Uint8Array, from: 'dialer' | 'listener', index: number) => Uint8Array[]
 
 function tampered(connection: Connection, from: 'dialer' | 'listener', tamper: Tamper): Connection {
@@ -61,7 +61,7 @@ function tampered(connection: Connection, from: 'dialer' | 'listener', tamper: T
 
 export const honest: Tamper = (frame) => [frame]
 
-/** beta dials alpha, over a network on which somebody may change frames. */
+/** Lets beta dial alpha over a network where frames may be tampered with. */
 export async function meet(
   dialer: Side,
   listener: Side,

@@ -53,7 +53,7 @@ async function world(quality: { latencyMs?: number; jitterMs?: number } = {}, se
 const one = [Uint8Array.of(1)]
 
 describe('GEN-7: one-way cuts', () => {
-  test('frames of the cut direction are held and arrive late, the other direction goes on', async () => {
+  test('frames of the cut direction are held and arrive late, the other direction works', async () => {
     const { clock, network, open } = await world()
     const link = await open()
     network.cut('b', 'a')
@@ -68,7 +68,7 @@ describe('GEN-7: one-way cuts', () => {
     expect(link.causes).toEqual({ near: '', far: '' })
   })
 
-  test('an end is held back like a frame', async () => {
+  test('the end of a connection is held like a frame', async () => {
     const { clock, network, open } = await world()
     const link = await open()
     network.cut('b', 'a')
@@ -80,7 +80,7 @@ describe('GEN-7: one-way cuts', () => {
     expect(link.causes.far).toBe('reset')
   })
 
-  test('healed with break, connections with held frames break, others stay', async () => {
+  test('heal with break resets connections with held frames, and no others', async () => {
     const { clock, network, open } = await world()
     const busy = await open()
     const idle = await open()
@@ -114,7 +114,7 @@ describe('GEN-7: one-way cuts', () => {
 })
 
 describe('machines', () => {
-  test('ROL-6: a crash resets what was open, after what was sent, and refuses later dials', async () => {
+  test('ROL-6: a crash resets open connections after delivering what was sent, and later dials are refused', async () => {
     const { clock, network, b, open } = await world()
     const link = await open()
     link.far.send(one)
@@ -127,7 +127,7 @@ describe('machines', () => {
     expect(again.code).toBe('PEER_REFUSED')
   })
 
-  test('the transport of a crashed process does nothing any more, a new one does', async () => {
+  test('the transport of a crashed process has no effect, a new one works', async () => {
     const { clock, network, a, b } = await world()
     network.crash('a')
     const dead = dialing(a, 'b')
@@ -139,7 +139,7 @@ describe('machines', () => {
     expect(again.connection).toBeDefined()
   })
 
-  test('an isolated machine is silent, and back when it rejoins', async () => {
+  test('an isolated machine is silent until it rejoins', async () => {
     const { clock, network, b, open } = await world()
     const link = await open()
     network.isolate('a')
@@ -154,7 +154,7 @@ describe('machines', () => {
     expect([link.atFar.length, link.atNear.length]).toEqual([1, 1])
   })
 
-  test('a machine that is off is silent; when it is on again it resets what it forgot', async () => {
+  test('a machine without power is silent, and with power again it resets old connections', async () => {
     const { clock, network, b, open } = await world()
     const link = await open()
     link.far.send(one)
@@ -172,7 +172,7 @@ describe('machines', () => {
     expect(again.code).toBe('PEER_REFUSED')
   })
 
-  test('a frozen process takes nothing, its machine still answers dials', async () => {
+  test('a frozen process reads nothing, but its machine still answers dials', async () => {
     const { clock, network, b, accepted, open } = await world()
     const link = await open()
     network.freeze('a')
@@ -190,7 +190,7 @@ describe('machines', () => {
 })
 
 describe('quality of links', () => {
-  test('latency delays, and a limit of bandwidth delays by size', async () => {
+  test('latency delays all frames, and a bandwidth limit delays by size', async () => {
     const { clock, network, open } = await world({ latencyMs: 10 })
     const link = await open()
     await clock.pass(50)
@@ -207,7 +207,7 @@ describe('quality of links', () => {
     expect(link.atFar.length).toBe(2)
   })
 
-  test('a lost frame breaks its connection, and nothing after it arrives', async () => {
+  test('a lost frame breaks its connection, and no later frame arrives', async () => {
     const { clock, network, open } = await world()
     const link = await open()
     network.setLink('b', 'a', { lossRate: 1 })
@@ -251,7 +251,7 @@ describe('quality of links', () => {
 })
 
 describe('faults of links and sockets', () => {
-  test('what lies in the socket of a receiver that stands still is delivered, though the link is cut', async () => {
+  test('frames in the socket of a frozen receiver are delivered although the link is cut', async () => {
     const { clock, network, open } = await world()
     const link = await open()
     network.freeze('a')
@@ -270,7 +270,7 @@ describe('faults of links and sockets', () => {
     expect(link.atFar.length).toBe(3)
   })
 
-  test('with inFlight a cut lets through what is on its way, and nothing after it', async () => {
+  test('a cut with inFlight delivers frames in flight, and nothing after them', async () => {
     const { clock, network, open } = await world()
     const link = await open()
     link.near.send(one)
@@ -280,7 +280,7 @@ describe('faults of links and sockets', () => {
     expect(link.atFar.length).toBe(1)
   })
 
-  test('a machine that loses its power takes what has not arrived with it, and nothing else', async () => {
+  test('a power loss drops exactly the frames that have not arrived', async () => {
     const { clock, network, open } = await world()
     const link = await open()
     network.freeze('a')
@@ -293,7 +293,7 @@ describe('faults of links and sockets', () => {
     expect(link.atFar.length).toBe(1)
   })
 
-  test('frames that are lost and sent again come late, in order', async () => {
+  test('frames that are lost and sent again arrive late and in order', async () => {
     const { clock, network, open } = await world()
     const link = await open()
     network.setLink('b', 'a', { resendRate: 0.3 })
@@ -305,7 +305,7 @@ describe('faults of links and sockets', () => {
     expect(link.causes).toEqual({ near: '', far: '' })
   })
 
-  test('a half-open connection: one side was reset, the other sends into nothing', async () => {
+  test('a half-open connection is reset on one side, and what the other side sends is lost', async () => {
     const { clock, network, open } = await world()
     const link = await open()
     network.forget('b', 'a')
@@ -319,7 +319,7 @@ describe('faults of links and sockets', () => {
     expect(next.atNear.length).toBe(1)
   })
 
-  test('a closed port answers no dial; connections that stand go on, and so do its own dials', async () => {
+  test('a closed port answers no dial, while open connections and the node’s own dials work', async () => {
     const { clock, network, a, b, open } = await world()
     const link = await open()
     await b.listen(() => undefined, kitLimits)

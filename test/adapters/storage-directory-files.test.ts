@@ -16,7 +16,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { directory } from '../../src/storage/directory.js'
 
-// What a real file system does to files: second names, holes, names that it does not tell apart.
+// Properties of real file systems: hard links, holes, and names that differ only in case.
 
 const owner = { nodeId: 'alpha', bootId: 'boot-1' }
 let base: string
@@ -48,7 +48,7 @@ function bytesOf(text: string): Uint8Array {
 }
 
 describe('case of names', () => {
-  test('a folder that does not tell it apart is known by its marker, which is there in other letters, too', async () => {
+  test('a folder that ignores case is detected, because its marker exists in other letters, too', async () => {
     const format = join(root, '.hotspare/format')
     const otherwise = join(root, '.hotspare/FORMAT')
     const { tree } = await open()
@@ -116,7 +116,7 @@ describe('hard links', () => {
     )
   }
 
-  test('a small change of a file with one name stays in place', async () => {
+  test('a small change of a file with one name is made in place', async () => {
     const { tree } = await open()
     const patch = { kind: 'patch', path: 'f', offset: 0, bytes: bytesOf('x') } as const
     const [first] = await tree.apply([patch])
@@ -124,7 +124,7 @@ describe('hard links', () => {
     expect(second?.inode).toBe(first?.inode)
   })
 
-  test('a file whose mode shuts its owner out keeps it, and its other name its bytes', async () => {
+  test('a file that its owner may not open keeps its mode, and its other name keeps its bytes', async () => {
     const { tree } = await linked(5)
     await chmod(join(base, 'backup'), 0o000)
     await tree.apply([{ kind: 'patch', path: 'a/file', offset: 0, bytes: bytesOf('x') }])
@@ -139,7 +139,7 @@ describe('holes', () => {
   const mib = 1024 * 1024
   const size = 20 * mib + 11
 
-  /** A file of which two blocks are data. */
+  /** A sparse file with two blocks of data. */
   async function plant(path: string): Promise<Buffer> {
     const content = Buffer.alloc(size)
     content.fill(5, 3 * mib, 3 * mib + 10)
@@ -166,7 +166,7 @@ describe('holes', () => {
     expect(await roomOf(path)).toBeLessThan(mib)
   }
 
-  test('are told of by a read, and not of a file that is full', async () => {
+  test('are reported by a read, and not for a file without holes', async () => {
     await writeFile(join(root, 'full'), Buffer.alloc(mib))
     const requests = ['sparse', 'full'].map((path) => ({ path, offset: 0, length: 10 }))
     const { results } = await storage.tree.read(requests)
@@ -174,7 +174,7 @@ describe('holes', () => {
     expect(results[1]).not.toHaveProperty('isSparse')
   })
 
-  test('become holes of an object, and of the file that is made of it', async () => {
+  test('become holes of an object, and of the file that is installed from it', async () => {
     const { objects, tree } = storage
     for (let offset = 0; offset < size; offset += mib) {
       const bytes = content.subarray(offset, offset + mib)
@@ -202,7 +202,7 @@ describe('holes', () => {
     await expectSparse(join(root, 'sparse'))
   })
 
-  test('zeros of an object cover what stood in the file', async () => {
+  test('are written as zeros where an object patches data of a file', async () => {
     const { tree, objects } = storage
     await objects.write('blobs', new Uint8Array(12 * mib), [
       { name: 'o', offset: 0, start: 0, length: 12 * mib },

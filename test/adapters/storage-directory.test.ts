@@ -78,7 +78,7 @@ async function retryUntil(condition: () => Promise<boolean>): Promise<void> {
 describe('the lock', () => {
   const lockPath = (): string => join(root, '.hotspare/lock')
 
-  /** A lock file as this machine writes it, with some facts changed. */
+  /** Writes a lock file as this machine would, with some fields changed. */
   async function plantLock(changes: Record<string, unknown>): Promise<void> {
     await open()
     const content = JSON.parse(await readFile(lockPath(), 'utf8')) as Record<string, unknown>
@@ -95,7 +95,7 @@ describe('the lock', () => {
     return child.pid ?? 0
   }
 
-  test('names the owner, its boot id and the process, and goes with close', async () => {
+  test('names the owner, its boot id and the process, and is removed by close', async () => {
     await open()
     const content = JSON.parse(await readFile(lockPath(), 'utf8')) as Record<string, unknown>
     expect(content).toMatchObject({ nodeId: 'alpha', bootId: 'boot-1', pid: process.pid })
@@ -103,7 +103,7 @@ describe('the lock', () => {
     expect(existsSync(lockPath())).toBe(false)
   })
 
-  test('of a living process is respected, and the error names it', async () => {
+  test('of a living process is respected, and the error names that process', async () => {
     const pid = startProcess()
     await plantLock({ pid, processStart: '' })
     const error: unknown = await open().catch((caught: unknown) => caught)
@@ -112,26 +112,29 @@ describe('the lock', () => {
     expect(String(error)).toContain(String(pid))
   })
 
-  test('of a process that is gone is taken', async () => {
+  test('of a process that has ended is taken over', async () => {
     await plantLock({ pid: spawnSync('true').pid })
     await open()
     expect(JSON.parse(await readFile(lockPath(), 'utf8'))).toMatchObject({ nodeId: 'alpha' })
   })
 
   test.runIf(process.platform === 'linux')(
-    'of an earlier process with the same id is taken',
+    'of an earlier process with the same process id is taken over',
     async () => {
       await plantLock({ pid: startProcess(), processStart: '1' })
       await open()
     },
   )
 
-  test.runIf(process.platform === 'linux')('of another boot of this machine is taken', async () => {
-    await plantLock({ pid: process.pid, machineBoot: 'another boot' })
-    await open()
-  })
+  test.runIf(process.platform === 'linux')(
+    'of an earlier boot of this machine is taken over',
+    async () => {
+      await plantLock({ pid: process.pid, machineBoot: 'another boot' })
+      await open()
+    },
+  )
 
-  test('of a holder that cannot be looked at is taken only when it is not touched', async () => {
+  test('of a holder that cannot be checked is taken over only when it is not renewed', async () => {
     await plantLock({ pid: 1, host: 'elsewhere' })
     const layout = new Layout(root, 'test')
     let touches = 0
@@ -154,7 +157,7 @@ describe('the lock', () => {
     await next.release()
   })
 
-  test('that another process took nevertheless ends the storage', async () => {
+  test('that another process took over ends the storage', async () => {
     const { documents } = await open()
     await writeFile(lockPath(), JSON.stringify({ nodeId: 'thief' }))
     await retryUntil(
@@ -165,7 +168,7 @@ describe('the lock', () => {
     expect(existsSync(lockPath())).toBe(true)
   })
 
-  test('that is looked at first, since the process stood still, lets no write take bytes that were lent', async () => {
+  test('that is checked first after a freeze keeps writes from using bytes that were lent', async () => {
     const { objects } = await open()
     const late = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 60_000)
     try {
@@ -189,7 +192,7 @@ describe('the lock', () => {
     const next = await (await open()).logs.open('journal', '1')
     await next.truncate(5)
     await next.append([bytesOf(' acknowledged')])
-    // Cutting off the room that it had claimed would cut what the next holder wrote there.
+    // Truncating its preallocated space would truncate what the next holder wrote there.
     await log.close()
     await first.close()
     await close()
@@ -197,13 +200,13 @@ describe('the lock', () => {
     expect(Buffer.from(await again.read(0, 100)).toString()).toBe('first acknowledged')
   })
 
-  describe('of a holder that stood still, and was taken meanwhile', () => {
+  describe('of a frozen holder that was taken over meanwhile', () => {
     let first: OpenStorage
     let log: Log
 
-    /** What the thief wrote is all that may be in its journal afterwards. */
+    /** Afterwards the journal may contain only what the next holder wrote. */
     beforeEach(async () => {
-      // The holder's timer never fires, as in a process that stands still.
+      // The holder's timer never fires, as in a frozen process.
       vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
       first = await directory(root, { threads: false }).open(owner)
       log = await first.logs.open('journal', '1')
@@ -225,7 +228,7 @@ describe('the lock', () => {
 
     const journal = (): Promise<string> => readFile(join(root, '.hotspare/journal/1'), 'utf8')
 
-    test('nothing gets into the journal of the next holder, and the append says why', async () => {
+    test('nothing is written into the journal of the next holder, and the append fails with the reason', async () => {
       vi.setSystemTime(Date.now() + 6000)
       const late = log.append([bytesOf('LATE, AND LONGER THAN THE OTHER')])
       await expect(late).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
@@ -233,7 +236,7 @@ describe('the lock', () => {
       expect(await journal()).toBe('first acknowledged')
     })
 
-    test('nothing else is done either', async () => {
+    test('no other call has an effect either', async () => {
       vi.setSystemTime(Date.now() + 6000)
       const put = { kind: 'put', path: 'f', bytes: bytesOf('late'), mode: 0o644 } as const
       const slice = { name: 'o', offset: 0, start: 0, length: 1 }
@@ -251,14 +254,14 @@ describe('the lock', () => {
       expect(await opened?.objects.list('blobs')).toEqual([])
     })
 
-    test('what was on its way when the process stood still is not acknowledged', async () => {
+    test('a call that was in flight at the freeze is not acknowledged', async () => {
       const late = log.append([bytesOf('x')])
       vi.setSystemTime(Date.now() + 6000)
       await expect(late).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
     })
   })
 
-  test('that nobody took while its holder stood still is renewed, and calls keep their order', async () => {
+  test('that was not taken over during a freeze of its holder is renewed, and calls keep their order', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
     try {
       const { logs, tree } = await open()
@@ -278,18 +281,18 @@ describe('the lock', () => {
     }
   })
 
-  test('that had to be watched makes the logs its own: the holder before reaches them no more', async () => {
+  test('that was taken over after watching it replaces the logs, so the earlier holder cannot write them', async () => {
     const { logs } = await open()
     const log = await logs.open('journal', '1')
     await log.append([bytesOf('first')])
-    // The same folder, as a process sees it that took the lock although this one lives.
+    // The same folder as seen by a process that took the lock although this process is alive.
     const layout = new Layout(root, 'taker')
     const taken = { isHeld: async () => true, wasWatched: true }
     const taker = new DirectoryLogs(layout, new CallGate(), await Room.open(layout), taken)
     const next = await taker.open('journal', '1')
     await next.truncate(5)
     await next.append([bytesOf(' acknowledged')])
-    // It looked at its lock, and then stood still: this is what came of it.
+    // It checked its lock before the freeze; this append comes after it.
     await log.append([bytesOf('LATE, AND LONGER THAN THE OTHER')])
     expect(Buffer.from(await next.read(0, 100)).toString()).toBe('first acknowledged')
     await next.close()
@@ -299,7 +302,7 @@ describe('the lock', () => {
     await log.close()
   })
 
-  test('is one process’s only, also when many open at once', async () => {
+  test('belongs to one process only, also when many open at once', async () => {
     await plantLock({ pid: spawnSync('true').pid })
     const storages = Array.from({ length: 8 }, () => directory(root, { threads: false }))
     const results = await Promise.allSettled(storages.map((storage) => storage.open(owner)))
@@ -310,7 +313,7 @@ describe('the lock', () => {
 
   const built = new URL('../../dist/storage/directory.js', import.meta.url)
   test.runIf(existsSync(built))(
-    'of a killed process is taken, that of a living one is not',
+    'of a killed process is taken over, that of a living one is not',
     async () => {
       const program = `
       const { directory } = await import(${JSON.stringify(built.href)})
@@ -331,7 +334,7 @@ describe('the lock', () => {
     },
   )
 
-  test.runIf(existsSync(built))('an idle open storage keeps no process alive', () => {
+  test.runIf(existsSync(built))('of an idle open storage does not keep the process alive', () => {
     const program = `
       const { directory } = await import(${JSON.stringify(built.href)})
       const storage = await directory(${JSON.stringify(root)}).open({ nodeId: 'a', bootId: 'b' })
@@ -359,7 +362,7 @@ describe('symbolic links', () => {
     expect(await readFile(join(outside, 'secret'), 'utf8')).toBe('secret')
   })
 
-  test('SYN-22: incoming files are not moved through a link, nor over one', async () => {
+  test('SYN-22: incoming files are never moved through a link or over one', async () => {
     const { tree, objects } = await open()
     for (const name of ['folder/secret', 'folder/new', 'file']) {
       await objects.write('incoming', bytesOf('x'), [{ name, offset: 0, start: 0, length: 1 }])
@@ -369,7 +372,7 @@ describe('symbolic links', () => {
     expect((await lstat(join(root, 'file'))).isSymbolicLink()).toBe(true)
   })
 
-  test('SYN-22: a link on the way is never followed by an operation, whatever its kind', async () => {
+  test('SYN-22: no kind of operation follows a link in the folders of its path', async () => {
     const { tree, objects } = await open()
     await objects.write('blobs', bytesOf('x'), [{ name: 'o', offset: 0, start: 0, length: 1 }])
     const place = { area: 'blobs', name: 'o' } as const
@@ -395,7 +398,7 @@ describe('symbolic links', () => {
     expect(await objects.list('blobs')).toHaveLength(1)
   })
 
-  test('SYN-22: nothing is read through a link, on the way or at the path itself', async () => {
+  test('SYN-22: nothing is read through a link, in the folders of the path or at the path itself', async () => {
     const { tree } = await open()
     expect(await tree.stat(['folder/secret', 'file'])).toEqual([undefined, undefined])
     const answer = await tree.read([
@@ -407,7 +410,7 @@ describe('symbolic links', () => {
     await tree.sync(['folder/secret', 'file'])
   })
 
-  test('obstacles: links and special files are named, folders without files are none', async () => {
+  test('obstacles: links and special files are named, and folders without files are not', async () => {
     spawnSync('mkfifo', [join(root, 'pipe')])
     await mkdir(join(root, 'empty', 'too'), { recursive: true })
     await mkdir(join(root, 'holds', 'deep'), { recursive: true })
@@ -426,7 +429,7 @@ describe('symbolic links', () => {
     ])
   })
 
-  test('a link at the path itself is replaced with force, and left alone without', async () => {
+  test('a link at the path itself is replaced with force, and kept without', async () => {
     const { tree } = await open()
     const operation = { kind: 'put', path: 'file', bytes: bytesOf('mine'), mode: 0o644 } as const
     expect(await codeOf(tree.apply([operation]))).toBe('PATH_BLOCKED')
@@ -442,7 +445,7 @@ describe('symbolic links', () => {
     expect(await readFile(join(root, 'file'), 'utf8')).toBe('mine')
   })
 
-  test('a scan skips links and special files, and names each once', async () => {
+  test('a scan skips links and special files, and reports each once', async () => {
     spawnSync('mkfifo', [join(root, 'pipe')])
     await writeFile(join(root, 'plain'), 'x')
     const { tree } = await open()
@@ -469,14 +472,14 @@ describe('symbolic links', () => {
 describe('where no folder can be made', () => {
   const isLinux = process.platform === 'linux'
 
-  test.runIf(isLinux)('opening fails, and does not go on for ever', async () => {
+  test.runIf(isLinux)('opening fails instead of trying for ever', async () => {
     for (const path of ['/proc/none', '/proc/none/below', '/proc/self/none']) {
       const call = directory(path).open(owner)
       await expect(call, path).rejects.toMatchObject({ code: 'STORAGE_FAILED', details: { path } })
     }
   })
 
-  test('a file in the way is named', async () => {
+  test('the error names a file that blocks the folder', async () => {
     await writeFile(join(base, 'file'), 'x')
     for (const path of ['file', 'file/below']) {
       await expect(directory(join(base, path)).open(owner)).rejects.toMatchObject({
@@ -486,15 +489,15 @@ describe('where no folder can be made', () => {
     }
   })
 
-  test('folders above the root are made', async () => {
+  test('folders above the root are created', async () => {
     root = join(base, 'a/b/c')
     expect((await (await open()).documents.list('')).length).toBe(0)
     expect((await stat(root)).isDirectory()).toBe(true)
   })
 })
 
-describe('what a scan cannot read', () => {
-  test('names that are no valid Unicode are skipped, files and folders', async () => {
+describe('a scan', () => {
+  test('skips files and folders whose names are no valid Unicode', async () => {
     await mkdir(root)
     const bad = Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0x62, 0xff, 0x64])])
     await writeFile(bad, 'x')
@@ -509,7 +512,7 @@ describe('what a scan cannot read', () => {
   })
 
   test.runIf(process.getuid?.() !== 0)(
-    'a folder without permission is named, and the scan goes on',
+    'reports a folder without permission, and continues',
     async () => {
       await mkdir(join(root, 'closed'), { recursive: true })
       await writeFile(join(root, 'plain'), 'x')
@@ -524,7 +527,7 @@ describe('what a scan cannot read', () => {
   )
 })
 
-describe('what lies on the disk', () => {
+describe('the files on the disk', () => {
   test('a document with any byte damaged, cut or added is never read as a value', async () => {
     const { documents } = await open()
     const path = join(root, '.hotspare/index/1')
@@ -559,7 +562,7 @@ describe('what lies on the disk', () => {
     expect(existsSync(join(root, '.hotspare/lock'))).toBe(false)
   })
 
-  test('documents, logs and objects lie where the documentation says', async () => {
+  test('documents, logs and objects are where the documentation says', async () => {
     const { documents, logs, objects } = await open()
     await documents.write('meta', bytesOf('x'))
     await documents.write('index/1', bytesOf('x'))
@@ -586,7 +589,7 @@ describe('what lies on the disk', () => {
     expect(await readdir(join(root, '.hotspare/tmp'))).toEqual([])
   })
 
-  test('a log after a crash has what was appended, and nothing but zeros behind it', async () => {
+  test('a log after a crash has what was appended, followed by nothing but zeros', async () => {
     const { logs } = await open()
     const log = await logs.open('journal', '1')
     await log.append([bytesOf('durable')])
@@ -604,7 +607,7 @@ describe('what lies on the disk', () => {
     expect(await readFile(join(copy, '.hotspare/journal/1'), 'utf8')).toBe('durable!')
   })
 
-  test('an interrupted replacement of logs is finished by doing it again', async () => {
+  test('an interrupted replacement of logs is completed by repeating it', async () => {
     for (const [area, text] of [
       ['journal', 'old'],
       ['journal.next', 'new!'],
@@ -613,7 +616,7 @@ describe('what lies on the disk', () => {
       await log.append([bytesOf(text)])
       await close()
     }
-    // A crash after the old area was moved aside, before the new one got its name.
+    // A crash after the old area was moved away and before the new one was renamed.
     await rename(join(root, '.hotspare/journal'), join(root, '.hotspare/tmp/main-1'))
     const { logs } = await open()
     expect(await logs.list('journal')).toEqual([])
@@ -623,7 +626,7 @@ describe('what lies on the disk', () => {
     expect(await readdir(join(root, '.hotspare/tmp'))).toEqual([])
   })
 
-  test('a put replaces a hard link’s name, and leaves the other name’s bytes', async () => {
+  test('a put of a file with a hard link keeps the bytes of the other name', async () => {
     await mkdir(root)
     await writeFile(join(root, 'a'), 'shared')
     await link(join(root, 'a'), join(root, 'b'))
@@ -632,14 +635,14 @@ describe('what lies on the disk', () => {
     expect(await readFile(join(root, 'b'), 'utf8')).toBe('shared')
   })
 
-  test('an empty folder in the place of a file gives way', async () => {
+  test('an empty folder at the path of a file is removed', async () => {
     await mkdir(join(root, 'a/b/c'), { recursive: true })
     const { tree } = await open()
     await tree.apply([{ kind: 'put', path: 'a', bytes: bytesOf('x'), mode: 0o644 }])
     expect(await readFile(join(root, 'a'), 'utf8')).toBe('x')
   })
 
-  test('SYN-28: what nobody names is untouched: other files, their times and empty folders', async () => {
+  test('SYN-28: other files, their times and empty folders are untouched', async () => {
     await mkdir(join(root, 'theirs/empty'), { recursive: true })
     await writeFile(join(root, 'theirs/log'), 'third party')
     const before = await stat(join(root, 'theirs/log'))
@@ -664,11 +667,11 @@ describe('what lies on the disk', () => {
   })
 })
 
-// Needs the right to mount: elsewhere the same is shown by failing calls, in
-// storage-failures.test.ts.
+// Needs the permission to mount. Without it, storage-failures.test.ts covers the same by failing
+// calls.
 const mountable = process.getuid?.() === 0 && canMount()
-describe.runIf(mountable)('a file system without room', () => {
-  test('GEN-8: is STORAGE_FULL for every kind of write, and reading goes on', async () => {
+describe.runIf(mountable)('a file system without space', () => {
+  test('GEN-8: refuses every kind of write with STORAGE_FULL, and can be read', async () => {
     await mkdir(root)
     spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', root])
     try {
@@ -699,7 +702,7 @@ describe.runIf(mountable)('a file system without room', () => {
   })
 })
 
-describe.runIf(mountable)('the room that is kept for removals', () => {
+describe.runIf(mountable)('the space that is reserved for removals', () => {
   const mib = 1024 * 1024
   let room: Room
 
@@ -715,7 +718,7 @@ describe.runIf(mountable)('the room that is kept for removals', () => {
     spawnSync('umount', [root])
   })
 
-  test('GEN-8: is not taken by what others write while this node writes as fast as it can', async () => {
+  test('GEN-8: is not used up by other programs while this node writes as fast as it can', async () => {
     let others = 0
     for (let at = 0; room.refusal(50_000) === undefined; at += 1) {
       await writeFile(join(root, `ours-${at}`), new Uint8Array(50_000))
@@ -723,11 +726,11 @@ describe.runIf(mountable)('the room that is kept for removals', () => {
       others += 1
     }
     expect(others).toBeGreaterThan(40)
-    // A sixteenth is held in a file, and some of as much again is still free.
+    // A sixteenth of the space is reserved in a file, and part of another sixteenth is still free.
     await writeFile(join(root, 'a removal in the journal'), new Uint8Array(mib / 4))
   })
 
-  test('GEN-8: what was refused stays refused, and what is smaller, until it would find room', async () => {
+  test('GEN-8: a refused write, and a smaller one, stay refused until there would be space for it', async () => {
     await writeFile(join(root, 'much'), new Uint8Array(14 * mib - 100_000))
     await vi.waitFor(async () => expect(room.refusal(200_000)).toBeDefined())
     expect(room.refusal(0)).toBeDefined()

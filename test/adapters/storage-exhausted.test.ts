@@ -6,7 +6,8 @@ import { HotspareError } from '../../src/errors.js'
 import type { OpenStorage } from '../../src/interfaces/storage.js'
 import { directory } from '../../src/storage/directory.js'
 
-// A process that has no descriptors, threads or children left, as the system and Node tell it.
+// Simulates a process without descriptors, threads or children left, with the errors of the system
+// and of Node.
 const none = vi.hoisted(() => ({ threads: false, children: false, files: false, spawned: 0 }))
 
 type AnyFunction = (...parameters: any[]) => any
@@ -18,7 +19,7 @@ function failure(code: string): NodeJS.ErrnoException {
 vi.mock('node:worker_threads', async (original) => {
   const threads = await original<typeof import('node:worker_threads')>()
   const { EventEmitter } = await import('node:events')
-  /** A thread that cannot be started is told after it was made. */
+  /** The failure to start a thread is reported after the thread object was created. */
   class Unstarted extends EventEmitter {
     constructor() {
       super()
@@ -47,7 +48,7 @@ vi.mock('node:child_process', async (original) => {
   const spawn: AnyFunction = (...parameters) => {
     none.spawned += 1
     if (!none.children) return (processes.spawn as AnyFunction)(...parameters)
-    // It has no pipes, and its error comes later.
+    // The child has no pipes, and its error is emitted later.
     const child = new EventEmitter()
     process.nextTick(() => {
       child.emit('error', failure('EMFILE'))
@@ -111,8 +112,8 @@ function codeOf(call: Promise<unknown>): Promise<string> {
   )
 }
 
-describe('a process that has nothing left', () => {
-  test('of threads: a lane says so, and starts one with the next piece of work', async () => {
+describe('a process that has run out', () => {
+  test('of threads: a lane reports it, and starts one with the next piece of work', async () => {
     const { tree } = await open(true)
     none.threads = true
     expect(await codeOf(tree.apply([put(1)]))).toBe('RESOURCES_EXHAUSTED')
@@ -122,7 +123,7 @@ describe('a process that has nothing left', () => {
     expect((await tree.stat(['f1']))[0]?.size).toBe(1)
   })
 
-  test('of descriptors for a child: many files are made durable one by one, and with a child later', async () => {
+  test('of descriptors for a child: many files are synced one by one, and with a child later', async () => {
     const { tree } = await open(false)
     const many = Array.from({ length: 100 }, (_, at) => put(at))
     await tree.apply(many)
@@ -135,7 +136,7 @@ describe('a process that has nothing left', () => {
     expect(none.spawned).toBe(process.platform === 'linux' ? 3 : 2)
   })
 
-  test('of descriptors to read its lock: it knows the file, gives it back, and another can have it', async () => {
+  test('of descriptors to read its lock: it recognizes the lock file, releases it, and another process can take it', async () => {
     const storage = await open(false)
     none.files = true
     await storage.close()
@@ -143,12 +144,12 @@ describe('a process that has nothing left', () => {
     await open(false)
   })
 
-  test('of descriptors to read its lock: it takes no file for it that came later, whatever its inode', async () => {
+  test('of descriptors to read its lock: it never mistakes a later file for its lock, whatever the inode', async () => {
     const storage = await open(false)
     const lock = join(root, '.hotspare', 'lock')
     const { ino } = await stat(lock)
     await unlink(lock)
-    // Many file systems give the inode that was free last to the next file.
+    // Many file systems give the inode that was freed last to the next file.
     for (let at = 0; at < 20; at += 1) {
       const later = join(root, '.hotspare', `later${at}`)
       await writeFile(later, '')
@@ -162,7 +163,7 @@ describe('a process that has nothing left', () => {
     opened = undefined
   })
 
-  test('of descriptors for a sync: it may be tried again, since nothing was synced that could be lost', async () => {
+  test('of descriptors for a sync: the sync may be repeated, because nothing was lost', async () => {
     const { tree } = await open(false)
     await tree.apply([put(1)])
     none.files = true

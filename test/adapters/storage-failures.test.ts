@@ -96,14 +96,14 @@ describe('a device that fails', () => {
     await opened.tree.apply([put])
   })
 
-  test('a failed append ends the log: no further one is accepted until it is opened again', async () => {
+  test('a failed append ends the log, which accepts no append until it is opened again', async () => {
     const log = await opened.logs.open('journal', '1')
     await log.append([bytesOf('first')])
     fail.write = 'EIO'
     expect(await codeOf(log.append([bytesOf('second')]))).toBe('STORAGE_FAILED')
     fail.write = undefined
     expect(log.bytes).toBe(5)
-    // The device works again, but what it dropped is not known.
+    // The device works again, but what it dropped is unknown.
     expect(await codeOf(log.append([bytesOf('third')]))).toBe('STORAGE_FAILED')
     expect(await codeOf(log.truncate(0))).toBe('STORAGE_FAILED')
     await log.close()
@@ -113,7 +113,7 @@ describe('a device that fails', () => {
     expect(Buffer.from(await again.read(0, 100)).toString()).toBe('firstthird')
   })
 
-  test('a failed sync of a log’s cut ends the log', async () => {
+  test('a failed sync after truncate ends the log', async () => {
     const log = await opened.logs.open('journal', '1')
     await log.append([bytesOf('first')])
     fail.sync = 'EIO'
@@ -122,7 +122,7 @@ describe('a device that fails', () => {
     expect(await codeOf(log.append([bytesOf('x')]))).toBe('STORAGE_FAILED')
   })
 
-  test('a device that writes in small portions gets all of them', async () => {
+  test('a device that writes in small portions gets all bytes', async () => {
     const log = await opened.logs.open('journal', '1')
     await log.append([bytesOf('claims room')])
     fail.short = 3
@@ -131,7 +131,7 @@ describe('a device that fails', () => {
     expect(Buffer.from(await log.read(11, 100)).toString()).toBe('0123456789abc')
   })
 
-  test('a failed sync of a file is not made good by a second one, only by a new file', async () => {
+  test('after a failed sync of a file another sync fails, too, until the whole file is put again', async () => {
     const { tree } = opened
     const put = { kind: 'put', path: 'f', bytes: bytesOf('x'), mode: 0o644 } as const
     await tree.apply([put, { ...put, path: 'g' }])
@@ -147,7 +147,7 @@ describe('a device that fails', () => {
     await tree.sync(['f'])
   })
 
-  test('after a failed sync a put writes the bytes again, though the file shows them, also after a restart', async () => {
+  test('after a failed sync a put writes the bytes again, although the file has them, also after a restart', async () => {
     const put = { kind: 'put', path: 'f', bytes: bytesOf('x'), mode: 0o644 } as const
     await opened.tree.apply([put])
     fail.sync = 'EIO'
@@ -165,7 +165,7 @@ describe('a device that fails', () => {
     await opened.tree.sync(['f'])
   })
 
-  test('a failed sync of an object is not made good by a second one, only by writing it again', async () => {
+  test('after a failed sync of an object another sync fails, too, until the object is written again', async () => {
     const { objects } = opened
     const write = (): Promise<void> =>
       objects.write('blobs', bytesOf('x'), [{ name: 'o', offset: 0, start: 0, length: 1 }])
@@ -179,7 +179,7 @@ describe('a device that fails', () => {
     await objects.sync('blobs', ['o'])
   })
 
-  test('without the program that flushes a file system, every file is synced by itself', async () => {
+  test('without the program that flushes a file system, every file is synced separately', async () => {
     const { tree, objects } = opened
     await tree.apply([{ kind: 'put', path: 'a/f', bytes: bytesOf('x'), mode: 0o644 }])
     await objects.write('blobs', bytesOf('x'), [{ name: 'o', offset: 0, start: 0, length: 1 }])

@@ -34,7 +34,7 @@ async function writeObject(opened: OpenStorage, name: string, text: string): Pro
   ])
 }
 
-/** Runs a story and a crash for each seed, and collects what was left. */
+/** Runs a story and a crash for each seed, and collects the contents after it. */
 async function outcomes<T>(
   story: (opened: OpenStorage, storage: MemoryStorage) => Promise<unknown>,
   left: (storage: MemoryStorage, opened: OpenStorage) => Promise<T>,
@@ -50,7 +50,7 @@ async function outcomes<T>(
 }
 
 describe('a crash of a memory storage', () => {
-  test('kills the open handle, which then changes nothing, and releases the lock', async () => {
+  test('ends the open handle, whose calls have no effect any more, and releases the lock', async () => {
     const storage = memory()
     const old = await storage.open(owner)
     const log = await old.logs.open('journal', '1')
@@ -95,7 +95,7 @@ describe('a crash of a memory storage', () => {
     for (const state of left) expect(state).toEqual(['value', 'record', 'object', 'a', 'file'])
   })
 
-  test('leaves of an unsynced put the old file, the new one, or a torn one', async () => {
+  test('leaves the old file, the new one or a torn one after an unsynced put', async () => {
     const left = await outcomes(
       async ({ tree }) => {
         await tree.apply([put('f', 'old')])
@@ -112,7 +112,7 @@ describe('a crash of a memory storage', () => {
     }
   })
 
-  test('keeps any number of unsynced patches from the front, and may tear the last', async () => {
+  test('keeps any number of the first unsynced patches, and may tear the last of them', async () => {
     const left = await outcomes(
       async ({ tree }) => {
         await tree.apply([put('f', '........')])
@@ -147,7 +147,7 @@ describe('a crash of a memory storage', () => {
     expect([...new Set(left)].sort()).toEqual(['', 'a', 'a,b/c', 'b/c'])
   })
 
-  test('never leaves a file where a folder with files is', async () => {
+  test('never leaves a file at the path of a folder with files', async () => {
     const left = await outcomes(
       async ({ tree }) => {
         await tree.apply([put('a', 'file')])
@@ -161,7 +161,7 @@ describe('a crash of a memory storage', () => {
     expect(left).toContain('a/b')
   })
 
-  test('leaves of an unsynced object nothing, a part, or all; of an unsynced removal all or nothing', async () => {
+  test('leaves nothing, a part or all of an unsynced object, and all or nothing of an unsynced removal', async () => {
     const written = await outcomes(
       (opened) => writeObject(opened, 'o', 'object'),
       async (_storage, { objects }) => (await objects.list('staging'))[0]?.bytes,
@@ -180,7 +180,7 @@ describe('a crash of a memory storage', () => {
     expect(new Set(removed)).toEqual(new Set([undefined, 6]))
   })
 
-  test('SYN-33: a move between objects and tree is one step: the bytes are on one side, and whole', async () => {
+  test('SYN-33: leaves the bytes of a move between objects and tree complete on one side', async () => {
     const left = await outcomes(
       async ({ tree, objects }, storage) => {
         storage.outside.write('kept', bytesOf('loser'))
@@ -208,7 +208,7 @@ describe('a crash of a memory storage', () => {
     expect(new Set(left)).toEqual(new Set(['00', '01', '10', '11']))
   })
 
-  test('HEAL-14: a sync of either side makes a move durable', async () => {
+  test('HEAL-14: keeps a move after a sync of either side', async () => {
     for (const sync of [
       (opened: OpenStorage) => opened.objects.sync('vault', ['v']),
       (opened: OpenStorage) => opened.tree.sync(['kept']),
@@ -230,7 +230,7 @@ describe('a crash of a memory storage', () => {
     }
   })
 
-  test('leaves zeros behind a log at times, and nothing else', async () => {
+  test('sometimes leaves zeros after the end of a log, and nothing else', async () => {
     const left = await outcomes(
       async ({ logs }) => (await logs.open('journal', '1')).append([bytesOf('record')]),
       async (_storage, { logs }) => {
@@ -257,7 +257,7 @@ describe('a crash of a memory storage', () => {
     }
   })
 
-  test('with the same seed leaves the same', async () => {
+  test('leaves the same with the same seed', async () => {
     const run = (): Promise<string[]> =>
       outcomes(
         async (opened) => {
@@ -285,7 +285,7 @@ describe('calls that take time', () => {
     return { clock, storage }
   }
 
-  test('take effect when their latency is over, on the given clock, in order', async () => {
+  test('take effect after their latency, on the given clock and in order', async () => {
     const { clock, storage } = timed(10)
     const asked: MemoryOperation[] = []
     const { tree, documents } = await storage.open(owner)
@@ -308,7 +308,7 @@ describe('calls that take time', () => {
     expect(asked.sort()).toEqual(['documents.write', 'tree.apply', 'tree.apply'])
   })
 
-  test('an append under way at a crash is torn at any byte', async () => {
+  test('can be torn at any byte when a crash interrupts an append', async () => {
     const lengths = new Set<number>()
     for (const seed of seeds) {
       const { clock, storage } = timed(0)
@@ -330,7 +330,7 @@ describe('calls that take time', () => {
     expect([...lengths].sort()).toEqual([0, 1, 2, 3, 4, 5, 6])
   })
 
-  test('a document under way at a crash is the old or the new one; one that waits is never written', async () => {
+  test('leave the old or the new document at a crash, and never write one that still waits', async () => {
     const found = new Set<string | undefined>()
     for (const seed of seeds) {
       const { clock, storage } = timed(0)
@@ -352,7 +352,7 @@ describe('calls that take time', () => {
     expect(found).toEqual(new Set(['old', 'new']))
   })
 
-  test('close waits for them', async () => {
+  test('are awaited by close', async () => {
     const { clock, storage } = timed(10)
     const opened = await storage.open(owner)
     const write = opened.documents.write('meta', bytesOf('x'))
@@ -370,7 +370,7 @@ describe('calls that take time', () => {
 })
 
 describe('faults of a memory storage', () => {
-  test('GEN-8: full refuses what needs room, and lets things be removed', async () => {
+  test('GEN-8: full refuses what needs space, and allows removals', async () => {
     const storage = memory()
     const { documents, logs, objects, tree } = await storage.open(owner)
     const log = await logs.open('journal', '1')
@@ -403,7 +403,7 @@ describe('faults of a memory storage', () => {
     expect(await documents.read('meta')).toBeUndefined()
   })
 
-  test('failNextSync fails one sync; what it should have kept is never reported durable later', async () => {
+  test('failNextSync fails one sync, and later syncs never report its data as durable', async () => {
     const storage = memory()
     const { logs, objects, tree } = await storage.open(owner)
     const log = await logs.open('journal', '1')
@@ -423,7 +423,7 @@ describe('faults of a memory storage', () => {
     expect(await codeOf(objects.sync('blobs'))).toBe('STORAGE_FAILED')
   })
 
-  test('loseNextSync gives up what is not durable: later syncs say nothing, a power cut takes it', async () => {
+  test('loseNextSync drops unsynced data: later syncs succeed, and a power cut loses the data', async () => {
     const storage = memory()
     const write = async ({ objects, tree }: OpenStorage, text: string): Promise<void> => {
       await objects.write('blobs', bytesOf(text), [{ name: 'o', offset: 0, start: 0, length: 4 }])
@@ -467,7 +467,7 @@ describe('faults of a memory storage', () => {
     expect(textOf(await fifth.objects.read('blobs', 'o', 0, 9))).toBe('last')
   })
 
-  test('flipBit damages one bit of what is stored, and tells no stat', async () => {
+  test('flipBit damages one bit of the stored bytes without changing stat', async () => {
     const storage = memory()
     const { documents, logs, objects, tree } = await storage.open(owner)
     const random = new SeededRandom(1)
@@ -492,7 +492,7 @@ describe('faults of a memory storage', () => {
     expect(bitsThatDiffer(await objects.read('staging', 'o', 0, 6), bytesOf('object'))).toBe(1)
   })
 
-  test('failure fails the calls that it is told of, done in part or not at all', async () => {
+  test('failure fails the calls that it chooses, after a part or before any effect', async () => {
     const storage = memory()
     const open = await storage.open(owner)
     const lengths = new Set<number>()
@@ -516,7 +516,7 @@ describe('faults of a memory storage', () => {
 
   const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 
-  test('a device is put back to what it was, or replaced by an empty one, while nobody has it open', async () => {
+  test('a device can be restored from an image or emptied while it is not open', async () => {
     const storage = memory()
     const first = await storage.open(owner)
     await first.documents.write('state', text('old'))
@@ -548,7 +548,7 @@ describe('faults of a memory storage', () => {
     await empty.close()
   })
 
-  test('what other programs do to the files is seen by the storage', async () => {
+  test('changes of files by other programs are seen by the storage', async () => {
     const storage = memory()
     storage.outside.write('a/b', bytesOf('planted'), 0o600)
     const { tree } = await storage.open(owner)
@@ -561,7 +561,7 @@ describe('faults of a memory storage', () => {
     expect(storage.outside.list()).toEqual([])
   })
 
-  test('what is given and what is answered are bytes of their own, also when they are buffers of Node', async () => {
+  test('arguments and answers share no memory with the storage, also when they are Node buffers', async () => {
     const storage = memory()
     const given = Buffer.from('given')
     storage.outside.write('a', given)

@@ -1,6 +1,6 @@
 /**
- * Files whose mode keeps their owner out. Permissions mean nothing to root, which becomes somebody
- * else for a while.
+ * Files that their owner may not open. Root ignores permissions, so a test that runs as root
+ * becomes another user for a while.
  */
 import { chown, link, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -55,11 +55,11 @@ function put(path: string, text: string, mode: number): TreeOperation {
 }
 
 // Windows has no such permissions.
-describe.skipIf(process.platform === 'win32')('files that keep their owner out', () => {
+describe.skipIf(process.platform === 'win32')('files that their owner may not open', () => {
   for (const threads of [false, true]) {
     for (const mode of [0o444, 0, 0o200, 0o077]) {
       const name = mode.toString(8).padStart(3, '0')
-      test(`mode ${name} stays, whatever is done to the file (threads: ${threads})`, async () => {
+      test(`mode ${name} stays after every operation on the file (threads: ${threads})`, async () => {
         const storage = await open(threads)
         const { tree, objects } = storage
         await tree.apply([put('a/f', 'hello', mode)])
@@ -91,7 +91,7 @@ describe.skipIf(process.platform === 'win32')('files that keep their owner out',
     }
   }
 
-  test('what a restore brings piece by piece may have any mode', async () => {
+  test('a file that arrives piece by piece in a restore may have any mode', async () => {
     const storage = await open()
     const { objects, tree } = storage
     for (const [offset, text] of ['ab', 'cd', 'ef'].entries()) {
@@ -105,7 +105,7 @@ describe.skipIf(process.platform === 'win32')('files that keep their owner out',
     expect(await modeOf('a/f')).toBe(0)
   })
 
-  test('both threads at once: each sees the mode that the file has', async () => {
+  test('with two threads at once, each sees the real mode of the file', async () => {
     const { tree } = await open(true)
     await tree.apply([put('f', 'x', 0)])
     const modes = new Set<number | undefined>()
@@ -120,7 +120,7 @@ describe.skipIf(process.platform === 'win32')('files that keep their owner out',
     expect([...modes]).toEqual([0])
   })
 
-  test('a mode that was lent when the process died is put back at the next open', async () => {
+  test('a mode that was changed temporarily when the process died is restored at the next open', async () => {
     const { tree } = await open()
     await tree.apply([put('f', 'x', 0o644), put('g', 'x', 0o644)])
     await opened?.close()
@@ -133,7 +133,7 @@ describe.skipIf(process.platform === 'win32')('files that keep their owner out',
     expect(await textOf(again, 'f')).toBe('x')
   })
 
-  test.runIf(isRoot)('a file of somebody else stays closed, and as it is', async () => {
+  test.runIf(isRoot)('a file of another user stays unreadable and unchanged', async () => {
     const storage = await open()
     process.seteuid?.(0)
     await mkdir(join(root, 'theirs'))
@@ -145,7 +145,7 @@ describe.skipIf(process.platform === 'win32')('files that keep their owner out',
     expect(await readdir(join(root, '.hotspare/tmp'))).toEqual([])
   })
 
-  test('a folder that the process may not write is named, with what to do', async () => {
+  test('an error names a folder that the process may not write, and what to do', async () => {
     if (!isRoot) return
     process.seteuid?.(0)
     await chown(root, 0, 0)
@@ -155,7 +155,7 @@ describe.skipIf(process.platform === 'win32')('files that keep their owner out',
     expect(String(failed)).toMatch(/may not write: EACCES.*Correct the owner, the permissions or/)
   })
 
-  test.runIf(isRoot)('a lock that cannot be renewed fails with a code of the storage', async () => {
+  test.runIf(isRoot)('a lock that cannot be renewed fails with a storage error code', async () => {
     await (await open()).close()
     opened = undefined
     const told = { lost: () => undefined, waits: () => undefined }

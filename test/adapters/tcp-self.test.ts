@@ -1,6 +1,6 @@
 /**
- * A dial that meets itself: the system chose the very port that is dialled for the connection that
- * goes out.
+ * A dial that connects to itself, because the system chose the dialled port as the local port of
+ * the connection.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type NetConnectOpts } from 'node:net'
@@ -27,8 +27,8 @@ async function listening(port: number): Promise<{ port: number; close(): Promise
 }
 
 /**
- * The states of what the system still has of connections with this port, as Linux tells it;
- * elsewhere none are shown.
+ * The states of the system's connections with this port, as Linux reports them; empty on other
+ * systems.
  */
 function held(port: number): string[] {
   const table = '/proc/net/tcp'
@@ -40,14 +40,14 @@ function held(port: number): string[] {
   return rows.flatMap(([, local, , state]) => (local?.endsWith(`:${hex}`) ? [state ?? ''] : []))
 }
 
-describe('a dial that meets itself', () => {
+describe('a dial that connects to itself', () => {
   const certificate = selfSigned()
   const tls = { ...certificate, ca: certificate.cert }
   for (const [name, options] of [
     ['without TLS', {}],
     ['with TLS', { tls }],
   ] as const) {
-    it(`ROL-6: is refused, and leaves the port to whoever listens there next, ${name}`, async () => {
+    it(`ROL-6: is refused, and leaves the port free for the next listener, ${name}`, async () => {
       const { port, close } = await listening(0)
       await close()
       const dial = tcp(options).dial(`127.0.0.1:${port}`, kitLimits)

@@ -55,7 +55,7 @@ transportKit({
   },
 })
 
-test('tcp: IPv6 addresses, and port 0 gives the real port', async () => {
+test('tcp: IPv6 addresses work, and a listener on port 0 has the real port in its address', async () => {
   const transport = tcp({ listen: '[::1]:0' })
   const accepted: Connection[] = []
   const listener = await transport.listen((connection) => accepted.push(connection), kitLimits)
@@ -98,7 +98,7 @@ test('tcp: a name that does not resolve is PEER_UNREACHABLE, not proof of death'
   })
 })
 
-test('tcp: a half frame costs the bytes that came, not those announced', async () => {
+test('tcp: a partial frame uses memory for the bytes that arrived, not for those announced', async () => {
   const transport = tcp({ listen: '127.0.0.1:0' })
   const limits = { ...kitLimits, frameBytesMax: 512 * 1024 * 1024, connectionsMax: 1000 }
   const accepted: Connection[] = []
@@ -122,7 +122,7 @@ test('tcp: a half frame costs the bytes that came, not those announced', async (
   await listener.close()
 })
 
-test('tcp: an end without a good-bye is a reset, as when the process dies', async () => {
+test('tcp: an end without a good-bye counts as a reset, as when the process dies', async () => {
   const transport = tcp({ listen: '127.0.0.1:0' })
   let cause = ''
   const listener = await transport.listen((connection) => {
@@ -138,7 +138,7 @@ test('tcp: an end without a good-bye is a reset, as when the process dies', asyn
   await listener.close()
 })
 
-test('tcp with TLS: a certificate that nobody vouches for is refused', async () => {
+test('tcp with TLS: a certificate without a trusted issuer is refused', async () => {
   const { pair, end } = tidied(tcpPair({ tls }))
   const listener = await pair.a.listen(() => {}, kitLimits)
   const other = tcp({ tls: { ca: selfSigned().cert } })
@@ -149,7 +149,7 @@ test('tcp with TLS: a certificate that nobody vouches for is refused', async () 
   await end()
 })
 
-test('tcp with TLS: both ends know the same binding, other sessions another', async () => {
+test('tcp with TLS: both ends of a session have the same binding, and other sessions another', async () => {
   const { pair, end } = tidied(tcpPair({ tls }))
   const first = await linked(pair)
   expect(first.near.secure && first.far.secure).toBe(true)
@@ -160,7 +160,7 @@ test('tcp with TLS: both ends know the same binding, other sessions another', as
   await end()
 })
 
-test('tcp: plain bytes on a TLS listener end without harm', async () => {
+test('tcp: plain bytes on a TLS listener end only their own connection', async () => {
   const { pair, end } = tidied(tcpPair({ tls }))
   const { near, far, listener } = await linked(pair)
   let ended = false

@@ -325,12 +325,12 @@ describe('an entry in parts', () => {
 
   test('is put together again', () => {
     const assembly = new EntryAssembly()
-    expect(assembly.take(frameTypes.entryPart, entry.bytes.subarray(0, 50))).toBeUndefined()
-    expect(assembly.take(frameTypes.entry, entry.bytes.subarray(50))?.bytes).toEqual(entry.bytes)
+    expect(assembly.add(frameTypes.entryPart, entry.bytes.subarray(0, 50))).toBeUndefined()
+    expect(assembly.add(frameTypes.entry, entry.bytes.subarray(50))?.bytes).toEqual(entry.bytes)
   })
 
   test('has no empty ones, which would take memory without an end', () => {
-    const take = (): unknown => new EntryAssembly().take(frameTypes.entryPart, new Uint8Array(0))
+    const take = (): unknown => new EntryAssembly().add(frameTypes.entryPart, new Uint8Array(0))
     expect(take).toThrow('an empty part')
   })
 })

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { AckTracker, type Thresholds } from '../../src/replication/in-sync/ack-tracker.js'
 
 /**
- * One line of a table: what happens, and the thresholds afterwards as `standby/all` in memory, then
- * on disk.
+ * One line of a table: a call, and the thresholds after it as `standby/all` in memory, then on
+ * disk.
  */
 type Step =
   | ['add', id: string, ordinal: number, expected: string]
@@ -17,7 +17,7 @@ function shown({ standbyMemory, allMemory, standbyDisk, allDisk }: Thresholds): 
   return `${standbyMemory}/${allMemory} ${standbyDisk}/${allDisk}`
 }
 
-/** What each follower had answered before it was added. */
+/** What each follower had acknowledged before it was added. */
 type Holdings = Record<string, [received: number, durable: number]>
 
 const tables: Record<string, Step[]> = {
@@ -33,19 +33,19 @@ const tables: Record<string, Step[]> = {
     ['answer', 'b', 1, 1, '1/1 1/1'],
     ['add', 'c', 2, '1/0 1/0'],
     ['local', 9, '1/0 1/0'],
-    // c is ahead of b, and does not count: b does not know of it.
+    // c is ahead of b and does not count, because its addition is not durable on b.
     ['answer', 'c', 9, 9, '1/1 1/1'],
     ['answer', 'b', 9, 1, '9/9 1/1'],
     ['answer', 'b', 9, 2, '9/9 9/2'],
   ],
-  'all waits for a member that is being added, although it does not count': [
+  'all waits for a member that is being added, although that member does not count': [
     ['add', 'b', 1, '0/0 0/0'],
     ['answer', 'b', 8, 8, '0/0 0/0'],
     ['local', 8, '8/8 8/8'],
     ['add', 'c', 9, '8/0 8/0'],
     ['answer', 'c', 3, 3, '8/3 8/3'],
   ],
-  'a removal needs the active alone; until it is durable there, all waits': [
+  'a removal takes effect once it is durable on the active; until then all waits for the member': [
     ['add', 'b', 1, '0/0 0/0'],
     ['add', 'c', 2, '0/0 0/0'],
     ['answer', 'b', 7, 7, '0/0 0/0'],
@@ -54,14 +54,14 @@ const tables: Record<string, Step[]> = {
     ['remove', 'c', 8, '7/3 7/3'],
     ['local', 8, '7/7 7/7'],
   ],
-  'a member that is being removed acknowledges nothing any more': [
+  'the acknowledgements of a member that is being removed do not count': [
     ['add', 'b', 1, '0/0 0/0'],
     ['local', 1, '0/0 0/0'],
     ['answer', 'b', 1, 1, '1/1 1/1'],
     ['remove', 'b', 2, '0/0 0/0'],
     ['answer', 'b', 9, 9, '0/0 0/0'],
   ],
-  'an addition that waits for a member counts when that member is gone': [
+  'an addition that is not durable on a member counts once that member is removed': [
     ['add', 'b', 1, '0/0 0/0'],
     ['answer', 'b', 1, 1, '0/0 0/0'],
     ['local', 1, '1/1 1/1'],
@@ -71,30 +71,31 @@ const tables: Record<string, Step[]> = {
     ['local', 4, '0/0 0/0'],
     ['local', 5, '4/4 4/4'],
   ],
-  'removed and added again: what it answers counts from the second addition on': [
-    ['add', 'b', 1, '0/0 0/0'],
-    ['answer', 'b', 1, 1, '0/0 0/0'],
-    ['local', 1, '1/1 1/1'],
-    ['remove', 'b', 2, '0/0 0/0'],
-    ['add', 'b', 3, '0/0 0/0'],
-    ['local', 2, '0/0 0/0'],
-    ['answer', 'b', 3, 3, '0/0 0/0'],
-    ['local', 3, '3/3 3/3'],
-  ],
-  'on disk means on the disk of the active, too': [
+  'acknowledgements of a member that was removed and added again count from the second addition on':
+    [
+      ['add', 'b', 1, '0/0 0/0'],
+      ['answer', 'b', 1, 1, '0/0 0/0'],
+      ['local', 1, '1/1 1/1'],
+      ['remove', 'b', 2, '0/0 0/0'],
+      ['add', 'b', 3, '0/0 0/0'],
+      ['local', 2, '0/0 0/0'],
+      ['answer', 'b', 3, 3, '0/0 0/0'],
+      ['local', 3, '3/3 3/3'],
+    ],
+  'a disk threshold never exceeds what is durable on the active': [
     ['add', 'b', 1, '0/0 0/0'],
     ['local', 1, '0/0 0/0'],
     ['answer', 'b', 9, 9, '9/9 1/1'],
     ['local', 6, '9/9 6/6'],
   ],
-  'a new stream of a member starts from nothing': [
+  'with a new stream the acknowledgements of a member start from 0': [
     ['add', 'b', 1, '0/0 0/0'],
     ['local', 9, '0/0 0/0'],
     ['answer', 'b', 9, 6, '9/9 6/6'],
     ['restart', 'b', '0/0 0/0'],
     ['answer', 'b', 7, 7, '7/7 7/7'],
   ],
-  'what is durable was received': [
+  'a durable entry counts as received': [
     ['add', 'b', 1, '0/0 0/0'],
     ['local', 9, '0/0 0/0'],
     ['answer', 'b', 2, 5, '5/5 5/5'],
@@ -116,7 +117,7 @@ describe('acknowledgement thresholds (promise 4)', () => {
     })
   }
 
-  it('refuses a second addition, and a removal of one that is not in the set', () => {
+  it('a second addition, and a removal of a node that is no member, throw', () => {
     const tracker = new AckTracker()
     tracker.add('b', 1, 0, 0)
     expect(() => tracker.add('b', 2, 0, 0)).toThrow(/twice/)
@@ -126,22 +127,22 @@ describe('acknowledgement thresholds (promise 4)', () => {
   })
 })
 
-/** The definition of promise 4, word by word and with no regard to cost. */
+/** The definition of promise 4, implemented literally and without regard to cost. */
 class NaiveModel {
   local = 0
   last = 0
   readonly journal: { ordinal: number; op: 'add' | 'remove'; id: string }[] = []
   readonly holds = new Map<string, [received: number, durable: number]>()
-  /** Additions that counted once. */
+  /** Additions that have taken effect. */
   readonly counted = new Set<number>()
 
-  /** The last thing that the journal says of each. */
+  /** The last entry of the journal about each member. */
   facts(): { ordinal: number; op: 'add' | 'remove'; id: string }[] {
     const ids = [...new Set(this.journal.map(({ id }) => id))]
     return ids.flatMap((id) => this.journal.findLast((fact) => fact.id === id) ?? [])
   }
 
-  /** Members that some journal may name after a crash now. */
+  /** Members that some journal may name after a crash at this time. */
   named(): string[] {
     return this.facts()
       .filter(({ op, ordinal }) => op === 'add' || ordinal > this.local)
@@ -165,7 +166,7 @@ class NaiveModel {
       .map(({ id }) => id)
   }
 
-  /** The last entry of which this holds, with all before it. */
+  /** The last entry up to which the condition holds for all entries. */
   #upTo(holds: (ordinal: number) => boolean): number {
     let ordinal = 0
     while (ordinal < this.last && holds(ordinal + 1)) ordinal += 1
@@ -216,7 +217,7 @@ const command = fc.oneof(
 const script = fc.array(fc.tuple(command, fc.nat(1000), fc.nat(1000)), { maxLength: 80 })
 
 describe('acknowledgement thresholds against a model that recomputes everything', () => {
-  it('agree after every step of random scripts', () => {
+  it('both agree after every step of random scripts', () => {
     fc.assert(
       fc.property(script, (steps) => {
         const tracker = new AckTracker()

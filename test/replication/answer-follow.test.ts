@@ -1,4 +1,4 @@
-/** What an active answers to whoever wants to follow it. */
+/** The active's answer to a node that wants to follow it. */
 import { expect, it } from 'vitest'
 import type { Term } from '../../src/history/position.js'
 import { answerTo } from '../../src/replication/stream/answer-follow.js'

@@ -28,13 +28,13 @@ interface Asker {
   isDestroyed(): boolean
   /** Sends a request and waits for its answer, or for the end of the channel. */
   ask(request: object): Promise<{ body?: unknown; error?: unknown }>
-  /** The same, with the bytes. */
+  /** The same, with the bytes of the answer. */
   answerTo(request: object): Promise<{ body: unknown; bytes: Uint8Array }>
-  /** Closes the copy and its storage, so that a next process can open them. */
+  /** Closes the copy and its storage, so that another process can open them. */
   close(): Promise<void>
 }
 
-/** A lane to a copy, on a channel that takes no more in a frame than the real one would. */
+/** A lane to a copy, on a channel that refuses longer frames, as the real one does. */
 async function lane(
   payloadBytesMax: number,
   onSend?: () => void,
@@ -91,7 +91,7 @@ async function lane(
 
 const frameBytes = 1024 * 1024
 
-test('a request that names more paths than its answer has room for is answered in pages', async () => {
+test('a request with more paths than fit into one answer is answered in pages', async () => {
   const { copy, rejections, ask } = await lane(frameBytes)
   const paths = Array.from({ length: 4090 }, (_, n) => `docs/${'x'.repeat(242)}/${n}`)
   expect(encode(paths).length).toBeLessThan(frameBytes)
@@ -120,7 +120,7 @@ test('files and removals are listed in pages that fit a small frame, each path o
   }
   const files: string[] = []
   const removed: string[] = []
-  // A peer that has the first change: whoever has none gets no removals.
+  // A peer that has the first change, because a peer without any gets no removals.
   for (let from = 0, pages = 1; ; pages += 1) {
     const page = (await ask({ op: 'index', sinceSeq: 1, paths: [], from })).body as Page
     files.push(...page.files.map(([path]) => path))
@@ -136,7 +136,7 @@ test('files and removals are listed in pages that fit a small frame, each path o
   await copy.close()
 })
 
-test('more bytes of files than a frame holds beside its list are refused', async () => {
+test('a read of more bytes than fit into a frame beside its list is refused', async () => {
   const { copy, ask } = await lane(64 * 1024)
   const requests = Array.from({ length: 1000 }, (_, n) => [`docs/${n}`, 0, 59])
   const answer = await ask({ op: 'read', requests })
@@ -144,7 +144,7 @@ test('more bytes of files than a frame holds beside its list are refused', async
   await copy.close()
 })
 
-test('an answer that cannot be sent ends the lane, and nothing else', async () => {
+test('an answer that cannot be sent ends only the lane', async () => {
   const { copy, rejections, isDestroyed, ask } = await lane(frameBytes, () => {
     throw new HotspareError('FRAME_TOO_LARGE', 'a frame')
   })
@@ -154,14 +154,14 @@ test('an answer that cannot be sent ends the lane, and nothing else', async () =
   await copy.close()
 })
 
-test('what a path takes in a message is never more than what is counted for it', () => {
+test('a path never takes more bytes in a message than are counted for it', () => {
   for (const path of ['a', 'é'.repeat(500), 'x'.repeat(1024), '語'.repeat(300)]) {
     const file = [path, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 0o777]
     expect(encode(file).length).toBeLessThanOrEqual(listedPathBytes(path))
   }
 })
 
-test('a sparse file is sent without its holes to whoever can put them back, and whole to others', async () => {
+test('a sparse file is sent without its holes to a peer that can restore them, and whole to others', async () => {
   const { copy, answerTo } = await lane(frameBytes)
   const maker = new EntryMaker()
   copy.append(maker.open())
@@ -221,7 +221,7 @@ test.each([
   expect(() => unpack(new Uint8Array(8), [{ start: 0, length: 10, runs }])).toThrow(/malformed/)
 })
 
-test('a blob that is longer than a small frame is fetched whole, in pieces that its answers have room for', async () => {
+test('a blob that is longer than a frame is fetched in pieces that fit into answers', async () => {
   const source = await memory().open(owner())
   const bytes = Uint8Array.from({ length: 900_000 }, (_, at) => at % 251)
   const slice = { name: 'b', offset: 0, start: 0, length: bytes.length }
@@ -243,7 +243,7 @@ test('a blob that is longer than a small frame is fetched whole, in pieces that 
   expect(await target.objects.read('blobs', 'b', 0, bytes.length)).toEqual(bytes)
 })
 
-test('the watch of a lane ends with it, also when nobody ends the watch', () => {
+test('the silence timer of a lane ends with the lane', () => {
   const channel = {
     payloadBytesMax: 1_000_000,
     ...{ onFrame: vi.fn(), onMessage: vi.fn(), onClose: vi.fn(), close: vi.fn() },
@@ -258,7 +258,7 @@ test('the watch of a lane ends with it, also when nobody ends the watch', () => 
   expect(clock.timers).toBe(0)
 })
 
-/** A lane to a copy whose two files are settled on the disk. */
+/** A lane to a copy whose two files are applied to the disk. */
 async function laneToFiles(owned: MemoryStorage): Promise<Asker> {
   const asker = await lane(frameBytes, undefined, owned)
   const maker = new EntryMaker()
@@ -271,7 +271,7 @@ async function laneToFiles(owned: MemoryStorage): Promise<Asker> {
 
 const readOf = (path: string): object => ({ op: 'read', requests: [[path, 0, 10]] })
 
-test('ROL-16: a file that somebody removed from the disk of the source is refused, and not left out', async () => {
+test('ROL-16: a read of a file that was removed from the disk of the source by hand is refused', async () => {
   const owned = memory()
   const { copy, ask } = await laneToFiles(owned)
   owned.outside.remove('docs/a')
@@ -280,7 +280,7 @@ test('ROL-16: a file that somebody removed from the disk of the source is refuse
   await copy.close()
 })
 
-test('ROL-16: so is one that somebody made longer or shorter, with all of a request that are', async () => {
+test('ROL-16: a read with files whose length was changed by hand is refused, and names all of them', async () => {
   for (const text of ['longer', 'x']) {
     const owned = memory()
     const { copy, ask } = await laneToFiles(owned)
@@ -295,13 +295,13 @@ test('ROL-16: so is one that somebody made longer or shorter, with all of a requ
   }
 })
 
-test('ROL-16: what is removed by a change that the asker gets as well is left out', async () => {
+test('ROL-16: a file removed by a change that the follower gets as well is answered as missing', async () => {
   const { copy, storage, ask } = await laneToFiles(memory())
   const maker = new EntryMaker(undefined, copy.seq)
   const { tree } = storage
   const [read, apply] = [tree.read.bind(tree), tree.apply.bind(tree)]
   let isGone = false
-  // The tree has the file no more when it is read, and the index learns of that only afterwards.
+  // The file is removed from the tree when it is read, and from the index only afterwards.
   vi.spyOn(tree, 'read').mockImplementationOnce(async (requests, lend) => {
     copy.append(maker.batch({ kind: 'remove', className: 'docs', path: 'docs/a' }))
     await vi.waitFor(() => expect(isGone).toBe(true), { interval: 1 })
@@ -319,7 +319,7 @@ test('ROL-16: what is removed by a change that the asker gets as well is left ou
   await copy.close()
 })
 
-test('ROL-16: a file that is other than in the history since the start is given to nobody as that', async () => {
+test('ROL-16: a file that was found changed at the start is never sent as the version of the history', async () => {
   const owned = memory()
   const first = await laneToFiles(owned)
   await first.close()

@@ -8,7 +8,7 @@ import type { FollowerBlobs } from '../../src/replication/stream/follower-blobs.
 import { EntryMaker, put } from '../copy/support.js'
 import { FakeCopy, settle } from './writer-support.js'
 
-/** Blobs that come when the test says so. */
+/** Blobs that arrive when the test says so. */
 class FakeBlobs {
   readonly here = new Set<string>()
   readonly #fetches = new Map<string, PromiseParts>()
@@ -37,7 +37,7 @@ interface PromiseParts {
   reject(error: Error): void
 }
 
-/** A stream's follower as far as entries that wait are concerned. */
+/** The part of a stream's follower that handles waiting entries. */
 class Follower {
   readonly copy = new FakeCopy()
   readonly blobs = new FakeBlobs()
@@ -70,7 +70,7 @@ class Follower {
   }
 
   hold(...entries: Entry[]): void {
-    for (const entry of entries) this.held.hold(entry, partsOf(entry))
+    for (const entry of entries) this.held.add(entry, partsOf(entry))
   }
 
   mustWait(entry: Entry): boolean {
@@ -90,14 +90,14 @@ function entries(count: number, blobAt = -1, content = 'x'): Entry[] {
   )
 }
 
-/** Calls after so many turns of the microtask queue. */
+/** Calls after this many turns of the microtask queue. */
 function afterMicrotasks(turns: number, call: () => void): void {
   if (turns === 0) call()
   else queueMicrotask(() => afterMicrotasks(turns - 1, call))
 }
 
-describe('entries that wait', () => {
-  it('go on in the order in which they came, behind the one whose blob is under way', async () => {
+describe('waiting entries', () => {
+  it('are appended in the order of arrival, after the one whose blob is being fetched', async () => {
     const follower = new Follower()
     follower.hold(...entries(4, 1))
     await settle()
@@ -109,10 +109,10 @@ describe('entries that wait', () => {
     expect(follower.held.count).toBe(0)
   })
 
-  // One that came just before the round was over once stayed until the next entry, which may never
-  // come.
+  // Regression: an entry that arrived just before the end of a round waited for the next entry,
+  // which may never arrive.
   it.each([0, 1, 2, 3])(
-    'one that comes in microtask %i after the last append goes on too',
+    'one that arrives in microtask %i after the last append is appended, too',
     async (turns) => {
       const [first, second] = entries(2) as [Entry, Entry]
       const follower = new Follower()
@@ -126,7 +126,7 @@ describe('entries that wait', () => {
     },
   )
 
-  it('wait for a copy that has too much pending', async () => {
+  it('wait while the copy is congested', async () => {
     const follower = new Follower()
     follower.copy.congested = true
     follower.hold(...entries(2))
@@ -137,7 +137,7 @@ describe('entries that wait', () => {
     expect(follower.appended).toEqual([1, 2])
   })
 
-  it('wait while nothing is appended anywhere, until they are let go on', async () => {
+  it('wait while there is no target, until drain() is called', async () => {
     const follower = new Follower()
     follower.isOpen = false
     follower.hold(...entries(2))
@@ -149,7 +149,7 @@ describe('entries that wait', () => {
     expect(follower.appended).toEqual([1, 2])
   })
 
-  it('are forgotten when they are dropped, the one that is being prepared too', async () => {
+  it('are not appended after drop(), not even the one that is being prepared', async () => {
     const follower = new Follower()
     follower.hold(...entries(3, 0))
     follower.isOpen = false
@@ -163,7 +163,7 @@ describe('entries that wait', () => {
     expect(follower.appended).toEqual([])
   })
 
-  it('stay when a blob cannot be had, which is reported once', async () => {
+  it('stay when a blob cannot be fetched, and the failure is reported once', async () => {
     const follower = new Follower()
     const error = new Error('the active is gone')
     follower.hold(...entries(2, 0))
@@ -174,7 +174,7 @@ describe('entries that wait', () => {
     expect(follower.held.count).toBe(2)
   })
 
-  it('stop the channel above four MiB, until half of that is left', async () => {
+  it('pause the channel above 4 MiB, until half of that is left', async () => {
     const follower = new Follower()
     follower.isOpen = false
     follower.hold(...entries(3, -1, 'x'.repeat(1_500_000)))
@@ -187,7 +187,7 @@ describe('entries that wait', () => {
 })
 
 describe('an entry has to wait', () => {
-  it('for a blob that is not here, for a copy that is congested, and while nothing is appended', () => {
+  it('for a missing blob, for a congested copy, and while there is no target', () => {
     const [plain, large] = entries(2, 1) as [Entry, Entry]
     const follower = new Follower()
     expect([follower.mustWait(plain), follower.mustWait(large)]).toEqual([false, true])
@@ -200,7 +200,7 @@ describe('an entry has to wait', () => {
     expect(follower.mustWait(plain)).toBe(true)
   })
 
-  it('behind those that wait', () => {
+  it('behind other waiting entries', () => {
     const [large, plain] = entries(2, 0) as [Entry, Entry]
     const follower = new Follower()
     follower.hold(large)

@@ -11,7 +11,7 @@ import { memory } from '../../src/storage/memory.js'
 const content = Uint8Array.from({ length: 200_000 }, (_, at) => (at * 7) % 251)
 const blob = { id: 'b1', bytes: content.length, crc: crc32(content) } as BlobRef
 
-/** A source that hands over so many bytes, and then the lane ends. */
+/** A source that sends at most `bytesMax` bytes before the lane ends. */
 function source(bytesMax: number, bytes = content): { bulk: BulkClient; asked: number[] } {
   const asked: number[] = []
   const request = (
@@ -42,8 +42,8 @@ function counted(): { progress: FetchProgress; reached: FetchProgress['reached']
 
 const { signal } = new AbortController()
 
-describe('a blob that comes in several attempts', () => {
-  it('what came stays, and the next attempt begins there', async () => {
+describe('a blob that is fetched in several attempts', () => {
+  it('the next attempt continues where the last one ended', async () => {
     const storage = await opened()
     const { progress, reached } = counted()
     await expect(fetchBlob(source(100_000).bulk, storage, blob, signal, reached)).rejects.toThrow(
@@ -58,7 +58,7 @@ describe('a blob that comes in several attempts', () => {
     expect(Buffer.compare(await stored(storage), content)).toBe(0)
   })
 
-  it('a beginning that is damaged is found at the end, and all of it is brought again', async () => {
+  it('damage of the first part is found at the end, and the whole blob is fetched again', async () => {
     const storage = await opened()
     const { progress, reached } = counted()
     const damaged = Uint8Array.from(content)
@@ -75,12 +75,12 @@ describe('a blob that comes in several attempts', () => {
     await fetchBlob(again.bulk, storage, blob, signal, reached)
     expect(again.asked[0]).toBe(0)
     expect(Buffer.compare(await stored(storage), content)).toBe(0)
-    // What comes once more is no progress: nobody waits for a source that hands over damage for
-    // ever.
+    // Bytes that are fetched again are no progress, so that nodes do not wait for ever for a source
+    // that sends damaged bytes.
     expect(progress.count).toBe(content.length)
   })
 
-  it('one that a failed sync gave up is written again, though it can be read and synced after a restart', async () => {
+  it('after a failed sync the blob is written again, though it can be read and synced after a restart', async () => {
     const disk = memory()
     const owner = { nodeId: 'n1', bootId: 'b' }
     const before = await disk.open(owner)
@@ -94,7 +94,7 @@ describe('a blob that comes in several attempts', () => {
     expect(Buffer.compare(await stored(await disk.open(owner)), content)).toBe(0)
   })
 
-  it('one that is here is not asked for again', async () => {
+  it('a blob that is complete and durable is not requested again', async () => {
     const storage = await opened()
     await fetchBlob(source(content.length).bulk, storage, blob, signal)
     const { bulk, asked } = source(content.length)

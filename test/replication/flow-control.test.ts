@@ -4,7 +4,7 @@ import { TestClock } from '../support/clock.js'
 
 const degradeAfterMs = 1000
 
-/** Flow control whose standbys the test puts in and takes out. */
+/** Flow control with standbys that the test adds and removes. */
 function flowFor(...ids: string[]): {
   readonly flow: FlowControl
   readonly clock: TestClock
@@ -40,23 +40,20 @@ function standby(id: string, lagBytes: number, lagMs: number): FlowStandby {
   return { id, lag, inSet: false, restores: false, restoredBytes: 0, arrivedBytes: 0 }
 }
 
-it('writers are paced to no less than four writes a second, also where nobody wrote of late', () => {
+it('writers are never paced to less than four writes a second, also after a time without writes', () => {
   const { flow, clock, standbys, paces } = flowFor('beta')
   flow.appended(1, 100)
   clock.advance(1_500)
   expect(paces).toEqual([])
-  // What it lacks fills the journal, so that it is paced for at once.
+  // Its lag nearly fills the journal, so pacing begins at once.
   standbys.set('beta', standby('beta', 900_000, 1_500))
   clock.advance(200)
-  // It ends at once, as nobody writes that fast.
+  // Pacing ends at once, because writers are slower than the lowest rate.
   expect(paces.slice(0, 2)).toEqual([4, undefined])
   flow.close()
 })
 
-/**
- * Writers that append steadily and are held, and a standby that lacks so much that it is paced for
- * at once.
- */
+/** Writers that append steadily and are paced at once, because the standby lacks so much. */
 function pacedFor(id: string): ReturnType<typeof flowFor> & { run: (ms: number) => void } {
   const scene = flowFor(id)
   const run = (ms: number): void => {
@@ -73,7 +70,7 @@ function pacedFor(id: string): ReturnType<typeof flowFor> & { run: (ms: number) 
   return { ...scene, run }
 }
 
-it('the pace grows no more for a while after the stream of the standby that it is for ended', () => {
+it('the pace stays as it is for a while after the stream of its standby ended', () => {
   const { flow, standbys, told, run } = pacedFor('beta')
   standbys.delete('beta')
   run(100)
@@ -85,7 +82,7 @@ it('the pace grows no more for a while after the stream of the standby that it i
   flow.close()
 })
 
-it('the pace ends at once when the standby that it is for is known to be gone', () => {
+it('pacing ends at once when its standby is known to be gone', () => {
   const { flow, standbys, gone, told, run } = pacedFor('beta')
   standbys.delete('beta')
   gone.add('beta')
@@ -94,7 +91,7 @@ it('the pace ends at once when the standby that it is for is known to be gone', 
   flow.close()
 })
 
-it('whom writers are paced for in the stead of another is waited for as the first one was', () => {
+it('when pacing moves to another standby, the pace is kept for that one in the same way', () => {
   const { flow, standbys, told, run } = pacedFor('beta')
   standbys.set('gamma', standby('gamma', 900_000, 1_500))
   standbys.delete('beta')

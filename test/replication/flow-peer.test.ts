@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { FlowPeer } from '../../src/replication/in-sync/flow-peer.js'
 
-describe('whether pacing for a standby is of any use', () => {
-  it('is judged from when the pace is in force, not from when writers were still fast', () => {
+describe('the gain of a standby from pacing', () => {
+  it('is measured only once writers are as slow as the pace, not while they are still faster', () => {
     const patienceMs = 2000
     const peer = new FlowPeer('beta', patienceMs, Number.POSITIVE_INFINITY)
     const stepMs = 100
@@ -10,8 +10,8 @@ describe('whether pacing for a standby is of any use', () => {
     let done = 0
     const wanted: (number | undefined)[] = []
     for (let step = 1; step <= 130; step += 1) {
-      // It takes 1 000 bytes in a millisecond. Writers are faster for 2 s, and a little slower from
-      // then on.
+      // The standby processes 1 000 bytes a millisecond. Writers are faster for 2 s, then a little
+      // slower.
       const appends = step <= 20 ? 3000 : 800
       done += 1000 * stepMs
       lag += (appends - 1000) * stepMs

@@ -14,7 +14,7 @@ function names(events: readonly { readonly name: string; readonly peer?: string 
 }
 
 describe('the in-sync set (promise 4)', () => {
-  it('GEN-2: a standby joins by a journaled fact, and counts when it is durable on the active', async () => {
+  it('GEN-2: a standby joins by a journal entry, and counts once that is durable on the active', async () => {
     const bench = await openWriter()
     bench.copy.prompt = false
     const beta = bench.writer.addFollower('beta', { promotable: true })
@@ -28,7 +28,7 @@ describe('the in-sync set (promise 4)', () => {
     expect(names(bench.events)).toEqual(['standbyInSync beta', 'redundant'])
   })
 
-  it('the second one counts only when the first has its addition on disk', async () => {
+  it('a second standby counts only once its addition is on the disk of the first', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const gamma = inSync(bench, 'gamma')
@@ -52,7 +52,7 @@ describe('the in-sync set (promise 4)', () => {
     expect(bench.copy.sets()).toEqual([[]])
   })
 
-  it('one that is restoring does not count before it has caught up', async () => {
+  it('a standby that is being restored does not count before it has caught up', async () => {
     const bench = await openWriter()
     const beta = bench.writer.addFollower('beta', { promotable: true })
     const write = bench.writer.submit(change)
@@ -65,7 +65,7 @@ describe('the in-sync set (promise 4)', () => {
 })
 
 describe('degrading', () => {
-  it('GEN-8: waits once, from when the last in-sync standby fell silent, then goes on alone', async () => {
+  it('GEN-8: writes wait once after the last in-sync standby fell silent, then continue alone', async () => {
     const bench = await openWriter()
     inSync(bench, 'beta').received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     bench.clock.advance(10_000)
@@ -81,13 +81,13 @@ describe('degrading', () => {
     expect(await first).toMatchObject(expected)
     expect(await second).toMatchObject(expected)
     expect(bench.writer.status).toMatchObject({ degraded: true, inSync: [] })
-    // From now on nobody waits.
+    // From now on writes do not wait.
     expect(await stateOf(bench.writer.submit(change))).toBe('resolved')
     expect(names(bench.events).slice(-2)).toEqual(['standbyLost beta', 'degraded'])
     expect(bench.copy.sets().at(-1)).toEqual([])
   })
 
-  it('degraded holds only when the removal is durable on the active', async () => {
+  it('writes are acknowledged as degraded only once the removal is durable on the active', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     bench.copy.prompt = false
@@ -99,7 +99,7 @@ describe('degrading', () => {
     expect(await write).toMatchObject({ ack: 'local', degraded: true })
   })
 
-  it('there is no wait for a standby that is proven gone', async () => {
+  it('writes do not wait for a standby that is proven gone', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const write = bench.writer.submit(change)
@@ -109,7 +109,7 @@ describe('degrading', () => {
     expect((await write).ack).toBe('local')
   })
 
-  it('GEN-3: one that is gone, and one that is silent, are not added again before they answer', async () => {
+  it('GEN-3: a standby that is gone or silent is not added again before it answers', async () => {
     for (const proven of [true, false]) {
       const bench = await openWriter()
       const beta = inSync(bench, 'beta')
@@ -141,7 +141,7 @@ describe('degrading', () => {
     }
   })
 
-  it('a stream that ended leaves its standby the time to come back and answer', async () => {
+  it('a standby whose stream ended stays in the set when it is back and answers in time', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
@@ -158,7 +158,7 @@ describe('degrading', () => {
     expect(bench.writer.status.inSync).toEqual(['beta'])
   })
 
-  it('a stream that ended and does not come back: the wait counts from its end', async () => {
+  it('the wait for a standby whose stream ended counts from the end of the stream', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
@@ -172,7 +172,7 @@ describe('degrading', () => {
     expect(await stateOf(write)).toBe('resolved')
   })
 
-  it('a new stream without an answer does not begin the wait anew', async () => {
+  it('a new stream without an answer does not restart the wait', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const write = bench.writer.submit(change)
@@ -186,7 +186,7 @@ describe('degrading', () => {
     expect(await stateOf(write)).toBe('resolved')
   })
 
-  it('a new stream that never answers is silence, even when nothing is written', async () => {
+  it('a standby whose new stream never answers is removed, even when nothing is written', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     await settle()
@@ -200,7 +200,7 @@ describe('degrading', () => {
     expect(bench.writer.status).toMatchObject({ inSync: [], degraded: true })
   })
 
-  it('what a follower had in memory does not count any more on its new stream', async () => {
+  it('what a follower acknowledged from memory does not count on its new stream', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const gamma = inSync(bench, 'gamma')
@@ -219,7 +219,7 @@ describe('degrading', () => {
     expect(await stateOf(write)).toBe('resolved')
   })
 
-  it('one that was just added owes nothing from before', async () => {
+  it('a standby that was just added owes no answer to earlier entries', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const before = bench.copy.lastOrdinal
@@ -241,7 +241,7 @@ describe('degrading', () => {
     expect(bench.writer.status).toMatchObject({ inSync: ['gamma'], degraded: false })
   })
 
-  it('sinceMs: a standby found silent was silent before', async () => {
+  it('lost() with sinceMs counts the silence from that time', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
@@ -252,7 +252,7 @@ describe('degrading', () => {
     expect(bench.writer.status.degraded).toBe(true)
   })
 
-  it('GEN-8: a standby whose disk hangs receives and leaves the set all the same', async () => {
+  it('GEN-8: a standby whose disk hangs is removed, although it still receives', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const onDisk = bench.copy.lastOrdinal
@@ -267,7 +267,7 @@ describe('degrading', () => {
     expect(bench.writer.status).toMatchObject({ degraded: true, inSync: [] })
   })
 
-  it('a slow standby that keeps answering stays', async () => {
+  it('a slow standby that keeps answering stays in the set', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     let answered = bench.copy.lastOrdinal
@@ -275,14 +275,14 @@ describe('degrading', () => {
       bench.writer.submit(change).catch(() => {})
       await new Promise((resolve) => setImmediate(resolve))
       bench.clock.advance(100)
-      // It is 1.5 s behind all the time.
+      // It always lags by 1.5 s.
       if (round > 15) answered += 1
       beta.received(answered, answered)
     }
     expect(bench.writer.status.inSync).toEqual(['beta'])
   })
 
-  it('of two, a silent one is removed and the other goes on: all waits, standby does not', async () => {
+  it('when one of two standbys is silent, level all waits for its removal and level standby does not', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const gamma = inSync(bench, 'gamma')
@@ -314,7 +314,7 @@ describe('degrading', () => {
     })
   })
 
-  it('a term opened with nobody in reach starts degraded; otherwise it waits once', async () => {
+  it('a term without reachable standbys starts degraded; any other waits once', async () => {
     const alone = await openWriter({ degraded: true })
     expect(names(alone.events)).toEqual(['degraded'])
     const bench = await openWriter()
@@ -327,12 +327,12 @@ describe('degrading', () => {
     expect(names(bench.events)).toEqual(['degraded'])
   })
 
-  it('a sole member never waits', async () => {
+  it('writes of a sole member never wait', async () => {
     const bench = await openWriter({ members: [{ id: 'alpha', promotable: true }] })
     expect(await bench.writer.submit(change)).toMatchObject({ ack: 'local', degraded: true })
   })
 
-  it('redundant again: one event, and writes get their level', async () => {
+  it('when a standby is in sync again, one event is emitted and writes get their level', async () => {
     const bench = await openWriter({ degraded: true })
     const beta = inSync(bench, 'beta')
     const write = bench.writer.submit(change)
@@ -343,7 +343,7 @@ describe('degrading', () => {
     expect(names(bench.events)).toEqual(['degraded', 'standbyInSync beta', 'redundant'])
   })
 
-  it('block: writes wait for ever, and go on when a standby is in sync', async () => {
+  it('with block, writes wait until a standby is in sync', async () => {
     const bench = await openWriter({ onNoStandby: 'block' })
     const write = bench.writer.submit(change)
     const local = bench.writer.submit({ kind: 'update', className: 'local', value: 1 })
@@ -363,7 +363,7 @@ describe('degrading', () => {
     ])
   })
 
-  it('a node that was frozen itself accuses nobody', async () => {
+  it('after a freeze of the active itself, no standby is removed for that time', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const write = bench.writer.submit(change)
@@ -372,7 +372,7 @@ describe('degrading', () => {
     expect(bench.writer.status.inSync).toEqual(['beta'])
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     expect((await write).ack).toBe('standby')
-    // It is not forgiven for ever.
+    // The grace for the freeze is used once: silence after it counts.
     const second = bench.writer.submit(change)
     await settle()
     bench.clock.advance(2000)
@@ -380,7 +380,7 @@ describe('degrading', () => {
     expect((await second).ack).toBe('local')
   })
 
-  it('leave: a standby that says it cannot hold the data is out at once, and may come back', async () => {
+  it('leave() removes a standby at once, and it may come back', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const write = bench.writer.submit(change)
@@ -399,7 +399,7 @@ describe('degrading', () => {
     expect(bench.writer.status.inSync).toEqual(['beta'])
   })
 
-  it('a handle that was replaced does nothing', async () => {
+  it('calls on a replaced handle do nothing', async () => {
     const bench = await openWriter()
     const old = inSync(bench, 'beta')
     bench.writer.addFollower('beta', { promotable: true })
@@ -440,7 +440,7 @@ describe('degrading', () => {
     expect(lag?.lagBytes).toBeGreaterThan(100)
     beta.received(bench.copy.lastOrdinal - 1, bench.copy.lastOrdinal - 1)
     expect(bench.writer.status.followers[0]).toMatchObject({ lagSeq: 1, lagMs: 100 })
-    // One that never answered may lack everything, whatever was written in this term.
+    // A follower that never answered may lack everything, including what is older than this term.
     const copy = new FakeCopy()
     copy.seq = 70
     const fresh = await openWriter({}, copy)
@@ -449,12 +449,14 @@ describe('degrading', () => {
   })
 })
 
-describe('content that moves to a member counts as an answer (promise 4)', () => {
+describe('content that is transferred to a member counts as progress (promise 4)', () => {
   const put = { kind: 'put', className: 'files', path: 'files/large', mode: 0o644 } as const
   const mib = 1024 * 1024
   const blob = { id: 'large', bytes: 64 * mib, crc: 0 }
 
-  /** Beta is in sync and lacks a change with a large content, which moves to it without an end. */
+  /**
+   * Beta is in sync and lacks a change with a large content, which is transferred to it endlessly.
+   */
   async function fetching(timesOfIt: number): Promise<{ counted: number; members: string[] }> {
     const bench = await openWriter({ degradeAfterMs: 2000 })
     const beta = inSync(bench, 'beta')
@@ -474,11 +476,11 @@ describe('content that moves to a member counts as an answer (promise 4)', () =>
     return { counted, members: [...members] }
   }
 
-  it('SYN-1: until it has all that it lacks, however long that takes', async () => {
+  it('SYN-1: until the member has all that it lacks, however long that takes', async () => {
     expect(await fetching(1)).toEqual({ counted: 64, members: ['beta'] })
   })
 
-  it('SYN-1: but not for ever: who gets more than it can need and has nothing leaves the set', async () => {
+  it('SYN-1: a member that gets more than it can need without an answer leaves the set', async () => {
     const { counted, members } = await fetching(10)
     const most = (progressTimesMax * blob.bytes + progressSlackBytes) / mib
     expect(counted).toBeGreaterThanOrEqual(most)
@@ -486,7 +488,7 @@ describe('content that moves to a member counts as an answer (promise 4)', () =>
     expect(members).toEqual([])
   })
 
-  it('what is adopted counts with its contents in what a standby lacks', async () => {
+  it('adopted changes count with their contents in the lag of a standby', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)

@@ -16,15 +16,15 @@ interface Follower {
   readonly copy: LocalCopy
   readonly incoming: Incoming
   readonly events: IncomingEvent[]
-  /** The types of what it sent. */
+  /** The types of the messages that it sent. */
   readonly sent: string[]
-  /** The active says something. */
+  /** Delivers a message of the active. */
   say(message: unknown): void
-  /** The connection ends. */
+  /** Ends the connection. */
   end(cause: string): void
 }
 
-/** A follower of the term above, with a change in its copy, whose stream begins. */
+/** A follower of the term above, with one change in its copy, that has begun its stream. */
 async function follow(): Promise<Follower> {
   const copy = await openCopy(await memory().open(owner('beta')), testPolicy(new TestState()))
   const maker = new EntryMaker()
@@ -69,7 +69,7 @@ async function follow(): Promise<Follower> {
   }
 }
 
-/** What it says to a plan that the active makes in another term. */
+/** Its reaction to a plan of this term. */
 async function answerTo(planTerm: Term): Promise<Pick<Follower, 'events' | 'sent'>> {
   const { copy, incoming, events, sent, say } = await follow()
   const { seq: commonSeq, extent: cut } = copy
@@ -81,7 +81,7 @@ async function answerTo(planTerm: Term): Promise<Pick<Follower, 'events' | 'sent
   return { events, sent }
 }
 
-it('a plan of the followed term is taken', async () => {
+it('a plan of the followed term is accepted', async () => {
   const { events, sent } = await answerTo(followed)
   expect(events).toMatchObject([{ name: 'started' }])
   expect(sent).toEqual(['follow', 'ready'])
@@ -92,13 +92,13 @@ it.each([
   { what: 'a lower epoch', term: { ...followed, epoch: 4 } },
   { what: 'another process', term: { ...followed, bootId: 'later' } },
   { what: 'another node', term: { ...followed, nodeId: 'gamma' } },
-])('a plan of $what is refused: that term was not promised', async ({ term }) => {
+])('a plan of $what is refused, because that term is not followed', async ({ term }) => {
   const { events, sent } = await answerTo(term)
   expect(events).toMatchObject([{ name: 'broken', code: 'STALE_TERM' }])
   expect(sent).toEqual(['follow'])
 })
 
-it('a stream that ends with its connection has a code, as every other end has', async () => {
+it('the end of a connection is reported with a code, like every other end of a stream', async () => {
   const { copy, events, end } = await follow()
   end('reset')
   const reason = 'the stream from alpha ended (reset)'

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { LagMeter } from '../../src/replication/in-sync/lag-meter.js'
 
-describe('how far behind one is', () => {
-  it('is exact for one who is close, however much was written before', () => {
+describe('the lag of a follower', () => {
+  it('is exact when it is small, however much was written before', () => {
     const meter = new LagMeter(0, 0, 0)
     let nowMs = 0
     for (let ordinal = 1; ordinal <= 100_000; ordinal += 1) {
@@ -13,7 +13,7 @@ describe('how far behind one is', () => {
     expect(meter.lagOf(100_000, nowMs)).toEqual({ lagSeq: 0, lagBytes: 0, lagMs: 0 })
   })
 
-  it('is close to the truth for one who is far behind', () => {
+  it('is approximate when it is large', () => {
     const meter = new LagMeter(0, 0, 0)
     for (let ordinal = 1; ordinal <= 100_000; ordinal += 1)
       meter.note(ordinal, ordinal, 10, ordinal)
@@ -23,7 +23,7 @@ describe('how far behind one is', () => {
     expect(Math.abs(lagMs - 60_000)).toBeLessThan(100)
   })
 
-  it('does not count the time in which nothing was written', () => {
+  it('does not include time in which nothing was written', () => {
     const meter = new LagMeter(0, 0, 0)
     for (let ordinal = 1; ordinal <= 5; ordinal += 1)
       meter.note(ordinal, ordinal, 10, 1000 + ordinal)
@@ -31,7 +31,7 @@ describe('how far behind one is', () => {
     expect(meter.lagOf(5, 500_100)).toEqual({ lagSeq: 1, lagBytes: 10, lagMs: 100 })
   })
 
-  it('knows a large entry from the small ones around it', () => {
+  it('is exact around a large entry among small ones', () => {
     const meter = new LagMeter(0, 0, 0)
     const large = 64 * 1024 * 1024
     for (let ordinal = 1; ordinal <= 9; ordinal += 1) meter.note(ordinal, ordinal, 10, 100)

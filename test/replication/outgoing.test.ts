@@ -9,7 +9,7 @@ import type { OutgoingContext } from '../../src/replication/stream/outgoing-type
 import { memory } from '../../src/storage/memory.js'
 import { EntryMaker, openCopy, owner, put, TestState, testPolicy } from '../copy/support.js'
 
-/** A stream to a follower that takes frames only while it is not blocked. */
+/** A stream to a follower that accepts frames only while it is not blocked. */
 async function stream() {
   const copy = await openCopy(await memory().open(owner()), testPolicy(new TestState()))
   const maker = new EntryMaker()
@@ -95,7 +95,7 @@ const turns = async (isOver: () => boolean): Promise<void> => {
   for (let turn = 0; turn < 5000 && !isOver(); turn += 1) await new Promise(setImmediate)
 }
 
-test('an acknowledgement counts for what was sent up to its number, also after the follower was blocked', async () => {
+test('an acknowledgement counts for the entries up to its number, also after the follower was blocked', async () => {
   const { copy, maker, append, sent, told, ordinals, block, release, acknowledge } = await stream()
   await turns(() => sent.length > 0)
   let acknowledged = 0
@@ -109,7 +109,7 @@ test('an acknowledgement counts for what was sent up to its number, also after t
     await turns(() => lastSeqOf(sent.at(-1)) === copy.seq)
     append(maker.batch(put('docs/a', 'live again')))
     await turns(() => lastSeqOf(sent.at(-1)) === copy.seq)
-    // Step by step: never more than the follower has.
+    // Acknowledges in steps; never more counts than the follower has.
     for (let number = acknowledged; number < sent.length; number += 97) {
       acknowledge(number, Math.max(acknowledged, number - 50))
       const last = told.at(-1)
@@ -124,7 +124,7 @@ test('an acknowledgement counts for what was sent up to its number, also after t
   await copy.close()
 })
 
-test('what a follower that is blocked has not taken stays in the journal until it takes more', async () => {
+test('entries for a blocked follower stay in the journal until it accepts more', async () => {
   const { copy, maker, append, sent, block, release } = await stream()
   await turns(() => sent.length > 0)
   append(maker.batch(put('docs/a', 'live')))
@@ -134,7 +134,7 @@ test('what a follower that is blocked has not taken stays in the journal until i
   for (let n = 0; n < 50; n += 1) append(maker.batch(put('docs/a', `${n}`)))
   await copy.flush()
   await turns(() => sent.length > before + 1)
-  // That there is no room is known only once one too many was sent.
+  // The feed notices that there is no room only after sending one more entry.
   expect(sent.length).toBe(before + 1)
   release()
   await turns(() => lastSeqOf(sent.at(-1)) === copy.seq)
@@ -142,7 +142,7 @@ test('what a follower that is blocked has not taken stays in the journal until i
   await copy.close()
 })
 
-test('in-sync sets that were sent are not sent again after the follower was blocked', async () => {
+test('in-sync sets are not sent twice after the follower was blocked', async () => {
   const { copy, maker, append, sent, block, release } = await stream()
   await turns(() => sent.length > 0)
   append(maker.batch(put('docs/a', 'live')))
@@ -150,7 +150,8 @@ test('in-sync sets that were sent are not sent again after the follower was bloc
   const before = sent.length
   append(maker.inSync(['beta', 'gamma']))
   block()
-  // They take no sequence number: a reader that begins behind the last change gives them all.
+  // In-sync sets have no sequence number of their own, so a reader that starts after the last
+  // change repeats all of them.
   append(maker.inSync(['gamma']))
   append(maker.inSync(['gamma', 'delta']))
   append(maker.batch(put('docs/a', 'blocked')))

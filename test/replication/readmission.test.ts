@@ -1,4 +1,4 @@
-/** A standby that is too slow again and again stays out of the in-sync set for longer each time. */
+/** A standby that is repeatedly too slow stays out of the in-sync set for longer each time. */
 import { describe, expect, it } from 'vitest'
 import { pauseFactorMax } from '../../src/replication/in-sync/readmission.js'
 import type { WriterOptions } from '../../src/replication/write/types.js'
@@ -10,8 +10,8 @@ const degradeAfterMs = 2000
 type Standby = ReturnType<typeof inSync>
 
 /**
- * A write each second; beta's disk takes three for whatever comes. Answers when beta left, in ms
- * from the beginning.
+ * One write each second, while beta's disk needs three seconds. Answers when beta left, in ms from
+ * the beginning.
  */
 async function writeSlowly(bench: Bench, beta: Standby, forMs: number): Promise<number[]> {
   const startMs = bench.clock.nowMs()
@@ -23,7 +23,7 @@ async function writeSlowly(bench: Bench, beta: Standby, forMs: number): Promise<
     arrived.push(bench.copy.lastOrdinal)
     const onDisk = arrived.at(-7)
     if (onDisk !== undefined) beta.received(onDisk, onDisk)
-    // Between two bursts of work it catches up.
+    // It catches up between two bursts.
     if (atMs % 10_000 > 7000) beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
     await settle()
     bench.clock.advance(500)
@@ -48,7 +48,7 @@ async function openSlow(
   return { bench, beta }
 }
 
-/** Beta leaves one write unanswered for as long as it may, then answers. */
+/** Beta leaves one write unacknowledged for too long, then answers. */
 async function stumble(bench: Bench, beta: Standby): Promise<void> {
   bench.writer.submit(change).catch(() => undefined)
   await settle()
@@ -58,7 +58,7 @@ async function stumble(bench: Bench, beta: Standby): Promise<void> {
   await settle()
 }
 
-/** Beta answers everything. */
+/** Beta acknowledges everything. */
 async function answerAll(bench: Bench, beta: Standby): Promise<void> {
   await settle()
   beta.received(bench.copy.lastOrdinal, bench.copy.lastOrdinal)
@@ -66,7 +66,7 @@ async function answerAll(bench: Bench, beta: Standby): Promise<void> {
 }
 
 describe('a standby that is too slow (promise 4)', () => {
-  it('GEN-8: each further time it stays out twice as long, so that it holds up few writes', async () => {
+  it('GEN-8: stays out twice as long each time, so that few writes are delayed', async () => {
     const { bench, beta } = await openSlow()
     const left = await writeSlowly(bench, beta, 600_000)
     expect(left.length).toBeLessThanOrEqual(14)
@@ -75,14 +75,14 @@ describe('a standby that is too slow (promise 4)', () => {
     expect(Math.max(...pausesMs)).toBeLessThanOrEqual(pauseFactorMax * degradeAfterMs + 20_000)
   })
 
-  it('it comes back once when it stood still once', async () => {
+  it('may return at once after the first time', async () => {
     const { bench, beta } = await openSlow()
     await stumble(bench, beta)
     await answerAll(bench, beta)
     expect(bench.writer.status.inSync).toEqual(['beta'])
   })
 
-  it('it comes back by itself when the pause is over, also when nothing is written', async () => {
+  it('returns by itself when the pause is over, also when nothing is written', async () => {
     const { bench, beta } = await openSlow()
     for (let time = 0; time < 3; time += 1) {
       await stumble(bench, beta)
@@ -106,7 +106,7 @@ describe('a standby that is too slow (promise 4)', () => {
     ])
   })
 
-  it('a write during the pause is watched for the others as ever', async () => {
+  it('does not affect how the other standbys are timed while it stays out', async () => {
     const { bench, beta } = await openSlow()
     for (let time = 0; time < 2; time += 1) {
       await stumble(bench, beta)
@@ -124,7 +124,7 @@ describe('a standby that is too slow (promise 4)', () => {
     })
   })
 
-  it('one that is still further behind than writes may wait joins when it is not any more', async () => {
+  it('joins only once it lags less than writes may wait', async () => {
     const bench = await openWriter({ degraded: true })
     const write = (): void => void bench.writer.submit(change, { ack: 'local' }).catch(() => {})
     const beta = bench.writer.addFollower('beta', { promotable: true })
@@ -143,7 +143,7 @@ describe('a standby that is too slow (promise 4)', () => {
     expect(bench.copy.sets()).toEqual([[], ['beta']])
   })
 
-  it('what it was is forgotten when it kept up for long', async () => {
+  it('has its record cleared when it has kept up for long enough', async () => {
     const { bench, beta } = await openSlow()
     await stumble(bench, beta)
     await answerAll(bench, beta)
@@ -157,7 +157,7 @@ describe('a standby that is too slow (promise 4)', () => {
     expect(bench.writer.status.inSync).toEqual(['beta'])
   })
 
-  it('one that is gone, and one that is silent, are not slow', async () => {
+  it('is not one that is gone or silent', async () => {
     const { bench, beta } = await openSlow()
     let follower = beta
     for (let time = 0; time < 5; time += 1) {
@@ -173,7 +173,7 @@ describe('a standby that is too slow (promise 4)', () => {
     }
   })
 
-  it('a new process of a slow standby begins anew', async () => {
+  it('has its record cleared when its process is a new one', async () => {
     const { bench, beta } = await openSlow()
     await stumble(bench, beta)
     await answerAll(bench, beta)
@@ -185,7 +185,7 @@ describe('a standby that is too slow (promise 4)', () => {
     expect(bench.writer.status.inSync).toEqual(['beta'])
   })
 
-  it('a new stream of the same process does not', async () => {
+  it('keeps its record when the same process opens a new stream', async () => {
     const { bench, beta } = await openSlow()
     await stumble(bench, beta)
     await answerAll(bench, beta)
@@ -199,7 +199,7 @@ describe('a standby that is too slow (promise 4)', () => {
     expect(bench.writer.status.inSync).toEqual(['beta'])
   })
 
-  it('where writes wait for a standby, a slow one is better than none', async () => {
+  it('is admitted at once while writes are blocked for lack of a standby', async () => {
     const { bench, beta } = await openSlow({ onNoStandby: 'block' })
     for (let time = 0; time < 5; time += 1) {
       await stumble(bench, beta)

@@ -57,12 +57,12 @@ async function restoreFrom(
   return { restore: new Restore(context as unknown as RestoreContext), storage, asked }
 }
 
-describe('what a restore asks for', () => {
+describe('the index request of a restore', () => {
   it.each([
     { floor: 0, sinceSeq: 1 },
     { floor: 1, sinceSeq: 1 },
     { floor: 2, sinceSeq: 0 },
-  ])('with removals forgotten up to $floor it is what changed since $sinceSeq', async (given) => {
+  ])('asks for changes since $sinceSeq when removals up to $floor are dropped', async (given) => {
     const { restore, asked } = await restoreFrom(() => undefined)
     copy.index.raiseFloor(given.floor)
     await expect(restore.fetch()).rejects.toThrow('the source is gone')
@@ -70,21 +70,21 @@ describe('what a restore asks for', () => {
   })
 })
 
-describe('what a later attempt finds of a restore that did not finish', () => {
+describe('a later attempt of an unfinished restore', () => {
   const bytes = new TextEncoder().encode('content')
 
   it.each([
     { what: 'stayed as it was', version: 50, found: ['docs/new'] },
-    // It may be part of the one version, and part of the other.
+    // Its bytes may come from both versions.
     { what: 'changed while it was read', version: 51, found: [] },
-  ])('a file that $what', async ({ version, found }) => {
+  ])('starts with the staged files $found when the file $what', async ({ version, found }) => {
     const { restore, storage } = await restoreFrom((request, clock) => {
       if (request.op === 'index') {
         const files = request.paths.length > 0 ? [] : [['docs/new', 50, bytes.length, 0o644]]
         return { body: { ...page, files, tombstoneFloor: 0 }, bytes: new Uint8Array(0) }
       }
       if (request.op !== 'read') return undefined
-      // What has arrived is written down from time to time.
+      // The staging index is saved from time to time.
       clock.now += 5_000
       const results = [[0, bytes.length, version, bytes.length, 0o644]]
       return { body: { results, seq: 101 }, bytes }

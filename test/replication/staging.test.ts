@@ -23,8 +23,8 @@ async function arrive(storage: OpenStorage, file: StagedFile, text: string): Pro
 const namesIn = async (storage: OpenStorage, area: 'incoming' | 'staging'): Promise<string[]> =>
   (await storage.objects.list(area)).map(({ name }) => name)
 
-describe('what of a restore has arrived', () => {
-  test('a second version of a path, a file above and a folder at an incoming path lie apart', async () => {
+describe('the staging area of a restore', () => {
+  test('a second version of a path, and paths that conflict with an incoming one, are staged elsewhere', async () => {
     const staging = await Staging.open(await opened(), base)
     const places = ['a/b/c', 'a/b/c', 'a/b', 'a', 'a/b/c/d', 'a/b/d', 'x'].map((path) =>
       placeOf(staging.begin(path, 1, 0o644)),
@@ -41,7 +41,7 @@ describe('what of a restore has arrived', () => {
     expect(new Set(places.map(({ area, name }) => `${area}/${name}`)).size).toBe(places.length)
   })
 
-  test('a newer version of a path lies beside the older one, which the switch leaves out', async () => {
+  test('a newer version of a path is staged next to the older one, which the switch ignores', async () => {
     const storage = await opened()
     const staging = await Staging.open(storage, base)
     await arrive(storage, staging.begin('stays', 1, 0o644), 'stays')
@@ -76,7 +76,7 @@ describe('what of a restore has arrived', () => {
     expect((await Staging.open(storage, base)).files.size).toBe(2)
   })
 
-  test('an index of what arrived that is damaged is taken for none', async () => {
+  test('a damaged staging index is ignored', async () => {
     const storage = await opened()
     const first = await Staging.open(storage, base)
     await arrive(storage, first.begin('a', 7, 0o644), 'content')
@@ -88,7 +88,7 @@ describe('what of a restore has arrived', () => {
     expect(await namesIn(storage, 'incoming')).toEqual([])
   })
 
-  test('SYN-32 a later attempt finds what arrived, and removes what nobody knows', async () => {
+  test('SYN-32: a later attempt resumes what arrived, and removes unknown objects', async () => {
     const storage = await opened()
     const first = await Staging.open(storage, base)
     await arrive(storage, first.begin('d/whole', 7, 0o644), 'whole')

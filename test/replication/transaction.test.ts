@@ -50,7 +50,7 @@ async function blobs(bench: Bench): Promise<number> {
 }
 
 describe('transactions', () => {
-  it('are one change, at one position, with the results of all updates', async () => {
+  it('are one change at one position, with the results of all updates', async () => {
     const bench = await open()
     bench.copy.apply = (value) => ({ ok: true, value: `did ${String(value)}` })
     const { receipt, value } = await bench.run(async ({ files, update }) => {
@@ -67,14 +67,14 @@ describe('transactions', () => {
     ])
   })
 
-  it('without changes have nothing that could be lost', async () => {
+  it('without changes are acknowledged at once, because nothing can be lost', async () => {
     const bench = await open()
     bench.copy.prompt = false
     const { receipt } = await bench.run(({ files }) => files.list())
     expect(receipt).toMatchObject({ durable: true })
   })
 
-  it('nothing happens before the commit, nor after a throw', async () => {
+  it('change nothing before the commit, nor after a throw', async () => {
     const bench = await open()
     const failure = new Error('no')
     const write = bench.run(async ({ files }) => {
@@ -88,7 +88,7 @@ describe('transactions', () => {
     expect(bench.copy.seq).toBe(0)
   })
 
-  it('reads see what is applied, and the own changes on top', async () => {
+  it('read the applied state with their own changes on top', async () => {
     const bench = await open()
     await bench.files.write('files/a', 'hello world')
     await bench.files.write('files/b', 'bee')
@@ -131,25 +131,28 @@ describe('transactions', () => {
       'a file appears in a listing',
       (bench: TransactionBench) => bench.files.write('files/dir/n', '2'),
     ],
-  ])('TX_CONFLICT: %s before the commit; nothing of it happens', async (_, disturb) => {
-    const bench = await open()
-    await bench.files.write('files/a', '1')
-    await bench.files.write('files/dir/m', '1')
-    const run = (first: boolean) =>
-      bench.run(async ({ files }) => {
-        await files.read('files/a')
-        await files.read('files/none').catch(() => {})
-        await files.list('files/dir/')
-        await files.write('files/b', 'x')
-        if (first) await disturb(bench)
-      })
-    expect(await codeOf(run(true))).toBe('TX_CONFLICT')
-    expect(bench.copy.files.has('files/b')).toBe(false)
-    await run(false)
-    expect(bench.copy.files.has('files/b')).toBe(true)
-  })
+  ])(
+    'TX_CONFLICT: %s before the commit, and nothing of the transaction happens',
+    async (_, disturb) => {
+      const bench = await open()
+      await bench.files.write('files/a', '1')
+      await bench.files.write('files/dir/m', '1')
+      const run = (first: boolean) =>
+        bench.run(async ({ files }) => {
+          await files.read('files/a')
+          await files.read('files/none').catch(() => {})
+          await files.list('files/dir/')
+          await files.write('files/b', 'x')
+          if (first) await disturb(bench)
+        })
+      expect(await codeOf(run(true))).toBe('TX_CONFLICT')
+      expect(bench.copy.files.has('files/b')).toBe(false)
+      await run(false)
+      expect(bench.copy.files.has('files/b')).toBe(true)
+    },
+  )
 
-  it('TX_CONFLICT also with a change that is in the same batch', async () => {
+  it('TX_CONFLICT: a change in the same batch conflicts, too', async () => {
     const bench = await open()
     await bench.files.write('files/count', '1')
     const increment = async (): Promise<unknown> => {
@@ -168,7 +171,7 @@ describe('transactions', () => {
     expect(text(await bench.files.read('files/count'))).toBe('21')
   })
 
-  it('TX_CONFLICT: an append reads the size of its file', async () => {
+  it('TX_CONFLICT: an append conflicts with a change of the size of its file', async () => {
     const bench = await open()
     await bench.files.write('files/log', 'one ')
     const conflicting = bench.run(async ({ files }) => {
@@ -179,7 +182,7 @@ describe('transactions', () => {
     expect(text(await bench.files.read('files/log'))).toBe('one theirs')
   })
 
-  it('what it wrote without reading does not conflict', async () => {
+  it('a path that is written without being read does not conflict', async () => {
     const bench = await open()
     await bench.files.write('files/a', '1')
     await bench.run(async ({ files }) => {
@@ -190,7 +193,7 @@ describe('transactions', () => {
     expect(text(await bench.files.read('files/a'))).toBe('mine')
   })
 
-  it('PATH_CONFLICT refuses the whole, and leaves no trace for what follows in the batch', async () => {
+  it('PATH_CONFLICT refuses the whole transaction, without effect on later writes of the batch', async () => {
     const bench = await open()
     await bench.files.write('files/a/b', '1')
     const bad = bench.run(async ({ files }) => {
@@ -207,7 +210,7 @@ describe('transactions', () => {
     expect([...bench.copy.files.keys()].sort()).toEqual(['files/a', 'files/x/y'])
   })
 
-  it('waits for calls that the callback did not wait for, and fails with them', async () => {
+  it('wait for calls that the callback did not await, and fail with them', async () => {
     const bench = await open()
     await bench.run(({ files }) => {
       void files.write('files/a', 'one')
@@ -222,7 +225,7 @@ describe('transactions', () => {
     expect(bench.copy.files.has('files/b')).toBe(false)
   })
 
-  it('TX_CLOSED: of no use afterwards', async () => {
+  it('TX_CLOSED: calls after the end are refused', async () => {
     const bench = await open()
     let kept: Transaction | undefined
     await bench.run((tx) => {
@@ -233,7 +236,7 @@ describe('transactions', () => {
     expect(await codeOf(kept?.files.write('files/a', 'x') ?? Promise.resolve())).toBe('TX_CLOSED')
   })
 
-  it('refuses classes that do not fit, and too many changes', async () => {
+  it('refuse classes of the wrong kind, and too many changes', async () => {
     const bench = await open()
     expect(await codeOf(bench.run((tx) => tx.update('none', 1)))).toBe('CLASS_UNKNOWN')
     expect(await codeOf(bench.run((tx) => tx.update('files', 1)))).toBe('CLASS_KIND')
@@ -243,7 +246,7 @@ describe('transactions', () => {
     expect(await codeOf(many)).toBe('WRITE_TOO_LARGE')
   })
 
-  it('refuses a file that no disk may hold, whichever call makes it', async () => {
+  it('refuse a file above the maximum size, whichever call makes it', async () => {
     const bench = await open()
     const tooLarge = { code: 'WRITE_TOO_LARGE', details: { option: 'fileBytesMax' } }
     const most = 2 ** 42
@@ -261,7 +264,7 @@ describe('transactions', () => {
     expect(bench.copy.batches()).toEqual([])
   })
 
-  it('refuses options that cannot be before its callback is called', async () => {
+  it('refuse invalid options before the callback is called', async () => {
     const bench = await open()
     let called = false
     const work = (): void => {
@@ -273,7 +276,7 @@ describe('transactions', () => {
     expect(called).toBe(false)
   })
 
-  it('does not wait for a source that hangs when it is over', async () => {
+  it('do not wait at the end for a source that hangs', async () => {
     const bench = await open({ limits: { ...writerLimits, inlineBytesMax: 10 } })
     const hanging = (async function* () {
       yield Buffer.alloc(300_000)
@@ -290,7 +293,7 @@ describe('transactions', () => {
     expect(await blobs(bench)).toBe(0)
   })
 
-  it('takes the strictest level of its classes, or what it is told', async () => {
+  it('use the strictest level of their classes, unless options say otherwise', async () => {
     const bench = await open()
     bench.writer.freeze()
     const work = async ({ files }: Transaction): Promise<void> => {
@@ -308,7 +311,7 @@ describe('transactions', () => {
     void second
   })
 
-  it('streams are spooled first; nothing is left when it fails', async () => {
+  it('spool streams first, and leave no blobs when they fail', async () => {
     const bench = await open({ limits: { ...writerLimits, inlineBytesMax: 100 } })
     async function* stream(): AsyncGenerator<Uint8Array> {
       for (let piece = 0; piece < 5; piece += 1) yield Buffer.alloc(100, 'abcde'[piece])
@@ -329,7 +332,7 @@ describe('transactions', () => {
     expect(await blobs(bench)).toBe(1)
   })
 
-  it('a great many small files become blobs before they fill an entry', async () => {
+  it('store the contents of very many small files as blobs before an entry is full', async () => {
     const bench = await open()
     const { receipt } = await bench.run(async ({ files }) => {
       for (let count = 0; count < 80; count += 1) {
@@ -340,7 +343,7 @@ describe('transactions', () => {
     expect(await blobs(bench)).toBeGreaterThan(40)
   })
 
-  it('its signal ends it, wherever it is', async () => {
+  it('end with their signal in every phase', async () => {
     const bench = await open()
     const abort = new AbortController()
     const hanging = bench.run(() => new Promise(() => {}), { signal: abort.signal })
@@ -350,7 +353,7 @@ describe('transactions', () => {
     expect(await codeOf(bench.run(() => {}, { signal: abort.signal }))).toBe('ABORTED')
   })
 
-  it('a node that hands over its role can end it', async () => {
+  it('can be ended by a node that hands over its role', async () => {
     const bench = await open()
     const open_ = new Set<(error: HotspareError) => void>()
     const source: TransactionSource = {

@@ -97,7 +97,7 @@ afterEach(async () => {
 
 describe('the writer on a real copy', () => {
   it.each([1, 2, 3, 4, 5])(
-    'GEN-2: what was acknowledged on disk is there after a crash (%i)',
+    'GEN-2: writes acknowledged on disk survive a crash (%i)',
     async (seed) => {
       const disk = memory()
       const node = await openNode(disk)
@@ -129,7 +129,7 @@ describe('the writer on a real copy', () => {
     },
   )
 
-  it('a further term, freezing and draining leave one history without holes', async () => {
+  it('another term, freezing and draining give one history without gaps', async () => {
     const node = await openNode()
     const writer = await openWriter(node)
     await writer.submit(note('a'))
@@ -151,7 +151,7 @@ describe('the writer on a real copy', () => {
     expect(node.copy.inSync).toEqual([])
   })
 
-  it('SYN-6: files change together, reads see the last change before it is on disk', async () => {
+  it('SYN-6: files change together, and reads see the last change before it is on disk', async () => {
     const node = await openNode()
     const writer = await openWriter(node)
     const files = new FilesApi({
@@ -184,7 +184,7 @@ describe('the writer on a real copy', () => {
     expect(text((await node.copy.files.read('files/a')).bytes)).toBe('now a file')
   })
 
-  it('SYN-1: a second copy that takes the entries holds the same, and its answers acknowledge', async () => {
+  it('SYN-1: a second copy that appends the entries is equal, and its answers acknowledge writes', async () => {
     const active = await openNode()
     const standby = await openNode(memory(), 'beta')
     const writer = await openWriter(active, 1, false)

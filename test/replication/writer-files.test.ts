@@ -59,7 +59,7 @@ async function* stream(pieces: number, bytes: number, failure?: Error): AsyncGen
   if (failure !== undefined) throw failure
 }
 
-/** Content that says whether anybody has begun to read it. */
+/** Content that records whether it was read. */
 function watchedContent(): Iterable<Uint8Array> & { read: boolean } {
   return {
     read: false,
@@ -71,7 +71,7 @@ function watchedContent(): Iterable<Uint8Array> & { read: boolean } {
 }
 
 describe('writing files (SYN-5, SYN-6)', () => {
-  it('SYN-6: writes, overwrites, appends, patches, truncates, removes', async () => {
+  it('SYN-6: files are written, overwritten, appended to, patched, truncated and removed', async () => {
     const { files } = await openFiles()
     const receipt = await files.write('files/a/1.txt', 'hello')
     expect(receipt).toMatchObject({ position: { seq: 1 }, ack: 'local', durable: true })
@@ -90,7 +90,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
       version: 5,
       stale: false,
     })
-    // The mode stays unless another one is asked for.
+    // The mode stays unless a write sets another one.
     await files.write('files/a/1.txt', 'x')
     expect((await files.stat('files/a/1.txt'))?.mode).toBe(0o600)
     await files.remove('files/a/1.txt')
@@ -98,7 +98,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
     expect(await codeOf(files.read('files/a/1.txt'))).toBe('FILE_NOT_FOUND')
   })
 
-  it('SYN-25: a new file that something stands in the way of is refused, nothing else is', async () => {
+  it('SYN-25: only a new file whose path is blocked on the disk is refused', async () => {
     const { files, copy } = await openFiles()
     await files.write('files/old', 'x')
     const error = new HotspareError('PATH_BLOCKED', 'in the way')
@@ -126,7 +126,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
     expect(await files.list('files/link')).toHaveLength(1)
   })
 
-  it('SYN-25: while a path is looked at, no write overtakes another', async () => {
+  it('SYN-25: no write overtakes another while a path is checked on the disk', async () => {
     const { files, copy } = await openFiles()
     await files.write('files/old', '1')
     let seen = (): void => {}
@@ -153,14 +153,14 @@ describe('writing files (SYN-5, SYN-6)', () => {
     expect(text(await files.read('files/new'))).toBe('last')
   })
 
-  it('a disk that cannot be looked at refuses no write', async () => {
+  it('a disk that cannot be checked refuses no write', async () => {
     const { files, copy } = await openFiles()
     copy.files.look = Promise.reject(new HotspareError('STORAGE_FAILED', 'cannot look'))
     copy.files.look.catch(() => undefined)
     expect(await codeOf(files.write('files/new', 'x'))).toBe('resolved')
   })
 
-  it('appends of one batch follow each other, behind what stands before them in it', async () => {
+  it('appends of one batch are placed after the earlier changes of the batch', async () => {
     const bench = await openFiles()
     await Promise.all([
       bench.files.write('files/log', 'one '),
@@ -176,7 +176,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
     expect(text(await bench.files.read('files/new'))).toBe('first second')
   })
 
-  it('the bytes are those of the moment of the call', async () => {
+  it('a write has the bytes of the time of the call', async () => {
     const { files } = await openFiles()
     const bytes = Buffer.from('before')
     const write = files.write('files/a', bytes)
@@ -185,7 +185,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
     expect(text(await files.read('files/a'))).toBe('before')
   })
 
-  it('long bytes, which become a blob piece by piece, are those of the moment of the call', async () => {
+  it('long bytes, which become a blob piece by piece, are those of the time of the call', async () => {
     const bench = await openFiles({ limits: { ...writerLimits, inlineBytesMax: 1000 } })
     const { files, distributed } = bench
     const before = new Uint8Array(600_000).fill(1)
@@ -205,7 +205,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
     }
   })
 
-  it('lists by prefix and by glob', async () => {
+  it('files are listed by prefix and by glob', async () => {
     const { files } = await openFiles()
     for (const name of ['b/2.txt', 'b/1.txt', 'b/1.log', 'c.txt'])
       await files.write(`files/${name}`, name)
@@ -217,7 +217,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
     expect(await paths('files/**/*.txt')).toEqual(['b/1.txt', 'b/2.txt', 'c.txt'])
   })
 
-  it('refuses paths that are none, unclaimed, never synced, or in the way', async () => {
+  it('invalid, unclaimed, never synced and conflicting paths are refused', async () => {
     const bench = await openFiles()
     const { files } = bench
     expect(await codeOf(files.write('../x', 'a'))).toBe('PATH_INVALID')
@@ -256,7 +256,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
     expect([...bench.copy.files.keys()].sort()).toEqual(['files/a', 'files/n', 'files/p/q'])
   })
 
-  it('waits for room instead of failing; the order of the calls stays', async () => {
+  it('writes wait for space in the queue instead of failing, in the order of the calls', async () => {
     const limits = { ...writerLimits, queueBytesMax: 10_000 }
     const bench = await openFiles({ limits })
     bench.copy.congested = true
@@ -313,7 +313,7 @@ describe('writing files (SYN-5, SYN-6)', () => {
 })
 
 describe('options of one write', () => {
-  it('what cannot be is refused before anything happens', async () => {
+  it('invalid options are refused before anything happens', async () => {
     const bench = await openFiles()
     const { files } = bench
     const content = watchedContent()
@@ -341,7 +341,7 @@ describe('files of any size', () => {
     details: { path: 'files/a', option: 'fileBytesMax', limit: most },
   }
 
-  it('what no disk may hold is refused before its content is read, and nothing is journaled', async () => {
+  it('a write above the maximum file size is refused before its content is read or journaled', async () => {
     const bench = await openFiles()
     const { files } = bench
     const content = watchedContent()
@@ -363,7 +363,7 @@ describe('files of any size', () => {
     return { kind: 'append', ...target, bytes: Buffer.from(text) }
   }
 
-  it('a file grows up to the limit, appends of the same batch counted', () => {
+  it('a file can grow up to the limit, including appends of the same batch', () => {
     const resolver = resolverOf(most - 3)
     expect(() => resolver.resolve(append('much'))).toThrow('fileBytesMax')
     expect(resolver.resolve(append('ab'))).toMatchObject({ kind: 'patch', offset: most - 3 })
@@ -371,7 +371,7 @@ describe('files of any size', () => {
     expect(resolver.resolve(append('e'))).toMatchObject({ kind: 'patch', offset: most - 1 })
   })
 
-  it('one that is longer already, because it was adopted, is changed and cut, not extended', () => {
+  it('an adopted file above the limit can be changed and truncated, but not extended', () => {
     const resolver = resolverOf(2 * most)
     const patch: Change = { kind: 'patch', ...target, offset: most + 1, bytes: Buffer.from('x') }
     const cut: Change = { kind: 'truncate', className: 'files', path: 'files/a', size: most + 1 }
@@ -380,7 +380,7 @@ describe('files of any size', () => {
     expect(resolver.resolve(cut)).toBe(cut)
   })
 
-  it('content that is not wanted leaves no blob behind', async () => {
+  it('refused content leaves no blob', async () => {
     const limits = { ...writerLimits, inlineBytesMax: 10 }
     const bench = await openFiles({ limits })
     bench.copy.files.stat = () => ({ size: most, mode: 0o644, version: 1 })
@@ -393,7 +393,7 @@ describe('files of any size', () => {
 describe('content of any size', () => {
   const limits = { ...writerLimits, inlineBytesMax: 1000, blobBytesMax: 5_000_000 }
 
-  it('stays inline up to inlineBytesMax, and is a blob above: stored, sent, then named', async () => {
+  it('is inline up to inlineBytesMax, and a blob above that is stored, sent, then named', async () => {
     const bench = await openFiles({ limits })
     await bench.files.write('files/small', Buffer.alloc(1000, 1))
     await bench.files.write('files/stream', stream(10, 100))
@@ -413,7 +413,7 @@ describe('content of any size', () => {
     expect(expected.equals(stored)).toBe(true)
   })
 
-  it('patches and appends use blobs as well, and later appends know their size', async () => {
+  it('is stored as a blob for patches and appends as well, and later appends know its size', async () => {
     const bench = await openFiles({ limits })
     await bench.files.append('files/log', Buffer.alloc(3000))
     await bench.files.patch('files/log', 2900, Buffer.alloc(2000))
@@ -425,20 +425,20 @@ describe('content of any size', () => {
     ])
   })
 
-  it('the name of a blob gets its place only when it was distributed', async () => {
+  it('is named by an entry only after its blob was distributed', async () => {
     let done = (): void => {}
     const distribute = (): Promise<void> => new Promise((resolve) => (done = resolve))
     const bench = await openFiles({ limits, blobs: { distribute, withdraw: () => {} } })
     const large = bench.files.write('files/large', stream(2, 1000))
     await settle()
     expect(bench.copy.seq).toBe(0)
-    // Small writes are not held up.
+    // Small writes are not delayed.
     await bench.files.write('files/small', 'x')
     done()
     expect((await large).position.seq).toBe(2)
   })
 
-  it('nothing is left of a stream that fails, is too long, or is given up', async () => {
+  it('leaves no blob when its stream fails, is too long, or is given up', async () => {
     const bench = await openFiles({ limits })
     const failure = new Error('broken source')
     await expect(bench.files.write('files/a', stream(9, 100_000, failure))).rejects.toBe(failure)
@@ -461,7 +461,7 @@ describe('content of any size', () => {
     expect(bench.copy.seq).toBe(0)
   })
 
-  it('a source that hangs is left alone: by the signal, and with the end of the writer', async () => {
+  it('is given up with the signal and with the writer, although its source hangs', async () => {
     const bench = await openFiles({ limits })
     let ended = 0
     const hanging = (): AsyncIterable<Uint8Array> => {
@@ -495,7 +495,7 @@ describe('content of any size', () => {
     expect(ended).toBe(2)
   })
 
-  it('a source that ends is not ended, one that fails neither', async () => {
+  it('does not call return() on a source that has ended or failed', async () => {
     const bench = await openFiles({ limits })
     let ended = 0
     const source = (failure?: Error): Iterable<Uint8Array> => {
@@ -522,7 +522,7 @@ describe('content of any size', () => {
     expect(ended).toBe(0)
   })
 
-  it('GEN-8: nothing is left when the disk is full in the middle', async () => {
+  it('GEN-8: no blob is left when the disk becomes full while content is read', async () => {
     const bench = await openFiles({ limits })
     const { objects } = bench.storage
     const write = objects.write.bind(objects)
@@ -537,7 +537,7 @@ describe('content of any size', () => {
     expect(await codeOf(bench.files.write('files/small', 'x'))).toBe('resolved')
   })
 
-  it('nothing is left when it cannot be distributed, or the write never gets its place', async () => {
+  it('leaves no blob when it cannot be distributed, or when the write is never sequenced', async () => {
     const failing = await openFiles({
       limits,
       blobs: {
@@ -562,7 +562,7 @@ describe('content of any size', () => {
     expect(bench.withdrawn).toEqual(bench.distributed)
   })
 
-  it('takes what yields bytes, also a web stream, with little memory', async () => {
+  it('may be anything that yields bytes, also a web stream, and needs little memory', async () => {
     const bench = await openFiles({ limits: { ...limits, blobBytesMax: 1e9 } })
     let left = 400
     const web = new ReadableStream<Uint8Array>({
@@ -583,7 +583,7 @@ describe('content of any size', () => {
     expect(most).toBeLessThanOrEqual(256 * 1024)
   })
 
-  it('reads in pieces', async () => {
+  it('can be read in pieces', async () => {
     const bench = await openFiles()
     const bytes = Buffer.alloc(600_000, 'abc')
     bench.copy.files.set('files/large', { bytes, mode: 0o644, version: 1 })

@@ -1,4 +1,4 @@
-/** A copy without storage whose durability a test moves by hand, and a writer on it. */
+/** A copy without storage, whose durability a test controls, and a writer on it. */
 
 import type { Change, FileChange } from '../../src/changes/change.js'
 import { changesOf, type Entry, inSyncOf, lastSeqOf, singlesOf } from '../../src/changes/entry.js'
@@ -71,7 +71,7 @@ export class FakeCopy implements WriterCopy {
   congested = false
   contentBytes = 0
   journalBytesMax = Number.POSITIVE_INFINITY
-  /** Makes everything durable in the microtask after it was appended. */
+  /** Whether everything becomes durable in the microtask after it was appended. */
   prompt = true
   readonly entries: Entry[] = []
   readonly files = new FakeFiles()
@@ -127,7 +127,7 @@ export class FakeCopy implements WriterCopy {
     this.files.set(change.path, { bytes, mode, version: seq })
   }
 
-  /** Everything up to this ordinal is on the disk; all without one. */
+  /** Makes everything up to this ordinal durable; by default everything. */
   makeDurable(ordinal = this.lastOrdinal): void {
     if (ordinal <= this.durableOrdinal) return
     this.durableOrdinal = ordinal
@@ -137,7 +137,7 @@ export class FakeCopy implements WriterCopy {
     for (const flush of done) flush.resolve()
   }
 
-  /** Something fails that is not the journal. */
+  /** Makes the copy fail, but not its journal. */
   failBeside(error = new HotspareError('STORAGE_FULL')): void {
     this.failed = error
     for (const listener of this.#failure) listener(error)
@@ -271,12 +271,12 @@ export function inSync(bench: Bench, id: string): ReturnType<Writer['addFollower
   return follower
 }
 
-/** Lets everything run that is ready, several turns of the event loop long. */
+/** Runs everything that is ready, for several turns of the event loop. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** What became of a promise by now. */
+/** The state of a promise. */
 export async function stateOf(
   promise: Promise<unknown>,
 ): Promise<'pending' | 'resolved' | 'rejected'> {
@@ -290,7 +290,7 @@ export async function stateOf(
   ])
 }
 
-/** The code of a rejection. */
+/** The error code with which a promise rejects. */
 export async function codeOf(promise: Promise<unknown>): Promise<string> {
   try {
     await promise

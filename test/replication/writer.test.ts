@@ -19,7 +19,7 @@ function update(className: string, value: unknown = 1) {
 }
 
 describe('opening', () => {
-  it('stands durably in the journal: the term, then an empty in-sync set', async () => {
+  it('makes the term and an empty in-sync set durable in the journal', async () => {
     const copy = new FakeCopy()
     copy.prompt = false
     copy.seq = 41
@@ -46,7 +46,7 @@ describe('opening', () => {
     expect(await codeOf(opening)).toBe('STORAGE_FULL')
   })
 
-  it('a checkpoint that fails while the term is written down ends it, though the journal takes the term', async () => {
+  it('fails when a checkpoint fails meanwhile, although the journal has the term', async () => {
     const copy = new FakeCopy()
     copy.prompt = false
     const opening = openWriter({}, copy)
@@ -56,7 +56,7 @@ describe('opening', () => {
     expect(await codeOf(opening)).toBe('STORAGE_FULL')
   })
 
-  it('a fork is a change that changes nothing', async () => {
+  it('fork() appends an empty change', async () => {
     const bench = await openWriter({ degraded: true })
     bench.writer.fork()
     const kinds = bench.copy.entries.map(({ header }) => [header.kind, header.count])
@@ -71,13 +71,13 @@ describe('opening', () => {
     expect(position).toEqual({ term, seq: 2 })
   })
 
-  it('a further term is durable before anything is written in it', async () => {
+  it('another term is durable before anything is written in it', async () => {
     const bench = await openWriter({ degraded: true })
     await bench.writer.submit(update('state', 'old'))
     bench.copy.prompt = false
     const next = { ...term, epoch: 9 }
     const opening = bench.writer.openTerm(next)
-    // In memory nothing would make it wait, but the term.
+    // A write with durability `memory` waits for nothing but the term.
     const write = bench.writer.submit(update('volatile', 'new'))
     await settle()
     expect(bench.copy.entries.at(-1)?.header.kind).toBe('term')
@@ -91,7 +91,7 @@ describe('opening', () => {
 })
 
 describe('batches', () => {
-  it('form by themselves: what comes in one go is one entry', async () => {
+  it('contain the writes of one turn, in one entry', async () => {
     const bench = await openWriter({ degraded: true })
     const receipts = await Promise.all(
       Array.from({ length: 64 }, (_, at) => bench.writer.submit(update('state', at))),
@@ -102,9 +102,9 @@ describe('batches', () => {
     )
   })
 
-  it('callers that were answered together are in the next batch together', async () => {
+  it('contain the next writes of all callers that were acknowledged together', async () => {
     const bench = await openWriter({ degraded: true })
-    // Different numbers of steps between the answer and the next call.
+    // Different numbers of steps between the acknowledgement and the next call.
     const call = async (steps: number): Promise<void> => {
       for (let round = 0; round < 10; round += 1) {
         await bench.writer.submit(update('state', round))
@@ -115,7 +115,7 @@ describe('batches', () => {
     expect(bench.copy.batches().map((batch) => batch.length)).toEqual(Array(10).fill(64))
   })
 
-  it('what comes while the disk works gathers, and goes out in one entry', async () => {
+  it('collect the writes that arrive while the disk is busy, in one entry', async () => {
     const bench = await openWriter({ degraded: true })
     bench.copy.prompt = false
     const first = bench.writer.submit(update('state', 0))
@@ -134,7 +134,7 @@ describe('batches', () => {
     await Promise.all(later)
   })
 
-  it('in memory nobody waits for the disk, nor behind one who does', async () => {
+  it('with memory writes do not wait for the disk, nor behind writes that do', async () => {
     const bench = await openWriter({ degraded: true })
     bench.copy.prompt = false
     const disk = bench.writer.submit(update('state', 0))
@@ -163,7 +163,7 @@ describe('batches', () => {
     expect(await sizesOf(Array(2).fill('x'.repeat(4000)))).toEqual([1, 1])
   })
 
-  it('one that cannot be encoded or is too large is refused alone', async () => {
+  it('are split until a write that cannot be encoded or is too large is refused alone', async () => {
     const bench = await openWriter({ degraded: true })
     const huge = 'x'.repeat(17 * 1024 * 1024)
     const values = [1, 2, 2n ** 80n, 3, { huge }, 4, 5]
@@ -186,7 +186,7 @@ describe('batches', () => {
     expect(bench.copy.seq).toBe(5)
   })
 
-  it('lets the event loop live while acknowledgements come at once', async () => {
+  it('do not block the event loop while acknowledgements come at once', async () => {
     const bench = await openWriter({ degraded: true })
     let running = true
     let count = 0
@@ -203,7 +203,7 @@ describe('batches', () => {
     expect(count).toBeGreaterThan(100)
   })
 
-  it('a flood does not hold the event loop for long', async () => {
+  it('do not block the event loop for long when many writes arrive', async () => {
     const bench = await openWriter({ degraded: true })
     const append = vi.spyOn(bench.copy, 'append')
     const writes = Array.from({ length: 20_000 }, () => bench.writer.submit(update('volatile')))
@@ -216,8 +216,8 @@ describe('batches', () => {
 
 describe('acknowledgements (GEN-2, promise 4)', () => {
   const table = [
-    // level, whether it is answered after: append, local disk, standby memory, standby disk, both
-    // standbys' disks
+    // level, and whether it is acknowledged after: append, local disk, standby memory, standby
+    // disk, both standbys' disks
     ['local', 'memory', [true, true, true, true, true]],
     ['local', 'disk', [false, true, true, true, true]],
     ['standby', 'memory', [false, false, true, true, true]],
@@ -253,7 +253,7 @@ describe('acknowledgements (GEN-2, promise 4)', () => {
     if (durability === 'disk') expect(receipt.durable).toBe(true)
   })
 
-  it('durable says whether it is on disk at every place that the level names', async () => {
+  it('durable tells whether the write is on disk at every place that its level names', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     bench.copy.prompt = false
@@ -268,7 +268,7 @@ describe('acknowledgements (GEN-2, promise 4)', () => {
     expect((await second).durable).toBe(true)
   })
 
-  it('what apply returned is in the receipt, and what it threw is thrown after the acknowledgement', async () => {
+  it('the receipt has what apply returned, and what it threw is thrown after the acknowledgement', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const thrown = new RangeError('no')
@@ -283,7 +283,7 @@ describe('acknowledgements (GEN-2, promise 4)', () => {
     expect(bench.copy.seq).toBe(2)
   })
 
-  it('a class that the policy does not have, or of another kind, is refused', async () => {
+  it('a class that is unknown or of another kind is refused', async () => {
     const bench = await openWriter({ degraded: true })
     expect(await codeOf(bench.writer.submit(update('none')))).toBe('CLASS_UNKNOWN')
     expect(await codeOf(bench.writer.submit(update('own')))).toBe('CLASS_UNKNOWN')
@@ -295,7 +295,7 @@ describe('acknowledgements (GEN-2, promise 4)', () => {
 })
 
 describe('the tenure', () => {
-  it('GEN-1: without it nothing gets a place, and what waits is refused when it ends', async () => {
+  it('GEN-1: without it no write is sequenced, and waiting writes are refused when it ends', async () => {
     const bench = await openWriter({ degraded: true })
     const details = { activeId: 'beta' }
     const error = new HotspareError('NOT_ACTIVE', 'beta is active', { details })
@@ -309,7 +309,7 @@ describe('the tenure', () => {
     expect(bench.copy.seq).toBe(0)
   })
 
-  it('nothing gets a place, and nothing is acknowledged, while it is in doubt', async () => {
+  it('while it is in doubt, no write is sequenced or acknowledged', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const placed = bench.writer.submit(update('state', 1))
@@ -330,7 +330,7 @@ describe('the tenure', () => {
     expect((await waiting).position.seq).toBe(2)
   })
 
-  it('a tenure that turns out to be lost acknowledges nothing', async () => {
+  it('when it turns out to be lost, nothing is acknowledged', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const placed = bench.writer.submit(update('state', 1))
@@ -347,7 +347,7 @@ describe('the tenure', () => {
 })
 
 describe('closing', () => {
-  it('tells those without a place why, and those with one that the outcome is unknown', async () => {
+  it('rejects queued writes with the reason, and sequenced ones with OUTCOME_UNKNOWN', async () => {
     const bench = await openWriter()
     inSync(bench, 'beta')
     const placed = bench.writer.submit(update('state', 1))
@@ -370,7 +370,7 @@ describe('closing', () => {
     expect(bench.copy.seq).toBe(1)
   })
 
-  it('a failing journal ends it', async () => {
+  it('happens when the journal fails', async () => {
     const bench = await openWriter()
     inSync(bench, 'beta')
     const placed = bench.writer.submit(update('state', 1))
@@ -383,7 +383,7 @@ describe('closing', () => {
 })
 
 describe('freezing', () => {
-  it('takes writes in, in order, and gives them no place', async () => {
+  it('queues writes in order, and sequences none', async () => {
     const bench = await openWriter({ degraded: true })
     await bench.writer.submit(update('state', 0))
     bench.writer.freeze()
@@ -399,7 +399,7 @@ describe('freezing', () => {
     ).toEqual([0, 1, 2, 3])
   })
 
-  it('still acknowledges what has its place, and drains to the local disk', async () => {
+  it('still acknowledges sequenced writes, and drains to the local disk', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     bench.copy.prompt = false
@@ -414,7 +414,7 @@ describe('freezing', () => {
     expect(await stateOf(write)).toBe('resolved')
   })
 
-  it('gives the held writes to whoever takes them, with their levels', async () => {
+  it('lets the queued writes be taken, with their levels', async () => {
     const bench = await openWriter()
     bench.writer.freeze()
     const write = bench.writer.submit(update('state', 7), { ack: 'all' })
@@ -441,7 +441,7 @@ describe('freezing', () => {
 })
 
 describe('giving up', () => {
-  it('a write without a place never happens', async () => {
+  it('a write that is not sequenced never happens', async () => {
     const bench = await openWriter({ degraded: true })
     bench.writer.freeze()
     const abort = new AbortController()
@@ -459,7 +459,7 @@ describe('giving up', () => {
     expect(bench.copy.batches().flat()).toHaveLength(1)
   })
 
-  it('a write with a place has happened, and its error says so', async () => {
+  it('a sequenced write has happened, and its error says so', async () => {
     const bench = await openWriter()
     inSync(bench, 'beta')
     const abort = new AbortController()
@@ -471,12 +471,12 @@ describe('giving up', () => {
       retryable: false,
       details: { seq: 1 },
     })
-    // Whoever calls again makes it happen twice.
-    await expect(write).rejects.toThrow(/stands in the journal at 1\. Read the data on the active/)
+    // A retry would make it happen twice.
+    await expect(write).rejects.toThrow(/is in the journal at 1\. Read the data on the active/)
     await expect(write).rejects.not.toThrow('Call again')
   })
 
-  it('a signal that aborted before is heard, and listeners go when the write is answered', async () => {
+  it('a signal that is already aborted counts, and listeners are removed when the write is settled', async () => {
     const bench = await openWriter({ degraded: true })
     expect(
       await codeOf(bench.writer.submit(update('state'), { signal: AbortSignal.abort() })),
@@ -489,7 +489,7 @@ describe('giving up', () => {
 })
 
 describe('limits (promise 9)', () => {
-  it('queueWritesMax counts all that is not acknowledged', async () => {
+  it('queueWritesMax counts all writes that are not acknowledged', async () => {
     const bench = await openWriter({ limits: { ...writerLimits, queueWritesMax: 3 } })
     const beta = inSync(bench, 'beta')
     const writes = [1, 2, 3].map((value) => bench.writer.submit(update('state', value)))
@@ -505,7 +505,7 @@ describe('limits (promise 9)', () => {
     expect(await stateOf(bench.writer.submit(update('state', 5)))).toBe('pending')
   })
 
-  it('queueBytesMax counts what has no place; one write always fits an empty queue', async () => {
+  it('queueBytesMax counts writes that are not sequenced; one write always fits an empty queue', async () => {
     const limits = { ...writerLimits, queueBytesMax: 1000 }
     const bench = await openWriter({ degraded: true, limits })
     bench.writer.freeze()
@@ -516,7 +516,7 @@ describe('limits (promise 9)', () => {
     await bench.writer.submit(update('state', 'y'))
   })
 
-  it('a congested copy is given nothing until it is decongested', async () => {
+  it('nothing is appended to a congested copy until it is decongested', async () => {
     const bench = await openWriter({ degraded: true })
     bench.copy.congested = true
     const write = bench.writer.submit(update('state'))
@@ -527,8 +527,8 @@ describe('limits (promise 9)', () => {
   })
 })
 
-describe('the mark of what was acknowledged', () => {
-  it('is in each entry, and holds back at the first one that waits', async () => {
+describe('the acknowledged mark', () => {
+  it('is in each entry, and does not pass the first write that waits', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const first = bench.writer.submit(update('state', 1))
@@ -542,7 +542,7 @@ describe('the mark of what was acknowledged', () => {
     expect(bench.copy.entries.at(-1)?.header).toMatchObject({ firstSeq: 4, ackedSeq: 3 })
   })
 
-  it('holds back at the first one that waits, at whatever level', async () => {
+  it('does not pass the first write that waits, at any level', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const gamma = inSync(bench, 'gamma')
@@ -567,7 +567,7 @@ describe('the mark of what was acknowledged', () => {
     await Promise.all(writes)
   })
 
-  it('is written within a second when nothing else carries it, once', async () => {
+  it('is appended once within a second when no entry carries it', async () => {
     const bench = await openWriter()
     const beta = inSync(bench, 'beta')
     const write = bench.writer.submit(update('state'))
@@ -590,7 +590,7 @@ describe('the mark of what was acknowledged', () => {
     expect(bench.copy.entries.length).toBe(before + 1)
   })
 
-  it('is written at once for whoever gives the role up, once', async () => {
+  it('is appended once and at once when the role is given up', async () => {
     const bench = await openWriter({ degraded: true })
     await bench.writer.submit(update('state'))
     const before = bench.copy.entries.length
@@ -602,14 +602,14 @@ describe('the mark of what was acknowledged', () => {
     ).toEqual([['inSync', 1]])
   })
 
-  it('a further term of the same tenure goes on with it, the first one of a tenure does not', async () => {
+  it('continues in another term of the same tenure, but not in the first term of a tenure', async () => {
     const bench = await openWriter({ degraded: true })
     await bench.writer.openTerm({ epoch: 9, nodeId: 'alpha', bootId: 'boot' })
     const terms = bench.copy.entries.filter(({ header }) => header.kind === 'term')
     expect(terms.map((entry) => goesOn(entry))).toEqual([false, true])
   })
 
-  it('does not claim inherited changes before anything was acknowledged in this term', async () => {
+  it('does not include inherited changes before anything was acknowledged in this term', async () => {
     const copy = new FakeCopy()
     copy.seq = 50
     copy.ackedSeq = 40

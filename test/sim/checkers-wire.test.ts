@@ -1,4 +1,4 @@
-/** The checkers of what goes over the wire and to the disk: each one is shown a broken promise. */
+/** The checkers of messages and disk calls: each one is shown a broken promise. */
 
 import { describe, expect, it } from 'vitest'
 import { encodeState, stateDocument } from '../../src/copy/contents/app-states.js'
@@ -11,7 +11,7 @@ import { dirtyKey } from '../../src/testing/simulator/machine/taps.js'
 import type { World } from '../../src/testing/simulator/world.js'
 import { eventsOf, inStep, quit, settled, until, watched, write } from './support.js'
 
-/** Tells all checkers what a node did not do. */
+/** Reports to all checkers something that a node did not do. */
 function pretend(world: World, call: (taps: TapListener) => void): void {
   world.tell(({ taps }) => {
     if (taps !== undefined) call(taps)
@@ -23,7 +23,7 @@ function said(world: World, id: string, message: unknown, more: Partial<SentMess
   pretend(world, (taps) => taps.sent?.(world.process(id), sent))
 }
 
-/** What a restore brings that consists of these snapshots. */
+/** The manifest of a restore that consists of these snapshots. */
 function manifestOf(objects: readonly string[]): Uint8Array {
   const states = objects.map((object) => ({ className: 'register', object, seq: 1 }))
   const base = { history: [], seq: 0 }
@@ -31,7 +31,7 @@ function manifestOf(objects: readonly string[]): Uint8Array {
   return encodeManifest({ version: 1, restoreId: 'r', base, states, ...none })
 }
 
-/** The messages of the violations so far, which are forgotten. */
+/** The messages of the violations so far, which are removed. */
 function complaints(world: World): string {
   const text = world.violations.map(({ checker, message }) => `${checker}: ${message}`).join('\n')
   world.violations.length = 0
@@ -39,7 +39,7 @@ function complaints(world: World): string {
 }
 
 describe('the order checker', () => {
-  it('sees a promise that is told and not durable', async () => {
+  it('reports a promise that is sent and not durable', async () => {
     const world = await settled()
     const term = { epoch: 99, nodeId: 'n2', bootId: 'b' }
     const view = { role: 'discovering', copy: { seq: 0 } }
@@ -54,7 +54,7 @@ describe('the order checker', () => {
     quit(world)
   })
 
-  it('sees a copy that grows after a promise, and a handover at another position', async () => {
+  it('reports a copy that grows after a promise, and a handover at a wrong position', async () => {
     const world = await settled()
     await write(world, 'n1')
     const { term } = world.process('n1').node.status()
@@ -70,7 +70,7 @@ describe('the order checker', () => {
     quit(world)
   })
 
-  it('sees what is named before it is durable', async () => {
+  it('reports data that is named before it is durable', async () => {
     const world = await settled()
     await write(world, 'n1')
     const process = world.process('n2')
@@ -79,7 +79,7 @@ describe('the order checker', () => {
     expect(complaints(world)).toContain('order: n2 says that it has blob a-blob')
     const staged = ['s0', 'forgotten'].map((name) => dirtyKey('staging', name))
     pretend(world, (taps) => taps.dirty?.(process, staged))
-    // What the manifest does not name the switch removes.
+    // Objects that the manifest does not name are removed by the switch.
     pretend(world, (taps) => taps.document?.(process, manifestName, manifestOf([])))
     expect(complaints(world)).toBe('')
     pretend(world, (taps) => taps.document?.(process, manifestName, manifestOf(['s0'])))
@@ -91,7 +91,7 @@ describe('the order checker', () => {
     quit(world)
   })
 
-  it('sees a switch before the journal has what was read', async () => {
+  it('reports a switch before the journal has the changes that were read', async () => {
     const world = await settled()
     await write(world, 'n1')
     await inStep(world)
@@ -107,7 +107,7 @@ describe('the order checker', () => {
 })
 
 describe('the limits checker', () => {
-  it('sees what piles up on a connection', async () => {
+  it('reports too many bytes that are queued on a connection', async () => {
     const world = await settled()
     const bytes = 900 * 1024
     const queued = (type: number): void =>
@@ -121,7 +121,7 @@ describe('the limits checker', () => {
 })
 
 describe('the in-sync checker', () => {
-  it('sees one that counts and is restored, one that the others do not know, and a set given up too early', async () => {
+  it('reports a member that counts while it is restored or unknown to others, and a set that is dropped too early', async () => {
     const world = await settled()
     await write(world, 'n1')
     const process = world.process('n1')
@@ -137,7 +137,7 @@ describe('the in-sync checker', () => {
     quit(world)
   })
 
-  it('does not count on one whose storage failed a moment ago, also when a single call did', async () => {
+  it('does not expect a standby whose storage failed a moment ago, even in a single call', async () => {
     const world = await settled()
     await write(world, 'n1')
     await world.run(10_000)
@@ -159,7 +159,7 @@ describe('the in-sync checker', () => {
 })
 
 describe('the reads checker', () => {
-  it('sees half a file, what nobody wrote, and what is older than what was acknowledged', async () => {
+  it('reports half a file, content without a write, and content older than an acknowledged write', async () => {
     const world = await settled()
     const first = await write(world, 'n1', 'data/whole1')
     const second = await write(world, 'n1', 'data/whole1')
@@ -189,7 +189,7 @@ describe('the reads checker', () => {
 })
 
 describe('excuses', () => {
-  it('a loss is excused by what names a member that had it, and by nothing else', async () => {
+  it('a loss is excused only by an event that names a member which had the write', async () => {
     const world = await settled()
     const record = await write(world, 'n1')
     await inStep(world)
@@ -199,7 +199,7 @@ describe('excuses', () => {
       const event = { name: 'possibleLoss', node: 'n3', event: { incident: 'i', missing } }
       world.tell((checker) => checker.event?.(world.process('n3'), event as never))
     }
-    // As if it had been lost: no copy has this position.
+    // Pretends that it was lost, because no copy has this position.
     const lost = { ...receipt, position: { ...receipt.position, seq: receipt.position.seq + 1 } }
     record.outcome = { kind: 'acknowledged', receipt: lost }
     say(['n2'])
@@ -226,7 +226,7 @@ describe('excuses', () => {
     quit(other)
   })
 
-  it('before anybody repairs anything it is judged whether what was acknowledged is anywhere', async () => {
+  it('before any repair, a lost acknowledged write is reported', async () => {
     const world = await settled()
     const record = await write(world, 'n1')
     await inStep(world)
@@ -243,7 +243,7 @@ describe('excuses', () => {
 })
 
 describe('the vault-bytes checker', () => {
-  it('sees bytes in the vault that are not those that were lost', async () => {
+  it('reports bytes in the vault that differ from the lost ones', async () => {
     const world = await settled({ nodes: 2 })
     await write(world, 'n1', 'data/file')
     await inStep(world)
@@ -271,9 +271,9 @@ describe('the vault-bytes checker', () => {
 })
 
 describe('the liveness checker', () => {
-  it('sees that nobody serves without a member that has nothing which the others lack', async () => {
+  it('reports that no node serves although the missing member has no data of its own', async () => {
     const choices = { deadMs: 2_000, startupWaitMs: 3_000 }
-    // The gate keeps it from serving, and the checkers know of no reason.
+    // The gate keeps it from serving, which the checkers do not accept as a reason.
     const world = watched({
       nodes: 2,
       choices: { ...choices, gate: { mayBecomeActive: async () => false } },

@@ -1,4 +1,4 @@
-/** A checker that cannot fail proves nothing: each one is shown a broken promise. */
+/** A checker that cannot fail proves nothing, so each one is shown a broken promise. */
 import { describe, expect, it } from 'vitest'
 import { flow } from '../../src/testing/simulator/checkers/flow.js'
 import type { WriteRecord } from '../../src/testing/simulator/record/writes.js'
@@ -9,12 +9,12 @@ import { busy, inStep, quit, settled, until, watched, write } from './support.js
 
 const bytes = new TextEncoder().encode('something else')
 
-/** The checkers that complained. */
+/** The checkers that reported a violation. */
 function complaints(world: World): string[] {
   return [...new Set(world.violations.map(({ checker }) => checker))]
 }
 
-/** Two nodes that never meet, as each has a secret of its own. */
+/** Two nodes that never connect, because each has a different secret. */
 function estranged(): World {
   return watched({
     nodes: 2,
@@ -24,7 +24,7 @@ function estranged(): World {
   })
 }
 
-/** A write as if it had been answered at this position. */
+/** Pretends that a write was acknowledged at this position. */
 function lie(world: World, id: string, seq: number): WriteRecord {
   const { term } = world.process(id).node.status()
   if (term === undefined) throw new Error(`${id} is not active`)
@@ -49,7 +49,7 @@ function lie(world: World, id: string, seq: number): WriteRecord {
 }
 
 describe('checkers', () => {
-  it('one-writer: two writes at one position, and a stale active that goes on', async () => {
+  it('one-writer reports two writes at one position, and a stale active that acknowledges', async () => {
     const world = await settled()
     await write(world, 'n1')
     world.settled(lie(world, 'n1', 1), world.process('n1'))
@@ -67,11 +67,11 @@ describe('checkers', () => {
     quit(other)
   })
 
-  it('single-active: two actives with all links up', async () => {
+  it('single-active reports two actives while all links work', async () => {
     const world = estranged()
     world.startAll()
     await world.run(3_000)
-    // Neither serves by itself in the place of one that answers; two orders make two actives.
+    // Neither serves by itself while the other one answers; two orders make two actives.
     expect(world.actives()).toEqual([])
     for (const { node } of world.processes) {
       const withoutPeers = ['n1', 'n2'].filter((id) => id !== node.id)
@@ -83,7 +83,7 @@ describe('checkers', () => {
     quit(world)
   })
 
-  it('acknowledged: a write that no standby has, at once and in the end', async () => {
+  it('acknowledged reports a write that no standby has, at once and at the end', async () => {
     const world = await settled()
     world.settled(lie(world, 'n1', 99), world.process('n1'))
     expect(complaints(world)).toEqual(['acknowledged'])
@@ -93,7 +93,7 @@ describe('checkers', () => {
     quit(world)
   })
 
-  it('vaulted: an acknowledged write that is nowhere, and a history that goes back', async () => {
+  it('vaulted reports an acknowledged write that is nowhere, and a history that goes back', async () => {
     const world = await settled()
     lie(world, 'n1', 99)
     await world.quiet()
@@ -105,7 +105,7 @@ describe('checkers', () => {
     await inStep(other)
     await other.run(200)
     await other.settle(other.stop('n2'))
-    // Whoever loses its journal has lost what it held durably.
+    // A node that loses its journal has lost durable data.
     const { storage } = other.machine('n2')
     const opened = await other.settle(storage.open({ nodeId: 'n2', bootId: 'thief' }))
     const logs = await other.settle(opened.logs.list('journal'))
@@ -126,7 +126,7 @@ describe('checkers', () => {
     quit(other)
   })
 
-  it('complete and history: a file that is not what was written', async () => {
+  it('complete and history report a file that differs from what was written', async () => {
     const world = await settled({ nodes: 2 })
     await write(world, 'n1', 'data/file')
     await inStep(world)
@@ -140,7 +140,7 @@ describe('checkers', () => {
     quit(world)
   })
 
-  it('history: a change that was refused and is there', async () => {
+  it('history reports a refused change that was applied', async () => {
     const world = await settled({ nodes: 2 })
     const load = new Workload(world)
     const record = load.write(world.process('n1'), { kind: 'update', name: 'red', fails: false })
@@ -151,7 +151,7 @@ describe('checkers', () => {
     quit(world)
   })
 
-  it('untouched: a file of one machine that changed', async () => {
+  it('untouched reports a changed local file', async () => {
     const world = await settled({ nodes: 2 })
     world.machine('n2').storage.outside.write('logs/server.log', bytes)
     await world.quiet()
@@ -159,7 +159,7 @@ describe('checkers', () => {
     quit(world)
   })
 
-  it('stranger: one who does know the secret', async () => {
+  it('stranger reports an intruder that does know the secret', async () => {
     const secret = 'the secret of this cluster'
     const world = watched({ nodes: 3, secure: false, choices: { secret }, intruderKnows: secret })
     const { intruder } = world
@@ -195,7 +195,7 @@ describe('checkers', () => {
     quit(world)
   })
 
-  it('recovery: a cluster that cannot come together', async () => {
+  it('recovery reports a cluster that cannot recover', async () => {
     const world = estranged()
     const load = new Workload(world)
     expect(await recover(world, world.random, load)).toBe(false)

@@ -1,14 +1,17 @@
 /**
- * Plays a script with whole nodes: their disks, streams, restores and vaults, in virtual time. The
- * words are those of the scripts of the core, where both have them; see `scenarios.test.ts` there.
+ * Plays a script with whole nodes: their disks, streams, restores and vaults, in virtual time.
+ * Commands that scripts of the core have as well have the same names; see
+ * `test/core/scenarios.test.ts`.
  *
  * - `nodes n1 n2 o1:observer option=value`, `start n1 n2`, `stop n1`, `kill n1`, `freeze n1 5000`
- * - `powerOff n1`, `powerOn n1`, `empty n1`: its disk is replaced, while it is switched off
+ * - `powerOff n1`, `powerOn n1`, `empty n1`: its disk is replaced by an empty one while it has no
+ *   power
  * - `cut n1 n2`, `cut n1 > n2`, `heal`, `narrow n1 n2 20000 5000`: bytes a second, for so long
- * - `full n1`: its disk takes nothing any more; `room n1`: it does again
- * - `write n1 data/a 20 [local|standby|all]`: a file of so many bytes, and its answer
- * - `load 20`: whoever is active writes a small file every so many milliseconds; `load off` ends it
- *   and says how these writes ended
+ * - `full n1`: its disk is full; `room n1`: it has space again
+ * - `write n1 data/a 20 [local|standby|all]`: writes a file of this many bytes, and shows the
+ *   outcome
+ * - `load 20`: the active writes a small file every this many milliseconds; `load off` ends that
+ *   and counts the outcomes
  * - `switchover n1 n2`, `takeOver n1 n2,n3`
  * - `run 3000`, `settle`: until one is active and all others are in sync with it
  * - `status`, `files`, `vault n1`
@@ -22,11 +25,11 @@ import { Workload } from '../../src/testing/simulator/workload.js'
 import { World } from '../../src/testing/simulator/world.js'
 import { answer, code } from './support.js'
 
-/** What the timeline has beside what nodes say; the script says it already. */
+/** Lines of the timeline that repeat commands of the script. */
 const ofScript =
   /^(start|stop|kill|freeze|powerOff|powerOn|diskReplaced|cut>?|heal|narrow|write|takeOver|switchover)\b/
 
-/** The script again, with what happened after each of its lines. */
+/** The script, with what happened after each of its commands. */
 export async function play(text: string): Promise<string> {
   const player = new Player()
   const out: string[] = []
@@ -44,7 +47,7 @@ class Player {
   #given: World | undefined
   #happened: string[] = []
   #load: SteadyLoad | undefined
-  /** Names for the ids of processes, in the order in which each is read first. */
+  /** Names for the ids of processes, in the order of their first appearance. */
   readonly #boots = new Map<string, string>()
 
   get #world(): World {
@@ -111,12 +114,12 @@ class Player {
     }
   }
 
-  /** What nodes said since it was asked last. */
+  /** What nodes reported since the last call. */
   takeHappened(): string[] {
     return this.#happened.splice(0)
   }
 
-  /** Every promise was kept, and nothing is left of the world. */
+  /** Throws if a promise was broken, and ends the world. */
   end(): void {
     const { members, violations } = this.#world
     if (violations.length > 0) throw new Error(JSON.stringify(violations))
@@ -146,7 +149,7 @@ class Player {
     )
   }
 
-  /** Without ids that say nothing to a reader. */
+  /** Replaces ids that mean nothing to a reader. */
   #plain(what: string): string {
     for (const [, node = '', boot = ''] of what.matchAll(
       /"nodeId":"(\w+)","bootId":"([0-9a-f]{16})"/g,
@@ -231,7 +234,7 @@ function isSynced(path: string): boolean {
   return path.startsWith('data/') && !path.endsWith('.own')
 }
 
-/** Writes of one kind at a steady pace, by whoever is active at the time. */
+/** Writes at a steady rate on the node that is active at the time. */
 class SteadyLoad {
   readonly #world: World
   readonly #everyMs: number
@@ -244,7 +247,7 @@ class SteadyLoad {
     this.#next()
   }
 
-  /** How many writes ended how, once those that can be answered are. */
+  /** The number of writes by outcome, after all that can be settled are settled. */
   async end(): Promise<Map<string, number>> {
     this.#isEnded = true
     const isOpen = ({ outcome, process }: WriteRecord): boolean =>

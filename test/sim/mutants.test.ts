@@ -1,4 +1,4 @@
-/** The list of mutants keeps in step with the code that it breaks; `npm run mutants` runs them. */
+/** The list of mutants must match the code that it breaks; `npm run mutants` runs them. */
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { patched, readMutants } from '../../scripts/mutants/patch.mjs'
@@ -8,20 +8,20 @@ const root = new URL('../../', import.meta.url)
 const mutants = await readMutants()
 
 describe('the list of mutants', () => {
-  it('has each mutant once', () => {
+  it('has every mutant once', () => {
     const ids = mutants.map(({ id }) => id)
     expect(new Set(ids).size).toBe(ids.length)
     expect(ids.length).toBeGreaterThanOrEqual(40)
   })
 
-  it.each(mutants)('$id: its code is there once, and so are its tests and profiles', (mutant) => {
+  it.each(mutants)('$id: its code occurs once, and its tests and profiles exist', (mutant) => {
     const source = readFileSync(new URL(mutant.file, root), 'utf8')
     expect(patched(source, mutant)).not.toBe(source)
     for (const file of mutant.tests ?? []) expect(existsSync(new URL(file, root)), file).toBe(true)
     for (const profile of mutant.profiles ?? []) expect(profileNames).toContain(profile)
   })
 
-  it('a mutant whose code is not there, or twice, is refused', () => {
+  it('a mutant whose code does not occur, or occurs twice, is refused', () => {
     const mutant = { id: 'x', file: 'f.ts', before: 'a(b)', after: '', rule: '' }
     expect(patched('x\n  a(b)\n', mutant)).toBe('x\n  \n')
     expect(() => patched('nothing', mutant)).toThrow('0 times in f.ts')

@@ -18,7 +18,7 @@ const deadMs = 2_000
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 
 describe('acknowledged writes', () => {
-  it('GEN-2 and SYN-1: the active is killed at any instant, and nothing acknowledged is lost (100 rounds)', {
+  it('GEN-2 and SYN-1: when the active is killed at any time, nothing acknowledged is lost (100 rounds)', {
     timeout: 60_000,
   }, async () => {
     let acknowledged = 0
@@ -49,7 +49,7 @@ describe('acknowledged writes', () => {
     expect(acknowledged).toBeGreaterThan(1_000)
   })
 
-  it('GEN-2: a stream that begins anew counts nothing that the last one brought and that is not durable yet', async () => {
+  it('GEN-2: entries that an earlier stream sent and that are not durable do not count on a new stream', async () => {
     const world = await settled({ nodes: 2 })
     const { faults } = world.machine('n2').storage
     faults.latency = (operation) => (operation === 'log.append' ? 1_500 : 0)
@@ -65,7 +65,7 @@ describe('acknowledged writes', () => {
     await allIsWell(world)
   })
 
-  it('GEN-8: a full disk on a standby is reported and leaves the active alone', async () => {
+  it('GEN-8: a full disk of a standby is reported and does not affect the active', async () => {
     const world = await settled()
     world.machine('n2').storage.faults.full = true
     const load = busy(world, 50)
@@ -80,7 +80,7 @@ describe('acknowledged writes', () => {
     await allIsWell(world)
   })
 
-  it('SYN-34: a flood of writes is no failure', async () => {
+  it('SYN-34: a flood of writes causes no failover', async () => {
     const world = await settled({ nodes: 2, latencyMs: 2 })
     for (const [from, to] of [
       ['n1', 'n2'],
@@ -101,7 +101,7 @@ describe('acknowledged writes', () => {
 })
 
 describe('remote restore', () => {
-  it('SYN-2: a join makes one restore, and then only updates', async () => {
+  it('SYN-2: a joining node is restored once, and then gets updates only', async () => {
     const world = await settled({ nodes: 2 })
     const load = busy(world, 50)
     await world.run(10_000)
@@ -110,7 +110,7 @@ describe('remote restore', () => {
     await allIsWell(world)
   })
 
-  it('SYN-3: a file that was planted on a stopped standby is gone afterwards, and in its vault', async () => {
+  it('SYN-3: a file that was added to a stopped standby is moved into its vault', async () => {
     const world = await settled({ nodes: 2 })
     await write(world, 'n1', 'data/known')
     await inStep(world)
@@ -124,7 +124,7 @@ describe('remote restore', () => {
     await allIsWell(world)
   })
 
-  it('SYN-22: files of one machine survive a restore, a failover and the way back', async () => {
+  it('SYN-22: local files survive a restore, a failover and a failback', async () => {
     const world = await settled({ nodes: 2 })
     await write(world, 'n1')
     world.kill('n1')
@@ -135,11 +135,11 @@ describe('remote restore', () => {
     world.kill('n2')
     await until(world, () => world.actives()[0] === 'n1')
     world.start('n2')
-    // What each machine has of its own is compared by a checker.
+    // A checker compares the local files of each machine.
     await allIsWell(world)
   })
 
-  it('SYN-31: what is written during a restore is there once', async () => {
+  it('SYN-31: writes during a restore are applied exactly once', async () => {
     const world = watched({ nodes: 2, choices: { restoreBytesPerSecondMax: 60_000 } })
     world.start('n1')
     await until(world, () => world.actives().length === 1)
@@ -159,7 +159,7 @@ describe('remote restore', () => {
     await allIsWell(world)
   })
 
-  it('ROL-16: a standby whose restore is not finished does not take over', async () => {
+  it('ROL-16: a standby with an unfinished restore does not take over', async () => {
     const world = watched({ nodes: 2, choices: { restoreBytesPerSecondMax: 60_000 } })
     world.start('n1')
     await until(world, () => world.actives().length === 1)
@@ -177,7 +177,7 @@ describe('remote restore', () => {
     await allIsWell(world)
   })
 
-  it('SYN-33: killed in the middle of a restore, a standby still has its old copy', async () => {
+  it('SYN-33: a standby that is killed during a restore still has its old copy', async () => {
     for (let seed = 1; seed <= 8; seed += 1) {
       const world = await settled({
         seed,
@@ -208,8 +208,8 @@ describe('remote restore', () => {
   })
 })
 
-describe('what is fetched before a takeover', () => {
-  it('GEN-2: a fetch ends with its round, and the next round fetches all that is left', async () => {
+describe('a fetch before a takeover', () => {
+  it('GEN-2: ends with its round, and the next round fetches the rest', async () => {
     const world = await settled({ observers: ['n3'], choices: { startupWaitMs: 1_000 } })
     await write(world, 'n1')
     await world.run(500)
@@ -227,7 +227,7 @@ describe('what is fetched before a takeover', () => {
       node.explain().some(({ rule, outcome }) => rule === 'round.data' && outcome === 'fetch'),
     )
     await world.run(500)
-    // Its round is given up because it was late; what was asked for is still on the way.
+    // Its round is given up because it was late, while the answers are still in flight.
     world.freeze('n2', 2_500)
     await until(world, () => node.role === 'active', 120_000)
     expect(world.process('n2').copy?.seq).toBe(all)
@@ -235,8 +235,8 @@ describe('what is fetched before a takeover', () => {
   })
 })
 
-describe('what cannot be handed over', () => {
-  it('an observer that alone has the last changes, and whose journal was trimmed, vaults them and follows', async () => {
+describe('data that cannot be handed over', () => {
+  it('is vaulted by an observer that alone has the last changes and whose journal was trimmed', async () => {
     const choices = { journalBytesMax: 1024 * 1024, startupWaitMs: 1_000 }
     const world = await settled({ observers: ['n3'], choices })
     await write(world, 'n1')
@@ -252,7 +252,7 @@ describe('what cannot be handed over', () => {
     world.start('n3')
     await until(world, () => world.actives()[0] === 'n2', 60_000)
     expect(eventsOf(world, 'n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
-    // Nobody writes, and it follows all the same.
+    // It follows although nothing is written.
     await until(world, () => world.process('n3').node.role === 'standby', 10_000)
     expect(eventsOf(world, 'n3', 'vaulted')).toHaveLength(1)
     world.start('n1')
@@ -260,8 +260,8 @@ describe('what cannot be handed over', () => {
   })
 })
 
-describe('a losing side that stopped in order', () => {
-  it('HEAL-14: knows of every change that it answered that it was acknowledged', async () => {
+describe('a losing active that was stopped in order', () => {
+  it('HEAL-14: marks every change that it acknowledged as acknowledged in its vault', async () => {
     const world = await settled({ nodes: 2 })
     await write(world, 'n1')
     await inStep(world)
@@ -270,7 +270,7 @@ describe('a losing side that stopped in order', () => {
     await write(world, 'n2', 'data/other', { ack: 'local' })
     for (let file = 0; file < 3; file += 1)
       await write(world, 'n1', `data/f${file}`, { ack: 'local' })
-    // At once: no mark was due yet.
+    // Stopped at once, before the acknowledged mark was due.
     await world.settle(world.stop('n1'))
     world.heal()
     world.start('n1')
@@ -281,7 +281,7 @@ describe('a losing side that stopped in order', () => {
 })
 
 describe('strangers', () => {
-  it('SES-25: a node with a wrong secret gets nothing, and both sides say so', async () => {
+  it('SES-25: a node with a wrong secret gets no data, and both sides report it', async () => {
     const world = watched({
       nodes: 2,
       secure: false,

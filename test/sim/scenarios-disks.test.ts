@@ -14,7 +14,7 @@ import {
 } from './support.js'
 
 describe('a full disk', () => {
-  it('an active that alone has the last writes makes nobody flap', async () => {
+  it('of an active that alone has the last writes causes no flapping', async () => {
     const world = await settled({ nodes: 2 })
     await write(world, 'n1')
     await inStep(world)
@@ -31,7 +31,7 @@ describe('a full disk', () => {
   })
 
   it.each(['stop', 'switchover'] as const)(
-    'an active that is told to %s is replaced',
+    'of an active does not prevent its replacement when it is ordered to %s',
     async (how) => {
       const world = await settled({ nodes: 3 })
       await write(world, 'n1')
@@ -47,7 +47,7 @@ describe('a full disk', () => {
     },
   )
 
-  it.each(['n1', 'n2'])('a node stops all the same (%s)', async (id) => {
+  it.each(['n1', 'n2'])('does not prevent a node from stopping (%s)', async (id) => {
     const world = await settled({ nodes: 2 })
     world.machine(id).storage.faults.full = true
     await world.run(1_000)
@@ -55,7 +55,7 @@ describe('a full disk', () => {
     quit(world)
   })
 
-  it('while a term is opened: possibleLoss still names who was missing', async () => {
+  it('while a term is opened: possibleLoss still names the missing members', async () => {
     let fill = (): void => undefined
     let asked = 0
     const gate = {
@@ -87,7 +87,7 @@ describe('a full disk', () => {
     quit(world)
   })
 
-  it('GEN-2: a standby that cannot write what it acknowledged from memory does not answer for it', async () => {
+  it('GEN-2: of a standby that acknowledged from memory: its copy does not count as having the write', async () => {
     const world = await settled({ nodes: 3, diskMs: 50 })
     await write(world, 'n1')
     await inStep(world)
@@ -105,7 +105,7 @@ describe('a full disk', () => {
     quit(world)
   })
 
-  it("GEN-2: with 'hold', a standby that stopped in order forgot nothing", async () => {
+  it("GEN-2: with 'hold', of a standby that is stopped in order: it lost nothing", async () => {
     const choicesOf = () => ({ onMissingPeer: 'hold' as const })
     const world = await settled({ nodes: 3, choicesOf, diskMs: 50 })
     await write(world, 'n1')
@@ -122,7 +122,7 @@ describe('a full disk', () => {
 })
 
 describe('a replaced disk', () => {
-  it('ROL-20: an empty node does not serve in the place of an observer that has everything', async () => {
+  it('ROL-20: an empty node does not serve while an observer has all data', async () => {
     const choices = { journalBytesMax: 1024 * 1024, startupWaitMs: 1_000 }
     const world = watched({ nodes: 2, observers: ['n2'], choices })
     world.startAll()
@@ -145,9 +145,9 @@ describe('a replaced disk', () => {
 })
 
 describe('the in-sync set', () => {
-  it("GEN-2: with 'hold', one that may have changed without this node is not trusted", async () => {
+  it("GEN-2: with 'hold', a set that may have changed without this node is not trusted", async () => {
     const world = watched({ nodes: 4, choices: { onMissingPeer: 'hold' } })
-    // With 'hold' nobody serves before all are there.
+    // With 'hold' no node serves before all members are reachable.
     world.startAll()
     const inSync = (): string =>
       world.actives()[0] === 'n1' ? world.process('n1').node.status().inSync.join() : ''
@@ -156,7 +156,7 @@ describe('the in-sync set', () => {
     await until(world, () => inSync() === 'n2,n3')
     await write(world, 'n1', 'data/one')
     await world.run(500)
-    // n2 hears n3 alone, which hears the active; meanwhile n4 takes its place in the set.
+    // n2 hears only n3, which hears the active; meanwhile n4 joins the set in its place.
     world.cut('n1', 'n2')
     world.cut('n2', 'n4')
     await world.run(6_000)

@@ -1,6 +1,6 @@
 /**
- * Forks in clusters where nothing was written yet: the first write of an active that dies before
- * anybody has it.
+ * Forks in clusters where nothing was written yet: the active dies before any standby has its first
+ * write.
  */
 import { describe, expect, it } from 'vitest'
 import type { VaultIncident } from '../../src/copy/vault/incident.js'
@@ -8,8 +8,7 @@ import type { World } from '../../src/testing/simulator/world.js'
 import { allIsWell, eventsOf, inStep, quit, settled, until, watched, write } from './support.js'
 
 /**
- * The first write reaches nobody but the active, which dies with it; answers how many changes it
- * left.
+ * The first write reaches only the active, which dies; answers the number of changes on its disk.
  */
 async function loseFirst(world: World, id: string): Promise<number> {
   const others = world.members.filter((one) => one.id !== id)
@@ -27,7 +26,7 @@ async function loseFirst(world: World, id: string): Promise<number> {
   return seq
 }
 
-/** The old active came back, and what only it had is in its vault. */
+/** Expects that the old active came back, and that its vault has what only it had. */
 function keptAll(world: World, id: string, changes: number): void {
   expect(eventsOf(world, id, 'refused')).toEqual([])
   const vaulted = eventsOf(world, id, 'vaulted') as { incident: VaultIncident }[]
@@ -36,23 +35,20 @@ function keptAll(world: World, id: string, changes: number): void {
   ])
 }
 
-describe('a first write that nobody else has', () => {
-  it.each([2, 3])(
-    'of %i nodes: the old active gives it up into the vault, and follows',
-    async (nodes) => {
-      const world = await settled({ nodes })
-      const changes = await loseFirst(world, 'n1')
-      await until(world, () => world.actives().includes('n2'))
-      await write(world, 'n2', 'data/both', { ack: 'local' })
-      world.start('n1')
-      await inStep(world)
-      expect(world.actives()).toEqual(['n2'])
-      await allIsWell(world)
-      keptAll(world, 'n1', changes)
-    },
-  )
+describe('a first write that no standby has', () => {
+  it.each([2, 3])('of %i nodes: the old active vaults it and follows', async (nodes) => {
+    const world = await settled({ nodes })
+    const changes = await loseFirst(world, 'n1')
+    await until(world, () => world.actives().includes('n2'))
+    await write(world, 'n2', 'data/both', { ack: 'local' })
+    world.start('n1')
+    await inStep(world)
+    expect(world.actives()).toEqual(['n2'])
+    await allIsWell(world)
+    keptAll(world, 'n1', changes)
+  })
 
-  it('the survivor wrote nothing, and the old active comes back', async () => {
+  it('does not prevent the old active from following when the survivor wrote nothing', async () => {
     const world = await settled({ nodes: 2 })
     await loseFirst(world, 'n1')
     await until(world, () => world.actives().includes('n2'))
@@ -62,7 +58,7 @@ describe('a first write that nobody else has', () => {
     expect(eventsOf(world, 'n1', 'refused')).toEqual([])
   })
 
-  it('several terms without changes follow before the first write of the survivor', async () => {
+  it('is vaulted when several terms without changes precede the first write of the survivor', async () => {
     const world = await settled({ nodes: 3 })
     const changes = await loseFirst(world, 'n1')
     for (const active of ['n2', 'n3', 'n2']) {
@@ -82,7 +78,7 @@ describe('a first write that nobody else has', () => {
     keptAll(world, 'n1', changes)
   })
 
-  it('a member that joined after terms without changes knows them, and serves alone', async () => {
+  it('is vaulted when a member that joined after terms without changes serves alone', async () => {
     const world = watched({ nodes: 3 })
     world.start('n1')
     world.start('n2')
@@ -101,7 +97,7 @@ describe('a first write that nobody else has', () => {
     keptAll(world, 'n1', changes)
   })
 
-  it('two nodes that both began alone and both wrote stay apart, and keep their data', async () => {
+  it('on each of two nodes that began alone leaves their histories unrelated, and nothing is vaulted', async () => {
     const world = watched({ nodes: 2 })
     for (const id of ['n1', 'n2']) {
       world.start(id)

@@ -4,13 +4,9 @@ import { Workload } from '../../src/testing/simulator/workload.js'
 import type { World } from '../../src/testing/simulator/world.js'
 import { allIsWell, answer, code, quit, settled, until } from './support.js'
 
-// What a planned end of the role does to the writes that have their place and are not acknowledged
-// yet.
+// What a planned end of the role means for writes that are sequenced and not acknowledged yet.
 
-/**
- * Makes a write with the level `all` every ten milliseconds, and goes on with it until `ms` have
- * passed.
- */
+/** Makes a write with the level `all` every ten milliseconds, for `ms` milliseconds. */
 async function writeToAll(world: World, ms: number): Promise<WriteRecord[]> {
   const load = new Workload(world)
   const records: WriteRecord[] = []
@@ -27,7 +23,7 @@ function outcomesOf(records: readonly WriteRecord[]): string[] {
 }
 
 describe('a planned end of the role', () => {
-  it('ROL-12: waits for the acknowledgements of a slower standby, and what is held meanwhile is acknowledged by the next', async () => {
+  it('ROL-12: waits for the acknowledgements of a slower standby, and the next active acknowledges writes queued meanwhile', async () => {
     const world = await settled({ nodes: 3 })
     world.slow('n1', 'n3', 150)
     const before = await writeToAll(world, 400)
@@ -39,7 +35,7 @@ describe('a planned end of the role', () => {
     await allIsWell(world)
   })
 
-  it('ROL-12: a stop that hands over does the same', async () => {
+  it('ROL-12: does the same when a stop hands over', async () => {
     const world = await settled({ nodes: 3 })
     world.slow('n1', 'n3', 150)
     const records = await writeToAll(world, 400)
@@ -49,7 +45,7 @@ describe('a planned end of the role', () => {
     quit(world)
   })
 
-  it('ROL-12: the role stays where an acknowledgement does not come in time', async () => {
+  it('ROL-12: is cancelled when an acknowledgement does not arrive in time', async () => {
     const choices = { switchoverMs: 1_000, degradeAfterMs: 3_000 }
     const world = await settled({ nodes: 3, choices })
     world.cut('n1', 'n3')
@@ -64,7 +60,7 @@ describe('a planned end of the role', () => {
     await allIsWell(world)
   })
 
-  it('GEN-8: a stop does not wait for a standby that writes are blocked for', async () => {
+  it('GEN-8: by a stop does not wait for a standby while writes are blocked', async () => {
     const world = await settled({ nodes: 2, choices: { onNoStandby: 'block' } })
     world.kill('n2')
     await until(world, () => world.process('n1').node.status().inSync.length === 0)

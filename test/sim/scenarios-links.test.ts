@@ -1,7 +1,7 @@
 /**
- * Members that live and cannot be dialled, or refuse: closed ports, wrong addresses, another
- * secret. In each case the healthy active keeps its role and its data, nobody serves beside it, and
- * both sides say what is wrong.
+ * Members that are alive and cannot be dialled, or that refuse: closed ports, wrong addresses,
+ * another secret. In each case the healthy active keeps its role and its data, no other node serves
+ * beside it, and both sides report what is wrong.
  */
 import { describe, expect, it } from 'vitest'
 import type { World } from '../../src/testing/simulator/world.js'
@@ -29,7 +29,7 @@ function peer(world: World, id: string, of: string) {
   return status.peers.find((one) => one.id === of)
 }
 
-/** The two sides of a node that nobody can dial. */
+/** Expects that a node that cannot be dialled and its peer report that. */
 function bothSay(world: World, closed: string, other: string): void {
   expect(peer(world, other, closed)?.unreachable).toMatch(/PEER_UNREACHABLE|PEER_REFUSED|ABORTED/)
   expect(peer(world, closed, other)?.cannotDialUs).toBe(true)
@@ -45,7 +45,7 @@ async function fill(world: World, files = 20): Promise<void> {
   }
 }
 
-/** Every file of the active is there, on all of them. */
+/** Expects every file of the active on all nodes. */
 async function allHave(world: World, files = 20): Promise<void> {
   for (const { node } of world.processes) {
     for (let at = 0; at < files; at += 1) {
@@ -54,8 +54,8 @@ async function allHave(world: World, files = 20): Promise<void> {
   }
 }
 
-describe('a node that nobody can dial', () => {
-  it('ROL-8, ROL-15: an empty newcomer follows the active that has the data', async () => {
+describe('a node that cannot be dialled', () => {
+  it('ROL-8, ROL-15: follows the active with the data when it is new and empty', async () => {
     const world = watched({ nodes: 2 })
     world.start('n1')
     await until(world, () => world.actives().length === 1)
@@ -72,7 +72,7 @@ describe('a node that nobody can dial', () => {
     quit(world)
   })
 
-  it('ROL-11, ROL-15: a standby that boots behind a closed port comes back, three times', async () => {
+  it('ROL-11, ROL-15: comes back as standby after each of three starts', async () => {
     const world = await settled({ nodes: 2 })
     await fill(world)
     for (let round = 0; round < 3; round += 1) {
@@ -91,7 +91,7 @@ describe('a node that nobody can dial', () => {
     quit(world)
   })
 
-  it('ROL-6: it takes over when the active dies, and gives nothing up when that one comes back', async () => {
+  it('ROL-6: takes over when the active dies, and keeps its data when that one comes back', async () => {
     const world = await settled({ nodes: 2 })
     closePort(world, 'n2')
     await fill(world)
@@ -104,7 +104,7 @@ describe('a node that nobody can dial', () => {
     world.start('n1')
     await world.run(3 * startupWaitMs)
     expect(world.actives()).toEqual(['n2'])
-    // It cannot follow, says why, and goes on by itself when the port is open.
+    // It cannot follow, reports why, and continues by itself when the port is open.
     expect(world.process('n1').node.status().stuck).toMatch(/n2/)
     world.network.openPort(world.machine('n2').address)
     await inStep(world)
@@ -114,14 +114,14 @@ describe('a node that nobody can dial', () => {
     quit(world)
   })
 
-  it('ROL-4, ROL-17: of three it is the last choice for the role', async () => {
+  it('ROL-4, ROL-17: is the last choice for the role among three', async () => {
     const world = watched({ nodes: 3 })
     closePort(world, 'n2')
     world.startAll()
     await inStep(world)
     await world.run(2 * deadMs)
     await fill(world)
-    // A copy that is fresher would come before that.
+    // Equal copies are needed, because a fresher copy would decide first.
     await world.run(2 * deadMs)
     world.kill('n1')
     await until(world, () => world.actives().length === 1)
@@ -137,7 +137,7 @@ describe('a node that nobody can dial', () => {
     quit(world)
   })
 
-  it('ROL-6: it does not take a peer for gone whose own connections stand', async () => {
+  it('ROL-6: is not treated as gone by a peer while its own connections are open', async () => {
     const world = watched({ nodes: 2, wrongAddresses: { n2: 'elsewhere:1' } })
     world.startAll()
     await inStep(world)
@@ -145,7 +145,7 @@ describe('a node that nobody can dial', () => {
     await world.run(3 * deadMs)
     world.network.breakConnections('n1:1', 'n2:1')
     await world.run(3 * deadMs)
-    // The address that the others have for n2 is refused all the time, and proves nothing.
+    // Dials of n2's wrong address are always refused, which proves nothing.
     expect(eventsOf(world, 'n1', 'peerDown')).toEqual([])
     expect(roles(world, 'n1')).toEqual(['discovering', 'active'])
     expect(roles(world, 'n2')).toEqual(['discovering', 'restoring', 'standby'])
@@ -155,12 +155,12 @@ describe('a node that nobody can dial', () => {
   })
 })
 
-describe('a member that refuses', () => {
+describe('a member that refuses connections', () => {
   const secretOf = (id: string) => ({
     secret: id === 'n2' ? 'a secret of n2 alone' : 'the secret of all others',
   })
 
-  it('ROL-8: a node with another secret never serves beside the active', async () => {
+  it('ROL-8: never serves beside the active when it has another secret', async () => {
     const world = watched({ nodes: 2, choicesOf: secretOf })
     world.start('n1')
     await until(world, () => world.actives().length === 1)
@@ -172,14 +172,14 @@ describe('a member that refuses', () => {
     expect(world.process('n2').node.status().stuck).toMatch(/holding: .*check the secret.*n1/)
     expect(eventsOf(world, 'n2', 'holding')).toHaveLength(1)
     expect(eventsOf(world, 'n1', 'refused')).not.toEqual([])
-    // Silence of the other one, or an order, lets it go on.
+    // It serves once the other node is silent, or by an order.
     world.powerOff('n1')
     await until(world, () => world.actives()[0] === 'n2', 2 * startupWaitMs)
     noViolation(world)
     quit(world)
   })
 
-  it('ROL-8: a refused dial of the active is an answer too, where the active cannot be dialled', async () => {
+  it('ROL-8: does not serve while it refuses the dials of an active that it cannot dial itself', async () => {
     const world = watched({ nodes: 2, choicesOf: secretOf })
     world.start('n1')
     await until(world, () => world.actives().length === 1)
@@ -192,7 +192,7 @@ describe('a member that refuses', () => {
     quit(world)
   })
 
-  it('ROL-1: an order serves without the member that refuses', async () => {
+  it('ROL-1: is left out by an operator’s order', async () => {
     const world = watched({ nodes: 2, choicesOf: secretOf })
     world.startAll()
     await world.run(2 * startupWaitMs)
@@ -202,7 +202,7 @@ describe('a member that refuses', () => {
     quit(world)
   })
 
-  it('ROL-6: of three the two that agree go on, whatever the third says', async () => {
+  it('ROL-6: does not prevent the two other nodes of three from serving', async () => {
     const world = watched({ nodes: 3, choicesOf: secretOf })
     for (const id of ['n1', 'n3']) world.start(id)
     await until(world, () => world.process('n1').node.status().inSync.includes('n3'), 30_000)
@@ -210,14 +210,14 @@ describe('a member that refuses', () => {
     await world.run(2 * startupWaitMs)
     expect(roles(world, 'n2')).toEqual(['discovering'])
     world.kill('n1')
-    // A refusal proves nothing about its sender, so that it holds up nobody who has followed.
+    // A refusal proves nothing about its sender, so it does not delay nodes that have followed.
     const tookMs = await until(world, () => world.actives()[0] === 'n3')
     expect(tookMs).toBeLessThanOrEqual(2 * deadMs)
     noViolation(world)
     quit(world)
   })
 
-  it('ROL-6: a stranger on the port of a dead active costs deadMs at most', async () => {
+  it('ROL-6: another program on the port of a dead active delays a takeover by at most deadMs', async () => {
     const world = await settled({ nodes: 2, intruderKnows: 'not the secret of all' })
     await fill(world)
     world.kill('n1')
@@ -237,7 +237,7 @@ describe('a member that refuses', () => {
 })
 
 describe('a replaced machine', () => {
-  it('ROL-1: with join it serves nothing before it was restored, however long it waits', async () => {
+  it('ROL-1: does not serve with join before it was restored, however long it waits', async () => {
     const world = watched({ nodes: 2 })
     world.start('n2', world.machine('n2'), { join: true })
     await world.run(5 * startupWaitMs)
@@ -246,7 +246,7 @@ describe('a replaced machine', () => {
     world.start('n1')
     await inStep(world)
     expect(world.actives()).toEqual(['n1'])
-    // From here on it is a standby like any other.
+    // From now on it is a standby like any other.
     await fill(world)
     await inStep(world)
     world.kill('n1')
@@ -255,7 +255,7 @@ describe('a replaced machine', () => {
     quit(world)
   })
 
-  it('ROL-1: an order ends the wait of a node that joins', async () => {
+  it('ROL-1: stops waiting with join by an operator’s order', async () => {
     const world = watched({ nodes: 2 })
     world.start('n2', world.machine('n2'), { join: true })
     await world.run(2 * startupWaitMs)
@@ -264,7 +264,7 @@ describe('a replaced machine', () => {
     quit(world)
   })
 
-  it("GEN-2: 'hold' also holds an empty node", async () => {
+  it("GEN-2: waits with 'hold' although it is empty", async () => {
     const world = watched({ nodes: 2, choices: { onMissingPeer: 'hold' } })
     world.start('n1')
     await world.run(3 * startupWaitMs)

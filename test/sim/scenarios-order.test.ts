@@ -1,4 +1,4 @@
-/** Schedules that a wrong order of steps does not survive: the checkers watch every step. */
+/** Schedules in which a wrong order of steps breaks a promise; the checkers watch every step. */
 
 import { describe, expect, it } from 'vitest'
 import type { Connection } from '../../src/interfaces/transport.js'
@@ -18,8 +18,8 @@ import {
 } from './support.js'
 
 /**
- * From their first entry on the streams to a node bring everything later than its other connections
- * do.
+ * Makes streams to a node deliver everything later than its other connections, from the first entry
+ * on.
  */
 function slowStream(world: World, address: string, delayMs: number): void {
   const { network } = world
@@ -47,7 +47,7 @@ function slowStream(world: World, address: string, delayMs: number): void {
 }
 
 describe('the order of steps', () => {
-  it('a standby that is restored leaves the in-sync set before', async () => {
+  it('a standby leaves the in-sync set before it is restored', async () => {
     const world = await settled({ nodes: 2 })
     await write(world, 'n1', 'data/file')
     await inStep(world)
@@ -64,7 +64,7 @@ describe('the order of steps', () => {
     await allIsWell(world)
   })
 
-  it('a restore switches over when its journal has everything that was read', async () => {
+  it('a restore switches over only when its journal has everything that was read', async () => {
     const world = await settled({ nodes: 2 })
     for (let file = 0; file < 30; file += 1) await write(world, 'n1', `data/file${file}`)
     slowStream(world, 'n2:1', 400)
@@ -77,7 +77,7 @@ describe('the order of steps', () => {
     await allIsWell(world)
   })
 
-  it('a promise waits for no switch to a restore: that goes on, and keeps nobody from serving', async () => {
+  it('a promise does not wait for a restore switch, which continues and does not delay serving', async () => {
     const world = await settled({ nodes: 3 })
     for (let file = 0; file < 30; file += 1) await write(world, 'n1', `data/file${file}`)
     await inStep(world)
@@ -93,7 +93,7 @@ describe('the order of steps', () => {
       return 300
     })
     world.start('n3')
-    // The files of the restore are on their way to their places when the active dies.
+    // The restore is moving its files into place when the active dies.
     await until(world, () => installs, 60_000)
     world.kill('n1')
     const promised = (): boolean =>
@@ -103,8 +103,8 @@ describe('the order of steps', () => {
         .some(({ rule, outcome }) => {
           return rule === 'promise' && outcome === 'given'
         })
-    // Whoever asked for the promise is gone, too, so that nothing but the old stream could change
-    // this copy.
+    // The node that asked for the promise is gone, too, so only the old stream could change this
+    // copy.
     await until(world, promised)
     world.kill('n2')
     load.pause()
@@ -116,7 +116,7 @@ describe('the order of steps', () => {
     await allIsWell(world)
   })
 
-  it('nothing of an old stream is appended after a promise', async () => {
+  it('no entry of an old stream is appended after a promise', async () => {
     let open: (() => void) | undefined
     const gate = {
       mayBecomeActive: (): Promise<boolean> =>
@@ -132,7 +132,7 @@ describe('the order of steps', () => {
     await inStep(world)
     const load = busy(world, 20)
     world.partition(['n1'], ['n2', 'n3'])
-    // What n1 wrote meanwhile is on its way to both when the links are back.
+    // What n1 wrote meanwhile is in flight to both nodes when the links are back.
     await until(world, () => open !== undefined)
     world.heal()
     await world.run(1_000)
@@ -143,7 +143,7 @@ describe('the order of steps', () => {
     quit(world)
   })
 
-  it('a handover takes place at the position that the giver has', async () => {
+  it('a handover names the last position of the node that hands over', async () => {
     const world = await settled({ nodes: 2, diskMs: 20 })
     const load = busy(world, 3)
     await world.run(500)

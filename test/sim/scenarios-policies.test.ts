@@ -13,7 +13,7 @@ function differs(difference: PolicyDifference, fromBoot: number): DifferingPolic
   return { difference, fromBoot, boots: Number.POSITIVE_INFINITY }
 }
 
-/** A standby that was in step is started again with another policy. */
+/** Restarts a standby that was in step, with another policy. */
 async function restarted(difference: PolicyDifference): Promise<World> {
   const world = watched({ policies: { n2: differs(difference, 2) } })
   world.startAll()
@@ -29,7 +29,7 @@ function stuck(world: World, id: string): string {
   return world.process(id).node.status().stuck ?? ''
 }
 
-/** What the checker of policies complained about. */
+/** The violations that the checker of policies reported. */
 function complaints(world: World): string[] {
   return world.violations
     .filter(({ checker }) => checker === 'policies')
@@ -38,7 +38,7 @@ function complaints(world: World): string[] {
 
 describe('a policy that differs', () => {
   it.each(policyDifferences)(
-    'a standby with another policy (%s) gets nothing, is passed over, and follows once it has the right one',
+    'a standby with another policy (%s) gets no data, is passed over, and follows once it has the right one',
     async (difference) => {
       const world = await restarted(difference)
       world.kill('n1')
@@ -68,7 +68,7 @@ describe('a policy that differs', () => {
   })
 })
 
-describe('what a process acknowledged from memory under another policy', () => {
+describe('a write that a process acknowledged from memory under another policy', () => {
   it.each([
     ['the same policy', {}],
     ['a policy without memory', { n3: differs('durability', 2) }],
@@ -101,8 +101,8 @@ describe('the checker of policies', () => {
     vi.restoreAllMocks()
   })
 
-  it('sees a member that was let in: it follows, and counts as in sync', async () => {
-    // As if nobody compared classes.
+  it('reports a member with another policy that follows and counts as in sync', async () => {
+    // Disables the comparison of classes.
     vi.spyOn(PeerIdentities.prototype, 'met').mockReturnValue(undefined)
     const world = watched({ policies: { n2: differs('pattern', 1) } })
     world.startAll()
@@ -113,7 +113,7 @@ describe('the checker of policies', () => {
     quit(world)
   })
 
-  it('sees a member that does not say why it does not take part', async () => {
+  it('reports a member that does not report why it does not take part', async () => {
     const world = await restarted('pattern')
     world.tell((checker) => checker.judge?.())
     noViolation(world)
@@ -125,7 +125,7 @@ describe('the checker of policies', () => {
     quit(world)
   })
 
-  it('sees a member that becomes active beside later data that is refused to it', async () => {
+  it('reports a member that becomes active beside later data that it cannot get', async () => {
     const world = await restarted('fewer')
     const process = world.process('n2')
     const event = { from: 'restoring', role: 'active' }

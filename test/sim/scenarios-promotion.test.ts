@@ -16,7 +16,7 @@ import {
 
 const deadMs = 2_000
 
-// Files that somebody changes while a node is stopped that becomes active afterwards.
+// Files that are changed by hand while their node is stopped, which becomes active afterwards.
 
 const edited = 'edited by hand, and longer than before'
 
@@ -77,9 +77,9 @@ async function stopped(
   return world
 }
 
-describe('a node that becomes active with files that somebody changed while it was stopped', () => {
+describe('a node that becomes active with files that were changed by hand while it was stopped', () => {
   it.each([1, 2])(
-    'OPS-2: takes them in before the application can write (%i nodes)',
+    'OPS-2: adopts them before the application can write (%i nodes)',
     async (nodes) => {
       const world = await stopped(nodes, 5)
       for (const at of [0, 1, 2]) world.machine('n1').storage.outside.remove(`data/f${at}`)
@@ -117,13 +117,13 @@ describe('a node that becomes active with files that somebody changed while it w
     },
   )
 
-  it('OPS-2: also those of a node that was killed in the middle of its work', async () => {
+  it('OPS-2: adopts them also after it was killed during writes', async () => {
     const world = watched({ nodes: 2 })
     world.startAll()
     await inStep(world)
     const files = filesOf(world, 'n1')
     for (const at of [0, 1, 2]) await world.settle(files.write(`data/f${at}`, `first ${at}`))
-    // A checkpoint, and then changes in place.
+    // Waits for a checkpoint, and then changes files in place.
     await world.run(12_000)
     for (const at of [0, 1, 2]) await world.settle(files.append(`data/f${at}`, ' and more'))
     await world.run(100)
@@ -150,11 +150,11 @@ describe('a node that becomes active with files that somebody changed while it w
     await allIsWell(world)
   })
 
-  it('OPS-2: has what the history had in its vault before, as the journal still holds it', async () => {
+  it('OPS-2: first vaults the version of the history, as the journal still has it', async () => {
     const world = await stopped(2, 4)
     world.machine('n1').storage.outside.remove('data/f0')
     edit(world, 'n1', 'data/f1')
-    // The same bytes under another inode: nothing is replaced.
+    // The same bytes with another inode, so that nothing is replaced.
     edit(world, 'n1', 'data/f2', 'first 2')
     edit(world, 'n1', 'data/new')
     world.startAll()
@@ -201,12 +201,12 @@ describe('a node that becomes active with files that somebody changed while it w
     await allIsWell(world)
   })
 
-  it('OPS-2: names what nobody has any more', async () => {
+  it('OPS-2: names lost versions in the incident', async () => {
     const world = watched({ nodes: 2 })
     world.start('n1')
     await until(world, () => world.actives().includes('n1'))
     await world.settle(filesOf(world, 'n1').write('data/old', 'old'))
-    // What it gets by a restore is not in its journal.
+    // Changes that a node gets by a restore are not in its journal.
     world.start('n2')
     await inStep(world)
     for (const id of ['n1', 'n2']) await world.settle(world.stop(id))
@@ -223,7 +223,7 @@ describe('a node that becomes active with files that somebody changed while it w
     await allIsWell(world)
   })
 
-  it('OPS-2: a file took the place of a folder, and a folder that of a file', async () => {
+  it('OPS-2: adopts a file that replaced a folder, and a folder that replaced a file', async () => {
     const world = await stopped(2, 1)
     world.start('n1')
     world.start('n2')
@@ -246,7 +246,7 @@ describe('a node that becomes active with files that somebody changed while it w
     await allIsWell(world)
   })
 
-  it('OPS-2: whatever is interrupted is taken up again, and nobody is in sync with other files', async () => {
+  it('OPS-2: resumes after a kill, and no node is in sync with different files', async () => {
     const count = 120
     for (const afterMs of [5, 20, 60, 100]) {
       const world = await stopped(2, count, { diskMs: 5, seed: afterMs })
@@ -269,7 +269,7 @@ describe('a node that becomes active with files that somebody changed while it w
     }
   })
 
-  it('OPS-2: writes to all of them at once, and a switchover half-way, lose nothing', async () => {
+  it('OPS-2: loses nothing with writes to all of them at once and a switchover half-way', async () => {
     const count = 400
     const world = await stopped(2, count, { diskMs: 2 })
     world.strict = true
@@ -313,7 +313,7 @@ describe('a node that becomes active with files that somebody changed while it w
     await allIsWell(world)
   })
 
-  it('OPS-2: what a candidate fetches takes the place of an edited file only when that is in the vault', async () => {
+  it('OPS-2: vaults an edited file before a change that it fetches as a candidate replaces it', async () => {
     const world = watched({ nodes: 3, observers: ['n3'] })
     world.startAll()
     await inStep(world)
@@ -334,8 +334,8 @@ describe('a node that becomes active with files that somebody changed while it w
     await world.run(1_000)
     for (const id of ['n1', 'n2', 'n3']) {
       expect(onDisk(world, id, 'data/f0'), id).toBe('second')
-      // Nobody has the base of the change any more: the same everywhere, and both sides of it in
-      // the vault.
+      // The base of the change is lost: the file must be the same on all nodes, and both versions
+      // in the vault.
       expect(onDisk(world, id, 'data/f1'), id).toBe('edited  and more')
       expect(onDisk(world, id, 'data/f2'), id).toBe('edited 2')
     }
@@ -350,7 +350,7 @@ describe('a node that becomes active with files that somebody changed while it w
     await allIsWell(world)
   })
 
-  it('OPS-2: goes on while it serves with what there is no time for, and leaves what is written to the application', async () => {
+  it('OPS-2: adopts the rest while it serves, and keeps what the application writes meanwhile', async () => {
     const count = 4_000
     const world = await stopped(2, count)
     for (let at = 1; at < count; at += 1) edit(world, 'n1', `data/f${at}`, `${edited} ${at}`)
@@ -381,12 +381,12 @@ describe('a node that becomes active with files that somebody changed while it w
     await allIsWell(world)
   })
 
-  it('OPS-2: one whose disk hangs meanwhile is passed over, and repairs what it did not take in', async () => {
+  it('OPS-2: is passed over when its disk hangs meanwhile, and later repairs what it did not adopt', async () => {
     const world = await stopped(2, 600)
     for (let at = 0; at < 600; at += 1) edit(world, 'n1', `data/f${at}`, `${edited} ${at}`)
     let reads = 0
     const { faults } = world.machine('n1').storage
-    // The first half is journaled.
+    // The reads hang after the first half, which is journaled.
     faults.latency = (operation) => (operation === 'tree.read' && ++reads > 4 ? 40_000 : 1)
     world.startAll()
     await until(world, () => world.actives().length > 0, 60_000)
@@ -405,7 +405,7 @@ describe('a node that becomes active with files that somebody changed while it w
     await allIsWell(world)
   })
 
-  it('OPS-2: a full vault leaves what would replace something, and the node serves', async () => {
+  it('OPS-2: serves with a full vault, and leaves changes that would replace something', async () => {
     const world = await stopped(2, 3, { choices: { vaultBytesMax: 10 } })
     edit(world, 'n1', 'data/f0')
     edit(world, 'n1', 'data/f1')
@@ -421,8 +421,8 @@ describe('a node that becomes active with files that somebody changed while it w
     expect(await textOn(world, 'n1', 'data/f0')).toBe('CHANGED_OUTSIDE')
     await world.settle(filesOf(world, 'n1').write('data/f0', 'written anew'))
     expect(await textOn(world, 'n1', 'data/f0')).toBe('written anew')
-    // It is tried again while the node is active, when there may be room by then; what was written
-    // meanwhile stays.
+    // Adopting is tried again while the node is active, because there may be space by then; later
+    // writes stay.
     world.start('n2')
     await inStep(world)
     const storage = world.machine('n1').storage
@@ -434,7 +434,7 @@ describe('a node that becomes active with files that somebody changed while it w
     await allIsWell(world)
   })
 
-  it('OPS-2: a disk that is full meanwhile keeps the role from nobody for ever', async () => {
+  it('OPS-2: serves once a disk that was full meanwhile has space again', async () => {
     const world = await stopped(1, 2)
     edit(world, 'n1', 'data/f0')
     const { faults } = world.machine('n1').storage
@@ -450,14 +450,14 @@ describe('a node that becomes active with files that somebody changed while it w
     quit(world)
   })
 
-  it('OPS-2: is not passed over while it takes in more than fits into the time for a term', async () => {
+  it('OPS-2: is not passed over while adopting takes longer than the time for opening a term', async () => {
     const count = 1_100
     const world = await stopped(3, count)
     for (let at = 0; at < count; at += 1) edit(world, 'n1', `data/f${at}`, `${edited} ${at}`)
     world.startAll()
     const beganMs = world.nowMs
     const { faults } = world.machine('n1').storage
-    // Eight batches, each as slow as on a disk that others use.
+    // Several batches, each as slow as on a busy disk.
     faults.latency = (operation) => (operation === 'tree.read' ? 2_000 : 1)
     await inStep(world)
     expect(world.actives()).toEqual(['n1'])

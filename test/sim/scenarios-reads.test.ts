@@ -9,7 +9,10 @@ const paths = Array.from({ length: 12 }, (_, at) => `data/f${at}`)
 const old = 'O'.repeat(10)
 const fresh = 'N'.repeat(300_000)
 
-/** n2 is stopped with old files, and gets the new ones by a delta restore when it starts. */
+/**
+ * A world where n2 is stopped with old files, and gets the new ones by a delta restore when it
+ * starts.
+ */
 async function behind(): Promise<World> {
   const world = await settled({ nodes: 2 })
   const { files } = world.process('n1').node
@@ -17,13 +20,14 @@ async function behind(): Promise<World> {
   await inStep(world)
   await world.settle(world.stop('n2'))
   for (const path of paths) await world.settle(files.write(path, fresh))
-  // Somebody else's file is to be repaired, so that the journal alone does not do.
+  // A file that was added by hand makes a restore necessary, because the journal alone does not
+  // repair it.
   world.machine('n2').storage.outside.write('data/planted', new Uint8Array(3))
   await world.run(500)
   return world
 }
 
-/** The operations that a switch consists of take this long on n2. */
+/** Makes the operations of a switch take this long on n2. */
 function slowSwitch(world: World, ms: number): void {
   const slow: readonly MemoryOperation[] = [
     ...(['tree.takeIn', 'tree.apply', 'tree.sync', 'tree.stat'] as const),
@@ -39,7 +43,7 @@ function nameOf(bytes: Uint8Array): string {
 }
 
 describe('reads while a restore switches', () => {
-  it('OPS-18: give the old version or the new one, whole, with the size that belongs to it', {
+  it('OPS-18: give the whole old version or the whole new one, with its size', {
     timeout: 30_000,
   }, async () => {
     const world = await behind()
@@ -88,7 +92,7 @@ describe('reads while a restore switches', () => {
     await allIsWell(world)
   })
 
-  it('OPS-18: a stream that began before ends with an error instead of going on with another state', async () => {
+  it('OPS-18: by a stream that began before end with an error instead of mixing two states', async () => {
     const long = 'P'.repeat(400_000)
     const world = await settled({ nodes: 2 })
     const { files } = world.process('n1').node
@@ -110,7 +114,7 @@ describe('reads while a restore switches', () => {
     await allIsWell(world)
   })
 
-  it('OPS-18: are refused while the switch waits for a disk, and after ten seconds of a slow one', async () => {
+  it('OPS-18: are refused while the switch waits for a failed disk, and after ten seconds of a slow one', async () => {
     const world = await behind()
     world.start('n2')
     await until(world, () => world.process('n2').copy !== undefined)
@@ -132,7 +136,7 @@ describe('reads while a restore switches', () => {
     quit(world)
   })
 
-  it('OPS-18: say of no file that it is missing while the first restore is under way', async () => {
+  it('OPS-18: never report a file as missing while the first restore is running', async () => {
     const world = await settled({ nodes: 2 })
     const { files } = world.process('n1').node
     for (const path of paths) await world.settle(files.write(path, fresh))
@@ -160,7 +164,7 @@ describe('reads while a restore switches', () => {
     await allIsWell(world)
   })
 
-  it('OPS-18: say whether there may be a newer version already', async () => {
+  it('OPS-18: tell whether there may already be a newer version', async () => {
     const world = await settled({ nodes: 2 })
     const marks = async (id: string): Promise<boolean[]> => {
       const { files } = world.process(id).node
@@ -180,7 +184,7 @@ describe('reads while a restore switches', () => {
     await allIsWell(world)
   })
 
-  it('OPS-18: a file that somebody changed is not read before it is repaired', async () => {
+  it('OPS-18: of a file that was changed by hand are refused before it is repaired', async () => {
     const world = await settled({ nodes: 2 })
     await world.settle(world.process('n1').node.files.write('data/f0', old))
     await inStep(world)

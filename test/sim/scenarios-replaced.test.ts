@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { World } from '../../src/testing/simulator/world.js'
 import { allIsWell, busy, eventsOf, noViolation, quit, settled, until, write } from './support.js'
 
-/** Writes for a while, all the time. */
+/** Writes steadily for a while. */
 async function underLoad(world: World, forMs: number): Promise<void> {
   const load = busy(world)
   await world.run(forMs)
@@ -11,7 +11,7 @@ async function underLoad(world: World, forMs: number): Promise<void> {
 }
 
 describe('an empty disk', () => {
-  it('with join, and nobody in reach: it serves nothing, and is restored when a member is back', async () => {
+  it('with join and without reachable members: does not serve, and is restored when a member is back', async () => {
     const world = await settled({ nodes: 2 })
     await write(world, 'n1', 'data/a')
     world.kill('n2')
@@ -28,7 +28,7 @@ describe('an empty disk', () => {
   })
 
   it.each([2, 3])(
-    'ROL-17: of %i, without join, beside a member with data: it never goes first',
+    'ROL-17: of %i nodes, without join, beside a member with data: never becomes active first',
     async (nodes) => {
       const world = await settled({ nodes })
       await underLoad(world, 1_000)
@@ -45,7 +45,7 @@ describe('an empty disk', () => {
     },
   )
 
-  it('without join and alone: it names those that are missing, and the two histories refuse each other', async () => {
+  it('without join and alone: names the missing members, and the two histories refuse each other', async () => {
     const world = await settled({ nodes: 2 })
     await write(world, 'n1', 'data/a')
     for (const { id } of world.members) world.kill(id)
@@ -60,7 +60,7 @@ describe('an empty disk', () => {
     await until(world, () => node.status().stuck?.includes('HISTORY_UNRELATED') === true)
     await world.run(10_000)
     expect(world.actives()).toEqual(['n1'])
-    // Nothing of the old data is lost: it serves again when the operator decides for it.
+    // The old data is not lost: its node serves again when the operator decides so.
     world.replaceDisk('n1')
     world.machine('n1').joins = true
     world.powerOn('n1')
@@ -70,11 +70,11 @@ describe('an empty disk', () => {
   })
 })
 
-describe('a disk that is put back to an older state under load', () => {
+describe('a disk that is restored from a backup under load', () => {
   const cases = [2, 3].flatMap((nodes) => (['n1', 'n2'] as const).map((id) => [id, nodes] as const))
 
   it.each(cases)(
-    'GEN-2: that of %s, of %i nodes: nothing is lost that another one has',
+    'GEN-2: of %s, of %i nodes: nothing is lost that another node has',
     async (id, nodes) => {
       const world = await settled({ nodes })
       await underLoad(world, 1_000)
@@ -92,27 +92,24 @@ describe('a disk that is put back to an older state under load', () => {
     },
   )
 
-  it.each(cases)(
-    'GEN-2: that of %s, of %i nodes, while all the others are down',
-    async (id, nodes) => {
-      const world = await settled({ nodes })
-      await underLoad(world, 1_000)
-      const older = world.machine(id).storage.image()
-      await underLoad(world, 1_000)
-      for (const one of world.members) world.kill(one.id)
-      world.replaceDisk(id, older)
-      world.powerOn(id)
-      world.start(id)
-      await until(world, () => world.actives().includes(id))
-      const missing = world.members.map((one) => one.id).filter((one) => one !== id)
-      expect(eventsOf(world, id, 'unprovenStart')).toMatchObject([{ missing }])
-      await underLoad(world, 500)
-      for (const one of missing) world.start(one)
-      await allIsWell(world)
-    },
-  )
+  it.each(cases)('GEN-2: of %s, of %i nodes, while all others are down', async (id, nodes) => {
+    const world = await settled({ nodes })
+    await underLoad(world, 1_000)
+    const older = world.machine(id).storage.image()
+    await underLoad(world, 1_000)
+    for (const one of world.members) world.kill(one.id)
+    world.replaceDisk(id, older)
+    world.powerOn(id)
+    world.start(id)
+    await until(world, () => world.actives().includes(id))
+    const missing = world.members.map((one) => one.id).filter((one) => one !== id)
+    expect(eventsOf(world, id, 'unprovenStart')).toMatchObject([{ missing }])
+    await underLoad(world, 500)
+    for (const one of missing) world.start(one)
+    await allIsWell(world)
+  })
 
-  it('GEN-2: to the state after a clean stop: who went on since is named before it follows', async () => {
+  it('GEN-2: taken after an orderly stop: members that continued since are named before it follows', async () => {
     const world = await settled({ nodes: 2 })
     await underLoad(world, 500)
     for (const id of ['n2', 'n1']) {
@@ -140,7 +137,7 @@ describe('a disk that is put back to an older state under load', () => {
     expect(eventsOf(world, 'n1', 'possibleLoss')).toMatchObject([{ missing: ['n2'] }])
   })
 
-  it('GEN-2: that of a standby again and again, while roles move: nobody is in sync with other bytes', async () => {
+  it('GEN-2: of a standby repeatedly, while roles change: no node is in sync with different bytes', async () => {
     const world = await settled({ nodes: 3 })
     const load = busy(world)
     for (let times = 0; times < 4; times += 1) {

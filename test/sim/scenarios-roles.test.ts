@@ -18,7 +18,7 @@ import {
 const deadMs = 2_000
 
 describe('start', () => {
-  it('ROL-4: of three nodes started at once always the first listed becomes active (50 starts)', {
+  it('ROL-4: of three nodes started at once, always the first listed becomes active (50 starts)', {
     timeout: 60_000,
   }, async () => {
     for (let seed = 1; seed <= 50; seed += 1) {
@@ -32,7 +32,7 @@ describe('start', () => {
     }
   })
 
-  it('ROL-20: after a total outage the newest data wins, although a stale node came first', async () => {
+  it('ROL-20: after a total outage the node with the newest data serves, although a stale node started first', async () => {
     const world = await settled({ nodes: 2 })
     await world.settle(world.stop('n2'))
     const newest = await write(world, 'n1', 'data/newest')
@@ -50,7 +50,7 @@ describe('start', () => {
     await allIsWell(world)
   })
 
-  it('GEN-5: thirty seconds pass in milliseconds', async () => {
+  it('GEN-5: thirty virtual seconds take milliseconds of real time', async () => {
     const world = await settled()
     const beganMs = performance.now()
     const virtualMs = world.nowMs
@@ -77,7 +77,7 @@ describe('failover', () => {
     }
   })
 
-  it('ROL-6: a reset with the listener still up is no death', async () => {
+  it('ROL-6: a reset with the listener still open does not count as death', async () => {
     const world = await settled()
     for (let round = 0; round < 10; round += 1) {
       world.network.breakConnections('n1:1', 'n2:1')
@@ -88,7 +88,7 @@ describe('failover', () => {
     await allIsWell(world)
   })
 
-  it('ROL-9: killed, frozen or cut off: the standby takes over', async () => {
+  it('ROL-9: the standby takes over from an active that is killed, frozen or cut off', async () => {
     for (const how of ['kill', 'freeze', 'cut'] as const) {
       const world = await settled({ nodes: 2 })
       if (how === 'kill') world.kill('n1')
@@ -100,7 +100,7 @@ describe('failover', () => {
     }
   })
 
-  it('ROL-10 and ROL-11: an active goes on alone and says so; one that was replaced comes back as standby', async () => {
+  it('ROL-10 and ROL-11: an active continues alone and reports it; a replaced active returns as standby', async () => {
     const world = await settled()
     world.kill('n2')
     world.kill('n3')
@@ -120,7 +120,7 @@ describe('failover', () => {
     await allIsWell(world)
   })
 
-  it('ROL-14: two to five nodes lose their active, and take it back as a standby', async () => {
+  it('ROL-14: clusters of two to five nodes lose their active, which returns as a standby', async () => {
     for (let nodes = 2; nodes <= 5; nodes += 1) {
       const world = await settled({ nodes, seed: nodes })
       const load = busy(world, 50)
@@ -134,7 +134,7 @@ describe('failover', () => {
     }
   })
 
-  it('ROL-18: one link cut of three is no reason to take over', async () => {
+  it('ROL-18: one cut link of three causes no takeover', async () => {
     const world = await settled()
     world.cut('n1', 'n2')
     await world.run(5 * deadMs)
@@ -144,7 +144,7 @@ describe('failover', () => {
     await allIsWell(world)
   })
 
-  it('HEAL-15: a hundred blips shorter than deadMs promote nobody', async () => {
+  it('HEAL-15: a hundred interruptions shorter than deadMs cause no promotion', async () => {
     const world = await settled({ nodes: 2 })
     for (let blip = 0; blip < 100; blip += 1) {
       world.cut('n1', 'n2')
@@ -156,7 +156,7 @@ describe('failover', () => {
     await allIsWell(world)
   })
 
-  it('ROL-8: kills and starts at random never make two actives while all links are up (200 rounds)', {
+  it('ROL-8: random kills and starts never make two actives while all links work (200 rounds)', {
     timeout: 60_000,
   }, async () => {
     const world = await settled({ seed: 8 })
@@ -174,7 +174,7 @@ describe('failover', () => {
 })
 
 describe('an active that was late', () => {
-  it('ROL-19: a resumed active acknowledges nothing and steps down', async () => {
+  it('ROL-19: acknowledges nothing when it is resumed, and steps down', async () => {
     const world = await settled()
     const load = busy(world, 100)
     await world.run(1_000)
@@ -189,7 +189,7 @@ describe('an active that was late', () => {
     await allIsWell(world)
   })
 
-  it('SES-2: the active that is not heard any more gives up to the one that took over', async () => {
+  it('SES-2: gives up the role to the node that took over while it was not heard', async () => {
     const world = await settled({ nodes: 2 })
     world.cut('n1', 'n2', { oneWay: true })
     await until(world, () => world.process('n2').node.role === 'active', 3 * deadMs)
@@ -200,7 +200,7 @@ describe('an active that was late', () => {
     await allIsWell(world)
   })
 
-  it('SES-2: a tenure that goes on above another active has a token above that one’s', async () => {
+  it('SES-2: has a higher fencing token than another active when its tenure continues above that one', async () => {
     const world = await settled({ nodes: 2 })
     world.cut('n1', 'n2')
     await until(world, () => world.process('n2').node.role === 'active')
@@ -216,7 +216,7 @@ describe('an active that was late', () => {
     quit(world)
   })
 
-  it('GEN-7: a link lost in one direction never leaves two actives', async () => {
+  it('GEN-7: never stays beside another active after a link was lost in one direction', async () => {
     for (const nodes of [2, 3]) {
       for (const [from, to] of [
         ['n1', 'n2'],
@@ -234,7 +234,7 @@ describe('an active that was late', () => {
 })
 
 describe('planned', () => {
-  it('ROL-12: the role is handed over at once, and no write is lost', async () => {
+  it('ROL-12: a switchover hands over the role at once, and no write is lost', async () => {
     const world = await settled()
     const load = busy(world, 20)
     await world.run(500)
@@ -252,7 +252,7 @@ describe('planned', () => {
     await allIsWell(world)
   })
 
-  it('ROL-12: a switchover that is given up while its target catches up leaves no writes waiting', async () => {
+  it('ROL-12: a switchover that is aborted while its target catches up leaves no writes waiting', async () => {
     const world = await settled({ nodes: 3 })
     world.network.setLink('n1:1', 'n2:1', { bytesPerSecond: 100_000 })
     for (let file = 0; file < 6; file += 1) {
@@ -271,7 +271,7 @@ describe('planned', () => {
     quit(world)
   })
 
-  it('ROL-12: without an eligible standby the role stays', async () => {
+  it('ROL-12: without an eligible standby the active keeps the role', async () => {
     const world = await settled({ nodes: 2 })
     world.kill('n2')
     await world.run(1_000)
@@ -280,7 +280,7 @@ describe('planned', () => {
     quit(world)
   })
 
-  it('ROL-15: a planned outage of the standbys and the network costs nothing', async () => {
+  it('ROL-15: a planned outage of the standbys and the network loses no write', async () => {
     const world = await settled()
     const load = busy(world, 50)
     await world.run(500)
@@ -298,7 +298,7 @@ describe('planned', () => {
     const failed = world.writes.filter(
       ({ process, outcome }) => process.id === 'n1' && outcome.kind !== 'acknowledged',
     )
-    // What a write itself asks for in vain is refused at any time.
+    // Writes that are invalid themselves are refused at any time.
     expect(
       failed.filter(
         (each) =>

@@ -2,16 +2,16 @@ import { describe, expect, it } from 'vitest'
 import type { World } from '../../src/testing/simulator/world.js'
 import { allIsWell, eventsOf, inStep, noViolation, quit, settled, until, write } from './support.js'
 
-/** The machine gets an empty disk, and power again. */
+/** Replaces the disk by an empty one, and gives the machine power again. */
 function newDisk(world: World, id: string): void {
   world.replaceDisk(id)
   world.powerOn(id)
 }
 
-describe('who may stand for whom', () => {
+describe('members that must answer before a takeover', () => {
   /**
-   * A write is acknowledged that n1 and n2 have and n3 has not; n2 is silent, and n1 comes back as
-   * `change` makes it.
+   * A write is acknowledged that n1 and n2 have and n3 lacks; then n2 is silent, and n1 comes back
+   * as `change` leaves it.
    */
   async function holderSilent(
     world: World,
@@ -28,7 +28,7 @@ describe('who may stand for whom', () => {
     world.start('n1')
   }
 
-  it('GEN-2: an empty disk under the id of the lost active: what may be lost is named', async () => {
+  it('GEN-2: after the lost active returned with an empty disk, possible losses are named', async () => {
     const world = await settled({ nodes: 3 })
     await write(world, 'n1', 'data/a')
     await holderSilent(world, () => newDisk(world, 'n1'))
@@ -37,7 +37,7 @@ describe('who may stand for whom', () => {
     quit(world)
   })
 
-  it("GEN-2: with 'hold' an empty disk under the id of the lost active frees nobody", async () => {
+  it("GEN-2: with 'hold', the lost active with an empty disk does not count as having answered", async () => {
     const world = await settled({ nodes: 3, choices: { onMissingPeer: 'hold' } })
     await write(world, 'n1', 'data/a')
     await holderSilent(world, () => newDisk(world, 'n1'))
@@ -49,7 +49,7 @@ describe('who may stand for whom', () => {
     quit(world)
   })
 
-  it('GEN-2: a lost active that restarts does not know what it had acknowledged from memory', async () => {
+  it('GEN-2: a restarted active does not count for what it had acknowledged from memory', async () => {
     const world = await settled({ nodes: 3, diskMs: 1 })
     await write(world, 'n1', 'data/a')
     await world.run(500)
@@ -69,14 +69,14 @@ describe('who may stand for whom', () => {
       await world.settle(world.process('n1').node.switchover({ to: 'n2' }))
       await inStep(world)
       world.cut('n1', 'n2')
-      // Nobody gets an answer to this one, and only n2 has it.
+      // This write is not acknowledged, and only n2 has it.
       void write(world, 'n2', 'data/rest')
       await world.run(100)
       world.kill('n2')
       world.heal({ break: true })
       await until(world, () => world.actives().includes('n1'))
       await world.run(200)
-      // A clean stop, since a process that crashes may have forgotten what it had acknowledged from
+      // An orderly stop, because a process that crashes may have lost what it acknowledged from
       // memory.
       if (who === 'both') await world.settle(world.stop('n1'))
       for (const id of who === 'both' ? ['n1', 'n2'] : ['n2']) world.start(id)
@@ -89,8 +89,8 @@ describe('who may stand for whom', () => {
   )
 })
 
-describe('what is known to be later', () => {
-  it('ROL-16: a term that nobody wrote in keeps nobody with every change from serving', async () => {
+describe('a later term', () => {
+  it('ROL-16: without a change does not prevent a node that has every change from serving', async () => {
     const world = await settled({ nodes: 2 })
     await write(world, 'n1', 'data/a')
     await world.run(500)
@@ -108,7 +108,7 @@ describe('what is known to be later', () => {
 })
 
 describe('a long fetch before a takeover', () => {
-  /** Both candidates lack 12 MB that only an observer has, on links of 1 MB/s. */
+  /** A world in which both candidates lack 12 MB that only an observer has, on links of 1 MB/s. */
   async function slowly(): Promise<World> {
     const world = await settled({ nodes: 4, observers: ['n4'] })
     await write(world, 'n1', 'data/a')
@@ -132,14 +132,14 @@ describe('a long fetch before a takeover', () => {
     quit(world)
   })
 
-  it('ROL-17: what came of a large content stays when the fetch is interrupted', async () => {
+  it('ROL-17: resumes a large content after an interruption', async () => {
     const world = await slowly()
     await until(world, () => world.process('n2').node.explain().at(-1)?.rule === 'round.data')
     await world.run(9_000)
     for (const id of ['n2', 'n3']) world.cut('n4', id)
     await world.run(3_000)
     world.heal({ break: true })
-    // More than three quarters were here: the whole of it would take twelve seconds.
+    // More than three quarters had arrived: fetching everything would take twelve seconds.
     const tookMs = await until(world, () => world.actives().includes('n2'), 60_000)
     expect(tookMs).toBeLessThan(9_000)
     quit(world)

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { simulate } from '../../src/testing/simulator/run.js'
 import { everyPromiseHolds } from './seeds.js'
 
-describe('random schedules of calls that fail, disks replaced, files edited outside, and narrow links', () => {
+describe('random schedules of failing calls, replaced disks, files changed by hand, and narrow links', () => {
   everyPromiseHolds('storage', 10, [
     ...['slowCalls', 'hang', 'failCalls', 'torn call', 'failed call', 'diskFull', 'failNextSync'],
     ...['failSnapshot', 'snapshotFailed'],
@@ -16,7 +16,7 @@ describe('random schedules of calls that fail, disks replaced, files edited outs
     ...['put with a mode', 'transaction that reads'],
   ])
 
-  it('each of them gives the same run again', { timeout: 60_000 }, async () => {
+  it('the same seed gives the same run for each of them', { timeout: 60_000 }, async () => {
     for (const profile of ['storage', 'replaced', 'outside', 'narrow'] as const) {
       const [first, second] = [await simulate(5, { profile }), await simulate(5, { profile })]
       expect(second.hash, profile).toBe(first.hash)

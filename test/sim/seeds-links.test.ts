@@ -4,7 +4,7 @@ import { everyPromiseHolds } from './seeds.js'
 
 const links = ['cut', 'cut>', 'slow', 'splitBrain', 'vaulted', 'restored by delta']
 
-describe('random schedules of links that fail, and of everything', () => {
+describe('random schedules of failing links, and of all faults', () => {
   everyPromiseHolds('calm', 5, ['restored by none'])
   everyPromiseHolds('network', 14, [...links, 'heal', 'reset', 'kill', 'switchedOver'])
   everyPromiseHolds('everything', 20, [

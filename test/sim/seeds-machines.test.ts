@@ -4,7 +4,7 @@ import { everyPromiseHolds } from './seeds.js'
 const machines = ['kill', 'powerOff', 'stopped', 'switchedOver', 'restored by journal']
 const writes = ['put', 'append', 'patch', 'truncate', 'remove', 'update', 'transaction', 'blob']
 
-describe('random schedules of machines and disks that fail', () => {
+describe('random schedules of failing machines and disks', () => {
   everyPromiseHolds('single', 12, [...machines, ...writes, 'freeze', 'suspend', 'reset'])
   everyPromiseHolds('crashes', 12, [...machines, 'notSwitchedOver', 'restored by full'])
   everyPromiseHolds('disk', 24, [

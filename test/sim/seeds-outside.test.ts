@@ -5,13 +5,13 @@ import { Workload } from '../../src/testing/simulator/workload.js'
 import { World } from '../../src/testing/simulator/world.js'
 import { inStep, quit } from './support.js'
 
-// Nodes are stopped and killed at any instant, also while they take in what somebody did to the
-// files of a stopped one.
+// Nodes are stopped and killed at any time, also while they adopt changes that were made to files
+// of a stopped node.
 
 const seeds = Number(process.env.OUTSIDE_SEEDS ?? 4)
 const firstSeed = Number(process.env.OUTSIDE_SEED ?? 22_000_000)
 
-/** Somebody edits, adds and removes files of a node that does not run. */
+/** Edits, adds and removes files of a node that does not run. */
 function tamper(world: World, id: string): void {
   const { outside } = world.machine(id).storage
   const { random } = world
@@ -39,8 +39,8 @@ async function schedule(seed: number): Promise<World> {
   world.startAll()
   await inStep(world)
   if (seed % 4 === 3) {
-    // What is taken in takes longer than others wait for a term to be opened. Reads of the
-    // application, which would queue up behind each other for ever, do not.
+    // Adopting takes longer than others wait for a term to be opened. Reads of the application are
+    // not slowed, because they would queue up without end.
     for (const machine of world.machines.values()) {
       const takesIn = (): boolean => machine.process?.node.role === 'discovering'
       machine.storage.faults.latency = (operation) =>
@@ -49,7 +49,7 @@ async function schedule(seed: number): Promise<World> {
   }
   const load = new Workload(world, { everyMs: 20 })
   load.resume()
-  // A node without history does not start where it finds files.
+  // A node without history does not start when it finds files.
   await world.run(2_000)
   const { random } = world
   for (let round = 0; round < 8; round += 1) {
@@ -76,9 +76,9 @@ async function schedule(seed: number): Promise<World> {
   return world
 }
 
-describe('files that somebody changes while their node does not run', () => {
+describe('files that are changed by hand while their node does not run', () => {
   it.each(Array.from({ length: seeds }, (_, at) => firstSeed + at))(
-    'OPS-2: make no two nodes differ (seed %i)',
+    'OPS-2: are equal on all nodes in the end (seed %i)',
     { timeout: 60_000 },
     async (seed) => {
       const world = await schedule(seed)

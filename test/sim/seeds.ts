@@ -1,13 +1,13 @@
-/** Runs of the simulator whose schedules come from their seeds. */
+/** Tests of simulator runs with seeded schedules. */
 import { expect, it } from 'vitest'
 import type { ProfileName } from '../../src/testing/simulator/faults.js'
 import { simulate } from '../../src/testing/simulator/run.js'
 
 /**
- * Declares the test that every promise holds with the first seeds of a profile, and that these
- * reach what they are for.
+ * Declares the test that every promise holds with the first seeds of a profile, and that these runs
+ * cover what the profile is for.
  *
- * @param reached - what has to happen at least once: faults, events, ways of restoring
+ * @param reached - what has to happen at least once: faults, events, restore methods
  */
 export function everyPromiseHolds(
   profile: ProfileName,

@@ -6,7 +6,7 @@ import { missing } from '../../src/testing/simulator/recovery.js'
 import { Workload } from '../../src/testing/simulator/workload.js'
 import { World, type WorldOptions } from '../../src/testing/simulator/world.js'
 
-/** A world whose promises are watched, with all nodes started and in step. */
+/** A world with all checkers, in which all nodes are started and in step. */
 export async function settled(options: Partial<WorldOptions> = {}): Promise<World> {
   const world = watched(options)
   world.startAll()
@@ -46,7 +46,7 @@ export async function until(
   return world.nowMs - beganMs
 }
 
-/** The end of a scenario: everything in step, every checker content. */
+/** The end of a scenario: expects all nodes in step and no violation. */
 export async function allIsWell(world: World): Promise<void> {
   await inStep(world)
   await world.quiet()
@@ -59,14 +59,14 @@ export function noViolation(world: World): void {
   expect(world.violations, `seed ${world.seed}\n${lines}\n${world.describe()}`).toEqual([])
 }
 
-/** Ends all processes, so that nothing is left of the world. */
+/** Ends all processes. */
 export function quit(world: World): void {
   for (const { id } of world.members) world.kill(id)
 }
 
 let writes = 0
 
-/** Makes one write on a node, and waits for its answer. */
+/** Makes one write on a node, and waits until it is settled. */
 export async function write(
   world: World,
   id: string,
@@ -85,7 +85,7 @@ export async function write(
   return record
 }
 
-/** Writes all the time. */
+/** Writes steadily. */
 export function busy(world: World, everyMs = 20): Workload {
   const load = new Workload(world, { everyMs, largeShare: 0 })
   load.resume()
@@ -108,7 +108,7 @@ export function code(record: WriteRecord): string {
   return 'code' in record.outcome ? record.outcome.code : record.outcome.kind
 }
 
-/** A node's answer to a command: its error code, or `done`. */
+/** The outcome of a command: its error code, or `done`. */
 export async function answer(world: World, work: Promise<unknown>): Promise<string> {
   try {
     await world.settle(work)

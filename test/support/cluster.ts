@@ -1,7 +1,4 @@
-/**
- * A cluster of node processes on the loopback, with everything that was acknowledged to its
- * callers.
- */
+/** A cluster of node processes on the loopback, with a record of all acknowledged writes. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,11 +15,11 @@ export interface ClusterOptions extends Tuning {
   readonly nodes: number
   /** Whether every node reaches every other one through a proxy, so that links can be cut. */
   readonly proxied?: boolean
-  /** Directories of nodes that are not to lie below the cluster's own. */
+  /** Directories of nodes that are not below the cluster's own directory. */
   readonly folders?: { readonly [id: string]: string }
 }
 
-/** Quick enough for tests, and slow enough for a busy machine. */
+/** Timeouts that are short enough for tests and long enough for a busy machine. */
 const tuned: Tuning = { heartbeatMs: 100, deadMs: 1_000, discoveryMs: 500, startupWaitMs: 3_000 }
 
 export class TestCluster {
@@ -88,7 +85,7 @@ export class TestCluster {
     if (this.#load !== undefined) await node.ask('beginLoad', this.#load)
   }
 
-  /** The process dies, and its machine refuses connections. */
+  /** Kills the process; its machine then refuses connections. */
   async kill(node: TestNode): Promise<void> {
     const ended = node.kill()
     for (const [link, proxy] of this.#proxies) if (link.endsWith(`>${node.id}`)) proxy.close()
@@ -106,7 +103,7 @@ export class TestCluster {
     return proxy
   }
 
-  /** Nothing that `from` sends arrives at `to`. */
+  /** Cuts the direction `from` to `to`. */
   cutOneWay(from: TestNode, to: TestNode): void {
     this.proxy(from, to).cut('forth')
     this.proxy(to, from).cut('back')
@@ -135,7 +132,7 @@ export class TestCluster {
     for (const proxy of this.#proxies.values()) proxy.reset()
   }
 
-  /** Bytes that went through all proxies. */
+  /** Bytes that passed through all proxies. */
   get bytes(): number {
     return [...this.#proxies.values()].reduce((sum, proxy) => sum + proxy.bytes, 0)
   }
@@ -144,7 +141,7 @@ export class TestCluster {
     return this.nodes.filter((node) => node.running)
   }
 
-  /** The nodes that say that they are active. */
+  /** The nodes that report that they are active. */
   async actives(): Promise<TestNode[]> {
     const states = await Promise.all(
       this.alive.map(async (node) => ({ node, role: (await node.status()).role })),
@@ -162,7 +159,8 @@ export class TestCluster {
   }
 
   /**
-   * Waits until one node is active and all others that run are in sync, and gives the active one.
+   * Waits until one node is active and all other running nodes are in sync, and answers the active
+   * one.
    */
   async settled(limitMs?: number): Promise<TestNode> {
     const look = async (): Promise<TestNode | undefined> => {
@@ -175,7 +173,7 @@ export class TestCluster {
     return await retryUntil('one active and all others in sync', look, limitMs)
   }
 
-  /** From now on whoever is active writes, nodes that are started later too. */
+  /** Makes each node write while it is active, including nodes that are started later. */
   async beginLoad(load: Load = { callers: 6, restMs: 1 }): Promise<void> {
     this.#load = load
     await Promise.all(this.alive.map((node) => node.ask('beginLoad', load)))
@@ -186,7 +184,7 @@ export class TestCluster {
     await Promise.all(this.alive.map((node) => node.ask('endLoad')))
   }
 
-  /** Waits for so many more acknowledged writes, of one node where one is named. */
+  /** Waits for this many more acknowledged writes, of one node if one is given. */
   async written(count: number, node?: TestNode, limitMs?: number): Promise<void> {
     const from = this.acks.length
     const own = (ack: Ack): boolean => node === undefined || ack.writer.startsWith(`${node.id}-`)
@@ -194,7 +192,7 @@ export class TestCluster {
     await retryUntil(what, () => this.acks.slice(from).filter(own).length >= count, limitMs)
   }
 
-  /** Waits until all nodes that run have the same position. */
+  /** Waits until all running nodes have the same position. */
   async caughtUp(): Promise<void> {
     await retryUntil('all nodes at one position', async () => {
       const all = await Promise.all(this.alive.map((node) => node.status()))
@@ -202,7 +200,7 @@ export class TestCluster {
     })
   }
 
-  /** Acknowledged writes that are not there on a node: none, if all is well. */
+  /** Acknowledged writes that a node lacks; expected to be none. */
   async missing(node: TestNode, acks: readonly Ack[] = this.acks): Promise<string[]> {
     const { applied, repeated } = await node.ask('ledger')
     const files = new Map<string, Promise<string>>()
@@ -224,7 +222,7 @@ export class TestCluster {
     return missing
   }
 
-  /** Kills what still runs and removes the directories. */
+  /** Kills all running nodes and removes the directories. */
   async end(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.kill()))
     for (const proxy of this.#proxies.values()) proxy.close()

@@ -1,11 +1,11 @@
-/** What really lies in the directories of the nodes. */
+/** The real contents of the directories of the nodes. */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * The hash of every file below a node's directory, but for the library's own state and the node's
- * own files.
+ * The hash of every file below a node's directory, except the library's own state and the node's
+ * local files.
  */
 export function hashesBelow(folder: string): Record<string, string> {
   const hashes: Record<string, string> = {}

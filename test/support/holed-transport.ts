@@ -1,10 +1,10 @@
 /**
- * A transport whose connections can become black holes, one by one: they stand, and nothing gets
- * through.
+ * A transport whose connections can become black holes, one by one: they stay open, and deliver
+ * nothing.
  */
 import type { Connection, Transport } from '../../src/interfaces/transport.js'
 
-/** In which direction nothing gets through, seen from the one who dialled. */
+/** The direction in which nothing is delivered, as seen from the dialling side. */
 export type Hole = 'in' | 'out' | 'both'
 
 interface Dialled {
@@ -55,7 +55,7 @@ export class HoledTransport implements Transport {
       })
   }
 
-  /** The connection over which most came in becomes a black hole: under load that is the stream. */
+  /** Makes a black hole of the connection that received most; under load that is the stream. */
   makeHole(hole: Hole): void {
     const [busiest] = [...this.#dialled].sort(
       (one, other) => other.receivedBytes - one.receivedBytes,

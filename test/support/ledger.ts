@@ -1,6 +1,6 @@
 /**
- * The application state of the test nodes: which updates were applied, kept small as ranges of
- * numbers for each writer. A test compares it with what was acknowledged.
+ * The application state of the test nodes: the updates that were applied, stored compactly as
+ * ranges of numbers for each writer. Tests compare it with the acknowledged writes.
  */
 
 /** Inclusive ranges in ascending order: `[first, last, first, last, …]`. */
@@ -19,7 +19,10 @@ export function has(ranges: Ranges | undefined, count: number): boolean {
   return false
 }
 
-/** Adds a number that is mostly the highest so far; false when it is there already. */
+/**
+ * Adds a number, which is usually the highest so far; answers false when the number is there
+ * already.
+ */
 export function add(ranges: Ranges, count: number): boolean {
   if (has(ranges, count)) return false
   let at = ranges.length
@@ -30,7 +33,7 @@ export function add(ranges: Ranges, count: number): boolean {
   return true
 }
 
-/** Joins the range at a place with the one before it, where they touch. */
+/** Joins the range at this index with the one before it if they are adjacent. */
 function join(ranges: Ranges, at: number): void {
   if (at < 2 || at >= ranges.length) return
   if ((ranges[at - 1] ?? 0) + 1 === ranges[at]) ranges.splice(at - 1, 2)

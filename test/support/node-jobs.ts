@@ -1,8 +1,8 @@
-/** What a test and the node processes that it starts say to each other. */
+/** The messages between a test and the node processes that it starts. */
 import type { Decision, NodeLogEvent, NodeStatus, Receipt } from 'hotspare'
 import type { Ledger } from './ledger.js'
 
-/** Options of a node that tests change; all else is the library's default. */
+/** Options of a node that tests change; all others have the library's defaults. */
 export interface Tuning {
   readonly heartbeatMs?: number
   readonly deadMs?: number
@@ -16,22 +16,22 @@ export interface Tuning {
   readonly restoreBytesPerSecondMax?: number
 }
 
-/** How a node is set up. */
+/** The configuration of a node. */
 export interface Plan extends Tuning {
   readonly id: string
   readonly listen: string
-  /** In takeover order, with the addresses at which this node reaches them. */
+  /** The members in takeover order, with the addresses at which this node dials them. */
   readonly members: readonly { readonly id: string; readonly address: string }[]
   readonly folder: string
 }
 
-/** Concurrent callers, each of which rests after an acknowledgement. */
+/** Concurrent callers, each of which pauses after an acknowledgement. */
 export interface Load {
   readonly callers: number
   readonly restMs: number
 }
 
-/** What a test can ask of a node: the argument and the answer of each job. */
+/** The jobs that a test can request of a node: argument and answer of each. */
 export interface Jobs {
   start: { readonly takes: Plan; readonly gives: undefined }
   status: { readonly takes: undefined; readonly gives: NodeStatus }
@@ -39,17 +39,17 @@ export interface Jobs {
   write: { readonly takes: Write; readonly gives: Receipt }
   read: { readonly takes: { readonly path: string }; readonly gives: Uint8Array }
   remove: { readonly takes: { readonly path: string }; readonly gives: Receipt }
-  /** Many files of random bytes, several at a time; answers when all are acknowledged. */
+  /** Writes many files of random bytes, several at a time; answers when all are acknowledged. */
   fill: { readonly takes: Fill; readonly gives: undefined }
-  /** From now on this node writes while it is active, each time anew. */
+  /** Makes this node write whenever it is active. */
   beginLoad: { readonly takes: Load; readonly gives: undefined }
   endLoad: { readonly takes: undefined; readonly gives: undefined }
   ledger: { readonly takes: undefined; readonly gives: Ledger }
   switchover: { readonly takes: { readonly to?: string }; readonly gives: undefined }
   stop: { readonly takes: undefined; readonly gives: undefined }
-  /** Opens files until the process may open no more; answers how many. */
+  /** Opens files until the process has no descriptors left; answers how many. */
   exhaust: { readonly takes: undefined; readonly gives: number }
-  /** Closes them. */
+  /** Closes the files of `exhaust`. */
   release: { readonly takes: undefined; readonly gives: undefined }
 }
 
@@ -71,21 +71,21 @@ export interface Request {
   readonly argument: unknown
 }
 
-/** A write that was acknowledged: which one, and what it really got. */
+/** An acknowledged write, with its receipt. */
 export interface Ack {
   readonly writer: string
   readonly count: number
   readonly kind: WriteKind
-  /** By the clock that all processes of one machine share. */
+  /** The time on the clock that all processes of one machine share. */
   readonly atMs: number
   readonly degraded: boolean
 }
 
-/** The loads of the tests write in all three ways in turn. */
+/** The kinds of writes, which the loads use in turn. */
 export const writeKinds = ['update', 'append', 'put'] as const
 export type WriteKind = (typeof writeKinds)[number]
 
-/** What a node process says: answers to requests, and news. */
+/** The messages of a node process: answers to requests, and events. */
 export type Message =
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | {
@@ -96,15 +96,15 @@ export type Message =
     }
   | { readonly kind: 'event'; readonly event: NodeLogEvent }
   | { readonly kind: 'ack'; readonly ack: Ack }
-  /** A write that was made while the node was active and not acknowledged. */
+  /** A write that failed although the node was active. */
   | { readonly kind: 'refused'; readonly writer: string; readonly code: string }
 
-/** Milliseconds of a monotonic clock that all processes of one machine share. */
+/** The milliseconds of a monotonic clock that all processes of one machine share. */
 export function machineMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
 }
 
-/** Files of the load. */
+/** The file to which a writer of the load appends. */
 export function logPath(writer: string): string {
   return `load/${writer}.log`
 }

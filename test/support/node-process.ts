@@ -1,4 +1,4 @@
-/** A process with one node in it, as an application would hold it; the test says what to do. */
+/** A process that runs one node as an application would, controlled by the test. */
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -46,7 +46,7 @@ type TestClusterNode = ClusterNode<(typeof policy)['classes']>
 
 let node: TestClusterNode | undefined
 let load: Load | undefined
-/** Every load that begins has writers of its own. */
+/** Every load has its own writers. */
 let loads = 0
 let under: Promise<void> = Promise.resolve()
 
@@ -74,7 +74,10 @@ async function start({ folder, listen, ...options }: Plan): Promise<undefined> {
   return undefined
 }
 
-/** An error arrives on the other side as a plain object with these fields. */
+/**
+ * Converts errors to plain objects with their fields, because messages between processes carry
+ * plain data.
+ */
 function withoutClasses<T extends { readonly event: unknown }>(entry: T): T {
   const { event } = entry
   if (event instanceof Error) return { ...entry, event: { message: String(event) } }
@@ -144,7 +147,7 @@ function exhaust(): number {
   }
 }
 
-/** Answers when the last write has its answer. */
+/** Answers when the last write is settled. */
 async function endLoad(): Promise<undefined> {
   load = undefined
   await under

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net'
 
-/** So many ports of the loopback that nobody uses. */
+/** Finds this many unused ports of the loopback. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
@@ -21,10 +21,7 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports.length === count ? ports : await freePorts(count)
 }
 
-/**
- * Below the ports that the system gives to outgoing connections, so that none of those takes a
- * node's.
- */
+/** Below the range of ephemeral ports, so that no outgoing connection uses the port of a node. */
 function candidate(): number {
   return 12_000 + Math.floor(Math.random() * 18_000)
 }

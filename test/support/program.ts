@@ -1,7 +1,7 @@
 /**
- * The program of the node processes, as JavaScript. Many are started, and each start through a
- * loader would cost half a second. It is set up as a user's project is: a folder of its own, in
- * which the package is installed.
+ * Builds the program of the node processes as JavaScript, because many are started and each start
+ * through a TypeScript loader would take half a second. It is set up like a user's project: a
+ * folder in which the package is installed.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,10 +12,13 @@ import ts from 'typescript'
 const parts = ['node-process', 'node-jobs', 'ledger']
 let built: string | undefined
 
-/** Where a whole run of tests has it: their processes are not asked to clean up before they end. */
+/**
+ * The variable with the path of the program that a whole test run shares. The run cleans up once,
+ * because test processes may end without cleaning up.
+ */
 const inRun = 'HOTSPARE_TEST_PROGRAM'
 
-/** The path of the program; outside a run of tests it is built at the first call. */
+/** The path of the program; outside of a test run it is built at the first call. */
 export function nodeProgram(): string {
   built ??= process.env[inRun]
   if (built !== undefined) return built
@@ -25,7 +28,7 @@ export function nodeProgram(): string {
   return built
 }
 
-/** Called by vitest before a run; what it answers is called after the run. */
+/** Called by vitest before a run; the function that it returns is called after the run. */
 export default function setUp(): () => void {
   const folder = mkdtempSync(join(tmpdir(), 'hotspare-program-'))
   process.env[inRun] = build(folder)

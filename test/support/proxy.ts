@@ -1,11 +1,11 @@
 /**
- * A TCP proxy for the connections that one node dials to another. Each direction can be cut by
- * itself: bytes then stay where they are and flow on when it is mended, as with a network that
- * loses packets for a while.
+ * A TCP proxy for the connections that one node dials to another. Each direction can be cut
+ * separately: its bytes then stop and continue when the cut is mended, as in a network that loses
+ * packets for a while.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
-/** From the one who dialled, or to it. */
+/** `forth`: from the dialling side; `back`: to it. */
 export type Direction = 'forth' | 'back'
 
 interface Pair {
@@ -19,7 +19,7 @@ export class LinkProxy {
   readonly #pairs = new Set<Pair>()
   readonly #cut = new Set<Direction>()
   #server: Server | undefined
-  /** Bytes that went through, both ways. */
+  /** Bytes that passed through, in both directions. */
   bytes = 0
 
   constructor(port: number, target: number) {
@@ -27,9 +27,7 @@ export class LinkProxy {
     this.#target = target
   }
 
-  /**
-   * Listens; a proxy that does not refuses connections, as the machine of an ended process would.
-   */
+  /** Listens. A closed proxy refuses connections, like the machine of a process that has ended. */
   async open(): Promise<void> {
     if (this.#server !== undefined) return
     const server = createServer({ pauseOnConnect: true }, (near) => this.#join(near))
@@ -47,7 +45,7 @@ export class LinkProxy {
     this.reset()
   }
 
-  /** Ends all connections and goes on listening. */
+  /** Ends all connections and continues to listen. */
   reset(): void {
     for (const { near, far } of this.#pairs) {
       near.resetAndDestroy()
@@ -94,7 +92,7 @@ export class LinkProxy {
     to.on('drain', () => this.#pump(from, direction))
   }
 
-  /** Lets flow what may, and hands on an end, which crosses a cut no more than bytes do. */
+  /** Forwards bytes and ends of connections, unless their direction is cut. */
   #pumpAll(pair: Pair): void {
     const { near, far } = pair
     if (near.destroyed && !this.#cut.has('forth')) far.destroy()

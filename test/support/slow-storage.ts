@@ -1,22 +1,20 @@
-/**
- * A storage that takes time for what it is given: bytes on its disk, and operations on its tree.
- */
+/** A storage that needs time for bytes on its disk and for operations on its tree. */
 import type { Clock } from '../../src/interfaces/clock.js'
 import type { Log, OpenStorage, Storage } from '../../src/interfaces/storage.js'
 
-/** How fast a machine stores. Change it at any time. */
+/** The speed of a machine's storage. It may be changed at any time. */
 export interface Speed {
-  /** Bytes that its disk takes in a second; undefined for any number. */
+  /** Bytes that its disk writes in a second; undefined means unlimited. */
   bytesPerSecond?: number
-  /** Milliseconds of its processor for each operation on the tree. */
+  /** Milliseconds of processor time for each operation on the tree. */
   operationMs?: number
-  /** Milliseconds of its disk for each append and sync. */
+  /** Milliseconds of disk time for each append and sync. */
   syncMs?: number
-  /** Reads of the tree that begin now never end. */
+  /** Whether reads of the tree that begin now hang. */
   readsHang?: boolean
 }
 
-/** Something that does one thing after the other. */
+/** A device that does one piece of work at a time. */
 class Device {
   readonly #clock: Clock
   #freeAtMs = 0
@@ -34,8 +32,8 @@ class Device {
 }
 
 /**
- * The storage, with a disk and a processor of this speed. What was written to an object costs when
- * it is synced.
+ * The storage with a disk and a processor of this speed. Bytes written to an object take their time
+ * when they are synced.
  */
 export function slowStorage(inner: Storage, clock: Clock, speed: Speed): Storage {
   return {

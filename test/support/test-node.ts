@@ -1,4 +1,4 @@
-/** A node in a process of its own, as a test holds it: asked, killed, frozen, started again. */
+/** A node in its own process, which a test can call, kill, freeze and restart. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import type { ErrorCode, NodeEvents, NodeStatus } from 'hotspare'
@@ -12,7 +12,7 @@ process.on('exit', () => {
   for (const child of living) child.kill('SIGKILL')
 })
 
-/** What a call failed with on the other side. */
+/** The error of a call that failed in the node's process. */
 export class RemoteError extends Error {
   readonly code: ErrorCode | 'none'
 
@@ -22,7 +22,7 @@ export class RemoteError extends Error {
   }
 }
 
-/** An event as the node's log has it. */
+/** An event in the node's log. */
 export interface LoggedEvent {
   readonly name: keyof NodeEvents
   readonly event: unknown
@@ -36,7 +36,7 @@ interface Waiting {
 
 export class TestNode {
   readonly plan: Plan
-  /** Everything that this node logged, of all its processes. */
+  /** Everything that all processes of this node logged. */
   readonly events: LoggedEvent[] = []
   readonly #onAck: (ack: Ack) => void
   /** Codes of writes that were refused while it was active. */
@@ -60,7 +60,7 @@ export class TestNode {
   }
 
   /**
-   * Starts a process with the node in it; resolves when it is standby or active for the first time.
+   * Starts a process with the node; resolves when the node is standby or active for the first time.
    */
   async start(options: Tuning = {}): Promise<void> {
     if (!this.running) this.boot()
@@ -68,8 +68,7 @@ export class TestNode {
   }
 
   /**
-   * Starts the process without the node; with `descriptors` it may open only so many files at a
-   * time.
+   * Starts the process without the node. `descriptors` limits the number of files that it may open.
    */
   boot(descriptors?: number): void {
     mkdirSync(this.plan.folder, { recursive: true })
@@ -124,13 +123,13 @@ export class TestNode {
     await retryUntil(what, async () => (await this.status()).role === role, limitMs)
   }
 
-  /** Events of one name since a place in the log, as `events.length` gave it. */
+  /** Events of one name since an index in the log, such as an earlier `events.length`. */
   logged<Name extends keyof NodeEvents>(name: Name, since: number = 0): NodeEvents[Name][0][] {
     const found = this.events.slice(since).filter((entry) => entry.name === name)
     return found.map(({ event }) => event as NodeEvents[Name][0])
   }
 
-  /** The roles it had since a place in the log. */
+  /** The roles that it had since an index in the log. */
   roles(since: number = 0): string[] {
     return this.logged('role', since).map(({ role }) => role)
   }
@@ -139,13 +138,13 @@ export class TestNode {
     this.#child?.kill(signal)
   }
 
-  /** Ends the process at once, as a machine that loses its power. */
+  /** Kills the process at once, without an orderly stop. */
   async kill(): Promise<void> {
     this.#child?.kill('SIGKILL')
     await this.#exited
   }
 
-  /** Stops the node in order, then its process. */
+  /** Stops the node in order, then ends its process. */
   async stop(): Promise<void> {
     if (!this.running) return
     await this.ask('stop')

@@ -13,8 +13,8 @@ import { drained, VirtualClock } from '../../src/testing/simulator/machine/virtu
 import { type MemoryNetwork, memoryNetwork } from '../../src/transport/memory.js'
 import { type Speed, slowStorage } from './slow-storage.js'
 
-/** One event of one node, with its time. */
-export interface Told {
+/** An event of a node, with its time. */
+export interface TimedEvent {
   readonly atMs: number
   readonly node: string
   readonly name: NodeLogEvent['name']
@@ -25,7 +25,7 @@ export interface Told {
 export class VirtualCluster {
   readonly clock = new VirtualClock()
   readonly network: MemoryNetwork
-  readonly told: Told[] = []
+  readonly told: TimedEvent[] = []
   readonly nodes = new Map<string, ClusterNode>()
   readonly #speeds = new Map<string, Speed>()
   readonly #ids: readonly string[]
@@ -42,7 +42,7 @@ export class VirtualCluster {
     for (const id of ids) this.#speeds.set(id, {})
   }
 
-  /** How fast a machine stores; change it at any time. */
+  /** The speed of a machine's storage, which may be changed at any time. */
   speed(id: string): Speed {
     const speed = this.#speeds.get(id)
     if (speed === undefined) throw new Error(`there is no machine ${id}`)
@@ -55,7 +55,7 @@ export class VirtualCluster {
     return node
   }
 
-  /** Makes a node; it is not started. */
+  /** Creates a node without starting it. */
   make(id: string, given: Partial<ClusterNodeOptions> = {}): ClusterNode {
     const { clock } = this
     const node = new Node({
@@ -83,15 +83,15 @@ export class VirtualCluster {
     return bytes
   }
 
-  /** Lets time pass. */
+  /** Advances virtual time. */
   async run(ms: number): Promise<void> {
     await drained()
     await this.clock.advance(this.clock.nowMs() + ms)
   }
 
   /**
-   * Lets time pass until the condition holds; answers how long that took. @throws when it takes
-   * longer than `maxMs`
+   * Advances virtual time until the condition holds, and answers how long that took. @throws when
+   * it takes longer than `maxMs`
    */
   async until(what: string, condition: () => boolean, maxMs: number): Promise<number> {
     const beganMs = this.clock.nowMs()
@@ -101,7 +101,7 @@ export class VirtualCluster {
     return this.clock.nowMs() - beganMs
   }
 
-  /** Waits for a promise while time passes. */
+  /** Advances virtual time until a promise is settled. */
   async settle<T>(work: Promise<T>, maxMs = 60_000): Promise<T> {
     let done = false
     const ended = (): void => {
@@ -112,8 +112,8 @@ export class VirtualCluster {
     return await work
   }
 
-  /** What one node told under this name. */
-  events(node: string, name: Told['name']): Told[] {
+  /** The events of one node with this name. */
+  events(node: string, name: TimedEvent['name']): TimedEvent[] {
     return this.told.filter((one) => one.node === node && one.name === name)
   }
 
@@ -125,23 +125,24 @@ export class VirtualCluster {
   }
 }
 
-/** How much is written. */
+/** The amount of writes. */
 export interface Load {
   readonly callers: number
   readonly restMs: number
   readonly bytes: number
-  /** What the callers wait for. Default `standby`. */
+  /** The acknowledgement level of the writes. Default `standby`. */
   readonly ack?: AckLevel
-  /** How many files each caller writes in turn. Default 20. */
+  /** The number of files that each caller writes in turn. Default 20. */
   readonly files?: number
 }
 
 /**
- * So many callers, each of which writes, waits for the acknowledgement, rests, and writes again.
+ * Concurrent callers, each of which writes, waits for the acknowledgement, pauses, and writes
+ * again.
  */
 export class Callers {
   written = 0
-  /** The longest time that one write took since this was set to 0. */
+  /** The longest time of one write since this was set to 0. */
   slowestMs = 0
   readonly degraded: number[] = []
   #running = true

@@ -1,14 +1,14 @@
-/** Waiting for what must become true, instead of sleeping and hoping. */
+/** Waits for conditions, instead of sleeping for a fixed time. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const pauseMs = 10
 export const patienceMs = 20_000
 
 /**
- * Tries until `attempt` gives something else than undefined or false; what it throws counts as not
- * yet.
+ * Calls `attempt` until it answers something other than undefined or false; an error that it throws
+ * counts as not yet.
  *
- * @throws when it takes too long, saying what was waited for and what was thrown last
+ * @throws when it takes too long, with the name of the condition and the last error
  */
 export async function retryUntil<T>(
   what: string,
@@ -31,9 +31,9 @@ export async function retryUntil<T>(
 }
 
 /**
- * Watches for a stretch of time that something stays true: for what must *not* happen.
+ * Checks for a while that a condition stays true, to show that something does not happen.
  *
- * @throws as soon as it does
+ * @throws as soon as it is false
  */
 export async function staysTrue(
   what: string,

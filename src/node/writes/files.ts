@@ -8,7 +8,7 @@ import { notFound, type ReadFile } from '../../copy/files/copy-files.js'
 import { HotspareError } from '../../errors.js'
 import { kindOf } from '../../policy/kinds/table.js'
 import type { NamedFileClass, SyncPolicy } from '../../policy/sync-policy.js'
-import type { Content } from '../../replication/content/blob-spool.js'
+import type { StoredContent } from '../../replication/content/blob-spool.js'
 import type { ContentSource } from '../../replication/content/types.js'
 import { checkWriteOptions } from '../../replication/write/options.js'
 import type { Receipt, WriteOptions } from '../../replication/write/types.js'
@@ -107,7 +107,7 @@ export class FilesApi {
    * @throws what a stream of content threw; nothing has happened then
    */
   write(path: string, content: ContentSource, options: FileWriteOptions = {}): Promise<Receipt> {
-    const make = ({ bytes, blob }: Content, className: string): WriteIntent => {
+    const make = ({ bytes, blob }: StoredContent, className: string): WriteIntent => {
       const mode = options.mode ?? this.#source.copy().files.stat(path)?.mode ?? defaultMode
       return { kind: 'put', className, path, mode: checkMode(mode), bytes, blob }
     }
@@ -287,7 +287,7 @@ export class FilesApi {
     path: string,
     content: ContentSource,
     options: WriteOptions,
-    make: (content: Content, className: string) => WriteIntent,
+    make: (content: StoredContent, className: string) => WriteIntent,
     moreOptions: readonly string[] = [],
   ): Promise<Receipt> {
     try {
@@ -313,7 +313,7 @@ export class FilesApi {
     source: ContentSource,
     claimed: NamedFileClass,
     options: WriteOptions,
-    make: (content: Content) => WriteIntent,
+    make: (content: StoredContent) => WriteIntent,
   ): Promise<Receipt> {
     const { gate } = this.#source
     const durability = contentDurability(claimed, options)

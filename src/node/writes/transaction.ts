@@ -4,7 +4,7 @@ import type { BlobRef, SingleChange } from '../../changes/change.js'
 import { transactionChangesMax } from '../../changes/decode-change.js'
 import { HotspareError } from '../../errors.js'
 import { kindOf } from '../../policy/kinds/table.js'
-import type { Content } from '../../replication/content/blob-spool.js'
+import type { StoredContent } from '../../replication/content/blob-spool.js'
 import type { ContentSource } from '../../replication/content/types.js'
 import { noStateClass } from '../../replication/write/class-rules.js'
 import { checkWriteOptions } from '../../replication/write/options.js'
@@ -280,7 +280,7 @@ class OpenTransaction implements Transaction {
   #write(
     path: string,
     source: ContentSource,
-    make: (className: string, stored: Content) => SingleChange,
+    make: (className: string, stored: StoredContent) => SingleChange,
   ): Promise<void> {
     // Bytes are copied now, because the caller may use its buffer again before the call has its
     // turn.

@@ -10,9 +10,9 @@ import type { BlobRef } from '../../changes/change.js'
 import { blobsOf, bytesOf, type WriteIntent } from '../../changes/intent.js'
 import type { ObjectStore } from '../../interfaces/object-store.js'
 import {
-  type Content,
-  type ContentOptions,
   removeQuietly,
+  type SpoolContentOptions,
+  type StoredContent,
 } from '../../replication/content/blob-spool.js'
 import type { ContentSource } from '../../replication/content/types.js'
 import type { RoomWaiter } from '../../replication/write/queue.js'
@@ -81,7 +81,7 @@ export class WriteGate {
    * Takes in content of any size. @throws `NOT_ACTIVE` before anything of the source is read, and
    * all that {@link Writer.store} throws
    */
-  async store(source: ContentSource, options: ContentOptions): Promise<Content> {
+  async store(source: ContentSource, options: SpoolContentOptions): Promise<StoredContent> {
     const { writer } = this.#source
     try {
       if (writer === undefined) throw this.#source.refusal()

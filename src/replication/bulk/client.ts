@@ -1,4 +1,6 @@
-/** The asking side of a bulk lane: numbered requests, several under way, answers in any order. */
+/**
+ * The requesting side of a bulk lane: numbered requests, several in flight, answers in any order.
+ */
 import { HotspareError } from '../../errors.js'
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
 import type { Channel } from '../../protocol/channel.js'
@@ -6,7 +8,7 @@ import { frameTypes, isKnownFrame } from '../frame-types.js'
 import type { BulkRequest } from './messages.js'
 import { frameRoom, readAnswer } from './messages.js'
 
-/** What came back. The bytes are good only until {@link BulkClient.request}'s `take` returns. */
+/** An answer. Its bytes are valid only until `read` of {@link BulkClient.request} returns. */
 export interface BulkAnswer {
   readonly body: unknown
   readonly bytes: Uint8Array
@@ -23,52 +25,52 @@ export class BulkClient {
   #nextId = 1
   #ended: HotspareError | undefined
   #stopWatching: () => void = () => undefined
-  /** Bytes received in answers, for the report of what a rejoin moved. */
+  /** Bytes received in answers, for the report of a rejoin. */
   bytesReceived = 0
-  /** Bytes that lists and content together may have in one request, or in its answer. */
+  /** Bytes available for lists and content together in one request or answer. */
   readonly room: number
 
   constructor(channel: Channel) {
     this.#channel = channel
     this.room = frameRoom(channel)
     channel.onFrame((type, payload) => this.#receive(type, payload), true)
-    // Answers are frames; messages are of later versions.
+    // Answers are frames, so a message can only come from a later version and is ignored.
     channel.onMessage(() => undefined)
     channel.onClose(() => this.#end(new HotspareError('CONNECTION_CLOSED', 'the bulk lane ended')))
   }
 
   /**
-   * Asks, and resolves with what `take` makes of the answer. It is called with the answer as it
-   * arrives and has until it returns to copy, or hand on, what is wanted of the bytes.
+   * Sends a request and resolves with what `read` makes of the answer. `read` is called when the
+   * answer arrives, and must copy or pass on the bytes that it needs before it returns.
    *
-   * @throws `CONNECTION_CLOSED`; `FRAME_TOO_LARGE`; `SNAPSHOT_FAILED` where the other side has no
-   *   snapshot to give; else `RESTORE_FAILED` with what the other side answered
+   * @throws `CONNECTION_CLOSED`; `FRAME_TOO_LARGE`; `SNAPSHOT_FAILED` when the source has no
+   *   snapshot; else `RESTORE_FAILED` with the source's error
    */
-  request<Taken>(
+  request<Result>(
     request: BulkRequest,
-    take: (answer: BulkAnswer) => Taken | Promise<Taken>,
-  ): Promise<Taken> {
+    read: (answer: BulkAnswer) => Result | Promise<Result>,
+  ): Promise<Result> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended)
     const id = this.#nextId
     this.#nextId += 1
     return new Promise((resolve, reject) => {
       const whenAnswered = (answer: BulkAnswer): void => {
         try {
-          resolve(take(answer))
+          resolve(read(answer))
         } catch (error) {
           reject(error)
         }
       }
-      // Asked first: a request that is not sent waits for no answer, and no answer comes before
-      // this turn is over.
+      // Send first: if sending throws, no waiter is left behind, and no answer can arrive in this
+      // turn.
       this.#channel.sendMessage({ id, ...request })
       this.#waiters.set(id, { take: whenAnswered, reject })
     })
   }
 
   /**
-   * Ends the lane when nothing comes over it for so long while an answer is owed: the other side
-   * lives, and its disk hangs perhaps. Called once.
+   * Ends the lane when an answer is owed and nothing arrives for `silentMs`: the source may be
+   * alive with a disk that hangs. Called once.
    */
   endWhenSilent(clock: Clock, silentMs: number): void {
     let received = -1
@@ -87,7 +89,7 @@ export class BulkClient {
     look()
   }
 
-  /** Whether an answer is owed. */
+  /** Whether an answer is outstanding. */
   get waits(): boolean {
     return this.#waiters.size > 0
   }

@@ -1,6 +1,6 @@
 /**
- * Brings single things over a bulk lane: a blob into the own storage, durable and verified; journal
- * entries.
+ * Fetches single items over a bulk lane: a blob, durably and verified, into this node's storage; or
+ * journal entries.
  */
 import { crc32 } from 'node:zlib'
 import type { BlobRef } from '../../changes/change.js'
@@ -15,31 +15,34 @@ import { unpack } from './packed-content.js'
 /** Bytes of a blob in one request. */
 const chunkBytes = 256 * 1024
 /**
- * A candidate asks for less at a time: over a slow link an answer that takes longer than a silent
- * peer is waited for looks like one that hangs.
+ * A candidate requests less at a time, because on a slow link a long answer could take longer than
+ * the time after which a silent peer counts as dead.
  */
 const candidateChunkBytes = 32 * 1024
-/** Bytes under way for one blob. */
+/** Bytes requested and not yet written, for one blob. */
 const windowBytes = 4 * chunkBytes
-/** An answer with journal entries. */
+/** Bytes of one answer with journal entries. */
 const entriesBytes = 128 * 1024
-/** What is read at a time of what is here already. */
+/** Bytes read at a time of the part that an earlier attempt fetched. */
 const readBytes = 256 * 1024
 /**
- * Bytes of a blob that are made durable in one go. The source sees by the requests how far this
- * disk is: one that syncs hundreds of megabytes at the end looks like one that hangs.
+ * Bytes of a blob that are synced at a time. The source judges progress by the requests, so a
+ * single sync of hundreds of megabytes at the end would look like a disk that hangs.
  */
 const stretchBytes = 2 * 1024 * 1024
 
 const read = fromPeer('an answer of the source')
 
-/** Told how far a blob, or an entry that takes several answers, has come. */
-export type Reached = (thing: string, offset: number) => void
+/**
+ * Called with the offset up to which a blob, or an entry that takes several answers, has been
+ * fetched.
+ */
+export type Reached = (item: string, offset: number) => void
 
 /**
- * What an earlier attempt has brought of a blob, whose bytes never change; not verified before all
- * of it is here. It is written again: where a sync failed before the storage was opened, the system
- * may have given the bytes up, although it reads them still and has the next sync succeed.
+ * The part of a blob that an earlier attempt fetched; its checksum is verified once the blob is
+ * complete. The part is written again, because after a sync failed in an earlier process the system
+ * may have dropped the bytes, although they can still be read and the next sync succeeds.
  */
 async function partOf(
   storage: OpenStorage,
@@ -59,20 +62,20 @@ async function partOf(
   return { bytes, crc }
 }
 
-/** Whether all of it is here, durably. */
+/** Whether the complete blob could be made durable. */
 async function isWhole(storage: OpenStorage, blob: BlobRef): Promise<boolean> {
   try {
     await storage.objects.sync('blobs', [blob.id])
     return true
   } catch {
-    // After a failed sync nobody knows what is on the disk: it is written anew.
+    // After a failed sync the contents of the disk are unknown, so the blob is fetched again.
     return false
   }
 }
 
 /**
- * Brings a blob, or the rest of one of which an earlier attempt brought the beginning; `reached` is
- * for a candidate.
+ * Fetches a blob, or the rest of one that an earlier attempt began. Only a candidate passes
+ * `reached`.
  */
 export async function fetchBlob(
   bulk: BulkClient,
@@ -87,7 +90,7 @@ export async function fetchBlob(
     part = { bytes: 0, crc: 0 }
   }
   if (part.bytes === 0) await storage.objects.remove('blobs', [blob.id])
-  await bringRest(bulk, storage, { ...blob, from: part.bytes, crcSoFar: part.crc }, signal, reached)
+  await fetchRest(bulk, storage, { ...blob, from: part.bytes, crcSoFar: part.crc }, signal, reached)
 }
 
 interface Rest extends BlobRef {
@@ -95,15 +98,14 @@ interface Rest extends BlobRef {
   readonly crcSoFar: number
 }
 
-async function bringRest(
+async function fetchRest(
   bulk: BulkClient,
   storage: OpenStorage,
   blob: Rest,
   signal: AbortSignal,
   reached: Reached | undefined,
 ): Promise<void> {
-  // The next pieces are asked for before this one is there: none may be longer than what an answer
-  // has room for.
+  // Several pieces are requested ahead, so none may exceed what one answer can carry.
   const askBytes = Math.min(reached === undefined ? chunkBytes : candidateChunkBytes, bulk.room)
   let crc = blob.crcSoFar
   let asked = blob.from
@@ -140,7 +142,7 @@ async function bringRest(
   if (blob.bytes > 0) await storage.objects.sync('blobs', [blob.id])
 }
 
-/** Syncs an object stretch by stretch while more of it arrives, one stretch ahead at most. */
+/** Syncs an object stretch by stretch while more of it arrives; at most one sync is in flight. */
 class StretchSync {
   readonly #storage: OpenStorage
   readonly #name: string
@@ -152,24 +154,36 @@ class StretchSync {
     this.#name = name
   }
 
-  /** So many bytes were written. @throws the failure of the sync before */
+  /**
+   * Records written bytes and starts a sync after each stretch.
+   *
+   * @throws the failure of the previous sync
+   */
   async wrote(bytes: number): Promise<void> {
     this.#unsynced += bytes
     if (this.#unsynced < stretchBytes) return
     await this.#syncing
     this.#unsynced = 0
     this.#syncing = this.#storage.objects.sync('blobs', [this.#name])
-    // Its failure is met by whoever waits for it.
+    // The next call that waits for the sync reports its failure.
     this.#syncing.catch(() => undefined)
   }
 
-  /** Resolves when no sync is under way. @throws its failure */
+  /**
+   * Resolves when no sync is in flight.
+   *
+   * @throws its failure
+   */
   idle(): Promise<void> {
     return this.#syncing
   }
 }
 
-/** Own bytes of an answer, with the zeros that were left out. @throws `PROTOCOL_VIOLATION` */
+/**
+ * The content of an answer in a buffer of its own, with omitted zeros restored.
+ *
+ * @throws `PROTOCOL_VIOLATION`
+ */
 function contentOf({ body, bytes }: BulkAnswer, lengthMax: number): Uint8Array {
   const { length, runs } = read.fields(body, 'blob')
   if (runs === undefined || runs === null) return new Uint8Array(bytes)
@@ -178,8 +192,8 @@ function contentOf({ body, bytes }: BulkAnswer, lengthMax: number): Uint8Array {
 }
 
 /**
- * Whole entries that follow a position, as many as fit one answer, at least one; none when there
- * are none.
+ * The whole entries after a position: as many as fit into one answer but at least one, or none when
+ * the source has none.
  */
 export async function fetchEntries(
   bulk: BulkClient,

@@ -1,30 +1,31 @@
 /**
- * Counts what a candidate brings in, so that the others can see that it gets on.
+ * Counts the bytes that a candidate fetches, so that other nodes can see that it makes progress.
  *
- * Invariant: bytes count once. What has to be brought again, since it came damaged or was not kept,
- * is no progress: a source from which it comes damaged each time would hold everybody up for ever.
+ * Invariant: bytes count once. Bytes that have to be fetched again, because they arrived damaged or
+ * were not kept, are no progress; otherwise a source that always sends damaged bytes would block
+ * the takeover for ever.
  */
 
 /**
- * Things whose furthest point is remembered, far more than are brought at a time; the oldest is
- * forgotten beyond it.
+ * Items whose furthest offset is remembered, far more than are fetched at a time; beyond it the
+ * oldest is dropped.
  */
-const thingsMax = 64
+const itemsMax = 64
 
 export class FetchProgress {
-  /** Bytes that came for the first time, since this process began. */
+  /** Bytes fetched for the first time since this process began. */
   count = 0
   readonly #reached = new Map<string, number>()
 
-  /** A thing, named uniquely, is here up to this offset. */
-  reached(thing: string, offset: number): void {
-    const before = this.#reached.get(thing) ?? 0
+  /** An item, named uniquely, has been fetched up to this offset. */
+  reached(item: string, offset: number): void {
+    const before = this.#reached.get(item) ?? 0
     if (offset <= before) return
     this.count += offset - before
-    this.#reached.delete(thing)
-    this.#reached.set(thing, offset)
+    this.#reached.delete(item)
+    this.#reached.set(item, offset)
     for (const oldest of this.#reached.keys()) {
-      if (this.#reached.size <= thingsMax) break
+      if (this.#reached.size <= itemsMax) break
       this.#reached.delete(oldest)
     }
   }

@@ -1,7 +1,4 @@
-/**
- * A follower's bulk lane: dialled with the first thing that somebody wants of it, and one for all
- * who do.
- */
+/** A follower's bulk lane: dialled on first use, and shared by all users. */
 
 import type { BulkClient } from './client.js'
 
@@ -18,7 +15,7 @@ export class BulkLane {
     return this.#client
   }
 
-  /** Undefined while nobody wanted anything of it. */
+  /** The client if the lane has been used; undefined before. */
   get opened(): Promise<BulkClient> | undefined {
     return this.#client
   }

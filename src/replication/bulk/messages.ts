@@ -1,5 +1,5 @@
 /**
- * What is said on the bulk lane: numbered requests, each answered by one frame with a small head
+ * The messages of the bulk lane: numbered requests, each answered by one frame with a small head
  * and bytes.
  */
 
@@ -11,8 +11,8 @@ import { type Fields, fromPeer } from '../../protocol/fields.js'
 /** Requests of the bulk lane. */
 export type BulkRequest =
   /**
-   * What is to be moved and removed, in pages: what changed above `sinceSeq`, or, where `paths`
-   * names any, what is there now. `from` is the cursor that the last page gave, 0 at first.
+   * Files to transfer and paths to remove, in pages: what changed after `sinceSeq`, or the present
+   * state of `paths` when it names any. `from` is the cursor `next` of the last page, at first 0.
    */
   | {
       readonly op: 'index'
@@ -21,11 +21,11 @@ export type BulkRequest =
       readonly from: number
     }
   /**
-   * With `holes` the answer may leave out zeros of sparse files; a source that does not know of
-   * that sends them.
+   * With `holes` the answer may omit zeros of sparse files; a source that does not know the field
+   * sends them.
    */
   | { readonly op: 'read'; readonly requests: readonly ReadStretch[]; readonly holes?: boolean }
-  /** Prepares a snapshot of a class of application state and says its size and position. */
+  /** Makes a snapshot of a class of application state; the answer has its size and position. */
   | { readonly op: 'state'; readonly className: string }
   | {
       readonly op: 'stateRead'
@@ -42,9 +42,9 @@ export type BulkRequest =
       readonly holes?: boolean
     }
   /**
-   * Journal entries after a position, for a candidate that lacks the end. One that is longer than
-   * an answer is asked for from several offsets. An answer has at most `length` bytes; 0, and a
-   * version that does not ask for it, leave that to the source.
+   * Journal entries after a position, for a candidate that lacks the end of the journal. An entry
+   * that is longer than an answer is requested from several offsets. An answer has at most `length`
+   * bytes; 0, which stands also for a missing field, leaves the size to the source.
    */
   | {
       readonly op: 'entries'
@@ -53,7 +53,7 @@ export type BulkRequest =
       readonly length: number
     }
 
-/** What a later version asks for. */
+/** A request that only a later version knows. */
 export interface UnknownRequest {
   readonly op: 'unknown'
   readonly name: string
@@ -66,7 +66,7 @@ export interface ReadStretch {
   readonly length: number
 }
 
-/** The head of an answer; what it holds depends on the request. */
+/** The head of an answer; its body depends on the request. */
 export interface AnswerHead {
   readonly id: number
   readonly error?: { readonly code: string; readonly message: string }
@@ -74,39 +74,41 @@ export interface AnswerHead {
 }
 
 /**
- * Paths in one index request or page; a list takes as many pages as it needs, and a longer one is
+ * Paths in one index request or page; longer lists are split into pages, and a page with more is
  * `PROTOCOL_VIOLATION`.
  */
 export const indexPathsMax = 4096
 /** Stretches in one read request; a longer list is `PROTOCOL_VIOLATION`. */
 export const readStretchesMax = 1024
 /**
- * What a frame of the bulk lane takes beside its lists and its content: lengths, names of fields,
- * the text of an error.
+ * Bytes of a bulk frame beside its lists and content: lengths, names of fields, the text of an
+ * error.
  */
 const headBytesMax = 4096
 /**
- * A number takes up to 9 bytes in a message, and the brackets around a few of them or the length of
- * a text no more.
+ * The most bytes that one number takes in a message; the header of a short list or of a text takes
+ * no more.
  */
 const numberBytesMax = 9
-/** Bytes of what an answer says of a stretch: five numbers. */
+/**
+ * Bytes of the description of a stretch in an answer: five numbers and the header of their list.
+ */
 export const stretchResultBytesMax: number = 6 * numberBytesMax
 
-/** Bytes of a path in a list, with up to three numbers beside it. */
+/** Bytes of a list item that has a path and up to three numbers. */
 export function listedPathBytes(path: string): number {
   return Buffer.byteLength(path) + 5 * numberBytesMax
 }
 
 /**
- * Bytes that lists and content together may have in one request or answer on this channel; both
- * ends get the same.
+ * Bytes available for lists and content together in one request or answer on this channel. Both
+ * ends compute the same.
  */
 export function frameRoom({ payloadBytesMax }: Pick<Channel, 'payloadBytesMax'>): number {
   return Math.max(1, payloadBytesMax - headBytesMax)
 }
 
-/** As many of the paths from `from` on as fit into a message, at least one where there is one. */
+/** The paths from index `from` on that fit into one message; at least one if there is any. */
 export function fittingPaths(paths: readonly string[], from: number, room: number): string[] {
   const fitting: string[] = []
   let bytes = 0

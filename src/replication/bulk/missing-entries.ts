@@ -1,4 +1,4 @@
-/** The end of the journal that a candidate lacks, from a peer whose copy continues its own. */
+/** Fetches the journal entries that a candidate lacks from a peer whose copy extends its own. */
 
 import type { BatchPart } from '../../changes/entry.js'
 import { partsOf, readEntry, singlesOf } from '../../changes/entry.js'
@@ -15,12 +15,15 @@ export interface MissingEntries {
   readonly bulk: BulkClient
   readonly peer: string
   readonly signal: AbortSignal
-  /** Keeps files that somebody else changed, before a change of the history takes their place. */
+  /**
+   * Copies files that were changed outside of the library into the vault, before a change of the
+   * history replaces them.
+   */
   keepOutside(paths: readonly string[]): Promise<void>
   readonly reached: Reached
 }
 
-/** Appends entries up to this change; resolves when they are durable. */
+/** Fetches and appends entries up to this change; resolves when they are durable. */
 export async function fetchUpTo(context: MissingEntries, seq: number): Promise<void> {
   const { copy, bulk, peer, reached } = context
   while (copy.seq < seq) {
@@ -45,14 +48,17 @@ async function append(context: MissingEntries, bytes: Uint8Array): Promise<void>
     for (const blob of parts?.flatMap(blobsOf) ?? []) {
       await fetchBlob(bulk, storage, blob, signal, reached)
     }
-    if (parts !== undefined) await keepTouched(context, parts)
+    if (parts !== undefined) await keepReplaced(context, parts)
     copy.appendRead(entry, parts)
     if (copy.congested) await copy.decongested()
   }
 }
 
-/** Promise 5: what somebody else put where these changes go is in nobody's history. */
-async function keepTouched(
+/**
+ * Files that were put at these paths outside of the library are in no history, so they are kept
+ * before the changes replace them (promise 5).
+ */
+async function keepReplaced(
   { copy, keepOutside }: MissingEntries,
   parts: readonly BatchPart[],
 ): Promise<void> {

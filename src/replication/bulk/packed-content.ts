@@ -1,10 +1,8 @@
 /**
- * The content of an answer without the zeros that a sparse file need not have moved, and how it
- * becomes whole again.
+ * Packs the content of an answer without the zeros of sparse files, and unpacks it again.
  *
- * Of a stretch from which something was left out the answer says which runs of it follow: pairs of
- * where a run begins in the stretch, and its length, in order. All between them, and after the
- * last, is zeros.
+ * For a stretch with omitted zeros, the answer lists its runs in order, each as its start in the
+ * stretch and its length. Everything between the runs and after the last is zeros.
  */
 
 import { fromPeer } from '../../protocol/fields.js'
@@ -12,12 +10,15 @@ import { dataRuns, isWhole } from '../../util/zero-runs.js'
 
 const read = fromPeer('an answer of the source')
 
-/** Bytes, one after the other, as an answer carries them. */
+/** Collects the bytes of an answer. */
 export class PackedContent {
   readonly #buffer: Uint8Array
   readonly #parts: Uint8Array[] = []
   #bytes = 0
-  /** The part of the buffer that waits for what may follow it without a gap. */
+  /**
+   * The part of the buffer that is not added yet, because the next run may continue it without a
+   * gap.
+   */
   #from = 0
   #to = 0
 
@@ -28,8 +29,8 @@ export class PackedContent {
   /**
    * Adds a stretch of the buffer.
    *
-   * @param position - where in its file it stands, if zeros may be left out
-   * @returns where it begins among the bytes, and its runs if something was left out
+   * @param position - its offset in its file, if zeros may be omitted
+   * @returns where it begins in the answer's bytes, and its runs if zeros were omitted
    */
   add(
     { start, length }: { readonly start: number; readonly length: number },
@@ -39,14 +40,14 @@ export class PackedContent {
     const stretch = this.#buffer.subarray(start, start + length)
     const found = position === undefined ? undefined : dataRuns(stretch, position)
     if (found === undefined || isWhole(found, length)) {
-      this.#take(start, length)
+      this.#append(start, length)
       return { start: at, runs: undefined }
     }
-    for (const run of found) this.#take(start + run.start, run.length)
+    for (const run of found) this.#append(start + run.start, run.length)
     return { start: at, runs: found.flatMap((run) => [run.start, run.length]) }
   }
 
-  #take(start: number, length: number): void {
+  #append(start: number, length: number): void {
     if (start !== this.#to) {
       this.#end()
       this.#from = start
@@ -59,7 +60,7 @@ export class PackedContent {
     if (this.#to > this.#from) this.#parts.push(this.#buffer.subarray(this.#from, this.#to))
   }
 
-  /** All of it; called once. */
+  /** All collected bytes; called once. */
   parts(): readonly Uint8Array[] {
     this.#end()
     return this.#parts
@@ -70,15 +71,16 @@ export class PackedContent {
 export interface PackedStretch {
   /** Where its bytes begin in the answer. */
   readonly start: number
-  /** How long it is when it is whole. */
+  /** Its length with the omitted zeros. */
   readonly length: number
-  /** What an answer says of it where something was left out. */
+  /** Its runs as the answer lists them; undefined if nothing was omitted. */
   readonly runs: unknown
 }
 
 /**
- * Where a stretch ends among the bytes of an answer. @throws `PROTOCOL_VIOLATION` for runs that
- * cannot be
+ * Where a stretch ends in the bytes of an answer.
+ *
+ * @throws `PROTOCOL_VIOLATION` for invalid runs
  */
 function endOf({ start, length, runs }: PackedStretch): number {
   if (runs === undefined) return start + length
@@ -88,10 +90,12 @@ function endOf({ start, length, runs }: PackedStretch): number {
 }
 
 /**
- * Runs as pairs of where they begin in the stretch, and their lengths. @throws `PROTOCOL_VIOLATION`
+ * The runs as pairs of start in the stretch and length.
+ *
+ * @throws `PROTOCOL_VIOLATION`
  */
 function pairsOf(runs: unknown, length: number): [number, number][] {
-  // A run and the gap before it have a byte each, at least.
+  // A run and the gap before it have at least one byte each, which bounds the number of runs.
   const numbers = read.list(runs, 'runs', length + 2).map((number) => read.count(number, 'run'))
   const pairs: [number, number][] = []
   let after = 0
@@ -106,10 +110,10 @@ function pairsOf(runs: unknown, length: number): [number, number][] {
 }
 
 /**
- * Makes the stretches of an answer whole: bytes, and where each begins in them. Where nothing was
- * left out those are the answer's own. The caller has bounded the lengths.
+ * Restores omitted zeros: answers the bytes, and where each stretch begins in them. If nothing was
+ * omitted, these are the bytes of the answer. The caller must have bounded the lengths.
  *
- * @throws `PROTOCOL_VIOLATION` for stretches that the bytes do not have
+ * @throws `PROTOCOL_VIOLATION` for stretches beyond the bytes
  */
 export function unpack(
   bytes: Uint8Array,

@@ -3,9 +3,10 @@
  * entries.
  *
  * Invariants: at most {@link bulkRequestsMax} requests wait; requests are answered in the order of
- * their arrival; at most {@link preparedMax} answers are read ahead, none longer than a frame, and
- * the next one is sent only when the channel's queue has room. So the other side can ask for as
- * much as it likes: what is kept for it is that, one list of paths, and one snapshot of each class.
+ * their arrival; at most {@link preparedMax} answers are prepared ahead, none longer than a frame,
+ * and the next one is sent only when the channel's queue has room. So the memory of a lane is
+ * bounded, whatever the peer requests: these answers, one list of paths, and one snapshot per
+ * class.
  */
 
 import type { LocalCopy } from '../../copy/local-copy.js'
@@ -27,37 +28,37 @@ import { PackedContent } from './packed-content.js'
 
 /** Requests that may wait on one bulk lane; one more ends the lane. */
 export const bulkRequestsMax = 64
-/** Answers that are being read while the one before them is sent; further requests wait. */
+/** Answers that are prepared while the one before them is sent; further requests wait. */
 const preparedMax = 3
-/** Bytes of content in one answer; the rest takes further requests. */
+/** Bytes of content in one answer; the rest needs further requests. */
 export const answerBytesMax: number = 512 * 1024
 
-/** What a bulk lane is served from. */
+/** What serving a bulk lane depends on. */
 export interface BulkSource {
   readonly copy: LocalCopy
   readonly storage: OpenStorage
-  /** Told of each answer, so that a slow blob can be told from a dead one. */
+  /** Called for each answer, so that a slow transfer can be distinguished from a stalled one. */
   served(bytes: number): void
 }
 
 interface Answer {
   readonly body: unknown
   readonly bytes?: readonly Uint8Array[]
-  /** Gives lent bytes back when they were sent. */
+  /** Called once the bytes were sent, to return the lent buffer. */
   readonly release?: (() => void) | undefined
 }
 
-/** An answer as it will be sent. */
+/** An answer, encoded and ready to send. */
 interface Prepared {
   readonly parts: readonly Uint8Array[]
   readonly release?: (() => void) | undefined
 }
 
-/** Everything that one restore asks of the index, listed once. */
+/** The index as one restore sees it, listed once. */
 interface Listing {
   readonly sinceSeq: number
   readonly complete: boolean
-  /** Files first, then removals; what a path holds is looked up when its page is made. */
+  /** Files first, then removals; the state of a path is read when its page is made. */
   readonly paths: readonly string[]
   readonly filesTotal: number
   readonly bytesTotal: number
@@ -103,7 +104,7 @@ export class BulkServer {
         )
       }
       this.#queue.push(asked)
-      // What cannot be answered at all must not end more than this lane.
+      // An unexpected failure ends only this lane.
       if (!this.#working) this.#work().catch(() => this.#channel.destroy())
     } catch {
       this.#channel.destroy()
@@ -165,8 +166,8 @@ export class BulkServer {
 
   /** A page of the listing (`from` > 0 or `paths` empty), or the present state of `paths`. */
   async #index(sinceSeq: number, paths: readonly string[], from: number): Promise<Answer> {
-    // Everything listed must be in the tree: the entries that the follower gets begin at a cut
-    // taken before.
+    // Everything listed must be in the tree, because the entries that the follower gets begin at a
+    // cut before this listing.
     if (this.#listing?.sinceSeq !== sinceSeq) {
       await this.#source.copy.settle()
       this.#listing = this.#list(sinceSeq)
@@ -208,8 +209,8 @@ export class BulkServer {
       throw new HotspareError('PROTOCOL_VIOLATION', `${bytes} bytes asked for, at most ${bytesMax}`)
     }
     const { copy } = this.#source
-    // Only what the index has is read at all: whoever asks for never-synced files is told that
-    // there are none.
+    // Only files of the index are read; any other path is answered as missing, so files that are
+    // not synced are never sent.
     const own = stretches.filter(({ path }) => copy.index.get(path) !== undefined)
     const { buffer, results: read, versions, release } = await copy.files.readForTransfer(own)
     const packed = new PackedContent(buffer)
@@ -225,8 +226,8 @@ export class BulkServer {
       const facts = [start, length, version ?? 0, stat.size, stat.mode]
       return runs === undefined ? facts : [...facts, runs]
     })
-    // What was read may hold changes up to this position: the follower must have them before it
-    // switches.
+    // The bytes may include changes up to this position, so the follower must have these changes
+    // before it switches.
     return { body: { results, seq: copy.seq }, bytes: packed.parts(), release }
   }
 
@@ -261,7 +262,7 @@ export class BulkServer {
     if (relation.kind !== 'behind' && relation.kind !== 'equal') {
       throw new HotspareError('STALE_TERM', `the asker's copy is ${relation.kind}`)
     }
-    // A disk that takes nothing any more may still be read.
+    // A copy that failed cannot be flushed, but its journal may still be readable.
     if (copy.failed === undefined) await copy.flush()
     const reader = copy.reader(extent.seq)
     try {

@@ -1,6 +1,6 @@
 /**
- * Takes in content of unknown length with bounded memory: short content is collected, longer
- * content goes to an object of the storage, piece by piece, with its checksum computed on the way.
+ * Reads content of unknown length with bounded memory: short content is collected in memory; longer
+ * content is written to an object of the storage piece by piece, while its checksum is computed.
  */
 import { crc32 } from 'node:zlib'
 import type { BlobRef } from '../../changes/change.js'
@@ -9,13 +9,13 @@ import type { ObjectStore } from '../../interfaces/object-store.js'
 import type { Random } from '../../interfaces/random.js'
 import type { Durability } from '../../policy/class-options.js'
 import { aborted, onAbort } from '../../util/abort.js'
-import { requireDisk } from './no-room.js'
+import { requireSpace } from './no-room.js'
 import { SourceReader } from './source-reader.js'
-import type { BlobDistribution, ContentSource } from './types.js'
+import type { BlobDistributor, ContentSource } from './types.js'
 
-/** How content is taken in. */
-export interface ContentOptions {
-  /** Whether a blob must be on disk before it is named. */
+/** How one content is stored. */
+export interface SpoolContentOptions {
+  /** The durability of the write that the content belongs to. A blob is synced at either level. */
   readonly durability: Durability
   readonly signal?: AbortSignal | undefined
   /**
@@ -26,12 +26,12 @@ export interface ContentOptions {
 }
 
 /** Content as a change carries it: exactly one of the two is set. */
-export interface Content {
+export interface StoredContent {
   readonly bytes: Uint8Array | undefined
   readonly blob: BlobRef | undefined
 }
 
-/** Bytes that are written to the storage at once. */
+/** Bytes written to the storage in one call. */
 const pieceBytes = 256 * 1024
 
 /** Limits of one content, in bytes. */
@@ -40,13 +40,13 @@ export interface SpoolLimits {
   readonly blobBytesMax: number
 }
 
-/** What a spool works with. */
+/** What a spool depends on. */
 export interface SpoolOptions {
   readonly objects: ObjectStore
   readonly random: Random
   readonly limits: SpoolLimits
-  readonly distribution: BlobDistribution
-  /** Why what takes so many bytes of the device is refused; undefined when there is room. */
+  readonly distribution: BlobDistributor
+  /** Why something of this many bytes is refused for lack of disk space; undefined when it fits. */
   readonly noRoomFor: (bytes: number) => string | undefined
 }
 
@@ -54,7 +54,7 @@ export class BlobSpool {
   readonly #objects: ObjectStore
   readonly #random: Random
   readonly #limits: SpoolLimits
-  readonly #distribution: BlobDistribution
+  readonly #distribution: BlobDistributor
   readonly #noRoomFor: (bytes: number) => string | undefined
   /** Sources that are being read. */
   readonly #readers = new Set<SourceReader>()
@@ -68,19 +68,19 @@ export class BlobSpool {
   }
 
   /**
-   * Takes content in; a blob is on the storage, and with every follower of the in-sync set, when it
-   * resolves.
+   * Stores content. When it resolves, a blob is durable here, and every follower of the in-sync set
+   * has it or has left the set.
    *
    * @throws as {@link BlobSpool.collect}
    */
-  async store(source: ContentSource, options: ContentOptions): Promise<Content> {
+  async store(source: ContentSource, options: SpoolContentOptions): Promise<StoredContent> {
     const content = await this.collect(source, options)
     const { blob } = content
     if (blob === undefined) return content
     const { signal } = options
     try {
-      // Whatever the durability: a record on disk whose blob a power cut took could never be
-      // applied.
+      // Synced at every durability, because a record on disk whose blob a power cut destroyed could
+      // never be applied.
       await this.#objects.sync('blobs', [blob.id])
       if (signal?.aborted !== true) await this.#distribution.distribute(blob)
       if (signal?.aborted === true) throw aborted(signal)
@@ -92,12 +92,13 @@ export class BlobSpool {
   }
 
   /**
-   * Reads a source to its end. What it returns shares no memory with the source.
+   * Reads a source to its end. The result shares no memory with the source.
    *
    * @throws `WRITE_TOO_LARGE` above `blobBytesMax`; `STORAGE_FULL`; `ABORTED`; the failure of the
-   *   storage; what the source threw; what it was closed with. Nothing is left behind then.
+   *   storage; what the source threw; the error of {@link BlobSpool.close}. In each case the blob
+   *   is removed.
    */
-  async collect(source: ContentSource, options: ContentOptions): Promise<Content> {
+  async collect(source: ContentSource, options: SpoolContentOptions): Promise<StoredContent> {
     const inlineMax = Math.min(
       options.inlineBytesMax ?? this.#limits.inlineBytesMax,
       this.#limits.inlineBytesMax,
@@ -113,7 +114,7 @@ export class BlobSpool {
         if (!(chunk instanceof Uint8Array))
           throw new TypeError('a content stream yields Uint8Array')
         this.#requireSize(spooled.bytes + chunk.length)
-        if (spooled.bytes + chunk.length > inlineMax) requireDisk(this.#noRoomFor(chunk.length))
+        if (spooled.bytes + chunk.length > inlineMax) requireSpace(this.#noRoomFor(chunk.length))
         await spooled.add(chunk)
       }
       if (signal?.aborted === true) throw aborted(signal)
@@ -128,14 +129,14 @@ export class BlobSpool {
     }
   }
 
-  /** Ends the reading of all sources, those that hang included. */
+  /** Ends the reading of all sources, including sources that hang. */
   close(error: HotspareError): void {
     for (const reader of this.#readers) reader.giveUp(error)
   }
 
   /**
-   * Removes blobs that no change names, here and where they were sent; a failure leaves them to the
-   * next start.
+   * Removes blobs that no change will name, here and on the followers. If that fails here, the next
+   * start removes them.
    */
   async discard(blobs: readonly BlobRef[]): Promise<void> {
     this.#distribution.withdraw(blobs)
@@ -160,8 +161,8 @@ export class BlobSpool {
 }
 
 /**
- * One content on its way: collected in pieces, written out as soon as it is too long to stay
- * inline.
+ * One content while it is read: collected in a buffer, and written to the storage piece by piece
+ * once it is too long to stay inline.
  */
 class SpooledContent {
   readonly #objects: ObjectStore
@@ -195,7 +196,7 @@ class SpooledContent {
     }
   }
 
-  async end(): Promise<Content> {
+  async end(): Promise<StoredContent> {
     if (!this.#started && this.#filled <= this.#inlineMax) {
       return { bytes: this.#piece.subarray(0, this.#filled), blob: undefined }
     }
@@ -209,8 +210,8 @@ class SpooledContent {
   }
 
   /**
-   * Small content gets a small buffer; the storage may keep a piece, so that each is a buffer of
-   * its own.
+   * Grows the buffer no further than needed. Each piece gets a new buffer, because the storage may
+   * keep the one it was given.
    */
   #grow(more: number): void {
     const wanted = Math.min(pieceBytes, this.#filled + more)
@@ -237,17 +238,16 @@ class SpooledContent {
   }
 }
 
-/** Removes blobs that no change names; a failure leaves them to the next start. */
+/** Removes blobs that no change names. If that fails, the next start removes them. */
 export async function removeQuietly(objects: ObjectStore, names: readonly string[]): Promise<void> {
   try {
     await objects.remove('blobs', names)
   } catch {
-    // An unnamed blob does no harm; the storage has reported why it cannot be removed to those who
-    // need it.
+    // An unnamed blob is harmless, and a failing storage is noticed by the calls that depend on it.
   }
 }
 
-/** Objects are named by chance: nobody can foretell a name, and no two nodes choose the same. */
+/** Names are random, so that they cannot be guessed and no two nodes choose the same. */
 function blobName(random: Random): string {
   return Buffer.from(random.bytes(16)).toString('hex')
 }

@@ -1,18 +1,20 @@
-/** The error for what takes room of a device that has none left. */
+/** The error for a write that needs disk space when none is left. */
 import { HotspareError } from '../../errors.js'
 
 /**
- * Refuses what takes room of a device that has none left; removals are still taken. @throws
- * `STORAGE_FULL`
+ * Throws when there is a reason to refuse a write that needs space; removals need none and are not
+ * checked.
+ *
+ * @throws `STORAGE_FULL`
  */
-export function requireDisk(refusal: string | undefined): void {
+export function requireSpace(refusal: string | undefined): void {
   if (refusal !== undefined) throw noRoom(refusal)
 }
 
-/** Why what takes room is refused, with what to do about it. */
+/** The error with this reason, and with advice for the operator. */
 export function noRoom(refusal: string): HotspareError {
-  return new HotspareError('STORAGE_FULL', refusal, { whatToDo: makeRoom })
+  return new HotspareError('STORAGE_FULL', refusal, { whatToDo: howToFreeSpace })
 }
 
-const makeRoom =
+const howToFreeSpace =
   'Remove files through node.files, or free space on the device; the node goes on by itself.'

@@ -1,5 +1,6 @@
 /**
- * Reads content piece by piece, until it ends or is given up: a source that hangs holds up nobody.
+ * Reads content piece by piece until it ends or is given up. Giving up rejects a pending read at
+ * once, so a source that hangs blocks no caller.
  */
 import type { ContentSource } from './types.js'
 
@@ -11,14 +12,15 @@ export class SourceReader {
   #givenUp: { readonly error: unknown } | undefined
   #fail: ((error: unknown) => void) | undefined
 
-  /** @throws TypeError for what yields no pieces */
+  /** @throws TypeError for a source that is not iterable */
   constructor(source: ContentSource) {
     this.#pieces = piecesOf(source)
   }
 
   /**
-   * The next piece; undefined at the end. @throws what the source threw, or what it was given up
-   * with
+   * The next piece; undefined at the end.
+   *
+   * @throws what the source threw, or the error it was given up with
    */
   next(): Promise<Uint8Array | undefined> {
     return new Promise((resolve, reject) => {
@@ -31,7 +33,7 @@ export class SourceReader {
   async #read(): Promise<Uint8Array | undefined> {
     try {
       const { done, value } = await this.#pieces.next()
-      // A generator that is none of promises may yield them all the same.
+      // A synchronous iterator may still yield promises.
       if (done !== true) return await value
     } catch (error) {
       this.#isOver = true
@@ -41,7 +43,7 @@ export class SourceReader {
     return undefined
   }
 
-  /** Ends the reading, also one that goes on. What the source makes of it is not waited for. */
+  /** Ends the reading and rejects a pending read. It does not wait for the source's own cleanup. */
   giveUp(error: unknown): void {
     if (this.#givenUp !== undefined) return
     this.#givenUp = { error }
@@ -54,7 +56,7 @@ async function endQuietly(pieces: Pieces): Promise<void> {
   try {
     await pieces.return?.()
   } catch {
-    // Nobody is left to hear of it.
+    // The reading is over, so no caller is left to report the error to.
   }
 }
 

@@ -1,31 +1,31 @@
 /**
- * Which entries count as held by whom. It turns the cumulative answers of followers into
- * thresholds: all entries up to an ordinal are held at a level. It knows no clock, no network and
- * no waiting caller.
+ * Turns the cumulative acknowledgements of followers into thresholds: for each acknowledgement
+ * level, the ordinal up to which all entries have reached that level. It knows no clock, no network
+ * and no waiting caller.
  *
  * Invariants:
- * - a member's answers count from the moment when the entry with its addition is durable on the
- *   active and on every other member of the set, until the entry with its removal is appended;
- * - `all` includes every member that some journal may still name: added and not yet counting, and
- *   removed while the removal is not durable on the active;
- * - on disk means on the active's disk too;
- * - the ordinals of one follower never go back, except that a new stream of it starts from nothing.
+ * - a member's acknowledgements count from the moment when the entry that adds it is durable on the
+ *   active and on every other member of the set, until the entry that removes it is appended;
+ * - the `all` thresholds include every member that some journal may still name: one that was added
+ *   and does not count yet, and one whose removal is not durable on the active yet;
+ * - a `Disk` threshold never exceeds what is durable on the active itself;
+ * - the ordinals of one follower never decrease, except that they start from 0 with a new stream.
  */
 import { assertInvariant } from '../../errors.js'
 
-/** Where a member of the in-sync set stands. */
+/** The state of a member of the in-sync set. */
 export type MembershipState = 'adding' | 'counting' | 'removing'
 
 interface Membership {
   readonly id: string
   state: MembershipState
-  /** The entry that added it, or that removed it. */
+  /** The entry that adds it, or the one that removes it. */
   ordinal: number
   received: number
   durable: number
 }
 
-/** Entries up to these ordinals are held at each level; 0 stands for none. */
+/** The ordinals up to which all entries have reached each level; 0 means no entry. */
 export interface Thresholds {
   localDisk: number
   standbyMemory: number
@@ -34,7 +34,7 @@ export interface Thresholds {
   allDisk: number
 }
 
-/** Members whose answers begin to count, and members that left for good, since the last look. */
+/** Changes of the set that took effect: members that begin to count, and members that are out. */
 export interface MembershipNews {
   readonly counting: readonly string[]
   readonly left: readonly string[]
@@ -42,7 +42,7 @@ export interface MembershipNews {
 
 const noNews: MembershipNews = { counting: [], left: [] }
 
-/** The thresholds of acknowledgement, kept up to date by every answer. */
+/** The acknowledgement thresholds, updated by every acknowledgement. */
 export class AckTracker {
   readonly thresholds: Thresholds = {
     localDisk: 0,
@@ -55,12 +55,12 @@ export class AckTracker {
   readonly #members: Membership[] = []
   #countingCount = 0
 
-  /** Members whose answers count. */
+  /** The number of members whose acknowledgements count. */
   get counting(): number {
     return this.#countingCount
   }
 
-  /** Members that are in the set, or will be as soon as their addition is durable. */
+  /** The number of members that count, or will count as soon as their addition is durable. */
   get remaining(): number {
     let count = 0
     for (const member of this.#members) if (member.state !== 'removing') count += 1
@@ -72,7 +72,7 @@ export class AckTracker {
     return this.#find(id)?.state
   }
 
-  /** What the slowest remaining member has on its disk; infinite without members. */
+  /** The last entry that every remaining member has on its disk; infinite without members. */
   get leastDurable(): number {
     let least = Number.POSITIVE_INFINITY
     for (const { state, durable } of this.#members) {
@@ -81,7 +81,7 @@ export class AckTracker {
     return least
   }
 
-  /** Whether any journal may still name a member. */
+  /** Whether no journal names a member any more. */
   get isEmpty(): boolean {
     return this.#members.length === 0
   }
@@ -91,12 +91,14 @@ export class AckTracker {
     return this.#members.filter((member) => member.state !== 'removing').map(({ id }) => id)
   }
 
-  /** The members whose answers count. */
+  /** The members whose acknowledgements count. */
   countingMembers(): string[] {
     return this.#members.filter((member) => member.state === 'counting').map(({ id }) => id)
   }
 
-  /** The entry with this ordinal adds the member, which holds what `received` and `durable` say. */
+  /**
+   * The entry with this ordinal adds the member, which has acknowledged `received` and `durable`.
+   */
   add(id: string, ordinal: number, received: number, durable: number): MembershipNews {
     const known = this.#find(id)
     assertInvariant(
@@ -106,7 +108,7 @@ export class AckTracker {
     if (known === undefined) {
       this.#members.push({ id, state: 'adding', ordinal, received, durable })
     } else {
-      // Its removal is older than its addition, so that both are durable together.
+      // The removal is the older entry, so it is durable when the addition is.
       known.state = 'adding'
       known.ordinal = ordinal
       known.received = received
@@ -128,7 +130,7 @@ export class AckTracker {
     return this.#settle()
   }
 
-  /** A member holds everything up to these ordinals; what is durable there was received, too. */
+  /** A member acknowledged everything up to these ordinals; what is durable counts as received. */
   answer(id: string, received: number, durable: number): MembershipNews {
     const member = this.#find(id)
     if (member === undefined) return noNews
@@ -141,7 +143,10 @@ export class AckTracker {
     return this.#settle()
   }
 
-  /** A new stream of a member begins: what it had received and not made durable may be gone. */
+  /**
+   * A new stream of a member begins. Nothing counts until its first acknowledgement, because
+   * entries that it had received and not made durable may be lost.
+   */
   restart(id: string): void {
     const member = this.#find(id)
     if (member === undefined) return
@@ -162,7 +167,9 @@ export class AckTracker {
     return undefined
   }
 
-  /** Lets removals and additions take effect whose entries are durable where they must be. */
+  /**
+   * Applies the removals and additions whose entries are durable on every node that must know them.
+   */
   #settle(): MembershipNews {
     const local = this.thresholds.localDisk
     let left: string[] | undefined
@@ -188,7 +195,7 @@ export class AckTracker {
     return { counting: counting ?? [], left: left ?? [] }
   }
 
-  /** Whether every journal that must know of an addition does. */
+  /** Whether the addition is durable on the active and on every other member. */
   #isKnown(added: Membership): boolean {
     if (added.ordinal > this.thresholds.localDisk) return false
     for (const other of this.#members) {

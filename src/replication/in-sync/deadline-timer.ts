@@ -1,5 +1,5 @@
 /**
- * One timer for the earliest of many deadlines. Whoever is called looks which of them are over, and
+ * One timer for the earliest of many deadlines. The callback checks which of them have passed and
  * sets the next.
  */
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
@@ -16,7 +16,7 @@ export class DeadlineTimer {
     this.#whenDue = whenDue
   }
 
-  /** Makes sure that it fires by then; never for a deadline that is infinite. */
+  /** Makes the timer fire at `wantedMs` at the latest; an infinite deadline sets no timer. */
   setBy(wantedMs: number): void {
     const dueMs = Math.min(this.#dueMs, wantedMs)
     if (this.#isClosed || !Number.isFinite(dueMs)) return

@@ -1,49 +1,50 @@
 /**
- * Flow control: paces the writers for a standby that is alive and does not gain on the active, so
- * that it gets into the in-sync set in bounded time and stays in it.
+ * Flow control: limits the rate of writes when a standby that is alive does not gain on the active,
+ * so that the standby joins the in-sync set in bounded time and stays in it.
  *
- * Each step compares how fast a standby takes work with how fast work is appended. While the
- * closest standby is behind by more than it should, writes get their places at a little less than
- * its rate: the more it lags, the less, at least half of it. When it is close again the rate grows
- * step by step, until nothing is held any more.
+ * Each step compares how fast a standby processes work with how fast work is appended. While the
+ * closest standby lags too much, writes are sequenced at a little less than its rate: the larger
+ * the lag the lower the rate, but at least half of it. When the standby is close again, the rate
+ * grows step by step until writes are not limited any more.
  *
  * Invariants:
- * - nothing is held while no standby is behind, and nothing for one that stands still or that
- *   gained nothing at the floor: it is left alone for a while, each time for longer;
- * - when the stream of whom writers are paced for ends, the rate stays as it is until the standby
- *   is back, is known to be gone, or was away for `awayFactor` times `degradeAfterMs`;
- * - a write that waited `paceHoldFactor` times `degradeAfterMs` passes, whatever the rate is;
- * - the rate never falls below the floor: for the closest standby a small share of the rate before,
- *   for others half;
- * - it has one timer at most, and none while nothing is appended and nobody is behind.
+ * - no write is delayed while no standby lags, nor for a standby that makes no progress or gained
+ *   nothing at the lowest rate: such a standby is ignored for a while, each time for longer;
+ * - when the stream of the standby that writers are paced for ends, the rate stays as it is until
+ *   the standby is back, is known to be gone, or was away for `awayFactor` times `degradeAfterMs`;
+ * - a write that has waited `paceHoldFactor` times `degradeAfterMs` passes at any rate;
+ * - the rate never falls below a share of the rate before pacing: `paceShareMin` for the closest
+ *   standby, `paceShareForOthers` for the others;
+ * - at most one step timer runs, and none while nothing is appended and no standby lags.
  */
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
 import { FlowPeer, sampleWeight, type Work } from './flow-peer.js'
 import type { Lag } from './lag-meter.js'
 
-/** The longest time that one write is held, as a multiple of `degradeAfterMs`. */
+/** The longest delay of one write, as a multiple of `degradeAfterMs`. */
 export const paceHoldFactor: number = 5
-/** The smallest share of the rate before that writers are paced to, for the closest standby. */
+/**
+ * The lowest rate that writers are paced to for the closest standby, as a share of the rate before.
+ */
 const paceShareMin = 1 / 64
-/** The same for every further standby: with one in sync the others are worth less. */
+/** The same for every further standby, because with one in sync the others matter less. */
 const paceShareForOthers = 1 / 2
 /**
- * For so long writers stay paced for a standby whose stream ended, as a multiple of
- * `degradeAfterMs`.
+ * How long writers stay paced for a standby whose stream ended, as a multiple of `degradeAfterMs`.
  */
 const awayFactor = 5
 /** Steps in `degradeAfterMs`. */
 const stepsInPatience = 20
-/** How much the rate grows in one step. */
+/** The factor by which the rate grows in one step. */
 const growth = 1.1
-/** How much the rate shrinks in one step. */
+/** The smallest factor by which the rate shrinks in one step, unless the standby is urgent. */
 const shrinkage = 0.8
-/** Paced for nobody at least so often, in writes a second. */
+/** The lowest rate that writers are ever paced to, in writes a second. */
 const writesPerSecondMin = 4
-/** What one change costs a standby beside its bytes, as bytes. */
+/** What one change costs a standby in addition to its bytes, expressed in bytes. */
 export const changeWork: number = 1024
 
-/** Work that passes at once when its first write is overdue. */
+/** Work that passes at once when the first queued write is overdue. */
 const overdueWork = 64 * 1024
 
 /** A standby that writers can be paced for. */
@@ -54,37 +55,37 @@ export interface FlowStandby {
   readonly lag: Lag
   /** Whether it is being restored. */
   readonly restores: boolean
-  /** Bytes that its restores brought in this term. */
+  /** Bytes that its restores transferred in this term. */
   readonly restoredBytes: number
-  /** Bytes of the contents of what it lags that it got already. */
+  /** Bytes of contents that it already has of entries that it lacks. */
   readonly arrivedBytes: number
 }
 
 /** How the writers are paced. */
 export interface Pace {
-  /** For which standby. */
+  /** The standby that writers are paced for. */
   readonly id: string
   /** How far it is behind. */
   readonly lag: Lag
-  /** Changes that get a place in a second, at the size that they have of late. */
+  /** Changes sequenced in a second, at their recent average size. */
   readonly changesPerSecond: number
 }
 
 export type PaceEvent =
-  /** Writers are paced from now on, for this standby. */
+  /** Pacing begins, for this standby. */
   | { readonly name: 'writersPaced'; readonly pace: Pace }
-  /** They are not any more. */
+  /** Pacing ends. */
   | { readonly name: 'writersReleased'; readonly peer: string }
 
 /** The rate that one standby needs. */
 interface Wanted {
   readonly id: string
   readonly rate: number
-  /** Whether there is no time to come down to it step by step. */
+  /** Whether the rate must drop at once instead of step by step. */
   readonly isUrgent: boolean
 }
 
-/** What flow control works with. */
+/** What flow control depends on. */
 export interface FlowControlOptions {
   readonly clock: Clock
   readonly degradeAfterMs: number
@@ -92,25 +93,25 @@ export interface FlowControlOptions {
   readonly isOn: boolean
   readonly followers: {
     /**
-     * Standbys that are alive and take entries, and that may join the set as soon as they are
-     * close, or are in it.
+     * Standbys that are alive and receive entries, and that are in the set or may join it as soon
+     * as they are close.
      */
     standbys(): readonly FlowStandby[]
-    /** Whether the process of a standby is known to be gone, or to follow another active. */
+    /** Whether the standby is known to be gone, or to follow another active. */
     isGone(id: string): boolean
   }
   readonly copy: {
-    /** Bytes of everything that a restore brings. */
+    /** Bytes that a full restore transfers. */
     readonly contentBytes: number
-    /** Bytes of the journal, above which it forgets what only a standby needs. */
+    /** Bytes above which the journal drops segments that only a standby still needs. */
     readonly journalBytesMax: number
   }
   readonly queue: {
-    /** The number of the next write that comes in. */
+    /** The number of the next write that is queued. */
     readonly nextNumber: number
   }
   emit(event: PaceEvent): void
-  /** Writes that were held may go on. */
+  /** Delayed writes may continue. */
   resume(): void
 }
 
@@ -121,25 +122,25 @@ export class FlowControl {
   #timer: TimerHandle | undefined
   #resumeTimer: TimerHandle | undefined
   #steppedAtMs: number
-  /** All that was appended. */
+  /** Work and changes appended since the start. */
   #total = 0
   #changes = 0
   #stepTotal = 0
   #stepChanges = 0
-  /** Work appended in a millisecond, of late, and work in a change. */
+  /** Recent averages: work appended in a millisecond, and work in one change. */
   #appendRate = 0
   #changeWork = changeWork
-  /** Work that may get a place in a millisecond; undefined while nobody is paced. */
+  /** Work that may be sequenced in a millisecond; undefined while writers are not paced. */
   #rate: number | undefined
   /** The rate when pacing began. */
-  #freeRate = 0
+  #unpacedRate = 0
   #pacedFor = ''
-  /** When that one was last seen. */
+  /** When that standby last had a stream. */
   #seenAtMs = 0
   #tokens = 0
   #filledAtMs = 0
-  #heldAtMs = Number.NEGATIVE_INFINITY
-  /** Writes that came in up to a time, oldest first, while writers are paced. */
+  #delayedAtMs = Number.NEGATIVE_INFINITY
+  /** Which writes were queued by which time, oldest first, while writers are paced. */
   #arrivals: { readonly next: number; readonly atMs: number }[] = []
   #closed = false
 
@@ -170,14 +171,14 @@ export class FlowControl {
   }
 
   /**
-   * Work that may get its place now: above 0, or undefined when writes have to wait until `resume`.
+   * Work that may be sequenced now: above 0, or undefined when writes have to wait until `resume`.
    */
   allowance(firstWrite: number): number | undefined {
     if (this.#rate === undefined) return Number.POSITIVE_INFINITY
     this.#fill(this.#rate)
     if (this.#tokens > 0) return this.#tokens
     const nowMs = this.#options.clock.nowMs()
-    this.#heldAtMs = nowMs
+    this.#delayedAtMs = nowMs
     if (this.#isOverdue(firstWrite, nowMs)) return overdueWork
     if (this.#resumeTimer === undefined) {
       const waitMs = Math.max(1, Math.min(this.#stepMs, -this.#tokens / this.#rate))
@@ -189,7 +190,7 @@ export class FlowControl {
     return undefined
   }
 
-  /** Ends everything: nothing is held any more. */
+  /** Stops the timers; no write is delayed any more. */
   close(): void {
     this.#closed = true
     const { clock } = this.#options
@@ -204,7 +205,8 @@ export class FlowControl {
     const { clock } = this.#options
     const idleMs = clock.nowMs() - this.#steppedAtMs
     if (idleMs > 2 * this.#stepMs) {
-      // Nothing was measured meanwhile: the first step looks at what comes from here on.
+      // Nothing was measured meanwhile, so the first step measures only what is appended from now
+      // on.
       this.#steppedAtMs = clock.nowMs()
       this.#appendRate = 0
     }
@@ -219,7 +221,7 @@ export class FlowControl {
   #fill(rate: number): void {
     const nowMs = this.#options.clock.nowMs()
     const burst = rate * this.#stepMs
-    // No single write, however large, holds the next one for longer than any write is held.
+    // A single write, however large, delays the next one by no more than the longest delay.
     const debtMax = rate * paceHoldFactor * this.#options.degradeAfterMs
     const filled = Math.max(this.#tokens, -debtMax) + rate * (nowMs - this.#filledAtMs)
     this.#tokens = Math.min(burst, filled)
@@ -264,7 +266,7 @@ export class FlowControl {
     const { degradeAfterMs } = this.#options
     const found = this.#options.followers.standbys()
     for (const id of this.#peers.keys()) {
-      // One that is away for a while keeps what it did not gain before.
+      // A standby that is away keeps its record of useless pacing.
       if (!found.some((one) => one.id === id)) this.#peers.get(id)?.pause()
     }
     return found.map(({ id, inSet, lag, restores, restoredBytes, arrivedBytes }) => {
@@ -283,21 +285,21 @@ export class FlowControl {
     })
   }
 
-  /** Begins to pace when one that is late does not gain on what is appended. */
+  /** Begins to pace when a late standby does not gain on what is appended. */
   #pace(peers: readonly FlowPeer[], nowMs: number): void {
     const late = peers.filter((peer) => peer.isLate)
     if (late.length === 0) return
     const wanted = this.#wanted(late, closestOf(peers), this.#appendRate, Number.POSITIVE_INFINITY)
     if (wanted === undefined) return
-    this.#freeRate = this.#appendRate
-    const comesDown = wanted.isUrgent ? 0 : this.#appendRate / 2
-    // Nobody may have appended anything of late, and nothing would ever pass at a rate of nothing.
-    this.#rate = Math.max(wanted.rate, comesDown, this.#leastRate)
+    this.#unpacedRate = this.#appendRate
+    const steppedRate = wanted.isUrgent ? 0 : this.#appendRate / 2
+    // The append rate may be 0, and at a rate of 0 no write would ever pass.
+    this.#rate = Math.max(wanted.rate, steppedRate, this.#leastRate)
     this.#pacedFor = wanted.id
     this.#seenAtMs = nowMs
     this.#tokens = 0
     this.#filledAtMs = nowMs
-    this.#heldAtMs = nowMs
+    this.#delayedAtMs = nowMs
     this.#arrivals = [{ next: this.#options.queue.nextNumber, atMs: nowMs }]
     if (this.pace !== undefined) this.#options.emit({ name: 'writersPaced', pace: this.pace })
   }
@@ -308,9 +310,9 @@ export class FlowControl {
     this.#fill(rate)
     if (peers.some(({ id }) => id === this.#pacedFor)) this.#seenAtMs = nowMs
     else if (this.#awaits(nowMs)) return this.#options.resume()
-    const forNobody = peers.every((peer) => peer.isLeftAlone)
-    if (forNobody || nowMs - this.#heldAtMs >= degradeAfterMs) return this.#release()
-    const wanted = this.#wanted(peers, closestOf(peers), this.#freeRate, rate)
+    const ignoresAll = peers.every((peer) => peer.isIgnored)
+    if (ignoresAll || nowMs - this.#delayedAtMs >= degradeAfterMs) return this.#release()
+    const wanted = this.#wanted(peers, closestOf(peers), this.#unpacedRate, rate)
     const next = wanted === undefined ? rate * growth : Math.max(wanted.rate, this.#leastRate)
     this.#rate = Math.min(
       rate * growth,
@@ -320,15 +322,14 @@ export class FlowControl {
       this.#pacedFor = wanted.id
       this.#seenAtMs = nowMs
     }
-    // Nobody appends that fast any more: what is left of it would hold nothing.
-    if (this.#rate > 4 * Math.max(this.#freeRate, this.#appendRate)) this.#release()
+    // Release when writers append far less than the rate allows: it would delay nothing.
+    if (this.#rate > 4 * Math.max(this.#unpacedRate, this.#appendRate)) this.#release()
     else this.#options.resume()
   }
 
   /**
-   * Whether the standby that writers are paced for, and whose stream ended, is waited for with the
-   * rate as it is: what writers are let do meanwhile would be the first that the next stream has to
-   * bring, before anything that its restore needs.
+   * Whether to keep the rate while the standby that writers are paced for has no stream: whatever
+   * is appended meanwhile has to be sent first on its next stream, ahead of what its restore needs.
    */
   #awaits(nowMs: number): boolean {
     const { degradeAfterMs, followers } = this.#options
@@ -342,7 +343,7 @@ export class FlowControl {
   #noteArrivals(nowMs: number): void {
     this.#arrivals.push({ next: this.#options.queue.nextNumber, atMs: nowMs })
     const holdMs = paceHoldFactor * this.#options.degradeAfterMs
-    // The newest of those that are old enough says which writes are overdue.
+    // Keep the newest arrival that is old enough: it tells which writes are overdue.
     while ((this.#arrivals[1]?.atMs ?? Number.POSITIVE_INFINITY) <= nowMs - holdMs) {
       this.#arrivals.shift()
     }
@@ -356,19 +357,19 @@ export class FlowControl {
   }
 
   /**
-   * The lowest rate that one of these needs, and who needs it; undefined when none of them needs
-   * any.
+   * The lowest rate that one of these standbys needs, and which one; undefined when none needs
+   * pacing.
    */
   #wanted(
     peers: readonly FlowPeer[],
     closest: FlowPeer | undefined,
-    freeRate: number,
+    unpacedRate: number,
     pacedRate: number,
   ): Wanted | undefined {
     let lowest: Wanted | undefined
     for (const peer of peers) {
       const share = peer === closest ? paceShareMin : paceShareForOthers
-      const rate = peer.wanted(freeRate * share, pacedRate)
+      const rate = peer.wanted(unpacedRate * share, pacedRate)
       if (rate === undefined || (lowest !== undefined && lowest.rate <= rate)) continue
       lowest = { id: peer.id, rate, isUrgent: peer.isUrgent }
     }
@@ -376,11 +377,13 @@ export class FlowControl {
   }
 }
 
-/** The one that is needed most: a member of the set before others, then the one that lags least. */
+/**
+ * The standby that matters most: a member of the set before others, then the one that lags least.
+ */
 function closestOf(peers: readonly FlowPeer[]): FlowPeer | undefined {
   let closest: FlowPeer | undefined
   for (const peer of peers) {
-    if (peer.isLeftAlone) continue
+    if (peer.isIgnored) continue
     if (closest === undefined) closest = peer
     else if (peer.inSet !== closest.inSet) closest = peer.inSet ? peer : closest
     else if (peer.lag.lagMs < closest.lag.lagMs) closest = peer

@@ -1,68 +1,66 @@
 /**
- * What flow control knows of one standby: how fast it takes work, and whether pacing for it is of
- * any use.
+ * What flow control measures of one standby: how fast it processes work, and whether pacing writers
+ * for it helps.
  */
 import type { Lag } from './lag-meter.js'
 
-/** One that is closer than this share of `degradeAfterMs` needs no pacing. */
+/** A standby that lags less than this share of `degradeAfterMs` needs no pacing. */
 const closeShare = 1 / 8
 /**
- * The same for a member of the set that is as fast as the writers: what it lacks is on its way,
- * over a slow link perhaps.
+ * The same for a member of the set that is as fast as the writers, because what it lacks is only in
+ * transit.
  */
 const onItsWayShare = 1 / 3
 /** A standby is late when it lags by more than this share of `degradeAfterMs`. */
 const lateShare = 1 / 4
-/** One that takes this share of what is appended keeps up. */
+/** A standby that processes at least this share of what is appended keeps up. */
 const keepsUpShare = 0.95
 /**
- * A standby outside of the set is to be close within so many times `degradeAfterMs`, a member
- * within one.
+ * The time in which a standby outside of the set should catch up, as a multiple of
+ * `degradeAfterMs`; a member has one `degradeAfterMs`.
  */
 const reachFactor = 5
 /**
- * One that took nothing for so many times `degradeAfterMs` stands still, and is left alone until it
- * takes something.
+ * A standby that made no progress for this multiple of `degradeAfterMs` is ignored until it makes
+ * some.
  */
-const standsFactor = 2
+const stallFactor = 2
 /**
- * One that came no closer for so many times `degradeAfterMs`, for all the pacing, is left alone.
+ * A standby that came no closer for this multiple of `degradeAfterMs` although writers were paced
+ * is ignored.
  */
 const hopelessFactor = 5
 /**
- * What it has to gain meanwhile, as a share of what it lacked and of what it took, the lesser of
- * the two.
+ * What it must gain in that time, as a share of what it lacked or of what it processed, whichever
+ * is less.
  */
 const gainShare = 0.1
 /**
- * What restores bring counts until it is so many times what there is, counted since it was last in
- * the set.
+ * Bytes of restores count as progress up to this multiple of the content, since the standby was
+ * last in the set.
  */
 export const restoresMax: number = 3
-/**
- * Writers that get at most so many times the rate that it needs are paced for it; until then
- * nothing is known.
- */
+/** Pacing is judged only once the rate is at most this multiple of what the standby needs. */
 const inForceTimes = 1.25
 /**
- * Writers of an active that restores a standby get this share of what it takes in all, at most,
- * while it is late.
+ * While a standby that is being restored is late, writers get at most this share of its total
+ * throughput.
  */
 const restoreShare = 1 / 4
 /**
- * One that lacks so much of what the journal may hold is late at once: what it lacks must not be
- * forgotten meanwhile.
+ * A standby that lacks this share of the journal's maximum is late at once, because the journal
+ * would soon drop what it lacks.
  */
 const urgentShare = 1 / 4
-/** For how long a standby is left alone at first, as a multiple of `degradeAfterMs`. */
-const restFactor = 32
-/** For how long a standby is left alone at most, as a multiple of `degradeAfterMs`. */
-const restFactorMax = 1024
-/** Times that it took something, until its rate is known. */
+/** How long a standby is ignored the first time, as a multiple of `degradeAfterMs`. */
+const ignoreFactor = 32
+/** How long a standby is ignored at most, as a multiple of `degradeAfterMs`. */
+const ignoreFactorMax = 1024
+/** Samples of progress that are needed before its rate is known. */
 const samplesMin = 2
 /**
- * Steps in a row, as a share of those in `degradeAfterMs`, in which it is late before writers are
- * paced.
+ * How long a standby must be late without a break before writers are paced, as a share of
+ * `degradeAfterMs`.
  */
 const lateStepsShare = 1 / 2
 
@@ -74,27 +72,30 @@ export interface Work {
   readonly done: number
 }
 
-/** How a standby stands at one step. */
-export interface Standing {
+/** What is known of a standby at one step. */
+export interface FlowSample {
   readonly inSet: boolean
   readonly lag: Lag
   readonly work: Work
   /** Whether it is being restored. */
   readonly restores: boolean
-  /** Bytes that its restores brought in this term. */
+  /** Bytes that its restores transferred in this term. */
   readonly restoredBytes: number
-  /** Bytes of everything that a restore brings. */
+  /** Bytes that a full restore transfers. */
   readonly contentBytes: number
   readonly nowMs: number
   /** Since the last step. */
   readonly sinceMs: number
-  /** How long a step should be. */
+  /** The intended length of a step. */
   readonly stepMs: number
-  /** Work appended in a millisecond, of late. */
+  /** Recent average of work appended in a millisecond. */
   readonly appendRate: number
 }
 
-/** The share of a new sample in a rate, so that all rates follow what happens equally fast. */
+/**
+ * The weight of a new sample in an average; it depends on time only, so all rates adapt equally
+ * fast.
+ */
 export function sampleWeight(sinceMs: number, degradeAfterMs: number): number {
   return Math.min(1, (2 * sinceMs) / degradeAfterMs)
 }
@@ -109,28 +110,25 @@ export class FlowPeer {
   readonly #patienceMs: number
   readonly #urgentBytes: number
   #restores = false
-  /** Bytes that its restore brings in a millisecond. */
+  /** Bytes that its restore transfers in a millisecond. */
   #restoreRate = 0
-  /** Work that it takes in a millisecond while it is behind. */
+  /** Work that it processes in a millisecond while it lags. */
   #rate = 0
   #samples = 0
   #appendRate = 0
-  /** For how long it has been late and slower than it should be, without a break. */
+  /** How long it has been late and too slow without a break. */
   #lateMs = 0
   #nowMs = 0
   #restoredBytes = 0
-  /** What its restores brought, as far as it counts: since it was in the set, and in all. */
+  /** Restored bytes that count as progress: since it was last in the set, and in total. */
   #countedSinceInSet = 0
   #restored = 0
   #movedAtMs = Number.NEGATIVE_INFINITY
-  /**
-   * How it stood when pacing for it began, or when it was last looked at whether that is of any
-   * use.
-   */
+  /** Its progress when pacing for it began, or when its gain was last judged. */
   #trial: (Work & { readonly atMs: number; readonly restored: number }) | undefined
-  #rests = 0
-  #restsUntilMs = Number.NEGATIVE_INFINITY
-  #isLeftAlone = false
+  #timesIgnored = 0
+  #ignoredUntilMs = Number.NEGATIVE_INFINITY
+  #isIgnored = false
 
   constructor(id: string, degradeAfterMs: number, journalBytesMax: number) {
     this.id = id
@@ -138,24 +136,24 @@ export class FlowPeer {
     this.#patienceMs = degradeAfterMs
   }
 
-  /** Whether it stands still, or pacing for it was of no use lately. */
-  get isLeftAlone(): boolean {
-    return this.#isLeftAlone
+  /**
+   * Whether writers are not paced for it: it makes no progress, or pacing did not help recently.
+   */
+  get isIgnored(): boolean {
+    return this.#isIgnored
   }
 
-  /** Whether it has been late for so long that the writers have to be paced for it. */
+  /** Whether it has been late for so long that writers must be paced for it. */
   get isLate(): boolean {
     return this.isUrgent || this.#lateMs >= lateStepsShare * this.#patienceMs
   }
 
-  /**
-   * Whether the journal will forget soon what it lacks, so that it would have to be restored again.
-   */
+  /** Whether the journal will soon drop what it lacks, so that it would need another restore. */
   get isUrgent(): boolean {
-    return !this.inSet && !this.#isLeftAlone && this.lag.lagBytes >= this.#urgentBytes
+    return !this.inSet && !this.#isIgnored && this.lag.lagBytes >= this.#urgentBytes
   }
 
-  /** It follows no more: what comes next is measured anew. */
+  /** Its stream ended; measuring starts again with the next one. */
   pause(): void {
     this.#samples = 0
     this.#lateMs = 0
@@ -163,8 +161,8 @@ export class FlowPeer {
     this.#movedAtMs = Number.NEGATIVE_INFINITY
   }
 
-  measure(standing: Standing): void {
-    const { inSet, lag, work, restores, nowMs, sinceMs, stepMs, appendRate } = standing
+  measure(sample: FlowSample): void {
+    const { inSet, lag, work, restores, nowMs, sinceMs, stepMs, appendRate } = sample
     const wasBehind = this.work.lag > 0
     const done = Math.max(0, work.done - this.work.done)
     const isFirst = this.#movedAtMs === Number.NEGATIVE_INFINITY
@@ -173,23 +171,23 @@ export class FlowPeer {
     this.work = work
     this.#appendRate = appendRate
     this.#nowMs = nowMs
-    const restored = this.#countRestored(standing)
+    const restored = this.#countRestored(sample)
     const weight = restores ? sampleWeight(sinceMs, this.#patienceMs) : 1
     this.#restoreRate += weight * (restored / sinceMs - this.#restoreRate)
     this.#restores = restores
     if (!wasBehind) this.#samples = 0
     else if (done > 0 && !isFirst) this.#sample(done, Math.max(sinceMs, nowMs - this.#movedAtMs))
     if (isFirst || done > 0 || restored > 0 || !wasBehind) this.#movedAtMs = nowMs
-    // This node was late itself: nobody is to blame for that time.
+    // This node itself was late, so that time does not count against the standby.
     else if (sinceMs > 2 * stepMs) this.#movedAtMs += sinceMs - stepMs
-    const stands = nowMs - this.#movedAtMs >= standsFactor * this.#patienceMs
-    this.#isLeftAlone = stands || nowMs < this.#restsUntilMs
+    const isStalled = nowMs - this.#movedAtMs >= stallFactor * this.#patienceMs
+    this.#isIgnored = isStalled || nowMs < this.#ignoredUntilMs
     const isSlow = lag.lagMs > lateShare * this.#patienceMs && appendRate > this.#gainingRate * 1.05
-    this.#lateMs = isSlow && this.#isMeasured && !this.#isLeftAlone ? this.#lateMs + sinceMs : 0
+    this.#lateMs = isSlow && this.#isMeasured && !this.#isIgnored ? this.#lateMs + sinceMs : 0
   }
 
-  /** What its restore brought since the last step, as far as it counts. */
-  #countRestored({ inSet, restoredBytes, contentBytes }: Standing): number {
+  /** The bytes restored since the last step that count as progress. */
+  #countRestored({ inSet, restoredBytes, contentBytes }: FlowSample): number {
     if (inSet) this.#countedSinceInSet = 0
     const left = Math.max(0, restoresMax * contentBytes - this.#countedSinceInSet)
     const counted = Math.min(left, Math.max(0, restoredBytes - this.#restoredBytes))
@@ -203,7 +201,10 @@ export class FlowPeer {
     return this.#samples >= samplesMin
   }
 
-  /** It took so much since it last took anything: many answer in bursts. */
+  /**
+   * Adds a sample over the time since its last progress, because many standbys acknowledge in
+   * bursts.
+   */
   #sample(done: number, sinceMs: number): void {
     const rate = done / sinceMs
     const weight = sampleWeight(sinceMs, this.#patienceMs)
@@ -219,25 +220,24 @@ export class FlowPeer {
     return (this.#keepsUp ? onItsWayShare : closeShare) * this.#patienceMs
   }
 
-  /** The rate of appends at which it gains enough. */
+  /** The highest append rate at which it gains fast enough. */
   get #gainingRate(): number {
     if (this.lag.lagMs <= this.#closeMs) return Number.POSITIVE_INFINITY
     const reachMs = this.inSet ? this.#patienceMs : reachFactor * this.#patienceMs
     const surplus = Math.max(0, this.work.lag - this.#rate * this.#closeMs)
     const gaining = Math.max(this.#rate / 2, this.#rate - surplus / reachMs)
     if (!this.#restores) return gaining
-    // The stream would take as much of the link as the writers give it, and the restore only the
-    // rest.
+    // The stream uses as much of the link as writers fill, and leaves only the rest to the restore.
     return Math.min(gaining, restoreShare * (this.#rate + this.#restoreRate))
   }
 
   /**
-   * The rate of appends that it needs, never below the floor; undefined when it needs none.
+   * The append rate that it needs, never below the floor; undefined when it needs no pacing.
    *
    * @param pacedRate - the rate that writers are paced to now
    */
   wanted(floor: number, pacedRate: number): number | undefined {
-    if (this.#isLeftAlone) return undefined
+    if (this.#isIgnored) return undefined
     if (!this.#isMeasured) return this.isUrgent ? floor : undefined
     const rate = this.#gainingRate
     if (rate === Number.POSITIVE_INFINITY) {
@@ -245,16 +245,15 @@ export class FlowPeer {
       return undefined
     }
     const wanted = Math.max(floor, rate)
-    // What it lags still grows while the rate comes down to that, which says nothing of what pacing
-    // is good for.
+    // Its lag still grows while the rate comes down, so pacing cannot be judged yet.
     if (pacedRate > inForceTimes * wanted) this.#trial = undefined
     else if (this.#isHopeless()) return undefined
     return wanted
   }
 
   /**
-   * Whether it came no closer for so long although the writers are paced for it. What a restore
-   * brings is work that it lacked like that of the stream, and shares the link with it.
+   * Whether it came no closer although writers were paced for it. Restored bytes count as progress,
+   * because the restore shares the link with the stream.
    */
   #isHopeless(): boolean {
     const { lag, done } = this.work
@@ -271,10 +270,10 @@ export class FlowPeer {
       return false
     }
     this.#trial = undefined
-    const factor = Math.min(restFactorMax, restFactor * 2 ** this.#rests)
-    this.#rests += 1
-    this.#restsUntilMs = nowMs + factor * this.#patienceMs
-    this.#isLeftAlone = true
+    const factor = Math.min(ignoreFactorMax, ignoreFactor * 2 ** this.#timesIgnored)
+    this.#timesIgnored += 1
+    this.#ignoredUntilMs = nowMs + factor * this.#patienceMs
+    this.#isIgnored = true
     return true
   }
 }

@@ -1,48 +1,54 @@
-/** What the in-sync set knows of a follower, and what the follower's stream holds of the set. */
+/**
+ * What the in-sync set records of a follower, and the handle by which the follower's stream reports
+ * to the set.
+ */
 
 import type { Readmission } from './readmission.js'
 import type { Follower, FollowerProgress } from './types.js'
 
 /**
- * Content counts as progress of a member until so many times what it lacks has moved to it without
- * an answer.
+ * Transferred content counts as progress of a member up to this multiple of what it lacks, until it
+ * acknowledges.
  */
 export const progressTimesMax: number = 3
-/** It counts up to so many bytes beyond that: lists, and what lies around the contents. */
+/** Bytes beyond that which still count, for lists and message overhead. */
 export const progressSlackBytes: number = 8 * 1024 * 1024
 
-/** What is known of one follower, over all the streams that it opens one after the other. */
+/** What is known of one follower, across all its successive streams. */
 export class FollowerRecord {
   readonly id: string
   readonly readmission: Readmission
-  /** Its present stream: calls of an earlier one do nothing. */
+  /** The handle of its current stream; calls on an earlier handle do nothing. */
   handle: FollowerHandle
   mayCount: boolean
-  /** The last entries that it says to have, in memory and on disk. */
+  /** The last entries that it acknowledged, in memory and on disk. */
   received = 0
   durable = 0
-  /** Whether it said anything on its present stream; until then it may lack everything. */
+  /** Whether it sent anything on its current stream; until then it may lack everything. */
   heard = false
-  /** Whether it is sent entries on its present stream. */
+  /** Whether entries are sent on its current stream. */
   begun = false
-  /** Whether it had caught up on its present stream. */
+  /** Whether it has caught up on its current stream. */
   caughtUp = false
-  /** Whether it was in the set since it caught up. */
+  /** Whether it has joined the set since it caught up. */
   joined = false
   /** Whether its process is known to be gone, or to follow another active. */
   isGone = false
-  /** Since when it is silent, whether it owes an answer or not. */
+  /** Since when it is silent or without a stream; undefined while it is heard. */
   lostSinceMs: number | undefined
-  /** When it was added to the set: it owes nothing from before. */
+  /** When it was added to the set; entries from before do not need its acknowledgement. */
   addedAtMs = 0
-  /** When large content moved to it last. */
+  /** When content was last transferred to it. */
   movedAtMs = 0
-  /** Whether a restore is under way, and up to which entry it lacks none of the stream. */
+  /**
+   * Whether a restore is under way, and the last entry before its stream began, up to which nothing
+   * counts as lag.
+   */
   restores = false
   cutOrdinal = -1
-  /** Bytes that its restores brought, as far as that is known. */
+  /** Bytes that its restores transferred. */
   restoredBytes = 0
-  /** Bytes of the contents of entries that it lacks, and got already. */
+  /** Bytes of contents that it already has of entries that it lacks. */
   arrivedBytes = 0
 
   constructor(id: string, handle: FollowerHandle, mayCount: boolean, readmission: Readmission) {
@@ -53,8 +59,8 @@ export class FollowerRecord {
   }
 
   /**
-   * Another stream begins. What it had only in memory may be gone, so that it starts from nothing
-   * until it answers.
+   * A new stream begins. Nothing counts as acknowledged until its first answer, because what it had
+   * only in memory may be lost.
    */
   restart(handle: FollowerHandle, mayCount: boolean): void {
     this.handle = handle
@@ -71,7 +77,7 @@ export class FollowerRecord {
     this.cutOrdinal = -1
   }
 
-  /** Whether it could be in the set, as far as its stream is concerned. */
+  /** Whether its stream allows it to join the set. */
   get isReady(): boolean {
     return this.caughtUp && this.lostSinceMs === undefined
   }
@@ -90,8 +96,8 @@ export class FollowerRecord {
   }
 
   /**
-   * Content moved to it, while it lags so many bytes. Answers whether that is progress, see
-   * {@link Follower.progressed}.
+   * Content was transferred to it while it lagged by `lagBytes`. Answers whether that counts as
+   * progress, see {@link Follower.progressed}.
    */
   moved(progress: FollowerProgress, lagBytes: number, nowMs: number): boolean {
     const { bytes, restores, arrivedBytes, offeredBytes } = progress
@@ -101,14 +107,14 @@ export class FollowerRecord {
     } else {
       const neededBytes = progressTimesMax * (lagBytes + offeredBytes)
       if (arrivedBytes > neededBytes + progressSlackBytes) return false
-      // What was offered belongs to no entry yet.
+      // Offered blobs belong to no entry yet, so they are no part of the lag.
       this.arrivedBytes = Math.min(lagBytes, Math.max(0, arrivedBytes - offeredBytes))
     }
     this.movedAtMs = nowMs
     return true
   }
 
-  /** Time in which it could not be heard through no fault of its own. */
+  /** Extends its deadlines by a time in which this node could not hear it. */
   grant(ms: number): void {
     this.addedAtMs += ms
     this.movedAtMs += ms
@@ -116,7 +122,7 @@ export class FollowerRecord {
   }
 }
 
-/** What a follower's stream tells the set. */
+/** What a follower's stream reports to the set. */
 export interface FollowerCalls {
   answer(handle: FollowerHandle, received: number, durable: number): void
   begins(handle: FollowerHandle, restores: boolean): void
@@ -127,7 +133,7 @@ export interface FollowerCalls {
   tooSlow(handle: FollowerHandle, why: string): void
 }
 
-/** What the shell holds of a follower. */
+/** The handle that the follower's stream uses. */
 export class FollowerHandle implements Follower {
   readonly id: string
   readonly #set: FollowerCalls

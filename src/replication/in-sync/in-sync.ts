@@ -1,13 +1,12 @@
 /**
- * The in-sync set: who is in it, who leaves it, and what the cluster does when nobody is.
+ * The in-sync set: which standbys join and leave it, and what happens to writes when it is empty.
  *
  * Invariants:
- * - the set changes only by an entry of the journal; see `AckTracker` for when such an entry takes
- *   effect;
- * - one timer at most runs, and only while a member owes an answer, the first wait of a term runs,
- *   or one that was too slow waits for its return;
- * - `standing` is `degraded` or `blocked` only while no member counts; it is `redundant` from when
- *   one counts until the set is empty, and its emptiness durable.
+ * - the set changes only by a journal entry; see `AckTracker` for when such an entry takes effect;
+ * - at most one timer runs, and only while a member owes an acknowledgement, during the first wait
+ *   of a term, or while a standby that was too slow waits for its readmission;
+ * - `redundancy` is `degraded` or `blocked` only while no member counts; it is `redundant` from the
+ *   moment a member counts until the set is durably empty.
  */
 import type { Clock } from '../../interfaces/clock.js'
 import { AckTracker, type MembershipNews } from './ack-tracker.js'
@@ -19,26 +18,33 @@ import { Readmission } from './readmission.js'
 import { SilenceWatch } from './silence-watch.js'
 import type { Follower, FollowerProgress, FollowerStatus, WriterEvent } from './types.js'
 
-/** What stands for a write that wants a standby. */
-export type Standing = 'redundant' | 'waiting' | 'degraded' | 'blocked'
+/**
+ * Whether a write that needs a standby finds one: `redundant` when one counts, `waiting` while that
+ * is open at the start of a term; otherwise `degraded` when writes continue without a standby, and
+ * `blocked` when they wait for one.
+ */
+export type Redundancy = 'redundant' | 'waiting' | 'degraded' | 'blocked'
 
-/** What the set needs from its writer. */
+/** What the set needs of its writer. */
 export interface InSyncOptions {
   readonly clock: Clock
   readonly degradeAfterMs: number
   readonly onNoStandby: 'degrade' | 'block'
-  /** Whether it starts without the first wait. */
+  /** Whether to skip the first wait, because no standby can join. */
   readonly degraded: boolean
   readonly lastOrdinal: number
   readonly lastSeq: number
-  /** Journals the set; undefined when the journal takes nothing any more. */
+  /**
+   * Journals the set and answers the entry's ordinal; undefined when the journal accepts no entries
+   * any more.
+   */
   append(members: readonly string[]): number | undefined
   emit(event: WriterEvent): void
-  /** Thresholds or standing changed: somebody may be released. */
+  /** Thresholds or redundancy changed, so writes may be acknowledged. */
   changed(): void
 }
 
-/** A timer that fires later than this was held up by this node itself, in milliseconds. */
+/** A timer that fires later than this shows that this node itself was delayed, in milliseconds. */
 const lateToleranceMs = 100
 
 export class InSyncSet implements FollowerCalls {
@@ -47,8 +53,8 @@ export class InSyncSet implements FollowerCalls {
   readonly #followers = new Map<string, FollowerRecord>()
   readonly #silence: SilenceWatch
   readonly #lag: LagMeter
-  #standing: Standing = 'waiting'
-  /** When the wait that a term begins with ends; undefined when it is over. */
+  #redundancy: Redundancy = 'waiting'
+  /** When the first wait of the term ends; undefined when it is over. */
   #firstWaitEndsMs: number | undefined
   readonly #timer: DeadlineTimer
   #closed = false
@@ -60,7 +66,7 @@ export class InSyncSet implements FollowerCalls {
     this.#timer = new DeadlineTimer(options.clock, (nowMs, lateMs) => this.#check(nowMs, lateMs))
   }
 
-  /** Begins the first wait of the term, or the state without one. */
+  /** Begins the first wait of the term, or degrades at once when that is to be skipped. */
   start(): void {
     if (this.#options.degraded) {
       this.#degrade()
@@ -71,8 +77,8 @@ export class InSyncSet implements FollowerCalls {
   }
 
   /**
-   * No member that could count is in reach, proven: the wait that a term begins with would be for
-   * nobody.
+   * No promotable member is reachable, as is proven: ends the first wait, since no standby can end
+   * it.
    */
   endFirstWait(): void {
     if (this.#firstWaitEndsMs === undefined) return
@@ -80,11 +86,11 @@ export class InSyncSet implements FollowerCalls {
     if (this.tracker.isEmpty) this.#degrade()
   }
 
-  get standing(): Standing {
-    return this.#standing
+  get redundancy(): Redundancy {
+    return this.#redundancy
   }
 
-  /** A follower's stream begins; an older stream of the same follower does not count any more. */
+  /** A follower's stream begins and replaces an older stream of the same follower. */
   addFollower(id: string, mayCount: boolean): Follower {
     const handle = new FollowerHandle(id, this)
     const known = this.#followers.get(id)
@@ -93,7 +99,8 @@ export class InSyncSet implements FollowerCalls {
       this.#followers.set(id, new FollowerRecord(id, handle, mayCount, readmission))
       return handle
     }
-    // Silent until its first answer on the new stream, and since when it was on the old one.
+    // The new stream is silent until its first answer. If the old stream was silent, the silence
+    // continues.
     this.lost(known.handle, false, undefined)
     known.restart(handle, mayCount)
     this.tracker.restart(id)
@@ -112,15 +119,15 @@ export class InSyncSet implements FollowerCalls {
 
   /** Everything up to this ordinal is durable on the active. */
   local(durableOrdinal: number): void {
-    this.#take(this.tracker.local(durableOrdinal))
+    this.#applyNews(this.tracker.local(durableOrdinal))
   }
 
-  /** Calls back from a follower's handle. */
+  /** @see Follower.received */
   answer(handle: FollowerHandle, received: number, durable: number): void {
     const record = this.#recordOf(handle)
     if (record === undefined) return
     record.answered(received, durable)
-    this.#take(this.tracker.answer(record.id, record.received, record.durable))
+    this.#applyNews(this.tracker.answer(record.id, record.received, record.durable))
     const { readmission } = record
     if (Number.isFinite(readmission.dueMs) && this.tracker.stateOf(record.id) === 'counting') {
       readmission.keptUp(record.addedAtMs, this.#options.clock.nowMs())
@@ -130,9 +137,8 @@ export class InSyncSet implements FollowerCalls {
   }
 
   /**
-   * One that had caught up, and was still too far behind then, may join as soon as it is not; one
-   * that was removed while its stream stood, because it was silent for a while, may come back when
-   * it answers.
+   * Admits a follower that has caught up and is out of the set: one that lagged too much then and
+   * does not now, or one that was removed for silence, kept its stream and answers again.
    */
   #readmit(record: FollowerRecord): void {
     const out = this.tracker.stateOf(record.id) === undefined
@@ -145,7 +151,7 @@ export class InSyncSet implements FollowerCalls {
    * blocked for lack of a standby, any follower may join.
    */
   #isCurrent({ durable, joined }: FollowerRecord): boolean {
-    if (this.#standing === 'blocked') return true
+    if (this.#redundancy === 'blocked') return true
     const { clock, degradeAfterMs } = this.#options
     const { lagMs } = this.#lag.lagOf(durable, clock.nowMs())
     return lagMs < (joined ? degradeAfterMs / 4 : degradeAfterMs)
@@ -170,8 +176,8 @@ export class InSyncSet implements FollowerCalls {
   }
 
   /**
-   * Whom writers may be paced for: standbys that are alive, take entries, and may be in the set
-   * now. One that is to stay out for a while would gain nothing by it.
+   * Standbys that writers may be paced for: alive, receiving entries, and in the set or allowed to
+   * join now. Pacing would be useless for one that has to stay out for a while.
    */
   standbys(): FlowStandby[] {
     const nowMs = this.#options.clock.nowMs()
@@ -180,18 +186,18 @@ export class InSyncSet implements FollowerCalls {
       const { id, mayCount, begun, heard, lostSinceMs, durable, cutOrdinal } = record
       const { restores, restoredBytes, arrivedBytes } = record
       if (!mayCount || !begun || lostSinceMs !== undefined) continue
-      // What it lacks is known by its first answer, or by its restore.
+      // Its lag is unknown before its first answer, unless it is being restored.
       if (!heard && !restores) continue
       const state = this.tracker.stateOf(id)
       const inSet = state === 'adding' || state === 'counting'
-      if (!inSet && this.#waits(record, nowMs)) continue
+      if (!inSet && this.#mustStayOut(record, nowMs)) continue
       const lag = this.#lag.lagOf(Math.max(durable, cutOrdinal), nowMs)
       found.push({ id, inSet, lag, restores, restoredBytes, arrivedBytes })
     }
     return found
   }
 
-  /** Whether nobody need wait for a standby that had a stream in this term. */
+  /** Whether a standby is known to be gone, or never had a stream in this term. */
   isGone(id: string): boolean {
     return this.#followers.get(id)?.isGone ?? true
   }
@@ -206,17 +212,17 @@ export class InSyncSet implements FollowerCalls {
     if (this.#isCurrent(record)) this.#admit(record)
   }
 
-  /** Adds it to the set, unless it is in it or has to wait. */
+  /** Adds the follower to the set, unless it is a member or its readmission is not due. */
   #admit(record: FollowerRecord): void {
     const state = this.tracker.stateOf(record.id)
     if (state === 'adding' || state === 'counting') return
     const nowMs = this.#options.clock.nowMs()
-    if (this.#waits(record, nowMs)) return this.#timer.setBy(record.readmission.dueMs)
+    if (this.#mustStayOut(record, nowMs)) return this.#timer.setBy(record.readmission.dueMs)
     const ordinal = this.#options.append([...this.tracker.members(), record.id])
     if (ordinal === undefined) return
     record.joined = true
-    this.#take(this.tracker.add(record.id, ordinal, record.received, record.durable))
-    // The addition itself is the first thing that it owes an answer to.
+    this.#applyNews(this.tracker.add(record.id, ordinal, record.received, record.durable))
+    // The addition is the first entry that it has to acknowledge.
     record.addedAtMs = nowMs
     this.#silence.appended(ordinal, this.tracker.leastDurable, nowMs)
     this.#timer.setBy(nowMs + this.#options.degradeAfterMs)
@@ -224,11 +230,11 @@ export class InSyncSet implements FollowerCalls {
   }
 
   /**
-   * Whether it was too slow too often. A slow standby is better than none where writes wait for
-   * one.
+   * Whether its readmission is not due yet, because it was too slow before. While writes are
+   * blocked it is admitted anyway: a slow standby is better than none.
    */
-  #waits({ readmission }: FollowerRecord, nowMs: number): boolean {
-    return readmission.dueMs > nowMs && this.#standing !== 'blocked'
+  #mustStayOut({ readmission }: FollowerRecord, nowMs: number): boolean {
+    return readmission.dueMs > nowMs && this.#redundancy !== 'blocked'
   }
 
   /** @see Follower.lost */
@@ -238,7 +244,7 @@ export class InSyncSet implements FollowerCalls {
     if (proven) {
       record.isGone = true
       record.readmission.forgive()
-      // What it lacks is known only from its next stream.
+      // How much it lacks is known only with its next stream.
       record.caughtUp = false
       this.#remove(record, 'it is gone, or follows another node')
       return
@@ -263,7 +269,7 @@ export class InSyncSet implements FollowerCalls {
     if (record !== undefined) this.#removeSlow(record, why)
   }
 
-  /** How all followers stand. */
+  /** The state and lag of all followers. */
   followers(): FollowerStatus[] {
     const nowMs = this.#options.clock.nowMs()
     return [...this.#followers.values()].map(({ id, durable, heard }) => {
@@ -273,7 +279,7 @@ export class InSyncSet implements FollowerCalls {
     })
   }
 
-  /** Ends everything; calls of followers do nothing from here on. */
+  /** Stops the timer; calls of followers do nothing from now on. */
   close(): void {
     this.#closed = true
     this.#timer.close()
@@ -292,7 +298,7 @@ export class InSyncSet implements FollowerCalls {
     const ordinal = this.#options.append(members)
     if (ordinal === undefined) return
     this.#options.emit({ name: 'standbyLost', peer: record.id, reason })
-    this.#take(this.tracker.remove(record.id, ordinal))
+    this.#applyNews(this.tracker.remove(record.id, ordinal))
     this.#options.changed()
   }
 
@@ -304,30 +310,31 @@ export class InSyncSet implements FollowerCalls {
     if (pauseMs > 0) this.#timer.setBy(record.readmission.dueMs)
   }
 
-  #take(news: MembershipNews): void {
+  #applyNews(news: MembershipNews): void {
     for (const peer of news.counting) this.#options.emit({ name: 'standbyInSync', peer })
     if (this.tracker.counting > 0) {
-      if (this.#standing === 'redundant') return
-      this.#standing = 'redundant'
+      if (this.#redundancy === 'redundant') return
+      this.#redundancy = 'redundant'
       this.#firstWaitEndsMs = undefined
       this.#options.emit({ name: 'redundant' })
     } else if (this.#firstWaitEndsMs === undefined && this.tracker.isEmpty) {
-      // Whoever left was waited for before its removal, or was known to be gone.
+      // No further wait is needed: the last member was waited for before its removal, or is known
+      // to be gone.
       this.#degrade()
     }
   }
 
   #degrade(): void {
-    if (this.#standing === 'degraded' || this.#standing === 'blocked') return
+    if (this.#redundancy === 'degraded' || this.#redundancy === 'blocked') return
     const blocked = this.#options.onNoStandby === 'block'
-    this.#standing = blocked ? 'blocked' : 'degraded'
+    this.#redundancy = blocked ? 'blocked' : 'degraded'
     this.#options.emit({ name: 'degraded', blocked })
     this.#options.changed()
   }
 
-  /** Removes who is silent for too long; the timer comes here. */
+  /** Called by the timer: removes members that have been silent for too long. */
   #check(nowMs: number, lateMs: number): void {
-    this.#pardon(lateMs)
+    this.#grantDelay(lateMs)
     let nextMs = this.#checkFirstWait(nowMs)
     for (const record of this.#followers.values()) {
       const dueMs = this.#silentUntilMs(record)
@@ -340,11 +347,10 @@ export class InSyncSet implements FollowerCalls {
     this.#timer.setBy(nextMs)
   }
 
-  /** A node that was held up itself distrusts itself before it accuses others. */
-  #pardon(lateMs: number): void {
+  /** When this node itself was delayed, extends all deadlines instead of blaming the followers. */
+  #grantDelay(lateMs: number): void {
     if (lateMs <= lateToleranceMs) return
-    // Answers that came meanwhile have yet to be read, so that a little more than the delay is
-    // granted.
+    // Answers that arrived meanwhile are still unread, so more than the delay is granted.
     const grantedMs = lateMs + Math.min(lateMs, this.#options.degradeAfterMs)
     this.#silence.shift(grantedMs)
     if (this.#firstWaitEndsMs !== undefined) this.#firstWaitEndsMs += grantedMs
@@ -360,7 +366,8 @@ export class InSyncSet implements FollowerCalls {
   }
 
   /**
-   * When a member has been silent for too long; never for one that owes nothing and is not lost.
+   * When a member's silence becomes too long; infinite for one that owes no acknowledgement and is
+   * not lost.
    */
   #silentUntilMs(record: FollowerRecord): number {
     const state = this.tracker.stateOf(record.id)

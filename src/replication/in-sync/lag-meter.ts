@@ -1,8 +1,8 @@
 /**
- * How far behind an ordinal is, in changes, bytes and time, from a bounded number of marks. The
- * older half of the marks grows coarser with age, so that a follower that is far behind costs no
- * more memory than one that is not, and one that is close is always measured exactly. Between two
- * marks the truth is taken to lie on a straight line.
+ * Measures how far behind an ordinal is, in changes, bytes and time, from a bounded number of
+ * marks. The older half of the marks is thinned out, so that memory is bounded however far a
+ * follower lags, while a small lag is measured closely. Between two marks the meter interpolates
+ * linearly.
  */
 
 interface Mark {
@@ -13,7 +13,7 @@ interface Mark {
   readonly atMs: number
 }
 
-/** How far behind. */
+/** How far a follower is behind. */
 export interface Lag {
   /** Changes that it has not on its disk. */
   readonly lagSeq: number
@@ -24,19 +24,21 @@ export interface Lag {
 }
 
 /**
- * Marks kept; beyond it every second one of the older half is dropped, and the lag is less exact
+ * Marks kept; beyond it every second mark of the older half is dropped, and the lag is less exact
  * there.
  */
 const marksMax = 1024
 /**
- * Entries that follow a mark within this time get none of their own, but for the last of them, in
- * milliseconds.
+ * Entries within this time after a mark share one mark, that of the last of them, in milliseconds.
  */
 const markEveryMs = 10
-/** A larger one always gets its own: no straight line is near the truth there. */
+/**
+ * An entry of at least this size always gets its own mark, because interpolating across it would be
+ * wrong.
+ */
 const markBytes = 1024 * 1024
 
-/** Marks of what was appended when. */
+/** Records what was appended when. */
 export class LagMeter {
   #marks: Mark[] = []
   #last: Mark
@@ -58,14 +60,15 @@ export class LagMeter {
     this.#last = { ordinal, seq: lastSeq, bytes: before.bytes + bytes, atMs: nowMs }
     const newest = this.#marks.at(-1) ?? before
     if (nowMs - newest.atMs < markEveryMs && bytes < markBytes) return
-    // The line between two marks must not lead across a time in which nothing was appended.
+    // Mark the entry before as well, so that no interpolation spans a time in which nothing was
+    // appended.
     if (newest !== before) this.#marks.push(before)
     this.#marks.push(this.#last)
     if (this.#marks.length <= marksMax) return
     this.#marks = this.#marks.filter((_, at) => at % 2 === 0 || at > marksMax / 2)
   }
 
-  /** How far behind one is who has everything up to this ordinal. */
+  /** The lag of a follower that has everything up to this ordinal. */
   lagOf(ordinal: number, nowMs: number): Lag {
     const last = this.#last
     if (ordinal >= last.ordinal) return { lagSeq: 0, lagBytes: 0, lagMs: 0 }
@@ -79,12 +82,12 @@ export class LagMeter {
     }
     const had = marks[low - 1]
     const lacks = marks[low] ?? last
-    // Of one who is older than all marks nothing is known, so that it may lack everything.
+    // For an ordinal before all marks nothing is known, so the follower may lack everything.
     if (had === undefined)
       return { lagSeq: last.seq, lagBytes: last.bytes, lagMs: nowMs - lacks.atMs }
     const share = (ordinal - had.ordinal) / (lacks.ordinal - had.ordinal)
     const between = (from: number, to: number): number => from + share * (to - from)
-    // The oldest entry that it lacks is one later than the one that it has.
+    // The oldest entry that it lacks is the one after the last that it has.
     const next = Math.min(1, share + 1 / (lacks.ordinal - had.ordinal))
     const lackedSinceMs = had.atMs + next * (lacks.atMs - had.atMs)
     return {

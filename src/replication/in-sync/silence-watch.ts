@@ -1,8 +1,8 @@
 /**
- * Since when a follower leaves something unanswered. Entries are not remembered one by one: marks
- * are set at most every `granularityMs`, and exactly when everything before was answered, so that a
- * lone write is judged to the millisecond and a flood costs nothing. Between two marks the later
- * time counts, in the follower's favour.
+ * Tells since when a follower has not acknowledged an entry. It keeps marks instead of every entry:
+ * at most one every `granularityMs`, and an exact one when everything before was acknowledged, so
+ * that a lone write is timed exactly and a flood costs little. Between two marks the later time
+ * counts, in the follower's favour.
  */
 
 interface AppendMark {
@@ -10,7 +10,7 @@ interface AppendMark {
   atMs: number
 }
 
-/** When unanswered entries were appended. */
+/** When unacknowledged entries were appended. */
 export class SilenceWatch {
   readonly #granularityMs: number
   #marks: AppendMark[] = []
@@ -20,7 +20,7 @@ export class SilenceWatch {
     this.#granularityMs = granularityMs
   }
 
-  /** An entry was appended; `answered` is what even the slowest member has. */
+  /** An entry was appended; `answered` is the last entry that every member has. */
   appended(ordinal: number, answered: number, nowMs: number): void {
     if (answered >= this.#lastOrdinal) this.#marks.length = 0
     else this.#forget(answered)
@@ -43,7 +43,7 @@ export class SilenceWatch {
     return before.ordinal === answered + 1 ? before.atMs : before.atMs + this.#granularityMs
   }
 
-  /** This node was late itself by so much: nobody else is to blame for that time. */
+  /** This node itself was late by `lateMs`, so that time does not count against followers. */
   shift(lateMs: number): void {
     for (const mark of this.#marks) mark.atMs += lateMs
   }

@@ -1,6 +1,5 @@
 /**
- * Snapshots of application state on their way from the source, and from where they were staged into
- * the copy.
+ * Requests a snapshot of application state from the source, and retries while the source has none.
  */
 
 import { snapshotBytesMax } from '../../copy/contents/types.js'
@@ -9,29 +8,28 @@ import { fromPeer } from '../../protocol/fields.js'
 import { onAbort } from '../../util/abort.js'
 import type { RestoreContext } from './context.js'
 
-/**
- * Times that a source without a snapshot is asked; then the restore is given up, and begun again.
- */
+/** Requests to a source that has no snapshot, before the restore is given up and started again. */
 const attemptsMax = 10
 /**
- * The first pause between two of them, in milliseconds; each is twice as long as the one before.
+ * The first pause between two requests, in milliseconds; each is twice as long as the one before.
  */
 const pauseMs = 1000
-/** The longest pause between two of them, in milliseconds. */
+/** The longest pause between two requests, in milliseconds. */
 const pauseMsMax = 60_000
 
 const read = fromPeer('an answer of the source')
 
-/** What the source has ready. */
+/** The snapshot that the source has made. */
 interface Ready {
   readonly bytes: number
   readonly seq: number
 }
 
 /**
- * Has the source take a snapshot. One that fails is waited for, with all else that has arrived.
+ * Makes the source take a snapshot. It retries when that fails, so that what was already
+ * transferred is not lost.
  *
- * @throws `SNAPSHOT_FAILED` when there is still none after a while
+ * @throws `SNAPSHOT_FAILED` when all attempts failed
  */
 export async function askForSnapshot(context: RestoreContext, className: string): Promise<Ready> {
   const { bulk, signal } = context

@@ -1,4 +1,4 @@
-/** What a restore works with on the target's side. */
+/** What a restore depends on at the target. */
 
 import type { OutsideReport } from '../../copy/files/types.js'
 import type { LocalCopy } from '../../copy/local-copy.js'
@@ -9,7 +9,7 @@ import type { OpenStorage } from '../../interfaces/storage.js'
 import type { BulkClient } from '../bulk/client.js'
 import type { PlanMessage, RestoreProgress } from './plan.js'
 
-/** What a restore works with. */
+/** What a restore depends on. */
 export interface RestoreContext {
   readonly copy: LocalCopy
   readonly storage: OpenStorage
@@ -17,19 +17,19 @@ export interface RestoreContext {
   readonly clock: Clock
   readonly stateClasses: readonly string[]
   readonly plan: PlanMessage
-  /** Files that were found changed here at start and not repaired since. */
+  /** Files that the scan at the start found changed, and that are not repaired yet. */
   readonly outside: OutsideReport
   readonly bulk: BulkClient
   readonly signal: AbortSignal
-  /** 0: as fast as it goes. */
+  /** 0 means unlimited. */
   readonly bytesPerSecondMax: number
   readonly peer: string
   /**
-   * Whether a synced class of the own policy claims the path: all others stay untouched, whatever
-   * the source says.
+   * Whether a synced class of this node's policy claims the path. All other paths stay untouched,
+   * whatever the source sends.
    */
   claims(path: string): boolean
   progress(progress: RestoreProgress): void
-  /** The source cannot give what is asked for, and is asked again. */
+  /** The source could not serve a request, which is repeated later. */
   waits(error: HotspareError): void
 }

@@ -1,4 +1,4 @@
-/** Pages of the source's index, as they come over the wire. */
+/** Reads pages of the source's index. */
 
 import type { NamedFile, VersionedPath } from '../../copy/files/types.js'
 import { checkPath } from '../../policy/path-rules.js'
@@ -6,8 +6,8 @@ import { fromPeer } from '../../protocol/fields.js'
 import type { BulkAnswer } from '../bulk/client.js'
 import { indexPathsMax } from '../bulk/messages.js'
 
-/** A part of the listing of what is to be moved. */
-export interface Page {
+/** A page of the listing of files to transfer and paths to remove. */
+export interface IndexPage {
   readonly files: NamedFile[]
   readonly removed: VersionedPath[]
   readonly next: number
@@ -20,7 +20,7 @@ export interface Page {
 const read = fromPeer('a page of the index')
 
 /** @throws `PROTOCOL_VIOLATION` */
-export function pageOf(answer: BulkAnswer): Page {
+export function pageOf(answer: BulkAnswer): IndexPage {
   const body = read.fields(answer.body, 'page')
   const files = read.list(body.files, 'files', indexPathsMax).map((one): NamedFile => {
     const [path, version, size, mode] = read.row(one, 'file')

@@ -1,39 +1,43 @@
-/** How a follower is brought to the state of its source, and how far that is. */
+/** How a follower is brought to the state of its source, and the progress of that. */
 import type { Extent, Term } from '../../history/position.js'
 
-/** Source to follower: what we do. */
+/** Source to follower: how the follower catches up. */
 export interface PlanMessage {
   readonly type: 'plan'
   readonly method: RestoreMethod
-  /** Shared by both sides' events of this restore. */
+  /** Identifies this restore in the events of both sides. */
   readonly restoreId: string
   readonly term: Term
   /**
-   * The source's copy at the cut: entries follow from there when the method is `delta` or `full`.
+   * The source's copy at the cut: the position after which entries follow when the method is
+   * `delta` or `full`.
    */
   readonly cut: Extent
   readonly inSync: readonly string[]
   /** The highest acknowledged-up-to mark of the source's copy at the cut. */
   readonly ackedSeq: number
-  /** The last change that both have; what the follower has beyond it is a divergence. */
+  /**
+   * The last change that both copies have. When `diverged`, what the follower has beyond it is its
+   * divergence.
+   */
   readonly commonSeq: number
   readonly diverged: boolean
 }
 
-/** How far a restore is. Bytes and files are those of the whole restore. */
+/** The progress of a restore. Bytes and files are those of the whole restore. */
 export interface RestoreProgress {
   /**
-   * What is under way: `vault` keeps what would be lost, `index` asks what differs, `files` and
-   * `state` copy, `switch` puts the new copy in place of the old one, `done` is the end.
+   * The phase: `vault` copies what would be lost into the vault, `index` compares, `files` and
+   * `state` transfer, `switch` replaces the old copy with the new one, `done` is the end.
    */
   readonly phase: 'vault' | 'index' | 'files' | 'state' | 'switch' | 'done'
-  /** Files that are here in full. */
+  /** Files that arrived completely. */
   readonly files: number
-  /** Files to move, as far as the index is known. */
+  /** Files to transfer, as far as the index is known. */
   readonly filesTotal: number
-  /** Bytes of files that are here. */
+  /** Bytes of files that arrived. */
   readonly bytes: number
-  /** Bytes of files to move, as far as the index is known. */
+  /** Bytes of files to transfer, as far as the index is known. */
   readonly bytesTotal: number
 }
 

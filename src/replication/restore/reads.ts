@@ -1,8 +1,8 @@
 /**
- * The reads of a restore: stretches of files, many to a request, several requests under way, and no
- * more bytes a second than is allowed.
+ * The reads of a restore: stretches of files, many to a request, several requests in flight, within
+ * the allowed bytes a second.
  *
- * Invariant: at most {@link requestsMax} requests are under way, each of at most `batchBytes`.
+ * Invariant: at most {@link requestsMax} requests are in flight, each of at most `batchBytes`.
  */
 import type { Clock } from '../../interfaces/clock.js'
 import type { BulkAnswer, BulkClient } from '../bulk/client.js'
@@ -10,18 +10,18 @@ import type { ReadStretch } from '../bulk/messages.js'
 import { listedPathBytes, stretchResultBytesMax } from '../bulk/messages.js'
 import type { StagedFile } from './staging.js'
 
-/** Bytes asked for in one request; more take further requests. */
+/** Bytes requested at a time; more need further requests. */
 const batchBytesMax = 512 * 1024
 /**
- * With a limited rate a request asks for what may come in so many seconds, but for no less than so
- * many bytes.
+ * With a limited rate, a request covers the bytes of this many seconds, but at least
+ * `pacedBytesMin`.
  */
 const pacedSeconds = 0.25
-/** The least that such a request asks for. */
+/** Bytes that a request covers at least when the rate is limited. */
 const pacedBytesMin = 16 * 1024
-/** Files in one request; more take further requests. */
+/** Files in one request; more need further requests. */
 const batchFilesMax = 512
-/** Requests under way at the same time; further ones wait. */
+/** Requests in flight at the same time; further ones wait. */
 const requestsMax = 6
 
 /** A batch of stretches, and the staged files that they belong to. */
@@ -29,33 +29,33 @@ export interface Batch {
   readonly stretches: ReadStretch[]
   readonly files: StagedFile[]
   bytes: number
-  /** Bytes of its paths in the request. */
+  /** Bytes that its paths take in the request. */
   pathBytes: number
 }
 
 const emptyBatch = (): Batch => ({ stretches: [], files: [], bytes: 0, pathBytes: 0 })
 
-export interface ReadsOptions {
+export interface RestoreReadsOptions {
   readonly bulk: BulkClient
   readonly clock: Clock
   readonly signal: AbortSignal
-  /** 0: as fast as it goes. */
+  /** 0 means unlimited. */
   readonly bytesPerSecondMax: number
-  /** Takes the answer to a batch. */
+  /** Stores the answer to a batch. */
   store(batch: Batch, answer: BulkAnswer): Promise<void>
 }
 
-export class Reads {
-  readonly #options: ReadsOptions
-  readonly #under = new Set<Promise<void>>()
+export class RestoreReads {
+  readonly #options: RestoreReadsOptions
+  readonly #inFlight = new Set<Promise<void>>()
   readonly #paceFromMs: number
   #pacedBytes = 0
   #failure: unknown
   #batch: Batch = emptyBatch()
-  /** Bytes asked for in one request, at most. */
+  /** The most bytes of one request. */
   readonly batchBytes: number
 
-  constructor(options: ReadsOptions) {
+  constructor(options: RestoreReadsOptions) {
     this.#options = options
     this.#paceFromMs = options.clock.nowMs()
     const rate = options.bytesPerSecondMax
@@ -64,7 +64,7 @@ export class Reads {
     this.batchBytes = rate > 0 ? Math.min(fitting, paced) : fitting
   }
 
-  /** Asks for what is left of a file. */
+  /** Requests the rest of a file, alone if it is large, else together with others. */
   async ask(file: StagedFile, size: number): Promise<void> {
     if (size - file.bytes > this.batchBytes) return this.#askLarge(file, size)
     const length = Math.max(0, size - file.bytes)
@@ -95,7 +95,7 @@ export class Reads {
     }
   }
 
-  /** Sends what was gathered for a request. */
+  /** Sends the request that is being collected. */
   async flush(): Promise<void> {
     const batch = this.#batch
     if (batch.files.length === 0) return
@@ -105,7 +105,7 @@ export class Reads {
 
   async #request(batch: Batch): Promise<void> {
     const { bulk, signal } = this.#options
-    while (this.#under.size >= requestsMax) await Promise.race(this.#under)
+    while (this.#inFlight.size >= requestsMax) await Promise.race(this.#inFlight)
     this.throwFailure()
     signal.throwIfAborted()
     await this.#pace(batch.bytes)
@@ -118,18 +118,18 @@ export class Reads {
     } as const
     const work = bulk
       .request(request, (answer) => {
-        // Holes that were left out took none of the rate.
+        // Omitted zeros do not count towards the rate.
         this.#pacedBytes -= Math.max(0, batch.bytes - answer.bytes.length)
         return this.#options.store(batch, answer)
       })
       .catch((error: unknown) => {
         this.#failure ??= error
       })
-      .finally(() => this.#under.delete(work))
-    this.#under.add(work)
+      .finally(() => this.#inFlight.delete(work))
+    this.#inFlight.add(work)
   }
 
-  /** Holds the rate below the limit, by waiting before a request. */
+  /** Keeps the rate below the limit by waiting before a request. */
   async #pace(bytes: number): Promise<void> {
     const { bytesPerSecondMax, clock } = this.#options
     if (bytesPerSecondMax <= 0) return
@@ -139,13 +139,13 @@ export class Reads {
     if (waitMs > 0) await new Promise<void>((resolve) => clock.setTimer(waitMs, resolve))
   }
 
-  /** Resolves when all answers were taken. */
+  /** Resolves when all answers are stored. */
   async settled(): Promise<void> {
-    while (this.#under.size > 0) await Promise.race(this.#under)
+    while (this.#inFlight.size > 0) await Promise.race(this.#inFlight)
     this.throwFailure()
   }
 
-  /** @throws what a request failed with */
+  /** @throws the first failure of a request */
   throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure
   }

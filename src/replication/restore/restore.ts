@@ -1,10 +1,10 @@
 /**
  * The target's side of a remote restore: compares the source's index with its own, fetches what
  * differs into the staging area, and hands back the manifest with which the copy switches over.
- * Until then nothing of the copy is touched, so an abort at any instant leaves it as it was.
+ * Until then the copy is not changed, so an abort at any time leaves it as it was.
  *
  * Invariants: a staged file carries the version that its path had before its first byte was read;
- * `#seenSeq` is a position that covers every change that any of the bytes read may hold.
+ * `#seenSeq` covers every change that any of the bytes read may include.
  */
 
 import { DistinctPaths, spelledAlike } from '../../copy/files/spellings.js'
@@ -19,41 +19,41 @@ import { fittingPaths } from '../bulk/messages.js'
 import { type PackedStretch, unpack } from '../bulk/packed-content.js'
 import { askForSnapshot } from './ask-for-snapshot.js'
 import type { RestoreContext } from './context.js'
-import { type Page, pageOf } from './index-pages.js'
+import { type IndexPage, pageOf } from './index-pages.js'
 import type { RestoreProgress } from './plan.js'
 import type { Batch } from './reads.js'
-import { Reads } from './reads.js'
+import { RestoreReads } from './reads.js'
 import type { StagedFile } from './staging.js'
 import { Staging } from './staging.js'
-import { decideGoing } from './vault-replaced-files.js'
+import { planRemovals } from './vault-replaced-files.js'
 
-/** The staging index is written again after this time at the earliest, in milliseconds. */
+/** The shortest pause between two writes of the staging index, in milliseconds. */
 const saveEveryMs = 1000
 /**
- * The staging index is written again after so many times as long as the last one took, at the
- * earliest.
+ * The shortest pause between two writes of the staging index, as a multiple of the time that the
+ * last one took.
  */
 const savePause = 20
-/** How often progress is reported at most, in milliseconds. */
+/** The shortest time between two reports of progress, in milliseconds. */
 const progressEveryMs = 250
 
 const read = fromPeer('an answer of the source')
 
-/** What an answer holds of a file, and where it goes. */
+/** The bytes that an answer has of a file, and where they are written. */
 interface Piece {
   readonly file: StagedFile
   readonly area: ObjectArea
   readonly slice: ObjectSlice
 }
 
-/** What an answer says of a stretch. */
+/** The description of a stretch in an answer. */
 interface FoundStretch extends PackedStretch {
   readonly version: number
   readonly size: number
   readonly mode: number
 }
 
-/** Undefined where there is no such file. @throws `PROTOCOL_VIOLATION` */
+/** Undefined when the source has no such file. @throws `PROTOCOL_VIOLATION` */
 function foundOf(stretch: ReadStretch, result: unknown): FoundStretch | undefined {
   if (result === null || result === undefined) return undefined
   const [start, length, version, size, mode, runs] = read.row(result, 'result')
@@ -74,7 +74,7 @@ export class Restore {
   readonly #remove = new Map<string, number>()
   readonly #keep: VersionedPath[] = []
   readonly #states: { className: string; object: string; seq: number }[] = []
-  readonly #reads: Reads
+  readonly #reads: RestoreReads
   readonly #distinct = new DistinctPaths()
   #seenSeq: number
   #complete = false
@@ -88,11 +88,11 @@ export class Restore {
     this.#context = context
     const { bulk, clock, signal, bytesPerSecondMax } = context
     const store = (batch: Batch, answer: BulkAnswer): Promise<void> => this.#store(batch, answer)
-    this.#reads = new Reads({ bulk, clock, signal, bytesPerSecondMax, store })
+    this.#reads = new RestoreReads({ bulk, clock, signal, bytesPerSecondMax, store })
     this.#seenSeq = context.plan.cut.seq
   }
 
-  /** Fetches everything; nothing of the copy is changed yet. */
+  /** Fetches everything without changing the copy. */
   async fetch(): Promise<RestoreManifest> {
     const { plan, storage, clock } = this.#context
     this.#nextSaveMs = clock.nowMs() + saveEveryMs
@@ -106,12 +106,12 @@ export class Restore {
     await this.#fetchStates()
     this.#report('switch', true)
     const manifest = this.#manifest()
-    const remove = await decideGoing(this.#context, manifest)
+    const remove = await planRemovals(this.#context, manifest)
     this.#requireOwnPlaces(remove)
     return { ...manifest, remove }
   }
 
-  /** Resolves when the new journal holds everything that the copied bytes may hold. */
+  /** Resolves when the new journal has every change that the fetched bytes may include. */
   async untilJournaled(journaledSeq: () => number): Promise<void> {
     const { clock, signal } = this.#context
     while (journaledSeq() < this.#seenSeq) {
@@ -127,8 +127,8 @@ export class Restore {
   }
 
   /**
-   * Paths whose content here cannot be trusted: touched beyond the fork, or found different at
-   * start.
+   * Paths whose content on this disk cannot be trusted: changed after the common position, or found
+   * different at the start.
    */
   #suspects(): Set<string> {
     const { copy, plan, outside } = this.#context
@@ -147,9 +147,9 @@ export class Restore {
     const { bulk, plan, copy } = this.#context
     const forgotten = copy.index.tombstoneFloor > plan.commonSeq
     const sinceSeq = plan.method === 'full' || forgotten ? 0 : plan.commonSeq
-    const ask = (from: number): Promise<Page> => {
+    const ask = (from: number): Promise<IndexPage> => {
       const page = bulk.request({ op: 'index', sinceSeq, paths: [], from }, pageOf)
-      // Its failure is met when its turn comes.
+      // The page's failure is reported when it is awaited.
       page.catch(() => undefined)
       return page
     }
@@ -158,15 +158,16 @@ export class Restore {
     this.#tombstoneFloor = first.tombstoneFloor
     const { filesTotal, bytesTotal } = first
     this.#progress = { ...this.#progress, filesTotal, bytesTotal }
-    // Each page is asked for before the files of the one before it: answers come in order.
-    for (let page: Page | undefined = first; page !== undefined; ) {
-      const next: Promise<Page> | undefined = page.next > 0 ? ask(page.next) : undefined
-      await this.#takePage(page, suspects)
+    // Request each page before the files of the page before it, because answers come in the order
+    // of requests.
+    for (let page: IndexPage | undefined = first; page !== undefined; ) {
+      const next: Promise<IndexPage> | undefined = page.next > 0 ? ask(page.next) : undefined
+      await this.#planPage(page, suspects)
       page = await next
     }
   }
 
-  /** What the source has at the suspect paths, as far as its listing did not say so already. */
+  /** Asks for the source's state of the suspect paths that its listing did not include. */
   async #fetchPaths(suspects: ReadonlySet<string>): Promise<void> {
     const { bulk, plan } = this.#context
     const left = [...suspects].filter((path) => !this.#install.has(path) && !this.#remove.has(path))
@@ -174,19 +175,19 @@ export class Restore {
       const paths = fittingPaths(left, at, bulk.room)
       const request = { op: 'index', sinceSeq: plan.commonSeq, paths, from: 0 } as const
       const page = await bulk.request(request, pageOf)
-      await this.#takePage(page, suspects)
-      // An answer is shorter than what it is asked for where other limits hold at the source.
+      await this.#planPage(page, suspects)
+      // The source may have lower limits and answer fewer paths than requested.
       at += page.next > 0 ? page.next : paths.length
     }
   }
 
-  async #takePage(page: Page, suspects: ReadonlySet<string>): Promise<void> {
+  async #planPage(page: IndexPage, suspects: ReadonlySet<string>): Promise<void> {
     const { claims } = this.#context
     for (const { path, version } of page.removed) if (claims(path)) this.#remove.set(path, version)
-    for (const file of page.files) if (claims(file.path)) await this.#take(file, suspects)
+    for (const file of page.files) if (claims(file.path)) await this.#planFile(file, suspects)
   }
 
-  async #take(file: NamedFile, suspects: ReadonlySet<string>): Promise<void> {
+  async #planFile(file: NamedFile, suspects: ReadonlySet<string>): Promise<void> {
     const { copy, plan, signal } = this.#context
     signal.throwIfAborted()
     this.#reads.throwFailure()
@@ -212,8 +213,8 @@ export class Restore {
   }
 
   /**
-   * Before its first byte is staged. @throws `PATH_CONFLICT` where this storage would take it for
-   * another file of the source
+   * Called before the first byte is staged. @throws `PATH_CONFLICT` when this storage would treat
+   * the path as that of another file of the source
    */
   #requireOwnPlace(path: string): void {
     if (this.#context.storage.tree.foldsCase !== true) return
@@ -221,7 +222,7 @@ export class Restore {
     if (other !== undefined) throw spelledAlike(path, other)
   }
 
-  /** The same for what the restore leaves as it is. */
+  /** The same check for the files that the restore leaves unchanged. */
   #requireOwnPlaces(remove: readonly VersionedPath[]): void {
     const gone = new Set(remove.map(({ path }) => path))
     for (const path of this.#context.copy.files.list()) {
@@ -229,7 +230,7 @@ export class Restore {
     }
   }
 
-  /** The mode of a file that arrived, in whole or in part, with another one. */
+  /** Changes the mode of a file that arrived, completely or in part, with another one. */
   async #setMode(file: StagedFile, mode: number): Promise<void> {
     file.mode = mode
     const { area, name } = placeOf(file)
@@ -268,21 +269,22 @@ export class Restore {
       return this.#context.storage.objects.write(area, bytes, slices)
     })
     await Promise.all(writes)
-    // Writes may overtake each other: what lies behind a gap is fetched again after a restart.
+    // Writes may overtake each other; bytes after a gap do not count, and are fetched again after a
+    // restart.
     for (const { file, slice } of pieces) {
       if (file.written === slice.offset) file.written += slice.length
     }
     this.#saveSoon()
   }
 
-  /** Keeps what a restart need not fetch again. The transfer goes on meanwhile. */
+  /** Saves the staging index for a restart, while the transfer continues. */
   #saveSoon(): void {
     const { clock } = this.#context
     const fromMs = clock.nowMs()
     if (this.#saving !== undefined || fromMs < this.#nextSaveMs) return
     this.#saving = this.#staging
       .save()
-      // What cannot be made durable now cannot be at the switch either, which says so.
+      // If the storage cannot make it durable, the switch fails as well and reports it.
       .catch(() => undefined)
       .then(() => {
         const nowMs = clock.nowMs()
@@ -291,12 +293,12 @@ export class Restore {
       })
   }
 
-  /** After the end, whatever it was: resolves when nothing is written any more. */
+  /** Called after the end of the restore: resolves when nothing is written any more. */
   async settled(): Promise<void> {
     await this.#saving
   }
 
-  /** Removed meanwhile: the entries after the cut say so as well. */
+  /** The source has removed the file since; the entries after the cut remove it here as well. */
   #drop(file: StagedFile): void {
     this.#install.delete(file.path)
     this.#staging.files.delete(file.path)
@@ -307,8 +309,8 @@ export class Restore {
     const { start, length, version, size, mode } = found
     file.mode = mode & 0o777
     file.bytes = stretch.offset + length
-    // A file that changed while it was read is mended by the entries after the cut, but it is not
-    // what its version says.
+    // The file changed while it was read. The entries after the cut repair it, but its bytes are
+    // not those of its version.
     if (version !== file.version) this.#staging.files.set(file.path, { ...file, version: -1 })
     const last = file.bytes >= size || length < stretch.length
     if (last && !file.done) {
@@ -350,7 +352,7 @@ export class Restore {
     }
   }
 
-  /** What the source says; what goes from this disk is decided with it. */
+  /** The manifest as the source describes it; removals are decided from it. */
   #manifest(): RestoreManifest {
     const { plan } = this.#context
     const install = [...this.#install.values()].map((file) => {

@@ -1,10 +1,10 @@
 /**
- * What of a restore has arrived: which object holds which path in which version. Kept in a document
- * from time to time, so that a restore goes on after a broken link or a restart of either side: an
- * object whose path still has the same version at the source is not fetched again.
+ * Tracks what has arrived of a restore: which object has which path in which version. It is saved
+ * in a document from time to time, so that a restore resumes after a broken link or a restart of
+ * either side: an object whose path still has the same version at the source is not fetched again.
  *
- * Invariant: a file lies in `incoming`, under its path, unless another one was begun there before,
- * or a folder or file of that area is in its way; then it is an object of `staging`.
+ * Invariant: a file is staged in `incoming` under its path, unless another file, a folder or a file
+ * above it in that area conflicts with the path; then it is an object of `staging`.
  */
 
 import {
@@ -22,7 +22,7 @@ import { encode } from '../../protocol/codec.js'
 import { fromDisk, optional } from '../../protocol/fields.js'
 import { foldPath } from '../../util/fold-path.js'
 
-/** A file that arrives. */
+/** A file that is arriving. */
 export interface StagedFile {
   readonly path: string
   /** The object of `staging`; undefined for one of `incoming`. */
@@ -32,17 +32,23 @@ export interface StagedFile {
   mode: number
   bytes: number
   done: boolean
-  /** Bytes from the start that are in the object; `bytes` counts from when they arrived. */
+  /**
+   * Bytes from the start without a gap that are written to the object; `bytes` includes those that
+   * are still being written.
+   */
   written: number
 }
 
 const documentName = 'staging-index'
 /**
- * Files that a staging index may name; one that names more is not used, and the restore begins
- * anew.
+ * Files that a staging index may name; one that names more is ignored, and the restore starts from
+ * the beginning.
  */
 const stagedFilesMax = 4_000_000
-/** Bytes that a staging index may have; a longer one is not used, and the restore begins anew. */
+/**
+ * Bytes that a staging index may have; a longer one is ignored, and the restore starts from the
+ * beginning.
+ */
 const indexBytesMax: number = 2 ** 30
 
 const read = fromDisk('the staging index')
@@ -52,8 +58,8 @@ export class Staging {
   readonly #storage: OpenStorage
   readonly #base: Extent
   /**
-   * Everything that was begun in `incoming`, wanted or not, and folded: the storage may take two
-   * spellings for one file.
+   * All paths in use in `incoming`, needed or not. They are case-folded, because the storage may
+   * treat two spellings as one file.
    */
   readonly #incoming = new Set<string>()
   readonly #folders = new Set<string>()
@@ -65,8 +71,8 @@ export class Staging {
   }
 
   /**
-   * Opens what an earlier attempt left, as far as it belongs to the history of `base`; the rest is
-   * removed.
+   * Opens what an earlier attempt left, as far as it belongs to the history of `base`, and removes
+   * the rest.
    */
   static async open(storage: OpenStorage, base: Extent): Promise<Staging> {
     const staging = new Staging(storage, base)
@@ -82,7 +88,7 @@ export class Staging {
     return staging
   }
 
-  /** Takes a file of an earlier attempt, when its object is as long as it should be. */
+  /** Resumes a file of an earlier attempt if its object is long enough. */
   #resume(file: StagedFile, left: Map<string, ObjectInfo>): void {
     const { name } = placeOf(file)
     const found = left.get(name)
@@ -97,13 +103,13 @@ export class Staging {
     const bytes = await this.#storage.documents.read(documentName)
     if (bytes === undefined) return []
     const { base, files } = decodeStagingIndex(bytes)
-    // Versions mean something only within one history.
+    // Versions can be compared only within one history.
     const relation = relate(base, this.#base)
     if (relation.kind === 'unrelated') return []
     return files.filter((file) => file.version <= relation.commonSeq)
   }
 
-  /** A fresh object for a path; an older one of the path is forgotten. */
+  /** Begins a new object for a path and replaces an older one. */
   begin(path: string, version: number, mode: number): StagedFile {
     let object: string | undefined
     if (this.#isFree(path)) {
@@ -118,7 +124,7 @@ export class Staging {
   }
 
   /**
-   * Whether nothing of `incoming` lies at the path in any spelling, below it, or as a file above
+   * Whether `incoming` has nothing at the path in any spelling, nothing below it, and no file above
    * it.
    */
   #isFree(spelled: string): boolean {
@@ -142,7 +148,7 @@ export class Staging {
     }
   }
 
-  /** Writes the index of what has arrived by now, once that is durable. */
+  /** Makes durable what has arrived, then writes the index of it. */
   async save(): Promise<void> {
     // A negative version: the file changed while it was read. The entries of this attempt repair it
     // when they are replayed; a later attempt must fetch it again, so it is not recorded.
@@ -159,7 +165,7 @@ export class Staging {
     await this.#storage.documents.write(documentName, encode({ base: this.#base, files }))
   }
 
-  /** Nothing is needed any more. */
+  /** Removes everything that was staged. */
   async clean(): Promise<void> {
     await this.#storage.documents.remove(documentName)
     await clearAreas(this.#storage.objects)
@@ -187,8 +193,8 @@ export function decodeStagingIndex(bytes: Uint8Array): { base: Extent; files: St
 }
 
 /**
- * Files of an earlier attempt that cannot be made durable any more: after a failed sync nobody
- * knows what is on the disk, so that they would fail every switch. They are fetched again.
+ * Files of an earlier attempt that cannot be made durable. They would make every switch fail, and
+ * after a failed sync their bytes are unknown, so they are fetched again.
  */
 async function unsyncable(
   objects: ObjectStore,

@@ -19,34 +19,34 @@ const massDeleteFiles = 100
  * `massDeleteFiles`, vaults them first.
  */
 const massDeleteShare = 0.2
-/** Files that are looked at in one call. */
+/** Paths in one call of `stat`. */
 const statPaths = 512
 
 /**
- * The removals that the source named, and with a complete restore all else that it neither brings
- * nor keeps.
+ * The paths to remove: those that the source named, and in a complete restore all files that it
+ * neither installs nor keeps. Files that would be lost are in the vault when it resolves.
  */
-export async function decideGoing(
+export async function planRemovals(
   context: RestoreContext,
   manifest: RestoreManifest,
 ): Promise<VersionedPath[]> {
   const { install, keep = [], complete } = manifest
-  const stays = new Set([...install, ...keep].map(({ path }) => path))
-  const going = new Map<string, number>()
-  for (const { path, version } of manifest.remove) if (!stays.has(path)) going.set(path, version)
+  const kept = new Set([...install, ...keep].map(({ path }) => path))
+  const removals = new Map<string, number>()
+  for (const { path, version } of manifest.remove) if (!kept.has(path)) removals.set(path, version)
   const onDisk = complete ? await claimedOnDisk(context) : undefined
   if (onDisk !== undefined) {
-    const surplus = [...context.copy.files.list(), ...onDisk].filter((path) => !stays.has(path))
-    for (const path of surplus.sort()) if (!going.has(path)) going.set(path, 0)
+    const surplus = [...context.copy.files.list(), ...onDisk].filter((path) => !kept.has(path))
+    for (const path of surplus.sort()) if (!removals.has(path)) removals.set(path, 0)
   }
-  await vaultStrangers(context, [...install.map(({ path }) => path), ...going.keys()], onDisk)
-  // The removals that a delta brings are ordinary changes of the surviving history, as they would
-  // be in its journal.
-  if (complete) await vaultInBulk(context, [...going.keys()])
-  return [...going].map(([path, version]) => ({ path, version }))
+  await vaultUntracked(context, [...install.map(({ path }) => path), ...removals.keys()], onDisk)
+  // The removals of a delta are ordinary changes of the surviving history, so only a complete
+  // restore is checked for mass deletion.
+  if (complete) await vaultMassDeletion(context, [...removals.keys()])
+  return [...removals].map(([path, version]) => ({ path, version }))
 }
 
-/** All files of synced classes. */
+/** The files on this disk that synced classes claim. */
 async function claimedOnDisk({ storage, claims }: RestoreContext): Promise<Set<string>> {
   const found = new Set<string>()
   for await (const batch of storage.tree.scan(() => undefined)) {
@@ -56,15 +56,15 @@ async function claimedOnDisk({ storage, claims }: RestoreContext): Promise<Set<s
 }
 
 /**
- * What lies at the paths that a restore touches, and this copy does not know: somebody else put or
- * changed it there.
+ * Vaults the files at the paths of a restore that this copy does not know: they were put or changed
+ * there outside of the library.
  */
-async function vaultStrangers(
+async function vaultUntracked(
   { copy, storage, vault, outside }: RestoreContext,
   touched: readonly string[],
   onDisk: ReadonlySet<string> | undefined,
 ): Promise<void> {
-  const strangers = new Set([...outside.unknown, ...outside.differing].map(({ path }) => path))
+  const untracked = new Set([...outside.unknown, ...outside.differing].map(({ path }) => path))
   const unknown = touched.filter(
     (path) =>
       copy.files.stat(path) === undefined &&
@@ -73,24 +73,24 @@ async function vaultStrangers(
       copy.names.standsFor(path) === undefined,
   )
   if (onDisk !== undefined) {
-    for (const path of unknown.sort()) if (onDisk.has(path)) strangers.add(path)
+    for (const path of unknown.sort()) if (onDisk.has(path)) untracked.add(path)
   } else {
     unknown.sort()
     for (const batch of inBatches(unknown, statPaths)) {
       const stats = await storage.tree.stat(batch)
       for (const [index, path] of batch.entries()) {
-        if (stats[index] !== undefined) strangers.add(path)
+        if (stats[index] !== undefined) untracked.add(path)
       }
     }
   }
-  if (strangers.size > 0) await vault.keepFiles('outside', [...strangers])
+  if (untracked.size > 0) await vault.keepFiles('outside', [...untracked])
 }
 
-async function vaultInBulk(
+async function vaultMassDeletion(
   { copy, vault }: RestoreContext,
-  going: readonly string[],
+  removals: readonly string[],
 ): Promise<void> {
-  const known = going.filter((path) => copy.index.get(path))
+  const known = removals.filter((path) => copy.index.get(path))
   const isLarge = known.length > massDeleteFiles && known.length > copy.index.size * massDeleteShare
   if (isLarge) await vault.keepFiles('massDelete', known)
 }

@@ -1,6 +1,6 @@
 /**
- * What the active answers to a node that wants to follow: how it catches up, or why it may not; and
- * how the follower checks that answer.
+ * The active's answer to a node that wants to follow: a plan for catching up, or a refusal; and the
+ * follower's check of that plan.
  */
 import { HotspareError } from '../../errors.js'
 import type { Extent, Relation } from '../../history/position.js'
@@ -12,7 +12,7 @@ import type { OutgoingContext } from './outgoing-types.js'
 
 type Refusal = Pick<RefuseMessage, 'code' | 'reason'>
 
-/** Answers a peer's wish to follow. */
+/** Answers a peer's request to follow. */
 export function answerTo(
   follow: FollowMessage,
   peer: string,
@@ -61,10 +61,10 @@ function planFor(
 }
 
 /**
- * The follower does not rely on the plan: it computes from its own extent what both have in common.
+ * The follower does not trust the plan: it computes the common position from its own extent.
  *
- * @throws `HISTORY_UNRELATED` for copies that cannot be brought together, `PROTOCOL_VIOLATION` for
- * a wrong plan
+ * @throws `HISTORY_UNRELATED` for copies that cannot be reconciled, `PROTOCOL_VIOLATION` for a
+ *   wrong plan
  */
 export function requireFits(plan: PlanMessage, own: Extent, peer: string): void {
   const relation = relate(own, plan.cut)

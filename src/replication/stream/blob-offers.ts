@@ -1,19 +1,19 @@
 /**
- * The blobs that one follower was offered and has not yet, and how much content moved to it
- * meanwhile.
+ * The blobs that one follower was offered and does not have yet, and how much content was
+ * transferred to it meanwhile.
  */
 
 import type { BlobRef } from '../../changes/change.js'
 
 interface Offer {
   readonly bytes: number
-  /** Nobody waits for the follower any more: it has the blob, or is not followed. */
+  /** Ends the wait for the follower: it has the blob, or does not follow any more. */
   done(): void
 }
 
 export class BlobOffers {
   readonly #offers = new Map<string, Offer>()
-  /** Bytes of content that moved since the follower acknowledged anything. */
+  /** Bytes of content transferred since the follower's last acknowledgement. */
   arrivedBytes = 0
 
   get bytes(): number {
@@ -22,20 +22,20 @@ export class BlobOffers {
     return bytes
   }
 
-  /** Resolves when the offer is over, whatever became of it. */
+  /** Resolves when the offer ends, whether or not the follower has the blob. */
   add(blob: BlobRef): Promise<void> {
     return new Promise((done) => this.#offers.set(blob.id, { bytes: blob.bytes, done }))
   }
 
-  /** The follower has the blob, or is not waited for. Answers whether it was on offer. */
-  settle(id: string): boolean {
+  /** Ends an offer. Answers whether there was one. */
+  end(id: string): boolean {
     const offer = this.#offers.get(id)
     this.#offers.delete(id)
     offer?.done()
     return offer !== undefined
   }
 
-  settleAll(): void {
-    for (const id of [...this.#offers.keys()]) this.settle(id)
+  endAll(): void {
+    for (const id of [...this.#offers.keys()]) this.end(id)
   }
 }

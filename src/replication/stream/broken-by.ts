@@ -1,6 +1,6 @@
 /**
- * Why an attempt to follow ended, with a code for programs: whatever is no error of this library is
- * a fault in it.
+ * Why an attempt to follow ended, with an error code. An error that is no HotspareError is a defect
+ * of this library, so its code is `INTERNAL`.
  */
 
 import type { ErrorCode } from '../../error-codes.js'

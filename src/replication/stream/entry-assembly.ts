@@ -1,4 +1,4 @@
-/** Puts the frames of an entry that is longer than one together again. */
+/** Reassembles an entry that was sent in several frames. */
 
 import type { Entry } from '../../changes/entry.js'
 import { entryBytesMax, readEntry } from '../../changes/entry.js'
@@ -10,12 +10,13 @@ export class EntryAssembly {
   #bytes = 0
 
   /**
-   * Takes a frame; answers the entry that it completes. @throws `FRAME_TOO_LARGE`, `FRAME_CORRUPT`,
-   * `PROTOCOL_VIOLATION`
+   * Adds a frame; answers the entry that it completes, if any.
+   *
+   * @throws `FRAME_TOO_LARGE`, `FRAME_CORRUPT`, `PROTOCOL_VIOLATION`
    */
-  take(type: number, payload: Uint8Array): Entry | undefined {
+  add(type: number, payload: Uint8Array): Entry | undefined {
     if (type === frameTypes.entryPart) {
-      // It would take memory that no limit in bytes counts.
+      // Empty parts would use memory that the limit in bytes does not count.
       if (payload.length === 0) throw new HotspareError('PROTOCOL_VIOLATION', 'an empty part')
       this.#bytes += payload.length
       if (this.#bytes > entryBytesMax) throw new HotspareError('FRAME_TOO_LARGE', 'an entry')

@@ -1,6 +1,6 @@
 /**
- * Entries that arrived and wait, in their order, while the first of them is held up: by a switch,
- * by a blob under way, or by a copy that has too much pending.
+ * Entries that arrived and wait, in order, while the first of them cannot be appended: during a
+ * switch, while a blob is fetched, or while the copy is congested.
  */
 
 import type { BatchPart, Entry } from '../../changes/entry.js'
@@ -16,7 +16,7 @@ export interface EntryBacklogContext {
   readonly copy: LocalCopy
   readonly blobs: FollowerBlobs
   readonly channel: Channel
-  /** False while nothing is appended anywhere. */
+  /** False while there is no journal to append to. */
   isOpen(): boolean
   append(entry: Entry, parts: readonly BatchPart[] | undefined): void
   onFailure(error: unknown): void
@@ -38,7 +38,7 @@ export class EntryBacklog {
     this.#context = context
   }
 
-  /** Whether the channel is not read, because too much waits. */
+  /** Whether the channel is paused because too many bytes wait. */
   get isFull(): boolean {
     return this.#isFull
   }
@@ -47,14 +47,14 @@ export class EntryBacklog {
     return this.#waiting.length
   }
 
-  /** Whether an entry has to wait, for itself or behind others. */
+  /** Whether an entry has to wait, by itself or behind others. */
   mustWait(parts: readonly BatchPart[] | undefined): boolean {
     const { copy, blobs, isOpen } = this.#context
     if (!isOpen() || this.#waiting.length > 0 || copy.congested) return true
     return parts?.some((part) => blobsOf(part).some((blob) => !blobs.has(blob))) ?? false
   }
 
-  hold(entry: Entry, parts: readonly BatchPart[] | undefined): void {
+  add(entry: Entry, parts: readonly BatchPart[] | undefined): void {
     this.#waiting.push({ entry, parts })
     this.#bytes += entry.bytes.length
     if (this.#bytes > waitingBytesMax) {
@@ -64,7 +64,7 @@ export class EntryBacklog {
     this.drain()
   }
 
-  /** Lets the waiting entries go on, in order, fetching the blobs they name. */
+  /** Appends the waiting entries in order, after fetching the blobs that they name. */
   drain(): void {
     if (this.#draining) return
     this.#draining = true
@@ -77,11 +77,11 @@ export class EntryBacklog {
         const first = this.#waiting[0]
         if (first === undefined) return
         await this.#prepare(first)
-        if (this.#context.isOpen()) this.#pass(first)
+        if (this.#context.isOpen()) this.#appendFirst(first)
       }
     } finally {
-      // At once, not when the promise is looked at: an entry that comes in between would wait for
-      // the next one.
+      // Reset here and not after the promise settles: an entry that arrives in between would
+      // otherwise wait until the next entry.
       this.#draining = false
     }
   }
@@ -92,7 +92,7 @@ export class EntryBacklog {
     if (copy.congested) await copy.decongested()
   }
 
-  #pass({ entry, parts }: Waiting): void {
+  #appendFirst({ entry, parts }: Waiting): void {
     this.#waiting.shift()
     this.#bytes -= entry.bytes.length
     this.#context.append(entry, parts)
@@ -102,8 +102,8 @@ export class EntryBacklog {
   }
 
   /**
-   * Forgets what waits. Nothing is open any more then: an entry that is being prepared is not
-   * appended.
+   * Drops the waiting entries. `isOpen` must be false by then, so that an entry that is being
+   * prepared is not appended.
    */
   drop(): void {
     this.#waiting = []

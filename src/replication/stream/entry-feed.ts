@@ -1,5 +1,5 @@
 /**
- * Sends the entries of this copy to one follower, without an end.
+ * Sends the entries of this copy to one follower until it is closed.
  *
  * ```
  *              all that there is has been sent
@@ -8,14 +8,14 @@
  *                the channel has no more room
  * ```
  *
- * - `catchingUp`: entries are read from the journal, and no faster than the channel takes them;
- * - `live`: each entry goes out as it is appended;
+ * - `catchingUp`: entries are read from the journal, no faster than the channel accepts them;
+ * - `live`: each entry is sent when it is appended;
  * - `closed`: nothing is sent any more.
  *
  * Invariants:
- * - entries go out in the order of the journal, without a gap and none twice;
- * - so the number of an entry in the stream and its ordinal in this copy differ by a constant, from
- *   the first entry on that was appended after the stream began.
+ * - entries are sent in the order of the journal, without gaps or repetitions;
+ * - so the number of an entry in the stream and its ordinal in this copy differ by a constant, at
+ *   least from the first entry that was appended after the stream began.
  */
 
 import type { Entry } from '../../changes/entry.js'
@@ -34,11 +34,13 @@ export interface EntryFeedOptions {
   readonly copy: LocalCopy
   /** The follower has all changes up to this one. */
   readonly afterSeq: number
-  /** Whether the follower knows the in-sync set that holds there. */
+  /**
+   * Whether the stream begins at the cut of a plan, whose in-sync set the follower already knows.
+   */
   readonly isCut: boolean
-  /** It is live for the first time: the follower was sent all that there is. */
+  /** The feed is live for the first time: everything in the journal was sent. */
   whenLive(): void
-  /** The journal cannot be read, or the channel takes nothing; it may be closed already. */
+  /** The journal cannot be read, or the channel failed. The feed may be closed already. */
   whenFailed(error: unknown): void
 }
 
@@ -50,7 +52,9 @@ export class EntryFeed {
   #sentSeq: number
   /** The last entry that was appended before the stream began. */
   readonly #startOrdinal: number
-  /** The first number with an ordinal that counts, and the difference of the two; set once. */
+  /**
+   * The first number whose ordinal is known, and the difference of ordinal and number; set once.
+   */
   #firstCounted = Number.POSITIVE_INFINITY
   #ordinalsAhead = 0
   #liveAt = Number.POSITIVE_INFINITY
@@ -64,7 +68,7 @@ export class EntryFeed {
     void this.#catchUp()
   }
 
-  /** Entries sent; the last one has this number. */
+  /** The number of entries sent, which is the number of the last one. */
   get sent(): number {
     return this.#sent
   }
@@ -74,14 +78,14 @@ export class EntryFeed {
     return this.#sentSeq
   }
 
-  /** Entries sent when it was live for the first time; infinite until then. */
+  /** The number of entries sent when the feed was live for the first time; infinite until then. */
   get liveAt(): number {
     return this.#liveAt
   }
 
   /**
-   * The ordinal of the entry with this number; 0 for one that was appended before the stream began,
-   * unless there was none after it when the feed went live.
+   * The ordinal of the entry with this number; 0 while it is not known, as for entries that were
+   * appended before the stream began and sent before the feed was live.
    */
   ordinalOf(number: number): number {
     return number < this.#firstCounted ? 0 : number + this.#ordinalsAhead
@@ -104,17 +108,17 @@ export class EntryFeed {
   #send(entry: Entry, ordinal: number): void {
     this.#sent += 1
     this.#sentSeq = lastSeqOf(entry.header)
-    if (ordinal > this.#startOrdinal) this.#count(ordinal)
-    const hasRoom = this.#transmit(entry.bytes)
+    if (ordinal > this.#startOrdinal) this.#matchOrdinal(ordinal)
+    const hasRoom = this.#sendFrames(entry.bytes)
     if (!hasRoom && this.#state === 'live') {
       this.#state = 'catchingUp'
       void this.#catchUp()
     }
   }
 
-  #transmit(bytes: Uint8Array): boolean {
+  #sendFrames(bytes: Uint8Array): boolean {
     const { channel } = this.#options
-    // A peer whose frames have no room at all gets an error, by the send.
+    // If frames have no room for any content, `send` throws.
     const partBytes = Math.max(1, channel.payloadBytesMax)
     let rest = bytes
     while (rest.length > partBytes) {
@@ -124,8 +128,8 @@ export class EntryFeed {
     return channel.send(frameTypes.entry, [rest])
   }
 
-  /** The entry sent last has this ordinal. */
-  #count(ordinal: number): void {
+  /** Records or checks that the entry sent last has this ordinal. */
+  #matchOrdinal(ordinal: number): void {
     if (this.#firstCounted === Number.POSITIVE_INFINITY) {
       this.#firstCounted = this.#sent
       this.#ordinalsAhead = ordinal - this.#sent
@@ -146,7 +150,7 @@ export class EntryFeed {
         const entries = await reader.next(catchUpBytes)
         if (this.#isClosed) return
         this.#sendRead(entries, reader.lastOrdinal)
-        // An entry may have been appended since the reader looked.
+        // `hasMore` tells whether an entry was appended since the last read.
         if (entries.length === 0 && !reader.hasMore) return this.#goLive()
         if (channel.queuedBytes > catchUpBytes) await channel.drained()
       }
@@ -162,8 +166,8 @@ export class EntryFeed {
   }
 
   /**
-   * Sends what was read, without what was sent before: entries that take no sequence number are
-   * read again.
+   * Sends what was read except what was sent before: a reader that starts after a sequence number
+   * repeats entries that have none of their own.
    */
   #sendRead(entries: readonly Entry[], lastOrdinal: number): void {
     const sentOrdinal = this.ordinalOf(this.#sent)
@@ -176,8 +180,8 @@ export class EntryFeed {
 
   #goLive(): void {
     this.#state = 'live'
-    // All that the copy has was sent, so the last number stands for its last ordinal.
-    this.#count(this.#options.copy.lastOrdinal)
+    // Everything in the copy was sent, so the last number corresponds to its last ordinal.
+    this.#matchOrdinal(this.#options.copy.lastOrdinal)
     if (this.#liveAt < Number.POSITIVE_INFINITY) return
     this.#liveAt = this.#sent
     this.#options.whenLive()

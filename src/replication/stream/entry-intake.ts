@@ -1,10 +1,11 @@
 /**
- * Takes the entries of a stream into a journal of this node, and acknowledges them.
+ * Appends the entries of a stream to a journal of this node, and acknowledges them.
  *
  * Invariants:
  * - entries are appended in the order of their arrival; the n-th is acknowledged as n, and as
  *   durable only when it is;
- * - without a target nothing is appended: entries wait, and the channel is paused when too many do.
+ * - without a target nothing is appended: entries wait, and the channel is paused when too many
+ *   bytes wait.
  */
 
 import type { BatchPart, Entry } from '../../changes/entry.js'
@@ -19,11 +20,11 @@ import { EntryBacklog } from './entry-backlog.js'
 import type { FollowerBlobs } from './follower-blobs.js'
 import { acknowledgeParts } from './messages.js'
 
-/** A journal that takes entries. */
+/** A journal that entries are appended to. */
 export interface EntryTarget {
-  /** Its last entry. */
+  /** The ordinal of its last entry. */
   readonly lastOrdinal: number
-  /** The terms that it knows. */
+  /** The terms that its history has. */
   readonly terms: readonly Term[]
   append(entry: Entry, parts: readonly BatchPart[] | undefined): void
   onDurable(listener: (ordinal: number) => void): () => void
@@ -33,9 +34,9 @@ export interface EntryIntakeOptions {
   readonly copy: LocalCopy
   readonly channel: Channel
   readonly blobs: FollowerBlobs
-  /** Whether arrival itself is worth an acknowledgement. */
+  /** Whether entries are acknowledged when they arrive, and not only when they are durable. */
   readonly acknowledgesReceipt: boolean
-  /** More is durable. */
+  /** More entries became durable. */
   whenDurable(): void
   whenFailed(error: unknown): void
 }
@@ -48,13 +49,13 @@ export class EntryIntake {
   #unlisten: () => void = () => undefined
   #received = 0
   #durable = 0
-  /** How far the numbers of the stream are ahead of the target's ordinals. */
+  /** The number of an entry in the stream minus its ordinal in the target. */
   #numbersAhead = 0
-  /** Whether the stream went beyond what this node has already. */
+  /** Whether the stream has sent an entry that this node did not have already. */
   #hasAppended = false
   #owesAcknowledgement = false
   #bytes = 0
-  /** The last change that came, or that the stream begins behind. */
+  /** The last change that arrived, or the one after which the stream begins. */
   receivedSeq = 0
 
   constructor(options: EntryIntakeOptions) {
@@ -70,27 +71,30 @@ export class EntryIntake {
     })
   }
 
-  /** Entries that came. */
+  /** The number of entries that arrived. */
   get received(): number {
     return this.#received
   }
 
-  /** Entries that came, and are durable in the target. */
+  /** The number of entries that arrived and are durable in the target. */
   get durable(): number {
     return this.#durable
   }
 
-  /** Bytes of all entries that came. */
+  /** Bytes of all entries that arrived. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** Whether the channel is not read, because too much waits. */
+  /** Whether the channel is paused because too many bytes wait. */
   get isFull(): boolean {
     return this.#backlog.isFull
   }
 
-  /** From now on entries go there; all that were appended elsewhere before are durable. */
+  /**
+   * Appends entries to this target from now on. All entries that were appended to an earlier target
+   * must be durable.
+   */
   appendTo(target: EntryTarget): void {
     this.#unlisten()
     this.#target = target
@@ -100,17 +104,17 @@ export class EntryIntake {
     this.#acknowledgeSoon()
   }
 
-  /** From now on entries wait. */
-  hold(): void {
+  /** Makes entries wait until the next target. */
+  pause(): void {
     this.#target = undefined
   }
 
-  /** Lets those go on that waited for a target. */
+  /** Appends the entries that waited for a target. */
   drain(): void {
     this.#backlog.drain()
   }
 
-  /** Nothing is appended or acknowledged any more. */
+  /** Ends the intake: nothing is appended or acknowledged any more. */
   close(): void {
     this.#target = undefined
     this.#owesAcknowledgement = false
@@ -118,14 +122,14 @@ export class EntryIntake {
     this.#backlog.drop()
   }
 
-  take(type: number, payload: Uint8Array): void {
-    const entry = this.#assembly.take(type, payload)
+  receive(type: number, payload: Uint8Array): void {
+    const entry = this.#assembly.add(type, payload)
     if (entry === undefined) return
     this.receivedSeq = lastSeqOf(entry.header)
     this.#received += 1
     this.#bytes += entry.bytes.length
     const parts = entry.header.kind === 'changes' ? partsOf(entry) : undefined
-    if (this.#backlog.mustWait(parts)) return this.#backlog.hold(entry, parts)
+    if (this.#backlog.mustWait(parts)) return this.#backlog.add(entry, parts)
     this.#append(entry, parts)
   }
 
@@ -156,7 +160,7 @@ export class EntryIntake {
     this.#options.whenDurable()
   }
 
-  /** All that came in one go is acknowledged by one frame. */
+  /** Acknowledges with one frame everything that arrives in the same turn. */
   #acknowledgeSoon(): void {
     if (this.#owesAcknowledgement) return
     this.#owesAcknowledgement = true
@@ -174,8 +178,8 @@ export class EntryIntake {
 }
 
 /**
- * Whether the entry opens a term that is known: a stream repeats what takes no sequence number
- * where it begins.
+ * Whether the entry opens a term that the target has: a stream begins by repeating entries that
+ * have no sequence number of their own.
  */
 function isTermOf(entry: Entry, terms: readonly Term[]): boolean {
   if (entry.header.kind !== 'term') return false

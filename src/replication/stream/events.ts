@@ -1,7 +1,7 @@
-/** What both sides of a stream tell their nodes. */
+/** The events that both sides of a stream report. */
 import type { RestoreMethod, RestoreProgress } from '../restore/plan.js'
 
-/** How far the restore of the follower is. */
+/** The progress of the follower's restore. */
 export interface ProgressEvent {
   readonly name: 'progress'
   readonly peer: string
@@ -10,7 +10,7 @@ export interface ProgressEvent {
   readonly progress: RestoreProgress
 }
 
-/** The active does not feed the follower. */
+/** The active refused the follower, or ended its stream. */
 export interface RefusedEvent {
   readonly name: 'refused'
   readonly peer: string

@@ -1,8 +1,8 @@
 /**
- * The blobs that a stream's follower has made sure of, and those under way.
+ * The blobs that a follower's stream has fetched or is fetching.
  *
- * Invariant: what was brought for a write that never got its place does not stay. It goes when the
- * active says so; when it says nothing, with the end of the stream, or after a restore.
+ * Invariant: a blob of a write that is never sequenced does not stay. It is removed when the active
+ * withdraws it, or else when the stream ends, after a restore or at the next start.
  */
 
 import type { BlobRef } from '../../changes/change.js'
@@ -23,13 +23,13 @@ export interface FollowerBlobsContext {
 
 export class FollowerBlobs {
   readonly #context: FollowerBlobsContext
-  /** Known to be in the storage, durably, and named by no entry yet. */
-  readonly #here = new Set<string>()
+  /** Blobs that are known to be durable in the storage, and that no entry names yet. */
+  readonly #durable = new Set<string>()
   readonly #fetching = new Map<string, Promise<void>>()
-  /** Brought in whole or in part, and named by no entry yet. */
+  /** Blobs that were fetched, completely or in part, and that no entry names yet. */
   readonly #unnamed = new Set<string>()
   readonly #withdrawn = new Set<string>()
-  /** Removals, one after the other; nothing is brought meanwhile. */
+  /** Removals run one after the other; a fetch waits for those before it. */
   #removing: Promise<void> = Promise.resolve()
 
   constructor(context: FollowerBlobsContext) {
@@ -37,35 +37,35 @@ export class FollowerBlobs {
   }
 
   has(blob: BlobRef): boolean {
-    return this.#here.has(blob.id)
+    return this.#durable.has(blob.id)
   }
 
-  /** Makes sure that a blob is in the storage, durably; resolves at once when it is known to be. */
+  /** Resolves when a blob is durable in the storage, after fetching it if necessary. */
   fetch(blob: BlobRef): Promise<void> {
     if (this.has(blob)) return Promise.resolve()
     const under = this.#fetching.get(blob.id)
     if (under !== undefined) return under
     this.#unnamed.add(blob.id)
-    const work = this.#bring(blob, this.#removing).finally(() => this.#fetching.delete(blob.id))
+    const work = this.#fetchNew(blob, this.#removing).finally(() => this.#fetching.delete(blob.id))
     this.#fetching.set(blob.id, work)
     return work
   }
 
-  async #bring(blob: BlobRef, before: Promise<void>): Promise<void> {
+  async #fetchNew(blob: BlobRef, before: Promise<void>): Promise<void> {
     const { storage, signal } = this.#context
     const bulk = await this.#context.bulk()
     await before
     await fetchBlob(bulk, storage, blob, signal)
-    this.#here.add(blob.id)
+    this.#durable.add(blob.id)
   }
 
-  /** An entry was taken into a journal, which keeps the blobs that it names from here on. */
+  /** An entry was appended; the journal keeps the blobs that it names from now on. */
   named(parts: readonly BatchPart[]): void {
     if (this.#unnamed.size === 0) return
     this.#forget(parts.flatMap(blobsOf).map(({ id }) => id))
   }
 
-  /** The active says that no entry will name the blob. */
+  /** The active withdrew the blob: no entry will name it. */
   withdraw(id: string): void {
     this.#withdrawn.add(id)
     this.#remove(async () => {
@@ -75,14 +75,12 @@ export class FollowerBlobs {
     })
   }
 
-  /**
-   * Whether bringing a blob failed because it is gone where it came from, which is nobody's fault.
-   */
+  /** Whether the active withdrew the blob, so that a failed fetch of it is no error. */
   isWithdrawn(id: string): boolean {
     return this.#withdrawn.has(id)
   }
 
-  /** A restore is over: removes what only entries before its cut named. */
+  /** Called after a restore: removes the blobs that only entries before its cut named. */
   clean(): void {
     this.#remove(async () => {
       const objects = await this.#context.storage.objects.list('blobs')
@@ -90,7 +88,7 @@ export class FollowerBlobs {
     })
   }
 
-  /** The stream is over, and nothing of it arrives any more: removes what no entry named. */
+  /** Called after the stream ended: removes the blobs that no entry named. */
   async end(): Promise<void> {
     this.#remove(async () => {
       await Promise.allSettled(this.#fetching.values())
@@ -107,15 +105,15 @@ export class FollowerBlobs {
         this.#forget(gone)
         if (gone.length > 0) await this.#context.storage.objects.remove('blobs', gone)
       } catch {
-        // What stays is removed by the next start; a storage that fails is reported to those who
-        // need it.
+        // The next start removes what is left, and a failing storage is noticed by the calls that
+        // depend on it.
       }
     })
   }
 
   #forget(ids: readonly string[]): void {
     for (const id of ids) {
-      this.#here.delete(id)
+      this.#durable.delete(id)
       this.#unnamed.delete(id)
     }
   }

@@ -1,4 +1,4 @@
-/** What the follower's side of a stream works with, what it tells, and its states. */
+/** What the follower's side of a stream depends on, its events and its states. */
 
 import type { OutsideReport } from '../../copy/files/types.js'
 import type { LocalCopy } from '../../copy/local-copy.js'
@@ -13,7 +13,7 @@ import type { PlanMessage, RestoreMethod } from '../restore/plan.js'
 import type { EntryIntake } from './entry-intake.js'
 import type { ProgressEvent, RefusedEvent } from './events.js'
 
-/** What a follower works with. */
+/** What a follower depends on. */
 export interface IncomingContext {
   readonly copy: LocalCopy
   readonly storage: OpenStorage
@@ -22,11 +22,16 @@ export interface IncomingContext {
   readonly stateClasses: readonly string[]
   /** A restore has put right what somebody else did to these files. */
   outsideRepaired(outside: OutsideReport): void
-  /** True when a class acknowledges from memory, so that arrival itself is worth a frame. */
+  /**
+   * True when a class acknowledges from memory, so that entries are acknowledged when they arrive.
+   */
   readonly acknowledgeReceipt: boolean
   readonly restoreBytesPerSecondMax: number
   readonly degradeAfterMs: number
-  /** A source that answers nothing for so long while it is asked for something ends a restore. */
+  /**
+   * How long the source may leave requests of the bulk lane unanswered before the lane ends, in
+   * milliseconds.
+   */
   readonly sourceSilentMs: number
   claims(path: string): boolean
   promised(): Term | undefined
@@ -34,7 +39,7 @@ export interface IncomingContext {
   report(event: IncomingEvent): void
 }
 
-/** What a follower tells its node. */
+/** The events of a follower's stream. */
 export type IncomingEvent =
   | { readonly name: 'started'; readonly peer: string; readonly plan: PlanMessage }
   | ProgressEvent
@@ -48,7 +53,7 @@ export type IncomingEvent =
       readonly ms: number
     }
   | RefusedEvent
-  /** The source cannot give what is asked for; it is asked again. */
+  /** The source could not serve a request, which is repeated later. */
   | { readonly name: 'waits'; readonly peer: string; readonly error: HotspareError }
   | {
       readonly name: 'broken'
@@ -57,13 +62,13 @@ export type IncomingEvent =
       readonly reason: string
     }
 
-/** What there is from `asking` on. */
+/** What exists from `asking` on. */
 export interface Connected {
   readonly channel: Channel
   readonly entries: EntryIntake
 }
 
-/** What there is from `preparing` on. */
+/** What exists from `preparing` on. */
 export interface Planned extends Connected {
   readonly plan: PlanMessage
 }
@@ -73,6 +78,6 @@ export type IncomingState =
   | { readonly name: 'dialing' }
   | ({ readonly name: 'asking' } & Connected)
   | ({ readonly name: 'preparing' | 'restoring' | 'switching' | 'inStep' } & Planned)
-  /** `files`: how many the restore changed. */
+  /** `files`: the number of files that the restore changed. */
   | ({ readonly name: 'catchingUp'; readonly files: number } & Planned)
   | { readonly name: 'ended' }

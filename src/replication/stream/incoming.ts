@@ -1,5 +1,5 @@
 /**
- * The follower's side of a stream: one attempt to follow one active in one term, from the dial to
+ * The follower's side of a stream: one attempt to follow one active in one term, from dialling to
  * the end.
  *
  * ```
@@ -8,19 +8,19 @@
  *                              └──▶ restoring ──▶ switching ──┘      any state ──▶ ended
  * ```
  *
- * - `dialing` waits for the connection.
- * - `asking` said what this node has, and waits for the plan.
- * - `preparing` makes the copy fit for the plan: what only this node has goes to the vault, and
- *   what is in memory to the disk. Entries are asked for when that is done.
- * - `restoring` fetches files and state; entries go to a journal beside the copy, which begins at
- *   the cut of the plan. It ends when all is fetched, and the journal has every change that was
- *   read.
- * - `switching` puts the restored copy in the place of the old one; entries wait meanwhile.
- * - `catchingUp`: entries go to the copy. It waits for the active to say that all there was has
- *   been sent, and until that is durable here.
- * - `inStep`: entries go to the copy, without an end.
- * - `ended`: the stream broke, was refused, or is not wanted any more. Nothing of it is appended or
- *   reported from then on; only a switch that had begun is finished.
+ * - `dialing`: waits for the connection.
+ * - `asking`: has sent `follow` with this node's position, and waits for the plan.
+ * - `preparing`: prepares the copy for the plan: flushes it, or copies diverged changes into the
+ *   vault. Then it asks for entries.
+ * - `restoring`: fetches files and state, while entries are appended to a new journal that begins
+ *   at the cut of the plan. It ends when everything is fetched and the new journal has every change
+ *   that the fetched bytes may include.
+ * - `switching`: replaces the old copy with the restored one; entries wait meanwhile.
+ * - `catchingUp`: appends entries to the copy, until the active reports that it sent everything and
+ *   all that is durable here.
+ * - `inStep`: appends entries to the copy until the stream ends.
+ * - `ended`: the stream broke, was refused or was stopped. Nothing more is appended or reported;
+ *   only a switch that has begun is completed.
  */
 
 import type { BlobRef } from '../../changes/change.js'
@@ -54,9 +54,12 @@ export class Incoming {
   readonly #watch: StreamWatch
   #state: IncomingState = { name: 'dialing' }
   #startedMs = 0
-  /** Entries that had come when the active said that this was all; infinite until it does. */
+  /**
+   * The number of entries that had arrived when the active reported that it had sent everything;
+   * infinite until then.
+   */
   #mark = Number.POSITIVE_INFINITY
-  /** The way from the plan to `catchingUp`. */
+  /** The work between the plan and `catchingUp`. */
   #preparing: Promise<void> = Promise.resolve()
 
   constructor(context: IncomingContext, peer: string, term: Term) {
@@ -78,14 +81,12 @@ export class Incoming {
     })
   }
 
-  /** Whether the active sent all that there was when the stream began, and the stream stands. */
+  /** Whether the active has reported that it sent everything, and the stream has not ended. */
   get wasSentAll(): boolean {
     return this.#mark < Number.POSITIVE_INFINITY && !this.#isEnded
   }
 
-  /**
-   * The active says, on another connection, in which term it is and up to which change it has all.
-   */
+  /** The active reported its term and its last change on another connection. */
   heard(term: Term, seq: number): void {
     if (!this.#watch.isSilent(sameTerm(term, this.term) && this.#isOwed(seq))) return
     this.#break(new HotspareError('PEER_UNREACHABLE', this.#watch.reason))
@@ -106,22 +107,22 @@ export class Incoming {
     }
   }
 
-  /** Begins; everything further is reported. */
+  /** Begins the attempt; its outcome is reported by events. */
   start(): void {
     this.#startedMs = this.#context.clock.nowMs()
     void this.#dial().catch((error: unknown) => this.#break(error))
   }
 
   /**
-   * After the end: resolves when its restore does nothing any more, a switch that had begun
-   * included, and what it brought for nothing is removed.
+   * Called after the end: resolves when its restore has stopped, a switch that had begun is
+   * complete, and fetched blobs that no entry names are removed.
    */
   async settled(): Promise<void> {
     await this.#preparing
     await this.#blobs.end()
   }
 
-  /** Ends the stream; what was appended stays, nothing more is. */
+  /** Ends the stream; nothing more is appended. */
   stop(): void {
     const state = this.#state
     if (state.name === 'ended') return
@@ -151,7 +152,7 @@ export class Incoming {
       channel,
       blobs: this.#blobs,
       acknowledgesReceipt: acknowledgeReceipt,
-      whenDurable: () => this.#settle(),
+      whenDurable: () => this.#checkInStep(),
       whenFailed: (error) => this.#break(error),
     })
     const connected = { channel, entries }
@@ -161,9 +162,9 @@ export class Incoming {
     )
     channel.onFrame((type, payload) =>
       this.#guard(() => {
-        this.#watch.moved()
+        this.#watch.received()
         if (!isKnownFrame(type)) return
-        entries.take(type, payload)
+        entries.receive(type, payload)
       }),
     )
     channel.onClose((cause) =>
@@ -198,20 +199,20 @@ export class Incoming {
   }
 
   #receive(connected: Connected, message: StreamMessage | undefined): void {
-    this.#watch.moved()
+    this.#watch.received()
     if (message === undefined) return
     switch (message.type) {
       case 'plan':
-        return this.#takePlan(connected, message)
+        return this.#onPlan(connected, message)
       case 'refuse':
         return this.#onRefused(message)
       case 'inStep':
         this.#mark = connected.entries.received
-        return this.#settle()
+        return this.#checkInStep()
       case 'blobGone':
         return this.#blobs.withdraw(message.id)
       case 'blob':
-        return void this.#takeBlob(connected, message.blob).catch((error: unknown) =>
+        return void this.#onBlob(connected, message.blob).catch((error: unknown) =>
           this.#break(error),
         )
       default:
@@ -224,7 +225,7 @@ export class Incoming {
     this.#context.report({ name: 'refused', peer: this.peer, code, reason })
   }
 
-  #takePlan(connected: Connected, plan: PlanMessage): void {
+  #onPlan(connected: Connected, plan: PlanMessage): void {
     if (this.#state.name !== 'asking') {
       throw new HotspareError('PROTOCOL_VIOLATION', 'a second plan')
     }
@@ -245,18 +246,19 @@ export class Incoming {
     const { plan } = planned
     const { copy, vault } = this.#context
     const restoring = plan.method === 'delta' || plan.method === 'full'
-    // An attempt before this one may have brought entries of another active, which this one lacks.
+    // An earlier restore may have left a journal with entries of another active. Those that this
+    // active lacks are vaulted before the journal is dropped.
     await vault.dropUnused(copy, plan.cut)
     if (!restoring) {
-      // The position that was told counts as acknowledged on disk; the last stream may have left it
-      // in memory.
+      // The position sent with `follow` counts as durable, but the last stream may have left it in
+      // memory.
       await copy.flush()
       if (this.#isEnded) return
       this.#becomeCatchingUp(planned, 0)
       this.#askForEntries(planned, plan.commonSeq)
       return
     }
-    // Promise 5: before anything of this history is removed, it is in the vault.
+    // Diverged changes are copied into the vault before anything of them is removed (promise 5).
     if (plan.diverged) {
       this.#progress(planned, { phase: 'vault', files: 0, filesTotal: 0, bytes: 0, bytesTotal: 0 })
       await vault.keepDivergence(copy, plan.commonSeq)
@@ -323,14 +325,16 @@ export class Incoming {
     this.#becomeCatchingUp(planned, manifest.install.length + manifest.remove.length)
     planned.channel.sendMessage({ type: 'restored' })
     planned.entries.drain()
-    this.#settle()
+    this.#checkInStep()
   }
 
-  /** Entries wait until the end of the switch: they belong to the journal that is current then. */
+  /**
+   * Entries wait until the switch ends, because they belong to the journal that is current then.
+   */
   #becomeSwitching(planned: Planned): void {
     if (this.#isEnded) return
     this.#state = { name: 'switching', ...planned }
-    planned.entries.hold()
+    planned.entries.pause()
   }
 
   #becomeCatchingUp(planned: Planned, files: number): void {
@@ -351,8 +355,8 @@ export class Incoming {
     this.#context.report({ name: 'progress', peer: this.peer, restoreId, method, progress })
   }
 
-  /** In step as soon as everything up to the mark is durable in the copy. */
-  #settle(): void {
+  /** Becomes in step as soon as everything up to the mark is durable in the copy. */
+  #checkInStep(): void {
     const state = this.#state
     if (state.name !== 'catchingUp' || state.entries.durable < this.#mark) return
     const { channel, entries, plan, files } = state
@@ -372,7 +376,7 @@ export class Incoming {
     this.#context.report({ name: 'complete', peer, restoreId, method, files, bytesMoved, ms })
   }
 
-  async #takeBlob({ channel }: Connected, blob: BlobRef): Promise<void> {
+  async #onBlob({ channel }: Connected, blob: BlobRef): Promise<void> {
     try {
       await this.#blobs.fetch(blob)
     } catch (error) {

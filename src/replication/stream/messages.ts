@@ -1,39 +1,39 @@
 /**
- * What follower and source say to each other. Two lanes, each dialled by the follower:
+ * The messages between follower and source. They use two lanes, each dialled by the follower:
  *
  * - the **stream** lane: `follow`, `plan`, `ready`, then entries one way and acknowledgements the
  *   other;
  * - the **bulk** lane: numbered requests, each answered by one frame with a small head and bytes.
  *
- * A stream lane is one attempt to follow: when it ends, all state of the attempt ends with it, and
- * the next one begins from the positions that are on disk.
+ * A stream lane is one attempt to follow: when it ends, all state of the attempt is dropped, and
+ * the next attempt begins from the positions on disk.
  *
- * Types of messages and frames, and fields, that only a later version knows are ignored. A request
- * of the bulk lane that is not known is answered with an error, since somebody waits for it; a
- * method of restoring that is not known ends the stream.
+ * Unknown types of messages and frames, and unknown fields, are ignored, because a later version
+ * may send them. An unknown request of the bulk lane is answered with an error, because the peer
+ * waits for an answer; an unknown restore method ends the stream.
  */
 import type { BlobRef } from '../../changes/change.js'
 import type { Extent, Term } from '../../history/position.js'
 import { type Fields, fromPeer, optional, wordOf } from '../../protocol/fields.js'
 import type { PlanMessage, RestoreMethod, RestoreProgress } from '../restore/plan.js'
 
-/** Follower to source: what I have. */
+/** Follower to source: the request to follow, with the state of the follower's copy. */
 export interface FollowMessage {
   readonly type: 'follow'
-  /** The term in which the source is thought to be active. */
+  /** The term in which the follower believes the source to be active. */
   readonly term: Term
   readonly promised: Term | undefined
   readonly extent: Extent
-  /** False when the copy needs a restore whatever the positions say. */
+  /** False when the copy needs a full restore, whatever its position. */
   readonly complete: boolean
   /**
-   * True when single files of the copy are known to differ from its index, so that a delta is
+   * True when files of the copy are known to differ from its index, so that at least a delta is
    * needed.
    */
   readonly repair: boolean
 }
 
-/** Source to follower: I do not serve you. */
+/** Source to follower: the request to follow is refused. */
 export interface RefuseMessage {
   readonly type: 'refuse'
   readonly code: 'NOT_ACTIVE' | 'STALE_TERM' | 'HISTORY_UNRELATED' | 'POLICY_MISMATCH'
@@ -45,20 +45,23 @@ export type StreamMessage =
   | FollowMessage
   | PlanMessage
   | RefuseMessage
-  /** Follower to source: prepared, let the entries come. */
+  /** Follower to source: prepared; the source may send entries. */
   | { readonly type: 'ready' }
-  /** Source to follower: you have all that there was when this was sent. */
+  /** Source to follower: everything up to `seq`, the source's last change, has been sent. */
   | { readonly type: 'inStep'; readonly seq: number }
-  /** Follower to source: the restore has switched over; acknowledgements count from here. */
+  /** Follower to source: the restored copy is in place; acknowledgements count from now on. */
   | { readonly type: 'restored' }
-  /** Source to follower: fetch this blob, its record comes once every in-sync follower has it. */
+  /**
+   * Source to follower: fetch this blob; its entry is appended once every in-sync follower has it.
+   */
   | { readonly type: 'blob'; readonly blob: BlobRef }
-  /** Source to follower: no record will name this blob; whatever is there of it can go. */
+  /** Source to follower: no entry will name this blob, so the follower may remove it. */
   | { readonly type: 'blobGone'; readonly id: string }
-  /** Follower to source: the blob is here, durably. */
+  /** Follower to source: the follower has the blob durably. */
   | { readonly type: 'blobHere'; readonly id: string }
   /**
-   * Follower to source: everything is here; what it took, so that both sides can report the same.
+   * Follower to source: the follower is in step; with the totals, so that both sides report the
+   * same.
    */
   | {
       readonly type: 'rejoined'
@@ -66,7 +69,7 @@ export type StreamMessage =
       readonly bytes: number
       readonly ms: number
     }
-  /** Follower to source: how the restore goes, so that both sides can report it. */
+  /** Follower to source: the progress of the restore, so that both sides report it. */
   | { readonly type: 'progress'; readonly progress: RestoreProgress }
 
 const read = fromPeer('a message of the stream lane')
@@ -84,7 +87,7 @@ const phases: readonly RestoreProgress['phase'][] = [
 function progressOf(value: unknown): RestoreProgress {
   const fields = read.fields(value, 'progress')
   return {
-    // One that is not known here lies between the others: files are what takes the time.
+    // An unknown phase is reported as `files`, the phase that takes most of the time.
     phase: wordOf(read.text(fields.phase, 'phase'), phases) ?? 'files',
     files: read.count(fields.files, 'files'),
     filesTotal: read.count(fields.filesTotal, 'filesTotal'),
@@ -121,7 +124,7 @@ function planOf(fields: Fields): PlanMessage {
 }
 
 /**
- * Reads a message of the stream lane; undefined for one that only a later version understands.
+ * Reads a message of the stream lane; undefined for one that only a later version knows.
  * @throws `PROTOCOL_VIOLATION`
  */
 export function streamMessageOf(value: unknown): StreamMessage | undefined {
@@ -172,8 +175,8 @@ export function streamMessageOf(value: unknown): StreamMessage | undefined {
 }
 
 /**
- * An acknowledgement: how many entries of this stream arrived, and how many of them are durable;
- * two f64.
+ * An acknowledgement as two f64: how many entries of this stream arrived, and how many of them are
+ * durable.
  */
 export function acknowledgeParts(received: number, durable: number): Uint8Array[] {
   const frame = Buffer.allocUnsafe(16)

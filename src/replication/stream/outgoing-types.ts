@@ -1,4 +1,4 @@
-/** What the active's side of a stream works with, and what it tells. */
+/** What the active's side of a stream depends on, and its events. */
 
 import type { LocalCopy } from '../../copy/local-copy.js'
 import type { Term } from '../../history/position.js'
@@ -7,25 +7,31 @@ import type { StreamSource } from '../in-sync/stream-source.js'
 import type { PlanMessage } from '../restore/plan.js'
 import type { ProgressEvent, RefusedEvent } from './events.js'
 
-/** What the active has for a follower. */
+/** What the active provides for serving followers. */
 export interface OutgoingContext {
   readonly copy: LocalCopy
   readonly clock: Clock
   readonly degradeAfterMs: number
-  /** Who feeds followers here, and the term that it feeds; undefined while nobody does. */
+  /**
+   * The source that followers of this node get entries from, and its term; undefined while this
+   * node serves no followers.
+   */
   serving(): { readonly source: StreamSource; readonly term: Term } | undefined
-  /** Why this peer gets no data (a class that differs), or undefined. */
+  /** Why this peer is refused (its policy differs), or undefined. */
   refusal(peer: string): string | undefined
   promotable(peer: string): boolean
-  /** Followers that lack changes up to this one cannot get them from the journal. */
+  /**
+   * The journal is readable only after this change: a follower that lacks earlier ones cannot get
+   * them from it.
+   */
   readableAfter(): number
-  /** The journal turned out to be damaged. */
+  /** Reading showed that the journal is damaged. */
   unreadable(): void
   newRestoreId(): string
   report(event: OutgoingEvent): void
 }
 
-/** What the active tells of its followers. */
+/** The events of the active's side. */
 export type OutgoingEvent =
   | { readonly name: 'plan'; readonly peer: string; readonly plan: PlanMessage }
   | ProgressEvent

@@ -1,6 +1,6 @@
 /**
- * The active's side of one follower's stream: answers how the follower catches up, sends entries,
- * and takes acknowledgements.
+ * The active's side of one follower's stream: answers the request to follow, sends entries and
+ * receives acknowledgements.
  *
  * ```
  *   asked ──▶ planned ──▶ behind ──▶ inStep        any state ──▶ ended
@@ -8,15 +8,15 @@
  *                 └▶ restoring
  * ```
  *
- * - `asked`: the connection stands. It waits for `follow`, and ends with a plan or a refusal.
- * - `planned`: the follower has its plan and is counted among the followers. It waits for `ready`:
- *   the follower keeps what diverged, and begins a journal where entries can go.
- * - `restoring`: entries go out, and the follower takes them into a journal beside its copy. It
- *   waits for `restored`.
- * - `behind`: entries go out. It waits for the acknowledgement of all that there was when the feed
- *   first went live.
- * - `inStep`: the follower had all that; the in-sync set decides whether it counts.
- * - `ended`: the stream is closed. Only that the follower is gone can still be reported.
+ * - `asked`: connected. It waits for `follow`, and ends with a plan or a refusal.
+ * - `planned`: the follower has its plan and is registered with the source. It waits for `ready`,
+ *   while the follower vaults diverged changes and prepares a journal for the entries.
+ * - `restoring`: sends entries, which the follower appends to a new journal. It waits for
+ *   `restored`.
+ * - `behind`: sends entries. It waits until everything that there was when the feed first went live
+ *   is acknowledged as durable.
+ * - `inStep`: sends entries. The in-sync set decides whether the follower counts.
+ * - `ended`: the stream is closed. All that can still be reported is that the follower is gone.
  *
  * {@link EntryFeed} sends the entries in the three states before `ended`.
  *
@@ -64,8 +64,8 @@ export class Outgoing {
   #received = 0
   #durable = 0
   /**
-   * An entry that was sent, and the change that the follower says to have once it has it: then it
-   * owes its answer.
+   * An entry that was sent, and its last change. Once the follower reports that change as durable,
+   * it owes the acknowledgement of the entry.
    */
   #owed: { readonly number: number; readonly seq: number } | undefined
 
@@ -88,20 +88,20 @@ export class Outgoing {
     this.#becomeEnded()
     this.#channel.close()
     this.#follower?.lost(false)
-    this.#offers.settleAll()
+    this.#offers.endAll()
   }
 
   /**
-   * The peer is silent, or, proven, gone, stopped or the follower of another node: its
-   * acknowledgements are not waited for. One that was given up for gone and lives all the same
-   * finds its stream ended, and comes back with a new one.
+   * The peer is silent; or, when `proven`, it is gone, has stopped or follows another node, so that
+   * writes need not wait for it and the stream is closed. A peer that is alive all the same notices
+   * that and opens a new stream.
    */
   lost(proven: boolean): void {
     this.#follower?.lost(proven)
     if (proven) this.close()
   }
 
-  /** Offers a blob; resolves when the follower has it durably, or is not followed any more. */
+  /** Offers a blob; resolves when the follower has it durably, or when the offer is given up. */
   offerBlob(blob: BlobRef): Promise<void> {
     if (!this.open) return Promise.resolve()
     const settled = this.#offers.add(blob)
@@ -109,14 +109,14 @@ export class Outgoing {
     return settled
   }
 
-  /** No record will name a blob that this follower may have been offered. */
+  /** Tells the follower that no entry will name this blob, which it may have been offered. */
   withdrawBlob(id: string): void {
     if (this.open) this.#channel.sendMessage({ type: 'blobGone', id })
   }
 
   /**
-   * The peer was given so many bytes over its bulk lane. Answers whether that is progress: see
-   * {@link Follower.progressed}.
+   * The peer was sent bytes over its bulk lane. Answers whether that counts as progress, see {@link
+   * Follower.progressed}.
    */
   progressed(bytes: number): boolean {
     const { name } = this.#state
@@ -129,10 +129,10 @@ export class Outgoing {
 
   /** Gives up waiting for a blob: the follower is too slow for it and leaves the in-sync set. */
   abandonBlob(id: string): void {
-    if (this.#offers.settle(id)) this.#follower?.tooSlow('it is too slow for a large file')
+    if (this.#offers.end(id)) this.#follower?.tooSlow('it is too slow for a large file')
   }
 
-  /** The follower says, on another connection, up to which change its disk has all. */
+  /** The follower reported on another connection the change up to which its disk has everything. */
   heard(durableSeq: number): void {
     const state = this.#state
     if (state.name === 'ended') return
@@ -172,7 +172,7 @@ export class Outgoing {
   }
 
   #receive(raw: unknown): void {
-    this.#watch.moved()
+    this.#watch.received()
     const message = streamMessageOf(raw)
     if (message === undefined) return
     const { peer } = this
@@ -196,7 +196,7 @@ export class Outgoing {
         return this.#context.report({ name: 'progress', peer, restoreId, method, progress })
       }
       case 'blobHere':
-        if (this.#offers.settle(message.id)) this.#offers.arrivedBytes = 0
+        if (this.#offers.end(message.id)) this.#offers.arrivedBytes = 0
         return
       default:
         return this.#channel.destroy()
@@ -220,16 +220,14 @@ export class Outgoing {
 
   #becomePlanned(plan: PlanMessage, follower: Follower): void {
     this.#state = { name: 'planned', plan, follower }
-    // What it takes in meanwhile is in no journal that it could be promoted with.
+    // Entries that it acknowledges during a restore are in a journal that it cannot be promoted
+    // with yet.
     if (isRestore(plan)) follower.leave('it is being restored')
     this.#context.report({ name: 'plan', peer: this.peer, plan })
     this.#channel.sendMessage(plan)
   }
 
-  /**
-   * The follower is prepared: everything after its position, or after the cut, from here on without
-   * an end.
-   */
+  /** The follower is ready: sends it everything after its position, or after the cut. */
   #begin({ plan, follower }: Planned): void {
     const isCut = isRestore(plan)
     follower.begins(isCut)
@@ -251,17 +249,17 @@ export class Outgoing {
 
   #whenLive(): void {
     this.#channel.sendMessage({ type: 'inStep', seq: this.#context.copy.seq })
-    this.#settle()
+    this.#checkInStep()
   }
 
   #becomeBehind({ plan, follower, feed }: Fed): void {
     this.#state = { name: 'behind', plan, follower, feed }
     this.progressed(0)
-    this.#settle()
+    this.#checkInStep()
   }
 
   #acknowledge(type: number, payload: Uint8Array): void {
-    this.#watch.moved()
+    this.#watch.received()
     if (!isKnownFrame(type)) return
     if (type !== frameTypes.acknowledge) return this.#channel.destroy()
     const { received, durable } = readAcknowledge(payload)
@@ -271,27 +269,29 @@ export class Outgoing {
     if (durable > this.#durable) this.#offers.arrivedBytes = 0
     this.#received = Math.max(received, this.#received)
     this.#durable = Math.max(durable, this.#durable)
-    if ('feed' in state) this.#tellSource(state)
-    this.#settle()
+    if ('feed' in state) this.#reportAcknowledged(state)
+    this.#checkInStep()
   }
 
-  #tellSource({ follower, feed }: Fed): void {
+  #reportAcknowledged({ follower, feed }: Fed): void {
     const received = feed.ordinalOf(this.#received)
     if (received > 0) follower.received(received, feed.ordinalOf(this.#durable))
   }
 
-  /** In step as soon as it has durably what there was when the feed went live. */
-  #settle(): void {
+  /**
+   * Becomes in step as soon as everything that there was when the feed went live is durable there.
+   */
+  #checkInStep(): void {
     const state = this.#state
     if (state.name !== 'behind') return
     const { liveAt, sent } = state.feed
-    // Where anything was sent since, the follower has to have answered once.
+    // If anything was sent at all, the follower must have acknowledged at least one entry.
     if (this.#durable >= Math.max(liveAt, Math.min(1, sent))) this.#becomeInStep(state)
   }
 
   #becomeInStep({ plan, follower, feed }: Fed): void {
     this.#state = { name: 'inStep', plan, follower, feed }
-    this.#tellSource({ plan, follower, feed })
+    this.#reportAcknowledged({ plan, follower, feed })
     follower.caughtUp()
   }
 

@@ -1,19 +1,23 @@
 /**
- * Notices a stream that became a black hole: its connection stands, and nothing comes over it,
- * although the other side says on another connection that there is something. TCP itself gives such
- * a connection up after a quarter of an hour. It is looked at with each word of the other side, so
- * that it needs no timer; when no word comes either, the other side is silent, and that is somebody
- * else's business.
+ * Detects a stream that delivers nothing although its connection is open and the peer reports on
+ * another connection that there is something to deliver. TCP would notice such a connection only
+ * after about a quarter of an hour. The check runs with each report of the peer, so it needs no
+ * timer; a peer that reports nothing is silent, which failure detection handles.
  */
 import type { Clock } from '../../interfaces/clock.js'
 
-/** A stream that brought nothing of what it owes for so many times `degradeAfterMs` is ended. */
+/**
+ * A stream that owes something and delivers nothing for this multiple of `degradeAfterMs` is ended.
+ */
 export const streamSilentFactor: number = 5
 
 export class StreamWatch {
   readonly #clock: Clock
   readonly silentMs: number
-  /** When it was first owed something since anything came; undefined while it is owed nothing. */
+  /**
+   * Since when the stream has owed something without delivering anything; undefined while it owes
+   * nothing.
+   */
   #owedSinceMs: number | undefined
   #heardAtMs = Number.NEGATIVE_INFINITY
 
@@ -22,27 +26,29 @@ export class StreamWatch {
     this.silentMs = streamSilentFactor * degradeAfterMs
   }
 
-  /** Something came over the stream. */
-  moved(): void {
+  /** Something arrived on the stream. */
+  received(): void {
     this.#owedSinceMs = undefined
   }
 
   /**
-   * The other side spoke: whether the stream owes something. Answers whether it has for too long.
+   * The peer reported; `owes` is whether the stream owes something. Answers whether it has owed it
+   * for too long.
    */
   isSilent(owes: boolean): boolean {
     const nowMs = this.#clock.nowMs()
-    // Nobody spoke for long, or this node stood still: what came meanwhile may have yet to be read.
-    const paused = nowMs - this.#heardAtMs > this.silentMs / 2
+    // After a long pause of the reports or of this node, data that arrived meanwhile may still be
+    // unread, so the measurement starts again.
+    const hasPaused = nowMs - this.#heardAtMs > this.silentMs / 2
     this.#heardAtMs = nowMs
-    if (!owes || paused) this.#owedSinceMs = undefined
+    if (!owes || hasPaused) this.#owedSinceMs = undefined
     if (!owes) return false
     this.#owedSinceMs ??= nowMs
     return nowMs - this.#owedSinceMs >= this.silentMs
   }
 
-  /** What to say of a stream that is. */
+  /** The reason for ending a silent stream. */
   get reason(): string {
-    return `the stream brought nothing for ${this.silentMs} ms although the other side says that there is something; it is opened anew`
+    return `the stream brought nothing for ${this.silentMs} ms although the peer reports that there is something to send; it is opened again`
   }
 }

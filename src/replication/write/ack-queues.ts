@@ -1,9 +1,9 @@
 /**
- * Writes that have their place in the order and wait for their acknowledgement.
+ * Writes that are sequenced and wait for their acknowledgement.
  *
- * Invariants: one first-in-first-out queue a level; a batch's writes of one level stay together, so
- * that a release costs one comparison a batch; every write of a queue has a higher sequence number
- * than those before it.
+ * Invariants: there is one first-in-first-out queue per level; the writes of one level in one entry
+ * stay together, so that a release needs one comparison per entry; sequence numbers rise within a
+ * queue.
  */
 
 import type { WriteIntent } from '../../changes/intent.js'
@@ -12,19 +12,19 @@ import type { Term } from '../../history/position.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
 import { Fifo } from '../../util/fifo.js'
 import type { Thresholds } from '../in-sync/ack-tracker.js'
-import type { Standing } from '../in-sync/in-sync.js'
+import type { Redundancy } from '../in-sync/in-sync.js'
 import type { Receipt } from './types.js'
 
-/** A write from its submission to its answer. */
+/** A write from its submission to its result. */
 export interface Write {
   readonly intent: WriteIntent
   readonly level: number
   readonly bytes: number
-  /** The caller's, to give it up. */
+  /** The caller's signal, which gives the write up. */
   readonly signal: AbortSignal | undefined
   readonly resolve: (receipt: Receipt) => void
   readonly reject: (error: unknown) => void
-  /** 0 while it has no place in the order. */
+  /** Its sequence number; 0 until it is sequenced. */
   seq: number
   outcome: UpdateResult
   /** Given up by its caller. */
@@ -36,22 +36,22 @@ export interface Write {
 const ackNumbers: Record<AckLevel, number> = { local: 0, standby: 2, all: 4 }
 const ackNames: readonly AckLevel[] = ['local', 'standby', 'all']
 
-/** The number of a level: how far, and whether on disk. */
+/** A level as one number: where the write must be, and in the lowest bit whether on disk. */
 export function levelOf(ack: AckLevel, durability: Durability): number {
   return ackNumbers[ack] + (durability === 'disk' ? 1 : 0)
 }
 
-/** What {@link levelOf} made a number of. */
-export function ackOf(level: number): AckLevel {
+/** The first part of what {@link levelOf} encoded. */
+export function ackOfLevel(level: number): AckLevel {
   return ackNames[level >> 1] ?? 'all'
 }
 
-/** See {@link ackOf}. */
-export function durabilityOf(level: number): Durability {
+/** The second part of what {@link levelOf} encoded. */
+export function durabilityOfLevel(level: number): Durability {
   return (level & 1) === 1 ? 'disk' : 'memory'
 }
 
-/** The stricter of two levels, in both respects. */
+/** The level that is as strict as either of two, in both respects. */
 export function stricterLevel(left: number, right: number): number {
   return Math.max(left & ~1, right & ~1) | ((left | right) & 1)
 }
@@ -74,12 +74,12 @@ export class AckQueues {
     this.#queues = Array.from({ length: levelsCount }, () => new Fifo<Group>())
   }
 
-  /** Writes that wait. */
+  /** The number of writes that wait. */
   get waiting(): number {
     return this.#waiting
   }
 
-  /** The last change that was acknowledged as held by a standby too; 0 when none was. */
+  /** The last change that was acknowledged as being on a standby as well; 0 when none was. */
   get heldSeq(): number {
     return this.#heldSeq
   }
@@ -100,8 +100,8 @@ export class AckQueues {
   }
 
   /**
-   * All changes up to this sequence number are acknowledged. `lastSeq` is the last one that has its
-   * place.
+   * The sequence number up to which all changes are acknowledged. `lastSeq` is the last change
+   * appended.
    */
   ackedSeq(lastSeq: number): number {
     let acked = lastSeq
@@ -112,21 +112,22 @@ export class AckQueues {
     return acked
   }
 
-  /** Whether {@link release} would answer somebody. */
-  canRelease(thresholds: Thresholds, standing: Standing): boolean {
+  /** Whether {@link release} would acknowledge any write. */
+  canRelease(thresholds: Thresholds, redundancy: Redundancy): boolean {
     for (let level = 0; level < levelsCount; level += 1) {
       const group = this.#queues[level]?.first
-      if (group !== undefined && group.ordinal <= reached(level, thresholds, standing)) return true
+      if (group !== undefined && group.ordinal <= reached(level, thresholds, redundancy))
+        return true
     }
     return false
   }
 
-  /** Answers everybody whose entry is held where its level says. */
-  release(thresholds: Thresholds, standing: Standing): void {
+  /** Acknowledges all writes whose entry has reached their level. */
+  release(thresholds: Thresholds, redundancy: Redundancy): void {
     for (let level = 0; level < levelsCount; level += 1) {
       const queue = this.#queues[level]
       if (queue === undefined || queue.isEmpty) continue
-      this.#releaseLevel(queue, level, thresholds, standing)
+      this.#releaseLevel(queue, level, thresholds, redundancy)
     }
   }
 
@@ -134,12 +135,12 @@ export class AckQueues {
     queue: Fifo<Group>,
     level: number,
     thresholds: Thresholds,
-    standing: Standing,
+    redundancy: Redundancy,
   ): void {
-    const ordinal = reached(level, thresholds, standing)
-    const lowered = standing === 'degraded' && level > 1
-    const ack = lowered ? 'local' : ackOf(level)
-    const onDisk = reached((lowered ? 0 : level) | 1, thresholds, standing)
+    const ordinal = reached(level, thresholds, redundancy)
+    const lowered = redundancy === 'degraded' && level > 1
+    const ack = lowered ? 'local' : ackOfLevel(level)
+    const onDisk = reached((lowered ? 0 : level) | 1, thresholds, redundancy)
     for (;;) {
       const group = queue.first
       if (group === undefined || group.ordinal > ordinal) break
@@ -151,7 +152,7 @@ export class AckQueues {
     }
   }
 
-  /** Takes out everybody who waits. */
+  /** Removes all waiting writes and returns them in order. */
   takeAll(): Write[] {
     const groups = this.#queues.flatMap((queue) => queue.takeAll())
     this.#waiting = 0
@@ -159,9 +160,9 @@ export class AckQueues {
   }
 }
 
-/** The last entry that is held at this level, as things stand. */
-function reached(level: number, thresholds: Thresholds, standing: Standing): number {
-  const wanted = standing === 'degraded' ? level & 1 : level
+/** The last entry that has reached this level; while degraded, only the active counts. */
+function reached(level: number, thresholds: Thresholds, redundancy: Redundancy): number {
+  const wanted = redundancy === 'degraded' ? level & 1 : level
   switch (wanted) {
     case 0:
       return Number.POSITIVE_INFINITY
@@ -185,7 +186,7 @@ function answer(
   durable: boolean,
   degraded: boolean,
 ): void {
-  // One that was given up has its answer already; another one changes nothing.
+  // A write that was given up is settled already, and settling a promise again has no effect.
   if (write.unlisten !== undefined) write.unlisten()
   const { outcome } = write
   const position = { term, seq: write.seq }
@@ -194,8 +195,8 @@ function answer(
   } else if (outcome.ok) {
     write.resolve({ position, ack, durable, degraded, result: outcome.value })
   } else {
-    // A throw is an outcome like any other: the change has its place, and every node threw the
-    // same.
+    // A throw of `apply` is an outcome like any other: the change is journaled, and `apply` throws
+    // the same on every node.
     write.reject(outcome.error)
   }
 }

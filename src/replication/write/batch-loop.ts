@@ -1,9 +1,10 @@
 /**
- * When queued writes get their places: as soon as they can, in batches that form by themselves.
+ * Decides when queued writes are sequenced: as soon as possible, in batches of whatever has queued
+ * up meanwhile.
  *
- * Invariant: none gets a place while the loop is frozen, a term is being opened, the copy has too
- * much pending, new paths are looked at, flow control holds writers, or this node may not act as
- * active.
+ * Invariant: no write is sequenced while the loop is frozen, a term is being opened, the copy is
+ * congested, new paths are being checked on the disk, flow control delays writers, or this node may
+ * not act as active.
  */
 
 import { asFailure } from '../../copy/journal/errors.js'
@@ -15,7 +16,7 @@ import type { WriteQueue } from './queue.js'
 import type { Sequencer } from './sequencer.js'
 import type { WriterCopy, WriterLimits } from './types.js'
 
-/** Entries appended in one go before the event loop gets its turn. */
+/** Entries appended in a row before other work of the event loop runs. */
 const entriesPerTurnMax = 4
 
 export interface BatchLoopOptions {
@@ -25,10 +26,10 @@ export interface BatchLoopOptions {
   readonly newPaths: NewPaths
   readonly flow: FlowControl
   readonly sequencer: Sequencer
-  /** Whether this node may act as active now; if not, the loop is scheduled again later. */
+  /** Whether this node may act as active now; if not, the host schedules the loop again later. */
   mayAct(): boolean
-  /** Batches were appended, or none could be. Answers whether writes were acknowledged at once. */
-  placed(): boolean
+  /** A round ended, with or without batches. Answers whether writes were acknowledged at once. */
+  roundEnded(): boolean
   failed(error: HotspareError): void
 }
 
@@ -36,7 +37,7 @@ export class BatchLoop {
   readonly #options: BatchLoopOptions
   readonly #pacing = new FlushPacing(() => this.#flush())
   #isFrozen = false
-  /** Terms that are being opened. */
+  /** The number of terms that are being opened. */
   #opening = 0
   #isCongested = false
   #isClosed = false
@@ -49,14 +50,14 @@ export class BatchLoop {
     return this.#isFrozen
   }
 
-  /** Whether nothing gets a place for now, whatever the queue holds. */
-  get isHeld(): boolean {
+  /** Whether no write may be sequenced now, whatever the queue contains. */
+  get isPaused(): boolean {
     return this.#isFrozen || this.#opening > 0 || this.#isCongested
   }
 
-  /** Lets the loop run soon. */
+  /** Schedules a round, unless the loop is paused. */
   schedule(): void {
-    if (!this.#isClosed && !this.isHeld) this.#pacing.schedule()
+    if (!this.#isClosed && !this.isPaused) this.#pacing.schedule()
   }
 
   freeze(): void {
@@ -67,8 +68,8 @@ export class BatchLoop {
     this.#isFrozen = false
   }
 
-  /** Holds the loop while a term is opened. */
-  async heldFor(opening: () => Promise<void>): Promise<void> {
+  /** Pauses the loop while a term is opened. */
+  async pausedWhile(opening: () => Promise<void>): Promise<void> {
     this.#opening += 1
     try {
       await opening()
@@ -82,14 +83,14 @@ export class BatchLoop {
   }
 
   #flush(): void {
-    const { copy, queue, newPaths, flow, sequencer, mayAct, placed } = this.#options
-    if (this.#isClosed || this.isHeld || !mayAct()) return
+    const { copy, queue, newPaths, flow, sequencer, mayAct, roundEnded } = this.#options
+    if (this.#isClosed || this.isPaused || !mayAct()) return
     for (let entries = 0; !queue.isEmpty; entries += 1) {
       if (copy.congested) {
         void this.#waitForCopy()
         break
       }
-      if (newPaths.areLookedAt() || this.#gathers()) break
+      if (newPaths.startPathCheck() || this.#shouldGather()) break
       if (entries === entriesPerTurnMax) {
         this.#pacing.nextTurn()
         break
@@ -100,11 +101,14 @@ export class BatchLoop {
       if (this.#isClosed) return
     }
     queue.announceRoom()
-    if (placed()) this.#pacing.answeredAtOnce()
+    if (roundEnded()) this.#pacing.answeredAtOnce()
   }
 
-  /** Whether writes should gather while the disk works: they would wait for it anyway. */
-  #gathers(): boolean {
+  /**
+   * Whether to wait for a larger batch while the disk is busy, because all queued writes wait for
+   * the disk anyway.
+   */
+  #shouldGather(): boolean {
     const { copy, queue, limits } = this.#options
     return (
       queue.waitsForDisk &&

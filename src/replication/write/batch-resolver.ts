@@ -1,7 +1,6 @@
 /**
- * Turns intents into changes at the moment when they get their place in the order. It knows what
- * the earlier changes of the same batch do to files, because the copy learns of them only when the
- * batch is appended.
+ * Turns intents into changes when they are sequenced. It tracks what the earlier changes of the
+ * same batch do to files, because the copy applies them only when the batch is appended.
  */
 
 import type { Change, FileChange, SingleChange } from '../../changes/change.js'
@@ -20,14 +19,14 @@ export class BatchResolver {
   readonly #touched = new Map<string, number | undefined>()
   /** Folders of files that this batch created. */
   readonly #folders = new Set<string>()
-  /** Of files that this batch created; some may be gone again. */
+  /** Names of files that this batch created; some may have been removed again. */
   readonly #spellings = new Spellings()
 
   constructor(copy: ResolverCopy) {
     this.#copy = copy
   }
 
-  /** The next batch begins: the copy knows all earlier ones. */
+  /** Begins the next batch; the copy has applied all earlier ones. */
   reset(): void {
     if (this.#touched.size === 0) return
     this.#touched.clear()
@@ -36,12 +35,12 @@ export class BatchResolver {
   }
 
   /**
-   * The change that an intent stands for after all those resolved before it.
+   * The change that an intent makes, given all changes resolved before it.
    *
    * @throws `WRITE_TOO_LARGE` when a file would be longer than a file may be
-   * @throws `PATH_CONFLICT` when a file would stand where a folder is, or below a file, or beside
-   *   one that differs only in case
-   * @throws `TX_CONFLICT` when something was changed that the author of a transaction had read
+   * @throws `PATH_CONFLICT` when a new file would be at the path of a folder, below a file, or next
+   *   to a file or folder that differs only in case
+   * @throws `TX_CONFLICT` when something that the transaction read has changed since
    */
   resolve(intent: WriteIntent): Change {
     switch (intent.kind) {
@@ -53,7 +52,7 @@ export class BatchResolver {
         return this.#file({ kind: 'patch', className, path, offset, bytes, blob })
       }
       case 'commit':
-        this.#expect(intent)
+        this.#requireUnchanged(intent)
         return this.#together(intent.changes)
       case 'transaction':
         return this.#together(intent.changes)
@@ -90,13 +89,13 @@ export class BatchResolver {
     const size = this.#sizeOf(path)
     const after = sizeAfter(change, size ?? 0)
     if (after > (size ?? 0)) requireFileSize(path, after)
-    if (size === undefined) this.#makeWay(path)
+    if (size === undefined) this.#requireFreePath(path)
     this.#touched.set(path, after)
     return change
   }
 
-  /** Refuses a new file that cannot stand beside the others. */
-  #makeWay(path: string): void {
+  /** Refuses a new file that conflicts with other paths, and records its folders. */
+  #requireFreePath(path: string): void {
     this.#requireOwnName(path)
     for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) {
       const folder = path.slice(0, at)
@@ -106,14 +105,17 @@ export class BatchResolver {
     if (this.#hasFilesBelow(path)) throw conflict(path, path, 'holds files')
   }
 
-  /** Refuses a new file that some system would take for another one. */
+  /**
+   * Refuses a new file whose name differs from another one only in case, because some file systems
+   * treat both as the same.
+   */
   #requireOwnName(path: string): void {
     const others = this.#copy.names?.spelledOtherwise(path)
     if (others === undefined) return
     const exists = (one: string): boolean =>
       this.#sizeOf(one) !== undefined || this.#folders.has(one)
     for (const other of [...others, ...this.#spellings.othersOf(path, exists)]) {
-      // What the copy has, or this batch created, may be gone by a change before in this batch.
+      // An earlier change of this batch may have removed the other file.
       const isThere = this.#sizeOf(other) !== undefined || this.#hasFilesBelow(other)
       if (isThere) throw spelledAlike(path, other)
     }
@@ -136,7 +138,7 @@ export class BatchResolver {
     return this.#copy.files.stat(path)?.size
   }
 
-  #expect({ reads, lists }: CommitIntent): void {
+  #requireUnchanged({ reads, lists }: CommitIntent): void {
     for (const { path, version } of reads) {
       const now = this.#copy.files.stat(path)?.version ?? 0
       if (this.#touched.has(path) || now !== version) throw stale(path)
@@ -150,7 +152,7 @@ export class BatchResolver {
   }
 }
 
-/** How long the file is afterwards. */
+/** The size of the file after the change. */
 function sizeAfter(change: Exclude<FileChange, { kind: 'remove' }>, before: number): number {
   if (change.kind === 'truncate') return change.size
   const length = change.blob?.bytes ?? change.bytes?.length ?? 0

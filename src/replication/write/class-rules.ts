@@ -1,9 +1,9 @@
-/** What the classes of the policy say about writes, ready for one look-up a write. */
+/** What the classes of the policy say about writes, prepared so that a write needs one look-up. */
 
 import type { WriteIntent } from '../../changes/intent.js'
 import { HotspareError } from '../../errors.js'
 import { kindOf } from '../../policy/kinds/table.js'
-import { ackOf, durabilityOf, levelOf, stricterLevel } from './ack-queues.js'
+import { ackOfLevel, durabilityOfLevel, levelOf, stricterLevel } from './ack-queues.js'
 import type { WriteOptions, WriterPolicy } from './types.js'
 
 interface ClassRule {
@@ -14,7 +14,7 @@ interface ClassRule {
   readonly level: number
 }
 
-/** Why `update()` does not take this class: it has another kind, or there is none. */
+/** Why `update()` refuses this class: it is of another kind, or it does not exist. */
 export function noStateClass(
   className: string,
   kind: string | undefined,
@@ -43,14 +43,14 @@ export class ClassRules {
       if (!kind.isReplicated) continue
       const { takesFileChanges, takesUpdates } = kind
       const levels = kind.levels(declaration)
-      // The level of a class that takes no changes is never asked for.
+      // The level of a class that accepts no changes is never used.
       const level = levels === undefined ? 0 : levelOf(levels.ack, levels.durability)
       this.#rules.set(name, { kind: declaration.kind, takesFileChanges, takesUpdates, level })
     }
   }
 
   /**
-   * The level at which a write is acknowledged: its own choice, else the strictest of its classes.
+   * The level at which a write is acknowledged: its own options, else the strictest of its classes.
    *
    * @throws `CLASS_UNKNOWN`, `CLASS_KIND`
    */
@@ -66,7 +66,7 @@ export class ClassRules {
     if (options === undefined) return level
     const { ack, durability } = options
     if (ack === undefined && durability === undefined) return level
-    return levelOf(ack ?? ackOf(level), durability ?? durabilityOf(level))
+    return levelOf(ack ?? ackOfLevel(level), durability ?? durabilityOfLevel(level))
   }
 
   #levelOf(className: string, kind: WriteIntent['kind']): number {

@@ -1,21 +1,22 @@
 /**
- * When the next flush runs: behind everything that is ready to run now, so that all callers who
- * were answered together are in the next batch together, and a lone write waits for nobody. Where
- * acknowledgements need no turn of the event loop, callers and flushes could go on for ever among
- * themselves; then it takes a turn now and then, for the sake of heartbeats and everybody else.
+ * Decides when the next flush runs: after everything that is ready to run now, so that callers
+ * whose writes were acknowledged together share the next batch, and a lone write does not wait.
+ * Where acknowledgements need no turn of the event loop, callers and flushes could keep each other
+ * busy for ever, so after a number of flushes the next one waits for a new turn; otherwise
+ * heartbeats and all other work would starve.
  */
 import { nextTick } from 'node:process'
 
 /**
- * Flushes in one turn of the event loop that answered somebody at once; further ones wait for the
+ * Flushes in one turn of the event loop that acknowledged writes at once; further ones wait for the
  * next turn.
  */
 const flushesPerTurnMax = 64
 
 export class FlushPacing {
   readonly #run: () => void
-  // A tick runs before pending microtasks when it is asked for outside of one, and after all of
-  // them when it is asked for inside of one: hence both.
+  // A tick runs before pending microtasks when requested outside of a microtask, and after all of
+  // them when requested inside one, so the tick is requested from a microtask.
   readonly #arm = (): void => nextTick(this.#run)
   readonly #newTurn = (): void => {
     this.#answered = 0
@@ -23,7 +24,7 @@ export class FlushPacing {
   #scheduled = false
   #answered = 0
 
-  /** @param flush - what is to run */
+  /** @param flush - runs the next round of batches */
   constructor(flush: () => void) {
     this.#run = () => {
       this.#scheduled = false
@@ -49,7 +50,7 @@ export class FlushPacing {
     setImmediate(this.#run)
   }
 
-  /** A flush answered somebody at once, who may be back at once. */
+  /** A flush acknowledged writes at once, so their callers may write again in the same turn. */
   answeredAtOnce(): void {
     this.#answered += 1
     if (this.#answered === 1) setImmediate(this.#newTurn)

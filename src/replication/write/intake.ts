@@ -1,23 +1,22 @@
 /**
- * Where writes come in: checks them, makes the promise that their caller gets, and queues them.
+ * Accepts writes: checks each, makes the promise that its caller gets, and queues it.
  *
- * Invariants: what is refused here never happens, and what it stored is removed; every write that
- * is taken in is answered once, by whoever takes it out of the queue, or here.
+ * Invariants: a write that is refused here never happens, and its blobs are removed; an accepted
+ * write is settled exactly once, by whoever removes it from the queue, or here.
  */
 
 import type { BlobRef } from '../../changes/change.js'
 import { blobsOf, bytesOf, needsSpace, type WriteIntent } from '../../changes/intent.js'
 import { aborted, onAbort } from '../../util/abort.js'
-import { requireDisk } from '../content/no-room.js'
-import type { Standing } from '../in-sync/in-sync.js'
-import { type AckQueues, ackOf, durabilityOf, type Write } from './ack-queues.js'
+import { requireSpace } from '../content/no-room.js'
+import type { Redundancy } from '../in-sync/in-sync.js'
+import { type AckQueues, ackOfLevel, durabilityOfLevel, type Write } from './ack-queues.js'
 import type { ClassRules } from './class-rules.js'
 import { givenUp, queueFull } from './errors.js'
 import type { WriteQueue } from './queue.js'
 import type { HeldWrite, Receipt, WriteOptions, WriterLimits } from './types.js'
 
-// `new Promise` hands its functions to a callback; one that is shared needs no closure for each
-// write.
+// `new Promise` passes its functions to a callback; a shared callback saves a closure per write.
 let givenResolve: (receipt: Receipt) => void
 let givenReject: (error: unknown) => void
 function give(resolve: (receipt: Receipt) => void, reject: (error: unknown) => void): void {
@@ -25,18 +24,18 @@ function give(resolve: (receipt: Receipt) => void, reject: (error: unknown) => v
   givenReject = reject
 }
 
-/** A change lies in the journal and in its file. */
+/** A change needs space twice: in the journal and in its file. */
 const copies = 2
 
-/** What an intake works with. */
+/** What an intake depends on. */
 export interface IntakeOptions {
   readonly rules: ClassRules
   readonly limits: Pick<WriterLimits, 'queueBytesMax' | 'queueWritesMax'>
   readonly queue: WriteQueue
   readonly queues: AckQueues
-  readonly inSync: { readonly standing: Standing }
+  readonly inSync: { readonly redundancy: Redundancy }
   readonly spool: { discard(blobs: readonly BlobRef[]): Promise<void> }
-  /** Why what takes so many bytes of the device is refused; undefined when there is room. */
+  /** Why something of this many bytes is refused for lack of disk space; undefined when it fits. */
   noRoomFor(bytes: number): string | undefined
 }
 
@@ -48,17 +47,17 @@ export class WriteIntake {
   }
 
   /**
-   * Takes a write in.
+   * Accepts a write and queues it.
    *
    * @throws `CLASS_UNKNOWN`, `CLASS_KIND`, `QUEUE_FULL`, `STORAGE_FULL`, `ABORTED`
    */
-  take(intent: WriteIntent, options: WriteOptions | undefined): Promise<Receipt> {
+  accept(intent: WriteIntent, options: WriteOptions | undefined): Promise<Receipt> {
     const level = this.#options.rules.levelFor(intent, options)
     const bytes = bytesOf(intent, this.#options.queue.valueBytes)
     const signal = options?.signal
     if (signal?.aborted === true) throw aborted(signal)
     this.#requireRoom(bytes)
-    if (needsSpace(intent)) requireDisk(this.#options.noRoomFor(copies * bytes))
+    if (needsSpace(intent)) requireSpace(this.#options.noRoomFor(copies * bytes))
     const promise = new Promise<Receipt>(give)
     const write: Write = {
       intent,
@@ -77,14 +76,14 @@ export class WriteIntake {
     return promise
   }
 
-  /** Answers a write that never gets a place. */
+  /** Rejects a write that is never sequenced, and removes its blobs. */
   refuse(write: Write, error: unknown): void {
     write.unlisten?.()
     this.discard(write.intent)
     write.reject(error)
   }
 
-  /** Removes what an intent refers to: it will not happen. */
+  /** Removes the blobs of an intent that will not happen. */
   discard(intent: WriteIntent): void {
     if (intent.kind === 'update') return
     const blobs = blobsOf(intent)
@@ -92,14 +91,21 @@ export class WriteIntake {
   }
 
   /**
-   * Takes out what has no place; whoever takes it answers it, hears its signal, and removes what it
-   * stored.
+   * Removes all writes that are not sequenced. The caller becomes responsible for settling them,
+   * for their signals and for their blobs.
    */
   takeHeld(): HeldWrite[] {
     return this.#options.queue.takeAll().map((write) => {
       write.unlisten?.()
       const { intent, level, signal, resolve, reject } = write
-      return { intent, ack: ackOf(level), durability: durabilityOf(level), signal, resolve, reject }
+      return {
+        intent,
+        ack: ackOfLevel(level),
+        durability: durabilityOfLevel(level),
+        signal,
+        resolve,
+        reject,
+      }
     })
   }
 
@@ -116,7 +122,7 @@ export class WriteIntake {
       write.unlisten = undefined
       if (write.seq > 0) {
         write.gone = true
-        const isBlocked = this.#options.inSync.standing === 'blocked' && write.level > 1
+        const isBlocked = this.#options.inSync.redundancy === 'blocked' && write.level > 1
         write.reject(givenUp(write.seq, isBlocked, signal))
         return
       }

@@ -1,4 +1,4 @@
-/** Checks what a write asks for, before anything of it happens. */
+/** Checks the options of a write before anything else happens. */
 
 import { requireKnownLevels } from '../../policy/class-options.js'
 import { requireKnown } from '../../util/option-names.js'
@@ -7,11 +7,11 @@ import type { WriteOptions } from './types.js'
 const names: readonly string[] = ['ack', 'durability', 'signal']
 
 /**
- * Checks what an application gave, once, where it comes in.
+ * Checks the options that an application passed.
  *
- * @param more - names besides those of every write
- * @throws `OPTION_INVALID` for a name or a level that there is not
- * @throws TypeError when the options are no object, or the signal is none
+ * @param more - names of options besides those that every write has
+ * @throws `OPTION_INVALID` for an unknown name or level
+ * @throws TypeError when the options are no object, or the signal is no AbortSignal
  */
 export function checkWriteOptions(
   options: WriteOptions | undefined,
@@ -28,7 +28,7 @@ export function checkWriteOptions(
   throw new TypeError(`signal is an AbortSignal, not ${String(signal)}`)
 }
 
-/** By what is used of it: not every realm has the same class. */
+/** Checks the members that are used, because another realm has another AbortSignal class. */
 function isSignal(value: unknown): value is AbortSignal {
   return (
     typeof value === 'object' &&

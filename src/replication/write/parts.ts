@@ -1,7 +1,7 @@
 /**
- * The parts of a writer, connected: who is given whom. The picture is at the head of `writer.ts`.
- * Most know the parts that they work on; what goes back, to a part that is made later or to the
- * writer itself, is a function.
+ * Creates the parts of a writer and connects them; the head of `writer.ts` has a picture. A part
+ * gets the parts that it works on directly; calls back to a part that is created later, or to the
+ * writer, are functions.
  */
 
 import type { HotspareError } from '../../errors.js'
@@ -28,16 +28,16 @@ export interface WriterParts {
   readonly batches: BatchLoop
 }
 
-/** What the parts want of their writer. */
+/** What the parts need of their writer. */
 export interface WriterHost {
   isClosed(): boolean
   /** Whether this node may act as active now. */
   isTenured(): boolean
-  /** Something moved: writes may be acknowledged, or get their place. */
+  /** Something progressed: writes may be acknowledged or sequenced. */
   advance(): void
-  /** A round of batches is over. Answers whether writes were acknowledged. */
-  whenPlaced(): boolean
-  /** The journal takes nothing any more. */
+  /** A round of batches ended. Answers whether writes were acknowledged. */
+  whenRoundEnded(): boolean
+  /** The journal failed and accepts no entries any more. */
   close(error: HotspareError): void
 }
 
@@ -98,7 +98,7 @@ export function connectParts(options: WriterOptions, host: WriterHost): WriterPa
     flow,
     sequencer,
     mayAct: () => host.isTenured(),
-    placed: () => host.whenPlaced(),
+    roundEnded: () => host.whenRoundEnded(),
     failed: (error) => host.close(error),
   })
   return { spool, queue, intake, queues, inSync, flow, sequencer, batches }

@@ -1,11 +1,10 @@
 /**
- * Looks at the disk before a new file gets its place in the order. What is in the journal has to be
- * carried out; were it found only then that something stands in the way, this node could not go on
- * as the active.
+ * Checks the disk before a new file is sequenced. A journaled change must be applied, so an
+ * obstacle on the disk that is found only then would stop this node from serving as the active.
  *
- * Invariant: writes never overtake one whose paths are looked at: the whole queue waits.
+ * Invariant: no write overtakes one whose paths are being checked; the whole queue waits.
  *
- * Whatever comes to stand there after the look is found when the change is carried out.
+ * An obstacle that appears after the check is found when the change is applied.
  */
 
 import { writtenPaths } from '../../changes/intent.js'
@@ -14,75 +13,78 @@ import type { Write } from './ack-queues.js'
 import type { WriteQueue } from './queue.js'
 import type { WriterCopy } from './types.js'
 
-/** What the look works with. */
+/** What the check depends on. */
 export interface NewPathsOptions {
   readonly copy: WriterCopy
   readonly queue: WriteQueue
-  /** Writes that are looked at together. */
+  /** Writes that are checked together. */
   readonly writesMax: number
-  /** The queue may go on. */
+  /** The check ended, so the queue may continue. */
   ready(): void
 }
 
-/** A write, with those of its paths where no file stands yet. */
-interface Unseen {
+/** A write, with those of its paths that are no known file yet. */
+interface Unchecked {
   readonly write: Write
   readonly paths: readonly string[]
 }
 
 export class NewPaths {
   readonly #options: NewPathsOptions
-  /** The writes that need no look any more, with what is in the way. */
-  readonly #seen = new WeakMap<Write, { readonly blocked: HotspareError | undefined }>()
-  #isLooking = false
+  /** The checked writes, each with the obstacle that was found. */
+  readonly #checked = new WeakMap<Write, { readonly blocked: HotspareError | undefined }>()
+  #isChecking = false
 
   constructor(options: NewPathsOptions) {
     this.#options = options
   }
 
-  /** Whether the queue has to wait for a look, which is begun. */
-  areLookedAt(): boolean {
-    if (this.#isLooking) return true
+  /**
+   * Starts the check of new paths if the queue has any. Answers whether the queue has to wait for
+   * it.
+   */
+  startPathCheck(): boolean {
+    if (this.#isChecking) return true
     const { copy, queue } = this.#options
     if (!queue.concernsFiles || copy.files.findBlocked === undefined) return false
-    const unseen = this.#unseen()
-    if (unseen.length === 0) return false
-    this.#isLooking = true
-    const paths = [...new Set(unseen.flatMap((one) => one.paths))]
-    void this.#look(unseen, copy.files.findBlocked(paths))
+    const unchecked = this.#unchecked()
+    if (unchecked.length === 0) return false
+    this.#isChecking = true
+    const paths = [...new Set(unchecked.flatMap((one) => one.paths))]
+    void this.#check(unchecked, copy.files.findBlocked(paths))
     return true
   }
 
-  /** What was found in the way of a write. */
+  /** The obstacle that was found for a write, if any. */
   blockedBy(write: Write): HotspareError | undefined {
-    return this.#seen.get(write)?.blocked
+    return this.#checked.get(write)?.blocked
   }
 
-  async #look(
-    unseen: readonly Unseen[],
-    looking: Promise<ReadonlyMap<string, HotspareError>>,
+  async #check(
+    unchecked: readonly Unchecked[],
+    checking: Promise<ReadonlyMap<string, HotspareError>>,
   ): Promise<void> {
-    // A disk that cannot be looked at cannot be written either, which is found then.
-    const found = await looking.catch(() => new Map<string, HotspareError>())
-    for (const { write, paths } of unseen) {
+    // A disk that cannot be checked cannot be written either; the write reports that.
+    const found = await checking.catch(() => new Map<string, HotspareError>())
+    for (const { write, paths } of unchecked) {
       const at = paths.find((path) => found.has(path))
-      this.#seen.set(write, { blocked: at === undefined ? undefined : found.get(at) })
+      this.#checked.set(write, { blocked: at === undefined ? undefined : found.get(at) })
     }
-    this.#isLooking = false
+    this.#isChecking = false
     this.#options.ready()
   }
 
-  #unseen(): Unseen[] {
+  #unchecked(): Unchecked[] {
     const { copy, queue, writesMax } = this.#options
-    const unseen: Unseen[] = []
+    const unchecked: Unchecked[] = []
     for (let at = 0; at < writesMax; at += 1) {
       const write = queue.at(at)
       if (write === undefined) break
-      if (write.gone || write.intent.kind === 'update' || this.#seen.has(write)) continue
+      if (write.gone || write.intent.kind === 'update' || this.#checked.has(write)) continue
       const paths = writtenPaths(write.intent).filter((path) => copy.files.stat(path) === undefined)
-      if (paths.length > 0) unseen.push({ write, paths })
-      else this.#seen.set(write, { blocked: undefined })
+      if (paths.length > 0) unchecked.push({ write, paths })
+      else this.#checked.set(write, { blocked: undefined })
     }
-    return unseen
+    return unchecked
   }
 }

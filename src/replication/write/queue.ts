@@ -1,8 +1,8 @@
 /**
- * Writes without a place in the order, first in, first out, with their bytes counted.
+ * Writes that are not sequenced yet, first in, first out, with their bytes counted.
  *
- * Invariant: `bytes` and `length` count what can still get a place; a write that was given up stays
- * in the line until it is passed, and counts no more.
+ * Invariant: `bytes` and `length` count the writes that can still be sequenced. A write that was
+ * given up stays in the queue until it reaches the front, but is not counted.
  */
 import type { HotspareError } from '../../errors.js'
 import { Fifo } from '../../util/fifo.js'
@@ -29,7 +29,9 @@ export class WriteQueue {
   readonly #waiters: RoomWaiter[] = []
   /** Writes that came in before the first of the line. */
   #passed = 0
-  /** What an update takes in a batch, on average of late: its bytes here are an estimate. */
+  /**
+   * The recent average size of an update in a batch, by which an update's bytes are estimated here.
+   */
   valueBytes = 128
   readonly #bytesMax: number
   readonly #waitersMax: number
@@ -51,17 +53,20 @@ export class WriteQueue {
     return this.#writes.isEmpty
   }
 
-  /** The number of the first write of the line, in the order in which they came in. */
+  /**
+   * The number of the first write of the queue; writes are numbered in the order in which they are
+   * queued.
+   */
   get firstNumber(): number {
     return this.#passed
   }
 
-  /** The number of the next write that comes in. */
+  /** The number of the next write that is queued. */
   get nextNumber(): number {
     return this.#passed + this.#writes.length
   }
 
-  /** Whether none of the writes may pass a disk that is at work. */
+  /** Whether all writes wait for the disk: none has durability `memory`. */
   get waitsForDisk(): boolean {
     return this.#memory === 0
   }
@@ -71,7 +76,7 @@ export class WriteQueue {
     return this.#files > 0
   }
 
-  /** Whether so many bytes more fit. One write always fits an empty queue. */
+  /** Whether this many more bytes fit. One write always fits an empty queue. */
   fits(bytes: number): boolean {
     return this.#bytes + bytes <= this.#bytesMax || this.length === 0
   }
@@ -83,12 +88,12 @@ export class WriteQueue {
     if (write.intent.kind !== 'update') this.#files += 1
   }
 
-  /** The write at this place of the line; undefined beyond its end. */
+  /** The write at this index of the queue; undefined beyond its end. */
   at(index: number): Write | undefined {
     return this.#writes.at(index)
   }
 
-  /** Takes the first writes out. */
+  /** Removes the first writes. */
   shift(count: number): void {
     for (let index = 0; index < count; index += 1) {
       const write = this.#writes.at(index)
@@ -107,7 +112,7 @@ export class WriteQueue {
     this.#uncount(write)
   }
 
-  /** Takes everything out that was not given up. */
+  /** Empties the queue and returns the writes that were not given up. */
   takeAll(): Write[] {
     const left: Write[] = []
     for (let index = 0; index < this.#writes.length; index += 1) {

@@ -1,15 +1,15 @@
 /**
- * Gives queued writes their place: forms a batch, encodes it once, appends it. It also writes the
- * entries that carry no change: terms, in-sync sets, and the mark of what was acknowledged when
- * nothing else carries it.
+ * Sequences queued writes: forms a batch, encodes it once, appends it. It also appends the entries
+ * without changes: terms, in-sync sets, and the acknowledged mark (the position up to which changes
+ * are acknowledged) when no other entry carries it.
  *
  * Invariants:
- * - entries are appended in the order of their sequence numbers, each with the term it was written
- *   in;
- * - a write leaves the queue only when its entry was appended, or when it was refused;
- * - every appended entry is told to the in-sync set before its writes can be released;
- * - what the own copy takes in is read from the entry, as on the standbys: nothing is appended that
- *   cannot be read, and what a caller keeps of what it wrote changes nothing.
+ * - entries are appended in the order of their sequence numbers, each with the current term;
+ * - a write leaves the queue only after its entry was appended, or when it is refused;
+ * - every appended entry is reported to the in-sync set before its writes can be acknowledged;
+ * - the active's own copy applies what is decoded from the entry, as the standbys do: an entry that
+ *   cannot be decoded is not appended, and a caller that later modifies the value it wrote changes
+ *   nothing.
  */
 
 import type { BlobRef, Change, FileChange } from '../../changes/change.js'
@@ -32,7 +32,7 @@ import type { NewPaths } from './path-check.js'
 import type { WriteQueue } from './queue.js'
 import type { WriterCopy, WriterLimits } from './types.js'
 
-/** What a sequencer works on. */
+/** What a sequencer depends on. */
 export interface SequencerOptions {
   readonly copy: WriterCopy
   readonly clock: Clock
@@ -44,18 +44,18 @@ export interface SequencerOptions {
   readonly intake: WriteIntake
   readonly inSync: InSyncSet
   readonly flow: FlowControl
-  /** The journal takes nothing any more. */
+  /** The journal failed and accepts no entries any more. */
   failed(error: HotspareError): void
 }
 
-/** How long the mark of acknowledged changes may lag behind, in milliseconds. */
+/** How long the journaled acknowledged mark may lag, in milliseconds. */
 const markMs = 1000
 
-/** What there is to say of an entry beside its parts. */
+/** What is known of an entry besides its parts. */
 interface Appended {
-  /** Bytes that a standby gets with it beside its own. */
+  /** Bytes of the blobs that a standby needs for it. */
   readonly contentBytes?: number
-  /** What the tree has already of what its changes bring. */
+  /** Files that the tree already has as the changes say; null for a file that is absent. */
   readonly found?: ReadonlyMap<string, FileStat | null>
 }
 
@@ -64,17 +64,15 @@ export class Sequencer {
   readonly #copy: WriterCopy
   readonly #resolver: BatchResolver
   #term: Term
-  /**
-   * Changes in the next batch at most; lowered while a batch is found that does not fit an entry.
-   */
+  /** The maximum of changes in the next batch; halved while a batch cannot be encoded. */
   #changesMax: number
-  /** The mark in the last entry. */
+  /** The acknowledged mark in the last entry. */
   #marked: number
-  /** Whether anything was acknowledged by this writer: until then the inherited mark holds. */
+  /** Whether this writer has acknowledged anything; until then the inherited mark stays. */
   #acknowledges = false
   #appendedAtMs: number
   #markTimer: TimerHandle | undefined
-  /** While no mark may be written on its own. */
+  /** Whether the mark may not be appended by itself now. */
   #quiet = false
 
   constructor(options: SequencerOptions) {
@@ -88,8 +86,8 @@ export class Sequencer {
   }
 
   /**
-   * Appends the entry that opens a term; everything after it is written in that term. `goesOn`: not
-   * the tenure's first.
+   * Appends the entry that opens a term; all later entries are in that term. `goesOn`: the tenure
+   * continues, this is not its first term.
    */
   appendTerm(term: Term, goesOn: boolean): void {
     this.#append(encodeTerm(term, this.#copy.seq + 1, this.#ackedSeq(), goesOn))
@@ -106,8 +104,9 @@ export class Sequencer {
   }
 
   /**
-   * Appends changes of files that the own tree has already, as `found` says. @throws the failure of
-   * the journal
+   * Appends changes of files that the tree already has, as `found` describes.
+   *
+   * @throws the failure of the journal
    */
   appendFound(changes: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): void {
     const entry = encodeChanges(this.#term, this.#copy.seq + 1, this.#ackedSeq(), changes)
@@ -117,7 +116,7 @@ export class Sequencer {
     })
   }
 
-  /** Journals a set; undefined when the journal takes nothing any more. */
+  /** Journals an in-sync set and answers the entry's ordinal; undefined when the journal failed. */
   appendInSync(members: readonly string[]): number | undefined {
     try {
       const entry = encodeInSync(this.#term, this.#copy.seq + 1, this.#ackedSeq(), members)
@@ -129,8 +128,8 @@ export class Sequencer {
   }
 
   /**
-   * Appends the next batch of the queue: one write at least, and no more than this much work of
-   * flow control.
+   * Appends the next batch of the queue: at least one write, and no more than this much work in the
+   * units of flow control.
    */
   appendBatch(workMax: number): void {
     const { queue, queues } = this.#options
@@ -174,13 +173,13 @@ export class Sequencer {
     }
   }
 
-  /** Something was acknowledged: the mark must reach the journal before long. */
+  /** Writes were acknowledged, so the mark must be journaled within {@link markMs}. */
   acknowledged(): void {
     this.#acknowledges = true
     if (this.#markTimer === undefined) this.#armMark(markMs)
   }
 
-  /** Whether entries may be written without a change or an in-sync set that needs them. */
+  /** While quiet, the mark is not appended by itself. */
   setQuiet(quiet: boolean): void {
     this.#quiet = quiet
     if (!quiet && this.#markTimer === undefined) this.#armMark(markMs)
@@ -192,7 +191,10 @@ export class Sequencer {
     if (this.#markTimer !== undefined) this.#options.clock.clearTimer(this.#markTimer)
   }
 
-  /** Collects writes and their changes; answers how many places of the queue they take. */
+  /**
+   * Collects writes and their changes; answers how many writes of the queue it passed, refused ones
+   * included.
+   */
   #form(writes: Write[], changes: Change[], workMax: number): number {
     const { queue, limits, newPaths } = this.#options
     this.#resolver.reset()
@@ -224,7 +226,10 @@ export class Sequencer {
     }
   }
 
-  /** A batch could not be encoded: the next attempt is smaller, until the culprit stands alone. */
+  /**
+   * A batch could not be encoded. Halves the next batch until the write that cannot be encoded is
+   * alone and can be refused.
+   */
   #narrow(writes: readonly Write[], error: unknown): void {
     const only = writes[0]
     if (writes.length > 1 || only === undefined) {
@@ -250,14 +255,16 @@ export class Sequencer {
     return appended
   }
 
-  /** Writes the mark now, unless an entry carries it already: the role is about to be given up. */
+  /**
+   * Appends the mark now, unless an entry carries it already. Called before the role is given up.
+   */
   mark(): void {
     if (this.#ackedSeq() !== this.#marked) this.appendInSync(this.#options.inSync.tracker.members())
   }
 
   /**
-   * All changes of this tenure up to this one are acknowledged. It says nothing of those before the
-   * tenure, some of which may never have been answered; see {@link AckedRanges}.
+   * The change up to which all changes of this tenure are acknowledged. It says nothing of earlier
+   * changes, some of which may never have been acknowledged; see {@link AckedRanges}.
    */
   #ackedSeq(): number {
     if (!this.#acknowledges) return this.#marked
@@ -268,7 +275,10 @@ export class Sequencer {
     this.#markTimer = this.#options.clock.setTimer(delayMs, () => this.#writeMark())
   }
 
-  /** Writes the mark by itself, unless an entry carried it or will do so any moment. */
+  /**
+   * Appends the mark by itself, unless an entry carried it or appends are so recent that one soon
+   * may.
+   */
   #writeMark(): void {
     this.#markTimer = undefined
     if (this.#quiet || this.#ackedSeq() === this.#marked) return
@@ -278,7 +288,7 @@ export class Sequencer {
   }
 }
 
-/** Bytes of the contents that stand outside of the entry. */
+/** Bytes of the blobs that the writes name. */
 function contentBytesOf(writes: readonly Write[]): number {
   let bytes = 0
   for (const { intent } of writes) {

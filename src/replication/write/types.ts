@@ -1,4 +1,4 @@
-/** What the writer needs, and what it gives. */
+/** The types of what the writer depends on, accepts and returns. */
 
 import type { BatchPart, Entry } from '../../changes/entry.js'
 import type { WriteIntent } from '../../changes/intent.js'
@@ -13,7 +13,7 @@ import type { OpenStorage } from '../../interfaces/storage.js'
 import type { FileStat } from '../../interfaces/tree-store.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
 import type { ClassDeclaration } from '../../policy/kinds/table.js'
-import type { BlobDistribution } from '../content/types.js'
+import type { BlobDistributor } from '../content/types.js'
 import type { Pace } from '../in-sync/flow-control.js'
 import type { FollowerStatus, WriterEvent } from '../in-sync/types.js'
 
@@ -40,7 +40,7 @@ export interface WriterCopy {
   readonly names?: Pick<NameRules, 'spelledOtherwise'>
   /** Bytes of everything that a restore of this copy brings. */
   readonly contentBytes: number
-  /** Bytes of the journal, above which it forgets what only a follower needs. */
+  /** Bytes above which the journal drops segments that only a follower still needs. */
   readonly journalBytesMax: number
   append(
     entry: Entry,
@@ -61,13 +61,13 @@ export interface WriterPolicy {
 
 /** Limits of the write path. */
 export interface WriterLimits {
-  /** Bytes of changes in one batch; a single larger change is a batch of its own. */
+  /** Bytes of changes in one batch; a larger change is a batch by itself. */
   readonly batchBytesMax: number
   /** Changes in one batch; further ones go into the next. */
   readonly batchChangesMax: number
   /** Content above this many bytes becomes a blob. */
   readonly inlineBytesMax: number
-  /** Bytes of writes that wait for their place in the order; beyond it `QUEUE_FULL`. */
+  /** Bytes of writes that are queued and not sequenced; beyond it `QUEUE_FULL`. */
   readonly queueBytesMax: number
   /** Writes that are not acknowledged yet; beyond it `QUEUE_FULL`. */
   readonly queueWritesMax: number
@@ -75,7 +75,7 @@ export interface WriterLimits {
   readonly blobBytesMax: number
 }
 
-/** The limits that hold when nothing else is said. */
+/** The default limits. */
 export const writerLimits: WriterLimits = {
   batchBytesMax: 256 * 1024,
   batchChangesMax: 1024,
@@ -85,7 +85,7 @@ export const writerLimits: WriterLimits = {
   blobBytesMax: 64 * 1024 * 1024 * 1024,
 }
 
-/** What a {@link Writer} is made of. */
+/** What a {@link Writer} depends on. */
 export interface WriterOptions {
   readonly copy: WriterCopy
   readonly policy: WriterPolicy
@@ -95,16 +95,16 @@ export interface WriterOptions {
   readonly term: Term
   readonly nodeId: string
   readonly members: readonly { readonly id: string; readonly promotable: boolean }[]
-  /** How long a standby of the in-sync set may leave an entry unanswered, in milliseconds. */
+  /** How long a standby of the in-sync set may leave an entry unacknowledged, in milliseconds. */
   readonly degradeAfterMs: number
   readonly onNoStandby: 'degrade' | 'block'
   /** Whether writers are paced for a standby that does not gain on them. */
   readonly flowControl: 'redundancy' | 'speed'
   readonly limits: WriterLimits
-  /** Whether no promotable member is in reach, so that nothing is waited for. */
+  /** Whether no promotable member is reachable, so that writes do not wait for one first. */
   readonly degraded: boolean
-  readonly blobs: BlobDistribution
-  /** Why what takes so many bytes of the device is refused; undefined when there is room. */
+  readonly blobs: BlobDistributor
+  /** Why something of this many bytes is refused for lack of disk space; undefined when it fits. */
   noRoomFor?(bytes: number): string | undefined
   emit(event: WriterEvent): void
   readonly tenure: TenureCheck
@@ -116,22 +116,23 @@ export interface TenureCheck {
   mayAct(): boolean
 }
 
-/** What a write may choose for itself instead of its class. */
+/** What a write may choose instead of the settings of its class. */
 export interface WriteOptions {
   /** How far it has come before it is acknowledged. Default: what its class says. */
   readonly ack?: AckLevel | undefined
   /** Whether that means memory or disk. Default: what its class says. */
   readonly durability?: Durability | undefined
   /**
-   * Gives the call up, which then ends with `ABORTED`, or with `WRITES_BLOCKED` where it waited for
-   * a standby because of `onNoStandby: 'block'`. A write that has no place in the order yet then
-   * never happens (`retryable` is true); one that has stays in the journal, goes to the standbys,
-   * and was only not acknowledged (`retryable` is false). Retry by that, not by the code.
+   * Gives the call up, which then rejects with `ABORTED`, or with `WRITES_BLOCKED` if it waited for
+   * a standby because of `onNoStandby: 'block'`. A write that is not sequenced yet then never
+   * happens (`retryable` is true); one that is sequenced stays in the journal, goes to the
+   * standbys, and is only not acknowledged (`retryable` is false). Decide about a retry by
+   * `retryable`, not by the code.
    */
   readonly signal?: AbortSignal | undefined
 }
 
-/** What a write really got. */
+/** How a write was acknowledged. */
 export interface Receipt {
   /** Its place in the history. */
   readonly position: Position
@@ -153,13 +154,13 @@ export interface Receipt {
 }
 
 /**
- * A write that waits without a place in the order, taken out of the writer to be sent elsewhere.
+ * A write that is not sequenced, removed from the writer so that it can be sent to another node.
  */
 export interface HeldWrite {
   readonly intent: WriteIntent
   readonly ack: AckLevel | undefined
   readonly durability: Durability | undefined
-  /** Gives the write up: whoever holds it listens from now on. */
+  /** Gives the write up. The new owner of the write must listen to it. */
   readonly signal: AbortSignal | undefined
   resolve(receipt: Receipt): void
   reject(error: unknown): void
@@ -167,17 +168,17 @@ export interface HeldWrite {
 
 /** The state of the write path. */
 export interface WriterStatus {
-  /** The members whose answers count. */
+  /** The members whose acknowledgements count. */
   readonly inSync: readonly string[]
   readonly degraded: boolean
   readonly blocked: boolean
   readonly frozen: boolean
-  /** How the writers are paced; undefined while they are not. */
+  /** How writers are paced; undefined while they are not. */
   readonly pace: Pace | undefined
-  /** Writes and bytes without a place in the order. */
+  /** Writes that are queued and not sequenced, and their bytes. */
   readonly queuedWrites: number
   readonly queuedBytes: number
-  /** Writes with a place in the order that are not acknowledged. */
+  /** Writes that are sequenced and not acknowledged. */
   readonly unacknowledged: number
   readonly followers: readonly FollowerStatus[]
 }

@@ -1,6 +1,6 @@
 /**
- * The active's write path: takes writes in, gives them their place in batches that form by
- * themselves, and answers each when its entry is held where its level says.
+ * The active's write path: accepts writes, sequences them in batches of whatever has queued up, and
+ * acknowledges each when its entry has reached the write's level.
  *
  * ```
  *   store ──▶ BlobSpool                   large content: here, and on the in-sync standbys
@@ -16,11 +16,10 @@
  * ```
  *
  * Invariants:
- * - a write is queued, then has its place (`seq`), then is answered; it never goes back;
- * - no change gets a place while the writer is frozen or opens a term, and nothing is appended
- *   after `close`;
- * - the tenure is checked when a write comes in, before it gets its place, and before it is
- *   acknowledged.
+ * - a write is queued, then sequenced (it gets its `seq`), then settled, and never goes back;
+ * - no write is sequenced while the writer is frozen or opens a term, and nothing is appended after
+ *   `close`;
+ * - the tenure is checked before a write is sequenced, and before it is acknowledged.
  */
 
 import type { BlobRef, FileChange } from '../../changes/change.js'
@@ -31,7 +30,7 @@ import type { Term } from '../../history/position.js'
 import type { TimerHandle } from '../../interfaces/clock.js'
 import type { FileStat } from '../../interfaces/tree-store.js'
 import { Waiters } from '../../util/waiters.js'
-import type { BlobSpool, Content, ContentOptions } from '../content/blob-spool.js'
+import type { BlobSpool, SpoolContentOptions, StoredContent } from '../content/blob-spool.js'
 import type { ContentSource } from '../content/types.js'
 import type { FlowControl } from '../in-sync/flow-control.js'
 import type { InSyncSet } from '../in-sync/in-sync.js'
@@ -76,14 +75,14 @@ export class Writer implements StreamSource {
   #tenureTimer: TimerHandle | undefined
 
   /**
-   * Opens a term: when it resolves, the term and an empty in-sync set stand durably in the journal.
+   * Opens a term: when it resolves, the term and an empty in-sync set are durable in the journal.
    *
    * @throws the failure of the storage
    */
   static async open(options: WriterOptions): Promise<Writer> {
     const writer = new Writer(options)
-    // From here on: what fails beside the journal while the term is written down, a checkpoint say,
-    // ends the tenure too.
+    // Listen before the term is written, so that a failure elsewhere in the copy, of a checkpoint
+    // for example, ends the tenure as well.
     writer.#unlisten.push(options.copy.onFailure((error) => writer.close(error)))
     try {
       writer.#sequencer.appendTerm(options.term, false)
@@ -104,7 +103,7 @@ export class Writer implements StreamSource {
       isClosed: () => this.#closed !== undefined,
       isTenured: () => this.#isTenured(),
       advance: () => this.#advance(),
-      whenPlaced: () => this.#whenPlaced(),
+      whenRoundEnded: () => this.#whenRoundEnded(),
       close: (error) => this.close(error),
     })
     this.#spool = parts.spool
@@ -129,13 +128,13 @@ export class Writer implements StreamSource {
   }
 
   /**
-   * Opens a further term of the same tenure. Writes wait meanwhile, and none is refused.
+   * Opens another term of the same tenure. Writes wait meanwhile, and none is refused.
    *
-   * @throws the failure of the storage, or what the writer was closed with
+   * @throws the failure of the storage, or the error that the writer was closed with
    */
   async openTerm(term: Term): Promise<void> {
     if (this.#closed !== undefined) throw this.#closed
-    await this.#batches.heldFor(() => {
+    await this.#batches.pausedWhile(() => {
       this.#sequencer.appendTerm(term, true)
       return this.#copy.flush()
     })
@@ -143,7 +142,7 @@ export class Writer implements StreamSource {
     this.#batches.schedule()
   }
 
-  /** Journals a change that changes nothing. */
+  /** Journals an empty change; see {@link Sequencer.appendFork}. */
   fork(): void {
     if (this.#closed !== undefined) return
     try {
@@ -154,40 +153,39 @@ export class Writer implements StreamSource {
   }
 
   /**
-   * Gives changes of files that the own tree has already, as `found` says, their places at once,
-   * and says whether it did: not while the writer is frozen or opens a term. The caller waits for
-   * the journal by itself.
+   * Appends changes of files that the tree already has, as `found` describes. Answers whether it
+   * did: not while the writer is frozen, opens a term or waits for a congested copy. The caller
+   * must wait until the journal is durable.
    *
-   * @throws the failure of the journal, or what the writer was closed with
+   * @throws the failure of the journal, or the error that the writer was closed with
    */
   adopt(changes: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): boolean {
     if (this.#closed !== undefined) throw this.#closed
-    if (this.#batches.isHeld) return false
+    if (this.#batches.isPaused) return false
     this.#sequencer.appendFound(changes, found)
     return true
   }
 
   /**
-   * Gives a write its place and resolves when it is acknowledged at its level. The intent, with all
-   * that it refers to, belongs to the writer from here on.
+   * Queues a write and resolves when it is acknowledged at its level. The intent and the blobs that
+   * it names belong to the writer from now on.
    *
-   * @returns what the write really got
-   * @throws `NOT_ACTIVE` when this node may not act as active; it makes sure of that before a write
-   * gets its place
+   * @returns how the write was acknowledged
+   * @throws `NOT_ACTIVE` when the role ended before the write was sequenced
    * @throws `CLASS_UNKNOWN`, `CLASS_KIND` for a class that does not fit
-   * @throws `PATH_CONFLICT`, `TX_CONFLICT` when what stands before it does not allow it
-   * @throws `PATH_BLOCKED` when something that is not synced is in the way of a new file
+   * @throws `PATH_CONFLICT`, `TX_CONFLICT` when it conflicts with changes before it
+   * @throws `PATH_BLOCKED` when something that is not synced occupies the path of a new file
    * @throws `VALUE_INVALID` for the value of an update that is no plain data
    * @throws `QUEUE_FULL` when too much waits
-   * @throws `WRITE_TOO_LARGE` when it fits no entry
-   * @throws `ABORTED`, `WRITES_BLOCKED` when its signal aborted
+   * @throws `WRITE_TOO_LARGE` when it does not fit into an entry
+   * @throws `ABORTED`, `WRITES_BLOCKED` when its signal is aborted
    * @throws `OUTCOME_UNKNOWN` when the role or the storage was lost before it was acknowledged
    * @throws what `apply` threw
    */
   submit(intent: WriteIntent, options?: WriteOptions): Promise<Receipt> {
     try {
       if (this.#closed !== undefined) throw this.#closed
-      const promise = this.#intake.take(intent, options)
+      const promise = this.#intake.accept(intent, options)
       this.#batches.schedule()
       return promise
     } catch (error) {
@@ -213,10 +211,10 @@ export class Writer implements StreamSource {
   }
 
   /**
-   * Takes in content of any size: small content is returned, larger content becomes a blob, which
-   * then is on this storage and with every follower of the in-sync set.
+   * Stores content of any size: small content is returned inline; larger content becomes a blob,
+   * which is then on this storage and on every follower of the in-sync set.
    */
-  store(source: ContentSource, options: ContentOptions): Promise<Content> {
+  store(source: ContentSource, options: SpoolContentOptions): Promise<StoredContent> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
     return this.#spool.store(source, options)
   }
@@ -231,14 +229,14 @@ export class Writer implements StreamSource {
     return this.#options.limits.inlineBytesMax
   }
 
-  /** Lets writes come in, and gives none of them a place. */
+  /** Accepts writes, but sequences none until {@link unfreeze}. */
   freeze(): void {
     this.#batches.freeze()
     this.#sequencer.setQuiet(true)
     this.#checkDrained()
   }
 
-  /** Ends {@link freeze}: the writes that came in meanwhile get their places, in order. */
+  /** Ends {@link freeze}: the writes that were queued meanwhile are sequenced, in order. */
   unfreeze(): void {
     if (this.#closed !== undefined) return
     this.#batches.unfreeze()
@@ -247,16 +245,16 @@ export class Writer implements StreamSource {
   }
 
   /**
-   * Takes out the writes without a place; they and all that they refer to belong to whoever takes
-   * them.
+   * Removes the writes that are not sequenced. They and their blobs belong to the caller from now
+   * on.
    */
   takeHeld(): HeldWrite[] {
     return this.#intake.takeHeld()
   }
 
   /**
-   * Resolves with the last sequence number as soon as nothing waits for a place (a frozen writer
-   * gives none) and everything is on the local disk.
+   * Resolves with the last sequence number as soon as no write waits to be sequenced (or the writer
+   * is frozen) and everything is on the local disk.
    */
   drained(): Promise<number> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
@@ -265,7 +263,7 @@ export class Writer implements StreamSource {
     return drained
   }
 
-  /** Resolves as soon as every write that has its place is acknowledged at its level. */
+  /** Resolves as soon as every sequenced write is acknowledged. */
   answered(): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
     const answered = this.#answered.wait()
@@ -274,8 +272,8 @@ export class Writer implements StreamSource {
   }
 
   /**
-   * Journals what is acknowledged by now: whoever gives the role up leaves it written. {@link
-   * Writer.drained} waits for it.
+   * Journals the acknowledged mark, so that it is not lost when the role is given up. {@link
+   * Writer.drained} waits until it is durable.
    */
   mark(): void {
     if (this.#closed === undefined) this.#sequencer.mark()
@@ -294,8 +292,8 @@ export class Writer implements StreamSource {
   }
 
   /**
-   * Ends the writer. Writes without a place reject with `error`; those with one that are not
-   * acknowledged reject with `OUTCOME_UNKNOWN`. Idempotent.
+   * Ends the writer. Writes that are not sequenced reject with `error`; writes that are sequenced
+   * and not acknowledged reject with `OUTCOME_UNKNOWN`. Idempotent.
    */
   close(error: HotspareError): void {
     if (this.#closed !== undefined) return
@@ -317,18 +315,18 @@ export class Writer implements StreamSource {
     this.#answered.reject(error)
   }
 
-  /** The last change that was acknowledged as held by a standby too; 0 when none was. */
+  /** The last change that was acknowledged as being on a standby as well; 0 when none was. */
   get heldSeq(): number {
     return this.#queues.heldSeq
   }
 
-  /** How the write path stands. */
+  /** The state of the write path. */
   get status(): WriterStatus {
-    const { standing } = this.#inSync
+    const { redundancy } = this.#inSync
     return {
       inSync: this.#inSync.tracker.countingMembers(),
-      degraded: standing === 'degraded',
-      blocked: standing === 'blocked',
+      degraded: redundancy === 'degraded',
+      blocked: redundancy === 'blocked',
       frozen: this.#batches.isFrozen,
       pace: this.#flow.pace,
       queuedWrites: this.#queue.length,
@@ -338,14 +336,14 @@ export class Writer implements StreamSource {
     }
   }
 
-  /** Answers whom it can; says whether there was anybody. */
-  #whenPlaced(): boolean {
+  /** A round of batches ended: acknowledges what it can, and answers whether there was anything. */
+  #whenRoundEnded(): boolean {
     const answers = this.#release()
     if (!this.#drained.isEmpty) this.#checkDrained()
     return answers
   }
 
-  /** Something moved: answers whom it can, and goes on with what waits. */
+  /** Something progressed: acknowledges what it can, and schedules what is queued. */
   #advance(): void {
     if (this.#closed !== undefined) return
     this.#release()
@@ -353,13 +351,15 @@ export class Writer implements StreamSource {
     if (!this.#drained.isEmpty) this.#checkDrained()
   }
 
-  /** Answers everybody whose entry is held where it should be; says whether there was anybody. */
+  /**
+   * Acknowledges all writes whose entry has reached their level; answers whether there were any.
+   */
   #release(): boolean {
     const { thresholds } = this.#inSync.tracker
-    const { standing } = this.#inSync
-    if (this.#queues.waiting === 0 || !this.#queues.canRelease(thresholds, standing)) return false
+    const { redundancy } = this.#inSync
+    if (this.#queues.waiting === 0 || !this.#queues.canRelease(thresholds, redundancy)) return false
     if (!this.#isTenured()) return false
-    this.#queues.release(thresholds, standing)
+    this.#queues.release(thresholds, redundancy)
     this.#sequencer.acknowledged()
     this.#checkAnswered()
     return true

@@ -1,4 +1,4 @@
-/** What a seed decides about the nodes, their machines and the work, before anything happens. */
+/** What a seed decides about nodes, machines and workload before the run begins. */
 import type { NodeChoices } from './machine/machine.js'
 import type { DifferingPolicies } from './machine/policies.js'
 import { differingPolicies } from './machine/policies.js'
@@ -6,15 +6,18 @@ import { SeededRandom } from './machine/seeded-random.js'
 import type { WorkloadOptions } from './workload.js'
 import type { WorldOptions } from './world.js'
 
-/** How many members. */
+/** The number of members. */
 export function nodesOf(random: SeededRandom): number {
   const many = random.chance(0.06)
   const some = random.between(2, 4)
   return many ? 5 : some
 }
 
-/** What is seldom, of its own, so that it changes nothing else about the run. */
-export interface Corners {
+/**
+ * Rare choices. They are drawn from a separate random source, so that they change nothing else
+ * about the run.
+ */
+export interface RareChoices {
   readonly choices: NodeChoices
   /** Options in which the nodes differ. */
   readonly choicesOf: (id: string) => NodeChoices
@@ -22,10 +25,8 @@ export interface Corners {
   readonly world: Partial<WorldOptions>
 }
 
-/**
- * Limits that are seldom reached, made so small that they are; and options that are seldom chosen.
- */
-export function cornersOf(seed: number): Corners {
+/** Draws limits that are so small that they are reached, and options that are rarely used. */
+export function rareChoicesOf(seed: number): RareChoices {
   const random = new SeededRandom(~seed)
   const trims = random.chance(0.1)
   const fillsVault = random.chance(0.1)
@@ -48,7 +49,8 @@ export function cornersOf(seed: number): Corners {
   const keepsEvery = random.chance(0.15) ? { keepsEvery: random.between(1, 6) } : {}
   const gate = random.chance(0.12) ? { gateMs: random.pick([300, 1_000, 2_500]) } : {}
   const lag = random.chance(0.12) ? { streamLagMs: random.between(100, 900) } : {}
-  // Later faults have streams of their own, so that none of them changes what the others draw.
+  // Choices that were added later have their own random sources, so that they do not change what
+  // the others draw.
   const losesSyncs = new SeededRandom(seed ^ 0x0d20_95ed).chance(0.5)
   const later = laterOf(new SeededRandom(seed ^ 0x1a7e_0e55))
   return {
@@ -62,13 +64,13 @@ export function cornersOf(seed: number): Corners {
   }
 }
 
-/** In some runs half of the nodes are of the next version. */
+/** In some runs about half of the nodes behave like the next version. */
 function laterOf(random: SeededRandom): readonly string[] {
   if (!random.chance(0.25)) return []
   return ['n1', 'n2', 'n3', 'n4', 'n5'].filter(() => random.chance(0.5))
 }
 
-/** In few runs each node has some options of its own. */
+/** In a few runs the nodes have different options. */
 function differences(random: SeededRandom): (id: string) => NodeChoices {
   const differ = random.chance(0.15)
   const known = new Map<string, NodeChoices>()
@@ -86,12 +88,12 @@ function differences(random: SeededRandom): (id: string) => NodeChoices {
   return (id) => (differ ? (known.get(id) ?? {}) : {})
 }
 
-/** What the options of a world are made from. */
+/** What the options of a world are derived from. */
 export interface WorldDraw {
   readonly seed: number
   readonly nodes: number
   readonly random: SeededRandom
-  readonly corners: Corners
+  readonly corners: RareChoices
   readonly verbose: ((line: string) => void) | undefined
 }
 
@@ -129,14 +131,14 @@ export function worldOptions({ seed, nodes, random, corners, verbose }: WorldDra
   }
 }
 
-/** Of its own, so that it changes nothing else about the run. */
+/** Drawn from its own random source, so that it changes nothing else about the run. */
 function policiesOf(nodes: number, random: SeededRandom): DifferingPolicies {
   if (!random.chance(0.06)) return {}
   const ids = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
   return differingPolicies(ids, random)
 }
 
-/** The last member, or the last two of many. */
+/** Observers: the last member, or the last two of many. */
 function observersOf(nodes: number, random: SeededRandom): readonly string[] {
   const share = nodes === 5 ? 0.5 : 0.1
   if (nodes < 3 || !random.chance(share)) return []

@@ -1,8 +1,7 @@
 /**
  * `npm run sim -- --seed S` replays one run; `--seeds N [--seed S]` runs S … S+N-1. The last line
- * but one says what happened how often, the last line of standard output is JSON:
- * `{ ok, seeds, firstSeed, violations: [{ seed, checker, message }] }`. Exit code 1 when a promise
- * was broken.
+ * but one counts what happened; the last line of standard output is JSON: `{ ok, seeds, firstSeed,
+ * violations: [{ seed, checker, message }] }`. The exit code is 1 when a promise was broken.
  */
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
@@ -19,13 +18,13 @@ interface Found {
   readonly message: string
 }
 
-/** What one seed gave. */
+/** The result of one seed. */
 interface Findings {
   readonly seed: number
-  /** For people; nothing where nothing is to be said. */
+  /** Text for people; may be empty. */
   readonly text: string
   readonly found: readonly Found[]
-  /** Pairs of a kind of thing and how often it happened. */
+  /** Pairs of a kind of event and its count. */
   readonly counts: readonly [string, number][]
 }
 
@@ -37,9 +36,9 @@ interface Task {
   readonly verbose: boolean
 }
 
-/** Seeds that a worker is given at a time. */
+/** Seeds that a worker gets at a time. */
 const stretchSeeds = 5
-/** Fewer seeds than this are not worth another process. */
+/** Each worker process must have at least this many seeds. */
 const workerSeedsMin = 10
 
 const help = `npm run sim -- [--seed S] [--seeds N] [--nodes 2..5] [--profile NAME] [--workers W] [--verbose]
@@ -113,7 +112,7 @@ async function runSeed(seed: number, { count, nodes, profile, verbose }: Task): 
   return { seed, text, found, counts: [...result.counts] }
 }
 
-/** Takes what the seeds gave, in any order, and tells it in theirs. */
+/** Collects the results of seeds in any order and prints them in the order of the seeds. */
 class Summary {
   readonly #counts = new Map<string, number>()
   readonly #waiting = new Map<number, Findings>()
@@ -144,7 +143,7 @@ class Summary {
   }
 }
 
-/** Hands the seeds out to child processes, a few at a time. */
+/** Distributes the seeds among child processes, a few at a time. */
 async function runWorkers(task: Task, workers: number, summary: Summary): Promise<void> {
   const end = task.first + task.count
   let next = task.first
@@ -160,7 +159,7 @@ function runWorker(task: Task, stretch: () => [number, number], summary: Summary
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(import.meta.url), [], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      // What is thrown away young is collected more cheaply from a larger space.
+      // A larger young generation makes collecting short-lived objects cheaper.
       execArgv: ['--max-semi-space-size=64'],
     })
     let [at, to] = stretch()
@@ -184,14 +183,14 @@ function runWorker(task: Task, stretch: () => [number, number], summary: Summary
   })
 }
 
-/** What a worker is told to do. */
+/** The seeds that a worker runs next. */
 interface Stretch {
   readonly task: Task
   readonly from: number
   readonly to: number
 }
 
-/** In a worker: does what it is told until the parent disconnects. */
+/** In a worker: runs the seeds that it is sent until the parent disconnects. */
 function serve(send: (findings: Findings) => void): void {
   let work = Promise.resolve()
   process.on('message', (message) => {

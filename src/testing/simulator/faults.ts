@@ -1,4 +1,4 @@
-/** What goes wrong, by a schedule that comes from the seed. */
+/** The profiles of faults, from which a seed draws its schedule. */
 import {
   backUp,
   failCalls,
@@ -39,7 +39,7 @@ import { addToStandby, editStopped } from './faults/outside.js'
 import type { SeededRandom } from './machine/seeded-random.js'
 import type { World } from './world.js'
 
-/** Kinds of schedules. */
+/** The kinds of schedules. */
 export const profileNames = [
   'calm',
   'single',
@@ -52,7 +52,10 @@ export const profileNames = [
   'outside',
   'narrow',
 ] as const
-/** `calm`: none; `single`: one at a time, with time to recover; the others say what fails. */
+/**
+ * `calm`: no faults; `single`: one fault at a time, with time to recover; the others are named
+ * after what fails.
+ */
 export type ProfileName = (typeof profileNames)[number]
 
 type Weighted = readonly [number, Fault]
@@ -126,7 +129,7 @@ const profiles: Record<ProfileName, readonly Weighted[]> = {
   ],
 }
 
-/** Lets one thing go wrong. */
+/** Injects one fault, drawn from the profile. */
 export function fail(world: World, random: SeededRandom, profile: ProfileName): void {
   const faults = profiles[profile]
   const total = faults.reduce((sum, [weight]) => sum + weight, 0)

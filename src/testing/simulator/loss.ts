@@ -1,6 +1,6 @@
 /**
- * One node is missing and nothing else is wrong: the others serve within a bound that follows from
- * their options.
+ * Checks that when one node is missing and nothing else is wrong, the others serve within a bound
+ * that follows from their options.
  */
 import type { ClusterNode } from '../../cluster-node.js'
 import type { Extent } from '../../history/position.js'
@@ -10,10 +10,16 @@ import { holdingsOf } from './observed/holdings.js'
 import { isDoubt } from './watch.js'
 import type { World } from './world.js'
 
-/** For whatever began before the faults ended: one call of a slow disk takes up to four seconds. */
+/**
+ * Extra time for calls that began before the faults ended: one call of a slow disk takes up to four
+ * seconds.
+ */
 const restMs = 10_000
 
-/** Starts all nodes that do not run but one, or, as often, none of them. The answer is that one. */
+/**
+ * In half of the cases starts all stopped nodes but one, and answers that one; otherwise starts
+ * none.
+ */
 export function startWithoutOne(world: World, random: SeededRandom): string | undefined {
   const idle = [...world.machines.values()].filter(({ process }) => process === undefined)
   if (idle.length === 0 || world.members.length < 2 || random.chance(0.5)) return undefined
@@ -22,7 +28,10 @@ export function startWithoutOne(world: World, random: SeededRandom): string | un
   return absent
 }
 
-/** Whether somebody serves in time, or has a good reason not to; else it is reported. */
+/**
+ * Whether a node serves in time, or there is a good reason that none does; reports a violation
+ * otherwise.
+ */
 export async function isServedInTime(world: World, absent: string): Promise<boolean> {
   const { startupWaitMs, deadMs } = longestTimes(world)
   const boundMs = startupWaitMs + 6 * deadMs + restMs
@@ -38,8 +47,7 @@ export async function isServedInTime(world: World, absent: string): Promise<bool
 }
 
 /**
- * Where everything was well the active goes away for good, and another one takes its place without
- * any loss.
+ * Removes the active of a healthy cluster for good; another node must take over without any loss.
  */
 export async function loseActive(world: World, random: SeededRandom): Promise<boolean> {
   const [active] = world.actives()
@@ -82,7 +90,7 @@ function longestTimes(world: World): { startupWaitMs: number; deadMs: number } {
   return times
 }
 
-/** Why it is right that nobody serves: somebody is asked for, or has what nobody else has. */
+/** Why no node may serve: the missing node is needed, or it has data that no other node has. */
 function reasonToWait(world: World, absent: string): string | undefined {
   const able = world.processes.filter(({ id, node, difference }) => {
     const { complete, stuck = '' } = node.status()
@@ -110,7 +118,7 @@ function reasonToWait(world: World, absent: string): string | undefined {
   return lost === undefined ? undefined : `${lost.id} had more, and has another disk now`
 }
 
-/** Whether it says that it waits for what this member has. */
+/** Whether the node reports that it waits for the data of this member. */
 function asksFor(node: ClusterNode, id: string): boolean {
   const { stuck = '' } = node.status()
   return stuck.startsWith('holding') && stuck.includes(id)

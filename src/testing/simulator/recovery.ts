@@ -1,9 +1,9 @@
 /**
- * The end of all faults, and what must come true then by itself: somebody serves although one node
- * is missing, and in the end one is active and all others are in sync with it.
+ * What follows the end of all faults, without help: a node serves although one is missing, and in
+ * the end one node is active and all others are in sync with it.
  *
- * Nothing is repaired before the checkers have looked at what is there: only then comes what an
- * operator really has to do, each step with its name on record.
+ * Checkers judge the state before anything is repaired. Only then an operator does what the library
+ * leaves to people, and each step is recorded by name.
  */
 
 import { lackingReason, outdatedReason } from '../../core/standing/needed.js'
@@ -16,19 +16,19 @@ import type { SeededRandom } from './machine/seeded-random.js'
 import type { Workload } from './workload.js'
 import type { World } from './world.js'
 
-/** How long a cluster may take until it is well, once nothing is wrong any more. */
+/** How long a cluster may take to recover once there are no faults. */
 const boundMs = 90_000
-/** After this long nothing changes any more by itself where an operator is needed. */
+/** The time after which the operator acts, because nothing changes without help any more. */
 const patienceMs = 15_000
 const lookMs = 250
-/** An operator who restarted a node looks after so long what came of it, before anything else. */
+/** How long an operator waits after restarting a node before acting again. */
 const restartMs = 5_000
-/** Share of recoveries after which the active is lost once more. */
+/** The share of recoveries after which the active is lost again. */
 const lossShare = 0.3
 
 /**
- * Mends everything, starts everybody, and waits. False when the cluster does not recover, which is
- * reported.
+ * Ends all faults, starts all nodes and waits. Answers false, and reports it, when the cluster does
+ * not recover.
  */
 export async function recover(
   world: World,
@@ -66,7 +66,7 @@ async function comesTogether(world: World, random: SeededRandom, load: Workload)
   return false
 }
 
-/** Why followers try again, as far as they do. */
+/** The last reasons for which followers retried. */
 function retries(world: World): string {
   const lines = world.processes.flatMap(({ id, node }) => {
     const last = node.explain().findLast(({ rule }) => rule === 'follow.retry')
@@ -82,7 +82,7 @@ function startIdle(world: World): void {
   }
 }
 
-/** Does what the library leaves to people, after the checkers have judged what is there. */
+/** Does what the library leaves to people, after the checkers have judged the state. */
 class Operator {
   readonly #world: World
   readonly #random: SeededRandom
@@ -107,7 +107,7 @@ class Operator {
     this.#settleUnrelated()
   }
 
-  /** On record, and counted; before the first step everything is judged as it is. */
+  /** Records and counts a step. Before the first step, the checkers judge the state. */
   #step(name: string, detail: unknown): void {
     const world = this.#world
     if (!this.#judged) {
@@ -118,7 +118,7 @@ class Operator {
     world.timeline.add(world.nowMs, 'operator', name, detail)
   }
 
-  /** Who does not take part says why. */
+  /** A node that does not take part must report why. */
   #judgeStuck(): void {
     for (const { id, node, started } of this.#world.processes) {
       const { role, stuck, restore } = node.status()
@@ -129,8 +129,8 @@ class Operator {
   }
 
   /**
-   * What `POLICY_MISMATCH` says that an operator does: the same policy everywhere, once it is seen
-   * that it is named.
+   * Deploys the same policy everywhere, as the advice of `POLICY_MISMATCH` says, after it was
+   * checked that the node reports the code.
    */
   #deployPolicies(): void {
     const world = this.#world
@@ -138,23 +138,24 @@ class Operator {
     const differing = world.processes
       .filter(({ difference }) => difference !== undefined)
       .sort((left, right) => isActive(left) - isActive(right))
-    // In a schedule with single faults, one node at a time: to restart several at once is several.
+    // In a schedule with single faults one node at a time, because restarting several at once would
+    // be several faults.
     for (const { id, node, difference } of world.strict ? differing.slice(0, 1) : differing) {
       this.#step('deployPolicy', { id, difference })
-      // With an active that nobody could be in sync with, all that it has alone goes away for a
-      // while.
+      // If no standby could be in sync with the active, its restart makes data unavailable that
+      // only it has.
       const { role, inSync } = node.status()
       if (role === 'active' && inSync.length === 0) world.strict = false
       world.deployPolicy(id)
       this.#restartedMs = world.nowMs
-      // In order: what is acknowledged in memory alone does not survive a kill.
+      // Stopped and not killed, because a kill would lose what is acknowledged in memory only.
       void world.stop(id)
     }
   }
 
   /**
-   * What the errors of a disk that failed and of a full vault say that an operator does: a restart,
-   * with more room.
+   * Restarts the node, with more space for the vault, as the advice of the errors of a failed disk
+   * and a full vault says.
    */
   #restartStuck({ id, node }: Process): void {
     const { stuck = '' } = node.status()
@@ -166,7 +167,10 @@ class Operator {
     this.#restart(id)
   }
 
-  /** A standby needs a file that the active could not adopt, as its vault is full. */
+  /**
+   * Gives the active more space, because a standby needs a file that the active could not adopt
+   * with its full vault.
+   */
   #adoptOn(active: string | undefined): void {
     if (active === undefined) return
     this.#step('moreRoom', { id: active, stuck: 'CHANGED_OUTSIDE' })
@@ -174,16 +178,15 @@ class Operator {
     this.#restart(active)
   }
 
-  /** Ends its process; one that is not off is started again by itself. */
+  /** Kills the process; the recovery starts every stopped node with power again. */
   #restart(id: string): void {
     this.#restartedMs = this.#world.nowMs
     this.#world.kill(id)
   }
 
   /**
-   * When what was acknowledged may have been on a disk that is damaged or replaced, or in the
-   * memory of a process that ended, nobody can bring it back: the best of the others takes over
-   * without it.
+   * Orders the best remaining node to take over, when acknowledged writes may be lost for good on a
+   * damaged or replaced disk or with the memory of a process.
    */
   async #giveUpLost(): Promise<void> {
     const world = this.#world
@@ -202,16 +205,13 @@ class Operator {
     if (best === undefined) return
     this.#step('goOnWithout', { id: best.id })
     world.takeOver(best)
-    // The damaged one gives way to a history that goes on without its changes, not to one that only
-    // lacks them.
+    // New writes are needed: the damaged node gives way only to a history that diverges from its
+    // own, not to one that is merely behind.
     this.#load.resume()
     await world.run(3_000)
   }
 
-  /**
-   * Whether each member that it names has lost something: only then is it for an operator to
-   * decide.
-   */
+  /** Whether each member that it waits for has lost data; only then may an operator decide. */
   #holdsForLost({ id, node: holder, choices }: Process): boolean {
     const world = this.#world
     const { stuck = '' } = holder.status()
@@ -221,7 +221,10 @@ class Operator {
     return missing.length > 0 && missing.every((member) => this.#hasLost(member))
   }
 
-  /** Its disk was replaced, or its memory lost, and it has not caught up with anybody since. */
+  /**
+   * Whether its disk was replaced or its memory lost, and it has not caught up with an active
+   * since.
+   */
   #hasLost(id: string): boolean {
     const { events, memoryLost } = this.#world
     const lost =
@@ -234,7 +237,9 @@ class Operator {
     return lost && served < roles.findLastIndex(({ from }) => from === 'stopped')
   }
 
-  /** While split brains do not heal by themselves: keeps one active, and restarts the others. */
+  /**
+   * Resolves a split brain that does not end by itself: keeps one active and restarts the others.
+   */
   async #keepOneActive(): Promise<void> {
     const world = this.#world
     const actives = world.actives()
@@ -252,7 +257,8 @@ class Operator {
     }
     for (const id of actives) {
       if (id === stays) continue
-      // In a schedule with single faults the one that stays has everything.
+      // In a schedule with single faults the remaining active has everything, so nothing is
+      // excused.
       if (!world.strict) world.excuse('givenUp', id)
       world.kill(id)
     }
@@ -260,8 +266,8 @@ class Operator {
   }
 
   /**
-   * Where a node without a copy was started without `join` and reached nobody: one history is kept,
-   * and the other wiped.
+   * Resolves two unrelated histories, which arise when a node without a copy was started without
+   * `join` and reached no other: keeps one, and wipes the other.
    */
   #settleUnrelated(): void {
     const world = this.#world
@@ -282,7 +288,7 @@ class Operator {
   }
 
   /**
-   * In a schedule with single faults the newest term, which is the one that has everything
+   * In a schedule with single faults the active with the newest term, because it has everything
    * acknowledged.
    */
   #keeper(actives: readonly string[]): string {
@@ -294,8 +300,8 @@ class Operator {
 }
 
 /**
- * What is missing until all nodes are there, one is active, and all others are in sync with it;
- * undefined when nothing is.
+ * What is missing until all nodes run, one is active and all others are in sync with it; undefined
+ * when nothing is.
  */
 export function missing(world: World): string | undefined {
   const actives = world.actives()
@@ -307,7 +313,7 @@ export function missing(world: World): string | undefined {
   for (const { id, observer } of world.members) {
     const { process } = world.machine(id)
     if (process === undefined || process.started !== 'started') return `${id} is not started`
-    // A fault that began before the recovery takes as long as a slow disk lets it.
+    // A stop that began before the recovery may take long on a slow disk.
     if (process.stopping !== undefined) return `${id} stops`
     if (process.difference !== undefined) return `${id} has another policy`
     if (id !== active && process.node.role !== 'standby') return `${id} is ${process.node.role}`
@@ -320,7 +326,7 @@ export function missing(world: World): string | undefined {
   return world.openWrites > 0 ? `${world.openWrites} writes are not answered` : undefined
 }
 
-/** Once well, it stays so. */
+/** Whether a recovered cluster stays recovered. */
 async function stays(world: World): Promise<boolean> {
   const [active] = world.actives()
   await world.run(1_500)

@@ -1,6 +1,6 @@
-/** One run: a seed decides everything about it. */
+/** One run, which is determined by its seed. */
 import { allCheckers } from './checkers/index.js'
-import { cornersOf, nodesOf, worldOptions } from './choices.js'
+import { nodesOf, rareChoicesOf, worldOptions } from './choices.js'
 import type { ProfileName } from './faults.js'
 import { fail, profileNames } from './faults.js'
 import { SeededRandom } from './machine/seeded-random.js'
@@ -10,15 +10,15 @@ import type { Violation } from './stage.js'
 import { Workload } from './workload.js'
 import { World } from './world.js'
 
-/** What a run may be told beside its seed; left out, the seed decides. */
+/** Options of a run besides its seed. Where one is omitted, the seed decides. */
 export interface SimulationOptions {
   readonly nodes?: number
   readonly profile?: ProfileName
-  /** Gets each line of the timeline. */
+  /** Called with each line of the timeline. */
   readonly verbose?: (line: string) => void
 }
 
-/** What a run found. */
+/** The result of a run. */
 export interface SimulationResult {
   readonly seed: number
   readonly profile: ProfileName
@@ -30,7 +30,7 @@ export interface SimulationResult {
   readonly events: number
   readonly writes: number
   readonly acknowledged: number
-  /** How often each kind of thing happened, faults and what the nodes reported alike. */
+  /** How often each kind of fault, event and write happened. */
   readonly counts: ReadonlyMap<string, number>
   /** The end of the timeline. */
   readonly tail: readonly string[]
@@ -46,10 +46,10 @@ export async function simulate(
   options: SimulationOptions = {},
 ): Promise<SimulationResult> {
   const random = new SeededRandom(seed)
-  // Drawn in any case: what is asked for changes nothing else about the run.
+  // Drawn even if an option overrides them, so that options change nothing else about the run.
   const drawn = { profile: profileOf(random), nodes: nodesOf(random) }
   const { profile = drawn.profile, nodes = drawn.nodes } = options
-  const corners = cornersOf(seed)
+  const corners = rareChoicesOf(seed)
   const world = new World(worldOptions({ seed, nodes, random, corners, verbose: options.verbose }))
   world.strict = profile === 'single' || profile === 'calm'
   world.check(...allCheckers)
@@ -61,7 +61,8 @@ export async function simulate(
     )
   }
   process.on('unhandledRejection', unhandled)
-  // Refusals are everyday here, and where one was thrown costs more than the refusal itself.
+  // Errors are frequent here, and capturing their stack traces would cost more than everything else
+  // about them.
   const { stackTraceLimit } = Error
   if (options.verbose === undefined) Error.stackTraceLimit = 0
   try {
@@ -117,7 +118,7 @@ async function play(
   }
 }
 
-/** All at once, or one after the other. */
+/** Starts all nodes, at once or one after the other. */
 async function begin(
   world: World,
   random: SeededRandom,

@@ -1,6 +1,4 @@
-/**
- * What every simulated world has: its time, the record of what happened, and those who check it.
- */
+/** The base of every simulated world: its time, the record of what happened, and the checkers. */
 import type { NodeLogEvent } from '../../node/contract/events.js'
 import type { Checker, Report } from './checkers/checker.js'
 import type { Process } from './machine/machine.js'
@@ -9,8 +7,8 @@ import { Timeline } from './record/timeline.js'
 import type { WriteRecord } from './record/writes.js'
 
 /**
- * Something that excuses the loss of an acknowledged write: the nodes reported it, or it is no
- * fault of theirs.
+ * An event that excuses the loss of an acknowledged write, because the nodes reported the loss or
+ * did not cause it.
  */
 export interface Excuse {
   readonly atMs: number
@@ -39,13 +37,13 @@ export class Stage {
   readonly violations: Violation[] = []
   readonly excuses: Excuse[] = []
   readonly writes: WriteRecord[] = []
-  /** What the members said, but for progress. */
+  /** The events of the members, except progress. */
   readonly events: NodeLogEvent[] = []
-  /** Writes that living processes have not answered. */
+  /** The number of unsettled writes of living processes. */
   openWrites: number = 0
-  /** Faults that promise 2 makes an exception for: cuts, pauses, slow links. */
+  /** The number of faults for which promise 2 makes an exception: cuts, freezes, slow links. */
   disturbances: number = 0
-  /** Links that are slower than they were made. */
+  /** The number of links that are slower than normal. */
   slowLinks: number = 0
   readonly #checkers: Checker[] = []
 
@@ -64,7 +62,8 @@ export class Stage {
   }
 
   /**
-   * Runs until the condition holds, asked after each event. False when it does not within `maxMs`.
+   * Runs until the condition holds, which is checked after each event. Answers false when that
+   * takes longer than `maxMs`.
    */
   async until(condition: () => boolean, maxMs: number): Promise<boolean> {
     await drained()
@@ -82,8 +81,8 @@ export class Stage {
   }
 
   /**
-   * Waits for a promise of a node while the time runs. @throws what it throws, or when it takes too
-   * long
+   * Runs until a promise of a node is settled. @throws what it rejects with, or an error after
+   * `maxMs`
    */
   async settle<T>(work: Promise<T>, maxMs: number = 60_000): Promise<T> {
     let done = false
@@ -103,7 +102,7 @@ export class Stage {
     return result.value
   }
 
-  /** Adds a checker, which is given a way to report. */
+  /** Adds a checker, created with a function by which it reports. */
   protected addChecker(make: (report: Report) => Checker): void {
     const name = { of: '' }
     const checker = make((message) => this.violate(name.of, message))
@@ -111,7 +110,7 @@ export class Stage {
     this.#checkers.push(checker)
   }
 
-  /** Notes a broken promise. */
+  /** Records a broken promise. */
   violate(checker: string, message: string): void {
     this.timeline.add(this.nowMs, checker, 'VIOLATION', message)
     if (this.violations.length < 50) this.violations.push({ checker, message })
@@ -121,21 +120,21 @@ export class Stage {
     this.excuses.push({ atMs: this.nowMs, kind, node })
   }
 
-  /** A write was answered. */
+  /** A write was settled. */
   settled(write: WriteRecord, process: Process): void {
     this.tell((checker) => checker.settled?.(write, process))
   }
 
-  /** Everything is well again: checkers look at the whole. */
+  /** The cluster has recovered: checkers check the whole state. */
   async quiet(): Promise<void> {
     for (const checker of this.#checkers) {
       const looking = checker.quiet?.()
-      // What it reads may take time, which passes only here.
+      // Reading may take virtual time, which passes only in `settle`.
       if (looking !== undefined) await this.settle(looking)
     }
   }
 
-  /** Tells all checkers. */
+  /** Calls all checkers. */
   tell(call: (checker: Checker) => void): void {
     for (const checker of this.#checkers) call(checker)
   }

@@ -1,6 +1,6 @@
 /**
- * What is seen of a world: what its nodes say, and how they stand from time to time. It goes on
- * record, and to the checkers.
+ * Watches a world: records the events of its nodes, samples their status from time to time, and
+ * passes both to the checkers.
  */
 
 import type { RestoredEvent, RoleEvent } from '../../node/contract/event-parts.js'
@@ -11,17 +11,17 @@ import type { Timeline } from './record/timeline.js'
 import type { Excuse } from './stage.js'
 
 const sampleMs = 100
-/** They would only fill the timeline. */
+/** Events that are too frequent for the timeline. */
 const unlisted: ReadonlySet<string> = new Set(['restoreProgress', 'peerUp', 'peerDown'])
 
-/** What is watched, and who is told. */
+/** The part of a world that is watched. */
 interface WatchedWorld {
   readonly processes: readonly Process[]
   readonly intruder: Machine | undefined
   readonly timeline: Timeline
   readonly nowMs: number
   readonly events: NodeLogEvent[]
-  /** Whether a loss that a node reports is a violation. */
+  /** Whether a reported loss is a violation. */
   readonly strict: boolean
   readonly memoryLost: { readonly id: string; readonly atMs: number }[]
   actives(): string[]
@@ -40,13 +40,13 @@ export class Watch {
     this.#world = world
   }
 
-  /** Looks at all living processes, now and again and again. */
+  /** Samples all living processes, now and periodically. */
   sample(): void {
     for (const process of this.#world.processes) this.#observe(process)
     this.#world.later(sampleMs, () => this.sample())
   }
 
-  /** A node said something. */
+  /** A node emitted an event. */
   event(process: Process, event: NodeLogEvent): void {
     const world = this.#world
     const { name } = event
@@ -64,7 +64,7 @@ export class Watch {
     if (name === 'possibleLoss' || name === 'unprovenStart' || name === 'splitBrain') {
       world.excuse(name, process.id)
     }
-    // It cannot write down what it has in memory only, nor take the role with it.
+    // A node whose storage failed cannot make durable what it has in memory only.
     if (name === 'storageFailed') world.memoryLost.push({ id: process.id, atMs: world.nowMs })
     if (name === 'role') this.#noteRole(process, event.event as RoleEvent)
     world.tell((checker) => checker.event?.(process, event))
@@ -76,7 +76,7 @@ export class Watch {
     this.noteActives()
   }
 
-  /** While there are two actives, what either of them acknowledges may be lost with it. */
+  /** Records two actives, because what either of them acknowledges meanwhile may be lost. */
   noteActives(): void {
     const world = this.#world
     const two = world.actives().length > 1
@@ -90,7 +90,9 @@ export class Watch {
     this.#world.tell((checker) => checker.observe?.(process, status))
   }
 
-  /** The journal of an active begins later than it did only when it was trimmed. */
+  /**
+   * Counts trims: the first change of an active's journal rises only when the journal is trimmed.
+   */
   #countTrims(process: Process): void {
     const firstSeq = process.copy?.firstSeq ?? 0
     const before = process.journalFrom
@@ -113,9 +115,9 @@ function listed({ name, event }: NodeLogEvent): unknown {
 }
 
 /**
- * Whether a loss is reported only because another member said for a while that it hears the active
- * that is lost. Its last words may have come late to that one; but where it lived, it may have gone
- * on without the node that reports, so that the report is right.
+ * Whether a loss is reported only because another member said for a while that it hears the lost
+ * active, whose last frames may have reached that member late. If that active was really alive, it
+ * may have continued without the reporting node, and the report is right.
  */
 export function isDoubt(
   events: readonly NodeLogEvent[],

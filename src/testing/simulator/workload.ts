@@ -1,7 +1,4 @@
-/**
- * An application that writes: on whichever node says that it is active, and now and then on one
- * that is not.
- */
+/** An application that writes on every node that is active, and now and then on one that is not. */
 import { HotspareError } from '../../errors.js'
 import type { Transaction } from '../../node/writes/transaction.js'
 import type { AckLevel, Durability } from '../../policy/class-options.js'
@@ -13,27 +10,27 @@ import type { WriteAction, WriteRecord } from './record/writes.js'
 import { outcomeOf } from './record/writes.js'
 import type { World } from './world.js'
 
-/** How much is written. */
+/** How much the workload writes. */
 export interface WorkloadOptions {
   /** Mean milliseconds between two writes. Default 150. */
   readonly everyMs?: number
-  /** Share of writes above the limit of what goes into a batch. Default 0.01. */
+  /** Share of writes with contents that are too long to be inline. Default 0.01. */
   readonly largeShare?: number
-  /** Share of writes of some MB, so that a restore takes many stretches. Default 0. */
+  /** Share of writes of some MB, so that a restore needs many stretches. Default 0. */
   readonly bulkyShare?: number
   /** Paths that are written to. Default 12. */
   readonly paths?: number
 }
 
 const largeBytes = 150 * 1024
-/** Contents of this size still go into a batch, and fill a channel quickly. */
+/** Contents of this size are still inline, and fill a channel quickly. */
 const mediumBytes = 16 * 1024
 /**
- * Paths whose files are only ever replaced as a whole, so that what a read gives has to be one of
- * the contents written.
+ * Paths whose files are only ever replaced as a whole, so that a read must return one of the
+ * written contents.
  */
 const wholePaths = ['data/whole1', 'data/whole2', 'data/deep/folder/whole3'] as const
-/** Share of the bursts that come with reads. */
+/** Share of the bursts that include reads. */
 const readShare = 0.3
 const bulkyBytes = 1024 * 1024
 const levels: readonly AckLevel[] = ['standby', 'standby', 'standby', 'standby', 'all', 'local']
@@ -87,7 +84,7 @@ export class Workload {
     }
   }
 
-  /** An application reads, whatever its node is. */
+  /** Reads a file, whatever the role of the node. */
   #read(process: Process, path: string): void {
     const { nowMs: begunMs } = this.#world
     const { role } = process.node
@@ -178,7 +175,7 @@ export class Workload {
     }
   }
 
-  /** Replaces or removes a file that is read. */
+  /** An action that replaces or removes one of the files that are read. */
   #wholeAction(): WriteAction {
     const random = this.#random
     const path = random.pick(wholePaths)
@@ -197,7 +194,7 @@ export class Workload {
     const name = `f${this.#random.below(this.#options.paths)}`
     const roll = this.#random.number()
     if (roll < 0.1) return `${folder}/deep/er/${name}`
-    // A folder where there is a file at other times.
+    // Sometimes the name is that of a folder, to conflict with a file of the same name.
     return roll < 0.12 ? `${folder}/${name}/in` : `${folder}/${name}`
   }
 
@@ -210,7 +207,7 @@ export class Workload {
     return this.#filled(largeBytes)
   }
 
-  /** Once to twice as many bytes. */
+  /** Bytes of a random length from `least` to twice that. */
   #filled(least: number): Uint8Array {
     const random = this.#random
     const bytes = new Uint8Array(least + random.below(least))
@@ -219,7 +216,7 @@ export class Workload {
   }
 }
 
-/** Every content begins with the number of its write, so that no two are equal. */
+/** Labels the contents of an action with the number of its write, so that no two are equal. */
 function named(action: WriteAction, id: number): WriteAction {
   if (action.kind === 'put') return { ...action, bytes: labelled(action.bytes, id) }
   if (action.kind !== 'transaction') return action
@@ -237,9 +234,7 @@ function labelled(content: Uint8Array, id: number): Uint8Array {
   return bytes
 }
 
-/**
- * Calls with bytes that the application uses for something else as soon as the call has returned.
- */
+/** Calls with bytes that are overwritten as soon as the call returns, as an application may do. */
 function lending<T>(bytes: Uint8Array, call: (lent: Uint8Array) => T): T {
   const lent = new Uint8Array(bytes)
   const answer = call(lent)
@@ -285,7 +280,7 @@ function perform(
   }
 }
 
-/** What is read has to be the same when the transaction commits, also that there is nothing. */
+/** Reads a path in a transaction; a missing file counts as a read, too. */
 async function read(transaction: Transaction, path: string): Promise<void> {
   try {
     await transaction.files.read(path)

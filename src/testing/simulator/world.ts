@@ -1,8 +1,8 @@
 /**
- * A cluster of real nodes on virtual time, memory storage and a memory network, with everything
- * that can be done to it.
+ * A cluster of real nodes on virtual time, memory storage and a memory network, with methods for
+ * every fault and every action of an operator.
  *
- * Invariants: everything random comes from the seed; nothing happens outside of `run` and `until`;
+ * Invariants: all randomness comes from the seed; time passes only in `run`, `until` and `settle`;
  * a dead process has no effect any more.
  */
 import type { HotspareError } from '../../errors.js'
@@ -24,58 +24,54 @@ import { MachineClock } from './machine/virtual-clock.js'
 import { Stage } from './stage.js'
 import { Watch } from './watch.js'
 
-/** What a world is made of. */
+/** What a world is created from. */
 export interface WorldOptions {
   readonly seed: number
-  /** How many members, named `n1`, `n2`, …. Default 3. */
+  /** The number of members, which are named `n1`, `n2`, …. Default 3. */
   readonly nodes?: number
   /** Which of them are observers. */
   readonly observers?: readonly string[]
   /** Options of all nodes. */
   readonly choices?: NodeChoices
-  /** Options of one node, on top of those of all. */
+  /** Options of one node, which override those of all. */
   readonly choicesOf?: (id: string) => NodeChoices
   readonly latencyMs?: number
   readonly jitterMs?: number
-  /** Milliseconds of one disk operation; 0 means at once. Default 0. */
+  /** The duration of one disk operation in milliseconds; 0 means at once. Default 0. */
   readonly diskMs?: number
-  /** Addresses that the others have for a node, where they are wrong. */
+  /** Wrong addresses that the other members have for a node. */
   readonly wrongAddresses?: Readonly<Record<string, string>>
-  /** Whether the machines' clocks go half a percent too fast or too slow. Default false. */
+  /** Whether the machines' clocks run half a percent too fast or too slow. Default false. */
   readonly drift?: boolean
   /**
-   * Whether the application keeps its state in a store of its own, written with every so many
-   * changes. Default: it does not.
+   * The number of changes after which the application writes its state to its own store. Default:
+   * it has no store.
    */
   readonly keepsEvery?: number
-  /**
-   * How long the answer of what each node asks before a promotion takes at most, in milliseconds.
-   * Default: none asks.
-   */
+  /** The longest time that a promotion gate takes, in milliseconds. Default: no gate. */
   readonly gateMs?: number
-  /** How much later than on other connections entries come, in milliseconds. Default 0. */
+  /** How much later than on other connections entries arrive, in milliseconds. Default 0. */
   readonly streamLagMs?: number
   /**
-   * Whether syncs of files fail, too, and what they were to make durable is given up. Default
-   * false.
+   * Whether syncs of files may fail and lose the data that they should make durable. Default false.
    */
   readonly losesSyncs?: boolean
-  /** Which members speak like the next version. Default: none. */
+  /** Members that behave like the next version. Default: none. */
   readonly later?: readonly string[]
   /** Members that start with another policy than the others. Default: none. */
   readonly policies?: DifferingPolicies
-  /** Whether connections count as secure, which saves the checks of frames. Default true. */
+  /** Whether connections count as secure, so that frames need no checks. Default true. */
   readonly secure?: boolean
-  /** The wrong secret of one more node, which is no member. */
+  /** The wrong secret of an additional node, which is no member. */
   readonly intruderKnows?: string
-  /** Gets each line of the timeline. */
+  /** Called with each line of the timeline. */
   readonly verbose?: (line: string) => void
 }
 
-/** How a link is cut. */
+/** Options of a cut. */
 export interface CutOptions {
   readonly oneWay?: boolean
-  /** Whether what is on its way gets through. */
+  /** Whether frames in flight are delivered. */
   readonly inFlight?: boolean
 }
 
@@ -90,32 +86,32 @@ export class World extends Stage {
   readonly network: MemoryNetwork
   readonly members: readonly MemberOptions[]
   readonly machines: Map<string, Machine> = new Map()
-  /**
-   * A node that calls itself like the last member, at an address of its own, and does not know the
-   * secret.
-   */
+  /** A node that uses the id of the last member, at its own address, without knowing the secret. */
   intruder: Machine | undefined
-  /** Whether the schedule has so few faults that nothing acknowledged may be lost. */
+  /** Whether the schedule has so few faults that no acknowledged write may be lost. */
   strict: boolean = false
-  /** When cuts ended the last time: what they held back arrives from then on. */
+  /** When cuts last ended, after which the frames that they held arrive. */
   healedMs: number = Number.NEGATIVE_INFINITY
-  /** Links that were made narrow, and are since they were mended last. */
+  /** The number of links that were narrowed: in total, and since the last `mend`. */
   readonly narrowed: { inAll: number; now: number } = { inAll: 0, now: 0 }
-  /** The fewest bytes a second that a link was narrowed to since they were mended last. */
+  /** The lowest bytes a second that a link was narrowed to since the last `mend`. */
   narrowest: number = Number.POSITIVE_INFINITY
-  /** When which machine lost what it had only in memory. */
+  /** Times at which machines lost what they had in memory only. */
   readonly memoryLost: { readonly id: string; readonly atMs: number }[] = []
-  /** Whether a machine lost its disk in this phase: two at once may lose what is acknowledged. */
+  /** Whether a disk was replaced in this phase; two in one phase could lose acknowledged writes. */
   replacedInPhase: boolean = false
   readonly #options: WorldOptions
-  /** What ends the faults under way. */
+  /** Functions that end the present faults. */
   readonly #undo = new Set<() => void>()
   readonly #cuts = new Set<string>()
   readonly #frozen = new Map<string, { sinceMs: number; suspended: boolean }>()
   readonly #watch = new Watch(this)
-  /** Asked for after every event; undefined when it has to be made anew. */
+  /**
+   * A cached list, because it is needed after every event; undefined when it must be computed
+   * again.
+   */
   #processes: readonly Process[] | undefined
-  /** Of its own, so that it changes nothing else about the run. */
+  /** Its own random source, so that it changes nothing else about the run. */
   readonly #lentRandom: SeededRandom
   readonly #laterRandom: SeededRandom
 
@@ -154,8 +150,8 @@ export class World extends Stage {
   }
 
   /**
-   * The disk fails to sync once: what was appended, or in other worlds the files, which are given
-   * up then.
+   * Makes the next sync of the disk fail: of appended log records or, in worlds with `losesSyncs`,
+   * of files, whose data is lost then.
    */
   failSync(id: string): void {
     const { faults } = this.machine(id).storage
@@ -165,7 +161,7 @@ export class World extends Stage {
     else faults.failNextSync = true
   }
 
-  /** Adds checkers; each is given a way to report. */
+  /** Adds checkers, each created with a function by which it reports. */
   check(...checkers: ((world: World, report: Report) => Checker)[]): void {
     for (const make of checkers) this.addChecker((report) => make(this, report))
   }
@@ -176,7 +172,7 @@ export class World extends Stage {
     return machine
   }
 
-  /** The living process of a machine. */
+  /** The living process of a machine. Throws when there is none. */
   process(id: string): Process {
     const { process } = this.machine(id)
     if (process === undefined) throw new Error(`nothing runs on ${id}`)
@@ -184,7 +180,8 @@ export class World extends Stage {
   }
 
   /**
-   * All members' living processes. Another list when one starts or ends: this one stays as it is.
+   * The living processes of all members. The list is never modified; a new one is made when a
+   * process starts or ends.
    */
   get processes(): readonly Process[] {
     this.#processes ??= [...this.machines.values()].flatMap(({ process }) =>
@@ -199,7 +196,7 @@ export class World extends Stage {
     return actives
   }
 
-  /** One line a node. */
+  /** The state of all nodes, one line per node. */
   describe(): string {
     const lines = [...this.machines.values()].map((machine) => {
       const { id, process, off, clock } = machine
@@ -268,7 +265,7 @@ export class World extends Stage {
     return process
   }
 
-  /** In what the policy that a machine starts with differs now. */
+  /** How the policy with which a machine starts now differs from the shared one. */
   #differenceOf({ id, boots, deployed }: Machine): PolicyDifference | undefined {
     const differing = this.#options.policies?.[id]
     if (differing === undefined || deployed) return undefined
@@ -276,20 +273,21 @@ export class World extends Stage {
     return at >= 0 && at < differing.boots ? differing.difference : undefined
   }
 
-  /** Whether a member runs, or will run, with another policy than the others. */
+  /** Whether a member runs, or will run, with a policy that differs. */
   get differs(): boolean {
     const { policies = {} } = this.#options
     return Object.keys(policies).some((id) => !this.machine(id).deployed)
   }
 
-  /** From its next start on a machine has the policy that all share. */
+  /** Gives a machine the shared policy from its next start on. */
   deployPolicy(id: string): void {
     this.timeline.add(this.nowMs, id, 'deployPolicy')
     this.machine(id).deployed = true
   }
 
   /**
-   * Links often come back just then: what they held of the old active meets promises to a new one.
+   * Often heals links during a promotion, so that delayed frames of the old active meet promises to
+   * a new one.
    */
   #healMeanwhile(gateMs: number): void {
     if (this.#cuts.size > 0 && this.random.chance(0.6)) {
@@ -297,7 +295,7 @@ export class World extends Stage {
     }
   }
 
-  /** The members as a node has them. */
+  /** The members in the configuration of a node. */
   #membersOf(id: string): readonly MemberOptions[] {
     const { wrongAddresses = {} } = this.#options
     return this.members.map((member) => {
@@ -306,7 +304,7 @@ export class World extends Stage {
     })
   }
 
-  /** All checkers listen to what a member sends and has its disk do. */
+  /** Passes the messages and disk calls of a member to all checkers. */
   #tapsOf(process: Process, machine: Machine): TapHooks {
     const tell = (call: (taps: TapListener) => void): void => {
       if (!process.alive || machine === this.intruder) return
@@ -327,7 +325,7 @@ export class World extends Stage {
   }
 
   #intruderMembers(machine: Machine): readonly MemberOptions[] {
-    // It takes the place of a member whose name it knows, at an address of its own.
+    // The intruder replaces the member whose id it uses, with its own address.
     return this.members.map((member) =>
       member.id === machine.id ? { ...member, address: machine.address } : member,
     )
@@ -340,7 +338,7 @@ export class World extends Stage {
     this.#over(machine, process, 'killed')
   }
 
-  /** An operator orders a node to take over without any of the others. */
+  /** An operator orders a node to take over without the other nodes. */
   takeOver({ id, node }: Process): void {
     const withoutPeers = this.members.map((member) => member.id).filter((other) => other !== id)
     this.timeline.add(this.nowMs, id, 'takeOver')
@@ -348,7 +346,7 @@ export class World extends Stage {
     node.takeOver({ withoutPeers }).catch(() => undefined)
   }
 
-  /** From its next start on the vault of this node has the room that it has by default. */
+  /** Gives the vault of this node its default space from its next start on. */
   makeRoom(id: string): void {
     this.timeline.add(this.nowMs, id, 'vaultFull')
     this.machine(id).roomy = true
@@ -358,7 +356,7 @@ export class World extends Stage {
     for (const { id } of this.members) this.start(id)
   }
 
-  /** SIGKILL: what was written stays, the machine lives on. */
+  /** Kills the process like SIGKILL: what was written stays, and the machine keeps running. */
   kill(id: string, machine: Machine = this.machine(id)): void {
     const { process } = machine
     if (process === undefined) return
@@ -369,7 +367,7 @@ export class World extends Stage {
     machine.storage.crash(this.random, { powerCut: false })
   }
 
-  /** The power of the machine fails: what was not synced may be lost, and nobody is told. */
+  /** Cuts the power of the machine: what was not synced may be lost, and peers get no notice. */
   powerOff(id: string): void {
     const machine = this.machine(id)
     if (machine.off) return
@@ -390,8 +388,8 @@ export class World extends Stage {
   }
 
   /**
-   * The machine loses its power, and has another disk from now on: an empty one, or an older state
-   * of its own. Whoever remembers to sets `joins` for an empty one.
+   * Cuts the power of the machine and replaces its disk, with an empty one or with a backup. For an
+   * empty one the caller sets `joins`, unless the operator forgets it.
    */
   replaceDisk(
     id: string,
@@ -405,12 +403,12 @@ export class World extends Stage {
     machine.replacedMs = this.nowMs
     machine.backedUpMs = backedUpMs
     machine.joins = false
-    // What the application keeps beside it is a store of its own, on the same disk.
+    // The application's own store is on the same disk.
     if (machine.kept !== undefined) Object.assign(machine.kept, { names: [], position: undefined })
     this.tell((checker) => checker.replaced?.(machine))
   }
 
-  /** A stop in order. Resolves when it is done, unless the process dies first. */
+  /** Stops a node in order. Resolves when that is done, unless the process dies first. */
   stop(id: string): Promise<void> {
     const machine = this.machine(id)
     const process = this.process(id)
@@ -421,7 +419,7 @@ export class World extends Stage {
       () => {
         if (!process.alive) return
         this.timeline.add(this.nowMs, id, 'stopped')
-        // A disk that fails during the stop leaves in memory what it should have taken.
+        // When the disk fails during the stop, what was in memory only is lost.
         if (copy !== undefined && copy.durableSeq < copy.seq) {
           this.memoryLost.push({ id, atMs: this.nowMs })
         }
@@ -448,8 +446,8 @@ export class World extends Stage {
   }
 
   /**
-   * The process stands still (SIGSTOP), or with `suspend` the whole machine, whose monotonic clock
-   * stops.
+   * Freezes the process like SIGSTOP, or with `suspend` the whole machine, whose monotonic clock
+   * stops, too.
    */
   freeze(id: string, forMs: number, options: { readonly suspend?: boolean } = {}): void {
     const machine = this.machine(id)
@@ -490,7 +488,7 @@ export class World extends Stage {
 
   // ── The network ───────────────────────────────────────────────────────────────────────────────
 
-  /** Nothing gets from one node to the other; in both directions unless `oneWay`. */
+  /** Cuts the link from one node to the other, in both directions unless `oneWay`. */
   cut(from: string, to: string, options: CutOptions = {}): void {
     this.timeline.add(this.nowMs, from, options.oneWay === true ? 'cut>' : 'cut', to)
     this.disturbances += 1
@@ -530,14 +528,14 @@ export class World extends Stage {
     return this.#cuts.has(`${from}>${to}`)
   }
 
-  /** Notes a fault of links, which promise 2 makes an exception for. */
+  /** Records a fault of links, for which promise 2 makes an exception. */
   disturb(id: string, what: string, detail?: unknown): void {
     this.disturbances += 1
     this.slowLinks += 1
     this.timeline.add(this.nowMs, id, what, detail)
   }
 
-  /** Makes both directions worse for a while. */
+  /** Degrades both directions of a link for a while. */
   degrade(one: string, other: string, what: string, quality: LinkQuality, forMs: number): void {
     this.disturb(one, what, { other, ...quality })
     if (quality.bytesPerSecond !== undefined) {
@@ -555,7 +553,7 @@ export class World extends Stage {
     this.network.setLink(right, left, quality)
   }
 
-  /** Slows both directions. */
+  /** Slows both directions of a link. */
   slow(one: string, other: string, latencyMs: number): void {
     this.disturbances += 1
     this.slowLinks += 1
@@ -563,7 +561,7 @@ export class World extends Stage {
     this.#setLinks(one, other, { latencyMs })
   }
 
-  /** Undoes a fault after a while, or when all faults end. */
+  /** Ends a fault after a while, or when all faults end. */
   endsAfter(forMs: number, undo: () => void): void {
     const once = (): void => {
       if (this.#undo.delete(once)) undo()
@@ -572,7 +570,7 @@ export class World extends Stage {
     this.later(forMs, once)
   }
 
-  /** Ends everything that was done to the network, disks and power; starts nothing. */
+  /** Ends all faults of network, disks and power; starts no process. */
   mend(): void {
     for (const undo of [...this.#undo]) undo()
     this.heal()

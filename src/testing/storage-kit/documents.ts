@@ -1,7 +1,8 @@
+/** The tests of documents: small named values. */
+
 import assert from 'node:assert/strict'
 import { bytesOf, type KitTest, refused, textOf } from './harness.js'
 
-/** Small named values. */
 export const documentTests: readonly KitTest[] = [
   {
     title: 'documents: a value that was never written is undefined',
@@ -11,7 +12,7 @@ export const documentTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'documents: reads what was written last, also after it was opened again',
+    title: 'documents: read gives the value written last, also after the storage was opened again',
     run: async ({ opened, again }) => {
       await opened.documents.write('meta', bytesOf('first, and longer'))
       await opened.documents.write('meta', bytesOf('second'))
@@ -24,7 +25,7 @@ export const documentTests: readonly KitTest[] = [
   },
   {
     title:
-      'documents: the value may be written into once write resolved, and belongs to the reader when read',
+      'documents: the caller may change a value once write resolved, and a value that was read',
     run: async ({ opened }) => {
       const value = bytesOf('before')
       await opened.documents.write('meta', value)
@@ -36,7 +37,7 @@ export const documentTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'documents: writes of one name, made at once, end with the last',
+    title: 'documents: of concurrent writes of one name, the last one wins',
     run: async ({ opened }) => {
       const writes = []
       for (let round = 0; round < 20; round += 1) {
@@ -47,7 +48,7 @@ export const documentTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'documents: remove removes, and removing nothing is no error',
+    title: 'documents: remove removes a value, and a missing value is no error',
     run: async ({ opened, again }) => {
       await opened.documents.write('meta', bytesOf('x'))
       await opened.documents.remove('meta')

@@ -9,15 +9,15 @@ import type { FileStat, TreeStore } from '../../interfaces/tree-store.js'
 
 /** One fresh storage for one test. */
 export interface StorageKitSubject {
-  /** An empty storage that nobody has open. */
+  /** An empty storage that is not open. */
   readonly storage: Storage
   /**
-   * Another object for the same content, as a new process would make it. Default: the same object.
+   * Creates another object for the same content, as a new process would. Default: the same object.
    */
   readonly reopen?: () => Storage
   /**
-   * Gives a file of the tree a second name in it, as another program would: a hard link. Default:
-   * the adapter's files have one name each, and what is tested of others is passed over.
+   * Gives a file of the tree a second name, a hard link, as another program would. Default: the
+   * adapter has no hard links, and their tests are skipped.
    */
   readonly link?: (path: string, otherPath: string) => Promise<void>
   /** Removes what the test left. */
@@ -35,7 +35,7 @@ export interface OpenedSubject {
   readonly subject: StorageKitSubject
   /** The handle that is open now. */
   readonly opened: OpenStorage
-  /** Closes the handle, and opens the content again. */
+  /** Closes the handle and opens the storage again. */
   again(): Promise<OpenStorage>
 }
 
@@ -81,7 +81,7 @@ export function textOf(bytes: Uint8Array | undefined): string | undefined {
   return bytes === undefined ? undefined : new TextDecoder().decode(bytes)
 }
 
-/** Asserts that a call is refused with a code. */
+/** Asserts that a call rejects with this code. */
 export async function refused(call: Promise<unknown>, code: ErrorCode): Promise<HotspareError> {
   try {
     await call

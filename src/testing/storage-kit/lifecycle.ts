@@ -1,7 +1,8 @@
+/** The tests of opening, locking and closing. */
+
 import assert from 'node:assert/strict'
 import { bytesOf, type KitTest, owner, put, refused, textOf } from './harness.js'
 
-/** Opening, locking, closing. */
 export const lifecycleTests: readonly KitTest[] = [
   {
     title: 'has a name',
@@ -10,7 +11,7 @@ export const lifecycleTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'is locked against a second opening, and says by whom',
+    title: 'open() of a storage that is open fails with STORAGE_LOCKED and names the holder',
     run: async ({ subject }) => {
       const other = subject.reopen?.() ?? subject.storage
       const error = await refused(other.open({ nodeId: 'beta', bootId: 'b' }), 'STORAGE_LOCKED')
@@ -26,7 +27,7 @@ export const lifecycleTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'closes more than once without complaint',
+    title: 'close() may be called more than once, and never releases the lock of a later handle',
     run: async ({ opened, subject }) => {
       await Promise.all([opened.close(), opened.close()])
       await opened.close()
@@ -38,7 +39,7 @@ export const lifecycleTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'waits for work under way when it closes',
+    title: 'close() waits for calls in flight',
     run: async ({ opened, again }) => {
       const log = await opened.logs.open('journal', '1')
       const work = [

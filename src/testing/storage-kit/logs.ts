@@ -1,11 +1,12 @@
+/** The tests of logs: append-only byte files. */
+
 import assert from 'node:assert/strict'
 import type { Log, OpenStorage } from '../../interfaces/storage.js'
 import { bytesOf, type KitTest, refused, textOf } from './harness.js'
 
-/** Append-only byte files. */
 export const logTests: readonly KitTest[] = [
   {
-    title: 'logs: a new log is empty, listed, and still there after it was opened again',
+    title: 'logs: a new log is empty and listed, also after the storage was opened again',
     run: async ({ opened, again }) => {
       assert.deepEqual(await opened.logs.list('journal'), [])
       const log = await opened.logs.open('journal', '000002')
@@ -22,7 +23,7 @@ export const logTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'logs: append joins its parts, in order, behind what was there',
+    title: 'logs: append adds its parts in order at the end of the log',
     run: async ({ opened, again }) => {
       const log = await opened.logs.open('journal', '1')
       await log.append([bytesOf('one,')])
@@ -38,7 +39,7 @@ export const logTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'logs: parts may be written into once their append resolved',
+    title: 'logs: the caller may change the parts once append resolved',
     run: async ({ opened }) => {
       const log = await opened.logs.open('journal', '1')
       for (const sizes of [[5], [3, 4], [40_000, 50_000]]) {
@@ -83,7 +84,7 @@ export const logTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'logs: read gives up to the length asked, and fewer bytes only at the end',
+    title: 'logs: read gives the requested length, and fewer bytes only at the end',
     run: async ({ opened }) => {
       const log = await opened.logs.open('journal', '1')
       await log.append([bytesOf('0123')])
@@ -99,7 +100,7 @@ export const logTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'logs: truncate cuts, appends go on from there, and it never grows a log',
+    title: 'logs: truncate shortens a log, appends continue from there, and it never extends a log',
     run: async ({ opened, again }) => {
       const log = await opened.logs.open('journal', '1')
       await log.append([bytesOf('keep,')])
@@ -118,7 +119,7 @@ export const logTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'logs: an open log is not opened a second time, not removed and not replaced',
+    title: 'logs: an open log cannot be opened again, removed or replaced',
     run: async ({ opened }) => {
       const log = await opened.logs.open('journal', '1')
       await fill(opened, 'journal.next', '2', 'next')
@@ -134,7 +135,7 @@ export const logTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'logs: remove removes just those named; those that do not exist are no error',
+    title: 'logs: remove removes only the named logs, and missing ones are no error',
     run: async ({ opened, again }) => {
       for (const name of ['1', '2', '3']) await fill(opened, 'journal', name, name)
       await opened.logs.remove('journal', ['1', '3', '99'])
@@ -145,7 +146,8 @@ export const logTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'logs: replace makes one area the other, drops what that had, and is idempotent',
+    title:
+      'logs: replace moves an area over another one, drops the logs of that, and is idempotent',
     run: async ({ opened, again }) => {
       await fill(opened, 'journal', '1', 'old')
       await fill(opened, 'journal', '2', 'old')

@@ -1,7 +1,8 @@
+/** The tests of objects: named bytes, written in slices. */
+
 import assert from 'node:assert/strict'
 import { bytesOf, type KitTest, objectText, refused, writeObject } from './harness.js'
 
-/** Immutable bytes under a name. */
 export const objectTests: readonly KitTest[] = [
   {
     title: 'objects: slices of one buffer become objects',
@@ -39,7 +40,7 @@ export const objectTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'objects: zeros stand where they were written, over other bytes and at the end too',
+    title: 'objects: written zeros are read back, also over other bytes and at the end',
     run: async ({ opened }) => {
       const zeros = 5 * 4096
       const ones = new Uint8Array(zeros).fill(1)
@@ -61,7 +62,7 @@ export const objectTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'objects: a buffer may be written into as soon as the call to write it returned',
+    title: 'objects: the caller may change the buffer as soon as the call of write returned',
     run: async ({ opened }) => {
       const whole = bytesOf('head|body|tail')
       const view = whole.subarray(5, 9)
@@ -75,7 +76,7 @@ export const objectTests: readonly KitTest[] = [
   },
   {
     title:
-      'objects: read gives a stretch, fewer bytes only at the end, and fails without the object',
+      'objects: read gives a stretch, fewer bytes only at the end, and fails when there is no object',
     run: async ({ opened }) => {
       await writeObject(opened, 'blobs', 'o', '0123456789')
       const read = async (offset: number, length: number): Promise<string> =>
@@ -89,7 +90,7 @@ export const objectTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'objects: list takes a prefix, and sorts',
+    title: 'objects: list gives the names with a prefix, sorted',
     run: async ({ opened }) => {
       for (const name of ['b/2', 'a', 'b/10', 'bb', 'c/d/e']) {
         await writeObject(opened, 'vault', name, name)
@@ -104,7 +105,7 @@ export const objectTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'objects: remove removes names and whole folders; what is not there is no error',
+    title: 'objects: remove removes names and whole folders, and missing ones are no error',
     run: async ({ opened, again }) => {
       for (const name of ['r1/a', 'r1/b/c', 'r2/a', 'single', 'r1x']) {
         await writeObject(opened, 'staging', name, name)
@@ -123,7 +124,7 @@ export const objectTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'objects: sync takes some names, all, none, and names that were removed',
+    title: 'objects: sync accepts some names, all, none, and names that were removed',
     run: async ({ opened }) => {
       for (let index = 0; index < 100; index += 1) {
         await writeObject(opened, 'staging', `r/${index}`, 'x')

@@ -1,4 +1,4 @@
-/** Files with several names: what one of them gets, the others do not. */
+/** Files with several names (hard links): a change of one name does not affect the others. */
 
 import assert from 'node:assert/strict'
 import type { TreeOperation } from '../../interfaces/tree-store.js'
@@ -9,7 +9,7 @@ const other = 'other'
 
 export const treeLinkTests: readonly KitTest[] = [
   {
-    title: 'tree: a change of a file leaves its other names (hard links) with the bytes they had',
+    title: 'tree: a change of a file does not change its other names (hard links)',
     run: async ({ opened, subject }) => {
       if (subject.link === undefined) return
       const { tree } = opened
@@ -36,7 +36,7 @@ export const treeLinkTests: readonly KitTest[] = [
         assert.equal(await fileText(tree, other), 'abc', operation.kind)
         assert.deepEqual(after, before, operation.kind)
         assert.equal(answer?.inode, own?.inode, operation.kind)
-        // Done again it has the same result, and now it has one name only.
+        // Repeating the operation has the same result; the file has one name by now.
         await tree.apply([operation])
         assert.equal(await fileText(tree, path), expected, operation.kind)
       }

@@ -1,3 +1,5 @@
+/** The tests of operations between the tree and the objects, and of durability. */
+
 import assert from 'node:assert/strict'
 import type { TreeOperation } from '../../interfaces/tree-store.js'
 import {
@@ -11,10 +13,9 @@ import {
   writeObject,
 } from './harness.js'
 
-/** Operations between the tree and the objects, and durability. */
 export const treeMoveTests: readonly KitTest[] = [
   {
-    title: 'tree: install gives the file the object’s bytes; with move the object is gone',
+    title: 'tree: install gives the file the bytes of the object, and with move removes the object',
     run: async ({ opened, again }) => {
       const { tree } = opened
       await writeObject(opened, 'staging', 'm', 'moved')
@@ -40,7 +41,7 @@ export const treeMoveTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: takeIn moves incoming files, mode and all, into folders new and old',
+    title: 'tree: takeIn moves incoming files with their modes into new and existing folders',
     run: async ({ opened, again }) => {
       const { tree, objects } = opened
       await put(tree, 'old/file', 'before')
@@ -76,7 +77,7 @@ export const treeMoveTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: takeIn leaves alone what has something else than a regular file in its way',
+    title: 'tree: takeIn leaves incoming files whose path is blocked by something else than a file',
     run: async ({ opened }) => {
       const { tree, objects } = opened
       await put(tree, 'file', 'in the way of a folder')
@@ -114,7 +115,7 @@ export const treeMoveTests: readonly KitTest[] = [
   },
   {
     title:
-      'tree: keep moves a file into an area, with copy it stays; without a file nothing happens',
+      'tree: keep moves a file into an area, with copy it copies it, and a missing file is no error',
     run: async ({ opened, again }) => {
       const { tree } = opened
       await put(tree, 'a/moved', 'moved')
@@ -140,7 +141,7 @@ export const treeMoveTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'HEAL-14: keep never replaces what an earlier keep put under the name',
+    title: 'HEAL-14: keep never replaces the object of an earlier keep',
     run: async ({ opened }) => {
       const { tree } = opened
       for (const copy of [false, true]) {
@@ -158,7 +159,7 @@ export const treeMoveTests: readonly KitTest[] = [
   },
   {
     title:
-      'tree: large objects are installed, patched and kept whole, and small calls on other paths go on',
+      'tree: large objects are installed, patched and kept completely, in the order of the calls',
     run: async ({ opened }) => {
       const { tree } = opened
       const size = 9 * 1024 * 1024 + 5
@@ -189,7 +190,7 @@ export const treeMoveTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: sync takes some paths, many, all, none, and paths that are gone',
+    title: 'tree: sync accepts some paths, many, all, none, and paths that were removed',
     run: async ({ opened }) => {
       const { tree } = opened
       const paths = Array.from({ length: 100 }, (_, index) => `d${index % 7}/f${index}`)

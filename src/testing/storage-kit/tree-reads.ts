@@ -1,11 +1,13 @@
+/** The tests of stats, reads and scans of the tree. */
+
 import assert from 'node:assert/strict'
 import type { ReadRequest, TreeEntry } from '../../interfaces/tree-store.js'
 import { bytesOf, type KitTest, put, refused, textOf } from './harness.js'
 
-/** Stats, reads and scans. */
 export const treeReadTests: readonly KitTest[] = [
   {
-    title: 'tree: stat answers in order, undefined where there is no regular file',
+    title:
+      'tree: stat answers in the order of the paths, with undefined where there is no regular file',
     run: async ({ opened }) => {
       const { tree } = opened
       await put(tree, 'a/b', 'four')
@@ -20,7 +22,7 @@ export const treeReadTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: stat changes with every change of the file, and with nothing else',
+    title: 'tree: the answer of stat changes with every change of the file, and only then',
     run: async ({ opened }) => {
       const { tree } = opened
       const first = await put(tree, 'f', 'same size')
@@ -36,7 +38,7 @@ export const treeReadTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: obstacles names what keeps a file from its path, above it or below it',
+    title: 'tree: obstacles names what blocks the path of a file, above it or below it',
     run: async ({ opened }) => {
       const { tree } = opened
       await put(tree, 'a/b', 'x')
@@ -48,7 +50,8 @@ export const treeReadTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: read packs stretches of many files, in order, and says where each lies',
+    title:
+      'tree: read gives stretches of many files in one buffer, in order, with the place of each',
     run: async ({ opened }) => {
       const { tree } = opened
       await put(tree, 'a', '0123456789')
@@ -79,7 +82,7 @@ export const treeReadTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: the answer of a read belongs to the reader',
+    title: 'tree: the caller may change the answer of a read',
     run: async ({ opened }) => {
       await put(opened.tree, 'a', 'before')
       const request = [{ path: 'a', offset: 0, length: 6 }]
@@ -90,7 +93,7 @@ export const treeReadTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: a lent answer stays as it is until it is given back, whatever is read meanwhile',
+    title: 'tree: a lent answer does not change before release(), whatever is read meanwhile',
     run: async ({ opened }) => {
       await put(opened.tree, 'a', 'first')
       await put(opened.tree, 'b', 'other')
@@ -104,7 +107,7 @@ export const treeReadTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: a read of too many bytes, or of no real stretch, is refused',
+    title: 'tree: a read of too many bytes, or of an invalid stretch, is refused',
     run: async ({ opened }) => {
       const { tree } = opened
       const read = (offset: number, length: number): Promise<unknown> =>
@@ -117,7 +120,7 @@ export const treeReadTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: scan yields every regular file once, in batches, with its state',
+    title: 'tree: scan yields every regular file exactly once, in batches, with its state',
     run: async ({ opened }) => {
       const { tree } = opened
       const paths = Array.from(
@@ -140,7 +143,7 @@ export const treeReadTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: a scan of an empty tree yields nothing, and one may be left early',
+    title: 'tree: a scan of an empty tree yields nothing, and a scan may be ended early',
     run: async ({ opened }) => {
       const { tree } = opened
       for await (const batch of tree.scan(assert.fail)) assert.equal(batch.length, -1)

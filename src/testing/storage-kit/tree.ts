@@ -1,11 +1,13 @@
+/** The tests of operations that write into the tree. */
+
 import assert from 'node:assert/strict'
 import type { FileStat, TreeOperation, TreeStore } from '../../interfaces/tree-store.js'
 import { bytesOf, fileText, type KitTest, put, refused, scanned, writeObject } from './harness.js'
 
-/** Operations that write into the tree. */
 export const treeTests: readonly KitTest[] = [
   {
-    title: 'tree: put writes a file with its mode and makes folders; the answer is its state',
+    title:
+      'tree: put writes a file with its mode, creates folders, and answers the state of the file',
     run: async ({ opened, again }) => {
       const answer = await opened.tree.apply([
         { kind: 'put', path: 'a/b/c.txt', bytes: bytesOf('hello'), mode: 0o640 },
@@ -22,7 +24,7 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: put replaces what was there, whole, and its mode',
+    title: 'tree: put replaces the whole content and the mode of a file',
     run: async ({ opened }) => {
       await put(opened.tree, 'f', 'long before')
       const before = await statOf(opened.tree, 'f')
@@ -39,7 +41,8 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: the bytes of an operation may be views of one buffer, and stay the caller’s',
+    title:
+      'tree: the bytes of operations may be views of one buffer, which the caller may change afterwards',
     run: async ({ opened }) => {
       const whole = bytesOf('onetwo')
       await opened.tree.apply([
@@ -53,7 +56,7 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: patch writes in place, makes a missing file, and fills a gap with zeros',
+    title: 'tree: patch writes in place, creates a missing file, and fills a gap with zeros',
     run: async ({ opened }) => {
       const { tree } = opened
       await tree.apply([
@@ -69,7 +72,7 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: a file is read and changed whatever its mode, which stays',
+    title: 'tree: a file can be read and changed whatever its mode, and keeps the mode',
     run: async ({ opened }) => {
       const { tree } = opened
       for (const mode of [0o444, 0]) {
@@ -85,7 +88,7 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: patchObject is a patch with the bytes of an object, which stays',
+    title: 'tree: patchObject patches with the bytes of an object and keeps the object',
     run: async ({ opened }) => {
       const { tree } = opened
       await writeObject(opened, 'blobs', 'o', 'OBJECT')
@@ -104,7 +107,7 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: truncate cuts, grows with zeros, and makes a missing file',
+    title: 'tree: truncate shortens a file, extends it with zeros, and creates a missing file',
     run: async ({ opened }) => {
       const { tree } = opened
       await put(tree, 'f', '0123456789')
@@ -129,7 +132,7 @@ export const treeTests: readonly KitTest[] = [
         { kind: 'remove', path: 'a/b/c/d' },
         { kind: 'remove', path: 'none/at/all' },
         { kind: 'remove', path: 'a/e/below' },
-        // The folder is gone: a file fits there now.
+        // The folder was removed, so a file can be put at its path.
         { kind: 'put', path: 'a/b', bytes: bytesOf('file'), mode: 0o644 },
         { kind: 'remove', path: 'a/b' },
       ])
@@ -143,7 +146,7 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: operations are carried out in their order, and so are calls',
+    title: 'tree: operations of a call are applied in order, and so are calls',
     run: async ({ opened }) => {
       const { tree } = opened
       const calls = []
@@ -164,7 +167,7 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: doing operations twice leaves what doing them once left',
+    title: 'tree: applying operations twice has the same result as applying them once',
     run: async ({ opened }) => {
       const { tree } = opened
       await writeObject(opened, 'staging', 'move', 'moved')
@@ -193,7 +196,7 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: a file in the place of a folder is removed only with force',
+    title: 'tree: a file at the path of a needed folder is removed only with force',
     run: async ({ opened }) => {
       const { tree } = opened
       await writeObject(opened, 'blobs', 'o', 'x')
@@ -218,7 +221,7 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: a folder with files in the place of a file is refused, also with force',
+    title: 'tree: a file is refused at the path of a folder with files, also with force',
     run: async ({ opened }) => {
       const { tree } = opened
       await put(tree, 'folder/file', 'x')
@@ -235,7 +238,8 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: names that differ only in case are two files, or one where the adapter says so',
+    title:
+      'tree: names that differ only in case are two files, or one if the adapter sets foldsCase',
     run: async ({ opened, again }) => {
       const { tree } = opened
       await put(tree, 'Folder/file', 'one')
@@ -257,7 +261,7 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'tree: after a failure the operations before it are done, those behind it are not',
+    title: 'tree: after a failure the operations before it are applied, those after it are not',
     run: async ({ opened }) => {
       const { tree } = opened
       await put(tree, 'folder/file', 'x')
@@ -272,7 +276,7 @@ export const treeTests: readonly KitTest[] = [
     },
   },
   {
-    title: 'SYN-22: the storage’s own folder cannot be named, and paths cannot leave the root',
+    title: 'SYN-22: paths into the storage’s own folder and out of the root are refused',
     run: async ({ opened }) => {
       const { tree } = opened
       const bad = [

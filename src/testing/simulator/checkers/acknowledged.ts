@@ -1,11 +1,12 @@
 /**
- * Promise 4: an acknowledged write is where its level says, and survives the loss of one machine.
+ * Promise 4: an acknowledged write is on the nodes that its level names, and survives the loss of
+ * one machine.
  *
- * A loss is excused only by what names a member that held the write when it was said
- * (`possibleLoss`, `unprovenStart`, `outdated` where the options allow that, an operator's order to
- * go on without members, or his choice to give up the copy of one of two actives), by damage of
- * every disk that had it, or when it was acknowledged after another node had opened a newer term,
- * as the loser of a split brain does.
+ * A loss is excused only by an event that names a member which had the write at that time
+ * (`possibleLoss`, `unprovenStart`, `outdated` where the options allow it, an operator's order to
+ * continue without members, or an operator's choice to give up the copy of one of two actives); by
+ * damage of every disk that had it; or when it was acknowledged by the loser of a split brain,
+ * after another node had opened a newer term.
  */
 
 import type { Extent, History, Position, Term } from '../../../history/position.js'
@@ -20,15 +21,15 @@ import type { WriteRecord } from '../record/writes.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-/** Somebody said that these members may have more, and this is what they had then. */
+/** An excuse: the copies that the named members had when it was reported. */
 interface Waiver {
   readonly copies: readonly Extent[]
 }
 
-/** One stretch of one process being active. */
+/** One period in which one process was active. */
 interface Tenure {
   readonly process: Process
-  /** The terms that it opened, and when. */
+  /** The terms that it opened, with times. */
   readonly opened: { readonly term: Term; readonly atMs: number }[]
   endMs: number
 }
@@ -38,7 +39,7 @@ class Acknowledged implements Checker {
   readonly #world: World
   readonly #report: Report
   readonly #holdings: Holdings
-  /** Writes whose loss was reported already. */
+  /** Writes whose loss is already reported. */
   readonly #lost = new Set<number>()
   /** By write: the members that had it when it was acknowledged. */
   readonly #holders = new Map<number, readonly string[]>()
@@ -47,7 +48,7 @@ class Acknowledged implements Checker {
   readonly #waivers: Waiver[] = []
   readonly #tenures: Tenure[] = []
   readonly #damaged = new Set<string>()
-  /** Excuses of the world that were looked at. */
+  /** The number of the world's excuses that were processed. */
   #excuses = 0
 
   constructor(world: World, report: Report) {
@@ -155,14 +156,16 @@ class Acknowledged implements Checker {
   #holds(id: string, position: Position, durable: boolean): boolean {
     const { process } = this.#world.machine(id)
     const copy = process?.copy
-    // A dead one had it before it died: the answer may be on its way for a while.
+    // A process that is dead had it before it died, and its acknowledgement may still have been in
+    // transit.
     if (copy === undefined) return true
     const extent = { history: copy.history, seq: durable ? copy.durableSeq : copy.seq }
-    // Its answer may reach the loser of a split brain after it went over to the winner.
+    // Its acknowledgement may reach the loser of a split brain after the node began to follow the
+    // winner.
     return contains(extent, position) || this.#holdings.hasLeft(id, position, durable)
   }
 
-  /** Before anybody repairs anything: what was acknowledged is somewhere. */
+  /** Before an operator repairs anything, every acknowledged write must be on some machine. */
   judge(): void {
     this.#compare((position) => this.#holdings.holders(position).length > 0, 'anywhere')
   }
@@ -195,9 +198,9 @@ class Acknowledged implements Checker {
   }
 
   /**
-   * Another node was active when it was acknowledged: in a newer term, or in one of those that the
-   * surviving history has since it parted from this one. One that had opened a newer term which
-   * survives need not have lived until then.
+   * Whether another node was active when the write was acknowledged, in a newer term or in one that
+   * the surviving history has instead of this one. A node that opened a newer, surviving term need
+   * not have been alive until then.
    */
   #isOfLoser({ id, settledMs = 0 }: WriteRecord, { term, seq }: Position): boolean {
     const history = this.#histories.get(id)
@@ -219,8 +222,8 @@ class Acknowledged implements Checker {
   }
 
   /**
-   * Damage or replacement of every disk that had it; or, of what was in memory only, the end of
-   * every process that had it.
+   * Whether every disk that had the write was damaged or replaced, or, for a write acknowledged in
+   * memory, every process that had it has ended.
    */
   #allLost({ id, outcome, submittedMs }: WriteRecord): boolean {
     const holders = this.#holders.get(id) ?? []

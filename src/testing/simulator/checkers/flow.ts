@@ -1,7 +1,7 @@
 /**
- * Promise 4, flow control: a standby that is alive and in reach gets in sync in a time that follows
- * from the data and from the narrowest link, whatever is written meanwhile; and writers are not
- * paced while nobody lags.
+ * Promise 4, flow control: a standby that is alive and reachable gets in sync within a time that
+ * follows from the amount of data and the narrowest link, however much is written meanwhile; and
+ * writers are not paced while no standby lags.
  */
 import type { NodeLogEvent } from '../../../node/contract/events.js'
 import type { NodeStatus } from '../../../node/report/status.js'
@@ -10,22 +10,23 @@ import { Calm } from '../observed/calm.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-/**
- * What comes before and after the transfer: finding each other, an attempt that a fault ended, a
- * pause.
- */
+/** Time for everything but the transfer: discovery, an attempt that a fault ended, a pause. */
 const restMs = 15_000
-/** The stream shares the link with a restore, and what is written meanwhile has to come too. */
+/**
+ * The factor by which a transfer may take longer, because the stream with new writes shares the
+ * link.
+ */
 const shares = 4
-/** Bytes a second that disks of the simulator take at least while nothing is wrong with them. */
+/** The lowest rate of the simulator's disks while they have no fault, in bytes a second. */
 const diskBytesPerSecond = 500_000
 /**
- * The pace stays for who went away for 5 times `degradeAfterMs`, and grows from its floor for up to
- * 6 times until it holds nothing.
+ * How long pacing may outlast its reason, as a multiple of `degradeAfterMs`: it stays for 5 for a
+ * standby that went away, and then needs up to 6 to grow from its lowest rate until it delays
+ * nothing.
  */
 const releaseTimes = 11
 
-/** Since when something holds of an active that should soon be over. */
+/** Since when an active has been in a state that should soon end. */
 interface Watched {
   lackingSinceMs: number | undefined
   pacedSinceMs: number | undefined
@@ -36,7 +37,7 @@ class Flow implements Checker {
   readonly #world: World
   readonly #report: Report
   readonly #calm: Calm
-  /** By active and standby. */
+  /** By active and standby: until when the standby has to stay out of the set. */
   readonly #outUntilMs = new Map<string, number>()
   readonly #watched = new Map<Process, Watched>()
 
@@ -61,7 +62,7 @@ class Flow implements Checker {
     this.#paced(process, status, watched)
   }
 
-  /** A standby that was too slow too often has to stay out for a while, and says for how long. */
+  /** The active reports for how long a standby that was too slow has to stay out. */
   event(process: Process, { name, event }: NodeLogEvent): void {
     if (name !== 'standbyLost') return
     const { peer, reason } = event as { readonly peer: string; readonly reason: string }
@@ -73,7 +74,7 @@ class Flow implements Checker {
     this.#watched.delete(process)
   }
 
-  /** Whom nothing is wrong with for so long that it should be in sync. */
+  /** Reports an active without a standby in sync although one has been sound for long enough. */
   #lacking(process: Process, status: NodeStatus, watched: Watched): void {
     const { nowMs } = this.#world
     const soundMs = status.inSync.some((id) => id !== process.id)
@@ -93,14 +94,14 @@ class Flow implements Checker {
     watched.lackingSinceMs = undefined
   }
 
-  /** For how long nothing is wrong with the soundest standby; 0 when there is none. */
+  /** How long the standby that has been sound the longest has been so; 0 when there is none. */
   #soundMs({ id }: Process, { peers }: NodeStatus): number {
     let longestMs = 0
     for (const member of this.#world.members) {
       if (member.id === id || member.observer === true) continue
       const other = this.#world.machine(member.id).process?.node.status()
       const isHeard = peers.some((peer) => peer.id === member.id && peer.heard)
-      // One that says what it needs waits for that.
+      // A standby that is stuck waits for something that it reports.
       if (!isHeard || other?.active !== id || other.stuck !== undefined) continue
       const outUntilMs = this.#outUntilMs.get(`${id} ${member.id}`) ?? 0
       const sinceMs = Math.max(outUntilMs, this.#calm.troubledMs(id, member.id))

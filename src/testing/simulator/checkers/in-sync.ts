@@ -1,7 +1,7 @@
 /**
- * Promise 4, the in-sync set: a member counts once every other one knows of it, none counts that is
- * being restored, and nothing is called degraded while a standby that nothing is wrong with counted
- * a moment ago, or could have.
+ * Promise 4, the in-sync set: a member counts only once every other member knows of it, none counts
+ * while it is being restored, and no active reports `degraded` while a sound standby counted
+ * shortly before, or could have counted.
  */
 
 import type { RestoreEvent, RoleEvent } from '../../../node/contract/event-parts.js'
@@ -12,7 +12,7 @@ import { Calm } from '../observed/calm.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-/** What timers, disks and links of a sound world may take, in milliseconds. */
+/** The tolerance for timers, disks and links without faults, in milliseconds. */
 const slackMs = 500
 
 /** What is known of an active. */
@@ -21,8 +21,8 @@ interface Active {
   /** When each member was last seen to count. */
   readonly counted: Map<string, number>
   /**
-   * By member: up to where history was trimmed for want of room (`historyLost`) that it still
-   * needed.
+   * By member: the change up to which the journal was trimmed for lack of space (`historyLost`)
+   * although the member still needed it.
    */
   readonly cutOff: Map<string, number>
 }
@@ -75,8 +75,8 @@ class InSync implements Checker {
   }
 
   /**
-   * The limit of the journal goes before a standby that lags by more: it gets a restore, and cannot
-   * count meanwhile.
+   * The journal's limit has priority over a standby that lags by more: it needs a restore, and
+   * cannot count meanwhile.
    */
   #trimmed(process: Process, upTo: number): void {
     for (const { id } of this.#world.members) {
@@ -95,8 +95,8 @@ class InSync implements Checker {
       const { copy, node: otherNode } = this.#world.machine(other).process ?? {}
       if (other === id || other === added || copy === undefined) continue
       if (copy.inSync?.includes(added)) continue
-      // Its answer was late: it knew of it in this term, and promised a newer one since, of which
-      // this active knows nothing.
+      // Its acknowledgement came late: it knew of the member in this term, and has promised a newer
+      // term since, which this active does not know of.
       if (term !== undefined && (otherNode?.status().epoch ?? 0) > term.epoch) continue
       this.#report(`${added} counts on ${id}, and ${other}, which counts too, does not know of it`)
     }

@@ -1,4 +1,4 @@
-/** All checkers, one a promise. */
+/** All checkers. */
 import type { World } from '../world.js'
 import { acknowledged } from './acknowledged.js'
 import type { Checker, Report } from './checker.js'
@@ -18,7 +18,7 @@ import { policies } from './policies.js'
 import { singleActive } from './single-active.js'
 import { stranger } from './stranger.js'
 
-/** What every run is checked for. */
+/** The checkers of every run. */
 export const allCheckers: readonly ((world: World, report: Report) => Checker)[] = [
   oneWriter,
   singleActive,

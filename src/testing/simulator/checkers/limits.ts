@@ -1,4 +1,4 @@
-/** Promise 9: what is held in memory and on disk stays within its named limits. */
+/** Promise 9: the use of memory and disk stays within its named limits. */
 
 import { nodeDefaults } from '../../../node/contract/options.js'
 import type { NodeStatus } from '../../../node/report/status.js'
@@ -8,13 +8,16 @@ import type { Process } from '../machine/machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-/** Above so many bytes a connection says that it is full, and what goes on is one thing at most. */
+/**
+ * Above this many queued bytes a connection reports that it is full, so at most one more frame may
+ * follow.
+ */
 const sendBytesHigh = 512 * 1024
 const headBytes = 64 * 1024
 
 /**
- * What may wait on a connection after a frame of this type: entries and messages are short, answers
- * fill a frame.
+ * The most bytes that may be queued on a connection after a frame of this type: entries and
+ * messages are short, answers fill a frame.
  */
 function queuedBytesMax(type: number): number {
   const one = type === frameTypes.answer ? nodeDefaults.frameBytesMax : writerLimits.batchBytesMax

@@ -11,7 +11,7 @@ import type { WriteRecord } from '../record/writes.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-/** Faults after which a connection may stand and bring nothing to anybody. */
+/** Faults after which a connection may be open and deliver nothing. */
 const linkFaults = ['halfOpen', 'unread', 'closePort', 'reset', 'heal'] as const
 
 class OneWriter implements Checker {
@@ -20,17 +20,18 @@ class OneWriter implements Checker {
   readonly #report: Report
   /** The last term that each node opened. */
   readonly #opened = new Map<string, Term>()
-  /** By process: what one had not promised durably when it died, the next one does not know. */
+  /**
+   * The newest epoch seen of each process. It is kept by process, because a promise that was not
+   * durable when a process died is unknown to the next one.
+   */
   readonly #promised = new Map<Process, number>()
-  /** Which write has which position. */
+  /** The write at each position. */
   readonly #positions = new Map<string, number>()
   /**
-   * Nodes that stood still for long, with the terms that were active elsewhere when they went on.
+   * Nodes that were frozen for long, with the terms that were active elsewhere when they ran again.
    */
   readonly #stale = new Map<string, { own: Term; newer: string; epoch: number }>()
-  /**
-   * When links were in trouble the last time, and how many faults of theirs there had been by then.
-   */
+  /** When links last had a fault, and the number of such faults until then. */
   #linksMs = Number.NEGATIVE_INFINITY
   #linkFaults = 0
 
@@ -68,7 +69,7 @@ class OneWriter implements Checker {
     this.#stale.delete(process.id)
   }
 
-  /** It knows no more which terms it opened. */
+  /** With its disk the node lost the record of the terms that it opened. */
   replaced({ id }: Machine): void {
     this.#opened.delete(id)
   }
@@ -79,8 +80,8 @@ class OneWriter implements Checker {
     if (process === undefined || own === undefined) return
     const { deadMs } = process.node.status().options
     if (frozenMs <= deadMs) return
-    // A connection that broke without a sign while it stood still, or shortly before, brings its
-    // question to nobody, and whoever stands still cannot be dialled.
+    // The check needs working links: a connection that broke silently during the freeze, or shortly
+    // before, does not deliver the node's question, and a frozen node cannot be dialled.
     this.#lookAtLinks()
     if (this.#linksMs >= this.#world.nowMs - frozenMs - deadMs) return
     for (const other of this.#world.processes) {

@@ -1,9 +1,9 @@
 /**
- * What has to be durable before something else is said or done: promises before they are told,
- * files before the checkpoint that does without their changes, objects before the document that
- * names them, a journal before the tree and before the switch of a restore. It looks at what a node
- * sends and has its disk do, since what follows from a wrong order shows only when the power fails
- * in the one instant between.
+ * Checks what must be durable before something else is sent or done: promises before they are sent,
+ * files before the checkpoint that no longer needs their changes, objects before the document that
+ * names them, a journal before the tree and before a restore switch. It watches messages and disk
+ * calls, because a wrong order has visible effects only when the power fails exactly between two
+ * steps.
  */
 
 import { checkpointName, decodeCheckpoint } from '../../../copy/checkpoint/checkpoint-document.js'
@@ -20,13 +20,13 @@ import { dirtyKey } from '../machine/taps.js'
 import type { World } from '../world.js'
 import type { Checker, Report, TapListener } from './checker.js'
 
-/** The parts of a message that are looked at; it may have any other, too. */
-interface Told {
+/** The fields of a message that are checked; it may have others. */
+interface MessageFields {
   readonly type?: string
   readonly term?: Term
   readonly offered?: Term
   readonly refused?: unknown
-  readonly body?: Told
+  readonly body?: MessageFields
   readonly id?: string
   readonly restoreId?: string
   readonly method?: string
@@ -42,18 +42,19 @@ class Order implements Checker {
   readonly name = 'order'
   readonly #world: World
   readonly #report: Report
-  /** By machine: the term that is promised on its disk. */
+  /** By machine: the term that is durably promised. */
   readonly #promised = new Map<string, Term | undefined>()
   /**
-   * By process: what was written and not synced; of a file, which version its index had before the
-   * first of these writes. The index learns of a write only when the whole batch is carried out.
+   * By process: what was written and is not synced; for a file, the version that the index had
+   * before the first of these writes. The index changes only when the whole batch is applied.
    */
   readonly #dirty = new Map<Process, Map<string, number>>()
   /**
-   * By process that is restored: up to where the bytes may reach that it was given in this restore.
+   * By process that is being restored: the change up to which the bytes that it received in this
+   * restore may reach.
    */
   readonly #given = new Map<Process, number>()
-  /** By process that gave a promise: where its copy ended then. */
+  /** By process that gave a promise: the last change of its copy at that time. */
   readonly #frozen = new Map<Process, number>()
   readonly taps: TapListener
 
@@ -100,7 +101,7 @@ class Order implements Checker {
   }
 
   #sent(process: Process, { to, message, isAnswer }: SentMessage): void {
-    const told = message as Told | undefined
+    const told = message as MessageFields | undefined
     if (told === undefined || told === null) return
     if (isAnswer) return this.#answered(to, told)
     if (told.type === 'core') return this.#coreSent(process, told.body ?? {})
@@ -113,7 +114,7 @@ class Order implements Checker {
     }
   }
 
-  #coreSent(process: Process, { type, term, offered, refused, view, seq }: Told): void {
+  #coreSent(process: Process, { type, term, offered, refused, view, seq }: MessageFields): void {
     if (view !== undefined) this.#requireFrozen(process, view)
     if (type === 'promise' && (refused === undefined || refused === null) && term !== undefined) {
       this.#requirePromise(process, term, 'promises')
@@ -139,7 +140,7 @@ class Order implements Checker {
     const seq = this.#frozen.get(process)
     if (seq === undefined) return
     this.#frozen.delete(process)
-    // Its own round, of which nobody in reach was told.
+    // A round that the node began itself, without a reachable peer that knows of it.
     const last = process.node
       .explain()
       .findLast(({ rule }) => rule === 'promise' || rule === 'round')
@@ -147,8 +148,11 @@ class Order implements Checker {
     this.#report(`${process.id} promised at ${seq}, and its journal goes on`)
   }
 
-  /** From its promise on a copy stays as it is until its node takes part in something else. */
-  #requireFrozen(process: Process, { role, round, copy }: NonNullable<Told['view']>): void {
+  /** After its promise a copy must not change until its node takes another role or round. */
+  #requireFrozen(
+    process: Process,
+    { role, round, copy }: NonNullable<MessageFields['view']>,
+  ): void {
     const seq = this.#frozen.get(process)
     if (seq === undefined) return
     if (role !== 'discovering' || (round !== undefined && round !== null)) {
@@ -169,15 +173,15 @@ class Order implements Checker {
     )
   }
 
-  /** A restore begins anew with each plan. */
+  /** Each plan begins a new restore. */
   #planned(to: string): void {
     const target = this.#processAt(to)
     if (target !== undefined) this.#given.set(target, 0)
   }
 
-  /** What was given of files and states may hold changes up to there. */
-  #answered(to: string, { seq }: Told): void {
-    // Index pages name no position; files and states do.
+  /** The bytes of an answer may include changes up to this position. */
+  #answered(to: string, { seq }: MessageFields): void {
+    // Answers with files and states name a position; index pages do not.
     if (typeof seq !== 'number') return
     const target = this.#processAt(to)
     if (target === undefined) return
@@ -225,8 +229,7 @@ class Order implements Checker {
 
   #manifest(process: Process, value: Uint8Array): void {
     const { copy, id } = process
-    // What was received and is not named, since the node had it by then, or it was removed
-    // meanwhile, goes.
+    // Staged objects that the manifest does not name are discarded, so they need not be durable.
     const { install, states } = decodeManifest(value)
     const named = new Set([
       ...install.map(placeOf).map(({ area, name }) => dirtyKey(area, name)),
@@ -252,7 +255,7 @@ class Order implements Checker {
       this.#report(`${process.id} seals ${incident.id} before ${dirty} is durable`)
   }
 
-  /** Nothing reaches the tree before its entry is durable. */
+  /** A change may be applied to the tree only when its entry is durable. */
   #applying({ id, copy }: Process): void {
     if (copy === undefined) return
     const { applier } = copy.files

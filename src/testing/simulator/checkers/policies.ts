@@ -1,7 +1,7 @@
 /**
- * Nodes whose classes differ exchange no data: such a member never follows an active of the other
- * policy, counts as in sync with none, does not serve where somebody in its reach has later data,
- * and says why it does not take part.
+ * Nodes whose policies differ exchange no data: such a member never follows an active of the other
+ * policy, never counts as in sync with it, does not serve while a reachable member has later data,
+ * and reports why it does not take part.
  */
 
 import { compareFreshness } from '../../../history/position.js'
@@ -29,7 +29,7 @@ class Policies implements Checker {
     if (role === 'active') this.#promoted(process)
   }
 
-  /** Who becomes a standby has all that this active has. */
+  /** A node that becomes a standby must have the policy of its active. */
   #followed(process: Process): void {
     const { active } = process.node.status()
     const leader = active === undefined ? undefined : this.#world.machines.get(active)?.process
@@ -43,7 +43,7 @@ class Policies implements Checker {
     this.#report(`${peer} counts as in sync with ${process.id}, and their policies differ`)
   }
 
-  /** An order to take over without the others is obeyed. */
+  /** An operator's order to take over without the others is an exception. */
   #promoted(process: Process): void {
     const { id, node, copy } = process
     if (process.difference === undefined || copy === undefined) return
@@ -53,7 +53,7 @@ class Policies implements Checker {
     if (ordered) return
     for (const other of this.#world.processes) {
       if (!differ(process, other) || other.copy?.complete !== true) continue
-      // A failed disk can neither serve nor give what it has: its node is left out, with
+      // A node whose disk failed can neither serve nor send its data, so it is left out, with
       // `possibleLoss`.
       if (other.copy.failed !== undefined) continue
       const heard = node.status().peers.some((peer) => peer.id === other.id && peer.heard)
@@ -65,7 +65,7 @@ class Policies implements Checker {
     }
   }
 
-  /** Nothing was repaired so far, and all had time to meet. */
+  /** Nothing is repaired yet, and all nodes had time to connect. */
   judge(): void {
     const [id, ...more] = this.#world.actives()
     if (id === undefined || more.length > 0) return
@@ -73,7 +73,8 @@ class Policies implements Checker {
     for (const process of this.#world.processes) {
       const { role, causes } = process.node.status()
       if (process === active || role === 'active' || !differ(process, active)) continue
-      // Whose disk failed follows nobody, and so is refused by nobody: that is what it says.
+      // A node whose disk failed follows no active and is not refused, so it reports the disk
+      // instead.
       if (process.copy?.failed !== undefined) continue
       const told = causes.some(({ code }) => code === 'POLICY_MISMATCH')
       if (!told) this.#report(`${process.id} is ${role}, and does not say that its policy differs`)

@@ -1,6 +1,6 @@
 /**
- * Promise 2: at most one active while all links are up: at no time while nothing was cut, slowed or
- * held, and not for long where it was only machines that stood still or came back.
+ * Promise 2: at most one active while all links work: never two while nothing was cut, slowed or
+ * frozen, and only briefly two after machines were frozen or restarted.
  */
 import type { NodeLogEvent } from '../../../node/contract/events.js'
 import type { NodeStatus } from '../../../node/report/status.js'
@@ -8,7 +8,7 @@ import type { Process } from '../machine/machine.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-/** What a pause may cost beside the time that the options name, in milliseconds. */
+/** The tolerance for a freeze beyond the times in the options, in milliseconds. */
 const slackMs = 3_000
 
 class SingleActive implements Checker {
@@ -16,7 +16,7 @@ class SingleActive implements Checker {
   readonly #world: World
   readonly #report: Report
   #linksMs = Number.NEGATIVE_INFINITY
-  /** By two nodes: since when both are active and move. */
+  /** By pair of nodes: since when both are active and running. */
   readonly #sinceMs = new Map<string, number>()
   readonly #reported = new Set<string>()
 
@@ -46,7 +46,7 @@ class SingleActive implements Checker {
       const sinceMs = this.#sinceMs.get(pair) ?? nowMs
       this.#sinceMs.set(pair, sinceMs)
       if (process.id !== first || this.#reported.has(pair)) continue
-      // Two that a partition made stay until somebody decides.
+      // Two actives that a partition caused may stay until an operator decides.
       if (this.#linksMs > sinceMs - 4 * deadMs || nowMs - sinceMs < 2 * deadMs + slackMs) continue
       this.#reported.add(pair)
       const forMs = Math.round(nowMs - sinceMs)
@@ -55,7 +55,7 @@ class SingleActive implements Checker {
   }
 }
 
-/** Every two of these, as they are called in a report, and the first of the two. */
+/** All pairs of these nodes: the name of the pair in reports, and its first node. */
 function pairsOf(ids: readonly string[]): Map<string, string> {
   const pairs = ids.flatMap((id, at) =>
     ids.slice(at + 1).map((other) => [`${id} and ${other}`, id] as const),

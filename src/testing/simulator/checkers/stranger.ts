@@ -1,14 +1,13 @@
-/** Promise 10: a node that does not know the secret gets nothing, and nobody hears of it. */
+/**
+ * Promise 10: a node that does not know the secret gets no data, and no member treats it as a peer.
+ */
 import type { NodeLogEvent } from '../../../node/contract/events.js'
 import type { Process } from '../machine/machine.js'
 import { Calm } from '../observed/calm.js'
 import type { World } from '../world.js'
 import type { Checker, Report } from './checker.js'
 
-/**
- * What a member that ended had on its way, for so long after it, or until whoever gets it reads
- * again, is no stranger's.
- */
+/** How long frames of a member that has ended may still arrive, in milliseconds. */
 const lastWordsMs = 2_000
 
 export const stranger = (world: World, report: Report): Checker => {
@@ -24,7 +23,8 @@ export const stranger = (world: World, report: Report): Checker => {
     },
     event(process: Process, { name, event }: NodeLogEvent): void {
       const { intruder } = world
-      // It calls itself like a member that is not running now.
+      // The intruder uses the id of a member, so the two can be distinguished only while that
+      // member does not run.
       if (intruder?.process === undefined || world.machine(intruder.id).process !== undefined)
         return
       const troubledMs = calm.troubledMs(process.id, intruder.id)

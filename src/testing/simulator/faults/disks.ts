@@ -1,4 +1,4 @@
-/** What goes wrong with disks. */
+/** Faults of disks. */
 
 import { segmentName } from '../../../copy/journal/format.js'
 import { HotspareError } from '../../../errors.js'
@@ -33,7 +33,7 @@ export const slowDisk: Fault = (world, random) => {
   )
 }
 
-/** Some kinds of calls take long, or all of them. */
+/** Some kinds of calls, or all calls, are slow. */
 export const slowKinds: Fault = (world, random) => {
   const id = victim(world, random)
   const [kind, latencyMs] = [random.pick(kinds), random.between(5, 1_500)]
@@ -43,20 +43,20 @@ export const slowKinds: Fault = (world, random) => {
   )
 }
 
-/** Some kinds of calls, or all of them, do not come back before the fault is over. */
+/** Some kinds of calls, or all calls, hang until the end of the fault. */
 export const hang: Fault = (world, random) => {
   const id = victim(world, random)
   const [kind, forMs] = [random.pick(kinds), random.between(500, 8_000)]
   const untilMs = world.nowMs + forMs
   world.timeline.add(world.nowMs, id, 'hang', { kind, forMs })
-  // A call that hangs then comes back no sooner, although the fault may be ended before.
+  // A call that hangs returns no sooner even if the fault is ended early.
   world.machine(id).hangsUntilMs = untilMs
   slowCalls(world, id, forMs, (operation) =>
     operation.startsWith(kind) ? untilMs - world.nowMs : 0,
   )
 }
 
-/** The first letters of calls that a fault is about. */
+/** Prefixes of the names of the calls that a fault affects. */
 const kinds = ['', 'log', 'documents', 'objects', 'tree', 'tree.apply', 'tree.sync', 'tree.read']
 
 function slowCalls(
@@ -69,7 +69,10 @@ function slowCalls(
   world.endsAfter(forMs, world.machine(id).slow(latency))
 }
 
-/** The next calls of some kind fail: whole or torn, for good or for want of room. */
+/**
+ * The next calls of some kind fail: completely or after a part was written, with a disk error or
+ * for lack of space.
+ */
 export const failCalls: Fault = (world, random) => {
   const id = victim(world, random)
   const { faults } = world.machine(id).storage
@@ -92,7 +95,7 @@ export const failCalls: Fault = (world, random) => {
   })
 }
 
-/** A backup of the disk, which may be put back later. */
+/** Takes a backup of the disk, which may be restored later. */
 export const backUp: Fault = (world, random) => {
   const { id, images, storage } = world.machine(member(world, random))
   world.timeline.add(world.nowMs, id, 'backUp')
@@ -101,18 +104,18 @@ export const backUp: Fault = (world, random) => {
 }
 
 /**
- * The machine comes back with an empty disk, or with an older state of it: once in a while, since
- * each is a loss.
+ * The machine restarts with an empty disk or from a backup; at most once in a phase, because each
+ * is a loss.
  */
 export const replaceDisk: Fault = (world, random) => {
-  // Where a member lacks a class, the only copy of that class may be on the other disk.
+  // When a member lacks a class, the only copy of that class may be on this disk.
   if (world.replacedInPhase || world.differs) return
   const machine = world.machine(victim(world, random))
   world.replacedInPhase = true
   const { images } = machine
   const backup = images.length > 0 && random.chance(0.7) ? random.pick(images) : undefined
   world.replaceDisk(machine.id, backup?.image, backup?.atMs)
-  // Somebody may forget it.
+  // The operator sometimes forgets `join`.
   machine.joins = backup === undefined && random.chance(0.75)
   world.later(random.between(100, 5_000), () => restart(world, machine))
 }
@@ -123,17 +126,16 @@ function restart(world: World, machine: Machine): void {
 }
 
 /**
- * A bit of a stopped node's journal turns over, while an active has the same data on a disk without
- * damage.
+ * A bit of a stopped node's journal is flipped, while an active has the data on an undamaged disk.
  */
 export const flip: Fault = (world, random) => {
-  // Where a member lacks a class, the only copy of that class may be on the disk that is damaged.
+  // When a member lacks a class, the only copy of that class may be on the damaged disk.
   if (world.differs) return
   const idle = [...world.machines.values()].filter(
     ({ process, off }) => process === undefined && !off,
   )
   const machine = idle[0]
-  // A damage that nobody has read yet is one all the same.
+  // Damage that was not noticed yet counts as well.
   const isSafe = world.actives().some((id) => !world.machine(id).damaged)
   if (machine === undefined || !isSafe) return
   for (const name of segmentNames(world.writes.length)) {
@@ -146,8 +148,8 @@ export const flip: Fault = (world, random) => {
 }
 
 /**
- * Every name that a first or second segment may have: nobody lists the logs of a storage that is
- * closed.
+ * All names that the first or second segment may have, because the logs of a closed storage cannot
+ * be listed.
  */
 function* segmentNames(changes: number): Generator<string> {
   for (let number = 1; number <= 2; number += 1) {

@@ -1,8 +1,8 @@
-/** What all kinds of faults are made of. */
+/** What all kinds of faults share. */
 import type { SeededRandom } from '../machine/seeded-random.js'
 import type { World } from '../world.js'
 
-/** One kind of fault; it does nothing where it does not fit. */
+/** One kind of fault; it does nothing when the world does not allow it. */
 export type Fault = (world: World, random: SeededRandom) => void
 
 export const member = (world: World, random: SeededRandom): string => random.pick(world.members).id
@@ -12,7 +12,7 @@ export function two(world: World, random: SeededRandom): [string, string] | unde
   return one === other ? undefined : [one, other]
 }
 
-/** More often the active than chance would have it. */
+/** A random member, with a preference for the active. */
 export function victim(world: World, random: SeededRandom): string {
   const actives = world.actives()
   return actives.length > 0 && random.chance(0.5) ? random.pick(actives) : member(world, random)

@@ -1,4 +1,4 @@
-/** What goes wrong between machines. */
+/** Faults of the links between machines. */
 import type { Fault } from './fault.js'
 import { two, victim } from './fault.js'
 
@@ -41,7 +41,7 @@ export const reset: Fault = (world, random) => {
   world.network.breakConnections(`${pair[0]}:1`, `${pair[1]}:1`)
 }
 
-/** Packets get lost: frames come late, in bursts, and some connections break. */
+/** Lost packets: frames arrive late and in bursts, and some connections break. */
 export const lossy: Fault = (world, random) => {
   const pair = two(world, random)
   if (pair === undefined) return
@@ -50,7 +50,7 @@ export const lossy: Fault = (world, random) => {
   world.degrade(...pair, 'lossy', quality, random.between(500, 8_000))
 }
 
-/** Few bytes get through. */
+/** A link with little bandwidth. */
 export const narrow: Fault = (world, random) => {
   const pair = two(world, random)
   if (pair === undefined) return
@@ -58,22 +58,22 @@ export const narrow: Fault = (world, random) => {
   world.degrade(...pair, 'narrow', { bytesPerSecond }, random.between(1_000, 8_000))
 }
 
-/** One side loses its connections, and the other is not told. */
+/** One side loses its connections, and the other side does not notice. */
 export const halfOpen: Fault = (world, random) => {
   const pair = two(world, random)
   if (pair === undefined) return
   const [one, other] = pair
   world.disturb(one, 'halfOpen', other)
   world.network.forget(`${one}:1`, `${other}:1`)
-  // In the end the other side is told.
+  // At the end of the fault the other side notices.
   world.endsAfter(random.between(5_000, 20_000), () =>
     world.network.breakConnections(`${one}:1`, `${other}:1`),
   )
 }
 
 /**
- * Nobody can dial it any more, while its own dials get through; with a restart nobody has a
- * connection to it either.
+ * The node cannot be dialled, while its own dials succeed; after a restart it has no incoming
+ * connections at all.
  */
 export const closePort: Fault = (world, random) => {
   const id = victim(world, random)
@@ -86,7 +86,7 @@ export const closePort: Fault = (world, random) => {
   if (process === undefined && !off) world.start(id)
 }
 
-/** It goes on, but takes nothing from its connections. */
+/** The process runs, but does not read from its connections. */
 export const unread: Fault = (world, random) => {
   const id = victim(world, random)
   if (world.frozen.includes(id)) return

@@ -1,4 +1,4 @@
-/** What happens to machines and processes, and what operators do to them. */
+/** Faults of machines and processes, and actions of operators. */
 import type { Fault } from './fault.js'
 import { member, victim } from './fault.js'
 
@@ -46,17 +46,17 @@ export const freeze: Fault = (world, random) => {
   world.freeze(victim(world, random), random.between(100, 6_000), { suspend })
 }
 
-/** Somebody sets the wall clock. */
+/** The wall clock is set. */
 export const stepWall: Fault = (world, random) => {
   const id = member(world, random)
   const byMs = random.pick([1, -1]) * random.pick([300, 5_000, 3_600_000])
-  // Going forwards looks as if the machine had stood still.
+  // A step forwards looks as if the machine had been suspended.
   world.disturbances += 1
   world.timeline.add(world.nowMs, id, 'stepWall', byMs)
   world.machine(id).clock.stepWall(byMs)
 }
 
-/** The application cannot give its state for a while. */
+/** The application cannot make snapshots for a while. */
 export const failSnapshot: Fault = (world, random) => {
   const { process } = world.machine(member(world, random))
   if (process === undefined) return

@@ -1,4 +1,4 @@
-/** Other programs, and people, that touch the files of a node. */
+/** Changes to the files of a node by other programs and by people. */
 
 import type { Machine } from '../machine/machine.js'
 import type { SeededRandom } from '../machine/seeded-random.js'
@@ -7,10 +7,7 @@ import type { World } from '../world.js'
 import type { Fault } from './fault.js'
 import { member } from './fault.js'
 
-/**
- * Files of a node that does not run are edited, added and removed, whether it stopped in order or
- * died.
- */
+/** Edits, adds and removes files of a node that does not run, whether it was stopped or killed. */
 export const editStopped: Fault = (world, random) => {
   const idle = [...world.machines.values()].filter(
     ({ process, off }) => process === undefined && !off,
@@ -18,9 +15,7 @@ export const editStopped: Fault = (world, random) => {
   if (idle.length > 0) edit(world, random.pick(idle), random)
 }
 
-/**
- * Files are added to a standby that runs. Nobody looks before its next start, which follows soon.
- */
+/** Adds files to a running standby. They are found only by its next start, which follows soon. */
 export const addToStandby: Fault = (world, random) => {
   const machine = world.machine(member(world, random))
   const { process } = machine
@@ -41,7 +36,7 @@ function add(world: World, { id, storage }: Machine, random: SeededRandom): void
 function edit(world: World, machine: Machine, random: SeededRandom): void {
   const { outside } = machine.storage
   for (let count = random.between(1, 4); count > 0; count -= 1) {
-    // Reads of those are compared with what was written.
+    // Files named `whole` are left alone, because reads of them are compared with the writes.
     const known = outside.list().filter((path) => isSyncedPath(path) && !path.includes('whole'))
     if (known.length === 0 || random.chance(0.25)) {
       add(world, machine, random)
@@ -56,7 +51,7 @@ function edit(world: World, machine: Machine, random: SeededRandom): void {
   }
 }
 
-/** As an editor leaves it: of another size, or of the same. */
+/** A changed content, of another size or of the same size. */
 function changed(before: Uint8Array | undefined, random: SeededRandom): Uint8Array {
   const more = random.bytes(random.between(1, 60))
   if (before === undefined || random.chance(0.3)) return more

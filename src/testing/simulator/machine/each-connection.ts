@@ -1,10 +1,10 @@
-/**
- * What all transports of the simulator have in common that change or watch connections, and nothing
- * else.
- */
+/** Wraps a transport so that each of its connections can be changed or watched. */
 import type { Connection, Transport } from '../../../interfaces/transport.js'
 
-/** The same transport; `prepare` gets each connection before its user does, accepted or dialled. */
+/**
+ * The same transport; `prepare` is called with each accepted or dialled connection before its user
+ * gets it.
+ */
 export function eachConnection(
   inner: Transport,
   prepare: (connection: Connection) => void,

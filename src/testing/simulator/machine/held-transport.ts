@@ -1,6 +1,6 @@
 /**
- * What reaches a process that stands still: the network holds its frames; the answers to its own
- * dials and the ends of its connections are held here.
+ * Delays what would reach a frozen process: the network holds its frames, and this transport the
+ * results of its dials and the ends of its connections.
  */
 import type { CloseCause, Connection, Transport } from '../../../interfaces/transport.js'
 import type { MachineClock } from './virtual-clock.js'

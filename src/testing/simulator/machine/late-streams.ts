@@ -1,6 +1,6 @@
 /**
- * Streams that bring entries later than the other connections of their machine do: packets that are
- * lost hold up the one connection that they are on.
+ * Streams that deliver entries later than the other connections of their machine do, because lost
+ * packets delay only the connection that they are on.
  */
 
 import type { Clock } from '../../../interfaces/clock.js'
@@ -8,8 +8,8 @@ import type { CloseCause, Connection, Transport } from '../../../interfaces/tran
 import { frameTypes } from '../../../replication/frame-types.js'
 
 /**
- * The same transport; what comes over the streams that it dials comes `lagMs` later, from the first
- * entry on.
+ * The same transport; streams that it dials deliver everything `lagMs` later, from the first entry
+ * on.
  */
 export function lateStreams(inner: Transport, clock: Clock, lagMs: number): Transport {
   return {

@@ -1,7 +1,7 @@
 /**
- * A node of the next version, as far as the others can tell: what it sends has fields that they do
- * not know, and now and then it sends messages and frames of types that they do not know. To them
- * it has to be as good as one of their own version.
+ * Makes a node look like one of the next version: what it sends has fields that other nodes do not
+ * know, and now and then it sends messages and frames of unknown types. Other nodes must work with
+ * it as with one of their own version.
  */
 
 import type { Connection, Transport } from '../../../interfaces/transport.js'
@@ -14,22 +14,20 @@ import type { SeededRandom } from './seeded-random.js'
 
 /** A type of frame that this version does not know. */
 const laterFrameType = 250
-/** Longer messages stay as they are: they may be as long as a frame can be. */
+/** Longer messages are not changed, because they may already have the maximum length of a frame. */
 const messageBytesMax = 16 * 1024
-/** How often a frame or message of an unknown type follows one that is known. */
+/** The share of frames and messages that are followed by one of an unknown type. */
 const laterShare = 0.03
 
 type Fields = Readonly<Record<string, unknown>>
 
-/**
- * The same transport; connections without checks of frames carry what a later version would send.
- */
+/** The same transport; its secure connections send what a later version would send. */
 export function laterVersion(inner: Transport, random: SeededRandom): Transport {
   return eachConnection(inner, (connection) => speakLater(connection, random))
 }
 
 function speakLater(connection: Connection, random: SeededRandom): void {
-  // The bytes that prove a frame would have to be made anew.
+  // Frames of other connections have checksums, which would have to be computed again.
   if (!connection.secure) return
   const send = connection.send.bind(connection)
   connection.send = (parts, taken) => {
@@ -56,7 +54,7 @@ function withLaterFields(message: Fields): Fields {
   return { ...message, ...later, ...(isEnvelope ? { body: { ...body, ...later } } : {}) }
 }
 
-/** The head of an answer with a field more; its content stays. */
+/** The answer with an additional field in its head; its content is unchanged. */
 function withLaterAnswer(parts: readonly Uint8Array[]): readonly Uint8Array[] {
   const [head, first, second, ...rest] = parts
   if (head === undefined || first === undefined || second === undefined) return parts
@@ -73,13 +71,13 @@ function withLaterAnswer(parts: readonly Uint8Array[]): readonly Uint8Array[] {
 }
 
 /**
- * A message of an unknown type for the same lane; undefined for one whose messages are all
- * answered.
+ * A message of an unknown type for the same lane; undefined for the bulk lane, where each message
+ * is a request.
  */
 function unknownLike(message: Fields, random: SeededRandom): Fields | undefined {
   if ('op' in message) return undefined
   const type = 'laterType'
-  // Whoever relays drops a message whose id it has seen.
+  // A new id, because a relaying node drops a message whose id it has seen.
   const id = `later-${Buffer.from(random.bytes(8)).toString('hex')}`
   if ('origin' in message) return { ...message, id, type, body: { laterField: 1 } }
   return { type, laterField: 1 }

@@ -1,8 +1,8 @@
 /**
- * Holds both sides to the rules of who may touch bytes when, which the interfaces of storage and
- * transport state. Bytes that a call is handed are overwritten as soon as the rules let their owner
- * do so: an adapter that looks at them later is found out by what it stores. And the library is
- * found out where it changes bytes that it has lent to an adapter.
+ * Checks that both sides keep the rules of buffer ownership in the interfaces of storage and
+ * transport. Bytes that are passed to a call are overwritten as soon as the rules allow their owner
+ * to do so, so an adapter that reads them later stores wrong bytes. And a copy of the bytes that
+ * the library lends to an adapter shows when the library changes them too early.
  */
 import type { Log, OpenStorage, Storage } from '../../../interfaces/storage.js'
 import type { Connection, Transport } from '../../../interfaces/transport.js'
@@ -17,7 +17,7 @@ const framesKeptMax = 16
 /** Bytes of these frames. */
 const bytesKeptMax = 2 * 1024 * 1024
 
-/** Told of a call whose bytes changed while they were lent. */
+/** Called with the name of a call whose bytes changed while they were lent. */
 export type Changed = (call: string) => void
 
 /** The same bytes in memory that the owner may use again. */
@@ -107,7 +107,7 @@ function lentLog(log: Log, changed: Changed): Log {
   }
 }
 
-/** Bytes that the library has lent, with what they were then. */
+/** Bytes that the library has lent, with a copy of their content at that time. */
 class Loan {
   readonly copies: readonly Uint8Array[]
   readonly bytes: number
@@ -127,7 +127,7 @@ class Loan {
     return this.copies[at] ?? new Uint8Array()
   }
 
-  /** The same outcome; the loan ends before anybody is told of it. */
+  /** The same outcome as `work`; the loan ends before the outcome is reported. */
   async until<T>(work: Promise<T>): Promise<T> {
     try {
       return await work
@@ -137,7 +137,7 @@ class Loan {
     }
   }
 
-  /** Tells when the bytes are no more what they were. */
+  /** Reports the call if the bytes have changed. */
   look(): void {
     const isSame = this.#parts.every((part, at) => Buffer.compare(part, this.copyOf(at)) === 0)
     if (!isSame) this.#changed(this.#call)
@@ -145,8 +145,8 @@ class Loan {
 }
 
 /**
- * The same transport; it needs the parts of frames for longer than it seems, some of them for ever.
- * What it lends to the receiver is overwritten by the memory transport itself.
+ * The same transport; it calls `taken` of most frames only after many later frames, and of the last
+ * ones never. Bytes that are lent to the receiver are overwritten by the memory transport itself.
  */
 export function lentTransport(inner: Transport, random: SeededRandom, changed: Changed): Transport {
   return eachConnection(inner, (connection) => lend(connection, random, changed))

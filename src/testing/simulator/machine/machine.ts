@@ -1,6 +1,6 @@
 /**
- * A simulated machine: its disk and clock, and the process that runs on it now, with a real node in
- * it.
+ * A simulated machine: its disk and clock, and the process that runs on it, which contains a real
+ * node.
  */
 import { ClusterNode, runtimeOf } from '../../../cluster-node.js'
 import type { LocalCopy } from '../../../copy/local-copy.js'
@@ -29,15 +29,15 @@ export type NodeChoices = Partial<
   Omit<ClusterNodeOptions<SimulatedClasses>, 'id' | 'members' | 'transport' | 'storage' | 'policy'>
 >
 
-/** What a process tells the world. */
+/** What a process reports to the world. */
 export interface ProcessHooks {
   onEvent(process: Process, event: NodeLogEvent): void
   onApply(process: Process, change: RegisterChange, at: { epoch: number; seq: number }): void
-  /** It asks whether it may become active, which takes time. */
+  /** It asks its gate whether it may become active, which takes time. */
   onGate(process: Process): void
-  /** It changed bytes that it had lent to a call of an adapter. */
+  /** It changed bytes that were lent to a call of an adapter. */
   onLentChanged(process: Process, call: string): void
-  /** Who listens to what it sends and has its disk do. */
+  /** The listeners for its messages and disk calls. */
   tapsOf(process: Process): TapHooks
 }
 
@@ -50,13 +50,13 @@ export class Process {
   readonly clock: ProcessClock
   /** The options that the schedule chose for it. */
   readonly choices: NodeChoices
-  /** In what its policy differs from the shared one; undefined when it does not. */
+  /** How its policy differs from the shared one; undefined when it does not. */
   readonly difference: PolicyDifference | undefined
-  /** How `start()` ended so far. */
+  /** The outcome of `start()` so far. */
   started: 'starting' | 'started' | HotspareError = 'starting'
   stopping: Promise<void> | undefined
   alive: boolean = true
-  /** Where its journal began when it was last looked at; 0 before that. */
+  /** The first change of its journal when that was last checked; 0 before. */
   journalFrom: number = 0
 
   constructor(machine: Machine, options: ProcessOptions) {
@@ -93,7 +93,7 @@ export class Process {
     })
   }
 
-  /** What it asks before a promotion, as far as that takes time. */
+  /** The promotion gate, if the world has one that takes time. */
   #gate({ gateMs = 0, random, hooks }: ProcessOptions): Pick<NodeChoices, 'gate'> {
     if (gateMs === 0) return {}
     const mayBecomeActive = (): Promise<boolean> => {
@@ -118,45 +118,41 @@ export class Process {
     }
   }
 
-  /** What its journal holds durably. */
+  /** The durable part of its journal. */
   get durable(): Extent | undefined {
     const copy = this.copy
     return copy === undefined ? undefined : { history: copy.history, seq: copy.durableSeq }
   }
 }
 
-/** What a process is made of. */
+/** What a process is created from. */
 export interface ProcessOptions {
   readonly members: readonly MemberOptions[]
   readonly network: MemoryNetwork
   readonly choices: NodeChoices
-  /** In what its policy differs from the shared one. */
+  /** How its policy differs from the shared one. */
   readonly difference?: PolicyDifference | undefined
   readonly random: SeededRandom
-  /** Decides for how long its connections need the bytes of a frame. */
+  /** Decides how long its connections keep the bytes of a frame. */
   readonly lentRandom: SeededRandom
   /**
-   * Decides what a node of the next version sends beside the rest; undefined for one of this
-   * version.
+   * Decides what a node of the next version sends in addition; undefined for one of this version.
    */
   readonly laterRandom: SeededRandom | undefined
   readonly hooks: ProcessHooks
-  /**
-   * How long the answer of what it asks before a promotion takes at most; 0: it asks nobody.
-   * Default 0.
-   */
+  /** The longest time that the promotion gate takes; 0 means no gate. Default 0. */
   readonly gateMs?: number
-  /** How much later than on other connections entries come to it. Default 0. */
+  /** How much later than on other connections entries arrive. Default 0. */
   readonly streamLagMs?: number
 }
 
-/** What a machine is made of. */
+/** What a machine is created from. */
 export interface MachineOptions {
   readonly id: string
   readonly address: string
   readonly clock: MachineClock
   readonly storage: MemoryStorage
-  /** Milliseconds of one disk operation; 0 means at once. */
+  /** The duration of one disk operation in milliseconds; 0 means at once. */
   readonly diskMs: number
   readonly kept: KeptState | undefined
 }
@@ -175,31 +171,28 @@ export class Machine {
   readonly storage: MemoryStorage
   boots: number = 0
   process: Process | undefined
-  /** Without power: nothing can be started. */
+  /** Whether it has no power, so that nothing can be started. */
   off: boolean = false
-  /** Its operator gave the vault more room than the schedule did. */
+  /** Whether an operator gave the vault more space than the schedule did. */
   roomy: boolean = false
-  /** Its operator deployed the policy that all share, for its next start and all later ones. */
+  /** Whether an operator deployed the shared policy, which its next start uses. */
   deployed: boolean = false
-  /** A bit of its disk was turned over: what was durable may be gone. */
+  /** Whether a bit of its disk was flipped, so that durable data may be lost. */
   damaged: boolean = false
   /** Backups of its disk, oldest first. */
   readonly images: Backup[] = []
-  /** When its disk was replaced or put back the last time: what was on it before is gone. */
+  /** When its disk was last replaced, which lost what was on it. */
   replacedMs: number = Number.NEGATIVE_INFINITY
-  /**
-   * When the backup was taken that was put back then; what was on the disk at that time is on it
-   * again.
-   */
+  /** When the backup was taken that the replaced disk was restored from. */
   backedUpMs: number = Number.NEGATIVE_INFINITY
-  /** Until when calls of its disk may hang that began during a fault, also when that was ended. */
+  /** Until when disk calls that began during a fault may hang, even after the end of the fault. */
   hangsUntilMs: number = Number.NEGATIVE_INFINITY
-  /** Its disk is an empty one, and its operator starts it with `join` until it was restored. */
+  /** Whether its disk is empty and its operator starts it with `join` until it is restored. */
   joins: boolean = false
-  /** What the application keeps in a store of its own; undefined for one that keeps nothing. */
+  /** The application's own store; undefined when it has none. */
   readonly kept: KeptState | undefined
   readonly #diskMs: number
-  /** What makes its disk slow now: each says how long a call takes, the longest counts. */
+  /** What makes its disk slow now. Each answers how long a call takes; the longest time counts. */
   readonly #slowness = new Set<(operation: MemoryOperation) => number>()
 
   constructor(options: MachineOptions) {
@@ -213,7 +206,7 @@ export class Machine {
     this.#setLatency()
   }
 
-  /** Its disk takes at least so long for a call. Answers how to end that. */
+  /** Makes each call of its disk take at least this long. Answers a function that ends it. */
   slow(latency: (operation: MemoryOperation) => number): () => void {
     this.#slowness.add(latency)
     this.#setLatency()
@@ -234,14 +227,14 @@ export class Machine {
     return latencyMs
   }
 
-  /** Whether nothing is wrong with its disk now. */
+  /** Whether its disk has no fault now. */
   get isDiskSound(): boolean {
     const { full, readOnly, failNextSync, loseNextSync, failure } = this.storage.faults
     const isQuick = this.#slowness.size === 0
     return isQuick && !full && !readOnly && !failNextSync && !loseNextSync && failure === undefined
   }
 
-  /** Everything that went wrong with its disk is over. */
+  /** Ends all faults of its disk. */
   mendDisk(): void {
     Object.assign(this.storage.faults, {
       full: false,
@@ -254,7 +247,7 @@ export class Machine {
     this.#setLatency()
   }
 
-  /** The process while it is alive and moves. */
+  /** The process, unless there is none or it is frozen. */
   get running(): Process | undefined {
     return this.clock.held ? undefined : this.process
   }

@@ -1,6 +1,5 @@
 /**
- * The classes of simulated nodes: those that all share, and those of a member whose policy was not
- * deployed as the others'.
+ * The classes of simulated nodes: the shared policy, and policies that differ from it for a while.
  */
 import { appState } from '../../../policy/kinds/app-state.js'
 import { neverSynced } from '../../../policy/kinds/never-synced.js'
@@ -9,7 +8,7 @@ import { SyncPolicy } from '../../../policy/sync-policy.js'
 import type { Register, RegisterChange, SimulatedClasses } from './register.js'
 import type { SeededRandom } from './seeded-random.js'
 
-/** In what a policy differs from the shared one. */
+/** How a policy differs from the shared one. */
 export const policyDifferences = ['more', 'fewer', 'pattern', 'durability'] as const
 
 export type PolicyDifference = (typeof policyDifferences)[number]
@@ -17,16 +16,18 @@ export type PolicyDifference = (typeof policyDifferences)[number]
 /** A member that runs with another policy than the others for a while. */
 export interface DifferingPolicy {
   readonly difference: PolicyDifference
-  /** Its first start with it: 1 begins without data, a later one mostly with a copy. */
+  /**
+   * The number of its first start with that policy: at start 1 it has no data, later mostly a copy.
+   */
   readonly fromBoot: number
-  /** After so many starts it is right by itself; an operator may deploy the right one before. */
+  /** The number of starts with that policy; an operator may deploy the shared policy earlier. */
   readonly boots: number
 }
 
 /** The policies that differ, by member. */
 export type DifferingPolicies = Readonly<Record<string, DifferingPolicy>>
 
-/** One member, seldom two, and never all. */
+/** Draws the members whose policies differ: one, rarely two, never all. */
 export function differingPolicies(ids: readonly string[], random: SeededRandom): DifferingPolicies {
   const rest = [...ids]
   const many = rest.length > 2 && random.chance(0.2) ? 2 : 1
@@ -50,7 +51,7 @@ export function simulatedPolicy(
   const files = ['data/**', '!data/**/*.own']
   const durability = difference === 'durability' ? 'disk' : 'memory'
   const classes = {
-    // No path of the work ends like this, so that both policies claim the same files.
+    // No path of the workload ends like this, so both policies claim the same files.
     files: synced(difference === 'pattern' ? [...files, '!data/**/*.scratch'] : files),
     ...(difference === 'fewer' ? {} : { quick: synced('quick/**', { ack: 'local', durability }) }),
     ...(difference === 'more' ? { more: synced('more/**') } : {}),
@@ -64,6 +65,6 @@ export function simulatedPolicy(
       reason: 'differs per machine',
     }),
   }
-  // Where a class is missing, work on it fails, as in an application of which half was upgraded.
+  // Writes to a missing class fail, as in an application that is only partly upgraded.
   return new SyncPolicy<SimulatedClasses>(classes as SimulatedClasses)
 }

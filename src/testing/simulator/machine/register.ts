@@ -1,12 +1,9 @@
-/**
- * The application state of a simulated node: which changes were applied, in which order, under
- * which name.
- */
+/** The application state of a simulated node: the changes that were applied, in order, by name. */
 import type { AppStateClass, StatePosition } from '../../../policy/kinds/app-state.js'
 import type { NeverSyncedClass } from '../../../policy/kinds/never-synced.js'
 import type { SyncedClass } from '../../../policy/kinds/synced.js'
 
-/** A change of the register. One that `fails` throws, on every node alike. */
+/** A change of the register. One that `fails` throws on every node. */
 export interface RegisterChange {
   readonly id: number
   readonly name: string
@@ -21,15 +18,15 @@ export type SimulatedClasses = {
   readonly local: NeverSyncedClass
 }
 
-/** Told of every apply. */
+/** Called for every applied change. */
 export type ApplyListener = (change: RegisterChange, position: StatePosition) => void
 
 /**
- * The store of an application that keeps its state itself: written with some of the changes, and
- * never torn.
+ * The store of an application that persists its state itself. It is written with some of the
+ * changes, and never partly.
  */
 export class KeptState {
-  /** It is written with every so many changes. */
+  /** The number of changes between two writes of the store. */
   readonly every: number
   names: readonly [string, number[]][] = []
   position: StatePosition | undefined
@@ -39,12 +36,10 @@ export class KeptState {
   }
 }
 
-/**
- * One process's state; a new process begins with an empty one, or with what the application kept.
- */
+/** The state of one process. A new process begins with an empty one, or with what its store has. */
 export class Register {
   #names = new Map<string, number[]>()
-  /** How often it began anew from a snapshot. */
+  /** How often it was replaced by a snapshot. */
   restores = 0
   /** Whether `snapshot` works. */
   givesSnapshots = true
@@ -58,10 +53,7 @@ export class Register {
     if (kept !== undefined) this.#names = copyOf(kept.names)
   }
 
-  /**
-   * The position stored with the state that this process began with; undefined for an application
-   * that keeps none.
-   */
+  /** The store with the position of its state; undefined for an application without a store. */
   get kept(): { readonly position: StatePosition | undefined } | undefined {
     return this.#kept
   }

@@ -1,10 +1,10 @@
 /**
- * Randomness that comes from a seed alone, so that a run can be repeated. Of no cryptographic
- * quality.
+ * Random values that depend on a seed only, so that a run can be repeated. They are not of
+ * cryptographic quality.
  */
 import type { Random } from '../../../interfaces/random.js'
 
-/** A source of random values; {@link SeededRandom.fork} gives others that do not disturb it. */
+/** A source of random values; {@link SeededRandom.fork} makes independent ones. */
 export class SeededRandom implements Random {
   #a: number
   #b: number
@@ -13,7 +13,7 @@ export class SeededRandom implements Random {
 
   /** @param seed - a whole number */
   constructor(seed: number) {
-    // splitmix32 spreads the seed over the state: neighbouring seeds give unrelated runs.
+    // splitmix32 spreads the seed over the state, so that neighbouring seeds give unrelated runs.
     let mixed = seed | 0
     const next = (): number => {
       mixed = (mixed + 0x9e3779b9) | 0
@@ -30,7 +30,7 @@ export class SeededRandom implements Random {
     for (let round = 0; round < 12; round += 1) this.#next()
   }
 
-  /** sfc32. */
+  /** The generator sfc32. */
   #next(): number {
     const sum = (this.#a + this.#b + this.#d) | 0
     this.#d = (this.#d + 1) | 0
@@ -73,7 +73,7 @@ export class SeededRandom implements Random {
     return value
   }
 
-  /** Another source, which is fixed by this one's seed and what was drawn so far. */
+  /** Another source, determined by this source's seed and the values drawn so far. */
   fork(): SeededRandom {
     return new SeededRandom(this.#next())
   }

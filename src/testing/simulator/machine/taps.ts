@@ -1,7 +1,7 @@
 /**
- * What a process says to the others and has its disk do, for checkers of the order in which things
- * happen: a promise is durable before it is told, a file before the checkpoint that does without
- * its changes. Nothing is changed or delayed.
+ * Observes the messages and disk calls of a process, for checkers of their order: a promise is
+ * durable before it is sent, a file before the checkpoint that no longer needs its changes. Nothing
+ * is changed or delayed.
  */
 
 import { journalArea } from '../../../copy/checkpoint/recovery.js'
@@ -16,44 +16,44 @@ import { readAnswer } from '../../../replication/bulk/messages.js'
 import { frameTypes } from '../../../replication/frame-types.js'
 import { eachConnection } from './each-connection.js'
 
-/** A message, as it is handed to a connection. */
+/** A message that is passed to a connection. */
 export interface SentMessage {
-  /** The address of who gets it. */
+  /** The address of the receiver. */
   readonly to: string
   /**
-   * What was encoded: an envelope on the control lane, a message of the stream or bulk lane
-   * otherwise.
+   * The decoded message: an envelope on the control lane, else a message of the stream or bulk
+   * lane.
    */
   readonly message: unknown
-  /** Whether it is the head of an answer of the bulk lane. */
+  /** Whether it is the body of an answer of the bulk lane. */
   readonly isAnswer: boolean
 }
 
-/** Who listens. */
+/** The listeners. */
 export interface TapHooks {
   sent(sent: SentMessage): void
-  /** Bytes that wait on a connection after a frame of this type was handed to it. */
+  /** The bytes queued on a connection after a frame of this type was passed to it. */
   queued(to: string, bytes: number, type: number): void
-  /** These facts are durable now, or were found on the disk. */
+  /** These facts became durable, or were read from the disk. */
   factsDurable(facts: Pick<DurableFacts, 'promised'>): void
   /** Entries are about to be appended to the journal. */
   journaling(): void
   /** A document is about to be written. */
   document(name: string, value: Uint8Array): void
-  /** Operations are about to be handed to the tree. */
+  /** Operations are about to be applied to the tree. */
   applying(operations: readonly TreeOperation[]): void
-  /** These were written, and may be lost with the power from now on. */
+  /** These objects or files were written, and a power failure may lose that. */
   dirty(keys: readonly string[]): void
-  /** These are durable; undefined: all of this kind. */
+  /** These objects or files are durable; undefined means all of this kind. */
   synced(kind: string, keys: readonly string[] | undefined): void
 }
 
-/** What an object or a file of the tree is called in `dirty` and `synced`. */
+/** The key of an object or a file of the tree in `dirty` and `synced`. */
 export function dirtyKey(kind: string, name: string): string {
   return `${kind} ${name}`
 }
 
-/** The same transport; tells what is sent. */
+/** The same transport; reports what is sent. */
 export function tappedTransport(inner: Transport, hooks: TapHooks): Transport {
   return eachConnection(inner, (connection) => tap(connection, hooks))
 }
@@ -87,7 +87,7 @@ function messageOf(to: string, parts: readonly Uint8Array[]): SentMessage | unde
   }
 }
 
-/** The same storage; tells what is durable, and in which order. */
+/** The same storage; reports what is written and what is durable, in order. */
 export function tappedStorage(inner: Storage, hooks: TapHooks): Storage {
   return {
     name: inner.name,
@@ -213,7 +213,7 @@ function tapFacts(log: Log, hooks: TapHooks): Log {
   }
 }
 
-/** Tells the last facts in these slots. */
+/** Reports the last facts in these slots. */
 function tell(bytes: Uint8Array, hooks: TapHooks): void {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   for (let at = Math.floor(view.length / slotBytes) - 1; at >= 0; at -= 1) {
@@ -224,7 +224,7 @@ function tell(bytes: Uint8Array, hooks: TapHooks): void {
       hooks.factsDurable(content as Pick<DurableFacts, 'promised'>)
       return
     } catch {
-      // A torn one: the one before it counts.
+      // A torn slot is skipped, so the one before it counts.
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Virtual time. Nothing happens by itself: `advance` runs what is due, in the order of time and
- * then of insertion, and lets everything that follows from one event finish before the next one.
+ * Virtual time, which passes only in `advance`. It runs events in the order of time and then of
+ * insertion, and lets everything that follows from one event finish before the next one.
  */
 import type { Clock, TimerHandle } from '../../../interfaces/clock.js'
 
@@ -15,7 +15,7 @@ export class VirtualClock implements Clock {
   #nowMs = 0
   #order = 0
   #heap: Event[] = []
-  /** Events that were run, for statistics. */
+  /** The number of events that were run, for statistics. */
   events: number = 0
 
   nowMs(): number {
@@ -34,13 +34,13 @@ export class VirtualClock implements Clock {
   }
 
   clearTimer(timer: TimerHandle): void {
-    // It stays in the heap and is passed over: removing it would cost more.
+    // A cleared event stays in the heap and is skipped, because removing it would cost more.
     if (timer !== undefined) (timer as Event).callback = undefined
   }
 
   /**
-   * Runs everything up to `toMs`, and moves the time there. Ends early when `enough` says so, asked
-   * after each event.
+   * Runs everything up to `toMs` and sets the time to that. Ends early when `enough`, which is
+   * asked after each event, answers true.
    */
   async advance(toMs: number, enough?: () => boolean): Promise<void> {
     for (;;) {
@@ -92,7 +92,7 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** 2030-01-01, so that no real time is mistaken for a virtual one. */
+/** 2030-01-01, so that virtual times differ visibly from real ones. */
 const wallStartMs = 1_893_456_000_000
 
 function before(left: Event, right: Event): boolean {
@@ -100,29 +100,29 @@ function before(left: Event, right: Event): boolean {
 }
 
 /**
- * Resolves when all promises and ticks that are under way have run: nothing here waits for the
- * outside.
+ * Resolves when all pending promises and ticks have run, which is all there is, since nothing waits
+ * for real I/O.
  */
 export function drained(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-/** The least that a timer with a delay takes, in virtual milliseconds. */
+/** The shortest delay of a timer that has one, in virtual milliseconds. */
 const timerMsMin = 0.001
 
-/** What a machine's clock shows beside the virtual time. */
+/** How a machine's clocks differ from virtual time. */
 export interface MachineTime {
-  /** Where its monotonic clock began; differs from machine to machine. */
+  /** The start of its monotonic clock, which differs between machines. */
   readonly monotonicOffsetMs: number
-  /** How far its wall clock is wrong. */
+  /** The error of its wall clock. */
   readonly wallOffsetMs: number
-  /** How fast both go; 1.005 is half a percent too fast. Default 1. */
+  /** The rate of both clocks; 1.005 is half a percent too fast. Default 1. */
   readonly rate?: number
 }
 
 /**
- * The clock of one machine. While it is held nothing runs on it; what became due runs, late, when
- * it is let go.
+ * The clock of one machine. While it is held, no timer fires; timers that became due meanwhile fire
+ * after `release`.
  */
 export class MachineClock implements Clock {
   readonly #base: VirtualClock
@@ -152,7 +152,7 @@ export class MachineClock implements Clock {
     return wallStartMs + this.#base.nowMs() * this.#rate + wallOffsetMs + this.#steppedMs
   }
 
-  /** Somebody sets its wall clock, forwards or back. */
+  /** Sets its wall clock forwards or back. */
   stepWall(byMs: number): void {
     this.#steppedMs += byMs
   }
@@ -167,8 +167,8 @@ export class MachineClock implements Clock {
       timer.callback = undefined
       due?.()
     }
-    // Whoever waits for the rest of a time again and again must come to its end, whatever the rate
-    // rounds off.
+    // At least a minimum, so that code which waits repeatedly for the rest of a time reaches its
+    // end despite rounding.
     const baseMs = delayMs > 0 ? Math.max(delayMs / this.#rate, timerMsMin) : 0
     timer.base = this.#base.setTimer(baseMs, () => this.run(run))
     return timer
@@ -181,36 +181,36 @@ export class MachineClock implements Clock {
     this.#base.clearTimer(timer.base)
   }
 
-  /** Runs now, or when the machine goes on. */
+  /** Runs the callback now, or after `release`. */
   run(callback: () => void): void {
     if (this.#held) this.#late.push(callback)
     else callback()
   }
 
-  /** The machine or its process stands still. */
+  /** Freezes the machine or its process. */
   hold(): void {
     this.#held = true
   }
 
   /**
-   * It goes on. @param suspendedMs - what its monotonic clock did not count, when the machine was
-   * suspended
+   * Ends {@link hold}. @param suspendedMs - the time that the monotonic clock did not count,
+   * because the machine was suspended
    */
   release(suspendedMs: number = 0): void {
     this.#held = false
     this.#suspendedMs += suspendedMs * this.#rate
-    // Each as an event of its own, in order, as an event loop would take them.
+    // Each as an event of its own and in order, as an event loop would run them.
     for (const callback of this.#late.splice(0)) this.#base.setTimer(0, () => this.run(callback))
   }
 
-  /** The process died while it stood still. */
+  /** The process died while it was frozen. */
   forget(): void {
     this.#held = false
     this.#late.length = 0
   }
 }
 
-/** The clock of one process: dies with it. */
+/** The clock of one process, which stops when the process dies. */
 export class ProcessClock implements Clock {
   readonly #machine: MachineClock
   #alive = true
@@ -238,7 +238,7 @@ export class ProcessClock implements Clock {
     this.#machine.clearTimer(timer)
   }
 
-  /** Nothing runs on it any more. */
+  /** Stops it: no timer fires any more. */
   die(): void {
     this.#alive = false
   }

@@ -1,15 +1,15 @@
-/** Since when nothing is wrong with a machine, or with the link between two. */
+/** Tracks since when a machine, or the link between two machines, has had no fault. */
 import type { World } from '../world.js'
 
-/** What may end on its own before anybody looks again; any more of them is trouble for all. */
+/** Faults that may end before the next look. Each new one counts as a fault of all machines. */
 const shortFaults = ['reset', 'heal', 'halfOpen', 'failCalls', 'unread', 'closePort'] as const
 
 export class Calm {
   readonly #world: World
-  /** By machine, and by pair of machines: when something was wrong with it the last time. */
+  /** By machine, and by pair of machines: when it last had a fault. */
   readonly #troubled = new Map<string, number>()
   readonly #boots = new Map<string, number>()
-  /** Machines whose storage failed and does not work again. */
+  /** Machines whose storage failed and does not work yet. */
   readonly #failed = new Set<string>()
   #eventsRead = 0
   #allMs = Number.NEGATIVE_INFINITY
@@ -19,13 +19,13 @@ export class Calm {
 
   readonly #narrowIsSound: boolean
 
-  /** @param options - `narrowIsSound`: few bytes that get through are no trouble */
+  /** @param options - `narrowIsSound`: low bandwidth is no fault */
   constructor(world: World, options: { readonly narrowIsSound?: boolean } = {}) {
     this.#world = world
     this.#narrowIsSound = options.narrowIsSound === true
   }
 
-  /** To be called often. */
+  /** Looks at all machines and links. Must be called often. */
   look(): void {
     const { nowMs } = this.#world
     if (nowMs === this.#lookedMs) return
@@ -35,7 +35,8 @@ export class Calm {
     const ids = this.#world.members.map(({ id }) => id)
     for (const id of ids) {
       if (!this.#isSound(id)) this.#troubled.set(id, nowMs)
-      // Building the names of all pairs each time would cost more than everything else here.
+      // Skip the pairs when there are no cuts, because building their names would dominate the
+      // cost.
       if (!this.#world.hasCuts) continue
       for (const other of ids) {
         if (this.#world.isCut(id, other)) this.#troubled.set(pair(id, other), nowMs)
@@ -61,7 +62,7 @@ export class Calm {
     const { process, boots } = machine
     const isOther = this.#boots.get(id) !== boots
     this.#boots.set(id, boots)
-    // The next process has a storage of its own.
+    // A new process opens the storage again.
     if (isOther) this.#failed.delete(id)
     if (isOther || process?.started !== 'started' || process.stopping !== undefined) return false
     if (machine.hangsUntilMs > this.#world.nowMs) return false
@@ -69,8 +70,8 @@ export class Calm {
   }
 
   /**
-   * Whether a storage failed and does not work again yet; the call that failed may have been the
-   * only one.
+   * Tracks by events which storages failed and do not work yet, because a single failed call may
+   * leave no other trace.
    */
   #readEvents(): void {
     const { events } = this.#world
@@ -81,14 +82,14 @@ export class Calm {
     this.#eventsRead = events.length
   }
 
-  /** When something was wrong with one of two machines or their link the last time. */
+  /** When one of two machines, or their link, last had a fault. */
   troubledMs(one: string, other: string): number {
     const keys = [one, other, pair(one, other)]
     const times = keys.map((key) => this.#troubled.get(key) ?? Number.NEGATIVE_INFINITY)
     return Math.max(this.#allMs, ...times)
   }
 
-  /** When links between members were in trouble the last time. */
+  /** When any link between members last had a fault. */
   get linksTroubledMs(): number {
     const pairs = [...this.#troubled].filter(([key]) => key.includes(' '))
     return Math.max(this.#allMs, ...pairs.map(([, atMs]) => atMs))

@@ -1,4 +1,4 @@
-/** What files must hold after a history of writes, and what they do hold. */
+/** The contents that files must have after a history of writes, and the contents that they have. */
 import { differs } from '../../../copy/files/tree-scan.js'
 import type { Machine } from '../machine/machine.js'
 import type { WriteAction } from '../record/writes.js'
@@ -21,8 +21,9 @@ export function contentOf({ storage }: Machine): Map<string, Uint8Array> {
 }
 
 /**
- * Files that somebody else changed on a node that could not take them in, as it has said of each (a
- * full vault): it refuses to read them, and the others have the version of the history.
+ * Files that were changed outside of the library on a node that could not adopt the change, and
+ * that reported it (because its vault is full). The node refuses to read them, and the other nodes
+ * have the version of the history.
  */
 export function keptOutside(world: World, { id, process, storage }: Machine): Set<string> {
   const kept = new Set<string>()
@@ -65,7 +66,7 @@ export function after(
   }
 }
 
-/** Whether a file's content does not depend on what it was before. */
+/** Whether the content after an action is independent of the content before. */
 export function replaces(action: WriteAction): boolean {
   return action.kind === 'put' || action.kind === 'remove' || action.kind === 'transaction'
 }

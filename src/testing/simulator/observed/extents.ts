@@ -1,6 +1,5 @@
 /**
- * What the machines of a world hold durably, as it was last seen: also of those whose process is
- * gone.
+ * Questions about the history of a copy: its terms, its changes, and the copy of the only active.
  */
 import type { Extent, Position, Term } from '../../../history/position.js'
 import { sameTerm } from '../../../history/position.js'
@@ -14,7 +13,7 @@ export function termAt({ history, seq }: Extent, at: number): Term | undefined {
   return found
 }
 
-/** The terms that a history has from this change on. */
+/** The terms of a history from this change on. */
 export function termsFrom(extent: Extent, at: number): Term[] {
   const first = termAt(extent, at)
   if (first === undefined) return []

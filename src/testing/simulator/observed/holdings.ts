@@ -1,32 +1,32 @@
-/** What each machine was last seen to hold, also when nothing runs on it any more. */
+/** The copy that each machine was last seen to have, even if no process runs on it any more. */
 import type { Extent, Position } from '../../../history/position.js'
 import { relate } from '../../../history/position.js'
 import type { Process } from '../machine/machine.js'
 import type { World } from '../world.js'
 import { contains } from './extents.js'
 
-/** The copy of one machine: all that it has, and what of it is durable. */
-interface Held {
+/** The copy of one machine: everything, and its durable part. */
+interface CopyExtents {
   readonly all: Extent
   readonly durable: Extent
 }
 
 export class Holdings {
   readonly #world: World
-  readonly #last = new Map<string, Held>()
-  /** By machine: what was durable on the disks that it had before. */
+  readonly #last = new Map<string, CopyExtents>()
+  /** By machine: the durable copies on its earlier disks. */
   readonly #gone = new Map<string, Extent[]>()
   /**
-   * By machine: copies that it had and left for another history, as whoever follows the other of
-   * two actives does.
+   * By machine: copies that it gave up for another history, as a node does that begins to follow
+   * the other of two actives.
    */
-  readonly #left = new Map<string, Held[]>()
+  readonly #left = new Map<string, CopyExtents[]>()
 
   constructor(world: World) {
     this.#world = world
   }
 
-  /** Looks at a process; its machine holds this from now on until something else is seen. */
+  /** Records the copy of a process as that of its machine. */
   note({ id, copy }: Process): void {
     if (copy === undefined) return
     const { history, seq, durableSeq } = copy
@@ -44,21 +44,21 @@ export class Holdings {
     return left.some((held) => contains(durable ? held.durable : held.all, position))
   }
 
-  /** Its disk is another one. */
+  /** The disk of a machine was replaced. */
   forget(id: string): void {
     const { durable } = this.#last.get(id) ?? {}
     if (durable !== undefined) this.#gone.set(id, [...this.gone(id), durable])
     this.#last.delete(id)
   }
 
-  /** What was on the disks that a machine has no more. */
+  /** The durable copies on the earlier disks of a machine. */
   gone(id: string): readonly Extent[] {
     return this.#gone.get(id) ?? []
   }
 
   /**
-   * What a machine holds: a living process says so itself, of a dead one only what was durable
-   * counts.
+   * The copy of a machine: everything that a living process has, or the durable part after the
+   * process died.
    */
   of(id: string): Extent | undefined {
     const process = this.#world.machine(id).process
@@ -80,7 +80,7 @@ export class Holdings {
 
 const known = new WeakMap<World, Holdings>()
 
-/** That of a world; it has one. */
+/** The holdings of a world, created on first use. */
 export function holdingsOf(world: World): Holdings {
   const before = known.get(world)
   if (before !== undefined) return before

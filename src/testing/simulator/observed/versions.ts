@@ -1,7 +1,7 @@
 /**
- * What each version of a file held, as it was seen on the disk of a machine where nobody else had
- * touched it. The same change of the same history makes the same file everywhere, so that what one
- * machine showed is known of all.
+ * The contents of each version of a file, as seen on the disk of a machine where the file was not
+ * changed outside of the library. A change has the same result on every machine, so one observation
+ * holds for all.
  */
 
 import { differs } from '../../../copy/files/tree-scan.js'
@@ -18,7 +18,7 @@ export class Versions {
     this.#world = world
   }
 
-  /** Looks at all files of a process that are as its index has them. */
+  /** Records all files of a process that match its index. */
   note({ id, copy }: Process): void {
     if (copy === undefined) return
     const { outside } = this.#world.machine(id).storage
@@ -32,7 +32,7 @@ export class Versions {
     }
   }
 
-  /** The bytes of a file after this change of it, where they were seen. */
+  /** The bytes of a file after this change of it; undefined if they were never seen. */
   of(extent: Extent, path: string, version: number): Uint8Array | undefined {
     const key = keyOf(extent, path, version)
     return key === undefined ? undefined : this.#contents.get(key)

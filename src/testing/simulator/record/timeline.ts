@@ -1,11 +1,11 @@
 /**
- * What happened: as lines for people, as one hash that tells two runs apart, and as counts that
- * tell what a run reached.
+ * The record of a run: lines for people, a hash that differs between runs that differ, and counts
+ * of what a run covered.
  */
 import type { Hash } from 'node:crypto'
 import { createHash } from 'node:crypto'
 
-/** Lines kept when all of them are not asked for. */
+/** Lines that are kept. */
 const keptLines = 400
 
 /** The record of a run. */
@@ -21,7 +21,9 @@ export class Timeline {
     this.#verbose = verbose
   }
 
-  /** @param what - its first word is what it is counted as. @param detail - plain data */
+  /**
+   * @param what - its first word is the kind under which it is counted. @param detail - plain data
+   */
   add(atMs: number, who: string, what: string, detail?: unknown): void {
     this.count(what.split(' ', 1)[0] ?? '')
     const text = detail === undefined ? '' : ` ${plain(detail)}`
@@ -32,7 +34,7 @@ export class Timeline {
     if (this.#lines.length > 2 * keptLines) this.#lines.splice(0, keptLines)
   }
 
-  /** Counts what has no line of its own. */
+  /** Counts something without adding a line. */
   count(kind: string): void {
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
   }

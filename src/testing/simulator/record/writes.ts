@@ -1,4 +1,4 @@
-/** Every write that the workload made, and what became of it. */
+/** The writes and reads of the workload, and their outcomes. */
 import type { AckLevel, Durability } from '../../../policy/class-options.js'
 import type { Receipt } from '../../../replication/write/types.js'
 import type { Process } from '../machine/machine.js'
@@ -25,13 +25,13 @@ export type WriteAction =
       readonly kind: 'transaction'
       readonly puts: readonly { path: string; bytes: Uint8Array }[]
       readonly name: string
-      /** A path that it reads first. */
+      /** A path that the transaction reads first. */
       readonly reads?: string
     }
 
 /** How a write ended. */
 export type WriteOutcome =
-  /** Nothing was heard so far, or its process died first. */
+  /** Unsettled so far, or its process died first. */
   | { readonly kind: 'open' }
   | { readonly kind: 'acknowledged'; readonly receipt: Receipt }
   /** It certainly did not happen. */
@@ -42,7 +42,7 @@ export type WriteOutcome =
 /** One write. */
 export interface WriteRecord {
   readonly id: number
-  /** The process that it was given to. */
+  /** The process that it was submitted to. */
   readonly process: Process
   readonly action: WriteAction
   readonly ack: AckLevel
@@ -57,7 +57,7 @@ export interface ReadRecord {
   readonly process: Process
   readonly path: string
   readonly begunMs: number
-  /** What the process was when the read began. */
+  /** The role of the process when the read began. */
   readonly role: string
   /** The file's bytes; undefined when there was no file. */
   readonly bytes: Uint8Array | undefined
@@ -77,24 +77,21 @@ const refusals: ReadonlySet<string> = new Set([
   'STORAGE_FULL',
 ])
 
-/** What an error says about a write. */
+/** The outcome of a write that rejected with this error. */
 export function outcomeOf(error: unknown): WriteOutcome {
   const code = (error as { code?: unknown } | null)?.code
   if (typeof code !== 'string') return { kind: 'unknown', code: String(error) }
   return refusals.has(code) ? { kind: 'refused', code } : { kind: 'unknown', code }
 }
 
-/** The number of the write that a content of the workload begins with. */
+/** The number of the write, with which every content of the workload begins. */
 export function labelOf(bytes: Uint8Array): number | undefined {
   const text = new TextDecoder('latin1').decode(bytes.subarray(0, 16))
   const found = /^#(\d+);/.exec(text)
   return found === null ? undefined : Number(found[1])
 }
 
-/**
- * What an action leaves at a path when it replaces what was there; undefined for one that removes
- * it.
- */
+/** The content that an action puts at a path; undefined if it puts none. */
 export function contentPut(action: WriteAction, path: string): Uint8Array | undefined {
   if (action.kind === 'put') return action.path === path ? action.bytes : undefined
   if (action.kind !== 'transaction') return undefined

@@ -1,6 +1,6 @@
 /**
- * Promise 8: catching up costs what changed. A copy that only lacks the end of the journal is not
- * copied anew.
+ * Promise 8: catching up transfers only what changed. A copy that lacks only the end of the journal
+ * is not copied again.
  */
 
 import type { FileIndex } from '../../../../copy/files/file-index.js'
@@ -16,7 +16,7 @@ class CatchUp implements Checker {
   readonly #world: World
   readonly #report: Report
   /**
-   * For each restore under way, the files that it has a reason to move, but for those of changes
+   * By restore that is running: the number of files that it may transfer, without those of changes
    * after `seq`.
    */
   readonly #bounds = new Map<string, { files: number; seq: number }>()
@@ -36,7 +36,7 @@ class CatchUp implements Checker {
     const own = process.copy
     const theirs = this.#world.machine(source).process?.copy
     if (own === undefined || theirs === undefined || this.#world.machine(target).damaged) return
-    // A source whose journal a flipped bit made unreadable has only its index to go by.
+    // When a flipped bit made its journal unreadable, the source can only use its index.
     if (this.#world.machine(source).damaged) return
     const { kind, commonSeq } = relate(own.extent, theirs.extent)
     const { unknown, differing, missing } = own.outside.report
@@ -54,7 +54,7 @@ class CatchUp implements Checker {
       (sum, each) => sum + each.files.length + each.removed.length,
       outside + forgotten(own.index, theirs.index, commonSeq),
     )
-    // The source lists its files when its tree has all that its journal has: also what is only
+    // The source lists its files once its tree has everything of its journal, including what is
     // pending now.
     this.#bounds.set(restoreId, { files, seq: theirs.appliedSeq })
   }
@@ -69,7 +69,8 @@ class CatchUp implements Checker {
     if (bound === undefined || process.copy === undefined) return
     const { seq, index } = process.copy
     const since = index.changedSince(bound.seq)
-    // One transaction changes several files, and one file may be moved for each of two changes.
+    // One transaction changes several files, and one file may be transferred once for each of two
+    // changes.
     const later = Math.max(since.files.length + since.removed.length, 2 * (seq - bound.seq))
     if (files <= bound.files + later) return
     this.#report(
@@ -78,10 +79,7 @@ class CatchUp implements Checker {
   }
 }
 
-/**
- * Files that were removed since, of which a source that was restored itself only knows that it has
- * none of that name.
- */
+/** Removed files of which the source has no tombstones, because it was restored itself. */
 function forgotten(own: FileIndex, theirs: FileIndex, commonSeq: number): number {
   if (theirs.tombstoneFloor <= commonSeq) return 0
   const isGone = (path: string): boolean =>

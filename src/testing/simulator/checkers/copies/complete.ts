@@ -1,5 +1,6 @@
 /**
- * Promise 6: a half copy is never served and never promoted; and copies that are in sync are equal.
+ * Promise 6: an incomplete copy never serves and is never promoted, and copies that are in sync are
+ * equal.
  */
 import type { NodeStatus } from '../../../../node/report/status.js'
 import type { Machine, Process } from '../../machine/machine.js'

@@ -1,7 +1,7 @@
 /**
- * What the surviving copy holds is what its history says: files as the writes in it left them,
- * application state with each of its changes once, and nothing of writes that were refused or
- * belong to another history.
+ * The surviving copy matches its history: files are as its writes left them, application state has
+ * each change exactly once, and nothing is there of writes that were refused or belong to another
+ * history.
  */
 
 import type { Process } from '../../machine/machine.js'
@@ -25,7 +25,7 @@ class HistoryHolds implements Checker {
   }
 
   applied(process: Process, { id }: RegisterChange, at: { epoch: number; seq: number }): void {
-    // After a rewind, and after a snapshot, the same process applies changes again.
+    // After a snapshot was loaded, the same process applies changes again.
     const key = `${at.epoch}/${at.seq} after ${process.register.restores} snapshots`
     if (this.#applied.get(process) === key) {
       this.#report(`${process.id} applied ${key} twice, the last time as write ${id}`)
@@ -78,7 +78,7 @@ class HistoryHolds implements Checker {
     for (const [path, { seq, write }] of last) {
       const version = index?.get(path)?.version ?? index?.tombstone(path)
       if (version !== undefined && version >= seq) continue
-      // What was removed is not known any more where a full restore came after it.
+      // A full restore drops the record of earlier removals.
       if (index?.get(path) === undefined && this.#mayBeGone(path, write)) continue
       const found = `has version ${version ?? 'none'}`
       this.#report(`${path} on ${id} ${found}, write ${write.id} at ${seq} is missing`)
@@ -115,7 +115,10 @@ class HistoryHolds implements Checker {
   }
 }
 
-/** What the known writes left at a path; undefined when an unknown one may be among them. */
+/**
+ * The content that the known writes leave at a path; undefined when a write of unknown outcome may
+ * be among them.
+ */
 function expectedAt(
   path: string,
   version: number,

@@ -1,6 +1,6 @@
 /**
- * What an application reads is what a history held: never half of one content and half of another,
- * nothing of a refused write, and on an active nothing older than what it acknowledged itself.
+ * An application reads only contents that some history had: never a mix of two contents, nothing of
+ * a refused write, and on an active nothing older than the writes that it acknowledged itself.
  */
 
 import type { Process } from '../../machine/machine.js'
@@ -15,7 +15,7 @@ class Reads implements Checker {
   readonly #report: Report
   /** By process and path: the newest write that this process acknowledged. */
   readonly #acknowledged = new Map<Process, Map<string, { seq: number; write: WriteRecord }>>()
-  /** Writes that were read before they were answered. */
+  /** Writes that were read before they were settled. */
   readonly #readEarly = new Map<WriteRecord, string>()
 
   constructor(world: World, report: Report) {
@@ -26,7 +26,7 @@ class Reads implements Checker {
   settled(write: WriteRecord, process: Process): void {
     if (write.outcome.kind !== 'acknowledged') return
     const { seq, term } = write.outcome.receipt.position
-    // A forwarded one was made elsewhere.
+    // A forwarded write was sequenced by another node.
     if (term.nodeId !== process.id) return
     const own =
       this.#acknowledged.get(process) ?? new Map<string, { seq: number; write: WriteRecord }>()
@@ -37,7 +37,7 @@ class Reads implements Checker {
   }
 
   event(process: Process, { name }: { readonly name: string }): void {
-    // What another history brings may be older, and rightly so.
+    // After a change of role the node may have another history, whose contents may be older.
     if (name === 'role') this.#acknowledged.delete(process)
   }
 
@@ -56,7 +56,7 @@ class Reads implements Checker {
     }
   }
 
-  /** The write that left these bytes. */
+  /** The write that these bytes come from. */
   #source({ path }: ReadRecord, bytes: Uint8Array, where: string): WriteRecord | undefined {
     const id = labelOf(bytes)
     const write = id === undefined ? undefined : this.#world.writes[id - 1]
@@ -82,7 +82,10 @@ class Reads implements Checker {
     return found.outcome.receipt.position.seq < last.seq
   }
 
-  /** By the last acknowledged write itself, or by one that is not answered or came later. */
+  /**
+   * Whether the file may be absent: because of the last acknowledged write, or of one that is
+   * unsettled or later.
+   */
   #mayBeRemoved(path: string, last: WriteRecord): boolean {
     if (last.action.kind === 'remove') return true
     return this.#world.writes.some(

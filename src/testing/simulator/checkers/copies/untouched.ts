@@ -1,6 +1,5 @@
 /**
- * Promise 7: files that are never synced, or that no class claims, stay as they are on each
- * machine.
+ * Promise 7: files that are never synced, or that no class claims, stay unchanged on each machine.
  */
 import type { Machine } from '../../machine/machine.js'
 import type { World } from '../../world.js'
@@ -8,11 +7,11 @@ import type { Checker, Report } from '../checker.js'
 
 const planted = [
   ...['properties.txt', 'logs/server.log', 'elsewhere/notes.txt', 'data.txt'],
-  // Never synced, among files that are.
+  // Files that are never synced, next to files that are synced.
   ...['data/near.own', 'data/deep/er/near.own'],
 ]
 
-/** Puts files of its own onto every machine; call it before anything is started. */
+/** Puts local files onto every machine. Must be created before any node is started. */
 export const untouched = (world: World, report: Report): Checker => {
   const content = (machine: Machine, path: string): string => `${path} of ${machine.id} alone`
   const plant = (machine: Machine): void => {

@@ -1,8 +1,8 @@
 /**
- * Promise 5: what lies in the vault is what was lost, byte by byte: the files as they were, on the
- * disk or, where this node took over what another program had made of them, in the history; the
- * journal by its checksum, the blobs as they were written. And what an incident calls acknowledged
- * was acknowledged.
+ * Promise 5: the vault has the lost data byte by byte: the files as they were on the disk, or, when
+ * the node adopted a change of another program, as they were in the history; the journal by its
+ * checksum; the blobs as they were written. And a change that an incident calls acknowledged was
+ * acknowledged.
  */
 import { crc32 } from 'node:zlib'
 import type { VaultIncident } from '../../../../copy/vault/incident.js'
@@ -18,7 +18,8 @@ import type { World } from '../../world.js'
 import type { Checker, Report } from '../checker.js'
 
 /**
- * After this long the mark of a running active says that a write was acknowledged, in milliseconds.
+ * The time after which the journaled mark of a running active must include an acknowledged write,
+ * in milliseconds.
  */
 const markMs = 3_000
 
@@ -26,9 +27,9 @@ class VaultBytes implements Checker {
   readonly name = 'vault-bytes'
   readonly #world: World
   readonly #report: Report
-  /** By node and incident: the files as they were when it was sealed. */
+  /** By node and incident: the contents of the files when it was sealed. */
   readonly #kept = new Map<string, ReadonlyMap<string, Uint8Array>>()
-  /** When each process was last seen as an active, in which epoch. */
+  /** By process and epoch: when it was last seen as the active. */
   readonly #activeMs = new Map<Process, Map<number, number>>()
   readonly #checked = new Set<string>()
   readonly #versions: Versions
@@ -63,12 +64,13 @@ class VaultBytes implements Checker {
   }
 
   /**
-   * What is about to go: of an adopted file the version that the history has, of any other the one
-   * on the disk.
+   * The content that is about to be replaced: of an adopted file the version of the history, of any
+   * other file the one on the disk.
    */
   #before({ id, copy }: Process, incident: VaultIncident, path: string): Uint8Array | undefined {
     if (incident.reason !== 'adopted') return this.#world.machine(id).storage.outside.read(path)
-    // It is sealed before the change is journaled that takes its place.
+    // The incident is sealed before the replacing change is journaled, so the index still has the
+    // old version.
     const version = copy?.index.get(path)?.version
     return version === undefined ? undefined : this.#versions.of(incident.extent, path, version)
   }
@@ -113,7 +115,7 @@ class VaultBytes implements Checker {
       const content = write === undefined ? undefined : contentPut(write.action, path)
       return content !== undefined && Buffer.compare(content, found) === 0
     })
-    // One that was appended or patched bears no label.
+    // A blob of an append or a patch does not begin with the label of its write.
     if (!isWhole && (write !== undefined || found.length === 0))
       this.#report(`${what} has ${found.length} bytes that nobody wrote`)
   }
@@ -129,7 +131,7 @@ class VaultBytes implements Checker {
     }
   }
 
-  /** What was acknowledged on the losing side, and what the incident says of it. */
+  /** Compares the acknowledgements of the losing side with the marks of the incident. */
   #checkMarks(id: string, incident: VaultIncident): void {
     const marks = new Map(
       incident.changes.map(({ epoch, seq, acknowledged }) => [`${epoch}/${seq}`, acknowledged]),
@@ -141,11 +143,11 @@ class VaultBytes implements Checker {
       const { term, seq } = outcome.receipt.position
       const key = `${term.epoch}/${seq}`
       const inIncident = termAt(incident.extent, seq)
-      // A disk that was put back may open an epoch for the second time.
+      // After a backup was restored, a node may open the same epoch again.
       if (inIncident === undefined || !sameTerm(inIncident, term)) continue
       answered.add(key)
-      // Of a node's own changes it knows after a while, or with a later change: the mark is in its
-      // journal.
+      // A node knows which of its own changes were acknowledged, once its journal has the mark:
+      // after a while, or with a later change.
       const isOwn = term.nodeId === id && process.id === id
       if (!isOwn || marks.get(key) !== 'unknown' || this.#world.machine(id).damaged) continue
       const seenMs = this.#activeMs.get(process)?.get(term.epoch) ?? 0
@@ -155,7 +157,7 @@ class VaultBytes implements Checker {
     }
     if (this.#mayBeOthers(id)) return
     for (const { epoch, seq, acknowledged, paths, kind } of incident.changes) {
-      // An update that threw was answered with what it threw, not with a receipt.
+      // An update that threw was settled with its error and has no receipt.
       if (kind === 'update') continue
       const isEmpty = kind === 'transaction' && paths.length === 0
       if (acknowledged !== true || isEmpty || answered.has(`${epoch}/${seq}`)) continue
@@ -167,9 +169,9 @@ class VaultBytes implements Checker {
   }
 
   /**
-   * Whether a change that was made once a write and all before it were answered is among the lost
-   * ones, too. One of the same term: the next tenure knows no more of the one before than the
-   * journal does.
+   * Whether the lost changes include one of the same term that was made after this write and all
+   * before it were settled, so that its entry has the mark. A later term does not know more than
+   * the journal.
    */
   #isMarkedLater(write: WriteRecord, epoch: number, lost: ReadonlyMap<string, unknown>): boolean {
     const answeredMs = this.#answeredMs(write)
@@ -182,21 +184,21 @@ class VaultBytes implements Checker {
   }
 
   /**
-   * When a write and all that were made before its answer were answered: the mark passes none that
-   * still waits.
+   * When this write and all writes that were made before it was settled are settled, because the
+   * mark does not pass a write that still waits.
    */
   #answeredMs({ process, submittedMs: madeMs, settledMs = 0 }: WriteRecord): number {
     const before = this.#world.writes.filter((write) => {
       if (write.submittedMs > settledMs) return false
-      // What another node still waited for may have been forwarded to this one.
+      // A write that was unsettled on another node may have been forwarded to this one.
       return write.process === process || (write.settledMs ?? Number.POSITIVE_INFINITY) > madeMs
     })
     return Math.max(...before.map((write) => write.settledMs ?? Number.POSITIVE_INFINITY))
   }
 
   /**
-   * Changes whose answer never came back to the workload: forwarded ones, and what was found on the
-   * disk.
+   * Whether there may be changes that the workload does not know: writes that were forwarded, and
+   * changes adopted from the disk.
    */
   #mayBeOthers(id: string): boolean {
     const { writes, timeline } = this.#world

@@ -1,7 +1,7 @@
 /**
- * Promise 5: nothing is discarded silently; and, with it, what a journal held durably it still
- * holds after any crash. Whatever a node's history had and has no more is listed in an incident of
- * its vault.
+ * Promise 5: nothing is discarded silently. Whatever the history of a node had durably and has no
+ * more is listed in an incident of its vault; so a crash may not lose durable journal entries
+ * either.
  */
 
 import type { VaultIncident } from '../../../../copy/vault/incident.js'
@@ -34,7 +34,10 @@ class Vaulted implements Checker {
     if (incident.reason === 'divergence') this.#checkFiles(process, incident)
   }
 
-  /** It holds every file that the losing history changed, as it is now, and the state. */
+  /**
+   * A divergence incident must have every file that the losing history changed, and the application
+   * state.
+   */
   #checkFiles({ id, copy }: Process, incident: VaultIncident): void {
     const kept = new Set(incident.files.map(({ path }) => path))
     // What somebody else removed cannot be kept.
@@ -55,9 +58,7 @@ class Vaulted implements Checker {
       this.#last.set(process.id, { extent, boot: process.boot })
   }
 
-  /**
-   * What the old disk held, its vault included, is gone with it, but for what was in the backup.
-   */
+  /** The contents of the old disk, including its vault, are lost, except those of the backup. */
   replaced({ id, backedUpMs }: Machine): void {
     this.#last.delete(id)
     const before = this.#incidents.get(id) ?? []
@@ -81,8 +82,8 @@ class Vaulted implements Checker {
     for (let seq = commonSeq + 1; seq <= before.seq; seq += 1) {
       const term = termAt(before, seq)
       if (term === undefined || listed.has(`${term.epoch}/${seq}`)) continue
-      // A start completes the switch of a restore that a crash interrupted: what it removes was
-      // vaulted before.
+      // A start completes a restore switch that a crash interrupted; the data that it removes was
+      // vaulted before the crash.
       const how = last.boot === process.boot ? '' : ' when it was started again'
       this.#report(`${what}${how}, and ${written(term)}/${seq} is in no incident of its vault`)
       return
@@ -106,7 +107,7 @@ class Vaulted implements Checker {
   }
 
   /**
-   * What a node acknowledged itself, at whichever level, is in the surviving history or in its
+   * Every change that a node acknowledged, at any level, is in the surviving history or in its
    * vault.
    */
   #acknowledgedOnes(): void {
@@ -129,8 +130,8 @@ class Vaulted implements Checker {
 }
 
 /**
- * What an incident covers: changes one by one, and those before them whose files and states it
- * holds.
+ * The changes that an incident covers: the listed ones, and the unlisted ones before them, whose
+ * files and states it has.
  */
 function* positionsOf({ commonSeq, extent, changes, reason }: VaultIncident): Generator<string> {
   if (reason !== 'divergence') return

@@ -8,7 +8,8 @@ const ascii = /^[\u0000-\u007f]*$/
 
 export function foldPath(path: string): string {
   if (ascii.test(path)) return path.toLowerCase()
-  // Upper case first, because that also unites letters that differ only in lower case, such as the
-  // two small sigmas.
-  return path.normalize('NFC').toUpperCase().toLowerCase().normalize('NFC')
+  // Upper case before the last lower case, because that also unites letters that differ only in
+  // lower case, such as the two small sigmas. Lower case before that, because the capital ẞ is its
+  // own upper case, and ß has SS.
+  return path.normalize('NFC').toLowerCase().toUpperCase().toLowerCase().normalize('NFC')
 }

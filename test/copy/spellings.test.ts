@@ -9,6 +9,7 @@ test.each([
   ['ΟΔΟΣ', 'οδος'],
   ['οδοσ', 'οδος'],
   ['Straße', 'strasse'],
+  ['STRAẞE', 'strasse'],
   ['ﬁle', 'file'],
 ])('%s is folded to %s', (path, folded) => {
   expect(foldPath(path)).toBe(foldPath(folded))

@@ -3,15 +3,15 @@ import { simulate } from '../../src/testing/simulator/run.js'
 import { everyPromiseHolds } from './seeds.js'
 
 describe('random schedules of failing calls, replaced disks, files changed by hand, and narrow links', () => {
-  everyPromiseHolds('storage', 10, [
+  everyPromiseHolds('storage', 7, [
     ...['slowCalls', 'hang', 'failCalls', 'torn call', 'failed call', 'diskFull', 'failNextSync'],
     ...['failSnapshot', 'snapshotFailed'],
   ])
-  everyPromiseHolds('replaced', 13, ['backUp', 'diskReplaced', 'diskPutBack', 'restored by full'])
-  everyPromiseHolds('outside', 6, [
+  everyPromiseHolds('replaced', 9, ['backUp', 'diskReplaced', 'diskPutBack', 'restored by full'])
+  everyPromiseHolds('outside', 4, [
     ...['outside edit', 'outside add', 'outside remove', 'outsideChange', 'stepWall', 'vaulted'],
   ])
-  everyPromiseHolds('narrow', 6, [
+  everyPromiseHolds('narrow', 4, [
     ...['lossy', 'narrow', 'halfOpen', 'closePort', 'unread', 'inFlight', 'stepWall', 'freeze'],
     ...['put with a mode', 'transaction that reads'],
   ])

@@ -124,7 +124,7 @@ class WaitingWrite implements RoomWaiter {
   readonly #unlisten: () => void
   #resolve: (receipt: Promise<Receipt>) => void = () => undefined
   #reject: (error: unknown) => void = () => undefined
-  #isOver = false
+  isOver = false
 
   constructor(gate: WriteGate, bytes: number, intent: WriteIntent, options: WriteOptions) {
     this.bytes = bytes
@@ -149,8 +149,8 @@ class WaitingWrite implements RoomWaiter {
 
   /** Whether it waited until now. */
   #end(): boolean {
-    if (this.#isOver) return false
-    this.#isOver = true
+    if (this.isOver) return false
+    this.isOver = true
     this.#unlisten()
     return true
   }

@@ -12,6 +12,8 @@ import { queueFull } from './errors.js'
 /** Whoever waits until so many bytes have room. */
 export interface RoomWaiter {
   readonly bytes: number
+  /** Whether it was given up: then it needs no room, and holds up nobody behind it. */
+  readonly isOver: boolean
   /** There is room: it pushes its write before this returns, unless it gave up. */
   enter(): void
   /** There will be none. */
@@ -145,7 +147,7 @@ export class WriteQueue {
     if (this.#waiters.length === 0) return
     let entered = 0
     for (const waiter of this.#waiters) {
-      if (!this.fits(waiter.bytes)) break
+      if (!waiter.isOver && !this.fits(waiter.bytes)) break
       waiter.enter()
       entered += 1
     }

@@ -64,14 +64,15 @@ function countedAs(core: CoreState, peer: Peer, tenure: Tenure): Peer['counted']
 }
 
 /**
- * It follows a newer active, as it says itself: its copy becomes that one's, and what it
- * acknowledged here goes to its vault. Nobody leaves for an older one; who names such a one has
- * only not heard of us yet. An active that asks whether it was replaced settles no write for it
- * either.
+ * It follows a newer active, or is one, as it says itself: its copy is that of another history from
+ * there on, and what it acknowledged here goes to its vault. Nobody leaves for an older one; who
+ * names such a one has only not heard of us yet. An active that asks whether it was replaced
+ * settles no write for it either.
  */
 function hasLeft({ view }: Peer, { term, asking }: Tenure): boolean {
   if (asking !== undefined) return false
-  if (view === undefined || (view.role !== 'restoring' && view.role !== 'standby')) return false
+  if (view?.activeTerm !== undefined) return view.activeTerm.epoch > term.epoch
+  if (view?.role !== 'restoring' && view?.role !== 'standby') return false
   return view.follows !== undefined && view.follows.term.epoch > term.epoch
 }
 

@@ -3,6 +3,7 @@
  * a refused write, and on an active nothing older than the writes that it acknowledged itself.
  */
 
+import type { Position } from '../../../../history/position.js'
 import type { Process } from '../../machine/machine.js'
 import type { ReadRecord, WriteRecord } from '../../record/writes.js'
 import { contentPut, labelOf, pathsOf } from '../../record/writes.js'
@@ -89,11 +90,11 @@ class Reads implements Checker {
   #mayBeRemoved(path: string, last: WriteRecord): boolean {
     if (last.action.kind === 'remove') return true
     return this.#world.writes.some(
-      ({ action, outcome, settledMs = 0 }) =>
+      ({ action, outcome }) =>
         action.kind === 'remove' &&
         action.path === path &&
         outcome.kind !== 'refused' &&
-        (outcome.kind !== 'acknowledged' || settledMs >= (last.settledMs ?? 0)),
+        (outcome.kind !== 'acknowledged' || isLater(outcome.receipt.position, last)),
     )
   }
 
@@ -104,6 +105,13 @@ class Reads implements Checker {
     }
     this.#readEarly.clear()
   }
+}
+
+/** Whether a position is behind that of an acknowledged write; answers may come in any order. */
+function isLater({ term, seq }: Position, { outcome }: WriteRecord): boolean {
+  if (outcome.kind !== 'acknowledged') return true
+  const { position } = outcome.receipt
+  return term.epoch === position.term.epoch ? seq > position.seq : term.epoch > position.term.epoch
 }
 
 export const reads = (world: World, report: Report): Checker => new Reads(world, report)

@@ -237,7 +237,7 @@ export class RestoreSwitch {
   }
 
   /** The index on disk becomes exact, so that a crash during the switch finds the same one. */
-  async #settleOld({ complete }: RestoreManifest): Promise<void> {
+  async #settleOld(manifest: RestoreManifest): Promise<void> {
     const { journal, checkpointer } = this.#host.current()
     try {
       await journal.flushed()
@@ -247,9 +247,24 @@ export class RestoreSwitch {
       // Any other restore builds on the files of the old copy, and takes away the journal that
       // could still mend them. The next attempt begins with `reopen`, which tries again what failed
       // here; a copy whose journal is damaged has a complete restore coming.
-      if (!complete) throw this.#unsettled(error)
+      if (!manifest.complete) throw this.#unsettled(error)
     } finally {
       await checkpointer.stop()
+    }
+    await this.#syncKept(manifest)
+  }
+
+  /**
+   * Kept files are durable before the manifest is: it takes away the journal that could repeat
+   * their changes, and a system that failed to sync a file once may have dropped its bytes, and
+   * report success the next time.
+   */
+  async #syncKept({ keep = [] }: RestoreManifest): Promise<void> {
+    if (keep.length === 0) return
+    try {
+      await this.#options.copy.storage.tree.sync('all')
+    } catch (error) {
+      throw this.#unsettled(error)
     }
   }
 

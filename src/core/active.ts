@@ -3,12 +3,12 @@
  * first; one that nobody newer can hear steps down; one that is behind a member's copy steps down;
  * one that meets promises that were never used opens a new term above them and goes on.
  */
-import { relate, sameTerm, type Term } from '../history/position.js'
+import { sameTerm, type Term } from '../history/position.js'
 import { checkAsking } from './asking.js'
 import { checkRivals } from './rivals.js'
 import { stepDown } from './roles.js'
 import { isAlone } from './round.js'
-import { stampedBy } from './standing/candidates.js'
+import { copyAhead } from './standing/candidates.js'
 import { heard, isLate, provenEnd } from './standing/liveness.js'
 import { checkStartLoss } from './standing/start-loss.js'
 import { highestEpoch, nextTerm } from './standing/views.js'
@@ -76,19 +76,10 @@ function hasLeft({ view }: Peer, { term, asking }: Tenure): boolean {
   return view.follows !== undefined && view.follows.term.epoch > term.epoch
 }
 
-/**
- * True when it stepped down. Changes that this very process made cannot be ahead of it: its own
- * facts are only older then than what a standby says. Nor can anybody once the histories fork.
- */
+/** True when it stepped down. Once the histories fork, nobody can be ahead. */
 function checkBehind(core: CoreState, tenure: Tenure): boolean {
   if (tenure.forks) return false
-  const ahead = peersOf(core).find((peer) => {
-    const copy = peer.view?.copy
-    // Cheap first: this is asked with every input, and histories may be long.
-    if (copy === undefined || copy.seq <= core.copy.seq) return false
-    if (!heard(core, peer)) return false
-    return relate(core.copy, copy).kind === 'behind' && !stampedBy(copy, tenure.term)
-  })
+  const ahead = copyAhead(core, tenure.term)
   if (ahead === undefined) return false
   decide(core, 'behind', 'stepDown', { own: core.copy.seq, peer: ahead.id })
   stepDown(core, `the copy of ${ahead.id} is ahead`)

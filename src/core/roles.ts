@@ -4,7 +4,7 @@
  */
 import { assertInvariant } from '../errors.js'
 import type { Term } from '../history/position.js'
-import { dialTimeMs, heard } from './standing/liveness.js'
+import { dialTimeMs, heardIds } from './standing/liveness.js'
 import { arm, disarm, emit, takeId } from './state/acts.js'
 import { decide } from './state/explain.js'
 import type { Role } from './state/facts.js'
@@ -63,8 +63,7 @@ export function becomeDiscovering(core: CoreState, reason: string): void {
 
 /** From now on somebody else may serve. */
 function noteServed(core: CoreState): void {
-  const heardNow = peersOf(core).filter((peer) => heard(core, peer))
-  core.served = { atMs: core.nowMs, term: core.tenure?.term, hears: heardNow.map(({ id }) => id) }
+  core.served = { atMs: core.nowMs, term: core.tenure?.term, hears: heardIds(core) }
 }
 
 /**

@@ -7,9 +7,9 @@ import { assertInvariant } from '../errors.js'
 import { compareFreshness, relate, sameTerm, type Term } from '../history/position.js'
 import { askAgain, becomeActive } from './roles.js'
 import { goesFirst, isFork, mayLead, mayLeaveOut, missingIn } from './round-missing.js'
-import { isCandidate, ownStanding, provenBy, standings } from './standing/candidates.js'
+import { copyAhead, isCandidate, ownStanding, provenBy, standings } from './standing/candidates.js'
 import { giveUpKnown, mayGoWithout, outdated } from './standing/highest-known.js'
-import { heard } from './standing/liveness.js'
+import { heard, heardIds } from './standing/liveness.js'
 import {
   heldByOthers,
   hold,
@@ -62,6 +62,7 @@ export function begin(
     missing: [],
     from,
     handover,
+    beganMs: core.nowMs,
     abandoned: undefined,
   }
   core.announce = true
@@ -302,8 +303,10 @@ export function roundOpened(
     ? (round.abandoned ?? replacedBy(core, round))
     : `opening the term failed: ${input.reason ?? 'unknown'}`
   if (why !== undefined) {
-    // The term stands in the journal, so that the next attempt would take us for its owner.
+    // The term is in the journal, so the next attempt takes this node for its owner. From the round
+    // on others may have served without it, as after a role that was given up.
     core.leftOut = round.missing
+    core.served = { atMs: round.beganMs, term: core.served?.term, hears: heardIds(core) }
     abandonRound(core, why)
     return
   }
@@ -326,11 +329,13 @@ export function roundOpened(
   if (absent.length > 0) emit(core, { name: 'unprovenStart', missing: absent })
 }
 
-/** Who went first while the term was being opened. */
+/** Who goes first, or went first while the term was being opened. */
 function replacedBy(core: CoreState, round: Round): string | undefined {
   const [active] = activesHeard(core)
   const from = round.handover?.from.epoch ?? 0
   if (active !== undefined && active.term.epoch >= from) return `${active.peer.id} is active`
+  const ahead = round.skipped.size === 0 ? copyAhead(core, round.term) : undefined
+  if (ahead !== undefined) return `the copy of ${ahead.id} is ahead`
   if (!isOverdue(core, round)) return undefined
   const other = peersOf(core).find((peer) => {
     const epoch = peer.view?.round?.epoch ?? 0

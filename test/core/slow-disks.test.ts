@@ -129,6 +129,22 @@ describe('a disk that opens no term', () => {
     expect(world.role('n2')).toBe('standby')
   })
 
+  it('a member with more data that comes back before the term is opened is not served without', () => {
+    const world = settled(2)
+    world.node('n2').lagging = true
+    for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+    slowDisk(world, 'n2', ['open'], 200)
+    world.kill('n1')
+    const { core } = world.node('n2')
+    world.until(() => core.round?.phase === 'opening', 8_000)
+    world.start('n1')
+    world.until(() => world.actives().length === 1, 8_000)
+    expect(world.events('n2', 'possibleLoss')).toEqual([])
+    expect(world.events('n2', 'steppedDown')).toEqual([])
+    const [active = ''] = world.actives()
+    expect(world.ledger.lost(world.node(active).disk)).toBe(0)
+  })
+
   it('OPS-2: whoever takes long and goes on is waited for', () => {
     const world = settled(3)
     slowDisk(world, 'n2', ['open'], 15_000)

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { withTerm } from '../../src/history/position.js'
 import { cutOff, settled } from './clusters.js'
 import { generator, type Random, seeds, withSeed } from './seeds.js'
 import type { World } from './world.js'
@@ -24,6 +25,35 @@ function exchanged(options: WorldOptions = {}): World {
   world.start('n3')
   world.until(() => world.role('n3') === 'standby', 1_000)
   for (let writes = 0; writes < 5; writes += 1) world.write('n1')
+  return world
+}
+
+/**
+ * n1 dies, and n2 cannot open its term. The others serve while n2 is cut off; then all but n2 are
+ * down, and its disk works again.
+ */
+function openedTooLate(isJournaled: boolean): World {
+  const world = settled(3)
+  const n2 = world.node('n2')
+  n2.opens = false
+  world.kill('n1')
+  world.until(() => n2.core.round?.phase === 'opening', 8_000)
+  const term = n2.core.round?.term
+  if (term === undefined) throw new Error('there is no round')
+  world.until(() => n2.core.round === undefined, 1_000)
+  if (isJournaled) n2.disk.history = withTerm(n2.disk.history, term, n2.disk.seq)
+  n2.ineligible = 'disk full'
+  world.factsChanged('n2')
+  cutOff(world, 'n2')
+  world.start('n1')
+  world.until(() => world.role('n3') === 'active' && world.role('n1') === 'standby', 20_000)
+  world.write('n3')
+  world.run(2_000)
+  world.kill('n1')
+  world.kill('n3')
+  n2.opens = true
+  n2.ineligible = undefined
+  world.factsChanged('n2')
   return world
 }
 
@@ -78,6 +108,16 @@ describe('GEN-2: an active that is only silent may have gone on with others', ()
     expect(world.ledger.lost(world.node('n1').disk)).toBe(1)
     expect(world.events('n1', 'possibleLoss')).toMatchObject([{ missing: ['n2', 'n3'] }])
   })
+
+  it.each([true, false])(
+    'one whose opening of a term failed names who may have served since (its term is in its journal: %s)',
+    (isJournaled) => {
+      const world = openedTooLate(isJournaled)
+      world.until(() => world.role('n2') === 'active', 20_000)
+      expect(world.ledger.lost(world.node('n2').disk)).toBe(1)
+      expect(possibleLoss(world)).toEqual([isJournaled ? ['n1', 'n3'] : ['n3']])
+    },
+  )
 
   it('what that member has is fetched where it answers', () => {
     const world = exchanged()

@@ -148,3 +148,17 @@ export function stampedBy(copy: Extent, writer: Term): boolean {
   const last = positionOf(copy)?.term
   return last?.nodeId === writer.nodeId && last.bootId === writer.bootId
 }
+
+/**
+ * A member that continues our copy and has more. Changes that this very process made cannot be
+ * ahead of it: its own facts are only older then than what a standby says.
+ */
+export function copyAhead(core: CoreState, term: Term): Peer | undefined {
+  return peersOf(core).find((peer) => {
+    const copy = peer.view?.copy
+    // Cheap first: an active asks this with every input, and histories may be long.
+    if (copy === undefined || copy.seq <= core.copy.seq) return false
+    if (!heard(core, peer)) return false
+    return relate(core.copy, copy).kind === 'behind' && !stampedBy(copy, term)
+  })
+}

@@ -24,6 +24,13 @@ export function heard(core: CoreState, peer: Peer): boolean {
   return core.nowMs - peer.heardAtMs < core.options.deadMs
 }
 
+/** The members that are heard now. */
+export function heardIds(core: CoreState): string[] {
+  return peersOf(core)
+    .filter((peer) => heard(core, peer))
+    .map(({ id }) => id)
+}
+
 /** Heard, and we have a connection to speak to it. */
 export function reachable(core: CoreState, peer: Peer): boolean {
   return peer.link && heard(core, peer)

@@ -3,7 +3,7 @@ import { sameTerm, type Term } from '../../history/position.js'
 import type { PeerView } from '../state/messages.js'
 import { type CoreState, ownCopy, type Peer, peersOf } from '../state/state.js'
 import { outdated } from './highest-known.js'
-import { cannotDial, heard, isLate } from './liveness.js'
+import { cannotDial, heard, heardIds, isLate } from './liveness.js'
 import { holdsForNow } from './needed.js'
 
 export function viewOf(core: CoreState): PeerView {
@@ -11,9 +11,7 @@ export function viewOf(core: CoreState): PeerView {
   return {
     role: core.role,
     bootId: core.options.bootId,
-    hears: peersOf(core)
-      .filter((peer) => heard(core, peer))
-      .map((peer) => peer.id),
+    hears: heardIds(core),
     cannotDial: peersOf(core)
       .filter((peer) => cannotDial(core, peer))
       .map((peer) => peer.id),

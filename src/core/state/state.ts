@@ -131,6 +131,8 @@ export interface Round {
   missing: readonly string[]
   /** Before whom the role was, for events. */
   readonly from: string | undefined
+  /** Since then somebody else may have taken the role. */
+  readonly beganMs: number
   readonly handover:
     | { readonly from: Term; readonly seq: number; readonly giver: string }
     | undefined
@@ -251,8 +253,8 @@ export interface CoreState {
    */
   counted: { readonly atMs: number; readonly hears: readonly string[] } | undefined
   /**
-   * When this process gave up the role, its last term, and whom it heard then, as long as it has
-   * followed nobody since.
+   * When this process gave up the role, or began a round whose opening failed, and whom it heard
+   * then, as long as it has followed nobody since; and the last term in which it served.
    */
   served:
     | {

@@ -28,7 +28,7 @@ import { HotspareError } from '../errors.js'
 import type { OpenStorage, Storage, StorageOwner } from '../interfaces/storage.js'
 import { requireKnown } from '../util/option-names.js'
 import { CallGate } from './directory/base/call-gate.js'
-import { isMissing, replaceFile, syncFolder } from './directory/base/durable.js'
+import { isMissing, makesMax, replaceFile, syncFolder } from './directory/base/durable.js'
 import { isForbidden, storageError } from './directory/base/fs-error.js'
 import { decodeValue, encodeValue } from './directory/base/header.js'
 import { Layout, objectAreas } from './directory/base/layout.js'
@@ -178,21 +178,19 @@ async function makeStateFolder(layout: Layout): Promise<void> {
   // A link may lead to another file system, from which files cannot be renamed into the tree.
   if (!found.isDirectory()) throw storageFailed(`${layout.state} is not a folder`, layout.state)
   await mkdir(layout.temporary, { recursive: true })
-  if (isNew) {
-    await syncFolder(layout.root)
-    await syncFolder(dirname(layout.root))
-  }
+  // A process that was killed here before may have made the root.
+  if (isNew) await syncFolder(dirname(layout.root))
 }
 
 /**
- * Makes a folder and those above it; returns whether it was missing. Not `mkdir` with `recursive`,
- * because that never returns where the system refuses to create a folder in an existing one, as in
- * `/proc`.
+ * Makes a folder and those above it, each durably; returns whether it was missing. Not `mkdir` with
+ * `recursive`, because that never returns where the system refuses to create a folder in an
+ * existing one, as in `/proc`. A folder may be missing once more although the one above is there:
+ * another node has just made that one.
  */
-async function makeFolder(path: string, mode?: number): Promise<boolean> {
+async function makeFolder(path: string, mode?: number, makes = makesMax): Promise<boolean> {
   try {
     await mkdir(path, { mode })
-    return true
   } catch (error) {
     const found = await stat(path).catch(() => undefined)
     if (found?.isDirectory() === true) return false
@@ -204,9 +202,12 @@ async function makeFolder(path: string, mode?: number): Promise<boolean> {
       })
     }
     const above = dirname(path)
-    if (!isMissing(error) || above === path || !(await makeFolder(above))) throw error
+    if (!isMissing(error) || above === path || makes <= 1) throw error
+    await makeFolder(above)
+    return await makeFolder(path, mode, makes - 1)
   }
-  return await makeFolder(path, mode)
+  await syncFolder(dirname(path))
+  return true
 }
 
 const formatText = 'hotspare storage'

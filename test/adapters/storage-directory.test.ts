@@ -494,6 +494,18 @@ describe('where no folder can be made', () => {
     expect((await (await open()).documents.list('')).length).toBe(0)
     expect((await stat(root)).isDirectory()).toBe(true)
   })
+
+  test('nodes that start at once make the folders above their roots together', async () => {
+    for (let run = 0; run < 20; run += 1) {
+      const roots = ['alpha', 'beta', 'gamma'].map((id) => join(base, `${run}/app/data`, id))
+      const calls = roots.map((path) => directory(path, { threads: false }).open(owner))
+      const results = await Promise.allSettled(calls)
+      for (const result of results) {
+        if (result.status === 'fulfilled') await result.value.close()
+      }
+      expect(results.filter(({ status }) => status === 'rejected')).toEqual([])
+    }
+  })
 })
 
 describe('a scan', () => {

@@ -25,7 +25,7 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 /** Attempts to make a folder while another process makes one above it; then the call fails. */
-const makesMax = 5
+export const makesMax = 5
 
 /**
  * Makes a folder and those above it; returns the first one that was missing. Repeated on ENOENT,

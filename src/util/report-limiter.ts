@@ -26,9 +26,4 @@ export class ReportLimiter {
     this.#reportedAtMs.set(key, nowMs)
     return true
   }
-
-  /** Forgets all keys, so that the next report of each is due. */
-  forget(): void {
-    this.#reportedAtMs.clear()
-  }
 }

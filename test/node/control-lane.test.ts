@@ -94,7 +94,7 @@ describe('what is queued for a peer that does not read', () => {
     })
     const world = await settled({ nodes: 2 })
     most = 0
-    world.freeze('n2', 3_600_000)
+    world.pauses.freeze('n2', 3_600_000)
     await world.run(3_600_000)
     spy.mockRestore()
     expect(most).toBeGreaterThan(10_000)

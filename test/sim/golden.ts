@@ -75,13 +75,13 @@ class Player {
         this.#world.replaceDisk(one)
         return []
       case 'freeze':
-        this.#world.freeze(one, Number(two))
+        this.#world.pauses.freeze(one, Number(two))
         return []
       case 'cut':
-        this.#world.cut(one, two === '>' ? three : two, { oneWay: two === '>' })
+        this.#world.links.cut(one, two === '>' ? three : two, { oneWay: two === '>' })
         return []
       case 'heal':
-        this.#world.heal()
+        this.#world.links.heal()
         return []
       case 'narrow':
         this.#narrow(one, two, Number(three), Number(four))
@@ -165,7 +165,7 @@ class Player {
   }
 
   #narrow(one: string, other: string, bytesPerSecond: number, forMs: number): void {
-    this.#world.degrade(one, other, 'narrow', { bytesPerSecond }, forMs)
+    this.#world.links.degrade(one, other, 'narrow', { bytesPerSecond }, forMs)
   }
 
   async #write(id: string, path: string, length: number, ack: string): Promise<string> {

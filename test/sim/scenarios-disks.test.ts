@@ -77,7 +77,7 @@ describe('a full disk', () => {
         faults.full = false
       })
     }
-    world.partition(['n3'], ['n1', 'n2'])
+    world.links.partition(['n3'], ['n1', 'n2'])
     await world.run(50)
     world.kill('n1')
     await until(world, () => world.process('n2').node.role === 'active', 60_000)
@@ -91,13 +91,13 @@ describe('a full disk', () => {
     const world = await settled({ nodes: 3, diskMs: 50 })
     await write(world, 'n1')
     await inStep(world)
-    world.partition(['n3'], ['n1', 'n2'])
+    world.links.partition(['n3'], ['n1', 'n2'])
     await world.run(50)
     world.machine('n2').storage.faults.failNextSync = true
     const { outcome } = await write(world, 'n1', 'quick/last', { durability: 'memory' })
     expect(outcome).toMatchObject({ kind: 'acknowledged', receipt: { ack: 'standby' } })
     await until(world, () => world.process('n2').copy?.failed !== undefined)
-    world.heal()
+    world.links.heal()
     world.kill('n1')
     await until(world, () => world.process('n3').node.role === 'active')
     const missing = eventsOf(world, 'n3', 'possibleLoss') as { missing: string[] }[]
@@ -157,8 +157,8 @@ describe('the in-sync set', () => {
     await write(world, 'n1', 'data/one')
     await world.run(500)
     // n2 hears only n3, which hears the active; meanwhile n4 joins the set in its place.
-    world.cut('n1', 'n2')
-    world.cut('n2', 'n4')
+    world.links.cut('n1', 'n2')
+    world.links.cut('n2', 'n4')
     await world.run(6_000)
     expect(eventsOf(world, 'n2', 'activeUnreachable')).toHaveLength(1)
     world.start('n4')
@@ -166,7 +166,7 @@ describe('the in-sync set', () => {
     world.kill('n3')
     await until(world, () => inSync() === 'n4')
     await write(world, 'n1', 'data/two')
-    world.cut('n3', 'n4')
+    world.links.cut('n3', 'n4')
     world.kill('n1')
     world.start('n3')
     await world.run(30_000)

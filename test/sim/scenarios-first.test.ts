@@ -12,7 +12,7 @@ import { allIsWell, eventsOf, inStep, quit, settled, until, watched, write } fro
  */
 async function loseFirst(world: World, id: string): Promise<number> {
   const others = world.members.filter((one) => one.id !== id)
-  world.partition(
+  world.links.partition(
     [id],
     others.map((one) => one.id),
   )
@@ -21,7 +21,7 @@ async function loseFirst(world: World, id: string): Promise<number> {
   await write(world, id, 'data/both', { ack: 'local' })
   const seq = world.process(id).copy?.seq ?? 0
   world.kill(id)
-  world.heal({ break: true })
+  world.links.heal({ break: true })
   expect(world.processes.map(({ copy }) => copy?.seq).filter((one) => one !== 0)).toEqual([])
   return seq
 }

@@ -25,7 +25,7 @@ function outcomesOf(records: readonly WriteRecord[]): string[] {
 describe('a planned end of the role', () => {
   it('ROL-12: waits for the acknowledgements of a slower standby, and the next active acknowledges writes queued meanwhile', async () => {
     const world = await settled({ nodes: 3 })
-    world.slow('n1', 'n3', 150)
+    world.links.slow('n1', 'n3', 150)
     const before = await writeToAll(world, 400)
     const switching = answer(world, world.process('n1').node.switchover({ to: 'n2' }))
     const during = await writeToAll(world, 100)
@@ -37,7 +37,7 @@ describe('a planned end of the role', () => {
 
   it('ROL-12: does the same when a stop hands over', async () => {
     const world = await settled({ nodes: 3 })
-    world.slow('n1', 'n3', 150)
+    world.links.slow('n1', 'n3', 150)
     const records = await writeToAll(world, 400)
     await world.settle(world.stop('n1'))
     expect(outcomesOf(records)).toEqual(['acknowledged'])
@@ -48,7 +48,7 @@ describe('a planned end of the role', () => {
   it('ROL-12: is cancelled when an acknowledgement does not arrive in time', async () => {
     const choices = { switchoverMs: 1_000, degradeAfterMs: 3_000 }
     const world = await settled({ nodes: 3, choices })
-    world.cut('n1', 'n3')
+    world.links.cut('n1', 'n3')
     const records = await writeToAll(world, 50)
     expect(await answer(world, world.process('n1').node.switchover({ to: 'n2' }))).toBe(
       'SWITCHOVER_FAILED',
@@ -56,7 +56,7 @@ describe('a planned end of the role', () => {
     expect(world.actives()).toEqual(['n1'])
     await until(world, () => records.every((one) => code(one) !== 'open'))
     expect(outcomesOf(records)).toEqual(['acknowledged'])
-    world.heal()
+    world.links.heal()
     await allIsWell(world)
   })
 

@@ -131,10 +131,10 @@ describe('the order of steps', () => {
     await write(world, 'n1')
     await inStep(world)
     const load = busy(world, 20)
-    world.partition(['n1'], ['n2', 'n3'])
+    world.links.partition(['n1'], ['n2', 'n3'])
     // What n1 wrote meanwhile is in flight to both nodes when the links are back.
     await until(world, () => open !== undefined)
-    world.heal()
+    world.links.heal()
     await world.run(1_000)
     open?.()
     await world.run(3_000)

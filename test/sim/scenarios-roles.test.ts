@@ -92,8 +92,8 @@ describe('failover', () => {
     for (const how of ['kill', 'freeze', 'cut'] as const) {
       const world = await settled({ nodes: 2 })
       if (how === 'kill') world.kill('n1')
-      if (how === 'freeze') world.freeze('n1', 20_000)
-      if (how === 'cut') world.cut('n1', 'n2')
+      if (how === 'freeze') world.pauses.freeze('n1', 20_000)
+      if (how === 'cut') world.links.cut('n1', 'n2')
       await until(world, () => world.process('n2').node.role === 'active', 3 * deadMs)
       noViolation(world)
       quit(world)
@@ -136,20 +136,20 @@ describe('failover', () => {
 
   it('ROL-18: one cut link of three causes no takeover', async () => {
     const world = await settled()
-    world.cut('n1', 'n2')
+    world.links.cut('n1', 'n2')
     await world.run(5 * deadMs)
     expect(world.actives()).toEqual(['n1'])
     expect(eventsOf(world, 'n2', 'activeUnreachable').length).toBeGreaterThan(0)
-    world.heal()
+    world.links.heal()
     await allIsWell(world)
   })
 
   it('HEAL-15: a hundred interruptions shorter than deadMs cause no promotion', async () => {
     const world = await settled({ nodes: 2 })
     for (let blip = 0; blip < 100; blip += 1) {
-      world.cut('n1', 'n2')
+      world.links.cut('n1', 'n2')
       await world.run(world.random.between(100, deadMs - 400))
-      world.heal({ break: blip % 2 === 0 })
+      world.links.heal({ break: blip % 2 === 0 })
       await world.run(world.random.between(300, 800))
     }
     expect(roles(world, 'n2')).not.toContain('active')
@@ -178,9 +178,9 @@ describe('an active that was late', () => {
     const world = await settled()
     const load = busy(world, 100)
     await world.run(1_000)
-    world.freeze('n1', 4 * deadMs)
+    world.pauses.freeze('n1', 4 * deadMs)
     await until(world, () => world.actives().length === 2, 3 * deadMs)
-    await until(world, () => world.frozen.length === 0)
+    await until(world, () => world.pauses.frozen.length === 0)
     const late = await write(world, 'n1', 'data/late')
     expect(['NOT_ACTIVE', 'OUTCOME_UNKNOWN']).toContain(code(late))
     await until(world, () => world.actives().length === 1)
@@ -191,22 +191,22 @@ describe('an active that was late', () => {
 
   it('SES-2: gives up the role to the node that took over while it was not heard', async () => {
     const world = await settled({ nodes: 2 })
-    world.cut('n1', 'n2', { oneWay: true })
+    world.links.cut('n1', 'n2', { oneWay: true })
     await until(world, () => world.process('n2').node.role === 'active', 3 * deadMs)
     await until(world, () => world.process('n1').node.role !== 'active', 3 * deadMs)
     await world.run(10 * deadMs)
     expect(world.actives()).toEqual(['n2'])
-    world.heal()
+    world.links.heal()
     await allIsWell(world)
   })
 
   it('SES-2: has a higher fencing token than another active when its tenure continues above that one', async () => {
     const world = await settled({ nodes: 2 })
-    world.cut('n1', 'n2')
+    world.links.cut('n1', 'n2')
     await until(world, () => world.process('n2').node.role === 'active')
     const other = world.process('n2').node.tenure?.epoch ?? Number.POSITIVE_INFINITY
     world.kill('n2')
-    world.heal({ break: true })
+    world.links.heal({ break: true })
     await world.run(3_000)
     world.start('n2')
     await inStep(world)
@@ -223,10 +223,10 @@ describe('an active that was late', () => {
         ['n2', 'n1'],
       ] as const) {
         const world = await settled({ nodes })
-        world.cut(from, to, { oneWay: true })
+        world.links.cut(from, to, { oneWay: true })
         await world.run(15 * deadMs)
         expect(world.actives(), `${from}>${to} of ${nodes}`).toHaveLength(1)
-        world.heal()
+        world.links.heal()
         await allIsWell(world)
       }
     }
@@ -260,10 +260,10 @@ describe('planned', () => {
     }
     const switching = answer(world, world.process('n1').node.switchover({ to: 'n2' }))
     await world.run(100)
-    world.cut('n1', 'n2')
+    world.links.cut('n1', 'n2')
     await world.run(2_600)
     world.network.setLink('n1:1', 'n2:1', { bytesPerSecond: 10_000_000 })
-    world.heal({ break: true })
+    world.links.heal({ break: true })
     expect(await switching).toBe('SWITCHOVER_FAILED')
     await world.run(20_000)
     expect(world.actives()).toEqual(['n1'])
@@ -285,9 +285,9 @@ describe('planned', () => {
     const load = busy(world, 50)
     await world.run(500)
     for (const id of ['n2', 'n3']) await world.settle(world.stop(id))
-    world.partition(['n1'], ['n2', 'n3'])
+    world.links.partition(['n1'], ['n2', 'n3'])
     await world.run(5 * deadMs)
-    world.heal({ break: true })
+    world.links.heal({ break: true })
     await world.run(500)
     world.start('n2')
     world.start('n3')

@@ -18,11 +18,11 @@ describe('members that must answer before a takeover', () => {
     change: () => void,
     durability: 'disk' | 'memory' = 'disk',
   ): Promise<void> {
-    world.cut('n1', 'n3')
+    world.links.cut('n1', 'n3')
     await write(world, 'n1', 'data/acked', { durability })
-    world.freeze('n2', 8_000)
+    world.pauses.freeze('n2', 8_000)
     world.kill('n1')
-    world.heal({ break: true })
+    world.links.heal({ break: true })
     change()
     await world.run(300)
     world.start('n1')
@@ -68,12 +68,12 @@ describe('members that must answer before a takeover', () => {
       await write(world, 'n1', 'data/a')
       await world.settle(world.process('n1').node.switchover({ to: 'n2' }))
       await inStep(world)
-      world.cut('n1', 'n2')
+      world.links.cut('n1', 'n2')
       // This write is not acknowledged, and only n2 has it.
       void write(world, 'n2', 'data/rest')
       await world.run(100)
       world.kill('n2')
-      world.heal({ break: true })
+      world.links.heal({ break: true })
       await until(world, () => world.actives().includes('n1'))
       await world.run(200)
       // An orderly stop, because a process that crashes may have lost what it acknowledged from
@@ -112,7 +112,7 @@ describe('a long fetch before a takeover', () => {
   async function slowly(): Promise<World> {
     const world = await settled({ nodes: 4, observers: ['n4'] })
     await write(world, 'n1', 'data/a')
-    for (const id of ['n2', 'n3']) world.cut('n1', id)
+    for (const id of ['n2', 'n3']) world.links.cut('n1', id)
     await world.run(5_000)
     await write(world, 'n1', 'data/large', { bytes: 12_000_000, ack: 'local' })
     await until(world, () => world.process('n4').copy?.durableSeq === world.process('n1').copy?.seq)
@@ -120,7 +120,7 @@ describe('a long fetch before a takeover', () => {
       world.network.setLink('n4:1', `${id}:1`, { bytesPerSecond: 1_000_000 })
     }
     world.kill('n1')
-    world.heal({ break: true })
+    world.links.heal({ break: true })
     return world
   }
 
@@ -136,9 +136,9 @@ describe('a long fetch before a takeover', () => {
     const world = await slowly()
     await until(world, () => world.process('n2').node.explain().at(-1)?.rule === 'round.data')
     await world.run(9_000)
-    for (const id of ['n2', 'n3']) world.cut('n4', id)
+    for (const id of ['n2', 'n3']) world.links.cut('n4', id)
     await world.run(3_000)
-    world.heal({ break: true })
+    world.links.heal({ break: true })
     // More than three quarters had arrived: fetching everything would take twelve seconds.
     const tookMs = await until(world, () => world.actives().includes('n2'), 60_000)
     expect(tookMs).toBeLessThan(9_000)

@@ -4,7 +4,8 @@ import { allCheckers } from '../../src/testing/simulator/checkers/index.js'
 import type { WriteRecord } from '../../src/testing/simulator/record/writes.js'
 import { missing } from '../../src/testing/simulator/recovery.js'
 import { Workload } from '../../src/testing/simulator/workload.js'
-import { World, type WorldOptions } from '../../src/testing/simulator/world.js'
+import { World } from '../../src/testing/simulator/world.js'
+import type { WorldOptions } from '../../src/testing/simulator/world-options.js'
 
 /** A world with all checkers, in which all nodes are started and in step. */
 export async function settled(options: Partial<WorldOptions> = {}): Promise<World> {

@@ -60,13 +60,6 @@ export class AckTracker {
     return this.#countingCount
   }
 
-  /** The number of members that count, or will count as soon as their addition is durable. */
-  get remaining(): number {
-    let count = 0
-    for (const member of this.#members) if (member.state !== 'removing') count += 1
-    return count
-  }
-
   /** The state of a member; undefined when it is not in the set. */
   stateOf(id: string): MembershipState | undefined {
     return this.#find(id)?.state

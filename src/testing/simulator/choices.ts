@@ -4,7 +4,7 @@ import type { DifferingPolicies } from './machine/policies.js'
 import { differingPolicies } from './machine/policies.js'
 import { SeededRandom } from './machine/seeded-random.js'
 import type { WorkloadOptions } from './workload.js'
-import type { WorldOptions } from './world.js'
+import type { WorldOptions } from './world-options.js'
 
 /** The number of members. */
 export function nodesOf(random: SeededRandom): number {

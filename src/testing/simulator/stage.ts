@@ -43,9 +43,9 @@ export class Stage {
   openWrites: number = 0
   /** The number of faults for which promise 2 makes an exception: cuts, freezes, slow links. */
   disturbances: number = 0
-  /** The number of links that are slower than normal. */
-  slowLinks: number = 0
   readonly #checkers: Checker[] = []
+  /** Functions that end the present faults. */
+  readonly #undo = new Set<() => void>()
 
   constructor(seed: number, verbose: ((line: string) => void) | undefined) {
     this.seed = seed
@@ -78,6 +78,20 @@ export class Stage {
 
   later(delayMs: number, call: () => void): void {
     this.clock.setTimer(delayMs, call)
+  }
+
+  /** Ends a fault after a while, or when all faults end. */
+  endsAfter(forMs: number, undo: () => void): void {
+    const once = (): void => {
+      if (this.#undo.delete(once)) undo()
+    }
+    this.#undo.add(once)
+    this.later(forMs, once)
+  }
+
+  /** Ends the faults that would end after a while. */
+  endFaults(): void {
+    for (const undo of [...this.#undo]) undo()
   }
 
   /**

@@ -11,100 +11,37 @@ import { nodeDefaults } from '../../node/contract/options.js'
 import type { StartOptions } from '../../node/contract/start-options.js'
 import type { MemoryImage } from '../../storage/memory.js'
 import { memory } from '../../storage/memory.js'
-import type { LinkQuality, MemoryNetwork } from '../../transport/memory.js'
+import type { MemoryNetwork } from '../../transport/memory.js'
 import { memoryNetwork } from '../../transport/memory.js'
 import type { Checker, ProcessEnd, Report, TapListener } from './checkers/checker.js'
-import type { NodeChoices } from './machine/machine.js'
+import { Links } from './links.js'
 import { Machine, Process } from './machine/machine.js'
-import type { DifferingPolicies, PolicyDifference } from './machine/policies.js'
+import type { PolicyDifference } from './machine/policies.js'
 import { KeptState } from './machine/register.js'
 import { SeededRandom } from './machine/seeded-random.js'
 import type { TapHooks } from './machine/taps.js'
 import { MachineClock } from './machine/virtual-clock.js'
+import { Pauses } from './pauses.js'
 import { Stage } from './stage.js'
 import { Watch } from './watch.js'
-
-/** What a world is created from. */
-export interface WorldOptions {
-  readonly seed: number
-  /** The number of members, which are named `n1`, `n2`, …. Default 3. */
-  readonly nodes?: number
-  /** Which of them are observers. */
-  readonly observers?: readonly string[]
-  /** Options of all nodes. */
-  readonly choices?: NodeChoices
-  /** Options of one node, which override those of all. */
-  readonly choicesOf?: (id: string) => NodeChoices
-  readonly latencyMs?: number
-  readonly jitterMs?: number
-  /** The duration of one disk operation in milliseconds; 0 means at once. Default 0. */
-  readonly diskMs?: number
-  /** Wrong addresses that the other members have for a node. */
-  readonly wrongAddresses?: Readonly<Record<string, string>>
-  /** Whether the machines' clocks run half a percent too fast or too slow. Default false. */
-  readonly drift?: boolean
-  /**
-   * The number of changes after which the application writes its state to its own store. Default:
-   * it has no store.
-   */
-  readonly keepsEvery?: number
-  /** The longest time that a promotion gate takes, in milliseconds. Default: no gate. */
-  readonly gateMs?: number
-  /** How much later than on other connections entries arrive, in milliseconds. Default 0. */
-  readonly streamLagMs?: number
-  /**
-   * Whether syncs of files may fail and lose the data that they should make durable. Default false.
-   */
-  readonly losesSyncs?: boolean
-  /** Members that behave like the next version. Default: none. */
-  readonly later?: readonly string[]
-  /** Members that start with another policy than the others. Default: none. */
-  readonly policies?: DifferingPolicies
-  /** Whether connections count as secure, so that frames need no checks. Default true. */
-  readonly secure?: boolean
-  /** The wrong secret of an additional node, which is no member. */
-  readonly intruderKnows?: string
-  /** Called with each line of the timeline. */
-  readonly verbose?: (line: string) => void
-}
-
-/** Options of a cut. */
-export interface CutOptions {
-  readonly oneWay?: boolean
-  /** Whether frames in flight are delivered. */
-  readonly inFlight?: boolean
-}
-
-const soundLink: LinkQuality = {
-  lossRate: 0,
-  resendRate: 0,
-  bytesPerSecond: Number.POSITIVE_INFINITY,
-}
+import type { WorldOptions } from './world-options.js'
 
 export class World extends Stage {
   readonly random: SeededRandom
   readonly network: MemoryNetwork
+  readonly links: Links
+  readonly pauses: Pauses
   readonly members: readonly MemberOptions[]
   readonly machines: Map<string, Machine> = new Map()
   /** A node that uses the id of the last member, at its own address, without knowing the secret. */
   intruder: Machine | undefined
   /** Whether the schedule has so few faults that no acknowledged write may be lost. */
   strict: boolean = false
-  /** When cuts last ended, after which the frames that they held arrive. */
-  healedMs: number = Number.NEGATIVE_INFINITY
-  /** The number of links that were narrowed: in total, and since the last `mend`. */
-  readonly narrowed: { inAll: number; now: number } = { inAll: 0, now: 0 }
-  /** The lowest bytes a second that a link was narrowed to since the last `mend`. */
-  narrowest: number = Number.POSITIVE_INFINITY
   /** Times at which machines lost what they had in memory only. */
   readonly memoryLost: { readonly id: string; readonly atMs: number }[] = []
   /** Whether a disk was replaced in this phase; two in one phase could lose acknowledged writes. */
   replacedInPhase: boolean = false
   readonly #options: WorldOptions
-  /** Functions that end the present faults. */
-  readonly #undo = new Set<() => void>()
-  readonly #cuts = new Set<string>()
-  readonly #frozen = new Map<string, { sinceMs: number; suspended: boolean }>()
   readonly #watch = new Watch(this)
   /**
    * A cached list, because it is needed after every event; undefined when it must be computed
@@ -131,6 +68,9 @@ export class World extends Stage {
       jitterMs,
       secure,
     })
+    const machine = (id: string): Machine => this.machine(id)
+    this.links = new Links(this, this.network, (id) => machine(id).address)
+    this.pauses = new Pauses(this, this.network, this.random, machine)
     for (const id of ids) this.machines.set(id, this.#newMachine(id, `${id}:1`))
     if (options.intruderKnows !== undefined) {
       this.intruder = this.#newMachine(`n${nodes}`, 'stranger:1')
@@ -225,7 +165,7 @@ export class World extends Stage {
     const wrong = machine === this.intruder && secret !== undefined ? { secret } : {}
     const roomy = machine.roomy ? { vaultBytesMax: nodeDefaults.vaultBytesMax } : {}
     const process = new Process(machine, {
-      members: machine === this.intruder ? this.#intruderMembers(machine) : this.#membersOf(id),
+      members: this.#membersOf(machine),
       network: this.network,
       choices: { ...this.#options.choices, ...this.#options.choicesOf?.(id), ...wrong, ...roomy },
       difference: machine === this.intruder ? undefined : this.#differenceOf(machine),
@@ -290,17 +230,21 @@ export class World extends Stage {
    * a new one.
    */
   #healMeanwhile(gateMs: number): void {
-    if (this.#cuts.size > 0 && this.random.chance(0.6)) {
-      this.later(this.random.below(gateMs), () => this.heal())
+    if (this.links.hasCuts && this.random.chance(0.6)) {
+      this.later(this.random.below(gateMs), () => this.links.heal())
     }
   }
 
   /** The members in the configuration of a node. */
-  #membersOf(id: string): readonly MemberOptions[] {
+  #membersOf(machine: Machine): readonly MemberOptions[] {
     const { wrongAddresses = {} } = this.#options
+    const isIntruder = machine === this.intruder
     return this.members.map((member) => {
-      const address = wrongAddresses[member.id]
-      return member.id === id || address === undefined ? member : { ...member, address }
+      // The intruder replaces the member whose id it uses, with its own address.
+      const isOwn = member.id === machine.id
+      const intruding = isOwn ? machine.address : undefined
+      const address = isIntruder ? intruding : isOwn ? undefined : wrongAddresses[member.id]
+      return address === undefined ? member : { ...member, address }
     })
   }
 
@@ -322,13 +266,6 @@ export class World extends Stage {
       dirty: (keys) => tell((taps) => taps.dirty?.(process, keys)),
       synced: (kind, keys) => tell((taps) => taps.synced?.(process, kind, keys)),
     }
-  }
-
-  #intruderMembers(machine: Machine): readonly MemberOptions[] {
-    // The intruder replaces the member whose id it uses, with its own address.
-    return this.members.map((member) =>
-      member.id === machine.id ? { ...member, address: machine.address } : member,
-    )
   }
 
   #onStartFailed(machine: Machine, process: Process, error: unknown): void {
@@ -441,153 +378,22 @@ export class World extends Stage {
     machine.process = undefined
     this.#processes = undefined
     machine.clock.forget()
-    this.#frozen.delete(machine.id)
+    this.pauses.ended(machine.id)
     this.#watch.noteActives()
-  }
-
-  /**
-   * Freezes the process like SIGSTOP, or with `suspend` the whole machine, whose monotonic clock
-   * stops, too.
-   */
-  freeze(id: string, forMs: number, options: { readonly suspend?: boolean } = {}): void {
-    const machine = this.machine(id)
-    if (machine.process === undefined || machine.clock.held) return
-    const { suspend = false } = options
-    this.timeline.add(this.nowMs, id, suspend ? 'suspend' : 'freeze', forMs)
-    this.disturbances += 1
-    const pause = { sinceMs: this.nowMs, suspended: suspend }
-    this.#frozen.set(id, pause)
-    machine.clock.hold()
-    this.network.freeze(machine.address)
-    this.later(forMs, () => {
-      if (this.#frozen.get(id) === pause) this.thaw(id)
-    })
-  }
-
-  thaw(id: string): void {
-    const pause = this.#frozen.get(id)
-    const machine = this.machine(id)
-    if (pause === undefined) return
-    this.#frozen.delete(id)
-    const frozenMs = this.nowMs - pause.sinceMs
-    this.timeline.add(this.nowMs, id, 'thaw')
-    const framesFirst = this.random.chance(0.5)
-    if (framesFirst) this.network.thaw(machine.address)
-    machine.clock.release(pause.suspended ? frozenMs : 0)
-    if (!framesFirst) this.network.thaw(machine.address)
-    this.tell((checker) => checker.thawed?.(machine, frozenMs))
-  }
-
-  isFrozen(id: string): boolean {
-    return this.#frozen.has(id)
-  }
-
-  get frozen(): string[] {
-    return [...this.#frozen.keys()]
-  }
-
-  // ── The network ───────────────────────────────────────────────────────────────────────────────
-
-  /** Cuts the link from one node to the other, in both directions unless `oneWay`. */
-  cut(from: string, to: string, options: CutOptions = {}): void {
-    this.timeline.add(this.nowMs, from, options.oneWay === true ? 'cut>' : 'cut', to)
-    this.disturbances += 1
-    this.#cut(from, to, options)
-    if (options.oneWay !== true) this.#cut(to, from, options)
-  }
-
-  #cut(from: string, to: string, { inFlight = false }: CutOptions): void {
-    this.#cuts.add(`${from}>${to}`)
-    if (inFlight) this.timeline.count('inFlight')
-    this.network.cut(this.machine(from).address, this.machine(to).address, { inFlight })
-  }
-
-  /** Cuts all links between the two groups. */
-  partition(one: readonly string[], other: readonly string[]): void {
-    for (const left of one) for (const right of other) this.cut(left, right)
-  }
-
-  /** Ends all cuts. @param options - `break`: connections with held frames break */
-  heal(options: { readonly break?: boolean } = {}): void {
-    if (this.#cuts.size === 0) return
-    this.timeline.add(this.nowMs, 'network', 'heal')
-    this.healedMs = this.nowMs
-    for (const link of this.#cuts) {
-      const [from = '', to = ''] = link.split('>')
-      this.network.heal(this.machine(from).address, this.machine(to).address, options)
-    }
-    this.#cuts.clear()
-  }
-
-  /** Whether any link is cut. */
-  get hasCuts(): boolean {
-    return this.#cuts.size > 0
-  }
-
-  isCut(from: string, to: string): boolean {
-    return this.#cuts.has(`${from}>${to}`)
-  }
-
-  /** Records a fault of links, for which promise 2 makes an exception. */
-  disturb(id: string, what: string, detail?: unknown): void {
-    this.disturbances += 1
-    this.slowLinks += 1
-    this.timeline.add(this.nowMs, id, what, detail)
-  }
-
-  /** Degrades both directions of a link for a while. */
-  degrade(one: string, other: string, what: string, quality: LinkQuality, forMs: number): void {
-    this.disturb(one, what, { other, ...quality })
-    if (quality.bytesPerSecond !== undefined) {
-      this.narrowed.inAll += 1
-      this.narrowed.now += 1
-      this.narrowest = Math.min(this.narrowest, quality.bytesPerSecond)
-    }
-    this.#setLinks(one, other, quality)
-    this.endsAfter(forMs, () => this.#setLinks(one, other, soundLink))
-  }
-
-  #setLinks(one: string, other: string, quality: LinkQuality): void {
-    const [left, right] = [this.machine(one).address, this.machine(other).address]
-    this.network.setLink(left, right, quality)
-    this.network.setLink(right, left, quality)
-  }
-
-  /** Slows both directions of a link. */
-  slow(one: string, other: string, latencyMs: number): void {
-    this.disturbances += 1
-    this.slowLinks += 1
-    this.timeline.add(this.nowMs, one, 'slow', { other, latencyMs })
-    this.#setLinks(one, other, { latencyMs })
-  }
-
-  /** Ends a fault after a while, or when all faults end. */
-  endsAfter(forMs: number, undo: () => void): void {
-    const once = (): void => {
-      if (this.#undo.delete(once)) undo()
-    }
-    this.#undo.add(once)
-    this.later(forMs, once)
   }
 
   /** Ends all faults of network, disks and power; starts no process. */
   mend(): void {
-    for (const undo of [...this.#undo]) undo()
-    this.heal()
-    this.slowLinks = 0
-    this.narrowed.now = 0
-    this.narrowest = Number.POSITIVE_INFINITY
+    this.endFaults()
     const { latencyMs = 1 } = this.#options
-    for (const { id: one } of this.members) {
-      for (const { id: other } of this.members) {
-        if (one !== other)
-          this.network.setLink(`${one}:1`, `${other}:1`, { ...soundLink, latencyMs })
-      }
-    }
+    this.links.mend(
+      this.members.map(({ id }) => id),
+      latencyMs,
+    )
     for (const machine of this.machines.values()) {
       if (machine.off) this.powerOn(machine.id)
       machine.mendDisk()
     }
-    for (const id of this.frozen) this.thaw(id)
+    for (const id of this.pauses.frozen) this.pauses.thaw(id)
   }
 }

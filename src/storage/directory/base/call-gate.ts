@@ -26,11 +26,6 @@ export class CallGate {
   #underWay = 0
   #idle: (() => void) | undefined
 
-  /** Why calls are refused; undefined while they are admitted. */
-  get ended(): string | undefined {
-    return this.#ended
-  }
-
   /** Refuses every later call for this reason; the first reason stays. */
   end(why: string): void {
     this.#ended ??= why

@@ -113,7 +113,11 @@ class Flow implements Checker {
 
   #boundMs({ copy, choices }: Process, { options }: NodeStatus): number {
     const { restoreBytesPerSecondMax = Number.POSITIVE_INFINITY } = choices
-    const slowest = Math.min(this.#world.narrowest, restoreBytesPerSecondMax, diskBytesPerSecond)
+    const slowest = Math.min(
+      this.#world.links.narrowest,
+      restoreBytesPerSecondMax,
+      diskBytesPerSecond,
+    )
     const transferMs = (shares * (copy?.contentBytes ?? 0) * 1000) / slowest
     return transferMs + 4 * options.degradeAfterMs + 2 * options.deadMs + restMs
   }

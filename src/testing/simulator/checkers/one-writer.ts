@@ -92,16 +92,17 @@ class OneWriter implements Checker {
   }
 
   #lookAtLinks(): void {
-    const { timeline, hasCuts, slowLinks, nowMs } = this.#world
+    const { timeline, links, nowMs } = this.#world
     const faults = linkFaults.reduce((sum, name) => sum + (timeline.counts.get(name) ?? 0), 0)
-    if (hasCuts || slowLinks > 0 || faults !== this.#linkFaults) this.#linksMs = nowMs
+    if (links.hasCuts || links.slowed > 0 || faults !== this.#linkFaults) this.#linksMs = nowMs
     this.#linkFaults = faults
   }
 
   #connected(one: string, other: string): boolean {
     const world = this.#world
-    if (world.slowLinks > 0 || world.isCut(one, other) || world.isCut(other, one)) return false
-    return !world.frozen.includes(other)
+    if (world.links.slowed > 0 || world.links.isCut(one, other) || world.links.isCut(other, one))
+      return false
+    return !world.pauses.frozen.includes(other)
   }
 
   settled(write: WriteRecord, process: Process): void {

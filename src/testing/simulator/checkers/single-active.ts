@@ -33,9 +33,9 @@ class SingleActive implements Checker {
   }
 
   observe(process: Process, { options: { deadMs } }: NodeStatus): void {
-    const { nowMs, slowLinks, hasCuts } = this.#world
-    if (hasCuts || slowLinks > 0) this.#linksMs = nowMs
-    const moving = this.#world.actives().filter((id) => !this.#world.isFrozen(id))
+    const { nowMs, links } = this.#world
+    if (links.hasCuts || links.slowed > 0) this.#linksMs = nowMs
+    const moving = this.#world.actives().filter((id) => !this.#world.pauses.isFrozen(id))
     if (moving.length < 2) {
       this.#sinceMs.clear()
       return

@@ -28,7 +28,7 @@ export const stranger = (world: World, report: Report): Checker => {
       if (intruder?.process === undefined || world.machine(intruder.id).process !== undefined)
         return
       const troubledMs = calm.troubledMs(process.id, intruder.id)
-      if (world.nowMs - Math.max(endedMs, world.healedMs, troubledMs) < lastWordsMs) return
+      if (world.nowMs - Math.max(endedMs, world.links.healedMs, troubledMs) < lastWordsMs) return
       const { peer, target } = event as { peer?: string; target?: string }
       if (name === 'peerUp' && peer === intruder.id) report(`${process.id} hears a stranger`)
       if (name === 'restoreStarted' && target === intruder.id) {

@@ -43,7 +43,7 @@ export const takeOver: Fault = (world, random) => {
 
 export const freeze: Fault = (world, random) => {
   const suspend = random.chance(0.3)
-  world.freeze(victim(world, random), random.between(100, 6_000), { suspend })
+  world.pauses.freeze(victim(world, random), random.between(100, 6_000), { suspend })
 }
 
 /** The wall clock is set. */

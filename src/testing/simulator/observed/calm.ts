@@ -37,17 +37,17 @@ export class Calm {
       if (!this.#isSound(id)) this.#troubled.set(id, nowMs)
       // Skip the pairs when there are no cuts, because building their names would dominate the
       // cost.
-      if (!this.#world.hasCuts) continue
+      if (!this.#world.links.hasCuts) continue
       for (const other of ids) {
-        if (this.#world.isCut(id, other)) this.#troubled.set(pair(id, other), nowMs)
+        if (this.#world.links.isCut(id, other)) this.#troubled.set(pair(id, other), nowMs)
       }
     }
   }
 
   #lookAtAll(nowMs: number): void {
-    const { timeline, narrowed } = this.#world
-    const disturbances = this.#world.disturbances - (this.#narrowIsSound ? narrowed.inAll : 0)
-    const slowLinks = this.#world.slowLinks - (this.#narrowIsSound ? narrowed.now : 0)
+    const { timeline, links } = this.#world
+    const disturbances = this.#world.disturbances - (this.#narrowIsSound ? links.narrowed.inAll : 0)
+    const slowLinks = links.slowed - (this.#narrowIsSound ? links.narrowed.now : 0)
     let short = 0
     for (const name of shortFaults) short += timeline.counts.get(name) ?? 0
     if (short !== this.#short || disturbances !== this.#disturbances || slowLinks > 0) {
@@ -87,12 +87,6 @@ export class Calm {
     const keys = [one, other, pair(one, other)]
     const times = keys.map((key) => this.#troubled.get(key) ?? Number.NEGATIVE_INFINITY)
     return Math.max(this.#allMs, ...times)
-  }
-
-  /** When any link between members last had a fault. */
-  get linksTroubledMs(): number {
-    const pairs = [...this.#troubled].filter(([key]) => key.includes(' '))
-    return Math.max(this.#allMs, ...pairs.map(([, atMs]) => atMs))
   }
 }
 

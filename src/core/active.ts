@@ -1,7 +1,7 @@
 /**
- * The active: whom it counts on, and when it gives up by itself. An active that was late asks
- * first; one that nobody newer can hear steps down; one that is behind a member's copy steps down;
- * one that meets promises that were never used opens a new term above them and goes on.
+ * The rules of the active: which peers it counts on, and when it gives up the role by itself. After
+ * a pause it first asks whether it was replaced; it steps down for a newer active that cannot hear
+ * it, and when a member has more changes; it opens a new term above promises that were never used.
  */
 import { sameTerm, type Term } from '../history/position.js'
 import { checkAsking } from './asking.js'
@@ -22,14 +22,14 @@ export function checkActive(core: CoreState): void {
   const { tenure } = core
   if (core.role !== 'active' || tenure === undefined) return
   countPeers(core, tenure)
-  // The role is being given up durably: nothing may open a term or step down in between.
+  // The role is being given up durably, so no term is opened and no step down happens in between.
   if (core.handover?.phase === 'persisting') return
   checkStartLoss(core, tenure)
   if (checkAsking(core, tenure) || checkBehind(core, tenure) || checkRivals(core, tenure)) return
   checkUnusedPromises(core, tenure)
 }
 
-/** Tells the write path which peers cannot be counted on, once per change. */
+/** Tells the write path once per change which peers no longer count. */
 function countPeers(core: CoreState, tenure: Tenure): void {
   for (const peer of peersOf(core)) {
     const counted = countedAs(core, peer, tenure)
@@ -57,17 +57,18 @@ function countedAs(core: CoreState, peer: Peer, tenure: Tenure): Peer['counted']
     peer.deafSinceMs = undefined
     return 'yes'
   }
-  // An accusation counts only from a node that is on time itself.
+  // Reports about liveness count only from a node that was not paused itself, and only on one that
+  // was not.
   if (peer.view.late || isLate(core)) return 'unknown'
   peer.deafSinceMs ??= core.nowMs
   return core.nowMs - peer.deafSinceMs >= core.options.deadMs ? 'silent' : 'unknown'
 }
 
 /**
- * It follows a newer active, or is one, as it says itself: its copy is that of another history from
- * there on, and what it acknowledged here goes to its vault. Nobody leaves for an older one; who
- * names such a one has only not heard of us yet. An active that asks whether it was replaced
- * settles no write for it either.
+ * Whether the peer says that it is, or follows, a newer active. Its copy belongs to another history
+ * then, and what it acknowledged here goes to its vault. A report of an older active does not
+ * count, because its sender has only not heard of this tenure yet. While this active asks whether
+ * it was replaced, it removes no peer for this reason.
  */
 function hasLeft({ view }: Peer, { term, asking }: Tenure): boolean {
   if (asking !== undefined) return false
@@ -76,7 +77,10 @@ function hasLeft({ view }: Peer, { term, asking }: Tenure): boolean {
   return view.follows !== undefined && view.follows.term.epoch > term.epoch
 }
 
-/** True when it stepped down. Once the histories fork, nobody can be ahead. */
+/**
+ * Answers true when this node stepped down because a member has more. After a fork no copy can be
+ * ahead.
+ */
 function checkBehind(core: CoreState, tenure: Tenure): boolean {
   if (tenure.forks) return false
   const ahead = copyAhead(core, tenure.term)
@@ -86,7 +90,10 @@ function checkBehind(core: CoreState, tenure: Tenure): boolean {
   return true
 }
 
-/** Promises to a term that nobody opened would keep their holders from following us. */
+/**
+ * Opens a new term above promises that were never used, because they keep their holders from
+ * following this node.
+ */
 function checkUnusedPromises(core: CoreState, tenure: Tenure): void {
   if (tenure.reopening !== undefined || tenure.asking !== undefined) return
   if (core.handover !== undefined || core.stopping !== undefined || tenure.rivals.size > 0) return
@@ -107,8 +114,8 @@ function holdsUnused(core: CoreState, holder: Peer, tenure: Tenure): boolean {
 }
 
 /**
- * Whether a member is in the round of that term, or hears an active in it: no term may be opened
- * above that one.
+ * Whether a member takes part in the round of that term or hears an active in it. No term may be
+ * opened above it then.
  */
 function uses(core: CoreState, { round, follows }: PeerView, promised: Term): boolean {
   if (round !== undefined && sameTerm(round, promised)) return true
@@ -121,7 +128,7 @@ export function reopenPersisted(core: CoreState, id: number): void {
   const reopening = tenure?.reopening
   if (tenure === undefined || reopening?.persistId !== id) return
   reopening.persistId = undefined
-  // Somebody else was found to hold that epoch meanwhile: the search begins again, above it.
+  // Another member holds that epoch, so the search starts again above it.
   if (highestEpoch(core, reopening.term) >= reopening.term.epoch) {
     tenure.reopening = undefined
     return

@@ -1,7 +1,7 @@
 /**
- * After having been late: a node distrusts what it knew. An active asks whether it was replaced,
- * and accepts nothing until it knows; a candidate begins again, also one whose term was being
- * opened; who discovers asks again.
+ * What a node does after a pause in which it read no messages. An active asks the members whether
+ * it was replaced and accepts no writes until it knows; a candidate ends its round, even while its
+ * term is being opened; a node that looks for an active starts a new search.
  */
 import type { Term } from '../history/position.js'
 import { isNoSuccessor, newerActive } from './rivals.js'
@@ -13,7 +13,7 @@ import { decide } from './state/explain.js'
 import type { CoreMessage, PeerView } from './state/messages.js'
 import { type Asking, type CoreState, type Peer, peersOf, type Tenure } from './state/state.js'
 
-/** Called with every input that came late, before it is taken in. */
+/** Called with every input that came late, before it is processed. */
 export function afterLate(core: CoreState, lateMs: number): void {
   const { round } = core
   if (lateMs <= core.options.deadMs) return
@@ -24,13 +24,13 @@ export function afterLate(core: CoreState, lateMs: number): void {
 }
 
 /**
- * Whoever was gone may have come back while we stood still, may even be active by now, and may
- * count on us no more.
+ * Drops the proofs that members have ended, because they may have restarted during the pause, may
+ * be active, and may no longer count on this node.
  */
 function distrustEnds(core: CoreState): void {
   core.counted = undefined
   for (const peer of peersOf(core)) {
-    // It was not heard since it ended.
+    // It has not been heard since its end.
     if (provenEnd(peer)) peer.heardAtMs = undefined
     peer.gone = false
     peer.stopped = false
@@ -39,7 +39,7 @@ function distrustEnds(core: CoreState): void {
   }
 }
 
-/** The active accepts nothing until it knows its place. */
+/** Freezes the active and asks all members for newer actives. */
 export function askAfterLate(core: CoreState, lateMs: number): void {
   const { tenure } = core
   if (tenure === undefined) return
@@ -50,12 +50,12 @@ export function askAfterLate(core: CoreState, lateMs: number): void {
   askPeers(core)
 }
 
-/** The question of a late active; repeated with the heartbeat until it goes on. */
+/** Sends the query of a paused active, repeated with each heartbeat until it is settled. */
 export function askPeers(core: CoreState): void {
   for (const peer of peersOf(core)) askPeer(core, peer)
 }
 
-/** True when there is a question. */
+/** Answers true when a query is outstanding. */
 export function askPeer(core: CoreState, peer: Peer): boolean {
   const queryId = core.tenure?.asking?.queryId
   if (queryId === undefined) return false
@@ -73,9 +73,9 @@ export function answerReceived(
 }
 
 /**
- * True when it stepped down. That somebody became active is true whenever it was said. That nobody
- * did only answers to this very question can say: whatever else arrives now may have waited in a
- * socket while this node stood still.
+ * Answers true when the active stepped down. A report of a newer active is true whenever it was
+ * sent. That there is none follows only from answers to this query, because other messages may have
+ * waited in a socket buffer during the pause.
  */
 export function checkAsking(core: CoreState, tenure: Tenure): boolean {
   const { asking } = tenure
@@ -87,12 +87,12 @@ export function checkAsking(core: CoreState, tenure: Tenure): boolean {
     return true
   }
   if (answers.some((view) => (view.round?.epoch ?? 0) > tenure.term.epoch)) return false
-  // Connections end during a pause: one to be made again may lead to whoever was promoted
-  // meanwhile.
+  // Connections often end during a pause, and one that is being restored may lead to a newer
+  // active.
   const open = peersOf(core).filter((peer) => !cannotAnswer(peer))
   const allAnswered = open.every((peer) => asking.answers.has(peer.id))
-  // A refused dial counts once there was time for another one: the first may be older than the
-  // pause.
+  // A refused dial counts only after there was time for another one, because the first may date
+  // from before the pause.
   const nobodyThere = open.length === 0 && core.nowMs - asking.sinceMs >= dialTimeMs(core)
   const known = nobodyThere || (open.length > 0 && allAnswered)
   if (!known && !passed(core, 'asking')) return false
@@ -104,8 +104,8 @@ export function checkAsking(core: CoreState, tenure: Tenure): boolean {
 }
 
 /**
- * The question is repeated with each heartbeat: who does not answer any more binds nobody after
- * `deadMs`.
+ * The answers that are not older than `deadMs`. The query is repeated with each heartbeat, so a
+ * member that stops answering no longer counts.
  */
 function standingAnswers(core: CoreState, { answers }: Asking): PeerView[] {
   return [...answers.values()]
@@ -113,7 +113,7 @@ function standingAnswers(core: CoreState, { answers }: Asking): PeerView[] {
     .map(({ view }) => view)
 }
 
-/** An active of a newer term that a member hears, whatever we heard of that one ourselves. */
+/** The id of an active of a newer term that a member hears, even if this node does not. */
 function newerTold(core: CoreState, own: Term, answers: readonly PeerView[]): string | undefined {
   for (const { follows } of answers) {
     if (follows?.heard !== true || follows.id === core.options.nodeId) continue

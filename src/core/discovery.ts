@@ -1,7 +1,7 @@
 /**
- * Looking for an active, and deciding to become one. The rules, in this order: follow an active
- * that is heard; leave alone an active that others hear; wait for those whose data may be needed;
- * let the best candidate go.
+ * The search for an active, and the decision to become one. The rules in their order: follow an
+ * active that is heard; leave an active alone that other members hear; wait for members whose data
+ * may be needed; let the best candidate take over.
  */
 import { compareFreshness, relate, sameTerm, type Term } from '../history/position.js'
 import { follow } from './following.js'
@@ -48,7 +48,8 @@ export function checkDiscovery(core: CoreState): void {
     checkRound(core)
     return
   }
-  // Before anything else: an active below the promise waits for the promise to be over.
+  // First, because an active with a term below the promise is followed only after the promise has
+  // ended.
   const pledged = !pledgeEnded(core)
   if (followActive(core) || pledged) return
   noteComplete(core, discovery)
@@ -56,7 +57,7 @@ export function checkDiscovery(core: CoreState): void {
   choose(core, discovery)
 }
 
-/** Rule (a): an active that is heard is followed, or waited for; true when there is one. */
+/** Rule (a): follows an active that is heard, or waits for it. Answers true when there is one. */
 function followActive(core: CoreState): boolean {
   const [active] = activesHeard(core)
   if (active === undefined) return false
@@ -67,8 +68,8 @@ function followActive(core: CoreState): boolean {
 }
 
 /**
- * Why an active is not followed yet. One that is behind us steps down when it learns so from our
- * view; one whose term is below our promise opens a new one above it.
+ * Why an active is not followed yet. One whose copy is behind steps down when it sees this node's
+ * view; one whose term is below this node's promise opens a new term above it.
  */
 function notYet(core: CoreState, active: ActiveSeen): string | undefined {
   const { promised } = core.durable
@@ -77,11 +78,11 @@ function notYet(core: CoreState, active: ActiveSeen): string | undefined {
   }
   const copy = active.peer.view?.copy
   if (copy === undefined || relate(core.copy, copy).kind !== 'ahead') return undefined
-  // Changes of its own tenure came from itself: then its view is only older than our copy.
+  // The active made these changes itself, so only its view is older than this copy.
   return stampedBy(core.copy, active.term) ? undefined : 'its copy is behind'
 }
 
-/** An active that is heard again ends our attempt, as long as our term is not being opened. */
+/** Ends this node's round when an active is heard again and the term is not being opened yet. */
 function checkRoundAgainstActives(core: CoreState): void {
   const round = core.round
   if (round === undefined) return
@@ -96,8 +97,8 @@ function checkRoundAgainstActives(core: CoreState): void {
 }
 
 /**
- * A promise that was given holds us back until its candidate is active, gives up, falls silent, or
- * takes too long; a fetch that gets on may take as long as it likes.
+ * Whether the promise to another candidate has ended. It holds until the candidate is active, gives
+ * up, falls silent, or takes too long; a fetch that makes progress may take any time.
  */
 function pledgeEnded(core: CoreState): boolean {
   const { pledge } = core
@@ -127,16 +128,16 @@ function noteComplete(core: CoreState, discovery: Discovery): void {
 }
 
 /**
- * One that was heard and fell silent gets little more than a heartbeat to answer: if it is back, it
- * answers at once, and if it is frozen or cut off, there is nothing to wait for. Of one that was
- * never heard nothing is known yet.
+ * Whether an answer may still arrive. A member that fell silent gets little more than a heartbeat:
+ * if it is alive it answers at once, and if it is frozen or cut off there is no point in waiting.
+ * Nothing is known of a member that was never heard, so it gets the whole search.
  */
 function mayAnswer(core: CoreState, peer: Peer): boolean {
   if (cannotAnswer(peer)) return false
   return peer.heardAtMs === undefined || heard(core, peer) || running(core, 'silent')
 }
 
-/** Peers that hear an active which we do not, with that active. */
+/** Peers that hear an active which this node does not hear, with that active. */
 function relayedActives(
   core: CoreState,
 ): { readonly by: Peer; readonly id: string; readonly term: Term }[] {
@@ -147,8 +148,8 @@ function relayedActives(
     if (follows === undefined || !heard(core, by) || by.view?.late) continue
     if (!follows.heard || follows.id === core.options.nodeId) continue
     if (follows.term.epoch < lowest) continue
-    // It tells us itself that it is not active, and not in words from before this search: what
-    // others saw is older.
+    // In this search the member itself has answered that it is not active, so the reports of others
+    // are older.
     const active = core.peers.get(follows.id)
     const answered = core.discovery?.answered.has(follows.id) ?? false
     if (answered && active !== undefined && heard(core, active)) continue
@@ -157,13 +158,15 @@ function relayedActives(
   return found
 }
 
-/** Rule (b): whoever is heard by others as active is left alone, whatever we hear ourselves. */
+/**
+ * Rule (b): leaves a member alone that others hear as active, even if this node does not hear it.
+ */
 function leaveToOthers(core: CoreState): boolean {
   const relayed = relayedActives(core)
   const first = relayed[0]
   if (first === undefined) return false
-  // A view from before this search may only be older than the loss; its owner is waited for all the
-  // same.
+  // A view from before this search may be older than the loss of the active. This node still waits
+  // for its sender.
   const heardBy = relayed
     .filter((one) => one.id === first.id && spokeSince(core, one.by))
     .map((one) => one.by.id)
@@ -182,8 +185,8 @@ function leaveToOthers(core: CoreState): boolean {
 }
 
 /**
- * The active takes a silent standby out of the set after `degradeAfterMs`, and then does without
- * it.
+ * Doubts the in-sync set after `degradeAfterMs`, when the active may have removed this node from
+ * the set.
  */
 function doubtSet(core: CoreState): void {
   if (passed(core, 'doubt')) core.setDoubted = true
@@ -195,7 +198,7 @@ function spokeSince(core: CoreState, peer: Peer): boolean {
   return (peer.heardAtMs ?? 0) > beganMs
 }
 
-/** Rule (c): the best candidate goes, once nobody has to be waited for. */
+/** Rule (c): the best candidate takes over once no other member has to be waited for. */
 function choose(core: CoreState, discovery: Discovery): void {
   core.holdsFor = []
   const all = standings(core)
@@ -235,15 +238,15 @@ function reasonToHold(core: CoreState, ids: readonly string[]): string {
   return allHeard ? lackingReason : missingReason
 }
 
-/** The first listed goes first as long as it can fetch what it lacks; else whoever has it does. */
+/** The ranking of candidates: `list` only as long as the first listed can fetch what it lacks. */
 function orderOf(core: CoreState): 'freshest' | 'list' {
   const unfetched = peersOf(core).some((peer) => peer.promotable && triedLongEnough(core, peer))
   return unfetched ? 'freshest' : core.options.order
 }
 
 /**
- * Another node's round is let finish, for as long as a promise to it would hold, and while it gets
- * on with its fetch.
+ * Waits for the round of another node as long as a promise to it would last, and while its fetch
+ * makes progress.
  */
 function awaitOtherRound(core: CoreState): boolean {
   const term = peersOf(core)
@@ -265,8 +268,8 @@ function awaitOtherRound(core: CoreState): boolean {
 }
 
 /**
- * A cold start that is not proven waits for the members that are missing. Proof is the clean stop
- * of the last active, as long as nothing in reach is ahead of it or forked from it.
+ * A cold start without proof waits for the missing members. The proof is the clean stop of the last
+ * active, if no reachable copy is ahead of it or forked from it.
  */
 function awaitStartup(
   core: CoreState,
@@ -283,8 +286,8 @@ function awaitStartup(
 }
 
 /**
- * At a cold start nobody knows yet whom the others can dial; one that nobody can is the last
- * choice.
+ * At a cold start it is not known yet which members others can dial; a node that no member can dial
+ * is the last choice.
  */
 function awaitDials(core: CoreState, best: Standing | undefined): boolean {
   if (core.wasReplica || best?.id !== core.options.nodeId) return false
@@ -293,7 +296,7 @@ function awaitDials(core: CoreState, best: Standing | undefined): boolean {
   return true
 }
 
-/** Whether what can be gathered covers every position that anybody in reach has heard of. */
+/** Whether the copies in reach cover every position that any member in reach knows of. */
 function knowsEnough(core: CoreState, all: readonly Standing[], best: Standing): boolean {
   const copy = longestOnLine(all, best.copy)
   const lacking = all.find((one) => one.known !== undefined && !holdsKnown(core, one, copy))
@@ -311,7 +314,7 @@ function knowsEnough(core: CoreState, all: readonly Standing[], best: Standing):
 function holdsKnown(core: CoreState, one: Standing, copy: Standing['copy']): boolean {
   const { known } = one
   if (known === undefined || covers(copy, known)) return true
-  // The process that wrote that term is in reach, so its copy is the latest that there is of it.
+  // The process that wrote that term is in reach, so its copy has everything of that term.
   const { nodeId, bootId } = known.term
   if (nodeId === core.options.nodeId && bootId === core.options.bootId) {
     return compareFreshness(copy, core.copy) >= 0
@@ -321,7 +324,7 @@ function holdsKnown(core: CoreState, one: Standing, copy: Standing['copy']): boo
   return endsKnown(known, peer.view) && compareFreshness(copy, peer.view.copy) >= 0
 }
 
-/** A better candidate is given `deadMs` to do something, and is passed over then. */
+/** Gives a better candidate `deadMs` to act, and then excludes it. */
 function awaitBetter(core: CoreState, discovery: Discovery, best: Standing): void {
   awaitCandidate(core, best.id)
   if (!passed(core, 'wait')) {

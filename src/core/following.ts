@@ -1,5 +1,6 @@
 /**
- * Following an active: restoring and standby. A node that hears its active never starts a takeover.
+ * Following an active, as a restoring node or a standby. A node that hears its active never starts
+ * a takeover.
  */
 import { sameTerm, type Term } from '../history/position.js'
 import { becomeDiscovering, becomeRestoring, becomeStandby, trustSet } from './roles.js'
@@ -12,8 +13,8 @@ import type { CoreState, Following } from './state/state.js'
 import type { CoreInput } from './state/types.js'
 
 /**
- * Begins to follow; the term is promised durably first, so that an older stream is refused from
- * then on.
+ * Starts to follow. The term is promised durably first, so that older streams are refused from then
+ * on.
  */
 export function follow(core: CoreState, id: string, term: Term): void {
   decide(core, 'follow', id, { epoch: term.epoch })
@@ -23,7 +24,7 @@ export function follow(core: CoreState, id: string, term: Term): void {
 
 function promise(core: CoreState, term: Term): number | undefined {
   const { promised } = core.durable
-  // A promise that its candidate did not wait for may be on its way to the disk still.
+  // An earlier promise of this term may still be on its way to the disk.
   if (promised !== undefined && sameTerm(promised, term)) return core.promisePersistId
   return persist(core, { promised: term })
 }
@@ -41,8 +42,8 @@ export function followPersisted(core: CoreState, id: number): void {
 }
 
 /**
- * How the stream goes, as the shell reports it. Reports of an earlier term are late and say
- * nothing.
+ * Takes in a report of the shell about the stream. Reports of an earlier term are late and are
+ * ignored.
  */
 export function followingReport(
   core: CoreState,
@@ -67,8 +68,8 @@ export function followingReport(
 }
 
 /**
- * A standby whose stream broke stays one: it was caught up, and the lost stream shows in its copy
- * facts.
+ * A standby whose stream breaks remains a standby, because it had caught up; its copy facts show
+ * the lost stream.
  */
 function retryLater(
   core: CoreState,
@@ -103,7 +104,7 @@ export function checkFollowing(core: CoreState): void {
   }
 }
 
-/** The active we follow opened a new term: its tenure goes on, and so does our role. */
+/** Follows the new term of the same active, without a change of role. */
 function followNewTerm(core: CoreState, following: Following, term: Term): void {
   const { promised } = core.durable
   const blocked =

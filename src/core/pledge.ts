@@ -1,6 +1,6 @@
 /**
- * The receiving side of a round: promise durably, cut the old stream, and only then report the own
- * copy, which stays as it is until that round is over.
+ * The receiving side of a round: this node promises durably, cuts its old stream, and then reports
+ * its copy, which stays frozen until the round ends.
  */
 import { sameTerm, type Term } from '../history/position.js'
 import { becomeDiscovering } from './roles.js'
@@ -20,7 +20,8 @@ export function promiseRequested(core: CoreState, peer: Peer, term: Term): void 
     answerPledge(core)
     return
   }
-  // The others go on without an answer: a refusal would hold them up for as long as this disk does.
+  // The other members continue without an answer. A refusal would block them for as long as this
+  // node's disk.
   if (core.round !== undefined && isOverdue(core, core.round)) return
   const refused = refusal(core, peer, term)
   decide(core, 'promise', refused ?? 'given', { to: peer.id, epoch: term.epoch })
@@ -32,15 +33,15 @@ export function promiseRequested(core: CoreState, peer: Peer, term: Term): void 
 }
 
 /**
- * Of two rounds at once the higher epoch wins, and with equal ones the candidate first in takeover
- * order. A round that is bringing in what it lacks is not disturbed: the next one would have to
- * begin with the same.
+ * Why this node does not promise; undefined when it does. Of two concurrent rounds the one with the
+ * higher epoch wins, and of equal epochs the candidate that is first in takeover order. A round
+ * whose fetch makes progress is not disturbed, because the next round would need the same data.
  */
 function refusal(core: CoreState, peer: Peer, term: Term): Refusal {
   const { round, durable, pledge } = core
   if (core.role === 'active') return 'isActive'
   const pledged = pledge === undefined ? undefined : core.peers.get(pledge.candidate)
-  // Its own next round needs no protection from it.
+  // A next round of the same candidate may replace its fetch.
   if (pledged !== peer && isFetching(core, pledged)) return 'betterCandidate'
   if (hearsFollowed(core) || activesHeard(core).length > 0) return 'hearsActive'
   if (core.handover !== undefined) return 'betterCandidate'
@@ -69,8 +70,8 @@ function give(core: CoreState, peer: Peer, term: Term): void {
 }
 
 /**
- * Says the promise once it is durable and the old stream is cut; said again whenever it is asked
- * for.
+ * Sends the promise once it is durable and the old stream is cut, and again whenever it is
+ * requested.
  */
 export function answerPledge(core: CoreState): void {
   const { pledge } = core
@@ -80,7 +81,7 @@ export function answerPledge(core: CoreState): void {
   send(core, peer, { type: 'promise', term: pledge.term, refused: undefined, view: viewOf(core) })
 }
 
-/** `persisted` and `cut` of a promise under way. */
+/** Handles `persisted` and `cut` for the current promise. */
 export function pledgeProgress(core: CoreState, id: number): void {
   const { pledge } = core
   if (pledge === undefined) return

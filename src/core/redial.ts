@@ -1,12 +1,13 @@
 /**
- * Which connections are dialled anew although they stand. One into a network that lost it can stay
- * open for minutes, and longer than the fault lasts; nothing comes over it, or nothing gets out.
+ * Decides which open connections are replaced by a new dial. A connection whose packets are dropped
+ * can stay open for minutes, longer than the fault, while messages of one or both directions are
+ * lost.
  */
 import { type CoreState, type Peer, peersOf } from './state/state.js'
 
 /**
- * Asked whenever the timer runs out, which is at least once a heartbeat. Whoever looks at the time
- * in between may be late, with messages unread that would show that a connection is of use.
+ * Called when the timer expires, at least once per heartbeat. Other inputs may be late, while
+ * messages that prove a connection alive are still unread.
  */
 export function checkRedials(core: CoreState): void {
   const { deadMs } = core.options
@@ -19,7 +20,7 @@ export function checkRedials(core: CoreState): void {
   }
 }
 
-/** For how long the peer has said that it does not hear us, whatever our role. */
+/** Milliseconds since the peer first reported that it does not hear this node, in any role. */
 function noteUnheard(core: CoreState, peer: Peer): number {
   const isHeard = peer.view?.hears.includes(core.options.nodeId) ?? true
   peer.unheardSinceMs = isHeard ? undefined : (peer.unheardSinceMs ?? core.nowMs)

@@ -1,7 +1,7 @@
 /**
- * Two actives. The one of the lower term, or of an equal one, that the other cannot hear, neither
- * directly nor through others, cannot settle it with that one and steps down, unless the other
- * serves less than was acknowledged; where a path exists, or neither may give way, it is reported.
+ * Two active nodes. If the other node has a higher or equal term and cannot hear this one, neither
+ * directly nor through other members, this node steps down, unless the other serves less than was
+ * acknowledged here. If a path exists, or neither may step down, the split brain is reported.
  */
 import { type Extent, relate, sameTerm, type Term } from '../history/position.js'
 import { stepDown } from './roles.js'
@@ -11,10 +11,10 @@ import { emitOnce } from './state/acts.js'
 import { decide } from './state/explain.js'
 import { type CoreState, peersOf, type Rival, type Tenure } from './state/state.js'
 
-/** A member as an active in some term. */
+/** A member that is active, with its term. */
 type ActiveTerm = Pick<Rival, 'id' | 'term'>
 
-/** True when it stepped down. */
+/** Answers true when this node stepped down. */
 export function checkRivals(core: CoreState, tenure: Tenure): boolean {
   refresh(core, tenure)
   for (const rival of tenure.rivals.values()) {
@@ -31,8 +31,9 @@ export function checkRivals(core: CoreState, tenure: Tenure): boolean {
 }
 
 /**
- * Nobody gives way to an empty copy, to one of another history, or to one that lacks what was
- * acknowledged as held by a standby: whoever opened that term did it without those who have it.
+ * Whether this node may step down for another active. It does not for an empty copy, for one of
+ * another history, or for one that lacks changes acknowledged as held by a standby, because that
+ * term was opened without the members that hold them.
  */
 function mayYieldTo(core: CoreState, rival: Rival): boolean {
   const copy = copyOf(core, rival)
@@ -44,8 +45,7 @@ function mayYieldTo(core: CoreState, rival: Rival): boolean {
 }
 
 /**
- * Whether another active serves nothing that could replace what this one has: an empty copy, or one
- * of another history.
+ * Whether another active cannot replace this one, because its copy is empty or of another history.
  */
 export function isNoSuccessor(core: CoreState, rival: ActiveTerm): boolean {
   const copy = copyOf(core, rival)
@@ -54,8 +54,8 @@ export function isNoSuccessor(core: CoreState, rival: ActiveTerm): boolean {
 }
 
 /**
- * What the rival serves: as it says itself, or as a standby has it that follows it; undefined when
- * neither is heard.
+ * The copy of the rival, as it reports itself or as its standby reports it; undefined when neither
+ * is heard.
  */
 function copyOf(core: CoreState, rival: ActiveTerm): Extent | undefined {
   const direct = core.peers.get(rival.id)
@@ -77,7 +77,7 @@ function refresh(core: CoreState, tenure: Tenure): void {
   for (const id of tenure.rivals.keys()) if (!seen.has(id)) tenure.rivals.delete(id)
   for (const [id, term] of seen) {
     const before = tenure.rivals.get(id)
-    // Of two equal terms neither is newer: the one that is not heard gives way all the same.
+    // Of two equal terms neither is newer, so the active that is not heard steps down as well.
     const older = term.epoch < tenure.term.epoch
     const deaf = !older && !pathTo(core, id)
     tenure.rivals.set(id, {
@@ -89,7 +89,7 @@ function refresh(core: CoreState, tenure: Tenure): void {
   }
 }
 
-/** Other actives, heard or told of by others, each in its highest term. */
+/** Other actives that are heard or reported by others, each with its highest term. */
 function activesSeen(core: CoreState): Map<string, Term> {
   const seen = new Map<string, Term>()
   for (const { peer, term } of activesHeard(core)) seen.set(peer.id, term)
@@ -107,8 +107,7 @@ function activesSeen(core: CoreState): Map<string, Term> {
 }
 
 /**
- * The id of an active of a newer term, heard here or by others, whose copy may have gone on from
- * ours.
+ * The id of an active of a newer term, heard here or by others, whose copy may continue this one.
  */
 export function newerActive(core: CoreState, own: Term): string | undefined {
   for (const [id, term] of activesSeen(core)) {
@@ -118,8 +117,8 @@ export function newerActive(core: CoreState, own: Term): string | undefined {
 }
 
 /**
- * Whether what we say can reach `target` through members that hear one another. Of a target that we
- * do not hear we do not know whom it hears; it is taken to hear those that hear it.
+ * Whether information from this node can reach `target` through members that hear one another. A
+ * target that is not heard here is assumed to hear the members that hear it.
  */
 function pathTo(core: CoreState, target: string): boolean {
   const reached = new Set([core.options.nodeId])

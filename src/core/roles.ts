@@ -1,6 +1,6 @@
 /**
- * One becomeX() for each role. Each does every reset that belongs to it; nothing else changes the
- * role.
+ * The changes of role, one function for each role, with all resets that belong to it. The role is
+ * changed only here.
  */
 import { assertInvariant } from '../errors.js'
 import type { Term } from '../history/position.js'
@@ -30,7 +30,7 @@ function become(core: CoreState, role: Role, reason: string, term: Term | undefi
   core.tenure = undefined
   core.otherRound = undefined
   core.holdsFor = []
-  // A change of role ends a freeze: the shell drops it together with the tenure.
+  // A change of role ends all freezes, because the shell drops them with the tenure.
   core.frozenFor.clear()
   disarm(
     core,
@@ -47,7 +47,10 @@ function become(core: CoreState, role: Role, reason: string, term: Term | undefi
   core.effects.push({ type: 'role', role, reason, term })
 }
 
-/** Looks for an active. Whatever stream was followed is left; the promise and the copy stay. */
+/**
+ * Starts to look for an active. The node leaves the stream that it follows and keeps its promise
+ * and its copy.
+ */
 export function becomeDiscovering(core: CoreState, reason: string): void {
   const followed = core.following !== undefined
   const first = core.role === 'stopped'
@@ -61,14 +64,14 @@ export function becomeDiscovering(core: CoreState, reason: string): void {
   askAgain(core)
 }
 
-/** From now on somebody else may serve. */
+/** Notes that from now on another member may serve. */
 function noteServed(core: CoreState): void {
   core.served = { atMs: core.nowMs, term: core.tenure?.term, hears: heardIds(core) }
 }
 
 /**
- * The silence of a needed member is counted from when the active was last heard, so that it is
- * waited for once.
+ * Silent members whose data is needed are waited for from when the active was last heard, so that
+ * they are waited for only once.
  */
 function markActiveLost(core: CoreState): void {
   const active = core.followed === undefined ? undefined : core.peers.get(core.followed.id)
@@ -76,7 +79,7 @@ function markActiveLost(core: CoreState): void {
   core.timers.set('activeLost', Math.min(core.nowMs, lastHeardMs ?? core.nowMs))
 }
 
-/** A new search: everybody is asked again, and nobody is passed over any more. */
+/** Starts a new search, which queries all members again and excludes none. */
 export function askAgain(core: CoreState): void {
   assertInvariant(core.role === 'discovering', 'only a discovering node asks')
   core.discovery = {
@@ -143,13 +146,13 @@ export function becomeActive(core: CoreState, beginning: Beginning): void {
   }
 }
 
-/** The in-sync set of the own journal is the one in force again. */
+/** Trusts the in-sync set of this node's journal again. */
 export function trustSet(core: CoreState): void {
   core.setDoubted = false
   disarm(core, 'doubt')
 }
 
-/** The active gives up by itself. */
+/** Gives up the role without a handover. */
 export function stepDown(core: CoreState, reason: string): void {
   assertInvariant(core.tenure !== undefined, 'only an active steps down')
   emit(core, { name: 'steppedDown', reason, term: core.tenure.term })

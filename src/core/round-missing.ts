@@ -1,4 +1,4 @@
-/** Whose changes the round of this node may lack, and whether it may go on without them. */
+/** Decides whose changes a round may lack, and whether it may go on without them. */
 import { compareFreshness, relate } from '../history/position.js'
 import { lackingAtStart, neededMembers } from './standing/needed.js'
 import { isUnlikely, standIns } from './standing/stand-ins.js'
@@ -6,7 +6,7 @@ import { answersForItself, lastOwner, standsForSet } from './standing/stands.js'
 import type { PeerView } from './state/messages.js'
 import type { CoreState, Round } from './state/state.js'
 
-/** The members of which nobody can say whether they hold a change that this node lacks. */
+/** The members that may hold a change which this node lacks. */
 export function missingIn(core: CoreState, round: Round): string[] {
   const left = core.leftOut.filter((id) => !hasAnswered(core, round, id))
   const missing = [...missingCopies(core, round), ...left, ...passedOver(core, round)]
@@ -14,8 +14,8 @@ export function missingIn(core: CoreState, round: Round): string[] {
 }
 
 /**
- * Members with a fresher copy that we cannot continue, and that may not lead: what they have is
- * gone without.
+ * Members with a fresher copy that this node cannot continue and that may not lead, so their
+ * changes are given up.
  */
 function passedOver(core: CoreState, round: Round): string[] {
   return [...round.promises]
@@ -23,7 +23,7 @@ function passedOver(core: CoreState, round: Round): string[] {
     .map(([id]) => id)
 }
 
-/** Whether a copy is fresher than ours and none that continues it. */
+/** Whether a copy is fresher than this node's and does not continue it. */
 export function isFork(core: CoreState, view: PeerView): boolean {
   if (relate(core.copy, view.copy).kind === 'behind') return false
   return compareFreshness(view.copy, core.copy) > 0
@@ -35,15 +35,15 @@ export function goesFirst(core: CoreState, id: string, view: PeerView): boolean 
 
 export function mayLeaveOut(core: CoreState, round: Round, id: string): boolean {
   if (core.withoutPeers.has(id)) return true
-  // An empty node never serves in the place of one that has data.
+  // An empty node never serves in place of one that has data.
   if (core.copy.seq === 0 && round.skipped.has(id)) return false
   if (core.options.onMissingPeer === 'takeOver') return true
   return core.peers.get(id)?.promotable === false || isUnlikelyStandIn(core, round, id)
 }
 
 /**
- * Named, and not held for: else a machine that is switched off would cost the cluster the next one
- * that is lost.
+ * Whether a member is named but not held for. Otherwise a machine that is switched off would make
+ * the next loss an outage.
  */
 function isUnlikelyStandIn(core: CoreState, round: Round, id: string): boolean {
   if (round.skipped.has(id) || round.promises.has(id)) return false
@@ -59,7 +59,7 @@ function missingCopies(core: CoreState, round: Round): string[] {
   const lacking = neededMembers(core, round.promises).filter(
     (peer) => !hasAnswered(core, round, peer.id),
   )
-  // Whatever one of these says of its copy is all that it has.
+  // A stand-in that has promised has reported all that it holds.
   const unasked = standIns(core).filter((peer) => !round.promises.has(peer.id))
   return [...lacking, ...unasked].map((peer) => peer.id)
 }
@@ -70,7 +70,7 @@ function hasAnswered(core: CoreState, round: Round, id: string): boolean {
   return peer !== undefined && view !== undefined && answersForItself(core, peer, view)
 }
 
-/** Whether a member may take the role with the copy that it promised with. */
+/** Whether a member may take the role with the copy of its promise. */
 export function mayLead(core: CoreState, id: string, view: PeerView): boolean {
   const { complete, ineligible } = view.copy
   return (core.peers.get(id)?.promotable ?? false) && complete && ineligible === undefined

@@ -1,7 +1,8 @@
 /**
- * A round: the attempt of one candidate to become active. It cuts its old stream, promises its new
- * epoch durably, asks all in reach to do the same, takes over the freshest of the frozen copies,
- * and only then opens its term. Until that last step anything better ends it.
+ * A round is the attempt of one candidate to become active. The candidate cuts its old stream,
+ * promises its new epoch durably, asks all members in reach for the same promise, fetches the
+ * freshest of the frozen copies, and only then opens its term. Until then a better candidate or an
+ * active ends the round.
  */
 import { assertInvariant } from '../errors.js'
 import { compareFreshness, relate, sameTerm, type Term } from '../history/position.js'
@@ -68,7 +69,9 @@ export function begin(
   core.announce = true
 }
 
-/** Ends the round; the next one waits longer each time, and not equally long on each node. */
+/**
+ * Ends the round. The delay before the next one grows with each attempt and differs between nodes.
+ */
 export function abandonRound(core: CoreState, why: string): void {
   const { heartbeatMs, deadMs } = core.options
   const delayMs = (heartbeatMs / 2) * 2 ** Math.min(core.attempts, 6) * (1 + core.index / 4)
@@ -108,7 +111,9 @@ function positionFits(core: CoreState, seq: number): boolean {
   return core.copy.seq === seq && isCandidate(ownStanding(core))
 }
 
-/** Tells the giver of a handover that it failed, so that it need not wait for its deadline. */
+/**
+ * Tells the giver of a handover that it failed, so that the giver need not wait for its deadline.
+ */
 function refuseHandover(core: CoreState, reason: string): void {
   const offer = core.round?.handover
   const giver = core.peers.get(offer?.giver ?? '')
@@ -128,20 +133,25 @@ export function promiseReceived(
   else round.promises.set(from, message.view)
 }
 
-/** All who can be asked have answered, or took longer than a silent member may. */
+/**
+ * Continues once all members in reach have promised, or have taken longer than a silent member may.
+ */
 function checkAnswers(core: CoreState, round: Round): void {
   const pending = peersOf(core).filter((peer) => heard(core, peer) && !round.promises.has(peer.id))
   if (pending.length > 0 && !passed(core, 'round')) return
   disarm(core, 'round')
   for (const { id, view } of pending) {
-    // Heard, ahead of us, and without an answer: nothing can be fetched from it that would stay
-    // what it is.
+    // The member is heard and has more, but did not promise, so its copy is not frozen and cannot
+    // be fetched.
     if (view !== undefined && compareFreshness(view.copy, core.copy) > 0) round.skipped.add(id)
   }
   checkMissing(core, round)
 }
 
-/** With every fetch the own journal may tell of another in-sync set. */
+/**
+ * Checks for missing members again after every fetch, because the fetched journal may contain
+ * another in-sync set.
+ */
 function checkMissing(core: CoreState, round: Round): void {
   round.missing = missingIn(core, round)
   const held = round.missing.filter((id) => !mayLeaveOut(core, round, id))
@@ -152,8 +162,8 @@ function checkMissing(core: CoreState, round: Round): void {
 }
 
 /**
- * What a member holds for may be told only with its promise, and whom we hear ourselves may not
- * have answered us.
+ * Holds for the members that others hold for. A member may report them only with its promise, and a
+ * member that this node hears may not have promised.
  */
 function holdWithOthers(core: CoreState, { promises }: Round): boolean {
   const others = heldByOthers(core, promises)
@@ -204,10 +214,10 @@ export function fetched(core: CoreState, input: Extract<CoreInput, { type: 'fetc
     return
   }
   const why = input.reason ?? 'unknown'
-  // As long as something comes, it is fetched from.
+  // A source counts as usable as long as data arrives from it.
   if (core.copy.seq > round.sourceSeq || round.fetchedAtMs !== undefined)
     source.unfetchableSinceMs = undefined
-  // A copy that cannot take it in says nothing of the source.
+  // A failure of this node's own copy says nothing about the source.
   if (isCandidate(ownStanding(core))) source.unfetchableSinceMs ??= core.nowMs
   if (mayPassOver(core, round, source)) {
     decide(core, 'round.data', 'passOver', { peer: source.id, why })
@@ -219,8 +229,9 @@ export function fetched(core: CoreState, input: Extract<CoreInput, { type: 'fetc
 }
 
 /**
- * A member that has more than we and does not hand it over is like one that is silent: it is tried
- * for as long, and an order goes on without it. One that may take the role itself goes first.
+ * Whether the round may go on without the additional changes of a member that does not hand them
+ * over. Such a member is treated like a silent one: it is tried for as long, and an order of the
+ * operator overrides it. If it may take the role itself, it goes first.
  */
 function mayPassOver(core: CoreState, round: Round, source: Peer): boolean {
   const { id } = source
@@ -252,8 +263,8 @@ function otherThan(core: CoreState, id: string): string[] {
 }
 
 /**
- * The process that wrote the latest known term answered with its frozen copy, or is this one: there
- * is nothing later.
+ * Whether the process that wrote the latest known term has promised with its frozen copy, or is
+ * this one, so that nothing later exists.
  */
 function isWrittenByNow(core: CoreState, round: Round, known: Known): boolean {
   const { nodeId, bootId } = core.options
@@ -266,7 +277,7 @@ export function gateAnswered(core: CoreState, id: number, ok: boolean): void {
   const { round } = core
   if (round?.phase !== 'gate' || round.waitId !== id) return
   if (!ok) round.abandoned = 'the gate is closed'
-  // An equal one too: two terms of one epoch would leave nobody to say which of them is newer.
+  // An equal epoch counts as well, because of two terms with one epoch neither would be newer.
   else if (highestEpoch(core, round.term) >= round.term.epoch)
     round.abandoned = 'the epoch is taken'
   else openTerm(core, round)
@@ -279,8 +290,9 @@ function openTerm(core: CoreState, round: Round): void {
 }
 
 /**
- * The opening goes on: it is not overdue while it does. Once it was, it stays so: the others may
- * have begun a round since without this node, and it looks at theirs before it serves.
+ * Opening the term makes progress, so it is not overdue. An opening that was overdue remains so,
+ * because the other members may have begun a round without this node, which it checks before it
+ * serves.
  */
 export function openingProgress(core: CoreState, term: Term): void {
   const { round } = core
@@ -288,7 +300,10 @@ export function openingProgress(core: CoreState, term: Term): void {
   arm(core, 'round', 2 * core.options.deadMs)
 }
 
-/** No promotable member in reach: acknowledgements by standbys have nobody to wait for. */
+/**
+ * Whether no promotable member is in reach, so that acknowledgements by standbys are not waited
+ * for.
+ */
 export function isAlone(core: CoreState): boolean {
   return !peersOf(core).some((peer) => peer.promotable && peer.link && heard(core, peer))
 }
@@ -303,8 +318,8 @@ export function roundOpened(
     ? (round.abandoned ?? replacedBy(core, round))
     : `opening the term failed: ${input.reason ?? 'unknown'}`
   if (why !== undefined) {
-    // The term is in the journal, so the next attempt takes this node for its owner. From the round
-    // on others may have served without it, as after a role that was given up.
+    // The term may be in the journal, so the next round takes this node for its owner. Since this
+    // round began others may have served, as after giving up the role.
     core.leftOut = round.missing
     core.served = { atMs: round.beganMs, term: core.served?.term, hears: heardIds(core) }
     abandonRound(core, why)
@@ -329,7 +344,10 @@ export function roundOpened(
   if (absent.length > 0) emit(core, { name: 'unprovenStart', missing: absent })
 }
 
-/** Who goes first, or went first while the term was being opened. */
+/**
+ * Why this node must not serve although its term is open: another member goes first, or did so
+ * while the term was being opened.
+ */
 function replacedBy(core: CoreState, round: Round): string | undefined {
   const [active] = activesHeard(core)
   const from = round.handover?.from.epoch ?? 0
@@ -344,7 +362,7 @@ function replacedBy(core: CoreState, round: Round): string | undefined {
   return other === undefined ? undefined : `${other.id} goes on without this node`
 }
 
-/** The disk takes so long to open the term that nobody should wait for it. */
+/** Whether opening the term takes so long that the other members should not wait. */
 export function isOverdue(core: CoreState, round: Round): boolean {
   return round.phase === 'opening' && passed(core, 'round')
 }

@@ -1,7 +1,7 @@
 /**
- * The core's one entry: `step(state, input)` changes the state it is given and returns the effects,
- * in the order in which they are to be carried out. First the time moves on, then what follows from
- * a changed copy is decided, then the input is taken in and what follows from it is decided.
+ * The entry point of the core. `step(state, input)` changes the given state and returns the effects
+ * in the order in which they have to be carried out: it advances the time, then handles a changed
+ * copy, then the input, and after each runs all rules.
  */
 import { assertInvariant } from '../errors.js'
 import { checkActive, reopenPersisted, termReopened } from './active.js'
@@ -49,7 +49,7 @@ export { explain } from './state/explain.js'
 export { nextDueMs } from './state/next-deadline.js'
 export type { CoreState } from './state/state.js'
 
-/** Takes one input in; the returned effects are to be carried out in their order. */
+/** Processes one input. The returned effects have to be carried out in their order. */
 export function step(core: CoreState, input: CoreInput): CoreEffect[] {
   core.effects = []
   const lateMs = advance(core, input)
@@ -64,7 +64,7 @@ export function step(core: CoreState, input: CoreInput): CoreEffect[] {
   return core.effects
 }
 
-/** What became of the copy came before the input that tells of it, and is decided upon first. */
+/** Handles a changed copy before the input that reports it, because the change came first. */
 function takeCopy(core: CoreState, copy: CopyFacts | undefined): void {
   const before = core.copy
   if (!core.started || copy === undefined || sameFacts(copy, before)) return
@@ -76,8 +76,8 @@ function takeCopy(core: CoreState, copy: CopyFacts | undefined): void {
 }
 
 /**
- * Decides until nothing changes the role any more: losing the active may be followed by a takeover
- * at once.
+ * Runs the rules until the role no longer changes, because the loss of the active may lead to a
+ * takeover in the same step.
  */
 function settle(core: CoreState): void {
   reportPeers(core)
@@ -146,7 +146,10 @@ function takeLink(core: CoreState, input: LinkInput): void {
   }
 }
 
-/** The first words on a new connection, so that nobody waits for the next heartbeat. */
+/**
+ * Sends the first message on a new connection, so that the peer need not wait for the next
+ * heartbeat.
+ */
 function greet(core: CoreState, peer: Peer): void {
   if (peer.owedQueryId !== undefined) {
     send(core, peer, { type: 'answer', queryId: peer.owedQueryId, view: viewOf(core) })
@@ -176,7 +179,7 @@ function takeMessage(core: CoreState, from: string, message: CoreMessage): void 
       answerReceived(core, from, message)
       break
     case 'promiseRequest':
-      // A silent active is lost before it is asked about, even if no tick came in between.
+      // A silent active counts as lost before this node answers, even if no tick came in between.
       checkFollowing(core)
       promiseRequested(core, peer, message.term)
       break
@@ -212,7 +215,7 @@ function takeCommand(core: CoreState, input: Extract<CoreInput, { type: 'command
   }
 }
 
-/** An active has the role already: nothing is left to do for it. */
+/** An active already has the role, so for it the order is fulfilled. */
 function takeOverCommand(
   core: CoreState,
   withoutPeers: readonly string[],
@@ -225,9 +228,9 @@ function takeOverCommand(
   }
   if (core.role === 'active') return undefined
   for (const peer of withoutPeers) core.withoutPeers.add(peer)
-  // An order to serve is more than the caution of a machine that was replaced.
+  // An order to serve overrides the option `join`.
   core.joining = false
-  // Somebody decided: the pause after attempts that failed without this order is over.
+  // The order ends the back-off after failed attempts.
   disarm(core, 'backoff')
   return undefined
 }
@@ -237,7 +240,7 @@ type Progress = Exclude<
   LinkInput | { readonly type: 'start' | 'tick' | 'message' | 'command' }
 >
 
-/** What the shell reports of effects that it carried out. */
+/** Handles what the shell reports about the effects that it carries out. */
 function takeProgress(core: CoreState, input: Progress): void {
   switch (input.type) {
     case 'persisted':
@@ -289,9 +292,9 @@ function takePersisted(core: CoreState, id: number): void {
 }
 
 /**
- * Speaks to everybody when the heartbeat is due, and at once after anything that the others wait
- * for. Whoever is spoken to in the second half of its own heartbeat answers with it, so that idle
- * nodes wake up together, and half as often.
+ * Sends to all peers when the heartbeat is due, and immediately after a change that they wait for.
+ * A message from a peer in the second half of the heartbeat interval triggers the heartbeat early,
+ * so that idle nodes wake up together and half as often.
  */
 function beat(core: CoreState, spokenTo: boolean): void {
   const { heartbeatMs } = core.options
@@ -300,8 +303,8 @@ function beat(core: CoreState, spokenTo: boolean): void {
   if (!due && !core.announce) return
   core.announce = false
   if (!core.started) return
-  // The next one is counted from when this one was due, so that they do not drift by the delay of
-  // a tick.
+  // The next heartbeat is counted from when this one was due, so that ticks that come late cause no
+  // drift.
   const lateMs = core.nowMs - nextMs
   arm(core, 'heartbeat', heartbeatMs - (lateMs > 0 && lateMs < heartbeatMs ? lateMs : 0))
   if (core.tenure?.asking !== undefined) {
@@ -313,8 +316,8 @@ function beat(core: CoreState, spokenTo: boolean): void {
 }
 
 /**
- * A node that discovers asks with each heartbeat; a candidate asks those again that have not
- * promised.
+ * Sends the message that is due to a peer: a node that looks for an active sends its query again,
+ * and a candidate sends its request again until the peer has promised.
  */
 function speak(core: CoreState, peer: Peer): void {
   const { round, discovery } = core

@@ -1,7 +1,7 @@
 /**
- * The clean stop: an active hands over if it can; whoever stops says how it stopped, durably,
- * before it says goodbye. Only an active that handed over to nobody, and that nobody can have
- * replaced meanwhile, may serve again without waiting for the others.
+ * The clean stop. An active hands over if possible; every node records durably how it stopped
+ * before it announces its end. Only an active that handed over to no other node, and that no other
+ * node can have replaced meanwhile, may serve again later without waiting for the others.
  */
 
 import { becomeStopped } from './roles.js'
@@ -32,8 +32,8 @@ export function checkStop(core: CoreState): void {
   const { stopping } = core
   if (stopping === undefined) return
   if (core.bootPersistId !== undefined) {
-    // Nothing was decided yet, so that what the last run proved still holds, and nobody waits for
-    // the disk.
+    // This process has decided nothing yet, so the proof of the previous process is kept, and the
+    // stop does not wait for the disk.
     persist(core, { lastStop: core.previousStop })
     return endStop(core, stopping)
   }
@@ -46,7 +46,7 @@ export function checkStop(core: CoreState): void {
     if (core.role !== 'active') persistStop(core, stopping, 'standby')
     else if (passed(core, 'stop')) persistStop(core, stopping, 'crashed')
   }
-  // A disk that takes nothing keeps nobody from stopping: without the proof it counts as a crash.
+  // A disk that does not write does not block the stop, which then counts as a crash.
   if (stopping.phase === 'persisting' && passed(core, 'stop')) endStop(core, stopping)
 }
 
@@ -54,7 +54,7 @@ function beginStop(core: CoreState, stopping: Stopping): void {
   if (core.handover !== undefined) {
     stopping.phase = 'handover'
   } else if (core.role !== 'active') {
-    // A node that took no part in anything leaves what its last run proved.
+    // A node that took part in nothing keeps the proof of the previous process.
     persistStop(core, stopping, core.tookPart ? 'standby' : core.previousStop)
   } else if (isSettled(core.tenure) && startHandover(core, undefined, undefined)) {
     stopping.phase = 'handover'
@@ -63,7 +63,7 @@ function beginStop(core: CoreState, stopping: Stopping): void {
   }
 }
 
-/** Whether the term is certain, so that it can be handed over. */
+/** Whether the tenure is in doubt about nothing, so that the role can be handed over. */
 function isSettled(tenure: Tenure | undefined): boolean {
   return tenure?.asking === undefined && tenure?.reopening === undefined
 }
@@ -85,7 +85,7 @@ export function stopDrained(core: CoreState, input: Extract<CoreInput, { type: '
   else persistStop(core, stopping, mayBeReplaced(core) ? 'standby' : 'active')
 }
 
-/** Whether somebody who is only silent may take over, or may have done so. */
+/** Whether a member that is only silent may take over, or may have done so. */
 function mayBeReplaced(core: CoreState): boolean {
   return peersOf(core).some((peer) => {
     if (!peer.promotable || provenEnd(peer) || peer.heardAtMs === undefined) return false
@@ -104,7 +104,7 @@ function persistStop(core: CoreState, stopping: Stopping, stopAs: DurableFacts['
 export function stopPersisted(core: CoreState, id: number): void {
   const { stopping } = core
   if (stopping?.persistId !== id) return
-  // The role was lost, or a promise given, while the proof was being written: then it proves
+  // The role was lost, or a promise was given, while the proof was being written. Then it proves
   // nothing.
   if (stopping.stopAs === 'active' && core.role !== 'active' && core.tookPart) {
     persistStop(core, stopping, 'standby')

@@ -1,6 +1,6 @@
 /**
- * The planned handover: freeze, drain, give up durably, offer. From the moment the giving up is
- * durable the old term never serves again, whatever becomes of the target.
+ * The planned handover: freeze, drain, give up the role durably, offer it. Once giving up is
+ * durable the old term never serves again, whatever happens to the target.
  */
 import { sameTerm, type Term } from '../history/position.js'
 import { becomeDiscovering, stepDown } from './roles.js'
@@ -54,8 +54,8 @@ function whyNot(
 }
 
 /**
- * The first in takeover order that may take the role, or `to` if that one may. One that nobody can
- * dial goes last: nobody could follow it.
+ * The target of a handover: `to` if it is eligible, otherwise the first eligible member in takeover
+ * order. A member that no other can dial comes last, because no other could follow it.
  */
 export function eligibleTarget(core: CoreState, to: string | undefined): Peer | undefined {
   const eligible = peersOf(core).filter((peer) => {
@@ -115,7 +115,7 @@ export function handoverDrained(
     failHandover(core, handover, input.reason ?? 'the target did not catch up in time')
     return
   }
-  // A target that fell silent or restarted meanwhile would leave nobody active.
+  // If the target has fallen silent or restarted meanwhile, no node would be active.
   if (eligibleTarget(core, handover.target)?.view?.bootId !== handover.offered.bootId) {
     failHandover(core, handover, 'the target is not eligible any more')
     return
@@ -129,7 +129,10 @@ export function handoverDrained(
   handover.persistId = persist(core, { promised: handover.offered })
 }
 
-/** Refused or late before it was given up: the role stays. Afterwards: the ordinary rules. */
+/**
+ * Ends a failed handover. Before the role is given up the node keeps it; afterwards the ordinary
+ * rules apply.
+ */
 function failHandover(core: CoreState, handover: Handover, why: string): void {
   decide(core, 'switchover', 'failed', { why, phase: handover.phase })
   core.handover = undefined
@@ -144,13 +147,14 @@ export function handoverPersisted(core: CoreState, id: number): void {
   const { target, offered } = handover
   handover.phase = 'offering'
   becomeDiscovering(core, `handing over to ${target}`)
-  // It may serve from now on whether we hear of it or not: whoever goes next takes over from it.
+  // From now on the target may serve, even if this node never hears of it, so the next takeover is
+  // one from the target.
   core.followed = { id: target, term: offered }
-  // Before the heartbeat that tells everybody of the new role, so that the target is first to know.
+  // Sent before the heartbeat that announces the new role, so that the target learns of it first.
   offer(core, handover)
 }
 
-/** Sent with every heartbeat until it is over. */
+/** Sends the offer again with every heartbeat until it is settled. */
 export function repeatOffer(core: CoreState): void {
   if (core.handover?.phase === 'offering') offer(core, core.handover)
 }
@@ -169,7 +173,8 @@ export function checkHandover(core: CoreState): void {
   const vanished = target === undefined || !heard(core, target)
   if (handover.phase === 'draining') {
     if (core.role !== 'active') failHandover(core, handover, 'the role was lost')
-    // Nothing is written meanwhile: whoever is gone is not waited for.
+    // No writes are accepted meanwhile, so there is no reason to wait for a target that has
+    // vanished.
     else if (vanished) failHandover(core, handover, `${handover.target} vanished`)
     else if (passed(core, 'handover')) failHandover(core, handover, lateDrain(core, handover))
     return
@@ -196,7 +201,8 @@ function lateDrain(core: CoreState, { target }: Handover): string {
 }
 
 /**
- * A disk that does not take it leaves nobody to serve, so that the others must be free to go on.
+ * Handles a disk that does not record giving up the role. The node steps down at the deadline, so
+ * that the other members can take over.
  */
 function checkPersisting(core: CoreState, handover: Handover): void {
   if (core.role === 'active') {
@@ -215,14 +221,14 @@ export function handoverRefused(
   if (handover?.phase !== 'offering' || from !== handover.target) return
   if (!sameTerm(handover.from, message.from)) return
   failHandover(core, handover, message.reason)
-  // It never served: nothing can be missing that only it has.
+  // The target never served, so it cannot have changes that others lack.
   core.followed = undefined
   if (core.served !== undefined) core.served = { ...core.served, declinedBy: from }
 }
 
 /**
- * The receiving side. What is offered is taken only at the exact position, which the cut stream
- * shows.
+ * Handles an offer of the role. It is accepted only at the exact position, which is known once the
+ * stream is cut.
  */
 export function handoverReceived(
   core: CoreState,
@@ -232,7 +238,7 @@ export function handoverReceived(
   const { from, offered, seq } = message
   if (core.round?.handover !== undefined && sameTerm(core.round.term, offered)) return
   if (core.role === 'active') return
-  // The giver has given up; its last heartbeat is older than this message.
+  // The giver no longer has the role; its last heartbeat is older than this message.
   if (giver.view !== undefined) {
     giver.view = { ...giver.view, role: 'discovering', activeTerm: undefined, promised: offered }
   }

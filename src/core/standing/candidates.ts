@@ -1,10 +1,10 @@
 /**
- * Who should take the role, among those who can be asked.
+ * Ranks the members that may take the role.
  *
- * An empty copy loses against any with data. Across a fork the freshest history wins, and whoever
- * is on the other side cannot fetch what it lacks, so it is no candidate. Without a fork anybody
- * can fetch it: then `order` says whether the freshest or the first listed goes. A member that no
- * other can dial goes last: nobody could follow it.
+ * A copy with data comes before an empty one. After a fork the freshest history wins, and members
+ * of another branch are no candidates because they cannot fetch what they lack. Without a fork
+ * every member can fetch it, and the option `order` decides between the freshest and the first
+ * listed. A member that no other can dial comes last, because no other could follow it.
  */
 import {
   compareFreshness,
@@ -24,14 +24,14 @@ export interface Standing {
   readonly id: string
   readonly index: number
   readonly promotable: boolean
-  /** Whether some other member in reach can dial it, as far as is known. */
+  /** Whether another member in reach can dial it, as far as is known. */
   readonly dialable: boolean
   readonly copy: CopyFacts
   readonly known: DurableFacts['known']
   readonly lastStop: DurableFacts['lastStop']
 }
 
-/** This node and all peers that are heard. */
+/** This node and all peers that are heard and neither active nor stopped. */
 export function standings(core: CoreState): Standing[] {
   const found = [ownStanding(core)]
   for (const peer of peersOf(core)) {
@@ -60,19 +60,22 @@ function peerStanding(core: CoreState, peer: Peer, view: PeerView): Standing {
   return { id, index, promotable, dialable: isDialable(core, id), copy, known, lastStop }
 }
 
-/** Whether anybody in reach can dial this member, or nobody is there to say. */
+/**
+ * Whether another member in reach can dial this member; true when no other is there to report it.
+ */
 export function isDialable(core: CoreState, id: string): boolean {
   const others = peersOf(core).filter((peer) => peer.id !== id && heard(core, peer))
   const own = core.peers.get(id)
   if (own === undefined) {
-    // Whoever dialled us has shown it; at the first search of all the others may still be at it.
+    // A peer that has dialled this node can. During the first search all others may still be
+    // dialling.
     const unknown = others.length === 0 || (!core.wasReplica && running(core, 'discovery'))
     if (unknown || others.some((peer) => peer.accepted)) return true
   } else if (!cannotDial(core, own)) return true
   return others.some(({ view }) => view !== undefined && !view.cannotDial.includes(id))
 }
 
-/** Whether nobody in reach has dialled us yet, which may be only a matter of time. */
+/** Whether no member in reach has dialled this node yet; they may still be dialling. */
 export function awaitsDials(core: CoreState): boolean {
   const others = peersOf(core).filter((peer) => heard(core, peer))
   return others.length > 0 && !others.some((peer) => peer.accepted)
@@ -83,7 +86,7 @@ export function isCandidate(standing: Standing): boolean {
   return standing.promotable && copy.complete && copy.ineligible === undefined
 }
 
-/** The member that should take the role; undefined when none may. */
+/** The best candidate; undefined when there is none. */
 export function bestCandidate(
   all: readonly Standing[],
   excluded: ReadonlySet<string>,
@@ -98,12 +101,15 @@ export function bestCandidate(
     .sort(inOrder)[0]
 }
 
-/** Those that somebody can follow first, then in takeover order. */
+/** Members that others can dial come first, then takeover order decides. */
 function inOrder(left: Standing, right: Standing): number {
   return Number(right.dialable) - Number(left.dialable) || left.index - right.index
 }
 
-/** The freshest copy; of equal ones one that can be followed, in takeover order. */
+/**
+ * The member with the freshest copy. Of equal ones a member that others can dial comes first, then
+ * takeover order decides.
+ */
 export function freshest(all: readonly Standing[]): Standing | undefined {
   return [...all].sort(
     (left, right) => compareFreshness(right.copy, left.copy) || inOrder(left, right),
@@ -119,7 +125,7 @@ function canFetch(copy: CopyFacts, other: CopyFacts): boolean {
 }
 
 /**
- * The copy with the most changes on the line of `copy`: observers, ineligible members and damaged
+ * The copy with the most changes that continues `copy`. Observers, ineligible members and damaged
  * copies count as sources.
  */
 export function longestOnLine(all: readonly Standing[], copy: CopyFacts): CopyFacts {
@@ -130,10 +136,7 @@ export function longestOnLine(all: readonly Standing[], copy: CopyFacts): CopyFa
   return longest
 }
 
-/**
- * Whether the copy that would be served is the one that the last active left behind when it stopped
- * cleanly.
- */
+/** Whether the best copy is the one that the last active left behind when it stopped cleanly. */
 export function provenBy(all: readonly Standing[], best: Standing): boolean {
   return all.some(
     (proof) =>
@@ -143,20 +146,21 @@ export function provenBy(all: readonly Standing[], best: Standing): boolean {
   )
 }
 
-/** Whether the last change of a copy was made by the process that this term belongs to. */
+/** Whether the process of this term made the last change of a copy. */
 export function stampedBy(copy: Extent, writer: Term): boolean {
   const last = positionOf(copy)?.term
   return last?.nodeId === writer.nodeId && last.bootId === writer.bootId
 }
 
 /**
- * A member that continues our copy and has more. Changes that this very process made cannot be
- * ahead of it: its own facts are only older then than what a standby says.
+ * A member whose copy continues this node's and has more. Changes made by this very process do not
+ * count, because then only this node's facts are older than what a standby reports.
  */
 export function copyAhead(core: CoreState, term: Term): Peer | undefined {
   return peersOf(core).find((peer) => {
     const copy = peer.view?.copy
-    // Cheap first: an active asks this with every input, and histories may be long.
+    // The cheap check comes first: an active calls this with every input, and histories may be
+    // long.
     if (copy === undefined || copy.seq <= core.copy.seq) return false
     if (!heard(core, peer)) return false
     return relate(core.copy, copy).kind === 'behind' && !stampedBy(copy, term)

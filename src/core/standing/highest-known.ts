@@ -1,6 +1,7 @@
 /**
- * The highest position heard of, kept durably: a node that knows of a later one than it holds is
- * outdated and does not serve by itself, however long it waited for the others.
+ * The highest position that this node knows of, kept durably. A node that knows a later position
+ * than its copy holds is outdated and does not take the role by itself, however long it has waited
+ * for the others.
  */
 import { type Extent, type Position, positionOf } from '../../history/position.js'
 import { arm, disarm, persist, running } from '../state/acts.js'
@@ -10,12 +11,12 @@ import { heard } from './liveness.js'
 
 type Known = NonNullable<DurableFacts['known']>
 
-/** The position of the last change of a copy that a crash of its node leaves there. */
+/** The position of the last change of a copy that survives a crash of its node. */
 export function durablePosition(copy: CopyFacts): Position | undefined {
   return positionOf({ history: copy.history, seq: Math.min(copy.seq, copy.durableSeq) })
 }
 
-/** Whether a copy holds this position, or has changes of a history that replaced it. */
+/** Whether a copy holds this position, or changes of a history that replaced it. */
 export function covers(copy: Extent, known: Known): boolean {
   const epoch = positionOf(copy)?.term.epoch ?? 0
   if (epoch !== known.term.epoch) return epoch > known.term.epoch
@@ -28,9 +29,9 @@ export function outdated(core: CoreState): boolean {
 }
 
 /**
- * Whether somebody decided to go on without these changes: for this node once and for all, or, with
- * an order, without the member that wrote them. An order given to that member itself is for its
- * copy as it is, whatever an earlier process had.
+ * Whether an operator accepted the loss of these changes: for this node in general (`allowStale`),
+ * or by an order to take over without the member that wrote them. An order to that member itself
+ * concerns its copy as it is, whatever an earlier process had.
  */
 export function mayGoWithout(core: CoreState, known: DurableFacts['known']): boolean {
   const { options, withoutPeers } = core
@@ -41,8 +42,8 @@ export function mayGoWithout(core: CoreState, known: DurableFacts['known']): boo
 }
 
 /**
- * Whoever caught up with a later term has all that there is: the active of that term went on
- * without what it lacks, even before it has a change to show for it.
+ * Whether this node has all that exists. A node that caught up with a later term has, because the
+ * active of that term continued without anything that it lacks, even before its first change.
  */
 function holds(core: CoreState, known: Known): boolean {
   if (covers(core.copy, known)) return true
@@ -51,8 +52,8 @@ function holds(core: CoreState, known: Known): boolean {
 }
 
 /**
- * Raises the known position. Nothing waits for it to be durable: it only makes this node more
- * careful.
+ * Raises the known position. Nothing waits until it is durable, because it only makes this node
+ * more careful.
  */
 function raiseKnown(core: CoreState, position: Position): void {
   const { known } = core.durable
@@ -67,17 +68,17 @@ function higher(position: Position, known: Known): boolean {
   return seq > known.seq
 }
 
-/** Forgets the known position once the own copy holds it. */
+/** Drops the known position once this node's copy holds it. */
 export function settleKnown(core: CoreState): void {
   const { known } = core.durable
   if (known !== undefined && holds(core, known)) persist(core, { known: undefined })
 }
 
 /**
- * Learns from the actives that are heard: a change of a term that is newer than our history at
- * once; a later position in a term that we know at most once per `deadMs`, for it moves with every
- * write. A standby that counts as in sync is behind only by what is under way, which the active
- * does not acknowledge without it.
+ * Learns positions from the actives that are heard: a change of a newer term at once; a later
+ * position of a known term at most once per `deadMs`, because it rises with every write. A standby
+ * in the in-sync set lacks only changes in flight, which the active does not acknowledge without
+ * it.
  */
 export function learnKnown(core: CoreState): void {
   if (core.role === 'active') return
@@ -97,8 +98,8 @@ export function learnKnown(core: CoreState): void {
 }
 
 /**
- * Learns from a standby of an active that we do not hear. What it has counts only when this
- * has lasted for `deadMs`: right after the loss of an active the others may not have noticed yet.
+ * Learns the position of a standby of an active that this node does not hear, but only after
+ * `deadMs`: just after the loss of an active its standbys may not have noticed it yet.
  */
 export function learnRelayed(core: CoreState, copy: CopyFacts | undefined): void {
   if (running(core, 'known')) return
@@ -107,7 +108,7 @@ export function learnRelayed(core: CoreState, copy: CopyFacts | undefined): void
   arm(core, 'known', core.options.deadMs)
 }
 
-/** Somebody decided to go on without the later changes: they bind this node no longer. */
+/** Drops the known position, because the later changes were given up. */
 export function giveUpKnown(core: CoreState): void {
   if (core.durable.known !== undefined) persist(core, { known: undefined })
 }
@@ -117,7 +118,7 @@ function knownEpoch(core: CoreState): number {
   return Math.max(held, core.durable.known?.term.epoch ?? 0)
 }
 
-/** A standby that the active it hears lists in its in-sync set. */
+/** Whether this node is a standby in the in-sync set of an active that it hears. */
 function countsAsInSync(core: CoreState): boolean {
   if (core.role !== 'standby' || core.followed === undefined) return false
   const active = core.peers.get(core.followed.id)

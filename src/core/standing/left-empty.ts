@@ -1,7 +1,7 @@
 /**
- * Terms that left this node's history because it got no change in them before the next one began.
- * Whoever has changes of such a term does not find it here any more, and could not tell this copy
- * from one that lost them. So this node keeps durably that there were none.
+ * Remembers empty terms that left this node's history because it received no change in them before
+ * the next term began. A member with changes of such a term could not distinguish this copy from
+ * one that lost them, so this node records durably that it had none.
  */
 import { sameTerm, type Term } from '../../history/position.js'
 import { persist } from '../state/acts.js'
@@ -10,21 +10,21 @@ import type { PeerView } from '../state/messages.js'
 import type { CoreState } from '../state/state.js'
 
 /**
- * Terms that are remembered; the oldest are forgotten beyond it, and then prove nothing any more.
+ * Empty terms that are remembered; beyond it the oldest are dropped and no longer prove anything.
  */
 export const leftEmptyMax = 8
 
 /**
- * Notes the last term of a copy, if it was left without a change; `before` is the copy as it was
- * seen last.
+ * Records the last term of a copy if it has left the history without a change. `before` is the copy
+ * as last seen.
  */
 export function noteLeftEmpty(core: CoreState, before: CopyFacts): void {
   const { copy, completedTerm, durable } = core
   const last = before.history.at(-1)
-  // Cheap first: this is asked with every change of the copy.
+  // The cheap check comes first, because this is called with every change of the copy.
   if (copy.history === before.history || last === undefined || last.firstSeq <= before.seq) return
   if (copy.history.some((term) => sameTerm(term, last))) return
-  // One that had not caught up, or has forgotten something, does not know what this node had
+  // Without having caught up, and after a loss of changes, this node does not know what it
   // acknowledged in that term.
   if (before.forgot === true || completedTerm === undefined || !sameTerm(completedTerm, last))
     return
@@ -33,7 +33,7 @@ export function noteLeftEmpty(core: CoreState, before: CopyFacts): void {
   persist(core, { leftEmpty: leftEmpty.slice(-leftEmptyMax) })
 }
 
-/** Whether a member says that it had all of this term, and that this was nothing. */
+/** Whether a member reports that it had all of this term, and that the term was empty. */
 export function hasLeftEmpty({ leftEmpty = [] }: PeerView, term: Term): boolean {
   return leftEmpty.some((one) => sameTerm(one, term))
 }

@@ -1,10 +1,11 @@
 /**
- * Who is alive, in both directions, and whether we ourselves are on time.
+ * Which peers are alive, judged in both directions, and whether this node itself is on time.
  *
- * A peer is silent when no message came for `deadMs`; it is gone when our own connection to it was
- * reset or closed, the next dial was refused, and none that it dialled stands. A reset with the
- * listener still up is no death, and a refused dial alone says only that nothing listens at the
- * address that we have for it. A refusal proves that a process lives there, and nothing else.
+ * A peer is silent when no message has arrived for `deadMs`. It is gone when the connection that
+ * this node dialled was reset or closed, the next dial was refused, and no connection that it
+ * dialled is open. A reset alone proves nothing while its listener answers, and a refused dial
+ * alone shows only that nothing listens at the configured address. A refused handshake proves that
+ * a process is alive there, but not which one.
  */
 
 import { arm, emit, running } from '../state/acts.js'
@@ -13,47 +14,46 @@ import { type CoreState, type Peer, peersOf } from '../state/state.js'
 import type { CoreInput, LinkCause } from '../state/types.js'
 
 /**
- * A shorter pause, in milliseconds, is nothing unusual for a process; it moves the deadlines and is
- * not reported.
+ * The shortest pause that is reported, in milliseconds. Shorter ones are normal for a process and
+ * only shift the deadlines.
  */
 const lateMsMin = 250
 
-/** A message came from it within `deadMs`. */
+/** Whether a message of the peer arrived within `deadMs`. */
 export function heard(core: CoreState, peer: Peer): boolean {
   if (peer.gone || peer.stopped || peer.heardAtMs === undefined) return false
   return core.nowMs - peer.heardAtMs < core.options.deadMs
 }
 
-/** The members that are heard now. */
+/** The ids of the members that are heard. */
 export function heardIds(core: CoreState): string[] {
   return peersOf(core)
     .filter((peer) => heard(core, peer))
     .map(({ id }) => id)
 }
 
-/** Heard, and we have a connection to speak to it. */
+/** Whether the peer is heard and can be sent messages. */
 export function reachable(core: CoreState, peer: Peer): boolean {
   return peer.link && heard(core, peer)
 }
 
-/** Reachable, and it says that it hears us. */
+/** Whether the peer is reachable and reports that it hears this node. */
 export function twoWay(core: CoreState, peer: Peer): boolean {
   return reachable(core, peer) && (peer.view?.hears.includes(core.options.nodeId) ?? false)
 }
 
-/** Nobody can answer there now. */
+/** Whether no process of the peer can answer. */
 export function cannotAnswer(peer: Peer): boolean {
   return peer.gone || peer.stopped || nobodyListens(peer)
 }
 
-/** Our dials of it are refused, and it has not dialled us either. */
+/** Whether dials to the peer are refused and it has not dialled this node either. */
 export function nobodyListens(peer: Peer): boolean {
   return peer.refused && !peer.link
 }
 
 /**
- * Our own connection to it does not stand, and could not be made, or not in the time that a search
- * takes.
+ * Whether this node's dials to the peer fail, or have not succeeded within the time of a search.
  */
 export function cannotDial(core: CoreState, peer: Peer): boolean {
   if (peer.dialled) return false
@@ -63,26 +63,29 @@ export function cannotDial(core: CoreState, peer: Peer): boolean {
   )
 }
 
-/** Long enough for another dial, which is tried with each heartbeat, and for an answer. */
+/** The time for one more dial, which is tried with each heartbeat, and for an answer. */
 export function dialTimeMs(core: CoreState): number {
   return 1.5 * core.options.heartbeatMs
 }
 
-/** Ended for certain, as opposed to silent. */
+/** Whether the peer has certainly ended, as opposed to being silent. */
 export function provenEnd(peer: Peer): boolean {
   return peer.gone || peer.stopped
 }
 
-/** Whether we were late a moment ago and should not be believed about others, nor accuse them. */
+/**
+ * Whether this node was paused a moment ago. Its reports about other members do not count then, and
+ * it accuses none.
+ */
 export function isLate(core: CoreState): boolean {
   return running(core, 'late')
 }
 
 /**
- * Moves the time on, and says by how much this input is later than any that was due. Ticks come
- * at least once per heartbeat, so a longer gap means that this process or machine stood still:
- * whatever came meanwhile was not read, and nobody may be accused for it. Monotonic clocks stand
- * still while a machine is suspended; the wall clock shows it.
+ * Advances the time, and returns by how much this input is later than due. Ticks come at least once
+ * per heartbeat, so a longer gap means that this process or machine was paused: messages were not
+ * read meanwhile, and no peer may be accused for it. Monotonic clocks stop while a machine is
+ * suspended, but the wall clock shows it.
  */
 export function advance(core: CoreState, input: CoreInput): number {
   const { heartbeatMs, deadMs } = core.options
@@ -102,7 +105,7 @@ export function advance(core: CoreState, input: CoreInput): number {
   return lateMs
 }
 
-/** Extends every deadline by the time in which we could not have noticed anything. */
+/** Extends every deadline by the time in which this node could notice nothing. */
 function shift(core: CoreState, gapMs: number): void {
   for (const [name, atMs] of core.timers) {
     if (name !== 'heartbeat') core.timers.set(name, atMs + gapMs)
@@ -128,8 +131,7 @@ export function linkUp(core: CoreState, peer: Peer, bootId: string, accepted: bo
   peer.link = true
   if (accepted) peer.accepted = true
   else peer.dialled = true
-  // What was lost was a connection to the process before this one: it proves nothing about this
-  // one.
+  // The lost connection led to an earlier process, so it proves nothing about this one.
   if (!accepted || peer.linkBootId !== bootId) peer.lostLink = false
   peer.linkBootId = bootId
   if (!accepted) peer.refused = false
@@ -139,8 +141,7 @@ export function linkUp(core: CoreState, peer: Peer, bootId: string, accepted: bo
   peer.refusal = undefined
   peer.gone = false
   peer.stopped = false
-  // Another process than the one that was heard: what that one said is void, and it is proven
-  // ended.
+  // A new process: the last view is void, and the earlier process has certainly ended.
   if (peer.view !== undefined && peer.view.bootId !== bootId) forget(core, peer)
 }
 
@@ -175,31 +176,32 @@ export function dialFailed(
   peer.link = peer.accepted
   peer.undialled = true
   if (cause === 'rejected') refusal(core, peer, reason, true)
-  // After a pause the answer may be older than it: the next dial tells.
+  // After a pause the refusal may be older than the pause; the next dial tells.
   peer.refused = cause === 'refused' && !isLate(core)
   peer.refusedSinceMs = peer.refused ? (peer.refusedSinceMs ?? core.nowMs) : undefined
   proveGone(core, peer)
 }
 
-/** Its process answers, and one side does not take the other in. */
+/** Records that a process of the peer is alive and that one side refused the other. */
 export function refusal(core: CoreState, peer: Peer, reason: string, dialled: boolean): void {
   const before = peer.refusal
-  // Where both dial, both are refused, in different words: what our own dial was told is kept.
+  // If both nodes dial, both are refused, in different words. The answer to this node's dial is
+  // kept.
   const kept = before?.dialled === true && !dialled ? before : { reason, dialled }
   peer.refusal = { ...kept, atMs: core.nowMs }
 }
 
 function proveGone(core: CoreState, peer: Peer): void {
-  // A connection that it dialled and that stands says that it lives, whatever the address we dial
-  // says.
+  // An open connection that the peer dialled proves that it lives, whatever the configured address
+  // answers.
   if (!peer.refused || !peer.lostLink || peer.accepted) return
-  // A message since the connection ended says that the process lived on: then only silence
-  // makes the refused dial a proof (its last words may still have been under way).
+  // A message after the end of the connection means that the process lived on. The refused dial
+  // proves its end only after a silence, because its last messages may still have been in flight.
   const silentMs = core.nowMs - (peer.heardAtMs ?? Number.NEGATIVE_INFINITY)
   if (!peer.heardSinceLost || silentMs >= 2 * core.options.heartbeatMs) peer.gone = true
 }
 
-/** Takes note of a message from a peer, and of the view in it. */
+/** Records a message of a peer, and the view in it. */
 export function noteHeard(core: CoreState, peer: Peer, view: PeerView | undefined): void {
   peer.heardAtMs = core.nowMs
   peer.heardSinceLost = true
@@ -223,7 +225,7 @@ function reportPeer(core: CoreState, peer: Peer): void {
     emit(core, { name: 'peerUp', peer: peer.id })
     return
   }
-  // A forgotten peer is one whose process was replaced by another.
+  // A peer without a time was replaced by a new process.
   const gone = peer.gone || peer.heardAtMs === undefined
   const cause = peer.stopped ? 'stopped' : gone ? 'gone' : 'silent'
   emit(core, { name: 'peerDown', peer: peer.id, cause })

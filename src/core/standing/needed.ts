@@ -1,6 +1,6 @@
 /**
- * Whose frozen copy a takeover needs, so that no acknowledged write is left behind: the in-sync set
- * that was journaled last, or, where that is not known, every promotable member.
+ * Decides whose frozen copy a takeover needs, so that no acknowledged write is lost: the members of
+ * the last journaled in-sync set or, when that is unknown, all promotable members.
  */
 import { compareFreshness, sameTerm, type Term } from '../../history/position.js'
 import { emitOnce } from '../state/acts.js'
@@ -12,30 +12,30 @@ import { heard, nobodyListens, provenEnd } from './liveness.js'
 import { isUnlikely, standIns } from './stand-ins.js'
 import { answersFor, answersForItself, lastTerm, standsForSet } from './stands.js'
 
-/** Why it is held, in words for people. */
+/** The reasons for holding, for people. */
 export const missingReason = 'missing members may hold acknowledged writes'
 export const lackingReason = 'members in reach no longer hold what they may have acknowledged'
 export const unfetchedReason = 'what a member in reach has cannot be fetched from it'
 export const outdatedReason = 'a later position is known than any copy in reach has'
 
-/** The in-sync set as one of its members knows it. */
+/** The in-sync set as known to one of its members. */
 interface KnownSet {
   readonly by: string
   readonly members: readonly string[]
 }
 
 /**
- * The members that must answer before this one may take over. A member of the in-sync set does not
- * need the lost active: every acknowledged write is on a member of the set. A member outside of it
- * also needs the active, which alone may hold the newest writes.
+ * The members that must answer before this node takes over. A member of the in-sync set does not
+ * need the lost active, because every acknowledged write is on the set. A node outside the set also
+ * needs the active, which alone may hold the newest writes.
  *
- * @param promises - the frozen views of those who take part in a round, where there is one
+ * @param promises - the frozen views of a round, if there is one
  */
 export function neededMembers(core: CoreState, promises?: ReadonlyMap<string, PeerView>): Peer[] {
   const { options } = core
   const term = lastTerm(core)
   const owner = term?.nodeId
-  // This process wrote it, so that nothing was acknowledged that it did not have.
+  // This process wrote the term, so it has everything that was acknowledged in it.
   if (owner === options.nodeId && term?.bootId === options.bootId) return []
   const set = ownSet(core) ?? (term === undefined ? undefined : setOfOthers(core, term, promises))
   return peersOf(core).filter((peer) => {
@@ -53,8 +53,8 @@ function ownSet({ copy, options, setDoubted }: CoreState): KnownSet | undefined 
 }
 
 /**
- * What a member of the set knows that followed the lost active to its end, as the one of them does
- * that has most: the active can have taken out whoever lost the stream before, but not that one.
+ * The set as known to the member that followed the lost active to its end and has most. The active
+ * may have removed members that lost the stream earlier, but not that one.
  */
 function setOfOthers(
   core: CoreState,
@@ -75,9 +75,9 @@ function setOfOthers(
 }
 
 /**
- * The needed members that do not answer for what they acknowledged: those still waited for, and
- * those for which `hold` holds. One that is heard and lacks it is not waited for, for it has
- * nothing more to say.
+ * The needed members that cannot report what they acknowledged: those that are still waited for,
+ * and those for which `hold` holds. A member that is heard with a copy that lacks something is not
+ * waited for, because it has nothing more to report.
  */
 export function silentNeeded(core: CoreState, proven: boolean): { wait: string[]; hold: string[] } {
   const wait: string[] = []
@@ -98,7 +98,7 @@ export function silentNeeded(core: CoreState, proven: boolean): { wait: string[]
   return { wait, hold }
 }
 
-/** The owner of the last term is heard, and stands for the whole set. */
+/** Whether the owner of the last term is heard and stands for the whole set. */
 function ownerAnswers(core: CoreState): boolean {
   const owner = core.peers.get(lastTerm(core)?.nodeId ?? '')
   if (owner?.view === undefined || !heard(core, owner)) return false
@@ -110,9 +110,9 @@ function answersNow(core: CoreState, peer: Peer): boolean {
 }
 
 /**
- * Counted from when it was last heard, but not from before the active was lost: a member that was
- * silent for long before gets its time to come back, and one that fell silent together with the
- * active costs no more.
+ * The end of the wait for a silent member, counted from when it was last heard or, if later, from
+ * the loss of the active. So a member that was silent long before gets time to return, and one that
+ * fell silent with the active costs no additional time.
  */
 function silentUntilMs(core: CoreState, peer: Peer): number {
   const activeLostMs = core.timers.get('activeLost') ?? core.nowMs
@@ -120,7 +120,8 @@ function silentUntilMs(core: CoreState, peer: Peer): number {
 }
 
 /**
- * Promotable members that are not heard; observers hold nothing that is acknowledged nowhere else.
+ * Promotable members that are not heard. Observers are left out, because what they acknowledge is
+ * always held elsewhere.
  */
 export function missingAtStart(core: CoreState): string[] {
   return peersOf(core)
@@ -129,8 +130,8 @@ export function missingAtStart(core: CoreState): string[] {
 }
 
 /**
- * Members in reach that were in the in-sync set when our journal ended, and whose copies do not
- * hold that term any more. What they had acknowledged after our journal ended nobody can tell.
+ * Members in reach that were in the in-sync set at the end of this node's journal and whose copies
+ * lack that term. It is unknown what they acknowledged after it.
  */
 export function lackingAtStart(core: CoreState): string[] {
   const inSync = core.copy.inSync ?? []
@@ -141,7 +142,7 @@ export function lackingAtStart(core: CoreState): string[] {
 }
 
 /**
- * Whether what a peer has beyond our copy could not be fetched for as long as a silent member is
+ * Whether fetching the additional changes of a peer has failed for as long as a silent member is
  * waited for.
  */
 export function triedLongEnough(core: CoreState, peer: Peer): boolean {
@@ -149,15 +150,17 @@ export function triedLongEnough(core: CoreState, peer: Peer): boolean {
   return sinceMs !== undefined && core.nowMs - sinceMs >= core.options.deadMs
 }
 
-/** Nobody serves until these members are back, or an operator decides; said once. */
+/**
+ * Holds the role back until these members return or an operator decides. The event is emitted once.
+ */
 export function hold(core: CoreState, reason: string, missing: readonly string[]): void {
   decide(core, 'takeover', 'hold', { reason, missing })
   emitOnce(core, `holding ${reason} ${missing.join()}`, { name: 'holding', missing, reason })
 }
 
 /**
- * Holds for members that may have what nobody in reach has; the others are told, so that none goes
- * in our place.
+ * Holds for members that may have changes which no reachable copy has. The other members learn of
+ * it, so that none takes over in this node's place.
  */
 export function holdFor(core: CoreState, reason: string, missing: readonly string[]): void {
   core.holdsFor = missing
@@ -165,10 +168,10 @@ export function holdFor(core: CoreState, reason: string, missing: readonly strin
 }
 
 /**
- * Members without which this node does not take the role, as it tells the others with each view. It
- * is worked out anew each time, whoever is the best candidate and whether a round runs or not: a
- * copy that looks as good as ours may be first in the list, know of nobody, and serve in any moment
- * in which it is told of nobody.
+ * The members without which this node does not take the role, sent to all with each view. It is
+ * computed for every view, whether a round runs or not: another node with an equally good copy may
+ * be first in the list, know of none of these members, and would serve as soon as it is told of
+ * none.
  */
 export function holdsForNow(core: CoreState): string[] {
   const { options, promotable, role, wasReplica } = core
@@ -177,7 +180,10 @@ export function holdsForNow(core: CoreState): string[] {
   return [...new Set([...needed, ...aheadOf(core)])]
 }
 
-/** Members in reach that have more than we: what they have is fetched, or they go first. */
+/**
+ * Members in reach with a fresher copy, which is fetched first, or whose owners take over
+ * themselves.
+ */
 function aheadOf(core: CoreState): string[] {
   return peersOf(core)
     .filter(({ id, promotable }) => promotable && !core.withoutPeers.has(id))
@@ -190,16 +196,16 @@ function hasMore(copy: CopyFacts | undefined, than: CopyFacts): boolean {
 }
 
 /**
- * Members for which another one holds that knows more than we: a node that restarted, or has an
- * empty disk, does not know the set, and must not go in the place of one that does. That may be
- * this very node, if it came back with less.
+ * Members for which another node holds whose copy is at least as fresh. A node that restarted, or
+ * has an empty disk, does not know the in-sync set and must not overrule one that does. The members
+ * may include this node, if it came back with less.
  *
- * @param promises - the frozen views of those who take part in a round, where there is one
+ * @param promises - the frozen views of a round, if there is one
  */
 export function heldByOthers(core: CoreState, promises?: ReadonlyMap<string, PeerView>): string[] {
   if (core.options.onMissingPeer !== 'hold' || core.wasReplica) return []
   const ids = new Set<string>()
-  // An order given to this node is for its copy as it is.
+  // An order given to this node concerns its copy as it is.
   const ordered = new Set(core.withoutPeers)
   if (ordered.size > 0) ordered.add(core.options.nodeId)
   for (const peer of peersOf(core)) {
@@ -214,10 +220,10 @@ export function heldByOthers(core: CoreState, promises?: ReadonlyMap<string, Pee
 }
 
 /**
- * Whether our own round need not care that another member holds for this one: we hear it, and it
- * has more than the other one, so that our round fetches that or holds itself; or only the other
- * one does not hear it, and it has all that the other one has. In a round its frozen copy has to
- * say so.
+ * Whether this node's round may ignore that another node holds for a member: this node hears that
+ * member, and the member has more than the holder, so that this round fetches it or holds itself;
+ * or only the holder does not hear it, and it has all that the holder has. In a round its frozen
+ * copy has to show that.
  */
 function answersUs(
   core: CoreState,

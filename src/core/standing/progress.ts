@@ -1,35 +1,36 @@
 /**
- * A fetch takes as long as its data. What others see of it is a count that rises: as long as it
- * does, the candidate is left alone; when it stops, it is like any other that does nothing.
+ * The progress of fetches. The others see it as a rising count, and leave the candidate alone as
+ * long as it rises. A candidate whose count stands still is treated like any other that does
+ * nothing.
  */
 
 import type { PeerView } from '../state/messages.js'
 import type { CoreState, Peer, Round } from '../state/state.js'
 import { heard } from './liveness.js'
 
-/** Notes what a member says of its fetch; called before its view is replaced. */
+/** Records the progress that a member reports; called before its view is replaced. */
 export function noteProgress(core: CoreState, peer: Peer, view: PeerView): void {
   const before = peer.fetching
   const count = view.fetching
   if (view.round === undefined) {
     peer.fetching = undefined
   } else if (count !== undefined) {
-    // The count of a process never falls, so that a new attempt is not taken for progress.
+    // The count of a process never falls, so that a new attempt does not count as progress.
     const moved = before === undefined || count > before.count
     peer.fetching = { count, atMs: moved ? core.nowMs : before.atMs }
   } else if (before !== undefined && peer.view?.fetching !== undefined) {
-    // It has all, and goes on to the next step.
+    // The fetch is complete, and the candidate continues with the next step.
     peer.fetching = { ...before, atMs: core.nowMs }
   }
 }
 
-/** Whether a candidate brought something in within `deadMs`. */
+/** Whether a candidate has fetched something within `deadMs`. */
 export function isFetching(core: CoreState, peer: Peer | undefined): boolean {
   if (peer?.fetching === undefined || !heard(core, peer)) return false
   return core.nowMs - peer.fetching.atMs < core.options.deadMs
 }
 
-/** Something of what this node fetches came in. */
+/** Records that data of this node's fetch has arrived. */
 export function fetchProgressed(core: CoreState, id: number, count: number): void {
   const { round } = core
   if (round?.phase !== 'fetching' || round.waitId !== id || count <= core.fetchedCount) return
@@ -37,7 +38,7 @@ export function fetchProgressed(core: CoreState, id: number, count: number): voi
   round.fetchedAtMs = core.nowMs
 }
 
-/** Whether the own round brings in what it lacks, so that nobody else need begin one. */
+/** Whether the fetch of this node's round makes progress, so that no other round need begin. */
 export function ownFetchMoves(core: CoreState, round: Round): boolean {
   const { fetchedAtMs, phase } = round
   if (phase !== 'fetching' || fetchedAtMs === undefined) return false

@@ -1,8 +1,8 @@
 /**
- * Who may have acknowledged in our place. An active takes a standby that it does not hear out of
- * the in-sync set by itself, and goes on with another one; the standby that was taken out still
- * finds itself in the set of its own journal. And an active that gave up the role may have a
- * successor that it does not hear.
+ * Finds members outside the known in-sync set that may have acknowledged writes. An active removes
+ * a standby that it does not hear from the in-sync set and may continue with another one, while the
+ * removed standby still finds itself in the set of its own journal. And an active that gave up the
+ * role may have a successor that it does not hear.
  */
 
 import type { PeerView } from '../state/messages.js'
@@ -10,7 +10,7 @@ import { type CoreState, type Peer, peersOf } from '../state/state.js'
 import { lastOwner, lastTerm } from './stands.js'
 
 /**
- * Notes a sign that the active that we follow hears us, and has us in its set; called with each
+ * Records each sign that the active hears this node and has it in the in-sync set; called with each
  * view.
  */
 export function noteCounted(core: CoreState, peer: Peer, view: PeerView): void {
@@ -22,7 +22,8 @@ export function noteCounted(core: CoreState, peer: Peer, view: PeerView): void {
 }
 
 /**
- * Promotable members that may have acknowledged what we lack, though no set that we know has them.
+ * Promotable members that may have acknowledged changes which this node lacks, although no known
+ * set contains them.
  */
 export function standIns(core: CoreState): Peer[] {
   if (!core.wasReplica) return []
@@ -33,9 +34,9 @@ export function standIns(core: CoreState): Peer[] {
 }
 
 /**
- * Members outside the set that we know, with which the active may have gone on since it last
- * counted on us. None while that was so short a time ago that it can only have ended; nor one that
- * is proven to have been no process since then.
+ * Members outside the known set with which the active may have continued since it last counted on
+ * this node. There are none if that was so recently that the active can only have ended, and none
+ * of those whose processes had provably ended by then.
  */
 function replacements(core: CoreState): Peer[] {
   const { copy, options, counted } = core
@@ -49,7 +50,7 @@ function replacements(core: CoreState): Peer[] {
   )
 }
 
-/** Members that may have taken the role since we gave it up ourselves. */
+/** Members that may have taken the role since this node gave it up. */
 function successors(core: CoreState): Peer[] {
   const { served } = core
   if (served === undefined) return []
@@ -59,9 +60,9 @@ function successors(core: CoreState): Peer[] {
 }
 
 /**
- * Whether all that a process did since we gave up the role is to decline it: it ended before
- * `deadMs` was over since the offer that it answered, and could have taken the role by itself only
- * after as long a silence, or with our promise.
+ * Whether a process did nothing since this node gave up the role but decline it. That is so if it
+ * ended within `deadMs` after the offer, because it could have taken the role by itself only after
+ * as long a silence, or with this node's promise.
  */
 function onlyDeclined({ served, options }: CoreState, { id, gone, refusedSinceMs }: Peer): boolean {
   if (served?.declinedBy !== id || !gone || refusedSinceMs === undefined) return false
@@ -73,8 +74,8 @@ function mayHaveLived(peer: Peer, sinceMs: number): boolean {
 }
 
 /**
- * Whether a member is one only in theory: it was not heard either when the role was last known to
- * be in its place.
+ * Whether a member is a stand-in only in theory, because it was not heard either when this node
+ * last had the role, or was last counted on.
  */
 export function isUnlikely(core: CoreState, id: string): boolean {
   const seen = core.served ?? core.counted

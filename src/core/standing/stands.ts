@@ -1,7 +1,7 @@
 /**
- * Who may stand for whom. A copy counts for what it contains, never for the name of its node: a
- * machine may come back with an empty disk, with one that was put back to an older state, or
- * without what its process had in memory.
+ * Decides whose copy may answer for which member. A copy counts for what it contains and never for
+ * the id of its node, because a machine may return with an empty disk, with a disk in an older
+ * state, or without what its process had in memory.
  */
 import { type Position, relate, sameTerm, type Term } from '../../history/position.js'
 import type { CopyFacts, DurableFacts } from '../state/facts.js'
@@ -11,9 +11,9 @@ import { covers, durablePosition } from './highest-known.js'
 import { hasLeftEmpty } from './left-empty.js'
 
 /**
- * The term whose acknowledged changes a takeover must not lose: the one followed last, the one in
- * which this process served since, or the last of our history. One without changes may have left
- * the history.
+ * The term whose acknowledged changes a takeover must not lose: the one last followed, the one in
+ * which this process served since, or the last of this node's history. A term without changes may
+ * have left the history.
  */
 export function lastTerm(core: CoreState): Term | undefined {
   let last: Term | undefined = core.copy.history.at(-1)
@@ -23,15 +23,18 @@ export function lastTerm(core: CoreState): Term | undefined {
   return last
 }
 
-/** The node that wrote the last term of our history, or that we followed in a later one. */
+/**
+ * The node that wrote the last term of this node's history, or that this node followed in a later
+ * one.
+ */
 export function lastOwner(core: CoreState): string | undefined {
   return lastTerm(core)?.nodeId
 }
 
 /**
- * Notes how far a member's copy has come in the term that we follow. Copies of that term only grow,
- * so one that holds less later has lost something. One that ends in another term has left it: what
- * it holds there is not to be expected of it.
+ * Records how far a member's copy has come in the term that this node follows. Copies of one term
+ * only grow, so a smaller one later has lost something. A copy that ends in another term has left
+ * it and need not hold it.
  */
 export function noteReached(core: CoreState, peer: Peer, view: PeerView): void {
   if (core.role !== 'standby' && core.role !== 'restoring') return
@@ -53,9 +56,9 @@ function later(one: Position | undefined, other: Position | undefined): boolean 
 }
 
 /**
- * Whether the frozen copy of the last term's owner stands for all that was acknowledged in that
- * term. Only the process that wrote it can say so: another one does not know what was acknowledged
- * in memory, nor whose disk it was given.
+ * Whether the frozen copy of the last term's owner answers for everything acknowledged in that
+ * term. Only the process that wrote the term can, because another process of that node does not
+ * know what was acknowledged from memory, or what its disk had before.
  */
 export function standsForSet(core: CoreState, peer: Peer, view: PeerView): boolean {
   const term = lastTerm(core)
@@ -64,15 +67,17 @@ export function standsForSet(core: CoreState, peer: Peer, view: PeerView): boole
   return (kind === 'equal' || kind === 'behind') && view.copy.seq >= (peer.reached?.seq ?? 0)
 }
 
-/** The process that wrote this term, with all of it. */
+/**
+ * Whether the view is of the process that wrote this term, with a complete copy that contains it.
+ */
 function wroteAll(view: PeerView, term: Term): boolean {
   return view.bootId === term.bootId && view.copy.complete && hasTerm(view.copy, term)
 }
 
 /**
- * Whether an answer says what its member acknowledged: its copy holds the term of the set that we
- * know, and what it was heard to have. One that promised with less has lost it, and counts as
- * missing.
+ * Whether a view answers for what its member acknowledged: its copy contains the term of the known
+ * set, and everything that it was seen to hold. A member that promises with less has lost changes
+ * and counts as missing.
  */
 export function answersForItself(core: CoreState, peer: Peer, view: PeerView): boolean {
   const { copy } = view
@@ -83,8 +88,8 @@ export function answersForItself(core: CoreState, peer: Peer, view: PeerView): b
 }
 
 /**
- * Whether the copy of a member contains the term in which another copy ends, so that it says what
- * it acknowledged there.
+ * Whether the copy of a member contains the term in which another copy ends, so that it answers for
+ * what it acknowledged there.
  */
 export function answersFor(other: CopyFacts, view: PeerView): boolean {
   const { complete, forgot } = view.copy
@@ -92,7 +97,7 @@ export function answersFor(other: CopyFacts, view: PeerView): boolean {
 }
 
 /**
- * Whether the owner of a known term, heard with this copy, says that there is nothing later in it.
+ * Whether the owner of a known term, heard with this copy, shows that the term has nothing later.
  */
 export function endsKnown(known: NonNullable<DurableFacts['known']>, view: PeerView): boolean {
   return wroteAll(view, known.term)
@@ -102,13 +107,13 @@ function holdsLastTerm(own: CopyFacts, view: PeerView): boolean {
   const { copy } = view
   const last = own.history.at(-1)
   if (last === undefined || hasTerm(copy, last) || hasLeftEmpty(view, last)) return true
-  // A term without changes leaves the history when the next one opens; one in which we have none
-  // either needs no more proof.
+  // A term without changes leaves the history when the next one opens. If this node has no change
+  // in it either, the next term is proof enough.
   const replaced = last.firstSeq > own.seq && (copy.history.at(-1)?.epoch ?? 0) > last.epoch
   return replaced && ['equal', 'behind'].includes(relate(own, copy).kind)
 }
 
-/** One in which the copy was empty, and which it left, is none that it holds. */
+/** Whether a copy contains this term. A term that it left while it was empty does not count. */
 function hasTerm({ history }: CopyFacts, term: Term): boolean {
   const at = history.findIndex((one) => sameTerm(one, term))
   return at >= 0 && (history[at]?.firstSeq !== 0 || at === history.length - 1)

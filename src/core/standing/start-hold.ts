@@ -1,7 +1,7 @@
 /**
- * What keeps a node that starts from serving however long it waits: a member that answers, and be
- * it with a refusal, and an order to join. Neither touches a standby that has followed: a refusal
- * proves nothing about whoever sent it.
+ * Holds that keep a starting node from serving for any time: a member that answers, even with a
+ * refusal, and the option `join`. Neither affects a standby that has followed an active, because a
+ * refusal proves nothing about its sender.
  */
 
 import { type CoreState, type Peer, peersOf } from '../state/state.js'
@@ -9,11 +9,11 @@ import type { Standing } from './candidates.js'
 import { heard } from './liveness.js'
 import { hold, missingAtStart } from './needed.js'
 
-/** Members that live and are not heard, since one side refuses the other. */
+/** Members that are alive but not heard, because one side refuses the other. */
 export function refusingMembers(core: CoreState): Peer[] {
   if (core.wasReplica) return []
   const { startupWaitMs, deadMs } = core.options
-  // Silence for as long as a start waits for a member lets it go on without one.
+  // A refusal counts for as long as a start waits for a silent member.
   const sinceMs = core.nowMs - Math.max(startupWaitMs, deadMs)
   return peersOf(core).filter(
     (peer) =>
@@ -26,8 +26,8 @@ export function refusingMembers(core: CoreState): Peer[] {
 }
 
 /**
- * True when a member answers that would not have this node, or be had by it: its process may be
- * active.
+ * Holds while a member answers that refuses this node or is refused by it, because its process may
+ * be active. Answers true when there is one.
  */
 export function holdForRefusing(core: CoreState): boolean {
   const refusing = refusingMembers(core)
@@ -45,7 +45,7 @@ export function holdForRefusing(core: CoreState): boolean {
   return true
 }
 
-/** True when this node joins and nobody else may take the role. */
+/** Holds a joining node while no other member may take the role. Answers true when it holds. */
 export function holdForJoin(core: CoreState, best: Standing | undefined): boolean {
   if (!core.joining || best !== undefined) return false
   const reason =

@@ -1,8 +1,8 @@
 /**
- * A start after which others turn out to have gone on: the disk of whoever was the last active may
- * have been put back to an older state, with the proof of its clean stop, or two may have gone on
- * without each other. Only one history stays, and what the others held and acknowledged is named
- * before they follow.
+ * Finds loss after a start: members whose copies show that the cluster had continued without this
+ * node. The disk of the last active may have been restored to an older state that includes the
+ * proof of its clean stop, or two nodes may have served without each other. Only one history is
+ * kept, so the members with the other one are named before they follow.
  */
 import { positionOf, relate, sameTerm } from '../../history/position.js'
 import { emit } from '../state/acts.js'
@@ -25,18 +25,19 @@ export function checkStartLoss(core: CoreState, tenure: Tenure): void {
 }
 
 /**
- * Whether a member's copy ends in a term of which the start knew nothing, and which our history
- * lacks. The rest of a term that it did know is, with the node that wrote it, what a process that
- * crashed had alone, and was never acknowledged as held by others. With another node it may have
- * been acknowledged for being there.
+ * Whether a member's copy ends in a term that was unknown at the start and that this node's history
+ * lacks. The rest of a known term on the node that wrote it is only what a crashed process had
+ * alone, which was never acknowledged as held by others; on another node it may have been
+ * acknowledged.
  */
 function wentOn(
   core: CoreState,
   { id, view }: Peer,
   startedWith: NonNullable<Tenure['startedWith']>,
 ): boolean {
-  // Cheap first: this is asked with every input, histories may be long, and a standby's is our own.
-  // Of two actives nobody has given way yet, nor has who follows the other one.
+  // The cheap checks come first: this is called with every input, histories may be long, and a
+  // standby has this node's history. Of two actives neither has stepped down yet, and followers of
+  // the other one follow on.
   if (view === undefined || view.role === 'standby' || view.role === 'active') return false
   if (view.follows?.heard === true && view.follows.id !== core.options.nodeId) return false
   const last = positionOf(view.copy)?.term

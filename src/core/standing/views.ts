@@ -1,4 +1,4 @@
-/** What this node says of itself, and the epochs that it has seen anywhere. */
+/** Builds what this node reports about itself, and collects the epochs that it has seen. */
 import { sameTerm, type Term } from '../../history/position.js'
 import type { PeerView } from '../state/messages.js'
 import { type CoreState, ownCopy, type Peer, peersOf } from '../state/state.js'
@@ -35,7 +35,10 @@ function followsOf(core: CoreState): PeerView['follows'] {
   return { ...core.followed, heard: hearsFollowed(core) }
 }
 
-/** Whether the active that we follow or last followed is heard, and still active in that term. */
+/**
+ * Whether the active that this node follows or last followed is heard and still active in that
+ * term.
+ */
 export function hearsFollowed(core: CoreState): boolean {
   if (core.followed === undefined) return false
   const peer = core.peers.get(core.followed.id)
@@ -49,13 +52,13 @@ function roundOf(core: CoreState): Term | undefined {
   return core.round?.term ?? core.pledge?.term
 }
 
-/** A member as an active in some term. */
+/** A member that is active, with its term. */
 export interface ActiveSeen {
   readonly peer: Peer
   readonly term: Term
 }
 
-/** The peers that are heard as active, highest term first. */
+/** The peers that are heard as active, the highest term first. */
 export function activesHeard(core: CoreState): ActiveSeen[] {
   const found: ActiveSeen[] = []
   for (const peer of peersOf(core)) {
@@ -68,8 +71,8 @@ export function activesHeard(core: CoreState): ActiveSeen[] {
 }
 
 /**
- * The highest epoch seen anywhere, other than in the term `own`: own facts, and all that any peer
- * ever said of itself or of others.
+ * The highest epoch in all facts of this node and all reports of its peers; terms equal to `own`
+ * are left out.
  */
 export function highestEpoch(core: CoreState, own?: Term): number {
   const terms: (Term | undefined)[] = [
@@ -93,12 +96,12 @@ export function highestEpoch(core: CoreState, own?: Term): number {
   return highest
 }
 
-/** What the events of a takeover, or of a start, call it. */
+/** The name of a takeover or start in its events. */
 export function incidentOf({ options }: CoreState, { epoch, nodeId }: Term): string {
   return `${options.cluster}/${epoch}/${nodeId}`
 }
 
-/** A term of our own above every epoch seen. */
+/** A term of this node above every epoch that it has seen. */
 export function nextTerm(core: CoreState): Term {
   const { nodeId, bootId } = core.options
   return { epoch: highestEpoch(core) + 1, nodeId, bootId }

@@ -1,6 +1,4 @@
-/**
- * What a step does to the state and asks of the outside: timers, messages, durable facts, events.
- */
+/** The actions of a step: timers, messages, durable facts and events. */
 import { assertInvariant } from '../../errors.js'
 import type { DurableFacts } from './facts.js'
 import type { CoreMessage } from './messages.js'
@@ -15,22 +13,22 @@ export function disarm(core: CoreState, ...names: TimerName[]): void {
   for (const name of names) core.timers.delete(name)
 }
 
-/** Whether the timer is armed and its time has come. */
+/** Whether the timer is armed and its deadline has passed. */
 export function passed(core: CoreState, name: TimerName): boolean {
   const atMs = core.timers.get(name)
   return atMs !== undefined && core.nowMs >= atMs
 }
 
-/** Whether the timer is armed and its time is still to come. */
+/** Whether the timer is armed and its deadline has not passed. */
 export function running(core: CoreState, name: TimerName): boolean {
   const atMs = core.timers.get(name)
   return atMs !== undefined && core.nowMs < atMs
 }
 
 /**
- * Gives a better candidate `deadMs` from when it was first waited for. Promises given to it
- * meanwhile do not extend that: one that asks again and again and never opens its term must not
- * hold up the next one.
+ * Gives a better candidate `deadMs` from the first time that this node waits for it. Promises to it
+ * do not extend that, because a candidate that asks again and again and never opens its term must
+ * not block the next one.
  */
 export function awaitCandidate(core: CoreState, id: string): void {
   const { discovery } = core
@@ -45,12 +43,12 @@ export function takeId(core: CoreState): number {
   return id
 }
 
-/** Without a connection there is nothing to send on. */
+/** Sends a message if there is a connection to the peer. */
 export function send(core: CoreState, peer: Peer, message: CoreMessage): void {
   if (peer.link) core.effects.push({ type: 'send', to: peer.id, message })
 }
 
-/** Changes the durable facts; the returned id comes back with `persisted`. */
+/** Changes the durable facts. The returned id comes back in the input `persisted`. */
 export function persist(core: CoreState, change: Partial<DurableFacts>): number {
   const before = core.durable.promised
   const after = change.promised
@@ -88,8 +86,8 @@ export function commandDone(
 }
 
 /**
- * Holds writes back; the reasons are counted, so that one of them ending does not let writes
- * through early.
+ * Holds writes back. The reasons are kept apart, so that the end of one does not release the writes
+ * while another still applies.
  */
 export function freeze(core: CoreState, reason: 'late' | 'handover' | 'stop'): void {
   if (core.frozenFor.size === 0) core.effects.push({ type: 'freeze' })

@@ -1,13 +1,13 @@
-/** The last decisions of the core, each with its rule and the facts it rests on. */
+/** Keeps the last decisions of the core, each with its rule and the facts behind it. */
 import type { CoreState } from './state.js'
 import type { Decision } from './types.js'
 
-/** Decisions that `explain()` keeps; the oldest are forgotten beyond it. */
+/** Decisions that `explain()` keeps; beyond it the oldest are dropped. */
 export const decisionsMax = 64
 
 /**
- * Records a decision. Deadlines are looked at again with every input, so the same decision of the
- * same rule in a row is kept once, at the time when it was first taken.
+ * Records a decision. The rules run with every input, so repeated decisions of a rule with one
+ * outcome are kept once, with the time of the first.
  */
 export function decide(
   core: CoreState,

@@ -1,71 +1,73 @@
-/** What the cores of two nodes tell each other. */
+/** Messages between the cores of two nodes. */
 import type { Term } from '../../history/position.js'
 import type { CopyFacts, DurableFacts, Role } from './facts.js'
 
-/** What a node says of itself in every heartbeat and answer. */
+/** What a node reports about itself in every heartbeat and answer. */
 export interface PeerView {
   readonly role: Role
   readonly bootId: string
   /**
-   * Members heard within `deadMs` (the receiver finds itself here when it is heard: liveness is
-   * two-way).
+   * Members heard within `deadMs`. The receiver looks for itself here, because liveness is judged
+   * in both directions.
    */
   readonly hears: readonly string[]
-  /**
-   * Members that it cannot dial: their port is closed, or the address that it has for them is
-   * wrong.
-   */
+  /** Members that it cannot dial, because a port is closed or an address is wrong. */
   readonly cannotDial: readonly string[]
-  /** The term it is active in, only while it is active. */
+  /** The term in which it is active; undefined in other roles. */
   readonly activeTerm: Term | undefined
-  /** The active it follows or last followed, with its term, and whether it hears that one now. */
+  /**
+   * The active that it follows or last followed, with its term, and whether it hears that active.
+   */
   readonly follows:
     | { readonly id: string; readonly term: Term; readonly heard: boolean }
     | undefined
   readonly promised: Term | undefined
   readonly copy: CopyFacts
-  /** Whether it knows of a later term or position than its copy holds. */
+  /** Whether it knows a later term or position than its copy holds. */
   readonly outdated: boolean
-  /** That later position, so that a candidate can tell whether what it gathered covers it. */
+  /** That later position, by which a candidate can tell whether it has fetched enough. */
   readonly known: DurableFacts['known']
-  /** How its run before this one ended: `active` proves its copy for a cold start. */
+  /** How its previous process ended; `active` proves its copy for a cold start. */
   readonly lastStop: DurableFacts['lastStop']
-  /** The terms that it had without a change, and that left its history. */
+  /** Empty terms that it had and that left its history. */
   readonly leftEmpty?: DurableFacts['leftEmpty']
-  /** The takeover round it runs or takes part in. */
+  /** The round that it runs or has promised to. */
   readonly round: Term | undefined
   /**
-   * Members without which it does not take the role (`onMissingPeer: 'hold'`). Undefined when it
-   * holds for nobody, and from a version that does not say.
+   * Members without which it does not take the role, with `onMissingPeer: 'hold'`. Undefined when
+   * there are none, and from a version that does not report them.
    */
   readonly holdsFor?: readonly string[] | undefined
   /**
-   * While it fetches what its round needs: how much it has brought in, a count that rises as long
-   * as it gets on. Undefined otherwise, and from a version that does not say.
+   * During the fetch of its round: the amount fetched so far, which rises as long as the fetch
+   * makes progress. Undefined otherwise, and from a version that does not report it.
    */
   readonly fetching?: number | undefined
-  /** True while it is late itself and should not be believed about others. */
+  /** Whether it has just been paused, so that its reports about other members may be outdated. */
   readonly late: boolean
 }
 
-/** Messages between cores. */
+/** A message between cores. */
 export type CoreMessage =
-  /** Sent every `heartbeatMs`, and at once after a change of role. */
+  /** Sent every `heartbeatMs`, and immediately after a change of role. */
   | { readonly type: 'heartbeat'; readonly view: PeerView }
-  /** Asks for an `answer`; sent to all by a node that discovers, or by an active that was late. */
+  /**
+   * Asks for an `answer`. Sent to all members by a node that looks for an active, and by an active
+   * after a pause.
+   */
   | { readonly type: 'query'; readonly queryId: number; readonly view: PeerView }
   | { readonly type: 'answer'; readonly queryId: number; readonly view: PeerView }
   /**
-   * Asks to promise `term`; the receiver cuts its old stream, promises durably, and answers with
-   * its frozen copy.
+   * Asks for a promise to `term`. The receiver cuts its old stream, promises durably, and answers
+   * with its frozen copy.
    */
   | { readonly type: 'promiseRequest'; readonly term: Term; readonly view: PeerView }
   | {
       readonly type: 'promise'
       readonly term: Term
       /**
-       * Why it does not promise: it hears the active, promised higher, is active itself, is a
-       * better candidate.
+       * Why it does not promise: it hears the active, has promised a higher term, is active, or
+       * knows a better candidate; undefined for a promise.
        */
       readonly refused:
         | 'hearsActive'
@@ -76,7 +78,7 @@ export type CoreMessage =
       readonly view: PeerView
     }
   /**
-   * The planned handover: the sender has durably given up the term `from` and offers the term
+   * The planned handover: the sender has durably given up the term `from`, and offers the term
    * `offered`.
    */
   | {
@@ -85,7 +87,10 @@ export type CoreMessage =
       readonly offered: Term
       readonly seq: number
     }
-  /** The target cannot take the role (ineligible, not at that position, promised higher). */
+  /**
+   * The target does not take the role: it is ineligible, at another position, or has promised a
+   * higher term.
+   */
   | { readonly type: 'handoverRefused'; readonly from: Term; readonly reason: string }
-  /** A clean stop; the sender will not answer any more. */
+  /** A clean stop, after which the sender no longer answers. */
   | { readonly type: 'goodbye'; readonly view: PeerView }

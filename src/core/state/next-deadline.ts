@@ -1,17 +1,14 @@
-/**
- * When the core has something to decide although nothing happens, so that nobody has to wake it in
- * between.
- */
+/** Computes when the core has to be woken although nothing happens. */
 import type { CoreState } from './state.js'
 
 /**
- * The next time at which a deadline passes, never later than the next heartbeat: a node that is not
- * woken that often cannot tell that it stood still. Ticks between here and there decide nothing.
+ * The time of the next deadline, at the latest that of the next heartbeat, because a node that is
+ * woken less often could not detect its own pauses. Ticks before it would change nothing.
  */
 export function nextDueMs(core: CoreState): number {
   const { nowMs, options, peers, tenure, timers } = core
   let dueMs = nowMs + options.heartbeatMs
-  // Asked after every input: it makes no lists.
+  // Called after every input, so it builds no lists.
   const passes = (atMs: number): void => {
     if (atMs > nowMs && atMs < dueMs) dueMs = atMs
   }

@@ -3,76 +3,76 @@ import type { CopyFacts, DurableFacts, Role } from './facts.js'
 import type { PeerView } from './messages.js'
 import type { CoreEffect, CoreOptions, Decision } from './types.js'
 
-/** An answer by which one side refuses the other. */
+/** A refusal that was sent or received during a handshake. */
 export interface Refused {
   readonly atMs: number
   readonly reason: string
-  /** It came to a dial of ours. */
+  /** Whether this node was dialling. */
   readonly dialled: boolean
 }
 
-/** What is known of one other member. */
+/** What this node knows about another member. */
 export interface Peer {
   readonly id: string
-  /** Place in the takeover order. */
+  /** Its place in the takeover order. */
   readonly index: number
   readonly promotable: boolean
-  /** Whether we can speak to it: our own connection to it stands, or one that it dialled. */
+  /** Whether messages can be sent to it, over a connection that either side dialled. */
   link: boolean
-  /** Our own connection to it stands: the source of the proof that its process is gone. */
-  dialled: boolean
-  /** A connection that it dialled stands. */
-  accepted: boolean
-  /** Since when it speaks to us over its own dial alone, whatever became of ours. */
-  undialledSinceMs: number | undefined
-  /** The process at the other end of the connection that was made last. */
-  linkBootId: string | undefined
-  /** Our own connection ended with reset or closed and has not come back. */
-  lostLink: boolean
-  /** Our last dial of it failed, and it has not shown itself by a dial since. */
-  undialled: boolean
   /**
-   * It answered with a refusal, or was refused, when, and why. Proves that a process lives, and
-   * nothing about it.
+   * Whether the connection that this node dialled is open. Its end can prove that the process is
+   * gone.
    */
+  dialled: boolean
+  /** Whether a connection that the peer dialled is open. */
+  accepted: boolean
+  /** Since when the only open connection is one that the peer dialled. */
+  undialledSinceMs: number | undefined
+  /** The process at the other end of the latest connection. */
+  linkBootId: string | undefined
+  /** The connection that this node dialled ended with reset or closed and was not replaced yet. */
+  lostLink: boolean
+  /** This node's last dial failed, and the peer has not dialled since. */
+  undialled: boolean
+  /** Its last refusal. It proves that a process is alive at its address, but not which one. */
   refusal: Refused | undefined
-  /** A message came after that end. */
+  /** Whether a message arrived after `lostLink` was set. */
   heardSinceLost: boolean
-  /** The last dial was refused: no process listens there now. */
+  /** The last dial was refused, so no process listens at its address. */
   refused: boolean
-  /** Since when every dial of it is refused, so that no process can have lived there meanwhile. */
+  /** Since when every dial has been refused, so that no process can have lived there meanwhile. */
   refusedSinceMs: number | undefined
-  /** Its process is proven gone. */
+  /** Its process is proven to have ended. */
   gone: boolean
-  /** It said goodbye. */
+  /** It announced a clean stop. */
   stopped: boolean
   heardAtMs: number | undefined
   view: PeerView | undefined
   /**
-   * How far its copy came in the term that we follow or last followed, also before its process was
-   * replaced: the last change that it had, and the last one that it had durably.
+   * The progress of its copy in the term that this node follows or last followed, also by earlier
+   * processes of the peer: its last change, and its last durable change.
    */
   reached: { readonly seq: number; readonly durable: Position | undefined } | undefined
-  /** How its fetch gets on while it runs a round: a count that rises, and when it last did. */
+  /** The progress of its fetch during a round of its own: a rising count, and when it last rose. */
   fetching: { readonly count: number; readonly atMs: number } | undefined
-  /** As last reported by `peerUp` or `peerDown`; undefined before the first report. */
+  /** The last of `peerUp` and `peerDown` that was emitted; undefined before the first. */
   up: boolean | undefined
-  /** What the write path was last told of it, while we are active. */
+  /** What the write path was last told about it during this tenure. */
   counted: 'unknown' | 'yes' | 'silent' | 'proven'
-  /** Since when it is heard but does not hear us, while we are active. */
+  /** Since when it is heard but does not hear this node, during this tenure. */
   deafSinceMs: number | undefined
   /**
-   * Since when it has said that it does not hear us, whatever our role. A pause of our own does not
-   * move it: the worst that comes of it is one more dial.
+   * Since when it reports that it does not hear this node, in any role. A pause of this node does
+   * not shift it, because the only consequence is one additional dial.
    */
   unheardSinceMs: number | undefined
-  /** Since when every attempt to fetch what its copy has beyond ours failed. */
+  /** Since when every attempt to fetch the changes that this node lacks has failed. */
   unfetchableSinceMs: number | undefined
-  /** A query that could not be answered because our connection to it did not stand yet. */
+  /** A query to answer as soon as there is a connection to send the answer on. */
   owedQueryId: number | undefined
 }
 
-/** Points in time; `late` shifts all of them but the heartbeat. */
+/** Named deadlines. A pause of this node shifts all of them except `heartbeat`. */
 export type TimerName =
   | 'activeLost'
   | 'asking'
@@ -92,55 +92,55 @@ export type TimerName =
   | 'stop'
   | 'wait'
 
-/** One search for an active; a new one asks everybody again. */
+/** One search for an active member. A new search queries all members again. */
 export interface Discovery {
   readonly queryId: number
   readonly answered: Set<string>
-  /** All who can answer did, or `discoveryMs` passed. */
+  /** Whether all reachable members have answered, or `discoveryMs` has passed. */
   complete: boolean
-  /** The better candidate that is waited for. */
+  /** The better candidate whose takeover this node waits for. */
   waitFor: string | undefined
-  /** Better candidates that did nothing for `deadMs`. */
+  /** Better candidates that did not take over within `deadMs`. */
   readonly excluded: Set<string>
 }
 
-/** The own attempt to become active. */
+/** This node's attempt to become active. */
 export interface Round {
   readonly kind: 'takeOver' | 'coldStart' | 'handover'
   readonly term: Term
   phase: 'preparing' | 'asking' | 'fetching' | 'gate' | 'opening'
-  /** Undefined once durable. */
+  /** The persist of the promise; undefined once it is durable. */
   persistId: number | undefined
-  /** Undefined once the old stream is cut. */
+  /** The cut of the old stream; undefined once it is done. */
   cutId: number | undefined
-  /** The fetch or gate under way. */
+  /** The fetch, or the gate call, in flight. */
   waitId: number | undefined
   readonly promises: Map<string, PeerView>
-  /** Whose copy is being fetched from. */
+  /** The member that this node fetches from. */
   source: string | undefined
-  /** When something of it came in; undefined before anything did. */
+  /** When the first data of this fetch arrived. */
   fetchedAtMs: number | undefined
-  /** What the own copy had when that began. */
+  /** The sequence number of this node's copy when the fetch began. */
   sourceSeq: number
   /**
-   * Members in reach without what only they have this round goes on: they hand it over for too
-   * long, or do not promise.
+   * Reachable members whose additional changes this round gives up: they failed to hand them over
+   * for too long, or did not promise.
    */
   readonly skipped: Set<string>
-  /** Members whose frozen copy was needed and not had, or not fetched. */
+  /** Members whose frozen copy was needed and could not be read or fetched. */
   missing: readonly string[]
-  /** Before whom the role was, for events. */
+  /** The previous holder of the role, for events. */
   readonly from: string | undefined
-  /** Since then somebody else may have taken the role. */
+  /** When the round began. From then on another member may have taken the role. */
   readonly beganMs: number
   readonly handover:
     | { readonly from: Term; readonly seq: number; readonly giver: string }
     | undefined
-  /** Why it ends with this step; set where the reason is learned, acted upon in one place. */
+  /** Why the round ends; set where the reason is found, handled in `checkRound`. */
   abandoned: string | undefined
 }
 
-/** A promise given to another node's round. */
+/** A promise to the round of another node. */
 export interface Pledge {
   readonly term: Term
   readonly candidate: string
@@ -151,43 +151,43 @@ export interface Pledge {
 export interface Following {
   readonly id: string
   readonly term: Term
-  /** Undefined once the promise of that term is durable. */
+  /** The persist of the promise of that term; undefined once it is durable. */
   persistId: number | undefined
   attempts: number
 }
 
-/** Another active that was learned of. */
+/** Another member that is active, as this node has learned. */
 export interface Rival {
   readonly id: string
   readonly term: Term
   readonly sinceMs: number
-  /** Since when no path is known by which it hears us. */
+  /** Since when no member is known that it hears and that hears this node. */
   deafSinceMs: number | undefined
 }
 
-/** The question of an active that was late. */
+/** The query that an active sends to all members after a pause, before it continues to serve. */
 export interface Asking {
   readonly queryId: number
   readonly sinceMs: number
   /**
-   * The last answer of each member to this question, and when it came; nothing else that it said
-   * counts.
+   * The last answer of each member to this query, with its arrival time. Other messages of that
+   * member do not count as answers.
    */
   readonly answers: Map<string, { readonly view: PeerView; readonly atMs: number }>
 }
 
 export interface Tenure {
   term: Term
-  /** Opens a term above promises that were never used. */
+  /** A new term that is being opened above promises that were never used. */
   reopening: { readonly term: Term; persistId: number | undefined } | undefined
-  /** Asks after having been late, before it goes on. */
+  /** The query after a pause, until it is settled. */
   asking: Asking | undefined
   readonly rivals: Map<string, Rival>
-  /** It began without what a member in reach has, and with a change of its own. */
+  /** Whether it began without changes that a reachable member has, so that the histories fork. */
   readonly forks: boolean
-  /** The copy that a cold start began with; undefined for a tenure that began otherwise. */
+  /** The copy at the beginning of a cold start; undefined for other tenures. */
   readonly startedWith: Extent | undefined
-  /** Members that were named as those that may have had more. */
+  /** Members that were reported as possibly holding later changes. */
   readonly named: Set<string>
 }
 
@@ -208,7 +208,7 @@ export interface Stopping {
   phase: 'begin' | 'handover' | 'draining' | 'persisting'
   drainId: number | undefined
   persistId: number | undefined
-  /** What was persisted as the way of this stop. */
+  /** The kind of stop that was persisted. */
   stopAs: DurableFacts['lastStop'] | undefined
 }
 
@@ -220,41 +220,47 @@ export interface CoreState {
   role: Role
   started: boolean
   /**
-   * The id of the persist that says `crashed`; undefined once durable. Nothing is decided before.
+   * The persist of `lastStop: 'crashed'`; undefined once it is durable. No decision is made before.
    */
   bootPersistId: number | undefined
-  /** The id of the persist that made the present promise; undefined once that is durable. */
+  /** The persist of the current promise; undefined once it is durable. */
   promisePersistId: number | undefined
   nowMs: number
   wallMs: number
   readonly timers: Map<TimerName, number>
   copy: CopyFacts
   durable: DurableFacts
-  /** How the run before this one ended. */
+  /** How the previous process ended. */
   previousStop: DurableFacts['lastStop']
   /**
-   * This run has been standby or active: a takeover rests on the in-sync set, not on
-   * `startupWaitMs`.
+   * Whether this process has been standby or active. Its takeovers then rest on the in-sync set
+   * instead of `startupWaitMs`.
    */
   wasReplica: boolean
-  /** This run joins: it serves nothing before it has followed an active once. */
+  /** Whether this node joins the cluster: it does not serve before it has followed an active. */
   joining: boolean
-  /** This run changed its role or its promise: how the run before ended proves nothing any more. */
+  /**
+   * Whether this process has changed its role or promise, after which the end of the previous
+   * process proves nothing.
+   */
   tookPart: boolean
-  /** What this process fetched for its rounds, all in all: a count that only rises. */
+  /** The amount that this process has fetched for its rounds; it only rises. */
   fetchedCount: number
-  /** The active it follows or last followed, or that it offered the role to. */
+  /**
+   * The active that this node follows or last followed, or the member that it offered the role to.
+   */
   followed: { readonly id: string; readonly term: Term } | undefined
-  /** The last term whose stream was caught up with. */
+  /** The last term whose stream this node caught up with. */
   completedTerm: Term | undefined
   /**
-   * The last sign that the active counts on us: when it came, and whom the active heard then.
-   * Undefined before any, and after this node stood still for long.
+   * When the active last showed that it counts on this node, and the members that the active heard
+   * then. Undefined before the first sign, and after a long pause of this node.
    */
   counted: { readonly atMs: number; readonly hears: readonly string[] } | undefined
   /**
-   * When this process gave up the role, or began a round whose opening failed, and whom it heard
-   * then, as long as it has followed nobody since; and the last term in which it served.
+   * When this process gave up the role, or began a round in which opening the term failed; the
+   * members that it heard then; and the last term in which it served. Undefined once it has
+   * followed an active since.
    */
   served:
     | {
@@ -262,7 +268,8 @@ export interface CoreState {
         readonly term: Term | undefined
         readonly hears: readonly string[]
         /**
-         * Who declined the role when it was offered then, as long as we promised it nothing since.
+         * The member that declined an offer of the role then, until this node promises it
+         * something.
          */
         readonly declinedBy?: string | undefined
       }
@@ -274,26 +281,27 @@ export interface CoreState {
   tenure: Tenure | undefined
   handover: Handover | undefined
   stopping: Stopping | undefined
-  /** Failed attempts since the last success, for the back-off. */
+  /** Failed rounds since the last success, for the back-off. */
   attempts: number
-  /** Whom the last attempt that got as far as opening its term went on without. */
+  /** The members that the last round that tried to open its term went without. */
   leftOut: readonly string[]
   /**
-   * The in-sync set may have changed without us: others heard the active for long while we did not.
+   * Whether the in-sync set may have changed unnoticed: other members heard the active for a long
+   * time while this node did not.
    */
   setDoubted: boolean
-  /** The round of another node that is waited for. */
+  /** The round of another node whose end this node waits for. */
   otherRound: Term | undefined
   readonly withoutPeers: Set<string>
   /**
-   * The members that it holds for now, by `onMissingPeer: 'hold'`, where it knows of them only by
-   * its search or its round.
+   * The members that this node holds for now, with `onMissingPeer: 'hold'`, as far as only its
+   * search or round shows it.
    */
   holdsFor: readonly string[]
   readonly frozenFor: Set<'late' | 'handover' | 'stop'>
-  /** Events that are said once per incident. */
+  /** Keys of the events that are emitted only once per incident. */
   readonly reported: Set<string>
-  /** A heartbeat goes out at the end of this step. */
+  /** Whether a heartbeat is sent at the end of this step. */
   announce: boolean
   nextId: number
   effects: CoreEffect[]
@@ -302,7 +310,10 @@ export interface CoreState {
 
 const joiningReason = 'it joins, and has not been restored from any member yet'
 
-/** The own copy as it counts: one that joins is no candidate before it has followed an active. */
+/**
+ * This node's copy as others may count on it: a joining node is no candidate before it has followed
+ * an active.
+ */
 export function ownCopy(core: CoreState): CopyFacts {
   const { copy, joining } = core
   if (!joining || copy.ineligible !== undefined) return copy

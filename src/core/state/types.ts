@@ -1,20 +1,20 @@
 /**
- * The vocabulary of the core: what goes in and what comes out.
+ * Inputs, effects and events of the core.
  *
- * The core decides who is active and why. It is pure: `step(state, input)` changes nothing but the
- * state it is given, reads no clock and draws no randomness; every input carries the time. The
- * shell feeds it and carries out its effects in the order in which they are returned.
+ * The core decides which node is active and why. It is pure: `step(state, input)` changes only the
+ * state that it is given, and uses no clock and no randomness; every input carries the time. The
+ * shell passes inputs and carries out the returned effects in their order.
  */
 import type { Term } from '../../history/position.js'
 import type { CopyFacts, DurableFacts, Role } from './facts.js'
 import type { CoreMessage } from './messages.js'
 
-/** Timers and rules of the core; milliseconds where the name says so. */
+/** Timers and rules of the core; durations are in milliseconds. */
 export interface CoreOptions {
   readonly nodeId: string
   readonly bootId: string
   readonly cluster: string
-  /** In takeover order. */
+  /** All members in takeover order, this node included. */
   readonly members: readonly CoreMember[]
   readonly heartbeatMs: number
   readonly deadMs: number
@@ -24,21 +24,21 @@ export interface CoreOptions {
   readonly switchoverMs: number
   readonly onMissingPeer: 'takeOver' | 'hold'
   /**
-   * `freshest`: position before takeover order; `list`: takeover order before position (the loss is
-   * then yours).
+   * How candidates are ranked: `freshest` by position and then by takeover order, `list` by
+   * takeover order first, at the risk of losing changes.
    */
   readonly order: 'freshest' | 'list'
   readonly allowStale: boolean
   /**
-   * This run serves nothing before it has followed an active once: the machine was replaced.
-   * Default false.
+   * Whether this node must follow an active before it may serve, as on a replaced machine. Default
+   * false.
    */
   readonly join?: boolean
 }
 
 export interface CoreMember {
   readonly id: string
-  /** False for an observer: follows, is never promoted. */
+  /** False for an observer, which follows and is never promoted. */
   readonly promotable: boolean
 }
 
@@ -46,8 +46,8 @@ export interface CoreMember {
 export type LinkCause = 'closed' | 'reset' | 'timeout' | 'protocol' | 'error'
 
 /**
- * What happened. Every input carries the monotonic time in milliseconds, and the facts of the own
- * copy where they may have changed.
+ * What happened. Every input carries the monotonic time in milliseconds, and the facts of this
+ * node's copy when they may have changed.
  */
 export type CoreInput = {
   readonly nowMs: number
@@ -55,18 +55,15 @@ export type CoreInput = {
   readonly copy?: CopyFacts
 } & (
   | { readonly type: 'start'; readonly copy: CopyFacts; readonly durable: DurableFacts }
-  /** The time moved on; `due`: the timer for the next deadline ran out. Default false. */
+  /** Time has passed. `due`: whether the timer of the next deadline has expired. Default false. */
   | { readonly type: 'tick'; readonly due?: boolean }
   | { readonly type: 'message'; readonly from: string; readonly message: CoreMessage }
-  /**
-   * A connection to this peer stands (handshake done), on which both speak: our own dial, or one
-   * that was accepted.
-   */
+  /** A connection to this peer is open, after its handshake. Both sides may send on it. */
   | {
       readonly type: 'linkUp'
       readonly peer: string
       readonly bootId: string
-      /** The peer dialled it. Default false. */
+      /** Whether the peer dialled it. Default false. */
       readonly accepted?: boolean
     }
   | {
@@ -76,60 +73,58 @@ export type CoreInput = {
       readonly accepted?: boolean
     }
   /**
-   * `refused` is the proof that its process is gone, given that our own connection was reset or
-   * closed before. With `rejected` somebody answered there, and would not have us or be had: see
-   * `refusal`.
+   * A dial failed. `refused` proves that the peer's process has ended, if the connection that this
+   * node dialled was reset or closed before. `rejected`: a process answered, and one side refused
+   * the other (see `refusal`).
    */
   | {
       readonly type: 'dialFailed'
       readonly peer: string
       readonly cause: 'refused' | 'unreachable' | 'rejected'
-      /** With `rejected`: why, in words for people. */
+      /** The reason of a `rejected`, for people. */
       readonly reason?: string
     }
   /**
-   * Whoever seems to be this peer dialled us, and one side refused the other: its process lives.
+   * A process that claims to be this peer dialled, and one side refused the other. It proves that a
+   * process is alive there.
    */
   | { readonly type: 'refusal'; readonly peer: string; readonly reason: string }
-  /** The effect `persist` with this id is durable. */
+  /** The facts of the effect `persist` with this id are durable. */
   | { readonly type: 'persisted'; readonly id: number }
   /**
-   * How following goes: `started` (plan known), `complete` (caught up: may be a standby), `broken`,
-   * `refused`.
+   * The state of the stream that this node follows: `started` (the source has answered with a
+   * plan), `complete` (caught up, so that this node may be a standby), `broken`, or `refused`.
    */
   | {
       readonly type: 'following'
       readonly state: 'started' | 'complete' | 'broken' | 'refused'
       readonly term: Term
       /**
-       * With `started`: the copy is replaced, so that it is no standby's until that is complete.
+       * With `started`: whether the copy is being replaced, so that this node is no standby until
+       * that is complete.
        */
       readonly restoring?: boolean
       readonly reason?: string
     }
   /**
-   * Answer to `cutStream`: nothing of the old stream arrives any more, and all that arrived is
+   * The answer to `cutStream`: no more entries of the old stream arrive, and all that arrived are
    * durable.
    */
   | { readonly type: 'cut'; readonly id: number }
-  /** Answer to `fetch`: the missing suffix is here and durable, or why not. */
+  /** The answer to `fetch`: whether the missing suffix has arrived and is durable. */
   | {
       readonly type: 'fetched'
       readonly id: number
       readonly ok: boolean
       readonly reason?: string
     }
-  /**
-   * Something of the fetch with this id came in; `count` rises over all fetches of this process.
-   */
+  /** Data of the fetch with this id has arrived; `count` rises over all fetches of this process. */
   | { readonly type: 'fetchProgress'; readonly id: number; readonly count: number }
-  /** Answer to `mayBecomeActive`. */
+  /** The answer to `mayBecomeActive`. */
   | { readonly type: 'gate'; readonly id: number; readonly ok: boolean }
-  /**
-   * What goes with the opening of a term takes long, and goes on: the others should wait for it.
-   */
+  /** Opening the term takes long and makes progress, so the other members should wait. */
   | { readonly type: 'termProgress'; readonly term: Term }
-  /** Answer to `openTerm`: the term stands durably in the journal. */
+  /** The answer to `openTerm`: whether the term is durable in the journal. */
   | {
       readonly type: 'termOpened'
       readonly term: Term
@@ -137,8 +132,8 @@ export type CoreInput = {
       readonly reason?: string
     }
   /**
-   * Answer to `drain`: writes are frozen and the target has everything durably up to the copy's
-   * seq; or it took too long.
+   * The answer to `drain`: whether the target has durably received everything up to the copy's
+   * `seq` in time. Writes are frozen.
    */
   | {
       readonly type: 'drained'
@@ -146,30 +141,30 @@ export type CoreInput = {
       readonly ok: boolean
       readonly reason?: string
     }
-  /** The journal of an active failed: it cannot keep the role. */
+  /** The journal of the active failed, so that it cannot keep the role. */
   | { readonly type: 'copyFailed'; readonly reason: string }
   | { readonly type: 'command'; readonly id: number; readonly command: CoreCommand }
 )
 
-/** Operator commands. Each is answered by one effect `commandDone`. */
+/** Operator commands. Each is answered by one `commandDone`. */
 export type CoreCommand =
   | { readonly name: 'switchover'; readonly to: string | undefined }
   | { readonly name: 'stop' }
   /**
-   * The way out of `onMissingPeer: 'hold'` and of `startupWaitMs`: take over without waiting for
-   * these members.
+   * Takes over without waiting for these members, despite `onMissingPeer: 'hold'` and
+   * `startupWaitMs`.
    */
   | { readonly name: 'takeOver'; readonly withoutPeers: readonly string[] }
 
-/** What the shell must do, in order. */
+/** What the shell has to do, in this order. */
 export type CoreEffect =
   | { readonly type: 'send'; readonly to: string; readonly message: CoreMessage }
   /**
-   * Dial this peer anew if our own connection to it stands and is older than that; the old one goes
-   * when the new one stands.
+   * Dials this peer again if the connection that this node dialled is open and older than that. The
+   * old connection is closed when the new one is open.
    */
   | { readonly type: 'redial'; readonly peer: string; readonly olderThanMs: number }
-  /** Write these facts durably, then give the input `persisted`. */
+  /** Writes these facts durably and then passes the input `persisted`. */
   | { readonly type: 'persist'; readonly id: number; readonly facts: DurableFacts }
   | {
       readonly type: 'role'
@@ -178,7 +173,7 @@ export type CoreEffect =
       readonly term: Term | undefined
     }
   /**
-   * Follow this peer's stream (its first frame says the plan); ends with `unfollow` or `cutStream`.
+   * Follows this peer's stream, whose first frame tells the plan, until `unfollow` or `cutStream`.
    */
   | { readonly type: 'follow'; readonly peer: string; readonly term: Term }
   | { readonly type: 'unfollow' }
@@ -187,17 +182,18 @@ export type CoreEffect =
   | { readonly type: 'mayBecomeActive'; readonly id: number; readonly epoch: number }
   | { readonly type: 'openTerm'; readonly term: Term; readonly degraded: boolean }
   /**
-   * Append an empty change in this term. A copy with changes beyond the start of the term then
-   * counts as diverged instead of ahead, so that it may follow after it vaulted what only it has.
+   * Appends an empty change in this term. Copies with changes beyond the start of the term then
+   * count as diverged instead of ahead, and can follow after they have put their own changes into
+   * the vault.
    */
   | { readonly type: 'fork' }
-  /** Accept no write (calls wait) until `unfreeze`, a role change, or the end. */
+  /** Holds back all writes until `unfreeze`, a change of role, or the end; their calls wait. */
   | { readonly type: 'freeze' }
   | { readonly type: 'unfreeze' }
   /**
-   * Freeze has been said before. Bring everything to `target` durably and answer `drained`; the own
-   * node id as target means that everything accepted so far is durable here (a clean stop without a
-   * standby).
+   * Brings everything to `target` durably and answers with `drained`; `freeze` has been sent
+   * before. With this node as target, everything accepted so far has to be durable here, for a
+   * clean stop without a standby.
    */
   | {
       readonly type: 'drain'
@@ -206,8 +202,8 @@ export type CoreEffect =
       readonly deadlineMs: number
     }
   /**
-   * This peer does not count as in sync any more; `proven` when its process is gone, or it said
-   * goodbye or that it follows a newer active.
+   * This peer no longer counts as in sync. `proven`: its process has ended, it announced a clean
+   * stop, or it says that it follows a newer active.
    */
   | { readonly type: 'peerLost'; readonly peer: string; readonly proven: boolean }
   | {
@@ -217,7 +213,7 @@ export type CoreEffect =
     }
   | { readonly type: 'emit'; readonly event: CoreEvent }
 
-/** What the core reports; the shell turns it into the node's typed events. */
+/** What the core reports. The shell turns it into the node's events. */
 export type CoreEvent =
   | { readonly name: 'peerUp'; readonly peer: string }
   | {
@@ -253,14 +249,14 @@ export type CoreEvent =
   | { readonly name: 'outdated'; readonly known: Term }
   | { readonly name: 'late'; readonly lateMs: number }
 
-/** One decision, for `explain()`: which rule, from which facts. */
+/** A decision, as `explain()` shows it: the rule, its outcome and the facts behind it. */
 export interface Decision {
-  /** When it was taken first: milliseconds of the node's monotonic clock, and no time of day. */
+  /** When it was first taken, in milliseconds of the node's monotonic clock. */
   readonly atMs: number
-  /** The rule, for example `takeover.needed`. */
+  /** The name of the rule, for example `takeover.needed`. */
   readonly rule: string
-  /** What the rule said, for example `wait`. */
+  /** The outcome, for example `wait`. */
   readonly outcome: string
-  /** The facts it rests on, as plain data; which ones depends on the rule. */
+  /** The facts behind it as plain data; which ones depends on the rule. */
   readonly inputs: Readonly<Record<string, unknown>>
 }

@@ -1,4 +1,6 @@
-/** What comes in from the other members, and to whom it goes. */
+/**
+ * Receives messages and connections of the other members and passes them to the parts of this node.
+ */
 import debug from 'debug'
 import type { CoreMessage } from '../core/state/messages.js'
 import type { LinkCause } from '../core/state/types.js'
@@ -27,7 +29,7 @@ export interface InboundOptions {
   readonly refusals: Refusals
   readonly redundancy: Redundancy
   readonly writes: WritePath
-  /** Undefined while the node does not run: what comes in then is dropped. */
+  /** Undefined while the node does not run; messages that arrive then are dropped. */
   parts(): NodeParts | undefined
 }
 
@@ -119,7 +121,7 @@ export class Inbound implements LinkHandlers {
       case duplicateType:
         return twins.toldBy(from, message.body)
       default:
-        // A later version may say more; what is not understood is not an error.
+        // Later versions may send types that this one does not know, which is no error.
         log('%s: a message of the unknown type %s from %s', options.id, message.type, from)
     }
   }
@@ -129,7 +131,7 @@ export class Inbound implements LinkHandlers {
   }
 }
 
-/** Whoever was heard of may come back for what it lacks. */
+/** Keeps the journal that known members may still need when they return. */
 function noteLowestPeer({ driver, replica }: NodeParts): void {
   let lowest = Number.POSITIVE_INFINITY
   for (const { view } of driver.state.peers.values()) {

@@ -1,4 +1,4 @@
-/** What a node consists of while it runs. */
+/** The parts of a running node. */
 import type { OpenStorage } from '../interfaces/storage.js'
 import type { Replica } from './data/replica.js'
 import type { Links } from './peers/links.js'

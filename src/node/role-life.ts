@@ -1,8 +1,8 @@
 /**
- * The life of this node's role: what begins with it, goes on with it and ends with it.
+ * The life of this node's role: what begins, continues and ends with it.
  *
- * Invariants: the application has a tenure exactly while this node is active; nothing else ends the
- * tenure of a running node, for the writes, for those who follow, or for the application.
+ * Invariants: the application has a tenure exactly while this node is active; the tenure of a
+ * running node ends only here, for writes, followers and the application alike.
  */
 import { HotspareError } from '../errors.js'
 import type { Term } from '../history/position.js'
@@ -25,7 +25,7 @@ export interface RoleLifeOptions {
 }
 
 export class RoleLife implements RoleOwner {
-  /** When this node took the role that it has, on the monotonic clock. */
+  /** When this node took its present role, on the monotonic clock. */
   sinceMs = 0
   /** Resolves when this node is active or a standby for the first time. */
   readonly settled: Promise<void>
@@ -64,7 +64,7 @@ export class RoleLife implements RoleOwner {
 
   #giveUp({ role, reason, handsOver }: RoleChange): void {
     const { id, writes } = this.#options
-    // A stop that hands over is a switchover: what is held goes to the next active.
+    // A stop with a handover is a switchover, so held writes go to the next active.
     const error =
       role === 'stopped'
         ? new HotspareError('STOPPED', `the node ${id} stopped`)
@@ -80,7 +80,9 @@ export class RoleLife implements RoleOwner {
     tenures.end(error)
   }
 
-  /** The node stops, whatever its role; what has not been answered is when the replica closes. */
+  /**
+   * Ends the role because the node stops. Writes in flight are answered when the replica closes.
+   */
   stop(error: HotspareError): void {
     this.#options.writes.end(error)
     this.#options.tenures.end(error)

@@ -1,8 +1,8 @@
 /**
- * A running node: starts the adapters, feeds the core, carries out its effects through the replica,
- * and gives the application its writes, tenures and events.
+ * A running node: it starts the adapters, passes inputs to the core, carries out effects through
+ * the replica, and offers writes, tenures and events to the application.
  *
- * Invariant: `#parts` exists from the end of the opening to the end of `stop()`.
+ * Invariant: `#parts` exists from the end of opening until the end of `stop()`.
  */
 import debug from 'debug'
 import type { Vault } from '../copy/vault/vault.js'
@@ -229,7 +229,7 @@ export class Runtime {
         durable,
       )
       this.#parts = { storage, replica, links, driver, life }
-      // A standby learns of the set from its journal.
+      // A standby learns the in-sync set from its journal.
       replica.copy.onAppend(({ header }) => {
         if (header.kind === 'inSync') this.#redundancy.check()
       })
@@ -263,7 +263,8 @@ export class Runtime {
   }
 
   /**
-   * Whether so many standbys are in sync, and this node one of them if it is a standby that can be.
+   * Whether that many standbys are in sync; if this node is a standby that can be in sync, it has
+   * to be one of them.
    */
   #hasInSync(count: number): boolean {
     const { role } = this
@@ -275,8 +276,8 @@ export class Runtime {
   }
 
   /**
-   * @throws `NOT_STARTED`, `STOPPED`, `ABORTED`: with a signal that aborted before, nothing is
-   *   begun
+   * @throws `NOT_STARTED`, `STOPPED`, `ABORTED`; nothing is begun when the signal has already
+   *   aborted
    */
   async command(
     command: Parameters<Driver['command']>[0],
@@ -357,7 +358,7 @@ export class Runtime {
     this.#stop.abort(error)
     await driver.settled()
     await replica.close().catch((failure: unknown) => this.emit('error', failure))
-    // The listener closes last: from then on a refused dial says that this node is gone.
+    // The listener closes last, because from then on refused dials prove that this node has ended.
     await links.close()
     await storage.close()
     this.#parts = undefined

@@ -1,4 +1,4 @@
-/** The names of all events, for whoever gets one at run time. */
+/** The names of all events, for use at run time. */
 import type { NodeEvents } from './events.js'
 
 const names: Readonly<Record<keyof NodeEvents, true>> = {
@@ -41,5 +41,5 @@ const names: Readonly<Record<keyof NodeEvents, true>> = {
   error: true,
 }
 
-/** All names of events. */
+/** The names of all events. */
 export const eventNames: readonly string[] = Object.keys(names)

@@ -1,60 +1,60 @@
-/** What several events have in common. */
+/** Types that several events share. */
 import type { Role } from '../../core/state/facts.js'
 import type { Term } from '../../history/position.js'
 import type { RestoreMethod } from '../../replication/restore/plan.js'
 
 /** A change of the node's role. */
 export interface RoleEvent {
-  /** What the node is doing now. */
+  /** The new role. */
   readonly role: Role
-  /** What it was doing before. */
+  /** The previous role. */
   readonly from: Role
-  /** Why, in words, for people. */
+  /** The reason, for people. */
   readonly reason: string
   /**
-   * The term that it is `active` in, or that it follows as `restoring` or `standby`; else
+   * The term in which it is `active`, or which it follows as `restoring` or `standby`; otherwise
    * undefined.
    */
   readonly term: Term | undefined
 }
 
-/** A remote restore, told on both sides with the same `restoreId`. */
+/** A remote restore, reported on both sides with the same `restoreId`. */
 export interface RestoreEvent {
-  /** The same on both sides; every attempt has one of its own. */
+  /** The id of this attempt, the same on both sides. */
   readonly restoreId: string
-  /** The node whose copy is brought up to date. */
+  /** The node that is restored. */
   readonly target: string
-  /** The node it is brought up to date from. */
+  /** The node that it is restored from. */
   readonly source: string
   /**
-   * `none`: nothing was missing; `journal`: its rest; `delta`: the files that changed; `full`:
-   * everything.
+   * The method. `none`: nothing was missing; `journal`: the rest of the journal; `delta`: the files
+   * that differ; `full`: everything.
    */
   readonly method: RestoreMethod
 }
 
-/** The end of a remote restore: the target is a standby again. */
+/** The end of a remote restore, after which the target is a standby again. */
 export interface RestoredEvent extends RestoreEvent {
-  /** Files that were moved. */
+  /** The number of files that were transferred. */
   readonly files: number
-  /** Bytes of files and state that came over the wire for it. */
+  /** Bytes of files and state that were transferred. */
   readonly bytesMoved: number
-  /** How long it took. */
+  /** The duration in milliseconds. */
   readonly ms: number
 }
 
-/** Something about one peer. */
+/** An event about a peer. */
 export interface PeerEvent {
-  /** Its id; of one that was refused before it said who it is, its address. */
+  /** The id of the peer, or the address of one that was refused before it identified itself. */
   readonly peer: string
 }
 
-/** How far a standby's disk is behind the active. */
+/** The lag of a standby's disk behind the active. */
 export interface PeerLag {
-  /** Changes that it has not on its disk. */
+  /** The number of changes that are missing on its disk. */
   readonly changes: number
-  /** Bytes of journal, and of the contents that it names, that it has not on its disk. */
+  /** Bytes of the journal, and of the contents that it names, that are missing on its disk. */
   readonly bytes: number
-  /** Age of the oldest of them in milliseconds; 0 when it has all. */
+  /** The age of the oldest of these changes in milliseconds; 0 when none is missing. */
   readonly ms: number
 }

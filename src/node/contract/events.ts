@@ -1,4 +1,4 @@
-/** What a node tells its application: one typed event each, also loggable as plain data. */
+/** The events of a node, typed and loggable as plain data. */
 
 import type { VaultIncident } from '../../copy/vault/incident.js'
 import type { HotspareError } from '../../errors.js'
@@ -14,20 +14,20 @@ export interface NodeEvents {
   /** This node became active after the loss of another. */
   failover: [
     event: {
-      /** Names this takeover in all events about it. */
+      /** The id of this takeover in all its events. */
       readonly incident: string
-      /** The node that was active before. */
+      /** The previous active. */
       readonly from: string
-      /** The node that is active now: this one. */
+      /** The new active, which is this node. */
       readonly to: string
       /** The term that it opened. */
       readonly term: Term
     },
   ]
-  /** This node is not active any more, and did not hand over. */
+  /** This node gave up the role without a handover. */
   steppedDown: [
     event: {
-      /** Why, in words, for people. */
+      /** The reason, for people. */
       readonly reason: string
       /** The term that it gave up. */
       readonly term: Term
@@ -35,112 +35,107 @@ export interface NodeEvents {
   ]
   /** A peer is heard, for the first time or again. */
   peerUp: [event: PeerEvent]
-  /** A peer is not heard any more. */
+  /** A peer is no longer heard. */
   peerDown: [
     event: PeerEvent & {
       /**
-       * `silent` for `deadMs`; `gone`: its process is dead, that is proven; `stopped`: it said
-       * goodbye.
+       * Why: `silent` for `deadMs`; `gone`, because its process has provably ended; or `stopped` in
+       * order.
        */
       readonly cause: 'silent' | 'gone' | 'stopped'
     },
   ]
-  /** A restore began, with this node as its target or source. */
+  /** A restore started, with this node as its target or source. */
   restoreStarted: [event: RestoreEvent]
-  /** How far a restore is; at most a few times a second. */
+  /** The progress of a restore, at most a few times per second. */
   restoreProgress: [event: RestoreEvent & RestoreProgress]
-  /** The target completed its restore and rejoined. */
+  /** The target has completed its restore and rejoined. */
   restored: [event: RestoredEvent]
-  /** A standby's acknowledgements count from now on. */
+  /** The acknowledgements of a standby count from now on. */
   standbyInSync: [event: PeerEvent]
-  /** A standby's acknowledgements do not count any more. */
+  /** The acknowledgements of a standby no longer count. */
   standbyLost: [
     event: PeerEvent & {
-      /** Why, in words, for people. */
+      /** The reason, for people. */
       readonly reason: string
     },
   ]
-  /** No standby is in sync: writes go on with one copy, or wait when `blocked`. */
+  /** No standby is in sync: writes continue with one copy, or wait when `blocked`. */
   degraded: [
     event: {
-      /** True with `onNoStandby: 'block'`. */
+      /** Whether writes wait, as with `onNoStandby: 'block'`. */
       readonly blocked: boolean
     },
   ]
-  /** At least one standby is in sync: the loss of any one machine is survived. */
+  /** At least one standby is in sync, so that the loss of any one machine would be survived. */
   redundant: [event: Record<string, never>]
   /**
-   * A standby is alive and does not gain on the active, so writes get their places at its rate
-   * until it does (`flowControl: 'redundancy'`).
+   * A standby is alive and does not catch up, so writes are paced to its rate until it does
+   * (`flowControl: 'redundancy'`).
    */
   writersPaced: [
     event: PeerEvent & {
-      /** How far it is behind. */
+      /** Its lag. */
       readonly lag: PeerLag
-      /** Changes that get their places in a second now, at the size that they have of late. */
+      /** Changes per second that get a position now, at their recent size. */
       readonly changesPerSecond: number
     },
   ]
-  /**
-   * Writers are not paced any more: the standby for which they were last keeps up, or pacing was of
-   * no use to it.
-   */
+  /** Writers are no longer paced, because the standby keeps up or pacing was of no use. */
   writersReleased: [event: PeerEvent]
   /**
-   * A takeover went on without these members of the in-sync set: acknowledged writes may be
-   * missing. Also: after a start of the whole cluster, or of its last active, these members turn
-   * out to have gone on in a term of which the copy that serves knows nothing, as after a disk was
-   * put back to an older state.
+   * A takeover continued without these members of the in-sync set, so acknowledged writes may be
+   * missing. Also emitted when, after a start of the whole cluster or of its last active, these
+   * members turn out to have continued in a term that the serving copy does not know, as after a
+   * disk was restored to an older state.
    */
   possibleLoss: [
     event: {
-      /** That of the `failover`, or of the start: cluster, epoch and node. */
+      /** The incident of the `failover` or of the start: cluster, epoch and node. */
       readonly incident: string
-      /** The members that may have more. */
+      /** The members that may have later changes. */
       readonly missing: readonly string[]
     },
   ]
-  /**
-   * This node starts, and gives these members, which may hold newer data, time to show up before it
-   * serves.
-   */
+  /** This node starts and waits for these members, which may hold newer data, before it serves. */
   waiting: [
     event: {
-      /** The members that are waited for; the wait ends when the last of them is heard. */
+      /** The missing members; the wait ends when the last of them is heard. */
       readonly missing: readonly string[]
-      /** For how long at most, in milliseconds: what is left of `startupWaitMs`. */
+      /** The longest duration of the wait in milliseconds: what remains of `startupWaitMs`. */
       readonly forMs: number
     },
   ]
-  /** This node serves although these members, which may hold newer data, did not show up. */
+  /** This node serves although these members, which may hold newer data, are missing. */
   unprovenStart: [
     event: {
-      /** The members that were waited for. */
+      /** The missing members. */
       readonly missing: readonly string[]
     },
   ]
   /**
-   * This node waits for an operator or for these members before it serves: they are missing, or
-   * answer with a refusal, or it joins and has nobody to be restored from.
+   * This node serves only after an operator's decision or the return of these members: they are
+   * missing or answer with a refusal, or this node joins and has no member to be restored from.
    */
   holding: [
     event: {
       /**
-       * The members whose return would end the wait; empty when no member in reach may be promoted.
+       * The members whose return would end the wait; empty when no reachable member may be
+       * promoted.
        */
       readonly missing: readonly string[]
-      /** Why, in words, for people. */
+      /** The reason, for people. */
       readonly reason: string
     },
   ]
-  /** Later data is known of than any copy in reach holds. */
+  /** Later data is known than any reachable copy holds. */
   outdated: [
     event: {
-      /** The term of that data; its node has it. */
+      /** The term of that data; the node of the term has it. */
       readonly known: Term
     },
   ]
-  /** Others hear the active, this node does not. */
+  /** Other members hear the active, and this node does not. */
   activeUnreachable: [
     event: {
       /** The active. */
@@ -152,85 +147,92 @@ export interface NodeEvents {
   /** Two nodes are active. */
   splitBrain: [
     event: {
-      /** Names this pair of actives; the same on both. */
+      /** The id of this pair of actives, the same on both. */
       readonly incident: string
-      /** Both of them, the lower epoch first. */
+      /** Both actives, the one with the lower epoch first. */
       readonly actives: readonly {
-        /** The active node. */
+        /** The id of the active. */
         readonly id: string
-        /** The term that it is active in. */
+        /** Its term. */
         readonly term: Term
       }[]
     },
   ]
-  /** Something that the surviving history does not have went into the vault. */
+  /** Data that the surviving history lacks went into the vault. */
   vaulted: [
     event: {
-      /** What it was, and where it lies. */
+      /** The incident: what it was, and where it is. */
       readonly incident: VaultIncident
-      /** Listed changes whose callers had certainly been told that they are safe. */
+      /** The number of listed changes that had certainly been acknowledged to their callers. */
       readonly lostAcks: number
-      /** Listed changes whose callers may have been told or not; see `acknowledged` of a change. */
+      /**
+       * The number of listed changes that may or may not have been acknowledged; see `acknowledged`
+       * of a change.
+       */
       readonly unknownAcks: number
     },
   ]
-  /** A peer's classes or library differ from ours; it gets no data. */
+  /** The classes or the library of a peer differ from those of this node, so it gets no data. */
   configMismatch: [
     event: PeerEvent & {
-      /** Which classes differ, in words, for people. */
+      /** Which classes differ, for people. */
       readonly reason: string
     },
   ]
   /**
-   * A peer was refused, or refused us, or cannot be dialled as things are set up (an unknown name,
-   * a certificate), or was heard for `deadMs` over connections of its own alone (a closed port, a
-   * wrong address); the same one for the same reason once a minute.
+   * A peer was refused, refused this node, or cannot be dialled as configured (an unknown name, a
+   * certificate); or it has been connected for `deadMs` only by its own dial (a closed port, a
+   * wrong address). Emitted once a minute for the same peer and reason.
    */
   refused: [
     event: PeerEvent & {
       /** An error code, for example `HANDSHAKE_FAILED`. */
       readonly code: string
-      /** Why, in words, for people. */
+      /** The reason, for people. */
       readonly reason: string
     },
   ]
   /**
-   * Two processes run under the id of one member: each makes void what the other one said, so both
-   * must not run.
+   * Two processes run with the id of one member. They invalidate each other's reports, so one has
+   * to be stopped.
    */
   duplicateId: [
     event: PeerEvent & {
       /** `DUPLICATE_ID` */
       readonly code: string
-      /** What each start of a node draws anew: the processes that spoke in turns. */
+      /** The boot ids, which differ with each start, of the processes that alternated. */
       readonly bootIds: readonly string[]
-      /** What to do, in words, for people. */
+      /** What to do, for people. */
       readonly reason: string
     },
   ]
-  /** This node's storage failed; a standby leaves the in-sync set, an active gives up the role. */
+  /**
+   * This node's storage failed. A standby leaves the in-sync set, and an active gives up the role.
+   */
   storageFailed: [
     event: {
-      /** What the storage said, for example `STORAGE_FULL`. */
+      /** The error of the storage, for example `STORAGE_FULL`. */
       readonly error: HotspareError
     },
   ]
-  /** The storage takes writes again. */
+  /** The storage accepts writes again. */
   storageRecovered: [event: Record<string, never>]
   /**
-   * The snapshot of a class of application state could not be taken or stored. The last one that is
-   * stored stays, with the journal after it, which may then grow beyond `journalBytesMax`; it is
-   * tried again at the next checkpoint.
+   * The snapshot of a class of application state could not be taken or stored. The last stored
+   * snapshot is kept with the journal after it, which may then exceed `journalBytesMax`. The next
+   * checkpoint tries again.
    */
   snapshotFailed: [
     event: {
-      /** The class. */
+      /** The name of the class. */
       readonly className: string
-      /** `SNAPSHOT_FAILED`, with what went wrong in its message and as its cause. */
+      /** `SNAPSHOT_FAILED`, with the failure in its message and as its cause. */
       readonly error: HotspareError
     },
   ]
-  /** The journal no longer reaches back to what a known member lacks: it will need a restore. */
+  /**
+   * The journal no longer contains what a known member lacks, so that member will need a restore.
+   */
   historyLost: [
     event: {
       /** The sequence number of the last change that was trimmed. */
@@ -238,86 +240,86 @@ export interface NodeEvents {
     },
   ]
   /**
-   * Something that a synced class seems to claim is not synced, because of its name or of what it
-   * is (a link, a special file, a folder that cannot be read). Told at every start, for the first
-   * 100; `status().skippedPaths` has them, too.
+   * A path that a synced class claims is not synced, because of its name or type (a link, a special
+   * file, an unreadable folder). Emitted at every start for the first 100, which are also in
+   * `status().skippedPaths`.
    */
   skippedPath: [
     event: {
-      /** Relative to the root of the storage. */
+      /** The path relative to the root of the storage. */
       readonly path: string
-      /** What it is, in words, for people. */
+      /** The reason, for people. */
       readonly why: string
     },
   ]
-  /** There are more such paths than `skippedPath` told: it comes after the last of those. */
+  /** There are more such paths than `skippedPath` reported. Emitted after the last of these. */
   skippedPaths: [
     event: {
-      /** How many there are in all. */
+      /** The total number of them. */
       readonly count: number
     },
   ]
   /**
-   * A synced class claims an SQLite database that is open, or was when its process ended: its
-   * write-ahead log lies beside it. Such a file must not be synced: what is copied of it is no
+   * A synced class claims an SQLite database that is open, or was when its process ended, because
+   * its write-ahead log exists beside it. Such a file must not be synced: a copy of it is no valid
    * database, and reading it may drop the locks that SQLite holds in this process. Every start
    * looks for such databases, and emits this for the first 100.
    */
   liveDatabase: [
     event: {
-      /** The database, relative to the root of the storage. */
+      /** The path of the database, relative to the root of the storage. */
       readonly path: string
-      /** The class that claims it, or its log. */
+      /** The class that claims the database or its log. */
       readonly className: string
-      /** What to do, in words, for people. */
+      /** What to do, for people. */
       readonly whatToDo: string
     },
   ]
   /**
-   * Somebody else changed files of synced classes: while the node was stopped, or later, and then a
-   * change, a read or a restore of a standby met what they did.
+   * Files of synced classes were changed outside the library while the node was stopped, or later,
+   * and were then found by a change, a read or a restore.
    */
   outsideChange: [
     event: {
       /** The first of them, at most 100. */
       readonly paths: readonly string[]
-      /** How many there are. */
+      /** The number of them. */
       readonly count: number
       /**
-       * `adopted`: they are changes of this node now, which is about to become active, and what
-       * they replaced is in its vault as far as it could be had; `repaired`: they went to the
-       * vault, and the active's version is back; `kept`: they are as they are on this active, and
-       * otherwise on its standbys, until it is active no more. Where they could not be adopted, an
-       * event `error` says why, and `adopted` follows when they could.
+       * What was done. `adopted`: they became changes of this node, which is about to become
+       * active, and what they replaced is in its vault as far as it could be read. `repaired`: they
+       * went to the vault, and the active's version is restored. `kept`: they stay as they are on
+       * this active, unlike on its standbys, until it is no longer active. If they could not be
+       * adopted, an event `error` reports why, and `adopted` follows once they could.
        */
       readonly outcome: 'repaired' | 'adopted' | 'kept'
     },
   ]
-  /** The process was late by this much and distrusted itself. */
+  /** The process was paused for this long, so its knowledge of the others was outdated. */
   late: [
     event: {
-      /** In milliseconds. */
+      /** The pause in milliseconds. */
       readonly lateMs: number
     },
   ]
   /**
-   * Something that this node tries again and again does not succeed, and `status().stuck` says so.
-   * The same reason is told once a minute. What has an event of its own (`storageFailed`,
-   * `holding`, `waiting`, `refused`) is told here only when it lasts.
+   * A repeated attempt of this node does not succeed, as `status().stuck` shows. The same reason is
+   * reported once a minute. Causes with an event of their own (`storageFailed`, `holding`,
+   * `waiting`, `refused`) are reported here only when they last.
    */
   stuck: [
     event: {
       /** What is tried. */
       readonly what: Tried
-      /** The code of the error; undefined where it is no failure. */
+      /** The code of the error; undefined when nothing failed. */
       readonly code: string | undefined
-      /** Why, in words, for people, and what to do. */
+      /** The reason and what to do, for people. */
       readonly reason: string
-      /** Attempts that failed in a row. */
+      /** The number of consecutive failed attempts. */
       readonly attempts: number
     },
   ]
-  /** What was told as `stuck` succeeded, or is not tried any more. */
+  /** A cause that was reported as `stuck` is over: an attempt succeeded, or the attempts ended. */
   unstuck: [
     event: {
       /** What was tried. */
@@ -327,25 +329,25 @@ export interface NodeEvents {
     },
   ]
   /**
-   * Something failed that no call of the application was waiting for, a listener of another event
-   * among it. Without a listener it is only logged.
+   * A failure that belongs to no call of the application, for example that of a listener. Without a
+   * listener it is only logged.
    */
   error: [error: unknown]
 }
 
-/** An event as the logger gets it: `name` tells what `event` is. */
+/** An event as the logger gets it; `name` determines the type of `event`. */
 export type NodeLogEvent = {
   [Name in keyof NodeEvents]: {
     /** The id of the node. */
     readonly node: string
-    /** Which event. */
+    /** The name of the event. */
     readonly name: Name
-    /** Wall clock, milliseconds since 1970, for people. */
+    /** The wall-clock time in milliseconds since 1970, for people. */
     readonly atWallMs: number
-    /** What a listener of this event gets. */
+    /** The argument of the listeners of this event. */
     readonly event: NodeEvents[Name][0]
   }
 }[keyof NodeEvents]
 
-/** Gives an event to the application and to the log. */
+/** Emits an event to the application and to the log. */
 export type Emit = <Name extends keyof NodeEvents>(name: Name, ...event: NodeEvents[Name]) => void

@@ -1,6 +1,6 @@
 /**
- * What a node is given is checked before anything is opened: names, kinds, values, and what fits
- * together.
+ * Checks the options of a node before anything is opened: their names, types, values and
+ * combinations.
  */
 import { HotspareError, whatHappened } from '../../errors.js'
 import { frameBytesMin } from '../../protocol/identity.js'
@@ -25,7 +25,7 @@ const optionNames: Readonly<Record<keyof ClusterNodeOptions, true>> = {
   ...{ restoreBytesPerSecondMax: true, random: true, logger: true },
 }
 
-/** What an option that is an object must be able to do. */
+/** The methods that an object option must have. */
 const methods = {
   transport: ['listen', 'dial'],
   storage: ['open'],
@@ -35,7 +35,7 @@ const methods = {
   random: ['bytes', 'number'],
 } as const
 
-/** What to give instead, of the options that one of the library's own functions makes. */
+/** The function of the library that makes the option, for error messages. */
 const makers: Readonly<Record<string, string>> = {
   transport: 'a transport such as tcp({ listen })',
   storage: 'a storage such as directory(path)',
@@ -49,7 +49,11 @@ function invalid(option: string, message: string): HotspareError {
   return new HotspareError('OPTION_INVALID', message, { details: { option } })
 }
 
-/** Checks what was given as it is. @throws `OPTION_INVALID` */
+/**
+ * Checks the options as given.
+ *
+ * @throws `OPTION_INVALID`
+ */
 export function checkGiven(given: object): void {
   if (typeof given !== 'object' || given === null) {
     const what = 'ClusterNode needs options: new ClusterNode({ cluster, id, members, … })'
@@ -57,13 +61,17 @@ export function checkGiven(given: object): void {
   }
   requireKnown('the node', given, Object.keys(optionNames))
   if ('secret' in given && given.secret === undefined) {
-    // An environment variable that is not set must not open the cluster to everybody.
+    // An unset environment variable must not open the cluster to everyone.
     const what = 'secret is given and undefined; leave the option out to run without a secret'
     throw invalid('secret', what)
   }
 }
 
-/** Checks options with their defaults. @throws `OPTION_INVALID` */
+/**
+ * Checks the options with their defaults.
+ *
+ * @throws `OPTION_INVALID`
+ */
 export function checkOptions(options: Checked): void {
   checkKinds(options)
   checkNames(options)
@@ -124,7 +132,7 @@ function checkNames(options: Checked): void {
       throw invalid('members', `the members ${other} and ${name} have one address, ${address}`)
     }
     addresses.set(address, name)
-    // The own one too: it is what the others are to dial, and the lists of all nodes are the same.
+    // This node's own address too, because the others dial it and all nodes have the same list.
     checkAddress(options, name, address)
   }
   if (!seen.has(id)) {

@@ -1,4 +1,4 @@
-/** Options of a node: what an application gives, checked and completed. */
+/** The options of a node, as given by the application and as completed. */
 import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
 import type { Storage } from '../../interfaces/storage.js'
@@ -14,27 +14,27 @@ export type Classes = Readonly<Record<string, ClassDeclaration>>
 /** A member of the cluster. Their order in the list is the takeover order. */
 export interface MemberOptions {
   /**
-   * Unique within the cluster: up to 64 letters, digits, `.`, `_` and `-`, the first a letter or
-   * digit.
+   * Its id, unique in the cluster: up to 64 letters, digits, `.`, `_` and `-`, beginning with a
+   * letter or digit.
    */
   readonly id: string
-  /** What the transport dials to reach it, for tcp `host:port`; no two members have the same. */
+  /** The address that the transport dials, for tcp `host:port`. No two members have the same. */
   readonly address: string
   /** True for a member that follows and holds a copy but is never promoted. Default false. */
   readonly observer?: boolean
 }
 
 /**
- * What a {@link ClusterNode} is made of. All durations are in milliseconds, from 1 (where not said
+ * The options of a {@link ClusterNode}. All durations are in milliseconds, from 1 (unless noted
  * otherwise) to 2^31 - 1; all sizes are in whole bytes.
  */
 export interface ClusterNodeOptions<C extends Classes = Classes> {
-  /** The name of the cluster, with the rules of an id; nodes of other clusters are refused. */
+  /** The name of the cluster, with the rules of an id. Nodes of other clusters are refused. */
   readonly cluster: string
   /** This node's id, one of `members`. */
   readonly id: string
   /**
-   * All members, in takeover order, the same on every node: 1 to 64, at least one of them no
+   * All members in takeover order, the same on every node: 1 to 64, at least one of them no
    * observer.
    */
   readonly members: readonly MemberOptions[]
@@ -42,22 +42,25 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
   readonly transport: Transport
   /** Where this node keeps its copy, for example `directory()`; for this node alone. */
   readonly storage: Storage
-  /** What is synced, and how. Nodes compare their policies; those that differ exchange no data. */
+  /**
+   * The classes of data and their rules. Nodes compare their policies, and nodes with different
+   * policies exchange no data.
+   */
   readonly policy: SyncPolicy<C>
   /**
-   * The shared secret, at least 16 bytes, of a string in UTF-8. Default: none, and everybody who
-   * can connect gets in. Given as `undefined` it is refused.
+   * The shared secret, at least 16 bytes; a string is encoded as UTF-8. Default: none, so that
+   * everyone who can connect is admitted. An explicit `undefined` is refused.
    */
   readonly secret?: string | Uint8Array
-  /** The application's version, for `status()` of the others. */
+  /** The application's version, shown in `status()` of the others. */
   readonly appVersion?: string
-  /** How often every node tells every other one that it lives. Default 200. */
+  /** The interval of heartbeats. Default 200. */
   readonly heartbeatMs?: number
-  /** Silence after which a peer is dead. Default 2 000, at least 3 heartbeats. */
+  /** The silence after which a peer counts as dead. Default 2 000, at least 3 heartbeats. */
   readonly deadMs?: number
   /**
-   * Longest time a starting node looks for an active; ends early when all have answered. Default 1
-   * 000, at least one heartbeat.
+   * The longest search of a starting node for an active; it ends early when all members have
+   * answered. Default 1 000, at least one heartbeat.
    */
   readonly discoveryMs?: number
   /**
@@ -66,84 +69,85 @@ export interface ClusterNodeOptions<C extends Classes = Classes> {
    */
   readonly startupWaitMs?: number
   /**
-   * How long a standby may leave a write unacknowledged, or show no progress with a large content,
-   * before it leaves the in-sync set. Default `deadMs`. With less, a standby that was cut off and
-   * taken out may take over without knowing that writes were acknowledged `local` meanwhile.
+   * How long a standby may leave a write unacknowledged, or make no progress with large content,
+   * before it leaves the in-sync set. Default `deadMs`. With a smaller value a standby that was cut
+   * off and removed may take over without knowing that writes were acknowledged `local` meanwhile.
    */
   readonly degradeAfterMs?: number
   /** The deadline of a planned switchover. Default 10 000. */
   readonly switchoverMs?: number
-  /** Longest time for a handshake. Default 5 000. */
+  /** The longest duration of a handshake. Default 5 000. */
   readonly handshakeMs?: number
   /**
-   * What writes with the level `standby` or `all` do while no standby is in sync. Default
-   * `degrade`.
+   * What writes with the level `standby` or `all` do while no standby is in sync: continue with one
+   * copy, or wait. Default `degrade`.
    */
   readonly onNoStandby?: 'degrade' | 'block'
   /**
-   * What the active does for a standby that is alive and does not gain on it: paces its writers
-   * until one is in sync and stays in (`redundancy`), or lets them write as fast as they can, with
-   * one copy if need be (`speed`). Default `redundancy`.
+   * What the active does when a living standby does not catch up: `redundancy` paces its writers
+   * until one standby is in sync and stays so; `speed` lets them write at full speed, with one copy
+   * if necessary. Default `redundancy`.
    */
   readonly flowControl?: 'redundancy' | 'speed'
   /**
-   * What a takeover does while a member of the in-sync set is missing, and a start while any
-   * promotable member is, also the first one of all, when nobody has data: `hold` waits for them,
-   * or for `takeOver({ withoutPeers })`. Default `takeOver`.
+   * What a takeover does while a member of the in-sync set is missing, and a start (also the first
+   * one, without data) while any promotable member is: `hold` waits for them, or for `takeOver({
+   * withoutPeers })`. Default `takeOver`.
    */
   readonly onMissingPeer?: 'takeOver' | 'hold'
   /**
-   * Who is promoted: the freshest copy, or the first of `members` that can fetch what it lacks,
-   * which it does first. Default `freshest`.
+   * Which member is promoted: the one with the freshest copy, or the first of `members` that can
+   * fetch what it lacks, which it then does first. Default `freshest`.
    */
   readonly order?: 'freshest' | 'list'
   /**
-   * Whether a node may serve that knows of later data than it or anybody in reach holds. What it
-   * lacks is lost then, or goes to the vault when its node comes back. Default false.
+   * Whether a node may serve that knows of later data than any reachable copy holds. The later data
+   * is then lost, or goes to the vault when its node returns. Default false.
    */
   readonly allowStale?: boolean
   /**
-   * How bulk bytes are protected without TLS: against accidents, or authenticated. Default `crc`.
+   * How bulk bytes are protected without TLS: by a checksum against accidents, or authenticated.
+   * Default `crc`.
    */
   readonly integrity?: 'mac' | 'crc'
   /**
-   * Longest frame on the wire, the same on all nodes. Default 1 MiB, from 256 KiB, which a
+   * The longest frame on the wire, the same on all nodes. Default 1 MiB, from 256 KiB, which a
    * heartbeat with the longest history needs, to 16 MiB.
    */
   readonly frameBytesMax?: number
   /**
-   * Journal kept for members that come back, in bytes, large contents included. Up to half as much
-   * more is used while it is written, and up to twice the limit while a member still reads it.
-   * Default 256 MiB, at least 1 MiB.
+   * Bytes of journal that are kept for members that return, including large contents. Up to half as
+   * much more is used while the journal is written, and up to twice the limit while a member still
+   * reads it. Default 256 MiB, at least 1 MiB.
    */
   readonly journalBytesMax?: number
   /**
-   * What the vault may hold; 0 lets it keep nothing, so that a node that has to is stuck. Default 1
-   * GiB, at least 0.
+   * Bytes that the vault may hold. With 0 it can hold nothing, so that a node which needs it is
+   * stuck. Default 1 GiB, at least 0.
    */
   readonly vaultBytesMax?: number
-  /** Restores of this node are held below this rate. Default 0: as fast as it goes. */
+  /** The highest rate of restores of this node. Default 0: no limit. */
   readonly restoreBytesPerSecondMax?: number
   /**
-   * Asked before each promotion of this node, and only then; the place of an outside lease.
+   * Called before each promotion of this node, and only then, for example for an external lease.
    * Default: always yes.
    */
   readonly gate?: PromotionGate
-  /** Where time comes from. Default: the machine's. */
+  /** The source of time. Default: the machine's clocks. */
   readonly clock?: Clock
-  /** Where randomness comes from. Default: the machine's. */
+  /** The source of randomness. Default: the machine's. */
   readonly random?: Random
   /** Called with every event, besides the `debug` namespace `hotspare:node`. */
   readonly logger?: (event: NodeLogEvent) => void
 }
 
-/** Options with every default filled in. */
+/** The options with every default filled in. */
 export type NodeOptions<C extends Classes = Classes> = Required<
   Omit<ClusterNodeOptions<C>, 'secret' | 'appVersion' | 'gate' | 'logger'>
 > &
   Pick<ClusterNodeOptions<C>, 'secret' | 'appVersion' | 'gate' | 'logger'>
 
-/** The options that have a default of their own. */
+/** The options that have a constant default. */
 export type NodeDefaults = Readonly<
   Required<
     Omit<
@@ -165,7 +169,7 @@ export type NodeDefaults = Readonly<
   >
 >
 
-/** The defaults; `degradeAfterMs` is that of `deadMs`. */
+/** The defaults; `degradeAfterMs` defaults to `deadMs`. */
 export const nodeDefaults: NodeDefaults = {
   heartbeatMs: 200,
   deadMs: 2_000,

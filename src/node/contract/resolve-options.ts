@@ -1,11 +1,11 @@
-/** The options of a node: checked, and completed by the defaults. */
+/** Checks the options of a node and fills in the defaults. */
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
 import { checkGiven, checkOptions } from './option-checks.js'
 import { type Classes, type ClusterNodeOptions, type NodeOptions, nodeDefaults } from './options.js'
 
-/** The machine's time. */
+/** The clocks of the machine. */
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
   wallMs: () => Date.now(),
@@ -13,14 +13,15 @@ export const systemClock: Clock = {
   clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout),
 }
 
-/** The machine's randomness. */
+/** The randomness of the machine. */
 export const systemRandom: Random = {
   bytes: (count) => randomBytes(count),
   number: () => randomBytes(4).readUInt32LE(0) / 2 ** 32,
 }
 
 /**
- * Checks options and fills in the defaults.
+ * Checks the options and fills in the defaults.
+ *
  * @throws `OPTION_INVALID` naming the option and its value
  */
 export function resolveOptions<C extends Classes>(given: ClusterNodeOptions<C>): NodeOptions<C> {

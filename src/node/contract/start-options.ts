@@ -1,22 +1,22 @@
-/** How a node is started. */
+/** The options of a start. */
 import { HotspareError } from '../../errors.js'
 
 /** Options of a start. */
 export interface StartOptions {
   /**
-   * Takes files that are already in paths of synced classes as the beginning of the history.
-   * Default false.
+   * Whether existing files in paths of synced classes become the beginning of the history. Default
+   * false.
    */
   readonly adopt?: boolean
   /**
-   * This machine was replaced, or lost its disk: it serves nothing, however long it waits, before
-   * it has been restored from a member that has the data and followed it once. Whatever its copy
-   * holds counts for nothing until then. While it waits, `status().stuck` and the event `holding`
-   * say so, and `start()` is pending; `takeOver()` is the way out. It holds for this start alone.
-   * Default false.
+   * Whether this machine was replaced or lost its disk. The node then does not serve, however long
+   * it waits, until it has been restored from a member that has the data and has followed an
+   * active; its own copy does not count before. While it waits, `status().stuck` and the event
+   * `holding` report it, and `start()` is pending; `takeOver()` ends the wait. Applies to this
+   * start only. Default false.
    */
   readonly join?: boolean
-  /** Gives the start up: the node is stopped, and the call rejects. */
+  /** Aborts the start: the node is stopped, and the call rejects. */
   readonly signal?: AbortSignal
 }
 

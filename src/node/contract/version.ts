@@ -1,4 +1,2 @@
-/**
- * The version of the library, told to peers in the handshake; a test holds it against package.json.
- */
+/** The version of the library, sent in the handshake; a test compares it with package.json. */
 export const libraryVersion = '0.1.0'

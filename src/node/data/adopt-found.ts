@@ -3,13 +3,13 @@ import { HotspareError } from '../../errors.js'
 import type { Term } from '../../history/position.js'
 
 /**
- * Files from before the library become the beginning of the history of a copy without one.
+ * Takes the files of an existing folder as the beginning of the history of a copy that has none.
  *
  * @throws `ADOPT_REQUIRED` unless `adopt`
  */
 export async function adoptFound(copy: LocalCopy, term: Term, adopt: boolean): Promise<void> {
   const { unknown } = copy.outside.report
-  // A copy that is damaged is not without history: a peer restores it.
+  // A damaged copy does have a history, which a peer restores.
   if (copy.seq > 0 || !copy.complete || unknown.length === 0) return
   if (!adopt) {
     const example = unknown[0]?.path ?? ''
@@ -19,6 +19,6 @@ export async function adoptFound(copy: LocalCopy, term: Term, adopt: boolean): P
     )
   }
   await copy.restoreSwitch.adopt(term)
-  // What was found is the beginning of the history now, and no change of it.
+  // The files are the beginning of the history, so they are no outside changes.
   copy.outside.settle()
 }

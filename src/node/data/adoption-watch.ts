@@ -1,15 +1,15 @@
 /**
- * Bounds the time in which a node that is about to become active adopts files, and tells that it
- * goes on.
+ * Bounds the time that a node may spend on adopting files before it becomes active, and reports
+ * progress.
  */
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 
 export interface AdoptionWatchOptions {
   readonly clock: Clock
-  /** How long the work may take, in milliseconds. */
+  /** The longest duration of the work, in milliseconds. */
   readonly forMs: number
-  /** How often it is told that the work goes on, in milliseconds. */
+  /** The interval between reports of progress, in milliseconds. */
   readonly everyMs: number
   progressed(): void
   /** Whether the term is still to be opened. */
@@ -31,14 +31,15 @@ export class AdoptionWatch {
     return this.#options.isWanted()
   }
 
-  /** @throws `ABORTED` when the term is not wanted any more */
+  /** @throws `ABORTED` when the term is no longer to be opened */
   requireWanted(): void {
     if (!this.isWanted) throw new HotspareError('ABORTED', 'the term is not to be opened any more')
   }
 
   /**
-   * Called between two pieces of work. @throws `ABORTED` when the term is not wanted any more, or
-   * the time is over
+   * Called between two pieces of work.
+   *
+   * @throws `ABORTED` when the term is no longer to be opened, or the time is over
    */
   check(): void {
     this.requireWanted()

@@ -1,17 +1,18 @@
 /**
- * Files of synced classes that somebody else changed while the node was stopped. On a standby the
- * active's version wins, and the other goes to the vault; on a node that becomes active they are
- * what the users see, so they become changes of the history, in one run that ends before anybody is
- * told of the role.
+ * Adopts changes that were made to files of synced classes while the node was stopped. On a standby
+ * the version of the active wins and the other one goes to the vault. On a node that becomes active
+ * these files are what users see, so they become changes of the history, in one run that ends
+ * before the role is announced.
  *
  * Invariants:
- * - nothing is done to the tree: what is journaled is what stands there, as it was just read, and a
- *   file that changes again is left for the next time;
- * - before a change replaces or removes what the history has, that is in the vault as far as it can
- *   be had;
- * - removals go first: a file can have taken the place of a folder, and the other way round;
- * - what is not journaled stays known, and is tried again while the node is active: a file that the
- *   application wrote meanwhile is then left to it.
+ * - the tree is not modified: the files are journaled as they were just read, and a file that
+ *   changes again is left for later;
+ * - what a change replaces or removes in the history goes to the vault first, as far as it can be
+ *   read;
+ * - removals are journaled first, because a file may have taken the place of a folder, and the
+ *   other way round;
+ * - what is not journaled stays known and is tried again while the node is active; a file that the
+ *   application has written meanwhile is left to it.
  */
 
 import type { FileChange } from '../../changes/change.js'
@@ -32,16 +33,13 @@ import { inBatches } from '../../util/in-batches.js'
 import { AdoptionWatch, type AdoptionWatchOptions } from './adoption-watch.js'
 import { contentOf } from './tree-content.js'
 
-/** Files that are looked at, and journaled, together. */
+/** Files that are compared, and journaled, together. */
 const filesPerBatch = 512
-/** Files of one incident, for which the journal is read once. */
+/** Files of one vault incident, for which the journal is read once. */
 const filesPerStretch = 5_000
-/**
- * Times that a file which changes while it is read is read again; then it is left, and tried again
- * later.
- */
+/** Times that a file which changes during its read is read again, before it is left for later. */
 const roundsMax = 3
-/** Reasons for leaving files that are reported one by one; the rest is left out. */
+/** Reasons for leaving files that are reported individually; further ones are left out. */
 const failuresMax = 10
 
 export interface AdoptionOptions {
@@ -53,12 +51,12 @@ export interface AdoptionOptions {
   readonly watch: AdoptionWatchOptions
 }
 
-/** What became of what was found. */
+/** The result of an adoption. */
 export interface AdoptionResult {
   readonly adopted: OutsideReport
-  /** What is as it was found, and not in the history. */
+  /** The changes that were not journaled. */
   readonly left: OutsideReport
-  /** Why; the first few. */
+  /** The first reasons. */
   readonly failures: readonly HotspareError[]
 }
 
@@ -71,7 +69,7 @@ export class Adoption {
   readonly #done = new Set<string>()
   readonly #left = new Set<string>()
   readonly #failures: HotspareError[] = []
-  /** Of the history, when it was decided what becomes of the file. */
+  /** The versions in the history at the time of the comparison. */
   readonly #versions = new Map<string, number | undefined>()
 
   constructor(options: AdoptionOptions) {
@@ -80,11 +78,11 @@ export class Adoption {
   }
 
   /**
-   * Journals what was found, as far as that is possible; `nothing` only says that it is left.
-   * Resolves when all of it is durable. `only`: nothing but these, of which the application may
-   * have written some anew by now.
+   * Journals the changes as far as possible, and resolves when they are durable. With `nothing` it
+   * only reports them. `only`: limits the run to these changes, of which the application may have
+   * overwritten some meanwhile.
    *
-   * @throws the failure of the journal; `ABORTED` when the term is not wanted any more
+   * @throws the failure of the journal; `ABORTED` when the term is no longer to be opened
    */
   async run(what: 'all' | 'nothing', only?: OutsideReport): Promise<AdoptionResult> {
     const { copy } = this.#options
@@ -108,8 +106,7 @@ export class Adoption {
   }
 
   /**
-   * Each stretch has an incident of its own: what was done so far is not in vain when the time is
-   * over.
+   * Each part has a vault incident of its own, so that completed parts count when the time is over.
    */
   async #carryOutStretch(paths: readonly string[]): Promise<void> {
     for (const batch of inBatches(paths, filesPerBatch))
@@ -130,8 +127,8 @@ export class Adoption {
   }
 
   /**
-   * Does a part of the work, unless there is no more time for it. What fails in it is left, unless
-   * the journal did.
+   * Runs a part of the work if there is time left. Files whose part fails are left, unless the
+   * journal failed.
    */
   async #inTime(paths: readonly string[], work: () => Promise<void>): Promise<void> {
     try {
@@ -156,7 +153,7 @@ export class Adoption {
     if (isNew && this.#failures.length < failuresMax) this.#failures.push(error)
   }
 
-  /** What differs from the history now, and how. */
+  /** Compares the files with the history. */
   async #look(paths: readonly string[]): Promise<void> {
     const { copy, storage } = this.#options
     const valid = paths.filter((path) => this.#isValid(path))
@@ -186,7 +183,7 @@ export class Adoption {
     }
   }
 
-  /** Promise 5: before anything of the history is replaced, it is in the vault. */
+  /** Promise 5: what is replaced in the history goes to the vault first. */
   async #keepReplaced(replaced: readonly ReplacedFile[]): Promise<void> {
     const { copy, vault } = this.#options
     if (replaced.length === 0) return
@@ -215,13 +212,13 @@ export class Adoption {
     this.#journal(changes, new Map(paths.map((path) => [path, null])))
   }
 
-  /** Small files together, large ones one by one. */
+  /** Journals small files together and large ones individually. */
   async #put(batch: readonly string[]): Promise<void> {
     const { storage } = this.#options
     const paths = batch.filter((path) => !this.#left.has(path) && this.#fits(path))
     const stats = await storage.tree.stat(paths)
     const { copy } = this.#options
-    // Removed since it was looked at.
+    // Removed since the comparison.
     const gone = paths.filter((path, at) => stats[at] === undefined && copy.files.stat(path))
     this.#journalRemovals(gone)
     let group: string[] = []
@@ -260,7 +257,7 @@ export class Adoption {
       answer = await tree.read(requests)
     } catch (error) {
       if (paths.length === 1) throw error
-      // One of them cannot be read: the others can.
+      // One file of the batch cannot be read, so the others are tried individually.
       for (const path of paths) await this.#inTime([path], () => this.#putSmall([path]))
       return
     }
@@ -308,7 +305,7 @@ export class Adoption {
   }
 
   /**
-   * It changed while it was read: it is looked at once more, unless it is gone and was never in the
+   * Compares a file again that changed during its read, unless it is gone and was never in the
    * history.
    */
   #again(path: string): void {
@@ -330,7 +327,7 @@ export class Adoption {
     return claiming ?? copy.index.get(path)?.className ?? ''
   }
 
-  /** A new file cannot stand beside what the history has in its way, where that was left. */
+  /** Whether nothing in the history blocks a new file. Something may, if its removal was left. */
   #fits(path: string): boolean {
     const { copy } = this.#options
     if (copy.files.stat(path) !== undefined) return true
@@ -348,7 +345,8 @@ export class Adoption {
   #journal(all: readonly FileChange[], found: ReadonlyMap<string, FileStat | null>): void {
     const { copy, writer } = this.#options
     this.#watch.requireWanted()
-    // What the history has by now was written since, and what was found went with that.
+    // A newer version in the history was written by the application and has replaced the outside
+    // change.
     const changes = all.filter(
       ({ path }) => copy.files.stat(path)?.version === this.#versions.get(path),
     )
@@ -371,7 +369,7 @@ function isSame(left: FileStat, right: FileStat): boolean {
   return size === right.size && mtimeMs === right.mtimeMs && inode === right.inode
 }
 
-/** The part of a report whose paths are chosen. */
+/** The part of a report with the chosen paths. */
 function reportOf(outside: OutsideReport, chosen: (path: string) => boolean): OutsideReport {
   const ofEntries = (entries: readonly TreeEntry[]): TreeEntry[] =>
     entries.filter(({ path }) => chosen(path))

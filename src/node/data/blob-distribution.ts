@@ -1,4 +1,4 @@
-/** Brings large content to the in-sync followers before its record gets a position. */
+/** Sends large content to the in-sync followers before its entry gets a position. */
 
 import type { BlobRef } from '../../changes/change.js'
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
@@ -7,21 +7,21 @@ import type { Outgoing } from '../../replication/stream/outgoing.js'
 export class BlobDistribution {
   readonly #clock: Clock
   readonly #patienceMs: number
-  /** When a follower was sent the last piece of anything. */
+  /** When the last piece of any content was sent to a follower. */
   readonly #progressMs = new Map<string, number>()
 
-  /** @param patienceMs - a follower that makes no progress for so long leaves the in-sync set */
+  /** @param patienceMs - the time without progress after which a follower leaves the in-sync set */
   constructor(clock: Clock, patienceMs: number) {
     this.#clock = clock
     this.#patienceMs = patienceMs
   }
 
-  /** A follower got a piece. */
+  /** Records that a piece was sent to a follower. */
   progressed(peer: string): void {
     this.#progressMs.set(peer, this.#clock.nowMs())
   }
 
-  /** Every follower gets the blob, or leaves the set when it makes no progress with it. */
+  /** Waits until every follower has the blob, or has left the set because it made no progress. */
   async distribute(followers: readonly Outgoing[], blob: BlobRef): Promise<void> {
     await Promise.all(followers.map((outgoing) => this.#send(outgoing, blob)))
   }

@@ -1,7 +1,7 @@
 import { kindOf } from '../../policy/kinds/table.js'
 import type { NodeOptions } from '../contract/options.js'
 
-/** How far what this node knows of its copy holds, as it tells the core. */
+/** How far the core may rely on this node's knowledge of its copy. */
 export class CopyTrust {
   #inSyncKnown = false
   #forgot: boolean
@@ -11,29 +11,29 @@ export class CopyTrust {
     this.#forgot = forgot
   }
 
-  /** Whether the in-sync set of the own journal may be trusted for a takeover. */
+  /** Whether a takeover may rely on the in-sync set of this node's journal. */
   get inSyncKnown(): boolean {
     return this.#inSyncKnown
   }
 
-  /** The process before this one may have acknowledged from memory what the disk does not hold. */
+  /** Whether the previous process may have acknowledged from memory what the disk lacks. */
   get forgot(): boolean {
     return this.#forgot
   }
 
-  /** The copy has all that the active has, or this node is the active. */
+  /** Records that the copy has everything that the active has, or that this node is the active. */
   isWhole(): void {
     this.#inSyncKnown = true
     this.#forgot = false
   }
 
-  /** The set may have changed since without this node. */
+  /** Records that the in-sync set may have changed without this node. */
   doubtInSync(): void {
     this.#inSyncKnown = false
   }
 }
 
-/** Whether a standby acknowledges what it received before that is on its disk. */
+/** Whether a standby acknowledges changes before they are on its disk. */
 export function acknowledgesFromMemory({ policy }: NodeOptions): boolean {
   return Object.values(policy.classes).some(
     (declaration) => kindOf(declaration).levels(declaration)?.durability === 'memory',

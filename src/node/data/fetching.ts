@@ -1,6 +1,6 @@
 /**
- * Fetches the end of a journal that this copy lacks. One fetch runs at a time, for the round that
- * began it, and nothing of it comes into the copy after `end()`: a promise may have frozen that.
+ * Fetches the end of the journal that this copy lacks. One fetch runs at a time, for the round that
+ * began it, and nothing enters the copy after `end()`, because a promise may have frozen the copy.
  */
 
 import type { LocalCopy } from '../../copy/local-copy.js'
@@ -20,10 +20,10 @@ export interface FetchingContext {
   readonly vault: Vault
   readonly storage: OpenStorage
   readonly clock: Clock
-  /** A source that owes an answer and sends nothing for so long is given up. */
+  /** The time without data after which a source that owes an answer is given up. */
   readonly deadMs: number
   dial(peer: string, signal: AbortSignal): Promise<Channel>
-  /** Resolves when nothing is left to do of streams that were given up. */
+  /** Resolves when the streams that were given up have ended completely. */
   settled(): Promise<void>
 }
 
@@ -37,9 +37,11 @@ export class Fetching {
   }
 
   /**
-   * Fetches from a peer whose copy continues this one; ends what was fetched before. `moved` is
-   * told how much came in, over all fetches, whenever that rises. What came stays here for the next
-   * attempt. @throws `ABORTED` when it is ended
+   * Fetches from a peer whose copy continues this one, and ends the previous fetch. `moved`
+   * receives the amount fetched over all fetches whenever it rises. What has been fetched is kept
+   * for the next attempt.
+   *
+   * @throws `ABORTED` when the fetch is ended
    */
   async begin(peer: string, seq: number, moved: (count: number) => void): Promise<void> {
     await this.end()
@@ -54,7 +56,7 @@ export class Fetching {
     }
   }
 
-  /** Ends a fetch whose round is over; resolves when nothing of it can arrive any more. */
+  /** Ends the fetch of a round that is over. Resolves when no more data can arrive. */
   async end(): Promise<void> {
     this.#current?.abort.abort(new HotspareError('ABORTED', 'what was fetched is not needed'))
     await this.#current?.ended
@@ -67,7 +69,7 @@ export class Fetching {
     moved: (count: number) => void,
   ): Promise<void> {
     const { copy, vault, storage, clock, deadMs, dial, settled } = this.#context
-    // What a stream leaves behind is removed before anything of the same name is brought.
+    // What an old stream leaves behind is removed before anything with the same name is fetched.
     await settled()
     signal.throwIfAborted()
     const bulk = new BulkClient(await dial(peer, signal))
@@ -86,8 +88,8 @@ export class Fetching {
   }
 
   /**
-   * Not told of each answer: on a fast link there are many, and the others hear of it with the
-   * heartbeat.
+   * Reports the progress at intervals, because a fast link has many answers and the heartbeats
+   * carry the progress.
    */
   #counted(moved: (count: number) => void): Reached {
     const { clock, deadMs } = this.#context

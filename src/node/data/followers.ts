@@ -1,8 +1,8 @@
 /**
- * Those who follow this node: their streams, what their restores ask for, and the large content
- * that they get ahead of its entry.
+ * Serves the nodes that follow this one: their streams, the requests of their restores, and the
+ * large content that is sent ahead of its entry.
  *
- * Invariant: nobody is served entries by a node without a source.
+ * Invariant: a node without a source sends no entries.
  */
 
 import type { BlobRef } from '../../changes/change.js'
@@ -24,23 +24,28 @@ export interface FollowersContext {
   readonly hooks: ReplicaHooks
   readonly copy: LocalCopy
   readonly storage: OpenStorage
-  /** Who feeds followers here: the writer, while this node has one. */
+  /** The source of the streams: the writer, while this node has one. */
   source(): StreamSource | undefined
-  /** Undefined while there is no source, and while a further term is being opened. */
+  /**
+   * The present term; undefined while there is no source, and while a further term is being opened.
+   */
   term(): Term | undefined
 }
 
 export class Followers {
   readonly #context: FollowersContext
   /**
-   * The last stream of each follower; an ended one is kept, so that the source can be told that its
-   * peer is gone.
+   * The last stream of each follower. An ended one is kept, so that the source can be told that its
+   * peer has gone.
    */
   readonly #streams = new Map<string, Outgoing>()
-  /** Peers whose process is gone, in this tenure, until they come back. */
+  /** Peers whose process has provably ended in this tenure, until they return. */
   readonly #provenGone = new Set<string>()
   readonly #blobs: BlobDistribution
-  /** The journal up to here cannot be read any more: who lacks it gets a restore. */
+  /**
+   * The position up to which the journal can no longer be read; followers that lack it get a
+   * restore.
+   */
   #unreadableSeq = 0
   #restores = 0
 
@@ -66,12 +71,12 @@ export class Followers {
     new BulkServer(channel, { copy, storage, served })
   }
 
-  /** A peer says up to which change its disk has all. */
+  /** Records up to which change a peer's disk has everything. */
   heard(peer: string, durableSeq: number): void {
     this.#streams.get(peer)?.heard(durableSeq)
   }
 
-  /** A peer is silent or gone. */
+  /** Records that a peer is silent or has ended. */
   peerLost(peer: string, proven: boolean): void {
     this.#streams.get(peer)?.lost(proven)
     if (!proven) return
@@ -83,7 +88,7 @@ export class Followers {
     if (left.length === 0) source()?.nobodyInReach()
   }
 
-  /** Large content goes to every in-sync follower. */
+  /** Sends large content to every in-sync follower. */
   async distribute(blob: BlobRef): Promise<void> {
     const counting = new Set(this.#context.source()?.countingMembers ?? [])
     const followers = [...this.#streams.values()].filter(
@@ -92,7 +97,7 @@ export class Followers {
     await this.#blobs.distribute(followers, blob)
   }
 
-  /** Large content that no entry will name. */
+  /** Drops large content that no entry will name. */
   withdraw(blobs: readonly BlobRef[]): void {
     for (const outgoing of this.#streams.values()) {
       for (const { id } of blobs) outgoing.withdrawBlob(id)
@@ -100,13 +105,14 @@ export class Followers {
   }
 
   /**
-   * Ends all streams: a follower takes one term at a time, and asks again when the next one stands.
+   * Ends all streams. A follower takes one term at a time, and asks again when the next one is
+   * open.
    */
   closeStreams(): void {
     for (const outgoing of this.#streams.values()) outgoing.close()
   }
 
-  /** The tenure is over. */
+  /** Ends the tenure. */
   endTenure(): void {
     this.closeStreams()
     this.#streams.clear()

@@ -1,9 +1,9 @@
 /**
- * What comes into the copy from other nodes: the stream of the active that is followed, and what a
- * round fetches.
+ * Receives data of other nodes into the copy: the stream of the active that this node follows, and
+ * what a round fetches.
  *
- * Invariants: at most one stream is followed; after `cut` nothing comes in before this node is told
- * to follow or to fetch.
+ * Invariants: at most one stream is followed; after `cut` nothing enters the copy until this node
+ * is told to follow or to fetch.
  */
 import type { LocalCopy } from '../../copy/local-copy.js'
 import type { Vault } from '../../copy/vault/vault.js'
@@ -21,8 +21,8 @@ import type { ReplicaHooks } from './replica-types.js'
 import type { StorageRetry } from './storage-retry.js'
 
 /**
- * A source that answers nothing for so many times `deadMs` although it lives ends a restore, which
- * then begins anew.
+ * A restore whose source sends nothing for this many `deadMs`, although it is alive, is given up
+ * and started again.
  */
 const sourceSilentFactor = 15
 
@@ -66,7 +66,7 @@ export class Inflow {
     return this.#followed
   }
 
-  /** Why the active that is followed gives this node no data: their policies differ. */
+  /** Why the active that is followed gives this node no data, when their policies differ. */
   get refusal(): string | undefined {
     return this.#refusal
   }
@@ -84,8 +84,7 @@ export class Inflow {
     const { copy, retry } = this.#options
     try {
       await this.#fetching.end()
-      // An attempt that was given up may be in the middle of its switch, which needs what it
-      // staged.
+      // A previous attempt may be in the middle of its switch, which needs its staged files.
       await this.#settling
       const { failed } = copy
       // A damaged journal cannot be opened again; a full restore replaces it.
@@ -100,7 +99,7 @@ export class Inflow {
   }
 
   unfollow(): void {
-    // What an active refused says nothing about this copy once it is gone.
+    // The refusal of an active is meaningless once that active is gone.
     this.#refusal = undefined
     this.#incoming?.stop()
     this.#leaveIncoming()
@@ -114,7 +113,10 @@ export class Inflow {
     this.#settling = incoming.settled().then(() => before)
   }
 
-  /** Nothing more can be taken in as it is: the own storage failed, or a file has to come anew. */
+  /**
+   * Ends the stream because no more entries can be taken in: this node's storage failed, or a file
+   * has to be restored.
+   */
   breakStream(code: ErrorCode, reason: string): void {
     const incoming = this.#incoming
     if (incoming === undefined) return
@@ -123,22 +125,21 @@ export class Inflow {
   }
 
   /**
-   * Ends the stream, and a fetch. A switch to a restore that has begun goes on meanwhile: see
-   * `settled`.
+   * Ends the stream and the fetch. A switch to a restore that has begun continues: see `settled`.
    */
   cut(): Promise<void> {
     this.unfollow()
     return this.#fetching.end()
   }
 
-  /** Resolves when nothing is left to do of streams that were given up. */
+  /** Resolves when the streams that were given up have ended completely. */
   settled(): Promise<void> {
     return this.#settling
   }
 
   /**
-   * The active was heard. Where its stream does not stand here it may have changed the in-sync set
-   * meanwhile, so the one in this journal proves nothing any more.
+   * Records that the active was heard. Without its stream it may have changed the in-sync set
+   * meanwhile, so the set in this node's journal can no longer be relied on.
    */
   heardActive(term: Term, seq: number): void {
     this.#incoming?.heard(term, seq)
@@ -148,8 +149,9 @@ export class Inflow {
   }
 
   /**
-   * Fetches the entries that this copy lacks from a peer whose copy continues it. @throws `ABORTED`
-   * when it is ended
+   * Fetches the entries that this copy lacks from a peer whose copy continues it.
+   *
+   * @throws `ABORTED` when the fetch is ended
    */
   fetch(peer: string, seq: number, moved: (count: number) => void): Promise<void> {
     return this.#fetching.begin(peer, seq, moved)

@@ -1,7 +1,7 @@
 /**
- * Goes on with what a node could not adopt before it became active: there was too much of it, the
- * vault was full, a file could not be read. Until then such a file is as it was found, and cannot
- * be read through the library.
+ * Continues, while a node is active, with the outside changes that it could not adopt before: there
+ * were too many, the vault was full, or a file could not be read. Until then such a file stays as
+ * it was found, and cannot be read through the library.
  */
 
 import { isNothing } from '../../copy/files/tree-scan.js'
@@ -11,9 +11,13 @@ import type { AdoptionResult } from './adoption.js'
 
 export interface LaterAdoptionOptions {
   readonly clock: Clock
-  /** Tries once. @throws when the role is lost, or in doubt, or the storage failed */
+  /**
+   * Makes one attempt.
+   *
+   * @throws when the role is lost or in doubt, or the storage failed
+   */
   adopt(left: OutsideReport): Promise<AdoptionResult>
-  /** Some of it was adopted. */
+  /** Some changes were adopted. */
   adopted(result: AdoptionResult): void
 }
 
@@ -25,7 +29,7 @@ const vainMs = 30_000
 export class LaterAdoption {
   readonly #options: LaterAdoptionOptions
   #timer: TimerHandle | undefined
-  /** What the attempts are for; another one, or none, when they are over. */
+  /** Identifies the present series of attempts; undefined when there is none. */
   #turn: object | undefined
 
   constructor(options: LaterAdoptionOptions) {
@@ -39,7 +43,7 @@ export class LaterAdoption {
     this.#wait(turn, left, progressMs)
   }
 
-  /** The role is lost. */
+  /** Ends the attempts, because the role is lost. */
   end(): void {
     this.#turn = undefined
     if (this.#timer !== undefined) this.#options.clock.clearTimer(this.#timer)
@@ -61,7 +65,7 @@ export class LaterAdoption {
         this.#options.adopted(result)
       }
     } catch {
-      // Whoever lost the role adopts nothing more; all else is tried again.
+      // After the loss of the role nothing more is adopted; other failures are tried again.
     }
     if (this.#turn === turn && !isNothing(next)) this.#wait(turn, next, delayMs)
   }

@@ -1,6 +1,6 @@
 /**
- * What somebody else did to files of a node that becomes active is taken into the history: what can
- * be before it serves, the rest while it does.
+ * Takes outside changes to files into the history of a node that becomes active: as many as
+ * possible before it serves, the rest afterwards.
  */
 import { isNothing } from '../../copy/files/tree-scan.js'
 import type { OutsideReport } from '../../copy/files/types.js'
@@ -17,8 +17,8 @@ import { LaterAdoption } from './later-adoption.js'
 import type { ReplicaHooks } from './replica-types.js'
 
 /**
- * Nobody serves while files are adopted: what is not done after so many times `deadMs` waits until
- * this node does.
+ * No node serves while files are adopted, so what takes longer than this many `deadMs` is left
+ * until this node serves.
  */
 const adoptForDeadTimes = 15
 
@@ -36,8 +36,8 @@ export class OutsideAdoption {
   readonly #options: OutsideAdoptionOptions
   readonly #later: LaterAdoption
   /**
-   * The disk did not hold what an attempt to adopt wrote: the next one leaves it alone, so that it
-   * gets the role at all.
+   * Whether the disk failed during an attempt to adopt. The next attempt then adopts nothing, so
+   * that this node gets the role at all.
    */
   #adoptsNothing = false
 
@@ -52,10 +52,11 @@ export class OutsideAdoption {
   }
 
   /**
-   * Adopts before the node serves; `progressed` tells that this goes on. What is not adopted stays
-   * known: it is tried again, and this node gets the history's version when it follows somebody.
+   * Adopts changes before the node serves; `progressed` reports progress. Changes that are not
+   * adopted stay known: they are tried again, and are replaced by the version of the history when
+   * this node follows an active.
    *
-   * @throws `ABORTED` when the term is not to be opened any more; the failure of the storage
+   * @throws `ABORTED` when the term is no longer to be opened; the failure of the storage
    */
   async begin(writer: Writer, progressed: () => void): Promise<void> {
     const { copy, hooks, options } = this.#options
@@ -77,12 +78,14 @@ export class OutsideAdoption {
     }
   }
 
-  /** The tenure is over. */
+  /** Ends the tenure. */
   end(): void {
     this.#later.end()
   }
 
-  /** While the node is active: nothing is journaled when it may not act as active. */
+  /**
+   * Adopts changes while the node is active. Nothing is journaled while it may not act as active.
+   */
   async #adoptLater(left: OutsideReport): Promise<AdoptionResult> {
     const writer = this.#options.writer()
     if (writer === undefined) throw new HotspareError('NOT_ACTIVE', 'the role was lost')

@@ -1,4 +1,4 @@
-/** What the data side of a node tells it, and needs from it. */
+/** The interfaces between the data side of a node and the rest of it. */
 
 import type { CopyEvent } from '../../copy/contents/types.js'
 import type { OutsideReport } from '../../copy/files/types.js'
@@ -12,22 +12,22 @@ import type { TenureCheck } from '../../replication/write/types.js'
 import type { NodeEvents } from '../contract/events.js'
 import type { AdoptionResult } from './adoption.js'
 
-/** What the data side tells the node, by the part that tells it. */
+/** What the data side reports, by the reporting part. */
 export interface ReplicaReports {
   copy(event: CopyEvent): void
   writer(event: WriterEvent): void
   incoming(event: IncomingEvent): void
   outgoing(event: OutgoingEvent): void
   vault(incident: VaultIncident): void
-  /** `failedAgain`: as `failed`, for a further attempt. */
+  /** `failedAgain`: another attempt failed. */
   storage(event: 'failed' | 'failedAgain' | 'recovered'): void
-  /** Why what takes room is refused; undefined when it is not any more. */
+  /** Why writes that need space are refused; undefined once they are accepted again. */
   room(refusal: string | undefined): void
-  /** What became of files that somebody else had changed. */
+  /** The result for files that were changed outside the library. */
   outside(found: OutsideReport, outcome: OutsideOutcome): void
-  /** So many of them are about to be taken into the history. */
+  /** The number of files that are about to be adopted. */
   adopting(count: number): void
-  /** They were taken into the history, or left, before this node became active. */
+  /** The result of the adoption before this node became active. */
   adoption(result: AdoptionResult): void
 }
 
@@ -35,10 +35,10 @@ export type OutsideOutcome = NodeEvents['outsideChange'][0]['outcome']
 
 /** How a term is opened. */
 export interface TermOpening {
-  /** Whether no promotable member is in reach, so that writes wait for nobody. */
+  /** Whether no promotable member is in reach, so that writes wait for no standby. */
   readonly degraded: boolean
   readonly tenure: TenureCheck
-  /** What goes with the opening takes long, and goes on. */
+  /** Reports progress while opening the term takes long. */
   progressed(): void
 }
 
@@ -46,7 +46,7 @@ export interface TermOpening {
 export interface ReplicaHooks {
   dial(peer: string, lane: 'stream' | 'bulk', signal: AbortSignal): Promise<Channel>
   promised(): Term | undefined
-  /** Why a peer gets no data, or undefined. */
+  /** Why a peer gets no data; undefined when it does. */
   refusal(peer: string): string | undefined
   readonly reports: ReplicaReports
 }

@@ -1,10 +1,10 @@
 /**
- * The data side of a node: its copy and vault, the writer while it is active, the stream it follows
- * while it is not, and those who follow it. It does what the core decided and reports what became
- * of it.
+ * The data side of a node: its copy and vault, the writer while it is active, the stream that it
+ * follows while it is not, and its followers. It carries out the decisions of the core and reports
+ * the results.
  *
  * Invariants: a writer exists only between `openTerm` and `endTenure`; at most one stream is
- * followed; after `cutStream` nothing comes into the copy before it is told to follow, fetch or
+ * followed; after `cutStream` nothing enters the copy until it is told to follow, to fetch or to
  * open a term.
  */
 
@@ -38,7 +38,7 @@ export class Replica {
   readonly #options: NodeOptions
   readonly #hooks: ReplicaHooks
   #writer: Writer | undefined
-  /** Made with the writer, and gone with it. */
+  /** Exists as long as the writer. */
   #freeze: Freeze | undefined
   #term: Term | undefined
   readonly #trust: CopyTrust
@@ -69,7 +69,7 @@ export class Replica {
       clock,
       everyMs: deadMs / 2,
       copy,
-      // An active gives up the role first.
+      // An active first gives up the role.
       mayReopen: () => this.#writer === undefined,
       report: (event) => hooks.reports.storage(event),
     })
@@ -79,8 +79,8 @@ export class Replica {
   }
 
   /**
-   * `mayHaveForgotten`: the process before this one may have acknowledged what it did not leave on
-   * the disk.
+   * `mayHaveForgotten`: whether the previous process may have acknowledged changes that the disk
+   * lacks.
    */
   static async open(
     options: NodeOptions,
@@ -111,10 +111,7 @@ export class Replica {
     return new Replica(options, bootId, hooks, { copy, vault, storage, mayHaveForgotten })
   }
 
-  /**
-   * Whether what was acknowledged here, by this process or one before it, may be in no more than
-   * memory.
-   */
+  /** Whether changes acknowledged by this or an earlier process may exist in memory only. */
   get memoryAcks(): boolean {
     return this.#trust.forgot || acknowledgesFromMemory(this.#options)
   }
@@ -132,14 +129,15 @@ export class Replica {
     const failed = copy.failed === undefined ? undefined : `storage: ${copy.failed.code}`
     return {
       history: copy.history,
-      // What a failed disk did not take cannot be had from here either.
+      // Changes that a failed disk did not accept cannot be fetched from here either.
       seq: failed === undefined ? copy.seq : copy.durableSeq,
       durableSeq: copy.durableSeq,
       firstSeq: copy.firstSeq,
       complete: copy.complete,
       inSync: copy.inSync,
       inSyncKnown: this.#trust.inSyncKnown,
-      // What it acknowledged from memory and cannot write is more than it says it has.
+      // Changes that it acknowledged from memory and cannot write are missing from its reported
+      // position.
       forgot: this.#trust.forgot || (failed !== undefined && this.#owesDisk()),
       ineligible: failed ?? this.inflow.refusal,
       heldSeq: this.#writer?.heldSeq,
@@ -151,8 +149,8 @@ export class Replica {
   }
 
   /**
-   * A standby gets the file anew, by the restore that its next stream begins with. An active has
-   * nobody to get it from.
+   * A standby restores the file at the beginning of its next stream. An active has no source to
+   * restore it from.
    */
   #onOutside(event: OutsideReport): void {
     if (this.#writer === undefined) {
@@ -162,8 +160,8 @@ export class Replica {
   }
 
   /**
-   * Ends the stream for a stop: whether everything that it brought, and that may be acknowledged,
-   * is on the disk.
+   * Ends the stream for a stop. Answers whether everything that was received, and may be
+   * acknowledged, is durable.
    */
   async comesToRest(): Promise<boolean> {
     await this.cutStream()
@@ -171,10 +169,9 @@ export class Replica {
   }
 
   /**
-   * Ends the stream, and a fetch; resolves when nothing can arrive any more and all that arrived is
-   * durable. A switch to a restore that has begun goes on meanwhile: nobody counts on what it
-   * brings, and a takeover that waited for it would wait for the disk of a member that is not in
-   * sync.
+   * Ends the stream and the fetch. Resolves when no more entries can arrive and all that arrived
+   * are durable. A switch to a restore that has begun continues: no node counts on its data, and a
+   * takeover that waited for it would depend on the disk of a member that is not in sync.
    */
   async cutStream(): Promise<void> {
     await this.inflow.cut()
@@ -182,9 +179,8 @@ export class Replica {
   }
 
   /**
-   * Opens a term: the first of a tenure makes the writer, a further one goes on with it. With the
-   * first, what somebody else did to files is taken into the history, before anybody is told of the
-   * role.
+   * Opens a term. The first term of a tenure creates the writer, and outside changes to files are
+   * adopted before the role is announced; a further term continues with the same writer.
    */
   async openTerm(term: Term, opening: TermOpening): Promise<void> {
     await this.inflow.cut()
@@ -214,8 +210,8 @@ export class Replica {
   }
 
   /**
-   * What no longer fits into the vault stays where it is until the next restore: a full vault must
-   * not prevent a promotion.
+   * Files that do not fit into the vault stay until the next restore, because a full vault must not
+   * prevent a promotion.
    */
   async #dropUnused(): Promise<void> {
     try {
@@ -249,12 +245,12 @@ export class Replica {
     })
   }
 
-  /** Tells when there is room again, also while nobody writes. */
+  /** Reports when there is space again, even without a write. */
   lookForRoom(): void {
     if (!this.#hasRoom) this.#noRoomFor(0)
   }
 
-  /** Removals are taken all the same. */
+  /** Removals are always accepted. */
   #noRoomFor(bytes: number): string | undefined {
     const refusal = this.storage.room?.refusal(bytes)
     if ((refusal === undefined) === this.#hasRoom) return refusal
@@ -263,7 +259,10 @@ export class Replica {
     return refusal
   }
 
-  /** Ends the tenure: no write is accepted or acknowledged any more, and nobody is fed. */
+  /**
+   * Ends the tenure: no write is accepted or acknowledged any more, and followers get no more
+   * entries.
+   */
   endTenure(error: HotspareError): void {
     const writer = this.#writer
     this.#writer = undefined
@@ -277,7 +276,7 @@ export class Replica {
     this.#freeze = undefined
   }
 
-  /** Accepts writes and gives them no place, until `unfreeze`. */
+  /** Accepts writes without giving them a position, until `unfreeze`. */
   freeze(): void {
     this.#freeze?.begin()
   }
@@ -286,7 +285,7 @@ export class Replica {
     this.#freeze?.end()
   }
 
-  /** Waits until all is durable here, and on `target` too. */
+  /** Waits until everything is durable here, and on `target` too. */
   async drain(target: string | undefined, deadlineMs: number): Promise<void> {
     if (this.#freeze === undefined) {
       throw new HotspareError('NOT_ACTIVE', 'there is nothing to drain')

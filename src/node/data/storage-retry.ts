@@ -1,6 +1,6 @@
 /**
- * A disk that was full has room again some time: that is looked for also while no stream is
- * followed.
+ * Opens a failed storage again at intervals, also while no stream is followed, because a full disk
+ * may have space again.
  */
 
 import type { LocalCopy } from '../../copy/local-copy.js'
@@ -11,7 +11,7 @@ export interface StorageRetryOptions {
   readonly everyMs: number
   readonly copy: LocalCopy
   mayReopen(): boolean
-  /** `failedAgain`: as `failed`, for a further attempt. */
+  /** `failedAgain`: another attempt failed. */
   report(event: 'failed' | 'failedAgain' | 'recovered'): void
 }
 
@@ -29,7 +29,7 @@ export class StorageRetry {
     })
   }
 
-  /** Tries at once. */
+  /** Makes an attempt immediately. */
   reopen(): Promise<void> {
     const { copy, report } = this.#options
     this.#reopening ??= copy

@@ -1,11 +1,11 @@
-/** Reads a file of the tree for a write of its content. */
+/** Reads a file of the tree as the content of a write. */
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { AdoptionWatch } from './adoption-watch.js'
 
-/** Bytes that are read at once. */
+/** Bytes that are read at a time. */
 const chunkBytes = 256 * 1024
 
-/** The content of a file of the tree, piece by piece; it ends where the file is gone. */
+/** The content of a file of the tree in pieces; it ends early if the file is removed. */
 export async function* contentOf(
   storage: OpenStorage,
   path: string,

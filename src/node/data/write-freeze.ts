@@ -1,26 +1,26 @@
 /**
- * Holds the writes of an active back, as the core says, and waits for a planned handover until the
- * target has everything that this node has, and every write that has its place is acknowledged at
- * its level: once the role is given up, nobody could tell its caller any more.
+ * Freezes the writes of an active as the core orders. For a planned handover it waits until the
+ * target has everything that this node has, and every positioned write is acknowledged at its
+ * level, because its caller could not be answered after the role is given up.
  *
- * Invariant: the writer is frozen as the core said last, but for the drain that runs: it lets
- * writes go on at first while the target is far behind. A drain ends when the core unfreezes, when
- * another one begins, and with the tenure.
+ * Invariant: the writer is frozen as last ordered, except during a drain, which at first lets
+ * writes continue while the target is far behind. A drain ends when the core unfreezes, when
+ * another drain begins, and with the tenure.
  */
 import { HotspareError } from '../../errors.js'
 import type { Clock, TimerHandle } from '../../interfaces/clock.js'
 import type { Writer } from '../../replication/write/writer.js'
 
 /**
- * A target that is further behind than this may catch up while writes go on, for half of the time
- * that is left at most: under load that never ends it would never come closer.
+ * Lag above which writes continue during a drain, for at most half of the remaining time, because
+ * the target would never catch up under constant load.
  */
 const drainBytesMax = 64 * 1024
 
 export class Freeze {
   readonly #clock: Clock
   readonly #writer: Writer
-  /** The drain that runs. */
+  /** The drain in progress. */
   #drain: object | undefined
 
   constructor(clock: Clock, writer: Writer) {
@@ -38,13 +38,13 @@ export class Freeze {
   }
 
   /**
-   * Waits until all is durable here, and on `target` too, when it is given, and until all is
-   * acknowledged. The core has frozen the writer before; while the target is far behind, writes go
-   * on for a while, so that callers are held only for the last stretch. Without a target,
-   * acknowledgements that do not come are waited for during half of the time, and fail nothing.
+   * Waits until everything is durable here, on `target` if there is one, and acknowledged. The core
+   * has frozen the writer before. While the target is far behind, writes continue for a while, so
+   * that callers wait only for the last part. Without a target, missing acknowledgements are waited
+   * for during half of the time and are no failure.
    *
-   * @throws `SWITCHOVER_FAILED` when it takes too long, the target leaves or the drain is not
-   *   wanted any more
+   * @throws `SWITCHOVER_FAILED` when it takes too long, the target leaves, or the drain is no
+   *   longer wanted
    * @throws `NOT_ACTIVE` when the role is lost
    */
   async drain(target: string | undefined, deadlineMs: number): Promise<void> {
@@ -70,11 +70,11 @@ export class Freeze {
     }
     await within(this.#clock, deadlineMs, slow, this.#writer.answered())
     await this.#writeMark(deadlineMs, late)
-    // It may have left meanwhile, or the drain may be wanted no more.
+    // The target may have left meanwhile, or the drain may no longer be wanted.
     if (!(await this.#untilClose(drain, target, 0, deadlineMs))) throw late()
   }
 
-  /** Says whether the target came so close in time. */
+  /** Whether the target came that close in time. */
   async #untilClose(
     drain: object,
     target: string,
@@ -88,15 +88,18 @@ export class Freeze {
     return true
   }
 
-  /** Should the history go on elsewhere, the vault says by this mark what had been acknowledged. */
+  /**
+   * Writes the mark by which the vault knows what had been acknowledged, in case the history
+   * continues elsewhere.
+   */
   async #writeMark(deadlineMs: number, late: () => Error): Promise<void> {
     this.#writer.mark()
     await within(this.#clock, deadlineMs, late, this.#writer.drained())
   }
 
   /**
-   * A node that stops: whoever waits for a standby that does not come keeps it from stopping in
-   * order only for a while.
+   * Waits for acknowledgements during a stop, but only for a while, so that a missing standby does
+   * not prevent an orderly stop.
    */
   async #untilAnswered(deadlineMs: number): Promise<void> {
     if (this.#writer.status.blocked) return
@@ -106,7 +109,7 @@ export class Freeze {
     await within(this.#clock, untilMs, late, this.#writer.answered()).catch(() => undefined)
   }
 
-  /** Bytes of journal that the target's disk is behind. */
+  /** Bytes of the journal that the target's disk lacks. */
   #lagBytes(drain: object, target: string): number {
     if (this.#drain !== drain) {
       throw new HotspareError('SWITCHOVER_FAILED', 'the switchover was given up')
@@ -121,7 +124,7 @@ export class Freeze {
   }
 }
 
-/** Settles as `work` does, or rejects at the deadline. */
+/** Settles like `work`, or rejects at the deadline. */
 async function within<T>(
   clock: Clock,
   deadlineMs: number,

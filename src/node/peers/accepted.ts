@@ -1,8 +1,8 @@
 /**
- * The connections that others dialled: who is let in, and how many of each member.
+ * Admits the connections that other nodes dialled, a limited number for each member.
  *
- * Invariant: a refusal is told, and is put down to a member only where it proved itself, or where
- * no other one can be meant.
+ * Invariant: a refusal is reported, and is attributed to a member only if the member proved its
+ * identity or no other member can have dialled.
  */
 import debug from 'debug'
 import { HotspareError } from '../../errors.js'
@@ -18,32 +18,32 @@ import type { PeerLink } from './peer-link.js'
 const log = debug('hotspare:links')
 
 /**
- * Connections that a node accepts from each member: three lanes, and as many dying ones. Further
- * ones are closed at once.
+ * Connections that a node accepts from each member: three lanes, and as many that are closing.
+ * Further ones are closed at once.
  */
 export const connectionsPerMember = 16
 
-/** Who hears of those that are not let in. */
+/** Receives the refusals. */
 export interface AdmissionReports {
-  /** Why this process of a member is not let in; undefined when it is. */
+  /** Why this process of a member is not admitted; undefined when it is. */
   barred(identity: Identity): string | undefined
   /**
-   * A member, or a stranger by its address, was refused or refuses; two with the same key are the
-   * same.
+   * A member, or a stranger named by its address, was refused or refused this node. Refusals with
+   * one key are the same.
    */
   refused(key: string, peer: string, error: HotspareError): void
-  /** A member answers, and one side refuses the other: its process lives. */
+  /** A process of a member is alive, and one side refused the other. */
   refusal(peer: string, error: HotspareError): void
 }
 
-/** What connections are accepted with. */
+/** Options of the admission. */
 export interface AcceptedOptions {
   readonly nodeId: string
   readonly peers: ReadonlyMap<string, PeerLink>
   readonly reports: AdmissionReports
-  /** What the handshake needs. */
+  /** Options of the handshake. */
   readonly handshake: Omit<Parameters<typeof acceptChannel>[1], 'guard' | 'admit'>
-  /** A member was let in. */
+  /** A member was admitted. */
   opened(channel: Channel): void
 }
 
@@ -67,7 +67,7 @@ export class AcceptedConnections {
       .catch((error: unknown) => this.#onRejected(connection, error))
   }
 
-  /** Ends what other processes with the id of a member dialled. */
+  /** Closes the connections dialled by other processes with the id of a member. */
   endOthers(id: string, bootId: string): void {
     for (const channel of this.#channels) {
       const { nodeId, bootId: other } = channel.identity
@@ -115,15 +115,15 @@ export class AcceptedConnections {
     if (!(error instanceof HotspareError)) return
     const failed = error.code === 'HANDSHAKE_FAILED' || error.code === 'HANDSHAKE_VERSION'
     if (!failed) return
-    // A port tells nobody apart: each attempt comes from another one.
+    // The port is left out, because each attempt comes from another one.
     reports.refused(refusalKey(`from ${hostOf(remote)}`, error), remote, error)
     const member = isAnswer(error) ? this.#whoDialled(remote, error) : undefined
     if (member !== undefined) reports.refusal(member, error)
   }
 
   /**
-   * The member that a refused dial came from: as it proved itself, or the only one that lives at
-   * that host and was not met, while nobody can tell that nothing listens there.
+   * The member that a refused connection came from: the one that proved its identity, or the only
+   * member at that host that has not been met yet and at whose address a process may be listening.
    */
   #whoDialled(remote: string, { details }: HotspareError): string | undefined {
     const { peers } = this.#options
@@ -138,7 +138,7 @@ export class AcceptedConnections {
   }
 }
 
-/** Refusals with the same key are the same, and told once. */
+/** The key of a refusal. Refusals with one key are reported once. */
 export function refusalKey(whom: string, error: HotspareError): string {
   return `${whom} ${error.code} ${String(error.details.reason)}`
 }

@@ -1,15 +1,15 @@
-/** What tells a process that answers, and be it with a refusal, from silence. */
+/** Distinguishes a process that answers, even with a refusal, from silence. */
 import type { HotspareError } from '../../errors.js'
 
 /**
- * Reasons of a failed handshake that say nothing of the member that was meant: somebody else, or
- * nobody, answers there.
+ * Reasons of a failed handshake that prove nothing about the intended member, because another
+ * process answered, or none.
  */
 const saysNothing: ReadonlySet<unknown> = new Set(['timeout', 'handshakesMax', 'self', 'otherNode'])
 
 /**
- * Whether this failure of a connection shows that a process of the other side lives and refuses, or
- * is refused.
+ * Whether a failed connection proves that a process of the other side is alive and refuses, or is
+ * refused.
  */
 export function isAnswer({ code, details }: HotspareError): boolean {
   if (code === 'HANDSHAKE_VERSION' || code === 'PROTOCOL_VIOLATION') return true

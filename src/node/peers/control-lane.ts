@@ -1,11 +1,10 @@
 /**
- * One control connection to a peer, whoever dialled it: what the core says goes out on it and comes
- * in.
+ * A control connection to a peer, dialled by either side, which carries the messages of the core.
  *
- * Invariants: what is queued for a peer that does not read is bounded, since messages of the core
- * are dropped above the limit, as a network would, and the core says everything that matters again;
- * a history, which may be long, is sent when it has changed and after that left out, so both ends
- * remember the last one that went over this connection.
+ * Invariants: the queue for a peer that does not read is bounded, because messages of the core are
+ * dropped above the limit, and the core repeats everything that matters. A history may be long, so
+ * it is sent only when it has changed; both ends remember the last one that was sent on this
+ * connection.
  */
 import type { CoreMessage } from '../../core/state/messages.js'
 import type { History } from '../../history/position.js'
@@ -15,23 +14,22 @@ import { envelope } from '../../protocol/envelope.js'
 import { coreMessageOf, historyIn } from './core-messages.js'
 
 /**
- * Bytes that may be queued on one connection before its sender waits, or the core's messages are
- * dropped.
+ * Bytes queued on one connection above which its sender waits, or messages of the core are dropped.
  */
 export const sendBytesHigh: number = 512 * 1024
 /**
- * Bytes queued on one connection above which forwarded writes wait. The rest is left to the core,
- * so that no load makes a live node look dead.
+ * Bytes queued on one connection above which forwarded writes wait. The rest is reserved for the
+ * core, so that no load makes a live node look dead.
  */
 export const forwardBytesHigh: number = sendBytesHigh / 2
-/** What a node says that remembers the history of its peer. */
+/** The capability of a node that remembers the history of its peer. */
 export const historyOnce = 'historyOnce'
 
 export class ControlLane {
   readonly channel: Channel
-  /** The history that went out last. */
+  /** The history that was last sent. */
   #sent: History | undefined
-  /** The history that came in last. */
+  /** The history that was last received. */
   #said: History | undefined
   readonly #remembers: boolean
 
@@ -40,7 +38,7 @@ export class ControlLane {
     this.#remembers = channel.identity.features.includes(historyOnce)
   }
 
-  /** The process at the other end. */
+  /** The boot id of the process at the other end. */
   get bootId(): string {
     return this.channel.identity.bootId
   }
@@ -54,7 +52,7 @@ export class ControlLane {
     this.channel.sendMessage(envelope(parts))
   }
 
-  /** Sends a message of the core; false when it was dropped. */
+  /** Sends a message of the core. Answers false when it was dropped. */
   sendCore(parts: Omit<NewEnvelope, 'body'>, message: CoreMessage): boolean {
     if (this.channel.queuedBytes >= sendBytesHigh) return false
     this.send({ ...parts, body: this.#shortened(message) })
@@ -70,8 +68,9 @@ export class ControlLane {
   }
 
   /**
-   * Reads a message of the core; undefined for one that only a later version understands. @throws
-   * `PROTOCOL_VIOLATION`
+   * Reads a message of the core; undefined for one that only a later version understands.
+   *
+   * @throws `PROTOCOL_VIOLATION`
    */
   readCore({ body }: Envelope): CoreMessage | undefined {
     this.#said = historyIn(body) ?? this.#said

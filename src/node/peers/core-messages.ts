@@ -1,7 +1,7 @@
 /**
- * Checks what peers say to the core. A peer that knows the secret is still not believed about
- * shapes and sizes; what only a later version can mean, a type or a word of an enumeration that is
- * not known here, is no error: the message is ignored.
+ * Decodes and checks the messages of peers to the core. Shapes and sizes are checked even of peers
+ * that know the secret. An unknown type or enumeration value comes from a later version, so the
+ * message is ignored without an error.
  */
 import { leftEmptyMax } from '../../core/standing/left-empty.js'
 import type { CopyFacts, DurableFacts, Role } from '../../core/state/facts.js'
@@ -14,13 +14,14 @@ const roles: readonly Role[] = ['stopped', 'discovering', 'restoring', 'standby'
 const stops: readonly DurableFacts['lastStop'][] = ['never', 'crashed', 'active', 'standby']
 const refusals = ['hearsActive', 'promisedHigher', 'isActive', 'betterCandidate'] as const
 /**
- * Longest id and longest word in a message, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`.
+ * Longest id and enumeration value in a message, in UTF-16 units; a longer one is
+ * `PROTOCOL_VIOLATION`.
  */
 const idLengthMax = 64
 
 const read = fromPeer('a message of the core')
 
-/** A word that a later version knows: the message that holds it says nothing to this one. */
+/** An enumeration value of a later version, for which the whole message is ignored. */
 class UnknownWord extends Error {}
 
 function oneOf<T extends string>(value: unknown, all: readonly T[], field: string): T {
@@ -33,7 +34,7 @@ function ids(value: unknown, field: string): string[] {
   return read.texts(value, field, membersMax, idLengthMax)
 }
 
-/** A history that was said before on this connection is left out. */
+/** A history that is left out is the last one sent on this connection. */
 function copyOf(value: unknown, said: History | undefined): CopyFacts {
   const fields = read.fields(value, 'copy')
   const isSaid = said !== undefined && (fields.history === undefined || fields.history === null)
@@ -92,7 +93,7 @@ function viewOf(value: unknown, said: History | undefined): PeerView {
 
 /**
  * Reads a message to the core; undefined for one that only a later version understands. `said` is
- * the history that was said before on this connection.
+ * the last history sent on this connection.
  *
  * @throws `PROTOCOL_VIOLATION`
  */
@@ -106,9 +107,8 @@ export function coreMessageOf(value: unknown, said?: History): CoreMessage | und
 }
 
 /**
- * The history that a message of the core names, whatever else it says; undefined when it names
- * none. Whoever sent it leaves it out from then on, so it must be known even where the rest is not
- * understood.
+ * The history in a message of the core, even if the rest of the message is not understood, because
+ * its sender leaves the history out from then on; undefined when there is none.
  */
 export function historyIn(value: unknown): History | undefined {
   const view = (value as { readonly view?: unknown } | null)?.view

@@ -1,11 +1,11 @@
 /**
- * Connections between nodes. Each node dials every other one, and control messages go both ways on
- * whichever connection stands; streams and bulk transfers have connections of their own, so
- * heartbeats never queue behind data.
+ * The connections between nodes. Each node dials every other one, and control messages go in both
+ * directions on any open control connection. Streams and bulk transfers have connections of their
+ * own, so that heartbeats never queue behind data.
  *
- * Invariants: at most one dialled control channel for each peer; a lost one is dialled again at
- * once, because a refused dial after a closed connection is the proof that the peer's process is
- * gone.
+ * Invariants: there is at most one dialled control connection to each peer; a lost one is dialled
+ * again at once, because a refused dial after a closed connection proves that the peer's process
+ * has ended.
  */
 import debug from 'debug'
 import type { CoreMessage } from '../../core/state/messages.js'
@@ -38,18 +38,18 @@ import { PeerLink } from './peer-link.js'
 const log = debug('hotspare:links')
 
 /**
- * Connections that nobody was proved for yet get room of their own, so that strangers never use up
- * that of members: twice, for those that TLS is still negotiated for, and twice more for those that
- * were ended and still close. Further ones are closed at once.
+ * Connections whose peer is not authenticated yet have a limit of their own, so that strangers
+ * cannot use up the connections of members: twice this number while TLS is negotiated, and twice
+ * this number for closed ones that have not ended yet. Further ones are closed at once.
  */
 const connectionsOfStrangers = 4 * defaultHandshakesMax
 /**
- * The first dial after a failed one waits for so much of a heartbeat; each further one twice as
- * long, up to a heartbeat.
+ * The delay of the first dial after a failed one, as a share of a heartbeat. Each further delay
+ * doubles, up to one heartbeat.
  */
 const firstRetryShare = 1 / 16
 
-/** What the node does with what happens on its connections. */
+/** Handlers for events on the connections. */
 export interface LinkHandlers extends LinkReports, AdmissionReports {
   dialFailed(
     peer: string,
@@ -57,12 +57,15 @@ export interface LinkHandlers extends LinkReports, AdmissionReports {
     error: HotspareError,
   ): void
   core(from: string, message: CoreMessage): void
-  /** Any other message. */
+  /** A message that is not for the core. */
   received(from: string, message: Envelope): void
-  /** A follower dialled; the channel delivers nothing before its receivers are set. */
+  /**
+   * A follower opened a stream or bulk lane. The channel delivers nothing before its receivers are
+   * set.
+   */
   stream(channel: Channel): void
   bulk(channel: Channel): void
-  /** Whoever proved to be this peer was met, on either side. */
+  /** A peer has authenticated, on a connection of either side. */
   met(identity: Identity): void
 }
 
@@ -118,7 +121,7 @@ export class Links {
     return this.#options.heartbeatMs * firstRetryShare
   }
 
-  /** The address that others reach this node at. */
+  /** The address at which others reach this node. */
   get address(): string | undefined {
     return this.#listener?.address
   }
@@ -132,12 +135,12 @@ export class Links {
     )
   }
 
-  /** Begins to dial all peers. */
+  /** Starts to dial all peers. */
   start(): void {
     for (const peer of this.#peers.values()) void this.#dialControl(peer)
   }
 
-  /** Sends a control message; dropped when there is no link, as the network would. */
+  /** Sends a control message. Without a link it is dropped. */
   send(to: string, type: string, body: unknown): boolean {
     const lane = this.#peers.get(to)?.speaking
     if (lane === undefined) return false
@@ -146,7 +149,7 @@ export class Links {
   }
 
   /**
-   * Sends a message of the core; dropped without a link, and above the limit of what may be queued.
+   * Sends a message of the core. It is dropped without a link, and above the limit of the queue.
    */
   sendCore(to: string, message: CoreMessage): void {
     this.#peers.get(to)?.speaking?.sendCore({ ...this.#address(to), type: 'core' }, message)
@@ -159,15 +162,15 @@ export class Links {
     return { cluster, id, origin, destination }
   }
 
-  /** Whether a control link stands, and what is queued on it is below the limit. */
+  /** Whether a control link is open and its queue is below the limit. */
   hasRoom(to: string): boolean {
     return this.#peers.get(to)?.speaking?.hasRoom() ?? false
   }
 
   /**
-   * Dials a peer anew whose control link is older than `olderThanMs`. The old link stays until the
-   * new one stands: where one direction is lost, it may be the only one over which this node is
-   * heard.
+   * Dials a peer again whose control link is older than `olderThanMs`. The old link stays open
+   * until the new one is, because it may be the only one on which this node is heard when one
+   * direction of the network fails.
    */
   redial(to: string, olderThanMs: number): void {
     const peer = this.#peers.get(to)
@@ -185,7 +188,8 @@ export class Links {
       this.#take(peer, channel)
       old.channel.destroy()
     } catch (error) {
-      // Refused: whoever had the other end is gone, and the old link ends as one that is reset.
+      // A refused dial proves that the process at the other end has ended, so the old link ends
+      // like a reset one.
       if (error instanceof HotspareError && error.code === 'PEER_REFUSED') old.channel.destroy()
     }
   }
@@ -206,24 +210,27 @@ export class Links {
   }
 
   /**
-   * The process that answers at the address of a member; undefined while no connection to it
-   * stands.
+   * The boot id of the process at the address of a member; undefined without an open connection to
+   * it.
    */
   processAt(id: string): string | undefined {
     return this.#peers.get(id)?.dialled?.channel.identity.bootId
   }
 
-  /** Ends what other processes with the id of a member dialled. */
+  /** Closes the connections dialled by other processes with the id of a member. */
   endOthers(id: string, bootId: string): void {
     this.#accepted.endOthers(id, bootId)
   }
 
-  /** Why the last dial of this member failed; undefined while the connection to it stands. */
+  /** Why the last dial of this member failed; undefined while the connection is open. */
   failureOf(id: string): HotspareError | undefined {
     return this.#peers.get(id)?.failure
   }
 
-  /** Ends all connections, then the listener: a refused dial says that this node is gone. */
+  /**
+   * Closes all connections and then the listener, because refused dials prove that this node has
+   * ended.
+   */
   async close(): Promise<void> {
     this.#open = false
     this.#abort.abort()
@@ -268,8 +275,8 @@ export class Links {
   }
 
   /**
-   * After a fault of the network a fresh attempt comes through sooner than an old one that backs
-   * off.
+   * Dials with a short time-out, because after a network fault a new attempt succeeds sooner than
+   * an old one that backs off.
    */
   async #dialInTime(peer: PeerLink): Promise<Channel> {
     const { clock, deadMs } = this.#options
@@ -300,18 +307,19 @@ export class Links {
   }
 
   #listen(peer: PeerLink, lane: ControlLane): void {
-    // Frames of later versions are none of this one's.
+    // Frames on a control connection come from later versions and are ignored.
     lane.channel.onFrame(() => undefined)
     lane.channel.onMessage((raw) => {
       if (isOfLaterVersion(raw)) return
       const message = asEnvelope(raw)
       const { cluster, id } = this.#options
-      // Only the sender's own messages: relaying is for the healing of split brains.
+      // Only messages of the sender itself are accepted; relaying is reserved for healing a split
+      // brain.
       if (message.cluster !== cluster || message.destination !== id) return
       if (message.origin !== peer.id || !this.#open) return
       if (message.type !== 'core') return this.#handlers.received(peer.id, message)
       const core = lane.readCore(message)
-      // One that was under way on another connection may be older than what is known.
+      // A message in flight on another connection may be older than what is known.
       if (!peer.isNext(message, lane.bootId)) return
       if (core !== undefined) this.#handlers.core(peer.id, core)
     })
@@ -347,7 +355,7 @@ export class Links {
     void this.#dialControl(peer)
   }
 
-  /** A member dialled, and was let in. */
+  /** A member has dialled and was admitted. */
   #onAccepted(channel: Channel): void {
     this.#handlers.met(channel.identity)
     if (channel.lane === 'stream') return this.#handlers.stream(channel)
@@ -360,7 +368,7 @@ export class Links {
       if (this.#open) peer.acceptEnded(lane, cause)
     })
     const isOther = peer.accept(lane)
-    // Whoever dials us can perhaps be dialled: what we wait for is over.
+    // A member that dials this node can probably be dialled as well, so the wait ends.
     if (peer.timer !== undefined) this.#dialAgain(peer)
     else if (isOther) this.redial(peer.id, this.#options.heartbeatMs)
   }

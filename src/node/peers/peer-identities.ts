@@ -1,24 +1,24 @@
-/** What the peers said of themselves in their handshakes, as far as it is compared or shown. */
+/** What the peers reported in their handshakes, as far as it is compared or shown. */
 import type { Identity } from '../../protocol/identity.js'
 import type { NodeOptions } from '../contract/options.js'
 
-/** The processes that spoke as one peer. */
+/** The processes that have sent messages as one peer. */
 interface Voices {
   present: string
   before: string | undefined
-  /** Since when the two speak in turns. */
+  /** Since when the two alternate. */
   sinceMs: number
-  /** When they took turns last. */
+  /** When they last alternated. */
   turnMs: number
   told: boolean
 }
 
 export class PeerIdentities {
-  /** Why a peer gets no data, by its id. */
+  /** Why peers get no data, by id. */
   readonly mismatches: Map<string, string> = new Map()
   readonly appVersions: Map<string, string> = new Map()
   readonly #voices = new Map<string, Voices>()
-  /** Of members with two processes: the one that is let in, and when it was heard last. */
+  /** For members with two processes: the admitted one, and when it was last heard. */
   readonly #kept = new Map<string, { readonly bootId: string; heardMs: number }>()
   readonly #options: Pick<NodeOptions, 'policy' | 'deadMs'>
 
@@ -27,8 +27,8 @@ export class PeerIdentities {
   }
 
   /**
-   * Compares classes with a peer: one that differs gets no data, and stays connected. Answers why,
-   * when that is new.
+   * Compares the classes of a peer with those of this node. A peer whose classes differ stays
+   * connected and gets no data. Returns the reason when it is new.
    */
   met(identity: Identity): string | undefined {
     const peer = identity.nodeId
@@ -47,9 +47,9 @@ export class PeerIdentities {
   }
 
   /**
-   * A process spoke as this peer. A new one follows the one before, whose last words may still be
-   * under way; two that speak in turns for longer than a silence of `deadMs` run both. Answers with
-   * these two, once.
+   * Records that a process has sent a message as this peer. A new process replaces the one before,
+   * whose last messages may still be in flight; two that alternate for longer than `deadMs` both
+   * run. Returns these two, once.
    */
   spoke(peer: string, bootId: string, nowMs: number): readonly [string, string] | undefined {
     const { deadMs } = this.#options
@@ -74,15 +74,15 @@ export class PeerIdentities {
     return [present, bootId]
   }
 
-  /** Of two processes with one id this one is let in from now on, as long as it is heard. */
+  /** Admits only this process of the two with one id from now on, as long as it is heard. */
   keep(peer: string, bootId: string, nowMs: number): void {
     this.#kept.set(peer, { bootId, heardMs: nowMs })
   }
 
   /**
-   * Why a process is not let in: another one with its id is, and lives. Else each would make void
-   * what the other one said, and whoever follows that id would begin anew with each of their
-   * messages.
+   * Why a process is not admitted: another one with its id is, and is alive. Otherwise the two
+   * would invalidate each other's reports, and a node that follows this id would start again with
+   * each message.
    */
   refusal({ nodeId, bootId }: Identity, nowMs: number): string | undefined {
     const kept = this.#kept.get(nodeId)

@@ -1,12 +1,12 @@
 /**
- * What stands between this node and one member: the connection that this node dialled, and the one
- * that the member dialled. Both speak on either, so that a member behind a closed port, or with a
- * wrong address in the lists of others, is heard all the same.
+ * The control connections to one member: the one that this node dialled, and the one that the
+ * member dialled. Both nodes send on either, so that a member behind a closed port, or with a wrong
+ * address in the other lists, is heard as well.
  *
- * Invariants: the own connection is the one to speak on as long as it stands and carries something;
- * an accepted one counts only while it leads to the same process as the own one, because an address
- * that answers is the better witness of which process has an id; what arrives by different
- * connections is taken in the order in which it was said.
+ * Invariants: messages are sent on the dialled connection as long as it is open and carries
+ * something. An accepted connection counts only while it leads to the same process as the dialled
+ * one, because the configured address decides which process has an id. Messages of several
+ * connections are taken in the order in which they were sent.
  */
 
 import type { LinkCause } from '../../core/state/types.js'
@@ -15,11 +15,11 @@ import type { TimerHandle } from '../../interfaces/clock.js'
 import type { Envelope } from '../../protocol/envelope.js'
 import type { ControlLane } from './control-lane.js'
 
-/** Who is told of connections to a member. */
+/** Receives reports about the connections to a member. */
 export interface LinkReports {
   linkUp(peer: string, bootId: string, accepted: boolean): void
   linkDown(peer: string, cause: LinkCause, accepted: boolean): void
-  /** No connection to the process that was spoken to stands any more. */
+  /** The last connection to the process that was in use has ended. */
   lost(peer: string): void
 }
 
@@ -28,27 +28,27 @@ export class PeerLink {
   readonly address: string
   readonly #reports: LinkReports
   /**
-   * How long to wait after the next failed dial: little after a loss, since a refused dial proves
-   * that the process is gone.
+   * The delay after the next failed dial. It is short after a loss, because a refused dial proves
+   * that the process has ended.
    */
   retryMs: number
   upSinceMs = 0
   timer: TimerHandle
-  /** Of the last dial, while no own connection stands. */
+  /** The error of the last dial, while no dialled connection is open. */
   failure: HotspareError | undefined
-  /** Since when it speaks over its own connection and cannot be dialled. */
+  /** Since when it is connected only by its own dial. */
   undialledSinceMs: number | undefined
   /**
-   * Nothing comes to pass over the own connection, so that the accepted one is spoken on until
-   * there is a new one.
+   * Whether the dialled connection seems useless, so that messages are sent on the accepted one
+   * until there is a new one.
    */
   isDoubted = false
   #dialled: ControlLane | undefined
   #accepted: ControlLane | undefined
   #isAcceptedTold = false
-  /** The process that is spoken to. */
+  /** The process that messages are sent to. */
   #process: string | undefined
-  /** The process that spoke last, and the number of its last message. */
+  /** The process whose message came last, and the number of that message. */
   #heard: { readonly bootId: string; readonly number: number } | undefined
 
   constructor(id: string, address: string, retryMs: number, reports: LinkReports) {
@@ -62,7 +62,7 @@ export class PeerLink {
     return this.#dialled
   }
 
-  /** The connection to speak on; undefined when there is none. */
+  /** The connection to send on; undefined when there is none. */
   get speaking(): ControlLane | undefined {
     const accepted = this.#isAcceptedTold ? this.#accepted : undefined
     return this.isDoubted ? (accepted ?? this.#dialled) : (this.#dialled ?? accepted)
@@ -72,7 +72,7 @@ export class PeerLink {
     return this.#dialled !== undefined || this.#accepted !== undefined
   }
 
-  /** The own connection stands, in place of an older one. */
+  /** A dialled connection is open; it replaces an older one. */
   dial(lane: ControlLane, nowMs: number, retryMs: number): void {
     this.#dialled = lane
     this.isDoubted = false
@@ -86,7 +86,7 @@ export class PeerLink {
     this.#noteProcess()
   }
 
-  /** The own connection ended; false when another one stands in its place already. */
+  /** A dialled connection has ended. Answers false when another one has replaced it. */
   dialEnded(lane: ControlLane, cause: LinkCause): boolean {
     if (this.#dialled !== lane) return false
     this.#dialled = undefined
@@ -97,7 +97,9 @@ export class PeerLink {
     return true
   }
 
-  /** The member dialled; true when another process than the one at its address did. */
+  /**
+   * The member has dialled. Answers true when it is another process than the one at its address.
+   */
   accept(lane: ControlLane): boolean {
     if (this.#accepted?.bootId !== lane.bootId) this.#dropAccepted('error')
     this.#accepted = lane
@@ -113,8 +115,8 @@ export class PeerLink {
   }
 
   /**
-   * The own dial failed; true when the member has been heard for so long, over its own dial, that
-   * somebody must mend it.
+   * A dial failed. Answers true when the member has been connected only by its own dial for so long
+   * that an operator has to look at it.
    */
   dialFailed(error: HotspareError, nowMs: number, forMs: number): boolean {
     this.failure = error
@@ -124,8 +126,7 @@ export class PeerLink {
   }
 
   /**
-   * Whether a message of the core is later than all that its process said before, on whatever
-   * connection.
+   * Whether a message of the core is newer than all earlier ones of its process, on any connection.
    */
   isNext({ id }: Envelope, bootId: string): boolean {
     const number = Number(id.slice(id.lastIndexOf('-') + 1))
@@ -135,7 +136,7 @@ export class PeerLink {
     return true
   }
 
-  /** Ends both connections in order. */
+  /** Closes both connections in order. */
   close(): void {
     this.#dialled?.channel.close()
     this.#accepted?.channel.close()

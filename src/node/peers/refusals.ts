@@ -1,13 +1,13 @@
 /**
- * Tells refusals as events: somebody that is refused again and again, or many strangers, must not
- * fill the log.
+ * Emits refusals as events, limited so that repeated attempts and many strangers do not fill the
+ * log.
  */
 import type { Clock } from '../../interfaces/clock.js'
 import { ReportLimiter } from '../../util/report-limiter.js'
 import type { Emit } from '../contract/events.js'
 
 export interface Refusal {
-  /** A member's id, or the address of a stranger. */
+  /** The id of a member, or the address of a stranger. */
   readonly peer: string
   readonly code: string
   readonly reason: string
@@ -23,7 +23,7 @@ export class Refusals {
     this.#told = new ReportLimiter(clock)
   }
 
-  /** @param key - what makes two of them the same */
+  /** @param key - refusals with one key are the same */
   tell(key: string, { peer, code, reason }: Refusal): void {
     if (!this.#told.isDue(key)) {
       this.#untold += 1

@@ -1,7 +1,7 @@
 /**
- * Two processes under the id of one member: whoever hears both tells its application and them, and
- * lets only one of them in. Each makes void what the other one said, so that a standby that took
- * both in would begin anew with each of their messages.
+ * Handles two processes with the id of one member. A node that hears both reports it to its
+ * application and to them, and admits only one of them, because their reports invalidate each other
+ * and a standby would start again with each message.
  */
 import { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
@@ -10,12 +10,12 @@ import type { Emit } from '../contract/events.js'
 import type { Links } from './links.js'
 import type { PeerIdentities } from './peer-identities.js'
 
-/** What a node tells a member under whose id two processes run. */
+/** The message to a member with whose id two processes run. */
 export const duplicateType = 'duplicate'
 
-/** Processes of one id that an event names; the rest is left out. */
+/** Boot ids that an event contains; further ones are left out. */
 const bootIdsMax = 2
-/** Characters that are shown of the id of a process; the rest is left out. */
+/** Characters shown of a boot id; the rest is left out. */
 const bootIdLengthMax = 64
 
 export interface TwinsOptions {
@@ -36,7 +36,7 @@ export class Twins {
     this.#told = new ReportLimiter(options.clock)
   }
 
-  /** A process spoke as this peer. */
+  /** Records that a process has sent a message as this peer. */
   spoke(peer: string, bootId: string): void {
     const { identities, clock, emit } = this.#options
     const bootIds = identities.spoke(peer, bootId, clock.nowMs())
@@ -44,7 +44,7 @@ export class Twins {
     emit('duplicateId', { peer, bootIds, ...textOf(`two processes run as ${peer}`) })
     const links = this.#options.links()
     if (links === undefined) return
-    // The one at the address that the members list is the one that is meant.
+    // The process at the configured address is the intended one.
     const kept = links.processAt(peer) ?? bootIds[0]
     identities.keep(peer, kept, clock.nowMs())
     links.send(peer, duplicateType, { bootIds })
@@ -52,8 +52,8 @@ export class Twins {
   }
 
   /**
-   * A handshake was refused: perhaps because another process runs under the own id, whoever of the
-   * two sides says so.
+   * Handles a refused handshake, of either side, whose reason may be another process with the id of
+   * this node.
    */
   refused({ details }: HotspareError): void {
     const { id, bootId } = this.#options
@@ -62,7 +62,7 @@ export class Twins {
     this.#tell([bootId], `another process and this one run as ${id}`)
   }
 
-  /** A peer says that it hears two processes under the own id. */
+  /** A peer reports that it hears two processes with the id of this node. */
   toldBy(peer: string, body: unknown): void {
     this.#tell(bootIdsOf(body), `${peer} hears two processes, which run as ${this.#options.id}`)
   }
@@ -78,7 +78,7 @@ function textOf(what: string): { readonly code: string; readonly reason: string 
   return { code, reason: message }
 }
 
-/** What cannot be understood names nobody. */
+/** The boot ids in the message; malformed ones are left out. */
 function bootIdsOf(body: unknown): string[] {
   const { bootIds } = (body ?? {}) as { bootIds?: unknown }
   const strings = Array.isArray(bootIds) ? bootIds.filter((one) => typeof one === 'string') : []

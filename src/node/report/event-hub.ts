@@ -1,6 +1,6 @@
 /**
- * Tells events to the log, the logger and the listeners. Each of them hears of an event whatever
- * the others do with it: one that throws stops neither the node nor the next one.
+ * Passes events to the log, the logger and the listeners. A listener that throws stops neither the
+ * node nor other listeners.
  */
 import debug from 'debug'
 import { EventEmitter } from 'eventemitter3'
@@ -16,22 +16,22 @@ type Listener = (event: never) => void
 export class EventHub {
   readonly #options: Pick<NodeOptions, 'id' | 'clock' | 'logger'>
   readonly #emitter = new EventEmitter<NodeEvents>()
-  /** What stands for each listener at the emitter. */
+  /** The guard function of each listener. */
   readonly #guards = new WeakMap<Listener, Listener>()
-  /** What listeners threw in the emit under way. */
+  /** The errors of listeners during the present emit. */
   #thrown: unknown[] = []
 
   constructor(options: Pick<NodeOptions, 'id' | 'clock' | 'logger'>) {
     this.#options = options
   }
 
-  /** @throws `OPTION_INVALID` for a name that no event has */
+  /** @throws `OPTION_INVALID` for an unknown event name */
   on(name: keyof NodeEvents, listener: Listener): void {
     requireKnown('on()', { [name]: listener }, eventNames)
     this.#emitter.on(name, this.#guard(listener) as never)
   }
 
-  /** @throws `OPTION_INVALID` for a name that no event has */
+  /** @throws `OPTION_INVALID` for an unknown event name */
   once(name: keyof NodeEvents, listener: Listener): void {
     requireKnown('once()', { [name]: listener }, eventNames)
     this.#emitter.once(name, this.#guard(listener) as never)
@@ -39,7 +39,7 @@ export class EventHub {
 
   off(name: keyof NodeEvents, listener: Listener): void {
     const guard = this.#guards.get(listener)
-    // Without one the emitter would take it for all of them.
+    // With undefined the emitter would remove all listeners.
     if (guard !== undefined) this.#emitter.off(name, guard as never)
   }
 
@@ -54,12 +54,12 @@ export class EventHub {
     }
     for (const error of this.#call(name, event)) {
       log('a listener of %s threw: %o', name, error)
-      // Whoever listens for errors and throws would be told for ever.
+      // A listener for errors that throws would be called for ever.
       if (name !== 'error') this.emit('error', error)
     }
   }
 
-  /** Calls all listeners; answers what they threw. */
+  /** Calls all listeners and returns their errors. */
   #call<Name extends keyof NodeEvents>(name: Name, event: NodeEvents[Name]): unknown[] {
     const before = this.#thrown
     const thrown: unknown[] = []

@@ -1,19 +1,16 @@
-/**
- * What an operator is told where no member in reach may be promoted: what is the matter with the
- * copy of this node itself.
- */
+/** Adds a cause in this node's copy to the event that no reachable member may be promoted. */
 import type { CoreEvent } from '../../core/state/types.js'
 
 type Holding = Extract<CoreEvent, { name: 'holding' }>
 
-/** What of a copy says why it is not whole. */
+/** The part of a copy that tells why it is not complete. */
 interface OwnCopy {
   readonly stateNeedsRestore: readonly string[]
 }
 
 /**
- * The event, with the cause that lies in the own copy, if nobody's return would end the wait and
- * there is one.
+ * The event, with the cause in this node's copy if there is one and no returning member would end
+ * the wait.
  */
 export function withOwnCause(event: Holding, { stateNeedsRestore }: OwnCopy): Holding {
   if (event.missing.length > 0 || stateNeedsRestore.length === 0) return event

@@ -1,6 +1,6 @@
 /**
- * What is in the way of a node now: what it tries in vain, which its parts report themselves, and
- * what it waits for.
+ * Collects what blocks a node: what it tries in vain, as its parts report it, and what it waits
+ * for.
  */
 import type { Role } from '../../core/state/facts.js'
 import type { NodeOptions } from '../contract/options.js'
@@ -14,7 +14,7 @@ export interface WaitFacts {
   readonly role: Role
   readonly roleSinceMs: number
   readonly driver: Driver | undefined
-  /** What it waits for although nothing failed. */
+  /** What it waits for although nothing has failed. */
   readonly waiting: readonly CauseStatus[]
   /** Why the last dial of a member failed. */
   unreachable(id: string): string | undefined
@@ -27,7 +27,7 @@ export function presentCauses(causes: Pick<Causes, 'list'>, facts: WaitFacts): C
 
 function waitsOf(facts: WaitFacts): CauseStatus[] {
   const { options, role, roleSinceMs, driver, waiting, unreachable } = facts
-  // Nothing says when a node stops holding; what it gets on with since does.
+  // The end of holding is not reported; a later phase of the round shows it.
   const phase = driver?.state.round?.phase
   const isPast = phase === 'fetching' || phase === 'gate' || phase === 'opening'
   const waits = waiting.filter(({ what }) => what !== 'hold' || !isPast)
@@ -37,16 +37,16 @@ function waitsOf(facts: WaitFacts): CauseStatus[] {
   }
   add('gate', driver?.atGate)
   const searchMs = options.clock.nowMs() - roleSinceMs
-  // A search that takes longer has something in its way.
+  // A longer search is being blocked by something.
   if (role === 'discovering' && searchMs > options.discoveryMs + options.deadMs)
     add('search', searchReason(unheard(facts), driver?.explain().at(-1)), searchMs)
-  // What it restores from is heard, over the other one's connection, and cannot be dialled.
+  // The source of the restore is heard over its own connection, and cannot be dialled.
   const source = role === 'restoring' ? driver?.state.followed?.id : undefined
   if (source !== undefined) add('dial', unreachable(source))
   return waits
 }
 
-/** The members that are not heard, each with why it cannot be reached, where that is known. */
+/** The members that are not heard, each with the reason why it cannot be reached, if known. */
 export function unheard({ options, driver, unreachable }: WaitFacts): string[] {
   const { deadMs, clock } = options
   const missing: string[] = []

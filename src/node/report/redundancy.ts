@@ -11,13 +11,15 @@ export class Redundancy {
   readonly #holds: (count: number) => boolean
   readonly #waiting = new Set<Waiting>()
 
-  /** @param holds - whether so many standbys are in sync now */
+  /** @param holds - whether that many standbys are in sync now */
   constructor(holds: (count: number) => boolean) {
     this.#holds = holds
   }
 
   /**
-   * Resolves when so many are in sync. @throws `ABORTED`, and what {@link Redundancy.end} is given
+   * Resolves when that many standbys are in sync.
+   *
+   * @throws `ABORTED`, and the error that is passed to {@link Redundancy.end}
    */
   async reached(count: number, signal: AbortSignal | undefined): Promise<void> {
     if (this.#holds(count)) return
@@ -34,12 +36,12 @@ export class Redundancy {
     }
   }
 
-  /** The role or the in-sync set may have changed. */
+  /** Called when the role or the in-sync set may have changed. */
   check(): void {
     for (const { count, resolve } of this.#waiting) if (this.#holds(count)) resolve()
   }
 
-  /** Nobody will be in sync here any more. */
+  /** Rejects all callers, because the node stops. */
   end(error: Error): void {
     for (const { reject } of this.#waiting) reject(error)
   }

@@ -1,6 +1,6 @@
 /**
- * What the data side of a node tells: the events that become of it, what the core learns, and what
- * status() says of it.
+ * Turns reports of the data side into events of the node, inputs of the core, and fields of
+ * status().
  */
 import type { CopyEvent } from '../../copy/contents/types.js'
 import type { OutsideReport } from '../../copy/files/types.js'
@@ -26,10 +26,7 @@ import type { DriverInput } from '../roles/driver.js'
 import { emitNamed, peerLagOf } from './reports.js'
 import type { NodeStatus } from './status.js'
 
-/**
- * What ends a stream as a rule without anybody having to do anything: the next attempt tells
- * whether it lasts.
- */
+/** Errors that usually end a stream only for a moment; the next attempt shows whether they last. */
 const passing: ReadonlySet<string> = new Set<ErrorCode>([
   'NOT_ACTIVE',
   'STALE_TERM',
@@ -40,13 +37,13 @@ const passing: ReadonlySet<string> = new Set<ErrorCode>([
   'CHANGED_OUTSIDE',
 ])
 
-/** Files that one event names; the rest is counted. */
+/** Files that one event names; further ones are only counted. */
 const outsidePathsMax = 100
 
 const moveDatabase =
   'Move the database to a path that no synced class claims, or declare it with its -wal and -shm as neverSynced; copy it with VACUUM INTO.'
 
-/** What becomes of an attempt to follow. */
+/** The result of an attempt to follow. */
 type StreamEvent = Exclude<IncomingEvent, { name: 'progress' | 'waits' }>
 
 export interface ReplicaNewsOptions {
@@ -54,24 +51,24 @@ export interface ReplicaNewsOptions {
   readonly clock: Clock
   readonly emit: Emit
   readonly causes: Causes
-  /** A stream was refused, here or by the peer. */
+  /** A stream was refused by this node or by the peer. */
   refused(refusal: Refusal): void
   replica(): Replica | undefined
   role(): Role
-  /** Tells the core. */
+  /** Passes an input to the core. */
   input(input: DriverInput): void
 }
 
 export class ReplicaNews implements ReplicaReports {
   readonly #options: ReplicaNewsOptions
-  /** The restore under way here. */
+  /** The restore in progress on this node. */
   restore: NodeStatus['restore']
-  /** For whom it waits at its start, since when and until when. */
+  /** The members that this node waits for at its start, since when and until when. */
   #waiting:
     | { readonly missing: readonly string[]; readonly sinceMs: number; readonly untilMs: number }
     | undefined
 
-  /** Why nobody serves, and since when. */
+  /** Why no node serves, and since when. */
   #holding: { readonly reason: string; readonly sinceMs: number } | undefined
 
   constructor(options: ReplicaNewsOptions) {
@@ -138,7 +135,7 @@ export class ReplicaNews implements ReplicaReports {
     for (const error of failures) this.#options.emit('error', error)
   }
 
-  /** The source's side of the restores of its followers. */
+  /** Handles reports of the source about restores of its followers. */
   outgoing(event: OutgoingEvent): void {
     const { id: source, emit } = this.#options
     const target = event.peer
@@ -161,7 +158,7 @@ export class ReplicaNews implements ReplicaReports {
     }
   }
 
-  /** The target's side of a restore, and what becomes of the attempts to follow. */
+  /** Handles reports of the target about its restore and its attempts to follow. */
   incoming(event: IncomingEvent): void {
     switch (event.name) {
       case 'progress':
@@ -174,19 +171,21 @@ export class ReplicaNews implements ReplicaReports {
         return this.#tellFollowing(event)
     }
   }
-  /** These members are given so long to show up, unless the role changes before. */
+  /**
+   * Records that these members are waited for at most that long, unless the role changes before.
+   */
   wait(missing: readonly string[], sinceMs: number, forMs: number): void {
     this.#waiting = { missing, sinceMs, untilMs: sinceMs + forMs }
   }
 
-  /** Nobody serves before these members are back, or an operator decides. */
+  /** Records that no node serves until these members are back or an operator decides. */
   hold(missing: readonly string[], reason: string): void {
     const who = missing.length === 0 ? '' : ` (${missing.join(', ')})`
     const sinceMs = this.#holding?.sinceMs ?? this.#options.clock.nowMs()
     this.#holding = { reason: `holding: ${reason}${who}`, sinceMs }
   }
 
-  /** What the node waits for at this time, without having tried anything in vain. */
+  /** What the node waits for at this time without a failed attempt. */
   waitingAt(nowMs: number): CauseStatus[] {
     const waits: CauseStatus[] = []
     const add = (what: Tried, reason: string, sinceMs: number): void => {
@@ -207,7 +206,7 @@ export class ReplicaNews implements ReplicaReports {
     return waits
   }
 
-  /** What was waited for and tried in the role before is not any more. */
+  /** Ends the waits and attempts of the previous role. */
   roleChanged(role: Role): void {
     this.#waiting = undefined
     if (role !== 'discovering' && role !== 'stopped') this.#holding = undefined
@@ -245,7 +244,7 @@ export class ReplicaNews implements ReplicaReports {
         return emit('restored', { restoreId, target, source, method, files, bytesMoved, ms })
       }
       case 'refused': {
-        // That the other is active no more, or in another term, is no refusal of this node.
+        // That the peer is no longer active, or in another term, is no refusal of this node.
         const isPassing = event.code === 'NOT_ACTIVE' || event.code === 'STALE_TERM'
         return isPassing ? undefined : this.#options.refused(event)
       }
@@ -255,21 +254,21 @@ export class ReplicaNews implements ReplicaReports {
   }
 
   /**
-   * What became of an attempt to follow. That a stream which stood ended is one, too: the next one
-   * tells more.
+   * Records the result of an attempt to follow. The end of an established stream counts as one, and
+   * the next attempt shows more.
    */
   #noteAttempt(event: StreamEvent): void {
     const { causes } = this.#options
     if (event.name === 'complete') causes.over('follow')
     if (event.name !== 'refused' && event.name !== 'broken') return
     const { code, reason } = event
-    // A refusal, and a disk that failed, have events of their own.
+    // A refusal and a failed disk have events of their own.
     const isTold = event.name === 'refused' || causes.get('storage') !== undefined
     const quiet = isTold || passing.has(code)
     causes.failed('follow', { code, reason, quiet })
   }
 
-  /** Told once as long as the reason is the same. */
+  /** Reported once as long as the reason is the same. */
   #onWaits(error: HotspareError): void {
     const { causes, emit } = this.#options
     const failure = failureOf(error)
@@ -284,7 +283,7 @@ export class ReplicaNews implements ReplicaReports {
     causes.failed('room', failureOf(noRoom(refusal)))
   }
 
-  /** What the disk failed with has the event `storageFailed`. */
+  /** A failed disk has the event `storageFailed`. */
   storage(event: 'failed' | 'failedAgain' | 'recovered'): void {
     const { emit, causes } = this.#options
     if (event === 'recovered') {

@@ -1,4 +1,4 @@
-/** Events of the parts of a node that are events of the node. */
+/** Emits events of the parts of a node as events of the node. */
 
 import type { CoreEvent } from '../../core/state/types.js'
 import type { Lag } from '../../replication/in-sync/lag-meter.js'
@@ -7,14 +7,14 @@ import type { Emit, NodeEvents } from '../contract/events.js'
 
 type EventName = Exclude<keyof NodeEvents, 'error'>
 
-/** An event with the fields that listeners get, and with its name. */
+/** An event of a part, with its name and the fields that listeners get. */
 export type NamedEvent = {
   [Name in EventName]: NodeEvents[Name][0] extends Record<string, never>
     ? { readonly name: Name }
     : { readonly name: Name } & NodeEvents[Name][0]
 }[EventName]
 
-/** Emits an event of a part as it is: it has the name and the fields of the node's. */
+/** Emits an event of a part unchanged. */
 export function emitNamed(emit: Emit, { name, ...event }: NamedEvent): void {
   const emitAny: (name: EventName, event: never) => void = emit
   emitAny(name, event as never)
@@ -26,7 +26,7 @@ export function reportCore(emit: Emit, nodeId: string, event: CoreEvent): void {
   emit('failover', { incident, from, to: nodeId, term })
 }
 
-/** How far one is behind, as events and the status say it. */
+/** The lag of a peer, as events and the status show it. */
 export function peerLagOf({ lagSeq, lagBytes, lagMs }: Lag): PeerLag {
   return { changes: lagSeq, bytes: lagBytes, ms: Math.round(lagMs) }
 }

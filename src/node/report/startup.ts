@@ -1,4 +1,4 @@
-/** What a start that is under way does, or waits for. */
+/** Describes what a start in progress does or waits for. */
 
 import type { RecoveryProgress } from '../../copy/contents/types.js'
 import type { Role } from '../../core/state/facts.js'
@@ -6,12 +6,12 @@ import type { Decision } from '../../core/state/types.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { NodeStatus } from './status.js'
 
-/** What else is known of a node that starts. */
+/** Further facts about a starting node. */
 export interface StartupFacts {
   readonly role: Role
   readonly cause: string | undefined
   readonly restore: NodeStatus['restore']
-  /** Members that are not heard, each perhaps with why. */
+  /** Members that are not heard, each with the reason if known. */
   readonly missing: readonly string[]
 }
 
@@ -29,7 +29,7 @@ export class Startup {
     this.does('opening the storage')
   }
 
-  /** What it does before it looks for the others. */
+  /** Sets what the node does before it looks for the others. */
   does(what: string): void {
     this.#doing = what
   }
@@ -46,7 +46,7 @@ export class Startup {
     this.#sinceMs = undefined
   }
 
-  /** Why the start has not ended yet; undefined when none is under way. */
+  /** Why the start has not ended yet; undefined when no start is in progress. */
   says(facts: StartupFacts): string | undefined {
     if (this.#sinceMs === undefined) return undefined
     const forMs = Math.round(this.#clock.nowMs() - this.#sinceMs)
@@ -65,7 +65,7 @@ export class Startup {
   }
 }
 
-/** Why a search goes on: whom the node does not hear, and what it decided last. */
+/** Why a search continues: the members that are not heard, and the last decision. */
 export function searchReason(missing: readonly string[], last: Decision | undefined): string {
   const whom = missing.length === 0 ? 'all members are heard' : `not heard: ${missing.join(', ')}`
   if (last === undefined) return `looking for an active; ${whom}`

@@ -1,4 +1,4 @@
-/** What a node says of itself to its operator. */
+/** The status of a node, as its operator sees it. */
 
 import { nothingSkipped } from '../../copy/files/skipped-paths.js'
 import type { Role } from '../../core/state/facts.js'
@@ -16,46 +16,41 @@ import { textOf } from '../roles/causes.js'
 import { peerLagOf } from './reports.js'
 
 /**
- * The operator's word for what a node does: `searching` stands for the roles `discovering` and
- * `restoring` and for a start that opens the storage, `failed` for a node that is not active and
- * whose storage failed, `shutdown` for one that does not run.
+ * The state of a node in the words of operators: `searching` for the roles `discovering` and
+ * `restoring` and for a start that is opening the storage, `failed` for a node that is not active
+ * and whose storage failed, `shutdown` for one that does not run.
  */
 export type OperatorState = 'searching' | 'active' | 'standby' | 'failed' | 'shutdown'
 
-/** What is known of one peer. */
+/** The status of a peer. */
 export interface PeerStatus {
-  /** Its id, as `members` lists it. */
+  /** Its id, as in `members`. */
   readonly id: string
-  /** What it said last; undefined when it was never heard. */
+  /** Its last reported role; undefined when it was never heard. */
   readonly role: Role | undefined
-  /** Whether something was heard of it within `deadMs`. */
+  /** Whether a message of it arrived within `deadMs`. */
   readonly heard: boolean
-  /** Whether it hears this node, as far as it said so. */
+  /** Whether it reports that it hears this node. */
   readonly hearsUs: boolean
-  /** Milliseconds since something was heard of it; undefined when nothing ever was. */
+  /** Milliseconds since its last message; undefined when none has arrived. */
   readonly lastContactMs: number | undefined
-  /**
-   * The sequence number of the last change that it said to have; undefined when it was never heard.
-   */
+  /** The sequence number of its last reported change; undefined when it was never heard. */
   readonly seq: number | undefined
   /** Whether its acknowledgements count, as far as this node knows. */
   readonly inSync: boolean
-  /** How far its disk is behind; only on the active, and only while it follows, else undefined. */
+  /** The lag of its disk; only on the active and while it follows, otherwise undefined. */
   readonly lag: PeerLag | undefined
-  /**
-   * Why this node's last dial of it failed, in words, for people; undefined while the connection
-   * stands.
-   */
+  /** Why this node's last dial of it failed, for people; undefined while the connection is open. */
   readonly unreachable: string | undefined
   /**
-   * Whether it says that it cannot dial this node: this machine's port is closed to it, or it has
-   * another address for it. Nobody who cannot dial this node could follow it, so that it is the
-   * last choice for the role.
+   * Whether it reports that it cannot dial this node, because a port is closed or it has another
+   * address. A node that no member can dial is the last choice for the role, because no other could
+   * follow it.
    */
   readonly cannotDialUs: boolean
-  /** Why it gets no data, when its classes differ. */
+  /** Why it gets no data, when its classes differ; otherwise undefined. */
   readonly mismatch: string | undefined
-  /** The `appVersion` that it was started with; undefined without one, or when it was never met. */
+  /** Its `appVersion`; undefined when it has none or was never met. */
   readonly appVersion: string | undefined
 }
 
@@ -65,122 +60,108 @@ export interface NodeStatus {
   readonly id: string
   /** The name of the cluster. */
   readonly cluster: string
-  /** What this node is doing. */
+  /** The role of this node. */
   readonly role: Role
-  /** The same in the operator's words. */
+  /** The role in the words of operators. */
   readonly state: OperatorState
-  /** The highest epoch this node took part in; 0 before the first. */
+  /** The highest epoch that this node took part in; 0 before the first. */
   readonly epoch: number
   /** The term in which this node is active; undefined while it is not. */
   readonly term: Term | undefined
-  /** The active, as far as it is known. */
+  /** The id of the active, if known. */
   readonly active: string | undefined
-  /**
-   * The last change that this node's copy has; undefined for an empty copy and for a stopped node.
-   */
+  /** The last change in this node's copy; undefined for an empty copy and for a stopped node. */
   readonly position: Position | undefined
-  /** Whether the copy is a consistent state that may be served. */
+  /** Whether the copy is consistent and may be served. */
   readonly complete: boolean
   /**
-   * The members of the in-sync set, without the active; on other nodes as the journal and, while it
-   * is heard, the active say.
+   * The members of the in-sync set without the active. On other nodes: as the journal and, while it
+   * is heard, the active report them.
    */
   readonly inSync: readonly string[]
   /**
-   * On the active: no standby is in sync, and writes with the level `standby` are acknowledged with
-   * one copy.
+   * On the active: whether no standby is in sync, so that writes with the level `standby` are
+   * acknowledged with one copy.
    */
   readonly degraded: boolean
-  /** On the active: no standby is in sync, and such writes wait (`onNoStandby: 'block'`). */
+  /** On the active: whether no standby is in sync and such writes wait (`onNoStandby: 'block'`). */
   readonly blocked: boolean
   /**
-   * On the active: how its writers are paced for a standby that does not gain on them; undefined
-   * while they are not.
+   * On the active: the pacing of its writers for a standby that does not catch up; undefined
+   * without pacing.
    */
   readonly pace:
     | {
-        /** The standby for which they are. */
+        /** The standby that the writers are paced for. */
         readonly peer: string
-        /** How far it is behind. */
+        /** Its lag. */
         readonly lag: PeerLag
-        /** Changes that get their places in a second, at the size that they have of late. */
+        /** Changes per second that get a position, at their recent size. */
         readonly changesPerSecond: number
       }
     | undefined
-  /** Whether the loss of any one machine is survived now, as far as this node knows. */
+  /** Whether the loss of any one machine would be survived now, as far as this node knows. */
   readonly redundant: boolean
-  /** A restore under way on this node, else undefined. */
+  /** The restore in progress on this node; otherwise undefined. */
   readonly restore:
     | ({
-        /** The node that the copy comes from. */
+        /** The node that is the source. */
         readonly source: string
-        /** How: the rest of the journal, a delta, or everything. */
+        /** The method: the rest of the journal, a delta, or everything. */
         readonly method: string
       } & RestoreProgress)
     | undefined
   /**
-   * Why this node makes no progress, often beginning with an error code; undefined when nothing is
-   * in its way. It is the first of `causes`, and goes away when the attempt succeeds.
+   * Why this node makes no progress, often starting with an error code; undefined when nothing
+   * blocks it. It is the first of `causes`, and disappears when an attempt succeeds.
    */
   readonly stuck: string | undefined
-  /**
-   * Everything that this node tries again and again in vain, or waits for; empty when nothing is in
-   * its way.
-   */
+  /** Everything that this node tries in vain or waits for; empty when nothing blocks it. */
   readonly causes: readonly CauseStatus[]
-  /**
-   * What `start()` waits for, in words, for people; undefined before it was called and when it has
-   * ended.
-   */
+  /** What `start()` waits for, for people; undefined before the call and after its end. */
   readonly starting: string | undefined
-  /**
-   * Classes of application state whose snapshot failed when it was last tried, each with the
-   * reason.
-   */
+  /** Classes of application state whose last snapshot failed, each with the reason. */
   readonly snapshotFailures: readonly {
-    /** The class. */
+    /** The name of the class. */
     readonly className: string
-    /** Why, in words, for people. */
+    /** The reason, for people. */
     readonly reason: string
   }[]
   /**
-   * What a synced class seems to claim and is not synced, because of its name or of what it is, as
-   * the last start found it. No other node has it.
+   * Paths that a synced class claims and that are not synced, because of their name or type, as
+   * found by the last start. They exist on no other node.
    */
   readonly skippedPaths: {
-    /** How many there are. */
+    /** The number of such paths. */
     readonly count: number
     /** The first of them, at most 100. */
     readonly paths: readonly {
-      /**
-       * Relative to the root of the storage, its end left out where it is longer than 1 024
-       * characters.
-       */
+      /** The path relative to the root of the storage, cut after 1 024 characters. */
       readonly path: string
-      /** What keeps it, in words, for people. */
+      /** The reason, for people. */
       readonly why: string
     }[]
   }
   /**
-   * Whether this node's storage takes names that differ only in upper and lower case for one file;
-   * false while none is open.
+   * Whether this node's storage treats names that differ only in upper and lower case as one file;
+   * false while no storage is open.
    */
   readonly foldsCase: boolean
   /** All other members, in takeover order. */
   readonly peers: readonly PeerStatus[]
-  /** Bytes that the vault holds. */
+  /** Bytes in the vault. */
   readonly vaultBytes: number
-  /** The timers that this node runs with, defaults filled in, in milliseconds. */
+  /** The timers of this node in milliseconds, with defaults. */
   readonly options: {
-    /** How often it says that it lives. */
+    /** The interval of heartbeats. */
     readonly heartbeatMs: number
-    /** Silence after which a peer is dead. */
+    /** The silence after which a peer counts as dead. */
     readonly deadMs: number
     /** The longest search for an active at start. */
     readonly discoveryMs: number
     /** The wait for the others after a total outage. */
     readonly startupWaitMs: number
-    /** How long a silent standby holds up acknowledgements. */
+    /** How long a silent standby delays acknowledgements. */
     readonly degradeAfterMs: number
   }
 }
@@ -209,7 +190,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
   const active = activeOf(parts)
   const said = inSyncSaidBy(parts, active)
   const journaled = copy?.inSync ?? []
-  // What only one of the two says is on its way: until then it is not so.
+  // A standby counts as in sync only if both the journal and the active say so.
   const inSync = writer?.inSync ?? journaled.filter((one) => said?.includes(one) ?? true)
   return {
     id,
@@ -241,7 +222,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
   }
 }
 
-/** The active: this node, or the one it follows or last followed while that one is heard. */
+/** The active: this node, or the one that it follows or last followed while that one is heard. */
 export function activeOf(
   parts: Pick<StatusParts, 'options' | 'role' | 'state'>,
 ): string | undefined {
@@ -260,7 +241,8 @@ export function activeOf(
 }
 
 /**
- * The set as the active that this node hears says. The own journal may lack that it was changed.
+ * The in-sync set as reported by the active that this node hears, because a change of it may not
+ * have reached the journal.
  */
 function inSyncSaidBy(
   { options, state }: StatusParts,

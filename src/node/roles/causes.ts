@@ -1,10 +1,9 @@
 /**
- * Why this node makes no progress: what it tries again and again, and what the last attempt failed
- * with. Every loop that retries reports here, so that no failure is known to the decision log
- * alone.
+ * The causes for which this node makes no progress: what it keeps trying, and the last failure.
+ * Every retry loop reports here, so that no failure is visible in the decision log only.
  *
- * Invariants: a cause stands from the first failed attempt to the success, or to the end of the
- * attempts; whatever was told as `stuck` is told as `unstuck` when it is over.
+ * Invariants: a cause lasts from the first failed attempt until an attempt succeeds or the attempts
+ * end; every `stuck` event is followed by `unstuck` when its cause is over.
  */
 import type { Role } from '../../core/state/facts.js'
 import { HotspareError } from '../../errors.js'
@@ -13,32 +12,32 @@ import { ReportLimiter } from '../../util/report-limiter.js'
 import type { Emit } from '../contract/events.js'
 import type { Tried } from '../contract/tried.js'
 
-/** How much each weighs: the first of those that fail is what `status().stuck` says. */
+/** The weight of each cause; `status().stuck` shows the one that comes first. */
 const ranks: Readonly<Record<Tried, number>> = {
   ...{ storage: 0, room: 1, facts: 2, follow: 3, hold: 4, fetch: 5, promotion: 6 },
   ...{ gate: 7, wait: 8, search: 9, dial: 10 },
 }
 
-/** All of them, the most important one first. */
+/** All causes, the most important one first. */
 export const tried: readonly Tried[] = (Object.keys(ranks) as Tried[]).sort(
   (one, other) => ranks[one] - ranks[other],
 )
 
-/** Why one thing does not succeed. */
+/** Why an attempt does not succeed. */
 export interface CauseStatus {
   /** What is tried. */
   readonly what: Tried
-  /** The code of the error; undefined where it is no failure. */
+  /** The code of the error; undefined when nothing failed. */
   readonly code: string | undefined
-  /** Why, in words, for people. */
+  /** The reason, for people. */
   readonly reason: string
-  /** Attempts that failed in a row; 0 for what only waits. */
+  /** The number of consecutive failed attempts; 0 when this node only waits. */
   readonly attempts: number
-  /** Milliseconds since the first of them. */
+  /** Milliseconds since the first failed attempt. */
   readonly forMs: number
 }
 
-/** Roles outside which something is not tried; what is not listed is tried in all of them. */
+/** The roles in which something is tried; what is not listed is tried in all roles. */
 const triedIn: readonly (readonly [what: Tried, roles: readonly Role[]])[] = [
   ['follow', ['restoring', 'standby']],
   ['fetch', ['discovering', 'stopped']],
@@ -46,18 +45,18 @@ const triedIn: readonly (readonly [what: Tried, roles: readonly Role[]])[] = [
   ['room', ['active']],
 ]
 
-/** What an attempt failed with. */
+/** The failure of an attempt. */
 export interface Failure {
   readonly code: string | undefined
   readonly reason: string
   /**
-   * True for what passes by itself as a rule, or has an event of its own: it is told only when it
-   * lasts.
+   * Whether the failure usually passes or has an event of its own, so that it is reported only when
+   * it lasts.
    */
   readonly quiet?: boolean
 }
 
-/** A failure that is quiet is told with this attempt. */
+/** The number of the attempt at which a quiet failure is reported. */
 const toldAttempt = 4
 
 interface Cause extends Failure {
@@ -78,7 +77,7 @@ export class Causes {
     this.#told = new ReportLimiter(clock)
   }
 
-  /** Another attempt failed. */
+  /** Records a failed attempt. */
   failed(what: Tried, failure: Failure): void {
     const { code, reason, quiet = false } = failure
     const before = this.#present.get(what)
@@ -91,8 +90,8 @@ export class Causes {
   }
 
   /**
-   * Nothing failed, and yet nothing goes on before somebody decides or comes back; told by an event
-   * of its own.
+   * Records that this node waits for a member or an operator although nothing failed. An event of
+   * its own reports it.
    */
   waits(what: Tried, reason: string): void {
     const before = this.#present.get(what)
@@ -101,7 +100,7 @@ export class Causes {
     this.#present.set(what, { code: undefined, reason, sinceMs, attempts: 0, told })
   }
 
-  /** It succeeded, or is not tried any more. */
+  /** Ends causes, because an attempt succeeded or the attempts ended. */
   over(...all: readonly Tried[]): void {
     for (const what of all) {
       const cause = this.#present.get(what)
@@ -113,7 +112,7 @@ export class Causes {
     }
   }
 
-  /** What was tried in the role before, whatever became of it, is over where it is not now. */
+  /** Ends the causes of attempts that are not made in the new role. */
   roleChanged(role: Role): void {
     for (const [what, roles] of triedIn) if (!roles.includes(role)) this.over(what)
   }
@@ -123,7 +122,7 @@ export class Causes {
     return cause === undefined ? undefined : textOf(cause)
   }
 
-  /** All of them, the most important one first; `waits` adds what is known elsewhere. */
+  /** All causes, the most important one first. `waits` adds those that are known elsewhere. */
   list(waits: readonly CauseStatus[]): CauseStatus[] {
     if (this.#present.size === 0 && waits.length === 0) return []
     const nowMs = this.#clock.nowMs()
@@ -137,18 +136,21 @@ export class Causes {
   }
 }
 
-/** What `status().stuck` says of a cause. */
+/** The text of `status().stuck` for a cause. */
 export function textOf({ code, reason }: Pick<CauseStatus, 'code' | 'reason'>): string {
   return code === undefined || reason.startsWith(code) ? reason : `${code}: ${reason}`
 }
 
-/** The failure that an error stands for. */
+/** The failure that an error represents. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof HotspareError) return { code: error.code, reason: error.message }
   return { code: undefined, reason: error instanceof Error ? error.message : String(error) }
 }
 
-/** Offsets, ports and counts change with each attempt; the cause does not. */
+/**
+ * The reason without numbers, because offsets, ports and counts change with each attempt while the
+ * cause remains.
+ */
 function withoutNumbers(reason: string): string {
   return reason.replace(/\d+/g, '#')
 }

@@ -1,11 +1,10 @@
 /**
- * Feeds the core and carries out its effects, in their order. Here is the only place where a role
- * changes.
+ * Passes inputs to the core and carries out its effects in their order. The role is changed only
+ * here.
  *
- * Invariants: inputs are stepped one at a time, in the order of their arrival (an effect that
- * answers at once is an input of the next step, never of the running one); each input carries the
- * present facts of the copy; facts about roles are written one after the other, and what depends on
- * them waits for `persisted`.
+ * Invariants: inputs are processed one at a time in the order of their arrival, so an effect that
+ * answers at once is an input of a later step; each input carries the current facts of the copy;
+ * durable facts are written one after the other, and what depends on them waits for `persisted`.
  */
 import debug from 'debug'
 import { explain } from '../../core/state/explain.js'
@@ -36,11 +35,11 @@ type WithoutFacts<T> = T extends unknown ? Omit<T, 'nowMs' | 'wallMs' | 'copy'> 
 /** An input without the time and the facts of the copy, which the driver adds. */
 export type DriverInput = WithoutFacts<CoreInput>
 
-/** What the driver works with. */
+/** The parts that the driver uses. */
 export interface DriverContext {
   readonly options: NodeOptions
   readonly bootId: string
-  /** This run serves nothing before it has followed an active once. */
+  /** Whether this node must follow an active before it may serve. */
   readonly join: boolean
   readonly links: Links
   readonly replica: Replica
@@ -48,30 +47,30 @@ export interface DriverContext {
   readonly owner: RoleOwner
   onEvent(event: CoreEvent): void
   onError(error: unknown): void
-  /** An attempt at something that is tried again failed, or, without an error, succeeded. */
+  /** Reports that a repeated attempt failed or, without an error, succeeded. */
   tried(what: Tried, error?: unknown): void
 }
 
-/** How the role changed. */
+/** A change of role. */
 export interface RoleChange {
   readonly role: Role
   readonly from: Role
   readonly reason: string
-  /** The term that an active begins with. */
+  /** The term of a new active. */
   readonly term: Term | undefined
-  /** The active that this node follows, or followed last. */
+  /** The active that this node follows or last followed. */
   readonly followed: string | undefined
-  /** Whether the role is given up for a planned handover. */
+  /** Whether the role is being handed over. */
   readonly handsOver: boolean
 }
 
-/** Who owns what begins and ends with a role. */
+/** The owner of everything that begins and ends with a role. */
 export interface RoleOwner {
-  /** Called before anything that follows from the change. */
+  /** Called first, before any consequence of the change. */
   changed(change: RoleChange): void
-  /** The tenure goes on in a further term. */
+  /** The tenure continues in a further term. */
   raise(term: Term): void
-  /** The tenure is over, or what was opened for one is not wanted. */
+  /** Ends the tenure, or discards what was prepared for one. */
   end(error: HotspareError): void
 }
 
@@ -140,7 +139,7 @@ export class Driver {
     return this.#role
   }
 
-  /** The term while this node is active. */
+  /** The present term of an active. */
   get term(): Term | undefined {
     return this.#term
   }
@@ -153,7 +152,7 @@ export class Driver {
     return this.#state
   }
 
-  /** Why the gate keeps this node from becoming active; undefined when it does not. */
+  /** Why the gate does not let this node become active; undefined when it does. */
   get atGate(): string | undefined {
     return this.#gate.stuck
   }
@@ -167,16 +166,15 @@ export class Driver {
   }
 
   /**
-   * Milliseconds since the core last saw the time; large ones mean that this process was not
-   * running. The monotonic clock stands still while a machine is suspended, the wall clock does
-   * not.
+   * Milliseconds since the core last saw the time. Large values mean that this process was paused;
+   * the monotonic clock stops while a machine is suspended, the wall clock does not.
    */
   get lateMs(): number {
     const { clock } = this.#context.options
     return Math.max(clock.nowMs() - this.#lastStepMs, clock.wallMs() - this.#lastStepWallMs)
   }
 
-  /** Gives the core an input, and carries out what follows from it. */
+  /** Passes an input to the core and carries out the effects. */
   input(input: DriverInput): void {
     if (!this.#open) return
     this.#queue.push(input)
@@ -192,7 +190,11 @@ export class Driver {
     this.#scheduleTick()
   }
 
-  /** Resolves when the core has done the command. @throws the code that it answers with */
+  /**
+   * Resolves when the core has carried out the command.
+   *
+   * @throws the error code of its answer
+   */
   command(command: CoreCommand): Promise<void> {
     if (!this.#open) return Promise.reject(stoppedBefore())
     const id = this.#nextCommand
@@ -214,7 +216,7 @@ export class Driver {
     this.#commands.clear()
   }
 
-  /** Resolves when everything that was to be persisted is. */
+  /** Resolves when all facts are persisted. */
   settled(): Promise<void> {
     return this.#factsWriter.settled()
   }
@@ -225,14 +227,14 @@ export class Driver {
     this.input({ type: 'tick', due: true })
   }
 
-  /** Wakes the core when it has something to decide. */
+  /** Sets the timer for the core's next deadline. */
   #scheduleTick(): void {
     const dueMs = nextDueMs(this.#state)
     if (!this.#open || dueMs === this.#tickAtMs) return
     const { clock } = this.#context.options
     clock.clearTimer(this.#timer)
     this.#tickAtMs = dueMs
-    // Whole milliseconds: a timer that fires a fraction too early would have to be set once more.
+    // Rounded up, because a timer that fires too early would have to be set again.
     this.#timer = clock.setTimer(Math.ceil(dueMs - clock.nowMs()), () => this.#tick())
   }
 
@@ -246,7 +248,7 @@ export class Driver {
     this.#endGate()
   }
 
-  /** The attempt that the gate was asked for may be over. */
+  /** Ends the gate call of a round that is over. */
   #endGate(): void {
     const { round } = this.#state
     this.#gate.endUnless(this.#open && round?.phase === 'gate' ? round.waitId : undefined)
@@ -329,7 +331,7 @@ export class Driver {
         this.input({ type: 'fetched', id, ok: true })
       },
       (error: unknown) => {
-        // A fetch that nobody needs any more is ended, and has not failed.
+        // A fetch that is no longer needed is aborted, which is no failure.
         if (!HotspareError.is(error, 'ABORTED')) this.#context.tried('fetch', error)
         const reason = whatHappened(error)
         this.input({ type: 'fetched', id, ok: false, reason })
@@ -349,13 +351,14 @@ export class Driver {
     replica.openTerm(term, { degraded, tenure: this.tenure, progressed }).then(
       () => {
         if (this.#role === 'active') this.#raise(term)
-        // Its storage may have failed since the term was durable, and nobody was active then who
-        // had to step down.
+        // The storage may have failed after the term was durable, when there was no active yet that
+        // could step down.
         const { failed } = replica.copy
         const reason = failed === undefined ? {} : { reason: whatHappened(failed) }
         const ok = failed === undefined
         this.input({ type: 'termOpened', term, ok, ...reason })
-        // The core may have turned away while the term was being opened: nobody serves then.
+        // The core may have abandoned the round while the term was being opened, so that this node
+        // does not serve.
         if (this.#role !== 'active')
           this.#context.owner.end(new HotspareError('NOT_ACTIVE', 'not promoted'))
       },

@@ -1,11 +1,11 @@
 /**
- * What a node promised and how its last run ended, on disk. Promises are written in the midst of a
- * takeover, so they are appended to a log: one small write, where replacing a file would take a new
- * one and its name to be made durable.
+ * Stores the promise of a node and how its last process ended. Promises are written during a
+ * takeover, so they are appended to a log: one small write, where replacing a file would also have
+ * to make a new file and its name durable.
  *
- * Each time all facts are written, as two equal slots of a fixed size. The last good slot counts.
- * An append that a crash tore was not answered, so the facts before it still hold; two slots tell
- * it from one whose sector went bad later.
+ * Every write contains all facts, in two equal slots of a fixed size, and the last good slot
+ * counts. A torn append was never acknowledged, so the facts before it still hold; the second slot
+ * distinguishes it from a slot whose sector has decayed later.
  */
 import { crc32 } from 'node:zlib'
 import { leftEmptyMax } from '../../core/standing/left-empty.js'
@@ -19,21 +19,21 @@ import { type Fields, fromDisk, optional, wordOf } from '../../protocol/fields.j
 const area = 'meta'
 const formatVersion = 1
 /**
- * Bytes of a slot: u32 length, u32 crc32 of what follows, the facts, zeros. The longest names and
- * ids fit.
+ * Bytes of a slot: u32 length, u32 crc32 of the rest, the facts, zeros. The longest names and ids
+ * fit.
  */
 const slotBytes = 4096
 const slotHeaderBytes = 8
-/** A log that has reached this is followed by a new one. */
+/** The size at which a new log is begun. */
 const logBytesMax: number = 512 * 1024
 const stops = ['never', 'crashed', 'active', 'standby'] as const
 
 const read = fromDisk('what this node promised')
 
-/** What a node that never ran knows. */
+/** The facts of a node that has never run. */
 export const noFacts: DurableFacts = { promised: undefined, known: undefined, lastStop: 'never' }
 
-/** Who owns the facts: a storage is never taken over by another node or cluster. */
+/** The owner of the facts; a storage is never taken over by another node or cluster. */
 export interface FactsOwner {
   readonly cluster: string
   readonly nodeId: string
@@ -43,7 +43,7 @@ export class FactsLog {
   readonly #logs: LogStore
   readonly #owner: FactsOwner
   #log: Log | undefined
-  /** The logs there are; the last one is `#log`, when that is open. */
+  /** The existing logs; the last one is `#log` when that is open. */
   #names: string[]
   #facts: DurableFacts = noFacts
   #memoryAcks: boolean | undefined
@@ -55,8 +55,9 @@ export class FactsLog {
   }
 
   /**
-   * @throws `STORAGE_FORMAT` when the storage belongs to another node, cluster or a newer version
-   * @throws `STORAGE_CORRUPT` when none of what was written can be read
+   * @throws `STORAGE_FORMAT` when the storage belongs to another node or cluster, or to a newer
+   *   version
+   * @throws `STORAGE_CORRUPT` when none of the slots can be read
    */
   static async open(logs: LogStore, owner: FactsOwner): Promise<FactsLog> {
     const names = (await logs.list(area)).map(({ name }) => name)
@@ -78,15 +79,15 @@ export class FactsLog {
     return facts
   }
 
-  /** What was written last. */
+  /** The facts that were last written. */
   get facts(): DurableFacts {
     return this.#facts
   }
 
   /**
-   * Whether what was acknowledged before the last write may have been in memory only: the policy of
-   * that process decides, not the one of now. Undefined when nothing was written, or by a version
-   * that did not say.
+   * Whether the process that wrote these facts acknowledged changes from memory; its own policy
+   * decides, not the current one. Undefined when nothing was written, and from a version that does
+   * not report it.
    */
   get memoryAcks(): boolean | undefined {
     return this.#memoryAcks
@@ -97,7 +98,7 @@ export class FactsLog {
     this.#facts = factsOf(fields, this.#owner)
     this.#memoryAcks = typeof fields.memoryAcks === 'boolean' ? fields.memoryAcks : undefined
     const end = (Math.floor(slot / 2) + 1) * 2 * slotBytes
-    // A torn end, or the newest of several, is left behind by the next write, which begins a new
+    // A torn end, or a newer log that cannot be read, is left behind: the next write begins a new
     // log.
     const goesOn = name === this.#names.at(-1) && log.bytes >= end
     if (!goesOn) return await log.close()
@@ -105,7 +106,7 @@ export class FactsLog {
     this.#log = log
   }
 
-  /** Resolves when the facts are durable. One call at a time. */
+  /** Resolves when the facts are durable. Calls must not overlap. */
   async write(facts: DurableFacts, memoryAcks: boolean): Promise<void> {
     const slot = encodeSlot(facts, memoryAcks, this.#owner)
     if (this.#log === undefined || this.#log.bytes >= logBytesMax) {
@@ -114,7 +115,8 @@ export class FactsLog {
       try {
         await this.#log.append([slot, slot])
       } catch (error) {
-        // What a failed append left is not known: the next write begins a new log.
+        // After a failed append the content of the log is unknown, so the next write begins a new
+        // one.
         await this.close()
         throw error
       }
@@ -129,7 +131,7 @@ export class FactsLog {
     const name = String(last + 1).padStart(8, '0')
     const log = await this.#logs.open(area, name)
     try {
-      // A try that failed may have left something of itself under this name; none was answered.
+      // A failed attempt may have left bytes under this name, which were never acknowledged.
       if (log.bytes > 0) await log.truncate(0)
       await log.append([slot, slot])
     } catch (error) {
@@ -150,7 +152,7 @@ export class FactsLog {
   }
 }
 
-/** The content of a slot; undefined when it is damaged or was never written. */
+/** The content of a slot; undefined when it is damaged or unused. */
 function contentOf(bytes: Uint8Array, slot: number): Uint8Array | undefined {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const start = slot * slotBytes
@@ -175,11 +177,11 @@ function encodeSlot(
   { cluster, nodeId }: FactsOwner,
 ): Uint8Array {
   const { leftEmpty, ...must } = facts
-  // `members` is the place of the replicated list, with the position that set it as its version.
+  // `members` is reserved for the replicated list of members and the position that set it.
   const all = { version: formatVersion, cluster, nodeId, ...must, memoryAcks, members: null }
   let content = encode(leftEmpty === undefined ? all : { ...all, leftEmpty })
-  // Names of other nodes may be long. Without these terms this node may be missed for nothing,
-  // without the rest it stands still.
+  // Names of other nodes may be long. Without these terms others may wait for this node needlessly;
+  // without the other facts it could not start.
   if (content.length > slotBytes - slotHeaderBytes) content = encode(all)
   if (content.length > slotBytes - slotHeaderBytes) {
     throw new HotspareError('INTERNAL', `the facts of ${nodeId} take ${content.length} bytes`)

@@ -1,14 +1,14 @@
-/** Writes the facts about roles, one document after the other, until the disk has taken them. */
+/** Writes the durable facts one document after the other, each until the disk accepts it. */
 import type { DurableFacts } from '../../core/state/facts.js'
 import type { NodeOptions } from '../contract/options.js'
 
 export interface FactsWriterContext {
   readonly options: Pick<NodeOptions, 'clock' | 'heartbeatMs'>
   writeFacts(facts: DurableFacts): Promise<void>
-  /** The facts that were given with this id are durable. */
+  /** The facts with this id are durable. */
   persisted(id: number): void
   onError(error: unknown): void
-  /** Another attempt failed, or, without an error, the disk took them. */
+  /** Reports that an attempt failed or, without an error, succeeded. */
   tried(error?: unknown): void
 }
 
@@ -16,7 +16,7 @@ export class FactsWriter {
   readonly #context: FactsWriterContext
   #latest: DurableFacts
   #writing: Promise<void> = Promise.resolve()
-  /** Whoever waits for facts that are not being written yet. */
+  /** The ids of facts that wait for the next write. */
   #waiting: number[] = []
   #open = true
 
@@ -25,14 +25,14 @@ export class FactsWriter {
     this.#latest = facts
   }
 
-  /** What was given last, be it durable or not. */
+  /** The latest facts, durable or not. */
   get latest(): DurableFacts {
     return this.#latest
   }
 
   /**
-   * All that became due while the last write was under way is written at once: the latest facts
-   * stand for all.
+   * Writes facts. Everything that arrives during a write is written by the next one, because the
+   * latest facts include the earlier ones.
    */
   write(id: number, facts: DurableFacts): void {
     this.#latest = facts
@@ -45,18 +45,19 @@ export class FactsWriter {
     })
   }
 
-  /** Tries no failed write again; what was given before is written once all the same. */
+  /** Stops repeating failed writes; pending facts are still written once. */
   close(): void {
     this.#open = false
   }
 
-  /** Resolves when everything that was given is durable, or is not tried again. */
+  /** Resolves when all facts are durable or are no longer tried. */
   settled(): Promise<void> {
     return this.#writing
   }
 
   /**
-   * What is not durable is not answered: the core waits, and a disk that was full is tried again.
+   * Repeats the write until it succeeds. The core waits for the answer, and a full disk is tried
+   * again.
    */
   async #untilDurable(ids: readonly number[], facts: DurableFacts): Promise<void> {
     const { clock, heartbeatMs } = this.#context.options

@@ -1,7 +1,7 @@
 /**
- * What a stop in order says on the disk: the next process has everything that this one
- * acknowledged, also from memory. It is true only if the stream ended, and all that it brought was
- * durable, before it is written.
+ * Records an orderly stop, which tells the next process that the disk has everything that was
+ * acknowledged, also from memory. That holds only if the stream had ended and everything received
+ * was durable before the record.
  */
 import type { DurableFacts } from '../../core/state/facts.js'
 import type { Replica } from '../data/replica.js'
@@ -13,14 +13,14 @@ function isInOrder({ lastStop }: DurableFacts): boolean {
 }
 
 /**
- * Whether the process that left these facts may have acknowledged changes that its disk does not
- * hold. It may have had another policy; where it did not say, the policy of now answers for it.
+ * Whether the process that left these facts may have acknowledged changes that its disk lacks. Its
+ * own policy decides; if it did not record that, the current policy does.
  */
 export function mayHaveForgotten(log: FactsLog, memoryAcks: boolean): boolean {
   return !isInOrder(log.facts) && (log.memoryAcks ?? memoryAcks)
 }
 
-/** Writes facts about roles; a stop whose journal the disk did not take counts as a crash. */
+/** Writes durable facts. A stop whose journal could not be made durable counts as a crash. */
 export async function writeFacts(
   log: FactsLog,
   replica: Replica,

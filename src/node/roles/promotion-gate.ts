@@ -1,6 +1,6 @@
 /**
- * The application's gate before the role, as the driver asks it: whatever its code does, the
- * attempt gets an answer.
+ * The application's gate before a promotion, as the driver calls it. Every call gets an answer,
+ * whatever the application's code does.
  */
 import { HotspareError, whatHappened } from '../../errors.js'
 import type { PromotionGate } from '../../interfaces/witness.js'
@@ -16,7 +16,7 @@ export class AskedGate {
     this.#failed = failed
   }
 
-  /** Why the gate keeps this node from becoming active; undefined when it does not. */
+  /** Why the gate does not let this node become active; undefined when it does. */
   get stuck(): string | undefined {
     return this.#asked === undefined ? this.#refusal : 'the gate has not answered yet'
   }
@@ -30,7 +30,7 @@ export class AskedGate {
       this.#refusal = ok ? undefined : `the gate did not let this node become active: ${why}`
       this.#answered(id, ok)
     }
-    // What it throws at once, or answers without a promise, is an answer too.
+    // A synchronous throw, and a result that is no promise, are answers too.
     const ask = async (): Promise<unknown> => await gate.mayBecomeActive(epoch, asked.abort.signal)
     ask().then(
       (ok) => answer(ok === true, `it answered ${String(ok)}`),
@@ -41,9 +41,7 @@ export class AskedGate {
     )
   }
 
-  /**
-   * The attempt that it was asked for is over, unless it is this one: its answer counts no more.
-   */
+  /** Ends the call, unless it is the one of this id; its answer no longer counts then. */
   endUnless(id: number | undefined): void {
     const asked = this.#asked
     if (asked === undefined || asked.id === id) return
@@ -51,7 +49,7 @@ export class AskedGate {
     asked.abort.abort(new HotspareError('ABORTED', 'the attempt to become active is over'))
   }
 
-  /** Somebody is active. */
+  /** Forgets the reason, because a member is active. */
   forget(): void {
     this.#refusal = undefined
   }

@@ -1,12 +1,12 @@
 /**
- * Whether this node may act as active now: the writer asks before writes get their places and
- * before they are acknowledged, and reads ask whether they are current.
+ * Checks whether this node may act as active: the writer asks before it assigns positions and
+ * before it acknowledges writes, and reads ask whether they are current.
  */
 import type { Role } from '../../core/state/facts.js'
 import type { CoreState } from '../../core/state/state.js'
 import type { TenureCheck } from '../../replication/write/types.js'
 
-/** What the check asks of the driver. */
+/** The part of the driver that the check uses. */
 export interface TenureHolder {
   readonly role: Role
   readonly state: Pick<CoreState, 'tenure'>
@@ -25,8 +25,8 @@ export class TimelyTenure implements TenureCheck {
   }
 
   /**
-   * A node that was not running for a while looks at the time first: it may have lost the role, or
-   * have to ask whether it still has it.
+   * After a pause the core first sees the time, because it may have lost the role or may have to
+   * ask whether it still has it.
    */
   mayAct(): boolean {
     const holder = this.#holder

@@ -4,26 +4,26 @@ import type { Term } from '../../history/position.js'
 import { sharedController } from '../../util/abort.js'
 
 /**
- * One stretch of this node being active, as a capability: whoever holds it acts only while `signal`
- * has not aborted.
+ * One continuous time as active, held as a capability: its holder acts only while `signal` has not
+ * aborted.
  */
 export interface Tenure {
   /**
-   * Aborts the moment the role is lost; its reason is a `HotspareError` `NOT_ACTIVE` or `STOPPED`.
+   * Aborts when the role is lost, with a `HotspareError` `NOT_ACTIVE` or `STOPPED` as its reason.
    */
   readonly signal: AbortSignal
   /**
-   * A fencing token for the application's own side effects: higher than that of every earlier
-   * tenure. It can rise.
+   * A fencing token for the application's own side effects: higher than in every earlier tenure. It
+   * can rise during the tenure.
    */
   readonly epoch: number
-  /** The term whole. */
+  /** The complete term. */
   readonly term: Term
   /** Resolves when the role is lost. */
   readonly ended: Promise<void>
 }
 
-/** The tenure that the node itself holds on to. */
+/** The tenure as the node itself holds it. */
 export class HeldTenure implements Tenure {
   readonly #abort = sharedController()
   readonly ended: Promise<void>
@@ -51,7 +51,7 @@ export class HeldTenure implements Tenure {
     return this.#term
   }
 
-  /** The same tenure goes on in a further term. */
+  /** The tenure continues in a further term. */
   raise(term: Term): void {
     this.#term = term
   }
@@ -88,8 +88,8 @@ export class TenureRunner {
   }
 
   /**
-   * Calls `serve` for each tenure until `signal` aborts; what it throws ends the loop and is
-   * thrown.
+   * Calls `serve` for each tenure until `signal` aborts. If it throws, the loop ends with that
+   * error.
    */
   async run(serve: (tenure: Tenure) => Promise<void> | void, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
@@ -98,7 +98,7 @@ export class TenureRunner {
       try {
         await serve(tenure)
       } catch (error) {
-        // Code that is interrupted by the loss of the role usually throws because of it.
+        // Code that is interrupted by the loss of the role usually throws for that reason.
         if (!tenure.signal.aborted) throw error
       }
       await ended(tenure, signal)

@@ -1,4 +1,4 @@
-/** What a call on a file is checked for, before anything of it happens, and what it finds. */
+/** Checks the arguments of calls on files before they have any effect. */
 
 import { requireFileSize } from '../../changes/file-size.js'
 import { HotspareError } from '../../errors.js'
@@ -11,7 +11,9 @@ import type { ContentSource } from '../../replication/content/types.js'
 import type { WriteOptions } from '../../replication/write/types.js'
 import type { ReadableFiles } from './readable-copy.js'
 
-/** Own bytes of content that is short enough to stay inline; undefined for all else. */
+/**
+ * A private copy of content that is short enough to be stored inline; undefined for other content.
+ */
 export function inlineOf(content: ContentSource, inlineBytesMax: number): Uint8Array | undefined {
   if (typeof content === 'string') {
     // A character takes at least one byte.
@@ -21,7 +23,7 @@ export function inlineOf(content: ContentSource, inlineBytesMax: number): Uint8A
   }
   if (!(content instanceof Uint8Array)) return undefined
   if (content.length > inlineBytesMax) return undefined
-  // The caller may write into its buffer again at once; the change must not see that.
+  // The caller may reuse its buffer at once, which must not alter the change.
   return Buffer.from(content)
 }
 
@@ -46,18 +48,18 @@ export function claimOf(policy: SyncPolicy, path: string): NamedFileClass {
 }
 
 /**
- * How durably content is stored before it is submitted: as the caller chose, else as its class
- * says.
+ * The durability with which content is stored before it is submitted: that of the caller, else that
+ * of its class.
  */
 export function contentDurability(
   { declaration }: NamedFileClass,
   { durability }: WriteOptions,
 ): Durability {
-  // A class without levels takes no changes: the write is refused when it is submitted.
+  // A class without levels accepts no changes; the write is refused when it is submitted.
   return durability ?? kindOf(declaration).levels(declaration)?.durability ?? 'disk'
 }
 
-/** The paths that begin with a text, or match a glob; sorted. */
+/** The paths that start with a text, or match a glob, sorted. */
 export function listMatching(files: Pick<ReadableFiles, 'list'>, pattern: string): string[] {
   if (typeof pattern !== 'string')
     throw new TypeError('list() takes a prefix or a glob as a string')
@@ -68,7 +70,7 @@ export function listMatching(files: Pick<ReadableFiles, 'list'>, pattern: string
   return files.list(prefix).filter((path) => globs.matches(path))
 }
 
-/** What a copy knows of a file. */
+/** The information about a file in a copy. */
 export function infoOf(
   files: ReadableFiles,
   claimed: { readonly name: string },
@@ -81,41 +83,45 @@ export function infoOf(
   return { path, size, mode, className: claimed.name, version, stale }
 }
 
-/** A number of bytes. */
+/** Checks a number of bytes. */
 export function checkSize(value: number, name: string): number {
   if (Number.isSafeInteger(value) && value >= 0) return value
   throw new TypeError(`${name} is a whole number of bytes, 0 or more, not ${String(value)}`)
 }
 
-/** A size that a file is to have, or a place that it is to reach. @throws `WRITE_TOO_LARGE` */
+/**
+ * Checks the size that a file would reach.
+ *
+ * @throws `WRITE_TOO_LARGE`
+ */
 export function checkFileSize(path: string, value: number, name: string): number {
   const bytes = checkSize(value, name)
   requireFileSize(path, bytes)
   return bytes
 }
 
-/** Permission bits. */
+/** Checks permission bits. */
 export function checkMode(mode: number): number {
   if (Number.isInteger(mode) && mode >= 0 && mode <= 0o777) return mode
   throw new TypeError(`mode is a number from 0 to 0o777, not ${String(mode)}`)
 }
 
-/** What is known of a file. */
+/** Information about a file. */
 export interface FileInfo {
-  /** Relative to the root of the storage, with `/` between the parts. */
+  /** The path relative to the root of the storage, with `/` as separator. */
   readonly path: string
-  /** In bytes. */
+  /** Size in bytes. */
   readonly size: number
   /** Permission bits. */
   readonly mode: number
-  /** The class that claims it. */
+  /** The name of the class that claims it. */
   readonly className: string
-  /** Sequence number of its last change. */
+  /** The sequence number of its last change. */
   readonly version: number
   /**
-   * Whether there may be a newer version already: true on every node but the active one, and on an
-   * active that has to make sure that it still is. False says that no acknowledged change was
-   * missing when this was looked at.
+   * Whether a newer version may exist: true on every node except the active one, and on an active
+   * that has to make sure that it still is. False means that no acknowledged change was missing at
+   * that moment.
    */
   readonly stale: boolean
 }

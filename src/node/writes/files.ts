@@ -1,6 +1,6 @@
 /**
- * Files as an application reads and writes them. Reads are answered by the own copy on every node;
- * writes go through the gate, which only the active opens.
+ * The files API of an application. Reads are answered from this node's copy on every node; writes
+ * pass through the gate, which is open only on the active.
  */
 
 import type { WriteIntent } from '../../changes/intent.js'
@@ -29,45 +29,54 @@ import type { WriteGate } from './write-gate.js'
 
 /** Options of {@link FilesApi.write}. */
 export interface FileWriteOptions extends WriteOptions {
-  /** Permission bits, 0 to 0o777. Default: those that the file has, 0o644 for a new one. */
+  /** Permission bits, 0 to 0o777. Default: those of the existing file, 0o644 for a new one. */
   readonly mode?: number | undefined
 }
 
 /** Options of {@link FilesApi.read}. */
 export interface FileReadOptions {
-  /** First byte, default 0. */
+  /** Offset of the first byte. Default 0. */
   readonly offset?: number | undefined
-  /** Bytes at most; default all to the end. */
+  /** The maximal number of bytes. Default: up to the end. */
   readonly length?: number | undefined
-  /** Gives the call up. */
+  /** Aborts the call. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** Bytes of a file with what is known of it. */
+/** The bytes of a file with information about it. */
 export interface FileContent extends FileInfo {
-  /** What was read; the other fields are of the very version that it is from. */
+  /** The bytes; the other fields describe exactly the version that they are from. */
   readonly bytes: Uint8Array
 }
 
-/** Where the files are and how they are written. */
+/** The copy and the gate that the files API uses. */
 export interface FilesSource {
   readonly policy: SyncPolicy
   readonly gate: WriteGate
-  /** The node's copy. @throws `NOT_STARTED` and the like while there is none that may be read */
+  /**
+   * The node's copy.
+   *
+   * @throws `NOT_STARTED` and similar errors while no copy can be read
+   */
   copy(): ReadableCopy
-  /** Whether the copy has every acknowledged change; default that it has. */
+  /** Whether the copy has every acknowledged change. Default: it has. */
   isCurrent?(): boolean
-  /** Called before each read. @throws `RESTORE_UNDER_WAY` while the copy has nothing yet */
+  /**
+   * Called before each read.
+   *
+   * @throws `RESTORE_UNDER_WAY` while the copy is still empty
+   */
   checkReadable?(): void
 }
 
-/** Bytes that a stream reads at once. */
+/** Bytes that a stream reads at a time. */
 const streamBytes = 256 * 1024
 const defaultMode = 0o644
 
 /**
- * The replicated files of a node: `node.files`. Its reads see every change that this node has at
- * once; the file in the folder follows an acknowledged write a little later, on the active too.
+ * The replicated files of a node: `node.files`. Reads see every change of this node
+ * immediately; the file in the folder follows an acknowledged write with a short delay, also on the
+ * active.
  *
  * @example
  * ```ts
@@ -87,24 +96,23 @@ export class FilesApi {
 
   /**
    * Replaces a file, or creates it. A reader sees the old bytes or the new ones, never a mixture.
-   * Content of any size is taken in with bounded memory; bytes are copied at once, a stream is read
-   * to its end first.
+   * Content of any size is stored with bounded memory; bytes are copied at once, and a stream is
+   * read to its end first.
    *
    * @param path - relative, with `/` between the parts; claimed by a class of kind `synced`
    * @param content - bytes, text (stored as UTF-8), or a stream of bytes
    * @param options - mode, acknowledgement, durability, signal
-   * @returns what the write really got
+   * @returns the receipt, with the level and durability that the write got
    * @throws `NOT_ACTIVE` on every node but the active one, naming it; `NOT_STARTED`, `STOPPED`
    * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `PATH_CONFLICT` for the path
-   * @throws `PATH_BLOCKED` when something that is not synced, or a link, stands where a new file is
-   *   to be
-   * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content; nothing is left
-   *   behind
+   * @throws `PATH_BLOCKED` when a path that is not synced, or a link, is in the way of a new file
+   * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content, of which nothing is
+   *   kept
    * @throws `QUEUE_FULL`, `OPTION_INVALID`
    * @throws `ABORTED`, `WRITES_BLOCKED` when the signal aborted; unless `retryable` is true the
    *   write has happened
    * @throws `OUTCOME_UNKNOWN` when the role was lost before the write was acknowledged
-   * @throws what a stream of content threw; nothing has happened then
+   * @throws the error of the stream; the write has not happened then
    */
   write(path: string, content: ContentSource, options: FileWriteOptions = {}): Promise<Receipt> {
     const make = ({ bytes, blob }: StoredContent, className: string): WriteIntent => {
@@ -115,8 +123,8 @@ export class FilesApi {
   }
 
   /**
-   * Adds bytes to the end of a file, wherever that is when the write gets its place in the order; a
-   * missing file is created. Parameters and errors are those of {@link FilesApi.write}.
+   * Appends bytes to the end that the file has when the write gets its position; a missing file is
+   * created. Parameters and errors are those of {@link FilesApi.write}.
    */
   append(path: string, content: ContentSource, options: WriteOptions = {}): Promise<Receipt> {
     return this.#change(path, content, options, ({ bytes, blob }, className) => {
@@ -143,7 +151,7 @@ export class FilesApi {
   }
 
   /**
-   * Gives a file this size; it is cut, or filled with zeros; a missing file is created.
+   * Sets the size of a file, which is cut or filled with zeros; a missing file is created.
    *
    * @param size - in bytes, 0 or more
    */
@@ -161,15 +169,15 @@ export class FilesApi {
   }
 
   /**
-   * Reads a file, or a stretch of it, as the last change has it. On a standby it may lag behind the
+   * Reads a file, or a range of it, in its latest version on this node. A standby may be behind the
    * active.
    *
    * @returns the bytes; fewer than asked for only at the end of the file
    * @throws `FILE_NOT_FOUND`, `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `ABORTED`
-   * @throws `RESTORE_UNDER_WAY` when a restore puts its files in their places and takes longer than
-   *   10 s for that, and while a node that has nothing yet gets its first copy
-   * @throws `CHANGED_OUTSIDE` when another program changed the file, and it is not settled what
-   *   becomes of that
+   * @throws `RESTORE_UNDER_WAY` while a restore takes longer than 10 s to move its files into place,
+   *   and while an empty node gets its first copy
+   * @throws `CHANGED_OUTSIDE` when another program has changed the file, until the library has
+   *   adopted or undone that
    * @throws `NOT_STARTED`, `STOPPED`, `STORAGE_FAILED`
    */
   async read(path: string, options: FileReadOptions = {}): Promise<Uint8Array> {
@@ -177,8 +185,8 @@ export class FilesApi {
   }
 
   /**
-   * As {@link FilesApi.read}, with what is known of the version that was read: its size, its
-   * version, and whether it may be stale.
+   * Like {@link FilesApi.read}, with information about the version that was read: its size, its
+   * version number, and whether it may be stale.
    *
    * @throws as {@link FilesApi.read}
    * @example
@@ -196,7 +204,7 @@ export class FilesApi {
     return { path, size, mode, className: name, version, stale, bytes }
   }
 
-  /** The files of the copy, for a read. */
+  /** The files of the copy, for reading. */
   #readable(): ReadableFiles {
     const { files } = this.#source.copy()
     this.#source.checkReadable?.()
@@ -219,9 +227,8 @@ export class FilesApi {
   }
 
   /**
-   * Reads a file piece by piece, with bounded memory, up to the size it has when the reading
-   * begins. Changes made meanwhile may be seen in pieces that were not read yet; a restore that
-   * brings another state ends it.
+   * Reads a file in pieces, with bounded memory, up to the size that it has at the beginning. Later
+   * pieces may contain changes made meanwhile; a restore to another state ends the read.
    *
    * @throws as {@link FilesApi.read}; `RESTORE_UNDER_WAY` when a restore replaced files since the
    *   first piece
@@ -248,7 +255,7 @@ export class FilesApi {
   }
 
   /**
-   * What is known of a file, without reading it; undefined when there is none.
+   * Information about a file without its content; undefined when there is none.
    *
    * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `RESTORE_UNDER_WAY`,
    *   `NOT_STARTED`, `STOPPED`
@@ -261,10 +268,10 @@ export class FilesApi {
   }
 
   /**
-   * Files, sorted by path.
+   * Lists files, sorted by path.
    *
-   * @param pattern - what their paths begin with (default all), or a glob such as `messages/*.txt`
-   * @throws `OPTION_INVALID` for a glob that cannot work
+   * @param pattern - a prefix of their paths (default: all), or a glob such as `messages/*.txt`
+   * @throws `OPTION_INVALID` for an invalid glob
    * @throws `RESTORE_UNDER_WAY`, `NOT_STARTED`, `STOPPED`
    */
   async list(pattern = ''): Promise<FileInfo[]> {
@@ -282,7 +289,10 @@ export class FilesApi {
     return found
   }
 
-  /** Takes the content in, waits for room, and submits; nothing but a promise comes back. */
+  /**
+   * Stores the content, waits until writes are accepted, and submits. Errors are always returned as
+   * rejections.
+   */
   #change(
     path: string,
     content: ContentSource,
@@ -301,7 +311,7 @@ export class FilesApi {
       }
       // The other arguments are checked before the stream is read.
       make({ bytes: nothing, blob: undefined }, name)
-      // Long bytes are taken in piece by piece, while the caller uses its own for something else.
+      // Long content is stored in pieces, while the caller may reuse its buffer.
       const own = content instanceof Uint8Array ? Buffer.from(content) : content
       return this.#store(own, claimed, options, (stored) => make(stored, name))
     } catch (error) {

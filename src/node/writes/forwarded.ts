@@ -1,10 +1,9 @@
 /**
- * Writes that a former active forwards to this node, which is active by now: each is applied once,
- * however often it comes.
+ * Applies the writes that a former active forwards to this node, the new active. Each is applied
+ * once, however often it is sent.
  *
- * Invariant: an id is known from its arrival on, for as long as its write is being applied and then
- * until `rememberedMax` others were answered. The sender's window is smaller than that, so none is
- * repeated later.
+ * Invariant: an id is known from its arrival until `rememberedMax` later writes were answered. The
+ * sender's window is smaller, so no id returns after it was forgotten.
  */
 import { LRUCache } from 'lru-cache'
 import { intentOf } from '../../changes/decode-intent.js'
@@ -16,25 +15,24 @@ import type { Receipt, WriteOptions } from '../../replication/write/types.js'
 import { ackLevelOf, durabilityOf, forwardIdLengthMax } from './forwarding.js'
 
 /**
- * Forwarded writes whose answers are remembered: those of ten senders. The oldest are forgotten
- * beyond it.
+ * Forwarded writes whose answers are remembered, enough for ten senders; beyond it the oldest are
+ * dropped.
  */
 const rememberedMax = 10_000
 /**
- * Forwarded writes that are being applied; further ones are ignored, and their senders send them
- * again.
+ * Forwarded writes that are being applied. Further ones are ignored, and their senders repeat them.
  */
 const applyingMax = 10_000
-/** Characters of an error that go back to the sender; the rest is cut off. */
+/** Characters of an error that are sent back; the rest is left out. */
 const errorTextMax = 1024
 
 const read = fromPeer('a forwarded write')
 
-/** What the receiving side works with. */
+/** The parts that the receiving side uses. */
 export interface ForwardedContext {
   /** @throws `FRAME_TOO_LARGE` */
   send(to: string, type: 'forwarded', body: unknown): boolean
-  /** Submits on this node, which is active or about to be. */
+  /** Submits a write on this node, which is active or about to be. */
   submit(intent: WriteIntent, options: WriteOptions): Promise<Receipt>
 }
 
@@ -47,7 +45,7 @@ export class ForwardedWrites {
   readonly #context: ForwardedContext
   readonly #applying = new Set<string>()
   /**
-   * Limited by size, as a limit of entries allocates all of them at once, and few nodes need any.
+   * Limited by size, because a limit of entries would allocate all of them, and few nodes need any.
    */
   readonly #answered = new LRUCache<string, Answer>({
     maxSize: rememberedMax,
@@ -58,16 +56,20 @@ export class ForwardedWrites {
     this.#context = context
   }
 
-  /** A write that a former active forwards. @throws `PROTOCOL_VIOLATION` */
+  /**
+   * Handles a forwarded write.
+   *
+   * @throws `PROTOCOL_VIOLATION`
+   */
   onForward(from: string, body: unknown): void {
     const fields = read.fields(body, 'forward')
     const id = read.text(fields.id, 'id', forwardIdLengthMax)
-    // No member answers for the writes of another.
+    // Ids are kept apart by sender, so that no member can answer for the writes of another.
     const key = `${from} ${id}`
     const answer = this.#answered.get(key)
     if (answer !== undefined) return this.#answer(from, id, answer)
     if (this.#applying.has(key)) return this.#send(from, { id, waits: true })
-    // It comes again, since it is not answered.
+    // The sender repeats it, because it gets no answer.
     if (this.#applying.size >= applyingMax) return
     this.#applying.add(key)
     void this.#apply(fields).then((result) => {
@@ -108,7 +110,10 @@ export class ForwardedWrites {
   }
 }
 
-/** A result that cannot travel stays here: the write has happened, and its answer must arrive. */
+/**
+ * Leaves out a result that cannot be encoded, because the write has happened and its answer must
+ * arrive.
+ */
 function withoutResult(receipt: Receipt): Receipt {
   const { result: _left, ...rest } = receipt
   return rest

@@ -1,12 +1,11 @@
 /**
- * Writes that arrive while a planned switchover is under way. They are held, and when the new
- * active is known they are sent to it under an id, which it applies once; so callers see a pause,
- * not an error.
+ * Holds writes during a planned switchover and sends them to the new active, each with an id, so
+ * that it is applied once. Callers see a pause instead of an error.
  *
- * Invariants: a held write is answered exactly once, and one that does not happen leaves none of
- * its content behind; a write that was sent and not answered ends with `OUTCOME_UNKNOWN`, because
- * it may have been applied; the numbers of the writes that are under way lie within a window, which
- * is smaller than what a receiver remembers.
+ * Invariants: a held write is answered exactly once, and leaves no stored content behind if it does
+ * not happen; a write that was sent without an answer ends with `OUTCOME_UNKNOWN`, because it may
+ * have been applied; the numbers of unanswered writes lie within a window that is smaller than what
+ * a receiver remembers.
  */
 
 import type { WriteIntent } from '../../changes/intent.js'
@@ -23,41 +22,41 @@ import { aborted, onAbort } from '../../util/abort.js'
 /** Writes that may be held during a switchover; further ones are refused with `QUEUE_FULL`. */
 export const heldWritesMax = 100_000
 /**
- * Bytes of writes that may be held during a switchover, one write always; further ones are refused
- * with `QUEUE_FULL`.
+ * Bytes of writes that may be held during a switchover, at least one write; further ones are
+ * refused with `QUEUE_FULL`.
  */
 export const heldBytesMax: number = 64 * 1024 * 1024
-/**
- * The numbers of writes that were sent and are not answered lie this close together; further ones
- * wait.
- */
+/** The range of numbers of unanswered writes; further writes wait. */
 export const windowWrites = 1_000
-/** How often a forwarded write is sent again while it is not answered. */
+/** The interval at which an unanswered write is sent again. */
 const resendMs = 500
-/** A target is not given up before it was asked again a few times. */
+/** The shortest silence after which a target is given up, long enough for several repetitions. */
 const silentMsMin: number = 4 * resendMs
-/** What a value that is neither bytes nor a string is taken for. */
+/** The assumed size of a value that is neither bytes nor a string. */
 const valueBytes = 256
 /** Longest id of a forwarded write, in UTF-16 units; a longer one is `PROTOCOL_VIOLATION`. */
 export const forwardIdLengthMax = 128
 
 const read = fromPeer('the answer to a forwarded write')
 
-/** What the forwarding works with. */
+/** The parts that the forwarding uses. */
 export interface ForwardingContext {
   readonly clock: Clock
   readonly bootId: string
-  /** How long writes are held for a new active, and how long that one may be silent. */
+  /** How long writes are held for a new active, and how long that active may be silent. */
   readonly holdMs: number
-  /** Longest intent that goes into a message. */
+  /** Bytes of the longest intent that fits into a message. */
   readonly bytesMax: number
   /** @throws `FRAME_TOO_LARGE` */
   send(to: string, type: 'forward', body: unknown): boolean
-  /** Whether a link stands and its queue is below the limit. */
+  /** Whether a link is open and its queue is below the limit. */
   hasRoom(to: string): boolean
-  /** Submits on this node, which is active again, and takes over what the intent refers to. */
+  /**
+   * Submits a write on this node, which is active again. The stored content of the intent passes to
+   * it.
+   */
   submit(intent: WriteIntent, options: WriteOptions): Promise<Receipt>
-  /** Removes what an intent refers to: it will not happen here. */
+  /** Removes the stored content of an intent that will not happen here. */
   discard(intent: WriteIntent): void
 }
 
@@ -77,17 +76,17 @@ interface Sent {
 
 export class Forwarding {
   readonly #context: ForwardingContext
-  /** In the order in which they came. */
+  /** Held writes in the order of their arrival. */
   readonly #held = new Set<Held>()
   #heldBytes = 0
-  /** By id, in the order of their numbers. */
+  /** Sent writes by id, in the order of their numbers. */
   readonly #sent = new Map<string, Sent>()
   #nextNumber = 1
   #holding = false
   #deadline: unknown
-  /** Where held writes go, once the new active is known. */
+  /** The node that held writes go to, once the new active is known. */
   #target: string | undefined
-  /** When each target was heard last, or chosen. */
+  /** When each target was last heard, or was chosen. */
   readonly #heardMs = new Map<string, number>()
   #timer: TimerHandle
 
@@ -95,12 +94,12 @@ export class Forwarding {
     this.#context = context
   }
 
-  /** Whether writes are held now. */
+  /** Whether writes are being held. */
   get holding(): boolean {
     return this.#holding
   }
 
-  /** Begins to hold: the role was given up, and the next active is not known yet. */
+  /** Starts to hold writes: the role was given up, and the next active is not known yet. */
   hold(writes: readonly HeldWrite[], gaveUp: HotspareError): void {
     this.#holding = true
     this.#target = undefined
@@ -110,7 +109,11 @@ export class Forwarding {
     this.#deadline = clock.setTimer(holdMs, () => this.release(gaveUp))
   }
 
-  /** Holds one more write. @throws `QUEUE_FULL`, `ABORTED` */
+  /**
+   * Holds another write.
+   *
+   * @throws `QUEUE_FULL`, `ABORTED`
+   */
   add(intent: WriteIntent, { ack, durability, signal }: WriteOptions): Promise<Receipt> {
     const error = this.#whyNotHeld(bytesOf(intent, valueBytes), signal)
     if (error !== undefined) {
@@ -133,7 +136,7 @@ export class Forwarding {
     return new HotspareError('QUEUE_FULL', message)
   }
 
-  /** The new active is known: everything held goes to it. */
+  /** Sends all held writes to the new active. */
   flush(active: string): void {
     if (!this.#holding && this.#held.size === 0) return
     this.#endHold()
@@ -142,7 +145,7 @@ export class Forwarding {
     this.#pump()
   }
 
-  /** This node is active again itself. */
+  /** Submits all held writes here, because this node is active again. */
   flushHere(): void {
     this.#endHold()
     this.#target = undefined
@@ -153,7 +156,7 @@ export class Forwarding {
     }
   }
 
-  /** No new active in time, or the node stops. */
+  /** Ends all held writes, because no new active appeared in time or the node stops. */
   release(error: HotspareError): void {
     this.#endHold()
     this.#target = undefined
@@ -161,8 +164,8 @@ export class Forwarding {
   }
 
   /**
-   * The node stops, or a member is lost or silent: what was sent to it may have happened or not,
-   * and what was to be sent has not.
+   * Ends writes for a member that is lost or silent, or all when the node stops. Sent ones may have
+   * happened, held ones have not.
    */
   lost(peer: string | undefined): void {
     for (const [id, sent] of [...this.#sent]) {
@@ -180,15 +183,19 @@ export class Forwarding {
     this.#schedule()
   }
 
-  /** The answer to a write that this node forwarded. @throws `PROTOCOL_VIOLATION` */
+  /**
+   * Handles the answer to a forwarded write.
+   *
+   * @throws `PROTOCOL_VIOLATION`
+   */
   onForwarded(from: string, body: unknown): void {
     const fields = read.fields(body, 'forwarded')
     const id = read.text(fields.id, 'id', forwardIdLengthMax)
     const sent = this.#sent.get(id)
-    // Nobody answers for another member.
+    // Only the target may answer.
     if (sent === undefined || sent.to !== from) return
     this.#heardMs.set(from, this.#context.clock.nowMs())
-    // It is at work on it.
+    // The target is working on it.
     if (fields.waits === true) return
     const isDone = fields.error === undefined || fields.error === null
     const answer = isDone ? receiptOf(fields.receipt) : errorOf(fields.error)
@@ -217,7 +224,7 @@ export class Forwarding {
     this.#heldBytes -= held.bytes
   }
 
-  /** A write that was not sent, and never will be. */
+  /** Ends a write that was never sent. */
   #refuse(held: Held, error: unknown): void {
     this.#leave(held)
     this.#context.discard(held.write.intent)
@@ -225,8 +232,8 @@ export class Forwarding {
   }
 
   /**
-   * Sends what has room, in the window and in the queue of the link; the rest goes with answers and
-   * time.
+   * Sends writes as far as the window and the queue of the link allow; the rest follows with
+   * answers and time.
    */
   #pump(): void {
     const to = this.#target
@@ -270,7 +277,7 @@ export class Forwarding {
       this.#sent.set(id, sent)
       this.#nextNumber += 1
     } catch (error) {
-      // How long a message is shows when it is made; nothing of it was sent then.
+      // The length of a message is known only once it is encoded, before anything of it is sent.
       const isLong = HotspareError.is(error, 'FRAME_TOO_LARGE')
       this.#refuse(held, isLong ? tooLarge(to, error) : error)
     }
@@ -280,7 +287,7 @@ export class Forwarding {
     this.#context.send(to, 'forward', { id, intent, ack, durability })
   }
 
-  /** The caller gives up a write that was sent. */
+  /** The caller aborts a write that was sent. */
   #giveUp(id: string, sent: Sent): void {
     const message = `the call was given up before ${sent.to} answered the forwarded write`
     this.#endUnknown(id, sent, message, sent.write.signal?.reason)
@@ -293,7 +300,7 @@ export class Forwarding {
     sent.write.reject(new HotspareError('OUTCOME_UNKNOWN', message, { cause }))
   }
 
-  /** Asks again for what is not answered, and gives up who says nothing at all. */
+  /** Repeats unanswered writes, and gives up targets that are silent. */
   #look(): void {
     this.#timer = undefined
     const { clock, holdMs } = this.#context
@@ -307,7 +314,7 @@ export class Forwarding {
       try {
         this.#transmit(id, sent.write, sent.to)
       } catch (error) {
-        // It fitted before: the member has come back with another limit.
+        // It fitted before, so the member has returned with a smaller limit.
         this.#endUnknown(id, sent, `${sent.to} cannot be asked again`, error)
       }
     }
@@ -332,7 +339,7 @@ function errorOf(value: unknown): HotspareError {
   const fields = read.fields(value, 'error')
   const code = read.text(fields.code, 'code', 64)
   const message = read.text(fields.message, 'message', 4096)
-  // What a later version means by a code of its own is not known here, nor whether the write has
+  // The meaning of a code of a later version is unknown, so it is unknown whether the write has
   // happened.
   const isKnown = Object.hasOwn(errorCodes, code)
   return new HotspareError(isKnown ? (code as ErrorCode) : 'OUTCOME_UNKNOWN', message)

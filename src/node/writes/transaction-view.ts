@@ -1,9 +1,9 @@
 /**
- * What a transaction sees: the files of the copy with its own changes on top, and what it has read,
- * which must still be so when it commits.
+ * The files as a transaction sees them: those of the copy with its own changes, and a record of its
+ * reads, which must still be valid at the commit.
  *
- * Invariant: a path is read from the copy at one version only; a second reading that finds another
- * one ends the transaction with TX_CONFLICT.
+ * Invariant: a path is read from the copy in one version only; when a later read finds another
+ * version, the transaction ends with TX_CONFLICT.
  */
 
 import type { BlobRef, FileChange, SingleChange } from '../../changes/change.js'
@@ -14,7 +14,7 @@ import { listMatching } from './file-checks.js'
 import type { ReadableCopy, ReadableFiles } from './readable-copy.js'
 
 /**
- * Times that a file which changes while it is read is read again; then the transaction ends with
+ * Times that a file which changes during its read is read again, before the transaction ends with
  * `TX_CONFLICT`.
  */
 const readAttemptsMax = 3
@@ -25,14 +25,14 @@ export interface SeenFile {
   readonly mode: number | undefined
 }
 
-/** How blobs of the transaction itself are read back. */
+/** Reads blobs of the transaction itself. */
 export type BlobReader = (blob: BlobRef, offset: number, length: number) => Promise<Uint8Array>
 
 export class TransactionView {
   readonly #files: ReadableFiles
   readonly #readBlob: BlobReader
   readonly #changes: SingleChange[] = []
-  /** The changes of each path, in order. */
+  /** The transaction's changes by path, in order. */
   readonly #own = new Map<string, FileChange[]>()
   readonly #reads = new Map<string, number>()
   readonly #lists: ListExpectation[] = []
@@ -54,7 +54,7 @@ export class TransactionView {
     return this.#lists
   }
 
-  /** Adds a change; what is read from here on shows it. */
+  /** Adds a change, which later reads see. */
   add(change: SingleChange): void {
     this.#changes.push(change)
     if (change.kind === 'update') return
@@ -63,7 +63,7 @@ export class TransactionView {
     else own.push(change)
   }
 
-  /** The file; undefined when there is none. Where the copy was asked, it counts as read. */
+  /** The file; undefined when there is none. If the copy was asked, that counts as a read. */
   stat(path: string): SeenFile | undefined {
     const own = this.#own.get(path) ?? []
     const from = lastWhole(own)
@@ -72,7 +72,7 @@ export class TransactionView {
     return seen
   }
 
-  /** The mode that a new content of this file keeps; it does not count as read. */
+  /** The mode that new content of this file keeps. It does not count as a read. */
   modeOf(path: string): number | undefined {
     const own = this.#own.get(path) ?? []
     let mode = this.#files.stat(path)?.mode
@@ -99,7 +99,7 @@ export class TransactionView {
     return bytes
   }
 
-  /** Paths that begin with a text, or match a glob; sorted. */
+  /** The paths that start with a text, or match a glob, sorted. */
   list(pattern: string): string[] {
     const prefix = pattern.slice(0, literalLength(pattern))
     const all = this.#files.list(prefix)
@@ -137,7 +137,7 @@ export class TransactionView {
     throw changed(path)
   }
 
-  /** Does to a stretch what a change does to the file. */
+  /** Applies a change of the file to a range of its bytes. */
   async #lay(change: FileChange, bytes: Buffer, offset: number): Promise<void> {
     switch (change.kind) {
       case 'remove':
@@ -154,7 +154,7 @@ export class TransactionView {
     }
   }
 
-  /** Puts the content that stands at `at` of the file into a stretch that begins at `offset`. */
+  /** Copies content at the offset `at` of the file into a range that starts at `offset`. */
   async #copyInto(
     bytes: Buffer,
     offset: number,
@@ -173,7 +173,7 @@ export class TransactionView {
   }
 }
 
-/** The last change that does not depend on what was before it; -1 when all do. */
+/** The index of the last change that does not depend on earlier content; -1 when all do. */
 function lastWhole(own: readonly FileChange[]): number {
   return own.findLastIndex(({ kind }) => kind === 'put' || kind === 'remove')
 }
@@ -186,7 +186,7 @@ function after(change: FileChange, before: SeenFile | undefined): SeenFile | und
   return { size: Math.max(before?.size ?? 0, change.offset + length), mode: before?.mode }
 }
 
-/** How much of a pattern is the same in all that it matches. */
+/** The length of the prefix that a pattern shares with everything it matches. */
 function literalLength(pattern: string): number {
   const wildcard = pattern.search(/[*?[\]{}!()]/)
   return wildcard < 0 ? pattern.length : pattern.lastIndexOf('/', wildcard) + 1

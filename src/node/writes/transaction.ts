@@ -1,4 +1,4 @@
-/** Several writes as one change: all or nothing, at one position, on every node. */
+/** Transactions: several writes as one change with one position, all or nothing on every node. */
 
 import type { BlobRef, SingleChange } from '../../changes/change.js'
 import { transactionChangesMax } from '../../changes/decode-change.js'
@@ -15,42 +15,63 @@ import { checkFileSize, checkMode, checkSize, claimOf, contentDurability } from 
 import type { FileReadOptions, FilesSource } from './files.js'
 import { TransactionView } from './transaction-view.js'
 
-/** Options of a transaction: those of a write, for the commit; `signal` gives up the whole. */
+/** The options of a write, for the commit; `signal` aborts the whole transaction. */
 export type TransactionOptions = WriteOptions
 
-/**
- * The files inside a transaction. Calls are carried out one after the other, in the order they were
- * made.
- */
+/** The files inside a transaction. Calls are carried out one after the other in their order. */
 export interface TransactionFiles {
-  /** Replaces or creates a file. @throws as `files.write` */
+  /**
+   * Replaces or creates a file.
+   *
+   * @throws as `files.write`
+   */
   write(path: string, content: ContentSource, options?: { readonly mode?: number }): Promise<void>
   /**
-   * Adds to the end of a file, which counts as reading its size. @throws as `files.append`,
-   * `TX_CONFLICT`
+   * Appends to a file, which counts as a read of its size.
+   *
+   * @throws as `files.append`, `TX_CONFLICT`
    */
   append(path: string, content: ContentSource): Promise<void>
-  /** Writes at an offset. @throws as `files.patch` */
+  /**
+   * Writes at an offset.
+   *
+   * @throws as `files.patch`
+   */
   patch(path: string, offset: number, content: ContentSource): Promise<void>
-  /** Gives a file a size. @throws as `files.truncate` */
+  /**
+   * Sets the size of a file.
+   *
+   * @throws as `files.truncate`
+   */
   truncate(path: string, size: number): Promise<void>
-  /** Removes a file. @throws as `files.remove` */
+  /**
+   * Removes a file.
+   *
+   * @throws as `files.remove`
+   */
   remove(path: string): Promise<void>
-  /** Reads a file with the transaction's own changes. @throws as `files.read`, `TX_CONFLICT` */
+  /**
+   * Reads a file, including the transaction's own changes.
+   *
+   * @throws as `files.read`, `TX_CONFLICT`
+   */
   read(path: string, options?: Omit<FileReadOptions, 'signal'>): Promise<Uint8Array>
-  /** Files that begin with a text or match a glob, with the transaction's own changes. */
+  /**
+   * Lists files that start with a text or match a glob, including the transaction's own changes.
+   */
   list(pattern?: string): Promise<Pick<FileInfo, 'path' | 'size'>[]>
 }
 
 /**
- * What the callback of `node.transaction` gets. It is of no use after the callback has returned.
+ * The argument of the callback of `node.transaction`. It cannot be used after the callback has
+ * returned.
  */
 export interface Transaction {
-  /** Reads and writes of files, within the transaction. */
+  /** Reads and writes files within the transaction. */
   readonly files: TransactionFiles
   /**
-   * Adds a change of application state, plain data as for `node.update`; it is applied with the
-   * rest, when the transaction commits. One that is no plain data fails the commit with
+   * Adds a change of application state, plain data as for `node.update`. It is applied with the
+   * other changes at the commit. A value that is no plain data fails the commit with
    * `VALUE_INVALID`.
    */
   update(className: string, change: unknown): void
@@ -59,33 +80,34 @@ export interface Transaction {
 /** A committed transaction. */
 export interface TransactionResult<Value> {
   /**
-   * What the commit really got; its `result` holds what `apply` returned, for each change in order.
+   * The receipt of the commit. Its `result` contains what `apply` returned for each change, in
+   * order.
    */
   readonly receipt: Receipt
-  /** What the callback returned. */
+  /** The result of the callback. */
   readonly value: Value
 }
 
-/** Where transactions live; a source may keep account of the open ones. */
+/** The source of transactions; it may keep track of the open ones. */
 export interface TransactionSource extends FilesSource {
   /**
-   * Called when a transaction begins; returns what is called at its end. `abort` ends it early,
-   * with an error.
+   * Called when a transaction begins; the returned function is called at its end. `abort` ends the
+   * transaction early with an error.
    */
   onTransaction?(abort: (error: HotspareError) => void): () => void
 }
 
-/** Inline bytes in one transaction; content beyond goes into blobs. */
+/** Inline bytes in one transaction; further content is stored in blobs. */
 const inlineTotalMax = 4 * 1024 * 1024
 
 /**
- * Runs a transaction. Nothing happens before the callback has returned and everything it began has
- * ended.
+ * Runs a transaction. It has no effect before the callback and all calls that it made have ended.
  *
- * @throws `TX_CONFLICT` when what was read has changed; `TX_CLOSED` for a use after the end
+ * @throws `TX_CONFLICT` when something that was read has changed; `TX_CLOSED` for a use after the
+ *   end
  * @throws `OPTION_INVALID` before the callback is called
- * @throws what the callback threw, and then nothing has happened; what a write throws
- * @throws what the first failing `apply` threw; a throw undoes nothing, and the rest has happened
+ * @throws the error of the callback, without any effect; the errors of a write
+ * @throws the first error of an `apply`; it undoes nothing, and the other changes have happened
  */
 export async function runTransaction<Value>(
   source: TransactionSource,
@@ -110,10 +132,10 @@ export async function runTransaction<Value>(
   try {
     const value = await Promise.race([given, callback(open, work)])
     const intent = { kind: 'commit', ...open.close() } as const
-    // From here on the writer has the blobs, and ends the wait by the same signal.
+    // From here on the writer owns the blobs, and the same signal ends its wait.
     committed = true
     const receipt = await source.gate.submit(intent, options)
-    // Of a transaction without changes there is nothing that could be lost.
+    // A transaction without changes has nothing that could be lost.
     return { receipt: intent.changes.length === 0 ? { ...receipt, durable: true } : receipt, value }
   } finally {
     unlisten()
@@ -135,7 +157,7 @@ async function callback<Value>(
   return value
 }
 
-/** A transaction whose callback runs. */
+/** A transaction whose callback is running. */
 class OpenTransaction implements Transaction {
   readonly files: TransactionFiles
   readonly #source: FilesSource
@@ -149,7 +171,7 @@ class OpenTransaction implements Transaction {
   #pending = 0
   #ended = false
   #reason: unknown
-  /** Ends the reading of content that comes in pieces. */
+  /** Aborts the reading of streamed content. */
   #reading: AbortController | undefined
 
   constructor(source: FilesSource, options: TransactionOptions) {
@@ -162,7 +184,7 @@ class OpenTransaction implements Transaction {
     this.files = this.#makeFiles()
   }
 
-  // A property, so that the callback may take it out of its argument.
+  // A property, so that the callback can destructure its argument.
   readonly update = (className: string, change: unknown): void => {
     this.require()
     const declaration = this.#source.policy.get(className)
@@ -173,16 +195,13 @@ class OpenTransaction implements Transaction {
     this.#add({ kind: 'update', className, value: change })
   }
 
-  /** @throws `TX_CLOSED`, or what ended it */
+  /** @throws `TX_CLOSED`, or the error that ended the transaction */
   require(): void {
     if (!this.#ended) return
     throw this.#reason ?? new HotspareError('TX_CLOSED')
   }
 
-  /**
-   * Waits for calls that the callback did not wait for; one of them failing is a failure of the
-   * whole.
-   */
+  /** Waits for calls that the callback did not await. If one fails, the transaction fails. */
   async settled(): Promise<void> {
     while (this.#pending > 0) {
       await this.#last
@@ -190,7 +209,7 @@ class OpenTransaction implements Transaction {
     }
   }
 
-  /** Ends it and says what it is to be. */
+  /** Closes the transaction and returns its content. */
   close(): Pick<TransactionView, 'changes' | 'reads' | 'lists'> {
     this.require()
     this.#ended = true
@@ -198,7 +217,7 @@ class OpenTransaction implements Transaction {
     return { changes, reads, lists }
   }
 
-  /** Nothing more is taken; `reason` is what later calls get. */
+  /** Refuses all further calls with `reason`. */
   end(reason: unknown): void {
     if (this.#ended) return
     this.#ended = true
@@ -206,21 +225,20 @@ class OpenTransaction implements Transaction {
     this.#reading?.abort(reason)
   }
 
-  /** Removes what it had stored. Never rejects, as the gate does not. */
+  /** Removes the stored content. Never rejects, like the gate. */
   async discard(): Promise<void> {
     await this.#last
     if (this.#blobs.length > 0) await this.#source.gate.discard(this.#blobs)
   }
 
-  /** Carries out calls in the order they were made, whether the caller waits for them or not. */
+  /** Carries out calls in their order, whether the caller awaits them or not. */
   #inTurn<Value>(operation: () => Promise<Value> | Value): Promise<Value> {
     this.#pending += 1
     const turn = this.#last.then(async () => {
       this.require()
       return await operation()
     })
-    // A call that nobody waits for any more when the callback has returned is a failure of the
-    // whole.
+    // A failed call that was not awaited before the callback returned fails the transaction.
     this.#last = turn.then(
       () => {
         this.#pending -= 1
@@ -282,7 +300,7 @@ class OpenTransaction implements Transaction {
     source: ContentSource,
     make: (className: string, stored: StoredContent) => SingleChange,
   ): Promise<void> {
-    // Bytes are copied now, because the caller may use its buffer again before the call has its
+    // Bytes are copied immediately, because the caller may reuse its buffer before the call has its
     // turn.
     const content = source instanceof Uint8Array ? Buffer.from(source) : source
     return this.#inTurn(async () => {
@@ -304,8 +322,8 @@ class OpenTransaction implements Transaction {
   }
 
   /**
-   * A source may hang for longer than the transaction lasts; whatever ends that, the caller's
-   * signal too, ends the reading.
+   * A source may hang for longer than the transaction lasts. Whatever ends the transaction,
+   * including the caller's signal, ends the reading.
    */
   #signalFor(content: ContentSource): AbortSignal | undefined {
     if (typeof content === 'string' || content instanceof Uint8Array) return this.#options.signal

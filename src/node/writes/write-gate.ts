@@ -1,9 +1,9 @@
 /**
- * The way in for writes: to the writer while this node is active, to whoever holds them during a
- * planned switchover, or back to the caller.
+ * The entrance of all writes: they go to the writer while this node is active, are held during a
+ * planned switchover, or are refused.
  *
- * Invariant: a write reaches the writer only through `submit`, which is the one place that decides
- * between writing, holding and refusing.
+ * Invariant: a write reaches the writer only through `submit`, the one place that decides between
+ * writing, holding and refusing.
  */
 
 import type { BlobRef } from '../../changes/change.js'
@@ -20,17 +20,17 @@ import { type Receipt, type WriteOptions, writerLimits } from '../../replication
 import type { Writer } from '../../replication/write/writer.js'
 import { aborted, onAbort } from '../../util/abort.js'
 
-/** Where a gate leads. */
+/** What a gate leads to. */
 export interface GateSource {
-  /** The writer, while this node is active. */
+  /** The writer while this node is active. */
   readonly writer: Writer | undefined
-  /** Where blobs are; undefined while the node does not run. */
+  /** The store of blobs; undefined while the node does not run. */
   readonly objects: ObjectStore | undefined
   /** Why the node ended; undefined before that. */
   readonly ended: Error | undefined
-  /** Keeps a write for the next active; undefined when none is awaited. */
+  /** Holds a write for the next active; undefined when none is expected. */
   hold(intent: WriteIntent, options: WriteOptions): Promise<Receipt> | undefined
-  /** Why nothing is written here. */
+  /** The reason for a refusal. */
   refusal(): Error
 }
 
@@ -41,16 +41,16 @@ export class WriteGate {
     this.#source = source
   }
 
-  /** Content above this many bytes becomes a blob. */
+  /** The number of bytes above which content is stored as a blob. */
   get inlineBytesMax(): number {
     return this.#source.writer?.inlineBytesMax ?? writerLimits.inlineBytesMax
   }
 
   /**
-   * Writes, holds or refuses. The blobs that the intent names are the gate's from here on: it
-   * removes them when the write never happens.
+   * Writes, holds or refuses a write. The gate owns the blobs of the intent from here on, and
+   * removes them if the write never happens.
    *
-   * @throws `NOT_ACTIVE`, and all that {@link Writer.submit} throws
+   * @throws `NOT_ACTIVE`, and all errors of {@link Writer.submit}
    */
   submit(intent: WriteIntent, options: WriteOptions = {}): Promise<Receipt> {
     const { writer } = this.#source
@@ -62,12 +62,13 @@ export class WriteGate {
   }
 
   /**
-   * Submits a change of a file as soon as the writer's queue has room for it, after those that wait
-   * for that already.
+   * Submits a change of a file as soon as the writer's queue has room for it, after the writes that
+   * already wait for room.
    */
   submitInTurn(intent: WriteIntent, options: WriteOptions): Promise<Receipt> {
     const { writer } = this.#source
-    // As the queue counts it: only values of updates are estimated there, and none comes here.
+    // Counted as the queue does. Only values of updates are estimated there, and these do not come
+    // here.
     const bytes = bytesOf(intent, 0)
     const isGivenUp = options.signal?.aborted === true
     if (writer === undefined || writer.hasRoom(bytes) || isGivenUp)
@@ -78,8 +79,9 @@ export class WriteGate {
   }
 
   /**
-   * Takes in content of any size. @throws `NOT_ACTIVE` before anything of the source is read, and
-   * all that {@link Writer.store} throws
+   * Stores content of any size.
+   *
+   * @throws `NOT_ACTIVE` before the source is read, and all errors of {@link Writer.store}
    */
   async store(source: ContentSource, options: SpoolContentOptions): Promise<StoredContent> {
     const { writer } = this.#source
@@ -87,13 +89,13 @@ export class WriteGate {
       if (writer === undefined) throw this.#source.refusal()
       return await writer.store(source, options)
     } catch (error) {
-      // After the end the storage is closed, and the spool fails with some error of it: why the
-      // node ended says more.
+      // After the end the storage is closed and the spool fails with an unspecific error; the
+      // reason of the end is more useful.
       throw this.#source.ended ?? error
     }
   }
 
-  /** Reads from a blob that was stored. */
+  /** Reads from a stored blob. */
   async readBlob(blob: BlobRef, offset: number, length: number): Promise<Uint8Array> {
     const { objects } = this.#source
     if (objects === undefined) throw this.#source.refusal()
@@ -101,20 +103,20 @@ export class WriteGate {
   }
 
   /**
-   * Removes blobs that no change will name. Never rejects: what cannot be removed now goes at the
+   * Removes blobs that no change will name. Never rejects; what cannot be removed is removed at the
    * next start.
    */
   async discard(blobs: readonly BlobRef[]): Promise<void> {
     const { writer, objects } = this.#source
     if (blobs.length === 0) return
-    // Followers drop what they got of a tenure by themselves when it is over.
+    // Followers remove the blobs of a tenure by themselves when it ends.
     if (writer !== undefined) return await writer.discard(blobs)
     const names = blobs.map(({ id }) => id)
     if (objects !== undefined) await removeQuietly(objects, names)
   }
 }
 
-/** A write that waits for room in the queue. It enters, is refused or given up, once. */
+/** A write that waits for room in the queue; it enters, is refused, or is aborted, once. */
 class WaitingWrite implements RoomWaiter {
   readonly bytes: number
   readonly receipt: Promise<Receipt>
@@ -147,7 +149,7 @@ class WaitingWrite implements RoomWaiter {
     void this.#gate.discard(blobsOf(this.#intent)).then(() => this.#reject(error))
   }
 
-  /** Whether it waited until now. */
+  /** Ends the wait; answers whether it was still waiting. */
   #end(): boolean {
     if (this.isOver) return false
     this.isOver = true

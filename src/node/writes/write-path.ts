@@ -1,6 +1,6 @@
 /**
- * What decides where writes of a node go, and what is under way: to the writer while this node is
- * active, to the next active during a planned switchover, or back to their callers.
+ * The path of a node's writes and the writes in flight: to the writer while this node is active, to
+ * the next active during a planned switchover, or back to their callers.
  */
 
 import type { WriteIntent } from '../../changes/intent.js'
@@ -23,7 +23,7 @@ import { Forwarding } from './forwarding.js'
 import type { TransactionSource } from './transaction.js'
 import { type GateSource, WriteGate } from './write-gate.js'
 
-/** The parts of a running node that a write may need. */
+/** The parts of a running node that writes use. */
 export interface WriteParts {
   readonly storage: OpenStorage
   readonly replica: Replica
@@ -36,20 +36,20 @@ export interface WritePathContext {
   readonly bootId: string
   /** Undefined while the node does not run. */
   parts(): WriteParts | undefined
-  /** Why it does not run. */
+  /** Why the node does not run. */
   notRunning(): HotspareError
 }
 
 type Abort = (error: HotspareError) => void
 
 export class WritePath implements TransactionSource, GateSource {
-  /** Where files, transactions and updates write. */
+  /** The gate of files, transactions and updates. */
   readonly gate: WriteGate = new WriteGate(this)
-  /** Writes of this node that go to the next active. */
+  /** Writes of this node for the next active. */
   readonly forwarding: Forwarding
-  /** Writes that former actives send here. */
+  /** Writes that former actives forward to this node. */
   readonly forwarded: ForwardedWrites
-  /** Why nothing is written here any more. */
+  /** Why writes have ended here. */
   #ended: HotspareError | undefined
   readonly #context: WritePathContext
   readonly #transactions = new Set<Abort>()
@@ -91,14 +91,17 @@ export class WritePath implements TransactionSource, GateSource {
   }
 
   /**
-   * Whether every acknowledged change is in the copy: only on a node that may act as active now.
+   * Whether the copy has every acknowledged change, which holds only on a node that may act as
+   * active now.
    */
   isCurrent(): boolean {
     return this.#context.parts()?.driver.tenure.mayAct() ?? false
   }
 
   /**
-   * A node without data that gets its first copy cannot say of any file that there is none.
+   * Refuses reads on a node that is getting its first copy, because it cannot tell which files
+   * exist.
+   *
    * @throws `RESTORE_UNDER_WAY`
    */
   checkReadable(): void {
@@ -131,8 +134,9 @@ export class WritePath implements TransactionSource, GateSource {
   }
 
   /**
-   * An update, as the application gives it. @throws `OPTION_INVALID`, and all that
-   * {@link WriteGate.submit} throws
+   * Submits an update of the application.
+   *
+   * @throws `OPTION_INVALID`, and all errors of {@link WriteGate.submit}
    */
   update(className: string, value: unknown, options?: WriteOptions): Promise<Receipt> {
     try {
@@ -143,14 +147,14 @@ export class WritePath implements TransactionSource, GateSource {
     return this.gate.submit({ kind: 'update', className, value }, options)
   }
 
-  /** Why nothing is written here, with the active where it is known. */
+  /** The error for a write on a node that is not active, naming the active if it is known. */
   notActive(): HotspareError {
     if (this.#ended !== undefined) return this.#ended
     const { options } = this.#context
     const { id } = options
     const { role = 'stopped', state } = this.#context.parts()?.driver ?? {}
     const named = activeOf({ options, role, state })
-    // Nobody is sent back to a node that is not active.
+    // A caller is never directed to a node that is not active.
     const active = named === id && role !== 'active' ? undefined : named
     const where = active === undefined ? 'none is known' : `${active} is`
     const what = `${id} is ${role}, not active; ${where}`
@@ -161,7 +165,7 @@ export class WritePath implements TransactionSource, GateSource {
     )
   }
 
-  /** Transactions that are open; `abort` ends one early. */
+  /** Registers an open transaction; `abort` ends it early. */
   onTransaction(abort: Abort): () => void {
     this.#transactions.add(abort)
     return () => this.#transactions.delete(abort)
@@ -171,7 +175,7 @@ export class WritePath implements TransactionSource, GateSource {
     for (const abort of transactions) if (this.#transactions.has(abort)) abort(error)
   }
 
-  /** The role goes to another node as planned: writes without a place go there, too. */
+  /** The role is being handed over, so writes without a position go to the next active. */
   handOver(error: HotspareError): void {
     const open = [...this.#transactions]
     this.forwarding.hold(this.#context.parts()?.replica.writer?.takeHeld() ?? [], error)
@@ -179,7 +183,7 @@ export class WritePath implements TransactionSource, GateSource {
     clock.setTimer(switchoverMs, () => this.#abort(open, error))
   }
 
-  /** The role is lost: what is under way cannot be committed here. */
+  /** The role is lost, so open transactions cannot be committed here. */
   abortTransactions(error: HotspareError): void {
     this.#abort([...this.#transactions], error)
   }

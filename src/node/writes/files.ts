@@ -74,9 +74,8 @@ const streamBytes = 256 * 1024
 const defaultMode = 0o644
 
 /**
- * The replicated files of a node: `node.files`. Reads see every change of this node
- * immediately; the file in the folder follows an acknowledged write with a short delay, also on the
- * active.
+ * The replicated files of a node: `node.files`. Reads see every change of this node immediately;
+ * the file in the folder follows an acknowledged write with a short delay, also on the active.
  *
  * @example
  * ```ts
@@ -106,8 +105,8 @@ export class FilesApi {
    * @throws `NOT_ACTIVE` on every node but the active one, naming it; `NOT_STARTED`, `STOPPED`
    * @throws `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `PATH_CONFLICT` for the path
    * @throws `PATH_BLOCKED` when a path that is not synced, or a link, is in the way of a new file
-   * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content, of which nothing is
-   *   kept
+   * @throws `WRITE_TOO_LARGE`, `STORAGE_FULL`, `STORAGE_FAILED` for the content, of which
+   *   nothing is kept
    * @throws `QUEUE_FULL`, `OPTION_INVALID`
    * @throws `ABORTED`, `WRITES_BLOCKED` when the signal aborted; unless `retryable` is true the
    *   write has happened
@@ -174,8 +173,8 @@ export class FilesApi {
    *
    * @returns the bytes; fewer than asked for only at the end of the file
    * @throws `FILE_NOT_FOUND`, `PATH_INVALID`, `PATH_UNCLAIMED`, `PATH_NEVER_SYNCED`, `ABORTED`
-   * @throws `RESTORE_UNDER_WAY` while a restore takes longer than 10 s to move its files into place,
-   *   and while an empty node gets its first copy
+   * @throws `RESTORE_UNDER_WAY` while a restore takes longer than 10 s to move its files into
+   *   place, and while an empty node gets its first copy
    * @throws `CHANGED_OUTSIDE` when another program has changed the file, until the library has
    *   adopted or undone that
    * @throws `NOT_STARTED`, `STOPPED`, `STORAGE_FAILED`

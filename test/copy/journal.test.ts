@@ -186,27 +186,6 @@ describe('readers of the journal', () => {
     await node.copy.close()
   })
 
-  test('wait resolves at the next entry, and rejects when it is given up or closed', async () => {
-    const node = await startNode()
-    const maker = new EntryMaker()
-    node.copy.append(maker.open())
-    const reader = node.copy.reader(0)
-    await reader.wait()
-    await readAll(reader)
-    const waiting = reader.wait()
-    node.copy.append(maker.batch(update('x', 1)))
-    await waiting
-    await readAll(reader)
-    const abort = new AbortController()
-    const given = reader.wait(abort.signal)
-    abort.abort()
-    await expect(given).rejects.toMatchObject({ code: 'ABORTED' })
-    const last = reader.wait()
-    await node.copy.close()
-    await expect(last).rejects.toMatchObject({ code: 'STOPPED' })
-    await expect(reader.next(1)).rejects.toMatchObject({ code: 'STOPPED' })
-  })
-
   test('readers and pins hold the journal up to twice its limit, then they lose it', async () => {
     const limits = { ...smallLimits, journalBytesMax: 10_000, checkpointBytes: 1e9 }
     const node = await startNode(memory(), { limits })

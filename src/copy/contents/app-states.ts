@@ -131,10 +131,6 @@ export class AppStates {
     return this.#slots.values()
   }
 
-  get(className: string): StateSlot | undefined {
-    return this.#slots.get(className)
-  }
-
   /** The classes that have to be restored. */
   get lost(): string[] {
     return [...this.slots].filter(({ lost }) => lost !== undefined).map(({ name }) => name)

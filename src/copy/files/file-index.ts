@@ -62,10 +62,6 @@ export class FileIndex {
     return this.#bytes
   }
 
-  get tombstones(): number {
-    return this.#tombstones.size
-  }
-
   /** Tombstones at or below this version were forgotten. */
   get tombstoneFloor(): number {
     return this.#floor

@@ -57,10 +57,6 @@ export class Overlay {
     this.#index = index
   }
 
-  get size(): number {
-    return this.#paths.size
-  }
-
   get(path: string): PendingPath | undefined {
     return this.#paths.get(path)
   }

@@ -55,11 +55,6 @@ export class FactsTracker implements JournalFacts {
     return { history, seq, ackedSeq, inSync }
   }
 
-  /** The number of the last term. */
-  get epoch(): number {
-    return this.#epoch
-  }
-
   /**
    * Throws unless the entry is the next one, and is one that `advance` can take in.
    * @throws `PROTOCOL_VIOLATION`

@@ -36,7 +36,6 @@ export class Journal {
   readonly #appended: FactsTracker
   readonly #durable: FactsTracker
   readonly #segments: Segment[]
-  readonly #waiting = new Set<() => void>()
   readonly #holders = new Holders()
   readonly #durableListeners = new Listeners<[ordinal: number]>()
   #log: Log
@@ -149,11 +148,6 @@ export class Journal {
     return this.#segments
   }
 
-  /** Entries up to this ordinal have a place in the log. */
-  get handedOrdinal(): number {
-    return this.#handedOrdinal
-  }
-
   /** The end of what is durable. */
   durablePlace(): JournalPlace {
     const { name, bytes } = this.#current
@@ -175,7 +169,6 @@ export class Journal {
     this.lastOrdinal += 1
     this.undurableBytes += entry.bytes.length
     if (!this.#isFlushing) this.#flush()
-    if (this.#waiting.size > 0) this.#wake()
     return this.lastOrdinal
   }
 
@@ -348,18 +341,6 @@ export class Journal {
     return this.#holders.pin(afterSeq)
   }
 
-  /** Calls back at the next append, once. */
-  wakeOnAppend(wake: () => void): () => void {
-    this.#waiting.add(wake)
-    return () => this.#waiting.delete(wake)
-  }
-
-  #wake(): void {
-    const waiting = [...this.#waiting]
-    this.#waiting.clear()
-    for (const wake of waiting) wake()
-  }
-
   /**
    * Removes whole segments, oldest first, as far as the limits allow. Answers the last change
    * removed.
@@ -390,7 +371,6 @@ export class Journal {
       await new Promise<void>((resolve) => this.#settleLater(resolve))
     }
     this.#holders.closeReaders()
-    this.#wake()
     await this.files.close()
   }
 }

@@ -17,7 +17,6 @@ import {
 } from '../../changes/entry.js'
 import { HotspareError } from '../../errors.js'
 import type { HistoryTerm } from '../../history/position.js'
-import { aborted, onAbort } from '../../util/abort.js'
 import { closed, corrupt, trimmed } from './errors.js'
 import { looksLikeMark, markBytes } from './format.js'
 import { type JournalPlace, loadSegmentHeader } from './scan.js'
@@ -38,8 +37,6 @@ interface ReadableJournal {
   readonly durableOrdinal: number
   /** From here on the journal was read when it was opened. */
   readonly soundFrom: JournalPlace | undefined
-  /** Calls `wake` once, as soon as an entry is appended; the answer forgets it. */
-  wakeOnAppend(wake: () => void): () => void
 }
 
 export class JournalReader {
@@ -176,25 +173,6 @@ export class JournalReader {
     const entries = this.#ahead.splice(0, count)
     this.#moved(entries, this.#readOrdinal - this.#ahead.length)
     return entries
-  }
-
-  /**
-   * Resolves when there is more to read. Rejects when the signal aborts or the reader is closed.
-   */
-  wait(signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) return reject(aborted(signal))
-      if (this.#isClosed || this.lost || this.hasMore) return resolve()
-      const unlisten = onAbort(signal, (by) => {
-        forget()
-        reject(aborted(by))
-      })
-      const forget = this.#journal.wakeOnAppend(() => {
-        unlisten()
-        if (this.#isClosed) reject(closed())
-        else resolve()
-      })
-    })
   }
 
   close(): void {

@@ -44,10 +44,6 @@ export class Tail {
     this.firstOrdinal = firstOrdinal
   }
 
-  get length(): number {
-    return this.#items.length
-  }
-
   push(entry: Entry): void {
     this.#items.push({ entry, segment: undefined, offset: 0 })
     this.bytes += entry.bytes.length

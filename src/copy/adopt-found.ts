@@ -1,6 +1,6 @@
 /**
- * Files and application state from before the library, as a restore that has everything in its
- * place already.
+ * Builds the manifest for existing files and application state, as of a restore that already has
+ * everything in place.
  */
 import type { Extent } from '../history/position.js'
 import { claimingClass } from './files/path-claims.js'
@@ -10,7 +10,7 @@ import type { LoadOptions } from './open-copy.js'
 import type { InstallState, RestoreManifest } from './switch/manifest.js'
 import { stageSnapshot } from './switch/staged-snapshots.js'
 
-/** @throws `PATH_CONFLICT` for files that some system would take for one */
+/** @throws `PATH_CONFLICT` for files whose paths some system would treat as one */
 export async function manifestOfFound(
   options: LoadOptions,
   restoreId: string,
@@ -46,7 +46,7 @@ async function claimedPaths({ copy, contents }: LoadOptions): Promise<VersionedP
   return keep
 }
 
-/** Applications may have state from before, too. */
+/** Stages the application state that exists already. */
 async function stageStates(
   { copy, contents }: LoadOptions,
   prefix: string,

@@ -1,9 +1,9 @@
 /**
- * Back-pressure: tells callers to stop while more is pending than the limit.
+ * Back-pressure: callers have to stop while more than the limit is pending.
  *
- * Invariant: whoever waits is let go as soon as anything of the limit is free, so that what is
- * behind a slow disk moves evenly and is not taken for one that stands; or when nothing will ever
- * be.
+ * Invariant: a waiting caller continues as soon as any part of the limit is free, so that the work
+ * behind a slow disk progresses evenly and does not look stalled, and when waiting has become
+ * pointless.
  */
 export class Congestion {
   readonly #limit: number
@@ -11,7 +11,7 @@ export class Congestion {
   readonly #isOver: () => boolean
   #waiting: (() => void)[] = []
 
-  /** `pending`: bytes now; `isOver`: whether waiting has become pointless. */
+  /** `pending`: the present number of bytes; `isOver`: whether waiting has become pointless. */
   constructor(limit: number, pending: () => number, isOver: () => boolean) {
     this.#limit = limit
     this.#pending = pending
@@ -22,7 +22,7 @@ export class Congestion {
     return this.#pending() >= this.#limit
   }
 
-  /** Resolves when there is room again. */
+  /** Resolves when there is room. */
   relieved(): Promise<void> {
     if (!this.isHigh || this.#isOver()) return Promise.resolve()
     return new Promise((resolve) => {
@@ -30,7 +30,7 @@ export class Congestion {
     })
   }
 
-  /** Something left, or everything ended. */
+  /** Called when bytes were completed, or everything has ended. */
   check(): void {
     if (this.#waiting.length === 0) return
     if (this.isHigh && !this.#isOver()) return

@@ -1,9 +1,9 @@
 /**
- * Versions of files as the history has them, from the journal: what somebody else changed on the
- * disk is there no more, and its content can be had only while the journal reaches back to the
- * change that wrote the file anew.
+ * Reads versions of files that are no longer on the disk, because they were changed outside the
+ * library, from the journal. A version can be had only if the journal contains the change that last
+ * replaced the whole file.
  *
- * Invariant: at most `heldBytesMax` of contents are in memory, and those of one file more.
+ * Invariant: at most `heldBytesMax` of contents are in memory, plus those of one file.
  */
 
 import type { FileChange } from '../changes/change.js'
@@ -13,23 +13,23 @@ import type { Layer } from './files/layers.js'
 import { sizeAfter } from './files/layers.js'
 import type { LocalCopy } from './local-copy.js'
 
-/** A file as the history has it. */
+/** A file of the history. */
 export interface FileVersion {
   readonly path: string
-  /** In bytes. */
+  /** The size in bytes. */
   readonly size: number
-  /** Sequence number of its last change. */
+  /** The sequence number of its last change. */
   readonly version: number
 }
 
-/** A version that the journal holds, as layers one over the other. */
+/** A version in the journal, as layers that are written over each other. */
 export interface EarlierVersion extends FileVersion {
   readonly layers: readonly Layer[]
 }
 
 /**
- * Bytes of contents that are collected in one pass over the journal; a file for which no room is
- * left waits for another pass.
+ * Bytes of contents that are collected in one pass over the journal; files that do not fit wait for
+ * another pass.
  */
 const heldBytesMax = 32 * 1024 * 1024
 /** Bytes that are read from the journal at a time. */
@@ -39,15 +39,15 @@ interface Collected {
   readonly wanted: FileVersion
   layers: Layer[]
   bytes: number
-  /** Whether all that the file is made of is in `layers`. */
+  /** Whether `layers` contains the whole file. */
   whole: boolean
   size: number
   seq: number
 }
 
 /**
- * Those of the versions that can be had, in parts that fit into memory. `mayGoOn` is asked between
- * the chunks of the journal, and throws when there is no more time.
+ * The available versions, in groups that fit into memory. `mayGoOn` is called between the chunks of
+ * the journal, and throws when there is no time left.
  */
 export async function* earlierVersions(
   copy: LocalCopy,
@@ -66,10 +66,13 @@ class Pass {
   readonly #files = new Map<string, Collected>()
   readonly #lastSeq: number
   #bytes = 0
-  /** What did not fit into memory. */
+  /** The files that did not fit into memory. */
   readonly deferred: FileVersion[] = []
 
-  /** `fromStart`: the journal has everything since the first change, when there were no files. */
+  /**
+   * `fromStart`: whether the journal starts with the first change, before which there were no
+   * files.
+   */
   constructor(wanted: readonly FileVersion[], fromStart: boolean) {
     let lastSeq = 0
     for (const one of wanted) {
@@ -141,7 +144,7 @@ class Pass {
   }
 }
 
-/** Bytes of its own: those of an entry would keep the whole chunk in memory. */
+/** The bytes are copied, because those of an entry would keep the whole chunk in memory. */
 function layerOf(change: FileChange): Layer {
   const isStored = change.kind === 'put' || change.kind === 'patch'
   const blobBytes = isStored ? (change.blob?.bytes ?? 0) : 0

@@ -1,12 +1,13 @@
 /**
- * One node's copy on its storage: journal, version index, files, application state. No network.
+ * The copy of one node on its storage: journal, version index, files and application state. It does
+ * not use the network.
  *
  * Invariants:
  * - entries are taken in order, one at a time, and each is on its way to the journal before
  *   `append` returns;
  * - application state is changed at once, files only after their entry is durable here;
- * - after a failure nothing is taken until `reopen()`, and nothing that was taken is forgotten;
- * - `complete` is false while the copy is no consistent state, and it is then neither served nor
+ * - after a failure nothing is accepted until `reopen()`, and nothing that was accepted is dropped;
+ * - `complete` is false while the copy is not consistent, and it is then neither served nor
  *   promoted.
  */
 
@@ -35,21 +36,21 @@ import { RestoreSwitch } from './restore-switch.js'
 export class LocalCopy {
   readonly #loadOptions: LoadOptions
   readonly #contents: Contents
-  /** The files as the last appended change has them. */
+  /** The files after the last appended change. */
   readonly files: CopyFiles
   /** The versions of all files. */
   readonly index: FileIndex
-  /** Which spellings of paths the storage or the policy does not keep apart. */
+  /** The spellings of paths that the storage or the policy treats as the same. */
   readonly names: NameRules
-  /** What somebody else did to files. */
+  /** The outside changes to files. */
   readonly outside: OutsideChanges
-  /** The blobs that the journal names, which are stored here. */
+  /** The stored blobs that the journal names. */
   readonly blobs: StoredBlobs
-  /** The state of the application, class by class. */
+  /** The application state of each class. */
   readonly states: AppStates
-  /** What the journal may take, in bytes. */
+  /** The size limit of the journal, in bytes. */
   readonly journalBytesMax: number
-  /** The new journal of a restore, and the switch to what it brought. */
+  /** The new journal of a restore, and the switch to the restored copy. */
   readonly restoreSwitch: RestoreSwitch
   /** The parts that a switch replaces; undefined until the copy is open. */
   #loaded: LoadedCopy | undefined
@@ -59,7 +60,7 @@ export class LocalCopy {
   readonly #congestion: Congestion
   #skipped: SkippedReport = nothingSkipped
   #isClosed = false
-  /** The failure that was told last, until it is over. */
+  /** The last reported failure, until it is over. */
   #told: string | undefined
 
   private constructor(options: LocalCopyOptions) {
@@ -97,15 +98,15 @@ export class LocalCopy {
   }
 
   /**
-   * Opens the copy that the storage holds: finishes a switch that was under way, repeats what the
-   * journal has beyond the last checkpoint, and compares the tree with the index. The `restore`
-   * hook of a state class is called once, with its stored snapshot, when there is one; then its
-   * `apply` with what the journal has after that.
+   * Opens the copy in the storage: finishes a switch in progress, replays the journal after the
+   * last checkpoint, and compares the tree with the index. The `restore` hook of a state class is
+   * called once with its stored snapshot, if there is one, and then `apply` with the changes after
+   * it.
    *
-   * @throws `STORAGE_FULL` and the like when what the journal holds cannot be carried out; try
-   *   again later
+   * @throws `STORAGE_FULL` and similar errors when the replay cannot be carried out; try again
+   *   later
    * @throws `STORAGE_FORMAT` when a newer version wrote the storage
-   * @throws `OPTION_INVALID` when the policy allows paths that the storage does not tell apart
+   * @throws `OPTION_INVALID` when the policy allows paths that the storage treats as one
    */
   static async open(options: LocalCopyOptions): Promise<LocalCopy> {
     const copy = new LocalCopy(options)
@@ -128,8 +129,7 @@ export class LocalCopy {
   }
 
   /**
-   * False while the copy is no consistent state: a damaged journal, a switch under way, a lost
-   * state.
+   * False while the copy is not consistent: a damaged journal, a switch in progress, a lost state.
    */
   get complete(): boolean {
     const { damage } = this.#parts
@@ -137,27 +137,24 @@ export class LocalCopy {
     return isWhole && !this.restoreSwitch.isPending && this.stateNeedsRestore.length === 0
   }
 
-  /** Classes of which the copy lacks changes; a restore has to bring them. */
+  /** Classes whose changes are missing, so that they need a restore. */
   get stateNeedsRestore(): string[] {
     return [...this.states.lost, ...this.#contents.lacking]
   }
 
-  /** Why nothing can be appended now. */
+  /** Why nothing can be appended now; undefined when it can. */
   get failed(): HotspareError | undefined {
     const { journal, checkpointer } = this.#loaded ?? {}
     const { applier } = this.#contents
     return this.restoreSwitch.failed ?? journal?.failed ?? applier.failed ?? checkpointer?.failed
   }
 
-  /** What of the tree cannot be synced, as it was found when the copy was opened. */
+  /** The paths that cannot be synced, as found when the copy was opened. */
   get skipped(): SkippedReport {
     return this.#skipped
   }
 
-  /**
-   * Bytes of everything that a restore of this copy brings: files, and states as they were stored
-   * last.
-   */
+  /** The total bytes that a restore of this copy transfers: files, and states as last stored. */
   get contentBytes(): number {
     let bytes = this.index.bytes
     for (const { snapshotBytes } of this.states.slots) bytes += snapshotBytes
@@ -182,18 +179,18 @@ export class LocalCopy {
     return this.#parts.journal.durableSeq
   }
 
-  /** What the journal states up to there. */
+  /** The facts of the journal up to there. */
   get durableFacts(): JournalFacts {
     return this.#parts.journal.durablePlace().facts
   }
 
-  /** All changes up to this one are in the tree. */
+  /** The last change up to which everything is in the tree. */
   get appliedSeq(): number {
     const oldest = this.#contents.applier.oldestSeq
     return oldest === undefined ? this.durableSeq : Math.min(oldest - 1, this.durableSeq)
   }
 
-  /** The highest acknowledged-up-to mark in any entry. */
+  /** The highest acknowledged position that any entry records. */
   get ackedSeq(): number {
     return this.#parts.journal.facts.ackedSeq
   }
@@ -203,7 +200,7 @@ export class LocalCopy {
     return this.#parts.journal.facts.inSync
   }
 
-  /** The oldest change still in the journal; one after the last when there is none. */
+  /** The oldest change in the journal; one after the last when it is empty. */
   get firstSeq(): number {
     return this.#parts.journal.firstSeq
   }
@@ -217,20 +214,22 @@ export class LocalCopy {
   }
 
   /**
-   * Entries that begin after `afterSeq`, in order, durable or not.
-   * @throws `JOURNAL_TRIMMED` when the journal begins later
+   * A reader of the entries after `afterSeq`, in order, durable or not.
+   *
+   * @throws `JOURNAL_TRIMMED` when the journal starts later
    */
   reader(afterSeq: number, isCut?: boolean): JournalReader {
     return this.#parts.journal.reader(afterSeq, isCut)
   }
 
-  /** Keeps what comes after `afterSeq` in the journal, up to twice its limit. */
+  /** Keeps the entries after `afterSeq` in the journal, up to twice its limit. */
   pin(afterSeq: number): JournalPin {
     return this.#parts.journal.pin(afterSeq)
   }
 
   /**
-   * The state of a class with the last change in it; that change may not be durable yet.
+   * A snapshot of the state of a class, with the last change in it, which may not be durable yet.
+   *
    * @throws `CLASS_UNKNOWN`, `SNAPSHOT_FAILED`
    */
   async stateSnapshot(className: string): Promise<StateSnapshot> {
@@ -238,14 +237,14 @@ export class LocalCopy {
   }
 
   /**
-   * Takes the next entry. Its updates of application state are applied now; its changes of files
-   * follow when it is durable. `parts` are those of the entry, where the caller has read them;
-   * their results are answered then. `found` names paths where the tree has already what the entry
-   * makes of them, so that nothing is done to it.
+   * Appends the next entry. Its updates of application state are applied immediately, its changes
+   * of files once it is durable. `parts`: the decoded parts of the entry, if the caller has them;
+   * their results are returned then. `found`: paths where the tree already has the result, so that
+   * it is not written.
    *
-   * @throws `PROTOCOL_VIOLATION` for an entry that is not the next one or is malformed; nothing has
+   * @throws `PROTOCOL_VIOLATION` for an entry that is malformed or not the next one; nothing has
    *   changed then
-   * @throws the failure, while there is one
+   * @throws the failure of the copy, while there is one
    */
   append(
     entry: Entry,
@@ -255,7 +254,7 @@ export class LocalCopy {
     return this.#append(entry, parts, parts !== undefined, found)
   }
 
-  /** As {@link LocalCopy.append}, for an entry of another node that was read already. */
+  /** Like {@link LocalCopy.append}, for an entry of another node that has been decoded. */
   appendRead(entry: Entry, parts: readonly BatchPart[] | undefined): void {
     if (parts !== undefined) this.#contents.requireDistinct(parts)
     this.#append(entry, parts, false)
@@ -281,8 +280,8 @@ export class LocalCopy {
   }
 
   /**
-   * Why the journal of the active cannot be followed change by change on this storage: a restore
-   * may pass over it.
+   * Why this storage cannot apply the journal of the active change by change, so that a restore has
+   * to skip the change.
    */
   get conflict(): HotspareError | undefined {
     return this.#contents.conflict ?? this.#contents.refused
@@ -295,7 +294,7 @@ export class LocalCopy {
     throw new HotspareError('RESTORE_FAILED', 'a restore is being switched to')
   }
 
-  /** Called, synchronously, whenever `durableOrdinal` moves. */
+  /** The listener is called synchronously whenever `durableOrdinal` rises. */
   onDurable(listener: (durableOrdinal: number) => void): () => void {
     return this.#durable.add(listener)
   }
@@ -309,31 +308,31 @@ export class LocalCopy {
   }
 
   #whenDurable(ordinal: number): void {
-    // Whoever waits for the journal hears of it before the tree gets its work.
+    // Listeners for the journal are called before the tree gets its work.
     this.#durable.call(ordinal)
     this.#contents.applier.release(ordinal)
     this.#congestion.check()
   }
 
   #whenFailed(error: HotspareError): void {
-    // It is tried again and again: the same failure is told once.
+    // Attempts are repeated, so the same failure is reported once.
     if (this.#told !== error.message) this.#loadOptions.copy.emit({ name: 'storageFailed', error })
     this.#told = error.message
     this.#congestion.check()
     this.#failures.call(error)
   }
 
-  /** More is pending than the limit: callers stop appending. */
+  /** Whether more than the limit is pending, so that callers have to stop appending. */
   get congested(): boolean {
     return this.#congestion.isHigh
   }
 
-  /** Resolves when it is not any more, or the copy failed. */
+  /** Resolves when that is over, or the copy failed. */
   decongested(): Promise<void> {
     return this.#congestion.relieved()
   }
 
-  /** Resolves when everything appended is durable; rejects when the storage failed. */
+  /** Resolves when everything appended is durable. Rejects when the storage failed. */
   flush(): Promise<void> {
     return this.#parts.journal.flushed()
   }
@@ -345,7 +344,9 @@ export class LocalCopy {
     await this.#contents.applier.applied(seq)
   }
 
-  /** The lowest position of a known member: trimming beyond it is reported as `historyLost`. */
+  /**
+   * Sets the lowest position of a known member; trimming beyond it is reported as `historyLost`.
+   */
   setLowestPeerSeq(seq: number): void {
     this.restoreSwitch.lowestPeerSeq = seq
     this.#parts.checkpointer.lowestPeerSeq = seq
@@ -355,7 +356,7 @@ export class LocalCopy {
     return this.#parts.checkpointer.run(false)
   }
 
-  /** After a failure: tries again what failed. Rejects when it fails again. */
+  /** Repeats what failed. Rejects when it fails again. */
   async reopen(): Promise<void> {
     if (this.#isClosed) throw new HotspareError('STOPPED', 'the copy was closed')
     await this.restoreSwitch.retry()
@@ -370,13 +371,13 @@ export class LocalCopy {
   }
 
   /**
-   * Makes everything durable, and a last checkpoint, where the storage lets it; then closes all
-   * files. Idempotent.
+   * Makes everything durable and writes a last checkpoint, as far as the storage allows; then
+   * closes all files. Idempotent.
    */
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    // A last checkpoint of the copy that goes would take the place of that of the one that comes.
+    // A last checkpoint of the old copy would replace the one of the new copy.
     await this.restoreSwitch.end()
     const { journal, checkpointer, indexLog } = this.#parts
     try {
@@ -385,7 +386,7 @@ export class LocalCopy {
         await checkpointer.run(true)
       }
     } catch {
-      // Reported by `onFailure`; the journal has what is not in the checkpoint.
+      // The failure is reported by `onFailure`, and the journal has what the checkpoint lacks.
     }
     await checkpointer.stop()
     await this.restoreSwitch.close()

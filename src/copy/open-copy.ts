@@ -1,4 +1,4 @@
-/** Brings the parts of a copy up from its storage: at the start, and after a switch. */
+/** Opens the parts of a copy from its storage, at the start and after a switch. */
 import { HotspareError } from '../errors.js'
 import type { CheckpointDocument } from './checkpoint/checkpoint-document.js'
 import { readCheckpoint } from './checkpoint/checkpoint-document.js'
@@ -15,12 +15,12 @@ import type { JournalOptions } from './journal/types.js'
 import { readManifest } from './switch/manifest.js'
 import { RollForward } from './switch/roll-forward.js'
 
-/** The parts that are replaced by a switch. */
+/** The parts that a switch replaces. */
 export interface LoadedCopy {
   readonly journal: Journal
   readonly indexLog: IndexLog
   readonly checkpointer: Checkpointer
-  /** Set when something that had been durable cannot be read. */
+  /** Set when durable data cannot be read. */
   readonly damage: JournalDamage | undefined
 }
 
@@ -30,7 +30,7 @@ export interface LoadOptions {
   readonly onFailure: (error: HotspareError) => void
 }
 
-/** Options of the journal in an area. */
+/** The options of the journal in an area. */
 export function journalOptions(
   options: LoadOptions,
   area: string,
@@ -42,7 +42,7 @@ export function journalOptions(
   return { logs: storage.logs, area, random, clock, segmentBytes, tailBytesMax, onFailure }
 }
 
-/** Opens what the storage holds; finishes a switch that was under way. */
+/** Opens the copy in the storage, and finishes a switch in progress. */
 export async function openCopy(options: LoadOptions): Promise<LoadedCopy> {
   requireCase(options.copy)
   const { storage } = options.copy
@@ -62,7 +62,7 @@ export async function openCopy(options: LoadOptions): Promise<LoadedCopy> {
   return loaded
 }
 
-/** What was read, or why it cannot be believed. */
+/** What was read, or why it cannot be trusted. */
 interface Belief<T> {
   readonly value: T | undefined
   readonly damage: JournalDamage | undefined
@@ -72,15 +72,15 @@ async function believe<T>(what: string, read: () => Promise<T>): Promise<Belief<
   try {
     return { value: await read(), damage: undefined }
   } catch (error) {
-    // Damaged bytes stay damaged; what cannot be read for another reason may be readable later.
+    // Only damage is permanent; other errors may pass, so they are thrown.
     if (!HotspareError.is(error, 'STORAGE_CORRUPT')) throw error
     return { value: undefined, damage: { segment: what, offset: 0, why: error.message } }
   }
 }
 
 /**
- * The checkpoint, with the index brought up to it. When one of them is broken, a journal that
- * begins with the first change makes up for both; any other does not.
+ * Opens the checkpoint and updates the index to it. When one of them is broken, a journal that
+ * starts with the first change replaces both; no other journal does.
  */
 async function openCheckpoint(
   options: LoadOptions,
@@ -109,19 +109,19 @@ async function openCheckpoint(
   return { checkpoint: undefined, damage: first?.firstSeq === 1 ? undefined : loaded.damage }
 }
 
-/** Where the journal is read from, and how its ordinals go on. */
+/** Where the replay of the journal starts, and how its ordinals continue. */
 interface JournalStart {
   readonly checkpoint: CheckpointDocument | undefined
   readonly indexLog: IndexLog
-  /** Entries appended in this process before. */
+  /** The number of entries appended by this process before. */
   readonly ordinal: number
-  /** False when the copy is open and is replaced by another one. */
+  /** False when an open copy is being replaced. */
   readonly isStart?: boolean
-  /** What of the checkpoint or the index cannot be read. */
+  /** The part of the checkpoint or the index that cannot be read. */
   readonly damage?: JournalDamage | undefined
 }
 
-/** Reads the journal from the checkpoint on, and goes on with it. */
+/** Replays the journal from the checkpoint on, and continues it. */
 export async function startJournal(options: LoadOptions, from: JournalStart): Promise<LoadedCopy> {
   const { contents, copy } = options
   const { checkpoint, indexLog, ordinal, isStart = false, damage: found } = from
@@ -141,7 +141,7 @@ export async function startJournal(options: LoadOptions, from: JournalStart): Pr
   return { journal, indexLog, checkpointer, damage }
 }
 
-/** Blobs that no record names were on their way when the node stopped. */
+/** Removes blobs that no record names; they were being stored when the node stopped. */
 async function removeOrphans(options: LoadOptions): Promise<void> {
   const { objects } = options.copy.storage
   const stored = await objects.list('blobs')

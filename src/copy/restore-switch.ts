@@ -1,7 +1,7 @@
 /**
  * The target's side of a restore: the new journal beside the old one, and the switch to it.
  *
- * Invariant: `isPending` from the moment the manifest may be durable until the new copy is open.
+ * Invariant: `isPending` is true from when the manifest may be durable until the new copy is open.
  */
 
 import type { Entry } from '../changes/entry.js'
@@ -25,18 +25,18 @@ import { nextArea, RollForward } from './switch/roll-forward.js'
 import type { Place } from './switch/staging-areas.js'
 import { clearAreas, placeOf, syncPlaces } from './switch/staging-areas.js'
 
-/** What the switch does to the copy. */
+/** The part of the copy that the switch uses. */
 export interface SwitchHost {
   current(): LoadedCopy
   replace(loaded: LoadedCopy): void
   fail(error: HotspareError): void
 }
 
-/** Files that are looked at in one call; more take further calls. */
+/** Files that are examined in one call. */
 const statPaths = 512
 /**
- * How long reads wait for the files of a restore to be in their places, in milliseconds; then they
- * are refused with `RESTORE_UNDER_WAY`.
+ * How long reads wait while a restore moves its files into place, in milliseconds; then they are
+ * refused with `RESTORE_UNDER_WAY`.
  */
 const readsWaitMs = 10_000
 
@@ -46,21 +46,21 @@ export class RestoreSwitch {
   readonly #options: LoadOptions
   readonly #host: SwitchHost
   #next: Journal | undefined
-  /** An attempt that was given up may still be under way when the next one begins. */
+  /** An aborted attempt may still be running when the next one begins. */
   readonly #turns = new Turns()
-  /** Set while a manifest is durable and not carried out. */
+  /** The manifest that is durable and not carried out yet. */
   #pending: RollForward | undefined
-  /** Set when the write of a manifest failed: it may be durable or not. */
+  /** Whether the write of a manifest failed, so that it may be durable or not. */
   #isInDoubt = false
   #isSwitching = false
-  /** Set when the copy closes: no switch begins any more. */
+  /** Set when the copy closes, so that no further switch begins. */
   #isEnded = false
-  /** Switches that began to put files in their places. */
+  /** The number of switches that have begun to move files into place. */
   switches = 0
-  /** Resolves when the one that does so now has ended, in whatever way. */
+  /** Settles when the present move of files has ended, with or without success. */
   #finishing: Promise<void> | undefined
   /**
-   * The switch under way, from its first step to its last; it resolves in whatever way that ends.
+   * The switch in progress, from its first step to its last; it resolves with or without success.
    */
   #work: Promise<void> | undefined
   readonly #durable = new Listeners<[ordinal: number]>()
@@ -73,8 +73,8 @@ export class RestoreSwitch {
   }
 
   /**
-   * Whether a switch to a restore has begun, which goes on to its end whatever becomes of the
-   * stream that brought it.
+   * Whether a switch has begun, which continues to its end even if the stream that brought the data
+   * ends.
    */
   get isPending(): boolean {
     return this.#isSwitching || this.#pending !== undefined || this.#isInDoubt
@@ -84,7 +84,7 @@ export class RestoreSwitch {
     return this.#options.contents
   }
 
-  /** The journal that was begun. */
+  /** The new journal. */
   #open(): Journal {
     if (this.#next === undefined) throw new HotspareError('INTERNAL', 'no restore was begun')
     return this.#next
@@ -102,8 +102,8 @@ export class RestoreSwitch {
   }
 
   /**
-   * Begins a new journal beside the old one, at the cut `base` of a source, with the facts that
-   * hold there.
+   * Creates a new journal beside the old one, at the position `base` of a source, with the facts
+   * there.
    */
   begin(base: Extent, inSync?: readonly string[], ackedSeq: number = 0): Promise<void> {
     return this.#turns.run(() => this.#begin({ ...base, inSync, ackedSeq }))
@@ -112,18 +112,18 @@ export class RestoreSwitch {
   async #begin(facts: JournalFacts): Promise<void> {
     await this.#next?.close()
     this.#next = undefined
-    // A failure of the new journal ends the restore, not the copy.
+    // A failure of the new journal ends the restore and not the copy.
     const options = { ...journalOptions(this.#options, nextArea, 0), onFailure: () => undefined }
     const next = await Journal.create(options, facts)
     next.onDurable((ordinal) => this.#durable.call(ordinal))
     this.#next = next
   }
 
-  /** Takes the next entry after the cut into the new journal. Answers its ordinal there. */
+  /** Appends the next entry to the new journal and returns its ordinal there. */
   append(entry: Entry): number {
     const next = this.#open()
     next.facts.requireNext(entry)
-    // Read now, while a malformed one can still be refused.
+    // Decoded now, while a malformed entry can still be refused.
     if (entry.header.kind === 'changes') partsOf(entry)
     return next.append(entry)
   }
@@ -132,9 +132,7 @@ export class RestoreSwitch {
     await this.#open().flushed()
   }
 
-  /**
-   * Ends the new journal and leaves what it holds on the disk, until the next `begin` or `drop`.
-   */
+  /** Closes the new journal and keeps its content on the disk, until the next `begin` or `drop`. */
   stop(): Promise<void> {
     return this.#turns.run(() => this.#stop())
   }
@@ -156,7 +154,7 @@ export class RestoreSwitch {
   }
 
   /**
-   * Makes a staged restore and the new journal the copy. Until its manifest is durable the old copy
+   * Makes a staged restore and the new journal the copy. Until the manifest is durable the old copy
    * is intact; from then on the switch is finished, here or by the next `open` or `reopen` of the
    * copy. All readers are closed.
    */
@@ -179,8 +177,8 @@ export class RestoreSwitch {
   }
 
   /**
-   * No switch begins any more. Resolves when none is under way: each has ended, or failed and waits
-   * for `retry`.
+   * Prevents further switches. Resolves when none is in progress: each has ended, or failed and
+   * waits for `retry`.
    */
   async end(): Promise<void> {
     this.#isEnded = true
@@ -200,12 +198,15 @@ export class RestoreSwitch {
       await this.#finish(this.#pending)
     } finally {
       this.#isSwitching = false
-      // The old copy stays in force, whatever it was that failed: it goes on making checkpoints.
+      // The old copy stays in use, so it continues to make checkpoints.
       if (!this.isPending) this.#host.current().checkpointer.start()
     }
   }
 
-  /** A manifest that the new journal does not lead on from would be a copy of no instant. */
+  /**
+   * The new journal has to continue the manifest; otherwise the copy would be the state of no
+   * position.
+   */
   #requireMatch(manifest: RestoreManifest, next: Journal): void {
     const { base, install, states } = manifest
     const { history, seq } = next.facts
@@ -236,7 +237,7 @@ export class RestoreSwitch {
     }
   }
 
-  /** The index on disk becomes exact, so that a crash during the switch finds the same one. */
+  /** Makes the index on disk exact, so that a crash during the switch finds the same one. */
   async #settleOld(manifest: RestoreManifest): Promise<void> {
     const { journal, checkpointer } = this.#host.current()
     try {
@@ -244,9 +245,9 @@ export class RestoreSwitch {
       await this.#contents.applier.settled()
       await checkpointer.run(false)
     } catch (error) {
-      // Any other restore builds on the files of the old copy, and takes away the journal that
-      // could still mend them. The next attempt begins with `reopen`, which tries again what failed
-      // here; a copy whose journal is damaged has a complete restore coming.
+      // A delta restore builds on the files of the old copy, and removes the journal that could
+      // still repair them. The next attempt begins with `reopen`, which repeats what failed here.
+      // If the journal is damaged, a complete restore follows anyway.
       if (!manifest.complete) throw this.#unsettled(error)
     } finally {
       await checkpointer.stop()
@@ -255,9 +256,9 @@ export class RestoreSwitch {
   }
 
   /**
-   * Kept files are durable before the manifest is: it takes away the journal that could repeat
-   * their changes, and a system that failed to sync a file once may have dropped its bytes, and
-   * report success the next time.
+   * Makes kept files durable before the manifest, which removes the journal that could repeat their
+   * changes. A system that once failed to sync a file may have dropped its bytes and still report
+   * success the next time.
    */
   async #syncKept({ keep = [] }: RestoreManifest): Promise<void> {
     if (keep.length === 0) return
@@ -286,7 +287,7 @@ export class RestoreSwitch {
     }
   }
 
-  /** Makes sure that a manifest whose write failed is not there. */
+  /** Ensures that a manifest whose write failed does not exist. */
   async #withdraw(): Promise<void> {
     await this.#options.copy.storage.documents.remove(manifestName)
     this.#isInDoubt = false
@@ -294,8 +295,9 @@ export class RestoreSwitch {
   }
 
   /**
-   * Resolves when files are in their places; undefined while no switch puts them there.
-   * @throws `RESTORE_UNDER_WAY` when that takes too long, or waits for a disk that failed
+   * Resolves when the files are in place; undefined while no switch moves any.
+   *
+   * @throws `RESTORE_UNDER_WAY` when that takes too long, or waits for a failed disk
    */
   settled(): Promise<void> | undefined {
     if (this.#pending === undefined) return undefined
@@ -352,7 +354,7 @@ export class RestoreSwitch {
     }
   }
 
-  /** After a failure: goes on where it stopped. */
+  /** Continues a failed switch. */
   async retry(): Promise<void> {
     if (this.#isInDoubt) {
       await this.#withdraw()
@@ -371,10 +373,7 @@ export class RestoreSwitch {
     }
   }
 
-  /**
-   * Takes files that were there before the library, and the state as it is, as the first change of
-   * a new history.
-   */
+  /** Adopts existing files and state as the first change of a new history. */
   async adopt(term: Term): Promise<void> {
     const { journal } = this.#host.current()
     if (journal.facts.seq !== 0) {
@@ -383,8 +382,7 @@ export class RestoreSwitch {
     const { epoch, nodeId, bootId } = term
     const base = { history: [{ epoch, nodeId, bootId, firstSeq: 1 }], seq: 1 }
     const restoreId = `adopt-${epoch}`
-    // What a restore left that was not finished would be moved into the place of the files that are
-    // adopted.
+    // Leftovers of an unfinished restore would otherwise be moved over the adopted files.
     await clearAreas(this.#options.copy.storage.objects)
     await this.begin(base)
     await this.switchTo(await manifestOfFound(this.#options, restoreId, base))

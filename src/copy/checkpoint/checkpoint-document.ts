@@ -1,4 +1,7 @@
-/** The document that says up to where tree, index and states are durable; recovery begins there. */
+/**
+ * The checkpoint document, which records up to where tree, index and states are durable. Recovery
+ * begins there.
+ */
 import { HotspareError } from '../../errors.js'
 import type { DocumentStore } from '../../interfaces/storage.js'
 import { encode } from '../../protocol/codec.js'
@@ -11,18 +14,18 @@ export interface CheckpointDocument {
   readonly place: JournalPlace
   readonly index: IndexPlace
   readonly tombstoneFloor: number
-  /** For each state class that was known: what is stored of it is the state after this change. */
+  /** For each known state class: the change up to which its state is stored. */
   readonly states: ReadonlyMap<string, number>
   readonly strangers: readonly string[]
-  /** Blobs named by records up to here that are still in the journal. */
+  /** Blobs that entries up to here name and that are still in the journal. */
   readonly blobs: readonly { readonly id: string; readonly seq: number; readonly bytes: number }[]
 }
 
 export const checkpointName = 'checkpoint'
 export const checkpointFormatVersion = 1
 /**
- * Longest checkpoint; one beyond it is read as damaged. It names all blobs of a journal, which may
- * be as many as the journal's limit has room for.
+ * The longest checkpoint; a longer one is read as damaged. It names all blobs of the journal, which
+ * may be as many as fit into the journal's limit.
  */
 const checkpointBytesMax = 1024 * 1024 * 1024
 

@@ -1,13 +1,13 @@
 /**
- * Makes checkpoints: when they are due, and how.
+ * Makes checkpoints when they are due.
  *
  * Invariants:
- * - the document is written last: until then the one before is in force, and everything it names is
- *   still there;
- * - the stored index may know changes after the checkpoint (it is written while the node works);
+ * - the document is written last; until then the previous one is valid, and everything it names
+ *   exists;
+ * - the stored index is written while the node works and may contain changes after the checkpoint;
  *   recovery repeats these from the journal, which has them, because nothing reaches the tree
  *   before it is durable there;
- * - one checkpoint at a time.
+ * - only one checkpoint is in progress.
  */
 import type { HotspareError } from '../../errors.js'
 import type { TimerHandle } from '../../interfaces/clock.js'
@@ -21,7 +21,7 @@ import type { Journal } from '../journal/journal.js'
 import type { JournalPlace } from '../journal/scan.js'
 import { checkpointName, encodeCheckpoint } from './checkpoint-document.js'
 
-/** Blobs of this share of the journal's limit end a segment. */
+/** Share of the journal's limit after which blobs end a segment. */
 const blobShare: number = 1 / 16
 
 export class Checkpointer {
@@ -33,19 +33,19 @@ export class Checkpointer {
   #running: Promise<void> | undefined
   #timer: TimerHandle | undefined
   #isStopped = false
-  /** The last change of the checkpoint in force. */
+  /** The last change of the valid checkpoint. */
   seq: number
   #place: string
-  /** The segment that the checkpoint in force names. */
+  /** The segment that the valid checkpoint names. */
   #segment: string | undefined
-  /** Journal appended since then. */
+  /** Bytes of journal that were appended since then. */
   #bytes = 0
-  /** Bytes of blobs when the segment was begun for them. */
+  /** Bytes of blobs when their segment was begun. */
   #blobBytes = 0
   #lostUpTo = 0
-  /** Why the last one failed. */
+  /** The error of the last checkpoint. */
   failed: HotspareError | undefined
-  /** The lowest position of a known member; nothing below it is wanted. */
+  /** The lowest position of a known member, below which no entries are needed. */
   lowestPeerSeq: number = Number.POSITIVE_INFINITY
 
   constructor(
@@ -66,7 +66,7 @@ export class Checkpointer {
     this.#segment = from?.segment
   }
 
-  /** So many bytes were appended. */
+  /** Records appended bytes. */
   note(bytes: number): void {
     this.#bytes += bytes
     const { clock, limits } = this.#options
@@ -83,7 +83,10 @@ export class Checkpointer {
     }
   }
 
-  /** Blobs go with the segment that names them, so many of them end it early. */
+  /**
+   * Ends a segment early when it names many blobs, because blobs are removed with the segment that
+   * names them.
+   */
   #noteBlobs(): void {
     const { bytes } = this.#contents.blobs
     if (bytes < this.#blobBytes) this.#blobBytes = bytes
@@ -98,7 +101,7 @@ export class Checkpointer {
     this.#clearTimer()
     if (this.#isStopped || this.#journal.failed !== undefined) return
     if (this.#contents.applier.failed !== undefined) return
-    // A failure is kept, and reported, by then.
+    // A failure has been recorded and reported.
     this.run(false).catch(() => undefined)
   }
 
@@ -107,10 +110,7 @@ export class Checkpointer {
     this.#timer = undefined
   }
 
-  /**
-   * Makes one, or waits for the one under way and then makes one. `isLast`: the copy is about to be
-   * closed.
-   */
+  /** Makes a checkpoint, after the one in progress. `isLast`: the copy is about to be closed. */
   async run(isLast: boolean): Promise<void> {
     while (this.#running !== undefined) await this.#running.catch(() => undefined)
     this.#running = this.#make(isLast)
@@ -126,8 +126,8 @@ export class Checkpointer {
   }
 
   /**
-   * What cannot be made durable any more must not grow: the copy fails, unless it has failed
-   * already.
+   * Fails the copy, unless it has failed already, because data that cannot be made durable must not
+   * grow.
    */
   #fail(error: HotspareError): void {
     if (this.#isStopped) return
@@ -137,14 +137,14 @@ export class Checkpointer {
     this.#onFailure(error)
   }
 
-  /** Makes no more by itself; waits for the one under way. */
+  /** Stops automatic checkpoints, after the one in progress. */
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#clearTimer()
     await this.#running?.catch(() => undefined)
   }
 
-  /** Goes on after `stop`. */
+  /** Continues after `stop`. */
   start(): void {
     this.#isStopped = false
   }
@@ -155,7 +155,7 @@ export class Checkpointer {
     this.#bytes = 0
     await this.#journal.flushed()
     const place = this.#journal.durablePlace()
-    // Nothing was appended: the document in force says the same.
+    // Nothing was appended, so the existing document has the same content.
     if (placeKey(place) === this.#place && index.dirty === 0) return
     this.#coverQuietStates(place.facts.seq)
     await applier.applied(place.facts.seq)
@@ -193,7 +193,7 @@ export class Checkpointer {
     })
   }
 
-  /** What did not change since it was stored is stored up to here. */
+  /** Marks states that have not changed since they were stored as stored up to here. */
   #coverQuietStates(seq: number): void {
     for (const slot of this.#contents.states.slots) {
       if (slot.movedBytes === 0 && slot.coveredSeq < seq) slot.coveredSeq = seq
@@ -208,12 +208,13 @@ export class Checkpointer {
       const snapshot = this.#snapshot(slot)
       if (snapshot === undefined) continue
       const moved = slot.movedBytes
-      // A stored snapshot never holds what the journal could still lose.
+      // A stored snapshot never contains changes that the journal could still lose.
       await this.#journal.flushed()
       try {
         await storage.documents.write(stateDocument(slot.name), encodeState(snapshot))
       } catch (error) {
-        // The one before is intact. A storage that takes nothing at all fails the checkpoint below.
+        // The previous snapshot is intact. If the storage accepts nothing at all, the checkpoint
+        // fails below.
         states.fail(slot, error, true)
         continue
       }
@@ -222,8 +223,8 @@ export class Checkpointer {
   }
 
   /**
-   * Whether the oldest segment of a journal that is over its limit is kept for this state, which
-   * seldom changes.
+   * Whether a state that seldom changes keeps the oldest segment of a journal that exceeds its
+   * limit.
    */
   #holdsJournal({ lost, movedBytes, coveredSeq }: StateSlot): boolean {
     const next = this.#journal.segments[1]
@@ -236,7 +237,10 @@ export class Checkpointer {
     return this.#journal.bytes + bytes > this.#options.limits.journalBytesMax
   }
 
-  /** The state now; undefined when the application gave none, which is kept and told by then. */
+  /**
+   * The present state; undefined when the application gave none, which has been recorded and
+   * reported.
+   */
   #snapshot(slot: StateSlot): StateSnapshot | undefined {
     try {
       return this.#contents.states.snapshot(slot.name, this.#journal.facts.seq)
@@ -245,14 +249,14 @@ export class Checkpointer {
     }
   }
 
-  /** Removes what the limit leaves no room for and recovery does not need. */
+  /** Trims what exceeds the limit and recovery does not need. */
   async #trim(): Promise<void> {
     const { limits, storage, emit } = this.#options
     const { blobs, states } = this.#contents
     let safeSeq = this.seq
     for (const { lost, coveredSeq } of states.slots) {
-      // A state whose snapshot fails holds the journal beyond its limit: nothing else has what came
-      // after the last one.
+      // A state whose snapshot fails keeps the journal beyond its limit, because the changes after
+      // the last snapshot are stored nowhere else.
       if (lost === undefined) safeSeq = Math.min(safeSeq, coveredSeq)
     }
     const bytesMax = limits.journalBytesMax
@@ -262,7 +266,8 @@ export class Checkpointer {
     try {
       if (gone.length > 0) await storage.objects.remove('blobs', gone)
     } catch {
-      // The checkpoint is made, and no record names them any more: they go at the next start.
+      // The checkpoint is complete and no entry names them any more, so they are removed at the
+      // next start.
     }
     if (upTo <= this.lowestPeerSeq || upTo <= this.#lostUpTo) return
     this.#lostUpTo = upTo

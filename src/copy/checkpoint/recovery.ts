@@ -1,10 +1,10 @@
 /**
- * Brings a copy from what is on its storage to where its journal ends.
+ * Recovers a copy from its storage up to the end of its journal.
  *
- * The journal is the truth. The index begins at the checkpoint and the tree may be anywhere after
- * it, so every change of a file after the checkpoint is carried out again, in order, skipping
- * nothing but files that another program changed while the copy was closed, as far as that can be
- * told. Application state begins at its own position or at its snapshot.
+ * The journal is authoritative. The index begins at the checkpoint and the tree may be at any later
+ * state, so every change of a file after the checkpoint is carried out again in order, except on
+ * files that another program changed while the copy was closed, as far as that can be detected.
+ * Application state begins at its own position or at its snapshot.
  */
 
 import type { Entry } from '../../changes/entry.js'
@@ -25,8 +25,8 @@ import { ReplayCheck, type ReplayFindings } from './replay-check.js'
 export const journalArea = 'journal'
 
 /**
- * Bytes of entries that recovery holds while the tree catches up; beyond it, reading the journal
- * waits for the tree.
+ * Bytes of entries in memory while the tree catches up; beyond it, reading the journal waits for
+ * the tree.
  */
 const aheadBytesMax = 16 * 1024 * 1024
 
@@ -34,8 +34,8 @@ const aheadBytesMax = 16 * 1024 * 1024
 const removedTogether = 512
 
 /**
- * Why a state cannot be rebuilt. A process without descriptors says nothing about what is stored:
- * that is tried again.
+ * Why a state cannot be rebuilt. A lack of descriptors says nothing about the stored state, so it
+ * is thrown and tried again.
  */
 function reasonOf(error: unknown): string {
   if (HotspareError.is(error, 'RESOURCES_EXHAUSTED')) throw error
@@ -46,29 +46,29 @@ function readParts(entry: Entry): readonly BatchPart[] {
   try {
     return partsOf(entry)
   } catch (error) {
-    // It was checked before it was journaled, so only a newer version can have written it.
+    // It was checked before it was journaled, so a newer version has written it.
     if (HotspareError.is(error, 'STORAGE_FORMAT')) throw error
     throw new HotspareError('JOURNAL_CORRUPT', 'an entry holds no changes', { cause: error })
   }
 }
 
-/** Where a state class begins, while it is worked out. */
+/** The start of a state class during recovery. */
 interface StateBase {
   readonly seq: number
   readonly snapshot: StateSnapshot | undefined
-  /** Up to where the storage here has it, which an application's own store says nothing about. */
+  /** The change up to which this storage has the state, apart from the application's own store. */
   readonly coveredSeq: number
   readonly isStored: boolean
 }
 
-/** What is known of the copy that is recovered. */
+/** The facts about the copy that is recovered. */
 export interface RecoveryFacts {
   /**
-   * True at the start of the node, when the memory of the application is empty. After a switch, its
-   * memory and its stored snapshots still belong to the old copy and must be replaced.
+   * True at the start of the node, when the memory of the application is empty. After a switch its
+   * memory and its stored snapshots still belong to the old copy and are replaced.
    */
   readonly isStart: boolean
-  /** The index is what the checkpoint says, so that files can be compared with it. */
+  /** Whether the index matches the checkpoint, so that files can be compared with it. */
   readonly isIndexSound: boolean
 }
 
@@ -79,7 +79,7 @@ export class Recovery {
   readonly #checkpoint: CheckpointDocument | undefined
   readonly #facts: RecoveryFacts
   #segments: Segment[] = []
-  /** What is not to be touched in the tree, and what the index gets for it. */
+  /** The paths of the tree that must not be touched, with their records for the index. */
   #found: ReplayFindings['found'] | undefined
 
   constructor(
@@ -100,17 +100,18 @@ export class Recovery {
     for (const name of this.#checkpoint?.strangers ?? []) this.#contents.strangers.add(name)
     this.#segments = await listSegments(logs, journalArea)
     for (const { id, seq, bytes } of this.#checkpoint?.blobs ?? []) {
-      // The trim that follows a checkpoint removes blobs that it names.
+      // Blobs that a checkpoint names may have been removed by the trim after it.
       if (seq > this.#journalStart) this.#contents.blobs.refer(id, seq, bytes)
     }
     if (this.#segments.length === 0 && this.#checkpoint !== undefined) return this.#lostJournal()
     await this.#startStates()
-    // After a switch the files are those that this very process has just put in their places.
+    // After a switch this process itself has just moved the files into place.
     const { isStart, isIndexSound } = this.#facts
     if (isStart && isIndexSound) this.#found = await this.#findOutside()
     let scanned = await this.#replay(this.#scanStart())
     if (scanned.facts.seq < this.#filesSeq) {
-      // Damage before the checkpoint: states that needed what was there are lost, files are not.
+      // With damage before the checkpoint, states that need the changes there are lost, and files
+      // are not.
       this.#loseStatesBelow(this.#filesSeq, 'the journal before the checkpoint is damaged')
       scanned = await this.#replay(this.#checkpoint?.place)
     }
@@ -118,7 +119,7 @@ export class Recovery {
     return scanned
   }
 
-  /** Files are at this change before anything is replayed. */
+  /** The change at which the files are before the replay. */
   get #filesSeq(): number {
     return this.#checkpoint?.place.facts.seq ?? 0
   }
@@ -135,7 +136,7 @@ export class Recovery {
     return { segments: [], facts, nonce: undefined, damage }
   }
 
-  /** The checkpoint, or an earlier segment when a state needs changes before it. */
+  /** The checkpoint, or an earlier segment if a state needs changes before it. */
   #scanStart(): ScanStart | undefined {
     const place = this.#checkpoint?.place
     if (place === undefined) return undefined
@@ -156,8 +157,8 @@ export class Recovery {
       if (entry.header.kind === 'changes') check.take(readParts(entry))
     })
     const { found, begun } = await check.find(storage)
-    // Where the storage takes it for another file, that one stays; and after changes that were
-    // skipped nobody knows.
+    // If the storage treats it as another file, that one stays; after skipped changes nothing is
+    // certain.
     const { strangers } = this.#contents
     const isOwn = (path: string): boolean => this.#contents.names.standsFor(path) === undefined
     const own = strangers.size > 0 ? [] : begun.filter(isOwn)
@@ -180,7 +181,7 @@ export class Recovery {
       return this.#contents.unappliedBytes > aheadBytesMax ? applier.settled() : undefined
     })
     await applier.settled()
-    // From here on entries count anew.
+    // From here on the ordinals start again.
     applier.release(0)
     applier.endReplay()
     return scanned
@@ -211,8 +212,8 @@ export class Recovery {
   }
 
   /**
-   * Stores the state that the application began with, before anything is applied to it. A failure
-   * ends no start: the first checkpoint tries again.
+   * Stores the state that the application began with, before changes are applied to it. A failure
+   * does not end the start; the first checkpoint tries again.
    */
   async #storeBase(slot: StateSlot): Promise<void> {
     const { states } = this.#contents
@@ -220,7 +221,7 @@ export class Recovery {
     try {
       snapshot = states.snapshot(slot.name, slot.appliedSeq)
     } catch {
-      // It is kept and told by then.
+      // It has been recorded and reported.
       return
     }
     try {
@@ -232,14 +233,14 @@ export class Recovery {
     states.stored(slot, snapshot, slot.movedBytes)
   }
 
-  /** Where the journal ends; read without carrying anything out. */
+  /** Finds the end of the journal without carrying out anything. */
   async #findEnd(): Promise<JournalFacts> {
     const { logs } = this.#options.storage
     const scanned = await scanJournal(logs, journalArea, this.#checkpoint?.place, () => undefined)
     return scanned.facts
   }
 
-  /** Where the state of a class begins, or why it cannot be rebuilt. */
+  /** The start of the state of a class, or why it cannot be rebuilt. */
   async #baseOf(slot: StateSlot, end: JournalFacts | undefined): Promise<StateBase | string> {
     if (this.#contents.strangers.has(slot.name)) {
       this.#contents.strangers.delete(slot.name)
@@ -249,8 +250,8 @@ export class Recovery {
     const snapshot = await this.#storedSnapshot(slot.name)
     const isStored = snapshot !== undefined
     const coveredSeq = Math.max(this.#coveredSeq(slot.name), snapshot?.seq ?? 0)
-    // A snapshot newer than the application's own position is from a restore that it has not noted
-    // yet.
+    // A snapshot newer than the application's own position is from a restore that the application
+    // has not stored yet.
     if (own !== undefined && end !== undefined && own.seq >= (snapshot?.seq ?? 0)) {
       if (this.#isOn(end, own.seq, own.epoch)) {
         return { seq: own.seq, snapshot: undefined, coveredSeq, isStored }
@@ -269,7 +270,7 @@ export class Recovery {
     return seq === 0 || epochAt(end.history, seq) === epoch
   }
 
-  /** A class that the checkpoint does not know had no changes up to it. */
+  /** A class that the checkpoint does not contain had no changes up to it. */
   #coveredSeq(name: string): number {
     const known = this.#checkpoint?.states
     return known?.get(name) ?? this.#filesSeq
@@ -287,7 +288,7 @@ export class Recovery {
     }
   }
 
-  /** A state ahead of a journal that lost its end to damage. */
+  /** Drops states that are ahead of a journal which lost its end to damage. */
   #loseStatesAbove(seq: number): void {
     for (const slot of this.#contents.states.slots) {
       if (slot.appliedSeq > seq) this.#lose(slot, 'it is ahead of the journal')

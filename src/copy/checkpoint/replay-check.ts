@@ -1,13 +1,13 @@
 /**
- * Finds files that somebody else changed while the copy was closed, before the journal is repeated
- * over them.
+ * Finds files that another program changed while the copy was closed, before the journal is
+ * replayed over them.
  *
  * A node that died may have carried out any part of the changes after its last checkpoint. So a
- * file may rightly be as the checkpoint has it, as any of these changes leaves it, or torn in
- * between. What none of that explains is of another program: it is left as it is, and the index
- * gets a record that it does not fit, so that the comparison of the tree with the index meets it
- * like any other outside change. A file that can be explained is taken for the node's own, also
- * when it is not: neither its bytes nor its time say who wrote it.
+ * file may validly be as the checkpoint has it, as any of these changes leaves it, or torn in
+ * between. Any other state is from another program: the file is left as it is, and the index gets a
+ * record that does not match it, so that the comparison of the tree with the index finds it like
+ * any other outside change. A file with a possible state counts as the node's own, even if it is
+ * not, because neither its bytes nor its times show who wrote it.
  */
 
 import type { FileChange } from '../../changes/change.js'
@@ -21,27 +21,27 @@ import { type FileIndex, type IndexRecord, noFile } from '../files/file-index.js
 import { sizeAfter } from '../files/layers.js'
 import { claimingClass } from '../files/path-claims.js'
 
-/** Files that are looked at in one call; more take further calls. */
+/** Files that are examined in one call; more take further calls. */
 const statPaths = 512
-/** Mode of a file that a change in place creates. */
+/** The mode of a file that a change in place creates. */
 const createdMode = 0o644
 const noBytes = new Uint8Array(0)
 
-/** What stands where the journal is about to be repeated. */
+/** What the replay will find in the tree. */
 export interface ReplayFindings {
   /**
-   * Of each path that somebody else changed: what the history has there in the end, as no file can
-   * be.
+   * For each path that another program changed: the final state in the history, as a record that
+   * matches no file.
    */
   readonly found: ReadonlyMap<string, FileStat | null>
   /**
-   * Files that changes in place make out of nothing: what is there of them is to go before, whoever
-   * wrote it.
+   * Files that changes in place create. Existing files at these paths are removed first, whoever
+   * wrote them.
    */
   readonly begun: readonly string[]
 }
 
-/** Collects the changes that are about to be repeated, and says where they must not be. */
+/** Collects the changes that will be replayed, and finds where they must not be. */
 export class ReplayCheck {
   readonly #policy: SyncPolicy
   readonly #index: FileIndex
@@ -49,8 +49,8 @@ export class ReplayCheck {
   readonly #paths = new Map<string, PossibleStates>()
 
   /**
-   * The index is at the checkpoint, whose last change is `filesSeq`; it may know some that came
-   * later.
+   * The index is at the checkpoint, whose last change is `filesSeq`; it may contain some later
+   * changes.
    */
   constructor(policy: SyncPolicy, index: FileIndex, filesSeq: number) {
     this.#policy = policy
@@ -58,7 +58,7 @@ export class ReplayCheck {
     this.#filesSeq = filesSeq
   }
 
-  /** The next entry after the checkpoint, as it was read. */
+  /** Processes the next entry after the checkpoint. */
   take(parts: readonly BatchPart[]): void {
     for (const part of parts) {
       if (part.kind === 'updateRun' || part.kind === 'update') continue
@@ -72,7 +72,7 @@ export class ReplayCheck {
     let states = this.#paths.get(path)
     if (states === undefined) {
       const record = this.#index.get(path)
-      // Whoever made the change is not believed about paths.
+      // The paths of the change are checked, whatever its origin.
       const isOurs = claimingClass(this.#policy, path, 'takesFileChanges') !== undefined
       if (record === undefined && !isOurs) return
       const version = record?.version ?? this.#index.tombstone(path) ?? 0
@@ -101,26 +101,26 @@ export class ReplayCheck {
 }
 
 /**
- * What a node that died can have left of one file, also in the middle of repeating the journal,
- * when changes in place were made anew to a file that was ahead of them.
+ * The states in which a node that died can have left a file, also during a replay, when changes in
+ * place were repeated on a file that was ahead of them.
  */
 class PossibleStates {
   readonly #base: IndexRecord | undefined
   /**
-   * Whether the disk holds at least what the index says: not so for what it learned while the
-   * checkpoint was made.
+   * Whether the disk has at least the state of the index. It may not have what the index learned
+   * during the checkpoint.
    */
   readonly #isDurable: boolean
   /**
-   * Sizes: the least of the file that the checkpoint has, while it is changed in place; the largest
-   * of all.
+   * The smallest size of the checkpoint's file during changes in place, and the largest size of all
+   * states.
    */
   #least: number
   #most: number
   #isPut = false
   #isChanged = false
   #isRemoved = false
-  /** The first change, where it is one in place. */
+  /** The first change, if it is a change in place. */
   #first: FileChange | undefined
   #exists: boolean
   #size: number
@@ -155,14 +155,13 @@ class PossibleStates {
   }
 
   /**
-   * Whether another file can have taken the place of the one that the checkpoint has. A power cut
-   * may have torn it.
+   * Whether a new file can have replaced the one of the checkpoint. A power cut may have torn it.
    */
   get #canBeNew(): boolean {
     return this.#isPut || (this.#isChanged && (this.#isRemoved || this.#base === undefined))
   }
 
-  /** Whether the node itself can have left this; undefined for no file. */
+  /** Whether the node itself can have left this state; undefined stands for no file. */
   explain(stat: FileStat | undefined): boolean {
     const base = this.#base
     if (stat === undefined) return base === undefined || this.#isRemoved || this.#mayBeLost
@@ -172,14 +171,14 @@ class PossibleStates {
     return !this.#isDurable || (stat.size >= this.#least && stat.size <= this.#most)
   }
 
-  /** Whether the checkpoint has no file here, and a change in place is the first to make one. */
+  /** Whether the checkpoint has no file here and a change in place creates one. */
   get isBegun(): boolean {
     return this.#base === undefined && this.#isDurable && this.#first !== undefined
   }
 
   /**
-   * Whether the index knows a file that began after the checkpoint, and that a power cut may have
-   * taken.
+   * Whether the index has a file that was created after the checkpoint, which a power cut may have
+   * removed.
    */
   get #mayBeLost(): boolean {
     if (this.#isDurable) return false

@@ -1,8 +1,8 @@
 /**
- * The classes of application state: carries their changes out in order and keeps their snapshots.
+ * The classes of application state: applies their changes in order and keeps their snapshots.
  *
  * Invariants: a change is applied once in a process, in the order of the journal; a stored snapshot
- * never holds a change that is not durable in the journal.
+ * contains no change that is not durable in the journal.
  */
 
 import { copyPlain, requirePlain, snapshotDepthMax } from '../../changes/plain-value.js'
@@ -15,40 +15,39 @@ import { fromDisk } from '../../protocol/fields.js'
 import type { CopyEvent, StateSnapshot, UpdateResult } from './types.js'
 import { snapshotBytesMax } from './types.js'
 
-/** One class while the copy is open. */
+/** A class of application state while the copy is open. */
 export interface StateSlot {
   readonly name: string
   readonly hooks: AnyAppStateClass
-  /** Changes up to this one are in the application's state. */
+  /** The last change in the application's state. */
   appliedSeq: number
   /**
-   * What is stored (a snapshot, or nothing for a state that never changed) is the state after this
-   * change.
+   * The change up to which the state is stored, as a snapshot or as nothing if it never changed.
    */
   coveredSeq: number
   /** Bytes of changes since then. */
   movedBytes: number
   /** Bytes of the stored snapshot. */
   snapshotBytes: number
-  /** Whether a snapshot of it is stored. */
+  /** Whether a snapshot is stored. */
   isStored: boolean
-  /** Whether the application has been given anything in this process. */
+  /** Whether the application has been given anything by this process. */
   wasChanged: boolean
-  /** Why the last try to take or store its snapshot failed, and whether one was taken. */
+  /** Why the last attempt to take or store a snapshot failed, and whether a snapshot was taken. */
   failure: { readonly error: HotspareError; readonly wasTaken: boolean } | undefined
-  /** Set when the state could not be rebuilt. */
+  /** Why the state could not be rebuilt; undefined when it was. */
   lost: string | undefined
 }
 
 /**
- * What stands around a stored snapshot. A document longer than a snapshot and this is read as
+ * Bytes around a stored snapshot; a document longer than the longest snapshot and this is read as
  * damaged.
  */
 const envelopeBytesMax = 1024
 
 const read = fromDisk('a stored state')
 
-/** Snapshots are not written for less than this, except at the end of a run. */
+/** Snapshots are not written for fewer changed bytes than this, except at the end of a run. */
 const movedBytesMin = 1024 * 1024
 
 /** @throws `VALUE_INVALID`, `WRITE_TOO_LARGE`, TypeError */
@@ -73,7 +72,10 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   )
 }
 
-/** Document names have no capitals: a capital becomes a dot and the small letter. */
+/**
+ * The name of a state's document. Names have no capitals, so a capital becomes a dot and the small
+ * letter.
+ */
 export function stateDocument(className: string): string {
   return `state/${className.replace(/[A-Z]/g, (letter) => `.${letter.toLowerCase()}`)}`
 }
@@ -95,8 +97,8 @@ export function decodeState(document: Uint8Array): StateSnapshot {
 }
 
 /**
- * A result as its caller gets it: what `apply` returned may be a part of the state, or of the
- * entry.
+ * A copy of a result for its caller, because what `apply` returned may be part of the state or of
+ * the entry.
  */
 export function ownResult(result: UpdateResult): UpdateResult {
   if (result?.ok !== true || typeof result.value !== 'object') return result
@@ -131,22 +133,19 @@ export class AppStates {
     return this.#slots.values()
   }
 
-  /** The classes that have to be restored. */
+  /** The classes that need a restore. */
   get lost(): string[] {
     return [...this.slots].filter(({ lost }) => lost !== undefined).map(({ name }) => name)
   }
 
-  /** Classes whose snapshot failed when it was last tried. */
+  /** The classes whose last snapshot failed. */
   get failures(): { readonly className: string; readonly reason: string }[] {
     return [...this.slots].flatMap(({ name, failure }) =>
       failure === undefined ? [] : [{ className: name, reason: whatHappened(failure.error) }],
     )
   }
 
-  /**
-   * Carries out one change, unless the state has it already. Undefined for a class that there is
-   * not.
-   */
+  /** Applies a change, unless the state has it already. Undefined for an unknown class. */
   apply(
     className: string,
     value: unknown,
@@ -166,8 +165,8 @@ export class AppStates {
   }
 
   /**
-   * Carries out the updates of a run, but those that the state has already, and adds what became of
-   * each to `results`. False for a class that there is not.
+   * Applies the updates of a run that the state does not have yet, and adds the result of each to
+   * `results`. False for an unknown class.
    */
   applyRun(
     run: UpdateRun,
@@ -186,9 +185,9 @@ export class AppStates {
   }
 
   /**
-   * The encoded state of a class. `seq` is that of the last entry applied.
+   * The encoded state of a class. `seq` is that of the last applied entry.
    *
-   * @throws `SNAPSHOT_FAILED` when the application gave none that can be kept
+   * @throws `SNAPSHOT_FAILED` when the application returned nothing that can be stored
    */
   snapshot(className: string, seq: number): StateSnapshot {
     const slot = this.#slots.get(className)
@@ -205,8 +204,8 @@ export class AppStates {
   }
 
   /**
-   * A snapshot was not taken or not stored: what is stored stays, with the journal after it. The
-   * same failure is reported once.
+   * Records that a snapshot could not be taken or stored. The stored one is kept with the journal
+   * after it. The same failure is reported once.
    */
   fail(slot: StateSlot, cause: unknown, wasTaken: boolean): HotspareError {
     const { name } = slot
@@ -219,16 +218,16 @@ export class AppStates {
     return error
   }
 
-  /** The state stands after this change, and what comes is counted from there. */
+  /** Sets the position of the state, from which changes are counted. */
   startAt(slot: StateSlot, appliedSeq: number, coveredSeq: number): void {
     slot.appliedSeq = appliedSeq
     slot.coveredSeq = coveredSeq
-    // What the application had already stored itself is in no snapshot, however little it was.
+    // What the application itself had stored is in no snapshot, even if it is little.
     slot.movedBytes = appliedSeq > coveredSeq ? 1 : 0
     slot.lost = undefined
   }
 
-  /** The snapshot is durable, and with it all that is in it. */
+  /** Records that the snapshot is durable. */
   stored(slot: StateSlot, snapshot: StateSnapshot, movedBytes: number): void {
     slot.failure = undefined
     slot.isStored = true
@@ -237,14 +236,14 @@ export class AppStates {
     slot.snapshotBytes = snapshot.bytes.length
   }
 
-  /** Gives a snapshot to the application. */
+  /** Passes a snapshot to the application. */
   async restore(slot: StateSlot, snapshot: StateSnapshot): Promise<void> {
-    // Copied, because the application may keep what it gets.
+    // Copied, because the application may keep it.
     const value = read.decode(snapshot.bytes, { bytesMax: snapshotBytesMax, copyBytes: true })
     try {
       await slot.hooks.restore(value)
     } catch (error) {
-      // The application's fault, and not the disk's.
+      // A failure of the application and not of the disk.
       const what = `restore() of the class '${slot.name}' threw: ${whatHappened(error)}`
       const details = { className: slot.name }
       throw new HotspareError('SNAPSHOT_FAILED', what, { cause: error, details })
@@ -255,18 +254,18 @@ export class AppStates {
   }
 
   /**
-   * Whether nothing is stored of a state that the application stores itself. What it stored can be
-   * ahead of what the journal keeps in a crash; without a snapshot to begin from, no node could
-   * then rebuild the state.
+   * Whether no snapshot is stored of a state that the application stores itself. Its store can be
+   * ahead of what the journal keeps after a crash; without a snapshot no node could then rebuild
+   * the state.
    */
   needsBase({ hooks, isStored }: StateSlot): boolean {
     return hooks.position !== undefined && !isStored
   }
 
   /**
-   * Whether the state's snapshot is to be stored now. The larger the last one was, the more has to
-   * have moved, so that large states cost in proportion to what changes; `checkpointBytes` bounds
-   * what recovery replays.
+   * Whether a snapshot should be stored now. The larger the last one was, the more changes are
+   * required, so that the cost of large states is in proportion to their changes; `checkpointBytes`
+   * limits what recovery replays.
    */
   isDue(slot: StateSlot, checkpointBytes: number, isLast: boolean): boolean {
     if (slot.lost !== undefined) return false

@@ -1,11 +1,12 @@
 /**
- * The blobs that records of the journal name, each kept as long as the last record that does.
+ * The blobs that entries of the journal name. A blob is kept as long as the last entry that names
+ * it.
  *
- * Invariant: they are in the order of that record.
+ * Invariant: they are in the order of that entry.
  */
-/** What others may know of stored blobs. */
+/** The public view of stored blobs. */
 export interface StoredBlobs {
-  /** Whether the blob is stored here, and named by a record. */
+  /** Whether the blob is stored here and named by an entry. */
   has(id: string): boolean
 }
 
@@ -16,10 +17,10 @@ export interface BlobRecord {
 
 export class BlobRefs implements StoredBlobs {
   readonly #refs = new Map<string, BlobRecord>()
-  /** Bytes of all blobs; they count in the journal's limit. */
+  /** The bytes of all blobs, which count towards the journal's limit. */
   bytes = 0
 
-  /** A record names it. */
+  /** Records that an entry names the blob. */
   refer(id: string, seq: number, bytes: number): void {
     const known = this.#refs.get(id)
     if (known !== undefined && known.seq >= seq) return
@@ -36,7 +37,7 @@ export class BlobRefs implements StoredBlobs {
     return this.#refs.entries()
   }
 
-  /** Bytes of the blobs whose last record is at or before `seq`. */
+  /** Bytes of the blobs whose last entry is at or before `seq`. */
   bytesUpTo(seq: number): number {
     let bytes = 0
     for (const record of this.#refs.values()) {
@@ -46,7 +47,7 @@ export class BlobRefs implements StoredBlobs {
     return bytes
   }
 
-  /** Forgets and names the blobs whose last record is at or before `seq`. */
+  /** Removes and returns the blobs whose last entry is at or before `seq`. */
   takeUpTo(seq: number): string[] {
     const ids: string[] = []
     for (const [id, record] of this.#refs) {

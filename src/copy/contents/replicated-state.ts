@@ -1,8 +1,8 @@
 /**
- * What the journal adds up to: files with their index, application state, blobs. Entries are taken
- * in order, by a node that runs and by one that recovers alike.
+ * The result of the journal: files with their index, application state, blobs. Entries are
+ * processed in order, by a running node and by recovery alike.
  *
- * Invariant: a change is looked at once. Its effect on application state is there when `take`
+ * Invariant: each change is processed once. Its effect on application state is complete when `take`
  * returns; its effect on files is in the overlay then, and in the tree after its entry is durable.
  */
 
@@ -34,15 +34,13 @@ export interface ContentsOptions {
   readonly onApplyFailure: (error: HotspareError) => void
 }
 
-/** How `take` treats an entry. */
+/** How `take` processes an entry. */
 export interface TakeOptions {
   readonly ordinal: number
   readonly wantsResults: boolean
-  /** Files are up to this change already; 0 to take all. */
+  /** The change that files already have; 0 to carry out all changes. */
   readonly filesSeq: number
-  /**
-   * Paths where the tree has already what the entry makes of them; see `PendingOperation.found`.
-   */
+  /** Paths where the tree already has the result of the entry; see `PendingOperation.found`. */
   readonly found?: ReadonlyMap<string, FileStat | null> | undefined
 }
 
@@ -54,26 +52,26 @@ export class Contents {
   readonly names: NameRules
   readonly blobs: BlobRefs = new BlobRefs()
   readonly states: AppStates
-  /** Classes that this node's policy does not have, of which changes were journaled. */
+  /** Classes with journaled changes that this node's policy does not have. */
   readonly strangers: Set<string> = new Set()
-  /** Classes for which a warning was already given. */
+  /** Classes for which a warning was emitted. */
   readonly #reported = new Set<string>()
   /**
-   * A change that was journaled, and left out because another file has its place on this storage: a
-   * restore has to mend it.
+   * The error of a change that was journaled and not carried out, because another file has its
+   * place on this storage. A restore has to repair it.
    */
   conflict: HotspareError | undefined
-  /** Why a change of another node was refused for the same reason. */
+  /** The error with which a change of another node was refused for the same reason. */
   refused: HotspareError | undefined
   applier: Applier
   /** Bytes of entries that are not in the tree yet. */
   unappliedBytes = 0
-  // Of the entry being taken.
+  // The position in the payload of the present entry.
   #payloadAt = 0
   #operations: PendingOperation[] = []
   #found: TakeOptions['found']
 
-  /** Why files could not be written, as it was told; undefined since some were. */
+  /** The reported reason why files could not be written; undefined once a write has succeeded. */
   #told: string | undefined
 
   constructor(options: ContentsOptions) {
@@ -85,15 +83,15 @@ export class Contents {
   }
 
   /**
-   * Classes of files that this node's policy has now, of which changes were journaled before it had
-   * them.
+   * Classes of files that this node's policy has now, with changes that were journaled before it
+   * had them.
    */
   get lacking(): string[] {
     return [...this.strangers].filter((name) => this.#options.policy.get(name) !== undefined)
   }
 
   /**
-   * Refuses what would put two files in one place of this storage, before it is journaled.
+   * Refuses changes that would give two files one place on this storage, before they are journaled.
    *
    * @throws `PATH_CONFLICT`
    */
@@ -119,7 +117,7 @@ export class Contents {
     return this.refused
   }
 
-  /** Whether a file stands at the path, or below it, that is not among those that are gone. */
+  /** Whether there is a file at or below the path that is not among the removed ones. */
   #isLeft(path: string, gone: ReadonlySet<string>): boolean {
     if (this.overlay.stat(path) !== undefined) return !gone.has(path)
     const below = [...this.index.paths(), ...[...this.overlay.paths()].map(([one]) => one)]
@@ -152,7 +150,9 @@ export class Contents {
     })
   }
 
-  /** Forgets all but the index, which the caller has brought to where the journal begins. */
+  /**
+   * Drops everything except the index, which the caller has moved to the beginning of the journal.
+   */
   restart(): void {
     this.overlay.reset()
     this.blobs.clear()
@@ -164,8 +164,8 @@ export class Contents {
   }
 
   /**
-   * The parts of the next entry, as `partsOf` reads them. Results are one for each change, those in
-   * runs included.
+   * Processes the parts of the next entry, as decoded by `partsOf`. There is one result for each
+   * change, including those in runs.
    */
   take(
     entry: Entry,
@@ -230,7 +230,7 @@ export class Contents {
     return undefined
   }
 
-  /** The results of the updates in it, or the first throw. */
+  /** The results of the updates of a transaction, or its first error. */
   #transaction(
     changes: readonly SingleChange[],
     entry: Entry,
@@ -291,16 +291,16 @@ export class Contents {
   }
 
   /**
-   * The class of a path is what this node's own policy says: a peer is not believed about paths,
-   * and a change may be older than the present name of its class.
+   * The class of a path according to this node's own policy, because a peer's statement is not
+   * trusted, and the class may have been renamed since the change.
    */
   #classOf(path: string, className: string): string | undefined {
-    // What is in the index was checked before.
+    // The paths in the index have been checked.
     if (this.index.get(path)?.className === className) return className
     return claimingClass(this.#options.policy, path, 'takesFileChanges')
   }
 
-  /** Whether the tree would do to another file what the change does to its path. */
+  /** Whether the tree would apply the change to another file than its path names. */
   #isTakenForAnother({ kind, path }: FileChange): boolean {
     const other = this.names.standsFor(path)
     if (other === undefined) return false
@@ -322,7 +322,7 @@ function fileChangesOf(part: BatchPart): FileChange[] {
   return part.changes.filter((change) => change.kind !== 'update')
 }
 
-/** What a change does to the tree; `bytes` are those of a payload that is no blob. */
+/** The tree operation of a change; `bytes` is the payload if it is no blob. */
 export function operationOf(change: FileChange, bytes: Uint8Array | undefined): FileOperation {
   const { path } = change
   switch (change.kind) {

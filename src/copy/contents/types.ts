@@ -1,4 +1,4 @@
-/** What a local copy is opened with, says and answers. */
+/** The options, events and results of a local copy. */
 import type { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
@@ -9,28 +9,28 @@ import type { SkippedEvent } from '../files/skipped-paths.js'
 
 /** Limits of a copy, in bytes unless the name says otherwise. */
 export interface CopyLimits {
-  /** The journal is trimmed above this, blobs included. */
+  /** The size above which the journal is trimmed, including blobs. */
   readonly journalBytesMax: number
-  /** A segment of the journal is closed when it has this many. */
+  /** The size at which a segment of the journal is closed. */
   readonly segmentBytes: number
-  /** Entries kept in memory for readers; older ones are read from the disk. */
+  /** Entries in memory for readers; older ones are read from the disk. */
   readonly tailBytesMax: number
-  /** Entries appended and not yet durable and applied; above it writers wait. */
+  /** Entries that are not durable or not applied yet; above it writers wait. */
   readonly pendingBytesMax: number
-  /** Journal between two checkpoints; a checkpoint begins above it. */
+  /** Journal after which a checkpoint is made. */
   readonly checkpointBytes: number
-  /** Milliseconds between two checkpoints while something changed. */
+  /** Milliseconds between two checkpoints while there are changes. */
   readonly checkpointMs: number
-  /** The snapshot of one class of application state; a longer one is `SNAPSHOT_FAILED`. */
+  /** The longest snapshot of a class of application state; a longer one is `SNAPSHOT_FAILED`. */
   readonly snapshotBytesMax: number
 }
 
-/** Longest snapshot that any node takes in, in bytes; a longer one is `SNAPSHOT_FAILED`. */
+/** The longest snapshot that any node accepts, in bytes; a longer one is `SNAPSHOT_FAILED`. */
 export const snapshotBytesMax: number = 2 ** 30
 
 const mib = 1024 * 1024
 
-/** The limits that hold where nothing else is said. */
+/** The default limits. */
 export const copyLimits: CopyLimits = {
   journalBytesMax: 256 * mib,
   segmentBytes: 16 * mib,
@@ -41,16 +41,22 @@ export const copyLimits: CopyLimits = {
   snapshotBytesMax,
 }
 
-/** A segment has this share of the journal at most: the journal is trimmed by whole segments. */
+/**
+ * The largest share of the journal's limit in one segment, because the journal is trimmed by whole
+ * segments.
+ */
 const segmentShare = 1 / 8
-/** A checkpoint comes after this share of the journal at most: what is newer cannot be trimmed. */
+/**
+ * The largest share of the journal's limit between checkpoints, because newer entries cannot be
+ * trimmed.
+ */
 const checkpointShare = 1 / 4
 
 /**
- * The limits of a copy whose journal may have so many bytes. Journal and blobs together stay below
- * one and a half times the limit: it, a segment, and what comes while a checkpoint is made. More is
- * kept for a blob that is larger by itself, for what a standby still reads (up to twice the limit),
- * and for a class of application state whose snapshot fails.
+ * The limits of a copy for a limit of its journal. Journal and blobs together stay below one and a
+ * half times the limit: the limit, a segment, and what is written during a checkpoint. More is kept
+ * for a single larger blob, for what a standby still reads (up to twice the limit), and for a class
+ * of application state whose snapshot fails.
  */
 export function copyLimitsOf(journalBytesMax: number): CopyLimits {
   return {
@@ -61,7 +67,7 @@ export function copyLimitsOf(journalBytesMax: number): CopyLimits {
   }
 }
 
-/** What a copy reports. */
+/** The events of a copy. */
 export type CopyEvent =
   /** The journal or the tree cannot be written; `reopen()` tries again. */
   | { readonly name: 'storageFailed'; readonly error: HotspareError }
@@ -69,7 +75,7 @@ export type CopyEvent =
   | { readonly name: 'historyLost'; readonly upTo: number }
   | SkippedEvent
   | LiveDatabaseEvent
-  /** Bytes that had been durable fail their check; the copy is not complete. */
+  /** Durable bytes fail their check, so the copy is not complete. */
   | {
       readonly name: 'journalDamaged'
       readonly where: string
@@ -79,7 +85,7 @@ export type CopyEvent =
   /** A change of a file cannot be carried out on the tree. */
   | { readonly name: 'applyFailed'; readonly path: string; readonly error: HotspareError }
   /**
-   * Changes of a class, or of a path, that this node's policy does not have were journaled and not
+   * Changes of a class or path that this node's policy does not have were journaled and not
    * applied.
    */
   | {
@@ -89,15 +95,13 @@ export type CopyEvent =
     }
   /** A class of application state could not be rebuilt and has to be restored. */
   | { readonly name: 'stateLost'; readonly className: string; readonly why: string }
-  /**
-   * The snapshot of a class could not be taken or stored; it is tried again at the next checkpoint.
-   */
+  /** The snapshot of a class could not be taken or stored; the next checkpoint tries again. */
   | {
       readonly name: 'snapshotFailed'
       readonly className: string
       readonly error: HotspareError
     }
-  /** A checkpoint failed; it is tried again. */
+  /** A checkpoint failed and will be repeated. */
   | { readonly name: 'checkpointFailed'; readonly error: HotspareError }
 
 export interface LocalCopyOptions {
@@ -107,28 +111,25 @@ export interface LocalCopyOptions {
   readonly random: Random
   readonly limits: CopyLimits
   readonly emit: (event: CopyEvent) => void
-  /** Told while the copy is opened, for people who wait for it; often. */
+  /** Called often while the copy is being opened, with the progress for people. */
   readonly recovers?: (progress: RecoveryProgress) => void
 }
 
-/** How far the opening of a copy is. */
+/** The progress of opening a copy. */
 export interface RecoveryProgress {
-  /**
-   * The changes of the journal are carried out again, or the files are compared with what is known
-   * of them.
-   */
+  /** The phase: changes of the journal are replayed, or files are compared with the index. */
   readonly phase: 'journal' | 'files'
-  /** Changes, or files, so far. */
+  /** The number of changes, or files, so far. */
   readonly done: number
 }
 
-/** How a change of application state ended; a throw of its `apply` is a result, too. */
+/** The result of a change of application state; an error thrown by `apply` is a result, too. */
 export type UpdateResult =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly error: unknown }
   | undefined
 
-/** A state's snapshot, encoded, with the last change in it. */
+/** An encoded snapshot of a state, with the last change in it. */
 export interface StateSnapshot {
   readonly bytes: Uint8Array
   readonly seq: number

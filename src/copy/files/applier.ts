@@ -1,15 +1,14 @@
 /**
- * Carries durable changes of files out on the tree, many at a time, and brings the index up to
- * them.
+ * Carries out durable changes of files on the tree in batches, and updates the index.
  *
  * Invariants:
- * - operations of a path reach the tree in the order of their changes, and all only after their
- *   entry is durable;
- * - operations of different paths do, too, but for those that recovery puts off because something
- *   stands in their way;
- * - work leaves the queue when the tree has it; a failure leaves it there, for `retry()`;
- * - what is coalesced away was superseded within the same batch, so a crash can only bring back the
- *   whole batch.
+ * - operations of a path reach the tree in the order of their changes, and only after their entry
+ *   is durable;
+ * - so do operations of different paths, except those that recovery postpones because their path is
+ *   blocked;
+ * - work leaves the queue when the tree has it; after a failure it stays there for `retry()`;
+ * - a merged operation was superseded within the same batch, so a crash can only require the whole
+ *   batch again.
  */
 import { HotspareError } from '../../errors.js'
 import type { AppliedStat, FileStat, TreeEntry, TreeStore } from '../../interfaces/tree-store.js'
@@ -21,10 +20,10 @@ import { sizeAfter } from './layers.js'
 import type { OutsideChanges } from './outside-changes.js'
 import type { FileOperation, Overlay, PendingOperation } from './overlay.js'
 
-/** The changes of files of one entry. */
+/** The file changes of one entry. */
 export interface ApplyWork {
   readonly ordinal: number
-  /** Memory that the entry holds until it is applied. */
+  /** Memory that the entry uses until it is applied. */
   readonly bytes: number
   readonly operations: readonly PendingOperation[]
 }
@@ -33,27 +32,27 @@ export interface ApplierOptions {
   readonly tree: TreeStore
   readonly index: FileIndex
   readonly overlay: Overlay
-  /** Whether what stands at `at`, in the way of the path, may be removed. */
+  /** Whether the object at `at`, which blocks the path, may be removed. */
   readonly mayForce: (path: string, at: string) => Promise<boolean>
-  /** Work of this many bytes left the queue. */
+  /** Work of this many bytes has left the queue. */
   readonly onApplied: (bytes: number) => void
   readonly onFailure: (error: HotspareError, path: string | undefined) => void
-  /** Learns of files that have not the size that the changes before make of them. */
+  /** Receives files whose size differs from the result of the earlier changes. */
   readonly outside: OutsideChanges
 }
 
 /** Operations in one call of the tree; more take further calls. */
 const batchOperationsMax = 512
 /**
- * Bytes in one call of the tree, one operation at least: what an adapter may bring over in memory
- * that it uses again. More take further calls.
+ * Bytes in one call of the tree, at least one operation: what an adapter can transfer in reusable
+ * memory. More take further calls.
  */
 const batchBytesMax = 448 * 1024
 
 export class Applier {
   readonly #options: ApplierOptions
   readonly #queue = new Fifo<ApplyWork>()
-  /** Operations of the first work that are in the tree already. */
+  /** The number of operations of the first work that are in the tree. */
   #done = 0
   #released = 0
   #isRunning = false
@@ -61,16 +60,14 @@ export class Applier {
   #holds = 0
   readonly #waiting: (() => void)[] = []
   failed: HotspareError | undefined
-  /**
-   * Changes up to this one may have been carried out before, so that files may be ahead of them.
-   */
+  /** The last change that may have been carried out before, so that files may be newer. */
   #repeatedSeq = 0
   /**
-   * During recovery the tree may be ahead of the changes, so one that meets a folder where later
-   * there is one is put off until it is superseded.
+   * Whether recovery is running. The tree may then be newer than the changes, so a change whose
+   * path is blocked by a later folder is postponed until it is superseded.
    */
   isReplaying = false
-  /** What was put off, for each path in order, and why. */
+  /** The postponed operations of each path in order, with the error. */
   readonly #blocked = new Map<string, { error: HotspareError; operations: PendingOperation[] }>()
 
   constructor(options: ApplierOptions) {
@@ -82,20 +79,20 @@ export class Applier {
     return this.#queue.first?.operations[this.#done]?.seq
   }
 
-  /** The newest change handed to the tree so far, whether it is there or not. */
+  /** The newest change that was passed to the tree, finished or not. */
   startedSeq = 0
 
   push(work: ApplyWork): void {
     this.#queue.push(work)
   }
 
-  /** Entries up to this ordinal are durable. */
+  /** Releases the entries up to this ordinal, which are durable. */
   release(ordinal: number): void {
     this.#released = ordinal
     if (!this.#isRunning) this.#run()
   }
 
-  /** Resolves when nothing released is waiting, and with the failure when there is one. */
+  /** Resolves when all released work is done; rejects with the failure, if there is one. */
   async settled(): Promise<void> {
     while (this.failed === undefined && (this.#isRunning || this.#hasWork())) await this.#changed()
     if (this.failed !== undefined) throw this.failed
@@ -122,13 +119,13 @@ export class Applier {
     }
   }
 
-  /** Does nothing more; waits for the work under way. */
+  /** Stops, after the work in progress. */
   async stop(): Promise<void> {
     this.#isStopped = true
     while (this.#isRunning) await this.#changed()
   }
 
-  /** After a failure: goes on where it stopped. */
+  /** Continues after a failure. */
   retry(): void {
     this.failed = undefined
     if (!this.#isRunning) this.#run()
@@ -167,7 +164,7 @@ export class Applier {
     )
   }
 
-  /** What comes next, up to the limits. It stays in the queue. */
+  /** The next batch within the limits. It stays in the queue. */
   #nextBatch(): ApplyBatch {
     const batch = new ApplyBatch(this.#options.overlay)
     let { length } = this.#queue
@@ -198,7 +195,7 @@ export class Applier {
     for (const found of outside) this.#options.outside.changeMet(found)
   }
 
-  /** The index learns what the last operation of a path left in the tree. */
+  /** Records the result of the last operation of a path in the index. */
   #record(last: PendingOperation, stat: FileStat | undefined, isMixed: boolean): void {
     const { index } = this.#options
     const { path } = last.operation
@@ -206,7 +203,9 @@ export class Applier {
     else index.set(path, isMixed ? mixedRecordOf(last, stat) : recordOf(last, stat))
   }
 
-  /** The tree and the index have the batch: its work leaves the queue, and the next one begins. */
+  /**
+   * The tree and the index have the batch, so its work leaves the queue and the next batch begins.
+   */
   #leave(batch: ApplyBatch): void {
     for (const { operation } of batch.all) this.#options.overlay.applied(operation.path)
     this.#advance(batch.all.length)
@@ -215,32 +214,31 @@ export class Applier {
     this.#notify()
   }
 
-  /** Whether somebody else gave the file another size before the operation. */
+  /** Whether the file had another size before the operation because of an outside change. */
   #isOutside(first: PendingOperation, { sizeBefore }: AppliedStat): boolean {
     if (sizeBefore === undefined || sizeBefore === first.sizeBefore) return false
     return !this.isReplaying && first.seq > this.#repeatedSeq
   }
 
-  /** Whether the file stays a mixture of what somebody else left there and of changes in place. */
+  /** Whether the file remains a mixture of outside changes and changes in place. */
   #buildsOnOutside({ operation, found }: PendingOperation): boolean {
     if (found !== undefined || isAbsolute(operation)) return false
     return this.#options.outside.isChanged(operation.path)
   }
 
-  /** What was put off is superseded by an operation that does not depend on what was before. */
+  /**
+   * Drops postponed operations that are superseded by one that does not depend on earlier content.
+   */
   #unblock(operation: FileOperation): void {
     if (this.#blocked.size > 0 && isAbsolute(operation)) this.#blocked.delete(operation.path)
   }
 
-  /**
-   * Whether it builds on an operation that was put off: done before that one, it would be
-   * overwritten by it.
-   */
+  /** Whether it depends on a postponed operation, which would overwrite it later. */
   #mustWait(operation: FileOperation): boolean {
     return this.#blocked.has(operation.path) && !isAbsolute(operation)
   }
 
-  /** Takes operations that are done off the queue. */
+  /** Removes finished operations from the queue. */
   #advance(operations: number): void {
     let left = operations
     while (left > 0) {
@@ -258,7 +256,7 @@ export class Applier {
     }
   }
 
-  /** A batch failed: finds out which operation it was, and carries out the others. */
+  /** Finds the operation that failed in a batch, and carries out the others. */
   async #afterFailure(batch: ApplyBatch, error: HotspareError): Promise<void> {
     this.#repeatedSeq = this.startedSeq
     if (!isOfOne(error)) {
@@ -268,7 +266,9 @@ export class Applier {
     await this.#carryOutAlone(batch)
   }
 
-  /** One operation after the other; after a failure the whole batch stays in the queue. */
+  /**
+   * Carries out the operations individually. After a failure the whole batch stays in the queue.
+   */
   async #carryOutAlone(batch: ApplyBatch): Promise<void> {
     const results: { last: PendingOperation; stat: FileStat | undefined }[] = []
     for (const pending of batch.all) {
@@ -284,12 +284,13 @@ export class Applier {
         this.#unblock(operation)
       } catch (cause) {
         const error = asStorageError(cause)
-        // Nothing but what stands in the way goes away with a later operation.
+        // Only a blocked path can be resolved by a later operation.
         if (error.code !== 'PATH_BLOCKED') {
           this.#failAlone(error, operation.path)
           return
         }
-        // One that had to wait would not be here: this one stands for all before it.
+        // An operation that depends on a postponed one does not get here, so this one replaces all
+        // before it.
         this.#blocked.set(operation.path, { error, operations: [pending] })
       }
     }
@@ -302,7 +303,7 @@ export class Applier {
   }
 
   #failAlone(error: HotspareError, path: string): void {
-    // All of it is done again, by `retry()` or by the next recovery.
+    // Everything is repeated by `retry()` or by the next recovery.
     this.#blocked.clear()
     this.#fail(error, path)
   }
@@ -328,7 +329,7 @@ export class Applier {
     this.#options.onFailure(error, path)
   }
 
-  /** Recovery is over: what was put off and never superseded comes first, and has failed. */
+  /** Ends recovery. Postponed operations that were never superseded come first, and have failed. */
   endReplay(): void {
     this.isReplaying = false
     this.#repeatedSeq = this.startedSeq
@@ -346,7 +347,7 @@ export class Applier {
   }
 }
 
-/** Whether it may be one operation that failed, and not the storage as a whole. */
+/** Whether the failure may concern one operation and not the whole storage. */
 function isOfOne({ code }: HotspareError): boolean {
   return code === 'STORAGE_FAILED' || code === 'PATH_BLOCKED'
 }
@@ -360,8 +361,8 @@ function recordOf(
 }
 
 /**
- * The size is that of the history: the next change in place has its offset from there, on every
- * node.
+ * The record has the size of the history, from which the next change in place gets its offset on
+ * every node.
  */
 function mixedRecordOf(
   last: PendingOperation,

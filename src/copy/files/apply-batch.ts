@@ -1,15 +1,15 @@
 /**
- * Operations that go to the tree in one call. Ones that a later one of the same batch makes
- * superfluous are left out, and patches that continue each other become one.
+ * Operations for one call of the tree. Operations that a later one of the batch makes superfluous
+ * are left out, and contiguous patches are merged.
  */
 import type { AppliedStat } from '../../interfaces/tree-store.js'
 import type { FileOperation, Overlay, PendingOperation } from './overlay.js'
 
 /** One operation for the tree. */
 interface Slot {
-  /** The newest pending operation in it; its change is the path's version afterwards. */
+  /** The newest pending operation in it, whose change becomes the version of the path. */
   last: PendingOperation
-  /** Bytes of patches that continue the first. */
+  /** The bytes of the patches that continue the first one. */
   more: Uint8Array[]
   end: number
   isDropped: boolean
@@ -20,7 +20,7 @@ export class ApplyBatch {
   readonly #overlay: Overlay
   readonly #slots: Slot[] = []
   readonly #lastOf = new Map<string, Slot>()
-  /** Everything in it, in order. */
+  /** All operations, in order. */
   readonly all: PendingOperation[] = []
   bytes = 0
   lastSeq = 0
@@ -40,7 +40,7 @@ export class ApplyBatch {
     const bytes = 'bytes' in operation ? operation.bytes.length : 0
     this.bytes += bytes
     const end = operation.kind === 'patch' ? operation.offset + bytes : -1
-    // Most paths have one operation only, and then nothing is to be found.
+    // Most paths have only one operation, so there is nothing to look for.
     const path = this.#overlay.get(operation.path)
     const isAlone = path !== undefined && path.operations.length - path.head <= 1
     const before = isAlone ? undefined : this.#lastOf.get(operation.path)
@@ -55,7 +55,7 @@ export class ApplyBatch {
     for (const slot of this.#slots) if (slot.first.operation.path === path) slot.isDropped = true
   }
 
-  /** What the tree has to do. */
+  /** The operations for the tree. */
   operations(): FileOperation[] {
     const operations: FileOperation[] = []
     for (const slot of this.#slots) {
@@ -68,7 +68,7 @@ export class ApplyBatch {
     return operations
   }
 
-  /** Calls back with what the tree answered to each operation. */
+  /** Calls back with the result of each operation. */
   forEachResult(
     stats: readonly (AppliedStat | undefined)[],
     found: (first: PendingOperation, last: PendingOperation, stat: AppliedStat | undefined) => void,
@@ -86,12 +86,12 @@ export class ApplyBatch {
   }
 }
 
-/** Whether the result does not depend on what was there before. */
+/** Whether the result does not depend on earlier content. */
 export function isAbsolute(operation: FileOperation): boolean {
   return operation.kind === 'put' || operation.kind === 'install' || operation.kind === 'remove'
 }
 
-/** Makes a patch that continues the last one part of it. */
+/** Merges a patch into the previous one that it continues. */
 function merge(slot: Slot, pending: PendingOperation, end: number): boolean {
   const { operation } = pending
   if (operation.kind !== 'patch' || slot.end !== operation.offset) return false

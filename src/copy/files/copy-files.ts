@@ -1,11 +1,10 @@
 /**
- * The files of a copy as the last appended change has them: what is in the tree with what is
- * pending on top.
+ * The files of a copy after the last appended change: the tree with the pending changes on top.
  *
- * Invariant: what is read is one state of the file, the newest appended one. A change that reaches
- * the tree while it is read from there would mix two states, so the read is done again, and at last
- * with the applier held. While a restore puts its files in their places, and where somebody else
- * changed the file, there is no such state: reads wait, or are refused.
+ * Invariant: a read returns one state of the file, the newest appended one. A change that reaches
+ * the tree during a read would mix two states, so the read is repeated, and finally done while the
+ * applier is held. While a restore moves files into place, and for files with outside changes,
+ * there is no such state: reads wait or are refused.
  */
 import { HotspareError } from '../../errors.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
@@ -19,27 +18,24 @@ import type { Overlay, PendingOperation } from './overlay.js'
 import { findBlocked } from './path-claims.js'
 import type { FileRecord, TransferAnswer } from './types.js'
 
-/**
- * Times that a read is tried while its file changes; after them the applier is held for the last
- * one.
- */
+/** Times that a read is tried while its file changes; the last time the applier is held. */
 const triesMax = 3
 /** Switches to a restore that one read waits for; then it is refused with `RESTORE_UNDER_WAY`. */
 const switchesMax = 3
 
-/** What a read needs, as it was when it began. */
+/** The data for a read, captured at its beginning. */
 interface Capture {
   readonly from: number
   readonly length: number
   readonly record: FileRecord
   readonly seq: number
-  /** Pending operations, the first one absolute when nothing of the tree is needed. */
+  /** The pending operations; the first is absolute when nothing of the tree is needed. */
   readonly operations: readonly PendingOperation[]
   readonly needsTree: boolean
 }
 
 /**
- * What the tree and the changes on their way to it make of a stretch; the file of the tree as it
+ * A range of the file, composed of the tree and the pending changes, and the file of the tree as it
  * was found.
  */
 interface Composed {
@@ -47,21 +43,21 @@ interface Composed {
   readonly stat: FileStat | undefined
 }
 
-/** What was read, and of which version of the file. */
+/** The bytes that were read, and the version that they are from. */
 export interface ReadFile {
   readonly bytes: Uint8Array
   readonly record: FileRecord
 }
 
-/** The switches to restores, while which files have no state of one instant. */
+/** The switches to restores, during which files have no consistent state. */
 export interface FileSwitches {
-  /** How many have begun. */
+  /** The number of switches that have begun. */
   readonly switches: number
-  /** Resolves when none puts files in their places any more; undefined while none does. */
+  /** Resolves when no switch moves files; undefined while none does. */
   settled(): Promise<void> | undefined
 }
 
-/** What a copy's files are made of. */
+/** The parts that a copy's files are made of. */
 export interface FileParts {
   readonly index: FileIndex
   readonly overlay: Overlay
@@ -76,7 +72,7 @@ export class CopyFiles {
   readonly #switches: FileSwitches
   readonly #lastSeq: () => number
 
-  /** @param lastSeq - the last change appended */
+  /** @param lastSeq - the last appended change */
   constructor(
     { storage, policy }: { readonly storage: OpenStorage; readonly policy: SyncPolicy },
     parts: FileParts,
@@ -90,14 +86,12 @@ export class CopyFiles {
     this.#lastSeq = lastSeq
   }
 
-  /**
-   * How many restores were switched to since the copy was opened, one that is under way included.
-   */
+  /** The number of switches since the copy was opened, including one in progress. */
   get switches(): number {
     return this.#switches.switches
   }
 
-  /** What brings the files on the disk up to the changes. */
+  /** The part that carries out changes on the disk. */
   get applier(): Pick<Applier, 'startedSeq' | 'isReplaying'> {
     return this.#parts.applier
   }
@@ -106,12 +100,12 @@ export class CopyFiles {
     return this.#parts.overlay.stat(path)
   }
 
-  /** Whether files lie below this path. */
+  /** Whether there are files below this path. */
   hasBelow(path: string): boolean {
     return this.#parts.overlay.folders.has(path)
   }
 
-  /** Which new files cannot come to stand at their paths, and why. */
+  /** The new files whose paths are blocked, with the reason. */
   findBlocked(paths: readonly string[]): Promise<ReadonlyMap<string, HotspareError>> {
     return findBlocked(this.#storage.tree, this.#policy, paths)
   }
@@ -129,7 +123,7 @@ export class CopyFiles {
         const read = await this.#readOnce(path, offset, length)
         if (switches === this.switches) return read
       } catch (error) {
-        // What it was reading was taken away by a switch that began meanwhile.
+        // A switch that began meanwhile has removed the file.
         if (switches === this.switches) throw error
       }
     }
@@ -137,8 +131,8 @@ export class CopyFiles {
   }
 
   /**
-   * Resolves when what is known of files is of one state: at once, unless a restore puts its files
-   * in their places.
+   * Resolves when the information about files is of one state: immediately, unless a restore is
+   * moving files into place.
    *
    * @throws `RESTORE_UNDER_WAY`
    */
@@ -164,9 +158,7 @@ export class CopyFiles {
     })
   }
 
-  /**
-   * A file of another size than the history's is a version of nobody, and a part of it even less.
-   */
+  /** A file with another size than in the history is of no version, and neither is a part of it. */
   #whole(path: string, { record, needsTree, operations }: Capture, composed: Composed): ReadFile {
     const { bytes, stat } = composed
     if (needsTree && operations.length === 0 && stat?.size !== record.size) {
@@ -193,7 +185,7 @@ export class CopyFiles {
     }
   }
 
-  /** Whether nothing newer than what was captured can have reached the tree. */
+  /** Whether nothing newer than the captured state can have reached the tree. */
   #isStill(path: string, capture: Capture): boolean {
     const { overlay, applier } = this.#parts
     return (
@@ -223,7 +215,7 @@ export class CopyFiles {
       if (result === undefined || result === 'missing') return undefined
       stat = result.stat
       pieces.push(buffer.subarray(result.start, result.start + result.length))
-      // Somebody else has shortened the file.
+      // An outside change has shortened the file.
       if (result.length < wanted) break
       done += wanted
     } while (done < length)
@@ -231,7 +223,7 @@ export class CopyFiles {
     return { bytes: pieces.length === 1 ? only : Buffer.concat(pieces), stat }
   }
 
-  /** All paths that begin with the prefix, sorted. */
+  /** All paths with the prefix, sorted. */
   list(prefix: string = ''): string[] {
     const { index, overlay } = this.#parts
     const paths: string[] = []
@@ -246,9 +238,9 @@ export class CopyFiles {
   }
 
   /**
-   * Bytes as the tree has them, with versions that they are at least as new as.
+   * Bytes from the tree, each with a version that they are at least as new as.
    *
-   * @throws `CHANGED_OUTSIDE`: what the history has of a file cannot be given to anybody from here
+   * @throws `CHANGED_OUTSIDE` when the version of the history cannot be read here
    */
   async readForTransfer(requests: readonly ReadRequest[]): Promise<TransferAnswer> {
     const { index } = this.#parts
@@ -266,8 +258,8 @@ export class CopyFiles {
   }
 
   /**
-   * What is missing, or has another size, is so by a change that follows, and not by somebody
-   * else's hand.
+   * Checks that a file that is missing or has another size is so because of a later change, and not
+   * of an outside one.
    */
   async #requireOwn(
     requests: readonly ReadRequest[],
@@ -303,7 +295,7 @@ function changedOutside(path: string): HotspareError {
   return new HotspareError('CHANGED_OUTSIDE', what, { details: { path } })
 }
 
-/** What a standby is told that needs the files. */
+/** The error for a standby that requests such files. */
 function cannotGive(paths: readonly string[]): HotspareError {
   const [path = ''] = paths
   const more = paths.length > 1 ? `, and ${paths.length - 1} more files,` : ''
@@ -311,7 +303,7 @@ function cannotGive(paths: readonly string[]): HotspareError {
   return new HotspareError('CHANGED_OUTSIDE', what, { details: { path, files: paths.length } })
 }
 
-/** There is no such file. */
+/** The error for a missing file. */
 export function notFound(path: string): HotspareError {
   return new HotspareError('FILE_NOT_FOUND', `there is no file '${path}'`, { details: { path } })
 }

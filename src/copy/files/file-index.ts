@@ -1,14 +1,13 @@
 /**
- * The version of every file: which change touched it last, and how it looked afterwards. Removed
- * files leave a tombstone, so that a peer can be told.
+ * The version of every file: the last change that touched it, and its state afterwards. Removed
+ * files leave a tombstone, so that peers can be told.
  *
- * Invariants: a path has a record or a tombstone, never both; records are never changed, only
- * replaced; tombstones are in the order of their versions, and none at or below `tombstoneFloor` is
- * there.
+ * Invariants: a path has a record or a tombstone, never both; records are never modified, only
+ * replaced; tombstones are in the order of their versions, and all are above `tombstoneFloor`.
  */
 import type { FileRecord, VersionedPath } from './types.js'
 
-/** A file's state after its last change. */
+/** The state of a file after its last change. */
 export interface IndexRecord extends FileRecord {
   readonly className: string
   readonly mtimeMs: number
@@ -16,15 +15,12 @@ export interface IndexRecord extends FileRecord {
 }
 
 /**
- * Time and inode that no file has: in a record they say that the disk has not this version, but
- * something else.
+ * A time and inode that no file has. In a record they mean that the disk does not have this
+ * version.
  */
 export const noFile: { readonly mtimeMs: number; readonly inode: number } = { mtimeMs: 0, inode: 0 }
 
-/**
- * Whether somebody else's change is known to be in the file that stands where this version should
- * be.
- */
+/** Whether the file on the disk is known to contain an outside change instead of this version. */
 export function isNotOnDisk({ mtimeMs, inode }: IndexRecord): boolean {
   return mtimeMs === noFile.mtimeMs && inode === noFile.inode
 }
@@ -34,8 +30,8 @@ export interface IndexedFile extends IndexRecord {
 }
 
 /**
- * Tombstones kept; beyond it the oldest are forgotten, `tombstoneFloor` rises, and a node that is
- * further behind gets a full restore.
+ * Tombstones that are kept. Beyond it the oldest are dropped, `tombstoneFloor` rises, and a node
+ * that is further behind gets a full restore.
  */
 export const tombstonesMax = 100_000
 
@@ -45,24 +41,24 @@ export class FileIndex {
   readonly #tombstonesMax: number
   #floor = 0
   #bytes = 0
-  /** Paths changed since the last checkpoint took them. */
+  /** The paths that changed since the last checkpoint took them. */
   #dirty = new Set<string>()
 
   constructor(limit: number = tombstonesMax) {
     this.#tombstonesMax = limit
   }
 
-  /** Files. */
+  /** The number of files. */
   get size(): number {
     return this.#files.size
   }
 
-  /** Bytes of all files together. */
+  /** The bytes of all files together. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** Tombstones at or below this version were forgotten. */
+  /** The version up to which tombstones were dropped. */
   get tombstoneFloor(): number {
     return this.#floor
   }
@@ -71,12 +67,12 @@ export class FileIndex {
     return this.#files.get(path)
   }
 
-  /** The version of the change that removed the path, where it is known. */
+  /** The version of the change that removed the path, if known. */
   tombstone(path: string): number | undefined {
     return this.#tombstones.get(path)
   }
 
-  /** All paths that begin with the prefix, in no order. */
+  /** All paths with the prefix, in no order. */
   paths(prefix: string = ''): string[] {
     const paths = [...this.#files.keys()]
     return prefix === '' ? paths : paths.filter((path) => path.startsWith(prefix))
@@ -93,8 +89,8 @@ export class FileIndex {
   }
 
   /**
-   * What changed after `seq`: one walk over all. Removals are complete only for
-   * `seq >= tombstoneFloor`.
+   * The files and removals after `seq`, found by one walk over all records. Removals are complete
+   * only for `seq >= tombstoneFloor`.
    */
   changedSince(seq: number): { files: IndexedFile[]; removed: VersionedPath[] } {
     const files: IndexedFile[] = []
@@ -115,10 +111,10 @@ export class FileIndex {
     this.#dirty.add(path)
   }
 
-  /** The path was removed by change `version`. */
+  /** Records that the change `version` removed the path. */
   remove(path: string, version: number): void {
     this.#forget(path)
-    // Set anew, so that the map stays in the order of versions.
+    // Deleted and added again, so that the map stays in the order of versions.
     this.#tombstones.delete(path)
     if (version > this.#floor) this.#tombstones.set(path, version)
     this.#dirty.add(path)
@@ -137,7 +133,7 @@ export class FileIndex {
     this.#floor = Math.max(this.#floor, oldest[1])
   }
 
-  /** Forgets tombstones at or below `floor`. */
+  /** Drops tombstones at or below `floor`. */
   raiseFloor(floor: number): void {
     if (floor <= this.#floor) return
     this.#floor = floor
@@ -146,7 +142,7 @@ export class FileIndex {
     }
   }
 
-  /** Brings tombstones that were read in any order into that of their versions. */
+  /** Sorts tombstones that were read in any order by version. */
   sortTombstones(): void {
     const sorted = [...this.#tombstones].sort((left, right) => left[1] - right[1])
     this.#tombstones.clear()
@@ -154,8 +150,8 @@ export class FileIndex {
   }
 
   /**
-   * The path is none of this node's any more (its policy changed, or a restore replaced
-   * everything).
+   * Drops a path that no longer belongs to this copy, because the policy changed or a restore
+   * replaced everything.
    */
   drop(path: string): void {
     this.#forget(path)
@@ -182,7 +178,7 @@ export class FileIndex {
     return dirty
   }
 
-  /** A checkpoint failed: its paths are to be taken again. */
+  /** Returns the paths of a failed checkpoint. */
   returnDirty(paths: Iterable<string>): void {
     for (const path of paths) this.#dirty.add(path)
   }

@@ -1,19 +1,19 @@
 /**
- * The folders that hold files, so that a write can tell at once whether a folder stands where it
- * wants a file.
+ * The folders that contain files, so that a write can tell immediately whether a folder blocks its
+ * path.
  *
- * Invariant: a folder is here exactly while a file or a folder that is here lies directly in it;
- * the number says how many.
+ * Invariant: a folder is listed exactly while it directly contains a listed file or folder; the
+ * number counts them.
  */
 export class Folders {
   readonly #counts = new Map<string, number>()
 
-  /** Whether files lie below this path. */
+  /** Whether there are files below this path. */
   has(path: string): boolean {
     return this.#counts.has(path)
   }
 
-  /** A file came into being. */
+  /** Adds a file. */
   add(path: string): void {
     for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
       const folder = path.slice(0, at)
@@ -23,7 +23,7 @@ export class Folders {
     }
   }
 
-  /** A file is gone. */
+  /** Removes a file. */
   remove(path: string): void {
     for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
       const folder = path.slice(0, at)

@@ -1,7 +1,7 @@
 /**
- * The stored index: a log of blocks, each with what changed since the one before. A checkpoint
- * names the log and how much of it counts; what stands behind that is of a checkpoint that did not
- * come to its end.
+ * The stored index: a log of blocks, each with the changes since the previous one. A checkpoint
+ * names the log and the length that counts; what follows belongs to a checkpoint that was not
+ * completed.
  *
  * | at | field of a block |
  * | --- | --- |
@@ -16,7 +16,7 @@ import { encode } from '../../protocol/codec.js'
 import { fromDisk } from '../../protocol/fields.js'
 import type { FileIndex } from './file-index.js'
 
-/** What a checkpoint says of the stored index. */
+/** The place of the stored index, as a checkpoint records it. */
 export interface IndexPlace {
   readonly log: string
   readonly bytes: number
@@ -24,9 +24,9 @@ export interface IndexPlace {
 
 const area = 'index'
 const blockHeaderBytes = 8
-/** Records in a block, so that encoding one never holds up the node for long. */
+/** Records in a block, few enough that encoding one does not block the node for long. */
 const blockRecords = 1000
-/** The log is written anew when it has doubled, and not below this. */
+/** The smallest size at which the log is rewritten; it is when it has doubled. */
 const compactBytesMin = 1024 * 1024
 /** Bytes of the log that are read at a time. */
 const readBytes = 4 * 1024 * 1024
@@ -62,7 +62,7 @@ export function encodeIndexBlock(index: FileIndex, paths: readonly string[]): Ui
   return block
 }
 
-/** Brings the index up to a block. Its bytes were checked. */
+/** Applies a block, whose bytes were checked, to the index. */
 export function readIndexBlock(meta: Uint8Array, index: FileIndex): void {
   const fields = read.fields(read.decode(meta), 'index block')
   if (fields.v !== indexFormatVersion) {
@@ -78,7 +78,7 @@ export function readIndexBlock(meta: Uint8Array, index: FileIndex): void {
       version: read.count(file[2], 'version'),
       size: read.count(file[3], 'size'),
       mode: read.count(file[4], 'mode'),
-      // A file may be older than 1970.
+      // Times before 1970 are negative.
       mtimeMs: read.number(file[5], 'mtimeMs'),
       inode: read.number(file[6], 'inode'),
     })
@@ -96,7 +96,7 @@ export class IndexLog {
   #name = ''
   #stale: string[] = []
   #bytes = 0
-  /** Length after it was last written as a whole. */
+  /** The length after the last complete write. */
   #wholeBytes = 0
 
   constructor(logs: LogStore) {
@@ -104,7 +104,8 @@ export class IndexLog {
   }
 
   /**
-   * Reads what a checkpoint names into the index, and cuts what stands behind.
+   * Reads the part that a checkpoint names into the index, and cuts the rest.
+   *
    * @throws `STORAGE_CORRUPT` when it is damaged
    */
   async load(place: IndexPlace, index: FileIndex): Promise<void> {
@@ -127,12 +128,12 @@ export class IndexLog {
     index.takeDirty()
   }
 
-  /** Whether the log is written anew at the next checkpoint. */
+  /** Whether the next checkpoint rewrites the log. */
   get isDue(): boolean {
     return this.#log === undefined || this.#bytes > Math.max(compactBytesMin, this.#wholeBytes * 2)
   }
 
-  /** Writes what changed, or everything when it is due, durably. */
+  /** Writes the changes durably, or everything when a rewrite is due. */
   async write(index: FileIndex, changed: Iterable<string>): Promise<IndexPlace> {
     if (this.isDue) {
       await this.#begin()
@@ -142,14 +143,14 @@ export class IndexLog {
     return { log: this.#name, bytes: this.#bytes }
   }
 
-  /** Removes the logs that no checkpoint names any more. The one just written is in force. */
+  /** Removes the logs that no checkpoint names; the log just written is in use. */
   async removeStale(): Promise<void> {
     if (this.#stale.length === 0) return
     await this.#logs.remove(area, this.#stale)
     this.#stale = []
   }
 
-  /** Closes the log; the next write begins a new one. */
+  /** Closes the log; the next write creates a new one. */
   async close(): Promise<void> {
     const log = this.#log
     this.#log = undefined
@@ -183,7 +184,7 @@ export class IndexLog {
     try {
       await log.append([block])
     } catch (error) {
-      // What is in the log now is undefined: the next checkpoint writes a new one.
+      // The content of the log is unknown, so the next checkpoint writes a new one.
       await this.close().catch(() => undefined)
       throw error
     }
@@ -191,7 +192,7 @@ export class IndexLog {
   }
 }
 
-/** All that the index knows, as it is now: it goes on changing while it is written. */
+/** All paths of the index at this time; it continues to change during the write. */
 function allPaths(index: FileIndex): string[] {
   const paths = index.paths()
   for (const [path] of index.removed()) paths.push(path)
@@ -202,7 +203,7 @@ function damaged(place: IndexPlace, at: number): HotspareError {
   return new HotspareError('STORAGE_CORRUPT', `the index ${place.log} is damaged at byte ${at}`)
 }
 
-/** Reads whole blocks; answers how many bytes they were. */
+/** Applies the complete blocks and returns their length. */
 async function readBlocks(
   log: Log,
   offset: number,

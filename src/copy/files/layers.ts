@@ -1,24 +1,22 @@
-/**
- * The content of a file as changes make it, one laid over the other, for any window of the file.
- */
+/** Computes the content of a range of a file from changes that are applied one after the other. */
 import { HotspareError } from '../../errors.js'
 import type { ObjectStore } from '../../interfaces/object-store.js'
 import type { FileOperation } from './overlay.js'
 
 /**
- * Bytes of one call to the storage: below what every call may ask for, and little enough to let
- * others in between.
+ * Bytes of one call to the storage: below the limit of every call, and few enough that other calls
+ * get their turn.
  */
 export const pieceBytes: number = 8 * 1024 * 1024
 
-/** What a change does to the file. */
+/** The effect of a change on a file. */
 export interface Layer {
   readonly operation: FileOperation
-  /** Bytes of the blob, for operations that name one. */
+  /** The bytes of the blob, for operations that name one. */
   readonly blobBytes: number
 }
 
-/** Does to the window of the file that begins at `from` what the operation does to the file. */
+/** Applies the operation to a window of the file that starts at `from`. */
 export async function lay(
   objects: ObjectStore,
   window: Uint8Array,
@@ -52,7 +50,7 @@ export async function lay(
   }
 }
 
-/** How long a file is after the operation. */
+/** The length of a file after the operation. */
 export function sizeAfter({ operation, blobBytes }: Layer, size: number): number {
   switch (operation.kind) {
     case 'put':
@@ -81,7 +79,7 @@ async function layObject(
   for (let at = Math.max(from, offset); at < end; at += pieceBytes) {
     const length = Math.min(pieceBytes, end - at)
     const bytes = await objects.read('blobs', name, at - offset, length)
-    // Whoever reads would take what is not there for zeros.
+    // Missing bytes must not be read as zeros.
     if (bytes.length < length) {
       throw new HotspareError('STORAGE_FAILED', `the stored content ${name} ends early`)
     }
@@ -89,7 +87,7 @@ async function layObject(
   }
 }
 
-/** Copies what of `bytes`, which stand at `at` of the file, lies in the window. */
+/** Copies the part of `bytes`, which are at `at` in the file, that lies in the window. */
 function place(window: Uint8Array, from: number, bytes: Uint8Array, at: number): void {
   const start = Math.max(from, at)
   const end = Math.min(from + window.length, at + bytes.length)

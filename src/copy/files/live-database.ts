@@ -1,21 +1,21 @@
 /**
- * SQLite databases that lie in a synced class while somebody has them open. A copy of a file that
- * is being written is no database, and closing any descriptor of one drops the locks that SQLite
- * holds on it in the same process, so each start asks to move it out of the synced classes.
+ * Finds open SQLite databases in synced classes. A copy of a file that is being written is no valid
+ * database, and closing any descriptor of the file drops the locks that SQLite holds in the same
+ * process, so each start asks to move it out of the synced classes.
  *
  * Invariant: the database itself is never opened here, because closing it would drop these locks.
- * Its write-ahead log, which lies beside it while it is open and after a crash, says what it is.
+ * It is recognised by its write-ahead log, which exists while it is open and after a crash.
  */
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { TreeEntry } from '../../interfaces/tree-store.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 import { claimingClass } from './path-claims.js'
 
-/** Databases that are looked for and reported; further ones are left out. */
+/** Databases that are reported; further ones are left out. */
 const liveDatabasesMax = 100
 
 const logSuffix = '-wal'
-/** How a write-ahead log begins; the last bit says in which byte order its checksums are. */
+/** The first bytes of a write-ahead log; the last bit is the byte order of its checksums. */
 const logMagic = 0x377f0682
 const magicBytes = 4
 
@@ -34,7 +34,7 @@ export class LiveDatabases {
     this.#policy = policy
   }
 
-  /** The scan met this file. */
+  /** Records a file of the scan. */
   note(entry: TreeEntry): void {
     if (!entry.path.endsWith(logSuffix) || this.#candidates.length >= liveDatabasesMax) return
     const path = entry.path.slice(0, -logSuffix.length)
@@ -44,7 +44,10 @@ export class LiveDatabases {
     if (className !== undefined) this.#candidates.push({ path, className, log: entry })
   }
 
-  /** The databases that have such a log. A warning: what cannot be read costs no node its start. */
+  /**
+   * The databases with such a log. This is only a warning, so a file that cannot be read does not
+   * fail the start.
+   */
   async find({ tree }: OpenStorage): Promise<LiveDatabaseEvent[]> {
     const found: LiveDatabaseEvent[] = []
     for (const { path, className, log } of this.#candidates) {
@@ -57,7 +60,8 @@ export class LiveDatabases {
   async #isLive(tree: OpenStorage['tree'], path: string, log: TreeEntry): Promise<boolean> {
     const [database] = await tree.stat([path])
     if (database === undefined) return false
-    // A log that was cut after a checkpoint is empty, and pages are a multiple of this size.
+    // A log is empty after a checkpoint truncated it, and the size of a database is a multiple of
+    // its page size.
     if (log.size === 0) return database.size > 0 && database.size % 512 === 0
     const requests = [{ path: log.path, offset: 0, length: magicBytes }]
     const { buffer, results } = await tree.read(requests)

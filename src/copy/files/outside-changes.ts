@@ -1,9 +1,9 @@
 /**
- * What somebody else did to files of the copy: found by the scan when it was opened, and since then
- * by changes and reads that met it.
+ * Tracks outside changes to files of the copy: found by the scan at its opening, and later by
+ * changes and reads.
  *
- * Invariant: the content of such a file is of no history, so it is neither read nor given to
- * anybody, until the history has it or the history's version is back.
+ * Invariant: the content of such a file belongs to no history, so it is neither read nor sent until
+ * the history contains it or its version is restored.
  */
 import type { FileStat, TreeEntry } from '../../interfaces/tree-store.js'
 import { Listeners } from '../../util/listeners.js'
@@ -18,7 +18,7 @@ export class OutsideChanges {
   readonly #overlay: Overlay
   readonly #listeners = new Listeners<[found: OutsideReport]>()
   #report: OutsideReport = nothingOutside
-  /** Files that are other than the index has them, with the version that the history has. */
+  /** The changed files, with the version in the history. */
   readonly #unsettled = new Map<string, number>()
 
   constructor(index: FileIndex, overlay: Overlay) {
@@ -26,12 +26,12 @@ export class OutsideChanges {
     this.#overlay = overlay
   }
 
-  /** All that was found and is not settled. */
+  /** All outside changes that are not settled. */
   get report(): OutsideReport {
     return this.#report
   }
 
-  /** The scan at the start of the copy found this. */
+  /** Records what the scan at the opening of the copy found. */
   begin(found: OutsideReport): void {
     this.#report = found
     for (const { path } of found.differing) this.#note(path)
@@ -43,7 +43,7 @@ export class OutsideChanges {
     if (record !== undefined) this.#unsettled.set(path, record.version)
   }
 
-  /** What was found is in the history now, or the history's version is back; `left` is not. */
+  /** Settles the changes, which are in the history now or undone, except those in `left`. */
   settle(left: OutsideReport = nothingOutside): void {
     this.#report = left
     const paths = new Set([...left.differing.map(({ path }) => path), ...left.missing])
@@ -52,27 +52,27 @@ export class OutsideChanges {
     }
   }
 
-  /** Whether the file is a mixture of what somebody else left there and of changes in place. */
+  /** Whether the file is a mixture of outside changes and changes in place. */
   isMixed(path: string): boolean {
     const record = this.#index.get(path)
     return record !== undefined && isNotOnDisk(record)
   }
 
-  /** Whether the file in the tree is known to be other than the index's version of it. */
+  /** Whether the file in the tree is known to differ from the version in the index. */
   isChanged(path: string): boolean {
     const record = this.#index.get(path)
     if (record === undefined) return false
     return isNotOnDisk(record) || this.#unsettled.get(path) === record.version
   }
 
-  /** Whether whoever reads the file now would read what is of no history. */
+  /** Whether a read of the file would return content that belongs to no history. */
   isUnreadable(path: string): boolean {
     const pending = this.#overlay.get(path)
     const isReplaced = pending !== undefined && pending.base >= pending.head
     return !isReplaced && this.isChanged(path)
   }
 
-  /** A change met a file that is other than the index has it. */
+  /** Records that a change found a file that differs from the index. */
   changeMet(found: TreeEntry): void {
     const { differing } = this.#report
     if (differing.some(({ path }) => path === found.path)) return
@@ -80,7 +80,7 @@ export class OutsideChanges {
     this.#listeners.call({ ...nothingOutside, differing: [found] })
   }
 
-  /** A read met what somebody else left, or found nothing where a file should be. */
+  /** Records that a read found an outside change, or no file where there should be one. */
   readMet(path: string, stat: FileStat | undefined): void {
     this.#note(path)
     if (stat !== undefined) return this.changeMet({ path, ...stat })
@@ -90,7 +90,7 @@ export class OutsideChanges {
     this.#listeners.call({ ...nothingOutside, missing: [path] })
   }
 
-  /** Called when a change or a read met such a file, once for each file. */
+  /** The listener is called when a change or a read finds such a file, once for each file. */
   onFound(listener: (found: OutsideReport) => void): () => void {
     return this.#listeners.add(listener)
   }

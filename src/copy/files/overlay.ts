@@ -1,7 +1,8 @@
 /**
- * The changes of files that were appended and are not in the tree yet. Reads see them on top of it.
+ * The changes of files that are appended and not in the tree yet. Reads see them on top of the
+ * tree.
  *
- * Invariants: the operations of a path are in the order of their changes; a path is here exactly
+ * Invariants: the operations of a path are in the order of their changes; a path is listed exactly
  * while one of its operations is not in the tree.
  */
 import type { FileStat, TreeOperation } from '../../interfaces/tree-store.js'
@@ -10,26 +11,26 @@ import { Folders } from './folder-counts.js'
 import { Spellings } from './spellings.js'
 import type { FileRecord } from './types.js'
 
-/** What a batch can hold of operations. */
+/** The operations that a batch can contain. */
 export type FileOperation = Exclude<TreeOperation, { kind: 'keep' }>
 
-/** A change of a file on its way to the tree. */
+/** A change of a file that is not in the tree yet. */
 export interface PendingOperation {
   readonly seq: number
   readonly className: string
   readonly operation: FileOperation
-  /** Bytes of the blob, for operations that name one. */
+  /** The bytes of the blob, for operations that name one. */
   readonly blobBytes: number
-  /** Bytes that the file has before it; the overlay says so. */
+  /** The size of the file before it, set by the overlay. */
   sizeBefore: number
   /**
-   * What stands at the path already as the change makes it, null for no file: the tree has nothing
-   * to do then.
+   * The file that is at the path already as the result of the change, null for none. The tree has
+   * nothing to do then.
    */
   readonly found?: FileStat | null
 }
 
-/** The pending operations of one path, and what they make of it. */
+/** The pending operations of a path, and the resulting file. */
 export interface PendingPath {
   exists: boolean
   className: string
@@ -37,19 +38,19 @@ export interface PendingPath {
   mode: number
   version: number
   operations: PendingOperation[]
-  /** Operations before this one are in the tree. */
+  /** The index of the first operation that is not in the tree. */
   head: number
-  /** The last operation that does not depend on what was before; -1 when all do. */
+  /** The index of the last operation that does not depend on earlier content; -1 when all do. */
   base: number
 }
 
-/** Mode of a file that a patch creates. */
+/** The mode of a file that a patch creates. */
 const createdMode = 0o644
 
 export class Overlay {
   readonly #index: FileIndex
   readonly #paths = new Map<string, PendingPath>()
-  /** Of the files as the last appended change has them. */
+  /** The folders of the files after the last appended change. */
   readonly folders: Folders = new Folders()
   readonly #spellings = new Spellings()
 
@@ -65,7 +66,7 @@ export class Overlay {
     return this.#paths.entries()
   }
 
-  /** The file as the last appended change has it. */
+  /** The file after the last appended change. */
   stat(path: string): FileRecord | undefined {
     const pending = this.#paths.get(path)
     if (pending === undefined) return this.#index.get(path)
@@ -96,8 +97,8 @@ export class Overlay {
   }
 
   /**
-   * Files and folders that differ only in case from the path, or from a folder above it, neither of
-   * which is there.
+   * Existing files and folders that differ only in case from a new path, or from a new folder above
+   * it.
    */
   spelledOtherwise(path: string): string[] {
     return this.#spellings.othersOf(
@@ -154,7 +155,7 @@ export class Overlay {
     return pending
   }
 
-  /** The oldest pending operation of a path is in the tree. */
+  /** Records that the oldest pending operation of a path is in the tree. */
   applied(path: string): void {
     const pending = this.#paths.get(path)
     if (pending === undefined) return
@@ -169,7 +170,7 @@ export class Overlay {
     pending.head = 0
   }
 
-  /** Begins anew with what the index has. */
+  /** Restarts with the files of the index. */
   reset(): void {
     this.#paths.clear()
     this.folders.clear()

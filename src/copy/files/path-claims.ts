@@ -1,4 +1,4 @@
-/** What the data plane asks of a policy. */
+/** Questions of the data plane to the policy. */
 
 import { HotspareError } from '../../errors.js'
 import type { Obstacle, TreeStore } from '../../interfaces/tree-store.js'
@@ -8,8 +8,8 @@ import type { SyncPolicy } from '../../policy/sync-policy.js'
 import { inBatches } from '../../util/in-batches.js'
 
 /**
- * The class that claims a path, if its kind answers the question with yes. Undefined also for a
- * path that no class claims, or two.
+ * The class that claims a path, if its kind answers the question with yes; undefined also for a
+ * path that no class, or two classes, claim.
  */
 export function claimingClass(
   policy: SyncPolicy,
@@ -20,16 +20,15 @@ export function claimingClass(
     const found = policy.classOf(path)
     return found !== undefined && kindOf(found.declaration)[question] ? found.name : undefined
   } catch {
-    // Claimed by two classes: whatever is done to it would be wrong for one of them.
+    // Two classes claim it, so any treatment would be wrong for one of them.
     return undefined
   }
 }
 
 /**
- * Whether what stands in the way of a path may be removed: a file in the place of a folder above it
- * that a synced class claims, which is of the old copy; a link or special file at the path itself
- * only where this copy had a file there, in whose place somebody put it. Anything else is not to be
- * touched.
+ * Whether an object that blocks a path may be removed: a file in place of a folder above it that a
+ * synced class claims, which belongs to the old copy; a link or special file at the path itself
+ * only if this copy had a file there. Other objects are not touched.
  */
 export async function mayForce(
   tree: TreeStore,
@@ -49,13 +48,12 @@ export async function mayForce(
   return (await tree.stat(others)).every((found) => found === undefined)
 }
 
-/** Paths that are looked at in one call; more take further calls. */
+/** Paths that are examined in one call; more take further calls. */
 const lookedAtMax = 1000
 
 /**
- * Which new files cannot come to stand at their paths, and why: something is in the way that is not
- * to be touched. Files of synced classes are no hindrance: they belong to this copy, and go before
- * anything takes their place.
+ * The new files whose paths are blocked by an object that must not be touched, with the reason.
+ * Files of synced classes do not block, because they belong to this copy and are removed first.
  */
 export async function findBlocked(
   tree: TreeStore,

@@ -1,44 +1,46 @@
 /**
- * Files that are not replicated although a class seems to claim them: because of their name, or
- * because of what they are. Nobody would notice before the machine is lost, so each start says so.
+ * Reports files that are not replicated, because of their name or type, although a class seems to
+ * claim them. Otherwise that would be noticed only after the loss of the machine, so every start
+ * reports it.
  *
- * Invariant: what is kept of them and told one by one is bounded; the rest is counted.
+ * Invariant: the number of paths that are stored and reported individually is bounded; the rest is
+ * counted.
  */
 import { pathProblem } from '../../policy/path-rules.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
 
-/** Skipped paths that are reported one by one and kept; the rest is counted. */
+/** Skipped paths that are stored and reported individually; the rest is counted. */
 export const skippedNamedMax = 100
 /**
- * Characters that are shown of a skipped path; the rest is left out. One that is too long to be
- * replicated is one of them.
+ * Characters shown of a skipped path, which may be one that is too long to be replicated; the rest
+ * is left out.
  */
 const shownMax = 1024
 
-/** One of them. */
+/** A path that is not replicated. */
 export interface SkippedPath {
-  /** Relative to the root, its end left out where it is longer than 1 024 characters. */
+  /** The path relative to the root, cut after 1 024 characters. */
   readonly path: string
-  /** What is wrong with it, in words, for people. */
+  /** The reason, for people. */
   readonly why: string
 }
 
-/** What the last scan left out. */
+/** What the last scan skipped. */
 export interface SkippedReport {
-  /** How many there are. */
+  /** The number of skipped paths. */
   readonly count: number
   /** The first of them, at most {@link skippedNamedMax}. */
   readonly paths: readonly SkippedPath[]
 }
 
-/** What is told of them. */
+/** The events about skipped paths. */
 export type SkippedEvent =
   /**
-   * What a synced class seems to claim and cannot: a link, a special file, an unreadable folder, a
-   * name that breaks the rules.
+   * A path that a synced class seems to claim and cannot: a link, a special file, an unreadable
+   * folder, an invalid name.
    */
   | { readonly name: 'skippedPath'; readonly path: string; readonly why: string }
-  /** There are more of them than were told: so many in all. */
+  /** There are more than were reported; the number of all. */
   | { readonly name: 'skippedPaths'; readonly count: number }
 
 export const nothingSkipped: SkippedReport = { count: 0, paths: [] }
@@ -54,7 +56,7 @@ export class SkippedPaths {
     this.#emit = emit
   }
 
-  /** A scan met what is no regular file, or could not be read. */
+  /** Records an object that is no regular file, or could not be read. */
   add(path: string, why: string): void {
     if (!this.#policy.seemsSynced(path)) return
     this.#count += 1
@@ -64,13 +66,13 @@ export class SkippedPaths {
     this.#emit({ name: 'skippedPath', path: shown, why })
   }
 
-  /** A scan met a regular file that no synced class claims: it may be for its name. */
+  /** Records a regular file that no synced class claims, perhaps because of its name. */
   addUnclaimed(path: string): void {
     const problem = pathProblem(path)
     if (problem !== undefined) this.add(path, `its path ${problem}`)
   }
 
-  /** The scan is over. */
+  /** Ends the scan. */
   end(): SkippedReport {
     const report = { count: this.#count, paths: this.#paths }
     if (report.count > report.paths.length) {

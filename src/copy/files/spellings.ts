@@ -1,10 +1,10 @@
 /**
- * Which files and folders there are under another spelling of a path, so that none comes to stand
- * beside one that a file system without case keeps in the same place.
+ * Finds files and folders under another spelling of a path, so that no two paths exist which a file
+ * system that ignores case treats as one.
  *
- * Invariant: a spelling is here exactly while a file stands at it or below it, and only if folding
- * changes it: whoever looks for the others of a path looks for the folded one in the tree itself.
- * So a tree in lower case costs nothing.
+ * Invariant: a spelling is listed exactly while a file exists at or below it, and only if folding
+ * changes it; the folded spelling is looked up in the tree itself. So a tree in lower case needs no
+ * memory.
  */
 import { HotspareError } from '../../errors.js'
 import type { TreeStore } from '../../interfaces/tree-store.js'
@@ -16,7 +16,7 @@ export class Spellings {
   readonly #counts = new Map<string, number>()
   readonly #byFolded = new Map<string, Set<string>>()
 
-  /** A file came into being. */
+  /** Adds a file. */
   add(path: string): void {
     if (foldPath(path) === path) return
     for (const spelled of withFolders(path)) {
@@ -31,7 +31,7 @@ export class Spellings {
     }
   }
 
-  /** A file is gone. */
+  /** Removes a file. */
   remove(path: string): void {
     if (foldPath(path) === path) return
     for (const spelled of withFolders(path)) {
@@ -55,10 +55,10 @@ export class Spellings {
   }
 
   /**
-   * The other spellings of a path, and of its folders, which would be taken for it. One that is
-   * there exactly so has its place already, whatever stands beside it.
+   * The other spellings of a path and of its folders. An existing path has its place already,
+   * whatever exists beside it.
    *
-   * @param exists - whether a file or a folder with files is there
+   * @param exists - whether there is a file, or a folder with files
    */
   othersOf(path: string, exists: (path: string) => boolean): string[] {
     if (this.#byFolded.size === 0 && foldPath(path) === path) return []
@@ -83,14 +83,14 @@ function withFolders(path: string): string[] {
   return paths
 }
 
-/** Paths that are taken together, and have to be different files on every system. */
+/** A set of paths that have to be different files on every system. */
 export class DistinctPaths {
   readonly #files = new Set<string>()
   readonly #folders = new Folders()
   readonly #spellings = new Spellings()
 
   /**
-   * Adds a path; answers another spelling of it, or of a folder above it, that was there before.
+   * Adds a path and returns another spelling of it, or of a folder above it, that was added before.
    */
   add(path: string): string | undefined {
     if (this.#files.has(path)) return undefined
@@ -104,7 +104,7 @@ export class DistinctPaths {
     return other
   }
 
-  /** Takes a path away again, if it is there. */
+  /** Removes a path, if it was added. */
   remove(path: string): void {
     if (!this.#files.delete(path)) return
     this.#folders.remove(path)
@@ -118,12 +118,12 @@ interface SpelledFiles {
   spelledOtherwise(path: string): string[]
 }
 
-/** What the policy and the storage of a node make of paths that differ only in case. */
+/** The rules of a node's policy and storage for paths that differ only in case. */
 export class NameRules {
   readonly #files: SpelledFiles
-  /** Whether the storage takes names that differ only in case for one. */
+  /** Whether the storage treats names that differ only in case as one. */
   readonly foldsCase: boolean
-  /** Whether a new path may not differ from another one only in case. */
+  /** Whether a new path is refused if it differs from another one only in case. */
   readonly refusesSpellings: boolean
 
   constructor(files: SpelledFiles, policy: SyncPolicy, tree: TreeStore) {
@@ -133,8 +133,8 @@ export class NameRules {
   }
 
   /**
-   * The file or folder that the storage takes a path for that is not there; undefined where it
-   * tells them apart.
+   * The existing file or folder that the storage treats as the same as a missing path; undefined
+   * when it distinguishes them.
    */
   standsFor(path: string): string | undefined {
     if (!this.foldsCase || this.#files.stat(path) !== undefined) return undefined
@@ -143,14 +143,14 @@ export class NameRules {
 
   /**
    * Files and folders that differ only in case from a new path, or from a new folder above it;
-   * undefined where that is no reason to refuse it.
+   * undefined when that is no reason to refuse it.
    */
   spelledOtherwise(path: string): readonly string[] | undefined {
     return this.refusesSpellings ? this.#files.spelledOtherwise(path) : undefined
   }
 }
 
-/** Two paths are one file where case does not matter. */
+/** The error for two paths that are one file where case is ignored. */
 export function spelledAlike(path: string, other: string): HotspareError {
   return new HotspareError(
     'PATH_CONFLICT',

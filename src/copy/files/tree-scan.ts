@@ -1,4 +1,4 @@
-/** Compares the tree with the index, by size, time and inode, without reading a file. */
+/** Compares the tree with the index by size, time and inode, without reading files. */
 
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { FileStat, TreeEntry } from '../../interfaces/tree-store.js'
@@ -11,7 +11,7 @@ import { type SkippedEvent, SkippedPaths, type SkippedReport } from './skipped-p
 import { DistinctPaths, type NameRules } from './spellings.js'
 import type { OutsideReport } from './types.js'
 
-/** Files that are looked at in one call; more take further calls. */
+/** Files that are examined in one call; more take further calls. */
 const statPaths = 512
 
 export const nothingOutside: OutsideReport = { unknown: [], differing: [], missing: [] }
@@ -20,18 +20,18 @@ export function isNothing({ unknown, differing, missing }: OutsideReport): boole
   return unknown.length + differing.length + missing.length === 0
 }
 
-/** What a scan works with, and tells. */
+/** The input and the reports of a scan. */
 export interface ScanOptions {
   readonly storage: OpenStorage
   readonly policy: SyncPolicy
   readonly emit: (event: SkippedEvent | LiveDatabaseEvent) => void
-  /** So many files were compared. */
+  /** The number of files that were compared. */
   readonly recovers?: (progress: { readonly phase: 'files'; readonly done: number }) => void
 }
 
 /**
- * Records of paths that the policy gives to another class follow it; those that none claims are
- * dropped.
+ * Moves records to the class that the policy now gives their path, and drops those that no class
+ * claims.
  */
 export function followPolicy(options: ScanOptions, index: FileIndex): void {
   for (const [path, record] of [...index.entries()]) {
@@ -48,8 +48,8 @@ export interface ScannedCopy {
 }
 
 /**
- * What was done to files of synced classes while the copy was closed, and what of the tree cannot
- * be synced.
+ * Finds what was done to files of synced classes while the copy was closed, and what cannot be
+ * synced.
  */
 export async function scanTree(
   options: ScanOptions,
@@ -62,8 +62,8 @@ export async function scanTree(
   let known = 0
   const skipped = new SkippedPaths(policy, emit)
   const databases = new LiveDatabases(policy)
-  // Without an index there is nothing yet that a file could stand beside: whoever adopts them all
-  // is told.
+  // Without an index there are no other files to conflict with; the adoption of all files checks
+  // them.
   const distinct = index.size > 0 ? new DistinctPaths() : undefined
   const isApart = (path: string): boolean => {
     const others = copy.names.spelledOtherwise(path)
@@ -96,7 +96,7 @@ export async function scanTree(
   return { outside: { unknown, differing, missing }, skipped: skipped.end() }
 }
 
-/** Whether a file is not the one that the index knows. */
+/** Whether a file differs from the one in the index. */
 export function differs(record: IndexRecord, entry: FileStat): boolean {
   return (
     record.size !== entry.size || record.mtimeMs !== entry.mtimeMs || record.inode !== entry.inode

@@ -1,4 +1,4 @@
-/** What a copy knows of its files. */
+/** The types of files in a copy. */
 import type { ReadAnswer, TreeEntry } from '../../interfaces/tree-store.js'
 
 /** What the scan at the start found in paths of synced classes, compared with the index. */
@@ -8,11 +8,11 @@ export interface OutsideReport {
   readonly missing: readonly string[]
 }
 
-/** What is known of a file. */
+/** Information about a file. */
 export interface FileRecord {
   readonly size: number
   readonly mode: number
-  /** Sequence number of its last change. */
+  /** The sequence number of its last change. */
   readonly version: number
 }
 
@@ -27,8 +27,8 @@ export interface VersionedPath {
   readonly version: number
 }
 
-/** Bytes for a restore, with the versions that the paths had before their first byte was read. */
+/** Bytes for a restore, with the versions of the paths before the first byte was read. */
 export interface TransferAnswer extends ReadAnswer {
-  /** One a request; 0 for a path that the index does not have. */
+  /** One for each request; 0 for a path that is not in the index. */
   readonly versions: readonly number[]
 }

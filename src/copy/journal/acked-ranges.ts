@@ -1,22 +1,21 @@
 /**
- * Which changes of a journal the marks in its entries call acknowledged.
+ * Finds the changes of a journal that the marks in its entries report as acknowledged.
  *
- * Invariant: a mark counts for the changes of the tenure that wrote it, and for no earlier ones. A
- * writer that begins does not know which of the changes before it were ever answered: the tenure
- * before may have ended with some of them unanswered, and what a later tenure acknowledged makes
- * those safe, but nobody was told.
+ * Invariant: a mark counts only for the changes of the tenure that wrote it. A new writer does not
+ * know which of the earlier changes were answered: the previous tenure may have ended with some
+ * unanswered, and although a later acknowledgement makes them safe, their callers were not told.
  */
 import type { Entry, EntryHeader } from '../../changes/entry.js'
 import { goesOn } from '../../changes/entry.js'
 
 export class AckedRanges {
-  /** By term: the first change of its tenure; 0 for a tenure that began before the first entry. */
+  /** The first change of each tenure, by term; 0 for a tenure that began before the first entry. */
   readonly #beginnings = new Map<string, number>()
-  /** By the first change of a tenure: its highest mark. */
+  /** The highest mark of each tenure, by its first change. */
   readonly #marks = new Map<number, number>()
   #last: string | undefined
 
-  /** Takes in the next entry of the journal. */
+  /** Processes the next entry of the journal. */
   note(entry: Entry): void {
     const { header } = entry
     const term = termKey(header)
@@ -27,13 +26,13 @@ export class AckedRanges {
     if (header.ackedSeq > mark) this.#marks.set(beginning, header.ackedSeq)
   }
 
-  /** Whether the caller of this change had been told, as far as the entries say. */
+  /** Whether the entries show that the caller of this change was told. */
   has(seq: number): boolean {
     for (const [beginning, mark] of this.#marks) if (seq >= beginning && seq <= mark) return true
     return false
   }
 
-  /** The first change of the tenure whose term comes up with this entry. */
+  /** The first change of the tenure whose term begins with this entry. */
   #begun(entry: Entry): number {
     if (entry.header.kind !== 'term') return 0
     return goesOn(entry) ? this.#beginning(this.#last) : entry.header.firstSeq

@@ -1,40 +1,39 @@
 /**
- * How many bytes one append of the log carries at most. What is appended together is durable
- * together, so that a slow disk that is given much at once says nothing for long, and whoever waits
- * for a part of it cannot tell it from one that hangs. A fast disk takes all that waits: the time
- * of an append is then mostly that of its sync, and many small ones cost more.
+ * Limits the bytes of one append. Everything in an append becomes durable together, so a large
+ * append on a slow disk shows no progress for long, and a waiting peer cannot distinguish it from a
+ * disk that hangs. On a fast disk an append takes everything that waits: its duration is mostly
+ * that of the sync, and many small appends would cost more.
  */
 
-/**
- * Bytes that one append carries at most, however fast the disk is; what is left waits for the next
- * append.
- */
+/** The largest append, however fast the disk is; the rest waits for the next append. */
 const bytesMax = 8 * 1024 * 1024
-/** Bytes that one append may carry however slow the disk is. */
+/** The smallest limit of an append, however slow the disk is. */
 const bytesMin = 64 * 1024
 /**
- * What the bytes of an append may take beside its sync, in milliseconds; as long as the sync at
- * least.
+ * The wanted duration of the transfer besides the sync, in milliseconds; at least as long as the
+ * sync.
  */
 const transferMs = 100
-/** How fast the shortest time of an append is forgotten, as a share of it and append. */
+/**
+ * The factor by which the shortest duration is raised with each append, so that old values fade.
+ */
 const forgetting = 1.02
 
 export class AppendSize {
   #bytes = bytesMin
   #shortestMs = Number.POSITIVE_INFINITY
 
-  /** Bytes of the next append at most; one entry at least. */
+  /** The limit of the next append; at least one entry is appended. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** An append of so many bytes took so long. */
+  /** Records the duration of an append. */
   note(bytes: number, ms: number): void {
     this.#shortestMs = Math.min(this.#shortestMs * forgetting, Math.max(ms, 0.01))
     const takesMs = ms - this.#shortestMs
     const mayTakeMs = Math.max(transferMs, this.#shortestMs)
-    // What took too long is cut at once; what was quick may be twice as much the next time.
+    // The limit falls immediately, and at most doubles with each append.
     const fits = takesMs <= 0 ? bytesMax : (bytes * mayTakeMs) / takesMs
     if (takesMs > mayTakeMs) this.#bytes = Math.max(bytesMin, fits)
     else if (bytes >= this.#bytes / 2) {

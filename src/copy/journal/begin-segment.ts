@@ -1,13 +1,11 @@
-/** The last segment of a journal, made ready to take entries. */
+/** Prepares the last segment of a journal for entries. */
 import type { Random } from '../../interfaces/random.js'
 import type { Log } from '../../interfaces/storage.js'
 import { encodeSegmentHeader } from './format.js'
 import type { ScannedJournal } from './scan.js'
 import type { Segment } from './tail.js'
 
-/**
- * Cuts and syncs the last segment, and writes its header where there is none; answers its nonce.
- */
+/** Cuts and syncs the last segment, writes its header if it has none, and returns its nonce. */
 export async function beginSegment(
   log: Log,
   segment: Segment,
@@ -15,8 +13,8 @@ export async function beginSegment(
   random: Random,
 ): Promise<number> {
   if (damage !== undefined && segment.name === damage.segment) return nonce ?? 0
-  // Also where nothing is torn: a process that died in the middle of an append may have left bytes
-  // in the cache of the system, and from here on they count as durable.
+  // Truncated even if nothing is torn: a process that died during an append may have left bytes in
+  // the page cache, which count as durable from here on.
   if (log.bytes > 0) await log.truncate(segment.bytes)
   if (nonce !== undefined && segment.bytes > 0) return nonce
   const fresh = nonceFrom(random)
@@ -26,7 +24,7 @@ export async function beginSegment(
   return fresh
 }
 
-/** What tells the marks of one segment from those of another. */
+/** A number by which the marks of a segment differ from those of others. */
 export function nonceFrom(random: Random): number {
   const bytes = random.bytes(4)
   return Buffer.from(bytes.buffer, bytes.byteOffset, 4).readUInt32LE(0)

@@ -1,6 +1,6 @@
 import { HotspareError } from '../../errors.js'
 
-/** A failure of the storage, as a HotspareError. */
+/** Converts a failure of the storage to a HotspareError. */
 export function asStorageError(error: unknown): HotspareError {
   if (HotspareError.is(error)) return error
   return new HotspareError('STORAGE_FAILED', String(error), { cause: error })
@@ -28,12 +28,12 @@ export function closed(): HotspareError {
   return new HotspareError('STOPPED', 'the reader of the journal was closed')
 }
 
-/** Why a damaged journal takes no entries. */
+/** The error of a damaged journal, which accepts no entries. */
 export function damaged(damage: { readonly segment: string; readonly why: string }): HotspareError {
   return new HotspareError('JOURNAL_CORRUPT', `${damage.segment}: ${damage.why}`)
 }
 
-/** A failure of the storage as callers get it. */
+/** The error that callers get for a failure of the storage. */
 export function asFailure(error: unknown): HotspareError {
   if (HotspareError.is(error)) return error
   return new HotspareError('STORAGE_FAILED', 'the journal took no entry', { cause: error })

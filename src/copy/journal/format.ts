@@ -1,11 +1,11 @@
 /**
  * The bytes of a journal's segments, format version 1, little-endian.
  *
- * A segment is a header, then stretches. A stretch is what one append of the log carried: a mark,
- * then entries. The next append begins only when the last one is durable, so a sound mark proves
- * that everything before it had been durable: that tells a torn tail (cut it) from damage (mend it
- * from a peer). The mark is bound to its segment by a random number and to its place by its offset,
- * so that a journal stored inside a journal cannot imitate one.
+ * A segment is a header followed by appends. An append is a mark followed by entries. An append
+ * begins only when the previous one is durable, so a valid mark proves that everything before it
+ * had been durable. That distinguishes a torn tail, which is cut, from damage, which a peer has to
+ * repair. A mark is bound to its segment by a random nonce and to its place by its offset, so that
+ * a journal that is stored as content of a journal cannot imitate one.
  *
  * | at | header |   | at | mark |
  * | --- | --- | --- | --- | --- |
@@ -29,8 +29,8 @@ const fixedBytes = 20
 const markWord = 0xff_ff_ff_ff
 const magic: Buffer = Buffer.from('HSPJ')
 /**
- * Longest header of a segment; a longer one is damaged. It holds a history of at most 1024 terms,
- * far below this.
+ * The longest header of a segment; a longer one is damaged. A history of at most 1024 terms needs
+ * far less.
  */
 const headerBytesMax = 8 * 1024 * 1024
 
@@ -38,12 +38,12 @@ const read = fromDisk('the header of a journal segment')
 
 const namePattern = /^(\d{16})-(\d{8})\.log$/
 
-/** The name of a segment: where it begins, and its running number. */
+/** The name of a segment, from its first position and its number. */
 export function segmentName(firstSeq: number, number: number): string {
   return `${String(firstSeq).padStart(16, '0')}-${String(number).padStart(8, '0')}.log`
 }
 
-/** Reads a segment's name; undefined when it is none. */
+/** Decodes the name of a segment; undefined for other names. */
 export function parseSegmentName(name: string): { firstSeq: number; number: number } | undefined {
   const match = namePattern.exec(name)
   if (match === null) return undefined
@@ -68,7 +68,7 @@ export interface SegmentHeader {
   readonly facts: JournalFacts
 }
 
-/** How long the header is that begins here; undefined when these are not the first bytes of one. */
+/** The length of the header that begins here; undefined when it is none. */
 export function segmentHeaderBytes(bytes: Uint8Array): number | undefined {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view.length < fixedBytes || !view.subarray(0, 4).equals(magic)) return undefined
@@ -77,7 +77,8 @@ export function segmentHeaderBytes(bytes: Uint8Array): number | undefined {
 }
 
 /**
- * Reads a whole header; undefined when it is not sound.
+ * Decodes a complete header; undefined when it is invalid.
+ *
  * @throws `STORAGE_FORMAT` when a newer version wrote it
  */
 export function readSegmentHeader(bytes: Uint8Array): SegmentHeader | undefined {
@@ -102,14 +103,13 @@ export function encodeMark(nonce: number, offset: number): Uint8Array {
   return mark
 }
 
-/** Whether something that is no entry, and so should be a mark, begins here. */
+/** Whether the bytes here are no entry, and so should be a mark. */
 export function looksLikeMark(view: Buffer, at: number): boolean {
   return view.length >= at + 4 && view.readUInt32LE(at) === markWord
 }
 
 /**
- * Whether a sound mark of this segment stands at `at` of the bytes, which is `offset` of the
- * segment.
+ * Whether a valid mark of this segment is at `at` in the bytes, which is `offset` in the segment.
  */
 export function isMark(view: Buffer, at: number, nonce: number, offset: number): boolean {
   if (view.length < at + markBytes || view.readUInt32LE(at) !== markWord) return false
@@ -118,8 +118,8 @@ export function isMark(view: Buffer, at: number, nonce: number, offset: number):
 }
 
 /**
- * Whether a sound mark of any segment stands in its place in bytes that begin at `offset`; for a
- * segment whose header, and so its nonce, cannot be read.
+ * Whether the bytes from `offset` of a segment contain a valid mark of any segment, for a segment
+ * whose header, and so its nonce, cannot be read.
  */
 export function hasAnyMark(view: Buffer, offset: number): boolean {
   const wanted = Buffer.from([0xff, 0xff, 0xff, 0xff])
@@ -130,10 +130,7 @@ export function hasAnyMark(view: Buffer, offset: number): boolean {
   return false
 }
 
-/**
- * The first sound mark in bytes that begin at `offset` of the segment; undefined when there is
- * none.
- */
+/** The first valid mark in the bytes from `offset` of the segment; undefined when there is none. */
 export function findMark(view: Buffer, nonce: number, offset: number): number | undefined {
   const wanted = Buffer.alloc(8)
   wanted.writeUInt32LE(markWord, 0)

@@ -1,7 +1,4 @@
-/**
- * How the head of a journal and its history are written into documents and headers, and read from
- * them.
- */
+/** Encodes the head of a journal and its history for documents and headers, and decodes them. */
 import type { History, HistoryTerm } from '../../history/position.js'
 import { historyTermsMax } from '../../history/position.js'
 import { type FieldReader, optional } from '../../protocol/fields.js'

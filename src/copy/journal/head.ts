@@ -1,10 +1,10 @@
 /**
- * What the entries of a journal, read in order, add up to.
+ * The head of a journal: the result of its entries in order.
  *
- * Invariants: `seq` rises by the count of each entry and by nothing else; an entry belongs to the
- * last term of the history, or opens one of a higher epoch than the last change. A term without
- * changes leaves nothing behind: the history that goes on after it may never have known it, so that
- * its next entry may be of a lower epoch.
+ * Invariants: `seq` rises only by the count of each entry; an entry belongs to the last term of the
+ * history, or opens a term with a higher epoch than the last change. A term without changes leaves
+ * no trace: the history that continues after it may not have known it, so the next entry may have a
+ * lower epoch.
  */
 
 import type { Entry } from '../../changes/entry.js'
@@ -13,17 +13,17 @@ import { HotspareError } from '../../errors.js'
 import type { Extent, History, HistoryTerm } from '../../history/position.js'
 import { sameTerm, withTerm } from '../../history/position.js'
 
-/** A copy's place and the facts that its journal states up to there. */
+/** The position of a copy and the facts of its journal up to there. */
 export interface JournalFacts extends Extent {
-  /** The highest acknowledged-up-to mark. */
+  /** The highest acknowledged position that an entry records. */
   readonly ackedSeq: number
-  /** The last in-sync set; undefined when none was journaled. */
+  /** The last in-sync set; undefined when the journal contains none. */
   readonly inSync: readonly string[] | undefined
 }
 
 export const noFacts: JournalFacts = { history: [], seq: 0, ackedSeq: 0, inSync: undefined }
 
-/** Follows a journal entry by entry. */
+/** Keeps the head while entries are processed. */
 export class FactsTracker implements JournalFacts {
   history: History
   seq: number
@@ -40,7 +40,7 @@ export class FactsTracker implements JournalFacts {
     this.#setTerm(facts.history.at(-1))
   }
 
-  /** Begins anew with these facts. */
+  /** Restarts with these facts. */
   restart(facts: JournalFacts): void {
     this.history = facts.history
     this.seq = facts.seq
@@ -49,14 +49,15 @@ export class FactsTracker implements JournalFacts {
     this.#setTerm(facts.history.at(-1))
   }
 
-  /** A copy that does not move. */
+  /** An immutable copy of the facts. */
   snapshot(): JournalFacts {
     const { history, seq, ackedSeq, inSync } = this
     return { history, seq, ackedSeq, inSync }
   }
 
   /**
-   * Throws unless the entry is the next one, and is one that `advance` can take in.
+   * Checks that the entry is the next one and that `advance` can process it.
+   *
    * @throws `PROTOCOL_VIOLATION`
    */
   requireNext(entry: Entry): void {
@@ -72,7 +73,7 @@ export class FactsTracker implements JournalFacts {
       termOf(entry)
       if (header.epoch > (epochAt(this.history, this.seq) ?? 0)) return
     }
-    // The term that is open already may be announced again: a stream that is resumed repeats it.
+    // An open term may be announced again, because a resumed stream repeats it.
     if (this.#isOpen(entry) || this.#goesOn(entry)) return
     throw new HotspareError(
       'PROTOCOL_VIOLATION',
@@ -80,7 +81,7 @@ export class FactsTracker implements JournalFacts {
     )
   }
 
-  /** Takes the next entry in; it was checked before. */
+  /** Processes the next entry, which has been checked. */
   advance(entry: Entry): void {
     const { header } = entry
     if (header.ackedSeq > this.ackedSeq) this.ackedSeq = header.ackedSeq
@@ -104,7 +105,10 @@ export class FactsTracker implements JournalFacts {
     return header.epoch === this.#epoch && header.termTag === this.#tag
   }
 
-  /** Whether it is of the term of the last change, which terms without changes have followed. */
+  /**
+   * Whether the entry belongs to the term of the last change, after which only terms without
+   * changes followed.
+   */
   #goesOn({ header }: Entry): boolean {
     const settled = this.#used().at(-1)
     return settled?.epoch === header.epoch && termTagOf(settled) === header.termTag
@@ -125,10 +129,7 @@ export class FactsTracker implements JournalFacts {
   }
 }
 
-/**
- * The epoch of the term in which the change at `seq` was made; undefined when the history begins
- * after it.
- */
+/** The epoch of the term of the change at `seq`; undefined when the history begins later. */
 export function epochAt(history: History, seq: number): number | undefined {
   for (let at = history.length - 1; at >= 0; at -= 1) {
     const term = history[at]

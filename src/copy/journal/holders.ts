@@ -1,29 +1,27 @@
 /**
- * Who still wants what the journal has, and what of it may go.
+ * The readers and pins that hold the journal, and the segments that may be trimmed.
  *
- * Invariant: a segment that a reader or a pin wants goes only when the journal has grown to several
- * times its limit, and whoever wanted it is told by `lost`.
+ * Invariant: a segment that a reader or a pin holds is trimmed only when the journal exceeds its
+ * limit several times, and the holder learns of it by `lost`.
  */
 import type { JournalReader } from './reader.js'
 import type { Segment } from './tail.js'
 import type { BlobBytes, JournalPin } from './types.js'
 
 /**
- * Readers hold the journal up to this many times its limit; beyond it, it is trimmed below them,
+ * The multiple of its limit up to which readers hold the journal. Beyond it the journal is trimmed,
  * and they get `JOURNAL_TRIMMED`.
  */
 const pinnedTimes = 2
 
-/** How far the journal may be trimmed. */
+/** The limits for trimming the journal. */
 export interface TrimLimits {
-  /** It is, while it has more bytes, those of blobs included. */
+  /** The journal is trimmed while it has more bytes, including blobs. */
   readonly bytesMax: number
-  /** Only changes up to this one go. */
+  /** The last change that may be removed. */
   readonly safeSeq: number
   readonly blobs: BlobBytes
-  /**
-   * The segment that the checkpoint names: recovery begins in it, even where it has nothing to add.
-   */
+  /** The segment in which recovery begins, which stays even if it has nothing to replay. */
   readonly keep: string | undefined
 }
 
@@ -46,8 +44,8 @@ export class Holders {
   }
 
   /**
-   * Who wants changes up to `lastSeq`, or what else the segment has: entries that take no number
-   * may end it.
+   * The holders that need changes up to `lastSeq`, or other entries of the segment: entries without
+   * a sequence number may end it.
    */
   of(segment: Segment, lastSeq: number): { lost: boolean }[] {
     const readers = [...this.#readers].filter(
@@ -61,9 +59,9 @@ export class Holders {
   }
 
   /**
-   * The segments that go, the oldest first; never the last one.
+   * The segments to remove, oldest first; never the last one.
    *
-   * @param isBusy - whether a segment is read now
+   * @param isBusy - whether a segment is being read
    */
   unheld(
     segments: readonly Segment[],

@@ -1,15 +1,14 @@
 /**
- * The ordered, durable record of entries: segments of a log area, group commit, and what readers
- * need.
+ * The ordered, durable record of entries: segments in a log area, group commit, and readers.
  *
  * Invariants:
- * - ordinals count the entries appended in this process;
- *   `durableOrdinal <= handedOrdinal <= lastOrdinal`;
- * - one append of the log is under way at most, and the next one begins only when the last is
+ * - ordinals count the entries appended by this process; `durableOrdinal <= handedOrdinal <=
+ *   lastOrdinal`;
+ * - at most one append of the log is in progress, and the next one begins only when the last is
  *   durable;
  * - a segment is begun only when everything before it is durable;
- * - after a failure nothing is handed to the log until `reopen()`, and nothing that was taken is
- *   forgotten.
+ * - after a failure nothing is passed to the log until `reopen()`, and nothing that was accepted is
+ *   dropped.
  */
 
 import type { Entry } from '../../changes/entry.js'
@@ -51,10 +50,10 @@ export class Journal {
   lastOrdinal: number
   durableOrdinal: number
   failed: HotspareError | undefined
-  /** For readers. */
+  /** The newest entries, for readers. */
   readonly tail: Tail
   readonly files: SegmentFiles
-  /** From here on the journal was read when it was opened. */
+  /** The place from which the journal was checked when it was opened. */
   readonly soundFrom: JournalPlace | undefined
 
   private constructor(
@@ -82,8 +81,8 @@ export class Journal {
   }
 
   /**
-   * Goes on with what a scan found: cuts the torn end, or begins the first segment. A damaged
-   * journal is left as it is, and takes nothing. Ordinals go on after `ordinal`.
+   * Continues after a scan: cuts a torn end, or begins the first segment. A damaged journal is left
+   * as it is and accepts nothing. Ordinals continue after `ordinal`.
    */
   static async open(
     options: JournalOptions,
@@ -110,7 +109,7 @@ export class Journal {
     return journal
   }
 
-  /** Empties the area and begins a journal that continues `facts`. */
+  /** Empties the area and creates a journal that continues `facts`. */
   static async create(options: JournalOptions, facts: JournalFacts): Promise<Journal> {
     const old = await listSegments(options.logs, options.area)
     if (old.length > 0)
@@ -122,7 +121,7 @@ export class Journal {
     return Journal.open(options, scanned, 0)
   }
 
-  /** After the last entry appended. */
+  /** The facts after the last appended entry. */
   get facts(): FactsTracker {
     return this.#appended
   }
@@ -131,15 +130,15 @@ export class Journal {
     return this.#durable.seq
   }
 
-  /** The oldest change that it can still give; one after the last when there is none. */
+  /** The oldest change in the journal; one after the last when it is empty. */
   get firstSeq(): number {
     return this.#segments[0]?.firstSeq ?? this.#appended.seq + 1
   }
 
-  /** Bytes of entries that are not durable yet. */
+  /** The bytes of entries that are not durable yet. */
   undurableBytes = 0
 
-  /** Durable bytes in all segments. */
+  /** The durable bytes of all segments. */
   get bytes(): number {
     return this.#bytes
   }
@@ -148,7 +147,7 @@ export class Journal {
     return this.#segments
   }
 
-  /** The end of what is durable. */
+  /** The end of the durable entries. */
   durablePlace(): JournalPlace {
     const { name, bytes } = this.#current
     return { segment: name, offset: bytes, facts: this.#durable.snapshot() }
@@ -159,8 +158,8 @@ export class Journal {
   }
 
   /**
-   * Takes the next entry, which `facts.requireNext` admitted; it is on its way to the log when this
-   * returns.
+   * Appends the next entry, which `facts.requireNext` has admitted; it is on its way to the log
+   * when this returns.
    */
   append(entry: Entry): number {
     if (this.failed !== undefined) throw this.failed
@@ -204,7 +203,7 @@ export class Journal {
     return segment
   }
 
-  /** Hands what waits to the log, as one append. */
+  /** Passes the waiting entries to the log as one append. */
   #flush(): void {
     this.#isFlushing = true
     const segment = this.#current
@@ -247,7 +246,7 @@ export class Journal {
     this.durableOrdinal = this.#handedOrdinal
     this.tail.shrink(this.durableOrdinal, this.#options.tailBytesMax)
     this.#isFlushing = false
-    // The disk goes on before anybody hears of what is durable.
+    // The next append begins before listeners are called.
     if (this.#handedOrdinal < this.lastOrdinal && !this.#isClosed) this.#flush()
     this.#durableListeners.call(this.durableOrdinal)
     this.#settleWaiters()
@@ -261,17 +260,14 @@ export class Journal {
     return item
   }
 
-  /**
-   * Begins a new segment with the next entry, so that what was written so far can be trimmed before
-   * it.
-   */
+  /** Begins a new segment with the next entry, so that everything before it can be trimmed. */
   rollSoon(): void {
     this.#isRollWanted = true
   }
 
   /**
-   * Begins the next segment. Everything before is durable, so the header's facts are the durable
-   * ones.
+   * Begins the next segment. Everything before it is durable, so its header contains the durable
+   * facts.
    */
   async #roll(): Promise<void> {
     const { logs, area, random } = this.#options
@@ -304,8 +300,8 @@ export class Journal {
   }
 
   /**
-   * After a failure: cuts the log to its last durable byte and hands over again what was not
-   * durable.
+   * Continues after a failure: cuts the log to its last durable byte and appends the entries that
+   * were not durable again.
    */
   async reopen(): Promise<void> {
     if (this.failed === undefined) return
@@ -313,7 +309,7 @@ export class Journal {
     const segment = this.#current
     const { logs, area } = this.#options
     const listed = await listSegments(logs, area)
-    // A segment whose begin failed.
+    // A segment whose creation failed.
     const extra = listed.filter(({ number }) => number > segment.number).map(({ name }) => name)
     if (extra.length > 0) await logs.remove(area, extra)
     this.#log = await this.files.reopen(segment)
@@ -325,9 +321,9 @@ export class Journal {
   }
 
   /**
-   * Entries that begin after `afterSeq`, in order.
+   * A reader of the entries after `afterSeq`, in order.
    *
-   * @param isCut - whether the in-sync sets right at `afterSeq` are known already
+   * @param isCut - whether the in-sync sets at `afterSeq` are known already
    */
   reader(afterSeq: number, isCut: boolean = false): JournalReader {
     if (afterSeq + 1 < this.firstSeq) throw trimmed(afterSeq, this.firstSeq)
@@ -342,15 +338,15 @@ export class Journal {
   }
 
   /**
-   * Removes whole segments, oldest first, as far as the limits allow. Answers the last change
-   * removed.
+   * Removes whole segments, oldest first, as far as the limits allow. Returns the last removed
+   * change.
    */
   async trim(limits: TrimLimits): Promise<number | undefined> {
     const isBusy = (segment: Segment): boolean => this.files.isBusy(segment)
     const gone = this.#holders.unheld(this.#segments, limits, isBusy)
     if (gone.length === 0) return undefined
     await this.files.remove(gone)
-    // Only now, since a failure leaves everything as it was; entries may have been appended
+    // Done last, because a failed removal changes nothing; entries may have been appended
     // meanwhile.
     const lastSeq = (this.#segments[gone.length]?.firstSeq ?? 1) - 1
     for (const segment of gone) {
@@ -362,7 +358,7 @@ export class Journal {
   }
 
   /**
-   * Waits for the append under way, then closes all files. Entries not handed over are lost: flush
+   * Waits for the append in progress, then closes all files. Waiting entries are lost, so flush
    * before.
    */
   async close(): Promise<void> {

@@ -1,8 +1,8 @@
 /**
- * Reads a journal in order, for a peer that follows or catches up: from the tail in memory where it
- * can, else from the segments in big reads.
+ * Reads a journal in order for a peer that follows or catches up: from memory where possible,
+ * otherwise from the segments in large reads.
  *
- * Invariant: it stands either at an ordinal of the tail or at a place in a segment, right before
+ * Invariant: its position is either an ordinal of the tail or a place in a segment, right before
  * the next entry.
  */
 
@@ -23,10 +23,10 @@ import { type JournalPlace, loadSegmentHeader } from './scan.js'
 import type { SegmentFiles } from './segment-files.js'
 import type { Segment, Tail, TailItem } from './tail.js'
 
-/** Bytes that are read from a segment at a time, at least. */
+/** The minimum of bytes that are read from a segment at a time. */
 const readBytesMin = 1024 * 1024
 
-/** What a reader needs of its journal. */
+/** The interface of a journal for its readers. */
 interface ReadableJournal {
   readonly tail: Tail
   readonly files: SegmentFiles
@@ -35,7 +35,7 @@ interface ReadableJournal {
   readonly firstSeq: number
   readonly lastOrdinal: number
   readonly durableOrdinal: number
-  /** From here on the journal was read when it was opened. */
+  /** The place from which the journal was checked when it was opened. */
   readonly soundFrom: JournalPlace | undefined
 }
 
@@ -45,29 +45,29 @@ export class JournalReader {
   readonly #isCut: boolean
   readonly #closed: () => void
   #isClosed = false
-  /** Set while it reads from memory. */
+  /** The position in memory; undefined while it reads from the log. */
   #ordinal: number | undefined
-  /** The last entry given from memory. */
+  /** The last entry that was read from memory. */
   #last: TailItem | undefined
-  /** Where it came from the log, while it gave nothing from memory since. */
+  /** The place where it left the log, until it has read an entry from memory. */
   #left: { readonly segment: Segment; readonly offset: number } | undefined
-  /** Set while it reads from the log; offset 0 stands for right after the header. */
+  /** The segment while it reads from the log; offset 0 is right after the header. */
   #segment: Segment | undefined
   #offset = 0
-  /** Entries read from the log in one go and not given yet. */
+  /** Entries that were read from the log and not returned yet. */
   #ahead: Entry[] = []
-  /** The ordinal of the last entry read from the log; 0 while that is not known. */
+  /** The ordinal of the last entry read from the log; 0 while unknown. */
   #readOrdinal = 0
-  /** Whether the first entry was given. */
+  /** Whether the first entry has been returned. */
   #isBegun = false
-  /** Changes up to this one were given. */
+  /** The last change that was returned. */
   afterSeq: number
   /**
-   * The ordinal of the last entry given; those given with it have the ordinals right before. For
-   * what the journal had when it was opened, it is not above the ordinal that the journal had then.
+   * The ordinal of the last returned entry; entries returned together have consecutive ordinals.
+   * For entries that existed when the journal was opened it is at most the ordinal of that time.
    */
   lastOrdinal = 0
-  /** The journal was trimmed over it. */
+  /** Whether the journal was trimmed beyond its position. */
   lost = false
 
   constructor(journal: ReadableJournal, afterSeq: number, isCut: boolean, closed: () => void) {
@@ -80,20 +80,20 @@ export class JournalReader {
     if (this.#ordinal === undefined) this.#enterAtStart()
   }
 
-  /** Where it stands in the log; undefined while it reads from memory. */
+  /** Its segment in the log; undefined while it reads from memory. */
   get segment(): Segment | undefined {
     return this.#segment
   }
 
-  /** Whether there is something to read now. */
+  /** Whether there is something to read. */
   get hasMore(): boolean {
     if (this.#ordinal === undefined || this.#ahead.length > 0) return true
     return this.#ordinal <= this.#journal.lastOrdinal
   }
 
   /**
-   * The next entries of up to `bytesMax` bytes (one at least), without waiting; empty at the tail.
-   * Undefined when they have to be read from the log: call `next`.
+   * The next entries of up to `bytesMax` bytes (at least one) without waiting; empty at the end.
+   * Undefined when they have to be read from the log with `next`.
    */
   take(bytesMax: number): Entry[] | undefined {
     for (;;) {
@@ -130,8 +130,9 @@ export class JournalReader {
   }
 
   /**
-   * The next entries of about `bytesMax` bytes, one at least; empty at the tail.
-   * @throws `JOURNAL_TRIMMED` when they are gone, `JOURNAL_CORRUPT` when they are damaged
+   * The next entries of about `bytesMax` bytes, at least one; empty at the end.
+   *
+   * @throws `JOURNAL_TRIMMED` when they were trimmed, `JOURNAL_CORRUPT` when they are damaged
    */
   async next(bytesMax: number): Promise<Entry[]> {
     for (;;) {
@@ -142,9 +143,9 @@ export class JournalReader {
   }
 
   /**
-   * A journal that begins at the cut of a restore, or was trimmed, lacks the entry of a term that
-   * was opened right there: it is made anew from the history. In-sync sets of a term there that
-   * never had a change are left out.
+   * Adds the entry of a term that was opened exactly at the start of this journal, which begins at
+   * the position of a restore or was trimmed there: the entry is rebuilt from the history. In-sync
+   * sets of a term without changes are left out.
    */
   #begin(entries: Entry[]): Entry[] {
     const { history } = this.#journal.facts
@@ -195,18 +196,18 @@ export class JournalReader {
   }
 
   #startInMemory(): number | undefined {
-    // Entries that take no number may stand right behind the last change, so the tail alone proves
-    // a beginning only where an earlier entry is in it.
+    // Entries without a sequence number may follow the last change, so the tail proves a beginning
+    // only if it contains an earlier entry.
     return this.#journal.tail.ordinalAfter(this.#from)
   }
 
-  /** All entries before it begin at or before the wanted place. */
+  /** All entries before the segment begin at or before the wanted position. */
   #enterAtStart(): void {
     const { segments, soundFrom } = this.#journal
     let start = segments[0]
     for (const segment of segments) if (segment.firstSeq <= this.#from) start = segment
     this.#readOrdinal = 0
-    // Damage before the place where recovery began is none of our business, if it can be passed by.
+    // Damage before the place where recovery began is irrelevant if it can be skipped.
     const passed = soundFrom !== undefined && soundFrom.segment === start?.name
     const known = this.#isCut ? this.#from : this.#from - 1
     this.#enter(start, passed && soundFrom.facts.seq <= known ? soundFrom.offset : 0)
@@ -224,7 +225,10 @@ export class JournalReader {
     this.#segment = undefined
   }
 
-  /** The tail went on without it: back to the log, behind the last entry given. */
+  /**
+   * The tail has dropped the position, so the reader returns to the log, after the last returned
+   * entry.
+   */
   #fallBehind(): void {
     const last = this.#last
     const left = this.#left
@@ -238,7 +242,7 @@ export class JournalReader {
     else this.#enterAtStart()
   }
 
-  /** The place in the log, as an ordinal of the tail. */
+  /** The place in the log as an ordinal of the tail. */
   #memoryAt(): number | undefined {
     const segment = this.#segment
     if (segment === undefined || this.#offset === 0) return undefined
@@ -251,7 +255,7 @@ export class JournalReader {
     return ordinal
   }
 
-  /** What the next stretch of the log holds; empty when it only moved on. */
+  /** The entries of the next part of the log; empty when only the position moved. */
   async #read(bytesMax: number): Promise<Entry[]> {
     const segment = this.#segment
     if (segment === undefined) throw new HotspareError('INTERNAL', 'a reader without a place')
@@ -259,7 +263,8 @@ export class JournalReader {
     const index = segments.indexOf(segment)
     const next = segments[index + 1]
     if (index < 0) {
-      // It was trimmed while this one read from memory: nothing is lost when that was all of it.
+      // The segment was trimmed while this reader was reading from memory; nothing is lost if it
+      // had read all of it.
       const hadAll = this.#offset >= segment.bytes && next?.number === segment.number + 1
       if (!hadAll) throw trimmed(this.afterSeq, this.#journal.firstSeq)
     }
@@ -272,7 +277,7 @@ export class JournalReader {
       return []
     }
     if (this.#offset >= segment.bytes) {
-      // At the end of the last segment `take` goes on in memory.
+      // At the end of the last segment, `take` continues in memory.
       if (next !== undefined) this.#enter(next, 0)
       return []
     }
@@ -288,8 +293,7 @@ export class JournalReader {
     let at = 0
     while (at < view.length) {
       if (looksLikeMark(view, at)) {
-        // The rest of it comes with the next stretch, but at the end of the segment, where nothing
-        // follows.
+        // The rest of the entry comes with the next read, unless this is the end of the segment.
         if (view.length < at + markBytes && start + view.length < segment.bytes) break
         at += markBytes
         continue

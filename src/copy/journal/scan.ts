@@ -1,9 +1,10 @@
 /**
- * Reads a journal from a place to its end, checks every byte, and tells a torn end from damage.
+ * Reads a journal from a place to its end, checks every byte, and distinguishes a torn end from
+ * damage.
  *
- * What fails at the very end of the last segment was never durable, and never acknowledged as such:
- * it may be cut. What fails before something that was written later (a sound mark, a further
- * segment) had been durable: it is damage, and the scan stops before it.
+ * What is invalid at the very end of the last segment was never durable, and may be cut. What is
+ * invalid before something that was written later (a valid mark, a further segment) had been
+ * durable, so it is damage, and the scan stops before it.
  */
 
 import type { Entry } from '../../changes/entry.js'
@@ -24,17 +25,17 @@ import type { JournalFacts } from './head.js'
 import { FactsTracker, noFacts } from './head.js'
 import type { Segment } from './tail.js'
 
-/** A place in the journal: right before an entry, with the facts that hold there. */
+/** A place in the journal, right before an entry, with the facts there. */
 export interface JournalPlace {
   readonly segment: string
   readonly offset: number
   readonly facts: JournalFacts
 }
 
-/** Where a scan begins: at a place, or at the beginning of a segment. */
+/** The start of a scan: a place, or the beginning of a segment. */
 export type ScanStart = JournalPlace | { readonly segment: string }
 
-/** Something in the middle of the journal that cannot be read. */
+/** Damage in the middle of the journal. */
 export interface JournalDamage {
   readonly segment: string
   readonly offset: number
@@ -42,27 +43,27 @@ export interface JournalDamage {
 }
 
 export interface ScannedJournal {
-  /** Oldest first. */
+  /** The segments, oldest first. */
   readonly segments: Segment[]
-  /** At the end of what is sound. */
+  /** The facts at the end of the valid part. */
   readonly facts: JournalFacts
-  /** Nonce of the last segment; undefined when its header has to be written anew. */
+  /** The nonce of the last segment; undefined when its header has to be written again. */
   readonly nonce: number | undefined
   readonly damage: JournalDamage | undefined
   /**
-   * Where the scan began, when that is in the middle of a segment: nobody knows whether what lies
-   * before it is sound.
+   * The start of the scan if it lies in the middle of a segment. What lies before it was not
+   * checked.
    */
   readonly place?: JournalPlace | undefined
 }
 
-/** Called for each entry, in order. */
+/** Called for each entry in order. */
 export type VisitEntry = (entry: Entry, facts: JournalFacts) => void | Promise<void>
 
 /** Bytes that are read from a segment at a time. */
 const readBytes = 4 * 1024 * 1024
 
-/** The segments of an area, oldest first; other logs are none of ours. */
+/** The segments of an area, oldest first; other logs are ignored. */
 export async function listSegments(logs: LogStore, area: string): Promise<Segment[]> {
   const segments: Segment[] = []
   for (const { name, bytes } of await logs.list(area)) {
@@ -72,7 +73,7 @@ export async function listSegments(logs: LogStore, area: string): Promise<Segmen
   return segments.sort((left, right) => left.number - right.number)
 }
 
-/** Reads the header of a segment. Undefined when it is not sound. */
+/** Reads the header of a segment; undefined when it is invalid. */
 export async function loadSegmentHeader(
   log: Pick<Log, 'read'>,
 ): Promise<SegmentHeader | undefined> {
@@ -82,7 +83,7 @@ export async function loadSegmentHeader(
   return readSegmentHeader(length <= start.length ? start : await log.read(0, length))
 }
 
-/** Reads everything from `from` (default: the beginning) on. */
+/** Reads everything from `from` on; by default from the beginning. */
 export async function scanJournal(
   logs: LogStore,
   area: string,
@@ -115,7 +116,7 @@ export async function scanJournal(
         const readable = segments.slice(0, at + 1)
         return { segments: readable, facts: tracker.snapshot(), nonce, damage, place }
       }
-      // The torn end of the last segment.
+      // The torn end of the last segment is cut.
       segment.bytes = scan.offset
     } finally {
       await log.close()
@@ -124,12 +125,12 @@ export async function scanJournal(
   return { segments, facts: tracker.snapshot(), nonce, damage: undefined, place }
 }
 
-/** Reads one segment. */
+/** Scans one segment. */
 class SegmentScan {
   readonly #log: Log
   readonly #isLast: boolean
   readonly #tracker: FactsTracker
-  /** End of what is sound so far. */
+  /** The end of the valid part so far. */
   offset = 0
   nonce: number | undefined
 
@@ -139,13 +140,12 @@ class SegmentScan {
     this.#tracker = tracker
   }
 
-  /** Reads on from `offset`, or from the header; answers what is damaged, or nothing. */
+  /** Scans from `offset`, or from the header. Returns a description of the damage, if any. */
   async run(offset: number | undefined, visit: VisitEntry): Promise<string | undefined> {
     const header = await loadSegmentHeader(this.#log)
     if (header === undefined) {
       const isTorn = this.#isLast && offset === undefined && !(await this.#hasMarks())
-      // A torn header was to be the first append of this segment, so nothing in it was ever
-      // durable.
+      // A torn header was part of the first append, so nothing in this segment was ever durable.
       return isTorn ? undefined : 'the header of the segment is damaged'
     }
     this.nonce = header.nonce
@@ -171,7 +171,7 @@ class SegmentScan {
     return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
   }
 
-  /** Whether a segment with these facts follows what was read so far. */
+  /** Whether a segment with these facts continues what was read so far. */
   #continues(facts: JournalFacts): boolean {
     const { seq, history, inSync } = this.#tracker
     return (
@@ -181,7 +181,7 @@ class SegmentScan {
     )
   }
 
-  /** The first segment there is says where the journal begins. */
+  /** The first segment determines where the journal begins. */
   #restart(header: SegmentHeader): void {
     this.#tracker.restart(header.facts)
   }
@@ -197,13 +197,13 @@ class SegmentScan {
       if (stopped === undefined) continue
       const isCut = stopped === 'incomplete' && start + view.length < end
       if (!isCut) return this.#judge(nonce, stopped)
-      // An entry longer than what was read: read at least the whole of it.
+      // The entry is longer than the chunk, so the next read contains all of it.
       wanted = this.offset === start ? entryBytesMax + readBytes : readBytes
     }
     return undefined
   }
 
-  /** Reads what is whole in the chunk; answers why it stopped before its end. */
+  /** Reads the complete entries of the chunk; returns why it stopped before its end. */
   async #readChunk(view: Buffer, nonce: number, visit: VisitEntry): Promise<string | undefined> {
     const start = this.offset
     let at = 0
@@ -234,9 +234,9 @@ class SegmentScan {
   }
 
   /**
-   * Damage if a sound record follows, else a torn end. A tail of zeros is preallocated space; if
-   * records were lost there, the next segment does not continue the numbering, and recovery reports
-   * that.
+   * Decides between damage, if a valid record follows, and a torn end. Zeros at the end are
+   * preallocated space; if records were lost there, the next segment does not continue the numbers,
+   * which recovery reports.
    */
   async #judge(nonce: number, why: string): Promise<string | undefined> {
     let isEmpty = true

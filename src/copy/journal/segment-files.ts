@@ -1,20 +1,20 @@
 /**
- * The open files of a journal's segments. Readers share one file each, opened when it is first
- * read; the one being written stays open.
+ * The open files of a journal's segments. Readers of a segment share one file, opened with the
+ * first read; the file being written stays open.
  *
- * Invariants: a file is closed only while no read of it is under way; a segment's file is opened or
- * removed only when the one that was open before is closed.
+ * Invariants: a file is closed only while no read of it is in progress; the file of a segment is
+ * opened or removed only when the previous one is closed.
  */
 import type { Log, LogStore } from '../../interfaces/storage.js'
 import { closed, removed } from './errors.js'
 import type { Segment } from './tail.js'
 
 interface SegmentFile {
-  /** Undefined until somebody reads. */
+  /** The open log; undefined before the first read. */
   log: Promise<Log> | undefined
-  /** Readers that stand in it. */
+  /** The number of readers whose position is in the segment. */
   users: number
-  /** Reads under way. */
+  /** The reads in progress. */
   readonly reads: Set<Promise<unknown>>
 }
 
@@ -22,7 +22,7 @@ export class SegmentFiles {
   readonly #logs: LogStore
   readonly #area: string
   readonly #files = new Map<Segment, SegmentFile>()
-  /** What has to end before the file of a segment is opened again; never rejects. */
+  /** What has to end before the file of a segment can be opened again; never rejects. */
   readonly #closing = new Map<Segment, Promise<unknown>>()
   readonly #removed = new WeakSet<Segment>()
   #current: Segment | undefined
@@ -32,7 +32,7 @@ export class SegmentFiles {
     this.#area = area
   }
 
-  /** The segment that is written now, a new one, with its open log. */
+  /** Sets the segment that is being written, with its open log. */
   setCurrent(segment: Segment, log: Log): void {
     const before = this.#current
     this.#current = segment
@@ -40,14 +40,14 @@ export class SegmentFiles {
     if (before !== undefined) this.#closeIfUnused(before)
   }
 
-  /** Opens the log of the segment that is written anew; who reads meanwhile waits. */
+  /** Opens the log of the current segment again; reads wait meanwhile. */
   reopen(segment: Segment): Promise<Log> {
     const file = this.#enter(segment)
     this.#close(segment, file)
     return this.#logOf(segment, file)
   }
 
-  /** A reader comes to stand in a segment. */
+  /** Records that a reader's position is in a segment. */
   enter(segment: Segment): void {
     this.#enter(segment).users += 1
   }
@@ -59,7 +59,7 @@ export class SegmentFiles {
     this.#closeIfUnused(segment)
   }
 
-  /** Reads from a segment that the caller stands in. */
+  /** Reads from a segment that the caller has entered. */
   async read(segment: Segment, offset: number, length: number): Promise<Uint8Array> {
     const file = this.#files.get(segment)
     if (file === undefined) throw closed()
@@ -78,8 +78,8 @@ export class SegmentFiles {
   }
 
   /**
-   * Removes segments, none of which is busy. Who reads one meanwhile waits, and finds it as it was
-   * when this fails.
+   * Removes segments that are not busy. Concurrent readers wait, and find the segment unchanged
+   * when the removal fails.
    */
   async remove(segments: readonly Segment[]): Promise<void> {
     const closing = segments.map((segment) => {
@@ -113,7 +113,8 @@ export class SegmentFiles {
 
   #logOf(segment: Segment, file: SegmentFile): Promise<Log> {
     file.log ??= (this.#closing.get(segment) ?? Promise.resolve()).then(() => {
-      // `LogStore.open` creates a missing log: opening a removed segment would bring it back empty.
+      // `LogStore.open` creates a missing log, so opening a removed segment would create an empty
+      // one.
       if (this.#removed.has(segment)) throw removed(segment)
       return this.#logs.open(this.#area, segment.name)
     })
@@ -128,12 +129,12 @@ export class SegmentFiles {
     this.#close(segment, file)
   }
 
-  /** Closes the file of a segment, if it is open, after the reads under way. */
+  /** Closes the file of a segment, if it is open, after the reads in progress. */
   #close(segment: Segment, file: SegmentFile): void {
     const { log, reads } = file
     if (log === undefined) return
     file.log = undefined
-    // Closing a file that was only read, or whose bytes are durable, has nothing to report.
+    // Closing a file that was only read, or is durable, has no failure to report.
     this.#hold(
       segment,
       Promise.allSettled(reads).then(async () => (await log).close()),

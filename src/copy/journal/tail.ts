@@ -1,34 +1,34 @@
 /**
- * The newest entries of a journal, in memory: those that are not durable yet, and, for readers, as
+ * The newest entries of a journal in memory: those that are not durable yet and, for readers, as
  * many durable ones as fit into the limit.
  *
- * Invariants: ordinals are consecutive; entries that were handed to the log have a place, and they
- * are the first ones.
+ * Invariants: ordinals are consecutive; the entries that were passed to the log have a place, and
+ * precede those that were not.
  */
 import type { Entry } from '../../changes/entry.js'
 import { Fifo } from '../../util/fifo.js'
 
-/** A file of the journal. */
+/** A segment, which is one file of the journal. */
 export interface Segment {
   readonly name: string
   readonly number: number
-  /** Sequence number of the next change when it began. */
+  /** The sequence number of the next change when the segment was begun. */
   readonly firstSeq: number
-  /** Durable bytes. */
+  /** The durable bytes. */
   bytes: number
-  /** A place from which entries are counted: the first one behind it has this ordinal. */
+  /** A place with the ordinal of the first entry after it, from which entries are counted. */
   counted?: { readonly offset: number; readonly ordinal: number }
 }
 
 /** An entry in the tail. */
 export interface TailItem {
   readonly entry: Entry
-  /** Where it stands; undefined until it was handed to the log. */
+  /** Its place; undefined until it was passed to the log. */
   segment: Segment | undefined
   offset: number
 }
 
-/** Whether a place comes before another. */
+/** Whether the place of an item precedes another place. */
 function isBefore(item: TailItem, number: number, offset: number): boolean {
   if (item.segment === undefined) return false
   return item.segment.number === number ? item.offset < offset : item.segment.number < number
@@ -36,7 +36,7 @@ function isBefore(item: TailItem, number: number, offset: number): boolean {
 
 export class Tail {
   readonly #items = new Fifo<TailItem>()
-  /** Ordinal of the oldest entry held. */
+  /** The ordinal of the oldest entry in memory. */
   firstOrdinal: number
   bytes = 0
 
@@ -64,9 +64,7 @@ export class Tail {
     }
   }
 
-  /**
-   * Ordinal of the first entry at or after a place; undefined when the tail begins later than that.
-   */
+  /** The ordinal of the first entry at or after a place; undefined when the tail begins later. */
   ordinalAt(number: number, offset: number): number | undefined {
     const { first } = this.#items
     if (first === undefined || first.segment === undefined) return undefined
@@ -78,8 +76,8 @@ export class Tail {
   }
 
   /**
-   * Ordinal of the first entry that begins after `seq`; undefined when entries before the tail may,
-   * too.
+   * The ordinal of the first entry that begins after `seq`; undefined when an entry before the tail
+   * may.
    */
   ordinalAfter(seq: number): number | undefined {
     const { first } = this.#items
@@ -88,7 +86,8 @@ export class Tail {
   }
 
   /**
-   * Ordinal of the first item for which the condition, true for a first stretch of them, is false.
+   * The ordinal of the first item for which the condition is false; it is true for all items
+   * before.
    */
   #search(isEarlier: (item: TailItem) => boolean): number {
     let low = 0

@@ -1,4 +1,4 @@
-/** What a journal is opened with and gives out. */
+/** The options of a journal, and what it returns. */
 import type { HotspareError } from '../../errors.js'
 import type { Clock } from '../../interfaces/clock.js'
 import type { Random } from '../../interfaces/random.js'
@@ -9,26 +9,26 @@ export interface JournalOptions {
   readonly area: string
   readonly random: Random
   readonly clock: Clock
-  /** A segment is closed when it has this many bytes. */
+  /** The size at which a segment is closed. */
   readonly segmentBytes: number
-  /** Bytes of durable entries kept in memory for readers. */
+  /** Bytes of durable entries that are kept in memory for readers. */
   readonly tailBytesMax: number
   /** Called when the storage failed. */
   readonly onFailure: (error: HotspareError) => void
 }
 
-/** Keeps the journal from being trimmed after `afterSeq`, within the quota. */
+/** Prevents the journal from being trimmed after `afterSeq`, within the quota. */
 export interface JournalPin {
-  /** Entries after this one are wanted. */
+  /** The position after which entries are kept. */
   readonly afterSeq: number
-  /** True when the quota was reached and the entries are gone. */
+  /** Whether the quota was exceeded and the entries were trimmed. */
   readonly lost: boolean
   release(): void
 }
 
-/** The blobs that records of the journal name. */
+/** The blobs that entries of the journal name. */
 export interface BlobBytes {
   readonly bytes: number
-  /** Bytes of those that go when the journal is trimmed up to `seq`. */
+  /** Bytes of the blobs that can be removed when the journal is trimmed up to `seq`. */
   bytesUpTo(seq: number): number
 }

@@ -1,5 +1,5 @@
 /**
- * The document that makes a staged restore the copy. While it is there, the switch is not finished.
+ * The manifest, which makes a staged restore the copy. While it exists, the switch is not finished.
  */
 import { HotspareError } from '../../errors.js'
 import type { Extent } from '../../history/position.js'
@@ -10,10 +10,11 @@ import { fromDisk, optional } from '../../protocol/fields.js'
 import type { NamedFile, VersionedPath } from '../files/types.js'
 import { readHistory, writeHistory } from '../journal/head-format.js'
 
-/** A staged file that takes its place. */
+/** A staged file that will be moved into place. */
 export interface InstallFile extends NamedFile {
   /**
-   * Name of the object in the area `staging`; undefined when it lies in `incoming`, under its path.
+   * The name of the object in the area `staging`; undefined when the file is in `incoming` under
+   * its path.
    */
   readonly object: string | undefined
 }
@@ -21,39 +22,39 @@ export interface InstallFile extends NamedFile {
 /** A staged snapshot of a state class. */
 export interface InstallState {
   readonly className: string
-  /** Name of the object in the area `staging`. */
+  /** The name of the object in the area `staging`. */
   readonly object: string
   /** The last change in it. */
   readonly seq: number
 }
 
-/** What a restore brings. */
+/** The content of a restore. */
 export interface RestoreManifest {
   readonly version: 1
   readonly restoreId: string
-  /** The cut: the source's history up to where `journal.next` begins. */
+  /** The position of the restore: the source's history up to where `journal.next` begins. */
   readonly base: Extent
   readonly inSync?: readonly string[] | undefined
   readonly install: readonly InstallFile[]
   /**
-   * Paths that have no file at the source, with the version that removed them; 0 where none is
-   * known, as of a file of a synced class that only this node has.
+   * Paths without a file at the source, with the version that removed them; 0 when it is unknown,
+   * as for a file that only this node has.
    */
   readonly remove: readonly VersionedPath[]
   readonly states: readonly InstallState[]
   /**
-   * The index begins anew: the copy consists of `install` and `keep`, and `remove` names every
-   * other file that it had.
+   * Whether the index is replaced: the copy then consists of `install` and `keep`, and `remove`
+   * names every other file that it had.
    */
   readonly complete: boolean
-  /** Files that are right as they are, with the version that they have at the source. */
+  /** Files that are correct already, with their version at the source. */
   readonly keep?: readonly VersionedPath[] | undefined
-  /** Below it the copy knows no removals. */
+  /** The version up to which the copy has no record of removals. */
   readonly tombstoneFloor: number
 }
 
 export const manifestName = 'switch'
-/** Longest manifest of a restore; one beyond it is read as damaged. */
+/** The longest manifest; a longer one is read as damaged. */
 const manifestBytesMax: number = 2 ** 31
 
 const read = fromDisk('a restore manifest')
@@ -124,7 +125,7 @@ function readVersioned(value: unknown): VersionedPath {
   return { path: pathOf(path), version: read.count(version, 'version') }
 }
 
-/** A path that this node checked before it was stored. */
+/** Reads a path that this node checked before it was stored. */
 function pathOf(value: unknown): string {
   try {
     return checkPath(read.text(value, 'path'))

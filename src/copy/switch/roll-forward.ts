@@ -1,13 +1,13 @@
 /**
- * The switch from the old copy to a staged one.
+ * Carries out the switch from the old copy to a staged one.
  *
  * Invariants:
- * - before the manifest is durable nothing of the old copy is touched; from then on only `run`
- *   leads out;
- * - each step can be done again, whole or in part, with the same result, and none needs what a
- *   later one removes; when the manifest is gone, it is not carried out again;
+ * - before the manifest is durable the old copy is not touched; from then on only `run` completes
+ *   the switch;
+ * - each step can be repeated, whole or in part, with the same result, and none needs what a later
+ *   step removes; once the manifest is removed it is not carried out again;
  * - paths that no synced class of this node claims are not touched, whatever the manifest says, nor
- *   is a file that it does not name.
+ *   are files that it does not name.
  */
 
 import { HotspareError } from '../../errors.js'
@@ -36,13 +36,13 @@ export const nextArea = 'journal.next'
 const batchOperations = 512
 
 /**
- * Of a file that somebody removed while the switch was unfinished. It gets a record all the same,
- * so that the scan of the next start finds it missing, and it is repaired: nothing else would let
- * this copy open again.
+ * The record of a file that was removed by another program while the switch was unfinished. It gets
+ * a record nevertheless, so that the scan of the next start finds it missing and it is repaired;
+ * otherwise this copy could not be opened again.
  */
 const noStat: FileStat = { size: 0, mtimeMs: 0, inode: 0, mode: 0 }
 
-/** A file that the manifest put in its place, or found there. */
+/** A file that the manifest moved into place, or found there. */
 interface SettledFile {
   readonly path: string
   readonly version: number
@@ -54,12 +54,12 @@ export class RollForward {
   readonly #manifest: RestoreManifest
   readonly #contents: Contents
   readonly #indexLog: IndexLog
-  /** Blobs that the journal of the old copy names. */
+  /** The blobs that the journal of the old copy names. */
   readonly #oldBlobs: readonly string[]
-  /** The checkpoint of the new copy, once the manifest was carried out. */
+  /** The checkpoint of the new copy, once the manifest is carried out. */
   #checkpoint: CheckpointDocument | undefined
 
-  /** `contents.index` is at the checkpoint in force, or further along in this same switch. */
+  /** `contents.index` is at the valid checkpoint, or at a later step of the same switch. */
   constructor(
     options: LocalCopyOptions,
     manifest: RestoreManifest,
@@ -74,9 +74,9 @@ export class RollForward {
   }
 
   /**
-   * Carries the manifest out and removes it, and what the old copy and the restore leave behind;
-   * the journal then is the new one, and recovery goes on from the answer. May be called again
-   * after a failure.
+   * Carries out the manifest, then removes it and what the old copy and the restore leave behind.
+   * The new journal is then the journal, and recovery continues from the result. May be called
+   * again after a failure.
    */
   async run(): Promise<CheckpointDocument> {
     this.#checkpoint ??= await this.#carryOut()
@@ -85,11 +85,11 @@ export class RollForward {
     return this.#checkpoint
   }
 
-  /** Removes the blobs that only the old journal names; the new journal was read before. */
+  /** Removes the blobs that only the old journal names; the new journal has been read before. */
   async removeOldBlobs(): Promise<void> {
     const gone = this.#oldBlobs.filter((id) => !this.#contents.blobs.has(id))
     if (gone.length === 0) return
-    // The copy is open: what cannot be removed now goes at the next start.
+    // The copy is open, so what cannot be removed now is removed at the next start.
     await this.#options.storage.objects.remove('blobs', gone).catch(() => undefined)
   }
 
@@ -100,14 +100,13 @@ export class RollForward {
       .map(({ path }) => path)
       .filter((path) => this.#classOf(path) !== undefined)
     await this.#removeFiles(this.#ownFiles(gone))
-    // Before anything is installed: where a file takes the place of a folder, a crash must not
+    // Done before files are moved into place: where a file replaces a folder, a crash must not
     // bring back both.
     if (gone.length > 0) await storage.tree.sync(gone)
     const installed = await this.#installFiles()
     const settled = [...installed, ...(await this.#keptFiles())]
-    // The old journal goes, and where it is damaged nobody knows which removals, and which bytes of
-    // the files that are kept, still wait to be written out; nor does anybody of files from before
-    // the library.
+    // The old journal is removed. If it is damaged, it is unknown which removals, and which bytes
+    // of kept files, are not durable yet; the same holds for files from before the library.
     if (complete || keep.length > 0) await storage.tree.sync('all')
     await this.#storeStates()
     this.#updateIndex(settled)
@@ -132,7 +131,10 @@ export class RollForward {
     return claimingClass(this.#options.policy, path, 'isReplicated')
   }
 
-  /** Without those that this copy has not, and that the storage takes for others which it has. */
+  /**
+   * The paths without those that this copy does not have and that the storage treats as others
+   * which it has.
+   */
   #ownFiles(paths: readonly string[]): readonly string[] {
     const { names, index } = this.#contents
     if (!names.foldsCase) return paths
@@ -147,14 +149,16 @@ export class RollForward {
   }
 
   /**
-   * All at once as far as nothing is in the way, the others one by one; durable when it resolves.
+   * Moves all files together unless a path is blocked, the rest individually; durable when it
+   * resolves.
    */
   async #installFiles(): Promise<SettledFile[]> {
     const { storage } = this.#options
     const install = this.#manifest.install.filter(({ path }) => this.#classOf(path) !== undefined)
     const incoming = new Set<string>()
     for (const { path, object } of install) if (object === undefined) incoming.add(path)
-    // All of it is moved into the tree, and a crash may have brought back what was removed before.
+    // Everything in `incoming` is moved into the tree, and a crash may have brought back what was
+    // removed before.
     await keepOnly(storage.objects, 'incoming', (path) => incoming.has(path))
     await storage.tree.takeIn()
     const left = new Set((await storage.objects.list('incoming')).map(({ name }) => name))
@@ -194,13 +198,13 @@ export class RollForward {
     return await mayForce(storage.tree, policy, path, { at: obstacle.path, isKnown })
   }
 
-  /** Kept files as they are. */
+  /** The kept files as they are in the tree. */
   #keptFiles(): Promise<SettledFile[]> {
     const keep = (this.#manifest.keep ?? []).filter(({ path }) => this.#classOf(path) !== undefined)
     return this.#found(keep)
   }
 
-  /** Files as they are in the tree; one that is not there has no size, time or inode. */
+  /** Files as they are in the tree; a missing one has no size, time or inode. */
   async #found(files: readonly VersionedPath[]): Promise<SettledFile[]> {
     const settled: SettledFile[] = []
     for (const batch of inBatches(files, batchOperations)) {
@@ -241,7 +245,7 @@ export class RollForward {
     }
     for (const { name } of this.#options.policy.stateClasses()) {
       if (this.#manifest.states.some(({ className }) => className === name)) continue
-      // The source had no such class: nothing of the old history may come back.
+      // The source has no such class, so no state of the old history may return.
       await storage.documents.remove(stateDocument(name))
     }
   }

@@ -1,10 +1,10 @@
-/** Snapshots of application state among what a restore brought. */
+/** Snapshots of application state in the staging area of a restore. */
 import type { ObjectStore } from '../../interfaces/object-store.js'
 
 /** Bytes of a snapshot in one call to the storage. */
 const chunkBytes = 4 * 1024 * 1024
 
-/** Puts a snapshot among what a restore brought. */
+/** Stores a snapshot in the staging area. */
 export async function stageSnapshot(
   objects: ObjectStore,
   object: string,
@@ -18,7 +18,7 @@ export async function stageSnapshot(
   }
 }
 
-/** A staged snapshot; undefined when there is none. */
+/** Reads a staged snapshot; undefined when there is none. */
 export async function stagedSnapshot(
   objects: ObjectStore,
   object: string,

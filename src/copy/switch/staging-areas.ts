@@ -1,4 +1,4 @@
-/** Where what a restore brought lies until the switch. */
+/** The areas for the data of a restore until the switch. */
 
 import type { ObjectArea, ObjectStore } from '../../interfaces/object-store.js'
 import { inBatches } from '../../util/in-batches.js'
@@ -6,13 +6,15 @@ import { inBatches } from '../../util/in-batches.js'
 /** The areas that restores write to. */
 export const stagingAreas: readonly ObjectArea[] = ['staging', 'incoming']
 
-/** An object in one of them. */
+/** An object in one of these areas. */
 export interface Place {
   readonly area: ObjectArea
   readonly name: string
 }
 
-/** Where a file lies: in `incoming`, under its path, unless it is an object of `staging`. */
+/**
+ * The place of a staged file: in `incoming` under its path, unless it is an object of `staging`.
+ */
 export function placeOf(file: {
   readonly path: string
   readonly object: string | undefined
@@ -21,7 +23,7 @@ export function placeOf(file: {
   return object === undefined ? { area: 'incoming', name: path } : { area: 'staging', name: object }
 }
 
-/** Makes what lies there durable. */
+/** Makes objects in these places durable. */
 export async function syncPlaces(objects: ObjectStore, places: readonly Place[]): Promise<void> {
   for (const area of stagingAreas) {
     const names = places.filter((place) => place.area === area).map(({ name }) => name)
@@ -41,8 +43,8 @@ async function remove(
 }
 
 /**
- * Removes what lies in an area and is not wanted there, so that no crash brings it back: out of
- * `incoming` whole folders are moved into the tree.
+ * Removes the objects of an area that are not wanted, durably against a crash, because whole
+ * folders of `incoming` are moved into the tree.
  */
 export async function keepOnly(
   objects: ObjectStore,
@@ -56,7 +58,7 @@ export async function keepOnly(
   await objects.sync(area, unwanted)
 }
 
-/** Removes everything that restores brought. */
+/** Removes the data of all restores. */
 export async function clearAreas(objects: ObjectStore): Promise<void> {
   for (const area of stagingAreas) {
     const names = (await objects.list(area)).map(({ name }) => name)

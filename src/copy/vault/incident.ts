@@ -1,4 +1,4 @@
-/** What an incident in the vault says of what a node had and the surviving history has not. */
+/** The description of an incident in the vault: what a node had and the surviving history lacks. */
 
 import type { Change } from '../../changes/change.js'
 import type { Entry } from '../../changes/entry.js'
@@ -7,12 +7,12 @@ import type { Extent } from '../../history/position.js'
 import { fromDisk, optional } from '../../protocol/fields.js'
 
 /**
- * Why something is in the vault: `divergence`: changes that the surviving history does not have;
- * `outside`: files that another program changed; `adopted`: what the history had at paths where
- * this node, as it became active, took over what another program had made of them; `massDelete`:
- * files that a restore was about to remove in bulk; `unusedRestore`: the journal of a restore that
- * did not finish; `unreadable`: the description of what was kept is damaged on the disk, and only
- * the objects are left, as `files` that bear the names of their objects.
+ * Why data is in the vault. `divergence`: changes that the surviving history lacks. `outside`:
+ * files that another program changed. `adopted`: the history's version of paths where this node,
+ * when it became active, adopted the changes of another program. `massDelete`: files that a restore
+ * was about to remove in bulk. `unusedRestore`: the journal of a restore that was not finished.
+ * `unreadable`: the description of the incident is damaged on the disk, and only its objects are
+ * left, listed as `files` with the names of the objects.
  */
 export type VaultReason =
   | 'divergence'
@@ -22,116 +22,116 @@ export type VaultReason =
   | 'unusedRestore'
   | 'unreadable'
 
-/** A change on the losing side. */
+/** A change of the losing history. */
 export interface LostChange {
   /** Its sequence number in the losing history. */
   readonly seq: number
-  /** The number of the term that stamped it. */
+  /** The epoch of its term. */
   readonly epoch: number
-  /** What it did. */
+  /** The kind of the change. */
   readonly kind: Change['kind']
-  /** Its class; of a transaction, that of its first change; undefined for an empty one. */
+  /** Its class, or that of the first change of a transaction; undefined for an empty change. */
   readonly className: string | undefined
-  /** The files that it touched; none for application state. */
+  /** The files that it changed; none for application state. */
   readonly paths: readonly string[]
   /**
-   * `true`: its caller had been told that it was safe, or nobody waited for it any more. `unknown`:
-   * the caller may have been told or not, because no mark of the tenure that made the change covers
-   * it: the tenure ended, and not in order, within about a second after the answer, or an earlier
-   * change was still unanswered when it ended.
+   * Whether it had been acknowledged. `true`: its caller had been told that it was safe, or no
+   * longer waited for it. `unknown`: its caller may or may not have been told, because no mark of
+   * its tenure covers the change: the tenure ended without an orderly stop within about a second
+   * after the answer, or an earlier change was still unanswered.
    */
   readonly acknowledged: true | 'unknown'
 }
 
-/** A file's bytes in the vault. */
+/** The bytes of a file in the vault. */
 export interface VaultedFile {
-  /** Where the file stood. */
+  /** The path of the file. */
   readonly path: string
-  /** What `vault.read` takes to give its bytes. */
+  /** The name of its bytes for `vault.read`. */
   readonly object: string
-  /** Its size. */
+  /** Its size in bytes. */
   readonly bytes: number
 }
 
-/** A version of a file of which no byte is left on this node. */
+/** A version of a file whose bytes no longer exist on this node. */
 export interface GoneFile {
-  /** Where the file stood. */
+  /** The path of the file. */
   readonly path: string
   /** Its size in bytes. */
   readonly size: number
-  /** Sequence number of its last change. */
+  /** The sequence number of its last change. */
   readonly version: number
 }
 
-/** A class's state in the vault. */
+/** The state of a class in the vault. */
 export interface VaultedState {
-  /** The class of application state. */
+  /** The name of the class. */
   readonly className: string
-  /** What `vault.read` takes to give its bytes. */
+  /** The name of its bytes for `vault.read`. */
   readonly object: string
-  /** Bytes of the encoded snapshot. */
+  /** The length of the encoded snapshot in bytes. */
   readonly bytes: number
 }
 
-/** One incident, sealed. */
+/** A sealed incident. */
 export interface VaultIncident {
-  /** The format of this description. */
+  /** The format version of this description. */
   readonly version: 1
-  /** Unique on this node; the same loss gives the same id, however often it is met. */
+  /** Its id, unique on this node. The same loss has the same id, however often it is found. */
   readonly id: string
-  /** Why it was kept. */
+  /** The reason. */
   readonly reason: VaultReason
-  /** Wall clock when it was sealed, milliseconds since 1970, for people. */
+  /** The wall-clock time of its sealing in milliseconds since 1970, for people. */
   readonly atWallMs: number
-  /** The last change that the surviving history has too. */
+  /** The last change that the surviving history has as well. */
   readonly commonSeq: number
-  /** The losing copy's history and end. */
+  /** The history and the end of the losing copy. */
   readonly extent: Extent
   /**
-   * The changes that this node had journaled. Those between `commonSeq` and the first of them came
-   * to it by a restore: `files` and `states` hold what they left.
+   * The changes in this node's journal. Changes between `commonSeq` and the first of them came by a
+   * restore; `files` and `states` contain their results.
    */
   readonly changes: readonly LostChange[]
   /**
-   * True when `changes` does not list all of them (at most 10 000); the journal object holds them
-   * all. With the reason `adopted`: when `gone` does not.
+   * Whether `changes` is incomplete (it lists at most 10 000); the journal object contains all.
+   * With the reason `adopted`: whether `gone` is incomplete.
    */
   readonly truncated: boolean
   /**
-   * True when the losing journal could not be read to its end: `changes` and the journal object
-   * then end where the damage begins, `files` and `states` are whole all the same.
+   * Whether the losing journal could not be read to its end. `changes` and the journal object then
+   * end at the damage; `files` and `states` are complete.
    */
   readonly damaged: boolean
-  /** The present version of every file that the losing side touched. */
+  /** The latest version of every file that the losing history changed. */
   readonly files: readonly VaultedFile[]
   /**
-   * Versions that an incident of the reason `adopted` replaced and could not keep: another program
-   * had overwritten or removed them, and the journal does not reach back to them. The first 10 000;
-   * undefined when there are none. A standby that is not in reach, or a backup, may still have
+   * Versions that an incident with the reason `adopted` replaced and could not keep, because
+   * another program had overwritten or removed them and the journal no longer contains them. The
+   * first 10 000; undefined when there are none. An unreachable standby or a backup may still have
    * them.
    */
   readonly gone?: readonly GoneFile[]
-  /** The application's states as the losing side had them, encoded as a restore sends them. */
+  /** The states of the application in the losing copy, encoded as for a restore. */
   readonly states: readonly VaultedState[]
-  /** The journal entries as they were; undefined where only files were kept. */
+  /** The journal entries; undefined when only files were kept. */
   readonly journal:
     | {
-        /** What `vault.read` takes to give its bytes. */
+        /** The name of its bytes for `vault.read`. */
         readonly object: string
-        /** Its size. */
+        /** Its size in bytes. */
         readonly bytes: number
-        /** CRC-32 of its bytes. */
+        /** The CRC-32 of its bytes. */
         readonly crc: number
       }
     | undefined
-  /** The ids of the blobs that the journal entries name. */
+  /** The ids of the blobs that the entries name. */
   readonly blobs: readonly string[]
 }
 
-/** What was collected for an incident; what it says nothing of is empty. */
+/** The collected parts of an incident; missing parts are empty. */
 export type Kept = Pick<VaultIncident, 'reason'> & Partial<VaultIncident>
 
-/** An incident without anything in it. */
+/** An empty incident. */
 export const nothing = {
   commonSeq: 0,
   extent: { history: [], seq: 0 },
@@ -144,7 +144,7 @@ export const nothing = {
   blobs: [],
 } as const
 
-/** How an incident lists a change of which no mark says yet that it was acknowledged. */
+/** The record of a change before a mark shows that it was acknowledged. */
 export function lostChange(entry: Entry, change: Change, seq: number): LostChange {
   const singles = singlesOf(change)
   const paths = singles.flatMap((single) => (single.kind === 'update' ? [] : [single.path]))
@@ -156,7 +156,7 @@ export function lostChange(entry: Entry, change: Change, seq: number): LostChang
 export const incidentsPrefix = 'vault-incidents/'
 
 /**
- * Longest description of an incident, which names every file in it; one beyond it is listed as
+ * The longest description of an incident, which names every file in it; a longer one is listed as
  * unreadable.
  */
 const incidentBytesMax: number = 2 ** 30
@@ -170,7 +170,7 @@ export function decodeIncident(bytes: Uint8Array): VaultIncident {
   return {
     version: 1,
     id: read.name(fields.id, 'id'),
-    // Reasons and kinds of changes that a later version adds are passed on.
+    // Reasons and kinds of a later version are passed on.
     reason: read.text(fields.reason, 'reason') as VaultReason,
     atWallMs: read.number(fields.atWallMs, 'atWallMs'),
     commonSeq: read.count(fields.commonSeq, 'commonSeq'),
@@ -239,7 +239,7 @@ export function folderOf(id: string): string {
   return id.toLowerCase().replace(/[^a-z0-9._-]+/g, '-')
 }
 
-/** Where an incident is sealed. */
+/** The document that seals an incident. */
 export function documentOf(id: string): string {
   return `${incidentsPrefix}${folderOf(id)}`
 }

@@ -1,7 +1,7 @@
 /**
- * Keeps in the vault what the history has of files that somebody else replaced or removed on the
- * disk, before the history takes over what is there now. Only the journal still has it, as far as
- * that reaches back.
+ * Keeps the history's versions of files that another program replaced or removed, before the
+ * history adopts the present files. Only the journal still has these versions, as far back as it
+ * reaches.
  */
 import { HotspareError } from '../../errors.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
@@ -14,11 +14,11 @@ import type { GoneFile, VaultedFile } from './incident.js'
 import { folderOf } from './incident.js'
 import type { VaultObjects } from './objects.js'
 
-/** A version that is about to be replaced. */
+/** A version that will be replaced. */
 export interface ReplacedFile extends FileVersion {
   /**
-   * Whether the file on the disk has another size or time, or is not there: its bytes may then be
-   * other ones.
+   * Whether the file on the disk is missing or has another size or time, so that its bytes may
+   * differ.
    */
   readonly isTouched: boolean
   /** The file on the disk. */
@@ -29,25 +29,25 @@ export interface KeepContext {
   readonly objects: VaultObjects
   readonly storage: OpenStorage
   readonly copy: LocalCopy
-  /** The incident. */
+  /** The id of the incident. */
   readonly id: string
-  /** Throws when there is no more time. */
+  /** Throws when no time is left. */
   readonly mayGoOn: () => void
 }
 
-/** An incident that is being made. */
+/** An incident that is being collected. */
 interface Keeping extends KeepContext {
   readonly files: VaultedFile[]
   /**
-   * A new object: one that was begun and given up keeps its name, so that nothing of it is in
-   * another one.
+   * The name of a new object. An abandoned object keeps its name, so that no other object contains
+   * its bytes.
    */
   nextObject(): string
 }
 
-/** Bytes that are composed, compared and written at once. */
+/** Bytes that are composed, compared and written at a time. */
 const windowBytes = 1024 * 1024
-/** Files that are composed, compared and written at once. */
+/** Files that are composed, compared and written at a time. */
 const windowFiles = 256
 
 export async function keepReplaced(
@@ -75,7 +75,7 @@ export async function keepReplaced(
   return { files, gone: gone.map(({ path, size, version }) => ({ path, size, version })) }
 }
 
-/** Large files alone, small ones together. */
+/** Groups of versions: large ones individually, small ones together. */
 function groupsOf(found: readonly EarlierVersion[]): EarlierVersion[][] {
   const groups: EarlierVersion[][] = []
   let group: EarlierVersion[] = []
@@ -94,7 +94,7 @@ function groupsOf(found: readonly EarlierVersion[]): EarlierVersion[][] {
   return groups
 }
 
-/** Answers the paths of which nothing gets lost. */
+/** Keeps small versions, and returns the paths of which nothing is lost. */
 async function keepSmall(context: Keeping, group: readonly EarlierVersion[]): Promise<string[]> {
   const { objects, files, nextObject } = context
   const present = await readPresent(context, group)
@@ -115,7 +115,7 @@ async function keepSmall(context: Keeping, group: readonly EarlierVersion[]): Pr
   return settled
 }
 
-/** What stands there now; undefined where nothing does, or cannot be read. */
+/** The present files; undefined for one that is missing or cannot be read. */
 async function readPresent(
   { storage }: KeepContext,
   group: readonly EarlierVersion[],
@@ -130,7 +130,7 @@ async function readPresent(
     )
   } catch (error) {
     if (!HotspareError.is(error, 'STORAGE_FAILED')) throw error
-    // One of them: all are kept, whether they are different or not.
+    // A file of the group cannot be read, so all versions are kept, whether they differ or not.
     return []
   }
 }
@@ -143,7 +143,7 @@ async function keepLarge(context: Keeping, version: EarlierVersion): Promise<str
   for (let offset = 0; offset < size; offset += windowBytes) {
     mayGoOn()
     const bytes = await windowOf(context, version, offset, Math.min(windowBytes, size - offset))
-    // What was written of it belongs to no file of the incident: it is counted, and goes with the
+    // The partial object belongs to no file of the incident, is counted, and is removed with the
     // incident.
     if (bytes === undefined) return []
     await objects.write(name, offset, bytes)
@@ -152,7 +152,7 @@ async function keepLarge(context: Keeping, version: EarlierVersion): Promise<str
   return [path]
 }
 
-/** Whether the file on the disk has these very bytes. */
+/** Whether the file on the disk has exactly these bytes. */
 async function isThere(context: KeepContext, version: EarlierVersion): Promise<boolean> {
   const { tree } = context.storage
   const { path, size } = version
@@ -171,7 +171,7 @@ async function isThere(context: KeepContext, version: EarlierVersion): Promise<b
   return true
 }
 
-/** A stretch of the version; undefined when a blob of it cannot be read. */
+/** A range of the version; undefined when one of its blobs cannot be read. */
 async function windowOf(
   { storage }: KeepContext,
   { layers }: EarlierVersion,

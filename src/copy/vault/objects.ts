@@ -1,7 +1,7 @@
 /**
- * The bytes in the vault: the area `vault` of the storage, counted against its limit.
+ * The objects of the vault: the area `vault` of the storage, counted towards its limit.
  *
- * Invariant: `bytes` is what lies there, and what an attempt under way has claimed.
+ * Invariant: `bytes` counts the objects and what an attempt in progress has claimed.
  */
 
 import { crc32 } from 'node:zlib'
@@ -17,9 +17,9 @@ import type { LocalCopy } from '../local-copy.js'
 import type { VaultedFile, VaultedState, VaultIncident } from './incident.js'
 import { folderOf, incidentsPrefix } from './incident.js'
 
-/** Bytes of a file that are copied into the vault at a time. */
+/** Bytes of a file that are copied at a time. */
 const copyChunkBytes = 1024 * 1024
-/** Files that are looked at or copied in one call. */
+/** Files that are examined or copied in one call. */
 export const filesPerBatch = 256
 
 export class VaultObjects {
@@ -36,7 +36,7 @@ export class VaultObjects {
     return this.#bytes
   }
 
-  /** Removes what belongs to no sealed incident, and counts the rest. */
+  /** Removes the objects that belong to no sealed incident, and counts the others. */
   async tidy(): Promise<void> {
     const { documents, objects } = this.#storage
     const sealed = new Set(await documents.list(incidentsPrefix))
@@ -51,13 +51,13 @@ export class VaultObjects {
     this.#bytes = bytes
   }
 
-  /** Everything that lies there of an incident, under the names of the objects. */
+  /** All objects of an incident, by name. */
   async list(id: string): Promise<VaultedFile[]> {
     const found = await this.#storage.objects.list('vault', `${folderOf(id)}/`)
     return found.map(({ name, bytes }) => ({ path: name, object: name, bytes }))
   }
 
-  /** Copies the files of a journal, one behind the other. */
+  /** Copies the segments of a journal into one object. */
   async keepSegments(
     object: string,
     area: string,
@@ -86,7 +86,7 @@ export class VaultObjects {
   }
 
   /**
-   * Copies the entries behind a position, as far as they can be read; `each` gets their changes.
+   * Copies the entries after a position, as far as they can be read; `each` receives their changes.
    */
   async keepJournal(
     id: string,
@@ -132,7 +132,7 @@ export class VaultObjects {
     }
   }
 
-  /** Copies the application's states as the copy has them. */
+  /** Copies the states of the application in the copy. */
   async keepStates(
     id: string,
     copy: LocalCopy,
@@ -207,7 +207,7 @@ export class VaultObjects {
     this.#bytes += bytes
   }
 
-  /** Makes an incident's objects durable; `between` is called while that goes on. */
+  /** Makes the objects of an incident durable; `between` is called during that. */
   async sync(id: string, between: () => void): Promise<void> {
     const names = (await this.list(id)).map(({ object }) => object)
     for (const batch of inBatches(names, filesPerBatch)) {

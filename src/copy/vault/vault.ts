@@ -1,11 +1,11 @@
 /**
- * The vault: what a node had and the surviving history has not. Nothing of a losing history is
- * removed before it lies here, durable and checksummed.
+ * The vault keeps what a node had and the surviving history lacks. Nothing of a losing history is
+ * removed before it is in the vault, durable and with a checksum.
  *
- * One incident is one sealed document `vault-incidents/<incident>` (what it is, and the list of its
- * changes) and objects below `<incident>/` in the area `vault`: the journal entries beyond the fork
- * as they were, their blobs, the present version of every file they touched, and the application's
- * states. Nothing is ever evicted: at `vaultBytesMax` it is `VAULT_FULL`.
+ * An incident is a sealed document `vault-incidents/<incident>` (what it is, and the list of its
+ * changes) and objects below `<incident>/` in the area `vault`: the journal entries after the fork,
+ * their blobs, the latest version of every file that they changed, and the states of the
+ * application. Nothing is evicted: at `vaultBytesMax` the error is `VAULT_FULL`.
  */
 
 import { createHash } from 'node:crypto'
@@ -47,8 +47,8 @@ export interface VaultOptions {
 }
 
 /**
- * Changes, and versions that could not be kept, that an incident lists one by one; beyond it the
- * incident is marked `truncated`, and its journal object has all.
+ * Changes, and versions that could not be kept, that an incident lists; beyond it the incident is
+ * marked `truncated`, and its journal object contains all.
  */
 export const listedChangesMax = 10_000
 
@@ -56,8 +56,8 @@ export class Vault {
   readonly #options: VaultOptions
   readonly #objects: VaultObjects
   /**
-   * One call at a time: `tidy()` deletes objects that belong to no sealed incident, so it must not
-   * run while an incident is still being written.
+   * Calls run one at a time, because `tidy()` deletes objects of unsealed incidents and must not
+   * run while an incident is being written.
    */
   readonly #turns = new Turns()
 
@@ -77,7 +77,7 @@ export class Vault {
     return this.#objects.bytes
   }
 
-  /** All incidents, oldest first; those that cannot be read before them. */
+  /** All incidents, oldest first, after those that cannot be read. */
   async list(): Promise<VaultIncident[]> {
     const incidents: VaultIncident[] = []
     for (const name of await this.#options.storage.documents.list(incidentsPrefix)) {
@@ -88,7 +88,9 @@ export class Vault {
   }
 
   /**
-   * The bytes of an object of an incident. @throws `FILE_NOT_FOUND` when there is no such object
+   * Reads bytes of an object of an incident.
+   *
+   * @throws `FILE_NOT_FOUND` when there is no such object
    */
   async read(object: string, offset: number, length: number): Promise<Uint8Array> {
     const { objects } = this.#options.storage
@@ -106,7 +108,7 @@ export class Vault {
     }
   }
 
-  /** Removes an incident that was looked at and is not needed any more. */
+  /** Removes an incident that is no longer needed. */
   remove(incident: VaultIncident): Promise<void> {
     return this.#turns.run(async () => {
       await this.#options.storage.documents.remove(documentOf(incident.id))
@@ -115,8 +117,8 @@ export class Vault {
   }
 
   /**
-   * Makes an incident; the one that is sealed under this id is given back as it is. Nothing is
-   * removed anywhere before its incident is sealed, so an attempt that ended before may begin anew.
+   * Makes an incident, or returns the one that is sealed under this id. Nothing is removed anywhere
+   * before its incident is sealed, so an interrupted attempt can start again.
    */
   #keep(id: string, collect: () => Promise<Kept>): Promise<VaultIncident> {
     return this.#turns.run(async () => {
@@ -127,16 +129,14 @@ export class Vault {
     })
   }
 
-  /**
-   * Keeps what this copy has beyond the last change that it has in common with the surviving
-   * history.
-   */
+  /** Keeps what this copy has after the last change that it shares with the surviving history. */
   async keepDivergence(copy: LocalCopy, commonSeq: number): Promise<VaultIncident> {
     const { nodeId } = this.#options
-    // A damaged journal takes nothing any more, and what was before the damage is applied.
+    // A damaged journal accepts nothing, and what precedes the damage is applied.
     if (copy.failed === undefined) await copy.settle()
-    // The same fork gives the same incident, however often the restore is tried again. The term is
-    // named whole: another divergence may end in one of the same epoch, at the same change.
+    // The same fork has the same incident, however often the restore is tried. The complete term is
+    // part of it, because another divergence may end in a term of the same epoch at the same
+    // change.
     const term = positionOf(copy.extent)?.term
     const ending = term === undefined ? '0' : `${term.epoch}-${term.nodeId}-${term.bootId}`
     const id = `divergence-${nodeId}-${ending}-${commonSeq}-${copy.seq}`
@@ -147,8 +147,7 @@ export class Vault {
     const { extent } = copy
     const lost: LostChange[] = []
     const blobs = new Map<string, BlobRef>()
-    // By the index, not by the journal: that reaches back no further than the last restore of this
-    // copy.
+    // Found by the index, because the journal reaches back only to the last restore of this copy.
     const touched = new Set(copy.index.changedSince(commonSeq).files.map(({ path }) => path))
     let truncated = false
     const acked = new AckedRanges()
@@ -166,7 +165,7 @@ export class Vault {
       }
     }
     const { journal, damaged } = await this.#objects.keepJournal(id, copy, commonSeq, each)
-    // The mark of a change stands in a later entry.
+    // The mark of a change is in a later entry.
     const changes = lost.map((change) =>
       acked.has(change.seq) ? { ...change, acknowledged: true as const } : change,
     )
@@ -177,7 +176,7 @@ export class Vault {
     return { reason: 'divergence', ...kept, blobs: [...blobs.keys()] }
   }
 
-  /** Keeps files that a restore is about to replace or remove. */
+  /** Keeps files that a restore will replace or remove. */
   async keepFiles(reason: VaultReason, paths: readonly string[]): Promise<VaultIncident> {
     const id = await this.#idOfFiles(reason, paths)
     return await this.#keep(id, async () => ({
@@ -187,17 +186,17 @@ export class Vault {
   }
 
   /**
-   * Keeps what the history has of files that this copy is about to adopt as another program made
-   * them, as far as it can be had. Undefined when nothing of it would be lost. `mayGoOn` throws
-   * when there is no more time.
+   * Keeps the history's versions of files that this copy will adopt as another program left them,
+   * as far as they can be read. Undefined when nothing would be lost. `mayGoOn` throws when no time
+   * is left.
    */
   async keepReplaced(
     copy: LocalCopy,
     replaced: readonly ReplacedFile[],
     mayGoOn: () => void,
   ): Promise<VaultIncident | undefined> {
-    // Of the versions and what takes their place: an attempt that is made again, in another term,
-    // keeps them once.
+    // Derived from the versions and the files that replace them, so that a repeated attempt in
+    // another term keeps them once.
     const newest = replaced.reduce((seq, { version }) => Math.max(seq, version), 0)
     const { term } = positionOf({ history: copy.history, seq: newest }) ?? {}
     const versions = replaced.map(({ path, version, stat }) => [path, version, stat])
@@ -222,8 +221,8 @@ export class Vault {
   }
 
   /**
-   * Drops the journal of a restore that was not finished. What it has and `survivor` has not is
-   * kept before: it may be all that is left of an active that died meanwhile.
+   * Drops the journal of an unfinished restore. Entries that `survivor` lacks are kept first,
+   * because they may be all that is left of an active that died meanwhile.
    */
   async dropUnused(copy: LocalCopy, survivor: Extent): Promise<void> {
     await copy.restoreSwitch.stop()
@@ -232,13 +231,12 @@ export class Vault {
   }
 
   /**
-   * Keeps a journal that is about to be dropped, unless it has no changes, or none that `survivor`
-   * has not as well.
+   * Keeps a journal that will be dropped, unless it has no changes, or none that `survivor` lacks.
    */
   async keepUnusedJournal(area: string, survivor?: Extent): Promise<VaultIncident | undefined> {
     const { logs } = this.#options.storage
-    // By its entries, all of them: restores from the same cut may begin alike and differ in the
-    // end.
+    // Derived from all entries, because restores from the same position may begin alike and differ
+    // later.
     const hash = createHash('sha256')
     let hasChanges = false
     const { facts, damage } = await scanJournal(logs, area, undefined, (entry) => {
@@ -257,9 +255,7 @@ export class Vault {
     })
   }
 
-  /**
-   * Files in the same state give the same incident, so that a restore tried again keeps them once.
-   */
+  /** Files in the same state have the same incident, so that a repeated restore keeps them once. */
   async #idOfFiles(reason: VaultReason, paths: readonly string[]): Promise<string> {
     const hash = createHash('sha256')
     for (const batch of inBatches(paths, filesPerBatch)) {
@@ -270,8 +266,8 @@ export class Vault {
   }
 
   /**
-   * One that cannot be read is sealed all the same: its objects are there, and whoever met the loss
-   * may go on.
+   * A sealed incident that cannot be read counts as sealed: its objects exist, and the caller may
+   * continue.
    */
   async #sealed(id: string): Promise<VaultIncident | undefined> {
     try {
@@ -302,7 +298,7 @@ export class Vault {
   }
 }
 
-/** Whether a copy of this extent has all that one of the other has. */
+/** Whether a copy with one extent contains everything of a copy with the other. */
 function isWithin(extent: Extent, other: Extent): boolean {
   const { kind } = relate(extent, other)
   return kind === 'equal' || kind === 'behind'

@@ -120,10 +120,6 @@ export class Replica {
     return this.#writer
   }
 
-  get term(): Term | undefined {
-    return this.#term
-  }
-
   facts(): CopyFacts {
     const { copy } = this
     const failed = copy.failed === undefined ? undefined : `storage: ${copy.failed.code}`

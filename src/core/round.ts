@@ -10,7 +10,7 @@ import { askAgain, becomeActive } from './roles.js'
 import { goesFirst, isFork, mayLead, mayLeaveOut, missingIn } from './round-missing.js'
 import { copyAhead, isCandidate, ownStanding, provenBy, standings } from './standing/candidates.js'
 import { giveUpKnown, mayGoWithout, outdated } from './standing/highest-known.js'
-import { heard, heardIds } from './standing/liveness.js'
+import { dialTimeMs, heard, heardIds } from './standing/liveness.js'
 import {
   heldByOthers,
   hold,
@@ -23,6 +23,7 @@ import {
   triedLongEnough,
   unfetchedReason,
 } from './standing/needed.js'
+import { awaitsRefusal } from './standing/stand-ins.js'
 import { endsKnown, lastOwner } from './standing/stands.js'
 import { activesHeard, highestEpoch, incidentOf, nextTerm, viewOf } from './standing/views.js'
 import { arm, disarm, emit, passed, persist, send, takeId } from './state/acts.js'
@@ -134,11 +135,13 @@ export function promiseReceived(
 }
 
 /**
- * Continues once all members in reach have promised, or have taken longer than a silent member may.
+ * Continues once all members in reach have promised, or have taken longer than a silent member may,
+ * and once the ends of all others are confirmed, for which one more dial is waited for.
  */
 function checkAnswers(core: CoreState, round: Round): void {
   const pending = peersOf(core).filter((peer) => heard(core, peer) && !round.promises.has(peer.id))
   if (pending.length > 0 && !passed(core, 'round')) return
+  if (core.nowMs - round.beganMs < dialTimeMs(core) && awaitsRefusal(core)) return
   disarm(core, 'round')
   for (const { id, view } of pending) {
     // The member is heard and has more, but did not promise, so its copy is not frozen and cannot

@@ -109,6 +109,18 @@ describe('GEN-2: an active that is only silent may have gone on with others', ()
     expect(world.events('n1', 'possibleLoss')).toMatchObject([{ missing: ['n2', 'n3'] }])
   })
 
+  it('also when dials of that member were refused before it started, and get no answer since', () => {
+    const world = withoutThird()
+    world.cutLink('n2', 'n1')
+    for (const link of ['n2>n3', 'n3>n2']) world.hangs.add(link)
+    world.start('n3')
+    world.until(() => world.node('n1').disk.inSync?.includes('n3') === true, 4_000)
+    world.write('n1')
+    world.until(() => world.role('n2') === 'active', 8_000)
+    expect(world.ledger.lost(world.node('n2').disk)).toBe(1)
+    expect(possibleLoss(world)).toEqual([['n3']])
+  })
+
   it.each([true, false])(
     'one whose opening of a term failed names who may have served since (its term is in its journal: %s)',
     (isJournaled) => {

@@ -40,6 +40,8 @@ export class World {
   closed: Set<string> = new Set()
   /** Dials `from>to` that are answered with a refusal. */
   refusals: Set<string> = new Set()
+  /** Links whose dials get no answer, neither a connection nor a refusal. */
+  hangs: Set<string> = new Set()
   /** Standing connections `from>to`, with the boot of both ends; both speak on each. */
   links: Map<string, string> = new Map()
   said: Said[] = []
@@ -400,7 +402,9 @@ export class World {
     const target = this.node(to)
     const again = (delayMs: number): void =>
       this.push(delayMs, { kind: 'dial', from: from.id, to, boot: from.boot })
-    if (this.cut(from.id, to) || this.cut(to, from.id) || this.closed.has(to)) {
+    if (this.hangs.has(link)) {
+      again(50)
+    } else if (this.cut(from.id, to) || this.cut(to, from.id) || this.closed.has(to)) {
       this.input(from, { type: 'dialFailed', peer: to, cause: 'unreachable' })
       again(200)
     } else if (!target.alive) {

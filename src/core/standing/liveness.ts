@@ -179,6 +179,7 @@ export function dialFailed(
   // After a pause the refusal may be older than the pause; the next dial tells.
   peer.refused = cause === 'refused' && !isLate(core)
   peer.refusedSinceMs = peer.refused ? (peer.refusedSinceMs ?? core.nowMs) : undefined
+  peer.refusedAtMs = peer.refused ? core.nowMs : undefined
   proveGone(core, peer)
 }
 

@@ -7,6 +7,7 @@
 
 import type { PeerView } from '../state/messages.js'
 import { type CoreState, type Peer, peersOf } from '../state/state.js'
+import { dialTimeMs } from './liveness.js'
 import { lastOwner, lastTerm } from './stands.js'
 
 /**
@@ -21,12 +22,32 @@ export function noteCounted(core: CoreState, peer: Peer, view: PeerView): void {
     core.counted = { atMs: core.nowMs, hears: view.hears }
 }
 
+/** Members that may have had a part in acknowledgements, if they have lived since then. */
+interface Possible {
+  readonly peers: readonly Peer[]
+  readonly sinceMs: number
+}
+
 /**
  * Promotable members that may have acknowledged changes which this node lacks, although no known
  * set contains them.
  */
 export function standIns(core: CoreState): Peer[] {
-  if (!core.wasReplica) return []
+  const { peers, sinceMs } = possible(core)
+  return peers.filter((peer) => !hadEnded(peer, sinceMs) || !isConfirmed(core, peer))
+}
+
+/**
+ * Whether a member is no stand-in only because of a refusal from before this round. The next dial
+ * shows whether a process has started there since.
+ */
+export function awaitsRefusal(core: CoreState): boolean {
+  const { peers, sinceMs } = possible(core)
+  return peers.some((peer) => hadEnded(peer, sinceMs) && !isConfirmed(core, peer))
+}
+
+function possible(core: CoreState): Possible {
+  if (!core.wasReplica) return { peers: [], sinceMs: 0 }
   const term = lastTerm(core)
   const { nodeId, bootId } = core.options
   const isOwn = term?.nodeId === nodeId && term.bootId === bootId
@@ -35,28 +56,28 @@ export function standIns(core: CoreState): Peer[] {
 
 /**
  * Members outside the known set with which the active may have continued since it last counted on
- * this node. There are none if that was so recently that the active can only have ended, and none
- * of those whose processes had provably ended by then.
+ * this node; none if that was so recently that the active can only have ended.
  */
-function replacements(core: CoreState): Peer[] {
+function replacements(core: CoreState): Possible {
   const { copy, options, counted } = core
   const { inSync = [] } = copy
-  if (!copy.inSyncKnown || !inSync.includes(options.nodeId)) return []
   const sinceMs = counted?.atMs ?? Number.NEGATIVE_INFINITY
-  if (core.nowMs - sinceMs < Math.min(options.deadMs, options.degradeAfterMs)) return []
+  const isRecent = core.nowMs - sinceMs < Math.min(options.deadMs, options.degradeAfterMs)
+  const isMember = copy.inSyncKnown && inSync.includes(options.nodeId)
+  if (isRecent || !isMember) return { peers: [], sinceMs }
   const owner = lastOwner(core)
-  return peersOf(core).filter(
-    (peer) => !inSync.includes(peer.id) && peer.id !== owner && mayHaveLived(peer, sinceMs),
+  const peers = peersOf(core).filter(
+    (peer) => peer.promotable && !inSync.includes(peer.id) && peer.id !== owner,
   )
+  return { peers, sinceMs }
 }
 
 /** Members that may have taken the role since this node gave it up. */
-function successors(core: CoreState): Peer[] {
+function successors(core: CoreState): Possible {
   const { served } = core
-  if (served === undefined) return []
-  return peersOf(core).filter(
-    (peer) => mayHaveLived(peer, served.atMs) && !onlyDeclined(core, peer),
-  )
+  if (served === undefined) return { peers: [], sinceMs: 0 }
+  const peers = peersOf(core).filter((peer) => peer.promotable && !onlyDeclined(core, peer))
+  return { peers, sinceMs: served.atMs }
 }
 
 /**
@@ -69,8 +90,18 @@ function onlyDeclined({ served, options }: CoreState, { id, gone, refusedSinceMs
   return refusedSinceMs - served.atMs < options.deadMs
 }
 
-function mayHaveLived(peer: Peer, sinceMs: number): boolean {
-  return peer.promotable && !(peer.refusedSinceMs !== undefined && peer.refusedSinceMs <= sinceMs)
+/** Whether a process had ended by then, and all dials were refused since. */
+function hadEnded({ refusedSinceMs }: Peer, sinceMs: number): boolean {
+  return refusedSinceMs !== undefined && refusedSinceMs <= sinceMs
+}
+
+/**
+ * Whether a dial was refused so recently that no process can have started since and acknowledged
+ * something: during the round, or before it not longer ago than a dial takes.
+ */
+function isConfirmed(core: CoreState, { refusedAtMs }: Peer): boolean {
+  const fromMs = core.round?.beganMs ?? core.nowMs - dialTimeMs(core)
+  return refusedAtMs !== undefined && refusedAtMs >= fromMs
 }
 
 /**

@@ -85,6 +85,7 @@ function createPeer(id: string, index: number, promotable: boolean): Peer {
     heardSinceLost: false,
     refused: false,
     refusedSinceMs: undefined,
+    refusedAtMs: undefined,
     gone: false,
     stopped: false,
     heardAtMs: undefined,

@@ -42,6 +42,8 @@ export interface Peer {
   refused: boolean
   /** Since when every dial has been refused, so that no process can have lived there meanwhile. */
   refusedSinceMs: number | undefined
+  /** When a dial was last refused. */
+  refusedAtMs: number | undefined
   /** Its process is proven to have ended. */
   gone: boolean
   /** It announced a clean stop. */

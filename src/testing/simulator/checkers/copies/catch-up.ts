@@ -52,7 +52,9 @@ class CatchUp implements Checker {
     const changed = [own, theirs].map(({ index }) => index.changedSince(commonSeq))
     const files = changed.reduce(
       (sum, each) => sum + each.files.length + each.removed.length,
-      outside + forgotten(own.index, theirs.index, commonSeq),
+      outside +
+        forgotten(own.index, theirs.index, commonSeq) +
+        forgotten(theirs.index, own.index, commonSeq),
     )
     // The source lists its files once its tree has everything of its journal, including what is
     // pending now.
@@ -79,12 +81,15 @@ class CatchUp implements Checker {
   }
 }
 
-/** Removed files of which the source has no tombstones, because it was restored itself. */
-function forgotten(own: FileIndex, theirs: FileIndex, commonSeq: number): number {
-  if (theirs.tombstoneFloor <= commonSeq) return 0
+/**
+ * Files of one copy that the other one has removed without a tombstone, because it was restored
+ * itself.
+ */
+function forgotten(copy: FileIndex, other: FileIndex, commonSeq: number): number {
+  if (other.tombstoneFloor <= commonSeq) return 0
   const isGone = (path: string): boolean =>
-    theirs.get(path) === undefined && theirs.tombstone(path) === undefined
-  return own.paths().filter((path) => (own.get(path)?.version ?? 0) <= commonSeq && isGone(path))
+    other.get(path) === undefined && other.tombstone(path) === undefined
+  return copy.paths().filter((path) => (copy.get(path)?.version ?? 0) <= commonSeq && isGone(path))
     .length
 }
 

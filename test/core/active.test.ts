@@ -14,7 +14,7 @@ describe('the active and its standbys', () => {
     }
   })
 
-  it('ROL-10: it keeps serving when all standbys vanish, with one event each', () => {
+  it('ROL-10: it keeps serving when all standbys vanish, and emits one event for each', () => {
     const world = settled(3)
     world.kill('n2')
     world.kill('n3')
@@ -31,7 +31,7 @@ describe('the active and its standbys', () => {
     expect(lost.map((said) => said.what)).toEqual(['peerLost n2 proven', 'peerLost n3 proven'])
   })
 
-  it('a standby that does not hear the active is not counted, though it is heard itself', () => {
+  it('a standby that is heard but does not hear the active does not count', () => {
     const world = settled(3)
     world.cutLink('n1', 'n2', false)
     world.run(6_000)
@@ -40,7 +40,7 @@ describe('the active and its standbys', () => {
     expect(world.actives()).toEqual(['n1'])
   })
 
-  it('GEN-2: a standby that says that it follows a newer active is not counted from then on', () => {
+  it('GEN-2: a standby that reports a newer active no longer counts', () => {
     const world = settled(3)
     const n1 = world.node('n1')
     const view = n1.core.peers.get('n2')?.view
@@ -78,14 +78,14 @@ describe('the active and its standbys', () => {
     return world
   }
 
-  it('it steps down when a member in reach is ahead of it', () => {
+  it('it steps down when a reachable member has more changes', () => {
     const world = behind(false)
     expect(world.actives()).toEqual(['n2'])
     expect(world.role('n1')).toBe('standby')
     expect(world.node('n1').disk.seq).toBe(8)
   })
 
-  it('it steps down for a damaged copy that is ahead, and serves again with what that one has', () => {
+  it('it steps down for a damaged copy with more changes, fetches them and serves again', () => {
     const world = behind(true)
     expect(world.actives()).toEqual(['n1'])
     expect(world.node('n1').disk.seq).toBe(8)
@@ -114,7 +114,7 @@ describe('one-way loss', () => {
     }
   })
 
-  it('GEN-7: two that were cut off in one direction from their start, in one epoch, come to one', () => {
+  it('GEN-7: two actives in one epoch behind a one-way cut end as one', () => {
     const pairs = [
       ['n1', 'n2'],
       ['n2', 'n1'],
@@ -133,7 +133,7 @@ describe('one-way loss', () => {
     }
   })
 
-  it('GEN-7: an active that hears nobody keeps the role', () => {
+  it('GEN-7: an active that hears no member keeps the role', () => {
     for (const count of [2, 3]) {
       const world = settled(count)
       for (let at = 2; at <= count; at += 1) world.cutLink(`n${at}`, 'n1', false)
@@ -142,7 +142,7 @@ describe('one-way loss', () => {
     }
   })
 
-  it('GEN-7: of three nodes one link lost in one direction promotes nobody', () => {
+  it('GEN-7: with three nodes a one-way cut of one link causes no promotion', () => {
     const pairs = [
       ['n1', 'n2'],
       ['n2', 'n1'],
@@ -159,7 +159,7 @@ describe('one-way loss', () => {
 })
 
 describe('two actives', () => {
-  it('a healed partition is reported by both, once, with the same incident', () => {
+  it('both report a healed partition once, with the same incident', () => {
     const world = settled(2)
     cutOff(world, 'n1')
     world.until(() => world.actives().length === 2, 10_000)
@@ -174,7 +174,7 @@ describe('two actives', () => {
     expect(left).toMatchObject({ actives: [{ id: 'n1' }, { id: 'n2' }] })
   })
 
-  it('without changes on the older side the copies are no fork: the one behind steps down', () => {
+  it('without changes on the older side there is no fork, and the one behind steps down', () => {
     const world = settled(2)
     cutOff(world, 'n1')
     world.until(() => world.actives().length === 2, 10_000)
@@ -185,7 +185,7 @@ describe('two actives', () => {
     expect(world.role('n1')).toBe('standby')
   })
 
-  it('a standby does not leave its active for another one', () => {
+  it('a standby stays with its active when another one appears', () => {
     const world = settled(3)
     world.cutLink('n1', 'n2')
     world.cutLink('n2', 'n3')
@@ -200,7 +200,7 @@ describe('two actives', () => {
 })
 
 describe('promises that were never used', () => {
-  it('a promise does not outlive the round it was given to, whoever is heard meanwhile', () => {
+  it('a promise ends with its round, whichever members are heard meanwhile', () => {
     const world = settled(3)
     cutOff(world, 'n1')
     world.node('n2').opens = false
@@ -214,7 +214,7 @@ describe('promises that were never used', () => {
     expect(world.roles('n1')).toEqual([])
   })
 
-  it('a new term is opened above them, and the tenure goes on', () => {
+  it('a new term is opened above them, and the tenure continues', () => {
     const world = settled(2)
     cutOff(world, 'n1')
     world.node('n2').gateOpen = false

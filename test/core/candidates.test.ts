@@ -18,7 +18,7 @@ describe('the best candidate', () => {
     expect(bestCandidate(all, new Set(), 'list')?.id).toBe('n1')
   })
 
-  it('ROL-20: is none that lacks what the journal of the freshest does not reach back to', () => {
+  it('ROL-20: is no member that lacks entries which the freshest journal no longer has', () => {
     const all = [standing(0, 50), standing(1, 60), standing(2, 70, 61)]
     expect(bestCandidate(all, new Set(), 'list')?.id).toBe('n2')
     const trimmed = [standing(0, 50), standing(1, 60), standing(2, 70, 62)]

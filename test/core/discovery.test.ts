@@ -15,7 +15,7 @@ describe('discovery', () => {
     expect(world.sent.find((one) => one.from === 'n2')?.type).toBe('query')
   })
 
-  it('ROL-1: nothing is decided before the start is durable', () => {
+  it('ROL-1: no decision is made before the start is durable', () => {
     const world = new World(['n1'])
     world.diskMs = 500
     world.start('n1')
@@ -33,7 +33,7 @@ describe('discovery', () => {
     expect(world.events('n1', 'unprovenStart')).toEqual([])
   })
 
-  it('ROL-3: with other members silent it waits startupWaitMs and says so', () => {
+  it('ROL-3: with silent other members it waits startupWaitMs and reports it', () => {
     for (const how of ['refused', 'silent']) {
       const world = new World(['n1', 'n2'])
       if (how === 'silent') world.cutLink('n1', 'n2')
@@ -51,7 +51,7 @@ describe('discovery', () => {
     }
   })
 
-  it('ROL-4: of several that start at once the first listed becomes active, 50 times', () => {
+  it('ROL-4: of several nodes that start together the first listed becomes active, 50 times', () => {
     for (let round = 0; round < 50; round += 1) {
       const ids = names(3)
       const world = new World(ids)
@@ -71,7 +71,7 @@ describe('discovery', () => {
     }
   })
 
-  it('ROL-11: an active that was killed comes back as standby', () => {
+  it('ROL-11: a killed active returns as a standby', () => {
     const world = settled(2)
     world.kill('n1')
     world.run(3_000)
@@ -97,7 +97,7 @@ describe('discovery', () => {
 })
 
 describe('cold start', () => {
-  it('ROL-20: a stale first-comer waits for the member that has newer data', () => {
+  it('ROL-20: a stale node that starts first waits for the member with newer data', () => {
     const world = settled(2)
     world.kill('n2')
     for (let writes = 0; writes < 5; writes += 1) world.write('n1')
@@ -113,7 +113,7 @@ describe('cold start', () => {
     expect(world.node('n2').disk.seq).toBe(10)
   })
 
-  it('ROL-20: the newest data wins against the list', () => {
+  it('ROL-20: the newest data wins over the order of the list', () => {
     const world = settled(3)
     world.kill('n1')
     world.until(() => world.actives().length === 1, 1_000)
@@ -139,7 +139,7 @@ describe('cold start', () => {
     expect(world.events('n1', 'unprovenStart')).toHaveLength(1)
   })
 
-  it('ROL-20: the last active that stopped cleanly needs no waiting', () => {
+  it('ROL-20: the last active serves without a wait after a clean stop', () => {
     const world = settled(2)
     world.kill('n2')
     world.run(3_000)
@@ -151,7 +151,7 @@ describe('cold start', () => {
     expect(world.events('n1', 'unprovenStart')).toEqual([])
   })
 
-  it('ROL-20: an active that stops while a standby is only silent may be replaced, and waits', () => {
+  it('ROL-20: an active that stopped beside a silent standby waits, because it may have been replaced', () => {
     const world = settled(2)
     cutOff(world, 'n1')
     world.run(1_000)
@@ -167,7 +167,7 @@ describe('cold start', () => {
     expect(world.actives()).toEqual(['n2'])
   })
 
-  it('ROL-20: that proof does not beat a reachable copy that is ahead', () => {
+  it('ROL-20: a reachable copy with more changes wins over the proof of a clean stop', () => {
     const world = settled(2)
     world.kill('n2')
     world.run(3_000)
@@ -185,7 +185,7 @@ describe('cold start', () => {
     expect(world.actives()).toEqual(['n2'])
   })
 
-  it('a stop during the first discovery leaves the proof of the last run', () => {
+  it('a stop during the first search keeps the proof of the previous process', () => {
     const world = settled(2)
     world.kill('n2')
     world.run(3_000)
@@ -199,7 +199,7 @@ describe('cold start', () => {
     expect(world.node('n1').disk.durable.lastStop).toBe('active')
   })
 
-  it('an empty node loses against one with data, whatever its place', () => {
+  it('an empty node loses against one with data, whatever its place in the list', () => {
     const world = new World(['n1', 'n2'])
     world.node('n2').disk.history = [{ epoch: 3, nodeId: 'n2', bootId: 'old', firstSeq: 1 }]
     world.node('n2').disk.seq = 7
@@ -235,7 +235,7 @@ describe('cold start', () => {
 
 describe('an empty node', () => {
   it.each(['damaged', 'observer'] as const)(
-    'ROL-20: does not serve in the place of a member that has data and does not hand it over (%s)',
+    'ROL-20: does not serve in place of a member with data that cannot be fetched (%s)',
     (how) => {
       const members = [
         { id: 'n1', promotable: true },
@@ -261,7 +261,7 @@ describe('an empty node', () => {
   )
 })
 
-describe('what a start does not change', () => {
+describe('starts that change no role', () => {
   it('ROL-15: standbys stop, the network fails and heals, standbys start: no failover', () => {
     const world = settled(3)
     for (const id of ['n2', 'n3']) world.command(id, { name: 'stop' })

@@ -33,7 +33,7 @@ function slowCut(world: World, slow: string, cutMs: number): void {
 }
 
 describe('fencing', () => {
-  it('a promise is told, and asked for, once the old stream is cut', () => {
+  it('promises are sent and requested only after the old stream is cut', () => {
     const giver = settled(3)
     slowCut(giver, 'n3', 400)
     giver.kill('n1')
@@ -53,7 +53,7 @@ describe('fencing', () => {
     expect(asker.actives()).toEqual(['n2'])
   })
 
-  it('ROL-19: a frozen active that resumes gives up before it accepts anything', () => {
+  it('ROL-19: a frozen active that resumes gives up the role before it accepts a write', () => {
     const world = settled(2)
     world.freeze('n1', 6_000)
     world.until(() => world.role('n2') === 'active', 5_000)
@@ -90,7 +90,7 @@ describe('fencing', () => {
     expect(world.events('n1', 'late')).toHaveLength(1)
   })
 
-  it('ROL-19: a candidate that stood still while its term was opened asks before it serves', () => {
+  it('ROL-19: a candidate that was paused while its term was opened asks before it serves', () => {
     const world = settled(3)
     world.kill('n1')
     world.until(() => world.node('n2').core.round?.phase === 'opening', 1_000)
@@ -104,7 +104,7 @@ describe('fencing', () => {
     expect(world.roles('n2')).not.toContain('active')
   })
 
-  it('ROL-19: a candidate that stood still while its term was opened serves if nobody else does', () => {
+  it('ROL-19: a candidate that was paused while its term was opened serves if no other node does', () => {
     const world = settled(2)
     world.kill('n1')
     world.until(() => world.node('n2').core.round?.phase === 'opening', 1_000)
@@ -136,7 +136,7 @@ describe('fencing', () => {
     return world
   }
 
-  it('ROL-19: old frames in the socket of a late active do not hide the one that replaced it', () => {
+  it('ROL-19: old frames in the socket of a paused active do not hide its successor', () => {
     const world = replacedBehindACut()
     world.until(() => {
       expect(world.write('n1')).toBe(false)
@@ -152,7 +152,7 @@ describe('fencing', () => {
     expect(world.actives()).toEqual(['n3'])
   })
 
-  it('ROL-19: a late active goes on under no round that a member says is under way', () => {
+  it('ROL-19: a paused active does not continue while a member reports a newer round', () => {
     const world = settled(3)
     world.freeze('n1', 3_000)
     const n1 = world.node('n1')
@@ -199,7 +199,7 @@ describe('fencing', () => {
     return world
   }
 
-  it('ROL-19: a late active waits for the answer of a member that it has no connection to yet', () => {
+  it('ROL-19: a paused active waits for the answer of a member whose connection is not open yet', () => {
     const world = replacedWithoutALink(1_000)
     world.until(() => {
       expect(world.write('n1')).toBe(false)
@@ -209,7 +209,7 @@ describe('fencing', () => {
     expect(world.actives()).toEqual(['n2'])
   })
 
-  it('ROL-19: a late active asks on a new connection at once', () => {
+  it('ROL-19: a paused active asks on a new connection immediately', () => {
     const world = replacedWithoutALink(1_000)
     world.until(() => world.links.has('n1>n2') || world.links.has('n2>n1'), 1_500)
     world.sent = []
@@ -219,7 +219,7 @@ describe('fencing', () => {
     )
   })
 
-  it('ROL-19: no term is opened above a promise that another member says is in use', () => {
+  it('ROL-19: no term is opened above a promise that another member reports as used', () => {
     const world = settled(3)
     const term = { epoch: 7, nodeId: 'n3', bootId: 'n3.1' }
     const { core } = world.node('n1')
@@ -234,7 +234,7 @@ describe('fencing', () => {
     expect(core.tenure?.reopening?.term.epoch).toBe(8)
   })
 
-  it('ROL-19: what a node knew of peers that were gone is void after it stood still', () => {
+  it('ROL-19: proofs of ended peers are void after a pause', () => {
     const world = settled(2)
     world.kill('n2')
     world.until(() => world.node('n1').core.peers.get('n2')?.gone === true, 1_000)
@@ -248,7 +248,7 @@ describe('fencing', () => {
     expect(world.actives()).toEqual(['n2'])
   })
 
-  it('ROL-19: a dial that was refused before a standby stood still proves nothing afterwards', () => {
+  it('ROL-19: a dial that was refused before a pause proves nothing after it', () => {
     const world = settled(2)
     world.kill('n1')
     // Not in step with the dials of n1.
@@ -273,7 +273,7 @@ describe('fencing', () => {
     expect(world.events('n2', 'late')).toEqual([])
   })
 
-  it('a late active without anybody to ask goes on after deadMs', () => {
+  it('a paused active without a reachable member continues after deadMs', () => {
     const world = settled(2)
     cutOff(world, 'n2')
     world.run(5_000)

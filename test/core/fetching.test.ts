@@ -26,7 +26,7 @@ function rounds(world: World): number {
 
 describe('ROL-17: a fetch before a takeover', () => {
   it.each([1_000, 5_000, 12_000, 60_000])(
-    'that takes %d ms ends with one active, in one round',
+    'of %d ms ends with one active after one round',
     (fetchMs) => {
       const world = lacking(fetchMs)
       const tookMs = world.until(() => world.actives().length > 0, 2 * fetchMs + 5_000)
@@ -38,7 +38,7 @@ describe('ROL-17: a fetch before a takeover', () => {
     },
   )
 
-  it('a candidate refuses to take part in another round while it gets on', () => {
+  it('a candidate refuses another round while its fetch makes progress', () => {
     const world = lacking(30_000)
     world.until(() => (world.node('n2').core.fetchedCount ?? 0) > 0, 5_000)
     world.run(5_000)
@@ -53,7 +53,7 @@ describe('ROL-17: a fetch before a takeover', () => {
     expect(world.node('n4').core.pledge?.candidate).toBe('n2')
   })
 
-  it('whoever comes meanwhile waits for it too', () => {
+  it('a node that starts meanwhile waits for it, too', () => {
     const world = lacking(30_000)
     world.run(3_000)
     world.kill('n3')
@@ -63,7 +63,7 @@ describe('ROL-17: a fetch before a takeover', () => {
     expect(rounds(world)).toBe(1)
   })
 
-  it('a candidate that gets nothing any more is passed over after deadMs', () => {
+  it('a candidate whose fetch stalls is excluded after deadMs', () => {
     const world = lacking(20_000)
     world.until(() => world.node('n2').core.fetchedCount > 3_000, 10_000)
     // Its fetch hangs, while it says all is well.
@@ -77,7 +77,7 @@ describe('ROL-17: a fetch before a takeover', () => {
     expect(world.ledger.lost(world.node('n3').disk)).toBe(0)
   })
 
-  it('what came stays for the next attempt', () => {
+  it('fetched data is kept for the next attempt', () => {
     const world = lacking(10_000)
     world.until(() => world.node('n2').core.fetchedCount >= 6_000, 12_000)
     world.node('n4').fetchable = false

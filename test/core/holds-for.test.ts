@@ -136,7 +136,7 @@ describe("GEN-2: with 'hold' whoever answers holds up nobody any more", () => {
     expect(world.ledger.lost(world.node('n1').disk)).toBe(0)
   })
 
-  it('n3 is heard by n1 only, has as much as n2, and promises nothing: n1 holds until it does', () => {
+  it('n3 is heard by n1 only, has as much as n2, and does not promise: n1 holds until it does', () => {
     const world = settled(3, { onMissingPeer: 'hold' })
     world.cutLink('n2', 'n3')
     world.kill('n1')
@@ -165,7 +165,7 @@ describe("GEN-2: with 'hold' whoever answers holds up nobody any more", () => {
     expect(world.ledger.lost(world.node('n1').disk)).toBe(0)
   })
 
-  it('an order goes on without n3, whoever it is given to', () => {
+  it('an order takes over without n3, whichever node gets it', () => {
     for (const id of ['n1', 'n2']) {
       const world = putBack()
       cutOff(world, 'n3')
@@ -176,7 +176,7 @@ describe("GEN-2: with 'hold' whoever answers holds up nobody any more", () => {
     }
   })
 
-  it('any cuts and restarts: when all are back, and answer for what they acknowledged, one serves', () => {
+  it('any cuts and restarts: when all have returned with what they acknowledged, one serves', () => {
     for (const seed of seeds(60)) {
       const random = generator(seed)
       const world = settled(3 + random(2), {

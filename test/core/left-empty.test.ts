@@ -41,12 +41,15 @@ function goesOn(world: World): void {
 }
 
 describe.each(both)('GEN-2: terms that were left without a change, onMissingPeer %s', (missing) => {
-  it.each([2, 3])('the lost active of %i is ahead: nobody is missed for its rest', (count) => {
-    const world = lostWithARest(count, { onMissingPeer: missing })
-    world.start('n2')
-    world.until(() => world.role('n2') === 'active', 15_000)
-    goesOn(world)
-  })
+  it.each([2, 3])(
+    'the lost active of %i nodes has more: no member is named for its additional changes',
+    (count) => {
+      const world = lostWithARest(count, { onMissingPeer: missing })
+      world.start('n2')
+      world.until(() => world.role('n2') === 'active', 15_000)
+      goesOn(world)
+    },
+  )
 
   it.each([2, 3])('nor after a restart of all %i', (count) => {
     const world = lostWithARest(count, { onMissingPeer: missing })
@@ -100,16 +103,16 @@ describe('GEN-2: what a node keeps of terms that it left', () => {
     return (core.durable.leftEmpty ?? []).map(({ epoch }) => epoch)
   }
 
-  it('is those that it had caught up with', () => {
+  it('is the terms that it had caught up with', () => {
     expect(through([2, 3, 4])).toEqual([2, 3])
     expect(through([2, 3, 4], { isCaughtUp: false })).toEqual([])
   })
 
-  it('is nothing as long as it may have forgotten something', () => {
+  it('is nothing while it may have lost changes', () => {
     expect(through([2, 3, 4], { forgot: true })).toEqual([])
   })
 
-  it('is the last of them', () => {
+  it('is the last few of them', () => {
     const epochs = Array.from({ length: 20 }, (_, at) => at + 2)
     expect(through(epochs)).toEqual(epochs.slice(-leftEmptyMax - 1, -1))
   })

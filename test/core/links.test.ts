@@ -12,7 +12,7 @@ function refuseDials(world: World, from: string, id: string): void {
 }
 
 describe('two connections between two nodes', () => {
-  it('ROL-6: a refused dial proves nothing while one that the peer dialled stands', () => {
+  it('ROL-6: a refused dial proves nothing while a connection dialled by the peer is open', () => {
     const world = settled(2)
     world.breakLink('n2', 'n1')
     refuseDials(world, 'n2', 'n1')
@@ -28,7 +28,7 @@ describe('two connections between two nodes', () => {
     ])
   })
 
-  it('ROL-6: a peer that only dialled us is not gone when that connection ends', () => {
+  it('ROL-6: a peer is not gone when the connection that it dialled ends', () => {
     const world = new World(names(2))
     world.closed.add('n1')
     for (const id of names(2)) world.start(id)
@@ -40,7 +40,7 @@ describe('two connections between two nodes', () => {
     expect(world.events('n2', 'peerDown')).toEqual([])
   })
 
-  it('ROL-6: the lost connection to a process proves nothing about the one that came after it', () => {
+  it('ROL-6: a lost connection to a process proves nothing about its successor', () => {
     const world = settled(2)
     world.kill('n2')
     world.run(20)
@@ -57,7 +57,7 @@ describe('two connections between two nodes', () => {
     expect(world.node('n1').core.peers.get('n2')?.gone).toBe(false)
   })
 
-  it('ROL-4: of equal ones the first that somebody can dial becomes active, in either order', () => {
+  it('ROL-4: of equal members the first that another can dial becomes active, in either order', () => {
     for (const order of ['freshest', 'list'] as const) {
       const world = new World(names(3), { order })
       world.closed.add('n1')
@@ -68,7 +68,7 @@ describe('two connections between two nodes', () => {
     }
   })
 
-  it('ROL-17: what only one that nobody can dial has is worth more than that', () => {
+  it('ROL-17: a fresher copy counts more than being dialable', () => {
     const world = settled(3)
     world.node('n3').lagging = true
     world.write('n1')
@@ -83,7 +83,7 @@ describe('two connections between two nodes', () => {
   })
 })
 
-describe('an active that learns of a newer one that does not hear it', () => {
+describe('an active that learns of a newer one which does not hear it', () => {
   const other = { epoch: 7, nodeId: 'n3', bootId: 'n3.1' }
 
   /**
@@ -116,7 +116,7 @@ describe('an active that learns of a newer one that does not hear it', () => {
     return world
   }
 
-  it('GEN-7, SES-2: gives way to one that has all that was acknowledged', () => {
+  it('GEN-7, SES-2: steps down for one that has everything acknowledged', () => {
     const world = meets((own) => ({
       history: [...own.history, { ...other, firstSeq: own.seq + 1 }],
       seq: own.seq + 1,
@@ -141,14 +141,14 @@ describe('an active that learns of a newer one that does not hear it', () => {
   })
 
   it.each([0, 3])(
-    'GEN-2: stays for %i changes of another history where no standby holds its own',
+    'GEN-2: stays beside %i changes of another history if no standby holds its own',
     (seq) => {
       const world = meets(() => ({ history: [{ ...other, firstSeq: 1 }], seq }), false)
       expect(world.actives()).toEqual(['n1'])
     },
   )
 
-  it('SES-2: gives way to a copy that lacks only what no standby holds', () => {
+  it('SES-2: steps down for a copy that lacks only what no standby holds', () => {
     const world = meets(
       (own) => ({ history: [...own.history, { ...other, firstSeq: own.seq }], seq: own.seq }),
       false,
@@ -157,8 +157,8 @@ describe('an active that learns of a newer one that does not hear it', () => {
   })
 })
 
-describe('an active that was late', () => {
-  it('GEN-2: does not give way to one that began empty meanwhile', () => {
+describe('a paused active', () => {
+  it('GEN-2: does not step down for one that started empty meanwhile', () => {
     const world = settled(2)
     world.kill('n2')
     const { disk } = world.node('n2')
@@ -178,7 +178,7 @@ describe('an active that was late', () => {
 })
 
 describe('a start beside a member that refuses', () => {
-  it('ROL-1: holds after the wait, says what to check, and goes on when the member is heard', () => {
+  it('ROL-1: holds after the wait, says what to check, and continues when the member is heard', () => {
     const world = new World(names(2))
     world.refusals.add('n2>n1')
     world.refusals.add('n1>n2')
@@ -194,7 +194,7 @@ describe('a start beside a member that refuses', () => {
     expect(world.actives()).toEqual(['n1'])
   })
 
-  it('ROL-20: a proven copy holds as well, since the other may have begun to serve', () => {
+  it('ROL-20: a proven copy holds as well, because the other member may be serving', () => {
     const world = settled(2)
     world.kill('n2')
     world.run(3_000)
@@ -212,7 +212,7 @@ describe('a start beside a member that refuses', () => {
   })
 })
 
-describe('a connection that stands and is of no use', () => {
+describe('an open connection without messages', () => {
   const [heartbeatMs, deadMs] = [200, 1_000]
 
   /** How long after the cut each of the two dials anew first; undefined while it does not. */
@@ -230,7 +230,7 @@ describe('a connection that stands and is of no use', () => {
     return { n1: firstOf('n1'), n2: firstOf('n2') }
   }
 
-  it('is dialled anew when nothing has come for deadMs', () => {
+  it('is dialled again when nothing has arrived for deadMs', () => {
     const { n1, n2 } = cutAndRun(true)
     for (const afterMs of [n1, n2]) {
       expect(afterMs).toBeGreaterThan(deadMs - heartbeatMs)
@@ -238,7 +238,7 @@ describe('a connection that stands and is of no use', () => {
     }
   })
 
-  it('is dialled anew when the other has said for deadMs that it hears nothing', () => {
+  it('is dialled again when the peer has reported for deadMs that it hears nothing', () => {
     const { n1, n2 } = cutAndRun(false)
     expect(n2).toBeLessThan(deadMs + 2 * heartbeatMs)
     expect(n1).toBeGreaterThan(2 * deadMs - heartbeatMs)

@@ -72,7 +72,7 @@ describe('relate', () => {
       0,
     ],
     [
-      'one that went on in a term in which it had been empty',
+      'one that continued in a term in which it had been empty',
       { history: [term(1, 0)], seq: 2 },
       { history: [term(1, 1)], seq: 3 },
       'behind',
@@ -150,7 +150,7 @@ describe('compareFreshness', () => {
 })
 
 describe('withTerm', () => {
-  it('drops terms without changes, and keeps the newest of too many', () => {
+  it('drops terms without changes, and keeps the newest ones above the limit', () => {
     expect(withTerm([term(1, 1), term(2, 5)], term(3, 0), 4)).toEqual([term(1, 1), term(3, 5)])
     const many = Array.from({ length: historyTermsMax }, (_, at) => term(at + 1, at + 1))
     const next = withTerm(many, term(5_000, 0), historyTermsMax)

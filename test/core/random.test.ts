@@ -152,7 +152,7 @@ describe('random schedules', () => {
     }
   })
 
-  it('GEN-2: disks replaced, emptied, put back and forgetful: nothing is lost without a word', () => {
+  it('GEN-2: disks that are replaced, emptied, restored or forgetful: no loss goes unreported', () => {
     for (const seed of seeds(12)) {
       const random = generator(seed)
       const count = 2 + random(3)

@@ -23,7 +23,7 @@ function atTheGate(): World {
   return world
 }
 
-describe('what a node promises', () => {
+describe('promises', () => {
   const base: Term = { epoch: 5, nodeId: 'n2', bootId: 'n2.1' }
   const cases: { name: string; term: Term; outcome: string }[] = [
     { name: 'a higher epoch', term: { ...base, epoch: 6 }, outcome: 'given' },
@@ -53,7 +53,7 @@ describe('what a node promises', () => {
     expect(explain(world.node('n1').core).at(-1)).toMatchObject({ outcome: 'isActive' })
   })
 
-  it('of two rounds with one epoch the one first in takeover order goes on', () => {
+  it('of two rounds with one epoch the candidate first in takeover order continues', () => {
     const world = atTheGate()
     const { core } = world.node('n2')
     const epoch = core.round?.term.epoch ?? 0
@@ -64,7 +64,7 @@ describe('what a node promises', () => {
     expect(core.round?.term.nodeId).toBe('n2')
   })
 
-  it('a round gives way to one of a higher epoch', () => {
+  it('a round yields to one with a higher epoch', () => {
     const world = atTheGate()
     const { core } = world.node('n2')
     const term = { epoch: 9, nodeId: 'n3', bootId: 'n3.1' }
@@ -75,8 +75,8 @@ describe('what a node promises', () => {
   })
 })
 
-describe('what ends a round', () => {
-  it('ROL-19: no term is opened whose epoch another node has promised to somebody else', () => {
+describe('the end of a round', () => {
+  it('ROL-19: no term is opened whose epoch another node has promised to a third one', () => {
     for (const more of [0, 1]) {
       const world = atTheGate()
       world.node('n2').gateOpen = true
@@ -101,7 +101,7 @@ describe('what ends a round', () => {
 })
 
 describe('a new term above promises that were never used', () => {
-  it('ROL-19: it goes above one that is learned of while the first is being written', () => {
+  it('ROL-19: it is opened above one that becomes known while the first is being written', () => {
     const world = settled(3)
     const { core } = world.node('n1')
     const promised = { epoch: 4, nodeId: 'n2', bootId: 'x' }
@@ -116,8 +116,8 @@ describe('a new term above promises that were never used', () => {
   })
 })
 
-describe('another process under the same id', () => {
-  it('ROL-6: its link is the proof that the active that was followed is dead', () => {
+describe('another process with the same id', () => {
+  it('ROL-6: its connection proves that the followed active has ended', () => {
     const world = settled(2)
     world.inputLater(0, 'n2', { type: 'linkDown', peer: 'n1', cause: 'timeout' })
     world.inputLater(0, 'n2', { type: 'linkUp', peer: 'n1', bootId: 'n1.2' })
@@ -130,7 +130,7 @@ describe('another process under the same id', () => {
   })
 })
 
-describe('what a target of a handover accepts', () => {
+describe('the target of a handover', () => {
   const offered: Term = { epoch: 2, nodeId: 'n2', bootId: 'n2.1' }
   const wrong: { name: string; offered: Term; from: Partial<Term> }[] = [
     { name: 'for another node', offered: { ...offered, nodeId: 'n3' }, from: {} },

@@ -21,7 +21,7 @@ function slowDisk(world: World, id: string, kinds: readonly DiskWork[], delayMs?
 
 describe('a disk that takes no promise', () => {
   it.each([true, false])(
-    'a member in reach that has more and does not promise is left out for good (promotable: %s)',
+    'a reachable member with more that does not promise stays left out (promotable: %s)',
     (promotable) => {
       const members = [
         { id: 'n1', promotable: true },
@@ -43,7 +43,7 @@ describe('a disk that takes no promise', () => {
     },
   )
 
-  it('a term that was promised is followed once the promise is durable, though its candidate did not wait', () => {
+  it('a promised term is followed once the promise is durable, even if its candidate did not wait', () => {
     const world = settled(3)
     slowDisk(world, 'n3', ['persist'], 30_000)
     world.kill('n1')
@@ -77,7 +77,7 @@ describe('a disk that takes no promise', () => {
     expect(world.actives()).toEqual(['n2'])
   })
 
-  it('a promise that is durable only after the role was lost gives up nothing', () => {
+  it('a promise that becomes durable after the loss of the role changes nothing', () => {
     const world = settled(2)
     world.command('n1', { name: 'switchover', to: 'n2' })
     world.until(() => world.node('n1').core.handover?.phase === 'persisting', 1_000)
@@ -96,7 +96,7 @@ describe('a disk that takes no promise', () => {
     expect(world.node(id).disk.durable.lastStop).toBe('crashed')
   })
 
-  it('a node stops that could not even start', () => {
+  it('a node that could not start can be stopped', () => {
     const world = settled(2)
     world.kill('n2')
     slowDisk(world, 'n2', ['persist'])
@@ -109,7 +109,7 @@ describe('a disk that takes no promise', () => {
 })
 
 describe('a disk that opens no term', () => {
-  it('the others do not wait for it for ever', () => {
+  it('the others do not wait for it without limit', () => {
     const world = settled(3)
     slowDisk(world, 'n2', ['open'])
     world.kill('n1')
@@ -118,7 +118,7 @@ describe('a disk that opens no term', () => {
     expect(world.actives()).toEqual(['n3'])
   })
 
-  it('whoever opened it at last follows whoever went on', () => {
+  it('the node that opened it too late follows the one that continued', () => {
     const world = settled(3)
     slowDisk(world, 'n2', ['open'], 15_000)
     world.kill('n1')
@@ -129,7 +129,7 @@ describe('a disk that opens no term', () => {
     expect(world.role('n2')).toBe('standby')
   })
 
-  it('a member with more data that comes back before the term is opened is not served without', () => {
+  it('a candidate does not serve beside a member with more data that returns while the term is opened', () => {
     const world = settled(2)
     world.node('n2').lagging = true
     for (let writes = 0; writes < 5; writes += 1) world.write('n1')
@@ -145,7 +145,7 @@ describe('a disk that opens no term', () => {
     expect(world.ledger.lost(world.node(active).disk)).toBe(0)
   })
 
-  it('OPS-2: whoever takes long and goes on is waited for', () => {
+  it('OPS-2: a slow candidate that makes progress is waited for', () => {
     const world = settled(3)
     slowDisk(world, 'n2', ['open'], 15_000)
     world.kill('n1')
@@ -161,7 +161,7 @@ describe('a disk that opens no term', () => {
     expect(world.roles('n3')).not.toContain('active')
   })
 
-  it('ROL-8: whoever stood still and goes on only then serves beside nobody who began a round meanwhile', () => {
+  it('ROL-8: a candidate that was paused does not serve beside one that began a round meanwhile', () => {
     const world = settled(3)
     slowDisk(world, 'n2', ['open'], 8_000)
     world.kill('n1')
@@ -178,7 +178,7 @@ describe('a disk that opens no term', () => {
     expect(world.roles('n2')).not.toContain('active')
   })
 
-  it('ROL-8: a late active that goes on meanwhile stays the only one', () => {
+  it('ROL-8: a paused active that continues meanwhile remains the only one', () => {
     const world = settled(2)
     world.freeze('n1', 2_350)
     world.until(() => world.role('n2') === 'discovering', 4_000)
@@ -198,7 +198,7 @@ describe('a disk that opens no term', () => {
     expect(world.actives()).toEqual(['n1'])
   })
 
-  it('possibleLoss names whom an attempt left out that failed at its last step', () => {
+  it('possibleLoss names the members that a failed attempt had left out', () => {
     const world = settled(3)
     cutOff(world, 'n3')
     world.run(100)

@@ -61,15 +61,15 @@ function possibleLoss(world: World): unknown {
   return world.events('n2', 'possibleLoss').map((event) => 'missing' in event && event.missing)
 }
 
-describe('GEN-2: an active that is only silent may have gone on with others', () => {
-  it('a standby that was cut off names whom the active may have taken in its place', () => {
+describe('GEN-2: a silent active may have continued with other members', () => {
+  it('a cut-off standby names the member that the active may have taken in its place', () => {
     const world = exchanged()
     world.until(() => world.role('n2') === 'active', 8_000)
     expect(world.ledger.lost(world.node('n2').disk)).toBe(5)
     expect(possibleLoss(world)).toEqual([['n3']])
   })
 
-  it('also when the active is proven gone by the time that it is looked for', () => {
+  it('also when the active has provably ended by then', () => {
     const world = exchanged()
     world.run(1_000)
     world.kill('n1')
@@ -79,7 +79,7 @@ describe('GEN-2: an active that is only silent may have gone on with others', ()
     expect(possibleLoss(world)).toEqual([['n3']])
   })
 
-  it('also when the standby itself stood still meanwhile', () => {
+  it('also when the standby itself was paused meanwhile', () => {
     const world = withoutThird()
     world.freeze('n2', 10_000)
     world.start('n3')
@@ -94,7 +94,7 @@ describe('GEN-2: an active that is only silent may have gone on with others', ()
     expect(possibleLoss(world)).toEqual([['n3']])
   })
 
-  it('an active that gave up the role names who may have taken it since', () => {
+  it('an active that gave up the role names the members that may have taken it since', () => {
     const world = settled(3)
     const n1 = world.node('n1')
     n1.ineligible = 'disk'
@@ -109,7 +109,7 @@ describe('GEN-2: an active that is only silent may have gone on with others', ()
     expect(world.events('n1', 'possibleLoss')).toMatchObject([{ missing: ['n2', 'n3'] }])
   })
 
-  it('also when dials of that member were refused before it started, and get no answer since', () => {
+  it('also when dials of that member were refused before it started and have had no answer since', () => {
     const world = withoutThird()
     world.cutLink('n2', 'n1')
     for (const link of ['n2>n3', 'n3>n2']) world.hangs.add(link)
@@ -122,7 +122,7 @@ describe('GEN-2: an active that is only silent may have gone on with others', ()
   })
 
   it.each([true, false])(
-    'one whose opening of a term failed names who may have served since (its term is in its journal: %s)',
+    'a node that failed to open its term names the members that may have served since (its term is in its journal: %s)',
     (isJournaled) => {
       const world = openedTooLate(isJournaled)
       world.until(() => world.role('n2') === 'active', 20_000)
@@ -131,7 +131,7 @@ describe('GEN-2: an active that is only silent may have gone on with others', ()
     },
   )
 
-  it('what that member has is fetched where it answers', () => {
+  it('the changes of that member are fetched if it answers', () => {
     const world = exchanged()
     world.until(() => world.role('n2') === 'discovering', 4_000)
     world.kill('n1')
@@ -163,7 +163,7 @@ describe('GEN-2: an active that is only silent may have gone on with others', ()
     expect(possibleLoss(world)).toEqual([['n3']])
   })
 
-  describe('nothing can have been acknowledged without the candidate', () => {
+  describe('no member is named when nothing can have been acknowledged without the candidate', () => {
     it('two nodes', () => {
       const world = settled(2)
       cutOff(world, 'n1')
@@ -178,7 +178,7 @@ describe('GEN-2: an active that is only silent may have gone on with others', ()
       expect(possibleLoss(world)).toEqual([])
     })
 
-    it('the one outside the set is an observer', () => {
+    it('the member outside the set is an observer', () => {
       const members = ['n1', 'n2', 'n3'].map((id) => ({ id, promotable: id !== 'n3' }))
       const world = settled(3, { members })
       cutOff(world, 'n1')
@@ -187,7 +187,7 @@ describe('GEN-2: an active that is only silent may have gone on with others', ()
       expect(possibleLoss(world)).toEqual([])
     })
 
-    it('the one outside the set had ended before, and every dial of it was refused since', () => {
+    it('the member outside the set had ended before, and all dials to it were refused since', () => {
       const world = withoutThird()
       cutOff(world, 'n1')
       world.until(() => world.role('n2') === 'active', 8_000)
@@ -204,7 +204,7 @@ describe('GEN-2: an active that is only silent may have gone on with others', ()
 })
 
 describe('random schedules', () => {
-  it('GEN-2: a set that changes behind a cut: whoever takes over names what it may lack', () => {
+  it('GEN-2: a set that changes behind a cut: the new active names the members whose changes it may lack', () => {
     for (const seed of seeds(60)) {
       const random = generator(seed)
       const world = settled(3 + random(2))

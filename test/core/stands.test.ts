@@ -36,7 +36,7 @@ function isToldOf(world: World, onMissingPeer: (typeof both)[number], missing: s
 
 describe('GEN-2: who may stand for whom', () => {
   it.each([2, 3])(
-    'the lost active of %i comes back with what it alone had: nobody is missed',
+    'the lost active of %i nodes returns with its own changes: no member is named',
     (count) => {
       const world = settled(count, { order: 'list' })
       world.command('n1', { name: 'switchover', to: 'n2' })
@@ -60,7 +60,7 @@ describe('GEN-2: who may stand for whom', () => {
   )
 
   describe.each(both)('onMissingPeer %s', (onMissingPeer) => {
-    it('the lost active comes back with an empty disk: it stands for nobody', () => {
+    it('the lost active returns with an empty disk: it answers for no member', () => {
       const world = ahead({ onMissingPeer })
       world.freeze('n2', 60_000)
       world.kill('n1')
@@ -69,7 +69,7 @@ describe('GEN-2: who may stand for whom', () => {
       isToldOf(world, onMissingPeer, 'n2')
     })
 
-    it('the lost active comes back with an older state of its disk', () => {
+    it('the lost active returns with an older state of its disk', () => {
       const world = settled(3, { onMissingPeer })
       const older = structuredClone(world.node('n1').disk)
       world.node('n3').lagging = true
@@ -96,7 +96,7 @@ describe('GEN-2: who may stand for whom', () => {
       isToldOf(world, onMissingPeer, 'n2')
     })
 
-    it('a member of the set comes back with an empty disk: it counts as missing', () => {
+    it('a member of the set returns with an empty disk: it counts as missing', () => {
       const world = ahead({ onMissingPeer })
       world.kill('n2')
       world.kill('n1')
@@ -105,7 +105,7 @@ describe('GEN-2: who may stand for whom', () => {
       isToldOf(world, onMissingPeer, 'n2')
     })
 
-    it('a member of the set comes back with an older state of its disk', () => {
+    it('a member of the set returns with an older state of its disk', () => {
       const world = settled(3, { onMissingPeer })
       const older = structuredClone(world.node('n2').disk)
       world.node('n3').lagging = true
@@ -157,7 +157,7 @@ describe('GEN-2: who may stand for whom', () => {
     expect(world.ledger.lost(world.node('n3').disk)).toBe(0)
   })
 
-  it('a member that gave its own term up for the one that we follow answers for itself', () => {
+  it('a member that gave up its own term for the followed one answers for itself', () => {
     const world = settled(3)
     cutOff(world, 'n3')
     world.until(() => world.role('n3') === 'active', 20_000)
@@ -178,7 +178,7 @@ describe('GEN-2: who may stand for whom', () => {
     expect(world.events('n2', 'possibleLoss')).toEqual([])
   })
 
-  it('an operator may go on without the member that lost its disk', () => {
+  it('an operator may order a takeover without the member that lost its disk', () => {
     const world = ahead({ onMissingPeer: 'hold' })
     world.kill('n2')
     world.kill('n1')
@@ -191,7 +191,7 @@ describe('GEN-2: who may stand for whom', () => {
     expect(world.events('n3', 'possibleLoss')).toMatchObject([{ missing: ['n2'] }])
   })
 
-  it('after a restart of all, a member of the set that comes back empty is named', () => {
+  it('after a restart of all, a member of the set that returns empty is named', () => {
     const world = settled(3)
     for (const id of ['n1', 'n2', 'n3']) world.kill(id)
     replaceDisk(world, 'n2', emptyDisk())
@@ -215,7 +215,7 @@ describe('GEN-2: who may stand for whom', () => {
     world.until(() => world.role('n1') === 'active', 8_000)
   })
 
-  it('a new member that was never in the set holds nobody up', () => {
+  it('a new member that was never in the set delays no takeover', () => {
     const world = settled(3, { onMissingPeer: 'hold' })
     world.kill('n3')
     world.run(3_000)
@@ -226,7 +226,7 @@ describe('GEN-2: who may stand for whom', () => {
   })
 })
 
-describe('ROL-16: what is known to be later', () => {
+describe('ROL-16: later data', () => {
   /**
    * n3 is out of the set, hears of later changes through n2, and is left with n1 as the others make
    * it.
@@ -245,7 +245,7 @@ describe('ROL-16: what is known to be later', () => {
     return world
   }
 
-  it('the id of the lost active with an empty disk does not say that there is nothing later', () => {
+  it('the lost active with an empty disk does not prove that nothing is later', () => {
     const world = outOfSet(() => undefined)
     replaceDisk(world, 'n1', emptyDisk())
     world.start('n1')
@@ -259,13 +259,13 @@ describe('ROL-16: what is known to be later', () => {
     expect(world.ledger.lost(world.node(world.actives()[0] ?? '').disk)).toBe(0)
   })
 
-  it('the lost active with its disk as it was does', () => {
+  it('the lost active with its disk unchanged does', () => {
     const world = outOfSet((one) => one.start('n1'))
     world.until(() => world.actives().length === 1, 15_000)
     expect(world.ledger.lost(world.node(world.actives()[0] ?? '').disk)).toBe(0)
   })
 
-  it('a term that nobody wrote in is not later: whoever has every change serves', () => {
+  it('an empty term is not later: a node with every change serves', () => {
     const world = settled(2)
     for (const id of ['n2', 'n1']) world.command(id, { name: 'stop' })
     world.run(3_000)
@@ -280,7 +280,7 @@ describe('ROL-16: what is known to be later', () => {
     expect(world.ledger.lost(world.node('n2').disk)).toBe(0)
   })
 
-  it('an order to the member itself that came back with less is for its copy as it is', () => {
+  it('an order to a member that returned with less concerns its copy as it is', () => {
     const world = settled(2)
     world.node('n2').lagging = true
     const older = structuredClone(world.node('n1').disk)
@@ -308,7 +308,7 @@ describe('ROL-16: what is known to be later', () => {
     expect(covers({ history, seq: 21 }, { term, seq: 25 })).toBe(true)
   })
 
-  it('an order to go on without later changes names the member that had them', () => {
+  it('an order to take over without later changes names the member that had them', () => {
     const world = outOfSet(() => undefined)
     world.run(15_000)
     world.command('n3', { name: 'takeOver', withoutPeers: ['n1', 'n2'] })
@@ -320,7 +320,7 @@ describe('ROL-16: what is known to be later', () => {
 
 describe('a fresher copy that may not lead', () => {
   it.each(['ineligible', 'damaged'] as const)(
-    'GEN-2: %s and on another history, it is named in possibleLoss',
+    'GEN-2: %s and of another history, it is named in possibleLoss',
     (why) => {
       const world = settled(3)
       // n3 went on alone for a while, in a later term.
@@ -344,7 +344,7 @@ describe('a fresher copy that may not lead', () => {
   )
 })
 
-describe('GEN-2: a disk that is put back to the state after a clean stop', () => {
+describe('GEN-2: a disk that is restored to its state after a clean stop', () => {
   /**
    * n1 stopped cleanly last and served again; then the others go on, and its disk is put back to
    * that stop.
@@ -370,7 +370,7 @@ describe('GEN-2: a disk that is put back to the state after a clean stop', () =>
   }
 
   it.each([2, 3])(
-    'of %i members: it serves, and names the one that went on without it',
+    'of %i members: its node serves, and names the one that continued without it',
     (count) => {
       const world = putBack(count)
       world.start('n1')
@@ -383,7 +383,7 @@ describe('GEN-2: a disk that is put back to the state after a clean stop', () =>
     },
   )
 
-  it('gives the role to the one that went on as long as nothing was written', () => {
+  it('its node gives the role to the one that continued, if nothing was written', () => {
     const world = putBack(2)
     world.start('n1')
     world.until(() => world.role('n1') === 'active', 15_000)
@@ -394,7 +394,7 @@ describe('GEN-2: a disk that is put back to the state after a clean stop', () =>
     expect(world.events('n1', 'possibleLoss')).toEqual([])
   })
 
-  it('of two that both went on, the one that gives way is named, also where they used the same epoch', () => {
+  it('of two that both continued, the one that yields is named, even with equal epochs', () => {
     const world = putBack(2)
     world.start('n1')
     world.until(() => world.role('n1') === 'active', 15_000)
@@ -426,7 +426,7 @@ describe('GEN-2: a disk that is put back to the state after a clean stop', () =>
     expect(world.events('n3', 'possibleLoss')).toMatchObject([{ missing: ['n2'] }])
   })
 
-  it('is no loss where only the rest of a known term is lacking, which nobody had acknowledged', () => {
+  it('the missing rest of a known term that was never acknowledged is no loss', () => {
     const world = settled(2)
     world.node('n2').lagging = true
     world.kill('n2')

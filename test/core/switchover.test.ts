@@ -64,7 +64,7 @@ describe('switchover', () => {
     expect(world.outcome(second)).toBe('SWITCHOVER_UNDER_WAY')
   })
 
-  it('when the drain takes too long the role stays and writes go on', () => {
+  it('when the drain takes too long the role stays and writes continue', () => {
     const world = settled(2)
     world.node('n2').lagging = true
     world.write('n1')
@@ -76,7 +76,7 @@ describe('switchover', () => {
     expect(world.write('n1')).toBe(true)
   })
 
-  it('when the drain fails the role stays at once, and nothing was offered', () => {
+  it('when the drain fails the role stays, and nothing was offered', () => {
     const world = settled(2)
     const n1 = world.node('n1')
     world.node('n2').lagging = true
@@ -119,7 +119,7 @@ describe('switchover', () => {
     expect(world.node('n1').core.tenure?.term.epoch).toBeGreaterThan(2)
   })
 
-  it('when the target falls silent after the hand-over too, and possibleLoss names it', () => {
+  it('when the target falls silent after the hand-over the old one serves again, and possibleLoss names the target', () => {
     const world = settled(3)
     const id = world.command('n1', { name: 'switchover', to: 'n2' })
     world.until(() => world.role('n1') === 'discovering', 1_000)
@@ -209,7 +209,7 @@ describe('stop', () => {
     expect(world.node('n1').disk.durable.lastStop).toBe('active')
   })
 
-  it('all stops one after the other leave one that starts without waiting', () => {
+  it('after stopping all nodes one after the other, the last one starts without a wait', () => {
     const world = settled(3)
     for (const id of ['n1', 'n2', 'n3']) {
       world.command(id, { name: 'stop' })
@@ -228,7 +228,7 @@ describe('stop', () => {
     expect(ids.map((id) => world.outcome(id))).toEqual(['ok', 'ok'])
   })
 
-  it('a stop before anything was decided leaves the proof of the last run', () => {
+  it('a stop before any decision keeps the proof of the previous process', () => {
     const world = settled(2)
     const stop = world.command('n2', { name: 'stop' })
     world.until(() => world.outcome(stop) === 'ok', 2_000)

@@ -6,7 +6,7 @@ import type { World } from './world.js'
 import type { WorldOptions } from './world-types.js'
 
 describe('failure detection', () => {
-  it('ROL-5: a frozen active is left not before deadMs and not after two more heartbeats', () => {
+  it('ROL-5: a frozen active is replaced after deadMs and within two more heartbeats', () => {
     const world = settled(2)
     world.freeze('n1', 60_000)
     const tookMs = world.until(() => world.role('n2') !== 'standby', 5_000)
@@ -15,7 +15,7 @@ describe('failure detection', () => {
     world.until(() => world.role('n2') === 'active', 2_000)
   })
 
-  it('ROL-5: whoever was heard and fell silent is waited for little more than a heartbeat', () => {
+  it('ROL-5: a member that fell silent is waited for little more than a heartbeat', () => {
     for (const count of [2, 3]) {
       const world = settled(count)
       world.freeze('n1', 60_000)
@@ -25,7 +25,7 @@ describe('failure detection', () => {
     }
   })
 
-  it('ROL-5: a blip of half deadMs changes no role', () => {
+  it('ROL-5: a silence of half deadMs changes no role', () => {
     const world = settled(3)
     cutOff(world, 'n1')
     world.run(1_000)
@@ -85,7 +85,7 @@ describe('failure detection', () => {
     expect(world.roles('n2')).toEqual([])
   })
 
-  it('ROL-6: refused dials of one to which no connection was lost are no death', () => {
+  it('ROL-6: refused dials without a lost connection prove no death', () => {
     const world = settled(2)
     // Both connections fall silent, and at the address that is known for it nothing listens any
     // more.
@@ -100,7 +100,7 @@ describe('failure detection', () => {
     world.until(() => world.role('n2') === 'active', 3_000)
   })
 
-  it('ROL-6: a process that restarted before the redial is dead all the same', () => {
+  it('ROL-6: a process that was replaced before the redial counts as dead', () => {
     const world = settled(2)
     world.kill('n1')
     world.start('n1')
@@ -124,7 +124,7 @@ describe('failure detection', () => {
     }
   })
 
-  it('a late standby extends its deadlines instead of accusing the active', () => {
+  it('a paused standby extends its deadlines instead of accusing the active', () => {
     const world = settled(2)
     world.freeze('n2', 10_000)
     world.run(15_000)
@@ -134,7 +134,7 @@ describe('failure detection', () => {
 })
 
 describe('asking before taking over', () => {
-  it('ROL-7: an active that comes back during discovery keeps the role', () => {
+  it('ROL-7: an active that returns during the search keeps the role', () => {
     const world = settled(2)
     cutOff(world, 'n1')
     world.until(() => world.role('n2') === 'discovering', 3_000)
@@ -159,7 +159,7 @@ describe('asking before taking over', () => {
     world.until(() => world.role('n2') === 'standby', 1_000)
   })
 
-  it('ROL-18: what it missed meanwhile makes it outdated, so it does not serve alone later', () => {
+  it('ROL-18: the changes that it missed make it outdated, so it does not serve alone later', () => {
     const world = settled(3)
     world.cutLink('n1', 'n2')
     world.run(5_000)
@@ -194,7 +194,7 @@ describe('asking before taking over', () => {
 })
 
 describe('who takes over', () => {
-  it('ROL-17: the freshest goes, not the first listed', () => {
+  it('ROL-17: the freshest takes over, not the first listed', () => {
     const world = settled(3)
     world.node('n2').lagging = true
     for (let writes = 0; writes < 5; writes += 1) world.write('n1')
@@ -232,7 +232,7 @@ describe('who takes over', () => {
     expect(world.roles('o1')).not.toContain('active')
   })
 
-  it('an observer is never promoted, even alone', () => {
+  it('an observer is never promoted, even when it is alone', () => {
     const members = [
       { id: 'n1', promotable: true },
       { id: 'o1', promotable: false },
@@ -254,7 +254,7 @@ describe('who takes over', () => {
     return world
   }
 
-  it('ROL-16: a node that was restoring does not serve, because it knows of a later term', () => {
+  it('ROL-16: a node that was being restored does not serve, because it knows a later term', () => {
     const world = restoring(2)
     world.run(100)
     world.kill('n1')
@@ -273,7 +273,7 @@ describe('who takes over', () => {
     expect(world.node('n2').disk.seq).toBe(5)
   })
 
-  it('ROL-16: an operator may go on without the node that has the later changes', () => {
+  it('ROL-16: an operator may order a takeover without the node that has the later changes', () => {
     const world = restoring(2)
     world.kill('n1')
     world.run(15_000)
@@ -283,13 +283,13 @@ describe('who takes over', () => {
     expect(world.outcome(id)).toBe('ok')
   })
 
-  it('ROL-16: while a complete one exists, that one is promoted', () => {
+  it('ROL-16: a complete copy is promoted if there is one', () => {
     const world = restoring(3, {}, 3_000)
     world.kill('n1')
     world.until(() => world.role('n3') === 'active', 3_000)
   })
 
-  it('an ineligible standby is passed over', () => {
+  it('an ineligible standby is excluded', () => {
     const world = settled(3)
     world.node('n2').ineligible = 'disk full'
     world.factsChanged('n2')
@@ -298,14 +298,14 @@ describe('who takes over', () => {
     world.until(() => world.role('n3') === 'active', 1_000)
   })
 
-  it('a candidate that does nothing is passed over after deadMs', () => {
+  it('a candidate that does nothing is excluded after deadMs', () => {
     const world = settled(3)
     world.node('n2').gateOpen = false
     world.kill('n1')
     world.until(() => world.role('n3') === 'active', 12_000)
   })
 
-  it('whoever did not get the request for a promise is asked again', () => {
+  it('a member that did not get the request for a promise is asked again', () => {
     const world = settled(3)
     const { core } = world.node('n2')
     world.kill('n1')
@@ -319,7 +319,7 @@ describe('who takes over', () => {
     expect(world.events('n2', 'possibleLoss')).toEqual([])
   })
 
-  it('a term is not opened when a higher epoch was seen while the gate was asked', () => {
+  it('a term is not opened when a higher epoch appears during the gate call', () => {
     const world = settled(3)
     const { core } = world.node('n2')
     world.kill('n1')
@@ -355,7 +355,7 @@ describe('missing members', () => {
     expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
   })
 
-  it('a member of the set that was not heard for long before is waited for, too', () => {
+  it('a member of the set that was silent long before is waited for, too', () => {
     const world = settled(3)
     // The active hears both, so that both stay in the set.
     world.cutLink('n2', 'n3')
@@ -386,7 +386,7 @@ describe('missing members', () => {
     return world
   }
 
-  it('a member that cannot be fetched from is tried for deadMs, then possibleLoss names it', () => {
+  it('a fetch from a member is repeated for deadMs, then possibleLoss names it', () => {
     const world = unfetchable({})
     const tookMs = world.until(() => world.role('n2') === 'active', 8_000)
     expect(tookMs).toBeGreaterThan(2_000)
@@ -395,7 +395,7 @@ describe('missing members', () => {
     expect(world.node('n2').disk.seq).toBe(6)
   })
 
-  it('whoever has what nobody could fetch follows at once, also while nobody writes', () => {
+  it('the member whose changes could not be fetched follows immediately, also without writes', () => {
     for (const damaged of [false, true]) {
       const world = unfetchable({ damaged })
       world.until(() => world.role('n2') === 'active', 8_000)
@@ -407,7 +407,7 @@ describe('missing members', () => {
     }
   })
 
-  it('a damaged copy is fetched from, and is no candidate itself', () => {
+  it('a damaged copy is a source and no candidate', () => {
     const world = unfetchable({ damaged: true, fetchable: true })
     world.until(() => world.role('n2') === 'active', 500)
     expect(world.events('n2', 'possibleLoss')).toEqual([])
@@ -415,7 +415,7 @@ describe('missing members', () => {
     world.until(() => world.role('n3') === 'standby', 1_000)
   })
 
-  it('as long as something comes it is tried again, for longer than deadMs', () => {
+  it('the fetch is repeated for longer than deadMs while data arrives', () => {
     const world = unfetchable({})
     const n2 = world.node('n2')
     const push = world.inputLater.bind(world)
@@ -434,7 +434,7 @@ describe('missing members', () => {
     expect(n2.disk.seq).toBe(10)
   })
 
-  it('it is fetched from as soon as that works', () => {
+  it('its changes are fetched as soon as that works', () => {
     const world = unfetchable({})
     world.run(1_000)
     world.node('n3').fetchable = true
@@ -464,7 +464,7 @@ describe('missing members', () => {
   })
 
   it.each(['list', 'freshest'] as const)(
-    'GEN-2: order %s: who has what cannot be fetched goes itself, and nothing is lost',
+    'GEN-2: order %s: a member whose changes cannot be fetched takes over itself, and nothing is lost',
     (order) => {
       const world = settled(3, { order })
       world.node('n2').lagging = true
@@ -477,7 +477,7 @@ describe('missing members', () => {
     },
   )
 
-  it('a fresher one that cannot be fetched from and does nothing is passed over in the end', () => {
+  it('a fresher member that cannot be fetched from and does nothing is excluded in the end', () => {
     const world = settled(3)
     world.node('n2').lagging = true
     for (let writes = 0; writes < 5; writes += 1) world.write('n1')
@@ -489,7 +489,7 @@ describe('missing members', () => {
     expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
   })
 
-  it('a node that knows of later changes does not serve without them: it holds, and says so', () => {
+  it('a node that knows of later changes holds, and reports it', () => {
     const world = settled(3)
     world.kill('n2')
     world.run(3_000)
@@ -507,7 +507,7 @@ describe('missing members', () => {
     expect(world.events('n2', 'holding')).toMatchObject([{ missing: ['n1'] }])
   })
 
-  it('the damaged copy of the lost active does not stand for the set', () => {
+  it('the damaged copy of the lost active does not answer for the set', () => {
     const world = settled(3)
     world.node('n2').lagging = true
     for (let writes = 0; writes < 5; writes += 1) world.write('n1')
@@ -522,7 +522,7 @@ describe('missing members', () => {
     expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n3'] }])
   })
 
-  it('what is fetched may hold another set, whose members are missed', () => {
+  it('fetched entries may contain another set, whose missing members are named', () => {
     const world = settled(4)
     const [n1, n2, n3] = ['n1', 'n2', 'n3'].map((id) => world.node(id))
     if (n1 === undefined || n2 === undefined || n3 === undefined) throw new Error('no nodes')
@@ -543,7 +543,7 @@ describe('missing members', () => {
     expect(world.events('n2', 'possibleLoss')).toMatchObject([{ missing: ['n1', 'n4'] }])
   })
 
-  it('a removed member is not missed', () => {
+  it('a removed member is not named', () => {
     const world = settled(3)
     cutOff(world, 'n3')
     world.run(4_000)

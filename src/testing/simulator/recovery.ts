@@ -102,6 +102,7 @@ class Operator {
     this.#deployPolicies()
     for (const process of this.#world.processes) this.#restartStuck(process)
     if (this.#world.nowMs === this.#restartedMs) return
+    this.#moveFilesAway()
     await this.#giveUpLost()
     await this.#keepOneActive()
     this.#settleUnrelated()
@@ -176,6 +177,22 @@ class Operator {
     this.#step('moreRoom', { id: active, stuck: 'CHANGED_OUTSIDE' })
     this.#world.makeRoom(active)
     this.#restart(active)
+  }
+
+  /**
+   * Starts a node without its copy whose files have no history, as the advice of `ADOPT_REQUIRED`
+   * says.
+   */
+  #moveFilesAway(): void {
+    const world = this.#world
+    if (world.actives().length === 0) return
+    for (const { id, startFailure } of world.machines.values()) {
+      if (startFailure?.code !== 'ADOPT_REQUIRED') continue
+      this.#step('moveFilesAway', { id })
+      world.replaceDisk(id)
+      world.machine(id).joins = true
+      world.powerOn(id)
+    }
   }
 
   /** Kills the process; the recovery starts every stopped node with power again. */

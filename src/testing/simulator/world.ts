@@ -186,13 +186,11 @@ export class World extends Stage {
       },
     })
     machine.process = process
+    machine.startFailure = undefined
     this.#processes = undefined
-    this.timeline.add(
-      this.nowMs,
-      machine === this.intruder ? 'stranger' : id,
-      'start',
-      options.join === true ? `${process.boot} join` : process.boot,
-    )
+    const name = machine === this.intruder ? 'stranger' : id
+    const boot = options.join === true ? `${process.boot} join` : process.boot
+    this.timeline.add(this.nowMs, name, 'start', boot)
     if (process.difference !== undefined)
       this.timeline.add(this.nowMs, id, 'otherPolicy', process.difference)
     if (machine !== this.intruder) this.tell((checker) => checker.started?.(process))
@@ -271,6 +269,7 @@ export class World extends Stage {
   #onStartFailed(machine: Machine, process: Process, error: unknown): void {
     if (!process.alive || process.stopping !== undefined) return
     process.started = error as HotspareError
+    machine.startFailure = error as HotspareError
     this.timeline.add(this.nowMs, machine.id, 'startFailed', error)
     this.#over(machine, process, 'killed')
   }

@@ -114,7 +114,7 @@ class Acknowledged implements Checker {
   }
 
   ending(process: Process): void {
-    this.#holdings.note(process)
+    this.#holdings.ended(process)
     this.#endTenure(process)
   }
 
@@ -158,7 +158,10 @@ class Acknowledged implements Checker {
     const copy = process?.copy
     // A process that is dead had it before it died, and its acknowledgement may still have been in
     // transit.
-    if (copy === undefined) return true
+    if (process === undefined || copy === undefined) return true
+    // So may that of the previous process, as long as the new one follows no active yet.
+    const follows = process.node.role === 'standby' || process.node.role === 'active'
+    if (!follows && this.#holdings.hadAtEnd(id, position, durable)) return true
     const extent = { history: copy.history, seq: durable ? copy.durableSeq : copy.seq }
     // Its acknowledgement may reach the loser of a split brain after the node began to follow the
     // winner.

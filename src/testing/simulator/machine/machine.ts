@@ -189,6 +189,8 @@ export class Machine {
   hangsUntilMs: number = Number.NEGATIVE_INFINITY
   /** Whether its disk is empty and its operator starts it with `join` until it is restored. */
   joins: boolean = false
+  /** Why the last start failed; undefined when it did not. */
+  startFailure: HotspareError | undefined
   /** The application's own store; undefined when it has none. */
   readonly kept: KeptState | undefined
   readonly #diskMs: number

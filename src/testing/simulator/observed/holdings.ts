@@ -22,6 +22,9 @@ export class Holdings {
    */
   readonly #left = new Map<string, CopyExtents[]>()
 
+  /** By machine: the copy that its previous process had at its end. */
+  readonly #ended = new Map<string, CopyExtents>()
+
   constructor(world: World) {
     this.#world = world
   }
@@ -42,6 +45,19 @@ export class Holdings {
   hasLeft(id: string, position: Position, durable: boolean): boolean {
     const left = this.#left.get(id) ?? []
     return left.some((held) => contains(durable ? held.durable : held.all, position))
+  }
+
+  /** Records the copy that a process has at its end. */
+  ended(process: Process): void {
+    this.note(process)
+    const last = this.#last.get(process.id)
+    if (last !== undefined) this.#ended.set(process.id, last)
+  }
+
+  /** Whether the previous process of a machine had this change at its end. */
+  hadAtEnd(id: string, position: Position, durable: boolean): boolean {
+    const held = this.#ended.get(id)
+    return held !== undefined && contains(durable ? held.durable : held.all, position)
   }
 
   /** The disk of a machine was replaced. */

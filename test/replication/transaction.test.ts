@@ -225,6 +225,32 @@ describe('transactions', () => {
     expect(bench.copy.files.has('files/b')).toBe(false)
   })
 
+  it('fail with a call that was not awaited, although a later one succeeds', async () => {
+    const bench = await open()
+    const failing = bench.run(({ files }) => {
+      void files.write('nowhere/b', 'x')
+      void files.write('files/b', 'x')
+    })
+    expect(await codeOf(failing)).toBe('PATH_UNCLAIMED')
+    const earlier = bench.run(async ({ files }) => {
+      void files.write('nowhere/b', 'x')
+      await files.write('files/b', 'x')
+    })
+    expect(await codeOf(earlier)).toBe('PATH_UNCLAIMED')
+    expect(bench.copy.files.has('files/b')).toBe(false)
+  })
+
+  it('commit after a failure that the callback has handled', async () => {
+    const bench = await open()
+    await bench.run(async ({ files }) => {
+      const missing = files.read('files/none')
+      await files.write('files/a', 'x')
+      expect(await codeOf(missing)).toBe('FILE_NOT_FOUND')
+      expect(await codeOf(files.write('nowhere/b', 'x'))).toBe('PATH_UNCLAIMED')
+    })
+    expect(text(await bench.files.read('files/a'))).toBe('x')
+  })
+
   it('TX_CLOSED: calls after the end are refused', async () => {
     const bench = await open()
     let kept: Transaction | undefined

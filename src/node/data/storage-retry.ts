@@ -53,6 +53,7 @@ export class StorageRetry {
   }
 
   #schedule(): void {
+    if (this.#closed) return
     const { clock, everyMs, copy, mayReopen } = this.#options
     clock.clearTimer(this.#timer)
     this.#timer = clock.setTimer(everyMs, () => {

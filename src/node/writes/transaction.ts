@@ -157,6 +157,33 @@ async function callback<Value>(
   return value
 }
 
+/**
+ * The promise of a call within a transaction. It records whether the callback awaits it or handles
+ * it otherwise; if not, its failure is that of the transaction and no unhandled rejection.
+ */
+class Call<Value> extends Promise<Value> {
+  /** Derived promises are ordinary ones. */
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise
+  }
+
+  isSeen = false
+
+  constructor(executor: ConstructorParameters<typeof Promise<Value>>[0]) {
+    super(executor)
+    super.then(undefined, () => undefined)
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: a promise has to have it
+  override then<Result1 = Value, Result2 = never>(
+    onFulfilled?: ((value: Value) => Result1 | PromiseLike<Result1>) | null,
+    onRejected?: ((reason: unknown) => Result2 | PromiseLike<Result2>) | null,
+  ): Promise<Result1 | Result2> {
+    this.isSeen = true
+    return super.then(onFulfilled, onRejected)
+  }
+}
+
 /** A transaction whose callback is running. */
 class OpenTransaction implements Transaction {
   readonly files: TransactionFiles
@@ -167,7 +194,9 @@ class OpenTransaction implements Transaction {
   #inlineBytes = 0
   #changes = 0
   #last: Promise<unknown> = Promise.resolve()
-  #failure: unknown
+  /** Failed calls that the callback did not look at when they failed. */
+  readonly #failures: { readonly call: Call<unknown>; readonly error: unknown }[] = []
+  #isReturned = false
   #pending = 0
   #ended = false
   #reason: unknown
@@ -201,12 +230,16 @@ class OpenTransaction implements Transaction {
     throw this.#reason ?? new HotspareError('TX_CLOSED')
   }
 
-  /** Waits for calls that the callback did not await. If one fails, the transaction fails. */
+  /**
+   * Waits for calls that were still running when the callback returned. If one of them fails, or
+   * one failed before and the callback never looked at it, the transaction fails.
+   */
   async settled(): Promise<void> {
-    while (this.#pending > 0) {
-      await this.#last
-      if (this.#failure !== undefined) throw this.#failure
-    }
+    this.#isReturned = true
+    const running = this.#failures.length
+    while (this.#pending > 0) await this.#last
+    const failure = this.#failures.find(({ call }, at) => at >= running || !call.isSeen)
+    if (failure !== undefined) throw failure.error
   }
 
   /** Closes the transaction and returns its content. */
@@ -238,18 +271,17 @@ class OpenTransaction implements Transaction {
       this.require()
       return await operation()
     })
-    // A failed call that was not awaited before the callback returned fails the transaction.
+    const call = new Call<Value>((resolve) => resolve(turn))
     this.#last = turn.then(
       () => {
         this.#pending -= 1
-        this.#failure = undefined
       },
       (error: unknown) => {
         this.#pending -= 1
-        this.#failure = error
+        if (this.#isReturned || !call.isSeen) this.#failures.push({ call, error })
       },
     )
-    return turn
+    return call
   }
 
   #makeFiles(): TransactionFiles {

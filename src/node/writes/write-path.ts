@@ -7,6 +7,7 @@ import type { WriteIntent } from '../../changes/intent.js'
 import { blobsOf } from '../../changes/intent.js'
 import type { LocalCopy } from '../../copy/local-copy.js'
 import { HotspareError } from '../../errors.js'
+import type { TimerHandle } from '../../interfaces/clock.js'
 import type { ObjectStore } from '../../interfaces/object-store.js'
 import type { OpenStorage } from '../../interfaces/storage.js'
 import type { SyncPolicy } from '../../policy/sync-policy.js'
@@ -53,6 +54,8 @@ export class WritePath implements TransactionSource, GateSource {
   #ended: HotspareError | undefined
   readonly #context: WritePathContext
   readonly #transactions = new Set<Abort>()
+  /** The deadlines of transactions that were open at a handover. */
+  readonly #deadlines = new Set<TimerHandle>()
 
   constructor(context: WritePathContext) {
     this.#context = context
@@ -179,8 +182,13 @@ export class WritePath implements TransactionSource, GateSource {
   handOver(error: HotspareError): void {
     const open = [...this.#transactions]
     this.forwarding.hold(this.#context.parts()?.replica.writer?.takeHeld() ?? [], error)
+    if (open.length === 0 || this.#ended !== undefined) return
     const { clock, switchoverMs } = this.#context.options
-    clock.setTimer(switchoverMs, () => this.#abort(open, error))
+    const timer = clock.setTimer(switchoverMs, () => {
+      this.#deadlines.delete(timer)
+      this.#abort(open, error)
+    })
+    this.#deadlines.add(timer)
   }
 
   /** The role is lost, so open transactions cannot be committed here. */
@@ -191,6 +199,8 @@ export class WritePath implements TransactionSource, GateSource {
   /** The node stops. */
   end(error: HotspareError): void {
     this.#ended = error
+    for (const timer of this.#deadlines) this.#context.options.clock.clearTimer(timer)
+    this.#deadlines.clear()
     this.forwarding.release(error)
     this.forwarding.lost(undefined)
     this.abortTransactions(error)

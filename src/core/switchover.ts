@@ -62,7 +62,9 @@ export function eligibleTarget(core: CoreState, to: string | undefined): Peer | 
     if (to !== undefined && peer.id !== to) return false
     const { view } = peer
     if (view === undefined || !peer.promotable || !twoWay(core, peer)) return false
-    if (view.role !== 'standby' || view.copy.ineligible !== undefined) return false
+    if (view.copy.ineligible !== undefined) return false
+    // Its acknowledgement may count before its heartbeat says that it is a standby.
+    if (view.role !== 'standby' && view.role !== 'restoring') return false
     return core.copy.inSync?.includes(peer.id) ?? false
   })
   return eligible.find((peer) => isDialable(core, peer.id)) ?? eligible[0]

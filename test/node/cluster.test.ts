@@ -70,6 +70,16 @@ describe('a cluster of two', () => {
     await vi.waitFor(() => expect(methods).toEqual(['full']))
   })
 
+  it('ROL-12: a switchover right after the active says that a standby is in sync', async () => {
+    const [alpha, beta] = [machineOf('alpha'), machineOf('beta')]
+    await alpha.node.start()
+    const started = beta.node.start()
+    await alpha.node.inSync()
+    await alpha.node.switchover()
+    await started
+    await vi.waitFor(() => expect(beta.node.role).toBe('active'))
+  })
+
   it('ROL-12: a signal that aborted before keeps a switchover from beginning', async () => {
     const [alpha, beta] = [machineOf('alpha'), machineOf('beta')]
     await alpha.node.start()

@@ -18,8 +18,8 @@ import type { PeerLink } from './peer-link.js'
 const log = debug('hotspare:links')
 
 /**
- * Connections that a node accepts from each member: three lanes, and as many that are closing.
- * Further ones are closed at once.
+ * Connections that a node accepts from each member: enough for its lanes, their replacements, and
+ * those that are closing. Further ones are closed at once.
  */
 export const connectionsPerMember = 16
 

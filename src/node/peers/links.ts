@@ -38,9 +38,9 @@ import { PeerLink } from './peer-link.js'
 const log = debug('hotspare:links')
 
 /**
- * Connections whose peer is not authenticated yet have a limit of their own, so that strangers
- * cannot use up the connections of members: twice this number while TLS is negotiated, and twice
- * this number for closed ones that have not ended yet. Further ones are closed at once.
+ * Connections whose peer is not authenticated yet, which have a limit of their own, so that
+ * strangers cannot use up the connections of members: twice the number of handshakes while TLS is
+ * negotiated, and as many for closed ones that have not ended yet. Further ones are closed at once.
  */
 const connectionsOfStrangers = 4 * defaultHandshakesMax
 /**

@@ -48,8 +48,8 @@ export class PeerIdentities {
 
   /**
    * Records that a process has sent a message as this peer. A new process replaces the one before,
-   * whose last messages may still be in flight; two that alternate for longer than `deadMs` both
-   * run. Returns these two, once.
+   * whose last messages may still be in flight; two that alternate for longer than twice
+   * `deadMs` both run. Returns these two, once.
    */
   spoke(peer: string, bootId: string, nowMs: number): readonly [string, string] | undefined {
     const { deadMs } = this.#options

@@ -24,6 +24,11 @@ import type { Checker, Report } from './checker.js'
 /** An excuse: the copies that the named members had when it was reported. */
 interface Waiver {
   readonly copies: readonly Extent[]
+  /**
+   * What earlier processes of the members had at their end, which counts for writes that were
+   * acknowledged in memory.
+   */
+  readonly ended?: readonly Extent[]
 }
 
 /** One period in which one process was active. */
@@ -93,7 +98,8 @@ class Acknowledged implements Checker {
 
   #waive(missing: readonly string[]): void {
     const copies = missing.map((id) => this.#holdings.of(id)).filter((copy) => copy !== undefined)
-    this.#waivers.push({ copies })
+    const ended = missing.map((id) => this.#holdings.atEnd(id)).filter((copy) => copy !== undefined)
+    this.#waivers.push({ copies, ended })
   }
 
   observe(process: Process): void {
@@ -195,8 +201,12 @@ class Acknowledged implements Checker {
   }
 
   #isExcused(write: WriteRecord, position: Position): boolean {
-    if (this.#waivers.some(({ copies }) => copies.some((copy) => contains(copy, position))))
-      return true
+    const { outcome } = write
+    const inMemory = outcome.kind === 'acknowledged' && !outcome.receipt.durable
+    const isNamed = this.#waivers.some(({ copies, ended = [] }) =>
+      [...copies, ...(inMemory ? ended : [])].some((copy) => contains(copy, position)),
+    )
+    if (isNamed) return true
     return this.#isOfLoser(write, position) || this.#allLost(write)
   }
 

@@ -54,6 +54,11 @@ export class Holdings {
     if (last !== undefined) this.#ended.set(process.id, last)
   }
 
+  /** Everything that the previous process of a machine had at its end. */
+  atEnd(id: string): Extent | undefined {
+    return this.#ended.get(id)?.all
+  }
+
   /** Whether the previous process of a machine had this change at its end. */
   hadAtEnd(id: string, position: Position, durable: boolean): boolean {
     const held = this.#ended.get(id)

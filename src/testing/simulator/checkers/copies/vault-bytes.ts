@@ -203,7 +203,10 @@ class VaultBytes implements Checker {
   #mayBeOthers(id: string): boolean {
     const { writes, timeline } = this.#world
     if ((timeline.counts.get('outsideChange') ?? 0) > 0) return true
-    return writes.some(({ outcome, process }) => outcome.kind === 'unknown' && process.id !== id)
+    return writes.some(({ outcome: { kind }, process }) => {
+      const isUnanswered = kind === 'unknown' || (kind === 'open' && !process.alive)
+      return isUnanswered && process.id !== id
+    })
   }
 }
 

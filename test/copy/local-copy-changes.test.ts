@@ -2,24 +2,18 @@ import { describe, expect, test } from 'vitest'
 import type { Change } from '../../src/changes/change.js'
 import { partsOf } from '../../src/changes/entry.js'
 import type { CopyEvent } from '../../src/copy/contents/types.js'
-import type { LocalCopy } from '../../src/copy/local-copy.js'
 import { positionOf } from '../../src/history/position.js'
 import { SyncPolicy, synced } from '../../src/index.js'
-import { memory } from '../../src/storage/memory.js'
 import {
   bytesOf,
   contentOf,
   EntryMaker,
-  gated,
   openCopy,
   owner,
   patch,
   put,
   remove,
-  smallLimits,
   startNode,
-  TestState,
-  testPolicy,
   text,
   treeOf,
   truncate,
@@ -27,7 +21,7 @@ import {
   update,
 } from './support.js'
 
-describe('a local copy', () => {
+describe('changes of a local copy', () => {
   test('a fresh one is empty, complete and has no position', async () => {
     const { copy } = await startNode()
     expect(copy.seq).toBe(0)
@@ -118,94 +112,6 @@ describe('a local copy', () => {
       files: [],
       removed: [{ path: 'docs/d', version: 7 }],
     })
-  })
-
-  test('reads take a part, and stop at the end', async () => {
-    const { copy } = await startNode()
-    const maker = new EntryMaker()
-    copy.append(maker.open())
-    copy.append(maker.batch(put('docs/a', '0123456789')))
-    expect(untext(await bytesOf(copy, 'docs/a', 4, 3))).toBe('456')
-    await copy.settle()
-    expect(untext(await bytesOf(copy, 'docs/a', 4, 3))).toBe('456')
-    copy.append(maker.batch(patch('docs/a', 5, 'ABCDEFG')))
-    expect(untext(await bytesOf(copy, 'docs/a', 4, 3))).toBe('4AB')
-    expect(untext(await bytesOf(copy, 'docs/a', 9, 30))).toBe('EFG')
-    expect((await bytesOf(copy, 'docs/a', 50, 3)).length).toBe(0)
-    await expect(copy.files.read('docs/none')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
-  })
-
-  test('a file of any size is read as a whole, from the tree and from a blob that is not there yet', async () => {
-    const size = 20 * 1024 * 1024 + 5
-    const node = await startNode()
-    const { copy } = node
-    const maker = new EntryMaker()
-    copy.append(maker.open())
-    const places = [0, 8 * 1024 * 1024 - 2, 16 * 1024 * 1024 - 2, size - 4]
-    copy.append(maker.batch(...places.map((at) => patch('docs/a', at, 'here'))))
-    await copy.settle()
-    const bytes = await bytesOf(copy, 'docs/a')
-    expect(bytes.length).toBe(size)
-    for (const at of places) expect(untext(bytes.subarray(at, at + 4))).toBe('here')
-    await node.store('b1', size)
-    const blob = { id: 'b1', bytes: size, crc: 0 }
-    copy.append(maker.batch({ ...put('docs/b', ''), bytes: undefined, blob } as Change))
-    const pending = await bytesOf(copy, 'docs/b')
-    expect(Buffer.from(pending).equals(Buffer.alloc(size, 'a'))).toBe(true)
-    await copy.close()
-  })
-
-  test('a read sees one state of a file while changes of it go on', async () => {
-    const { copy } = await startNode()
-    const maker = new EntryMaker()
-    copy.append(maker.open())
-    copy.append(maker.batch(put('docs/a', 'a'.repeat(500))))
-    await copy.settle()
-    const letters = 'bcdefghijklmnopqrstuvwxyz'
-    const reads: Promise<Uint8Array>[] = []
-    for (const letter of letters) {
-      // Two changes that only together make a uniform file, in one batch of one transaction.
-      const half = letter.repeat(250)
-      const changes = [patch('docs/a', 0, half), patch('docs/a', 250, half)]
-      copy.append(maker.batch({ kind: 'transaction', changes }))
-      reads.push(bytesOf(copy, 'docs/a'))
-      await Promise.resolve()
-      reads.push(bytesOf(copy, 'docs/a'))
-      if (letter > 'm') await copy.flush()
-    }
-    for (const read of await Promise.all(reads)) expect(new Set(read).size).toBe(1)
-  })
-
-  test('a read that a newer change overtakes is done again, and at last holds the tree', async () => {
-    const inner = await memory().open(owner())
-    const maker = new EntryMaker()
-    let overtakes = 0
-    let copy: LocalCopy | undefined
-    const storage = gated(inner, 'read', async () => {
-      if (overtakes === 0 || copy === undefined) return
-      overtakes -= 1
-      const mark = String(overtakes % 10)
-      copy.append(maker.batch(put('docs/a', mark.repeat(30))))
-      copy.append(maker.batch(patch('docs/a', 10, mark.repeat(10))))
-      await copy.flush()
-      // While the tree is held this change waits for the read.
-      await Promise.race([copy.settle(), new Promise((resolve) => setTimeout(resolve, 20))])
-    })
-    copy = await openCopy(storage, testPolicy(new TestState()))
-    copy.append(maker.open())
-    copy.append(maker.batch(put('docs/a', 'a'.repeat(30))))
-    await copy.settle()
-    for (const times of [1, 2, 3, 4, 5]) {
-      copy.append(maker.batch(patch('docs/a', 0, 'b'.repeat(10))))
-      overtakes = times
-      const read = await bytesOf(copy, 'docs/a')
-      // Either before all that overtook it, or after one of those: never a mixture.
-      expect(untext(read)).toMatch(/^(b{10}(a{20}|c{20})|(\d)\3{29})$/)
-      await copy.settle()
-      copy.append(maker.batch(put('docs/a', 'c'.repeat(30))))
-      await copy.settle()
-    }
-    await copy.close()
   })
 
   test('updates are applied in order, and their results answered; a throw is a result', async () => {
@@ -339,123 +245,5 @@ describe('a local copy', () => {
     expect(copy.files.list().sort()).toEqual(['config/b', 'docs/a'])
     expect(events).toEqual([])
     await copy.close()
-  })
-
-  test('GEN-8 a full disk is reported, nothing is lost, and reopen goes on', async () => {
-    const node = await startNode()
-    const { copy } = node
-    const maker = new EntryMaker()
-    copy.append(maker.open())
-    copy.append(maker.batch(put('docs/a', 'one')))
-    await copy.settle()
-    const failures: string[] = []
-    copy.onFailure((error) => failures.push(error.code))
-    node.storage.faults.full = true
-    copy.append(maker.batch(put('docs/a', 'two')))
-    await expect(copy.flush()).rejects.toMatchObject({ code: 'STORAGE_FULL' })
-    expect(failures).toEqual(['STORAGE_FULL'])
-    expect(copy.failed?.code).toBe('STORAGE_FULL')
-    expect(copy.seq).toBe(2)
-    expect(copy.durableSeq).toBe(1)
-    expect(() => copy.append(maker.batch(put('docs/a', 'three')))).toThrow()
-    await expect(copy.reopen()).rejects.toMatchObject({ code: 'STORAGE_FULL' })
-    maker.seq = 2
-    node.storage.faults.full = false
-    await copy.reopen()
-    copy.append(maker.batch(put('docs/b', 'four')))
-    await copy.settle()
-    expect(copy.failed).toBeUndefined()
-    expect(treeOf(node.storage)).toEqual({ 'docs/a': 'two', 'docs/b': 'four' })
-    await copy.close()
-  })
-
-  test('GEN-8 a folder in the way of a file fails the copy, not the journal', async () => {
-    const node = await startNode()
-    const { copy } = node
-    const maker = new EntryMaker()
-    copy.append(maker.open())
-    node.storage.outside.write('docs/a/alien', text('alien'))
-    copy.append(maker.batch(put('docs/b', 'b'), put('docs/a', 'a')))
-    await copy.flush()
-    await expect(copy.settle()).rejects.toMatchObject({ code: 'PATH_BLOCKED' })
-    expect(copy.failed?.code).toBe('PATH_BLOCKED')
-    expect(node.events).toContainEqual(
-      expect.objectContaining({ name: 'applyFailed', path: 'docs/a' }),
-    )
-    expect(untext(await bytesOf(copy, 'docs/a'))).toBe('a')
-    expect(copy.durableSeq).toBe(2)
-    node.storage.outside.remove('docs/a/alien')
-    await copy.reopen()
-    await copy.settle()
-    expect(treeOf(node.storage)).toEqual({ 'docs/a': 'a', 'docs/b': 'b' })
-    await copy.close()
-  })
-
-  test('above pendingBytesMax the copy is congested until half is free', async () => {
-    const node = await startNode(undefined, { limits: { ...smallLimits, pendingBytesMax: 1000 } })
-    const maker = new EntryMaker()
-    node.copy.append(maker.open())
-    await node.copy.settle()
-    node.copy.append(maker.batch(put('docs/a', 'a'.repeat(950))))
-    expect(node.copy.congested).toBe(true)
-    await node.copy.decongested()
-    expect(node.copy.congested).toBe(false)
-    await node.copy.close()
-  })
-
-  test('entries of one durable moment reach the log together; the first goes at once', async () => {
-    const node = await startNode()
-    const maker = new EntryMaker()
-    const durable: number[] = []
-    node.copy.onDurable((ordinal) => durable.push(ordinal))
-    for (const entry of [maker.open(), maker.batch(update('x', 1)), maker.batch(update('x', 1))]) {
-      node.copy.append(entry)
-    }
-    await node.copy.flush()
-    expect(durable).toEqual([1, 3])
-    await node.copy.close()
-  })
-
-  test('folders are known as long as they hold files', async () => {
-    const { copy } = await startNode()
-    const maker = new EntryMaker()
-    copy.append(maker.open())
-    copy.append(maker.batch(put('docs/a/b/c', 'c'), put('docs/a/d', 'd')))
-    expect([copy.files.hasBelow('docs/a/b'), copy.files.hasBelow('docs/a')]).toEqual([true, true])
-    copy.append(maker.batch(remove('docs/a/b/c')))
-    expect([copy.files.hasBelow('docs/a/b'), copy.files.hasBelow('docs/a')]).toEqual([false, true])
-    copy.append(maker.batch(remove('docs/a/d')))
-    expect([copy.files.hasBelow('docs'), copy.files.hasBelow('docs/a')]).toEqual([false, false])
-    await copy.settle()
-    expect(copy.files.hasBelow('docs')).toBe(false)
-  })
-
-  test('a transfer answers versions that its bytes are at least as new as', async () => {
-    const { copy } = await startNode()
-    const maker = new EntryMaker()
-    copy.append(maker.open())
-    copy.append(maker.batch(put('docs/a', 'one')))
-    await copy.settle()
-    copy.append(maker.batch(put('docs/a', 'two')))
-    const request = { path: 'docs/a', offset: 0, length: 100 }
-    const { buffer, results, versions } = await copy.files.readForTransfer([request])
-    const [result] = results
-    if (result === undefined || result === 'missing') throw new Error('missing')
-    const bytes = untext(buffer.subarray(result.start, result.start + result.length))
-    expect(versions).toEqual([1])
-    expect(['one', 'two']).toContain(bytes)
-  })
-
-  test('a closed copy takes nothing more, and closing twice is fine', async () => {
-    const { copy, storage } = await startNode()
-    const maker = new EntryMaker()
-    copy.append(maker.open())
-    await copy.close()
-    await copy.close()
-    expect(() => copy.append(maker.batch(update('x', 1)))).toThrow(
-      expect.objectContaining({ code: 'STOPPED' }),
-    )
-    expect(storage.owner).toBeDefined()
-    expect(owner().nodeId).toBe('alpha')
   })
 })

@@ -20,7 +20,7 @@ async function holed(hole: Hole): Promise<{ cluster: VirtualCluster; callers: Ca
 
 describe('a stream that became a black hole under load', () => {
   it.each<Hole>(['in', 'out', 'both'])(
-    'is ended within a few `degradeAfterMs`, and the standby is in sync again (%s)',
+    'is closed within a few `degradeAfterMs`, and the standby is in sync again (%s)',
     async (hole) => {
       const { cluster, callers } = await holed(hole)
       const alpha = cluster.node('alpha')
@@ -37,7 +37,7 @@ describe('a stream that became a black hole under load', () => {
     },
   )
 
-  it('the standby says no longer that it is in sync as soon as the active does not', async () => {
+  it('the standby stops reporting that it is in sync as soon as the active does', async () => {
     const { cluster, callers } = await holed('in')
     const [alpha, beta] = [cluster.node('alpha'), cluster.node('beta')]
     expect(beta.status()).toMatchObject({ inSync: ['beta'], redundant: true })
@@ -47,7 +47,7 @@ describe('a stream that became a black hole under load', () => {
     callers.stop()
   })
 
-  it('GEN-2: a standby that was taken out does not take over as if it had everything', async () => {
+  it('GEN-2: a removed standby does not take over as if it had everything', async () => {
     const { cluster, callers } = await holed('in')
     const [alpha, beta] = [cluster.node('alpha'), cluster.node('beta')]
     await cluster.until('beta left', () => alpha.status().inSync.length === 0, 2 * degradeAfterMs)
@@ -60,7 +60,7 @@ describe('a stream that became a black hole under load', () => {
     expect(beta.role).toBe('discovering')
   })
 
-  it('a quiet stream is none', async () => {
+  it('a quiet stream is no black hole', async () => {
     const { cluster, callers } = await holed('in')
     callers.stop()
     await cluster.run(60_000)

@@ -38,8 +38,8 @@ function both(change: (from: string, to: string) => void): void {
 
 const large = Buffer.alloc(300_000, 'x')
 
-describe('large content that never gets its place', () => {
-  it('goes from the standby too: a refused write, a transaction that is rolled back', async () => {
+describe('large content that never gets a position', () => {
+  it('is removed from the standby too: a refused write, a transaction that is rolled back', async () => {
     const { alpha, beta } = await pairOf(machineOf)
     const { node } = alpha
     await node.files.write('files/a', 'x')
@@ -58,7 +58,7 @@ describe('large content that never gets its place', () => {
     expect(await beta.node.files.read('files/kept')).toEqual(new Uint8Array(large))
   })
 
-  it('goes with the end of the stream, when nobody says that it is for nothing', async () => {
+  it('is removed at the end of the stream if the active reports nothing', async () => {
     const { alpha, beta } = await pairOf(machineOf)
     const { node } = alpha
     await node.files.write('files/kept', large)
@@ -78,7 +78,7 @@ describe('large content that never gets its place', () => {
     both((from, to) => network.heal(from, to))
   })
 
-  it('may stay on a disk that fails, without a rejection that nobody handles', async () => {
+  it('may stay on a failing disk, without an unhandled rejection', async () => {
     const rejections: unknown[] = []
     const note = (error: unknown): void => void rejections.push(error)
     process.on('unhandledRejection', note)

@@ -66,7 +66,7 @@ describe('a never-synced file in the way of a write', () => {
     }
   })
 
-  it('a file of a synced class that goes makes room for a folder, and the other way round', async () => {
+  it('a removed file makes room for a folder, and the other way round', async () => {
     const storage = memory()
     const alpha = nodeOf('alpha', { storage, policy })
     await alpha.start()
@@ -103,7 +103,7 @@ describe('a link or special file at the path of a file', () => {
   const isFile = async (path: string): Promise<boolean> => (await lstat(path)).isFile()
 
   it.each(kinds)(
-    'SYN-25: $what where a new file is to be: all writes are refused',
+    'SYN-25: $what at the path of a new file: all writes are refused',
     async ({ make }) => {
       await make(join(data, 'files/at'))
       const alpha = nodeOf('alpha', { storage: directory(data), policy })
@@ -134,7 +134,7 @@ describe('a link or special file at the path of a file', () => {
   )
 
   it.each(kinds)(
-    'SYN-25: $what in the way of a restore, or of a change, stays; the standby says so and goes on without it',
+    'SYN-25: $what that blocks a restore or a change stays; the standby reports it and continues when it is gone',
     async ({ make }) => {
       await make(join(data, 'files/at'))
       const alpha = nodeOf('alpha', { policy })
@@ -164,7 +164,7 @@ describe('a link or special file at the path of a file', () => {
   )
 
   it.each(kinds)(
-    '$what that somebody put in the place of a synced file goes with its next change',
+    '$what that replaced a synced file is removed by its next change',
     async ({ make }) => {
       const alpha = nodeOf('alpha', { storage: directory(data), policy })
       await alpha.start()
@@ -188,7 +188,7 @@ describe('a never-synced file in the way of a restore', () => {
     { what: 'in a folder that is to be a file', obstacle: 'files/a/mine.local', path: 'files/a' },
     { what: 'where a folder is to be', obstacle: 'files/b.local', path: 'files/b.local/c' },
   ])(
-    'SYN-25: $what: it is named, and the restore goes on when it is gone',
+    'SYN-25: $what: it is named, and the restore continues when it is gone',
     async ({ obstacle, path }) => {
       const alpha = nodeOf('alpha', { policy })
       await alpha.start()

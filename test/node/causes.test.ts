@@ -61,7 +61,7 @@ function withoutRoom(opened: OpenStorage, isFull: () => boolean): OpenStorage {
 }
 
 describe('a full disk on a standby', () => {
-  it('GEN-8: is told while it joins, and start() says what it waits for', async () => {
+  it('GEN-8: is reported while it joins, and start() says what it waits for', async () => {
     const [alpha, beta] = [machineOf('alpha'), machineOf('beta')]
     await alpha.node.start()
     await alpha.node.files.write('files/a', large)
@@ -83,7 +83,7 @@ describe('a full disk on a standby', () => {
     expect(beta.over[0]?.forMs).toBeGreaterThan(0)
   })
 
-  it('GEN-8: is told when a large content arrives, and does not hold up the active', async () => {
+  it('GEN-8: is reported when large content arrives, and does not delay the active', async () => {
     const { alpha, beta } = await pairOf(machineOf)
     beta.takesNoObjects = true
     await alpha.node.files.write('files/a', large)
@@ -137,7 +137,7 @@ describe('a start that is pending', () => {
     expect(alpha.over).toMatchObject([{ what: 'facts' }])
   })
 
-  it('names whom it does not hear and what was decided last, when the search takes long', async () => {
+  it('names the members that it does not hear and the last decision, when the search takes long', async () => {
     const gate = { mayBecomeActive: () => Promise.resolve(false) }
     const node = nodeOf('alpha', { gate, deadMs: 100, discoveryMs: 50, startupWaitMs: 50 })
     const started = node.start().catch(() => undefined)
@@ -150,7 +150,7 @@ describe('a start that is pending', () => {
     await started
   })
 
-  it('gives up with the storage: nothing is said to start any more', async () => {
+  it('ends with the storage: the status no longer shows a start', async () => {
     const broken = new HotspareError('STORAGE_LOCKED', 'held by another')
     const node = nodeOf('alpha', {
       storage: { name: 'memory', open: () => Promise.reject(broken) },
@@ -168,7 +168,7 @@ describe('a cause', () => {
     return { clock, told, made }
   }
 
-  it('is told once a minute, whatever numbers are in its reason', () => {
+  it('is reported once a minute, whatever numbers its reason contains', () => {
     const { clock, told, made } = causes()
     for (let at = 0; at < 100; at += 1) {
       made.failed('follow', { code: 'STORAGE_FULL', reason: `no room at ${at}` })
@@ -182,7 +182,7 @@ describe('a cause', () => {
     expect(made.list([])).toEqual([])
   })
 
-  it('that passes by itself as a rule is told when it lasts, and its end only then', () => {
+  it('that usually passes is reported when it lasts, and its end only then', () => {
     const { told, made } = causes()
     const failure = { code: undefined, reason: 'the stream ended (reset)', quiet: true }
     made.failed('follow', failure)
@@ -194,7 +194,7 @@ describe('a cause', () => {
     expect(told.map(([name]) => name)).toEqual(['stuck', 'unstuck'])
   })
 
-  it('that was told is over with an event, also when it was only waited meanwhile', () => {
+  it('that was reported ends with an event, also when the node only waited meanwhile', () => {
     const { told, made } = causes()
     made.failed('promotion', { code: 'STORAGE_FULL', reason: 'no room' })
     made.waits('promotion', 'taking in 3 files that another program changed')
@@ -202,7 +202,7 @@ describe('a cause', () => {
     expect(told.map(([name]) => name)).toEqual(['stuck', 'unstuck'])
   })
 
-  it('to hold is none while the node fetches what it held for, and one again when that was in vain', () => {
+  it('of holding is absent while the node fetches what it held for, and returns when the fetch fails', () => {
     const { clock, made } = causes()
     const reason = 'holding: missing members may hold acknowledged writes (n2)'
     const hold = { what: 'hold', code: undefined, reason, attempts: 0, forMs: 0 }
@@ -227,7 +227,7 @@ describe('a cause', () => {
     for (const what of tried) expect(page).toMatch(new RegExp(`^\\| .*\`${what}\`.* \\|`, 'm'))
   })
 
-  it('of the disk comes before what follows from it', () => {
+  it('of the disk comes before its consequences', () => {
     const { made } = causes()
     made.failed('follow', { code: undefined, reason: 'the stream ended' })
     made.failed('storage', { code: 'STORAGE_FULL', reason: 'no room' })

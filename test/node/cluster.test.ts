@@ -80,7 +80,7 @@ describe('a cluster of two', () => {
     await vi.waitFor(() => expect(beta.node.role).toBe('active'))
   })
 
-  it('ROL-12: a signal that aborted before keeps a switchover from beginning', async () => {
+  it('ROL-12: a signal that has aborted prevents a switchover', async () => {
     const [alpha, beta] = [machineOf('alpha'), machineOf('beta')]
     await alpha.node.start()
     await beta.node.start()
@@ -100,7 +100,7 @@ describe('a cluster of two', () => {
     expect(beta.node.role).toBe('stopped')
   })
 
-  it('writes that a stop cuts off end with STOPPED, large ones too', async () => {
+  it('writes that a stop interrupts end with STOPPED, large ones too', async () => {
     const { node } = machineOf('alpha')
     await node.start()
     async function* endless(): AsyncGenerator<Uint8Array> {
@@ -130,7 +130,7 @@ describe('a cluster of two', () => {
     await stopped
   })
 
-  it('ROL-2: a node that is dialled dials back at once, and not with its next attempt', async () => {
+  it('ROL-2: a node that is dialled dials back immediately', async () => {
     // Alpha's next attempt would be five seconds after its last one.
     const rare = { heartbeatMs: 80_000, deadMs: 2_000_000, discoveryMs: 80_000 }
     await machineOf('alpha', memory(), rare).node.start()
@@ -141,7 +141,7 @@ describe('a cluster of two', () => {
     expect(performance.now() - startedMs).toBeLessThan(2_000)
   })
 
-  it('an update with a level that there is not is refused, and nothing happens', async () => {
+  it('an update with an unknown level is refused without effect', async () => {
     const alpha = machineOf('alpha')
     await alpha.node.start()
     const change = { key: 'k', value: 1 }
@@ -151,7 +151,7 @@ describe('a cluster of two', () => {
     expect(alpha.state.size).toBe(0)
   })
 
-  it('SYN-5: binary payloads of any size arrive as they are', async () => {
+  it('SYN-5: binary payloads of any size arrive unchanged', async () => {
     const [alpha, beta] = [machineOf('alpha'), machineOf('beta')]
     await Promise.all([alpha.node.start(), beta.node.start()])
     for (const size of [0, 1, 256, 70_000, 1_500_000]) {
@@ -186,7 +186,7 @@ describe('a cluster of two', () => {
     expect(await text(beta, 'logs/server.log')).toBe('lines of beta')
   })
 
-  it('files that were there before are adopted as the beginning, once, and copied by a restore', async () => {
+  it('existing files are adopted once as the beginning, and copied by a restore', async () => {
     const refused = machineOf('alpha')
     await put(refused, 'files/old', 'from before')
     await expect(refused.node.start()).rejects.toMatchObject({ code: 'ADOPT_REQUIRED' })

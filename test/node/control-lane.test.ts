@@ -40,7 +40,7 @@ function heartbeat(terms: History): CoreMessage {
 }
 
 describe('what is queued for a peer that does not read', () => {
-  it('is bounded, however long the history is, and whoever remembers nothing', () => {
+  it('is bounded, for any length of the history and for peers that remember none', () => {
     for (const features of [[], [historyOnce]]) {
       const { lane, channel, sent } = silentChannel(features)
       const message = heartbeat(history(historyTermsMax))
@@ -52,7 +52,7 @@ describe('what is queued for a peer that does not read', () => {
     }
   })
 
-  it('names a history once, and again when it has changed; it arrives as it was said', () => {
+  it('contains a history once, and again when it has changed; it arrives unchanged', () => {
     const { lane, sent } = silentChannel([historyOnce])
     const { lane: there } = silentChannel([historyOnce])
     const [one, two] = [history(300), history(301)]
@@ -81,7 +81,7 @@ describe('what is queued for a peer that does not read', () => {
     expect(read).toMatchObject({ view: { copy: { history: history(3) } } })
   })
 
-  it('stays small in an hour in which the peer stands still', { timeout: 60_000 }, async () => {
+  it('stays small while the peer is paused for an hour', { timeout: 60_000 }, async () => {
     let most = 0
     const send = MemoryConnection.prototype.send
     const spy = vi.spyOn(MemoryConnection.prototype, 'send').mockImplementation(function (

@@ -46,7 +46,7 @@ function longestHeartbeat(): CoreMessage {
 }
 
 describe('messages to the core', () => {
-  it('the longest of them fit into a frame of the least size', () => {
+  it('the longest of them fit into the smallest frame', () => {
     const body = longestHeartbeat()
     const names = { cluster: 'c', origin: idOf(0), destination: idOf(1) }
     const message = envelope({ ...names, id: `${bootId}-1`, type: 'core', body })
@@ -54,7 +54,7 @@ describe('messages to the core', () => {
     expect(coreMessageOf(body)).toMatchObject({ view: { copy: { seq: 2 ** 51 } } })
   })
 
-  it('of a version that says less leave out what it does not know of', () => {
+  it('of a version that reports less leave out what it does not know', () => {
     const view = settled(2).node('n1').core.peers.get('n2')?.view
     const { fetching: _, holdsFor: __, ...before } = { ...view, fetching: 7, holdsFor: ['n1'] }
     const { forgot: ___, ...copy } = { ...view?.copy, forgot: true }
@@ -66,7 +66,7 @@ describe('messages to the core', () => {
     expect(read.view.copy.forgot).toBe(false)
   })
 
-  it('say whom a node holds for, how its fetch gets on, and what it may have forgotten or left', () => {
+  it('contain the members that a node holds for, the progress of its fetch, and what it may have forgotten or left', () => {
     const view = settled(2).node('n1').core.peers.get('n2')?.view
     const copy = { ...view?.copy, forgot: true }
     const leftEmpty = [{ epoch: 3, nodeId: 'n1', bootId }]
@@ -80,7 +80,7 @@ describe('messages to the core', () => {
     )
   })
 
-  it('that name an epoch beyond all counting are refused', () => {
+  it('with an epoch that is no safe integer are refused', () => {
     const view = settled(2).node('n1').core.peers.get('n2')?.view
     for (const epoch of [epochMax + 1, Number.MAX_SAFE_INTEGER, 1.5, -1]) {
       const promised = { epoch, nodeId: 'n2', bootId }
@@ -91,7 +91,7 @@ describe('messages to the core', () => {
     }
   })
 
-  it('that name the highest epoch there may be leave a node that starts again', async () => {
+  it('with the highest possible epoch leave a node that can start again', async () => {
     const world = settled(2)
     const { core } = world.node('n1')
     const promised = { epoch: epochMax, nodeId: 'n2', bootId }

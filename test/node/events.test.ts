@@ -4,7 +4,7 @@ import { nodesOn } from './nodes.js'
 const nodeOf = nodesOn()
 
 describe('the logger', () => {
-  it('one that throws keeps no event from the listeners', async () => {
+  it('that throws withholds no event from the listeners', async () => {
     const logger = (): void => {
       throw new Error('the log is full')
     }
@@ -17,7 +17,7 @@ describe('the logger', () => {
 })
 
 describe('listeners', () => {
-  it('one that throws keeps no event from the next one, and is told as an error', async () => {
+  it('one that throws withholds no event from the next one, and is reported as an error', async () => {
     const alpha = nodeOf('alpha')
     const thrown = new Error('the listener is broken')
     const roles: string[] = []
@@ -32,7 +32,7 @@ describe('listeners', () => {
     expect(errors).toEqual([thrown, thrown])
   })
 
-  it('one for errors that throws is not told again', async () => {
+  it('one for errors that throws is not called again', async () => {
     const alpha = nodeOf('alpha')
     let called = 0
     const broken = (): void => {
@@ -45,7 +45,7 @@ describe('listeners', () => {
     expect(called).toBe(4)
   })
 
-  it('once calls once, and off takes away that listener alone', async () => {
+  it('once calls once, and off removes only that listener', async () => {
     const alpha = nodeOf('alpha')
     const heard: string[] = []
     const first = (): void => void heard.push('first')
@@ -61,7 +61,7 @@ describe('listeners', () => {
     expect(heard).toEqual(['once', 'second', 'second'])
   })
 
-  it('what is no function is refused', () => {
+  it('a listener that is no function is refused', () => {
     const alpha = nodeOf('alpha')
     expect(() => alpha.on('role', undefined as never)).toThrow(TypeError)
   })

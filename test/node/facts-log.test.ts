@@ -35,7 +35,7 @@ async function written(storage: MemoryStorage, upTo: number): Promise<void> {
 }
 
 describe('what a node promised', () => {
-  it('goes with whether that process acknowledged from memory', async () => {
+  it('is stored with whether that process acknowledged from memory', async () => {
     const open = await opened(memory())
     expect((await FactsLog.open(open.logs, owner)).memoryAcks).toBeUndefined()
     for (const memoryAcks of [true, false]) {
@@ -63,7 +63,7 @@ describe('what a node promised', () => {
     await open.close()
   })
 
-  it('has room for the terms that it left, or goes without them', async () => {
+  it('has room for the empty terms that it left, or leaves them out', async () => {
     const termOf = (length: number) => (_: unknown, at: number) => {
       const text = `${at}`.padEnd(length, 'x')
       return { epoch: at + 1, nodeId: text, bootId: text }
@@ -114,7 +114,7 @@ describe('what a node promised', () => {
     }
   })
 
-  it('is refused when nothing of it can be read, or when it is another node’s', async () => {
+  it('is refused when no part of it can be read, or when it belongs to another node', async () => {
     const storage = memory()
     const open = await opened(storage)
     const log = await open.logs.open('meta', '00000001')
@@ -155,7 +155,7 @@ describe('what a node promised', () => {
     }
   })
 
-  it('goes on after a disk that was full', async () => {
+  it('continues after the disk was full', async () => {
     const storage = memory()
     await written(storage, 1)
     const open = await opened(storage)
@@ -170,7 +170,7 @@ describe('what a node promised', () => {
     expect(await factsIn(storage)).toEqual(factsAt(3))
   })
 
-  it('leaves no files behind that nothing could be put into', async () => {
+  it('leaves no empty files behind', async () => {
     const storage = memory()
     await written(storage, 1)
     const open = await opened(storage)

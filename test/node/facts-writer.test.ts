@@ -43,7 +43,7 @@ function onDisk() {
 }
 
 describe('the facts about roles', () => {
-  it('are written one after the other, and what came meanwhile at once', async () => {
+  it('are written one after the other, and those that arrived meanwhile together', async () => {
     const { writer, written, persisted, end } = onDisk()
     writer.write(1, factsOf('crashed'))
     await new Promise((resolve) => setImmediate(resolve))
@@ -57,7 +57,7 @@ describe('the facts about roles', () => {
     expect(written).toEqual(['crashed', 'active'])
   })
 
-  it('that were given before the end are written once all the same', async () => {
+  it('that were passed before the end are still written once', async () => {
     const { writer, written, errors, end } = onDisk()
     writer.write(1, factsOf('crashed'))
     await new Promise((resolve) => setImmediate(resolve))

@@ -57,7 +57,7 @@ function end({ cluster, callers }: Scene): void {
   cluster.network.crash('alpha:1')
 }
 
-describe('a standby that is slower than the active, under load that never ends (promise 4)', () => {
+describe('a standby that is slower than the active, under constant load (promise 4)', () => {
   it.each([
     ['disk', 1.5, byDisk, small],
     ['disk', 3, byDisk, small],
@@ -69,7 +69,7 @@ describe('a standby that is slower than the active, under load that never ends (
     ['link', 3, byLink, large],
     ['link', 10, byLink, large],
   ] as const)(
-    'SYN-1: by its %s, %s times: it is in sync in bounded time, and stays in',
+    'SYN-1: by its %s, %s times: it is in sync in bounded time, and stays in sync',
     async (_, factor, slow, load) => {
       const scene = await loaded({ ...load, ack: 'local' })
       const { cluster, freeRate } = scene
@@ -90,7 +90,7 @@ describe('a standby that is slower than the active, under load that never ends (
     60_000,
   )
 
-  it('tells for whom writers are paced, in an event and in the status, and when they are not any more', async () => {
+  it('an event and the status show for which standby writers are paced, and when that ends', async () => {
     const scene = await loaded({ ...small, ack: 'local' })
     const { cluster, freeRate } = scene
     byDisk(cluster, freeRate / 3, small.bytes)
@@ -109,7 +109,7 @@ describe('a standby that is slower than the active, under load that never ends (
     end(scene)
   })
 
-  it('ROL-12: a switchover to a standby that stays behind under load holds writes, and hands over', async () => {
+  it('ROL-12: a switchover to a standby that lags under load holds writes, and hands over', async () => {
     const scene = await loaded({ ...small, ack: 'local' })
     const { cluster, callers, freeRate } = scene
     byDisk(cluster, freeRate / 3, small.bytes)
@@ -125,7 +125,7 @@ describe('a standby that is slower than the active, under load that never ends (
     callers.stop()
   })
 
-  it('with `speed` nobody is paced, and nobody gets in sync', async () => {
+  it('with `speed` no writer is paced, and no standby gets in sync', async () => {
     const cluster = new VirtualCluster(['alpha', 'beta'])
     const alpha = cluster.make('alpha', { flowControl: 'speed' })
     await cluster.settle(alpha.start())
@@ -144,7 +144,7 @@ describe('a standby that is slower than the active, under load that never ends (
 })
 
 describe('flow control has bounds', () => {
-  it('a standby that stands still stops nobody', async () => {
+  it('a paused standby stops no writer', async () => {
     const scene = await loaded({ ...small, ack: 'local' })
     const { cluster, callers, freeRate } = scene
     await cluster.settle(cluster.make('beta').start())
@@ -158,7 +158,7 @@ describe('flow control has bounds', () => {
     end(scene)
   })
 
-  it('one that can never follow is left alone, and no write is held for longer than the limit', async () => {
+  it('a standby that can never follow is given up, and no write is held for longer than the limit', async () => {
     const scene = await loaded({ ...small, ack: 'local' })
     const { cluster, callers, freeRate } = scene
     byLink(cluster, freeRate / 300, small.bytes)
@@ -170,7 +170,7 @@ describe('flow control has bounds', () => {
     end(scene)
   })
 
-  it('one that is far away and keeps up costs nothing', async () => {
+  it('a distant standby that keeps up costs nothing', async () => {
     const scene = await loaded({ ...small, ack: 'local' })
     const { cluster, freeRate } = scene
     await cluster.settle(cluster.make('beta').start())
@@ -182,7 +182,7 @@ describe('flow control has bounds', () => {
     end(scene)
   })
 
-  it('beside one that is in sync another one costs at most half', async () => {
+  it('a further standby costs at most half beside one in sync', async () => {
     const scene = await loaded({ ...small, ack: 'local' }, ['alpha', 'beta', 'gamma'])
     const { cluster, freeRate } = scene
     await cluster.settle(cluster.make('gamma').start())

@@ -38,7 +38,7 @@ async function narrow(aloneMs: number, journalBytesMax: number, files = 100_000)
 describe('flow control while a standby restores behind a narrow link', () => {
   // A journal of 4 MiB is full before anybody can be late.
   it.each([16 * mib, 4 * mib])(
-    'SYN-1: what the restore brings counts as coming closer, and it comes once: a journal of %s bytes',
+    'SYN-1: data of the restore counts as coming closer, and is sent once: a journal of %s bytes',
     async (journalBytesMax) => {
       const { cluster, alpha, callers, stored } = await narrow(3000, journalBytesMax)
       const needsMs = (stored * 1000) / bytesPerSecond
@@ -51,7 +51,7 @@ describe('flow control while a standby restores behind a narrow link', () => {
     120_000,
   )
 
-  it('SYN-1: a restore gets on although its connections are reset again and again', async () => {
+  it('SYN-1: a restore makes progress although its connections are reset repeatedly', async () => {
     const { cluster, alpha } = await narrow(3000, 16 * mib, 500)
     const brought = (): number => cluster.nodes.get('beta')?.status().restore?.files ?? 0
     let most = 0
@@ -66,7 +66,7 @@ describe('flow control while a standby restores behind a narrow link', () => {
     expect(most).toBeGreaterThan(1_000)
   })
 
-  it('SYN-1: one whose process is gone is not waited for', async () => {
+  it('SYN-1: a standby whose process is gone is not waited for', async () => {
     const { cluster, alpha } = await narrow(3000, 16 * mib)
     await cluster.until('writers are paced', () => alpha.status().pace !== undefined, 5_000)
     cluster.network.crash('beta:1')

@@ -105,7 +105,7 @@ function pairOf(applyMs: number): Sender & { readonly applied: unknown[] } {
 }
 
 describe('held writes', () => {
-  it('are applied once each and in order, however many they are and however long that takes', async () => {
+  it('are applied once each and in order, for any number and duration', async () => {
     const { hold, add, forwarding, clock, applied } = pairOf(1_200)
     hold()
     const values = Array.from({ length: 15_000 }, (_, at) => at)
@@ -116,7 +116,7 @@ describe('held writes', () => {
     await Promise.all(all)
   })
 
-  it('end with ABORTED when they are given up, and are not sent', async () => {
+  it('end with ABORTED when their signal aborts, and are not sent', async () => {
     const { hold, add, forwarding, discarded, sent } = senderOf()
     hold()
     const abort = new AbortController()
@@ -129,7 +129,7 @@ describe('held writes', () => {
     expect(sent).toEqual([])
   })
 
-  it('beyond the limit of their bytes are refused', async () => {
+  it('above the limit of bytes are refused', async () => {
     const { hold, add, forwarding } = senderOf()
     hold()
     const half = new Uint8Array(heldBytesMax / 2 + 1)
@@ -142,7 +142,7 @@ describe('held writes', () => {
     forwarding.release(gaveUp())
   })
 
-  it('that are too large to be sent leave none of their content behind', async () => {
+  it('that are too large to be sent leave no content behind', async () => {
     const { forwarding, discarded } = senderOf()
     for (const end of [() => forwarding.flush('beta'), () => forwarding.release(gaveUp())]) {
       forwarding.hold([], gaveUp())
@@ -153,7 +153,7 @@ describe('held writes', () => {
     expect(discarded).toHaveLength(2)
   })
 
-  it('that fit no frame end alone', async () => {
+  it('that fit into no frame end alone', async () => {
     let refuses = true
     const { hold, add, forwarding } = senderOf({
       send: () => {
@@ -168,7 +168,7 @@ describe('held writes', () => {
     expect(await endOf(write)).toBe('NOT_ACTIVE')
   })
 
-  it('wait for room on the link, and so does what is sent again', async () => {
+  it('wait for room on the link, also when they are repeated', async () => {
     let hasRoom = false
     const { hold, add, forwarding, clock, sent } = senderOf({ hasRoom: () => hasRoom })
     hold()
@@ -189,7 +189,7 @@ describe('held writes', () => {
 })
 
 describe('a forwarded write', () => {
-  it('that is given up may have happened', async () => {
+  it('that is aborted may have happened', async () => {
     const { hold, add, forwarding } = senderOf()
     hold()
     const abort = new AbortController()
@@ -199,7 +199,7 @@ describe('a forwarded write', () => {
     expect(await endOf(write)).toBe('OUTCOME_UNKNOWN')
   })
 
-  it('ends when the target says nothing for too long; what was not sent has not happened', async () => {
+  it('ends when the target is silent for too long; writes that were not sent have not happened', async () => {
     const { hold, add, forwarding, clock } = senderOf()
     hold()
     const writes = Array.from({ length: windowWrites + 1 }, (_, at) => add(at))
@@ -212,7 +212,7 @@ describe('a forwarded write', () => {
     ])
   })
 
-  it('waits for a target that is at work on it', async () => {
+  it('waits for a target that is working on it', async () => {
     const { hold, add, forwarding, clock, applied } = pairOf(10 * holdMs)
     hold()
     const write = add(1)
@@ -224,7 +224,7 @@ describe('a forwarded write', () => {
     expect(applied).toEqual([1])
   })
 
-  it('is answered by nobody but the member that it was sent to', async () => {
+  it('is answered only by the member that it was sent to', async () => {
     const { hold, add, forwarding, answer } = senderOf()
     hold()
     const write = add(1)
@@ -235,7 +235,7 @@ describe('a forwarded write', () => {
     expect(await endOf(write)).toBe('done')
   })
 
-  it('whose answer is malformed, or nothing that is known here, may have happened', async () => {
+  it('whose answer is malformed or unknown may have happened', async () => {
     const { hold, add, forwarding, answer } = senderOf()
     hold()
     const write = add(1)
@@ -246,7 +246,7 @@ describe('a forwarded write', () => {
     expect(await endOf(write)).toBe('OUTCOME_UNKNOWN')
   })
 
-  it('that comes again after its answer is answered again, and not applied again', async () => {
+  it('that is repeated after its answer is answered again and not applied again', async () => {
     const applied: WriteIntent[] = []
     const answers: unknown[] = []
     const receiver = new ForwardedWrites({
@@ -268,7 +268,7 @@ describe('a forwarded write', () => {
     expect(applied).toHaveLength(2)
   })
 
-  it('is answered without a result that fits no frame', async () => {
+  it('is answered without a result that fits into no frame', async () => {
     const answers: unknown[] = []
     const receiver = new ForwardedWrites({
       send: (_to, _type, body) => {
@@ -285,7 +285,7 @@ describe('a forwarded write', () => {
   })
 })
 
-describe('a switchover that is given up', () => {
+describe('a switchover that is aborted', () => {
   it.each([
     ['small', 100],
     ['large', 50_000],

@@ -55,7 +55,7 @@ function viewOfBeta() {
 }
 
 describe('messages of the next version', () => {
-  it('are ignored by the core, types and words alike; fields too', () => {
+  it('are ignored by the core: types, enumeration values and fields', () => {
     const view = viewOfBeta()
     expect(coreMessageOf({ type: 'announce', healId: 'x' })).toBeUndefined()
     expect(coreMessageOf({ type: 'heartbeat', view: { ...view, role: 'learner' } })).toBeUndefined()
@@ -77,7 +77,7 @@ describe('messages of the next version', () => {
     expect(message).not.toHaveProperty('inventedLater')
   })
 
-  it('keep the control lane', async () => {
+  it('leave the control lane open', async () => {
     const alpha = nodeOf('alpha')
     await alpha.start()
     const { channel, messages } = await laneOf('control')
@@ -100,7 +100,7 @@ describe('messages of the next version', () => {
     channel.destroy()
   })
 
-  it('keep the stream lane, on the side of the source', async () => {
+  it('leave the stream lane open on the side of the source', async () => {
     const alpha = nodeOf('alpha')
     await alpha.start()
     await alpha.files.write('files/a', new Uint8Array(10))
@@ -126,7 +126,7 @@ describe('messages of the next version', () => {
     channel.destroy()
   })
 
-  it('keep the bulk lane, and get an error where an answer is owed', async () => {
+  it('leave the bulk lane open, and get an error when an answer is owed', async () => {
     const alpha = nodeOf('alpha')
     await alpha.start()
     await alpha.files.write('files/a', new Uint8Array(10))
@@ -143,7 +143,7 @@ describe('messages of the next version', () => {
     channel.destroy()
   })
 
-  it('keep all lanes of a node that joins, which is restored and in sync all the same', async () => {
+  it('leave all lanes of a joining node open, which is restored and gets in sync', async () => {
     const alpha = nodeOf('alpha')
     await alpha.start()
     for (let at = 0; at < 20; at += 1) await alpha.files.write(`files/${at}`, new Uint8Array(100))

@@ -26,7 +26,7 @@ describe('the gate before the role', () => {
     expect(alpha.status().stuck).toBeUndefined()
   })
 
-  it('one that throws at once is asked again, and status says why nothing goes on', async () => {
+  it('one that throws synchronously is asked again, and status says why', async () => {
     let calls = 0
     const mayBecomeActive = (): Promise<boolean> => {
       calls += 1

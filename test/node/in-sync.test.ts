@@ -14,7 +14,7 @@ function nodes(...ids: string[]): ClusterNode[] {
 type Three = [ClusterNode, ClusterNode, ClusterNode]
 
 describe('node.inSync', () => {
-  it('GEN-2: resolves on the active when so many standbys count, and at once from then on', async () => {
+  it('GEN-2: resolves on the active when that many standbys count, and immediately from then on', async () => {
     const [alpha, beta, gamma] = nodes('alpha', 'beta', 'gamma') as Three
     await alpha.start()
     const reached: number[] = []
@@ -30,7 +30,7 @@ describe('node.inSync', () => {
     await alpha.inSync({ count: 2 })
   })
 
-  it('on a standby: it is one of them; on an observer: so many are', async () => {
+  it('on a standby: it is one of them; on an observer: that many are in sync', async () => {
     const [alpha, beta, observer] = nodes('alpha', 'beta', 'observer') as Three
     await Promise.all([alpha.start(), observer.start()])
     let seen = false
@@ -58,7 +58,7 @@ describe('node.inSync', () => {
     expect(await codeOf(both)).toBe('STOPPED')
   })
 
-  it('refuses what can never be', async () => {
+  it('refuses impossible counts', async () => {
     const [alpha, observer] = nodes('alpha', 'observer') as [ClusterNode, ClusterNode]
     for (const count of [0, 1, 1.5]) {
       expect(await codeOf(alpha.inSync({ count }))).toBe('OPTION_INVALID')

@@ -24,7 +24,7 @@ function writeLarge(cluster: VirtualCluster): Promise<Receipt> {
 }
 
 describe('a large content on an ordinary disk (promise 4)', () => {
-  it('gets its level although the disk of the standby needs longer than it may be silent', async () => {
+  it('gets its level although the disk of the standby takes longer than a permitted silence', async () => {
     const cluster = await pair(5 * 1024 * 1024)
     const beganMs = cluster.clock.nowMs()
     const receipt = await cluster.settle(writeLarge(cluster))

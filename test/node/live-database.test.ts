@@ -24,7 +24,7 @@ async function toldAtStart(storage: MemoryStorage, adopt: boolean) {
 }
 
 describe('an SQLite database in a synced class', () => {
-  it('is told at each start with its class and what to do, while its log lies beside it', async () => {
+  it('is reported at each start with its class and what to do, while its log exists', async () => {
     const storage = memory()
     storage.outside.write('data/app.db', database)
     storage.outside.write('data/app.db-wal', log(0x82))
@@ -43,7 +43,7 @@ describe('an SQLite database in a synced class', () => {
     }
   })
 
-  it('is not told where there is no log, no database, another content, or no synced class', async () => {
+  it('is not reported without a log, without a database, with other content, or without a synced class', async () => {
     const storage = memory()
     storage.outside.write('data/closed.db', database)
     storage.outside.write('data/alone.db-wal', log(0x82))

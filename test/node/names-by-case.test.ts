@@ -27,8 +27,8 @@ async function becomesStuck(node: ClusterNode): Promise<void> {
   await vi.waitFor(() => expect(node.status().stuck).toMatch(/^PATH_CONFLICT: /), 5000)
 }
 
-describe('a new file whose name differs from another one only in case', () => {
-  it('is refused by the active, whatever its storage, and in every way it can come', async () => {
+describe('a new file whose name differs from another only in case', () => {
+  it('is refused by the active, for every storage and every kind of write', async () => {
     for (const foldsCase of [false, true]) {
       const storage = memory({ foldsCase })
       const alpha = nodeOf('alpha', { storage })
@@ -59,7 +59,7 @@ describe('a new file whose name differs from another one only in case', () => {
     }
   })
 
-  it('is refused beside one of the same batch or transaction, and taken once the other one is gone', async () => {
+  it('is refused beside one of the same batch or transaction, and accepted once the other is removed', async () => {
     const storage = memory({ foldsCase: true })
     const alpha = nodeOf('alpha', { storage })
     await alpha.start()
@@ -104,7 +104,7 @@ describe('a new file whose name differs from another one only in case', () => {
     expect(again.status().skippedPaths.count).toBe(0)
   })
 
-  it('is a file of its own where the policy says so, unless the storage takes both for one', async () => {
+  it('is a separate file if the policy allows it, unless the storage treats both as one', async () => {
     const [storage, other] = [memory(), memory()]
     const alpha = nodeOf('alpha', { storage, policy: allow })
     const beta = nodeOf('beta', { storage: other, policy: allow })
@@ -127,7 +127,7 @@ describe('a new file whose name differs from another one only in case', () => {
   })
 })
 
-describe('files that differ only in case and were there before', () => {
+describe('existing files that differ only in case', () => {
   it('are not adopted, and the error names both; where the policy allows them, they are', async () => {
     const storage = memory()
     storage.outside.write('files/Readme', Buffer.from('1'))
@@ -153,7 +153,7 @@ describe('files that differ only in case and were there before', () => {
     })
   })
 
-  it('one that somebody put beside a synced file is told at each start, and left alone', async () => {
+  it('one that another program put beside a synced file is reported at each start, and left alone', async () => {
     const storage = memory()
     const alpha = nodeOf('alpha', { storage })
     await alpha.start()
@@ -175,8 +175,8 @@ describe('files that differ only in case and were there before', () => {
   })
 })
 
-describe('a standby whose storage takes names that differ only in case for one', () => {
-  it('restores nothing of what it would mix up, says so, and goes on when one of the two is gone', async () => {
+describe('a standby whose storage treats names that differ only in case as one', () => {
+  it('restores neither of two such files, reports it, and continues when one of the two is gone', async () => {
     const alpha = nodeOf('alpha', { policy: allow })
     await alpha.start()
     await alpha.files.write('files/a', '1')
@@ -194,7 +194,7 @@ describe('a standby whose storage takes names that differ only in case for one',
     expect(beta.status().stuck).toBeUndefined()
   })
 
-  it('follows no change that it would mix up, says so, and goes on when one of the two is gone', async () => {
+  it('follows no change of such files, reports it, and continues when one of the two is gone', async () => {
     const alpha = nodeOf('alpha', { policy: allow })
     await alpha.start()
     await alpha.files.write('files/a', '1')

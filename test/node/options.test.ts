@@ -84,7 +84,7 @@ describe('options of a node', () => {
     expect(refusal(() => node(given))).toMatchObject({ code: 'OPTION_INVALID', option })
   })
 
-  it('what is no object is refused too', () => {
+  it('a value that is no object is refused, too', () => {
     for (const given of [{ members: [null] }, { members: ['alpha'] }]) {
       expect(refusal(() => node(given)).code).toBe('OPTION_INVALID')
     }
@@ -125,7 +125,7 @@ describe('options of a node', () => {
     expect(refusal(() => node(given)).message).toContain(wanted)
   })
 
-  it('a misspelt name is refused with the one that it may be', () => {
+  it('a misspelt name is refused with a suggestion', () => {
     const { message } = refusal(() => node({ heartBeatMs: 100 }))
     expect(message).toContain('did you mean heartbeatMs?')
     const acks = { acks: 'all' } as object
@@ -149,7 +149,7 @@ describe('options of a node', () => {
 })
 
 describe('options of calls', () => {
-  it('ROL-12: what cannot be done is an error with a code, and names the active', async () => {
+  it('ROL-12: an impossible command is an error with a code, and names the active', async () => {
     const [first, second] = [node({}), node({ discoveryMs: 5_000, startupWaitMs: 5_000 }, 'beta')]
     await first.start()
     await second.start()
@@ -180,7 +180,7 @@ describe('options of calls', () => {
     expect(first.role).toBe('active')
   })
 
-  it('names that nothing reads are refused, in writes as in events', async () => {
+  it('unknown names are refused, in writes as in events', async () => {
     const only = {
       members: [alpha],
       policy: new SyncPolicy({ files: synced('f/**'), state: appState(hooks) }),
@@ -214,7 +214,7 @@ describe('options of calls', () => {
     }
   })
 
-  it('a hook of application state that there is not is refused, a field of a class is not', () => {
+  it('an unknown hook of application state is refused, a field of a class is not', () => {
     expect(
       refusal(() => appState({ ...hooks, postion: () => undefined } as never)).message,
     ).toContain('did you mean position?')
@@ -227,7 +227,7 @@ describe('options of calls', () => {
     expect(appState(new Counter()).kind).toBe('appState')
   })
 
-  it('status names whom a starting node waits for, as long as it does', async () => {
+  it('status names the members that a starting node waits for, as long as it does', async () => {
     const first = node({ discoveryMs: 20, startupWaitMs: 20_000 })
     const started = first.start()
     await vi.waitFor(() => expect(first.status().stuck).toMatch(/waiting up to \d+ ms for beta/))

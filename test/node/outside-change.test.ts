@@ -29,7 +29,7 @@ function textOf({ storage }: Machine, path: string): string {
   return Buffer.from(storage.outside.read(path) ?? []).toString()
 }
 
-describe('a file that somebody else changes while the node runs', () => {
+describe('a file that another program changes while the node runs', () => {
   it.each([
     { what: 'removes', change: (disk: MemoryStorage) => disk.outside.remove('files/log') },
     {
@@ -64,7 +64,7 @@ describe('a file that somebody else changes while the node runs', () => {
     },
     { what: 'is gone', change: (disk: MemoryStorage) => disk.outside.remove('files/log') },
   ])(
-    'OPS-18: no read gives a part of one that $what: an active says so, a standby gets it anew',
+    'OPS-18: no read returns a part of one that $what: an active reports it, a standby restores it',
     async ({ what, change }) => {
       const { alpha, beta } = await pairOf(machineOf)
       const { files } = alpha.node
@@ -83,7 +83,7 @@ describe('a file that somebody else changes while the node runs', () => {
     },
   )
 
-  it('an active says so once, and goes on', async () => {
+  it('an active reports it once, and continues', async () => {
     const { alpha, beta } = await pairOf(machineOf)
     const { files } = alpha.node
     await files.write('files/log', 'one')
@@ -123,10 +123,10 @@ function unreadable(storage: MemoryStorage, path: string): Storage {
   return { name: 'unreadable', open }
 }
 
-describe('a file that somebody changed while the node was stopped', () => {
+describe('a file that another program changed while the node was stopped', () => {
   const members = [{ id: 'alpha', address: 'alpha.test' }]
 
-  it('OPS-2: one that cannot be read keeps the node from nothing, and is told with the reason', async () => {
+  it('OPS-2: one that cannot be read prevents nothing, and is reported with the reason', async () => {
     const storage = memory()
     const before = nodeOf('alpha', { storage, members })
     await before.start()

@@ -10,7 +10,7 @@ const one = new SyncPolicy({ files })
 const members = [{ id: 'alpha', address: addressOf('alpha') }]
 
 describe('a node whose policy lacked a class for a while', () => {
-  it('says of which class its copy is incomplete, and what to do; without that class it serves', async () => {
+  it('reports the class of which its copy is incomplete, and what to do; without that class it serves', async () => {
     const storage = memory()
     const alpha = nodeOf('alpha', { storage, members, policy: both })
     await alpha.start()

@@ -12,7 +12,7 @@ const network = memoryNetwork({})
 const nodeOf = nodesOn(network)
 
 describe('two processes with one id', () => {
-  it('whoever hears both of them names it once, with a code', async () => {
+  it('a node that hears both reports them once, with a code', async () => {
     const alpha = nodeOf('alpha')
     const beta = nodeOf('beta', { discoveryMs: 5_000, startupWaitMs: 5_000 })
     const told: unknown[] = []
@@ -27,7 +27,7 @@ describe('two processes with one id', () => {
     expect(told).toMatchObject([{ peer: 'alpha', code: 'DUPLICATE_ID' }])
   })
 
-  it('all three say so, and whoever follows that id goes on with the one at its address', async () => {
+  it('all three report it, and a follower of that id continues with the one at its address', async () => {
     const told: Record<string, unknown[]> = { alpha: [], beta: [], twin: [] }
     const listen = (name: string, node: ClusterNode): ClusterNode => {
       node.on('duplicateId', (event) => told[name]?.push(event))
@@ -81,7 +81,7 @@ describe('two processes with one id', () => {
 })
 
 describe('refusals', () => {
-  it('SES-25: another secret is told once on each side, and says what it may be', async () => {
+  it('SES-25: another secret is reported once on each side, with the possible reason', async () => {
     const alpha = nodeOf('alpha', { secret: 'the secret of all members' })
     const beta = nodeOf('beta', { secret: 'not the secret of all of them' })
     const told: string[] = []
@@ -107,7 +107,7 @@ describe('refusals', () => {
     await Promise.all(starting)
   })
 
-  it('are told once a minute each, and few of them, with the number of the others', () => {
+  it('are reported once a minute each, and only few of them, with the number of the others', () => {
     const clock = new TestClock()
     const told: unknown[] = []
     const refusals = new Refusals(clock, (...event: unknown[]) => void told.push(event[1]))
@@ -127,7 +127,7 @@ describe('refusals', () => {
     expect(reasons()).toEqual([`why (and ${100 - 14 + 1} more refusals since the last one told)`])
   })
 
-  it('another policy is told once on each side, and an order may go on without its active', async () => {
+  it('another policy is reported once on each side, and an order may take over without its active', async () => {
     const alpha = nodeOf('alpha')
     const beta = nodeOf('beta', { policy: new SyncPolicy({ other: synced('other/**') }) })
     const told: unknown[] = []
@@ -153,8 +153,8 @@ describe('refusals', () => {
   })
 })
 
-describe('a member that cannot be dialled as things are set up', () => {
-  it('is told once, and status says what keeps a node that hears it from its data', async () => {
+describe('a member that cannot be dialled as configured', () => {
+  it('is reported once, and status says why a node that hears it gets no data', async () => {
     const alpha = nodeOf('alpha')
     const why = 'alpha.test cannot be reached: nobody knows this name'
     const dial = (): Promise<never> =>
@@ -176,8 +176,8 @@ describe('a member that cannot be dialled as things are set up', () => {
   })
 })
 
-describe('a member whose port drops what comes', () => {
-  it('is said not to answer, and for how long it was waited for', async () => {
+describe('a member whose port drops packets', () => {
+  it('is reported as not answering, with the time that it was waited for', async () => {
     const dial = (_address: string, _limits: unknown, signal?: AbortSignal): Promise<never> =>
       new Promise((_resolve, reject) => {
         const givenUp = new HotspareError('ABORTED', 'Dialling was given up')
@@ -195,7 +195,7 @@ describe('a member whose port drops what comes', () => {
 })
 
 describe('a lane that cannot be served', () => {
-  it('ends, and nothing else does', async () => {
+  it('is closed, and nothing else is', async () => {
     const rejections: unknown[] = []
     const note = (error: unknown): void => void rejections.push(error)
     process.on('unhandledRejection', note)

@@ -69,7 +69,7 @@ describe('a restore', () => {
     await restores(2000, longPath, 100, { frameBytesMax: 256 * 1024 })
   }, 20_000)
 
-  it('vaults a file that appears while it runs before the switch removes it', async () => {
+  it('puts a file that appears meanwhile into the vault before the switch removes it', async () => {
     const disk = memory()
     for (let n = 0; n < 20; n += 1) disk.outside.write(`files/${n}`, new Uint8Array(20_000))
     const alpha = nodeOf('alpha', { storage: disk })
@@ -131,7 +131,7 @@ describe('the restore of a sparse file', () => {
     return hash.digest('hex')
   }
 
-  it('moves and stores about the data that is in it', async () => {
+  it('transfers and stores about as much as its data', async () => {
     const [from, to] = ['alpha', 'beta'].map((id) => join(root, id, 'files')) as [string, string]
     await mkdir(from, { recursive: true })
     const sparse = await open(join(from, 'sparse'), 'w')

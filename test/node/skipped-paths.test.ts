@@ -47,7 +47,7 @@ const odd = {
 }
 
 describe('files that cannot be replicated', () => {
-  it('for their names are told at each start, with the reason, and shown by status(); others are not', async () => {
+  it('because of their names are reported at each start, with the reason, and shown by status(); others are not', async () => {
     const storage = memory()
     const fine = ['files/fine.txt', 'files/café', 'deep/a/x.txt']
     const unclaimed = [
@@ -75,7 +75,7 @@ describe('files that cannot be replicated', () => {
     expect(storage.outside.list()).toHaveLength(Object.keys(odd).length + fine.length + 5)
   })
 
-  it('are told up to a number, and counted', async () => {
+  it('are reported up to a limit, and counted', async () => {
     const storage = memory()
     for (let n = 0; n < 250; n += 1) storage.outside.write(`files/a:${n}`, one)
     storage.outside.write(`files/${'x'.repeat(2000)}`, one)
@@ -90,7 +90,7 @@ describe('files that cannot be replicated', () => {
     for (const { path } of paths) expect(path.length).toBeLessThan(1100)
   })
 
-  it('for what they are are told where a class seems to claim them, or something below', async () => {
+  it('because of their type are reported if a class seems to claim them or a path below', async () => {
     const root = await mkdtemp(join(tmpdir(), 'hotspare-skipped-'))
     try {
       for (const folder of ['files', 'mine', 'deep/a/b', 'elsewhere']) {

@@ -68,7 +68,7 @@ describe('the snapshot of application state', () => {
     expect(alpha.node.role).toBe('active')
   })
 
-  it('reaches a joining node also when it has more than 64 MiB', async () => {
+  it('reaches a joining node, even with more than 64 MiB', async () => {
     const large = Buffer.alloc(70 * 1024 * 1024, 7)
     const alpha = machineOf('alpha')
     alpha.snapshot = () => [large, alpha.state]

@@ -24,7 +24,7 @@ function tenureOf(lateMs: number, tick: (own: Own) => void) {
   return { tenure: new TimelyTenure(holder as unknown as TenureHolder, 200), input }
 }
 
-it('an active that stood still looks at the time before it acknowledges, and finds that it lost the role', () => {
+it('a paused active looks at the time before it acknowledges, and finds that it lost the role', () => {
   const { tenure, input } = tenureOf(3_000, (own) => {
     own.role = 'discovering'
   })
@@ -32,14 +32,14 @@ it('an active that stood still looks at the time before it acknowledges, and fin
   expect(input).toHaveBeenCalledExactlyOnceWith({ type: 'tick' })
 })
 
-it('an active that stood still acknowledges nothing while it asks whether it still is active', () => {
+it('a paused active acknowledges nothing while it asks whether it is still active', () => {
   const { tenure } = tenureOf(3_000, (own) => {
     own.asking = {}
   })
   expect(tenure.mayAct()).toBe(false)
 })
 
-it('an active that is on time does not look', () => {
+it('an active that is on time does not look at the time', () => {
   const { tenure, input } = tenureOf(150, () => undefined)
   expect(tenure.mayAct()).toBe(true)
   expect(input).not.toHaveBeenCalled()

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { HotspareError } from '../../src/errors.js'
 import { HeldTenure } from '../../src/node/roles/tenure.js'
 
-it('many writes under the signal of a tenure are no leak, and Node warns of none', async () => {
+it('many writes with the signal of a tenure cause no leak and no warning of Node', async () => {
   const warnings: string[] = []
   const onWarning = ({ name }: Error): void => void warnings.push(name)
   process.on('warning', onWarning)

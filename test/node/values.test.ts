@@ -91,7 +91,7 @@ describe('the value of an update', () => {
     expect(alpha.values[0]).toStrictEqual(alpha.values[1])
   })
 
-  it('does not change with what its caller keeps of it', async () => {
+  it('does not change with the object of its caller', async () => {
     const note = { read: false, tags: ['x'] }
     const bytes = Buffer.from('first')
     const [{ result }, { result: same }] = await Promise.all([update(note), update(bytes)])
@@ -104,13 +104,13 @@ describe('the value of an update', () => {
     expect(alpha.values).toStrictEqual(beta.values)
   })
 
-  it('is answered one by one, also where several are bytes', async () => {
+  it('is answered one by one, even if several are bytes', async () => {
     const values = ['a', 'b', 'c'].map((text) => Buffer.from(text))
     const receipts = await Promise.all([...values, 1, ...values].map(update))
     expect(receipts.map(({ result }) => result)).toEqual([...values, 1, ...values])
   })
 
-  it('is refused during a switchover as at other times, and the held writes go on', async () => {
+  it('is refused during a switchover as at other times, and the held writes continue', async () => {
     await vi.waitFor(() => expect(alpha.node.status().peers[0]?.role).toBe('standby'))
     const moved = alpha.node.switchover()
     const writes = [update(1), update(new Map([[{}, 1]])), update('map'), update(2)]
@@ -128,7 +128,7 @@ describe('the value of an update', () => {
 })
 
 describe('a change of a file', () => {
-  it('that no node would read is refused, and the journal stays readable', async () => {
+  it('that no node could decode is refused, and the journal stays readable', async () => {
     const files = alpha.node.files
     await files.write('files/a', 'a')
     const refusal = { code: 'WRITE_TOO_LARGE' }

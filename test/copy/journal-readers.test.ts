@@ -8,7 +8,7 @@ import { bytesOf, fill, pad, readAll } from './journal-support.js'
 import { EntryMaker, put, smallLimits, startNode, update } from './support.js'
 
 describe('readers of the journal', () => {
-  test('give every entry after a place, in order, from memory and from the segments', async () => {
+  test('return every entry after a position, in order, from memory and from the segments', async () => {
     for (let seed = 1; seed <= 20; seed += 1) {
       const random = new SeededRandom(seed)
       const node = await startNode()
@@ -47,7 +47,7 @@ describe('readers of the journal', () => {
     }
   }, 30_000)
 
-  test('say which ordinal the last entry has, wherever they read it', async () => {
+  test('report the ordinal of the last entry, from memory and from segments', async () => {
     for (let seed = 1; seed <= 20; seed += 1) {
       const random = new SeededRandom(seed)
       const first = await startNode()
@@ -84,7 +84,7 @@ describe('readers of the journal', () => {
     }
   }, 30_000)
 
-  test('SYN-32: go on where a stretch of the log ends in the middle of a mark', async () => {
+  test('SYN-32: continue where a read of the log ends in the middle of a mark', async () => {
     // A mark of 16 bytes stands before each entry that was flushed; the sizes move one over the end
     // of the first stretch.
     const limits = { ...copyLimits, tailBytesMax: 2048 }
@@ -106,7 +106,7 @@ describe('readers of the journal', () => {
     }
   })
 
-  test('one that is slow falls from memory back to the segments, and catches up', async () => {
+  test('a slow reader falls back from memory to the segments, and catches up', async () => {
     const node = await startNode()
     const maker = new EntryMaker()
     node.copy.append(maker.open())
@@ -127,7 +127,7 @@ describe('readers of the journal', () => {
     await node.copy.close()
   })
 
-  test('an entry that is not durable yet is given, too', async () => {
+  test('an entry that is not durable yet is returned, too', async () => {
     const node = await startNode()
     const maker = new EntryMaker()
     node.copy.append(maker.open())
@@ -140,7 +140,7 @@ describe('readers of the journal', () => {
     await node.copy.close()
   })
 
-  test('one whose segment is trimmed goes on where it was, or hears of it', async () => {
+  test('a reader whose segment is trimmed continues at its position, or gets an error', async () => {
     const limits = {
       ...smallLimits,
       tailBytesMax: 4000,

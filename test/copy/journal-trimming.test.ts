@@ -19,7 +19,7 @@ import {
 } from './support.js'
 
 describe('readers and pins of a journal that is trimmed', () => {
-  test('readers and pins hold the journal up to twice its limit, then they lose it', async () => {
+  test('hold the journal up to twice its limit, and then lose it', async () => {
     const limits = { ...smallLimits, journalBytesMax: 10_000, checkpointBytes: 1e9 }
     const node = await startNode(memory(), { limits })
     const maker = new EntryMaker()
@@ -65,7 +65,7 @@ describe('readers and pins of a journal that is trimmed', () => {
     return { copy, maker, open }
   }
 
-  test('one waits for the file that the one before it is closing', async () => {
+  test('a reader waits for the file that the previous one is closing', async () => {
     const { copy } = await slowlyClosing()
     for (let times = 0; times < 3; times += 1) {
       const reader = copy.reader(copy.firstSeq - 1)
@@ -75,7 +75,7 @@ describe('readers and pins of a journal that is trimmed', () => {
     await copy.close()
   })
 
-  test('a segment that one has just left is trimmed, and the copy does not fail', async () => {
+  test('a segment that a reader has just left is trimmed, and the copy does not fail', async () => {
     const { copy, maker, open } = await slowlyClosing()
     const before = copy.firstSeq
     const reader = copy.reader(before - 1)
@@ -90,7 +90,7 @@ describe('readers and pins of a journal that is trimmed', () => {
     await copy.close()
   })
 
-  test('readers and pins lose nothing by a trim that fails', async () => {
+  test('lose nothing by a trim that fails', async () => {
     let fails = true
     const open = gated(await memory().open(owner()), 'remove', async () => {
       if (fails) throw new HotspareError('STORAGE_FAILED', 'not now')
@@ -121,7 +121,7 @@ describe('readers and pins of a journal that is trimmed', () => {
     await copy.close()
   })
 
-  test('a read that is under way keeps a failed segment from being closed until it is done', async () => {
+  test('a failed segment is closed only after the reads in progress', async () => {
     const storage = memory()
     let free = (): void => undefined
     let gate = Promise.resolve()
@@ -147,7 +147,7 @@ describe('readers and pins of a journal that is trimmed', () => {
     await copy.close()
   })
 
-  test('a checkpoint comes by itself after so many bytes, and after so long', async () => {
+  test('checkpoints are made after a number of bytes, and after a time', async () => {
     const clock = new TestClock()
     const limits = { ...smallLimits, checkpointBytes: 3000 }
     const calls: string[] = []

@@ -22,7 +22,7 @@ import {
 } from './support.js'
 
 describe('changes of a local copy', () => {
-  test('a fresh one is empty, complete and has no position', async () => {
+  test('a new copy is empty, complete and without a position', async () => {
     const { copy } = await startNode()
     expect(copy.seq).toBe(0)
     expect(positionOf(copy.extent)).toBeUndefined()
@@ -33,7 +33,7 @@ describe('changes of a local copy', () => {
     await copy.close()
   })
 
-  test('changes of files are read at once and reach the tree once durable', async () => {
+  test('changes of files are visible to reads immediately, and reach the tree once durable', async () => {
     const node = await startNode()
     const { copy } = node
     const maker = new EntryMaker()
@@ -114,7 +114,7 @@ describe('changes of a local copy', () => {
     })
   })
 
-  test('updates are applied in order, and their results answered; a throw is a result', async () => {
+  test('updates are applied in order, and their results returned; a thrown error is a result', async () => {
     const { copy, state } = await startNode()
     const maker = new EntryMaker()
     copy.append(maker.open())
@@ -134,7 +134,7 @@ describe('changes of a local copy', () => {
     expect(state.applied).toEqual([1, 2, 3, 5, 5])
   })
 
-  test('bytes of the caller may change after the append', async () => {
+  test('the caller may change its bytes after the append', async () => {
     const node = await startNode()
     const maker = new EntryMaker()
     node.copy.append(maker.open())
@@ -195,7 +195,7 @@ describe('changes of a local copy', () => {
     await again.copy.close()
   })
 
-  test('SYN-22 paths that the own policy does not sync are not touched, whatever an entry says', async () => {
+  test("SYN-22 paths that this node's policy does not sync are not touched, whatever an entry contains", async () => {
     const node = await startNode()
     node.storage.outside.write('local/settings', text('mine'))
     node.storage.outside.write('other/file', text('mine'))
@@ -225,7 +225,7 @@ describe('changes of a local copy', () => {
     await node.copy.close()
   })
 
-  test('GEN-2 what was written before a class got another name is carried out all the same', async () => {
+  test('GEN-2 changes from before a class was renamed are still carried out', async () => {
     const node = await startNode()
     const maker = new EntryMaker()
     node.copy.append(maker.open())

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { EntryMaker, owner, put, remove, startNode, update } from './support.js'
 
 describe('folders and the end of a local copy', () => {
-  test('folders are known as long as they hold files', async () => {
+  test('folders are known as long as they contain files', async () => {
     const { copy } = await startNode()
     const maker = new EntryMaker()
     copy.append(maker.open())
@@ -16,7 +16,7 @@ describe('folders and the end of a local copy', () => {
     expect(copy.files.hasBelow('docs')).toBe(false)
   })
 
-  test('a closed copy takes nothing more, and closing twice is fine', async () => {
+  test('a closed copy accepts nothing, and closing twice is allowed', async () => {
     const { copy, storage } = await startNode()
     const maker = new EntryMaker()
     copy.append(maker.open())

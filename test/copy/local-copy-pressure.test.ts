@@ -12,7 +12,7 @@ import {
 } from './support.js'
 
 describe('a local copy on a slow or full disk', () => {
-  test('GEN-8 a full disk is reported, nothing is lost, and reopen goes on', async () => {
+  test('GEN-8 a full disk is reported, nothing is lost, and reopen continues', async () => {
     const node = await startNode()
     const { copy } = node
     const maker = new EntryMaker()
@@ -40,7 +40,7 @@ describe('a local copy on a slow or full disk', () => {
     await copy.close()
   })
 
-  test('GEN-8 a folder in the way of a file fails the copy, not the journal', async () => {
+  test('GEN-8 a folder that blocks a file fails the copy, not the journal', async () => {
     const node = await startNode()
     const { copy } = node
     const maker = new EntryMaker()
@@ -74,7 +74,7 @@ describe('a local copy on a slow or full disk', () => {
     await node.copy.close()
   })
 
-  test('entries of one durable moment reach the log together; the first goes at once', async () => {
+  test('entries that wait for a sync reach the log together; the first is written immediately', async () => {
     const node = await startNode()
     const maker = new EntryMaker()
     const durable: number[] = []

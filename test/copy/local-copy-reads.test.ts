@@ -17,7 +17,7 @@ import {
 } from './support.js'
 
 describe('reads of a local copy', () => {
-  test('reads take a part, and stop at the end', async () => {
+  test('reads return a range, and stop at the end', async () => {
     const { copy } = await startNode()
     const maker = new EntryMaker()
     copy.append(maker.open())
@@ -32,7 +32,7 @@ describe('reads of a local copy', () => {
     await expect(copy.files.read('docs/none')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
   })
 
-  test('a file of any size is read as a whole, from the tree and from a blob that is not there yet', async () => {
+  test('a file of any size is read completely, from the tree and from a blob that is not applied yet', async () => {
     const size = 20 * 1024 * 1024 + 5
     const node = await startNode()
     const { copy } = node
@@ -52,7 +52,7 @@ describe('reads of a local copy', () => {
     await copy.close()
   })
 
-  test('a read sees one state of a file while changes of it go on', async () => {
+  test('a read returns one state of a file while it changes', async () => {
     const { copy } = await startNode()
     const maker = new EntryMaker()
     copy.append(maker.open())
@@ -73,7 +73,7 @@ describe('reads of a local copy', () => {
     for (const read of await Promise.all(reads)) expect(new Set(read).size).toBe(1)
   })
 
-  test('a read that a newer change overtakes is done again, and at last holds the tree', async () => {
+  test('a read that is overtaken by a change is repeated, and finally holds the applier', async () => {
     const inner = await memory().open(owner())
     const maker = new EntryMaker()
     let overtakes = 0
@@ -105,7 +105,7 @@ describe('reads of a local copy', () => {
     await copy.close()
   })
 
-  test('a transfer answers versions that its bytes are at least as new as', async () => {
+  test('a transfer returns versions that its bytes are at least as new as', async () => {
     const { copy } = await startNode()
     const maker = new EntryMaker()
     copy.append(maker.open())

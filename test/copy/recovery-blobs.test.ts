@@ -17,7 +17,7 @@ import {
 } from './support.js'
 
 describe('recovery of blobs', () => {
-  test('blobs are kept as long as their record, and what no record names goes at the start', async () => {
+  test('blobs are kept as long as their entry, and those without an entry are removed at the start', async () => {
     const storage = memory()
     const limits = { ...smallLimits, journalBytesMax: 20_000, checkpointBytes: 5000 }
     const node = await startNode(storage, { limits })
@@ -57,7 +57,7 @@ describe('recovery of blobs', () => {
     await again.copy.close()
   })
 
-  test('a blob that the checkpoint names, and the trim after it removed, is not taken for stored', async () => {
+  test('a blob that the checkpoint names and the trim after it removed does not count as stored', async () => {
     const storage = memory()
     const limits = { ...smallLimits, journalBytesMax: 20_000, checkpointBytes: 1e9 }
     const node = await startNode(storage, { limits })
@@ -77,7 +77,7 @@ describe('recovery of blobs', () => {
     await again.copy.close()
   })
 
-  test('blobs that cannot be removed do not fail the copy, and go at the next start', async () => {
+  test('blobs that cannot be removed do not fail the copy, and are removed at the next start', async () => {
     const storage = memory()
     const limits = { ...smallLimits, journalBytesMax: 20_000, checkpointBytes: 5000 }
     const inner = await storage.open(owner())

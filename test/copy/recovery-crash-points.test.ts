@@ -32,7 +32,7 @@ import {
 } from './support.js'
 
 describe('recovery after a crash or a failing disk', () => {
-  test('after a crash at any point the copy is all that was durable, applied in order', async () => {
+  test('after a crash at any point the copy has everything that was durable, applied in order', async () => {
     for (let seed = 1; seed <= rounds; seed += 1) {
       const random = new SeededRandom(seed)
       const storage = memory()
@@ -65,7 +65,7 @@ describe('recovery after a crash or a failing disk', () => {
     }
   }, 60_000)
 
-  test('after a crash at any call of the storage, the opening of it included', async () => {
+  test('after a crash at any call of the storage, including its opening', async () => {
     for (let seed = 1; seed <= 50; seed += 1) {
       const random = new SeededRandom(seed * 7919)
       const storage = memory()
@@ -118,7 +118,7 @@ describe('recovery after a crash or a failing disk', () => {
     await again.copy.close()
   })
 
-  test('a file that became a folder, and back, is repeated on whatever the tree is', async () => {
+  test('a file that became a folder, and back, is repeated on any state of the tree', async () => {
     const storage = memory()
     const node = await startNode(storage)
     const maker = new EntryMaker()
@@ -142,7 +142,7 @@ describe('recovery after a crash or a failing disk', () => {
     await again.copy.close()
   })
 
-  test('what cannot be done again yet is read all the same, and done as soon as it can be', async () => {
+  test('changes that cannot be repeated yet are read, and repeated as soon as possible', async () => {
     const storage = memory()
     const policy = new SyncPolicy({
       docs: synced(['docs/**', '!docs/**/*.local']),
@@ -233,13 +233,13 @@ describe('recovery after a crash or a failing disk', () => {
     return { content, version }
   }
 
-  test('an operation that is blocked during recovery keeps those of its file behind it in order', async () => {
+  test('operations of a file stay in order behind one that is blocked during recovery', async () => {
     const storage = await unapplied([0, 'B'], [0, 'C'])
     // All three together; then the second one alone, twice (with force).
     expect(await mended(storage, 1, 3, 4)).toEqual({ content: 'CAAA', version: 3 })
   })
 
-  test('what was put off keeps later batches of its file back, too', async () => {
+  test('a postponed operation holds back later batches of its file, too', async () => {
     // More than fits into one call of the tree, each over the first byte.
     const many = Array.from({ length: 700 }, (_, at) => [0, at === 699 ? 'Z' : 'b'] as const)
     const storage = await unapplied(...many)
@@ -247,7 +247,7 @@ describe('recovery after a crash or a failing disk', () => {
     expect(await mended(storage, 1, 513, 514)).toEqual({ content: 'ZAAA', version: 701 })
   })
 
-  test('a storage that fails for a moment during recovery rejects, and a later opening finishes in order', async () => {
+  test('recovery rejects when the storage fails for a moment, and a later opening finishes in order', async () => {
     const storage = await unapplied([0, 'B'], [0, 'C'])
     const inner = await storage.open(owner())
     const open = failing(inner, 'STORAGE_FAILED', 1, 3, 4)

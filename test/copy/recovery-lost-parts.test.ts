@@ -5,7 +5,7 @@ import { breakIt } from './recovery-support.js'
 import { EntryMaker, owner, put, smallLimits, startNode, update } from './support.js'
 
 describe('recovery without a part of the copy', () => {
-  test('a broken checkpoint or index is made up for by a journal that begins with the first change', async () => {
+  test('a broken checkpoint or index is replaced by a journal that starts with the first change', async () => {
     for (const isTrimmed of [false, true]) {
       for (const what of ['index', 'checkpoint'] as const) {
         const storage = memory()
@@ -36,7 +36,7 @@ describe('recovery without a part of the copy', () => {
     }
   })
 
-  test('a journal that is gone makes the copy incomplete, and it stays so', async () => {
+  test('a missing journal makes the copy incomplete, also after restarts', async () => {
     const node = await startNode()
     const maker = new EntryMaker()
     node.copy.append(maker.open())

@@ -32,7 +32,7 @@ describe('recovery of files that another program changed', () => {
     return storage
   }
 
-  test('OPS-2: changes in place are not repeated over a file that took the place of theirs', async () => {
+  test('OPS-2: changes in place are not repeated over a file that replaced theirs', async () => {
     const storage = await killed(
       [put('docs/a', 'one'), put('docs/b', 'one'), put('docs/quiet', 'as it was')],
       [patch('docs/a', 3, ' two'), patch('docs/b', 3, ' two'), truncate('docs/b', 5)],
@@ -57,7 +57,7 @@ describe('recovery of files that another program changed', () => {
     await again.copy.close()
   })
 
-  test('OPS-2: what changes in place make of a file of somebody else is not taken for the history, after a restart either', async () => {
+  test("OPS-2: a mixture of changes in place and another program's file is not taken for the history, also after a restart", async () => {
     const storage = memory()
     const maker = new EntryMaker()
     const first = await startNode(storage)
@@ -96,7 +96,7 @@ describe('recovery of files that another program changed', () => {
     storage.crash(new SeededRandom(1), { powerCut: false })
   })
 
-  test('OPS-2: nor over one of a size that none of them leaves', async () => {
+  test('OPS-2: changes in place are not repeated over a file with a size that none of them leaves', async () => {
     const storage = await killed(
       [put('docs/a', 'one'), put('docs/b', 'one')],
       [patch('docs/a', 3, ' two'), patch('docs/b', 3, ' two')],
@@ -115,7 +115,7 @@ describe('recovery of files that another program changed', () => {
     await copy.close()
   })
 
-  test('OPS-2: a file that was removed is missing, and not made anew of its last changes', async () => {
+  test('OPS-2: a removed file is reported as missing, and not rebuilt from its last changes', async () => {
     const storage = await killed(
       [put('docs/a', 'one'), put('docs/b', 'one')],
       [patch('docs/a', 3, ' two'), remove('docs/b'), patch('docs/b', 0, 'new')],
@@ -129,7 +129,7 @@ describe('recovery of files that another program changed', () => {
     await copy.close()
   })
 
-  test('OPS-2: a file that began with a change in place is made anew of nothing', async () => {
+  test('OPS-2: a file that began with a change in place is rebuilt from nothing', async () => {
     const storage = await killed(
       [put('docs/a', 'one')],
       [patch('docs/new', 0, 'one'), patch('docs/new', 3, ' two'), truncate('docs/new', 5)],
@@ -143,7 +143,7 @@ describe('recovery of files that another program changed', () => {
     await copy.close()
   })
 
-  test('OPS-2: a file that is replaced or removed is kept where it cannot be one of the history', async () => {
+  test('OPS-2: a file that is replaced or removed is kept if it cannot be a version of the history', async () => {
     const storage = await killed(
       [put('docs/a', 'one'), put('docs/b', 'one')],
       [put('docs/a', 'two'), put('docs/new', 'new'), remove('docs/b')],
@@ -160,7 +160,7 @@ describe('recovery of files that another program changed', () => {
     expect(copy.index.get('docs/b')).toBeUndefined()
     await copy.close()
   })
-  test('what was changed in the tree meanwhile is reported, by size, time and inode alone', async () => {
+  test('outside changes in the tree are reported, by size, time and inode alone', async () => {
     const storage = memory()
     const node = await startNode(storage)
     const maker = new EntryMaker()

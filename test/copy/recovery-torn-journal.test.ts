@@ -17,7 +17,7 @@ import {
 } from './support.js'
 
 describe('recovery of a torn or damaged journal', () => {
-  test('the torn end of the journal is cut, and the place is used again', async () => {
+  test('the torn end of the journal is cut, and the space is used again', async () => {
     const storage = memory()
     const node = await startNode(storage)
     const maker = new EntryMaker()
@@ -44,7 +44,7 @@ describe('recovery of a torn or damaged journal', () => {
     await third.copy.close()
   })
 
-  test('damage in the middle of the journal stops the copy before it, and does not throw the node away', async () => {
+  test('damage in the middle of the journal ends the copy before it, and the node still opens', async () => {
     let damaged = 0
     for (let seed = 1; seed <= 60; seed += 1) {
       const random = new SeededRandom(seed)
@@ -158,7 +158,7 @@ describe('recovery of a torn or damaged journal', () => {
     await again.copy.close()
   })
 
-  test('the end of the journal that a dead process left is synced before it counts as durable', async () => {
+  test('the end of the journal of a dead process is synced before it counts as durable', async () => {
     const storage = memory()
     const node = await startNode(storage)
     const maker = new EntryMaker()

@@ -4,7 +4,7 @@ import { SeededRandom } from '../../src/testing/simulator/machine/seeded-random.
 import { EntryMaker, put, smallLimits, startNode, update } from './support.js'
 
 describe('trimming of the journal by checkpoints', () => {
-  test('the journal is trimmed in whole segments, below the checkpoint, and says what was lost', async () => {
+  test('the journal is trimmed in whole segments below the checkpoint, and reports what was lost', async () => {
     const storage = memory()
     const limits = { ...smallLimits, journalBytesMax: 16 * 1024, checkpointBytes: 8 * 1024 }
     const node = await startNode(storage, { limits })
@@ -27,7 +27,7 @@ describe('trimming of the journal by checkpoints', () => {
     await again.copy.close()
   })
 
-  test('the segment that the checkpoint ends in is not trimmed, though the next one continues it', async () => {
+  test('the segment in which the checkpoint ends is not trimmed, although the next one continues it', async () => {
     const limits = { ...smallLimits, journalBytesMax: 2048, segmentBytes: 1024 }
     const storage = memory()
     const maker = new EntryMaker()
@@ -50,7 +50,7 @@ describe('trimming of the journal by checkpoints', () => {
     await node.copy.close()
   })
 
-  test('a state that seldom changes does not keep a full journal', async () => {
+  test('a state that seldom changes does not hold a full journal', async () => {
     const limits = { ...smallLimits, journalBytesMax: 16 * 1024 }
     const node = await startNode(memory(), { limits })
     const maker = new EntryMaker()

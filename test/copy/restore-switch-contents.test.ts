@@ -35,7 +35,7 @@ import {
 } from './support.js'
 
 describe('the switch to a staged restore: what it replaces', () => {
-  test('SYN-3 SYN-22 replaces everything that is synced, aliens included, and nothing else', async () => {
+  test('SYN-3 SYN-22 replaces everything that is synced, including unknown files, and nothing else', async () => {
     const storage = await target()
     storage.outside.write('docs/planted', text('alien'))
     const node = await openTarget(storage)
@@ -68,7 +68,7 @@ describe('the switch to a staged restore: what it replaces', () => {
     await again.copy.close()
   })
 
-  test('a switch takes in only what its manifest names', async () => {
+  test('a switch moves only what its manifest names', async () => {
     const storage = await target()
     const node = await openTarget(storage)
     await beginDelta(node.copy, node.used)
@@ -118,7 +118,7 @@ describe('the switch to a staged restore: what it replaces', () => {
     },
   )
 
-  test('adopted files stay as they are, whatever an unfinished restore has left behind', async () => {
+  test('adopted files stay unchanged, whatever an unfinished restore left behind', async () => {
     const storage = memory()
     storage.outside.write('docs/a', text('the file of years'))
     const inner = await storage.open(owner())
@@ -131,7 +131,7 @@ describe('the switch to a staged restore: what it replaces', () => {
     expect(treeOf(storage)).toEqual({ 'docs/a': 'the file of years' })
   })
 
-  test('a state that the restore did not bring is lost, and reported', async () => {
+  test('a state that the restore does not contain is lost, and reported', async () => {
     const node = await openTarget(await target())
     await node.copy.restoreSwitch.begin(base)
     await node.copy.restoreSwitch.switchTo({ ...manifest, install: [], keep: [], states: [] })
@@ -140,7 +140,7 @@ describe('the switch to a staged restore: what it replaces', () => {
     await node.copy.close()
   })
 
-  test('a copy with damage in its journal is mended by a restore', async () => {
+  test('a copy with a damaged journal is repaired by a restore', async () => {
     const storage = await target()
     const raw = await storage.open(owner())
     const [segment] = await raw.logs.list('journal')
@@ -155,7 +155,7 @@ describe('the switch to a staged restore: what it replaces', () => {
     await node.copy.close()
   })
 
-  test('files from before the library are adopted as the first change, nothing copied', async () => {
+  test('files from before the library are adopted as the first change, without copying', async () => {
     const storage = memory()
     storage.outside.write('docs/a', text('was here'))
     storage.outside.write('config/b', text('was here, too'))

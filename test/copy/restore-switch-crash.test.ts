@@ -20,7 +20,7 @@ import {
 import { contentOf, EntryMaker, put, remove, text, treeOf, watched } from './support.js'
 
 describe('the switch to a staged restore: crashes and stops', () => {
-  test('SYN-33 what only a damaged journal knew of the old copy is durable with the new one', async () => {
+  test('SYN-33 changes of the old copy that only a damaged journal had are durable with the new one', async () => {
     let damaged = 0
     for (let seed = 1; damaged < 10; seed += 1) {
       const random = new SeededRandom(seed)
@@ -52,7 +52,7 @@ describe('the switch to a staged restore: crashes and stops', () => {
     }
   })
 
-  test('SYN-33 a crash at any call leaves the old copy whole, or the new one', async () => {
+  test('SYN-33 a crash at any call leaves the complete old copy, or the new one', async () => {
     let olds = 0
     let news = 0
     for (let calls = 0; ; calls += 1) {
@@ -93,7 +93,7 @@ describe('the switch to a staged restore: crashes and stops', () => {
     expect(news).toBeGreaterThan(10)
   }, 60_000)
 
-  test('SYN-33 a stop in order at any call of the switch leaves the old copy whole, or the new one', async () => {
+  test('SYN-33 an orderly stop at any call of the switch leaves the complete old copy, or the new one', async () => {
     const seen = new Set<string>()
     for (let at = 0; ; at += 1) {
       const storage = await target()
@@ -127,7 +127,7 @@ describe('the switch to a staged restore: crashes and stops', () => {
     expect([...seen].sort()).toEqual(['new', 'old'])
   })
 
-  test('SYN-33 a crash at any call of the roll-forward at the next start, too', async () => {
+  test('SYN-33 so does a crash at any call of the roll-forward at the next start', async () => {
     for (let calls = 0; calls < 60; calls += 1) {
       const random = new SeededRandom(calls + 1000)
       const storage = await target()
@@ -164,7 +164,7 @@ describe('the switch to a staged restore: crashes and stops', () => {
     }
   }, 60_000)
 
-  test('a power cut in the switch does not bring back what the restore did not want after all', async () => {
+  test('a power cut during the switch does not bring back abandoned files of the restore', async () => {
     for (let seed = 1; seed <= 20; seed += 1) {
       const storage = await target()
       let isArmed = false

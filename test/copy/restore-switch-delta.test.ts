@@ -15,7 +15,7 @@ import {
 import { contentOf, text, treeOf, watched } from './support.js'
 
 describe('the switch to a staged restore: deltas', () => {
-  test('a delta replaces what it names, and leaves tombstones', async () => {
+  test('a delta replaces the paths that it names, and leaves tombstones', async () => {
     const storage = await target()
     const node = await openTarget(storage)
     await node.copy.restoreSwitch.begin(base)
@@ -49,7 +49,7 @@ describe('the switch to a staged restore: deltas', () => {
     await node.copy.close()
   })
 
-  test('a delta goes on only from a copy that is durable; the next attempt succeeds', async () => {
+  test('a delta is applied only to a durable copy; the next attempt succeeds', async () => {
     const storage = await target()
     let isFailing = false
     const node = await openTarget(storage, (inner) =>

@@ -34,7 +34,7 @@ describe('the switch to a staged restore: full disks', () => {
     await node.copy.close()
   })
 
-  test('SYN-33 a disk that fills up at any call of the switch: reopen finishes it, or the old copy stays', async () => {
+  test('SYN-33 a disk that fills up at any call of the switch: reopen finishes it, or the old copy is kept', async () => {
     let news = 0
     for (let calls = 0; ; calls += 1) {
       const storage = await target()
@@ -67,7 +67,7 @@ describe('the switch to a staged restore: full disks', () => {
     expect(news).toBeGreaterThan(10)
   }, 60_000)
 
-  test('a manifest that cannot be written leaves the old copy in force', async () => {
+  test('a manifest that cannot be written leaves the old copy valid', async () => {
     const storage = await target()
     let isOn = false
     const node = await openTarget(storage, (inner) =>

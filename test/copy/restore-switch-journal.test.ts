@@ -73,7 +73,7 @@ describe('the switch to a staged restore: the new journal', () => {
     await node.copy.close()
   })
 
-  test('a switch whose files cannot be made durable leaves a copy that goes on making checkpoints', async () => {
+  test('a switch whose files cannot be made durable leaves a copy that continues to make checkpoints', async () => {
     const storage = await target()
     let isFailing = false
     const inner = watched(await storage.open(owner()), (what) => {

@@ -5,7 +5,7 @@ import { crashed, Persistent, start } from './states-support.js'
 import { EntryMaker, put, update } from './support.js'
 
 describe('classes of application state: changed policies', () => {
-  test('a class that a newer policy adds begins empty; one whose changes were skipped is lost', async () => {
+  test('a class that a newer policy adds starts empty; one whose changes were skipped is lost', async () => {
     const storage = memory()
     const old = await start(storage, { docs: synced('docs/**') })
     const maker = new EntryMaker()
@@ -44,7 +44,7 @@ describe('classes of application state: changed policies', () => {
     await again.close()
   })
 
-  test('a path that a newer policy gives away is dropped from the index, not from the disk', async () => {
+  test('a path that a newer policy no longer claims is dropped from the index, not from the disk', async () => {
     const storage = memory()
     const old = await start(storage, { docs: synced('docs/**') })
     const maker = new EntryMaker()

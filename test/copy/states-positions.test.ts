@@ -7,7 +7,7 @@ import { crashed, Persistent, pad, removeSnapshot, start } from './states-suppor
 import { EntryMaker, openCopy, owner, put, startNode, update } from './support.js'
 
 describe('classes of application state: positions and snapshots at a start', () => {
-  test('a state is rebuilt from its snapshot and the journal, once each', async () => {
+  test('a state is rebuilt from its snapshot and the journal, each change once', async () => {
     const node = await startNode()
     const maker = new EntryMaker()
     node.copy.append(maker.open())
@@ -23,7 +23,7 @@ describe('classes of application state: positions and snapshots at a start', () 
     await third.copy.close()
   })
 
-  test('small changes of a large state do not store it again at every checkpoint', async () => {
+  test('a large state with small changes is not stored again at every checkpoint', async () => {
     const node = await startNode()
     const maker = new EntryMaker()
     node.copy.append(maker.open())
@@ -55,7 +55,7 @@ describe('classes of application state: positions and snapshots at a start', () 
     await again.close()
   })
 
-  test('an application that lost its own store gets every change again, also those that it had stored', async () => {
+  test('an application that lost its own store gets every change again', async () => {
     for (const isStored of [false, true]) {
       const app = new Persistent()
       const storage = memory()
@@ -82,7 +82,7 @@ describe('classes of application state: positions and snapshots at a start', () 
     }
   })
 
-  test('a restore() that throws is named with its class, at a start', async () => {
+  test('a restore() that throws at a start is reported with its class', async () => {
     const first = await startNode()
     const maker = new EntryMaker()
     first.copy.append(maker.open())
@@ -130,7 +130,7 @@ describe('classes of application state: positions and snapshots at a start', () 
     }
   })
 
-  test('an application whose state is older than the node is kept from where it stands at the first start', async () => {
+  test('the state of an application that is older than its node is kept from the first start on', async () => {
     const app = new Persistent()
     const storage = memory()
     const copy = await start(storage, app.start())
@@ -193,7 +193,7 @@ describe('classes of application state: positions and snapshots at a start', () 
     await later.close()
   })
 
-  test('a position that the journal left behind falls back to the snapshot', async () => {
+  test('a position that the journal no longer covers falls back to the snapshot', async () => {
     const app = new Persistent()
     const storage = memory()
     const copy = await start(storage, app.start())

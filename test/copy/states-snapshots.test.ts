@@ -20,7 +20,7 @@ import {
 } from './support.js'
 
 describe('classes of application state: snapshots', () => {
-  test('a snapshot is taken between two changes, with its place', async () => {
+  test('a snapshot is taken between two changes, with its position', async () => {
     const { copy, state } = await startNode()
     const maker = new EntryMaker()
     copy.append(maker.open())
@@ -35,7 +35,7 @@ describe('classes of application state: snapshots', () => {
     await copy.close()
   })
 
-  test('a stored snapshot waits until the journal has all that is in it', async () => {
+  test('a snapshot is stored only after the journal has all its changes', async () => {
     const calls: string[] = []
     let isHeld = false
     let release: () => void = () => undefined
@@ -105,7 +105,7 @@ describe('classes of application state: snapshots', () => {
     },
   )
 
-  test('a snapshot that the storage does not take costs nothing but journal', async () => {
+  test('a snapshot that cannot be stored costs only journal space', async () => {
     const open = await memory().open(owner())
     const { documents, logs, objects, tree } = open
     let isRefused = true
@@ -145,7 +145,7 @@ describe('classes of application state: snapshots', () => {
     await copy.close()
   })
 
-  test('a snapshot of more than 64 MiB is stored, and is there after a restart', async () => {
+  test('a snapshot of more than 64 MiB is stored, and read after a restart', async () => {
     const bytes = Buffer.alloc(70 * 1024 * 1024, 7)
     const storage = memory()
     const state = new Failing()

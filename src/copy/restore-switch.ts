@@ -265,7 +265,8 @@ export class RestoreSwitch {
     try {
       await this.#options.copy.storage.tree.sync('all')
     } catch (error) {
-      throw this.#unsettled(error)
+      // Not as a failed restore: only a new process can write again what the system dropped.
+      throw asStorageError(error)
     }
   }
 

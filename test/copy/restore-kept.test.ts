@@ -57,7 +57,7 @@ describe('a file that a complete restore keeps', () => {
     // The system reports one failed sync, and drops what was not on the disk yet.
     storage.faults.loseNextSync = true
     await expect(copy.restoreSwitch.switchTo(manifest)).rejects.toMatchObject({
-      code: 'RESTORE_FAILED',
+      code: 'STORAGE_FAILED',
     })
     storage.crash(new SeededRandom(1), { powerCut: false })
 

@@ -4,6 +4,7 @@
  * history.
  */
 
+import type { NodeEvents } from '../../../../node/contract/events.js'
 import type { Process } from '../../machine/machine.js'
 import type { RegisterChange } from '../../machine/register.js'
 import { after, contentOf, keptOutside, replaces } from '../../observed/content.js'
@@ -86,11 +87,20 @@ class HistoryHolds implements Checker {
   }
 
   #mayBeGone(path: string, { action }: WriteRecord): boolean {
-    if (action.kind === 'remove') return true
+    if (action.kind === 'remove' || this.#isAdopted(path)) return true
     return this.#world.writes.some((write) => {
       const { kind } = write.outcome
       const unknown = kind === 'open' || kind === 'unknown'
       return unknown && write.action.kind === 'remove' && write.action.path === path
+    })
+  }
+
+  /** Whether a node adopted an outside change of this path, which may be its removal. */
+  #isAdopted(path: string): boolean {
+    return this.#world.events.some(({ name, event }) => {
+      if (name !== 'outsideChange') return false
+      const { outcome, paths } = event as NodeEvents['outsideChange'][0]
+      return outcome === 'adopted' && paths.includes(path)
     })
   }
 
